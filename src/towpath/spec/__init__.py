@@ -1,0 +1,1 @@
+"""What may be said: the frozen types of a pipeline and of a project."""

@@ -1,0 +1,60 @@
+"""Bytes by name: what passes between steps is digests and small values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Scalar: TypeAlias = str | int | float | bool | None
+Json: TypeAlias = "Scalar | list[Json] | dict[str, Json]"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file or a folder in a store, named by DVC's digest of it.
+
+    ``digest`` is 32 hexadecimal digits of MD5, with ``.dir`` behind them for a folder; ``size``
+    is in bytes; ``name`` is the file's name (``train.parquet``), whose extension picks a reader;
+    ``files`` counts a folder's files.
+    """
+
+    digest: str
+    size: int
+    name: str
+    files: int | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a step made: artifacts by output name, the contents of small JSON outputs, and facts.
+
+    ``values`` holds the parsed content of each ``.json`` output of at most 64 KiB, so that
+    conditions and messages need no store. ``facts`` are small notes that a kind leaves for
+    later steps and for the record (a model's ``signature``, a check's ``result``, ...).
+    """
+
+    outputs: Mapping[str, Artifact] = field(default_factory=dict)
+    values: Mapping[str, Json] = field(default_factory=dict)
+    facts: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One remembered execution: a step's key, what went into the key, and what came out.
+
+    ``ingredients`` maps a label that a person understands (``parameter test_size``,
+    ``code steps.clean``, ``input raw``, ``package pandas``) to a digest or a value; the key is
+    their digest, and the first label that differs is the reason to run again. ``writer`` is
+    ``ci`` or ``local``; ``made`` is UTC, ISO 8601; ``seconds`` is wall time.
+    """
+
+    key: str
+    pipeline: str
+    step: str
+    made_by: str
+    made: str
+    seconds: float
+    writer: str
+    ingredients: Mapping[str, str]
+    result: Made
