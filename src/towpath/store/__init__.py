@@ -1,0 +1,5 @@
+"""Bytes by digest, in DVC's own format: on this machine, and through DVC anywhere else."""
+
+from towpath.store.local import Store
+
+__all__ = ["Store"]

@@ -1,0 +1,106 @@
+"""Copies of files: cloned where the file system can, else read once and hashed on the way."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from towpath.errors import StoreError
+
+_CHUNK = 1 << 20
+_FICLONE = 0x40049409
+"""The ioctl that shares the blocks of a whole file on Linux (btrfs, XFS, bcachefs)."""
+
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file is larger than the limit that is set for files (`ulimit -f`)",
+}
+_FORBIDDEN = {
+    errno.EACCES: "it may not be written",
+    errno.EPERM: "it may not be written",
+    errno.EROFS: "it is on a read-only file system",
+}
+
+
+def md5(data: bytes) -> str:
+    """DVC's digest of bytes."""
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def md5_of(descriptor: int) -> str:
+    """The digest of an open file, from where it stands to its end."""
+    hasher = hashlib.md5(usedforsecurity=False)
+    for chunk in _chunks(descriptor):
+        hasher.update(chunk)
+    return hasher.hexdigest()
+
+
+def copy_hashing(source: int, target: int) -> str:
+    """Copy between open files in one pass; the digest is that of the bytes that were written."""
+    hasher = hashlib.md5(usedforsecurity=False)
+    for chunk in _chunks(source):
+        hasher.update(chunk)
+        write_all(target, chunk)
+    return hasher.hexdigest()
+
+
+def write_all(target: int, data: bytes | memoryview) -> None:
+    """Write to an open file, however many calls the kernel wants for it."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(target, rest) :]
+
+
+def clone(source: int, target: int) -> bool:
+    """Share a whole file's blocks with an empty file; False where that cannot be."""
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        return False
+    return True
+
+
+def copy_plain(source: Path, target: Path) -> None:
+    """Copy or clone a file's bytes (not its mode) to a new file."""
+    with source.open("rb") as read, target.open("xb") as write:
+        if clone(read.fileno(), write.fileno()):
+            return
+        for chunk in _chunks(read.fileno()):
+            write_all(write.fileno(), chunk)
+
+
+@contextmanager
+def saying(what: str, where: Path) -> Iterator[None]:
+    """Turn the system's refusal to write into a StoreError that says what to do."""
+    try:
+        yield
+    except OSError as refusal:
+        number = refusal.errno or 0
+        if number in _FULL:
+            raise StoreError(
+                f"{what} could not be stored: {_FULL[number]}",
+                hint=f"nothing half-written was left behind; make room in {where} and run again",
+            ) from refusal
+        if number in _FORBIDDEN:
+            raise StoreError(
+                f"{what} could not be stored in {where}: {_FORBIDDEN[number]}",
+                hint="give yourself write access, or set another `cache.dir` in .dvc/config.local",
+            ) from refusal
+        raise
+
+
+def _chunks(descriptor: int) -> Iterator[memoryview]:
+    buffer = bytearray(_CHUNK)
+    view = memoryview(buffer)
+    while count := os.readv(descriptor, [buffer]):
+        yield view[:count]

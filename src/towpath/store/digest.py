@@ -1,0 +1,112 @@
+"""DVC's digests of folders: which files count, and the manifest that names them.
+
+A folder is named by the MD5 of its manifest with ``.dir`` behind it. The manifest is JSON, one
+``{"md5", "relpath"}`` for each file, sorted by path. What a manifest cannot say is refused or left
+out, as DVC does: a link to a file is the file, empty folders and modes are not kept, files that
+`.dvcignore` names are left out. A link to a folder is refused: DVC would leave it out and say
+nothing, and so would the digest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from towpath.errors import StoreError
+from towpath.store.copying import md5
+from towpath.store.ignore import IGNORE_FILE, Ignore
+from towpath.store.statcache import Stamp
+
+FOLDER = ".dir"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A regular file under a folder: its absolute path, its path below the folder, its stamp."""
+
+    path: str
+    relative: str
+    stamp: Stamp
+
+
+def is_folder(digest: str) -> bool:
+    """Whether a digest names a folder."""
+    return digest.endswith(FOLDER)
+
+
+def manifest(digests: Mapping[str, str]) -> bytes:
+    """DVC's manifest of a folder: digests by relative path, in JSON as Python dumps it."""
+    rows = [{"md5": digests[path], "relpath": path} for path in sorted(digests)]
+    return json.dumps(rows, sort_keys=True).encode()
+
+
+def manifest_digest(content: bytes) -> str:
+    """The digest of a folder with this manifest."""
+    return md5(content) + FOLDER
+
+
+def read_manifest(content: bytes) -> dict[str, str]:
+    """Digests by relative path, of a manifest whose bytes are known to be right.
+
+    Raises ValueError for what is no manifest, or names a file outside of its folder.
+    """
+    rows = json.loads(content)
+    if not isinstance(rows, list):
+        raise ValueError("not a list")
+    members: dict[str, str] = {}
+    for row in rows:
+        path, digest = row["relpath"], row["md5"]
+        pure = PurePosixPath(path)
+        if pure.is_absolute() or ".." in pure.parts or not pure.parts:
+            raise ValueError(f"{path} is outside of its folder")
+        members[path] = digest
+    return members
+
+
+def files_under(folder: Path, ignore: Ignore) -> Iterator[Found]:
+    """The files that a folder's digest is made of.
+
+    Raises StoreError, with every fault, for links to folders, broken links, pipes and the like,
+    and for a `.dvcignore` inside the folder.
+    """
+    faults: list[str] = []
+    yield from _walk(os.fspath(folder), "", ignore, faults)
+    if faults:
+        raise StoreError(*faults)
+
+
+def _walk(folder: str, below: str, ignore: Ignore, faults: list[str]) -> Iterator[Found]:
+    with os.scandir(folder) as rows:
+        entries = sorted(rows, key=lambda entry: entry.name)
+    if below and any(entry.name == ".dvc" and entry.is_dir() for entry in entries):
+        return  # a project of its own, which DVC leaves out
+    for entry in entries:
+        relative = f"{below}{entry.name}"
+        is_directory = entry.is_dir(follow_symlinks=False)
+        if ignore.ignores(relative, is_directory):
+            continue
+        if is_directory:
+            yield from _walk(entry.path, f"{relative}/", ignore, faults)
+        elif fault := _refusal(entry):
+            faults.append(fault)
+        else:
+            yield Found(entry.path, relative, Stamp.of(entry.stat()))
+
+
+def _refusal(entry: os.DirEntry[str]) -> str | None:
+    """Why a thing in a folder cannot be stored."""
+    if entry.name == IGNORE_FILE:
+        return f"{entry.path}: a {IGNORE_FILE} may not stand inside a stored folder"
+    try:
+        mode = entry.stat().st_mode
+    except OSError:
+        return f"{entry.path} is a link to nothing"
+    if stat.S_ISDIR(mode):
+        return f"{entry.path} is a link to a folder, which a folder's digest leaves out"
+    if not stat.S_ISREG(mode):
+        return f"{entry.path} is neither a file nor a folder"
+    return None

@@ -1,0 +1,153 @@
+"""What a file's digest was when its inode, times and size were as they are now."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_TICK = 50_000_000
+"""Nanoseconds: no kernel's clock for file times ticks slower (100 Hz, and a wide margin)."""
+_COARSE = 2_000_000_000
+"""Nanoseconds: the coarsest times of a file system that is still in use (FAT)."""
+_BATCH = 500
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS digests (
+  path BLOB PRIMARY KEY, inode INTEGER, mtime INTEGER, ctime INTEGER, size INTEGER,
+  boot TEXT, digest TEXT
+) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """A file as `stat` sees it. Nobody can set ``ctime``: `cp -p` and `touch -r` do not fool it."""
+
+    inode: int
+    mtime: int
+    ctime: int
+    size: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Stamp:
+        """The stamp in a `stat`."""
+        return cls(status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+
+    def is_settled(self, now: int) -> bool:
+        """Whether a write after ``now`` (nanoseconds) is sure to change the modification time.
+
+        A file written a moment ago may be written again within the same tick of the clock that
+        stamps files, with the same size: it would look unchanged. Git calls such files racy.
+        """
+        granule = _TICK if self.mtime % 1_000_000_000 else _COARSE
+        return self.mtime < now - granule
+
+
+@dataclass
+class StatCache:
+    """Digests of files that have not changed since they were read, shared by threads and processes.
+
+    It may forget anything at any time; it may never be wrong. A row holds for one boot only:
+    what was hashed from memory before a power cut may not be what reached the disk.
+    """
+
+    path: Path
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _opened: tuple[int, sqlite3.Connection | None] | None = None
+
+    def get(self, path: Path | str, stamp: Stamp) -> str | None:
+        """The digest of a file that has this stamp, if it is known."""
+        return self.get_many({os.fspath(path): stamp}).get(os.fspath(path))
+
+    def get_many(self, stamps: Mapping[str, Stamp]) -> dict[str, str]:
+        """The digests that are known, by path."""
+        known: dict[str, str] = {}
+        paths = list(stamps)
+        for start in range(0, len(paths), _BATCH):
+            batch = paths[start : start + _BATCH]
+            for row in self._rows(batch):
+                path = os.fsdecode(row[0])
+                if Stamp(*row[1:5]) == stamps[path] and row[5] == _boot():
+                    known[path] = row[6]
+        return known
+
+    def _rows(self, paths: list[str]) -> list[tuple[bytes, int, int, int, int, str, str]]:
+        marks = ",".join("?" * len(paths))
+        query = f"SELECT * FROM digests WHERE path IN ({marks})"
+        with self._lock:
+            database = self._database()
+            if database is None:
+                return []
+            try:
+                return database.execute(query, [os.fsencode(path) for path in paths]).fetchall()
+            except sqlite3.Error:
+                return []
+
+    def save(self, rows: Iterable[tuple[str, Stamp, str]], hashed: int) -> None:
+        """Remember digests of files whose reading began at ``hashed`` (nanoseconds since 1970)."""
+        settled = [
+            (os.fsencode(path), stamp.inode, stamp.mtime, stamp.ctime, stamp.size, _boot(), digest)
+            for path, stamp, digest in rows
+            if stamp.is_settled(hashed)
+        ]
+        with self._lock:
+            database = self._database() if settled else None
+            if database is None:
+                return
+            try:
+                with database:
+                    database.executemany(
+                        "INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?,?,?)", settled
+                    )
+            except sqlite3.Error:
+                return  # a cache: not remembering is always right
+
+    def _database(self) -> sqlite3.Connection | None:
+        """This process's connection: SQLite's may not cross a fork."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = (os.getpid(), self._open())
+        return self._opened[1]
+
+    def _open(self) -> sqlite3.Connection | None:
+        for _ in range(2):
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                database = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
+                database.execute("PRAGMA journal_mode=WAL")
+                database.execute("PRAGMA synchronous=NORMAL")
+                database.execute(_SCHEMA)
+                return database
+            except sqlite3.OperationalError:
+                return None  # a read-only project, or a full disk: go without
+            except sqlite3.DatabaseError:
+                self._forget()  # not a database: begin again
+            except OSError:
+                return None
+        return None
+
+    def _forget(self) -> None:
+        for suffix in ("", "-wal", "-shm"):  # a log left behind would be replayed into the next
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+
+def now() -> int:
+    """The time, in nanoseconds since 1970, by the clock that stamps files."""
+    return time.time_ns()
+
+
+_BOOT: list[str] = []
+
+
+def _boot() -> str:
+    """This boot of the machine, where the kernel names it."""
+    if not _BOOT:
+        try:
+            _BOOT.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        except OSError:
+            _BOOT.append("")
+    return _BOOT[0]
