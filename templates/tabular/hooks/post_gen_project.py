@@ -1,0 +1,123 @@
+"""Finish a new project with plain Python and Git: fetch its data, track it as DVC does, commit.
+
+A stranger's cookiecutter brings neither Towpath nor DVC, and must get the same project, so there
+is this one way for everybody. That stock DVC agrees with it is held by tests/projects.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+ANSWERS = json.loads(r'''{{ cookiecutter | tojson }}''')
+CARRIER = "scikit-lego==0.9.10"
+SHA256 = {
+    "abalone": "ffa124af26414bfd9d9a8bf691a48e0c9c3e34967b7552dc39b7db0e5dcf21bd",
+    "penguins": "97d467baa3522040aa892fa7f2ff57b5195be5fef3cceca3f78a6b1a6e32d7a2",
+}
+NO_IDENTITY = """\
+Git does not know who you are, so the first commit waits; everything is staged. Tell it, then commit:
+    git config --global user.name "Your Name"
+    git config --global user.email you@example.org
+    git commit -m "{message}"
+"""
+
+
+def main() -> None:
+    """Data first: when it cannot be had, cookiecutter removes the folder and nothing is left."""
+    track(ANSWERS["__data"], dataset(ANSWERS["__data"]))
+    commit(f"Start {ANSWERS['name']} from the tabular template")
+    if "TOWPATH_NEW" not in os.environ:  # `towpath new` says what comes next itself
+        print(f"{ANSWERS['name']} is ready. Next: cd {ANSWERS['name']}, read README.md, towpath run")
+
+
+def dataset(name: str) -> bytes:
+    """The table, out of the scikit-lego wheel: the installed one, or one fetched for the moment."""
+    spec = importlib.util.find_spec("sklego")  # found, not imported
+    if spec is not None and spec.submodule_search_locations:
+        return unpack(Path(spec.submodule_search_locations[0]), name)
+    with tempfile.TemporaryDirectory() as folder:
+        fetch_carrier(folder)
+        return unpack(Path(folder) / "sklego", name)
+
+
+def unpack(package: Path, name: str) -> bytes:
+    """The one file of the archive, held against its digest: the same bytes for everybody."""
+    with zipfile.ZipFile(package / "data" / f"{name}.zip") as archive:
+        table = archive.read(archive.namelist()[0])
+    if hashlib.sha256(table).hexdigest() != SHA256[name]:
+        sys.exit(f"The table {name} in {package} is not the one this template knows ({CARRIER}).")
+    return table
+
+
+def fetch_carrier(folder: str) -> None:
+    """Install the one small wheel, without what it requires, into a folder that will be removed."""
+    print(f"Fetching {CARRIER} (0.3 MB), which carries the data", file=sys.stderr)
+    options = ["install", "--quiet", "--no-deps", "--target", folder, CARRIER]
+    tools = [[sys.executable, "-m", "pip", *options]]
+    if shutil.which("uv"):
+        tools.append(["uv", "pip", *options, "--python", sys.executable])
+    answers = [subprocess.run(tool, capture_output=True, text=True) for tool in tools]
+    if all(answer.returncode for answer in answers):
+        said = answers[-1].stderr.strip()
+        sys.exit(f"{said}\nThe data could not be had: install scikit-lego beside cookiecutter.")
+
+
+def track(name: str, table: bytes) -> None:
+    """Put a table under DVC: the file, its pointer, its line in .gitignore, its bytes in the cache."""
+    digest = hashlib.md5(table).hexdigest()
+    cached = Path(".dvc/cache/files/md5", digest[:2], digest[2:])
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(table)
+    cached.chmod(0o444)
+    file = Path("data", f"{name}.csv")
+    file.write_bytes(table)
+    pointer = f"outs:\n- md5: {digest}\n  size: {len(table)}\n  hash: md5\n  path: {file.name}\n"
+    Path(f"{file}.dvc").write_text(pointer)
+    Path("data/.gitignore").write_text(f"/{file.name}\n")
+
+
+def commit(message: str) -> None:
+    """Make a repository on branch main with a first commit, or say why there is none."""
+    if outer := repository_around():
+        print(f"This is now a folder of the Git repository {outer}: nothing was committed.")
+        return
+    git("init", "--quiet")
+    git("symbolic-ref", "HEAD", "refs/heads/main")  # `init -b` is younger than some Gits
+    git("-c", "core.excludesFile=/dev/null", "add", "--all")  # whatever this person ignores at large
+    if git("var", "GIT_AUTHOR_IDENT", may_fail=True).returncode:
+        print(NO_IDENTITY.format(message=message), file=sys.stderr)
+        return
+    made = git("commit", "--quiet", "--no-verify", "-m", message, may_fail=True)
+    if made.returncode:
+        print(f"{made.stderr.strip()}\nThe first commit waits; everything is staged.", file=sys.stderr)
+
+
+def repository_around() -> str | None:
+    """The repository that this folder would be a part of, unless that ignores it."""
+    top = git("rev-parse", "--show-toplevel", may_fail=True)
+    ignored = git("check-ignore", "--quiet", str(Path.cwd()), may_fail=True)
+    return top.stdout.strip() if top.returncode == 0 and ignored.returncode else None
+
+
+def git(*words: str, may_fail: bool = False) -> subprocess.CompletedProcess[str]:
+    """Stock Git in this folder, whatever repository the caller stands in."""
+    around = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
+    try:
+        answer = subprocess.run(["git", *words], capture_output=True, text=True, env=around)
+    except FileNotFoundError:
+        sys.exit("Git is not installed, and a project is a Git repository.")
+    if answer.returncode and not may_fail:
+        sys.exit(f"git {words[0]}: {answer.stderr.strip()}")
+    return answer
+
+
+main()

@@ -1,0 +1,41 @@
+"""The training pipeline from end to end, in a copy of this project, by the command a person types."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+LEFT_BEHIND = shutil.ignore_patterns(".venv", ".towpath", "artifacts", "cache", "tmp", "__pycache__")
+
+
+@pytest.fixture(scope="session")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This project as it stands, uncommitted changes and all, with a store and runs of its own."""
+    folder = tmp_path_factory.mktemp("copy") / PROJECT.name
+    shutil.copytree(PROJECT, folder, ignore=LEFT_BEHIND)
+    return folder
+
+
+def towpath(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line, as `towpath ...` would."""
+    call = [sys.executable, "-m", "towpath", *words]
+    return subprocess.run(call, cwd=project, capture_output=True, text=True)
+
+
+def test_the_declaration_holds(copy: Path) -> None:
+    said = towpath(copy, "check")
+    assert said.returncode == 0, said.stderr
+
+
+def test_the_pipeline_makes_a_model_that_passes_its_gate(copy: Path) -> None:
+    said = towpath(copy, "run")
+    assert said.returncode == 0, said.stderr
+    made = copy / "artifacts" / "training"
+    metrics = json.loads((made / "evaluate" / "metrics.json").read_text())
+    assert {{ 'metrics["mse"] <= 6.0' if cookiecutter.task == "regression" else 'metrics["accuracy"] >= 0.9' }}
+    assert (made / "train" / "model.skops").is_file()
+    assert (made / "score" / "scored.parquet").is_file()

@@ -1,0 +1,1 @@
+{% include cookiecutter.task ~ "/test_steps.py" %}
