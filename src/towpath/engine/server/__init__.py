@@ -1,0 +1,99 @@
+"""The life of the Prefect API that runs use: the user's own, or a local one that comes and goes.
+
+Nothing here imports Prefect, whose import takes longer than all of this: servers and workers are
+processes of their own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from towpath.engine.server.home import Home, of
+from towpath.errors import EngineError, Fault, Place
+
+__all__ = ["Api", "begin", "ensure", "run_in_progress", "wait"]
+
+ANSWER_SECONDS = 2.5
+START_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Api:
+    """A Prefect API. `started_by_us` tells a local one, `warm` one that ran before it was wanted.
+
+    `home` is None where the user configured the address; `origin` then says where.
+    """
+
+    url: str
+    started_by_us: bool
+    warm: bool
+    origin: str
+    place: Place | None = None
+    home: Home | None = None
+
+    @property
+    def ui(self) -> str:
+        """The address of Prefect's pages."""
+        return self.url.removesuffix("/").removesuffix("/api")
+
+    def environment(self) -> Mapping[str, str]:
+        """What a process needs in its environment, before it imports Prefect, to use this API."""
+        if not self.started_by_us:
+            return {"PREFECT_API_URL": self.url}
+        # Behind a proxy Prefect's client would ask the proxy for the loopback address.
+        direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1"]))
+        return {"PREFECT_API_URL": self.url, "NO_PROXY": direct, "no_proxy": direct}
+
+
+def ensure(project: Path | None = None) -> Api:
+    """An API that answers: the configured one, else a local one, started where none runs.
+
+    Raises EngineError that names the address and where it was configured, or tells why the local
+    API did not start.
+    """
+    return wait(begin(project))
+
+
+def begin(project: Path | None = None) -> Api:
+    """The same without waiting, so that a start and one's own imports overlap. `wait` follows."""
+    from towpath.engine.server import configured, local
+
+    if said := configured.find(project):
+        return Api(said.url, False, True, said.origin, said.place)
+    home = of(project)
+    found, warm = local.begin(home)
+    return Api(found.url, True, warm, f"local, kept in {home.folder}", home=home)
+
+
+def wait(api: Api, seconds: float = START_SECONDS) -> Api:
+    """Until the API of `begin` answers: at most `seconds` for a local one, 2.5 s for another's."""
+    from towpath.engine.server import health, local
+
+    if api.home is not None:
+        local.wait(api.home, int(api.ui.rpartition(":")[2]), seconds)
+        return api
+    if wrong := health.trouble(api.url, ANSWER_SECONDS):
+        raise EngineError(_unreachable(api, wrong))
+    return api
+
+
+@contextmanager
+def run_in_progress(api: Api, run_id: str) -> Iterator[Api]:
+    """While this is open the API does not rest. Nothing happens with a configured one."""
+    if api.home is None:
+        yield api
+        return
+    from towpath.engine.server.leases import held
+
+    with held(api.home, run_id):
+        yield replace(api, warm=True)
+
+
+def _unreachable(api: Api, wrong: str) -> Fault:
+    said = f"the Prefect API {api.url} ({api.origin}) {wrong}"
+    hint = "start it, or remove that setting and Towpath starts its own"
+    return Fault(said, api.place, hint)

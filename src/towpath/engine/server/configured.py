@@ -1,0 +1,114 @@
+"""Which Prefect API the user configured, read where Prefect reads it but without loading Prefect.
+
+The order is that of Prefect 3: environment, `.env`, `prefect.toml`, `[tool.prefect]` in
+`pyproject.toml`, the active profile. See https://docs.prefect.io/v3/concepts/settings-and-profiles
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from towpath.errors import DeclarationError, Fault, Place
+
+KEY = "PREFECT_API_URL"
+OURS = "# Written by `towpath up`; `towpath down` removes it."
+
+
+@dataclass(frozen=True)
+class Configured:
+    """An address and where it was said, in words and, in a file, by place."""
+
+    url: str
+    origin: str
+    place: Place | None = None
+
+
+def find(project: Path | None) -> Configured | None:
+    """The API that Prefect itself would use in `project`; None where it would start its own."""
+    if KEY in os.environ:
+        # Set but empty hides what files say, as it does in Prefect.
+        said = os.environ[KEY]
+        return Configured(said, f"environment variable {KEY}") if said else None
+    folder = project or Path.cwd()
+    return _dotenv(folder) or _toml(folder) or _pyproject(folder) or _profile(folder)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a `prefect.toml` was written by `towpath up`."""
+    try:
+        return path.read_text().startswith(OURS)
+    except (FileNotFoundError, UnicodeDecodeError):
+        return False
+
+
+def _dotenv(folder: Path) -> Configured | None:
+    path = folder / ".env"
+    if not path.is_file():
+        return None
+    line = re.compile(rf"\s*(?:export\s+)?{KEY}\s*=\s*(['\"]?)([^'\"#\s]+)\1")
+    for number, text in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        if match := line.match(text):
+            return Configured(match[2], f"{path.name}:{number}", Place(path.name, number))
+    return None
+
+
+def _toml(folder: Path) -> Configured | None:
+    path = folder / "prefect.toml"
+    return None if is_ours(path) else _from_file(path, path.name, ("api", "url"))
+
+
+def _pyproject(folder: Path) -> Configured | None:
+    path = folder / "pyproject.toml"
+    return _from_file(path, path.name, ("tool", "prefect", "api", "url"))
+
+
+def _from_file(path: Path, shown: str, keys: tuple[str, ...]) -> Configured | None:
+    url = _look_up(_read(path, shown), keys)
+    if not url:
+        return None
+    place = Place(shown, _line(path, url))
+    return Configured(url, str(place), place)
+
+
+def _profile(folder: Path) -> Configured | None:
+    path = _profiles(folder)
+    data = _read(path, str(path))
+    name = os.environ.get("PREFECT_PROFILE") or _look_up(data, ("active",))
+    url = name and _look_up(data, ("profiles", name, KEY))
+    if not url:
+        return None
+    return Configured(url, f"Prefect profile `{name}`", Place(str(path), _line(path, url)))
+
+
+def _profiles(folder: Path) -> Path:
+    if said := os.environ.get("PREFECT_PROFILES_PATH"):
+        return Path(said)
+    for name, keys in (("prefect.toml", ()), ("pyproject.toml", ("tool", "prefect"))):
+        if said := _look_up(_read(folder / name, name), (*keys, "profiles_path")):
+            return folder / said
+    return Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect") / "profiles.toml"
+
+
+def _read(path: Path, shown: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DeclarationError(Fault(f"no valid TOML: {error}", Place(shown))) from None
+
+
+def _look_up(data: object, keys: tuple[str, ...]) -> str | None:
+    for key in keys:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data if isinstance(data, str) else None
+
+
+def _line(path: Path, text: str) -> int:
+    lines = path.read_text().splitlines()
+    return next((number for number, line in enumerate(lines, 1) if text in line), 0)

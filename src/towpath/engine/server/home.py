@@ -1,0 +1,105 @@
+"""Where a local Prefect API keeps what is its own: database, log, state, leases."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+SHARED = "shared"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of one local API. `keeper.py`, which loads none of this, knows the same names."""
+
+    folder: Path
+
+    @property
+    def state(self) -> Path:
+        """What runs: JSON, written when an API starts and removed when it stops."""
+        return self.folder / "state.json"
+
+    @property
+    def port(self) -> Path:
+        """The port of last time, taken again where it is free, so that bookmarks stay true."""
+        return self.folder / "port"
+
+    @property
+    def used(self) -> Path:
+        """A file whose modification time is that of the last use."""
+        return self.folder / "used"
+
+    @property
+    def up(self) -> Path:
+        """There between `towpath up` and `towpath down`: the worker, and no rest for the API."""
+        return self.folder / "up.json"
+
+    @property
+    def ready(self) -> Path:
+        """The process id of the server that last began to answer."""
+        return self.folder / "ready"
+
+    @property
+    def leases(self) -> Path:
+        """One locked file for each run in progress."""
+        return self.folder / "leases"
+
+    @property
+    def log(self) -> Path:
+        """What the server wrote since it was last started."""
+        return self.folder / "server.log"
+
+    @property
+    def worker_log(self) -> Path:
+        """What the worker wrote since it was last started."""
+        return self.folder / "worker.log"
+
+    @property
+    def database(self) -> Path:
+        """Prefect's own."""
+        return self.folder / "prefect.db"
+
+    def make(self) -> None:
+        """Make the folders; only their owner may look inside."""
+        self.leases.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def touch(self) -> None:
+        """Say that the API is in use, so that its rest begins anew."""
+        self.used.touch()
+        os.utime(self.used)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """While one process starts or stops the API, others wait here."""
+        with (self.folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def base() -> Path:
+    """Where every local API of this user lives: `TOWPATH_HOME`, or the user's data folder."""
+    if chosen := os.environ.get("TOWPATH_HOME"):
+        return Path(chosen).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_data_path("towpath")
+
+
+def of(project: Path | None) -> Home:
+    """The home of a project's API.
+
+    Each project has its own, because names in Prefect have no project in front: on one API the
+    `training/dev` of two projects would be one deployment, and the later would win in silence.
+    """
+    return Home(base() / "prefect" / (_realm(project.resolve()) if project else SHARED))
+
+
+def _realm(root: Path) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "-", root.name.lower()).strip("-") or "project"
+    return f"{plain[:32]}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:10]}"

@@ -1,0 +1,134 @@
+"""Keeps one local Prefect API: starts it anew when it dies, stops it after a while of rest.
+
+Run by path, `python -I -S keeper.py FOLDER REST FD`, with the standard library alone, so that what
+stays in the background for hours is small. FOLDER is a `home.Home`, REST is in seconds, and FD is
+the socket that the server listens on: the address outlives a server that crashes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+LONGEST_SLEEP = 30.0
+GRACE = 10.0
+RESTARTS = 3
+
+
+class Keeper:
+    """One server and what decides over its life."""
+
+    def __init__(self, folder: Path, rest: float, fd: int) -> None:
+        self.folder, self.rest, self.fd = folder, rest, fd
+        self.told_to_stop = False
+        self.restarts = 0
+        self.bell = self._hear_signals()
+        self.server = self._start()
+
+    def keep(self) -> None:
+        """Until told to stop, or nobody needs the API, or it cannot live."""
+        while not self.told_to_stop and self._lives():
+            if self._left() <= 0 and self._retire():
+                return
+            self._sleep(min(max(self._left(), 0.05), LONGEST_SLEEP))
+        self._end()
+        self._state.unlink(missing_ok=True)
+
+    @property
+    def _state(self) -> Path:
+        return self.folder / "state.json"
+
+    def _hear_signals(self) -> int:
+        heard, bell = os.pipe()
+        os.set_blocking(bell, False)
+        signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        return heard
+
+    def _stop(self, *_: object) -> None:
+        self.told_to_stop = True
+
+    def _sleep(self, seconds: float) -> None:
+        if select.select([self.bell], [], [], seconds)[0]:
+            os.read(self.bell, 512)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        (self.folder / "ready").unlink(missing_ok=True)
+        serve = str(Path(__file__).with_name("serve.py"))
+        command = [sys.executable, serve, str(self.fd), str(self.folder / "ready")]
+        return subprocess.Popen(command, pass_fds=[self.fd])
+
+    def _lives(self) -> bool:
+        if self.server.poll() is None:
+            return True
+        # One that never answered would not answer the next time either.
+        if not (self.folder / "ready").exists() or self.restarts == RESTARTS:
+            return False
+        self.restarts += 1
+        self.server = self._start()
+        return True
+
+    def _left(self) -> float:
+        used = self.folder / "used"
+        if self._is_needed():
+            os.utime(used)
+        return used.stat().st_mtime + self.rest - time.time()
+
+    def _is_needed(self) -> bool:
+        starting = not (self.folder / "ready").exists()
+        return starting or (self.folder / "up.json").exists() or any(self._runs())
+
+    def _runs(self) -> Iterator[bool]:
+        for lease in (self.folder / "leases").iterdir():
+            with suppress(FileNotFoundError), lease.open() as file:
+                yield not self._is_abandoned(lease, file.fileno())
+
+    def _is_abandoned(self, lease: Path, fd: int) -> bool:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        lease.unlink(missing_ok=True)
+        return True
+
+    def _retire(self) -> bool:
+        """Stop, unless somebody began to use the API while its state was being taken away.
+
+        Users touch `used` and then read the state; this removes the state and then reads `used`.
+        """
+        with self._locked():
+            state = self._state.read_bytes()
+            self._state.unlink()
+            if self._left() > 0:
+                self._state.write_bytes(state)
+                return False
+            self._end()
+            return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _end(self) -> None:
+        self.server.terminate()
+        try:
+            self.server.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self.server.kill()
+            self.server.wait()
+
+
+if __name__ == "__main__":
+    Keeper(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])).keep()
