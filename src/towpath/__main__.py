@@ -1,0 +1,6 @@
+"""``python -m towpath``."""
+
+from towpath.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""A fault in words: on stderr for a person, or as a document on stdout with ``--json``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+
+import towpath
+from towpath.errors import ExitCode, Fault, TowpathError, UsageError
+
+
+def say(error: Exception, arguments: Sequence[str]) -> int:
+    """Say what went wrong; the exit code."""
+    known = _known(error)
+    if known is None:
+        return _bug(error, arguments)
+    if "--json" in arguments:
+        click.echo(as_json(known.faults, known.exit_code))
+    else:
+        click.echo(as_text(known.faults), err=True)
+    return int(known.exit_code)
+
+
+def _known(error: Exception) -> TowpathError | None:
+    if isinstance(error, TowpathError):
+        return error
+    if isinstance(error, click.ClickException):
+        hint = f"`{error.ctx.command_path} --help`" if getattr(error, "ctx", None) else None
+        return UsageError(error.format_message(), hint=hint)
+    if isinstance(error, OSError) and error.filename:
+        return UsageError(f"{error.filename}: {error.strerror}")
+    return None
+
+
+def as_text(faults: Sequence[Fault]) -> str:
+    """A line for each fault, its hint below it, the word `error` in red where there is colour."""
+    lines: list[str] = []
+    for fault in faults:
+        where = click.style(f"{fault.place}: ", bold=True) if fault.place else ""
+        lines.append(f"{click.style('error', fg='red', bold=True)}: {where}{fault.what}")
+        if fault.hint:
+            lines.append(f"  {click.style('hint', fg='cyan')}: {fault.hint}")
+    return "\n".join(lines)
+
+
+def as_json(faults: Sequence[Fault], code: ExitCode) -> str:
+    """The document that stands for a fault on stdout."""
+    document = {"towpath": 1, "kind": "error", "exit_code": int(code), "faults": [asdict(f) for f in faults]}
+    return json.dumps(document, ensure_ascii=False)
+
+
+def _bug(error: Exception, arguments: Sequence[str]) -> int:
+    """A fault of ours: a short word, and a report that can be sent."""
+    if "--json" in arguments:
+        click.echo(as_json([Fault(f"{type(error).__name__}: {error}")], ExitCode.BUG))
+        return int(ExitCode.BUG)
+    click.echo(as_text([Fault(f"a fault of Towpath itself: {type(error).__name__}: {error}")]), err=True)
+    if "-v" in arguments or "--verbose" in arguments or os.environ.get("TOWPATH_TRACEBACK"):
+        traceback.print_exception(error, file=sys.stderr)
+    else:
+        where = f"towpath {towpath.__version__}, Python {platform.python_version()}, {platform.system()}"
+        click.echo(f"  Please report it with the output of `towpath -v {' '.join(arguments)}` ({where}).", err=True)
+    return int(ExitCode.BUG)

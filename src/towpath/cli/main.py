@@ -1,0 +1,129 @@
+"""The command `towpath`: a table of verbs, and the one place where a fault becomes words."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+#: Each verb, the module that holds it, and its word in `towpath --help`. A module is imported
+#: when its verb is called, so that the help costs nothing.
+VERBS: dict[str, dict[str, tuple[str, str]]] = {
+    "Begin": {
+        "new": ("new", "Make a project from a template."),
+        "check": ("check", "Say all that is wrong with the project's declarations."),
+        "graph": ("graph", "Draw a pipeline: text, Mermaid or SVG."),
+        "schema": ("check", "Print the JSON Schema of a declaration, for editors."),
+    },
+    "Run": {
+        "plan": ("plan", "Say for each step whether it would run, and why."),
+        "run": ("run", "Run a pipeline."),
+        "runs": ("runs", "List the runs."),
+        "logs": ("runs", "Show the log of a run, or of one of its steps."),
+        "diff": ("runs", "Show in what two runs differ."),
+        "step": ("step", "Run one step on the files of the work tree, as DVC does."),
+    },
+    "Registry": {
+        "models": ("models", "List the models and their versions."),
+        "show": ("models", "Show a version: its metrics, data, code and signature."),
+        "compare": ("models", "Lay versions side by side."),
+        "publish": ("transfer", "Give waiting versions their numbers, and push their tags."),
+    },
+    "Store": {
+        "push": ("transfer", "Push data, models and what a run need not do again."),
+        "pull": ("transfer", "Bring data, models and what a run need not do again."),
+        "fetch": ("transfer", "Bring the registry's tags."),
+    },
+    "Prefect": {
+        "up": ("api", "Start the local Prefect API and a worker."),
+        "down": ("api", "Stop them."),
+        "status": ("api", "Say what runs."),
+    },
+}
+
+_EPILOG = "Exit codes: 0 done, 1 a step failed, 2 a wrong call or declaration, 3 a check said no, 70 our bug, 130 interrupted."
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every verb, in the order of the help."""
+        return [name for verbs in VERBS.values() for name in verbs]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb's command; a hidden import."""
+        import importlib
+
+        for verbs in VERBS.values():
+            if cmd_name in verbs:
+                module = importlib.import_module(f"towpath.cli.{verbs[cmd_name][0]}")
+                command: click.Command = getattr(module, cmd_name)
+                return command
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """A mistyped verb is answered with the nearest one."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            from towpath.errors import UsageError, did_you_mean
+
+            hint = did_you_mean(args[0], self.list_commands(ctx)) or "`towpath --help` lists them"
+            raise UsageError(f"no command `{args[0]}`", hint=hint) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The verbs by what they are for, without importing one."""
+        for title, verbs in VERBS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, word) for name, (_, word) in verbs.items()])
+
+
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        from towpath import __version__
+
+        click.echo(f"towpath {__version__}")
+        ctx.exit()
+
+
+@click.command(
+    cls=Verbs, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.option("-C", "folder", metavar="DIR", default=None, help="Work as if started in DIR.")
+@click.option("-q", "--quiet", is_flag=True, help="Say only what was asked for.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more; a fault of ours with its traceback.")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version.")
+@click.pass_context
+def towpath(ctx: click.Context, folder: str | None, quiet: bool, verbose: bool) -> None:
+    """An ML platform in a Git repository: projects, pipelines, a model registry, promotion."""
+    from towpath.cli.session import Session
+
+    ctx.obj = Session(folder, quiet, verbose)
+
+
+def main() -> None:
+    """Run the command line and exit; the one `try` of the program."""
+    sys.exit(_guarded(sys.argv[1:]))
+
+
+def _guarded(arguments: list[str]) -> int:
+    try:
+        answer: Any = towpath.main(arguments, prog_name="towpath", standalone_mode=False)
+        return answer if isinstance(answer, int) else 0
+    except click.exceptions.Abort:
+        return 130
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:  # `towpath runs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        from towpath.cli import faults
+
+        return faults.say(error, arguments)

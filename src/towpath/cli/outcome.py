@@ -1,0 +1,45 @@
+"""The last words of a run: what failed and where to look, or what was made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from towpath.cli import terminal
+from towpath.engine.record import Run, State
+
+if TYPE_CHECKING:
+    from towpath.cli.session import Session
+
+
+def say(session: Session, run: Run) -> None:
+    """Say how a run ended, on stderr; errors are said even when quiet."""
+    for line in run.error:
+        click.echo(f"{click.style('error', fg='red', bold=True)}: {line}", err=True)
+    session.say(_summary(run))
+    if failed := [s.name for s in run.steps.values() if s.state in (State.FAILED, State.REFUSED)]:
+        session.say(f"  towpath logs {run.id} {failed[0]}")
+    for step in run.steps.values():
+        if version := step.made.facts.get("version"):
+            session.say(_registered(str(version), bool(step.made.facts.get("new"))))
+
+
+def _summary(run: Run) -> str:
+    counts = {state: sum(s.state is state for s in run.steps.values()) for state in State}
+    words = [
+        f"{counts[state]} {word}"
+        for state, word in (
+            (State.DONE, "run"), (State.REUSED, "reused"), (State.SKIPPED, "skipped"),
+            (State.FAILED, "failed"), (State.REFUSED, "refused"),
+        )
+        if counts[state]
+    ]  # fmt: skip
+    colour = "green" if run.state is State.DONE else "red"
+    took = terminal.duration(run.seconds) or "0.0s"
+    return f"{click.style(str(run.state), fg=colour, bold=True)} in {took}: {', '.join(words)}"
+
+
+def _registered(version: str, new: bool) -> str:
+    verb = "registered" if new else "is registered as"
+    return f"{verb} {click.style(version, bold=True)}   (towpath show {version})"

@@ -1,0 +1,158 @@
+"""A run as a person sees it: a live table in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+
+import click
+from rich.console import Group
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from towpath.cli import terminal
+from towpath.engine.record import Event, Run, State, StepRun, fold
+
+_LOOKS: Mapping[State, tuple[str, str]] = {
+    State.WAITING: ("·", "dim"),
+    State.RUNNING: ("●", "yellow"),
+    State.DONE: ("✓", "green"),
+    State.REUSED: ("↺", "cyan"),
+    State.SKIPPED: ("–", "dim"),
+    State.FAILED: ("✗", "bold red"),
+    State.REFUSED: ("✗", "bold red"),
+    State.INTERRUPTED: ("!", "red"),
+}
+_MANY = 40  # steps; a longer table shows only what moves
+
+
+def mark(state: State) -> Text:
+    """A state's sign in its colour."""
+    sign, style = _LOOKS[state]
+    return Text(sign, style=style)
+
+
+def look(state: State) -> Text:
+    """A state's sign and word in its colour."""
+    sign, style = _LOOKS[state]
+    return Text(f"{sign} {state}", style=style)
+
+
+def steps_table(run: Run, begun: Mapping[str, float] | None = None) -> Table:
+    """A row for each step: its sign, name, kind, time, and what there is to say."""
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    width = max((len(s.name) for s in run.steps.values()), default=0)
+    for step in _shown(run):
+        since = time.monotonic() - begun[step.name] if begun and step.name in begun else step.seconds
+        sign = Spinner("dots", style="yellow") if begun and step.state is State.RUNNING else mark(step.state)
+        made.add_row(
+            sign, Text(step.name.ljust(width)), Text(step.kind, style="dim"),
+            Text(terminal.duration(since), justify="right"), Text(says(step), style=_style(step)),
+        )  # fmt: skip
+    return made
+
+
+def _shown(run: Run) -> list[StepRun]:
+    steps = list(run.steps.values())
+    if len(steps) <= _MANY:
+        return steps
+    return [s for s in steps if s.state not in (State.WAITING, State.DONE, State.REUSED)][-_MANY:]
+
+
+def _style(step: StepRun) -> str:
+    return "red" if step.state in (State.FAILED, State.REFUSED) else "dim"
+
+
+def says(step: StepRun) -> str:
+    """What there is to say of a step: why, or what it made."""
+    if step.state in (State.FAILED, State.REFUSED, State.SKIPPED):
+        return step.reason
+    if step.state is State.REUSED:
+        return f"reused, {step.reason}" if step.kind != "register_model" else _registered(step)
+    if step.state is State.RUNNING:
+        again = f"attempt {step.attempt}; " if step.attempt > 1 else ""
+        return again + step.reason
+    if step.kind == "register_model":
+        return _registered(step)
+    return _chosen(step) or _numbers(step) or step.reason
+
+
+def _registered(step: StepRun) -> str:
+    version = step.made.facts.get("version")
+    if not version:
+        return step.reason
+    return f"{version}" if step.made.facts.get("new") else f"{version}, registered before"
+
+
+def _chosen(step: StepRun) -> str:
+    chosen = step.made.facts.get("chosen")
+    return "" if chosen is None else str(chosen).lower()
+
+
+def _numbers(step: StepRun) -> str:
+    if step.kind != "evaluation":
+        return ""
+    pairs = [(k, v) for value in step.made.values.values() if isinstance(value, dict) for k, v in value.items()]
+    return "  ".join(f"{name} {terminal.number(v)}" for name, v in pairs if isinstance(v, (int, float)))
+
+
+class LiveProgress:
+    """The live table of a run; give it to the run as a listener."""
+
+    def __init__(self) -> None:
+        self.run: Run | None = None
+        self._begun: dict[str, float] = {}
+        self._live = Live(console=terminal.console(sys.stderr), refresh_per_second=10, transient=True)
+
+    def __enter__(self) -> LiveProgress:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *what: object) -> None:
+        self._live.update(Text(""))
+        self._live.__exit__(None, None, None)
+        if self.run:
+            terminal.console(sys.stderr).print(self._view())
+
+    def __call__(self, event: Event) -> None:
+        self.run = fold(self.run, event)
+        self._note_time(event)
+        self._live.update(self._view())
+
+    def _note_time(self, event: Event) -> None:
+        if event["event"] == "step":
+            if event["state"] == State.RUNNING:
+                self._begun[event["step"]] = time.monotonic()
+            else:
+                self._begun.pop(event["step"], None)
+
+    def _view(self) -> Group:
+        assert self.run is not None
+        head = Text.assemble((self.run.pipeline, "bold"), "  ", (self.run.id, "dim"))
+        return Group(head, steps_table(self.run, self._begun))
+
+
+class PlainProgress:
+    """A line for each event of a run; give it to the run as a listener."""
+
+    def __init__(self) -> None:
+        self.run: Run | None = None
+
+    def __enter__(self) -> PlainProgress:
+        return self
+
+    def __exit__(self, *what: object) -> None:
+        """Nothing is left to close."""
+
+    def __call__(self, event: Event) -> None:
+        self.run = fold(self.run, event)
+        if event["event"] == "started":
+            click.echo(f"{event['time']} {self.run.pipeline} {self.run.id} started", err=True)
+        elif event["event"] == "step":
+            step = self.run.steps[event["step"]]
+            took = terminal.duration(step.seconds)
+            words = [event["time"], step.name, str(step.state), took, says(step)]
+            click.echo(" ".join(word for word in words if word), err=True)

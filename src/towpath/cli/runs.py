@@ -1,0 +1,103 @@
+"""`towpath runs`, `towpath logs` and `towpath diff`."""
+
+from __future__ import annotations
+
+import click
+
+from towpath.cli.session import Session, json_option, pass_session, print_json
+
+
+@click.command()
+@click.option("-n", "--number", default=20, show_default=True, help="How many, the newest first.")
+@click.option("--pipeline", help="Only runs of this pipeline.")
+@json_option
+@pass_session
+def runs(session: Session, number: int, pipeline: str | None, as_json: bool) -> None:
+    """List the runs, the newest first."""
+    from towpath.engine import runs as recorded
+
+    found = list(recorded.recent(session.workspace.runs, number, pipeline))
+    if as_json:
+        return print_json("runs", found)
+    if not found:
+        return session.say("no run is recorded here; `towpath run` makes one")
+    from towpath.cli import terminal
+    from towpath.cli.progress import look
+
+    rows = [
+        (r.id, r.pipeline, look(r.state), terminal.duration(r.seconds), _steps(r.steps), _parameters(r.params))
+        for r in found
+    ]
+    return terminal.show(("run", "pipeline", "state", "time", "steps", "parameters"), rows, right=("time",))
+
+
+def _steps(steps: dict) -> str:  # type: ignore[type-arg]
+    ran = sum(step.state == "done" for step in steps.values())
+    reused = sum(step.state == "reused" for step in steps.values())
+    return f"{ran} run, {reused} reused"
+
+
+def _parameters(params: dict) -> str:  # type: ignore[type-arg]
+    return " ".join(f"{name}={value}" for name, value in params.items())
+
+
+@click.command()
+@click.argument("run", default="last")
+@click.argument("step", required=False)
+@json_option
+@pass_session
+def logs(session: Session, run: str, step: str | None, as_json: bool) -> None:
+    """Show what the steps of RUN wrote (default: `last`), or one STEP of it."""
+    from towpath.engine import runs as recorded
+    from towpath.errors import UsageError, did_you_mean
+
+    found = recorded.find(session.workspace.runs, run)
+    if step and step not in found.steps:
+        raise UsageError(f"run {found.id} has no step `{step}`", hint=did_you_mean(step, found.steps))
+    folder = session.workspace.runs / found.id
+    names = [step] if step else list(found.steps)
+    written = {name: _log(folder / name / "log.txt") for name in names}
+    if as_json:
+        return print_json("logs", {"run": found.id, "steps": written})
+    for name, text in written.items():
+        if not step:
+            click.secho(f"── {name}  {found.steps[name].state}", bold=True)
+        for line in found.steps[name].error:
+            click.echo(f"error: {line}")
+        if text:
+            click.echo(text.rstrip("\n"))
+    return None
+
+
+def _log(path) -> str:  # type: ignore[no-untyped-def]
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+@click.command()
+@click.argument("left")
+@click.argument("right", default="last")
+@json_option
+@pass_session
+def diff(session: Session, left: str, right: str, as_json: bool) -> None:
+    """Show in what two runs differ: parameters, metrics, data, code."""
+    from towpath.engine import runs as recorded
+
+    folder = session.workspace.runs
+    one, other = recorded.find(folder, left), recorded.find(folder, right)
+    found = recorded.diff(one, other)
+    if as_json:
+        return print_json("diff", {"left": one.id, "right": other.id, "differences": found})
+    if not found:
+        return session.say(f"{one.id} and {other.id} do not differ")
+    from towpath.cli import terminal
+
+    rows = [(d.section, d.name, _short(d.left), _short(d.right)) for d in found]
+    return terminal.show(("", "name", one.id, other.id), rows)
+
+
+def _short(value: object) -> str:
+    from towpath.cli import terminal
+
+    text = terminal.number(value)
+    is_digest = isinstance(value, str) and len(value) >= 32 and " " not in value
+    return "—" if value is None else text[:12] if is_digest else text

@@ -1,0 +1,88 @@
+"""What every command shares: where it works, how much it says, and in which form."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, is_dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from towpath.workspace import Workspace
+
+FORMAT_VERSION = 1
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+pipeline_argument = click.argument("pipeline", required=False)
+param_option = click.option(
+    "-p", "--param", "params", metavar="NAME=VALUE", multiple=True, help="Set a parameter of the run."
+)
+input_option = click.option(
+    "--input", "inputs", metavar="NAME=PATH", multiple=True, help="Take another file for an input."
+)
+
+
+@dataclass
+class Session:
+    """One call of the command line."""
+
+    folder: str | None
+    quiet: bool
+    verbose: bool
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The project around the working directory, or around the folder given with -C."""
+        from towpath.workspace import Workspace
+
+        return Workspace.find(Path(self.folder) if self.folder else None)
+
+    @property
+    def here(self) -> Path:
+        """The folder the command works in."""
+        return Path(os.path.abspath(self.folder or Path.cwd()))
+
+    def say(self, text: str = "") -> None:
+        """A word to a person: stderr, so that stdout holds only what was asked for."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+
+pass_session = click.make_pass_decorator(Session)
+
+
+def print_json(kind: str, document: Any) -> None:
+    """One versioned document on stdout."""
+    click.echo(json.dumps({"towpath": FORMAT_VERSION, "kind": kind, kind: document}, default=_plain, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, (frozenset, set)):
+        return sorted(value)
+    return str(value)
+
+
+def assignments(words: tuple[str, ...], option: str) -> dict[str, str]:
+    """The words ``name=value`` of a repeated option. Error: UsageError naming each that is none."""
+    from towpath.errors import Fault, UsageError
+
+    wrong = [w for w in words if "=" not in w]
+    if wrong:
+        raise UsageError(*(Fault(f"{option} {w} is no assignment", hint=f"write {option} {w}=VALUE") for w in wrong))
+    return dict(word.split("=", 1) for word in words)
+
+
+def interactive() -> bool:
+    """Whether a person looks on: a terminal, and neither CI nor NO_COLOR-like plainness is asked."""
+    from towpath.engine.request import in_ci
+
+    return sys.stderr.isatty() and not in_ci() and os.environ.get("TERM") != "dumb"

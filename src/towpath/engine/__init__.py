@@ -1,0 +1,1 @@
+"""When: plans, runs and their record."""

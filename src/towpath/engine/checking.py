@@ -1,0 +1,107 @@
+"""A pipeline compiled and held against its code: what `towpath check` says, and what a run asks first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from towpath.engine.graph import check, compile
+from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
+from towpath.spec.pipeline import FunctionStep, QualityCheck
+
+if TYPE_CHECKING:
+    from towpath.code import Signature
+    from towpath.engine.graph import Graph, Node
+    from towpath.spec.reading import Declared
+    from towpath.workspace import Workspace
+
+
+def compiled(
+    workspace: Workspace,
+    pipeline: str | None,
+    params: Mapping[str, object] | None = None,
+    inputs: Mapping[str, str] | None = None,
+) -> Graph:
+    """The graph of a pipeline whose every function is there and takes what it is given.
+
+    Errors: DeclarationError with every fault of the declaration and of its code; UsageError for
+    a parameter or an input given wrongly.
+    """
+    declared = workspace.pipeline(pipeline)
+    if faults := check(declared):
+        raise DeclarationError(*faults)
+    graph = compile(declared, params or {}, inputs or {})
+    if faults := tuple(code_faults(workspace, declared, graph)):
+        raise DeclarationError(*faults)
+    return graph
+
+
+def faults(workspace: Workspace, pipeline: str) -> tuple[Fault, ...]:
+    """Everything that is wrong with a pipeline, its code included, each with its place."""
+    declared = workspace.pipeline(pipeline)
+    if found := check(declared):
+        return found
+    return tuple(code_faults(workspace, declared, compile(declared, _stand_ins(declared), {})))
+
+
+def _stand_ins(declared: Declared) -> Mapping[str, object]:
+    """Values for the parameters that a run must give, for a look without them."""
+    sample = {"string": "", "integer": 0, "number": 0.0, "boolean": False, "list": []}
+    required = (n for n, p in declared.pipeline.params.items() if p.default is None)
+    return {name: sample[declared.pipeline.params[name].type or "string"] for name in required}
+
+
+def code_faults(workspace: Workspace, declared: Declared, graph: Graph) -> Iterator[Fault]:
+    """What is wrong between the steps and the functions and files they name."""
+    for node in graph.nodes.values():
+        place = declared.places.at("steps", node.name)
+        try:
+            if isinstance(node.step, FunctionStep):
+                found = workspace.code.signature(graph.folder, node.step.run)
+                yield from _signature_faults(node, found, place)
+            elif isinstance(node.step, QualityCheck):
+                yield from _suite_faults(workspace, graph, node.step, place)
+        except TowpathError as error:
+            yield from (_placed(fault, place) for fault in error.faults)
+
+
+def _placed(fault: Fault, place: Place | None) -> Fault:
+    return fault if fault.place else Fault(fault.what, place, fault.hint)
+
+
+def _signature_faults(node: Node, found: Signature, place: Place | None) -> Iterator[Fault]:
+    takes = {argument.name: argument for argument in found.arguments}
+    for name in node.arguments:
+        if name not in takes:
+            yield Fault(
+                f"{found.function}() has no argument `{name}`, which step `{node.name}` gives it",
+                place,
+                did_you_mean(name, takes) or f"it is at {found.file}:{found.line}",
+            )
+    for name, argument in takes.items():
+        if name in node.arguments or (name in node.outputs and argument.writes_path):
+            continue
+        if argument.required:
+            yield Fault(
+                f"{found.function}() wants `{name}`, which step `{node.name}` does not give it",
+                Place(found.file, found.line),
+                did_you_mean(name, {*node.arguments, *node.outputs}),
+            )
+
+
+def _suite_faults(
+    workspace: Workspace, graph: Graph, step: QualityCheck, place: Place | None
+) -> Iterator[Fault]:
+    from towpath import checks
+
+    path = workspace.root / graph.folder / step.expectations
+    if not path.is_file():
+        yield Fault(f"there is no {graph.folder}/{step.expectations}", place)
+        return
+    yield from checks.suite_faults(path, f"{graph.folder}/{step.expectations}")
+
+
+def drawable(workspace: Workspace, pipeline: str) -> Graph:
+    """The graph of a pipeline for a look at it: its code need not be there."""
+    declared = workspace.pipeline(pipeline)
+    return compile(declared, _stand_ins(declared), {})

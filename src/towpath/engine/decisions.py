@@ -1,0 +1,202 @@
+"""Whether a step runs, is reused or is skipped, and why: the plan of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from towpath.engine import keys
+from towpath.engine.known import Known, Waiting
+from towpath.spec.artifact import Entry, Made
+from towpath.spec.pipeline import Condition, Expiry, Fail, RegisterModel
+from towpath.steps import condition
+
+if TYPE_CHECKING:
+    from towpath.engine.graph import Graph, Node
+    from towpath.engine.memory import Memory
+    from towpath.engine.registering import Registering
+    from towpath.workspace import Workspace
+
+
+class Verdict(StrEnum):
+    """What becomes of a step."""
+
+    RUN = "run"
+    REUSE = "reuse"
+    SKIP = "skip"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a step, and why; ``entry`` is what is reused."""
+
+    step: str
+    verdict: Verdict
+    reason: str = ""
+    key: str = ""
+    ingredients: Mapping[str, str] = field(default_factory=dict)
+    entry: Entry | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How eagerly results are reused.
+
+    ``force`` runs every step; ``selected`` are the steps that may run, the others taking what an
+    earlier run made; ``writers`` are those whose entries are believed (None: everybody's).
+    """
+
+    force: bool = False
+    selected: frozenset[str] | None = None
+    writers: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Decides for the steps of one graph, over one project's store and memory."""
+
+    workspace: Workspace
+    graph: Graph
+    memory: Memory
+    registry: Registering
+    policy: Policy = Policy()
+
+    def decide(self, node: Node, known: Known) -> Decision:
+        """What becomes of ``node``, given what is known of the steps before it."""
+        if reason := known.skip_reason(node):
+            return Decision(node.name, Verdict.SKIP, reason)
+        if pending := known.pending(node):
+            return Decision(node.name, Verdict.UNDECIDED, f"after {_names(pending)}")
+        if isinstance(node.step, (Condition, Fail)):
+            return Decision(node.name, Verdict.RUN)
+        if isinstance(node.step, RegisterModel):
+            return self.registry.decide(node, node.step, known)
+        return self._by_key(node, known)
+
+    def chooses(self, step: Condition, known: Known) -> bool:
+        """Which way a condition goes."""
+        return condition.evaluate(step, known.lookup)
+
+    def _by_key(self, node: Node, known: Known) -> Decision:
+        try:
+            arguments = known.arguments(node)
+        except Waiting as waiting:
+            return Decision(node.name, Verdict.UNDECIDED, f"after `{waiting.step}`")
+        found = keys.ingredients(self.graph, node, arguments, self.workspace.code)
+        key = keys.key(found)
+        if self.policy.selected is not None and node.name not in self.policy.selected:
+            return self._earlier(node, key, found)
+        reason, entry = self._usable(node, key)
+        if entry:
+            return Decision(node.name, Verdict.REUSE, _made_by(entry), key, found, entry)
+        return Decision(node.name, Verdict.RUN, reason or self._reason(node, found), key, found)
+
+    def _earlier(self, node: Node, key: str, found: Mapping[str, str]) -> Decision:
+        """For a step outside the selection: what it made last, whatever has changed since."""
+        last = self.memory.last(node.name)
+        for candidate in (key, last.key if last else ""):
+            entry = self._entry(candidate) if candidate else None
+            if entry:
+                reason = f"not selected; {_made_by(entry)}"
+                return Decision(node.name, Verdict.REUSE, reason, candidate, found, entry)
+        return Decision(node.name, Verdict.RUN, "not selected, but no earlier run made it", key, found)
+
+    def _usable(self, node: Node, key: str) -> tuple[str, Entry | None]:
+        cache = node.step.cache
+        if self.policy.force:
+            return "forced", None
+        if cache is False:
+            return "cache: false", None
+        entry = self._entry(key)
+        if entry is None:
+            return self._lost(key), None
+        if isinstance(cache, Expiry) and _age(entry) > timedelta(seconds=cache.expires):
+            return f"expired: made {entry.made}", None
+        return "", entry
+
+    def _entry(self, key: str) -> Entry | None:
+        """The entry of ``key`` if it is believed and all of its bytes are right."""
+        store = self.workspace.store
+        entry = store.entry(key)
+        if entry is None or (self.policy.writers and entry.writer not in self.policy.writers):
+            return None
+        whole = all(store.has(artifact.digest) for artifact in entry.result.outputs.values())
+        return entry if whole else None
+
+    def _lost(self, key: str) -> str:
+        entry = self.workspace.store.entry(key)
+        if entry is None:
+            return ""
+        if self.policy.writers and entry.writer not in self.policy.writers:
+            return f"its result was written by `{entry.writer}`, which is not trusted here"
+        return "what it made is no longer whole in the store"
+
+    def _reason(self, node: Node, found: Mapping[str, str]) -> str:
+        last = self.memory.last(node.name)
+        if last is None:
+            return "never run here"
+        if last.undeclared:
+            return f"it opens {', '.join(last.undeclared)} without declaring it"
+        return first_difference(last.ingredients, found) or "what it made is not in the store"
+
+
+def plan(judge: Judge, known: Known) -> Iterator[Decision]:
+    """A decision for each step, in order, as far as it can be known without running any.
+
+    Conditions whose values are known are decided on the way, for they choose what follows.
+    """
+    for node in judge.graph.nodes.values():
+        decision = judge.decide(node, known)
+        if isinstance(node.step, Condition) and decision.verdict is Verdict.RUN:
+            decision = _choose(judge, node.step, decision, known)
+        elif decision.verdict is Verdict.SKIP:
+            known.skipped[node.name] = decision.reason
+        elif decision.entry:
+            known.take(node.name, decision.key, decision.entry.result)
+        yield decision
+
+
+def _choose(judge: Judge, step: Condition, decision: Decision, known: Known) -> Decision:
+    verdict = judge.chooses(step, known)
+    known.chosen[decision.step] = verdict
+    known.take(decision.step, "", Made(facts={"chosen": verdict}))
+    return replace(decision, reason=f"`{step.expression}` is {str(verdict).lower()}")
+
+
+def first_difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """The first ingredient that differs, in words; empty if none does."""
+    for label in {**after, **before}:
+        old, new = before.get(label), after.get(label)
+        if old != new:
+            return _difference(label, old, new)
+    return ""
+
+
+def _difference(label: str, old: str | None, new: str | None) -> str:
+    what, _, name = label.partition(" ")
+    if what == "declaration":
+        return "its declaration changed"
+    if what in ("parameter", "package", "python") and old and new:
+        return f"{'Python' if what == 'python' else f'`{name}`'} {old} -> {new}"
+    if what == "input" and old and new:
+        return f"input `{name}` changed"
+    if what == "code" and old and new:
+        return f"code of `{name}` changed"
+    verb = "is new" if old is None else "is gone"
+    return f"{what} `{name}` {verb}"
+
+
+def _made_by(entry: Entry) -> str:
+    return f"made by {entry.made_by}"
+
+
+def _age(entry: Entry) -> timedelta:
+    return datetime.now(UTC) - datetime.fromisoformat(entry.made)
+
+
+def _names(steps: frozenset[str]) -> str:
+    return ", ".join(f"`{step}`" for step in sorted(steps))

@@ -1,0 +1,53 @@
+"""`towpath.flow`: what a pipeline's ``flow.py`` gives to Prefect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath.engine.flow import build
+from towpath.engine.record import Run, State
+from towpath.engine.request import Request
+from towpath.engine.run import conduct, prepare, warmed
+from towpath.errors import StepFailed
+from towpath.workspace import Workspace
+
+if TYPE_CHECKING:
+    from prefect import Flow
+
+    from towpath.engine.execution import Execution
+
+
+def flow(file: str) -> Flow[..., Any]:
+    """The Prefect flow of the pipeline that is declared beside ``file``.
+
+    In ``flows/training/flow.py``: ``training = flow(__file__)``; then ``prefect.yaml`` names
+    ``flows/training/flow.py:training``.
+    """
+    folder = Path(file).resolve().parent
+    workspace = Workspace.find(folder)
+    declared = workspace.pipeline(folder.name)
+    body = partial(_run, workspace.root, folder.name)
+    return build.build(declared.pipeline, body, workspace.project.runner)
+
+
+def _run(root: Path, pipeline: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a deployed flow: a run as `towpath run` makes it, inside Prefect's own."""
+    workspace = Workspace(root)
+    defaults = workspace.pipeline(pipeline).pipeline.params
+    changed = {n: v for n, v in params.items() if n not in defaults or defaults[n].default != v}
+    prepared = prepare(workspace, Request(pipeline, changed))
+
+    def carry_out(execution: Execution) -> None:
+        with warmed(execution):
+            build.schedule(execution)
+
+    return _answer(conduct(prepared, carry_out, [build.run_log()]))
+
+
+def _answer(run: Run) -> dict[str, Any]:
+    if run.state is not State.DONE:
+        raise StepFailed(*run.error)
+    return {"run": run.id, "metrics": run.values}

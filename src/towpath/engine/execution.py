@@ -1,0 +1,163 @@
+"""One run in progress: decides for a step, hands out its order, and takes in what came of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from towpath.engine.decisions import Decision, Judge, Verdict
+from towpath.engine.known import Known
+from towpath.engine.memory import Last
+from towpath.engine.record import Recorder, State, made_as_json, now
+from towpath.errors import Fault, Refused, StepFailed, TowpathError
+from towpath.spec.artifact import Entry, Json, Made
+from towpath.spec.pipeline import Condition, Fail, RegisterModel
+from towpath.steps.order import Order
+
+if TYPE_CHECKING:
+    from towpath.engine.graph import Graph, Node
+    from towpath.workspace import Workspace
+
+
+@dataclass
+class Execution:
+    """A run of a graph. Its methods are called from one thread: that of the scheduler."""
+
+    workspace: Workspace
+    judge: Judge
+    known: Known
+    recorder: Recorder
+    run_id: str
+    latest: dict[str, Last] = field(default_factory=dict)
+    errors: dict[str, TowpathError] = field(default_factory=dict)
+
+    @property
+    def graph(self) -> Graph:
+        """What is run."""
+        return self.judge.graph
+
+    def decide(self, node: Node) -> Decision:
+        """What becomes of a step now that all it waits for has ended."""
+        return self.judge.decide(node, self.known)
+
+    def begin(self, node: Node, decision: Decision, attempt: int = 1) -> None:
+        """A step starts to run."""
+        self.recorder(
+            "step", step=node.name, state=State.RUNNING, reason=decision.reason, attempt=attempt,
+            key=decision.key, ingredients=dict(decision.ingredients),
+        )  # fmt: skip
+
+    def order(self, node: Node) -> Order:
+        """What a step's process needs to carry it out."""
+        return Order(
+            root=self.workspace.root,
+            pipeline=self.graph.name,
+            folder=self.graph.folder,
+            name=node.name,
+            step=node.step,
+            arguments=self.known.arguments(node),
+            outputs=node.outputs,
+            directory=self.recorder.folder / node.name,
+            facts={step: self.known.made[step].facts for step in node.data_needs if step in self.known.made},
+            trust=self.workspace.project.trust,
+        )
+
+    def done(self, node: Node, decision: Decision, made: Made, seconds: float) -> None:
+        """A step has ended well: remember it, unless it read what it did not declare."""
+        undeclared = _names(made.facts.get("undeclared"))
+        if decision.key:
+            self.latest[node.name] = Last(decision.key, decision.ingredients, undeclared)
+        if decision.key and not undeclared and node.step.cache is not False:
+            self.workspace.store.remember(self._entry(node, decision, made, seconds))
+        self.known.take(node.name, decision.key, made)
+        reason = f"not reusable: opened {', '.join(undeclared)} undeclared" if undeclared else ""
+        self.recorder(
+            "step", step=node.name, state=State.DONE, seconds=seconds, made=made_as_json(made),
+            **({"reason": reason} if reason else {}),
+        )  # fmt: skip
+
+    def _entry(self, node: Node, decision: Decision, made: Made, seconds: float) -> Entry:
+        writer = "ci" if os.environ.get("CI", "").lower() in ("true", "1") else "local"
+        return Entry(
+            decision.key, self.graph.name, node.name, self.run_id, now(), round(seconds, 3), writer,
+            decision.ingredients, made,
+        )  # fmt: skip
+
+    def reuse(self, node: Node, decision: Decision) -> Made:
+        """A step need not run: take what it made before."""
+        assert decision.entry is not None
+        made = decision.entry.result
+        self.known.take(node.name, decision.key, made)
+        self.latest[node.name] = Last(decision.key, decision.ingredients)
+        self.recorder(
+            "step", step=node.name, state=State.REUSED, reason=decision.reason, key=decision.key,
+            ingredients=dict(decision.ingredients), made=made_as_json(made),
+        )  # fmt: skip
+        return made
+
+    def skip(self, node: Node, reason: str) -> None:
+        """A step is left out, and says why."""
+        self.known.skipped[node.name] = reason
+        self.recorder("step", step=node.name, state=State.SKIPPED, reason=reason)
+
+    def fail(self, node: Node, error: TowpathError, seconds: float) -> None:
+        """A step has failed; a check that says no is refused."""
+        self.known.failed.add(node.name)
+        self.errors[node.name] = error
+        state = State.REFUSED if isinstance(error, Refused) else State.FAILED
+        self.recorder(
+            "step", step=node.name, state=state, seconds=seconds,
+            reason=error.faults[0].what if error.faults else "", error=[str(f) for f in error.faults],
+        )  # fmt: skip
+
+    def act(self, node: Node) -> Made:
+        """Carry out a step that is no work for a process: a condition, a failure, a registration."""
+        if isinstance(node.step, Condition):
+            return self._choose(node, node.step)
+        if isinstance(node.step, Fail):
+            from towpath.steps import fail
+
+            raise StepFailed(Fault(fail.message(node.step, self.lookup)))
+        assert isinstance(node.step, RegisterModel)
+        return self.judge.registry.register(node, node.step, self.known, self.run_id)
+
+    def _choose(self, node: Node, step: Condition) -> Made:
+        verdict = self.judge.chooses(step, self.known)
+        self.known.chosen[node.name] = verdict
+        return Made(facts={"chosen": verdict})
+
+    def lookup(self, reference: str) -> Json:
+        """What a reference in a message stands for."""
+        return self.known.lookup(reference)
+
+    def settle(self) -> None:
+        """Keep what this run learned for the words of the next one."""
+        self.judge.memory.remember(self.latest)
+
+
+def _names(value: Json) -> tuple[str, ...]:
+    return tuple(str(name) for name in value) if isinstance(value, list) else ()
+
+
+def needs_engine(graph: Graph, decisions: Mapping[str, Decision]) -> bool:
+    """Whether a plan holds a step that must run; choosing a branch is none."""
+    return any(
+        decision.verdict in (Verdict.RUN, Verdict.UNDECIDED)
+        and not isinstance(graph.nodes[name].step, Condition)
+        for name, decision in decisions.items()
+    )
+
+
+def replay(execution: Execution, decisions: Mapping[str, Decision]) -> None:
+    """Carry out a plan in which nothing needs to run."""
+    for name, decision in decisions.items():
+        node = execution.graph.nodes[name]
+        if decision.verdict is Verdict.SKIP:
+            execution.skip(node, decision.reason)
+        elif decision.verdict is Verdict.REUSE:
+            execution.reuse(node, decision)
+        else:
+            execution.begin(node, decision)
+            execution.done(node, decision, execution.act(node), 0.0)

@@ -1,0 +1,108 @@
+"""A graph as a genuine Prefect flow, with a typed signature; and a run of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+#: Prefect reads these when it is imported: its console lines would cross ours, and it may
+#: not report on its users. What the user has set stays.
+_QUIET = {
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+}
+
+if TYPE_CHECKING:
+    from prefect import Flow
+
+    from towpath.engine.execution import Execution
+    from towpath.spec.pipeline import Pipeline
+    from towpath.spec.project import Runner
+
+
+def build(pipeline: Pipeline, body: Callable[[Mapping[str, Any]], Any], runner: Runner) -> Flow[..., Any]:
+    """The flow of a pipeline. ``body`` is called with the parameters, validated by Prefect."""
+    from prefect import Flow
+
+    from towpath.engine.flow.signature import docstring, signature
+
+    def function(**params: Any) -> Any:
+        return body(params)
+
+    typed = signature(pipeline)
+    function.__name__ = function.__qualname__ = pipeline.name.replace("-", "_")
+    function.__doc__ = docstring(pipeline)
+    function.__signature__ = typed  # type: ignore[attr-defined]
+    function.__annotations__ = {n: p.annotation for n, p in typed.parameters.items()}
+    return Flow(
+        function,
+        name=pipeline.name,
+        description=pipeline.description,
+        task_runner=_task_runner(runner),
+        persist_result=False,
+    )
+
+
+def load() -> None:
+    """Import Prefect, which takes a second, where something else can be done meanwhile."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    import prefect.main  # noqa: F401
+
+
+def call(execution: Execution, api: str, body: Callable[[], Any]) -> None:
+    """Run an execution's pipeline as a flow, against the API at ``api``."""
+    load()
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
+
+    graph = execution.graph
+    flow = build(graph.pipeline, lambda _: body(), execution.workspace.project.runner)
+    # Prefect's heartbeat sleeps a second after the flow has ended; a run here has a lease instead.
+    with temporary_settings({PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        flow.with_options(flow_run_name=execution.run_id)(**graph.params)
+
+
+def schedule(execution: Execution) -> None:
+    """The body of a flow: show the graph, then carry out the steps."""
+    from towpath.engine.flow.artifacts import publish_graph
+    from towpath.engine.flow.schedule import Schedule
+
+    publish_graph(execution.graph, execution.recorder.folder)
+    Schedule(execution, threads=execution.workspace.project.runner.kind == "threads").run()
+
+
+def run_log() -> Callable[[Mapping[str, Any]], None]:
+    """A listener that says each step's state in the log of the flow run that this is in."""
+    from prefect import get_run_logger
+
+    logger = get_run_logger()
+
+    def say(event: Mapping[str, Any]) -> None:
+        if event["event"] == "started":
+            logger.info("towpath run %s", event["run"])
+        elif event["event"] == "step":
+            logger.info("%s: %s %s", event["step"], event["state"], event.get("reason", ""))
+
+    return say
+
+
+def _task_runner(runner: Runner) -> Any:
+    workers = runner.workers or os.cpu_count() or 1
+    if runner.kind == "dask":
+        from prefect_dask import DaskTaskRunner
+
+        return DaskTaskRunner(address=runner.address)
+    if runner.kind == "processes":
+        from prefect.task_runners import ProcessPoolTaskRunner
+
+        return ProcessPoolTaskRunner(max_workers=workers)
+    from prefect.task_runners import ThreadPoolTaskRunner
+
+    return ThreadPoolTaskRunner(max_workers=workers)
+

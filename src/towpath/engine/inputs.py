@@ -1,0 +1,56 @@
+"""The pipeline's own inputs: files of the project, or models of the registry, by digest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from towpath.errors import Fault, StoreError, TowpathError, UserError
+from towpath.spec.artifact import Artifact
+
+if TYPE_CHECKING:
+    from towpath.engine.graph import Graph
+    from towpath.workspace import Workspace
+
+_MODEL = re.compile(r"^[a-z][a-z0-9_/-]*(@|#)[^/]+$")
+
+
+def artifacts(workspace: Workspace, graph: Graph) -> Mapping[str, Artifact]:
+    """The bytes that each input stands for now. Every fault at once: UserError or StoreError."""
+    found: dict[str, Artifact] = {}
+    faults: list[Fault] = []
+    kind: type[TowpathError] = UserError
+    for name, said in graph.inputs.items():
+        try:
+            found[name] = _artifact(workspace, name, said)
+        except TowpathError as error:
+            faults += error.faults
+            kind = StoreError if isinstance(error, StoreError) else kind
+    if faults:
+        raise kind(*faults)
+    return found
+
+
+def _artifact(workspace: Workspace, name: str, said: str) -> Artifact:
+    if _MODEL.match(said):
+        return _model(workspace, said)
+    from towpath.store import tracked
+
+    path = workspace.root / said
+    pointer = tracked.tracked(workspace.root, path)
+    if not path.exists() and pointer is not None:
+        tracked.restore(workspace.root, path, pointer)
+    if not path.exists():
+        hint = "its path is from the project's root; `--input name=path` overrides it"
+        raise UserError(Fault(f"input `{name}` is {said}, which is not there", hint=hint))
+    # The bytes go into the store, for a run works on what it was given, not on what a path holds.
+    return workspace.store.put(path)
+
+
+def _model(workspace: Workspace, reference: str) -> Artifact:
+    from towpath import registry
+
+    if workspace.repository is None:
+        raise UserError(Fault(f"{reference} is a model, and there is no Git repository here"))
+    return registry.get(workspace.repository, reference).record.artifact

@@ -1,0 +1,57 @@
+"""What the last runs here left behind: each step's last key, and what went into it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Last:
+    """A step's last execution here; ``undeclared`` are files it opened without saying so."""
+
+    key: str
+    ingredients: Mapping[str, str] = field(default_factory=dict)
+    undeclared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The last keys of one pipeline, in a small file. Losing it costs only the reasons' words."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, state: Path, pipeline: str) -> Memory:
+        """The memory of a pipeline under a project's state folder."""
+        return cls(state / "state" / "last" / f"{pipeline}.json")
+
+    def last(self, step: str) -> Last | None:
+        """What is remembered of a step."""
+        return self._known.get(step)
+
+    @cached_property
+    def _known(self) -> dict[str, Last]:
+        try:
+            document = json.loads(self.path.read_text(encoding="utf-8"))
+            return {
+                step: Last(said["key"], said["ingredients"], tuple(said["undeclared"]))
+                for step, said in document.items()
+            }
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def remember(self, latest: Mapping[str, Last]) -> None:
+        """Add the latest keys to what is on disk, in one atomic step."""
+        if not latest:
+            return
+        merged = {**Memory(self.path)._known, **latest}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({step: asdict(last) for step, last in merged.items()})
+        scratch = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(self.path)

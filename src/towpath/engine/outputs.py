@@ -1,0 +1,89 @@
+"""The project's outputs after a run with the declared defaults: files, ``dvc.yaml``, ``dvc.lock``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from towpath.engine import tree
+from towpath.engine.graph import FromParam
+from towpath.spec.pipeline import BatchTransform, Evaluation, FunctionStep, QualityCheck, RegisterModel
+from towpath.store import pipelines
+
+if TYPE_CHECKING:
+    from towpath.engine.graph import Graph, Node
+    from towpath.engine.known import Known
+    from towpath.store.pipelines import Stage
+    from towpath.workspace import Workspace
+
+
+def publish(workspace: Workspace, graph: Graph, known: Known) -> None:
+    """Bring the work tree up to what a run made; nothing is touched where nothing differs."""
+    wanted = {
+        tree.output_path(graph, step, name): made.outputs[name].digest
+        for step, made in known.made.items()
+        for name in tree.own_outputs(graph.nodes[step])
+        if name in made.outputs
+    }
+    for path, digest in wanted.items():
+        target = workspace.root / path
+        if not target.exists() or workspace.store.digest(target).digest != digest:
+            workspace.store.link(digest, target)
+    made = {path: digest for path, digest in wanted.items()}
+    pipelines.write(workspace.root, graph.name, stages(workspace, graph), made, models(graph))
+
+
+def stages(workspace: Workspace, graph: Graph) -> list[Stage]:
+    """The DVC stages that say what a run did; steps behind a condition are none."""
+    kinds = (FunctionStep, BatchTransform, QualityCheck)
+    return [_stage(workspace, graph, node) for node in tree.certain(graph) if isinstance(node.step, kinds)]
+
+
+def models(graph: Graph) -> dict[str, str]:
+    """The path of each registered model's file, by the model's name."""
+    found = {}
+    for node in graph.nodes.values():
+        if isinstance(node.step, RegisterModel):
+            source = node.arguments["model"]
+            found[node.step.model] = next(tree.source_paths(graph, source))
+    return found
+
+
+def _stage(workspace: Workspace, graph: Graph, node: Node) -> Stage:
+    outputs = tree.own_outputs(node)
+    paths = {name: tree.output_path(graph, node.name, name) for name in outputs}
+    metrics = [p for n, p in paths.items() if isinstance(node.step, Evaluation) and p.endswith(".json")]
+    plots = {paths[n]: node.outputs[n].plot for n in outputs if node.outputs[n].plot}
+    return pipelines.Stage(
+        name=f"{graph.name}-{node.name}",
+        cmd=f"towpath step {graph.name} {node.name}",
+        desc=node.step.description,
+        deps=tuple(dict.fromkeys([*_code(workspace, graph, node), *_inputs(graph, node)])),
+        params={f"{graph.folder}/pipeline.yaml": tuple(_params(graph, node))},
+        outs=tuple(p for p in paths.values() if p not in metrics and p not in plots),
+        metrics=tuple(metrics),
+        plots=plots,
+    )
+
+
+def _inputs(graph: Graph, node: Node) -> Iterator[str]:
+    for source in node.arguments.values():
+        yield from tree.source_paths(graph, source)
+
+
+def _code(workspace: Workspace, graph: Graph, node: Node) -> Iterator[str]:
+    if isinstance(node.step, FunctionStep):
+        yield from workspace.code.sources(graph.folder, node.step.run)
+    if isinstance(node.step, QualityCheck):
+        yield f"{graph.folder}/{node.step.expectations}"
+    yield from (f"{graph.folder}/{path}" for path in node.step.code)
+
+
+def _params(graph: Graph, node: Node) -> Iterator[str]:
+    """What of the declaration the step's result hangs on: itself, and its parameters' defaults."""
+    yield f"steps.{node.name}"
+    for source in node.arguments.values():
+        if isinstance(source, FromParam):
+            yield f"params.{source.name}"
+
+

@@ -1,0 +1,231 @@
+"""A run's record: a log of events, and the run as the fold of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TextIO
+
+from towpath.spec.artifact import Artifact, Json, Made
+
+EVENTS = "events.jsonl"
+
+Event = Mapping[str, Any]
+
+
+class State(StrEnum):
+    """What a step or a run has come to."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    REUSED = "reused"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    REFUSED = "refused"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self not in (State.WAITING, State.RUNNING)
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """What became of one step in one run; ``seconds`` is wall time, ``reason`` says why so."""
+
+    name: str
+    kind: str
+    state: State = State.WAITING
+    reason: str = ""
+    started: str = ""
+    seconds: float = 0.0
+    attempt: int = 1
+    key: str = ""
+    ingredients: Mapping[str, str] = field(default_factory=dict)
+    made: Made = field(default_factory=Made)
+    error: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a pipeline; times are UTC, ISO 8601."""
+
+    id: str
+    pipeline: str
+    state: State
+    started: str
+    ended: str = ""
+    seconds: float = 0.0
+    params: Mapping[str, Json] = field(default_factory=dict)
+    inputs: Mapping[str, Json] = field(default_factory=dict)
+    origin: Mapping[str, Json] = field(default_factory=dict)
+    steps: Mapping[str, StepRun] = field(default_factory=dict)
+    exit_code: int = 0
+    error: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> dict[str, Json]:
+        """The contents of the JSON outputs, by ``step.output``."""
+        return {
+            f"{step.name}.{name}": value
+            for step in self.steps.values()
+            for name, value in step.made.values.items()
+        }
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def new_run_id() -> str:
+    """A name that sorts by time: ``20261122-144200-3fa1``."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
+
+
+def made_as_json(made: Made) -> dict[str, Any]:
+    """A step's result as plain data."""
+    return {
+        "outputs": {name: asdict(artifact) for name, artifact in made.outputs.items()},
+        "values": dict(made.values),
+        "facts": dict(made.facts),
+    }
+
+
+def made_from_json(document: Mapping[str, Any]) -> Made:
+    """The inverse of :func:`made_as_json`."""
+    return Made(
+        {name: Artifact(**fields) for name, fields in document.get("outputs", {}).items()},
+        document.get("values", {}),
+        document.get("facts", {}),
+    )
+
+
+class Recorder:
+    """Appends a run's events to its log, each a line, and tells those who listen."""
+
+    def __init__(self, folder: Path, listeners: Iterable[Callable[[Event], None]] = ()) -> None:
+        self.folder = folder
+        self._listeners = tuple(listeners)
+        self._lock = threading.Lock()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file: TextIO = (folder / EVENTS).open("a", encoding="utf-8")
+
+    def __call__(self, event: str, **fields: Any) -> None:
+        entry = {"event": event, "time": now(), **fields}
+        with self._lock:
+            self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            self._file.flush()
+            for listener in self._listeners:
+                listener(entry)
+
+    def close(self) -> None:
+        """No event will follow."""
+        self._file.close()
+
+
+def fold(run: Run | None, event: Event) -> Run:
+    """The run after one more event."""
+    if event["event"] == "started":
+        return _started(event)
+    if run is None:
+        raise ValueError("a run's log begins with `started`")
+    if event["event"] == "step":
+        return replace(run, steps={**run.steps, event["step"]: _step(run, event)})
+    if event["event"] == "finished":
+        return replace(
+            run,
+            state=State(event["state"]),
+            ended=event["time"],
+            seconds=event["seconds"],
+            exit_code=event["exit_code"],
+            error=tuple(event.get("error", ())),
+        )
+    return run
+
+
+def _started(event: Event) -> Run:
+    steps = {name: StepRun(name, kind) for name, kind in event["steps"].items()}
+    return Run(
+        event["run"], event["pipeline"], State.RUNNING, event["time"], params=event["params"],
+        inputs=event["inputs"], origin=event["origin"], steps=steps,
+    )  # fmt: skip
+
+
+def _step(run: Run, event: Event) -> StepRun:
+    before = run.steps.get(event["step"]) or StepRun(event["step"], "")
+    state = State(event["state"])
+    return replace(
+        before,
+        state=state,
+        started=event["time"] if state is State.RUNNING else before.started,
+        reason=event.get("reason", before.reason),
+        seconds=event.get("seconds", before.seconds),
+        attempt=event.get("attempt", before.attempt),
+        key=event.get("key", before.key),
+        ingredients=event.get("ingredients", before.ingredients),
+        made=made_from_json(event["made"]) if "made" in event else before.made,
+        error=tuple(event.get("error", before.error)),
+    )
+
+
+def replay(events: Iterable[Event]) -> Run | None:
+    """The run that a log adds up to; None for an empty log. Linear in the log."""
+    run: Run | None = None
+    steps: dict[str, StepRun] = {}
+    for event in events:
+        if run is not None and event["event"] == "step":
+            steps[event["step"]] = _step(replace(run, steps=steps), event)
+            continue
+        run = fold(run, event)
+        steps = steps or dict(run.steps)
+    return replace(run, steps=steps) if run else None
+
+
+def read(folder: Path) -> Run | None:
+    """The run recorded in ``folder``; a torn last line, as a kill leaves it, is left out."""
+    try:
+        lines = (folder / EVENTS).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return _alive(replay(_events(lines)))
+
+
+def _events(lines: Iterable[str]) -> Iterable[Event]:
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return
+
+
+def _alive(run: Run | None) -> Run | None:
+    """A run that says it runs, whose process is gone, was interrupted."""
+    if run is None or run.state is not State.RUNNING or _process_lives(run.origin):
+        return run
+    steps = {
+        name: replace(step, state=State.INTERRUPTED) if step.state is State.RUNNING else step
+        for name, step in run.steps.items()
+    }
+    return replace(run, state=State.INTERRUPTED, steps=steps)
+
+
+def _process_lives(origin: Mapping[str, Json]) -> bool:
+    pid = origin.get("pid")
+    if not isinstance(pid, int) or origin.get("host") != os.uname().nodename:
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

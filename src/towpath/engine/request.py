@@ -1,0 +1,81 @@
+"""What a run is asked to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from towpath.errors import Fault, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from towpath.engine.graph import Graph
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run of one pipeline.
+
+    ``only``, ``begin`` and ``end`` select steps, the others taking what an earlier run made;
+    ``force`` runs every selected step; ``require_register`` makes it an error if the run could
+    not register; ``push`` publishes what it registered.
+    """
+
+    pipeline: str
+    params: Mapping[str, object] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
+    begin: str | None = None
+    end: str | None = None
+    force: bool = False
+    require_register: bool = False
+    push: bool = False
+
+    @property
+    def default(self) -> bool:
+        """Whether the run is the one that the declaration describes, unselected and unchanged."""
+        return not (self.params or self.inputs or self.only or self.begin or self.end)
+
+
+def selected(graph: Graph, request: Request) -> frozenset[str] | None:
+    """The steps that may run; None for all."""
+    named = [*request.only, *filter(None, (request.begin, request.end))]
+    if not named:
+        return None
+    unknown = [
+        Fault(f"no step `{name}` in {graph.name}", hint=did_you_mean(name, graph.nodes))
+        for name in named
+        if name not in graph.nodes
+    ]
+    if unknown:
+        raise UsageError(*unknown)
+    chosen = frozenset(request.only or graph.nodes)
+    if request.begin:
+        chosen &= _after(graph, request.begin)
+    if request.end:
+        chosen &= _before(graph, request.end)
+    return chosen
+
+
+def _before(graph: Graph, step: str) -> frozenset[str]:
+    """A step and all it waits for."""
+    found = {step}
+    for name in reversed(list(graph.nodes)):
+        if name in found:
+            found |= graph.nodes[name].needs
+    return frozenset(found)
+
+
+def _after(graph: Graph, step: str) -> frozenset[str]:
+    """A step and all that waits for it."""
+    found = {step}
+    for name, node in graph.nodes.items():
+        if node.needs & found:
+            found.add(name)
+    return frozenset(found)
+
+
+def in_ci() -> bool:
+    """Whether this is a run of a CI service, as they all say by ``CI=true``."""
+    return os.environ.get("CI", "").lower() in ("true", "1")

@@ -1,0 +1,193 @@
+"""A run of a pipeline from end to end: compile, plan, carry out, record."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import towpath
+from towpath.engine import checking, inputs, record
+from towpath.engine.decisions import Decision, Judge, Policy, plan
+from towpath.engine.execution import Execution, needs_engine, replay
+from towpath.engine.known import Known
+from towpath.engine.memory import Memory
+from towpath.engine.record import Event, Recorder, Run, State
+from towpath.engine.registering import Registering
+from towpath.engine.request import Request, in_ci, selected
+from towpath.errors import ExitCode, Refused, StepFailed, TowpathError
+from towpath.spec.pipeline import RegisterModel
+
+if TYPE_CHECKING:
+    from towpath.engine.graph import Graph
+    from towpath.workspace import Workspace
+
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that is known before the first step: what is run, on what, and what would happen."""
+
+    workspace: Workspace
+    request: Request
+    judge: Judge
+    known: Known
+
+    @property
+    def graph(self) -> Graph:
+        """What is run."""
+        return self.judge.graph
+
+    def decisions(self) -> dict[str, Decision]:
+        """What would become of each step."""
+        return {d.step: d for d in plan(self.judge, Known(self.graph, self.known.inputs))}
+
+
+def prepare(workspace: Workspace, request: Request) -> Prepared:
+    """Read and check the declaration, and look at the inputs; nothing is run or written."""
+    graph = checking.compiled(workspace, request.pipeline, request.params, request.inputs)
+    registers = any(isinstance(node.step, RegisterModel) for node in graph.nodes.values())
+    policy = Policy(
+        force=request.force,
+        selected=selected(graph, request),
+        writers=frozenset({"ci"}) if registers and in_ci() else None,
+    )
+    memory = Memory.of(workspace.state, graph.name)
+    registry = Registering(workspace, graph, required=request.require_register or in_ci())
+    judge = Judge(workspace, graph, memory, registry, policy)
+    return Prepared(workspace, request, judge, Known(graph, inputs.artifacts(workspace, graph)))
+
+
+def run(workspace: Workspace, request: Request, listeners: Iterable[Listener] = ()) -> Run:
+    """Run a pipeline, and return its record. What failed stands in the record, not in an error.
+
+    Errors: UserError before anything has run, EngineError if no Prefect API is to be had.
+    """
+    prepared = prepare(workspace, request)
+    decisions = prepared.decisions()
+    if not needs_engine(prepared.graph, decisions):
+        return conduct(prepared, lambda execution: replay(execution, decisions), listeners)
+    return conduct(prepared, _with_engine, listeners)
+
+
+def _with_engine(execution: Execution) -> None:
+    """Carry out a run as a Prefect flow, in this process."""
+    from towpath.engine import server
+
+    starting = server.begin(execution.workspace.root)
+    with warmed(execution):
+        from towpath.engine.flow import build
+
+        build.load()  # while the server and the steps' own imports start beside it
+        api = server.wait(starting)
+        with server.run_in_progress(execution.run_id):
+            build.call(execution, api.url, partial(build.schedule, execution))
+
+
+@contextlib.contextmanager
+def warmed(execution: Execution) -> Iterator[None]:
+    """A fork server that imports the steps' modules while the run begins."""
+    from towpath.steps import process
+
+    graph = execution.graph
+    with process.warm(execution.workspace.root, graph.folder, list(graph.nodes.values())):
+        yield
+
+
+def conduct(
+    prepared: Prepared, carry_out: Callable[[Execution], None], listeners: Iterable[Listener]
+) -> Run:
+    """Record a run from its beginning to its end, whatever happens in between."""
+    run_id = record.new_run_id()
+    recorder = Recorder(prepared.workspace.runs / run_id, listeners)
+    execution = Execution(prepared.workspace, prepared.judge, prepared.known, recorder, run_id)
+    begun = time.perf_counter()
+    recorder("started", **_started(prepared, run_id))
+    finish = partial(_finish, execution, begun)
+    try:
+        carry_out(execution)
+        _settle(prepared, execution)
+    except KeyboardInterrupt:
+        finish(State.INTERRUPTED, ExitCode.INTERRUPTED)
+    except TowpathError as error:
+        finish(State.FAILED, error.exit_code, [str(fault) for fault in error.faults])
+    except BaseException as error:
+        finish(State.FAILED, ExitCode.BUG, [f"{type(error).__name__}: {error}"])
+        raise
+    else:
+        finish(*_outcome(execution))
+    finally:
+        recorder.close()
+    run = record.read(recorder.folder)
+    assert run is not None
+    return run
+
+
+def _settle(prepared: Prepared, execution: Execution) -> None:
+    """After the steps: keep what was learned, and bring the project's outputs up to date."""
+    from towpath.engine import outputs
+
+    execution.settle()
+    if prepared.request.default and not execution.errors:
+        outputs.publish(prepared.workspace, prepared.graph, execution.known)
+    if prepared.request.push or in_ci():
+        prepared.judge.registry.publish()
+
+
+def _started(prepared: Prepared, run_id: str) -> dict[str, Any]:
+    graph = prepared.graph
+    return {
+        "run": run_id,
+        "pipeline": graph.name,
+        "params": dict(graph.params),
+        "inputs": {name: artifact.digest for name, artifact in prepared.known.inputs.items()},
+        "origin": _origin(prepared),
+        "steps": {name: node.step.kind for name, node in graph.nodes.items()},
+    }
+
+
+def _origin(prepared: Prepared) -> Mapping[str, Any]:
+    repository = prepared.workspace.repository
+    return {
+        "pid": os.getpid(),
+        "host": os.uname().nodename,
+        "user": _user(),
+        "commit": repository.head() if repository else None,
+        "python": platform.python_version(),
+        "towpath": towpath.__version__,
+        "ci": in_ci(),
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return str(os.getuid())
+
+
+def _outcome(execution: Execution) -> tuple[State, ExitCode, list[str]]:
+    errors = execution.errors
+    if not errors:
+        return State.DONE, ExitCode.DONE, []
+    lines = [f"{step}: {fault}" for step, error in errors.items() for fault in error.faults]
+    if all(isinstance(error, Refused) for error in errors.values()):
+        return State.REFUSED, ExitCode.REFUSED, lines
+    return State.FAILED, ExitCode.FAILED, lines
+
+
+def _finish(
+    execution: Execution, begun: float, state: State, code: ExitCode, error: Iterable[str] = ()
+) -> None:
+    seconds = round(time.perf_counter() - begun, 3)
+    execution.recorder("finished", state=state, seconds=seconds, exit_code=int(code), error=list(error))
+
+
+__all__ = ["Prepared", "StepFailed", "conduct", "prepare", "run"]

@@ -1,0 +1,112 @@
+"""The runs of a project: found by name, listed, and laid side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from towpath.engine import record
+from towpath.engine.record import Run
+from towpath.errors import UsageError
+from towpath.spec.artifact import Json
+
+
+def names(folder: Path) -> list[str]:
+    """The names of the runs recorded in ``folder``, the oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if (path / record.EVENTS).is_file())
+
+
+def recent(folder: Path, count: int | None = None, pipeline: str | None = None) -> Iterator[Run]:
+    """The runs, the newest first; at most ``count`` of them."""
+    given = 0
+    for name in reversed(names(folder)):
+        run = record.read(folder / name)
+        if run is None or (pipeline and run.pipeline != pipeline):
+            continue
+        if count is not None and given >= count:
+            return
+        given += 1
+        yield run
+
+
+def find(folder: Path, word: str) -> Run:
+    """The run that ``word`` names: ``last``, a whole name, or the part that tells it apart."""
+    known = names(folder)
+    if not known:
+        raise UsageError("no run is recorded here", hint="`towpath run` makes one")
+    if word == "last":
+        matches = known[-1:]
+    else:
+        matches = [word] if word in known else [n for n in known if word in n]
+    if len(matches) != 1:
+        some = ", ".join((matches or known)[-3:])
+        what = f"no run `{word}`" if not matches else f"`{word}` names {len(matches)} runs"
+        raise UsageError(what, hint=f"for example {some}; `towpath runs` lists them")
+    run = record.read(folder / matches[0])
+    if run is None:
+        raise UsageError(f"the record of run {matches[0]} cannot be read")
+    return run
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing in which two runs differ; None where a run has no such thing."""
+
+    section: str
+    name: str
+    left: Json
+    right: Json
+
+
+def diff(left: Run, right: Run) -> list[Difference]:
+    """In what two runs differ: parameters, metrics, data, code, steps."""
+    return [
+        Difference(section, name, a.get(name), b.get(name))
+        for section, a, b in (
+            ("parameters", left.params, right.params),
+            ("metrics", metrics(left), metrics(right)),
+            ("data", left.inputs, right.inputs),
+            ("code", code(left), code(right)),
+            ("steps", _states(left), _states(right)),
+        )
+        for name in sorted({*a, *b})
+        if a.get(name) != b.get(name)
+    ]
+
+
+def metrics(run: Run) -> dict[str, Json]:
+    """The numbers in a run's JSON outputs, flat: ``evaluate.metrics.mse``."""
+    flat: dict[str, Json] = {}
+    for step in run.steps.values():
+        if step.kind == "quality_check":
+            continue
+        for output, value in step.made.values.items():
+            flat.update(flatten(value, f"{step.name}.{output}"))
+    return flat
+
+
+def flatten(value: Json, prefix: str) -> Iterator[tuple[str, Json]]:
+    """The leaves of a document that are numbers, strings or booleans, by dotted path."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from flatten(inner, f"{prefix}.{key}")
+    elif isinstance(value, (int, float, str, bool)):
+        yield prefix, value
+
+
+def code(run: Run) -> Mapping[str, Json]:
+    """The digests of the code that a run's steps reached, and its packages, by label."""
+    return {
+        label: digest
+        for step in run.steps.values()
+        for label, digest in step.ingredients.items()
+        if label.startswith(("code ", "package "))
+    }
+
+
+def _states(run: Run) -> dict[str, Json]:
+    plain = {"reused": "done"}
+    return {name: plain.get(step.state, str(step.state)) for name, step in run.steps.items()}

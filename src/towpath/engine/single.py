@@ -1,0 +1,66 @@
+"""One step on the files of the work tree, as stock DVC asks for it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from towpath.engine import checking, inputs, tree
+from towpath.engine.known import Known
+from towpath.errors import Fault, StepFailed, UsageError, did_you_mean
+from towpath.spec.artifact import Artifact, Json, Made
+from towpath.spec.pipeline import QualityCheck
+from towpath.steps.kinds import IN_A_PROCESS
+from towpath.steps.order import Order
+
+if TYPE_CHECKING:
+    from towpath.engine.graph import Graph, Node
+    from towpath.workspace import Workspace
+
+
+def carry_out(workspace: Workspace, pipeline: str, step: str) -> Made:
+    """Run a step on what stands in the work tree, and put its outputs there. Nothing is recorded."""
+    from towpath.steps import process
+
+    graph = checking.compiled(workspace, pipeline)
+    node = graph.nodes.get(step)
+    if node is None or node.step.kind not in IN_A_PROCESS:
+        raise UsageError(f"{pipeline} has no step `{step}` to run", hint=did_you_mean(step, graph.nodes))
+    known = Known(graph, inputs.artifacts(workspace, graph))
+    for name in graph.nodes:
+        if name in node.data_needs:
+            known.take(name, "", _from_tree(workspace, known, graph.nodes[name]))
+    order = _order(workspace, graph, node, known)
+    with process.warm(workspace.root, graph.folder, [node]):
+        made = process.call(order, node.step.timeout, print)
+    for name in tree.own_outputs(node):
+        target = workspace.root / tree.output_path(graph, step, name)
+        workspace.store.link(made.outputs[name].digest, target)
+    return made
+
+
+def _order(workspace: Workspace, graph: Graph, node: Node, known: Known) -> Order:
+    return Order(
+        workspace.root, graph.name, graph.folder, node.name, node.step, known.arguments(node),
+        node.outputs, workspace.state / "steps" / graph.name / node.name, {}, workspace.project.trust,
+    )  # fmt: skip
+
+
+def _from_tree(workspace: Workspace, known: Known, node: Node) -> Made:
+    """What a step made, as far as the work tree holds it."""
+    found: dict[str, Artifact] = {}
+    values: dict[str, Json] = {}
+    for name in node.outputs:
+        path = workspace.root / _path(workspace, known.graph, node, name)
+        found[name] = workspace.store.put(path)
+        if path.suffix == ".json":
+            values[name] = json.loads(path.read_text(encoding="utf-8"))
+    return Made(found, values)
+
+
+def _path(workspace: Workspace, graph: Graph, node: Node, output: str) -> str:
+    path = tree.output_path(graph, node.name, output)
+    if not (workspace.root / path).exists():
+        first = "towpath run" if isinstance(node.step, QualityCheck) else "dvc pull, or towpath run"
+        raise StepFailed(Fault(f"{path} of step `{node.name}` is not there", hint=first))
+    return path

@@ -1,0 +1,112 @@
+"""Where a command works: a project's root and the rooms that read it, opened when asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from towpath.errors import Fault, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from towpath.code import Reader
+    from towpath.git import Repository
+    from towpath.spec.project import Project
+    from towpath.spec.reading import Declared
+    from towpath.store import Store
+
+PROJECT_FILE = "towpath.yaml"
+
+
+class Workspace:
+    """A project on disk. It is passed to whom needs it; nothing of it is global.
+
+    ``root`` is the folder that holds ``towpath.yaml``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def find(cls, start: Path | None = None) -> Workspace:
+        """The project around ``start`` (default: the working directory), looked for upwards."""
+        begin = Path(os.path.abspath(start or Path.cwd()))
+        for folder in (begin, *begin.parents):
+            if (folder / PROJECT_FILE).is_file():
+                return cls(folder)
+        raise UsageError(
+            f"no project here: there is no {PROJECT_FILE} in {begin} or above it",
+            hint="make one with `towpath new`, or name its folder with -C",
+        )
+
+    @cached_property
+    def project(self) -> Project:
+        """The declaration in ``towpath.yaml``."""
+        from towpath.spec.project import read_project
+
+        return read_project(self.root)
+
+    @cached_property
+    def pipelines(self) -> Mapping[str, Path]:
+        """The pipelines' files by name; a pipeline's name is that of its folder."""
+        found = sorted((self.root / "flows").glob("*/pipeline.yaml"))
+        return {path.parent.name: path for path in found}
+
+    def pipeline(self, name: str | None = None) -> Declared:
+        """A pipeline's declaration; without a name the only one, or ``training``."""
+        from towpath.spec.reading import read_pipeline
+
+        return read_pipeline(self.pipelines[self.pipeline_name(name)], self.root)
+
+    def pipeline_name(self, name: str | None = None) -> str:
+        """The name meant: as given, the only one there is, or ``training``."""
+        if name in self.pipelines:
+            return name
+        if name is None and len(self.pipelines) == 1:
+            return next(iter(self.pipelines))
+        if name is None and "training" in self.pipelines:
+            return "training"
+        raise UsageError(self._unknown(name))
+
+    def _unknown(self, name: str | None) -> Fault:
+        known = ", ".join(self.pipelines)
+        if name is None:
+            return Fault("no pipeline is named", hint=f"one of {known}" if known else self._none())
+        near = did_you_mean(name, self.pipelines)
+        return Fault(f"no pipeline `{name}`", hint=near or (f"there is {known}" if known else self._none()))
+
+    def _none(self) -> str:
+        return "there is none yet: write flows/<name>/pipeline.yaml"
+
+    @cached_property
+    def store(self) -> Store:
+        """The project's store."""
+        from towpath.store import Store
+
+        return Store(self.root)
+
+    @cached_property
+    def code(self) -> Reader:
+        """The reader of the project's code; it remembers what it parsed."""
+        from towpath.code import Reader
+
+        return Reader(self.root)
+
+    @cached_property
+    def repository(self) -> Repository | None:
+        """The Git repository around the project, or None."""
+        from towpath.git import Repository
+
+        return Repository.find(self.root)
+
+    @property
+    def state(self) -> Path:
+        """The folder of runs and local state, ignored by Git."""
+        return self.root / ".towpath"
+
+    @property
+    def runs(self) -> Path:
+        """The folder of run directories."""
+        return self.state / "runs"
