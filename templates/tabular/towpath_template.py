@@ -1,4 +1,4 @@
-"""The rules of this template's answers, for cookiecutter (as a Jinja extension) and for `towpath new`.
+"""What answers will do, for cookiecutter (as a Jinja extension) and for `towpath new`.
 
 Plain Python: a stranger's cookiecutter has nothing else.
 """
@@ -16,7 +16,11 @@ FOLDER = Path(__file__).resolve().parent
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
 REQUIREMENT = re.compile(r"towpath(\[[a-z0-9, ]+\])?\s*([=<>!~@].*)?", re.DOTALL)
-FORGES = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/", "bb:": "https://bitbucket.org/"}
+FORGES = {
+    "gh:": "https://github.com/",
+    "gl:": "https://gitlab.com/",
+    "bb:": "https://bitbucket.org/",
+}
 
 
 def faults(answers: Mapping[str, str]) -> list[str]:
@@ -99,7 +103,7 @@ def _git_url(address: str) -> str:
         return address
     for short, host in FORGES.items():
         if address.startswith(short):
-            return f"git+{host}{address[len(short):]}.git"
+            return f"git+{host}{address[len(short) :]}.git"
     if "://" not in address:
         return "git+ssh://" + address.replace(":", "/", 1)
     return address if address.startswith("git+") else f"git+{address}"

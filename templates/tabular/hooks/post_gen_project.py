@@ -17,14 +17,14 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-ANSWERS = json.loads(r'''{{ cookiecutter | tojson }}''')
+ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 CARRIER = "scikit-lego==0.9.10"
 SHA256 = {
     "abalone": "ffa124af26414bfd9d9a8bf691a48e0c9c3e34967b7552dc39b7db0e5dcf21bd",
     "penguins": "97d467baa3522040aa892fa7f2ff57b5195be5fef3cceca3f78a6b1a6e32d7a2",
 }
 NO_IDENTITY = """\
-Git does not know who you are, so the first commit waits; everything is staged. Tell it, then commit:
+Git does not know who you are, so the first commit waits; all is staged. Tell it, then commit:
     git config --global user.name "Your Name"
     git config --global user.email you@example.org
     git commit -m "{message}"
@@ -36,7 +36,7 @@ def main() -> None:
     track(ANSWERS["__data"], dataset(ANSWERS["__data"]))
     commit(f"Start {ANSWERS['name']} from the tabular template")
     if "TOWPATH_NEW" not in os.environ:  # `towpath new` says what comes next itself
-        print(f"{ANSWERS['name']} is ready. Next: cd {ANSWERS['name']}, read README.md, towpath run")
+        print("{0} is ready. Next: cd {0}, read README.md, towpath run".format(ANSWERS["name"]))
 
 
 def dataset(name: str) -> bytes:
@@ -72,7 +72,7 @@ def fetch_carrier(folder: str) -> None:
 
 
 def track(name: str, table: bytes) -> None:
-    """Put a table under DVC: the file, its pointer, its line in .gitignore, its bytes in the cache."""
+    """Put a table under DVC: the file, its pointer, a line in .gitignore, bytes in the cache."""
     digest = hashlib.md5(table).hexdigest()
     cached = Path(".dvc/cache/files/md5", digest[:2], digest[2:])
     cached.parent.mkdir(parents=True)
@@ -92,13 +92,13 @@ def commit(message: str) -> None:
         return
     git("init", "--quiet")
     git("symbolic-ref", "HEAD", "refs/heads/main")  # `init -b` is younger than some Gits
-    git("-c", "core.excludesFile=/dev/null", "add", "--all")  # whatever this person ignores at large
-    if git("var", "GIT_AUTHOR_IDENT", may_fail=True).returncode:
+    git("-c", "core.excludesFile=/dev/null", "add", "--all")  # not what one ignores at large
+    if git("-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT", may_fail=True).returncode:
         print(NO_IDENTITY.format(message=message), file=sys.stderr)
         return
     made = git("commit", "--quiet", "--no-verify", "-m", message, may_fail=True)
     if made.returncode:
-        print(f"{made.stderr.strip()}\nThe first commit waits; everything is staged.", file=sys.stderr)
+        print(f"{made.stderr.strip()}\nThe first commit waits; all is staged.", file=sys.stderr)
 
 
 def repository_around() -> str | None:
@@ -110,7 +110,8 @@ def repository_around() -> str | None:
 
 def git(*words: str, may_fail: bool = False) -> subprocess.CompletedProcess[str]:
     """Stock Git in this folder, whatever repository the caller stands in."""
-    around = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
+    foreign = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # set where a Git hook calls us
+    around = {name: value for name, value in os.environ.items() if name not in foreign}
     try:
         answer = subprocess.run(["git", *words], capture_output=True, text=True, env=around)
     except FileNotFoundError:

@@ -3,9 +3,9 @@
 import json
 import sys
 
-ANSWERS = json.loads(r'''{{ cookiecutter | tojson }}''')
+ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 sys.dont_write_bytecode = True
-sys.path.insert(0, json.loads(r'''{{ template_folder | tojson }}'''))
+sys.path.insert(0, *json.loads(r"""[{{ template_folder | tojson }}]"""))
 
 from towpath_template import faults  # noqa: E402
 

@@ -1,4 +1,4 @@
-"""The training pipeline from end to end, in a copy of this project, by the command a person types."""
+"""The training pipeline from end to end, in a copy of this project, as a person would run it."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
-LEFT_BEHIND = shutil.ignore_patterns(".venv", ".towpath", "artifacts", "cache", "tmp", "__pycache__")
+LEFT_BEHIND = shutil.ignore_patterns(".venv", ".towpath", "artifacts", "cache", "tmp", "build")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,24 @@
+"""What a person types after a project was made."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from towpath.git.repository import Repository
+
+
+def next_commands(project: Path, here: Path) -> tuple[str, ...]:
+    """The commands, in order, from the folder ``here``: the first commit too if it still waits."""
+    way = project.relative_to(here) if project.is_relative_to(here) else project
+    return (f"cd {shlex.quote(str(way))}", *_git_commands(project), "towpath run", "towpath models")
+
+
+def _git_commands(project: Path) -> tuple[str, ...]:
+    found = Repository.find(project)
+    if found is None or (found.head() and found.root == project):
+        return ()
+    commit = f"git commit -m 'Start {project.name}'"
+    if found.root != project:  # a folder of somebody's repository, who decides what goes in
+        return ("git add .", commit)
+    return (commit,)
