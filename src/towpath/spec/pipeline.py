@@ -5,53 +5,75 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BeforeValidator, Field, Tag
 
-Bindings: TypeAlias = tuple[str, ...] | Mapping[str, str]
-"""References: a list takes each item's last name, a mapping renames."""
+from towpath.spec.declaration import (
+    Bindings,
+    ConditionText,
+    Declaration,
+    MessageText,
+    by_shape,
+    one_or_more,
+)
+from towpath.spec.param import AnyParam, Param
+from towpath.spec.words import Duration, File, Function, InputSource, ModelName, Name, Pause
+
+Names: TypeAlias = Annotated[tuple[Name, ...], BeforeValidator(one_or_more), Field(strict=False)]
 
 
-class Declaration(BaseModel):
-    """The border: frozen, and an unknown key is a fault."""
+class Plot(Declaration):
+    """How ``dvc plots show`` draws an output: columns, labels and one of DVC's templates."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
-
-
-class Param(Declaration):
-    """A parameter of a pipeline; without a default it must be given for each run."""
-
-    default: Any = None
-    type: Literal["string", "integer", "number", "boolean", "list"] | None = None
-    choices: tuple[Any, ...] | None = None
-    above: float | None = None
-    below: float | None = None
-    at_least: float | None = None
-    at_most: float | None = None
-    description: str | None = None
+    x: str | None = None
+    y: str | None = None
+    title: str | None = None
+    x_label: str | None = None
+    y_label: str | None = None
+    template: str | None = None
 
 
 class Output(Declaration):
-    """A file, or with a trailing slash a folder, that a step writes."""
+    """A file, or with a slash behind its path a folder, that a step writes."""
 
-    path: str
-    plot: bool | Mapping[str, Any] = False
+    path: File
+    plot: Annotated[Annotated[bool, Tag("switch")] | Annotated[Plot, Tag("mapping")], by_shape] = (
+        False
+    )
     format: str | None = None
 
 
-class Retry(Declaration):
-    """How often, and after what pause, a failed step is tried again; delay in seconds."""
+def _long_output(value: Any) -> Any:
+    return {"path": value} if isinstance(value, str) else value
 
-    attempts: int = Field(ge=1)
-    delay: float = Field(default=0, ge=0)
-    backoff: float = Field(default=1, ge=1)
-    jitter: float = Field(default=0, ge=0)
-    errors: tuple[str, ...] = ()
+
+AnyOutput: TypeAlias = Annotated[Output, BeforeValidator(_long_output)]
+Outputs: TypeAlias = Annotated[
+    Annotated[tuple[AnyOutput, ...], Field(strict=False), Tag("list")]
+    | Annotated[Mapping[Name, AnyOutput], Tag("mapping")],
+    by_shape,
+]
+"""What a step writes: a list names by file stem, a mapping gives the names."""
+
+
+class Retry(Declaration):
+    """How a failed step is tried again: ``attempts`` in all, the first included.
+
+    ``delay`` seconds pass before the second attempt, ``backoff`` times as many before each
+    further one; up to ``jitter`` of the pause is added at random. ``errors`` names the
+    exceptions worth another attempt; empty means any.
+    """
+
+    attempts: int = Field(ge=1, le=100)
+    delay: Pause = 0
+    backoff: float = Field(default=1, ge=1, le=100)
+    jitter: float = Field(default=0, ge=0, le=1)
+    errors: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
 class Expiry(Declaration):
     """How long a result may be reused, in seconds."""
 
-    expires: float = Field(gt=0)
+    expires: Duration
 
 
 class Step(Declaration):
@@ -59,21 +81,23 @@ class Step(Declaration):
 
     kind: str
     description: str | None = None
-    after: tuple[str, ...] = ()
+    after: Names = ()
     retry: Retry | None = None
-    timeout: float | None = Field(default=None, gt=0)
-    cache: bool | Expiry = True
-    code: tuple[str, ...] = ()
+    timeout: Duration | None = None
+    cache: Annotated[
+        Annotated[bool, Tag("switch")] | Annotated[Expiry, Tag("mapping")], by_shape
+    ] = True
+    code: Annotated[tuple[File, ...], Field(strict=False)] = ()
 
 
 class FunctionStep(Step):
     """A step that calls a function of the project: ``run`` names it, ``with`` holds literals."""
 
-    run: str
+    run: Function
     inputs: Bindings = ()
     params: Bindings = ()
-    literals: Mapping[str, Any] = Field(default_factory=dict, alias="with")
-    outputs: tuple[str | Output, ...] | Mapping[str, str | Output] = ()
+    literals: Mapping[Name, Any] = Field(default_factory=dict, alias="with")
+    outputs: Outputs = ()
 
 
 class Processing(FunctionStep):
@@ -85,49 +109,49 @@ class Processing(FunctionStep):
 class Training(FunctionStep):
     """Fits a model; a model of a known library leaves its signature."""
 
-    kind: Literal["training"]
+    kind: Literal["training"] = "training"
 
 
 class Evaluation(FunctionStep):
     """Measures a model; its JSON outputs are metrics."""
 
-    kind: Literal["evaluation"]
+    kind: Literal["evaluation"] = "evaluation"
 
 
 class QualityCheck(Step):
-    """Holds data against a suite of expectations, and hands on the same bytes as ``data``."""
+    """Holds ``data`` against a suite of expectations, and hands on the same bytes as ``data``."""
 
-    kind: Literal["quality_check"]
-    inputs: Mapping[str, str]
-    expectations: str
+    kind: Literal["quality_check"] = "quality_check"
+    inputs: Bindings
+    expectations: File
     must_pass: bool = True
 
 
 class Condition(Step):
     """Chooses between two branches by a small expression."""
 
-    kind: Literal["condition"]
-    expression: str = Field(alias="if")
-    then: tuple[str, ...] = ()
-    otherwise: tuple[str, ...] = Field(default=(), alias="else")
+    kind: Literal["condition"] = "condition"
+    expression: ConditionText = Field(alias="if")
+    then: Names = ()
+    otherwise: Names = Field(default=(), alias="else")
 
 
 class RegisterModel(Step):
-    """Registers a model as the next version of a name in the registry."""
+    """Registers ``model`` as the next version of a name in the registry."""
 
-    kind: Literal["register_model"]
-    model: str = Field(alias="as")
+    kind: Literal["register_model"] = "register_model"
+    model: ModelName = Field(alias="as")
     inputs: Bindings
-    labels: Mapping[str, str] = Field(default_factory=dict)
+    labels: Mapping[str, MessageText] = Field(default_factory=dict)
     bump: Literal["major", "minor", "patch"] | None = None
 
 
 class BatchTransform(Step):
-    """Applies a model to a table: the table's rows with the prediction beside them."""
+    """Applies ``model`` to the table ``data``: its rows with the prediction beside them."""
 
-    kind: Literal["batch_transform"]
-    inputs: Mapping[str, str]
-    outputs: tuple[str | Output, ...] | Mapping[str, str | Output]
+    kind: Literal["batch_transform"] = "batch_transform"
+    inputs: Bindings
+    outputs: Outputs
     method: Literal["predict", "predict_proba"] = "predict"
     batch_size: int | None = Field(default=None, ge=1)
 
@@ -135,8 +159,8 @@ class BatchTransform(Step):
 class Fail(Step):
     """Ends the run as failed, with a message."""
 
-    kind: Literal["fail"]
-    message: str
+    kind: Literal["fail"] = "fail"
+    message: MessageText
 
 
 AnyStep: TypeAlias = Annotated[
@@ -151,12 +175,45 @@ AnyStep: TypeAlias = Annotated[
     Field(discriminator="kind"),
 ]
 
+KINDS: Mapping[str, type[Step]] = {
+    "processing": Processing,
+    "training": Training,
+    "evaluation": Evaluation,
+    "quality_check": QualityCheck,
+    "condition": Condition,
+    "register_model": RegisterModel,
+    "batch_transform": BatchTransform,
+    "fail": Fail,
+}
+
 
 class Pipeline(Declaration):
     """A pipeline as it is declared, before its names are resolved."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?$")
     description: str | None = None
-    params: Mapping[str, Param] = Field(default_factory=dict)
-    inputs: Mapping[str, str] = Field(default_factory=dict)
-    steps: Mapping[str, AnyStep] = Field(default_factory=dict)
+    params: Mapping[Name, AnyParam] = Field(default_factory=dict)
+    inputs: Mapping[Name, InputSource] = Field(default_factory=dict)
+    steps: Mapping[Name, AnyStep] = Field(default_factory=dict)
+
+
+__all__ = [
+    "KINDS",
+    "AnyStep",
+    "BatchTransform",
+    "Condition",
+    "Evaluation",
+    "Expiry",
+    "Fail",
+    "FunctionStep",
+    "Output",
+    "Param",
+    "Pipeline",
+    "Plot",
+    "Processing",
+    "QualityCheck",
+    "RegisterModel",
+    "Retry",
+    "Step",
+    "Training",
+]

@@ -1,0 +1,144 @@
+"""A parameter of a pipeline: its type, its bounds, and whether a value is within them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from towpath.spec.declaration import Declaration
+from towpath.spec.words import refuse
+
+ParamType: TypeAlias = Literal["string", "integer", "number", "boolean", "list"]
+_SHOWN: dict[str, str] = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "list": "a list",
+}
+
+
+class Param(Declaration):
+    """A parameter; without a default it must be given for each run.
+
+    ``default: null`` is a default too, and needs a ``type``. An integer default accepts a float;
+    only ``type: integer`` does not.
+    """
+
+    default: Any = None
+    type: ParamType | None = None
+    choices: Annotated[tuple[Any, ...], Field(strict=False)] | None = None
+    above: float | None = None
+    below: float | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    description: str | None = None
+
+    @property
+    def required(self) -> bool:
+        """Whether a run must give a value."""
+        return "default" not in self.model_fields_set
+
+    @property
+    def accepts(self) -> ParamType:
+        """The type of its values: as declared, or as the default or the choices have it."""
+        if self.type:
+            return self.type
+        sample = self.default if self.default is not None else (self.choices or ("",))[0]
+        return "list" if isinstance(sample, list) else _type_of(sample)
+
+    @property
+    def bounds(self) -> Mapping[str, float]:
+        """The bounds that are declared, by key."""
+        keys = ("above", "at_least", "below", "at_most")
+        return {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with a value, in words that follow its name, or None."""
+        if value is None and not self.required and self.default is None:
+            return None
+        if not _fits(value, self.accepts):
+            return f"must be {_SHOWN[self.accepts]}, not {_quoted(value)}"
+        if self.choices is not None and value not in self.choices:
+            return f"must be one of {', '.join(map(_quoted, self.choices))}, not {_quoted(value)}"
+        outside = next(
+            (k for k, bound in self.bounds.items() if not _within(value, k, bound)), None
+        )
+        if outside:
+            words = outside.replace("_", " ")
+            return f"must be {words} {self.bounds[outside]:g}, not {_quoted(value)}"
+        return None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.type is None and self.default is None and not self.choices:
+            hint = "write `{type: number}`, or give it a default"
+            refuse("a parameter without a default needs a type", hint)
+        if self.bounds and self.accepts not in ("integer", "number"):
+            refuse(f"`{next(iter(self.bounds))}` bounds a number, not {_SHOWN[self.accepts]}")
+        if self.choices is not None and not self.choices:
+            refuse("`choices` is empty")
+        wrong = [] if self.required else [self.problem(self.default)]
+        for what in filter(None, wrong):
+            refuse(f"its default {what}")
+        self._choices_fit()
+        return self
+
+    def _choices_fit(self) -> None:
+        for choice in self.choices or ():
+            if not _fits(choice, self.accepts):
+                refuse(f"the choice {_quoted(choice)} is not {_SHOWN[self.accepts]}")
+
+
+def short_form(value: Any) -> Any:
+    """``max_mse: 6.0`` is ``max_mse: {default: 6.0}``."""
+    if isinstance(value, Mapping | Param):
+        return value
+    if value is None:
+        hint = "write a default, or `{type: number}` for one that each run must give"
+        refuse("the parameter has no value", hint)
+    return {"default": value}
+
+
+AnyParam: TypeAlias = Annotated[Param, BeforeValidator(short_form)]
+
+
+def _type_of(value: Any) -> ParamType:
+    if isinstance(value, bool):
+        return "boolean"
+    return "number" if isinstance(value, int | float) else "string"
+
+
+def _fits(value: Any, wanted: ParamType) -> bool:
+    match wanted:
+        case "boolean":
+            return isinstance(value, bool)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "number":
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            return number and math.isfinite(value)
+        case "list":
+            return isinstance(value, list | tuple)
+        case "string":
+            return isinstance(value, str)
+
+
+def _within(value: Any, key: str, bound: float) -> bool:
+    match key:
+        case "above":
+            return bool(value > bound)
+        case "below":
+            return bool(value < bound)
+        case "at_least":
+            return bool(value >= bound)
+    return bool(value <= bound)
+
+
+def _quoted(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"`{value}`" if isinstance(value, str) else "null" if value is None else str(value)

@@ -1,0 +1,237 @@
+"""Read a pipeline's file: every fault at once, and what is sound in spite of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
+
+from towpath import documents
+from towpath.errors import Fault, Place, did_you_mean
+from towpath.spec import words
+from towpath.spec.declared import Declared, Places
+from towpath.spec.faults import faults_of, keys, shown
+from towpath.spec.param import AnyParam, Param
+from towpath.spec.pipeline import KINDS, Pipeline, Step
+
+SECTIONS = ("params", "inputs", "steps")
+_KEYS = ("description", *SECTIONS)
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PARAM: TypeAdapter[Param] = TypeAdapter(AnyParam)
+_INPUT: TypeAdapter[str] = TypeAdapter(words.InputSource)
+
+
+def read_pipeline(path: Path, root: Path) -> Declared:
+    """What ``flows/<name>/pipeline.yaml`` declares; ``root`` is the project's.
+
+    Raises DeclarationError only where there is no file to read; what is wrong in it is told by
+    the answer's ``faults``.
+    """
+    file = path.relative_to(root).as_posix()
+    return parse_pipeline(documents.text_of(path, file), file)
+
+
+def parse_pipeline(text: str, file: str) -> Declared:
+    """What a text declares that stands at ``file`` (``flows/training/pipeline.yaml``)."""
+    return _Reader(text, file).declared()
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One entry of a section and the lines that it takes, from ``first`` up to ``last``."""
+
+    section: str
+    entry: documents.Entry
+    first: int
+    last: int
+
+
+class _Reader:
+    """One reading of one file; faults and malformed names gather on the way."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.file = file
+        self.lines = text.splitlines()
+        document = documents.parse(text, file)
+        self.node = document.node
+        self.places = Places(document.node)
+        self.faults = list(document.faults)
+        self.refused = tuple(fault.place for fault in document.faults if fault.place)
+        self.malformed: set[str] = set()
+        self.mentioned: set[str] = set()
+        self.blind = any(place.column <= 1 for place in self.refused)
+
+    def declared(self) -> Declared:
+        parts: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+        for item in self._items():
+            sound = self._read(item)
+            if sound is None:
+                self.malformed.add(item.entry.key)
+                self.mentioned.update(_WORD.findall(self._text(item)))
+            else:
+                parts[item.section][item.entry.key] = sound
+        return Declared(
+            pipeline=self._pipeline(parts),
+            places=self.places,
+            faults=tuple(dict.fromkeys(self.faults)),
+            path=self.file,
+            malformed=frozenset(self.malformed),
+            mentioned=frozenset(self.mentioned),
+            blind=self.blind,
+        )
+
+    def _pipeline(self, parts: dict[str, dict[str, Any]]) -> Pipeline:
+        description = None
+        entry = self._top().get("description")
+        if entry and isinstance(entry.node, documents.Scalar) and isinstance(entry.node.value, str):
+            description = entry.node.value
+        elif entry and not self._is_refused(entry.place):
+            what = f"`description` must be text, not {shown(documents.plain(entry.node))}"
+            self.faults.append(Fault(what, entry.place))
+        name = Path(self.file).parent.name
+        try:
+            return Pipeline(name=name, description=description, **parts)
+        except ValidationError:
+            hint = "letters, digits, `_` and `-` only"
+            self.faults.append(
+                Fault(f"the folder `{name}` names no pipeline", Place(self.file), hint)
+            )
+            return Pipeline(name="unnamed", description=description, **parts)
+
+    def _top(self) -> documents.Mapping:
+        if isinstance(self.node, documents.Mapping):
+            return self.node
+        return documents.Mapping((), self.node.place)
+
+    def _items(self) -> Iterator[_Item]:
+        """The entries of the three sections; what is wrong above them is noted."""
+        if not isinstance(self.node, documents.Mapping):
+            self._no_mapping()
+            return
+        for entry in self.node.entries:
+            if entry.key in SECTIONS:
+                yield from self._section(entry, self._end(entry, self.node, len(self.lines)))
+            elif entry.key not in _KEYS:
+                self._unknown(entry)
+        if not self.node.get("steps") and not self.blind:
+            self.faults.append(
+                Fault("the pipeline has no steps", Place(self.file, 1), "add `steps:`")
+            )
+
+    def _no_mapping(self) -> None:
+        self.blind = True
+        if not self.faults:
+            what = "the file must hold a mapping with `steps`"
+            self.faults.append(Fault(what, Place(self.file, 1), "see docs/pipeline.md"))
+
+    def _unknown(self, entry: documents.Entry) -> None:
+        self.blind = True
+        hint = did_you_mean(entry.key, _KEYS)
+        if entry.key == "name":
+            hint = "remove it: the folder is the pipeline's name"
+        self.faults.append(Fault(f"a pipeline has no key `{entry.key}`", entry.place, hint))
+
+    def _section(self, section: documents.Entry, last: int) -> Iterator[_Item]:
+        node = section.node
+        if not isinstance(node, documents.Mapping) or (section.key == "steps" and not node.entries):
+            self.blind = True
+            if not self._is_refused(node.place):
+                what = f"`{section.key}` must be a mapping, not {shown(documents.plain(node))}"
+                hint = f"write `{section.key}:` and below it, indented, `name: ...`"
+                self.faults.append(Fault(what, section.place, hint))
+            return
+        for entry in node.entries:
+            yield _Item(section.key, entry, entry.place.line, self._end(entry, node, last))
+
+    def _end(self, entry: documents.Entry, parent: documents.Mapping, last: int) -> int:
+        """The last line of an entry: the one before its next sibling, or the parent's last."""
+        position = parent.entries.index(entry) + 1
+        if position == len(parent.entries):
+            return last
+        return max(entry.place.line, parent.entries[position].place.line - 1)
+
+    def _text(self, item: _Item) -> str:
+        return "\n".join(self.lines[item.first - 1 : item.last])
+
+    def _is_refused(self, place: Place | None) -> bool:
+        return place in self.refused
+
+    def _read(self, item: _Item) -> Any:
+        """The declared thing or None; what the document was refused for is not said twice."""
+        before = len(self.faults)
+        sound = self._named(item) and _READERS[item.section](self, item)
+        inside = [p for p in self.refused if item.first <= p.line <= item.last]
+        self.faults[before:] = [f for f in self.faults[before:] if f.place not in inside]
+        return None if inside else sound or None
+
+    def _named(self, item: _Item) -> bool:
+        try:
+            words.name(item.entry.key)
+        except PydanticCustomError as error:
+            context = error.context or {}
+            self.faults.append(Fault(context["what"], item.entry.place, context["hint"]))
+            return False
+        return True
+
+    def _param(self, item: _Item) -> Any:
+        owner = f"parameter `{item.entry.key}`"
+        return self._validated(item, owner, Param, _PARAM.validate_python)
+
+    def _input(self, item: _Item) -> Any:
+        return self._validated(item, "`inputs`", Param, _INPUT.validate_python)
+
+    def _step(self, item: _Item) -> Any:
+        if not isinstance(item.entry.node, documents.Mapping):
+            what = f"step `{item.entry.key}` must be a mapping"
+            self.faults.append(Fault(what, item.entry.place, "write `run:` and the rest below it"))
+            return None
+        kind = item.entry.node.get("kind")
+        word = documents.plain(kind.node) if kind else "processing"
+        model = KINDS.get(word) if isinstance(word, str) else None
+        if model is None:
+            self._unknown_kind(word, kind.place if kind else item.entry.place)
+            return None
+        owner = f"step `{item.entry.key}` ({word})"
+        return self._validated(item, owner, model, model.model_validate)
+
+    def _unknown_kind(self, word: Any, place: Place) -> None:
+        hint = did_you_mean(str(word), KINDS) or f"the kinds are {', '.join(KINDS)}"
+        self.faults.append(Fault(f"{shown(word)} is no kind of step", place, hint))
+
+    def _validated(
+        self, item: _Item, owner: str, model: type[Any], validate: Callable[..., Any]
+    ) -> Any:
+        data = documents.plain(item.entry.node)
+        try:
+            return validate(data, by_alias=True, by_name=False)
+        except ValidationError as error:
+            at = (item.section, item.entry.key)
+            found = faults_of(error, model, owner, lambda *loc: self.places.at(*at, *loc))
+            self.faults.extend(_with_kind(fault, model) for fault in found)
+            return None
+
+
+_READERS: dict[str, Callable[[_Reader, _Item], Any]] = {
+    "params": _Reader._param,
+    "inputs": _Reader._input,
+    "steps": _Reader._step,
+}
+
+
+def _with_kind(fault: Fault, model: type[Any]) -> Fault:
+    """Say to which kinds a key belongs that this kind does not have."""
+    match = re.search(r"has no key `(\w+)`$", fault.what)
+    if not match or fault.hint or not issubclass(model, Step):
+        return fault
+    kinds = [kind for kind, other in KINDS.items() if match[1] in keys(other)]
+    hint = (
+        f"`{match[1]}` belongs to {', '.join(kinds)}"
+        if kinds
+        else f"it has {', '.join(keys(model))}"
+    )
+    return Fault(fault.what, fault.place, hint)

@@ -1,0 +1,111 @@
+"""The small grammars inside the declarations: names, paths, durations, models, functions."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from pathlib import PurePosixPath
+from typing import Annotated, Any, NoReturn, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MODEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_VERSION = re.compile(r"[a-z0-9-]+(@(v\d+\.\d+\.\d+|latest)|#[a-z0-9]([a-z0-9-]*[a-z0-9])?)")
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)(ms|s|m|h|d|w))+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def refuse(what: str, hint: str | None = None) -> NoReturn:
+    """Raise what pydantic turns into one fault with these words."""
+    raise PydanticCustomError("towpath", "{what}", {"what": what, "hint": hint})
+
+
+def name(text: str) -> str:
+    """A name of a parameter, an input, a step or an output: usable as an argument in Python."""
+    if not _NAME.fullmatch(text):
+        near = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
+        hint = f"write `{near}`" if _NAME.fullmatch(near) else None
+        refuse(f"`{text}` is no name: letters, digits and `_` only, no digit first", hint)
+    if keyword.iskeyword(text):
+        refuse(f"`{text}` is a word of Python and cannot be a name", f"write `{text}_`")
+    return text
+
+
+def model(text: str) -> str:
+    """A model's name in the registry: lower case, digits and hyphens, as a Git tag may hold."""
+    if not _MODEL.fullmatch(text):
+        near = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+        hint = f"write `{near}`" if near else None
+        refuse(f"`{text}` is no model's name: lower case, digits and `-` only", hint)
+    return text
+
+
+def is_model_reference(text: str) -> bool:
+    """Whether an input names a model of the registry: ``abalone@v1.0.0``, ``abalone#prod``."""
+    return bool(_VERSION.fullmatch(text))
+
+
+def path(text: str) -> str:
+    """A path below a folder, with ``/`` between its parts; a slash behind it means a folder."""
+    pure = PurePosixPath(text)
+    if text.startswith(("/", "~")) or re.match(r"[A-Za-z]:[\\/]", text):
+        refuse(f"`{text}` is no path below the project", "write it from the project's root")
+    if "\\" in text:
+        refuse(f"`{text}` has a backslash", f"write `{text.replace(chr(92), '/')}`")
+    if ".." in pure.parts:
+        refuse(f"`{text}` leaves its folder", "remove `..`")
+    if not pure.parts or not text.strip() or not text.isprintable():
+        refuse("the path is empty" if text.isprintable() else "the path holds a control character")
+    return text
+
+
+def source(text: str) -> str:
+    """What a pipeline's input names: a path from the project's root, or a model."""
+    if ("@" in text or "#" in text) and "/" not in text and "." not in text.split("@")[0]:
+        if not is_model_reference(text):
+            hint = "write `model@v1.0.0`, `model@latest` or `model#stage`"
+            refuse(f"`{text}` names no version of a model", hint)
+        return text
+    return path(text)
+
+
+def function(text: str) -> str:
+    """``train`` in ``steps.py`` beside the pipeline, or ``package.module:function``."""
+    module, colon, attribute = text.rpartition(":")
+    parts = [*module.split("."), attribute] if colon else [text]
+    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
+        hint = "write `function`, or `module:function` from the project's root"
+        refuse(f"`{text}` names no function", hint)
+    return text
+
+
+def duration(value: Any) -> Any:
+    """Seconds out of ``90``, ``10s``, ``1h30m``, ``30d``; units are ms, s, m, h, d and w."""
+    if not isinstance(value, str):
+        return value
+    text = value.replace(" ", "")
+    if not _DURATION.fullmatch(text):
+        refuse(f"`{value}` is no duration", "write `10s`, `30m`, `1h30m` or `30d`")
+    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+
+
+def stem(file: str) -> str:
+    """The name of an output by its file: ``reports/metrics.json`` is ``metrics``."""
+    return PurePosixPath(file).name.split(".")[0]
+
+
+def is_folder(file: str) -> bool:
+    """Whether a path was written as a folder's."""
+    return file.endswith("/")
+
+
+Name: TypeAlias = Annotated[str, AfterValidator(name)]
+ModelName: TypeAlias = Annotated[str, AfterValidator(model)]
+File: TypeAlias = Annotated[str, AfterValidator(path)]
+InputSource: TypeAlias = Annotated[str, AfterValidator(source)]
+Function: TypeAlias = Annotated[str, AfterValidator(function)]
+Duration: TypeAlias = Annotated[float, BeforeValidator(duration), Field(gt=0, allow_inf_nan=False)]
+Pause: TypeAlias = Annotated[float, BeforeValidator(duration), Field(ge=0, allow_inf_nan=False)]
