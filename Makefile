@@ -1,0 +1,82 @@
+# Towpath: the commands that a person and CI type. `make` alone lists them.
+#
+# Needs Python 3.11, 3.12 or 3.13, Git and make. PYTHON=... chooses the Python, VENV=... the
+# folder of the environment, JOBS=... how many tests run at a time.
+
+VENV ?= .venv
+JOBS ?= 2
+DEMO := build/demo
+SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+# Your own python3 if it is one of ours, else the newest of ours that there is.
+PYTHON ?= $(firstword $(foreach each,python3 python3.13 python3.12 python3.11 python, \
+	$(shell $(each) -c '$(SUITABLE)' 2>/dev/null && echo $(each))))
+
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+INSTALL = $(PY) -m pip install --quiet --no-compile --no-build-isolation \
+	--constraint constraints/$$($(PY) -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt
+# Imports cost double without bytecode; all cores together are quicker at it than pip is alone.
+COMPILE = $(PY) -m compileall -q -j 0 -x 'cookiecutter\.name' $(VENV)/lib >/dev/null 2>&1 || true
+
+# Nothing of the caller's Python, pip or Prefect leaks in.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONDONTWRITEBYTECODE PYTHONOPTIMIZE VIRTUAL_ENV
+unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_CONSTRAINT PIP_REQUIRE_VIRTUALENV
+unexport PREFECT_API_URL PREFECT_API_KEY PREFECT_PROFILE
+export PYTHONNOUSERSITE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench ci constraints clean
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+demo: $(VENV)/.installed  ## from nothing to a registered model, in build/demo/abalone
+	@BIN=$(abspath $(BIN)) .ci/demo $(DEMO)
+
+test: $(VENV)/.developing  ## every test
+	$(PY) -m pytest -n $(JOBS)
+
+lint: $(VENV)/.developing  ## style, types and architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.developing  ## the figures of the README, measured on this machine
+	$(PY) -m benchmarks
+
+ci: lint test  ## what CI checks
+
+constraints: $(VENV)/.developing  ## write constraints/ anew: the newest releases that fit together
+	$(PY) -m pip install --quiet uv
+	for minor in 11 12 13; do \
+		$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.$$minor \
+			--all-extras --group dev --group build --no-annotate --no-header \
+			--output-file constraints/py3$$minor.txt pyproject.toml || exit; \
+	done
+
+clean:  ## remove the environment and everything built
+	rm -rf $(VENV) build dist
+
+$(VENV)/.created:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Towpath needs Python 3.11, 3.12 or 3.13, and none was found." >&2; \
+		echo "Install one, or say where it is: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; fi
+	@$(PYTHON) -c '$(SUITABLE)' || { \
+		echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13, which Towpath needs." >&2; exit 1; }
+	@command -v git >/dev/null || { echo "Towpath needs Git, which was not found." >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.created pyproject.toml constraints/*.txt
+	@echo "Installing into $(VENV), every version pinned by constraints/ (a minute or two)"
+	@$(INSTALL) --upgrade pip hatchling editables
+	@$(INSTALL) --editable .
+	@$(COMPILE)
+	@touch $@
+
+$(VENV)/.developing: $(VENV)/.installed
+	@echo "Installing what the tests need into $(VENV)"
+	@$(INSTALL) --editable '.[dask,s3]' --group dev
+	@$(COMPILE)
+	@touch $@
