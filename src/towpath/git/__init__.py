@@ -1,0 +1,17 @@
+"""Git, and nothing else that calls its command line: repositories, refs, objects, remotes."""
+
+from towpath.git.lock import locked
+from towpath.git.objects import Stamp, commit_beside, tag
+from towpath.git.refs import Ref
+from towpath.git.repository import Identity, Repository, State
+
+__all__ = [
+    "Identity",
+    "Ref",
+    "Repository",
+    "Stamp",
+    "State",
+    "commit_beside",
+    "locked",
+    "tag",
+]

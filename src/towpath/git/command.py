@@ -1,0 +1,113 @@
+"""The one door to the Git command line: a call, what it answered, and what it complained of."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from towpath.errors import RegistryError, UserError
+
+# A hook of another repository sets these; with them Git would work there and not here.
+FOREIGN = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+)
+OWN = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+# A user's settings that change what plumbing prints, keeps or leaves running behind us.
+SETTINGS = {
+    "core.quotePath": "false",
+    "core.splitIndex": "false",
+    "core.fsmonitor": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "advice.detachedHead": "false",
+    "color.ui": "false",
+}
+# A server that stops answering is an error after half a minute, not a hang.
+PATIENCE = {"http.lowSpeedLimit": "1", "http.lowSpeedTime": "30"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call of Git came to: its exit code, its output, and its complaint."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        """The output, without the last line's end."""
+        return self.out.decode("utf-8", "surrogateescape").rstrip("\n")
+
+    @property
+    def complaint(self) -> str:
+        """The last line in which Git says what is wrong, without its own prefix."""
+        lines = [line.strip() for line in self.err.splitlines() if line.strip()]
+        grave = [line for line in lines if line.startswith(("fatal:", "error:", "remote: error"))]
+        last = (grave or lines or [f"exit code {self.code}"])[-1]
+        return last.removeprefix("fatal: ").removeprefix("error: ")
+
+
+def attempt(
+    root: Path,
+    *arguments: str,
+    stdin: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    alone: bool = False,
+) -> Outcome:
+    """Call Git in ``root`` and say how it went, whatever it answers.
+
+    ``alone`` takes the terminal away, so that ssh cannot stop a run to ask for a password.
+    Raises ``UserError`` where there is no Git.
+    """
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *_settings(alone), *arguments],
+            input=stdin,
+            capture_output=True,
+            env=_environment() | dict(env or {}),
+            start_new_session=alone,
+            check=False,
+        )
+    except FileNotFoundError as missing:
+        raise _not_runnable(root) from missing
+    return Outcome(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))
+
+
+def call(
+    root: Path, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
+) -> Outcome:
+    """Call Git where it must succeed; ``RegistryError`` in Git's own words where it does not."""
+    outcome = attempt(root, *arguments, stdin=stdin, env=env)
+    if outcome.code:
+        raise RegistryError(f"git {arguments[0]}: {outcome.complaint}")
+    return outcome
+
+
+@cache
+def _settings(alone: bool) -> tuple[str, ...]:
+    chosen = SETTINGS | (PATIENCE if alone else {})
+    return tuple(word for key, value in chosen.items() for word in ("-c", f"{key}={value}"))
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    return kept | OWN
+
+
+def _not_runnable(root: Path) -> UserError:
+    if not root.is_dir():
+        return UserError(f"there is no folder {root}")
+    return UserError("Git is not installed", hint="install git 2.31 or later")

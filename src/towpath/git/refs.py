@@ -1,0 +1,110 @@
+"""Names that point into the history: listed in one call, changed all together or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from towpath.errors import RegistryError
+from towpath.git import command
+from towpath.git.repository import Repository
+
+FIELDS = ("refname", "objectname", "objecttype", "object", "taggername", "taggerdate:unix")
+FORMAT = "".join(f"%({field})%00" for field in (*FIELDS, "contents"))
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A ref and, where it holds an annotated tag, what the tag says.
+
+    ``target`` is the object that a tag points at (of other refs, their own object); ``time`` is
+    in seconds since 1970, 0 without a tagger.
+    """
+
+    name: str
+    object: str
+    target: str
+    annotated: bool
+    tagger: str
+    time: int
+    message: str
+
+
+def listed(repository: Repository, *patterns: str) -> tuple[Ref, ...]:
+    """Every ref that a pattern covers (``refs/tags``, ``refs/tags/abalone@*``), in one call."""
+    found = repository.call("for-each-ref", f"--format={FORMAT}", *patterns)
+    return tuple(_rows(found))
+
+
+def names(repository: Repository, *patterns: str) -> tuple[str, ...]:
+    """The names alone, which costs no look at any object."""
+    return tuple(repository.call("for-each-ref", "--format=%(refname)", *patterns).split())
+
+
+def objects(repository: Repository, *patterns: str) -> dict[str, str]:
+    """Ref by name with the object it holds: what two repositories must agree upon."""
+    rows = repository.call("for-each-ref", "--format=%(refname) %(objectname)", *patterns)
+    return dict(_pair(row) for row in rows.splitlines())
+
+
+def change(
+    repository: Repository,
+    create: Mapping[str, str] | None = None,
+    delete: Iterable[str] = (),
+) -> bool:
+    """Create and delete refs in one transaction; False where a ref to be created is there already.
+
+    A ref to be deleted may be gone. Raises ``RegistryError`` where Git refuses for another reason.
+    """
+    new = dict(create or {})
+    lines = [f"create {name} {value}\n" for name, value in new.items()]
+    lines += [f"delete {name}\n" for name in names(repository, *delete)] if delete else []
+    done = repository.attempt("update-ref", "--stdin", stdin="".join(lines).encode())
+    if not done.code:
+        return True
+    if new and names(repository, *new):
+        return False
+    raise RegistryError(f"git update-ref: {done.complaint}")
+
+
+def contents(repository: Repository, names: Iterable[str]) -> dict[str, bytes]:
+    """The bytes of objects (``<commit>:<path>``), in one call; what is not there is left out."""
+    wanted = list(names)
+    asked = "".join(f"{name}\n" for name in wanted).encode("utf-8", "surrogateescape")
+    answered = command.call(repository.root, "cat-file", "--batch", stdin=asked)
+    return dict(_contents(wanted, answered.out))
+
+
+def _rows(found: str) -> Iterator[Ref]:
+    width = len(FIELDS) + 1
+    cells = found.split("\0")
+    for start in range(0, len(cells) - width + 1, width):
+        name, object_, kind, target, tagger, time, message = cells[start : start + width]
+        annotated = kind == "tag"
+        yield Ref(
+            name=name.lstrip("\n"),
+            object=object_,
+            target=target if annotated else object_,
+            annotated=annotated,
+            tagger=tagger,
+            time=int(time or 0),
+            message=message,
+        )
+
+
+def _pair(row: str) -> tuple[str, str]:
+    name, value = row.rsplit(" ", 1)
+    return name, value
+
+
+def _contents(wanted: list[str], answered: bytes) -> Iterator[tuple[str, bytes]]:
+    """Cut ``cat-file --batch`` apart: a header with the size, that many bytes, a line's end."""
+    at = 0
+    for name in wanted:
+        end = answered.find(b"\n", at)
+        header = (answered[at:] if end < 0 else answered[at:end]).split(b" ")
+        at = end + 1
+        if len(header) == 3 and header[2].isdigit():
+            size = int(header[2])
+            yield name, answered[at : at + size]
+            at += size + 1

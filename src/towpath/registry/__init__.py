@@ -1,0 +1,51 @@
+"""The registry: versions of models as tags, found by name, given once, never taken back."""
+
+from towpath.registry.comparing import Comparison, Lineage, compare, lineage
+from towpath.registry.finding import Found, find, get
+from towpath.registry.publishing import Fetched, fetch, publish
+from towpath.registry.reading import Model, ModelVersion, known_model, models, read_record
+from towpath.registry.ready import Ready, Skipped, readiness
+from towpath.registry.record import Bump, Code, Record
+from towpath.registry.references import Reference, check_name, parse
+from towpath.registry.registering import Registered, Registration, register
+from towpath.registry.rejecting import reject
+from towpath.registry.signature import Column, Signature
+from towpath.registry.versions import Version
+from towpath.registry.wanted import Stages, Wanted, stages
+
+__all__ = [
+    "Bump",
+    "Code",
+    "Column",
+    "Comparison",
+    "Fetched",
+    "Found",
+    "Lineage",
+    "Model",
+    "ModelVersion",
+    "Ready",
+    "Record",
+    "Reference",
+    "Registered",
+    "Registration",
+    "Signature",
+    "Skipped",
+    "Stages",
+    "Version",
+    "Wanted",
+    "check_name",
+    "compare",
+    "fetch",
+    "find",
+    "get",
+    "known_model",
+    "lineage",
+    "models",
+    "parse",
+    "publish",
+    "read_record",
+    "readiness",
+    "register",
+    "reject",
+    "stages",
+]

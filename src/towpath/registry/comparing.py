@@ -1,0 +1,116 @@
+"""Versions side by side, and where one came from: as data, for whoever shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from towpath.git import Repository
+from towpath.registry import tagging
+from towpath.registry.finding import Found, get
+from towpath.registry.reading import ModelVersion, known_model
+from towpath.registry.record import Record
+from towpath.registry.wanted import stages
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fact of each version, in the order asked for; None where a version has no such fact."""
+
+    section: str
+    name: str
+    values: tuple[Any, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether the versions do not all say the same."""
+        return any(value != self.values[0] for value in self.values)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Versions side by side, row by row in sections: metrics, parameters, data, code, ..."""
+
+    versions: tuple[ModelVersion, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a version came from and where it went: the record, the version before, the stages."""
+
+    version: ModelVersion
+    record: Record
+    before: ModelVersion | None
+    stages: tuple[str, ...]
+
+
+def compare(repository: Repository, references: Sequence[str]) -> Comparison:
+    """Any number of versions side by side, of one model or of several."""
+    found = [get(repository, reference) for reference in references]
+    rows = (row for section in _sections(found) for row in section)
+    return Comparison(tuple(one.version for one in found), tuple(rows))
+
+
+def lineage(repository: Repository, reference: str) -> Lineage:
+    """Where a version came from, and which stages should run it."""
+    found = get(repository, reference)
+    version = found.version
+    others = known_model(repository, version.model).versions
+    before = [one for one in others if _is_before(one, version)]
+    return Lineage(
+        version=version,
+        record=found.record,
+        before=before[-1] if before else None,
+        stages=stages(repository).of(version.model, version.version),
+    )
+
+
+def _is_before(one: ModelVersion, version: ModelVersion) -> bool:
+    if one.version is None or one.rejected is not None:
+        return False
+    return version.version is None or one.version < version.version
+
+
+def _sections(found: Sequence[Found]) -> Iterator[Iterable[Row]]:
+    records = [one.record for one in found]
+    yield _rows("metrics", [tagging.numbers(record.metrics) for record in records])
+    yield _rows("parameters", [record.parameters for record in records])
+    yield _rows("data", [record.data for record in records])
+    yield _rows("code", [_code(record) for record in records])
+    yield _rows("signature", [_columns(record) for record in records])
+    yield _rows("packages", [record.packages for record in records])
+    yield _rows("record", [_facts(record) for record in records])
+
+
+def _rows(section: str, sides: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
+    for name in dict.fromkeys(name for side in sides for name in side):
+        yield Row(section, name, tuple(side.get(name) for side in sides))
+
+
+def _code(record: Record) -> dict[str, str]:
+    return {"commit": record.code.commit, **record.code.digests}
+
+
+def _columns(record: Record) -> dict[str, str]:
+    if record.signature is None:
+        return {}
+    sides = {"input": record.signature.inputs, "output": record.signature.outputs}
+    return {
+        f"{side} {column.name}": column.type
+        for side, columns in sides.items()
+        for column in columns
+    }
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    return {
+        "author": record.author,
+        "time": record.time,
+        "run": record.run,
+        "pipeline": record.pipeline,
+        "python": record.python,
+        "size": record.artifact.size,
+        "sha256": record.sha256,
+    }

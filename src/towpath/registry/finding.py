@@ -1,0 +1,95 @@
+"""From a name to a version: ``abalone@v1.3.0``, ``abalone@latest``, ``abalone#prod``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from towpath.errors import RegistryError, UsageError, did_you_mean
+from towpath.git import Repository
+from towpath.registry import references
+from towpath.registry.reading import Model, ModelVersion, known_model, read_record
+from towpath.registry.record import Record
+from towpath.registry.references import Reference
+from towpath.registry.versions import Version
+from towpath.registry.wanted import Stages, stages
+
+
+@dataclass(frozen=True)
+class Found:
+    """A version and its record."""
+
+    version: ModelVersion
+    record: Record
+
+
+def get(repository: Repository, reference: str | Reference) -> Found:
+    """The version that a reference names, with its record."""
+    version = find(repository, reference)
+    return Found(version, read_record(repository, version))
+
+
+def find(repository: Repository, reference: str | Reference) -> ModelVersion:
+    """The version that a reference names, as its tag tells it; rejected ones only by number.
+
+    Raises ``UsageError`` with the near name for what does not exist, ``RegistryError`` where a
+    stage names a version that this clone does not have.
+    """
+    asked = references.parse(reference) if isinstance(reference, str) else reference
+    model = known_model(repository, asked.model)
+    if asked.stage:
+        return _staged(repository, model, asked.stage)
+    if asked.version:
+        return _numbered(model, asked.version)
+    return _keyed(model, asked.key) if asked.key else _latest(model)
+
+
+def _numbered(model: Model, number: Version) -> ModelVersion:
+    if version := model.at(number):
+        return version
+    known = [str(one.version) for one in model.versions]
+    hint = did_you_mean(str(number), known) or _there_is(model)
+    raise UsageError(f"there is no {model.name}@{number}", hint=hint)
+
+
+def _latest(model: Model) -> ModelVersion:
+    if version := model.latest:
+        return version
+    if model.candidates:
+        what = f"{model.name} has no version yet"
+        waiting = ", ".join(str(candidate) for candidate in model.candidates)
+        raise UsageError(what, hint=f"{waiting} waits for its number: towpath push")
+    raise UsageError(f"every version of {model.name} was rejected")
+
+
+def _keyed(model: Model, key: str) -> ModelVersion:
+    found = model.keyed(key)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"{model.name}@{key} names {len(found)} versions", hint="give more digits")
+    raise UsageError(f"nothing of {model.name} has the key {key}", hint=_there_is(model))
+
+
+def _staged(repository: Repository, model: Model, stage: str) -> ModelVersion:
+    found = stages(repository)
+    wanted = found.at(stage, model.name)
+    if wanted is None:
+        wrong = [fault for fault in found.faults if f"/{stage}/{model.name}." in str(fault.place)]
+        if wrong:
+            raise RegistryError(*wrong)
+        raise UsageError(f"{stage} runs no {model.name}", hint=_elsewhere(found, model.name))
+    version = model.at(wanted.version)
+    if version is None:
+        what = f"{stage} runs {model.name}@{wanted.version}, which this clone does not have"
+        raise RegistryError(what, hint="towpath fetch")
+    return version
+
+
+def _elsewhere(found: Stages, model: str) -> str:
+    names = [one.stage for one in found.wanted if one.model == model]
+    return f"it runs in {', '.join(names)}" if names else "no stage runs it yet: towpath promote"
+
+
+def _there_is(model: Model) -> str:
+    last = [str(version) for version in (*model.versions, *model.candidates)][-3:]
+    return f"the last are {', '.join(last)}"

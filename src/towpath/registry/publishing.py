@@ -1,0 +1,184 @@
+"""Giving candidates their numbers: each tag pushed alone; refused, it takes the next number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from towpath.errors import Fault, RegistryError, UsageError
+from towpath.git import Repository, locked, refs, remotes
+from towpath.registry import reading, record
+from towpath.registry.building import Built, build, numbered
+from towpath.registry.reading import CANDIDATES, TAGS, Model, ModelVersion
+from towpath.registry.references import parse_tag
+from towpath.registry.registering import LOCK, TRIES, Registered, crowded, made, pause, told, twin
+
+PATIENCE_WITH_REFUSAL = 5
+AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a fetch brought: the tags of the registry that were not here before."""
+
+    remote: str
+    tags: tuple[str, ...]
+
+
+def fetch(repository: Repository, remote: str | None = None) -> Fetched:
+    """Bring the remote's tags and branches here; a plain ``git pull`` leaves out these tags.
+
+    Raises ``RegistryError`` where the remote does not answer, or where a version here and there
+    are two different ones.
+    """
+    source = _remote(repository, remote)
+    before = set(refs.names(repository, "refs/tags"))
+    everything = ("refs/tags/*:refs/tags/*", f"+refs/heads/*:refs/remotes/{source}/*")
+    if not remotes.fetch(repository, source, *everything):
+        _refuse_conflicts(repository, source, remotes.there(repository, source, "refs/tags/*"))
+    remotes.mark_fetched(repository)
+    new = (name for name in refs.names(repository, "refs/tags") if name not in before)
+    tags = tuple(name.removeprefix(TAGS) for name in new)
+    with locked(repository, LOCK):
+        _drop_settled(repository)
+    return Fetched(source, tuple(tag for tag in tags if parse_tag(tag)))
+
+
+def publish(repository: Repository, remote: str | None = None) -> tuple[Registered, ...]:
+    """Push what the remote does not have: each candidate as a version, and rejections.
+
+    A candidate gets its number here, as the next that the remote does not have; one whose key
+    was published by another clone meanwhile becomes that version. Raises ``RegistryError`` where
+    the remote does not answer or refuses for good: candidates then go on waiting.
+    """
+    source = _remote(repository, remote)
+    with locked(repository, LOCK):
+        _push_numbered(repository, source)
+        waiting = [one for model in _waiting(repository) for one in model.candidates]
+        return tuple(_publish(repository, source, one) for one in waiting)
+
+
+def _publish(repository: Repository, remote: str, candidate: ModelVersion) -> Registered:
+    """Give one candidate its number on the remote."""
+    draft = reading.read_record(repository, candidate)
+    refused = 0
+    for attempt in range(TRIES):
+        known = _current(repository, remote, candidate.model)
+        if there := twin(known, candidate.key):
+            _settle(repository, candidate, {})
+            return told(there)
+        chosen = numbered(repository, known, draft)
+        built = build(
+            repository, known, chosen, f"{candidate.commit}^", _files(repository, candidate)
+        )
+        words = remotes.push(repository, remote, {built.ref: built.tag})
+        if not words:
+            _settle(repository, candidate, {built.ref: built.tag})
+            return made(built)
+        refused = 0 if _is_taken(repository, remote, built) else refused + 1
+        if refused > PATIENCE_WITH_REFUSAL:
+            raise RegistryError(
+                f"{remote} refused {built.ref.removeprefix(TAGS)}: {words[built.ref]}",
+                hint="the candidate waits: ask who may push tags there, then towpath push",
+            )
+        pause(attempt)
+    raise crowded(candidate.model)
+
+
+def _current(repository: Repository, remote: str, model: str) -> Model:
+    """A model as the remote knows it now."""
+    mine = (f"refs/tags/{model}@*", f"refs/tags/{model}#*")
+    if not remotes.fetch(repository, remote, *(f"{pattern}:{pattern}" for pattern in mine)):
+        _refuse_conflicts(repository, remote, remotes.there(repository, remote, *mine))
+    return reading.model(repository, model)
+
+
+def _is_taken(repository: Repository, remote: str, built: Built) -> bool:
+    """Whether a push was refused because another took the number first."""
+    return built.ref in remotes.there(repository, remote, built.ref)
+
+
+def _settle(repository: Repository, candidate: ModelVersion, tag: Mapping[str, str]) -> None:
+    """Keep the tag and forget the candidate, together."""
+    if not refs.change(repository, tag, delete=[candidate.ref]):
+        refs.change(repository, delete=[candidate.ref])  # a fetch beside us brought the tag
+
+
+def _files(repository: Repository, candidate: ModelVersion) -> dict[str, bytes]:
+    """What the candidate's commit adds to its parent, but for the record, which gets its number."""
+    own = record.place(candidate.model, None)
+    listed = repository.call(
+        "diff-tree",
+        "-r",
+        "-z",
+        "--no-renames",
+        "--name-only",
+        f"{candidate.commit}^",
+        candidate.commit,
+    )
+    names = {
+        f"{candidate.commit}:{path}": path for path in listed.split("\0") if path and path != own
+    }
+    return {names[name]: content for name, content in refs.contents(repository, names).items()}
+
+
+def _push_numbered(repository: Repository, remote: str) -> None:
+    """Push versions and rejections that were made while there was no remote, or none to reach."""
+    theirs = remotes.there(repository, remote, "refs/tags/*")
+    _refuse_conflicts(repository, remote, theirs)
+    mine = {ref: tag for ref, tag in _registry_tags(repository).items() if ref not in theirs}
+    pending = sorted(mine)
+    for start in range(0, len(pending), AT_ONCE):
+        some = {ref: mine[ref] for ref in pending[start : start + AT_ONCE]}
+        refused = remotes.push(repository, remote, some)
+        if refused:
+            raise RegistryError(*_refusals(remote, refused))
+
+
+def _refusals(remote: str, refused: Mapping[str, str]) -> Iterator[Fault]:
+    for ref, words in refused.items():
+        yield Fault(f"{remote} refused {ref.removeprefix(TAGS)}: {words}")
+
+
+def _registry_tags(repository: Repository) -> dict[str, str]:
+    """The tags of versions and rejections; those of stages are for reconcile to push."""
+    found = refs.objects(repository, "refs/tags")
+    names = {ref: parse_tag(ref.removeprefix(TAGS)) for ref in found}
+    return {ref: found[ref] for ref, tag in names.items() if tag and tag.version}
+
+
+def _refuse_conflicts(repository: Repository, remote: str, theirs: Mapping[str, str]) -> None:
+    mine = _registry_tags(repository)
+    clashes = [ref for ref, tag in mine.items() if theirs.get(ref, tag) != tag]
+    if clashes:
+        raise RegistryError(*_clashing(remote, clashes))
+
+
+def _clashing(remote: str, clashes: Iterable[str]) -> Iterator[Fault]:
+    for ref in clashes:
+        name = ref.removeprefix(TAGS)
+        yield Fault(
+            f"{name} here and on {remote} are two different versions",
+            hint=f"git tag -d '{name}', towpath fetch, and run again: yours gets the next number",
+        )
+
+
+def _waiting(repository: Repository) -> Iterable[Model]:
+    found = reading.fold(refs.listed(repository, CANDIDATES.rstrip("/")))
+    return found.values()
+
+
+def _drop_settled(repository: Repository) -> None:
+    """Forget candidates whose key was published by another clone."""
+    for name in [model.name for model in _waiting(repository)]:
+        known = reading.model(repository, name)
+        for candidate in known.candidates:
+            if twin(known, candidate.key):
+                _settle(repository, candidate, {})
+
+
+def _remote(repository: Repository, name: str | None) -> str:
+    chosen = remotes.chosen(repository, name)
+    if chosen is None:
+        raise UsageError("this repository has no remote", hint="git remote add origin <url>")
+    return chosen

@@ -1,0 +1,176 @@
+"""What the registry holds: the fold of its tags and candidates, read in one call of Git."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from towpath.errors import RegistryError, UsageError, did_you_mean
+from towpath.git import Ref, Repository, refs
+from towpath.registry import record as records
+from towpath.registry import tagging
+from towpath.registry.record import Record
+from towpath.registry.references import TagName, parse_tag
+from towpath.registry.versions import Version
+
+TAGS = "refs/tags/"
+CANDIDATES = "refs/towpath/candidates/"
+SHOWN_KEY = 8
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A version, or a candidate for one, as its tag tells it.
+
+    ``version`` is None for a candidate; ``commit`` holds the record; ``time`` is the tag's, in
+    seconds since 1970; ``rejected`` is the reason, None for a version in good standing.
+    """
+
+    model: str
+    version: Version | None
+    ref: str
+    object: str
+    commit: str
+    tagger: str
+    time: int
+    message: str
+    rejected: str | None = None
+
+    @cached_property
+    def summary(self) -> Mapping[str, Any]:
+        """The facts in the tag's message (docs/registry.md); empty where another tool tagged."""
+        return tagging.parse(self.message)
+
+    @property
+    def key(self) -> str:
+        """The key of the step that registered it; empty where another tool tagged."""
+        return str(self.summary.get("key", ""))
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Its metrics: the numbers, by dotted name."""
+        found: Mapping[str, float] = self.summary.get("metrics", {})
+        return found
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.version or self.key[:SHOWN_KEY]}"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model: its versions by number, its candidates by age, and the date of its last tag."""
+
+    name: str
+    versions: tuple[ModelVersion, ...] = ()
+    candidates: tuple[ModelVersion, ...] = ()
+    last: int = 0
+
+    @property
+    def latest(self) -> ModelVersion | None:
+        """The highest version that was not rejected."""
+        return next((v for v in reversed(self.versions) if v.rejected is None), None)
+
+    @property
+    def numbers(self) -> frozenset[Version]:
+        """Every number that was ever given."""
+        return frozenset(v.version for v in self.versions if v.version)
+
+    def at(self, number: Version) -> ModelVersion | None:
+        """The version of a number."""
+        return next((v for v in self.versions if v.version == number), None)
+
+    def keyed(self, key: str) -> tuple[ModelVersion, ...]:
+        """What was registered under a key, or its first digits, and not rejected."""
+        alive = (v for v in (*self.versions, *self.candidates) if v.rejected is None)
+        return tuple(v for v in alive if v.key.startswith(key))
+
+
+def models(repository: Repository) -> Mapping[str, Model]:
+    """Every model, by name."""
+    return fold(refs.listed(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/")))
+
+
+def model(repository: Repository, name: str) -> Model:
+    """One model; without a version where the name is not known yet."""
+    found = refs.listed(repository, f"{TAGS}{name}@*", f"{TAGS}{name}#*", f"{CANDIDATES}{name}/*")
+    return fold(found).get(name, Model(name))
+
+
+def known_model(repository: Repository, name: str) -> Model:
+    """One model; ``UsageError`` with the near name where there is none of that name."""
+    found = model(repository, name)
+    if found.versions or found.candidates:
+        return found
+    tags = (parse_tag(ref.removeprefix(TAGS)) for ref in refs.names(repository, TAGS.rstrip("/")))
+    known = sorted({tag.model for tag in tags if tag})
+    hint = did_you_mean(name, known) or (f"there is {', '.join(known[:9])}" if known else None)
+    raise UsageError(f"there is no model `{name}`", hint=hint or "none was registered yet")
+
+
+def read_record(repository: Repository, version: ModelVersion) -> Record:
+    """The record in a version's commit; ``RegistryError`` where it is missing or damaged."""
+    place = records.place(version.model, version.version)
+    name = f"{version.commit}:{place}"
+    content = refs.contents(repository, [name]).get(name)
+    if content is None:
+        raise RegistryError(
+            f"{version} has no record {place}",
+            hint="its tag was not made by Towpath, or this clone lacks its commit: towpath fetch",
+        )
+    return records.read(content.decode("utf-8", "replace"), f"{version}:{place}")
+
+
+def fold(found: Iterable[Ref]) -> dict[str, Model]:
+    """The present state, as the tags and candidates add up to it."""
+    drafts: dict[str, _Draft] = {}
+    for ref in found:
+        if ref.name.startswith(CANDIDATES):
+            name = ref.name.removeprefix(CANDIDATES).partition("/")[0]
+            drafts.setdefault(name, _Draft([], [], {}, [])).candidates.append(
+                _version(name, None, ref)
+            )
+        elif ref.annotated and (tag := parse_tag(ref.name.removeprefix(TAGS))):
+            drafts.setdefault(tag.model, _Draft([], [], {}, [])).add(tag, ref)
+    return {name: _model(name, draft) for name, draft in sorted(drafts.items())}
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A model while its tags are being read, which come in no useful order."""
+
+    versions: list[ModelVersion]
+    candidates: list[ModelVersion]
+    rejected: dict[Version, str]
+    times: list[int]
+
+    def add(self, tag: TagName, ref: Ref) -> None:
+        self.times.append(ref.time)
+        if tag.version is None:
+            return
+        if tag.undone:
+            self.rejected[tag.version] = ref.message.strip()
+        else:
+            self.versions.append(_version(tag.model, tag.version, ref))
+
+
+def _version(name: str, number: Version | None, ref: Ref) -> ModelVersion:
+    return ModelVersion(
+        name, number, ref.name, ref.object, ref.target, ref.tagger, ref.time, ref.message
+    )
+
+
+def _model(name: str, draft: _Draft) -> Model:
+    return Model(
+        name=name,
+        versions=tuple(sorted(_judged(draft), key=lambda v: v.version or Version(0, 0, 0))),
+        candidates=tuple(sorted(draft.candidates, key=lambda v: (v.time, v.ref))),
+        last=max(draft.times, default=0),
+    )
+
+
+def _judged(draft: _Draft) -> Iterator[ModelVersion]:
+    for version in draft.versions:
+        reason = draft.rejected.get(version.version) if version.version else None
+        yield version if reason is None else replace(version, rejected=reason)

@@ -1,0 +1,209 @@
+"""The record of a version: everything needed to say what it is, where it came from, and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from towpath.errors import RegistryError
+from towpath.registry.signature import Signature
+from towpath.registry.versions import Version
+from towpath.spec.artifact import Artifact, Json
+
+SCHEMA = 1
+CANDIDATE = "candidate"
+
+Reason: TypeAlias = Literal["first", "major", "minor", "patch"]
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code that made a model: its commit, and the digest of each thing that was reached.
+
+    ``repository`` is the URL where a shared registry keeps the record, None in the project's own.
+    """
+
+    commit: str
+    repository: str | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bump:
+    """Which part of the number went up, and because of what."""
+
+    level: Reason
+    reason: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """One version of a model. Digests are hexadecimal, sizes bytes, times UTC in ISO 8601.
+
+    ``artifact`` names the bytes as DVC does (MD5), ``sha256`` a second time; of a folder that is
+    the SHA-256 of its sorted ``sha256sum`` lines. ``path`` is the model's from the repository's
+    root, ``kind`` what it is (``skops``, ``folder``, ...). ``pipeline_digest`` is that of the
+    declaration, ``data`` the digest of each input. ``key`` is the registering step's: the same key
+    is the same version. ``version`` and ``bump`` are None until the number is given, but for a
+    ``bump`` that was asked for.
+    """
+
+    model: str
+    key: str
+    artifact: Artifact
+    path: str
+    sha256: str
+    kind: str
+    code: Code
+    signature: Signature | None = None
+    metrics: Mapping[str, Json] = field(default_factory=dict)
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    run: str | None = None
+    pipeline: str | None = None
+    pipeline_digest: str | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    python: str | None = None
+    author: str | None = None
+    time: str | None = None
+    description: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    version: Version | None = None
+    bump: Bump | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the record lies in its commit, from the root."""
+        return place(self.model, self.version)
+
+
+def place(model: str, version: Version | None) -> str:
+    """Where the record of a version, or of a candidate (no number yet), lies in its commit."""
+    return f"registry/models/{model}/{version or CANDIDATE}.yaml"
+
+
+def write(record: Record) -> str:
+    """The record as YAML: one order of keys, what is not known left out."""
+    from towpath import documents
+
+    return documents.dump(_finite(_present(_document(record))))
+
+
+def read(text: str, shown: str) -> Record:
+    """A record out of YAML; ``RegistryError`` where it is none, or newer than this Towpath."""
+    from towpath import documents
+
+    document = documents.parse(text, shown)
+    data = documents.plain(document.node)
+    if document.faults or not isinstance(data, dict):
+        raise RegistryError(*document.faults or (f"{shown} is not the record of a version",))
+    if data.get("schema") != SCHEMA:
+        hint = "a newer Towpath wrote it: upgrade" if _newer(data) else None
+        raise RegistryError(f"{shown} has schema {data.get('schema')}, not {SCHEMA}", hint=hint)
+    try:
+        return _record(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as missing:
+        raise RegistryError(f"{shown} is damaged: {missing!r} is missing or wrong") from missing
+
+
+def _document(record: Record) -> dict[str, Any]:
+    bump, signature = record.bump, record.signature
+    return {
+        "schema": SCHEMA,
+        "model": record.model,
+        "version": str(record.version) if record.version else None,
+        "bump": {"level": bump.level, "reason": bump.reason} if bump else None,
+        "description": record.description,
+        "labels": dict(record.labels),
+        "artifact": _artifact(record),
+        "signature": signature.to_json() if signature else None,
+        "metrics": dict(record.metrics),
+        "parameters": dict(record.parameters),
+        "data": dict(record.data),
+        "pipeline": {"name": record.pipeline, "digest": record.pipeline_digest},
+        "run": record.run,
+        "code": {
+            "repository": record.code.repository,
+            "commit": record.code.commit,
+            "digests": dict(record.code.digests),
+        },
+        "python": record.python,
+        "packages": dict(record.packages),
+        "author": record.author,
+        "time": record.time,
+        "key": record.key,
+    }
+
+
+def _artifact(record: Record) -> dict[str, Any]:
+    return {
+        "path": record.path,
+        "kind": record.kind,
+        "md5": record.artifact.digest,
+        "sha256": record.sha256,
+        "size": record.artifact.size,
+        "files": record.artifact.files,
+    }
+
+
+def _record(data: Mapping[str, Any]) -> Record:
+    version, signature, bump = data.get("version"), data.get("signature"), data.get("bump")
+    return Record(
+        model=data["model"],
+        key=data["key"],
+        code=_code(data["code"]),
+        signature=Signature.from_json(signature) if signature else None,
+        version=Version.parse(version) if version else None,
+        bump=Bump(bump["level"], bump["reason"]) if bump else None,
+        **_bytes(data["artifact"]),
+        **_made_by(data),
+    )
+
+
+def _code(said: Mapping[str, Any]) -> Code:
+    return Code(said["commit"], said.get("repository"), said.get("digests", {}))
+
+
+def _made_by(data: Mapping[str, Any]) -> dict[str, Any]:
+    pipeline = data.get("pipeline", {})
+    facts = ("run", "python", "author", "time", "description")
+    tables = ("labels", "metrics", "parameters", "data", "packages")
+    return {
+        "pipeline": pipeline.get("name"),
+        "pipeline_digest": pipeline.get("digest"),
+        **{name: data.get(name) for name in facts},
+        **{name: data.get(name, {}) for name in tables},
+    }
+
+
+def _bytes(said: Mapping[str, Any]) -> dict[str, Any]:
+    name = said["path"].rstrip("/").rsplit("/", 1)[-1]
+    return {
+        "artifact": Artifact(said["md5"], said["size"], name, said.get("files")),
+        "path": said["path"],
+        "sha256": said["sha256"],
+        "kind": said["kind"],
+    }
+
+
+def _present(data: dict[str, Any]) -> dict[str, Any]:
+    """Without what is not known; an empty mapping says no more than none."""
+    kept = {
+        key: _present(value) if isinstance(value, dict) else value for key, value in data.items()
+    }
+    return {key: value for key, value in kept.items() if value is not None and value != {}}
+
+
+def _finite(data: Any) -> Any:
+    """Numbers that YAML and JSON cannot write alike (NaN, infinity) become their words."""
+    if isinstance(data, dict):
+        return {str(key): _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return str(data) if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def _newer(data: Mapping[str, Any]) -> bool:
+    return isinstance(data.get("schema"), int) and data["schema"] > SCHEMA

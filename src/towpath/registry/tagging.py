@@ -1,0 +1,94 @@
+"""A tag's message: a line for people, and one of JSON that listing and searching read.
+
+The last line is ``towpath: {...}``: what ten thousand versions are listed, compared and searched
+by without opening a commit. It repeats the record; where they differ, the record is right, and
+``towpath verify`` says so.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from towpath.registry.record import SCHEMA, Record
+from towpath.spec.artifact import Json
+
+MARK = "towpath: "
+LONGEST_VALUE = 200
+MOST_METRICS = 100
+
+
+def message(record: Record) -> str:
+    """The message of the tag of a version or a candidate."""
+    lines = [f"{_title(record)}", ""]
+    lines += [*record.description.strip().splitlines(), ""] if record.description else []
+    return "\n".join([*lines, MARK + line(summary(record))])
+
+
+def summary(record: Record) -> dict[str, Json]:
+    """The record, short: scalars of parameters, numbers of metrics by dotted name, digests."""
+    known: dict[str, Any] = {
+        "schema": SCHEMA,
+        "key": record.key,
+        "md5": record.artifact.digest,
+        "sha256": record.sha256,
+        "size": record.artifact.size,
+        "kind": record.kind,
+        "metrics": numbers(record.metrics),
+        "params": _short(record.parameters),
+        "labels": _short(record.labels),
+        "data": _short(record.data),
+        "pipeline": record.pipeline,
+        "run": record.run,
+        "code": record.code.commit,
+        "repository": record.code.repository,
+        "author": record.author,
+        "time": record.time,
+        "bump": record.bump.level if record.bump else None,
+        "reason": record.bump.reason[:LONGEST_VALUE] if record.bump else None,
+    }
+    return {key: value for key, value in known.items() if value not in (None, {})}
+
+
+def line(data: Mapping[str, Json]) -> str:
+    """JSON in one line."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The summary in a tag's message; empty in a tag that Towpath did not write."""
+    _, mark, last = text.rpartition(f"\n{MARK}")
+    if not mark:
+        return {}
+    try:
+        data = json.loads(last)
+    except json.JSONDecodeError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def numbers(metrics: Mapping[str, Json]) -> dict[str, float]:
+    """The numbers among metrics, those of nested mappings by dotted name."""
+    found = dict(_leaves(metrics, ""))
+    return dict(list(found.items())[:MOST_METRICS])
+
+
+def _leaves(data: Mapping[str, Json], before: str) -> Iterator[tuple[str, float]]:
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{before}{key}.")
+        elif isinstance(value, int | float) and math.isfinite(value):
+            yield f"{before}{key}", value
+
+
+def _short(values: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {key: value for key, value in values.items() if isinstance(value, str | int | float)}
+    return {key: value for key, value in plain.items() if len(str(value)) <= LONGEST_VALUE}
+
+
+def _title(record: Record) -> str:
+    best = [f"{name} {value:.6g}" for name, value in numbers(record.metrics).items()][:3]
+    name = f"{record.model} {record.version or 'candidate'}"
+    return f"{name}: {', '.join(best)}" if best else name

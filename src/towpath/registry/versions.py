@@ -1,0 +1,49 @@
+"""Version numbers: ``v1.3.0``, their order, and what comes next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Level: TypeAlias = Literal["major", "minor", "patch"]
+
+_NUMBER = re.compile(r"v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    """The number of a version, in semantic versioning's order."""
+
+    major: int
+    minor: int
+    patch: int
+
+    def __str__(self) -> str:
+        return f"v{self.major}.{self.minor}.{self.patch}"
+
+    @classmethod
+    def parse(cls, text: str) -> Version | None:
+        """The number that ``v1.3.0`` says; None where the text is no number."""
+        found = _NUMBER.fullmatch(text)
+        return cls(*map(int, found.groups())) if found else None
+
+    def bump(self, level: Level) -> Version:
+        """The next number of a level."""
+        if level == "major":
+            return Version(self.major + 1, 0, 0)
+        if level == "minor":
+            return Version(self.major, self.minor + 1, 0)
+        return Version(self.major, self.minor, self.patch + 1)
+
+
+FIRST = Version(1, 0, 0)
+
+
+def following(base: Version | None, level: Level, taken: Container[Version]) -> Version:
+    """The next number after ``base`` that was never given, not even to a rejected version."""
+    number = FIRST if base is None else base.bump(level)
+    while number in taken:
+        number = number.bump(level)
+    return number

@@ -1,0 +1,109 @@
+"""Which version each stage should run: the small stage files on the main branch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from towpath.errors import Fault, Place
+from towpath.git import Repository, mainline, refs
+from towpath.registry.versions import Version
+
+FOLDER = "registry/stages"
+
+_PATH = re.compile(rf"{FOLDER}/(?P<stage>[^/]+)/(?P<model>[^/]+)\.yaml")
+_LINE = re.compile(r'([a-z][a-z0-9_]*): (?:"([\w.-]+)"|(v\d[\d.]*|[a-z][a-z0-9_-]{5,}))')
+KEYS = ("model", "version", "sha256", "replaces")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One stage file: the version of a model that a stage should run, and the one it replaced."""
+
+    stage: str
+    model: str
+    version: Version
+    sha256: str
+    replaces: Version | None = None
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What all stages should run, and what is wrong with files that cannot be understood."""
+
+    wanted: tuple[Wanted, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+    def of(self, model: str, version: Version | None) -> tuple[str, ...]:
+        """The stages that should run a version."""
+        found = (one for one in self.wanted if one.model == model and one.version == version)
+        return tuple(one.stage for one in found)
+
+    def at(self, stage: str, model: str) -> Wanted | None:
+        """What a stage should run of a model."""
+        found = (one for one in self.wanted if one.stage == stage and one.model == model)
+        return next(found, None)
+
+
+def stages(repository: Repository, main: str | None = None) -> Stages:
+    """The stage files on ``main`` (default: the main branch); none before the first commit."""
+    commit = main or mainline.main(repository)
+    if commit is None:
+        return Stages()
+    listed = repository.call(
+        "ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "--", f"{FOLDER}/"
+    )
+    places = {path: found for path in listed.split("\0") if (found := _PATH.fullmatch(path))}
+    contents = refs.contents(repository, [f"{commit}:{path}" for path in places])
+    texts = {path: contents[f"{commit}:{path}"].decode("utf-8", "replace") for path in places}
+    read = [_wanted(path, places[path], text) for path, text in texts.items()]
+    return Stages(
+        wanted=tuple(one for one in read if isinstance(one, Wanted)),
+        faults=tuple(one for one in read if isinstance(one, Fault)),
+    )
+
+
+def _wanted(path: str, place: re.Match[str], text: str) -> Wanted | Fault:
+    data = _plain(text) or _document(path, text)
+    if isinstance(data, Fault):
+        return data
+    said = list(_faults(place, data))
+    if said:
+        return Fault(said[0], Place(path), hint="a stage file is written by towpath promote")
+    version, replaces = (Version.parse(str(data.get(key) or "")) for key in ("version", "replaces"))
+    assert version is not None
+    return Wanted(place["stage"], place["model"], version, str(data["sha256"]), replaces)
+
+
+def _faults(place: re.Match[str], data: Mapping[str, object]) -> Iterator[str]:
+    yield from (f"unknown key `{key}`" for key in data if key not in KEYS)
+    if data.get("model") != place["model"]:
+        yield f"`model` is {data.get('model')}, and the file is {place['model']}'s"
+    if Version.parse(str(data.get("version"))) is None:
+        yield f"`version` is {data.get('version')}, which is no version"
+    if not re.fullmatch(r"[0-9a-f]{64}", str(data.get("sha256"))):
+        yield "`sha256` is missing or no SHA-256"
+
+
+def _plain(text: str) -> dict[str, object] | None:
+    """The file where it is as Towpath writes it; None where only a reader of YAML can say.
+
+    Hundreds of stage files are read to list the models: a reader of YAML takes longer for them
+    than all the rest takes.
+    """
+    found = [_LINE.fullmatch(line) for line in text.splitlines()]
+    if not all(found):
+        return None
+    pairs = [(line[1], line[2] or line[3]) for line in found if line]
+    return dict(pairs) if len(dict(pairs)) == len(pairs) else None
+
+
+def _document(path: str, text: str) -> dict[str, object] | Fault:
+    from towpath import documents
+
+    document = documents.parse(text, path)
+    data = documents.plain(document.node)
+    if document.faults:
+        return document.faults[0]
+    return data if isinstance(data, dict) else Fault("this is no stage file", Place(path))
