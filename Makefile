@@ -13,7 +13,7 @@ PYTHON ?= $(firstword $(foreach each,python3 python3.13 python3.12 python3.11 py
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
-INSTALL = $(PY) -m pip install --quiet --no-compile --no-build-isolation \
+INSTALL = $(PY) -m pip install -qq --no-compile --no-build-isolation \
 	--constraint constraints/$$($(PY) -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt
 # Imports cost double without bytecode; all cores together are quicker at it than pip is alone.
 COMPILE = $(PY) -m compileall -q -j 0 -x 'cookiecutter\.name' $(VENV)/lib >/dev/null 2>&1 || true
