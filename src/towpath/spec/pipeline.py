@@ -21,6 +21,12 @@ from towpath.spec.words import Duration, File, Function, InputSource, ModelName,
 Names: TypeAlias = Annotated[tuple[Name, ...], BeforeValidator(one_or_more), Field(strict=False)]
 
 
+FormatName: TypeAlias = Literal[
+    "parquet", "csv", "tsv", "json", "skops", "text", "html", "image", "npy", "joblib", "pickle"
+]
+"""The names of ``towpath.steps.formats``, which a test keeps equal."""
+
+
 class Plot(Declaration):
     """How ``dvc plots show`` draws an output: columns, labels and one of DVC's templates."""
 
@@ -39,7 +45,7 @@ class Output(Declaration):
     plot: Annotated[Annotated[bool, Tag("switch")] | Annotated[Plot, Tag("mapping")], by_shape] = (
         False
     )
-    format: str | None = None
+    format: FormatName | None = None
 
 
 def _long_output(value: Any) -> Any:

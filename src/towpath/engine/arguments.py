@@ -1,0 +1,129 @@
+"""The values of one run: parameters and inputs as given, or as declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from towpath import documents
+from towpath.engine.source import FromInput, FromOutput, Node, Source, outputs_of
+from towpath.errors import DeclarationError, Fault, did_you_mean
+from towpath.spec import words
+from towpath.spec.param import Param
+from towpath.spec.pipeline import Pipeline, QualityCheck
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The values of a run's parameters, its inputs, and what does not fit."""
+
+    params: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    faults: tuple[Fault, ...]
+
+
+def bind(pipeline: Pipeline, arguments: Mapping[str, object], inputs: Mapping[str, str]) -> Bound:
+    """Give each parameter and input its value; every misfit is a fault."""
+    faults: list[Fault] = [
+        *_unknown("parameter", arguments, pipeline.params, pipeline.inputs),
+        *_unknown("input", inputs, pipeline.inputs, pipeline.params),
+    ]
+    params: dict[str, Any] = {}
+    for name, param in pipeline.params.items():
+        try:
+            params[name] = _value(name, param, arguments)
+        except DeclarationError as error:
+            faults += error.faults
+    given = {name: path for name, path in inputs.items() if name in pipeline.inputs}
+    faults += _input_faults(given)
+    return Bound(params, {**pipeline.inputs, **given}, tuple(faults))
+
+
+def filled(nodes: Mapping[str, Node], inputs: Mapping[str, str]) -> dict[str, Node]:
+    """The nodes, in which the ``data`` of a check has the extension of what it checks.
+
+    ``nodes`` are in order, so that a check of checked data finds the first one's.
+    """
+    done: dict[str, Node] = {}
+    for name, node in nodes.items():
+        if isinstance(node.step, QualityCheck) and "data" in node.arguments:
+            node = _with_data(node, _path(node.arguments["data"], done, inputs))
+        done[name] = node
+    return done
+
+
+def _unknown(
+    word: str,
+    given: Mapping[str, object],
+    known: Mapping[str, object],
+    others: Mapping[str, object],
+) -> Iterator[Fault]:
+    other = "input" if word == "parameter" else "parameter"
+    for name in given:
+        if name not in known:
+            listed = f"it has {', '.join(known)}" if known else f"it has no {word}s"
+            hint = did_you_mean(name, known) or listed
+            if name in others:
+                hint = f"it is an {other}" if other == "input" else f"it is a {other}"
+                hint += f": write `--{'input' if other == 'input' else 'param'} {name}=...`"
+            yield Fault(f"the pipeline has no {word} `{name}`", hint=hint)
+
+
+def _value(name: str, param: Param, arguments: Mapping[str, object]) -> Any:
+    if name not in arguments:
+        if param.required:
+            hint = f"write `--param {name}=...`"
+            raise DeclarationError(Fault(f"parameter `{name}` must be given", hint=hint))
+        return param.default
+    value = arguments[name]
+    if isinstance(value, str) and param.accepts != "string":
+        value = _typed(name, value)
+    if isinstance(value, tuple):
+        value = list(value)
+    problem = param.problem(value)
+    if problem:
+        raise DeclarationError(Fault(f"parameter `{name}` {problem}", hint=param.description))
+    return value
+
+
+def _typed(name: str, text: str) -> Any:
+    """Text from a command line as the value that it would be in a file."""
+    try:
+        return documents.value(text)
+    except DeclarationError as error:
+        fault = error.faults[0]
+        raise DeclarationError(
+            Fault(f"parameter `{name}`: {fault.what}", hint=fault.hint)
+        ) from None
+
+
+def _input_faults(given: Mapping[str, str]) -> Iterator[Fault]:
+    for name, path in given.items():
+        try:
+            if not PurePosixPath(path).is_absolute():
+                words.source(path)
+        except PydanticCustomError as error:
+            context = error.context or {}
+            yield Fault(f"input `{name}`: {context['what']}", hint=context["hint"])
+
+
+def _path(source: Source, done: Mapping[str, Node], inputs: Mapping[str, str]) -> str:
+    if isinstance(source, FromInput):
+        return inputs[source.name]
+    outputs = outputs_of(source)
+    return _output_path(outputs[0], done) if outputs else ""
+
+
+def _output_path(source: FromOutput, done: Mapping[str, Node]) -> str:
+    return done[source.step].outputs[source.output].path
+
+
+def _with_data(node: Node, path: str) -> Node:
+    name = PurePosixPath(path).name
+    suffix = "/" if words.is_folder(path) else name[name.find(".") :] if "." in name else ""
+    data = node.outputs["data"].model_copy(update={"path": f"data{suffix}"})
+    return replace(node, outputs={**node.outputs, "data": data})

@@ -1,0 +1,92 @@
+"""Where a step's arguments come from, and a step with its names resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+from towpath.spec.pipeline import AnyStep, Output
+from towpath.spec.reference import Key
+
+
+@dataclass(frozen=True)
+class FromParam:
+    """The value of a parameter."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class FromInput:
+    """A file, a folder or a model that the pipeline takes."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class FromOutput:
+    """An output of a step, or what stands under keys in its JSON document."""
+
+    step: str
+    output: str
+    keys: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True)
+class FirstOf:
+    """``a.x or b.y``: the first of these whose step was not skipped."""
+
+    sources: tuple[FromOutput, ...]
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A value that the declaration holds itself (``with:``)."""
+
+    value: Any
+
+
+Source: TypeAlias = FromParam | FromInput | FromOutput | FirstOf | Literal
+
+
+class Branch(NamedTuple):
+    """The condition that decides about a step, and the answer that the step waits for."""
+
+    condition: str
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Node:
+    """One step with its names resolved.
+
+    ``arguments`` feeds the step by argument name; ``mentions`` holds what its condition, message
+    or labels refer to, by the base of the reference (``max_mse``, ``evaluate.metrics``: what
+    ``Expression.evaluate`` and ``Template.fill`` look up). ``needs`` are all steps it waits for:
+    data, ``after``, its branch's condition, and for a registration the checks. ``data_needs``
+    are those it takes something from: where one of them was skipped it is skipped too, the
+    choices of a FirstOf apart, of which one must be left.
+    """
+
+    name: str
+    step: AnyStep
+    arguments: Mapping[str, Source] = field(default_factory=dict)
+    mentions: Mapping[str, Source] = field(default_factory=dict)
+    outputs: Mapping[str, Output] = field(default_factory=dict)
+    needs: frozenset[str] = frozenset()
+    data_needs: frozenset[str] = frozenset()
+    branch: Branch | None = None
+
+    @property
+    def sources(self) -> Iterator[Source]:
+        """All that it takes something from."""
+        yield from self.arguments.values()
+        yield from self.mentions.values()
+
+
+def outputs_of(source: Source) -> tuple[FromOutput, ...]:
+    """The outputs of steps that a source may take from."""
+    if isinstance(source, FirstOf):
+        return source.sources
+    return (source,) if isinstance(source, FromOutput) else ()
