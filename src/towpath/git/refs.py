@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from towpath.errors import RegistryError
 from towpath.git import command
@@ -13,8 +13,7 @@ FIELDS = ("refname", "objectname", "objecttype", "object", "taggername", "tagger
 FORMAT = "".join(f"%({field})%00" for field in (*FIELDS, "contents"))
 
 
-@dataclass(frozen=True)
-class Ref:
+class Ref(NamedTuple):
     """A ref and, where it holds an annotated tag, what the tag says.
 
     ``target`` is the object that a tag points at (of other refs, their own object); ``time`` is

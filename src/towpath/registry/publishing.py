@@ -100,8 +100,8 @@ def _is_taken(repository: Repository, remote: str, built: Built) -> bool:
 
 def _settle(repository: Repository, candidate: ModelVersion, tag: Mapping[str, str]) -> None:
     """Keep the tag and forget the candidate, together."""
-    if not refs.change(repository, tag, delete=[candidate.ref]):
-        refs.change(repository, delete=[candidate.ref])  # a fetch beside us brought the tag
+    if not refs.change(repository, tag, delete=[candidate.tag.name]):
+        refs.change(repository, delete=[candidate.tag.name])  # a fetch beside us brought the tag
 
 
 def _files(repository: Repository, candidate: ModelVersion) -> dict[str, bytes]:

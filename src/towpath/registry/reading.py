@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,24 +25,29 @@ SHOWN_KEY = 8
 class ModelVersion:
     """A version, or a candidate for one, as its tag tells it.
 
-    ``version`` is None for a candidate; ``commit`` holds the record; ``time`` is the tag's, in
-    seconds since 1970; ``rejected`` is the reason, None for a version in good standing.
+    ``version`` is None for a candidate; ``rejected`` is the reason, None for a version in good
+    standing.
     """
 
     model: str
     version: Version | None
-    ref: str
-    object: str
-    commit: str
-    tagger: str
-    time: int
-    message: str
+    tag: Ref
     rejected: str | None = None
+
+    @property
+    def commit(self) -> str:
+        """The commit that holds the record."""
+        return self.tag.target
+
+    @property
+    def time(self) -> int:
+        """When the tag was made, in seconds since 1970."""
+        return self.tag.time
 
     @cached_property
     def summary(self) -> Mapping[str, Any]:
         """The facts in the tag's message (docs/registry.md); empty where another tool tagged."""
-        return tagging.parse(self.message)
+        return tagging.parse(self.tag.message)
 
     @property
     def key(self) -> str:
@@ -124,15 +130,13 @@ def read_record(repository: Repository, version: ModelVersion) -> Record:
 
 def fold(found: Iterable[Ref]) -> dict[str, Model]:
     """The present state, as the tags and candidates add up to it."""
-    drafts: dict[str, _Draft] = {}
+    drafts: defaultdict[str, _Draft] = defaultdict(_Draft)
     for ref in found:
         if ref.name.startswith(CANDIDATES):
             name = ref.name.removeprefix(CANDIDATES).partition("/")[0]
-            drafts.setdefault(name, _Draft([], [], {}, [])).candidates.append(
-                _version(name, None, ref)
-            )
+            drafts[name].candidates.append(ModelVersion(name, None, ref))
         elif ref.annotated and (tag := parse_tag(ref.name.removeprefix(TAGS))):
-            drafts.setdefault(tag.model, _Draft([], [], {}, [])).add(tag, ref)
+            drafts[tag.model].add(tag, ref)
     return {name: _model(name, draft) for name, draft in sorted(drafts.items())}
 
 
@@ -140,10 +144,10 @@ def fold(found: Iterable[Ref]) -> dict[str, Model]:
 class _Draft:
     """A model while its tags are being read, which come in no useful order."""
 
-    versions: list[ModelVersion]
-    candidates: list[ModelVersion]
-    rejected: dict[Version, str]
-    times: list[int]
+    versions: list[ModelVersion] = field(default_factory=list)
+    candidates: list[ModelVersion] = field(default_factory=list)
+    rejected: dict[Version, str] = field(default_factory=dict)
+    times: list[int] = field(default_factory=list)
 
     def add(self, tag: TagName, ref: Ref) -> None:
         self.times.append(ref.time)
@@ -152,20 +156,14 @@ class _Draft:
         if tag.undone:
             self.rejected[tag.version] = ref.message.strip()
         else:
-            self.versions.append(_version(tag.model, tag.version, ref))
-
-
-def _version(name: str, number: Version | None, ref: Ref) -> ModelVersion:
-    return ModelVersion(
-        name, number, ref.name, ref.object, ref.target, ref.tagger, ref.time, ref.message
-    )
+            self.versions.append(ModelVersion(tag.model, tag.version, ref))
 
 
 def _model(name: str, draft: _Draft) -> Model:
     return Model(
         name=name,
         versions=tuple(sorted(_judged(draft), key=lambda v: v.version or Version(0, 0, 0))),
-        candidates=tuple(sorted(draft.candidates, key=lambda v: (v.time, v.ref))),
+        candidates=tuple(sorted(draft.candidates, key=lambda v: (v.time, v.tag.name))),
         last=max(draft.times, default=0),
     )
 

@@ -82,7 +82,7 @@ def told(version: ModelVersion) -> Registered:
         version=version.version,
         key=version.key,
         commit=version.commit,
-        ref=version.ref,
+        ref=version.tag.name,
         new=False,
         reason=str(version.summary.get("reason", "")),
     )
