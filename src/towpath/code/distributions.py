@@ -1,0 +1,188 @@
+"""What is installed in this environment: its modules, versions, and what each one requires."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """One installed distribution.
+
+    ``requires`` are the lines of its metadata; ``modules`` the top names that it installs;
+    ``editable`` the folder of its sources, where it is installed as editable.
+    """
+
+    name: str
+    version: str
+    requires: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    editable: str | None = None
+
+
+class Environment:
+    """The distributions of this interpreter; reading them costs a second, so a file keeps them.
+
+    ``kept`` is that file (JSON), or None to read anew; it holds for the same folders on
+    ``sys.path`` with the same times of change.
+    """
+
+    def __init__(self, kept: Path | None = None) -> None:
+        known = _recall(kept) if kept else None
+        if known is None:
+            known = tuple(_read())
+            if kept:
+                _keep(kept, known)
+        self.distributions: Mapping[str, Distribution] = {each.name: each for each in known}
+        self._by_module: dict[str, list[str]] = {}
+        for each in known:
+            for module in each.modules:
+                self._by_module.setdefault(module, []).append(each.name)
+
+    def editable(self) -> tuple[str, ...]:
+        """The folders in which editable distributions have their modules."""
+        folders = [each.editable for each in self.distributions.values() if each.editable]
+        inside = (Path(folder, part) for folder in folders for part in ("", "src"))
+        return tuple(str(each) for each in inside if each.is_dir())
+
+    def versions(self, modules: Iterable[str]) -> dict[str, str]:
+        """Name and version of what provides these modules, with all it requires, by name.
+
+        A module that nothing provides stands with the version ``not installed``: installing it
+        may change what the code does.
+        """
+        found: dict[str, str] = {}
+        wanted: list[tuple[str, frozenset[str]]] = []
+        for module in modules:
+            owners = self._by_module.get(module, ())
+            wanted += [(owner, frozenset()) for owner in owners]
+            if not owners:
+                found[module] = "not installed"
+        found.update(self._with_required(wanted))
+        return dict(sorted(found.items()))
+
+    def _with_required(self, wanted: list[tuple[str, frozenset[str]]]) -> dict[str, str]:
+        seen: set[tuple[str, frozenset[str]]] = set()
+        while wanted:
+            name, extras = wanted.pop()
+            if (name, extras) not in seen and name in self.distributions:
+                seen.add((name, extras))
+                wanted += _required(self.distributions[name].requires, extras)
+        return {name: self.distributions[name].version for name, _ in seen}
+
+
+def _required(lines: Iterable[str], extras: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    """The requirements that hold; markers of systems are not weighed: what is there, counts."""
+    for line in lines:
+        text, _, marker = line.partition(";")
+        of = re.findall(r"extra\s*==\s*['\"]([^'\"]+)['\"]", marker)
+        if of and extras.isdisjoint(map(_plain, of)):
+            continue
+        match = re.match(r"\s*([A-Za-z0-9._-]+)\s*(?:\[([^]]*)\])?", text)
+        if match:
+            asked = (match[2] or "").split(",")
+            yield _plain(match[1]), frozenset(_plain(each) for each in asked if each.strip())
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def _stamp() -> list[list[Any]]:
+    """What tells one state of the environment from another."""
+    stamp: list[list[Any]] = [[FORMAT, sys.version]]
+    for entry in dict.fromkeys(sys.path):
+        try:
+            stamp += _times(Path(entry or os.curdir))
+        except OSError:
+            continue
+    return stamp
+
+
+def _times(entry: Path) -> list[list[Any]]:
+    """When a folder of packages changed; of a folder of sources, which is at work, its metadata."""
+    if entry.name in ("site-packages", "dist-packages") or not entry.is_dir():
+        return [[str(entry), entry.stat().st_mtime_ns]]
+    about = sorted(each for each in entry.iterdir() if each.name.endswith("-info"))
+    return [[str(each), each.stat().st_mtime_ns] for each in about]
+
+
+def _recall(kept: Path) -> tuple[Distribution, ...] | None:
+    try:
+        data = json.loads(kept.read_bytes())
+        if data["stamp"] != _stamp():
+            return None
+        return tuple(
+            Distribution(
+                each["name"],
+                each["version"],
+                tuple(each["requires"]),
+                tuple(each["modules"]),
+                each["editable"],
+            )
+            for each in data["distributions"]
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _keep(kept: Path, known: tuple[Distribution, ...]) -> None:
+    """Kept for the next process; where that cannot be, it reads for itself."""
+    text = json.dumps({"stamp": _stamp(), "distributions": [asdict(each) for each in known]})
+    beside = kept.with_name(f"{kept.name}.{os.getpid()}")
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(text, "utf-8")
+        beside.replace(kept)
+    except OSError:
+        beside.unlink(missing_ok=True)
+
+
+def _read() -> Iterator[Distribution]:
+    """Every distribution on ``sys.path``; of two with one name, the first is imported."""
+    from importlib import metadata  # 20 ms, and not needed when the file holds
+
+    seen: set[str] = set()
+    for each in metadata.distributions():
+        name = _plain(each.metadata["Name"] or "")
+        if name and name not in seen:
+            seen.add(name)
+            yield Distribution(
+                name,
+                each.version,
+                tuple(each.requires or ()),
+                tuple(sorted(_modules(each))),
+                _editable(each.read_text("direct_url.json")),
+            )
+
+
+def _modules(distribution: Any) -> set[str]:
+    """The top names: what it says itself, and the first part of each of its files."""
+    said = set((distribution.read_text("top_level.txt") or "").split())
+    record = distribution.read_text("RECORD") or ""
+    for line in record.splitlines():
+        path = line.partition(",")[0].strip('"')
+        top, _, inside = path.partition("/")
+        if inside or top.endswith((".py", ".so", ".pyd")):
+            said.add(top.partition(".")[0] if not inside else top)
+    return {each for each in said if each.isidentifier()}
+
+
+def _editable(direct: str | None) -> str | None:
+    try:
+        said = json.loads(direct or "{}")
+    except ValueError:
+        return None
+    if not said.get("dir_info", {}).get("editable"):
+        return None
+    return unquote(urlsplit(said["url"]).path)

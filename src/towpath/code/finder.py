@@ -1,0 +1,131 @@
+"""Where the module of a dotted name stands, as Python's import would find it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+_SKIPPED = frozenset({"__pycache__", "node_modules"})
+
+
+@dataclass(frozen=True)
+class Found:
+    """A module or a folder of modules.
+
+    ``runs`` are the files that an import runs, packages first; ``file`` is the module's own,
+    None for a folder without ``__init__.py``; ``portions`` are the folders of its submodules.
+    """
+
+    runs: tuple[str, ...]
+    file: str | None
+    portions: tuple[str, ...] = ()
+
+
+class Finder:
+    """Looks for modules in folders, each listed once."""
+
+    def __init__(self) -> None:
+        self._listed: dict[str, dict[str, bool]] = {}
+
+    def find(self, parts: Sequence[str], portions: Sequence[str]) -> Found | None:
+        """The module ``parts`` below one of the folders; None where there is none."""
+        found = Found((), None, tuple(portions))
+        for part in parts:
+            inner = self._step(part, found.portions)
+            if inner is None:
+                return None
+            found = Found((*found.runs, *inner.runs), inner.file, inner.portions)
+        return found
+
+    def longest(self, parts: Sequence[str], portions: Sequence[str]) -> tuple[Found | None, int]:
+        """The module of as many leading parts as there are modules, and how many these are."""
+        for count in range(len(parts), 0, -1):
+            found = self.find(parts[:count], portions)
+            if found:
+                return found, count
+        return None, 0
+
+    def _step(self, part: str, portions: Sequence[str]) -> Found | None:
+        spaces = []
+        for folder in portions:
+            listed = self.entries(folder)
+            inner = f"{folder}/{part}"
+            if listed.get(part) and "__init__.py" in self.entries(inner):
+                file = f"{inner}/__init__.py"
+                return Found((file,), file, (inner,))
+            for suffix in (".py", *EXTENSION_SUFFIXES):
+                if listed.get(part + suffix) is False:
+                    return Found((inner + suffix,), inner + suffix)
+            if listed.get(part):
+                spaces.append(inner)
+        return Found((), None, tuple(spaces)) if spaces else None
+
+    def entries(self, folder: str) -> dict[str, bool]:
+        """The names in a folder, and whether each is a folder itself."""
+        if folder not in self._listed:
+            try:
+                with os.scandir(folder) as entries:
+                    self._listed[folder] = {entry.name: entry.is_dir() for entry in entries}
+            except OSError:
+                self._listed[folder] = {}
+        return self._listed[folder]
+
+    def modules(self, folder: str) -> list[str]:
+        """Every file of code below a folder: hidden ones, environments and tests apart."""
+        found: list[str] = []
+        for name, is_folder in sorted(self.entries(folder).items()):
+            path = f"{folder}/{name}"
+            if is_folder and not name.startswith(".") and name not in _SKIPPED:
+                if "pyvenv.cfg" not in self.entries(path) and not Path(path).is_symlink():
+                    found += self.modules(path)
+            elif not is_folder and name.endswith(".py") and not _is_test(name):
+                found.append(path)
+        return found
+
+
+def _is_test(name: str) -> bool:
+    return name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"
+
+
+@dataclass(frozen=True)
+class SearchPath:
+    """Where the imports of a step look: in ``folders`` of the project, then in ``further``.
+
+    ``further`` is what of ``sys.path`` is neither an installed package nor Python itself, with the
+    sources of editable installs: such code changes without its version changing.
+    """
+
+    folders: tuple[str, ...]
+    further: tuple[str, ...] = ()
+
+    @cached_property
+    def all(self) -> tuple[str, ...]:
+        return (*self.folders, *(each for each in self.further if each not in self.folders))
+
+    def name(self, file: str) -> str:
+        """The dotted name of a module's file, seen from the first folder that holds it."""
+        for folder in self.all:
+            if file.startswith(folder + "/"):
+                inside = file[len(folder) + 1 :].removesuffix(".py")
+                return (inside.removesuffix("/__init__") or inside).replace("/", ".")
+        return file
+
+
+def loose_folders() -> tuple[str, ...]:
+    """The folders of ``sys.path`` whose code may change without a version changing."""
+    prefixes = tuple({f"{Path(each)}/" for each in (sys.prefix, sys.base_prefix, sys.exec_prefix)})
+    paths = (os.path.realpath(entry or os.curdir) for entry in sys.path)
+    return tuple(
+        path
+        for path in dict.fromkeys(paths)
+        if not f"{path}/".startswith(prefixes) and Path(path).is_dir() and not _is_installed(path)
+    )
+
+
+def _is_installed(path: str) -> bool:
+    return Path(path).name in ("site-packages", "dist-packages", "lib-dynload")

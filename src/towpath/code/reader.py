@@ -1,0 +1,111 @@
+"""One reading of a project's code: each file once, for all the steps of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from towpath.code import extra as extras
+from towpath.code import locate, signature
+from towpath.code.distributions import Environment
+from towpath.code.finder import Finder, SearchPath, loose_folders
+from towpath.code.labels import Labels
+from towpath.code.locate import Located, Target
+from towpath.code.reach import Node, Reach
+from towpath.code.signature import Signature
+from towpath.code.view import View
+
+KEPT = ".towpath/state/environment.json"
+
+
+class Reader:
+    """A snapshot of the code: make one for each run or plan. Nothing of the project is imported.
+
+    ``folder`` is a pipeline's folder from the root (``flows/training``), ``run`` what its step
+    says (``train``, ``shared.publish:to_folder``). Faults are raised as DeclarationError.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self._finder = Finder()
+        self._labels: dict[tuple[str, ...], Labels] = {}
+        self._closures: dict[tuple[tuple[str, ...], str], set[Node]] = {}
+
+    @cached_property
+    def environment(self) -> Environment:
+        """What is installed; kept in ``.towpath/state`` for the next process."""
+        return Environment(self.root / KEPT)
+
+    def locate(self, folder: str, run: str) -> Located:
+        """Where a step's function is, and how its process imports it."""
+        target = locate.find(self._view(folder, run), run)
+        module, name = locate.split(run)
+        return Located(
+            module=module or locate.BESIDE,
+            name=name,
+            folders=tuple(Path(each) for each in self._folders(folder, run)),
+            file=Path(target.symbol.file),
+            function=target.node.name,
+        )
+
+    def signature(self, folder: str, run: str) -> Signature:
+        """The arguments of a step's function and what it returns."""
+        view = self._view(folder, run)
+        target = locate.find(view, run)
+        return signature.of_function(view, target.symbol, target.node)
+
+    def digests(self, folder: str, run: str, extra: Sequence[str] = ()) -> dict[str, str]:
+        """A digest for each name that a step's function reaches, and for each extra file.
+
+        The labels are for people: ``steps.clean``, ``shared.paths (whole module)``,
+        ``steps (at import)``, ``fit.R``. A digest is 32 hexadecimal digits.
+        """
+        found = self._labels_of(folder, run).of(self._closure(folder, run))
+        return {**found, **extras.digests(self.root, folder, extra)}
+
+    def packages(self, folder: str, run: str) -> dict[str, str]:
+        """The distributions that the reached code imports, with all they require, by version."""
+        reach = self._labels_of(folder, run).reach
+        return self.environment.versions(reach.packages(self._closure(folder, run)))
+
+    def versions(self, modules: Iterable[str]) -> dict[str, str]:
+        """The same for modules that a step uses without naming them (``pyarrow`` for .parquet)."""
+        return self.environment.versions(modules)
+
+    def carried(self, folder: str, run: str) -> dict[str, str]:
+        """The classes and functions that a step may put into an object, with what they reach.
+
+        A pickle holds only their names: whoever reads it again runs their code of that day, so
+        these digests belong to the key of a step that reads such an output.
+        """
+        labels = self._labels_of(folder, run)
+        closure = self._closure(folder, run)
+        return labels.of(labels.reach.closure(labels.reach.carried(closure)))
+
+    def _closure(self, folder: str, run: str) -> set[Node]:
+        key = self._folders(folder, run), run
+        if key not in self._closures:
+            labels = self._labels_of(folder, run)
+            target: Target = locate.find(labels.view, run)
+            self._closures[key] = labels.reach.closure(locate.starts(target))
+        return self._closures[key]
+
+    def _folders(self, folder: str, run: str) -> tuple[str, ...]:
+        """Where its imports look first: beside the pipeline and at the root, or only there."""
+        beside = (str((self.root / folder).resolve()),) if ":" not in run else ()
+        return tuple(dict.fromkeys((*beside, str(self.root))))
+
+    def _labels_of(self, folder: str, run: str) -> Labels:
+        folders = self._folders(folder, run)
+        if folders not in self._labels:
+            path = SearchPath(folders, self._further)
+            self._labels[folders] = Labels(Reach(View(self.root, path, self._finder)))
+        return self._labels[folders]
+
+    def _view(self, folder: str, run: str) -> View:
+        return self._labels_of(folder, run).view
+
+    @cached_property
+    def _further(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*loose_folders(), *self.environment.editable())))

@@ -1,0 +1,103 @@
+"""The signature of a step's function, read from the source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from towpath.code.imports import parameters
+from towpath.code.view import Outside, Symbol, View
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument; ``annotation`` is dotted text with imports resolved (``pandas.DataFrame``)."""
+
+    name: str
+    annotation: str | None
+    required: bool
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A step's function: ``file`` is from the project's root, ``line`` that of ``def``."""
+
+    file: str
+    line: int
+    function: str
+    arguments: tuple[Argument, ...]
+    returns: str | None
+
+
+def of_function(view: View, symbol: Symbol, node: ast.FunctionDef) -> Signature:
+    """The signature as it is written; decorators are taken to keep it."""
+    return Signature(
+        file=view.shown(symbol.file),
+        line=node.lineno,
+        function=node.name,
+        arguments=tuple(_arguments(view, symbol.file, node.args)),
+        returns=_annotation(view, symbol.file, node.returns),
+    )
+
+
+def _arguments(view: View, file: str, arguments: ast.arguments) -> Iterator[Argument]:
+    with_default = len(arguments.args) - len(arguments.defaults)
+    optional = {each.arg for each in arguments.args[max(with_default, 0) :]}
+    optional |= {
+        each.arg
+        for each, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        if default is not None
+    }
+    for each in parameters(arguments):
+        annotation = _annotation(view, file, each.annotation)
+        yield Argument(each.arg, annotation, each.arg not in optional)
+
+
+def _annotation(view: View, file: str, node: ast.expr | None) -> str | None:
+    if node is None:
+        return None
+    return ast.unparse(_Dotted(view, file).visit(ast.parse(ast.unparse(node), mode="eval").body))
+
+
+class _Dotted(ast.NodeTransformer):
+    """Replaces each name by what it stands for, and quoted annotations by what they say."""
+
+    def __init__(self, view: View, file: str) -> None:
+        self.view = view
+        self.file = file
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if not isinstance(node.value, str):
+            return node
+        try:
+            return self.visit(ast.parse(node.value, mode="eval").body)  # type: ignore[no-any-return]
+        except SyntaxError:
+            return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        value = self.visit(node.value)
+        if ast.unparse(value) in ("typing.Literal", "typing_extensions.Literal"):
+            return ast.Subscript(value, node.slice, node.ctx)
+        return ast.Subscript(value, self.visit(node.slice), node.ctx)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        return self._resolved(node)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return self._resolved(node)
+
+    def _resolved(self, node: ast.expr) -> ast.AST:
+        chain: list[str] = []
+        value = node
+        while isinstance(value, ast.Attribute):
+            chain.insert(0, value.attr)
+            value = value.value
+        if not isinstance(value, ast.Name):
+            return node
+        for meaning in self.view.meaning(self.file, (value.id, *chain)):
+            if isinstance(meaning, Outside):
+                return ast.Name(meaning.dotted)
+            if isinstance(meaning, Symbol):
+                return ast.Name(f"{self.view.path.name(meaning.file)}.{meaning.name}")
+        return node
