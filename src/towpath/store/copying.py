@@ -72,11 +72,21 @@ def clone(source: int, target: int) -> bool:
 
 def copy_plain(source: Path, target: Path) -> None:
     """Copy or clone a file's bytes (not its mode) to a new file."""
-    with source.open("rb") as read, target.open("xb") as write:
-        if clone(read.fileno(), write.fileno()):
-            return
-        for chunk in _chunks(read.fileno()):
-            write_all(write.fileno(), chunk)
+    read = os.open(source, os.O_RDONLY)
+    try:
+        write = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            if not clone(read, write):
+                _send(read, write)
+        finally:
+            os.close(write)
+    finally:
+        os.close(read)
+
+
+def _send(source: int, target: int) -> None:
+    while content := os.read(source, _CHUNK):
+        write_all(target, content)
 
 
 @contextmanager

@@ -13,8 +13,8 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from towpath.errors import StoreError
 from towpath.store.copying import md5
@@ -24,8 +24,7 @@ from towpath.store.statcache import Stamp
 FOLDER = ".dir"
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A regular file under a folder: its absolute path, its path below the folder, its stamp."""
 
     path: str

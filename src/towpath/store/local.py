@@ -94,7 +94,7 @@ class Store:
         digests = {path: digest for path, digest in known.items() if digest not in missing}
         unread = [file for file in files if file.relative not in digests]
         began = now()
-        stored = each(lambda file: self.objects.add_file(file.path), unread)
+        stored = each(lambda file: self.objects.add_file(file.path, file.stamp.size), unread)
         self._state.save((row for _, row in stored if row), now())
         fresh = [(file, digest) for file, (digest, _) in zip(unread, stored, strict=True)]
         self._state.save(((file.path, file.stamp, digest) for file, digest in fresh), began)

@@ -5,25 +5,32 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
+import stat
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from towpath.store.copying import clone, copy_hashing, md5, md5_of, write_all
 from towpath.store.digest import FOLDER, is_folder, manifest_digest, read_manifest
 from towpath.store.layout import Layout
-from towpath.store.statcache import Stamp, StatCache, now
+from towpath.store.statcache import Row, Stamp, StatCache, now
 
+_READ_ONLY = 0o444
+"""The mode by which DVC knows an object that need not be read again."""
 _AGED = 4_000_000_000
 """Nanoseconds that an object's time is set back, so that a later write is sure to change it."""
 _STALE = 86_400
 """Seconds after which bytes on their way in are nobody's any more."""
 _SMALL = 1 << 20
-"""Bytes up to which a file is read before it is known whether it must be written."""
+"""Bytes below which a file is read before it is known whether it must be written."""
+_TOKEN = secrets.token_hex(4)
+_COUNT = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,15 @@ class Objects:
         return Path(self._path(digest))
 
     def _path(self, digest: str) -> str:
-        return f"{self.layout.objects}/{digest[:2]}/{digest[2:]}"
+        return f"{self._home}/{digest[:2]}/{digest[2:]}"
+
+    @cached_property
+    def _home(self) -> str:
+        return os.fspath(self.layout.objects)
+
+    @cached_property
+    def _incoming(self) -> str:
+        return os.fspath(self.layout.scratch)
 
     def is_whole(self, digest: str) -> bool:
         """Whether an object is there and its bytes are right; wrong ones are moved aside."""
@@ -114,47 +129,44 @@ class Objects:
         """Store bytes; a manifest is given its folder's digest."""
         digest = digest or md5(content)
         if not self.is_whole(digest):
-            with self._scratch() as (descriptor, scratch):
-                write_all(descriptor, content)
-                row = self._settle(descriptor, scratch, digest)
-            self.verified.save([row], now())
+            self.verified.save([self._write(content, digest)], now())
         return digest
 
     def add_manifest(self, content: bytes) -> str:
         """Store a folder's manifest, after its members."""
         return self.add_bytes(content, manifest_digest(content))
 
-    def add_file(self, source: str) -> tuple[str, tuple[str, Stamp, str] | None]:
-        """Store a file's bytes as they are now, in one pass.
+    def add_file(self, source: str, size: int) -> tuple[str, Row | None]:
+        """Store a file's bytes as they are now, in one pass; ``size`` is how large it was.
 
         Answers the digest, and what to remember as verified when something was written.
         """
         descriptor = os.open(source, os.O_RDONLY)
         try:
-            if os.fstat(descriptor).st_size <= _SMALL:
-                return self._add_small(descriptor)
-            return self._add_large(descriptor)
+            content = os.read(descriptor, min(size, _SMALL) + 1)
+            if len(content) > min(size, _SMALL):  # large, or grown since
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                return self._add_large(descriptor)
         finally:
             os.close(descriptor)
-
-    def _add_small(self, source: int) -> tuple[str, tuple[str, Stamp, str] | None]:
-        content = b"".join(iter(lambda: os.read(source, _SMALL), b""))
         digest = md5(content)
-        if self._stands(digest):
-            return digest, None
-        with self._scratch() as (descriptor, scratch):
-            write_all(descriptor, content)
-            return digest, self._settle(descriptor, scratch, digest)
+        return digest, None if self._stands(digest) else self._write(content, digest)
 
-    def _add_large(self, source: int) -> tuple[str, tuple[str, Stamp, str] | None]:
-        with self._scratch() as (descriptor, scratch):
-            if clone(source, descriptor):
-                digest = md5_of(descriptor)
-            else:
-                digest = copy_hashing(source, descriptor)
+    def _add_large(self, source: int) -> tuple[str, Row | None]:
+        descriptor, scratch = self._create()
+        with _Scratch(descriptor, scratch):
+            shared = clone(source, descriptor)
+            digest = md5_of(descriptor) if shared else copy_hashing(source, descriptor)
             if self._stands(digest):
+                os.unlink(scratch)
                 return digest, None
             return digest, self._settle(descriptor, scratch, digest)
+
+    def _write(self, content: bytes, digest: str) -> Row:
+        descriptor, scratch = self._create()
+        with _Scratch(descriptor, scratch):
+            write_all(descriptor, content)
+            return self._settle(descriptor, scratch, digest)
 
     def _stands(self, digest: str) -> bool:
         """Whether the object is there and was verified; one that was not is written over."""
@@ -165,38 +177,31 @@ class Objects:
             return False
         return self.verified.get(path, stamp) == digest
 
-    @contextmanager
-    def _scratch(self) -> Iterator[tuple[int, str]]:
-        """A new file beside the objects, gone at the end unless it was settled."""
-        path = f"{self.layout.scratch}/{os.getpid()}-{secrets.token_hex(8)}"
-        descriptor = self._create(path)
-        try:
-            yield descriptor, path
-        finally:
-            os.close(descriptor)
-            with suppress(FileNotFoundError):
-                os.unlink(path)
-
-    def _create(self, path: str) -> int:
+    def _create(self) -> tuple[int, str]:
+        """A new file beside the objects, open for writing."""
+        path = f"{self._incoming}/{os.getpid()}-{_TOKEN}-{next(_COUNT)}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         try:
-            return os.open(path, flags, 0o644)
+            return os.open(path, flags, _READ_ONLY), path
         except FileNotFoundError:
             self._make_folder(self.layout.scratch)
-            return os.open(path, flags, 0o644)
+            return os.open(path, flags, _READ_ONLY), path
 
-    def _settle(self, descriptor: int, scratch: str, digest: str) -> tuple[str, Stamp, str]:
+    def _settle(self, descriptor: int, scratch: str, digest: str) -> Row:
         """Give the bytes their name; the object is read-only against writes by mistake."""
         path = self._path(digest)
         past = time.time_ns() - _AGED
         os.utime(descriptor, ns=(past, past))
-        os.fchmod(descriptor, 0o444)
         try:
             os.replace(scratch, path)
         except FileNotFoundError:
             self._make_folder(Path(path).parent)
             os.replace(scratch, path)
-        return path, Stamp.of(os.fstat(descriptor)), digest
+        status = os.fstat(descriptor)
+        if stat.S_IMODE(status.st_mode) != _READ_ONLY:  # a strict umask
+            os.fchmod(descriptor, _READ_ONLY)
+            status = os.fstat(descriptor)
+        return path, Stamp.of(status), digest
 
     def _make_folder(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -212,6 +217,22 @@ class Objects:
                 with suppress(OSError):
                     if row.stat().st_mtime < limit:
                         os.unlink(row.path)
+
+
+class _Scratch:
+    """Closes a scratch file at the end, and removes it where that end is an error."""
+
+    def __init__(self, descriptor: int, path: str) -> None:
+        self._descriptor, self._path = descriptor, path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        os.close(self._descriptor)
+        if kind is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(self._path)
 
 
 def _say(message: str, *words: object) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 _TICK = 50_000_000
 """Nanoseconds: no kernel's clock for file times ticks slower (100 Hz, and a wide margin)."""
@@ -24,8 +25,7 @@ CREATE TABLE IF NOT EXISTS digests (
 """
 
 
-@dataclass(frozen=True)
-class Stamp:
+class Stamp(NamedTuple):
     """A file as `stat` sees it. Nobody can set ``ctime``: `cp -p` and `touch -r` do not fool it."""
 
     inode: int
@@ -46,6 +46,10 @@ class Stamp:
         """
         granule = _TICK if self.mtime % 1_000_000_000 else _COARSE
         return self.mtime < now - granule
+
+
+Row: TypeAlias = tuple[str, Stamp, str]
+"""A file's path, its stamp, its digest."""
 
 
 @dataclass
@@ -88,7 +92,7 @@ class StatCache:
             except sqlite3.Error:
                 return []
 
-    def save(self, rows: Iterable[tuple[str, Stamp, str]], hashed: int) -> None:
+    def save(self, rows: Iterable[Row], hashed: int) -> None:
         """Remember digests of files whose reading began at ``hashed`` (nanoseconds since 1970)."""
         settled = [
             (os.fsencode(path), stamp.inode, stamp.mtime, stamp.ctime, stamp.size, _boot(), digest)
@@ -102,7 +106,7 @@ class StatCache:
             try:
                 with database:
                     database.executemany(
-                        "INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?,?,?)", settled
+                        "INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?,?,?)", sorted(settled)
                     )
             except sqlite3.Error:
                 return  # a cache: not remembering is always right
