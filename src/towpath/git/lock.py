@@ -20,10 +20,17 @@ PAUSE = 0.02
 def locked(repository: Repository, name: str, patience: float = PATIENCE) -> Iterator[None]:
     """Hold the lock ``name`` of a repository and all its work trees; wait ``patience`` seconds."""
     path = repository.common / "towpath" / f"{name}.lock"
-    path.parent.mkdir(exist_ok=True)
-    with path.open("a") as held:
+    with _opened(path) as held:
         _take(held, path, patience)
         yield
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        return path.open("a")
+    except OSError as refused:
+        raise RegistryError(f"{path.parent} cannot be written: {refused.strerror}") from refused
 
 
 def _take(held: IO[str], path: Path, patience: float) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from towpath.errors import RegistryError
 from towpath.git.repository import Identity, Repository
 
 
@@ -54,8 +55,11 @@ def tag(repository: Repository, name: str, target: str, message: str, stamp: Sta
 def _blobs(repository: Repository, scratch: Path, files: Mapping[str, bytes]) -> dict[str, str]:
     """Store every file in one call, which reads them from paths of its own."""
     paths = [scratch / str(number) for number in range(len(files))]
-    for path, content in zip(paths, files.values(), strict=True):
-        path.write_bytes(content)
+    try:
+        for path, content in zip(paths, files.values(), strict=True):
+            path.write_bytes(content)
+    except OSError as full:
+        raise RegistryError(f"{scratch} cannot be written: {full.strerror}") from full
     asked = "".join(f"{path}\n" for path in paths).encode()
     hashed = repository.call("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=asked)
     return dict(zip(files, hashed.split(), strict=True))

@@ -11,6 +11,16 @@ from towpath.git import refs
 from towpath.git.command import Outcome
 from towpath.git.repository import Repository
 
+# Pruning, which a user may have set, would delete versions that were not pushed yet.
+QUIETLY = (
+    "--quiet",
+    "--no-tags",
+    "--no-prune",
+    "--no-prune-tags",
+    "--no-recurse-submodules",
+    "--no-write-fetch-head",
+)
+
 
 def remotes(repository: Repository) -> tuple[str, ...]:
     """The names of the remotes."""
@@ -41,9 +51,10 @@ def push(repository: Repository, remote: str, tags: Mapping[str, str]) -> dict[s
     cannot be reached.
     """
     # An empty lease says: only if there is no such ref, also where Git would fast-forward it.
+    flags = ("--porcelain", "--no-follow-tags", "--no-recurse-submodules")
     leases = [f"--force-with-lease={ref}:" for ref in tags]
     specs = [f"{object_}:{ref}" for ref, object_ in tags.items()]
-    done = repository.attempt("push", "--porcelain", *leases, remote, *specs, alone=True)
+    done = repository.attempt("push", *flags, *leases, remote, *specs, alone=True)
     if done.code == 0:
         return {}
     rows = [line.split("\t") for line in done.text.splitlines() if line.count("\t") == 2]
@@ -55,7 +66,7 @@ def push(repository: Repository, remote: str, tags: Mapping[str, str]) -> dict[s
 
 def fetch(repository: Repository, remote: str, *specs: str) -> bool:
     """Fetch by refspecs; False where a ref here differs from the remote's and was left alone."""
-    done = repository.attempt("fetch", "--no-tags", "--quiet", remote, *specs, alone=True)
+    done = repository.attempt("fetch", *QUIETLY, remote, *specs, alone=True)
     if done.code == 0:
         return True
     if "[rejected]" in done.err or "would clobber existing tag" in done.err:

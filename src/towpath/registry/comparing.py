@@ -100,7 +100,7 @@ def _columns(record: Record) -> dict[str, str]:
     return {
         f"{side} {column.name}": column.type
         for side, columns in sides.items()
-        for column in columns
+        for column in columns or ()
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from towpath.errors import Fault, RegistryError, UsageError
@@ -15,6 +15,7 @@ from towpath.registry.registering import LOCK, TRIES, Registered, crowded, made,
 
 PATIENCE_WITH_REFUSAL = 5
 AT_ONCE = 200
+WHO_MAY = "it waits here: ask who may push tags there, then towpath push"
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,7 @@ def _publish(repository: Repository, remote: str, candidate: ModelVersion) -> Re
             return made(built)
         refused = 0 if _is_taken(repository, remote, built) else refused + 1
         if refused > PATIENCE_WITH_REFUSAL:
-            raise RegistryError(
-                f"{remote} refused {built.ref.removeprefix(TAGS)}: {words[built.ref]}",
-                hint="the candidate waits: ask who may push tags there, then towpath push",
-            )
+            raise RegistryError(_refusal(remote, built.ref, words[built.ref]))
         pause(attempt)
     raise crowded(candidate.model)
 
@@ -124,20 +122,28 @@ def _files(repository: Repository, candidate: ModelVersion) -> dict[str, bytes]:
 
 def _push_numbered(repository: Repository, remote: str) -> None:
     """Push versions and rejections that were made while there was no remote, or none to reach."""
-    theirs = remotes.there(repository, remote, "refs/tags/*")
-    _refuse_conflicts(repository, remote, theirs)
-    mine = {ref: tag for ref, tag in _registry_tags(repository).items() if ref not in theirs}
-    pending = sorted(mine)
-    for start in range(0, len(pending), AT_ONCE):
-        some = {ref: mine[ref] for ref in pending[start : start + AT_ONCE]}
-        refused = remotes.push(repository, remote, some)
-        if refused:
-            raise RegistryError(*_refusals(remote, refused))
+    for attempt in range(PATIENCE_WITH_REFUSAL):
+        theirs = remotes.there(repository, remote, "refs/tags/*")
+        _refuse_conflicts(repository, remote, theirs)
+        mine = {ref: tag for ref, tag in _registry_tags(repository).items() if ref not in theirs}
+        refused = _push_all(repository, remote, mine)
+        if not refused:
+            return
+        pause(attempt)
+    raise RegistryError(*(_refusal(remote, ref, words) for ref, words in refused.items()))
 
 
-def _refusals(remote: str, refused: Mapping[str, str]) -> Iterator[Fault]:
-    for ref, words in refused.items():
-        yield Fault(f"{remote} refused {ref.removeprefix(TAGS)}: {words}")
+def _push_all(repository: Repository, remote: str, tags: Mapping[str, str]) -> dict[str, str]:
+    refused: dict[str, str] = {}
+    names = sorted(tags)
+    for start in range(0, len(names), AT_ONCE):
+        some = {ref: tags[ref] for ref in names[start : start + AT_ONCE]}
+        refused |= remotes.push(repository, remote, some)
+    return refused
+
+
+def _refusal(remote: str, ref: str, words: str) -> Fault:
+    return Fault(f"{remote} refused {ref.removeprefix(TAGS)}: {words}", hint=WHO_MAY)
 
 
 def _registry_tags(repository: Repository) -> dict[str, str]:
@@ -148,19 +154,24 @@ def _registry_tags(repository: Repository) -> dict[str, str]:
 
 
 def _refuse_conflicts(repository: Repository, remote: str, theirs: Mapping[str, str]) -> None:
+    """Raise where a version here and there are two; of two rejections of it, theirs stays."""
     mine = _registry_tags(repository)
     clashes = [ref for ref, tag in mine.items() if theirs.get(ref, tag) != tag]
-    if clashes:
-        raise RegistryError(*_clashing(remote, clashes))
+    rejections = [ref for ref in clashes if "!" in ref]
+    if len(rejections) < len(clashes):
+        different = (ref for ref in clashes if ref not in rejections)
+        raise RegistryError(*(_clash(remote, ref) for ref in different))
+    if rejections:
+        refs.change(repository, delete=rejections)
+        remotes.fetch(repository, remote, *(f"{ref}:{ref}" for ref in rejections))
 
 
-def _clashing(remote: str, clashes: Iterable[str]) -> Iterator[Fault]:
-    for ref in clashes:
-        name = ref.removeprefix(TAGS)
-        yield Fault(
-            f"{name} here and on {remote} are two different versions",
-            hint=f"git tag -d '{name}', towpath fetch, and run again: yours gets the next number",
-        )
+def _clash(remote: str, ref: str) -> Fault:
+    name = ref.removeprefix(TAGS)
+    return Fault(
+        f"{name} here and on {remote} are two different versions",
+        hint=f"git tag -d '{name}', towpath fetch, and run again: yours gets the next number",
+    )
 
 
 def _waiting(repository: Repository) -> Iterable[Model]:

@@ -4,47 +4,81 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from towpath.spec.artifact import Json
+
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column by name, with its type as pandas or Arrow says it (``float64``, ``string``)."""
+    """A column by name, with its type (integer, number, string, boolean, datetime, ...)."""
 
     name: str
     type: str
 
 
+Columns: TypeAlias = tuple[Column, ...]
+
+
 @dataclass(frozen=True)
 class Signature:
-    """The columns that a model reads, and those that it gives back."""
+    """The columns that a model reads and gives back; None where they are not known.
 
-    inputs: tuple[Column, ...]
-    outputs: tuple[Column, ...]
+    ``features`` counts the inputs of a model that knows no names, ``classes`` lists what a
+    classifier can answer, ``model`` is the class of the model itself.
+    """
+
+    inputs: Columns | None
+    outputs: Columns | None
+    features: int | None = None
+    classes: tuple[Json, ...] | None = None
+    model: str | None = None
 
     def to_json(self) -> dict[str, Json]:
-        """As it stands in a record: lists of ``{name, type}``."""
-        return {"inputs": _listed(self.inputs), "outputs": _listed(self.outputs)}
+        """As it stands in a record."""
+        known: dict[str, Json] = {
+            "model": self.model,
+            "inputs": _listed(self.inputs),
+            "outputs": _listed(self.outputs),
+            "features": self.features,
+            "classes": list(self.classes) if self.classes is not None else None,
+        }
+        return {key: value for key, value in known.items() if value is not None}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, object]) -> Signature:
-        """As ``to_json`` wrote it; further facts about a column are left out."""
-        return cls(_columns(data.get("inputs")), _columns(data.get("outputs")))
+    def from_json(cls, data: Mapping[str, Any]) -> Signature:
+        """As ``to_json`` wrote it, or a training step left it; other facts are left out."""
+        classes = data.get("classes")
+        return cls(
+            inputs=_columns(data.get("inputs")),
+            outputs=_columns(data.get("outputs")),
+            features=data.get("features"),
+            classes=tuple(classes) if classes is not None else None,
+            model=data.get("model"),
+        )
 
 
 def breaks(old: Signature | None, new: Signature | None) -> tuple[str, ...]:
     """Why a caller of the old model cannot call the new one; empty where it can, or is unknown.
 
-    A new model may read fewer columns and give more. It may not read one more, read a narrower
-    type, give one less, or give another type.
+    A new model may read fewer columns and give more. It may not read one more or a narrower type,
+    give one less or of another type, count other features, or answer a class that was none.
     """
     if old is None or new is None:
         return ()
-    return (*_inputs(old.inputs, new.inputs), *_outputs(old.outputs, new.outputs))
+    return (
+        *_inputs(old.inputs, new.inputs),
+        *_features(old.features, new.features),
+        *_outputs(old.outputs, new.outputs),
+        *_classes(old.classes, new.classes),
+    )
 
 
-def _inputs(old: Sequence[Column], new: Sequence[Column]) -> Iterator[str]:
+def _inputs(old: Columns | None, new: Columns | None) -> Iterator[str]:
+    if old is None or new is None:
+        return
     before = {column.name: column.type for column in old}
     for column in new:
         was = before.get(column.name)
@@ -54,27 +88,41 @@ def _inputs(old: Sequence[Column], new: Sequence[Column]) -> Iterator[str]:
             yield f"input {column.name} {was} -> {column.type}"
 
 
-def _outputs(old: Sequence[Column], new: Sequence[Column]) -> Iterator[str]:
+def _features(old: int | None, new: int | None) -> Iterator[str]:
+    if old is not None and new is not None and old != new:
+        yield f"{old} -> {new} features"
+
+
+def _outputs(old: Columns | None, new: Columns | None) -> Iterator[str]:
+    if old is None or new is None:
+        return
     now = {column.name: column.type for column in new}
     for column in old:
         gives = now.get(column.name)
         if gives is None:
             yield f"output {column.name} is gone"
-        elif gives != column.type:
+        elif gives != column.type and UNKNOWN not in (gives, column.type):
             yield f"output {column.name} {column.type} -> {gives}"
 
 
+def _classes(old: Sequence[Json] | None, new: Sequence[Json] | None) -> Iterator[str]:
+    for one in new or ():
+        if old is not None and one not in old:
+            yield f"class {one} is new"
+
+
 def _reads(was: str, now: str) -> bool:
-    """Whether what was ``was`` can be read as ``now``: the same, or an integer as a float."""
-    return was == now or (
-        was.lower().startswith(("int", "uint")) and now.lower().startswith("float")
-    )
+    """Whether what was ``was`` can be read as ``now``: the same, or an integer as a number."""
+    return was == now or UNKNOWN in (was, now) or (was, now) == ("integer", "number")
 
 
-def _listed(columns: Sequence[Column]) -> list[Json]:
+def _listed(columns: Columns | None) -> Json:
+    if columns is None:
+        return UNKNOWN
     return [{"name": column.name, "type": column.type} for column in columns]
 
 
-def _columns(listed: object) -> tuple[Column, ...]:
-    rows = listed if isinstance(listed, Sequence) else ()
-    return tuple(Column(str(row["name"]), str(row["type"])) for row in rows)
+def _columns(listed: object) -> Columns | None:
+    if not isinstance(listed, Sequence) or isinstance(listed, str):
+        return None
+    return tuple(Column(str(row["name"]), str(row["type"])) for row in listed)
