@@ -2,7 +2,7 @@
 
 from towpath.documents.editing import edit
 from towpath.documents.reading import Document, load, parse, read, text_of, value
-from towpath.documents.tree import Entry, Mapping, Node, Scalar, Sequence, plain
+from towpath.documents.tree import Entry, Mapping, Node, Scalar, Sequence, plain, unsound
 from towpath.documents.writing import dump
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "plain",
     "read",
     "text_of",
+    "unsound",
     "value",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -62,3 +63,18 @@ def plain(node: Node) -> Any:
             return [plain(item) for item in node.items]
         case Mapping():
             return {entry.key: plain(entry.node) for entry in node.entries}
+
+
+def unsound(node: Node) -> Iterator[Place]:
+    """The places of what was refused, and of the keys before it."""
+    match node:
+        case Scalar(sound=False):
+            yield node.place
+        case Sequence():
+            for item in node.items:
+                yield from unsound(item)
+        case Mapping():
+            for entry in node.entries:
+                if isinstance(entry.node, Scalar) and not entry.node.sound:
+                    yield entry.place
+                yield from unsound(entry.node)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from towpath.errors import Fault, Place, did_you_mean
 
+_BRANCHES = ("list", "mapping", "switch", "[key]")  # of a union, in pydantic's `loc`
 Locate = Callable[..., Place | None]
 _MUST: Mapping[str, str] = {
     "string_type": "must be text",
@@ -26,6 +28,7 @@ _MUST: Mapping[str, str] = {
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be below {lt:g}",
     "less_than_equal": "must be at most {le:g}",
+    "string_too_short": "must not be empty",
     "literal_error": "must be {expected}",
 }
 
@@ -45,37 +48,67 @@ def faults_of(
 ) -> Iterator[Fault]:
     """Each thing that pydantic found as a fault.
 
-    ``owner`` is what the model is called in messages (``a training step``); ``locate`` gives the
-    place of pydantic's ``loc``.
+    ``owner`` is what the model is called in messages (``step `train` (training)``); ``locate``
+    gives the place of pydantic's ``loc``.
     """
-    for found in error.errors(include_url=False):
-        loc = tuple(found["loc"])
-        yield _fault(found, loc, _model_at(model, loc), owner, locate(*loc))
+    found = [_Found(each, model, owner, locate) for each in error.errors(include_url=False)]
+    meant = {(each.path[:-1], each.near) for each in found if each.type == "extra_forbidden"}
+    for each in found:
+        # `rum: train` is one typo, not an unknown key and a missing one.
+        if each.type != "missing" or (each.path[:-1], each.key) not in meant:
+            yield each.fault()
 
 
-def _fault(
-    found: Any, loc: tuple[str | int, ...], model: type[BaseModel], owner: str, place: Place | None
-) -> Fault:
-    key = _key(loc)
-    match found["type"]:
-        case "towpath":
-            return Fault(found["ctx"]["what"], place, found["ctx"]["hint"])
-        case "missing":
-            return Fault(f"`{key}` is missing in {owner}", place, _HOW.get(key))
-        case "extra_forbidden":
-            return Fault(f"{owner} has no key `{key}`", place, did_you_mean(key, keys(model)))
-    must = _MUST.get(found["type"], found["msg"].lower())
-    must = must.format(**found.get("ctx", {})).replace("'", "`")
-    return Fault(f"`{key}` {must}, not {shown(found['input'])}", place, _mend(found))
+class _Found:
+    """One of pydantic's errors, held against the declared type."""
 
+    def __init__(self, error: Any, model: type[BaseModel], owner: str, locate: Locate) -> None:
+        self.error = error
+        self.type: str = error["type"]
+        self.path = tuple(part for part in error["loc"] if part not in _BRANCHES)
+        self.place = locate(*error["loc"])
+        self.model = _model_at(model, self.path[:-1])
+        self.owner = owner
+        self.names = [part for part in self.path if isinstance(part, str)]
 
-def _mend(found: Any) -> str | None:
-    value = found["input"]
-    if found["type"] == "string_type" and isinstance(value, int | float):
-        return "write it in quotes"
-    if found["type"] == "literal_error" and isinstance(value, str):
-        return did_you_mean(value, found["ctx"]["expected"].replace("'", "").split(" or "))
-    return None
+    @property
+    def key(self) -> str:
+        """The key that the error is about."""
+        return self.names[-1] if self.names else ""
+
+    @property
+    def near(self) -> str | None:
+        """The key that was meant."""
+        hint = did_you_mean(self.key, keys(self.model))
+        return next((key for key in keys(self.model) if hint and f"`{key}`" in hint), None)
+
+    def fault(self) -> Fault:
+        """It in our words."""
+        inside = f"`{self.names[-2]}`" if len(self.names) > 1 else self.owner
+        match self.type:
+            case "towpath":
+                return Fault(self.error["ctx"]["what"], self.place, self.error["ctx"]["hint"])
+            case "missing":
+                return Fault(f"`{self.key}` is missing in {inside}", self.place, _HOW.get(self.key))
+            case "extra_forbidden":
+                hint = did_you_mean(self.key, keys(self.model))
+                return Fault(f"{inside} has no key `{self.key}`", self.place, hint)
+        subject = f"`{self.key}`" if self.names else self.owner
+        return Fault(
+            f"{subject} {self._must()}, not {shown(self.error['input'])}", self.place, self._mend()
+        )
+
+    def _must(self) -> str:
+        must: str = _MUST.get(self.type, self.error["msg"].lower())
+        return must.format(**self.error.get("ctx", {})).replace("'", "`")
+
+    def _mend(self) -> str | None:
+        value = self.error["input"]
+        if self.type == "string_type" and isinstance(value, int | float):
+            return "write it in quotes"
+        if self.type == "literal_error" and isinstance(value, str):
+            return did_you_mean(value, re.findall(r"'([^']*)'", self.error["ctx"]["expected"]))
+        return None
 
 
 def keys(model: type[BaseModel]) -> list[str]:
@@ -99,23 +132,17 @@ def shown(value: Any) -> str:
     return "a list"
 
 
-def _key(loc: tuple[str | int, ...]) -> str:
-    names = [part for part in loc if isinstance(part, str) and part not in _BRANCHES]
-    return names[-1] if names else "it"
-
-
-_BRANCHES = {"list", "mapping", "switch", "[key]"}
-
-
-def _model_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> type[BaseModel]:
+def _model_at(model: type[BaseModel], path: tuple[str | int, ...]) -> type[BaseModel]:
     """The innermost declared type on the way to a place: whose keys are the near ones."""
-    from towpath.spec.pipeline import Expiry, Output, Plot, Retry
+    for part in path:
+        fields = model.model_fields.items()
+        field = next((field for name, field in fields if part in (field.alias, name)), None)
+        model = (_model_in(field.annotation) if field else None) or model
+    return model
 
-    inner: dict[str | int, type[BaseModel]] = {
-        "retry": Retry,
-        "cache": Expiry,
-        "outputs": Output,
-        "plot": Plot,
-    }
-    on_the_way = [inner[part] for part in loc[:-1] if part in inner]
-    return on_the_way[-1] if on_the_way else model
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The first declared type inside an annotation: ``Mapping[str, Stage]`` holds ``Stage``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)

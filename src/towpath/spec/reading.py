@@ -61,7 +61,8 @@ class _Reader:
         self.node = document.node
         self.places = Places(document.node)
         self.faults = list(document.faults)
-        self.refused = tuple(fault.place for fault in document.faults if fault.place)
+        self.refused = {fault.place for fault in document.faults if fault.place}
+        self.refused |= set(documents.unsound(document.node))
         self.malformed: set[str] = set()
         self.mentioned: set[str] = set()
         self.blind = any(place.column <= 1 for place in self.refused)
@@ -183,7 +184,8 @@ class _Reader:
         return self._validated(item, owner, Param, _PARAM.validate_python)
 
     def _input(self, item: _Item) -> Any:
-        return self._validated(item, "`inputs`", Param, _INPUT.validate_python)
+        owner = f"input `{item.entry.key}`"
+        return self._validated(item, owner, Param, _INPUT.validate_python)
 
     def _step(self, item: _Item) -> Any:
         if not isinstance(item.entry.node, documents.Mapping):
@@ -195,6 +197,10 @@ class _Reader:
         model = KINDS.get(word) if isinstance(word, str) else None
         if model is None:
             self._unknown_kind(word, kind.place if kind else item.entry.place)
+            return None
+        if kind is None and (meant := _kind_meant(item.entry.node)):
+            what = f"step `{item.entry.key}` does not say its kind"
+            self.faults.append(Fault(what, item.entry.place, f"write `kind: {meant}`"))
             return None
         owner = f"step `{item.entry.key}` ({word})"
         return self._validated(item, owner, model, model.model_validate)
@@ -221,6 +227,15 @@ _READERS: dict[str, Callable[[_Reader, _Item], Any]] = {
     "inputs": _Reader._input,
     "steps": _Reader._step,
 }
+
+
+def _kind_meant(node: documents.Mapping) -> str | None:
+    """The kind to which the keys of a step belong that names neither kind nor function."""
+    written = {entry.key for entry in node.entries}
+    foreign = written - set(keys(KINDS["processing"]))
+    if not foreign or "run" in written:
+        return None
+    return next((kind for kind, model in KINDS.items() if foreign <= set(keys(model))), None)
 
 
 def _with_kind(fault: Fault, model: type[Any]) -> Fault:

@@ -12,6 +12,9 @@ from pydantic_core import PydanticCustomError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MODEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
+_ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*")
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _VERSION = re.compile(r"[a-z0-9-]+(@(v\d+\.\d+\.\d+|latest)|#[a-z0-9]([a-z0-9-]*[a-z0-9])?)")
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)(ms|s|m|h|d|w))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
@@ -97,6 +100,44 @@ def stem(file: str) -> str:
     return PurePosixPath(file).name.split(".")[0]
 
 
+def stage(text: str) -> str:
+    """A stage's or a store's name: lower case, as it stands in a tag, a folder and a branch."""
+    if not _MODEL.fullmatch(text):
+        refuse(f"`{text}` is no name of a stage: lower case, digits and `-` only")
+    return text
+
+
+def project(text: str) -> str:
+    """A project's name: what a folder, a package and a Prefect work pool can be called."""
+    if not _PROJECT.fullmatch(text):
+        refuse(f"`{text}` is no name of a project: letters, digits, `-` and `_` only")
+    return text
+
+
+def environment(text: str) -> str:
+    """The name of an environment variable: a value written by mistake is not repeated."""
+    if not _ENVIRONMENT.fullmatch(text):
+        hint = "write the name of an environment variable, such as `PROD_ACCESS_KEY`"
+        refuse(
+            "this is no name of an environment variable: credentials are never written down", hint
+        )
+    return text
+
+
+def repository(text: str) -> str:
+    """A repository at a forge: ``owner/name``."""
+    if not _REPOSITORY.fullmatch(text):
+        refuse(f"`{text}` names no repository", "write `owner/name`")
+    return text
+
+
+def type_name(text: str) -> str:
+    """The full name of a type: ``package.module.Type``."""
+    if "." not in text or not all(part.isidentifier() for part in text.split(".")):
+        refuse(f"`{text}` names no type", "write `package.module.Type`")
+    return text
+
+
 def is_folder(file: str) -> bool:
     """Whether a path was written as a folder's."""
     return file.endswith("/")
@@ -104,6 +145,11 @@ def is_folder(file: str) -> bool:
 
 Name: TypeAlias = Annotated[str, AfterValidator(name)]
 ModelName: TypeAlias = Annotated[str, AfterValidator(model)]
+StageName: TypeAlias = Annotated[str, AfterValidator(stage)]
+ProjectName: TypeAlias = Annotated[str, AfterValidator(project)]
+Environment: TypeAlias = Annotated[str, AfterValidator(environment)]
+Repository: TypeAlias = Annotated[str, AfterValidator(repository)]
+TypeName: TypeAlias = Annotated[str, AfterValidator(type_name)]
 File: TypeAlias = Annotated[str, AfterValidator(path)]
 InputSource: TypeAlias = Annotated[str, AfterValidator(source)]
 Function: TypeAlias = Annotated[str, AfterValidator(function)]
