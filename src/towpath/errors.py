@@ -66,8 +66,8 @@ class TowpathError(Exception):
         self.faults = tuple(Fault(f, hint=hint) if isinstance(f, str) else f for f in faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
-    def __reduce__(self) -> tuple[type[TowpathError], tuple[Fault, ...]]:
-        return type(self), self.faults  # crosses from a step's process to the run's
+    def __reduce__(self) -> tuple[type[TowpathError], tuple[Fault, ...], dict[str, object]]:
+        return type(self), self.faults, self.__dict__  # crosses from a step's process to the run's
 
 
 class UserError(TowpathError):
@@ -85,9 +85,14 @@ class UsageError(UserError):
 
 
 class StepFailed(TowpathError):
-    """A step of a run failed."""
+    """A step of a run failed. ``causes`` are the names of the class that its code raised, and of
+    those which that descends from: what ``retry: errors`` may name."""
 
     exit_code = ExitCode.FAILED
+
+    def __init__(self, *faults: Fault | str, hint: str | None = None, causes: tuple[str, ...] = ()) -> None:
+        super().__init__(*faults, hint=hint)
+        self.causes = causes
 
 
 class StoreError(TowpathError):

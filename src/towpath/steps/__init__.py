@@ -1,0 +1,1 @@
+"""How a step is carried out: one small file a kind, and the process that runs it."""

@@ -1,0 +1,77 @@
+"""A step's process, from its first breath to its last."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import gc
+import os
+import signal
+import socket
+import sys
+from typing import NoReturn
+
+from towpath.errors import Fault, TowpathError
+from towpath.steps import wire
+from towpath.steps.messages import Answer, Started
+from towpath.steps.order import Order
+from towpath.steps.watching import Watch
+from towpath.steps.worker import perform
+
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
+
+
+def main(connection: socket.socket, watch: Watch | None) -> NoReturn:
+    """Receive an order, carry it out, answer, and end this process."""
+    status = 0
+    try:
+        _be_a_process_of_its_own()
+        wire.send(connection, Started(os.getpid()))
+        order: Order = wire.receive(connection)
+        wire.send(connection, answer(order, watch))
+        _tidy()
+    except wire.Hangup:
+        status = 1  # the run is gone, there is nobody to tell
+    finally:
+        os._exit(status)
+
+
+def answer(order: Order, watch: Watch | None) -> Answer:
+    """What the step made, or what stopped it."""
+    try:
+        return Answer(made=perform(order, watch))
+    except TowpathError as error:
+        return Answer(error=error)
+    except BaseException as error:  # a fault of ours must be told too, not look like a crash
+        return Answer(error=TowpathError(Fault(f"{type(error).__name__}: {error}")))
+
+
+def _be_a_process_of_its_own() -> None:
+    """Lead a group that can be killed as a whole, hear signals again, die with the server."""
+    if os.getsid(0) != os.getpid():
+        os.setsid()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+    atexit._clear()  # what the server has to tidy up is the server's
+    _reseed()
+    gc.enable()
+
+
+def _reseed() -> None:
+    """Give numpy's global generator a state of its own; Python's own sees to itself."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed()
+
+
+def _tidy() -> None:
+    """What ends an ordinary Python process too: callbacks at exit, buffers."""
+    with contextlib.suppress(Exception):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()

@@ -1,0 +1,25 @@
+"""Numpy arrays, never with pickled objects inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from towpath.steps.formats import Asked
+
+
+def read(path: Path, asked: Asked) -> Any:  # noqa: ARG001 - the shape of every reader
+    """The array."""
+    import numpy
+
+    with path.open("rb") as file:
+        return numpy.lib.format.read_array(file, allow_pickle=False)
+
+
+def write(value: Any, path: Path, kind: str) -> None:  # noqa: ARG001
+    """Write what can be an array."""
+    import numpy
+
+    with path.open("wb") as file:
+        numpy.lib.format.write_array(file, numpy.asarray(value), allow_pickle=False)

@@ -1,0 +1,27 @@
+"""Text files and HTML pages, in UTF-8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from towpath.steps.formats import Asked
+
+
+def read(path: Path, asked: Asked) -> Any:
+    """The text, or its bytes where those are asked for."""
+    data = path.read_bytes()
+    return data if asked.wanted == "bytes" else data.decode()
+
+
+def write(value: Any, path: Path, kind: str) -> None:
+    """Write text or bytes; as a page also a chart that can show itself (plotly, altair)."""
+    if isinstance(value, str | bytes):
+        path.write_bytes(value.encode() if isinstance(value, str) else value)
+    elif kind == "html" and hasattr(value, "write_html"):
+        value.write_html(path)
+    elif kind == "html" and hasattr(value, "to_html"):
+        path.write_text(value.to_html(), encoding="utf-8")
+    else:
+        raise TypeError(f"it is a {type(value).__name__}, not text")

@@ -1,0 +1,130 @@
+"""Calls a function of the project: arguments read, what it returns written and stored."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from towpath.errors import Fault, Place, StepFailed
+from towpath.spec.artifact import Artifact, Json, Made
+from towpath.spec.pipeline import FunctionStep, Output
+from towpath.steps import formats, hints, loading, results
+from towpath.steps.formats import jsons
+from towpath.steps.order import Order, Value
+from towpath.store import Store
+
+
+@dataclass(frozen=True)
+class Called:
+    """A call that has returned: what went in, and what came back by output name."""
+
+    function: Callable[..., object]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    returned: Mapping[str, Any] = field(default_factory=dict)
+
+
+def call(order: Order) -> Called:
+    """Call the function with its arguments; what it returns is sorted by output.
+
+    :raises StepFailed: where it returns too little, or what no output takes.
+    """
+    assert isinstance(order.step, FunctionStep)
+    function = loading.load(order.root, order.folder, order.step.run)
+    given = read_arguments(order, hints.wanted(function))
+    own = set(inspect.signature(function).parameters)
+    writes = {
+        name: _destination(order, output) for name, output in order.outputs.items() if name in own
+    }
+    answer: Any = function(**given, **writes)
+    if inspect.iscoroutine(answer):
+        answer = asyncio.run(answer)
+    expected = [name for name in order.outputs if name not in writes]
+    try:
+        return Called(function, given, results.by_output(answer, expected))
+    except StepFailed as failure:
+        raise placed(failure, order, function) from None
+
+
+def read_arguments(order: Order, wanted: Mapping[str, str]) -> dict[str, Any]:
+    """Each argument's value, read as its annotation asks for it."""
+    store = Store(order.root)
+    return {
+        name: argument.value if isinstance(argument, Value)
+        else _read(order, store, name, argument, wanted.get(name, ""))
+        for name, argument in order.arguments.items()
+    }  # fmt: skip
+
+
+def _read(order: Order, store: Store, name: str, artifact: Artifact, wanted: str) -> object:
+    asked = formats.Asked(artifact.name, wanted, order.formats.get(name), order.trust)
+    if artifact.files is not None or asked.as_path:
+        return _copied(order, store, name, artifact)
+    return formats.read(store.path(artifact.digest), asked)
+
+
+def _copied(order: Order, store: Store, name: str, artifact: Artifact) -> Path:
+    """A copy of the step's own: the store's file has no extension, and must not be written to."""
+    path = order.directory / "inputs" / name / artifact.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store.link(artifact.digest, path)
+    return path
+
+
+def _destination(order: Order, output: Output) -> Path:
+    path = order.directory / "outputs" / output.path
+    (path if formats.is_folder(output.path) else path.parent).mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def store(order: Order, called: Called) -> Made:
+    """Write what was returned, and put every output into the store.
+
+    :raises StepFailed: where a value does not fit its format, or the function wrote nothing.
+    """
+    keeper = Store(order.root)
+    outputs: dict[str, Artifact] = {}
+    values: dict[str, Json] = {}
+    for name, output in order.outputs.items():
+        path = _destination(order, output)
+        try:
+            if name in called.returned:
+                results.write(called.returned[name], path, output)
+            results.must_exist(path, output)
+            if formats.known(path.name, output.format) is formats.FORMATS["json"]:
+                values |= _value(name, path)
+        except StepFailed as failure:
+            raise placed(failure, order, called.function, name) from None
+        outputs[name] = keeper.put(path)
+    shutil.rmtree(order.directory / "outputs", ignore_errors=True)
+    shutil.rmtree(order.directory / "inputs", ignore_errors=True)
+    return Made(outputs, values)
+
+
+def _value(name: str, path: Path) -> dict[str, Json]:
+    if path.stat().st_size > jsons.SMALL:
+        return {}
+    value = jsons.small(path)
+    if not jsons.is_finite(value):
+        print(f"{path.name}: a number in it is NaN or infinite")
+    return {name: value}
+
+
+def placed(
+    failure: StepFailed, order: Order, function: Callable[..., Any], output: str = ""
+) -> StepFailed:
+    """The same failure, at the function's first line, and naming the output."""
+    source = inspect.unwrap(function)
+    code = getattr(source, "__code__", None)
+    place = None
+    if code and Path(code.co_filename).is_relative_to(order.root):
+        file = Path(code.co_filename).relative_to(order.root).as_posix()
+        place = Place(file, code.co_firstlineno)
+    subject = f"output `{output}`: " if output else ""
+    return type(failure)(
+        *(Fault(subject + fault.what, fault.place or place, fault.hint) for fault in failure.faults)
+    )

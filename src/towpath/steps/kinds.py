@@ -1,0 +1,38 @@
+"""The kinds of step, each a module: how to carry it out, and where."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from towpath.spec.artifact import Made
+from towpath.steps.order import Order
+
+IN_A_PROCESS = {
+    "processing": "towpath.steps.processing",
+    "training": "towpath.steps.training",
+    "evaluation": "towpath.steps.evaluation",
+    "quality_check": "towpath.steps.quality_check",
+    "batch_transform": "towpath.steps.batch_transform",
+}
+"""Kinds with ``execute(order: Order) -> Made``, run in a process of the step's own."""
+
+IN_THE_RUN = {
+    "condition": "towpath.steps.condition",
+    "fail": "towpath.steps.fail",
+    "register_model": "towpath.steps.register_model",
+}
+"""Kinds that are no work: the run carries them out itself."""
+
+KINDS = {**IN_A_PROCESS, **IN_THE_RUN}
+
+
+def module(kind: str) -> ModuleType:
+    """The module of a kind; imported when asked for."""
+    return importlib.import_module(KINDS[kind])
+
+
+def execute(order: Order) -> Made:
+    """Carry out an order by its kind; for those that run in a process."""
+    made: Made = module(order.step.kind).execute(order)
+    return made

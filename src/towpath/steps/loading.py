@@ -1,0 +1,81 @@
+"""A function of the project, imported once, by its file, under the name it has from the root."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from towpath.errors import Fault, Place, StepFailed, did_you_mean
+
+
+def make_importable(root: Path, folder: str) -> None:
+    """Let the project's modules be imported: those beside the pipeline, then from the root."""
+    for path in (str(root), str(root / folder)):
+        if path in sys.path:
+            sys.path.remove(path)
+        sys.path.insert(0, path)
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where a function stands: its file, its module's name from the root, its own name."""
+
+    file: Path
+    module: str
+    function: str
+
+
+def locate(root: Path, folder: str, run: str) -> Located:
+    """Where the function stands that ``run`` names: ``train`` in the pipeline's ``steps.py``, or
+    ``shared.publish:to_folder`` from the project's root."""
+    module, _, function = run.rpartition(":")
+    base = root / module.replace(".", "/") if module else root / folder / "steps"
+    package = base / "__init__.py"
+    file = package if package.is_file() else base.with_name(base.name + ".py")
+    return Located(file, module or f"{folder.replace('/', '.')}.steps", function)
+
+
+def place(root: Path, folder: str, run: str) -> Place:
+    """The file of the function that ``run`` names, to point at."""
+    return Place(locate(root, folder, run).file.relative_to(root).as_posix())
+
+
+def load(root: Path, folder: str, run: str) -> Callable[..., object]:
+    """The function that ``run`` names.
+
+    :raises StepFailed: where the module, once imported, has no such function.
+    """
+    found = locate(root, folder, run)
+    module = _module(found.file, found.module)
+    function = getattr(module, found.function, None)
+    if not callable(function):
+        near = did_you_mean(found.function, vars(module))
+        raise StepFailed(
+            Fault(f"there is no function `{found.function}`", place(root, folder, run), near)
+        )
+    return function  # type: ignore[no-any-return]
+
+
+def _module(file: Path, name: str) -> ModuleType:
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    alias = name.rpartition(".")[
+        2
+    ]  # `from steps import clean` in a file beside it means this same module
+    sys.modules.setdefault(alias, module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        for known in (name, alias):
+            if sys.modules.get(known) is module:
+                del sys.modules[known]
+        raise
+    return module

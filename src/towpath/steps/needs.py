@@ -1,0 +1,85 @@
+"""What a step's process needs to have imported, so that a fork server imports it once for all."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from towpath.errors import TowpathError
+from towpath.spec.artifact import Artifact
+from towpath.spec.pipeline import FunctionStep, Output, QualityCheck, Step
+from towpath.steps import formats, kinds, loading
+from towpath.steps.order import Order
+
+_RUN = "run:"
+"""Marks the need of a function of the project rather than of a module by its name."""
+
+
+class Wanted(Protocol):
+    """A step of a graph, as far as its needs go."""
+
+    @property
+    def step(self) -> Any: ...
+
+    @property
+    def outputs(self) -> Mapping[str, Output]: ...
+
+
+def of_steps(wanted: Iterable[Wanted]) -> tuple[str, ...]:
+    """What these steps need, in their order; what the run itself carries out needs nothing."""
+    in_processes = [each for each in wanted if each.step.kind in kinds.IN_A_PROCESS]
+    files = [
+        (each.step, [(o.path, o.format) for o in each.outputs.values()]) for each in in_processes
+    ]
+    return tuple(dict.fromkeys(need for step, names in files for need in of_step(step, names)))
+
+
+def of_step(step: Step, files: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
+    """What a step needs that reads and writes files of these names and declared formats."""
+    found = [kinds.KINDS[step.kind]]
+    if isinstance(step, FunctionStep):
+        found.append(_RUN + step.run)
+    if isinstance(step, QualityCheck):
+        found.append("towpath.checks.suite")
+        found.append("great_expectations")
+    for name, declared in files:
+        format = formats.known(name, declared)
+        if format and format.name != "json" and not isinstance(step, QualityCheck):
+            found += [f"towpath.steps.formats.{format.module}", *format.preload]
+    return tuple(found)
+
+
+def of_order(order: Order) -> tuple[str, ...]:
+    """What an order needs: its step's, with the files that it reads."""
+    read = [
+        (value.name, order.formats.get(name))
+        for name, value in order.arguments.items()
+        if isinstance(value, Artifact)
+    ]
+    return of_step(order.step, [*read, *((o.path, o.format) for o in order.outputs.values())])
+
+
+def settle(root: str, folder: str) -> None:
+    """Make this process one that a project's code may be imported in."""
+    os.chdir(root)
+    os.environ.setdefault("MPLBACKEND", "Agg")  # a step has no screen
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    loading.make_importable(Path(root), folder)
+    _place.append((Path(root), folder))
+
+
+_place: list[tuple[Path, str]] = []
+
+
+def bring(need: str) -> None:
+    """Import what is needed. What fails here fails again in the step's process, which tells it."""
+    with contextlib.suppress(Exception, SystemExit, TowpathError):
+        if need.startswith(_RUN):
+            loading.load(*_place[-1], need.removeprefix(_RUN))
+        elif need not in sys.modules:
+            importlib.import_module(need)

@@ -1,0 +1,55 @@
+"""What a step's process needs to know to carry the step out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from towpath.spec.artifact import Artifact, Json
+from towpath.spec.pipeline import AnyStep, Output
+
+
+@dataclass(frozen=True)
+class Value:
+    """A small value handed to a step: a parameter, a literal, or a part of a JSON output."""
+
+    value: Json
+
+
+Argument: TypeAlias = Artifact | Value
+
+
+@dataclass(frozen=True)
+class Order:
+    """One step to be carried out, with everything it depends on; it can be pickled.
+
+    ``root`` is the project's root and ``folder`` the pipeline's, relative to it
+    (``flows/training``). ``arguments`` are the bytes and values by argument name; ``formats``
+    tells the declared format of an argument whose file name does not. ``directory`` belongs to
+    this step of this run: its log, and its outputs until they are stored. ``facts`` are those of
+    the steps it consumes, by step; ``trust`` the types that the project lets a model file hold.
+    """
+
+    root: Path
+    pipeline: str
+    folder: str
+    name: str
+    step: AnyStep
+    arguments: Mapping[str, Argument]
+    outputs: Mapping[str, Output]
+    directory: Path
+    facts: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    trust: tuple[str, ...] = ()
+    formats: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def run(self) -> Path:
+        """The directory of the run that this step belongs to."""
+        return self.directory.parent
+
+    @property
+    def log(self) -> Path:
+        """The file that takes what the step prints."""
+        return self.directory / "log.txt"

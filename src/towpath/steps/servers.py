@@ -1,0 +1,97 @@
+"""A fork server as the run sees it: a process and a socket to hand it connections."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import IO
+
+from towpath.steps import wire
+from towpath.steps.messages import Hello
+
+
+@dataclass(frozen=True)
+class Line:
+    """The sockets of one step: ``answers`` leads to its process, ``ends`` to the server."""
+
+    answers: socket.socket
+    ends: socket.socket
+
+    def close(self) -> None:
+        """Hang up."""
+        self.answers.close()
+        self.ends.close()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    output: IO[bytes]
+    forks: bool
+    lock: Lock = field(default_factory=Lock)
+
+    @classmethod
+    def start(cls, root: Path, folder: str, needs: tuple[str, ...], forks: bool = True) -> Server:
+        """Start a server for a pipeline of a project; returns while it imports.
+
+        :param forks: without, it turns into the process of the first step that asks for one.
+        """
+        mine, theirs = socket.socketpair()
+        output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
+        module = "towpath.steps.server" if forks else "towpath.steps.alone"
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", module, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                env=_environment(), start_new_session=True,
+            )  # fmt: skip
+        wire.send(mine, Hello(str(root), folder, needs))
+        return cls(process, mine, output, forks)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return self.process.poll() is None
+
+    def connect(self, needs: tuple[str, ...]) -> Line:
+        """A line to a new process for one step; :class:`wire.Hangup` if the server is gone."""
+        answers, answering = socket.socketpair()
+        ends, ending = socket.socketpair()
+        with answering, ending, self.lock:
+            wire.send(ends, needs)
+            try:
+                socket.send_fds(self.control, [b"s"], [answering.fileno(), ending.fileno()])
+            except OSError as error:
+                answers.close()
+                ends.close()
+                raise wire.Hangup from error
+        return Line(answers, ends)
+
+    def last_words(self) -> str:
+        """The end of what the server itself printed."""
+        self.output.seek(0)
+        return self.output.read()[-2000:].decode(errors="replace").strip()
+
+    def close(self) -> None:
+        """Hang up: the server ends what still runs, and then itself."""
+        self.control.close()
+        try:
+            self.process.wait(4)  # it gives what still runs two seconds to end
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.output.close()
+
+
+def _environment() -> dict[str, str]:
+    """As the run's, but sets iterate alike in every run, so that digests of outputs repeat."""
+    return {"PYTHONHASHSEED": "0"} | dict(os.environ) | {"GX_ANALYTICS_ENABLED": "false"}

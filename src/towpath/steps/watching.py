@@ -1,0 +1,73 @@
+"""Notices files of the project that a step opens without having declared them.
+
+Python's own audit events tell of every file that Python code opens, of databases and of programs
+started. What a compiled library opens by itself (``polars.scan_parquet``) is not seen.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+# A hook that hears every file opened keeps to plain strings.
+# ruff: noqa: PTH109, PTH112, PTH113, PTH118, PTH206
+
+_CODE = (".py", ".pyc", ".pyi", ".so", ".pth")
+_OURS = (".towpath", ".dvc", ".git", ".venv", "__pycache__", ".ipynb_checkpoints")
+
+
+class Watch:
+    """The files of a project opened since the watch began; a hook stays until the process ends."""
+
+    def __init__(self, root: str, ignored: tuple[str, ...] = ()) -> None:
+        self.root = os.path.join(os.path.realpath(root), "")
+        self.ignored = tuple(os.path.realpath(path) for path in (*ignored, sys.prefix))
+        self.opened: dict[str, None] = {}
+        self.on = True
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, details: tuple[Any, ...]) -> None:
+        if self.on and event in _EVENTS:
+            for path in _EVENTS[event](details):
+                self._note(path)
+
+    def _note(self, path: Any) -> None:
+        if isinstance(path, bytes):
+            path = os.fsdecode(path)
+        if not isinstance(path, str | os.PathLike) or str(path).endswith(_CODE):
+            return
+        full = os.path.join(os.getcwd(), path)
+        if not os.path.normpath(full).startswith(self.root):
+            full = os.path.realpath(full)
+        self._keep(os.path.normpath(full))
+
+    def _keep(self, full: str) -> None:
+        if not full.startswith(self.root) or full.startswith(self.ignored):
+            return
+        relative = full[len(self.root) :]
+        parts = relative.split(os.sep)
+        if parts[0] not in _OURS and "__pycache__" not in parts and "site-packages" not in parts:
+            self.opened[relative] = None
+
+    def undeclared(self, declared: tuple[str, ...]) -> list[str]:
+        """The files opened that are none of ``declared``, relative to the root, sorted; folders
+        that were opened to list them are left out."""
+        paths = (path.replace(os.sep, "/") for path in self.opened)
+        return sorted(
+            path for path in paths if path not in declared and not os.path.isdir(self.root + path)
+        )
+
+
+def _opened(details: tuple[Any, ...]) -> Iterator[Any]:
+    yield details[0]
+
+
+def _started(details: tuple[Any, ...]) -> Iterator[Any]:
+    """Words of a command line that are files: a program's script, its data."""
+    words = details[1] if isinstance(details[1], list | tuple) else ()
+    yield from (word for word in words if isinstance(word, str) and os.path.isfile(word))
+
+
+_EVENTS = {"open": _opened, "sqlite3.connect": _opened, "subprocess.Popen": _started}

@@ -1,0 +1,168 @@
+"""Carries out one order in a process of the step's own, and says in plain words what went wrong."""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import sys
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+from towpath.errors import Fault, Place, StepFailed, TowpathError
+from towpath.spec.artifact import Json, Made
+from towpath.spec.pipeline import FunctionStep
+from towpath.steps import kinds, loading
+from towpath.steps.order import Order
+from towpath.steps.watching import Watch
+
+
+def perform(order: Order, watch: Watch | None = None) -> Made:
+    """Carry out a step. It changes its process: working directory, output, modules.
+
+    What the step prints, logs and warns goes to ``order.log``. The facts tell of the resources
+    that it used (``usage``), and of files that it opened without declaring them (``undeclared``).
+
+    :raises TowpathError: for whatever stops the step; the log has the traceback.
+    """
+    order.directory.mkdir(parents=True, exist_ok=True)
+    divert(order.log)
+    os.chdir(order.root)
+    loading.make_importable(order.root, order.folder)
+    watch = watch or Watch(str(order.root))
+    try:
+        made = kinds.execute(order)
+    except TowpathError as error:
+        _show(error, order)
+        raise
+    except BaseException as error:  # the step's own code raised: sys.exit is no exception
+        raise _failure(error, order) from None
+    finally:
+        watch.on = False
+    return replace(made, facts={**made.facts, **_facts(order, watch)})
+
+
+def divert(log: Path) -> None:
+    """Send all that this process prints, from Python and from below it, to a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(target, stream)
+    os.close(target)
+    for text in (sys.stdout, sys.stderr):
+        assert isinstance(text, io.TextIOWrapper)
+        text.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
+    _start_logging()
+
+
+def _start_logging() -> None:
+    import faulthandler
+    import logging
+
+    faulthandler.enable(sys.stderr)
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(
+        level=logging.INFO, format=form, datefmt="%H:%M:%S", stream=sys.stderr, force=True
+    )
+
+
+def _facts(order: Order, watch: Watch) -> dict[str, Json]:
+    facts: dict[str, Json] = {"usage": usage()}
+    if undeclared := watch.undeclared(_declared(order)):
+        facts["undeclared"] = list(undeclared)
+    return facts
+
+
+def _declared(order: Order) -> tuple[str, ...]:
+    """Files named under ``code:``, which may stand beside the pipeline or count from the root."""
+    return tuple(path for name in order.step.code for path in (name, f"{order.folder}/{name}"))
+
+
+def usage() -> dict[str, Json]:
+    """What this process and its ended children used: CPU in seconds, peak memory in bytes."""
+    own, children = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    unit = 1 if sys.platform == "darwin" else 1024
+    cpu = sum(part.ru_utime + part.ru_stime for part in (own, children))
+    return {
+        "cpu_seconds": round(cpu, 3),
+        "peak_memory": max(own.ru_maxrss, children.ru_maxrss) * unit,
+    }
+
+
+def _show(error: TowpathError, order: Order) -> None:
+    """Put our own words into the log too, with the traceback of what they stem from."""
+    cause = error.__cause__
+    if cause is not None and cause.__traceback__ is not None:
+        traceback.print_exception(type(cause), cause, users_part(cause.__traceback__, order.root))
+    print("\n".join(str(fault) for fault in error.faults), file=sys.stderr)
+
+
+def _failure(error: BaseException, order: Order) -> StepFailed:
+    """What the step's code raised, at the last line of the project that it went through."""
+    tail = users_part(error.__traceback__, order.root)
+    traceback.print_exception(type(error), error, tail)
+    return StepFailed(Fault(_said(error), _place(error, order)), causes=_names(type(error)))
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the step called sys.exit({'' if error.code is None else repr(error.code)})"
+    words = str(error).strip()
+    if len(words) > 600:
+        words = words[:600] + " ..."
+    name = type(error).__name__
+    return f"{name}: {words}" if words else name
+
+
+def _names(kind: type[BaseException]) -> tuple[str, ...]:
+    """The names that ``retry: errors`` may use for an error of this class."""
+    classes = [each for each in kind.__mro__ if each not in (object, BaseException)]
+    return tuple(
+        name
+        for each in classes
+        for name in dict.fromkeys((each.__name__, f"{each.__module__}.{each.__name__}"))
+    )
+
+
+def users_part(tail: TracebackType | None, root: Path) -> TracebackType | None:
+    """The traceback from the project's first line on; the whole where none is the project's."""
+    begin = tail
+    while begin is not None:
+        if _is_users(begin.tb_frame.f_code.co_filename, root):
+            return begin
+        begin = begin.tb_next
+    return tail
+
+
+def _place(error: BaseException, order: Order) -> Place | None:
+    if isinstance(error, SyntaxError) and error.filename and _is_users(error.filename, order.root):
+        return Place(_relative(error.filename, order.root), error.lineno or 0, error.offset or 0)
+    place = None
+    tail = error.__traceback__
+    while tail is not None:
+        file = tail.tb_frame.f_code.co_filename
+        if _is_users(file, order.root):
+            place = Place(_relative(file, order.root), tail.tb_lineno)
+        tail = tail.tb_next
+    return place or _called_at(order)
+
+
+def _called_at(order: Order) -> Place | None:
+    if not isinstance(order.step, FunctionStep):
+        return None
+    return loading.place(order.root, order.folder, order.step.run)
+
+
+def _is_users(file: str, root: Path) -> bool:
+    path = Path(file)
+    inside = path.is_relative_to(root) and not path.is_relative_to(sys.prefix)
+    return inside and "site-packages" not in path.parts
+
+
+def _relative(file: str, root: Path) -> str:
+    return Path(file).relative_to(root).as_posix()

@@ -1,0 +1,118 @@
+"""A project on disk with functions of its own, and orders to its steps."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from towpath.spec.artifact import Artifact, Json, Made
+from towpath.spec.outputs import output_files
+from towpath.spec.pipeline import AnyStep
+from towpath.steps import process
+from towpath.steps.order import Order, Value
+from towpath.store import Store
+
+FOLDER = "flows/training"
+_STEP: TypeAdapter[Any] = TypeAdapter(AnyStep)
+
+
+@dataclass
+class Project:
+    """A project with a store and one pipeline's folder."""
+
+    root: Path
+    lines: list[str] = field(default_factory=list)
+    count: int = 0
+
+    @property
+    def store(self) -> Store:
+        return Store(self.root)
+
+    def write(self, path: str, text: str) -> Path:
+        """A file of the project; text loses its common indent."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
+        return file
+
+    def steps(self, text: str) -> None:
+        """The functions of the pipeline."""
+        self.write(f"{FOLDER}/steps.py", text)
+
+    def put(self, path: str, text: str | bytes) -> Artifact:
+        """Bytes in the store under a file's name."""
+        data = textwrap.dedent(text).lstrip("\n").encode() if isinstance(text, str) else text
+        return self.store.put_bytes(data, path)
+
+    def order(
+        self,
+        run: str | None = None,
+        outputs: Any = (),
+        arguments: Mapping[str, Json | Artifact] | None = None,
+        facts: Mapping[str, Mapping[str, Json]] | None = None,
+        **step: Any,
+    ) -> Order:
+        """An order as the engine would make it; ``run`` names a function of the pipeline."""
+        self.count += 1
+        said = {"kind": "processing", **({"run": run} if run else {}), **step}
+        if outputs:
+            said["outputs"] = outputs
+        declared = _STEP.validate_python(said)
+        given = {
+            name: value if isinstance(value, Artifact) else Value(value)
+            for name, value in (arguments or {}).items()
+        }
+        return Order(
+            root=self.root,
+            pipeline="training",
+            folder=FOLDER,
+            name=run or said["kind"],
+            step=declared,
+            arguments=given,
+            outputs=output_files(declared),
+            directory=self.root / ".towpath" / "runs" / "r1" / f"{self.count}-{run or said['kind']}",
+            facts=facts or {},
+        )
+
+    def call(self, order: Order, timeout: float | None = None) -> Made:
+        """Carry an order out in a process of its own; what it prints is kept."""
+        return process.call(order, timeout, self.lines.append)
+
+    def carry_out(self, *args: Any, **named: Any) -> Made:
+        """Make an order and carry it out."""
+        return self.call(self.order(*args, **named))
+
+    def read(self, artifact: Artifact) -> bytes:
+        """The bytes of a file in the store."""
+        return self.store.path(artifact.digest).read_bytes()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """An empty project, whose path is not plain ASCII and has a blank in it."""
+    root = tmp_path / "mein Projékt"
+    (root / ".dvc").mkdir(parents=True)
+    (root / FOLDER).mkdir(parents=True)
+    return Project(root)
+
+
+@pytest.fixture
+def warmed(project: Project) -> Any:
+    """The same with a fork server, as a run has it. Start it after the files are written."""
+
+    def start() -> Callable[[], None]:
+        server = process.warm(project.root, FOLDER, [])
+        server.__enter__()
+        stops.append(server)
+        return lambda: None
+
+    stops: list[Any] = []
+    yield start
+    for server in stops:
+        server.__exit__(None, None, None)
