@@ -14,12 +14,13 @@ from towpath.projects.catalogue import CHECKOUT
 def requirement() -> str:
     """A requirement (PEP 508), or the whole path of a checkout that Towpath runs from."""
     try:
-        return _of(distribution("towpath"))
+        return of(distribution("towpath"))
     except PackageNotFoundError:  # run from a checkout by PYTHONPATH
         return str(CHECKOUT)
 
 
-def _of(installed: Distribution) -> str:
+def of(installed: Distribution) -> str:
+    """The requirement that installs this distribution again, by its record of its origin."""
     origin = json.loads(installed.read_text("direct_url.json") or "{}")  # PEP 610
     if "url" not in origin:
         return f"towpath=={installed.version}"

@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -121,4 +122,5 @@ def git(*words: str, may_fail: bool = False) -> subprocess.CompletedProcess[str]
     return answer
 
 
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is answered by who called us, once
 main()

@@ -1,0 +1,101 @@
+"""Answers that will not do: each with the words a person reads, all at once, and nothing made."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from towpath import projects
+from towpath.errors import ExitCode, UsageError
+
+from .conftest import REPOSITORY, TABULAR, run
+
+NAME = "lower case letters, digits and single hyphens, beginning with a letter, at most 64"
+BAD = [
+    ({"name": "Abalone"}, [f"name: `Abalone` will not do: {NAME}"]),
+    ({"name": "größe"}, [f"name: `größe` will not do: {NAME}"]),
+    ({"name": ""}, [f"name: `` will not do: {NAME}"]),
+    ({"name": "../up"}, [f"name: `../up` will not do: {NAME}"]),
+    ({"name": "a--b"}, [f"name: `a--b` will not do: {NAME}"]),
+    ({"name": "-o"}, [f"name: `-o` will not do: {NAME}"]),
+    ({"name": "a" * 65}, [f"name: `{'a' * 65}` will not do: {NAME}"]),
+    ({"name": "{{ 6*7 }}"}, ["name: `{{ 6*7 }}` has the braces of a template in it"]),
+    (
+        {"registry": "models"},
+        ["registry: `models` is neither `.` (in the project) nor a Git URL"],
+    ),
+    (
+        {"forge": "github"},
+        ["repository: `` is not owner/name, which forge: github needs"],
+    ),
+    ({"repository": "a/b"}, ["repository: `a/b` needs forge: github"]),
+    (
+        {"task": "regresion"},
+        ["task: `regresion` is no choice (did you mean `regression`?)"],
+    ),
+    (
+        {"nmae": "x"},
+        ["the template does not ask for `nmae` (did you mean `name`?)"],
+    ),
+    (
+        {"towpath": "../towpath"},
+        [
+            "towpath: `../towpath` is not a requirement (towpath==1.0), a Git URL, "
+            "or the whole path of a folder that holds Towpath"
+        ],
+    ),
+    (
+        {"towpath": 'towpath", "evil'},
+        ["towpath: a quotation mark or a line break cannot stand in a requirement"],
+    ),
+    (
+        {"name": "Two", "registry": "models"},
+        [
+            f"name: `Two` will not do: {NAME}",
+            "registry: `models` is neither `.` (in the project) nor a Git URL",
+        ],
+    ),
+    (
+        {"task": "none", "colour": "blue"},
+        [
+            "the template does not ask for `colour` "
+            "(it asks for: task, name, registry, forge, repository, towpath)",
+            "task: `none` is no choice (one of: regression, classification)",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("answers", "words"), BAD)
+def test_bad_answers_are_refused_with_nothing_made(
+    tmp_path: Path, answers: dict[str, str], words: list[str]
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        projects.new("tabular", tmp_path / "new", answers, ask=False)
+    assert [str(fault) for fault in refused.value.faults] == words
+    assert refused.value.exit_code == ExitCode.WRONG
+    assert not (tmp_path / "new").exists()
+
+
+def test_cookiecutter_refuses_them_too(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    call = ("cookiecutter", REPOSITORY, "--directory", "templates/tabular", "--no-input")
+    said = run(sys.executable, "-m", *call, "name=Two", "registry=models", cwd=folder)
+    assert said.returncode != 0
+    assert f"name: `Two` will not do: {NAME}\nregistry: `models`" in said.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_an_unknown_template_is_answered_with_the_near_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no template `tabluar` \(did you mean `tabular`\?\)"):
+        projects.new("tabluar", tmp_path, {}, ask=False)
+
+
+def test_the_catalogue_lists_the_templates_with_a_word_each() -> None:
+    (tabular,) = [each for each in projects.catalogue() if each.name == "tabular"]
+    assert tabular.folder == TABULAR
+    assert tabular.description.startswith("A table in, a model out")
+    assert projects.find(str(TABULAR)) == tabular
