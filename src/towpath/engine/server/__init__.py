@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.engine.server.home import Home, of
@@ -25,28 +25,34 @@ START_SECONDS = 120.0
 class Api:
     """A Prefect API. `started_by_us` tells a local one, `warm` one that ran before it was wanted.
 
-    `home` is None where the user configured the address; `origin` then says where.
+    `origin` says in words, and `place` by file and line, where the user configured the address.
     """
 
     url: str
     started_by_us: bool
     warm: bool
     origin: str
+    home: Home
     place: Place | None = None
-    home: Home | None = None
 
     @property
     def ui(self) -> str:
         """The address of Prefect's pages."""
         return self.url.removesuffix("/").removesuffix("/api")
 
+    @property
+    def port(self) -> int:
+        """The port of a local API."""
+        return int(self.ui.rpartition(":")[2])
+
     def environment(self) -> Mapping[str, str]:
         """What a process needs in its environment, before it imports Prefect, to use this API."""
+        own = {"PREFECT_API_URL": self.url, "DO_NOT_TRACK": "1"}
         if not self.started_by_us:
-            return {"PREFECT_API_URL": self.url}
+            return own
         # Behind a proxy Prefect's client would ask the proxy for the loopback address.
         direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1"]))
-        return {"PREFECT_API_URL": self.url, "NO_PROXY": direct, "no_proxy": direct}
+        return {**own, "NO_PROXY": direct, "no_proxy": direct}
 
 
 def ensure(project: Path | None = None) -> Api:
@@ -62,19 +68,19 @@ def begin(project: Path | None = None) -> Api:
     """The same without waiting, so that a start and one's own imports overlap. `wait` follows."""
     from towpath.engine.server import configured, local
 
-    if said := configured.find(project):
-        return Api(said.url, False, True, said.origin, said.place)
     home = of(project)
+    if said := configured.find(project):
+        return Api(said.url, False, True, said.origin, home, said.place)
     found, warm = local.begin(home)
-    return Api(found.url, True, warm, f"local, kept in {home.folder}", home=home)
+    return Api(found.url, True, warm, f"local, kept in {home.folder}", home)
 
 
 def wait(api: Api, seconds: float = START_SECONDS) -> Api:
     """Until the API of `begin` answers: at most `seconds` for a local one, 2.5 s for another's."""
     from towpath.engine.server import health, local
 
-    if api.home is not None:
-        local.wait(api.home, int(api.ui.rpartition(":")[2]), seconds)
+    if api.started_by_us:
+        local.wait(api.home, api.port, seconds)
         return api
     if wrong := health.trouble(api.url, ANSWER_SECONDS):
         raise EngineError(_unreachable(api, wrong))
@@ -82,18 +88,16 @@ def wait(api: Api, seconds: float = START_SECONDS) -> Api:
 
 
 @contextmanager
-def run_in_progress(api: Api, run_id: str) -> Iterator[Api]:
-    """While this is open the API does not rest. Nothing happens with a configured one."""
-    if api.home is None:
-        yield api
-        return
+def run_in_progress(api: Api, run_id: str) -> Iterator[None]:
+    """While this is open, and however it ends, a local API does not rest and `status` knows it."""
     from towpath.engine.server.leases import held
 
     with held(api.home, run_id):
-        yield replace(api, warm=True)
+        yield
 
 
 def _unreachable(api: Api, wrong: str) -> Fault:
-    said = f"the Prefect API {api.url} ({api.origin}) {wrong}"
+    known = str(api.place) == api.origin
+    said = f"the Prefect API {api.url}{'' if known else f' ({api.origin})'} {wrong}"
     hint = "start it, or remove that setting and Towpath starts its own"
     return Fault(said, api.place, hint)

@@ -1,8 +1,9 @@
 """Keeps one local Prefect API: starts it anew when it dies, stops it after a while of rest.
 
-Run by path, `python -I -S keeper.py FOLDER REST FD`, with the standard library alone, so that what
-stays in the background for hours is small. FOLDER is a `home.Home`, REST is in seconds, and FD is
-the socket that the server listens on: the address outlives a server that crashes.
+Run by path, `python -I -S keeper.py FOLDER REST FD COMMAND...`, with the standard library alone,
+so that what stays in the background for hours is small. FOLDER is a `home.Home`, REST is in
+seconds, FD is the socket that the server listens on, so that the address outlives a server that
+crashes, and COMMAND is the server's.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ RESTARTS = 3
 class Keeper:
     """One server and what decides over its life."""
 
-    def __init__(self, folder: Path, rest: float, fd: int) -> None:
-        self.folder, self.rest, self.fd = folder, rest, fd
+    def __init__(self, folder: Path, rest: float, fd: int, command: list[str]) -> None:
+        self.folder, self.rest, self.fd, self.command = folder, rest, fd, command
         self.told_to_stop = False
         self.restarts = 0
         self.bell = self._hear_signals()
@@ -64,9 +65,7 @@ class Keeper:
 
     def _start(self) -> subprocess.Popen[bytes]:
         (self.folder / "ready").unlink(missing_ok=True)
-        serve = str(Path(__file__).with_name("serve.py"))
-        command = [sys.executable, serve, str(self.fd), str(self.folder / "ready")]
-        return subprocess.Popen(command, pass_fds=[self.fd])
+        return subprocess.Popen(self.command, pass_fds=[self.fd])
 
     def _lives(self) -> bool:
         if self.server.poll() is None:
@@ -131,4 +130,4 @@ class Keeper:
 
 
 if __name__ == "__main__":
-    Keeper(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])).keep()
+    Keeper(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]).keep()

@@ -13,6 +13,7 @@ from towpath.engine.server.home import Home
 @contextmanager
 def held(home: Home, run_id: str) -> Iterator[None]:
     """Hold the lease of a run: a locked file, which the system unlocks when its holder dies."""
+    home.make()
     path = home.leases / run_id
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
 import sys
 import time
 from http.client import HTTPException
 from pathlib import Path
 
-from towpath.engine.server import health, keeper, settings, state
+from towpath.engine.server import blank, health, leases, mark, process, settings, state
 from towpath.engine.server.home import Home
 from towpath.engine.server.state import State
-from towpath.errors import EngineError, Fault, Place
-
-LOG_LINES = 12
+from towpath.errors import EngineError
 
 
 def begin(home: Home) -> tuple[State, bool]:
@@ -54,25 +50,10 @@ def stop(home: Home) -> bool:
     with home.locked():
         found = state.running(home)
         if found:
-            end(found.pid)
+            process.end(found.pid)
+        mark.remove(home)
         home.state.unlink(missing_ok=True)
     return found is not None
-
-
-def end(pid: int, seconds: float = 20.0) -> None:
-    """End a process and those below it: asked first, killed when that does not help."""
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
-        process.terminate()
-    except psutil.NoSuchProcess:
-        return
-    _, left = psutil.wait_procs(family, timeout=seconds)
-    for stubborn in left:
-        stubborn.kill()
-    psutil.wait_procs(left, timeout=seconds)
 
 
 def _usable(home: Home) -> State | None:
@@ -84,12 +65,21 @@ def _usable(home: Home) -> State | None:
 
 def _start(home: Home) -> State:
     if (old := state.running(home)) is not None:
-        end(old.pid)
+        _refuse_while_used(home, old)
+        process.end(old.pid)
+    # What `towpath up` left of an API that was killed, or of the time before a reboot.
+    mark.remove(home)
     with _listen(_last_port(home)) as listener:
         started = state.record(listener.getsockname()[1], _spawn(home, listener.fileno()))
     home.port.write_text(str(started.port))
     state.write(home, started)
     return started
+
+
+def _refuse_while_used(home: Home, old: State) -> None:
+    if runs := leases.runs(home):
+        said = f"the local API is Prefect {old.prefect}, this environment has {state.installed()}"
+        raise EngineError(f"{said}, and run {runs[0]} uses it", hint="wait for its end")
 
 
 def _last_port(home: Home) -> int:
@@ -112,21 +102,25 @@ def _listen(port: int) -> socket.socket:
 
 
 def _spawn(home: Home, fd: int) -> int:
-    command = [sys.executable, "-I", "-S", str(Path(keeper.__file__)), str(home.folder)]
-    with home.log.open("wb") as log:
-        process = subprocess.Popen(
-            [*command, str(settings.rest()), str(fd)],
-            cwd=home.folder,
-            env=settings.server_environment(home),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=[fd],
-            start_new_session=True,
-        )
-    # It outlives this process on purpose: say nothing of that when the object is collected.
-    process.returncode = 0
-    return process.pid
+    beside = Path(__file__).parent
+    # -P and -I: what lies in the folder of the script must not stand in for a library.
+    serve: list[str | Path] = [sys.executable, "-P", beside / "serve.py", str(fd), home.ready]
+    left = blank.wanted(home)
+    keep: list[str | Path] = [
+        sys.executable,
+        "-I",
+        "-S",
+        beside / "keeper.py",
+        home.folder,
+        str(settings.rest()),
+    ]
+    return process.start(
+        [*keep, str(fd), *serve, *([left] if left else [])],
+        folder=home.folder,
+        environment=settings.server_environment(home),
+        log=home.log,
+        pass_fds=[fd],
+    )
 
 
 def _keeper_lives(home: Home, port: int) -> bool:
@@ -135,12 +129,5 @@ def _keeper_lives(home: Home, port: int) -> bool:
 
 
 def _failure(home: Home, what: str) -> EngineError:
-    said = home.log.read_text(errors="replace").splitlines() if home.log.exists() else []
-    tail = os.linesep.join(f"  {line}" for line in said[-LOG_LINES:] if line.strip())
-    return EngineError(
-        Fault(
-            f"{what}; the end of its log:{os.linesep}{tail}" if tail else what,
-            Place(str(home.log)),
-            f"`towpath down` and try again; a broken database is {home.database}",
-        ),
-    )
+    hint = f"`towpath down` and try again; what Prefect keeps is {home.database}"
+    return process.failure(what, home.log, hint)

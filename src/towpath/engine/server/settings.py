@@ -21,6 +21,7 @@ SERVER: Mapping[str, str] = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     # Events are most of the database's growth, 20 kB a step; only Prefect's own pages show them.
     "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P2D",
+    "DO_NOT_TRACK": "1",
     "PREFECT__SERVER_FINAL": "1",
 }
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from towpath.engine.server import process
 from towpath.engine.server.home import Home
 
 
@@ -25,7 +24,6 @@ class State:
     born: float
     since: str
     prefect: str
-    python: str
 
     @property
     def url(self) -> str:
@@ -40,8 +38,7 @@ class State:
 
 def record(port: int, pid: int) -> State:
     """The state of an API that was started just now, kept by process `pid`."""
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return State(port, pid, born(pid) or 0.0, now, installed(), sys.prefix)
+    return State(port, pid, process.born(pid), process.now(), installed())
 
 
 def installed() -> str:
@@ -62,7 +59,7 @@ def read(home: Home) -> State | None:
 def running(home: Home) -> State | None:
     """The state of an API whose keeper lives."""
     state = read(home)
-    return state if state and is_alive(state.pid, state.born) else None
+    return state if state and process.is_alive(state.pid, state.born) else None
 
 
 def write(home: Home, state: State) -> None:
@@ -77,19 +74,9 @@ def replace(path: Path, text: str) -> None:
     new.replace(path)
 
 
-def born(pid: int) -> float | None:
-    """When a process was created, or None where there is none (a dead one not yet reaped too)."""
-    import psutil
-
+def server_pid(home: Home, state: State) -> int:
+    """The process that serves; its keeper while that one is being started."""
     try:
-        process = psutil.Process(pid)
-        gone = process.status() == psutil.STATUS_ZOMBIE
-        return None if gone else process.create_time()
-    except psutil.NoSuchProcess:
-        return None
-
-
-def is_alive(pid: int, since: float) -> bool:
-    """Whether process `pid` is the one that was created at `since`."""
-    now = born(pid)
-    return now is not None and abs(now - since) < 1
+        return int(home.ready.read_text())
+    except (FileNotFoundError, ValueError):
+        return state.pid

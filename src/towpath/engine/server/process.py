@@ -1,0 +1,85 @@
+"""Processes that stay in the background: started, told apart, ended, and what they said last."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from towpath.errors import EngineError, Fault, Place
+
+LOG_LINES = 12
+
+
+def start(
+    command: Sequence[str | Path],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    log: Path,
+    pass_fds: Sequence[int] = (),
+) -> int:
+    """Start a process that outlives this one and that its terminal's Ctrl-C does not reach."""
+    with log.open("wb") as said:
+        started = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            pass_fds=pass_fds,
+            start_new_session=True,
+        )
+    # It is meant to be left running: no warning of that when the object is collected.
+    started.returncode = 0
+    return started.pid
+
+
+def born(pid: int) -> float:
+    """When a process was created, in seconds since 1970; 0 where there is none that runs."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        gone = process.status() == psutil.STATUS_ZOMBIE
+        return 0.0 if gone else float(process.create_time())
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def is_alive(pid: int, since: float) -> bool:
+    """Whether `pid` is still the process that was created at `since`, and not a later one."""
+    now = born(pid)
+    return now > 0 and abs(now - since) < 1
+
+
+def end(pid: int, seconds: float = 20.0) -> None:
+    """End a process and those below it: asked first, killed when that does not help."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        process.terminate()
+    except psutil.NoSuchProcess:
+        return
+    _, left = psutil.wait_procs(family, timeout=seconds)
+    for stubborn in left:
+        stubborn.kill()
+    psutil.wait_procs(left, timeout=seconds)
+
+
+def now() -> str:
+    """The time, as Towpath writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def failure(what: str, log: Path, hint: str) -> EngineError:
+    """The error of a process that did not do its duty, with the end of what it said."""
+    said = log.read_text(errors="replace").splitlines() if log.exists() else []
+    tail = "".join(f"{os.linesep}  {line}" for line in said[-LOG_LINES:] if line.strip())
+    told = f"{what}; the end of its log:{tail}" if tail else what
+    return EngineError(Fault(told, Place(str(log)), hint))

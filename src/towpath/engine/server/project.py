@@ -1,0 +1,164 @@
+"""`towpath up`, `down` and `status`: a project's API and worker, for stock `prefect` commands."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from towpath.engine.server import (
+    ANSWER_SECONDS,
+    Api,
+    begin,
+    configured,
+    health,
+    home,
+    leases,
+    local,
+    mark,
+    state,
+    wait,
+    worker,
+)
+from towpath.engine.server.home import Home
+from towpath.engine.server.mark import Worker
+from towpath.engine.server.state import State
+from towpath.errors import EngineError
+
+SETTINGS = """\
+{ours}
+[api]
+url = "{url}"
+
+[deployments]
+default_work_pool_name = "{pool}"
+"""
+
+
+@dataclass(frozen=True)
+class Up:
+    """What stands after `towpath up`. `settings` is the file that stock `prefect` commands obey.
+
+    It is None where a `prefect.toml` of the user's own, or an API that the user configured, made
+    it needless or impossible; `advice` then says what to do, if anything.
+    """
+
+    api: Api
+    worker: Worker
+    worker_log: Path
+    settings: Path | None
+    advice: str | None
+
+
+@dataclass(frozen=True)
+class Down:
+    """What `towpath down` ended, if there was anything."""
+
+    api: bool
+    worker: bool
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The process of a local API; `since` is UTC, ISO 8601."""
+
+    pid: int
+    since: str
+    prefect: str
+    log: Path
+
+
+@dataclass(frozen=True)
+class Status:
+    """What runs. `url` is None where nothing does, `local` where the user configured the API.
+
+    `trouble` says why a configured API cannot be used. `runs` are those in progress, by name.
+    """
+
+    url: str | None
+    ui: str | None
+    origin: str
+    trouble: str | None
+    local: Serving | None
+    worker: Worker | None
+    worker_log: Path
+    runs: tuple[str, ...]
+
+
+def up(project: Path) -> Up:
+    """Start what is missing of API, pool and worker, and say so to stock `prefect` commands."""
+    project = project.resolve()
+    api = begin(project)
+    if not api.started_by_us:
+        wait(api)
+    standing = _standing_worker(api, project)
+    wait(api)
+    if api.started_by_us:
+        worker.make_pool(api.port)
+    worker.wait(standing, api.home.worker_log)
+    written, advice = _tell_prefect(api, project)
+    return Up(api, standing, api.home.worker_log, written, advice)
+
+
+def down(project: Path, *, force: bool = False) -> Down:
+    """Stop worker and API. EngineError while runs are in progress, unless `force`."""
+    place = home.of(project.resolve())
+    busy = _runs(place, state.running(place))
+    if busy and not force:
+        said = f"{len(busy)} run{'s' if len(busy) > 1 else ''} in progress: {', '.join(busy)}"
+        raise EngineError(said, hint="wait for the end, or say --force")
+    found = mark.read(place)
+    had_worker = found is not None and found.is_alive
+    return Down(local.stop(place), had_worker)
+
+
+def status(project: Path) -> Status:
+    """What runs for this project; nothing is started to find out."""
+    project = project.resolve()
+    place = home.of(project)
+    found = mark.read(place)
+    living = found if found and found.is_alive else None
+    if said := configured.find(project):
+        api = Api(said.url, False, True, said.origin, place, said.place)
+        trouble = health.trouble(said.url, ANSWER_SECONDS)
+        runs = leases.runs(place)
+        return Status(api.url, api.ui, api.origin, trouble, None, living, place.worker_log, runs)
+    return _local_status(place, living)
+
+
+def _local_status(place: Home, living: Worker | None) -> Status:
+    found = state.running(place)
+    runs = _runs(place, found)
+    if found is None:
+        return Status(None, None, "local", None, None, living, place.worker_log, runs)
+    serving = Serving(state.server_pid(place, found), found.since, found.prefect, place.log)
+    url, ui = found.url, found.ui
+    return Status(url, ui, "local", None, serving, living, place.worker_log, runs)
+
+
+def _runs(place: Home, found: State | None) -> tuple[str, ...]:
+    """Runs of `towpath run`, and deployed ones, which only the API knows."""
+    deployed: tuple[str, ...] = ()
+    if found:
+        with suppress(EngineError):
+            deployed = worker.running(found.port)
+    return tuple(sorted({*leases.runs(place), *deployed}))
+
+
+def _standing_worker(api: Api, project: Path) -> Worker:
+    with api.home.locked():
+        found = mark.read(api.home)
+        return found if found and found.is_alive else worker.start(api, project)
+
+
+def _tell_prefect(api: Api, project: Path) -> tuple[Path | None, str | None]:
+    if not api.started_by_us:
+        return None, None
+    path = project / "prefect.toml"
+    if path.exists() and not configured.is_ours(path):
+        said = (
+            f'prefect.toml is your own and stays as it is: put url = "{api.url}" under [api] in it'
+        )
+        return None, f"{said}, or export PREFECT_API_URL={api.url}"
+    state.replace(path, SETTINGS.format(ours=configured.OURS, url=api.url, pool=worker.POOL))
+    return path, None

@@ -1,0 +1,96 @@
+"""Starts the worker of `towpath up`, and the pool that it serves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import time
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+from towpath.engine.server import Api, mark, process
+from towpath.engine.server.mark import Worker
+from towpath.errors import EngineError
+
+POOL = "towpath"
+START_SECONDS = 60.0
+ASK_SECONDS = 10.0
+JSON = {"content-type": "application/json"}
+
+SETTINGS = {
+    # The default is to ask every 10 s.
+    "PREFECT_WORKER_QUERY_SECONDS": "0.5",
+    "DO_NOT_TRACK": "1",
+}
+
+
+def start(api: Api, project: Path) -> Worker:
+    """A worker of this environment in this project; it may come up before the API does."""
+    command = [sys.executable, "-P", "-m", "prefect", "worker", "start", "--pool", POOL]
+    pid = process.start(
+        [*command, "--type", "process", "--name", project.name, "--install-policy", "never"],
+        folder=project,
+        environment={**os.environ, **api.environment(), **SETTINGS},
+        log=api.home.worker_log,
+    )
+    worker = Worker(pid, process.born(pid), process.now(), POOL, str(project))
+    mark.write(api.home, worker)
+    return worker
+
+
+def wait(worker: Worker, log: Path) -> None:
+    """Until the worker takes runs. EngineError with the end of its log where it does not."""
+    deadline = time.monotonic() + START_SECONDS
+    while " started!" not in log.read_text(errors="replace"):
+        if not worker.is_alive:
+            raise _failure("the worker ended while it was starting", log)
+        if time.monotonic() > deadline:
+            raise _failure(f"the worker did not start within {START_SECONDS:g} s", log)
+        time.sleep(0.05)
+
+
+def make_pool(port: int) -> None:
+    """Make the pool of a local API where it is missing.
+
+    The pool names the command that executes a run. Left to itself the worker starts a supervisor,
+    which imports Prefect, to start a second process, which imports it again: 1.7 s a run.
+    """
+    kinds = ask(port, "GET", "/collections/views/aggregate-worker-metadata")
+    template = kinds["prefect"]["process"]["default_base_job_configuration"]
+    command = f"{shlex.quote(sys.executable)} -m prefect.engine"
+    template["variables"]["properties"]["command"]["default"] = command
+    wanted = {"type": "process", "base_job_template": template}
+    made = ask(port, "POST", "/work_pools/", {"name": POOL, **wanted}, but=409)
+    if made is None:
+        ask(port, "PATCH", f"/work_pools/{POOL}", {"base_job_template": template})
+
+
+def running(port: int) -> tuple[str, ...]:
+    """The names of the flow runs that are executed now."""
+    only = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "CANCELLING"]}}}}
+    return tuple(found["name"] for found in ask(port, "POST", "/flow_runs/filter", only))
+
+
+def ask(port: int, method: str, path: str, body: object = None, but: int | None = None) -> Any:
+    """Call a local API: its answer, or None where it answered with the status `but`."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=ASK_SECONDS)
+    try:
+        connection.request(method, f"/api{path}", json.dumps(body or {}), JSON)
+        answer = connection.getresponse()
+        said = answer.read()
+    except (OSError, HTTPException) as error:
+        raise EngineError(f"the local Prefect API failed at {method} {path}: {error}") from error
+    finally:
+        connection.close()
+    if answer.status == but:
+        return None
+    if answer.status >= 300:
+        raise EngineError(f"the local Prefect API said {answer.status} to {method} {path}")
+    return json.loads(said) if said else None
+
+
+def _failure(what: str, log: Path) -> EngineError:
+    return process.failure(what, log, "`towpath down`, then `towpath up` again")
