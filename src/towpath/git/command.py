@@ -82,7 +82,7 @@ def attempt(
             check=False,
         )
     except FileNotFoundError as missing:
-        raise _not_runnable(root) from missing
+        raise UserError("Git is not installed", hint="install git 2.31 or later") from missing
     return Outcome(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))
 
 
@@ -105,9 +105,3 @@ def _settings(alone: bool) -> tuple[str, ...]:
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     return kept | OWN
-
-
-def _not_runnable(root: Path) -> UserError:
-    if not root.is_dir():
-        return UserError(f"there is no folder {root}")
-    return UserError("Git is not installed", hint="install git 2.31 or later")

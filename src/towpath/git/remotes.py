@@ -12,8 +12,7 @@ from towpath.git.command import Outcome
 from towpath.git.repository import Repository
 
 # Pruning, which a user may have set, would delete versions that were not pushed yet.
-QUIETLY = (
-    "--quiet",
+TAKE_ONLY = (
     "--no-tags",
     "--no-prune",
     "--no-prune-tags",
@@ -66,7 +65,7 @@ def push(repository: Repository, remote: str, tags: Mapping[str, str]) -> dict[s
 
 def fetch(repository: Repository, remote: str, *specs: str) -> bool:
     """Fetch by refspecs; False where a ref here differs from the remote's and was left alone."""
-    done = repository.attempt("fetch", *QUIETLY, remote, *specs, alone=True)
+    done = repository.attempt("fetch", *TAKE_ONLY, remote, *specs, alone=True)
     if done.code == 0:
         return True
     if "[rejected]" in done.err or "would clobber existing tag" in done.err:

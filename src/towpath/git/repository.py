@@ -120,6 +120,8 @@ class Repository:
 def _opened(path: Path, asked: Outcome) -> Repository | None:
     if "not a git repository" in asked.err:
         return None
+    if not path.is_dir():
+        raise UserError(f"there is no folder {path}")
     lines = asked.text.split("\n")
     if len(lines) == 3:
         return Repository(Path(lines[2]), Path(lines[0]))
