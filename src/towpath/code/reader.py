@@ -14,7 +14,7 @@ from towpath.code.labels import Labels
 from towpath.code.locate import Located, Target
 from towpath.code.reach import Node, Reach
 from towpath.code.signature import Signature
-from towpath.code.view import View
+from towpath.code.view import Run, Symbol, View, Whole
 
 KEPT = ".towpath/state/environment.json"
 
@@ -63,6 +63,16 @@ class Reader:
         """
         found = self._labels_of(folder, run).of(self._closure(folder, run))
         return {**found, **extras.digests(self.root, folder, extra)}
+
+    def files(self, folder: str, extra: Sequence[str]) -> dict[str, str]:
+        """A digest for each file or folder that a step names, whatever it holds."""
+        return extras.digests(self.root, folder, extra)
+
+    def sources(self, folder: str, run: str) -> tuple[str, ...]:
+        """The files of the project that a step's function reaches, from the root, sorted."""
+        view = self._view(folder, run)
+        own = (n for n in self._closure(folder, run) if isinstance(n, Symbol | Run | Whole))
+        return tuple(sorted({view.shown(node.file) for node in own}))
 
     def packages(self, folder: str, run: str) -> dict[str, str]:
         """The distributions that the reached code imports, with all they require, by version."""

@@ -1,0 +1,61 @@
+"""Makes the projects that are measured: the six steps, abalone from its template, chains and fans."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import zipfile
+from importlib.metadata import files
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TOWPATH_YAML = "name: bench\n"
+
+
+def six_steps(folder: Path) -> Path:
+    """The six steps over the abalone table, as a committed project."""
+    project = folder / "six steps"
+    shutil.copytree(HERE / "six_steps" / "flows", project / "flows")
+    (project / "data").mkdir()
+    (project / "data" / "abalone.csv").write_bytes(_abalone())
+    return _committed(project)
+
+
+def no_ops(folder: Path, count: int, shape: str) -> Path:
+    """A pipeline of steps that do nothing: a chain, or a fan out of one."""
+    project = folder / f"{shape} {count}"
+    flow = project / "flows" / "training"
+    flow.mkdir(parents=True)
+    steps = ["  s0:\n    run: begin\n    outputs: [value.txt]\n"]
+    for n in range(1, count):
+        before = n - 1 if shape == "chain" else 0
+        steps.append(f"  s{n}:\n    run: pass_on\n    inputs: [s{before}.value]\n    outputs: [value.txt]\n")
+    (flow / "pipeline.yaml").write_text("steps:\n" + "".join(steps))
+    (flow / "steps.py").write_text(
+        "def begin() -> str:\n    return 'x'\n\n\ndef pass_on(value: str) -> str:\n    return value\n"
+    )
+    return _committed(project)
+
+
+def _abalone() -> bytes:
+    for file in files("scikit-lego") or ():
+        if file.name == "abalone.zip":
+            with zipfile.ZipFile(file.locate()) as archive:
+                return archive.read(archive.namelist()[0])
+    raise FileNotFoundError("scikit-lego's wheel holds no abalone.zip")
+
+
+def _committed(project: Path) -> Path:
+    from towpath.store.project import initialise
+
+    (project / "towpath.yaml").write_text(TOWPATH_YAML)
+    (project / ".gitignore").write_text(".towpath/\nartifacts/\n*.parquet\n*.joblib\n__pycache__/\n")
+    (project / "README.md").write_text("# Bench\n")
+    git = ["git", "-c", "user.name=Bench", "-c", "user.email=bench@example.org"]
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=project, check=True)
+    initialise(project)
+    subprocess.run(["git", "config", "user.name", "Bench"], cwd=project, check=True)
+    subprocess.run(["git", "config", "user.email", "bench@example.org"], cwd=project, check=True)
+    subprocess.run(["git", "add", "-A"], cwd=project, check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "Begin"], cwd=project, check=True)
+    return project
