@@ -91,13 +91,5 @@ def diff(session: Session, left: str, right: str, as_json: bool) -> None:
         return session.say(f"{one.id} and {other.id} do not differ")
     from towpath.cli import terminal
 
-    rows = [(d.section, d.name, _short(d.left), _short(d.right)) for d in found]
+    rows = [(d.section, d.name, terminal.brief(d.left), terminal.brief(d.right)) for d in found]
     return terminal.show(("", "name", one.id, other.id), rows)
-
-
-def _short(value: object) -> str:
-    from towpath.cli import terminal
-
-    text = terminal.number(value)
-    is_digest = isinstance(value, str) and len(value) >= 32 and " " not in value
-    return "—" if value is None else text[:12] if is_digest else text

@@ -44,6 +44,13 @@ def number(value: object) -> str:
     return f"{value:.4g}"
 
 
+def brief(value: object) -> str:
+    """A value in a narrow column: digests by their first digits, a dash for none."""
+    text = number(value)
+    is_digest = isinstance(value, str) and len(value) >= 32 and " " not in value
+    return "—" if value is None else text[:12] if is_digest else text
+
+
 def duration(seconds: float) -> str:
     """A time span for a person."""
     if seconds < 60:

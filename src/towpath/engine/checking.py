@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from towpath.engine.graph import check, compile
+from towpath.engine.graph import check, compile, outline
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
 from towpath.spec.pipeline import FunctionStep, QualityCheck
+
+#: An argument so annotated, named as an output, is where the function writes it itself.
+_PATHS = ("pathlib.Path", "Path", None)
 
 if TYPE_CHECKING:
     from towpath.code import Signature
@@ -41,14 +44,7 @@ def faults(workspace: Workspace, pipeline: str) -> tuple[Fault, ...]:
     declared = workspace.pipeline(pipeline)
     if found := check(declared):
         return found
-    return tuple(code_faults(workspace, declared, compile(declared, _stand_ins(declared), {})))
-
-
-def _stand_ins(declared: Declared) -> Mapping[str, object]:
-    """Values for the parameters that a run must give, for a look without them."""
-    sample = {"string": "", "integer": 0, "number": 0.0, "boolean": False, "list": []}
-    required = (n for n, p in declared.pipeline.params.items() if p.default is None)
-    return {name: sample[declared.pipeline.params[name].type or "string"] for name in required}
+    return tuple(code_faults(workspace, declared, outline(declared)))
 
 
 def code_faults(workspace: Workspace, declared: Declared, graph: Graph) -> Iterator[Fault]:
@@ -79,7 +75,7 @@ def _signature_faults(node: Node, found: Signature, place: Place | None) -> Iter
                 did_you_mean(name, takes) or f"it is at {found.file}:{found.line}",
             )
     for name, argument in takes.items():
-        if name in node.arguments or (name in node.outputs and argument.writes_path):
+        if name in node.arguments or (name in node.outputs and argument.annotation in _PATHS):
             continue
         if argument.required:
             yield Fault(
@@ -103,5 +99,4 @@ def _suite_faults(
 
 def drawable(workspace: Workspace, pipeline: str) -> Graph:
     """The graph of a pipeline for a look at it: its code need not be there."""
-    declared = workspace.pipeline(pipeline)
-    return compile(declared, _stand_ins(declared), {})
+    return outline(workspace.pipeline(pipeline))

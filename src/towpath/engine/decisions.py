@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from towpath.engine import keys
 from towpath.engine.known import Known, Waiting
+from towpath.errors import TowpathError
 from towpath.spec.artifact import Entry, Made
 from towpath.spec.pipeline import Condition, Expiry, Fail, RegisterModel
 from towpath.steps import condition
@@ -77,9 +79,9 @@ class Judge:
             return self.registry.decide(node, node.step, known)
         return self._by_key(node, known)
 
-    def chooses(self, step: Condition, known: Known) -> bool:
+    def chooses(self, node: Node, step: Condition, known: Known) -> bool:
         """Which way a condition goes."""
-        return condition.evaluate(step, known.lookup)
+        return condition.evaluate(step, partial(known.lookup, node))
 
     def _by_key(self, node: Node, known: Known) -> Decision:
         try:
@@ -152,18 +154,23 @@ def plan(judge: Judge, known: Known) -> Iterator[Decision]:
     for node in judge.graph.nodes.values():
         decision = judge.decide(node, known)
         if isinstance(node.step, Condition) and decision.verdict is Verdict.RUN:
-            decision = _choose(judge, node.step, decision, known)
+            decision = _choose(judge, node, node.step, decision, known)
         elif decision.verdict is Verdict.SKIP:
             known.skipped[node.name] = decision.reason
         elif decision.entry:
-            known.take(node.name, decision.key, decision.entry.result)
+            known.take(decision, decision.entry.result)
         yield decision
 
 
-def _choose(judge: Judge, step: Condition, decision: Decision, known: Known) -> Decision:
-    verdict = judge.chooses(step, known)
+def _choose(
+    judge: Judge, node: Node, step: Condition, decision: Decision, known: Known
+) -> Decision:
+    try:
+        verdict = judge.chooses(node, step, known)
+    except TowpathError as error:  # a NaN, say: the run will tell it as a failed step
+        return replace(decision, verdict=Verdict.UNDECIDED, reason=error.faults[0].what)
     known.chosen[decision.step] = verdict
-    known.take(decision.step, "", Made(facts={"chosen": verdict}))
+    known.take(decision, Made(facts={"chosen": verdict}))
     return replace(decision, reason=f"`{step.expression}` is {str(verdict).lower()}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from towpath.engine.decisions import Decision, Judge, Verdict
@@ -71,7 +72,7 @@ class Execution:
             self.latest[node.name] = Last(decision.key, decision.ingredients, undeclared)
         if decision.key and not undeclared and node.step.cache is not False:
             self.workspace.store.remember(self._entry(node, decision, made, seconds))
-        self.known.take(node.name, decision.key, made)
+        self.known.take(decision, made)
         reason = f"not reusable: opened {', '.join(undeclared)} undeclared" if undeclared else ""
         self.recorder(
             "step", step=node.name, state=State.DONE, seconds=seconds, made=made_as_json(made),
@@ -89,7 +90,7 @@ class Execution:
         """A step need not run: take what it made before."""
         assert decision.entry is not None
         made = decision.entry.result
-        self.known.take(node.name, decision.key, made)
+        self.known.take(decision, made)
         self.latest[node.name] = Last(decision.key, decision.ingredients)
         self.recorder(
             "step", step=node.name, state=State.REUSED, reason=decision.reason, key=decision.key,
@@ -119,18 +120,14 @@ class Execution:
         if isinstance(node.step, Fail):
             from towpath.steps import fail
 
-            raise StepFailed(Fault(fail.message(node.step, self.lookup)))
+            raise StepFailed(Fault(fail.message(node.step, partial(self.known.lookup, node))))
         assert isinstance(node.step, RegisterModel)
         return self.judge.registry.register(node, node.step, self.known, self.run_id)
 
     def _choose(self, node: Node, step: Condition) -> Made:
-        verdict = self.judge.chooses(step, self.known)
+        verdict = self.judge.chooses(node, step, self.known)
         self.known.chosen[node.name] = verdict
         return Made(facts={"chosen": verdict})
-
-    def lookup(self, reference: str) -> Json:
-        """What a reference in a message stands for."""
-        return self.known.lookup(reference)
 
     def settle(self) -> None:
         """Keep what this run learned for the words of the next one."""
@@ -144,8 +141,8 @@ def _names(value: Json) -> tuple[str, ...]:
 def needs_engine(graph: Graph, decisions: Mapping[str, Decision]) -> bool:
     """Whether a plan holds a step that must run; choosing a branch is none."""
     return any(
-        decision.verdict in (Verdict.RUN, Verdict.UNDECIDED)
-        and not isinstance(graph.nodes[name].step, Condition)
+        decision.verdict is Verdict.UNDECIDED
+        or (decision.verdict is Verdict.RUN and not isinstance(graph.nodes[name].step, Condition))
         for name, decision in decisions.items()
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.errors import Fault, StoreError, TowpathError, UserError
@@ -35,17 +36,23 @@ def artifacts(workspace: Workspace, graph: Graph) -> Mapping[str, Artifact]:
 def _artifact(workspace: Workspace, name: str, said: str) -> Artifact:
     if _MODEL.match(said):
         return _model(workspace, said)
-    from towpath.store import tracked
-
     path = workspace.root / said
-    pointer = tracked.tracked(workspace.root, path)
-    if not path.exists() and pointer is not None:
-        tracked.restore(workspace.root, path, pointer)
-    if not path.exists():
+    if not path.exists() and not _restored(workspace, path):
         hint = "its path is from the project's root; `--input name=path` overrides it"
         raise UserError(Fault(f"input `{name}` is {said}, which is not there", hint=hint))
     # The bytes go into the store, for a run works on what it was given, not on what a path holds.
     return workspace.store.put(path)
+
+
+def _restored(workspace: Workspace, path: Path) -> bool:
+    """Whether a file that is not there is tracked, and could be put there from the store."""
+    from towpath.store import tracked
+
+    pointer = tracked.tracked(workspace.root, path)
+    if pointer is None:
+        return False
+    tracked.restore(workspace.root, path, pointer)
+    return True
 
 
 def _model(workspace: Workspace, reference: str) -> Artifact:

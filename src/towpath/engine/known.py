@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from towpath.engine.graph import FirstOf, FromInput, FromOutput, FromParam, Literal, source_of
+from towpath.engine.graph import FirstOf, FromInput, FromOutput, FromParam, Literal
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.spec.artifact import Artifact, Json, Made
 from towpath.steps.order import Value
 
 if TYPE_CHECKING:
-    from towpath.engine.graph import Graph, Node, Source
+    from towpath.engine.decisions import Decision
+    from towpath.engine.graph import Branch, Graph, Node, Source
 
 
 class Waiting(Exception):  # noqa: N818 - not a fault: an answer that is not there yet
@@ -30,7 +31,7 @@ class Known:
     graph: Graph
     inputs: Mapping[str, Artifact]
     made: dict[str, Made] = field(default_factory=dict)
-    keys: dict[str, str] = field(default_factory=dict)
+    decisions: dict[str, Decision] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     chosen: dict[str, bool] = field(default_factory=dict)
@@ -47,34 +48,24 @@ class Known:
         """Why ``node`` does not run whatever else happens; empty if it may."""
         if failed := sorted(step for step in node.needs if step in self.failed):
             return f"`{failed[0]}` failed"
-        if node.branch and (reason := self._branch_reason(*node.branch_of)):
+        if node.branch and (reason := self._branch_reason(node.branch)):
             return reason
-        for source in node.arguments.values():
-            if reason := self._source_reason(source):
-                return reason
-        gone = sorted(step for step in node.data_needs if step in self.skipped)
-        needed = [s for s in gone if not self._is_alternative(node, s)]
-        return f"`{needed[0]}` was skipped" if needed else ""
+        if gone := sorted(step for step in node.data_needs if step in self.skipped):
+            return f"`{gone[0]}` was skipped"
+        sources = (*node.arguments.values(), *node.mentions.values())
+        return next((r for source in sources if (r := self._none_made(source))), "")
 
-    def _branch_reason(self, condition: str, wanted: bool) -> str:
-        if condition in self.skipped:
-            return f"`{condition}` was skipped"
-        if condition in self.chosen and self.chosen[condition] is not wanted:
-            return f"`{condition}` was {'false' if wanted else 'true'}"
+    def _branch_reason(self, branch: Branch) -> str:
+        if branch.condition in self.skipped:
+            return f"`{branch.condition}` was skipped"
+        if self.chosen.get(branch.condition, branch.holds) is not branch.holds:
+            return f"`{branch.condition}` is {'false' if branch.holds else 'true'}"
         return ""
 
-    def _source_reason(self, source: Source) -> str:
-        if isinstance(source, FirstOf) and all(s.step in self.skipped for s in source.sources):
-            steps = " and ".join(f"`{s.step}`" for s in source.sources)
-            return f"{steps} were skipped"
+    def _none_made(self, source: Source) -> str:
+        if isinstance(source, FirstOf) and all(c.step in self.skipped for c in source.sources):
+            return f"{' and '.join(f'`{c.step}`' for c in source.sources)} were skipped"
         return ""
-
-    def _is_alternative(self, node: Node, step: str) -> bool:
-        direct = {s.step for s in node.arguments.values() if isinstance(s, FromOutput)}
-        return step not in direct and any(
-            isinstance(s, FirstOf) and step in {a.step for a in s.sources}
-            for s in node.arguments.values()
-        )
 
     def arguments(self, node: Node) -> dict[str, Artifact | Value]:
         """Each argument's artifact or value; :class:`Waiting` if one is not there yet."""
@@ -93,10 +84,10 @@ class Known:
         return self._output(source)
 
     def _first(self, source: FirstOf) -> FromOutput:
-        for option in source.sources:
-            if option.step in self.made:
-                return option
-        raise Waiting(next(s.step for s in source.sources if s.step not in self.skipped))
+        for choice in source.sources:
+            if choice.step in self.made:
+                return choice
+        raise Waiting(next(c.step for c in source.sources if c.step not in self.skipped))
 
     def _output(self, source: FromOutput) -> Artifact | Value:
         made = self.made.get(source.step)
@@ -107,36 +98,38 @@ class Known:
         return made.outputs[source.output]
 
     def value(self, source: FromOutput) -> Json:
-        """The small value inside a JSON output that ``step.output.key`` names."""
-        value: Json = self.made[source.step].values.get(source.output)
-        path = f"{source.step}.{source.output}"
-        if source.output not in self.made[source.step].values:
+        """The content of a JSON output, or what stands under keys in it."""
+        values, path = self.made[source.step].values, f"{source.step}.{source.output}"
+        if source.output not in values:
             raise StepFailed(
                 Fault(f"{path} holds no values to look into", hint="a .json output of at most 64 KiB does")
             )
-        for key in source.keys:
-            value = _inside(value, key, path)
-            path = f"{path}.{key}"
-        return value
+        return inside(values[source.output], source.keys, path)
 
-    def lookup(self, reference: str) -> Json:
-        """The small value that a reference in a condition or a message stands for."""
-        source = source_of(self.graph, reference)
+    def lookup(self, node: Node, name: str) -> Json:
+        """The small value that a name in a condition or a message of ``node`` stands for."""
+        source = node.mentions[name]
         if isinstance(source, FromOutput):
             return self.value(source)
+        if isinstance(source, FirstOf):
+            return self.value(self._first(source))
         resolved = self.resolve(source)
         return resolved.value if isinstance(resolved, Value) else resolved.digest
 
-    def take(self, step: str, key: str, made: Made) -> None:
+    def take(self, decision: Decision, made: Made) -> None:
         """A step has ended well."""
-        self.keys[step] = key
-        self.made[step] = made
+        self.decisions[decision.step] = decision
+        self.made[decision.step] = made
 
 
-def _inside(value: Json, key: str | int, path: str) -> Json:
-    try:
-        return value[key]  # type: ignore[index,call-overload,no-any-return]
-    except (KeyError, IndexError, TypeError):
-        known = list(value) if isinstance(value, dict) else []
-        hint = did_you_mean(str(key), known) or (f"it has {', '.join(known[:8])}" if known else None)
-        raise StepFailed(Fault(f"{path} has no `{key}`", hint=hint)) from None
+def inside(value: Json, keys: Sequence[str | int], path: str) -> Json:
+    """What stands under keys in a document. Error: StepFailed with the near name."""
+    for key in keys:
+        try:
+            value = value[key]  # type: ignore[index,call-overload]
+        except (KeyError, IndexError, TypeError):
+            known = list(value) if isinstance(value, dict) else []
+            hint = did_you_mean(str(key), known) or (f"it has {', '.join(known[:8])}" if known else None)
+            raise StepFailed(Fault(f"{path} has no `{key}`", hint=hint)) from None
+        path = f"{path}.{key}"
+    return value

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from towpath.engine import tree
 from towpath.engine.graph import FromParam
+from towpath.spec.artifact import Json
 from towpath.spec.pipeline import BatchTransform, Evaluation, FunctionStep, QualityCheck, RegisterModel
-from towpath.store import pipelines
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node
@@ -29,8 +30,9 @@ def publish(workspace: Workspace, graph: Graph, known: Known) -> None:
         target = workspace.root / path
         if not target.exists() or workspace.store.digest(target).digest != digest:
             workspace.store.link(digest, target)
-    made = {path: digest for path, digest in wanted.items()}
-    pipelines.write(workspace.root, graph.name, stages(workspace, graph), made, models(graph))
+    from towpath.store import pipelines
+
+    pipelines.write(workspace.root, graph.name, stages(workspace, graph), models(graph))
 
 
 def stages(workspace: Workspace, graph: Graph) -> list[Stage]:
@@ -54,6 +56,8 @@ def _stage(workspace: Workspace, graph: Graph, node: Node) -> Stage:
     paths = {name: tree.output_path(graph, node.name, name) for name in outputs}
     metrics = [p for n, p in paths.items() if isinstance(node.step, Evaluation) and p.endswith(".json")]
     plots = {paths[n]: node.outputs[n].plot for n in outputs if node.outputs[n].plot}
+    from towpath.store import pipelines
+
     return pipelines.Stage(
         name=f"{graph.name}-{node.name}",
         cmd=f"towpath step {graph.name} {node.name}",
@@ -87,3 +91,23 @@ def _params(graph: Graph, node: Node) -> Iterator[str]:
             yield f"params.{source.name}"
 
 
+def texts(workspace: Workspace, graph: Graph, known: Known) -> dict[str, str]:
+    """``dvc.yaml`` and ``dvc.lock`` as they would stand after this run; nothing is written."""
+    from towpath.store import pipelines
+
+    return pipelines.texts(workspace.root, graph.name, stages(workspace, graph), models(graph))
+
+
+def with_values(file: Path, params: Mapping[str, Json]) -> str:
+    """A pipeline's declaration whose defaults are the values of this run; the rest stays as it is."""
+    from towpath import documents
+
+    def change(document: Any) -> None:
+        for name, value in params.items():
+            said = document["params"][name]
+            if isinstance(said, Mapping):
+                said["default"] = value
+            else:
+                document["params"][name] = value
+
+    return documents.edit(file, change)

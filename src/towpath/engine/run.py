@@ -81,14 +81,14 @@ def _with_engine(execution: Execution) -> None:
     """Carry out a run as a Prefect flow, in this process."""
     from towpath.engine import server
 
-    starting = server.begin(execution.workspace.root)
-    with warmed(execution):
+    api = server.begin(execution.workspace.root)
+    os.environ.update(api.environment())  # Prefect reads it when it is imported
+    with warmed(execution), server.run_in_progress(api, execution.run_id):
         from towpath.engine.flow import build
 
         build.load()  # while the server and the steps' own imports start beside it
-        api = server.wait(starting)
-        with server.run_in_progress(execution.run_id):
-            build.call(execution, api.url, partial(build.schedule, execution))
+        server.wait(api)
+        build.call(execution, api.url, partial(build.schedule, execution))
 
 
 @contextlib.contextmanager
@@ -112,12 +112,18 @@ def conduct(
     recorder("started", **_started(prepared, run_id))
     finish = partial(_finish, execution, begun)
     try:
-        carry_out(execution)
+        try:
+            carry_out(execution)
+        finally:
+            execution.settle()
         _settle(prepared, execution)
     except KeyboardInterrupt:
         finish(State.INTERRUPTED, ExitCode.INTERRUPTED)
     except TowpathError as error:
-        finish(State.FAILED, error.exit_code, [str(fault) for fault in error.faults])
+        if execution.errors:
+            finish(*_outcome(execution))
+        else:
+            finish(State.FAILED, error.exit_code, [str(fault) for fault in error.faults])
     except BaseException as error:
         finish(State.FAILED, ExitCode.BUG, [f"{type(error).__name__}: {error}"])
         raise
@@ -131,10 +137,9 @@ def conduct(
 
 
 def _settle(prepared: Prepared, execution: Execution) -> None:
-    """After the steps: keep what was learned, and bring the project's outputs up to date."""
+    """After a run that ended well: bring the project's outputs up to date, and publish."""
     from towpath.engine import outputs
 
-    execution.settle()
     if prepared.request.default and not execution.errors:
         outputs.publish(prepared.workspace, prepared.graph, execution.known)
     if prepared.request.push or in_ci():

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from towpath.engine import checking, inputs, tree
+from towpath.engine.decisions import Decision, Verdict
 from towpath.engine.known import Known
 from towpath.errors import Fault, StepFailed, UsageError, did_you_mean
 from towpath.spec.artifact import Artifact, Json, Made
@@ -29,7 +30,7 @@ def carry_out(workspace: Workspace, pipeline: str, step: str) -> Made:
     known = Known(graph, inputs.artifacts(workspace, graph))
     for name in graph.nodes:
         if name in node.data_needs:
-            known.take(name, "", _from_tree(workspace, known, graph.nodes[name]))
+            known.take(Decision(name, Verdict.REUSE), _from_tree(workspace, known, graph.nodes[name]))
     order = _order(workspace, graph, node, known)
     with process.warm(workspace.root, graph.folder, [node]):
         made = process.call(order, node.step.timeout, print)

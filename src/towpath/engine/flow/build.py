@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from towpath.errors import StepFailed
+
 #: Prefect reads these when it is imported: its console lines would cross ours, and it may
 #: not report on its users. What the user has set stays.
 _QUIET = {
@@ -75,6 +77,8 @@ def schedule(execution: Execution) -> None:
 
     publish_graph(execution.graph, execution.recorder.folder)
     Schedule(execution, threads=execution.workspace.project.runner.kind == "threads").run()
+    if execution.errors:  # so that Prefect, too, shows the run as failed
+        raise StepFailed(*(fault for error in execution.errors.values() for fault in error.faults))
 
 
 def run_log() -> Callable[[Mapping[str, Any]], None]:

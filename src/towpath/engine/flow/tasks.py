@@ -95,7 +95,7 @@ def _only(errors: tuple[str, ...]) -> Callable[[Any, Any, State[Any]], bool]:
 
     def again(_task: Any, _run: Any, state: State[Any]) -> bool:
         error = state.data if isinstance(state.data, BaseException) else None
-        names = getattr(error, "causes", ()) or tuple(c.__name__ for c in type(error).__mro__)
+        names = getattr(error, "raised", ()) or tuple(c.__name__ for c in type(error).__mro__)
         return bool(set(names) & set(errors))
 
     return again

@@ -1,0 +1,184 @@
+"""`towpath models`, `towpath show` and `towpath compare`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.errors import UserError
+
+if TYPE_CHECKING:
+    from towpath.git import Repository
+    from towpath.registry import Model, ModelVersion, Record, Stages
+
+_MOST_METRICS = 4
+
+
+@click.command()
+@click.argument("model", required=False)
+@json_option
+@pass_session
+def models(session: Session, model: str | None, as_json: bool) -> None:
+    """List every version (of MODEL), its metrics, and the stages that should run it."""
+    from towpath import registry
+
+    repository = _repository(session)
+    found = {model: registry.known_model(repository, model)} if model else registry.models(repository)
+    stages = registry.stages(repository)
+    if as_json:
+        return print_json("models", [_plain(v, stages) for m in found.values() for v in _versions(m)])
+    _table(session, found, stages)
+    return _freshness(session, repository)
+
+
+def _repository(session: Session) -> Repository:
+    repository = session.workspace.repository
+    if repository is None:
+        raise UserError("there is no Git repository here, so no registry", hint="git init")
+    return repository
+
+
+def _versions(model: Model) -> list[ModelVersion]:
+    return [*model.candidates, *reversed(model.versions)]
+
+
+def _plain(version: ModelVersion, stages: Stages) -> dict[str, Any]:
+    return {
+        "model": version.model,
+        "version": str(version.version) if version.version else None,
+        "key": version.key,
+        "time": _time(version),
+        "author": version.tagger,
+        "metrics": dict(version.metrics),
+        "stages": list(stages.of(version.model, version.version)),
+        "rejected": version.rejected,
+        "commit": version.commit,
+    }
+
+
+def _time(version: ModelVersion) -> str:
+    return datetime.fromtimestamp(version.time, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _table(session: Session, found: Any, stages: Stages) -> None:
+    from rich.text import Text
+
+    from towpath.cli import terminal
+
+    versions = [v for model in found.values() for v in _versions(model)]
+    if not versions:
+        return session.say("no model is registered here; `towpath run` registers one")
+    metrics = list(dict.fromkeys(name for v in versions for name in v.metrics))[:_MOST_METRICS]
+    rows = []
+    for version in versions:
+        style = "dim strike" if version.rejected is not None else ""
+        numbers = (terminal.number(version.metrics.get(name)) for name in metrics)
+        rows.append((Text(str(version), style=style or "bold"), *numbers, _state(version, stages), _time(version), version.tagger.partition(" <")[0]))
+    return terminal.show(("version", *metrics, "stages", "registered", "by"), rows, right=metrics)
+
+
+def _state(version: ModelVersion, stages: Stages) -> str:
+    if version.rejected is not None:
+        return f"rejected: {version.rejected}"
+    if version.version is None:
+        return "waits for its number (towpath publish)"
+    return " ".join(stages.of(version.model, version.version)) or "—"
+
+
+def _freshness(session: Session, repository: Repository) -> None:
+    """How old this clone's view of the registry is; nothing without a remote."""
+    from towpath.git import remotes
+
+    age = remotes.age(repository) if remotes.remotes(repository) else None
+    if age is not None and age > 3600:
+        session.say(f"\nas of {age / 3600:.0f} hours ago; `towpath fetch` brings what is new")
+
+
+@click.command()
+@click.argument("reference")
+@json_option
+@pass_session
+def show(session: Session, reference: str, as_json: bool) -> None:
+    """Show a version, named as abalone@v1.0.0, abalone@latest or abalone#prod."""
+    from towpath import registry
+
+    found = registry.lineage(_repository(session), reference)
+    if as_json:
+        return print_json("version", {**_plain_record(found.record), "stages": found.stages, "commit": found.version.commit})
+    return _say(found)
+
+
+def _plain_record(record: Record) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    plain = asdict(record)
+    return {**plain, "version": str(record.version) if record.version else None}
+
+
+def _say(found: Any) -> None:
+    record: Record = found.record
+    click.secho(str(found.version), bold=True)
+    if record.description:
+        click.echo(record.description)
+    before = f", {record.bump.level} over {found.before.version}" if found.before and record.bump else ""
+    reason = f"  ({record.bump.reason}{before})" if record.bump else ""
+    _section("registered", {"by": f"{record.author}, {record.time}{reason}", "stages": ", ".join(found.stages) or "—"})
+    _section("model", _model(record))
+    _section("metrics", record.metrics)
+    _section("parameters", record.parameters)
+    _section("data", record.data)
+    _section("code", {"commit": record.code.commit, "pipeline": f"{record.pipeline}, run {record.run}"})
+    _section("labels", record.labels)
+    _columns(record)
+
+
+def _model(record: Record) -> dict[str, str]:
+    from towpath.cli import terminal
+
+    return {
+        "file": f"{record.path}, {terminal.size(record.artifact.size)}",
+        "md5": record.artifact.digest,
+        "sha256": record.sha256,
+        "python": str(record.python),
+    }
+
+
+def _section(title: str, pairs: Any) -> None:
+    if not pairs:
+        return
+    from towpath.cli import terminal
+
+    click.echo(f"\n{click.style(title, fg='cyan')}")
+    width = max(len(name) for name in pairs)
+    for name, value in pairs.items():
+        click.echo(f"  {name.ljust(width)}  {terminal.number(value)}")
+
+
+def _columns(record: Record) -> None:
+    if record.signature is None:
+        return
+    sides = {"takes": record.signature.inputs, "gives": record.signature.outputs}
+    _section("signature", {side: ", ".join(f"{c.name} {c.type}" for c in columns) for side, columns in sides.items()})
+
+
+@click.command()
+@click.argument("references", nargs=-1, required=True)
+@click.option("--all", "everything", is_flag=True, help="Also what does not differ.")
+@json_option
+@pass_session
+def compare(session: Session, references: tuple[str, ...], everything: bool, as_json: bool) -> None:
+    """Lay two or more versions side by side: what differs between them."""
+    from towpath import registry
+
+    found = registry.compare(_repository(session), references)
+    rows = [row for row in found.rows if everything or row.differs]
+    if as_json:
+        said = [{"section": r.section, "name": r.name, "values": r.values} for r in rows]
+        return print_json("comparison", {"versions": [str(v) for v in found.versions], "rows": said})
+    from towpath.cli import terminal
+
+    shown = [(r.section, r.name, *(terminal.brief(value) for value in r.values)) for r in rows]
+    return terminal.show(("", "name", *(str(v) for v in found.versions)), shown)

@@ -1,0 +1,215 @@
+"""Registering in a run: whether it may, whether it was done before, and what the record says."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from towpath import registry
+from towpath.engine import keys, outputs, tree
+from towpath.engine.decisions import Decision, Verdict
+from towpath.engine.known import Waiting
+from towpath.engine.record import now
+from towpath.engine.runs import flatten
+from towpath.errors import Fault, RegistryError, StepFailed
+from towpath.registry import Bump, Code, Record, Registration, Signature, reading
+from towpath.spec import template
+from towpath.spec.artifact import Artifact, Entry, Json, Made
+
+if TYPE_CHECKING:
+    from towpath.engine.graph import Graph, Node
+    from towpath.engine.known import Known
+    from towpath.git import Repository
+    from towpath.spec.pipeline import RegisterModel
+    from towpath.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Registering:
+    """The registry as one run sees it. ``required`` makes it an error if the run may not register."""
+
+    workspace: Workspace
+    graph: Graph
+    required: bool = False
+
+    @cached_property
+    def readiness(self) -> registry.Ready | registry.Skipped:
+        """Whether this run may register; asked once, before its first step."""
+        return registry.readiness(self.workspace.repository, self.required, self._is_written)
+
+    def _is_written(self, path: str) -> bool:
+        """Whether a run itself writes a path: that is no uncommitted change of the user's."""
+        prefix = self._prefix
+        if not path.startswith(prefix):
+            return False
+        inside = path.removeprefix(prefix)
+        return inside in ("dvc.yaml", "dvc.lock") or inside.startswith((f"{tree.FOLDER}/", ".towpath/"))
+
+    @property
+    def _prefix(self) -> str:
+        """The project's folder from the repository's root, with a slash; empty at the root."""
+        assert self.workspace.repository is not None
+        relative = self.workspace.root.resolve().relative_to(self.workspace.repository.root.resolve())
+        return "" if relative.as_posix() == "." else f"{relative.as_posix()}/"
+
+    def decide(self, node: Node, step: RegisterModel, known: Known) -> Decision:
+        """Register, or point at the version that the same key gave before, or leave it and say why."""
+        try:
+            key = self._key(node, step, known)
+        except Waiting as waiting:
+            return Decision(node.name, Verdict.UNDECIDED, f"after `{waiting.step}`")
+        repository = self.workspace.repository
+        twins = reading.model(repository, step.model).keyed(key) if repository else ()
+        if twins:
+            made = Made(facts={"version": str(twins[0]), "new": False})
+            entry = Entry(key, self.graph.name, node.name, "", "", 0.0, "", {}, made)
+            return Decision(node.name, Verdict.REUSE, f"registered as {twins[0]}", key, {}, entry)
+        if isinstance(self.readiness, registry.Skipped):
+            return Decision(node.name, Verdict.SKIP, self.readiness.reason)
+        return Decision(node.name, Verdict.RUN, "not registered yet", key)
+
+    def _key(self, node: Node, step: RegisterModel, known: Known) -> str:
+        model = known.resolve(node.arguments["model"])
+        digest = model.digest if isinstance(model, Artifact) else ""
+        reached = {step: known.decisions[step].key for step in sorted(_ancestors(self.graph, node))}
+        return keys.digest({"model": step.model, "artifact": digest, "steps": reached})
+
+    def register(self, node: Node, step: RegisterModel, known: Known, run_id: str) -> Made:
+        """Make the version, or the candidate for one."""
+        if isinstance(self.readiness, registry.Skipped):
+            raise RegistryError(*self.readiness.faults)
+        assert self.workspace.repository is not None
+        record = self._record(node, step, known, run_id, self.readiness)
+        files = {self._prefix + path: text.encode() for path, text in self._files(known).items()}
+        done = registry.register(
+            self.workspace.repository, Registration(record, self.readiness.commit, files)
+        )
+        facts: dict[str, Json] = {
+            "version": str(done), "new": done.new, "reason": done.reason, "commit": done.commit,
+        }  # fmt: skip
+        return Made(facts=facts)
+
+    def _record(
+        self, node: Node, step: RegisterModel, known: Known, run_id: str, ready: registry.Ready
+    ) -> Record:
+        source = node.arguments["model"]
+        artifact = known.resolve(source)
+        if not isinstance(artifact, Artifact):
+            raise StepFailed(Fault(f"`{node.name}` registers a model, and `model` is none"))
+        path = next(iter(tree.source_paths(self.graph, source)), artifact.name)
+        reached = [known.decisions[name].ingredients for name in sorted(_ancestors(self.graph, node))]
+        fill = partial(_filled, known, node)
+        return Record(
+            model=step.model,
+            key=self._key(node, step, known),
+            artifact=artifact,
+            path=self._prefix + path,
+            sha256=_sha256(self.workspace, artifact),
+            kind=path.rpartition(".")[2] if "." in path else "folder",
+            code=Code(ready.commit, digests=_labelled(reached, "code ")),
+            signature=_signature(known, source),
+            metrics=dict(_metrics(known, node)),
+            parameters=dict(self.graph.params),
+            run=run_id,
+            pipeline=self.graph.name,
+            pipeline_digest=_pipeline_digest(self.graph, node),
+            data={name: artifact.digest for name, artifact in known.inputs.items()},
+            packages=_labelled(reached, "package "),
+            python=next((found["python"] for found in reached if "python" in found), None),
+            author=str(ready.identity),
+            time=now(),
+            description=fill(step.description) if step.description else None,
+            labels={name: fill(text) for name, text in step.labels.items()},
+            bump=Bump(step.bump, "asked for") if step.bump else None,
+        )
+
+    def _files(self, known: Known) -> Mapping[str, str]:
+        """What stands beside the record: the state of the project's outputs, and the values used."""
+        found = dict(outputs.texts(self.workspace, self.graph, known))
+        if self.graph.given:
+            path = f"{self.graph.folder}/pipeline.yaml"
+            found[path] = outputs.with_values(self.workspace.root / path, self.graph.params)
+        return found
+
+    def publish(self) -> tuple[registry.Registered, ...]:
+        """Give what waits its number, where the repository has a remote."""
+        repository = self.workspace.repository
+        if repository is None or not _has_remote(repository):
+            return ()
+        return registry.publish(repository)
+
+
+def _has_remote(repository: Repository) -> bool:
+    from towpath.git import remotes
+
+    return bool(remotes.remotes(repository))
+
+
+def _ancestors(graph: Graph, node: Node) -> frozenset[str]:
+    """The steps whose outputs reach a step."""
+    found = set(node.data_needs)
+    for name in reversed(list(graph.nodes)):
+        if name in found:
+            found |= graph.nodes[name].data_needs
+    return frozenset(found)
+
+
+def _labelled(reached: list[Mapping[str, str]], prefix: str) -> dict[str, str]:
+    return {
+        label.removeprefix(prefix): value
+        for ingredients in reached
+        for label, value in sorted(ingredients.items())
+        if label.startswith(prefix)
+    }
+
+
+def _pipeline_digest(graph: Graph, node: Node) -> str:
+    """The digest of the declarations of the steps that reach a step, and of its own."""
+    names = sorted({*_ancestors(graph, node), node.name})
+    said = {name: graph.nodes[name].step.model_dump(mode="json", exclude={"description"}) for name in names}
+    return keys.digest(said)
+
+
+def _sha256(workspace: Workspace, artifact: Artifact) -> str:
+    """SHA-256 of a file; of a folder that of its sorted ``sha256sum`` lines."""
+    store = workspace.store
+    if artifact.files is None:
+        return _file_sha256(workspace, artifact.digest)
+    lines = sorted(
+        f"{_file_sha256(workspace, digest)}  {path}\n" for path, digest in store.members(artifact.digest).items()
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _file_sha256(workspace: Workspace, digest: str) -> str:
+    with workspace.store.path(digest).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _signature(known: Known, source: Any) -> Signature | None:
+    """What the training step left of the data the model saw."""
+    made = known.made.get(getattr(source, "step", ""))
+    found = made.facts.get("signature") if made else None
+    said = found.get(source.output) if isinstance(found, dict) else None
+    return Signature.from_json(said) if isinstance(said, dict) and said.get("inputs") else None
+
+
+def _metrics(known: Known, node: Node) -> Iterator[tuple[str, Json]]:
+    """The numbers in the JSON inputs beside the model, by dotted name."""
+    for name, source in node.arguments.items():
+        made = known.made.get(getattr(source, "step", ""))
+        if name == "model" or made is None:
+            continue
+        document = made.values.get(getattr(source, "output", ""))
+        if isinstance(document, dict):
+            for key, value in document.items():
+                yield from ((n, v) for n, v in flatten(value, key) if isinstance(v, (int, float)))
+
+
+def _filled(known: Known, node: Node, text: str) -> str:
+    return template.parse(text).fill(partial(known.lookup, node))
+
+
