@@ -1,4 +1,4 @@
-"""Making a project when something is in the way: the whole of it or nothing, and never another's."""
+"""Making a project when something is in the way: the whole of it or nothing."""
 
 from __future__ import annotations
 

@@ -35,6 +35,8 @@ Git does not know who you are, so the first commit waits; all is staged. Tell it
 def main() -> None:
     """Data first: when it cannot be had, cookiecutter removes the folder and nothing is left."""
     track(ANSWERS["__data"], dataset(ANSWERS["__data"]))
+    for compiled in list(Path().rglob("__pycache__")):  # pip compiles an installed template too
+        shutil.rmtree(compiled)
     commit(f"Start {ANSWERS['name']} from the tabular template")
     if "TOWPATH_NEW" not in os.environ:  # `towpath new` says what comes next itself
         print("{0} is ready. Next: cd {0}, read README.md, towpath run".format(ANSWERS["name"]))

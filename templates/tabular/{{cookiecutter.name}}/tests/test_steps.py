@@ -1,1 +1,1 @@
-{% include cookiecutter.task ~ "/test_steps.py" %}
+{% include cookiecutter.task ~ "/test_steps.py" -%}

@@ -1,1 +1,1 @@
-{% include cookiecutter.task ~ "/steps.py" %}
+{% include cookiecutter.task ~ "/steps.py" -%}
