@@ -51,7 +51,7 @@ def _plain(version: ModelVersion, stages: Stages) -> dict[str, Any]:
         "version": str(version.version) if version.version else None,
         "key": version.key,
         "time": _time(version),
-        "author": version.tagger,
+        "author": version.tag.tagger,
         "metrics": dict(version.metrics),
         "stages": list(stages.of(version.model, version.version)),
         "rejected": version.rejected,
@@ -76,7 +76,7 @@ def _table(session: Session, found: Any, stages: Stages) -> None:
     for version in versions:
         style = "dim strike" if version.rejected is not None else ""
         numbers = (terminal.number(version.metrics.get(name)) for name in metrics)
-        rows.append((Text(str(version), style=style or "bold"), *numbers, _state(version, stages), _time(version), version.tagger.partition(" <")[0]))
+        rows.append((Text(str(version), style=style or "bold"), *numbers, _state(version, stages), _time(version), version.tag.tagger.partition(" <")[0]))
     return terminal.show(("version", *metrics, "stages", "registered", "by"), rows, right=metrics)
 
 

@@ -26,7 +26,7 @@ def say(session: Session, run: Run) -> None:
 
 
 def _summary(run: Run) -> str:
-    counts = {state: sum(s.state is state for s in run.steps.values()) for state in State}
+    counts = {state: run.count(state) for state in State}
     words = [
         f"{counts[state]} {word}"
         for state, word in (

@@ -71,19 +71,17 @@ def says(step: StepRun) -> str:
     if step.state in (State.FAILED, State.REFUSED, State.SKIPPED):
         return step.reason
     if step.state is State.REUSED:
-        return f"reused, {step.reason}" if step.kind != "register_model" else _registered(step)
+        return _registered(step) or f"reused, {step.reason}"
     if step.state is State.RUNNING:
         again = f"attempt {step.attempt}; " if step.attempt > 1 else ""
         return again + step.reason
-    if step.kind == "register_model":
-        return _registered(step)
-    return _chosen(step) or _numbers(step) or step.reason
+    return _registered(step) or _chosen(step) or _numbers(step) or step.reason
 
 
 def _registered(step: StepRun) -> str:
     version = step.made.facts.get("version")
     if not version:
-        return step.reason
+        return ""
     return f"{version}" if step.made.facts.get("new") else f"{version}, registered before"
 
 
@@ -154,5 +152,6 @@ class PlainProgress:
         elif event["event"] == "step":
             step = self.run.steps[event["step"]]
             took = terminal.duration(step.seconds)
-            words = [event["time"], step.name, str(step.state), took, says(step)]
+            said = says(step).removeprefix(f"{step.state}, ")
+            words = [event["time"], step.name, str(step.state), took, said]
             click.echo(" ".join(word for word in words if word), err=True)

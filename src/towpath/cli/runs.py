@@ -23,18 +23,13 @@ def runs(session: Session, number: int, pipeline: str | None, as_json: bool) -> 
         return session.say("no run is recorded here; `towpath run` makes one")
     from towpath.cli import terminal
     from towpath.cli.progress import look
+    from towpath.engine.record import State
 
     rows = [
-        (r.id, r.pipeline, look(r.state), terminal.duration(r.seconds), _steps(r.steps), _parameters(r.params))
+        (r.id, r.pipeline, look(r.state), terminal.duration(r.seconds), f"{r.count(State.DONE)} run, {r.count(State.REUSED)} reused", _parameters(r.params))
         for r in found
     ]
     return terminal.show(("run", "pipeline", "state", "time", "steps", "parameters"), rows, right=("time",))
-
-
-def _steps(steps: dict) -> str:  # type: ignore[type-arg]
-    ran = sum(step.state == "done" for step in steps.values())
-    reused = sum(step.state == "reused" for step in steps.values())
-    return f"{ran} run, {reused} reused"
 
 
 def _parameters(params: dict) -> str:  # type: ignore[type-arg]

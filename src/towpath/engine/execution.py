@@ -76,7 +76,7 @@ class Execution:
         reason = f"not reusable: opened {', '.join(undeclared)} undeclared" if undeclared else ""
         self.recorder(
             "step", step=node.name, state=State.DONE, seconds=seconds, made=made_as_json(made),
-            **({"reason": reason} if reason else {}),
+            reason=reason,
         )  # fmt: skip
 
     def _entry(self, node: Node, decision: Decision, made: Made, seconds: float) -> Entry:

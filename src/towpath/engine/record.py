@@ -71,6 +71,10 @@ class Run:
     exit_code: int = 0
     error: tuple[str, ...] = ()
 
+    def count(self, state: State) -> int:
+        """How many steps came to this; a condition is no work, and does not count."""
+        return sum(s.state is state and s.kind != "condition" for s in self.steps.values())
+
     @property
     def values(self) -> dict[str, Json]:
         """The contents of the JSON outputs, by ``step.output``."""
