@@ -70,7 +70,7 @@ $(VENV)/.created:
 
 $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints/*.txt
 	@echo "Installing into $(VENV), every version pinned by constraints/ (a minute or two)"
-	@$(INSTALL) --upgrade pip hatchling editables
+	@$(INSTALL) --upgrade pip setuptools hatchling editables
 	@$(INSTALL) --editable .
 	@$(COMPILE)
 	@touch $@
