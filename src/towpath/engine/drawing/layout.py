@@ -8,7 +8,8 @@ from typing import Any
 Point = tuple[float, float]
 
 BETWEEN = 34.0  # pixels between two boxes side by side
-DOWN = 46.0  # pixels between two layers
+DOWN = 58.0  # pixels between two layers
+PASSING = 8.0  # pixels that a line takes in a layer which it passes
 APART = 40.0  # pixels between parts of the graph that no line joins
 
 
@@ -73,14 +74,21 @@ def _place(component: Any, left: float) -> tuple[float, float]:
     vertices, edges = list(component.V()), list(component.E())
     if len(vertices) > 1:
         _sugiyama(component)
-    west = min(v.view.xy[0] - v.view.w / 2 for v in vertices)
-    north = min(v.view.xy[1] - v.view.h / 2 for v in vertices)
+    west, north, east, south = _extent(vertices, edges)
     for vertex in vertices:
         vertex.view.xy = _moved(vertex.view.xy, left - west, -north)
     for edge in edges:
         edge.view.points = [_moved(point, left - west, -north) for point in edge.view.points]
-    width = max(v.view.xy[0] + v.view.w / 2 for v in vertices) - left
-    return width, max(v.view.xy[1] + v.view.h / 2 for v in vertices)
+    return east - west, south - north
+
+
+def _extent(vertices: list[Any], edges: list[Any]) -> tuple[float, float, float, float]:
+    """The left, upper, right and lower edge of boxes and bends together."""
+    views = [vertex.view for vertex in vertices]
+    bends = [point for edge in edges for point in edge.view.points[1:-1]]
+    xs = [v.xy[0] + side * v.w / 2 for v in views for side in (-1, 1)] + [x for x, _ in bends]
+    ys = [v.xy[1] + side * v.h / 2 for v in views for side in (-1, 1)] + [y for _, y in bends]
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def _sugiyama(component: Any) -> None:
@@ -90,7 +98,9 @@ def _sugiyama(component: Any) -> None:
     drawing.xspace, drawing.yspace = BETWEEN, DOWN
     drawing.route_edge = lambda edge, points: edge.view.setpath(list(points))
     roots = [vertex for vertex in component.V() if not vertex.e_in()]
-    drawing.init_all(roots=roots, optimize=True)
+    # A line that passes a layer takes the room of a line there, not that of a median box.
+    drawing.dw, drawing.dh = PASSING, PASSING
+    drawing.init_all(roots=roots, inverted_edges=[], optimize=True)
     drawing.draw(4)
 
 
