@@ -38,7 +38,7 @@ def dump(model: object, path: Path) -> None:
 
     :raises StepFailed: where skops cannot keep it.
     """
-    from skops import io as skops_io
+    from towpath.steps.skops_library import skops_io
 
     try:
         data = skops_io.dumps(model)
@@ -56,7 +56,7 @@ def load(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
     :raises Refused: where it holds others, or trees that point outside themselves.
     :raises StepFailed: where it is no skops file.
     """
-    from skops import io as skops_io
+    from towpath.steps.skops_library import skops_io
 
     found = types_in(path, name)
     strange = untrusted(found, trust)
@@ -106,9 +106,9 @@ def untrusted(names: Iterable[str], trust: Iterable[str] = ()) -> tuple[str, ...
 
 @functools.cache
 def _known_to_skops() -> frozenset[str]:
-    from skops.io import _trusted_types as known
+    from towpath.steps.skops_library import trusted_types
 
-    lists = [value for key, value in vars(known).items() if key.endswith("_TYPE_NAMES")]
+    lists = [names for key, names in vars(trusted_types).items() if key.endswith("_TYPE_NAMES")]
     return frozenset(name for names in lists for name in names) | _PLAIN
 
 
