@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.errors import Fault, StoreError, TowpathError, UserError
+from towpath.spec import words
 from towpath.spec.artifact import Artifact
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph
     from towpath.workspace import Workspace
-
-_MODEL = re.compile(r"^[a-z][a-z0-9_/-]*(@|#)[^/]+$")
 
 
 def artifacts(workspace: Workspace, graph: Graph) -> Mapping[str, Artifact]:
@@ -34,7 +32,7 @@ def artifacts(workspace: Workspace, graph: Graph) -> Mapping[str, Artifact]:
 
 
 def _artifact(workspace: Workspace, name: str, said: str) -> Artifact:
-    if _MODEL.match(said):
+    if words.is_model_reference(said):
         return _model(workspace, said)
     path = workspace.root / said
     if not path.exists() and not _restored(workspace, path):

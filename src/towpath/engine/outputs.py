@@ -1,15 +1,22 @@
-"""The project's outputs after a run with the declared defaults: files, ``dvc.yaml``, ``dvc.lock``."""
+"""The project's outputs after a run with the defaults: files, ``dvc.yaml``, ``dvc.lock``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.engine import tree
 from towpath.engine.graph import FromParam
-from towpath.spec.artifact import Json
-from towpath.spec.pipeline import BatchTransform, Evaluation, FunctionStep, QualityCheck, RegisterModel
+from towpath.spec.artifact import Artifact
+from towpath.spec.pipeline import (
+    BatchTransform,
+    Evaluation,
+    FunctionStep,
+    Output,
+    QualityCheck,
+    RegisterModel,
+)
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node
@@ -32,13 +39,17 @@ def publish(workspace: Workspace, graph: Graph, known: Known) -> None:
             workspace.store.link(digest, target)
     from towpath.store import pipelines
 
-    pipelines.write(workspace.root, graph.name, stages(workspace, graph), models(graph))
+    pipelines.write(workspace.root, graph.name, stages(workspace, graph, known), models(graph))
 
 
-def stages(workspace: Workspace, graph: Graph) -> list[Stage]:
-    """The DVC stages that say what a run did; steps behind a condition are none."""
+def stages(workspace: Workspace, graph: Graph, known: Known) -> list[Stage]:
+    """The DVC stages that say what a run did so far; steps behind a condition are none."""
     kinds = (FunctionStep, BatchTransform, QualityCheck)
-    return [_stage(workspace, graph, node) for node in tree.certain(graph) if isinstance(node.step, kinds)]
+    return [
+        _stage(workspace, graph, node)
+        for node in tree.certain(graph)
+        if isinstance(node.step, kinds) and node.name in known.made
+    ]
 
 
 def models(graph: Graph) -> dict[str, str]:
@@ -54,8 +65,10 @@ def models(graph: Graph) -> dict[str, str]:
 def _stage(workspace: Workspace, graph: Graph, node: Node) -> Stage:
     outputs = tree.own_outputs(node)
     paths = {name: tree.output_path(graph, node.name, name) for name in outputs}
-    metrics = [p for n, p in paths.items() if isinstance(node.step, Evaluation) and p.endswith(".json")]
-    plots = {paths[n]: node.outputs[n].plot for n in outputs if node.outputs[n].plot}
+    metrics = [
+        p for n, p in paths.items() if isinstance(node.step, Evaluation) and p.endswith(".json")
+    ]
+    plots = {paths[n]: _plot(node.outputs[n]) for n in outputs if node.outputs[n].plot}
     from towpath.store import pipelines
 
     return pipelines.Stage(
@@ -63,10 +76,16 @@ def _stage(workspace: Workspace, graph: Graph, node: Node) -> Stage:
         cmd=f"towpath step {graph.name} {node.name}",
         desc=node.step.description,
         deps=tuple(dict.fromkeys([*_code(workspace, graph, node), *_inputs(graph, node)])),
-        params={f"{graph.folder}/pipeline.yaml": tuple(_params(graph, node))},
+        params={f"{graph.folder}/pipeline.yaml": tuple(_params(node))},
         outs=tuple(p for p in paths.values() if p not in metrics and p not in plots),
         metrics=tuple(metrics),
         plots=plots,
+    )
+
+
+def _plot(output: Output) -> bool | dict[str, Any]:
+    return (
+        output.plot if isinstance(output.plot, bool) else output.plot.model_dump(exclude_none=True)
     )
 
 
@@ -83,7 +102,7 @@ def _code(workspace: Workspace, graph: Graph, node: Node) -> Iterator[str]:
     yield from (f"{graph.folder}/{path}" for path in node.step.code)
 
 
-def _params(graph: Graph, node: Node) -> Iterator[str]:
+def _params(node: Node) -> Iterator[str]:
     """What of the declaration the step's result hangs on: itself, and its parameters' defaults."""
     yield f"steps.{node.name}"
     for source in node.arguments.values():
@@ -92,22 +111,41 @@ def _params(graph: Graph, node: Node) -> Iterator[str]:
 
 
 def texts(workspace: Workspace, graph: Graph, known: Known) -> dict[str, str]:
-    """``dvc.yaml`` and ``dvc.lock`` as they would stand after this run; nothing is written."""
+    """The declaration with this run's values, where it was given some, and ``dvc.yaml`` and
+    ``dvc.lock`` as they would stand after it; nothing is written."""
     from towpath.store import pipelines
 
-    return pipelines.texts(workspace.root, graph.name, stages(workspace, graph), models(graph))
+    found = {}
+    if graph.given:
+        path = f"{graph.folder}/pipeline.yaml"
+        found[path] = with_values(workspace.root / path, graph)
+    given = pipelines.Given(_artifacts(graph, known), found)
+    made = stages(workspace, graph, known)
+    return {**found, **pipelines.texts(workspace.root, graph.name, made, models(graph), given)}
 
 
-def with_values(file: Path, params: Mapping[str, Json]) -> str:
-    """A pipeline's declaration whose defaults are the values of this run; the rest stays as it is."""
+def _artifacts(graph: Graph, known: Known) -> dict[str, Artifact]:
+    """What this run took and made, by path from the project's root."""
+    taken = {graph.inputs[name].rstrip("/"): artifact for name, artifact in known.inputs.items()}
+    made = {
+        tree.output_path(graph, step, name): artifact
+        for step, result in known.made.items()
+        for name, artifact in result.outputs.items()
+    }
+    return {**made, **taken}
+
+
+def with_values(file: Path, graph: Graph) -> str:
+    """A pipeline's declaration whose defaults are what this run was given; the rest stays."""
     from towpath import documents
 
-    def change(document: Any) -> None:
-        for name, value in params.items():
-            said = document["params"][name]
-            if isinstance(said, Mapping):
-                said["default"] = value
+    def change(document: MutableMapping[str, Any]) -> None:
+        for name in graph.given & graph.params.keys():
+            if isinstance(document["params"][name], MutableMapping):
+                document["params"][name]["default"] = graph.params[name]
             else:
-                document["params"][name] = value
+                document["params"][name] = graph.params[name]
+        for name in graph.given & graph.inputs.keys():
+            document["inputs"][name] = graph.inputs[name]
 
     return documents.edit(file, change)

@@ -46,13 +46,17 @@ class Registering:
         if not path.startswith(prefix):
             return False
         inside = path.removeprefix(prefix)
-        return inside in ("dvc.yaml", "dvc.lock") or inside.startswith((f"{tree.FOLDER}/", ".towpath/"))
+        return inside in ("dvc.yaml", "dvc.lock") or inside.startswith(
+            (f"{tree.FOLDER}/", ".towpath/")
+        )
 
     @property
     def _prefix(self) -> str:
         """The project's folder from the repository's root, with a slash; empty at the root."""
         assert self.workspace.repository is not None
-        relative = self.workspace.root.resolve().relative_to(self.workspace.repository.root.resolve())
+        relative = self.workspace.root.resolve().relative_to(
+            self.workspace.repository.root.resolve()
+        )
         return "" if relative.as_posix() == "." else f"{relative.as_posix()}/"
 
     def decide(self, node: Node, step: RegisterModel, known: Known) -> Decision:
@@ -83,7 +87,8 @@ class Registering:
             raise RegistryError(*self.readiness.faults)
         assert self.workspace.repository is not None
         record = self._record(node, step, known, run_id, self.readiness)
-        files = {self._prefix + path: text.encode() for path, text in self._files(known).items()}
+        texts = outputs.texts(self.workspace, self.graph, known)
+        files = {self._prefix + path: text.encode() for path, text in texts.items()}
         done = registry.register(
             self.workspace.repository, Registration(record, self.readiness.commit, files)
         )
@@ -100,7 +105,9 @@ class Registering:
         if not isinstance(artifact, Artifact):
             raise StepFailed(Fault(f"`{node.name}` registers a model, and `model` is none"))
         path = next(iter(tree.source_paths(self.graph, source)), artifact.name)
-        reached = [known.decisions[name].ingredients for name in sorted(_ancestors(self.graph, node))]
+        reached = [
+            known.decisions[name].ingredients for name in sorted(_ancestors(self.graph, node))
+        ]
         fill = partial(_filled, known, node)
         return Record(
             model=step.model,
@@ -125,14 +132,6 @@ class Registering:
             labels={name: fill(text) for name, text in step.labels.items()},
             bump=Bump(step.bump, "asked for") if step.bump else None,
         )
-
-    def _files(self, known: Known) -> Mapping[str, str]:
-        """What stands beside the record: the state of the project's outputs, and the values used."""
-        found = dict(outputs.texts(self.workspace, self.graph, known))
-        if self.graph.given:
-            path = f"{self.graph.folder}/pipeline.yaml"
-            found[path] = outputs.with_values(self.workspace.root / path, self.graph.params)
-        return found
 
     def publish(self) -> tuple[registry.Registered, ...]:
         """Give what waits its number, where the repository has a remote."""
@@ -169,7 +168,10 @@ def _labelled(reached: list[Mapping[str, str]], prefix: str) -> dict[str, str]:
 def _pipeline_digest(graph: Graph, node: Node) -> str:
     """The digest of the declarations of the steps that reach a step, and of its own."""
     names = sorted({*_ancestors(graph, node), node.name})
-    said = {name: graph.nodes[name].step.model_dump(mode="json", exclude={"description"}) for name in names}
+    said = {
+        name: graph.nodes[name].step.model_dump(mode="json", exclude={"description"})
+        for name in names
+    }
     return keys.digest(said)
 
 
@@ -179,7 +181,8 @@ def _sha256(workspace: Workspace, artifact: Artifact) -> str:
     if artifact.files is None:
         return _file_sha256(workspace, artifact.digest)
     lines = sorted(
-        f"{_file_sha256(workspace, digest)}  {path}\n" for path, digest in store.members(artifact.digest).items()
+        f"{_file_sha256(workspace, digest)}  {path}\n"
+        for path, digest in store.members(artifact.digest).items()
     )
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -211,5 +214,3 @@ def _metrics(known: Known, node: Node) -> Iterator[tuple[str, Json]]:
 
 def _filled(known: Known, node: Node, text: str) -> str:
     return template.parse(text).fill(partial(known.lookup, node))
-
-

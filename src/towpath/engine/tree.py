@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from towpath.engine.graph import FirstOf, FromInput, FromOutput
+from towpath.spec import words
 from towpath.spec.pipeline import QualityCheck
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def output_path(graph: Graph, step: str, output: str) -> str:
 def source_paths(graph: Graph, source: Source) -> Iterator[str]:
     """The paths that an argument's bytes may come from; none for a value or a model."""
     if isinstance(source, FromInput):
-        yield graph.inputs[source.name].rstrip("/")
+        if not words.is_model_reference(graph.inputs[source.name]):
+            yield graph.inputs[source.name].rstrip("/")
     elif isinstance(source, FromOutput):
         yield output_path(graph, source.step, source.output)
     elif isinstance(source, FirstOf):
@@ -39,7 +41,11 @@ def source_paths(graph: Graph, source: Source) -> Iterator[str]:
 
 def own_outputs(node: Node) -> list[str]:
     """The outputs that a step writes itself."""
-    return [name for name in node.outputs if not (isinstance(node.step, QualityCheck) and name == "data")]
+    return [
+        name
+        for name in node.outputs
+        if not (isinstance(node.step, QualityCheck) and name == "data")
+    ]
 
 
 def certain(graph: Graph) -> Iterator[Node]:
