@@ -16,7 +16,7 @@ _CHUNK = 1 << 20
 _FICLONE = 0x40049409
 """The ioctl that shares the blocks of a whole file on Linux (btrfs, XFS, bcachefs)."""
 
-_FULL = {
+FULL = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "the file is larger than the limit that is set for files (`ulimit -f`)",
@@ -96,9 +96,9 @@ def saying(what: str, where: Path) -> Iterator[None]:
         yield
     except OSError as refusal:
         number = refusal.errno or 0
-        if number in _FULL:
+        if number in FULL:
             raise StoreError(
-                f"{what} could not be stored: {_FULL[number]}",
+                f"{what} could not be stored: {FULL[number]}",
                 hint=f"nothing half-written was left behind; make room in {where} and run again",
             ) from refusal
         if number in _FORBIDDEN:

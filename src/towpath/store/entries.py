@@ -48,6 +48,12 @@ class Entries:
             if entry is not None and entry.key == key and entry.writer == writer:
                 yield entry
 
+    def all(self) -> Iterator[Entry]:
+        """Every sound entry, in the order of their keys."""
+        for path in sorted(self.layout.entries.glob("??/*.json")):
+            key, _, writer = path.stem.partition(".")
+            yield from self.read(path.parent.name + key, (writer,))
+
     def write(self, entry: Entry) -> Path:
         """Remember an execution; call it when the bytes of its outputs are stored."""
         if not _KEY.fullmatch(entry.key) or entry.writer not in WRITERS:

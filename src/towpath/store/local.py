@@ -57,7 +57,8 @@ class Store:
         return Reader(self.layout.home, self._state)
 
     @cached_property
-    def _entries(self) -> Entries:
+    def remembered(self) -> Entries:
+        """The entries of the cache."""
         return Entries(self.layout)
 
     def digest(self, path: Path) -> Artifact:
@@ -110,7 +111,7 @@ class Store:
         They are read unless they were read before and have not changed since; wrong ones are
         moved aside, with a warning, and are a miss. ``verify=False`` asks for presence only.
         """
-        needed = self._needed(digest)
+        needed = self.needed(digest)
         if needed is None:
             return False
         if not verify:
@@ -121,7 +122,7 @@ class Store:
         """Those of these files and folders that are not whole, in the order given."""
         return [digest for digest in dict.fromkeys(digests) if not self.has(digest)]
 
-    def _needed(self, digest: str) -> list[str] | None:
+    def needed(self, digest: str) -> list[str] | None:
         """The objects that a digest stands for, itself first; None without its manifest."""
         if not is_folder(digest):
             return [digest]
@@ -180,7 +181,7 @@ class Store:
 
     def entries(self, key: str, writers: Sequence[str] = WRITERS) -> Iterator[Entry]:
         """What is remembered under a key by these writers, whether its bytes are here or not."""
-        return self._entries.read(key, writers)
+        return self.remembered.read(key, writers)
 
     def entry(self, key: str, writers: Sequence[str] = WRITERS) -> Entry | None:
         """The execution remembered under a key, if all that it made is here and right."""
@@ -191,7 +192,7 @@ class Store:
 
     def remember(self, entry: Entry) -> None:
         """Remember an execution whose outputs have been put."""
-        self._entries.write(entry)
+        self.remembered.write(entry)
 
     def _existing(self, path: Path) -> Path:
         path = self.root / path

@@ -168,6 +168,24 @@ class Objects:
             write_all(descriptor, content)
             return self._settle(descriptor, scratch, digest)
 
+    def incoming(self) -> Path:
+        """A new path beside the objects, for bytes that come from elsewhere."""
+        self._make_folder(self.layout.scratch)
+        return Path(self._new_path())
+
+    def adopt(self, scratch: Path, digest: str) -> bool:
+        """Make an object of bytes that came from elsewhere; wrong ones are removed instead."""
+        descriptor = os.open(scratch, os.O_RDONLY)
+        try:
+            if md5_of(descriptor) != digest.removesuffix(FOLDER):
+                os.unlink(scratch)
+                return False
+            row = self._settle(descriptor, os.fspath(scratch), digest)
+        finally:
+            os.close(descriptor)
+        self.verified.save([row], now())
+        return True
+
     def _stands(self, digest: str) -> bool:
         """Whether the object is there and was verified; one that was not is written over."""
         path = self._path(digest)
@@ -179,13 +197,16 @@ class Objects:
 
     def _create(self) -> tuple[int, str]:
         """A new file beside the objects, open for writing."""
-        path = f"{self._incoming}/{os.getpid()}-{_TOKEN}-{next(_COUNT)}"
+        path = self._new_path()
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         try:
             return os.open(path, flags, _READ_ONLY), path
         except FileNotFoundError:
             self._make_folder(self.layout.scratch)
             return os.open(path, flags, _READ_ONLY), path
+
+    def _new_path(self) -> str:
+        return f"{self._incoming}/{os.getpid()}-{_TOKEN}-{next(_COUNT)}"
 
     def _settle(self, descriptor: int, scratch: str, digest: str) -> Row:
         """Give the bytes their name; the object is read-only against writes by mistake."""

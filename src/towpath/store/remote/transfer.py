@@ -1,0 +1,224 @@
+"""Bytes to and from remotes: verified before they are named, and again where they arrive.
+
+DVC's own transfer is not used: it takes a folder whose manifest has arrived for one that is whole,
+and says nothing of objects that it drops because their bytes are wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from towpath.errors import Fault, StoreError
+from towpath.store.copying import md5
+from towpath.store.digest import FOLDER, is_folder, read_manifest
+from towpath.store.local import Store
+from towpath.store.remote.door import Remote, speaking
+
+Progress = Callable[[int, int], None]
+"""Told how many objects are done, of how many."""
+
+_SHOWN = 20
+_BATCH = 4
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a transfer did: how many objects and entries it moved; the rest was there already."""
+
+    objects: int = 0
+    entries: int = 0
+
+    def __add__(self, other: Moved) -> Moved:
+        return Moved(self.objects + other.objects, self.entries + other.entries)
+
+
+def silent(done: int, total: int) -> None:
+    """Progress that nobody looks at."""
+
+
+def upload(store: Store, remote: Remote, digests: Iterable[str], progress: Progress) -> int:
+    """Bring files and folders to a remote; how many objects were not there.
+
+    Contents go before the manifests that name them. Raises StoreError, with every fault, for what
+    is neither here nor there, and for what did not arrive as it was sent.
+    """
+    with speaking(remote.name, remote.url):
+        needed = _contents_first(_expanded(store, remote, digests))
+        absent = _absent(store, remote, needed)
+        _refuse_missing(store, absent)
+        return _in_batches(remote, absent, progress, lambda batch: _send(store, remote, batch))
+
+
+def download(store: Store, remote: Remote, digests: Iterable[str], progress: Progress) -> int:
+    """Bring files and folders to this store; how many objects were not here.
+
+    Nothing is given its name before its bytes were hashed. Raises StoreError, with every fault,
+    for what is not there, and for what is there with wrong bytes.
+    """
+    with speaking(remote.name, remote.url):
+        manifests: dict[str, bytes] = {}
+        needed = _expanded(store, remote, digests, manifests)
+        files = store.objects.unverified(d for d in needed if d not in manifests)
+        count = _in_batches(remote, files, progress, lambda batch: _receive(store, remote, batch))
+        for digest, content in manifests.items():
+            store.objects.add_bytes(content, digest)
+        return count + len(manifests)
+
+
+def transfer(
+    store: Store, source: Remote, target: Remote, digests: Iterable[str], progress: Progress
+) -> int:
+    """Bring files and folders from one remote to another, past this store's cache."""
+    with speaking(source.name, source.url):
+        needed = _contents_first(_expanded(store, source, digests))
+    with speaking(target.name, target.url):
+        sizes = target.sizes([target.path(digest) for digest in needed])
+        absent = [digest for digest, size in zip(needed, sizes, strict=True) if size is None]
+        return _in_batches(target, absent, progress, lambda batch: _relay(source, target, batch))
+
+
+def _expanded(
+    store: Store, remote: Remote, digests: Iterable[str], fetched: dict[str, bytes] | None = None
+) -> list[str]:
+    """The digests and those of their folders' files; manifests not here are read there."""
+    found: dict[str, None] = {}
+    for digest in dict.fromkeys(digests):
+        found[digest] = None
+        if is_folder(digest):
+            content = store.objects.read(digest)
+            if content is None:
+                content = _manifest(remote, digest)
+                if fetched is not None:
+                    fetched[digest] = content
+            found |= dict.fromkeys(read_manifest(content).values())
+    return list(found)
+
+
+def _manifest(remote: Remote, digest: str) -> bytes:
+    content = remote.read(remote.path(digest))
+    if content is None:
+        raise StoreError(_not_there(remote, digest))
+    if md5(content) + FOLDER != digest:
+        raise StoreError(_wrong(remote, digest))
+    return content
+
+
+def _contents_first(digests: Sequence[str]) -> list[str]:
+    return sorted(digests, key=is_folder)
+
+
+def _absent(store: Store, remote: Remote, digests: Sequence[str]) -> list[str]:
+    """What is not there, or there with another size than here."""
+    sizes = remote.sizes([remote.path(digest) for digest in digests])
+    return [
+        digest
+        for digest, size in zip(digests, sizes, strict=True)
+        if size is None or (size >= 0 and _size(store, digest) not in (None, size))
+    ]
+
+
+def _size(store: Store, digest: str) -> int | None:
+    try:
+        return store.path(digest).stat().st_size
+    except OSError:
+        return None
+
+
+def _refuse_missing(store: Store, digests: Sequence[str]) -> None:
+    missing = store.objects.unverified(digests)
+    _raise(
+        Fault(f"the bytes of {digest} are neither here nor there", hint="run what makes them again")
+        for digest in missing
+    )
+
+
+def _in_batches(
+    remote: Remote, digests: Sequence[str], progress: Progress, move: Callable[[list[str]], None]
+) -> int:
+    """Move what can be moved, then raise what could not."""
+    size = _BATCH * remote.jobs
+    faults: list[Fault] = []
+    for start in range(0, len(digests), size):
+        try:
+            move(list(digests[start : start + size]))
+        except StoreError as error:
+            faults += error.faults
+        progress(min(start + size, len(digests)), len(digests))
+    _raise(faults)
+    return len(digests)
+
+
+def _send(store: Store, remote: Remote, digests: list[str]) -> None:
+    remote.put({digest: str(store.path(digest)) for digest in digests})
+    broken = _broken(remote, digests)
+    for digest in broken:
+        remote.remove(digest)
+    _raise(
+        Fault(
+            f"{digest} arrived at remote `{remote.name}` with wrong bytes, and was removed there",
+            hint="push again",
+        )
+        for digest in broken
+    )
+
+
+def _relay(source: Remote, target: Remote, digests: list[str]) -> None:
+    sizes = source.sizes([source.path(digest) for digest in digests])
+    _raise(
+        _not_there(source, digest)
+        for digest, size in zip(digests, sizes, strict=True)
+        if size is None
+    )
+    target.put({digest: source.path(digest) for digest in digests}, source)
+    broken = _broken(target, digests)
+    for digest in broken:
+        target.remove(digest)
+    _raise(_wrong(source, digest) for digest in broken)
+
+
+def _broken(remote: Remote, digests: list[str]) -> list[str]:
+    """Those whose bytes on the remote, read there again, are not what their name says."""
+    found = remote.digests([remote.path(digest) for digest in digests])
+    return [
+        digest
+        for digest, actual in zip(digests, found, strict=True)
+        if actual != digest.removesuffix(FOLDER)
+    ]
+
+
+def _receive(store: Store, remote: Remote, digests: list[str]) -> None:
+    sizes = remote.sizes([remote.path(digest) for digest in digests])
+    there = [digest for digest, size in zip(digests, sizes, strict=True) if size is not None]
+    faults = [_not_there(remote, digest) for digest in digests if digest not in set(there)]
+    scratch = {digest: store.objects.incoming() for digest in there}
+    try:
+        remote.get({remote.path(digest): str(path) for digest, path in scratch.items()})
+        wrong = [d for d, path in scratch.items() if not store.objects.adopt(path, d)]
+    finally:
+        for path in scratch.values():
+            path.unlink(missing_ok=True)
+    _raise([*faults, *(_wrong(remote, digest) for digest in wrong)])
+
+
+def _not_there(remote: Remote, digest: str) -> Fault:
+    return Fault(
+        f"{digest} is not in remote `{remote.name}` ({remote.url})",
+        hint="push it from where it was made, or run what makes it again",
+    )
+
+
+def _wrong(remote: Remote, digest: str) -> Fault:
+    return Fault(
+        f"{digest} in remote `{remote.name}` holds other bytes than its name says",
+        hint=f"delete {remote.shown(digest)}, then push it again from where its bytes are right",
+    )
+
+
+def _raise(faults: Iterable[Fault]) -> None:
+    found = list(faults)
+    if len(found) > _SHOWN:
+        rest = len(found) - _SHOWN
+        found = [*found[:_SHOWN], Fault(f"and {rest} more like these")]
+    if found:
+        raise StoreError(*found)

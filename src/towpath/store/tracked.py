@@ -1,0 +1,154 @@
+"""`.dvc` pointer files: data that Git does not hold, named by digest beside where it lies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from towpath import documents
+from towpath.errors import Fault, Place, StoreError
+from towpath.spec.artifact import Artifact
+from towpath.store.copying import saying
+from towpath.store.entries import replace_file
+from towpath.store.local import Store
+
+SUFFIX = ".dvc"
+_PASSED_OVER = frozenset({"node_modules", "__pycache__"})
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What a `.dvc` file says: where the data lies (absolute), and its digest."""
+
+    file: Path
+    path: Path
+    artifact: Artifact
+
+
+def tracked(root: Path, path: Path) -> Artifact | None:
+    """The digest that a pointer gives a file or a folder, whether its bytes are here or not.
+
+    A path inside a tracked folder is looked up in the folder's manifest, when that is here.
+    What the path holds may differ from its pointer: then it is what it holds.
+    """
+    path = _absolute(root, path)
+    if pointer := _pointer_of(path):
+        return pointer.artifact
+    for folder in path.parents:
+        if folder == root.absolute().parent:
+            break
+        if pointer := _pointer_of(folder):
+            return _inside(Store(root), pointer, path)
+    return None
+
+
+def restore(root: Path, path: Path, artifact: Artifact) -> None:
+    """Put tracked bytes where they belong. Raises StoreError when they are not in the store."""
+    store, path = Store(root), _absolute(root, path)
+    if not store.has(artifact.digest):
+        shown = path.relative_to(store.root) if path.is_relative_to(store.root) else path
+        raise StoreError(
+            f"{shown} is tracked by DVC, and its bytes are not here",
+            hint="`towpath pull` fetches them",
+        )
+    store.link(artifact.digest, path)
+
+
+def track(root: Path, path: Path) -> Pointer:
+    """Store a file or a folder, write its pointer, and keep it out of Git: what `dvc add` does."""
+    store, path = Store(root), _absolute(root, path)
+    artifact = store.put(path)
+    file = path.with_name(path.name + SUFFIX)
+    with saying(file.name, path.parent):
+        replace_file(file, _pointed(file, path, artifact).encode())
+        ignore(path)
+    return Pointer(file, path, artifact)
+
+
+def pointers(root: Path) -> Iterator[Pointer]:
+    """Every pointer of a project. Raises DeclarationError or StoreError for one that is torn."""
+    for folder, names, files in os.walk(root):
+        names[:] = sorted(name for name in names if _is_walked(Path(folder, name)))
+        for name in sorted(files):
+            if name.endswith(SUFFIX) and name != SUFFIX:
+                yield from _read(Path(folder, name))
+
+
+def ignore(path: Path) -> None:
+    """Name a file or a folder in the `.gitignore` beside it, once."""
+    beside, line = path.with_name(".gitignore"), f"/{_escaped(path.name)}"
+    said = beside.read_text(encoding="utf-8") if beside.exists() else ""
+    if line not in said.splitlines():
+        gap = "" if not said or said.endswith("\n") else "\n"
+        replace_file(beside, f"{said}{gap}{line}\n".encode())
+
+
+def _escaped(name: str) -> str:
+    """A name as Git's patterns say it: `*`, `?`, `[` and a blank at the end mean more there."""
+    for letter in "\\*?[":
+        name = name.replace(letter, f"\\{letter}")
+    return f"{name[:-1]}\\ " if name.endswith(" ") else name
+
+
+def _is_walked(folder: Path) -> bool:
+    hidden = folder.name.startswith(".") or folder.name in _PASSED_OVER
+    return not hidden and not folder.is_symlink() and not (folder / "pyvenv.cfg").exists()
+
+
+def _pointer_of(path: Path) -> Pointer | None:
+    file = path.with_name(path.name + SUFFIX) if path.name else path
+    if not path.name or not file.is_file():
+        return None
+    return next((pointer for pointer in _read(file) if pointer.path == path), None)
+
+
+def _read(file: Path) -> Iterator[Pointer]:
+    data = documents.load(file, file.name)
+    try:
+        folder = file.parent / (data.get("wdir") or ".")
+        for out in data.get("outs") or ():
+            if "md5" in out and out.get("hash") == "md5":
+                path = Path(os.path.normpath(folder / out["path"]))
+                size, files = int(out.get("size", 0)), out.get("nfiles")
+                yield Pointer(file, path, Artifact(out["md5"], size, path.name, files))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise StoreError(
+            Fault("this is no pointer of DVC's", Place(file.name), "`dvc add` writes it anew")
+        ) from None
+
+
+def _inside(store: Store, pointer: Pointer, path: Path) -> Artifact | None:
+    members = store.objects.members(pointer.artifact.digest) or {}
+    digest = members.get(path.relative_to(pointer.path).as_posix())
+    return Artifact(digest, 0, path.name) if digest else None
+
+
+def _pointed(file: Path, path: Path, artifact: Artifact) -> str:
+    row: dict[str, Any] = {"md5": artifact.digest, "size": artifact.size}
+    if artifact.files is not None:
+        row["nfiles"] = artifact.files
+    elif os.access(path, os.X_OK):
+        row["isexec"] = True
+    row |= {"hash": "md5", "path": path.name}
+    if not file.exists():
+        return documents.dump({"outs": [row]})
+    return documents.edit(file, lambda data: _update(data, row))
+
+
+def _update(data: MutableMapping[str, Any], row: dict[str, Any]) -> None:
+    """Give an existing pointer its new digest; what people wrote beside it stays."""
+    outs = data.setdefault("outs", [])
+    said = next((out for out in outs if out.get("path") == row["path"]), None)
+    if said is None:
+        outs.append(row)
+        return
+    for key in ("md5", "size", "nfiles", "isexec"):
+        said.pop(key, None)
+    said.update(row)
+
+
+def _absolute(root: Path, path: Path) -> Path:
+    return Path(os.path.normpath(root.absolute() / path))
