@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -33,7 +34,6 @@ class Call:
     order: Order
     timeout: float | None
     log: Callable[[str], object]
-    pid: int | None = None
     answer: Answer | None = None
     ended: Ended | None = None
     begun: float = field(default_factory=time.monotonic)
@@ -44,18 +44,19 @@ class Call:
         order.directory.mkdir(parents=True, exist_ok=True)
         tail = Tail(order.log, self.log)
         try:
-            self._talk(server.connect(needs.of_order(order)), tail)
+            line = server.connect(needs.of_order(order))
+            self._talk(line, tail)
+            self._part(line, server)
         except wire.Hangup:
             self._make_out_end(server)
         finally:
-            self._kill()
             tail.look(to_end=True)
         return self._outcome()
 
     def _talk(self, line: Line, tail: Tail) -> None:
         """Hand the order over, and follow the step until it has answered or is gone."""
         try:
-            wire.send(line.answers, self.order)
+            wire.send(line.answers, self.order.plain())
             pause = _SHORTEST
             while self.answer is None and self.ended is None:
                 if self._listen(line, pause):
@@ -63,7 +64,16 @@ class Call:
                 tail.look()
                 pause = min(pause * 1.5, _LONGEST)
                 self._check_time()
-        finally:
+        except BaseException:
+            self._kill(line)
+            line.close()
+            raise
+
+    def _part(self, line: Line, server: Server) -> None:
+        """Leave the process for another step if it is fit for one."""
+        if self.answer and self.answer.free and server.forks:
+            server.keep(line)
+        else:
             line.close()
 
     def _listen(self, line: Line, pause: float) -> bool:
@@ -72,18 +82,17 @@ class Call:
             pause = max(0.0, min(pause, self.begun + self.timeout - time.monotonic()))
         heard, _, _ = select.select([line.answers, line.ends], [], [], pause)
         if line.answers in heard:
-            line.answers.settimeout(_GRACE)  # it may die in the middle of a word
             try:
-                self._take(wire.receive(line.answers))
+                self._take(wire.receive(line.answers), line)
             except wire.Hangup:
-                self._take(wire.receive(line.ends))
+                self._take(wire.receive(line.ends), line)
         elif heard:
-            self._take(wire.receive(line.ends))
+            self._take(wire.receive(line.ends), line)
         return bool(heard)
 
-    def _take(self, message: object) -> None:
+    def _take(self, message: object, line: Line) -> None:
         if isinstance(message, Started):
-            self.pid = message.pid
+            line.pid = message.pid
         elif isinstance(message, CannotFork):
             raise Unforkable
         elif isinstance(message, Answer):
@@ -96,17 +105,12 @@ class Call:
             what = f"it ran longer than its timeout of {_duration(self.timeout)} and was killed"
             raise StepFailed(Fault(what), causes=("TimeoutError", "Timeout"))
 
-    def _kill(self) -> None:
-        """End the step's process and all that it started, unless it has answered or is gone."""
-        if self.pid is None or self.answer or self.ended:
-            return
-        group, self.pid = self.pid, None
-        deadline = time.monotonic() + _GRACE
-        there = _signal(group, signal.SIGTERM)
-        while there and time.monotonic() < deadline:
-            time.sleep(0.02)
-            there = _signal(group, 0)
-        _signal(group, signal.SIGKILL)
+    def _kill(self, line: Line) -> None:
+        """End the step's process and all that it started."""
+        if line.pid is not None and self.ended is None:
+            _signal(line.pid, signal.SIGTERM)
+            select.select([line.ends], [], [], _GRACE)
+            _signal(line.pid, signal.SIGKILL)
 
     def _make_out_end(self, server: Server) -> None:
         """The line broke without a word: what it ran on has died, or was told to."""
@@ -131,13 +135,9 @@ class Call:
         return self.answer.made
 
 
-def _signal(group: int, number: int) -> bool:
-    """Whether there was a group to signal."""
-    try:
+def _signal(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
 
 
 def _crashed(ended: Ended) -> Fault:

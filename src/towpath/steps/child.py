@@ -10,31 +10,42 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 from typing import NoReturn
 
 from towpath.errors import Fault, TowpathError
 from towpath.steps import wire
 from towpath.steps.messages import Answer, Started
 from towpath.steps.order import Order
+from towpath.steps.traces import Traces
 from towpath.steps.watching import Watch
 from towpath.steps.worker import perform
 
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
+_libc = ctypes.CDLL(None)
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def main(connection: socket.socket, watch: Watch | None) -> NoReturn:
-    """Receive an order, carry it out, answer, and end this process."""
-    status = 0
-    try:
+    """Receive an order, carry it out, answer; again where the step left no traces. Then end."""
+    with contextlib.suppress(wire.Hangup):  # the run is gone, or has no more orders
         _be_a_process_of_its_own()
         wire.send(connection, Started(os.getpid()))
-        order: Order = wire.receive(connection)
-        wire.send(connection, answer(order, watch))
-        _tidy()
-    except wire.Hangup:
-        status = 1  # the run is gone, there is nobody to tell
-    finally:
-        os._exit(status)
+        while _serve(connection, watch):
+            pass
+    _tidy()
+    os._exit(0)
+
+
+def _serve(connection: socket.socket, watch: Watch | None) -> bool:
+    """Carry out the next order; whether this process can take another after it."""
+    order: Order = wire.receive(connection)
+    _reseed()
+    before = Traces.before(order.root)
+    said = answer(order, watch)
+    _libc.fflush(None)  # what compiled code printed
+    said = replace(said, free=said.made is not None and before.none_left())
+    wire.send(connection, said)
+    return said.free
 
 
 def answer(order: Order, watch: Watch | None) -> Answer:
@@ -55,9 +66,8 @@ def _be_a_process_of_its_own() -> None:
     for number in (signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+        _libc.prctl(_DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
     atexit._clear()  # what the server has to tidy up is the server's
-    _reseed()
     gc.enable()
 
 

@@ -33,10 +33,11 @@ class CannotFork:
 
 @dataclass(frozen=True)
 class Answer:
-    """From a step: what it made, or what stopped it."""
+    """From a step: what it made, or what stopped it; ``free`` if its process can take another."""
 
     made: Made | None = None
     error: TowpathError | None = None
+    free: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,15 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from towpath.errors import TowpathError
 from towpath.spec.artifact import Artifact
-from towpath.spec.pipeline import FunctionStep, Output, QualityCheck, Step
 from towpath.steps import formats, kinds, loading
 from towpath.steps.order import Order
+
+if TYPE_CHECKING:
+    from towpath.spec.pipeline import Output, Step
 
 _RUN = "run:"
 """Marks the need of a function of the project rather than of a module by its name."""
@@ -42,14 +44,14 @@ def of_steps(wanted: Iterable[Wanted]) -> tuple[str, ...]:
 def of_step(step: Step, files: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
     """What a step needs that reads and writes files of these names and declared formats."""
     found = [kinds.KINDS[step.kind]]
-    if isinstance(step, FunctionStep):
+    if hasattr(step, "run"):
         found.append(_RUN + step.run)
-    if isinstance(step, QualityCheck):
+    if step.kind == "quality_check":
         found.append("towpath.checks.suite")
         found.append("great_expectations")
     for name, declared in files:
         format = formats.known(name, declared)
-        if format and format.name != "json" and not isinstance(step, QualityCheck):
+        if format and format.name != "json" and step.kind != "quality_check":
             found += [f"towpath.steps.formats.{format.module}", *format.preload]
     return tuple(found)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from towpath.spec.artifact import Artifact, Json
-from towpath.spec.pipeline import AnyStep, Output
+
+if TYPE_CHECKING:
+    from towpath.spec.pipeline import AnyStep, Output
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,16 @@ class Order:
     trust: tuple[str, ...] = ()
     formats: Mapping[str, str] = field(default_factory=dict)
 
+    def plain(self) -> Order:
+        """The same with its declaration as plain attributes, which is how it crosses to a process.
+
+        The types of a declaration need pydantic, and without that in it a process is forked at
+        half the cost.
+        """
+        outputs: Any = {name: _plain(output) for name, output in self.outputs.items()}
+        step: Any = _plain(self.step)
+        return replace(self, step=step, outputs=outputs)
+
     @property
     def run(self) -> Path:
         """The directory of the run that this step belongs to."""
@@ -53,3 +66,7 @@ class Order:
     def log(self) -> Path:
         """The file that takes what the step prints."""
         return self.directory / "log.txt"
+
+
+def _plain(declared: object) -> SimpleNamespace:
+    return SimpleNamespace(**vars(declared))

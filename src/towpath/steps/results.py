@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from towpath.errors import Fault, StepFailed, did_you_mean
-from towpath.spec.pipeline import Output
 from towpath.steps import formats
+
+if TYPE_CHECKING:
+    from towpath.spec.pipeline import Output
 
 
 def by_output(answer: object, expected: Sequence[str]) -> Mapping[str, Any]:

@@ -61,7 +61,7 @@ class Server:
         self._end_all()
 
     def _listen(self) -> bool:
-        timeout = 0.0 if self.pending else 0.2 if self.dying else None
+        timeout = 0.0 if self.pending else 0.1 if self.dying else None
         readable, _, _ = select.select([self.control, self.wakeup], [], [], timeout)
         if self.wakeup in readable:
             self.wakeup.recv(4096)
@@ -81,6 +81,7 @@ class Server:
     def _import(self, need: str) -> None:
         if need not in self.ready:
             needs.bring(need)
+            self.watch.imported = tuple(self.watch.opened)
             self.ready.add(need)
 
     def _fork_ready(self) -> None:
@@ -135,10 +136,13 @@ class Server:
             self.dying[pid] = time.monotonic() + GRACE
 
     def _kill_overdue(self) -> None:
+        """Forget groups that are gone, since their number may be given to others; kill the rest."""
         for pid, when in list(self.dying.items()):
-            if time.monotonic() > when:
+            overdue = time.monotonic() > when
+            if overdue or not _signal_group(pid, 0):
+                self.dying.pop(pid)
+            if overdue:
                 _signal_group(pid, signal.SIGKILL)
-                del self.dying[pid]
 
     def _end_all(self) -> None:
         """The run is over or gone: nothing of it goes on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -15,13 +16,24 @@ from typing import IO
 from towpath.steps import wire
 from towpath.steps.messages import Hello
 
+_PATIENCE = 60.0
+"""Seconds after which a process that falls silent in the middle of a word is taken for dead."""
 
-@dataclass(frozen=True)
+
+@dataclass
 class Line:
-    """The sockets of one step: ``answers`` leads to its process, ``ends`` to the server."""
+    """The way to one process: ``answers`` leads to itself, ``ends`` to the server. ``needs`` is
+    what it has imported; ``pid`` is known once it has said so."""
 
+    needs: frozenset[str]
     answers: socket.socket
     ends: socket.socket
+    pid: int | None = None
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing waits to be read, which from an idle process is the news of its end."""
+        return not select.select([self.answers, self.ends], [], [], 0)[0]
 
     def close(self) -> None:
         """Hang up."""
@@ -38,6 +50,7 @@ class Server:
     output: IO[bytes]
     forks: bool
     lock: Lock = field(default_factory=Lock)
+    idle: list[Line] = field(default_factory=list)
 
     @classmethod
     def start(cls, root: Path, folder: str, needs: tuple[str, ...], forks: bool = True) -> Server:
@@ -63,8 +76,30 @@ class Server:
         return self.process.poll() is None
 
     def connect(self, needs: tuple[str, ...]) -> Line:
-        """A line to a new process for one step; :class:`wire.Hangup` if the server is gone."""
+        """A line to a process for one step: one that has nothing to do, or a new one.
+
+        :raises wire.Hangup: if the server is gone.
+        """
+        return self._free(needs) or self._new(needs)
+
+    def _free(self, needs: tuple[str, ...]) -> Line | None:
+        with self.lock:
+            fit = [line for line in self.idle if line.needs.issuperset(needs)]
+            for line in fit:
+                self.idle.remove(line)
+                if line.silent:
+                    return line
+                line.close()
+        return None
+
+    def keep(self, line: Line) -> None:
+        """Take back a line whose process can take another step."""
+        with self.lock:
+            self.idle.append(line)
+
+    def _new(self, needs: tuple[str, ...]) -> Line:
         answers, answering = socket.socketpair()
+        answers.settimeout(_PATIENCE)
         ends, ending = socket.socketpair()
         with answering, ending, self.lock:
             wire.send(ends, needs)
@@ -74,7 +109,7 @@ class Server:
                 answers.close()
                 ends.close()
                 raise wire.Hangup from error
-        return Line(answers, ends)
+        return Line(frozenset(needs), answers, ends)
 
     def last_words(self) -> str:
         """The end of what the server itself printed."""
@@ -84,6 +119,8 @@ class Server:
     def close(self) -> None:
         """Hang up: the server ends what still runs, and then itself."""
         self.control.close()
+        for line in self.idle:
+            line.close()
         try:
             self.process.wait(4)  # it gives what still runs two seconds to end
         except subprocess.TimeoutExpired:

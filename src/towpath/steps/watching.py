@@ -25,6 +25,7 @@ class Watch:
         self.root = os.path.join(os.path.realpath(root), "")
         self.ignored = tuple(os.path.realpath(path) for path in (*ignored, sys.prefix))
         self.opened: dict[str, None] = {}
+        self.imported: tuple[str, ...] = ()
         self.on = True
         sys.addaudithook(self._hear)
 
@@ -50,6 +51,12 @@ class Watch:
         parts = relative.split(os.sep)
         if parts[0] not in _OURS and "__pycache__" not in parts and "site-packages" not in parts:
             self.opened[relative] = None
+
+    def restart(self) -> None:
+        """Begin anew for a step: what the project's modules opened while they were imported stays,
+        since each step depends on it."""
+        self.opened = dict.fromkeys(self.imported)
+        self.on = True
 
     def undeclared(self, declared: tuple[str, ...]) -> list[str]:
         """The files opened that are none of ``declared``, relative to the root, sorted; folders

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import faulthandler
 import io
+import logging
 import os
 import resource
 import sys
 import traceback
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
 from towpath.errors import Fault, Place, StepFailed, TowpathError
 from towpath.spec.artifact import Json, Made
-from towpath.spec.pipeline import FunctionStep
 from towpath.steps import kinds, loading
 from towpath.steps.order import Order
 from towpath.steps.watching import Watch
@@ -32,6 +33,8 @@ def perform(order: Order, watch: Watch | None = None) -> Made:
     os.chdir(order.root)
     loading.make_importable(order.root, order.folder)
     watch = watch or Watch(str(order.root))
+    before = usage()
+    watch.restart()
     try:
         made = kinds.execute(order)
     except TowpathError as error:
@@ -41,7 +44,7 @@ def perform(order: Order, watch: Watch | None = None) -> Made:
         raise _failure(error, order) from None
     finally:
         watch.on = False
-    return replace(made, facts={**made.facts, **_facts(order, watch)})
+    return replace(made, facts={**made.facts, **_facts(order, watch, before)})
 
 
 def divert(log: Path) -> None:
@@ -59,9 +62,6 @@ def divert(log: Path) -> None:
 
 
 def _start_logging() -> None:
-    import faulthandler
-    import logging
-
     faulthandler.enable(sys.stderr)
     form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     logging.basicConfig(
@@ -69,8 +69,10 @@ def _start_logging() -> None:
     )
 
 
-def _facts(order: Order, watch: Watch) -> dict[str, Json]:
-    facts: dict[str, Json] = {"usage": usage()}
+def _facts(order: Order, watch: Watch, before: Usage) -> dict[str, Json]:
+    used = usage()
+    seconds = round(used.cpu_seconds - before.cpu_seconds, 3)
+    facts: dict[str, Json] = {"usage": {"cpu_seconds": seconds, "peak_memory": used.peak_memory}}
     if undeclared := watch.undeclared(_declared(order)):
         facts["undeclared"] = list(undeclared)
     return facts
@@ -81,17 +83,21 @@ def _declared(order: Order) -> tuple[str, ...]:
     return tuple(path for name in order.step.code for path in (name, f"{order.folder}/{name}"))
 
 
-def usage() -> dict[str, Json]:
-    """What this process and its ended children used: CPU in seconds, peak memory in bytes."""
-    own, children = (
-        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
+@dataclass(frozen=True)
+class Usage:
+    """What a process and its ended children used so far: memory in bytes."""
+
+    cpu_seconds: float
+    peak_memory: int
+
+
+def usage() -> Usage:
+    """What this process used so far."""
+    whom = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    parts = [resource.getrusage(each) for each in whom]
     unit = 1 if sys.platform == "darwin" else 1024
-    cpu = sum(part.ru_utime + part.ru_stime for part in (own, children))
-    return {
-        "cpu_seconds": round(cpu, 3),
-        "peak_memory": max(own.ru_maxrss, children.ru_maxrss) * unit,
-    }
+    seconds = sum(part.ru_utime + part.ru_stime for part in parts)
+    return Usage(seconds, max(part.ru_maxrss for part in parts) * unit)
 
 
 def _show(error: TowpathError, order: Order) -> None:
@@ -153,9 +159,8 @@ def _place(error: BaseException, order: Order) -> Place | None:
 
 
 def _called_at(order: Order) -> Place | None:
-    if not isinstance(order.step, FunctionStep):
-        return None
-    return loading.place(order.root, order.folder, order.step.run)
+    run = getattr(order.step, "run", None)
+    return loading.place(order.root, order.folder, run) if run else None
 
 
 def _is_users(file: str, root: Path) -> bool:

@@ -51,7 +51,12 @@ FORMATS: Mapping[str, Format] = {
         Format("tsv", (".tsv",), "tables", _FRAMES[0], _FRAMES, ("pandas",)),
         Format("json", (".json",), "jsons", "dict", _TEXT),
         Format(
-            "skops", (".skops",), "model_files", "model", (), ("towpath.steps.models", "towpath.steps.skops_library")
+            "skops",
+            (".skops",),
+            "model_files",
+            "model",
+            (),
+            ("towpath.steps.models", "towpath.steps.skops_library"),
         ),
         Format("text", (".txt", ".md", ".log", ".yaml", ".yml", ".toml"), "texts", "str", _TEXT),
         Format("html", (".html", ".htm"), "texts", "str", _TEXT),
