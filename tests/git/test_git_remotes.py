@@ -101,9 +101,8 @@ def test_a_clone_without_tags_is_known(repository: Repository, origin: Path, git
     assert not remotes.is_tagless(repository)
 
 
-def test_the_main_branch_is_the_one_that_holds_the_other(
-    repository: Repository, origin: Path, git: Git
-) -> None:
+@pytest.mark.usefixtures("origin")
+def test_the_main_branch_is_the_one_that_holds_the_other(repository: Repository, git: Git) -> None:
     root, first = repository.root, repository.head()
     assert mainline.main(repository) == first
     git(root, "commit", "-q", "--allow-empty", "-m", "merged here")
@@ -115,9 +114,8 @@ def test_the_main_branch_is_the_one_that_holds_the_other(
     assert mainline.main(repository) == repository.head()
 
 
-def test_parted_main_branches_follow_the_remote(
-    repository: Repository, origin: Path, git: Git
-) -> None:
+@pytest.mark.usefixtures("origin")
+def test_parted_main_branches_follow_the_remote(repository: Repository, git: Git) -> None:
     root = repository.root
     git(root, "commit", "-q", "--allow-empty", "-m", "merged there")
     there = repository.head()

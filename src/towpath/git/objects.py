@@ -37,9 +37,12 @@ def commit_beside(
 
     ``without`` takes paths away. Nothing points at the commit yet: its name is returned.
     """
-    with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
-        blobs = _blobs(repository, Path(scratch), files)
-        tree = _tree(repository, Path(scratch) / "index", base, blobs, without)
+    try:
+        with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
+            blobs = _blobs(repository, Path(scratch), files)
+            tree = _tree(repository, Path(scratch) / "index", base, blobs, without)
+    except OSError as full:
+        raise RegistryError(f"no temporary file can be written: {full.strerror}") from full
     return repository.call(
         "commit-tree", tree, "-p", base, "-F", "-", stdin=message.encode(), env=stamp.environment()
     )
@@ -55,11 +58,8 @@ def tag(repository: Repository, name: str, target: str, message: str, stamp: Sta
 def _blobs(repository: Repository, scratch: Path, files: Mapping[str, bytes]) -> dict[str, str]:
     """Store every file in one call, which reads them from paths of its own."""
     paths = [scratch / str(number) for number in range(len(files))]
-    try:
-        for path, content in zip(paths, files.values(), strict=True):
-            path.write_bytes(content)
-    except OSError as full:
-        raise RegistryError(f"{scratch} cannot be written: {full.strerror}") from full
+    for path, content in zip(paths, files.values(), strict=True):
+        path.write_bytes(content)
     asked = "".join(f"{path}\n" for path in paths).encode()
     hashed = repository.call("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=asked)
     return dict(zip(files, hashed.split(), strict=True))

@@ -66,7 +66,7 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class Model:
-    """A model: its versions by number, its candidates by age, and the date of its last tag."""
+    """A model: its versions by number, its candidates by age, its last tag's date."""
 
     name: str
     versions: tuple[ModelVersion, ...] = ()
@@ -134,7 +134,7 @@ def fold(found: Iterable[Ref]) -> dict[str, Model]:
     for ref in found:
         if ref.name.startswith(CANDIDATES):
             name = ref.name.removeprefix(CANDIDATES).partition("/")[0]
-            drafts[name].candidates.append(ModelVersion(name, None, ref))
+            drafts[name].wait(ModelVersion(name, None, ref))
         elif ref.annotated and (tag := parse_tag(ref.name.removeprefix(TAGS))):
             drafts[tag.model].add(tag, ref)
     return {name: _model(name, draft) for name, draft in sorted(drafts.items())}
@@ -148,6 +148,10 @@ class _Draft:
     candidates: list[ModelVersion] = field(default_factory=list)
     rejected: dict[Version, str] = field(default_factory=dict)
     times: list[int] = field(default_factory=list)
+
+    def wait(self, candidate: ModelVersion) -> None:
+        self.times.append(candidate.time)
+        self.candidates.append(candidate)
 
     def add(self, tag: TagName, ref: Ref) -> None:
         self.times.append(ref.time)

@@ -94,7 +94,7 @@ def check_name(model: str) -> None:
     if len(model) > LONGEST_NAME:
         raise UsageError(f"a model's name has at most {LONGEST_NAME} characters: `{model}`")
     if not _NAME.fullmatch(model):
-        near = re.sub(r"[^a-z0-9_-]+", "-", model.lower()).strip("-_")
+        near = re.sub(r"[^a-z0-9_]+", "-", model.lower()).strip("-_")
         hint = "lower-case letters, digits, - and _, with a letter or digit at both ends"
         raise UsageError(
             f"`{model}` cannot be the name of a model",

@@ -23,7 +23,8 @@ MOST_METRICS = 100
 def message(record: Record) -> str:
     """The message of the tag of a version or a candidate."""
     lines = [f"{_title(record)}", ""]
-    lines += [*record.description.strip().splitlines(), ""] if record.description else []
+    said = (record.description or "").replace("\0", "").strip()  # Git's tags end at a NUL
+    lines += [*said.splitlines(), ""] if said else []
     return "\n".join([*lines, MARK + line(summary(record))])
 
 

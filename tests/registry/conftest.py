@@ -1,0 +1,140 @@
+"""A person's home, real repositories in it, and models to register there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from towpath import registry
+from towpath.git import Repository
+from towpath.registry import Code, Column, Record, Registered, Registration, Signature
+from towpath.spec.artifact import Artifact
+
+IDENTITY = "[user]\n\tname = Ada Lovelace\n\temail = ada@example.org\n"
+
+Git = Callable[..., str]
+Draft = Callable[..., Record]
+Register = Callable[..., Registered]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home whose owner Git knows; nothing of the machine's settings reaches a test."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / ".gitconfig").write_text(IDENTITY + "[init]\n\tdefaultBranch = main\n")
+    for name in [name for name in os.environ if name.startswith(("GIT_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("EMAIL", raising=False)
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    return folder
+
+
+@pytest.fixture
+def git() -> Git:
+    """Stock Git, as a person types it in a folder; its answer."""
+
+    def run(folder: Path, *words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return run
+
+
+@pytest.fixture
+def gto() -> Git:
+    """Stock GTO in a folder; its answer."""
+
+    def run(folder: Path, *words: str) -> str:
+        call = [str(Path(sys.executable).with_name("gto")), *words]
+        done = subprocess.run(call, cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return run
+
+
+@pytest.fixture
+def repository(tmp_path: Path, git: Git) -> Repository:
+    """A project's repository with one commit, no remote, and blanks and an umlaut in its path."""
+    folder = tmp_path / "päth with blanks"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    (folder / "steps.py").write_text("first = 1\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "first")
+    return Repository.open(folder)
+
+
+@pytest.fixture
+def origin(tmp_path: Path, git: Git, repository: Repository) -> Path:
+    """A bare repository that holds what ``repository`` does."""
+    folder = tmp_path / "origin.git"
+    git(tmp_path, "clone", "-q", "--bare", str(repository.root), str(folder))
+    return folder
+
+
+@pytest.fixture
+def clone(tmp_path: Path, git: Git, origin: Path) -> Callable[..., Repository]:
+    """Clones of ``origin``, by name."""
+
+    def make(name: str, *flags: str) -> Repository:
+        git(tmp_path, "clone", "-q", *flags, f"file://{origin}", name)
+        return Repository.open(tmp_path / name)
+
+    return make
+
+
+@pytest.fixture
+def draft() -> Draft:
+    """What a pipeline would register: told apart by ``key``, changed by the facts given."""
+
+    def make(key: str = "first", **facts: Any) -> Record:
+        whole = Record(
+            model="abalone",
+            key=hashlib.sha256(key.encode()).hexdigest(),
+            artifact=Artifact("5f" * 16, 1234, "model.skops"),
+            path="artifacts/training/train/model.skops",
+            sha256="ab" * 32,
+            kind="skops",
+            code=Code("c0ffee" * 6 + "c0ff", digests={"steps.train": "d1"}),
+            signature=Signature((Column("height", "number"),), (Column("rings", "number"),)),
+            metrics={"mse": 4.5, "by": {"f1-score": 0.5}},
+            parameters={"learning_rate": 0.1},
+            run="20261122-144200-3fa1",
+            pipeline="training",
+            pipeline_digest="p1",
+            data={"raw": "0a" * 16},
+            packages={"pandas": "3.1.1"},
+            python="3.11",
+            author="Ada Lovelace <ada@example.org>",
+            time="2026-11-22T14:42:00Z",
+            description="Predicts an age,\nfrom two lines.",
+            labels={"team": "shellfish"},
+        )
+        return replace(whole, **facts)
+
+    return make
+
+
+@pytest.fixture
+def register(draft: Draft) -> Register:
+    """Register in a repository what ``draft`` makes, with a dvc.yaml beside it."""
+
+    def call(repository: Repository, key: str = "first", **facts: Any) -> Registered:
+        request = Registration(
+            draft(key, **facts), repository.head() or "", {"dvc.yaml": b"a: 1\n"}
+        )
+        return registry.register(repository, request)
+
+    return call

@@ -1,0 +1,203 @@
+"""Candidates, and the numbers that they get on a remote that many share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from towpath import registry
+from towpath.errors import RegistryError, UsageError
+from towpath.git import Repository, refs, remotes
+from towpath.registry import Bump, Registered
+
+Git = Callable[..., str]
+Clone = Callable[..., Repository]
+Register = Callable[..., Registered]
+
+
+def test_a_story_of_two_clones(
+    origin: Path, clone: Clone, git: Git, gto: Git, register: Register
+) -> None:
+    ada, bob = clone("ada"), clone("bob")
+    waiting = register(ada)
+    assert (waiting.version, waiting.new, str(waiting)) == (
+        None,
+        True,
+        f"abalone@{waiting.key[:8]}",
+    )
+    assert register(ada).new is False
+    assert refs.names(ada, "refs/tags") == ()
+    assert refs.names(ada, "refs/towpath") == (
+        f"refs/towpath/candidates/abalone/{waiting.key[:16]}",
+    )
+    found = registry.get(ada, str(waiting))
+    assert (found.version.version, found.record.version) == (None, None)
+    with pytest.raises(UsageError, match=rf"{waiting} waits for its number: towpath push"):
+        registry.find(ada, "abalone@latest")
+    with pytest.raises(UsageError, match="has no number yet"):
+        registry.reject(ada, str(waiting), "wrong")
+
+    register(bob)
+    register(bob, "second", data={"raw": "0b" * 16})
+    (first,) = registry.publish(ada)
+    assert (str(first), first.new) == ("abalone@v1.0.0", True)
+    same, second = registry.publish(bob)
+    assert (str(same), same.new, same.commit) == ("abalone@v1.0.0", False, first.commit)
+    assert (str(second), second.reason) == ("abalone@v1.0.1", "data raw")
+
+    assert registry.fetch(ada).tags == ("abalone@v1.0.1",)
+    for here in (ada, bob, Repository.open(origin)):
+        versions = registry.known_model(here, "abalone").versions
+        assert [str(one) for one in versions] == ["abalone@v1.0.0", "abalone@v1.0.1"]
+        assert refs.names(here, "refs/towpath/candidates") == ()
+    record = registry.get(bob, "abalone@v1.0.1").record
+    assert str(record.version) == "v1.0.1"
+    names = git(bob.root, "ls-tree", "-r", "--name-only", second.commit).splitlines()
+    assert names == ["dvc.yaml", "registry/models/abalone/v1.0.1.yaml", "steps.py"]
+    assert git(bob.root, "rev-parse", f"{second.commit}^") == bob.head()
+    assert "abalone@v1.0.1" in gto(origin, "show", "abalone@latest", "--json")
+    assert registry.publish(ada) == ()
+
+
+def test_what_was_asked_for_waits_with_the_candidate(clone: Clone, register: Register) -> None:
+    ada = clone("ada")
+    register(ada)
+    register(ada, "second", bump=Bump("major", "asked for"))
+    assert [str(one) for one in registry.publish(ada)] == ["abalone@v1.0.0", "abalone@v2.0.0"]
+
+
+def test_a_tag_that_is_there_and_not_here(
+    origin: Path, clone: Clone, git: Git, register: Register
+) -> None:
+    ada, bob = clone("ada"), clone("bob", "--no-tags")
+    register(ada)
+    registry.publish(ada)
+    assert remotes.is_tagless(bob)
+    register(bob, "second", parameters={})
+    (second,) = registry.publish(bob)
+    assert str(second) == "abalone@v1.1.0"
+    git(origin, "tag", "-d", "abalone@v1.1.0")
+    assert registry.publish(bob) == ()  # what is missing there is pushed again
+    assert "abalone@v1.1.0" in git(origin, "tag")
+
+
+def test_fetching_forgets_a_candidate_that_another_published(
+    clone: Clone, register: Register
+) -> None:
+    ada, bob = clone("ada"), clone("bob")
+    register(ada)
+    register(bob)
+    registry.publish(ada)
+    registry.fetch(bob)
+    assert refs.names(bob, "refs/towpath/candidates") == ()
+    assert register(bob).new is False
+
+
+def test_rejections_travel(origin: Path, clone: Clone, git: Git, register: Register) -> None:
+    ada, bob = clone("ada"), clone("bob")
+    register(ada)
+    registry.publish(ada)
+    registry.fetch(bob)
+    registry.reject(ada, "abalone@v1.0.0", "ada's reason")
+    registry.reject(bob, "abalone@v1.0.0", "bob's reason")
+    registry.publish(ada)
+    registry.publish(bob)
+    assert git(origin, "tag").splitlines() == ["abalone@v1.0.0", "abalone@v1.0.0!#1"]
+    assert registry.find(bob, "abalone@v1.0.0").rejected == "ada's reason"
+    register(bob)
+    (anew,) = registry.publish(bob)
+    assert str(anew) == "abalone@v1.0.1"
+
+
+def test_numbers_from_before_there_was_a_remote(
+    repository: Repository, origin: Path, git: Git, register: Register
+) -> None:
+    register(repository)
+    register(repository, "second", parameters={})
+    git(repository.root, "remote", "add", "origin", str(origin))
+    assert registry.publish(repository) == ()
+    assert git(origin, "tag").splitlines() == ["abalone@v1.0.0", "abalone@v1.1.0"]
+    assert register(repository, "third", parameters={"x": 1}).version is None
+
+
+def test_one_number_for_two_versions_is_refused(
+    repository: Repository, origin: Path, clone: Clone, git: Git, register: Register
+) -> None:
+    ada = clone("ada")
+    register(ada)
+    registry.publish(ada)
+    register(repository, "other")
+    git(repository.root, "remote", "add", "origin", str(origin))
+    for act in (registry.publish, registry.fetch):
+        with pytest.raises(RegistryError, match="here and on origin are two different") as said:
+            act(repository)
+        assert "git tag -d 'abalone@v1.0.0', towpath fetch" in str(said.value)
+    git(repository.root, "tag", "-d", "abalone@v1.0.0")
+    registry.fetch(repository)
+    register(repository, "other", parameters={})
+    assert [str(one) for one in registry.publish(repository)] == ["abalone@v1.1.0"]
+
+
+def test_a_persons_own_tags_may_differ(
+    origin: Path, clone: Clone, git: Git, register: Register
+) -> None:
+    ada = clone("ada")
+    git(origin, "tag", "nightly", "main")
+    git(ada.root, "commit", "-q", "--allow-empty", "-m", "more")
+    git(ada.root, "tag", "nightly")
+    register(ada)
+    assert [str(one) for one in registry.publish(ada)] == ["abalone@v1.0.0"]
+    assert registry.fetch(ada).tags == ()
+    assert git(ada.root, "rev-parse", "nightly") == ada.head()
+
+
+def test_a_remote_that_is_away_leaves_the_candidate(
+    origin: Path, clone: Clone, register: Register
+) -> None:
+    ada = clone("ada")
+    register(ada)
+    origin.rename(origin.with_name("away"))
+    for act in (registry.publish, registry.fetch):
+        with pytest.raises(RegistryError, match="origin cannot be reached"):
+            act(ada)
+    assert len(registry.known_model(ada, "abalone").candidates) == 1
+    origin.with_name("away").rename(origin)
+    assert [str(one) for one in registry.publish(ada)] == ["abalone@v1.0.0"]
+
+
+def test_a_remote_that_refuses_for_good(origin: Path, clone: Clone, register: Register) -> None:
+    ada = clone("ada")
+    register(ada)
+    hook = origin / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'error: tags are protected' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(
+        RegistryError, match=r"origin refused abalone@v1\.0\.0: .*hook declined"
+    ) as no:
+        registry.publish(ada)
+    assert "tags are protected" in str(no.value)
+    assert "it waits here" in str(no.value)
+    hook.unlink()
+    assert [str(one) for one in registry.publish(ada)] == ["abalone@v1.0.0"]
+
+
+def test_without_a_remote_there_is_nowhere_to_push(repository: Repository) -> None:
+    for act in (registry.publish, registry.fetch):
+        with pytest.raises(UsageError, match="has no remote"):
+            act(repository)
+
+
+def test_a_shallow_clone_publishes_when_told_to(clone: Clone, git: Git, register: Register) -> None:
+    ada = clone("ada")
+    git(ada.root, "commit", "-q", "--allow-empty", "-m", "more")
+    git(ada.root, "push", "-q")
+    register(ada)
+    registry.publish(ada)
+    bob = clone("bob", "--depth", "1")
+    register(bob, "second", parameters={})
+    assert [str(one) for one in registry.publish(bob)] == ["abalone@v1.1.0"]
+    registry.fetch(ada)
+    assert registry.get(ada, "abalone@v1.1.0").record.parameters == {}

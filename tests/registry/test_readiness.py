@@ -1,0 +1,68 @@
+"""Whether a run may register, asked before its first step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from towpath import registry
+from towpath.errors import UserError
+from towpath.git import Repository
+from towpath.registry import Ready, Skipped
+
+Git = Callable[..., str]
+Clone = Callable[..., Repository]
+
+
+def test_a_clean_repository_is_ready(repository: Repository, git: Git) -> None:
+    ready = registry.readiness(repository, required=True)
+    assert isinstance(ready, Ready)
+    assert (ready.commit, ready.branch) == (repository.head(), "main")
+    git(repository.root, "checkout", "-q", "--detach")
+    detached = registry.readiness(repository, required=True)
+    assert isinstance(detached, Ready) and detached.branch is None
+
+
+def test_what_a_run_writes_is_not_counted(repository: Repository) -> None:
+    for name in ("dvc.lock", "äpfel.py", "two.py", "three.py"):
+        (repository.root / name).write_text("new\n")
+    skipped = registry.readiness(repository, written=lambda path: path == "dvc.lock")
+    assert isinstance(skipped, Skipped)
+    assert str(skipped) == "skipped: 3 files not committed"
+    assert skipped.faults[0].hint == "three.py, two.py, äpfel.py"
+    for name in ("two.py", "three.py"):
+        (repository.root / name).unlink()
+    assert str(registry.readiness(repository, written="dvc.lock".__eq__)) == (
+        "skipped: 1 file not committed"
+    )
+
+
+def test_required_refuses_with_everything_at_once(
+    repository: Repository, clone: Clone, git: Git, home: Path
+) -> None:
+    git(repository.root, "commit", "-q", "--allow-empty", "-m", "second")
+    git(repository.root, "push", "-q", str(repository.root.parent / "origin.git"), "main")
+    shallow = clone("shallow", "--depth", "1")
+    (shallow.root / "steps.py").write_text("changed\n")
+    (home / ".gitconfig").write_text("")
+    assert str(registry.readiness(shallow)) == (
+        "skipped: 1 file not committed; a shallow clone lacks the versions before; "
+        "Git does not know who you are"
+    )
+    with pytest.raises(UserError) as refused:
+        registry.readiness(shallow, required=True)
+    said = str(refused.value).splitlines()
+    assert said[0] == "cannot register: 1 file not committed (steps.py)"
+    assert "git fetch --unshallow --tags" in said[1]
+    assert "git config --global user.email" in said[2]
+
+
+def test_before_there_is_anything_to_stand_on(tmp_path: Path, git: Git) -> None:
+    assert str(registry.readiness(None)) == "skipped: no Git repository"
+    with pytest.raises(UserError, match="cannot register: no Git repository"):
+        registry.readiness(None, required=True)
+    git(tmp_path, "init", "-q", "new")
+    fresh = Repository.open(tmp_path / "new")
+    assert str(registry.readiness(fresh)) == "skipped: nothing is committed yet"

@@ -1,0 +1,139 @@
+"""Records: what they hold, what becomes of damaged ones, and versions side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from towpath import registry
+from towpath.errors import RegistryError
+from towpath.git import Repository
+from towpath.registry import Code, Column, Record, Registered, Signature, Version, record
+from towpath.registry.signature import breaks
+from towpath.spec.artifact import Artifact
+
+Draft = Callable[..., Record]
+Register = Callable[..., Registered]
+
+LEAST = """\
+schema: 1
+model: abalone
+artifact:
+  path: models/abalone
+  kind: folder
+  md5: "5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f.dir"
+  sha256: abababababababababababababababababababababababababababababababab
+  size: 7
+  files: 2
+code:
+  commit: c0ffee
+key: f00d
+"""
+
+
+def test_a_record_says_the_same_when_read_again(draft: Draft) -> None:
+    whole = draft(
+        version=Version(1, 2, 3),
+        bump=registry.Bump("minor", "parameter x"),
+        code=Code("c0ffee", "https://forge.example/a.git", {"steps.train": "d1"}),
+        signature=Signature(None, (Column("kind", "string"),), 7, ("m", "f", 3), "sklearn.SVC"),
+    )
+    text = record.write(whole)
+    assert record.read(text, "x") == whole
+    assert record.write(record.read(text, "x")) == text
+    assert whole.place == "registry/models/abalone/v1.2.3.yaml"
+
+
+def test_the_least_record() -> None:
+    least = Record(
+        model="abalone",
+        key="f00d",
+        artifact=Artifact("5f" * 16 + ".dir", 7, "abalone", 2),
+        path="models/abalone",
+        sha256="ab" * 32,
+        kind="folder",
+        code=Code("c0ffee"),
+    )
+    assert record.write(least) == LEAST
+    assert record.read(LEAST, "x") == least
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "x is not the record of a version"),
+        ("- a\n", "x is not the record of a version"),
+        ("a: {", "x:"),
+        ("model: abalone\n", "x has schema None, not 1"),
+        ("schema: 2\n", "x has schema 2, not 1 (a newer Towpath wrote it: upgrade)"),
+        ("schema: 1\nmodel: abalone\n", "x is damaged: KeyError"),
+        (LEAST.replace("artifact:\n", "artifact: none\nother:\n"), "x is damaged"),
+        (LEAST.replace("  commit: c0ffee", "  - c0ffee"), "x is damaged"),
+    ],
+)
+def test_a_damaged_record_is_named(text: str, said: str) -> None:
+    with pytest.raises(RegistryError) as wrong:
+        record.read(text, "x")
+    assert str(wrong.value).startswith(said)
+
+
+OLD = Signature(
+    (Column("height", "number"), Column("count", "integer"), Column("note", "unknown")),
+    (Column("rings", "number"),),
+    3,
+    ("f", "m"),
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, ()),
+        ({"inputs": OLD.inputs[:1]}, ()),  # type: ignore[index]
+        ({"inputs": (Column("count", "number"), Column("note", "string"))}, ()),
+        ({"inputs": (Column("height", "integer"),)}, ("input height number -> integer",)),
+        ({"inputs": (Column("width", "number"),)}, ("input width is new",)),
+        ({"inputs": None, "outputs": None}, ()),
+        ({"outputs": (Column("rings", "unknown"), Column("error", "number"))}, ()),
+        ({"outputs": (Column("rings", "integer"),)}, ("output rings number -> integer",)),
+        ({"outputs": ()}, ("output rings is gone",)),
+        ({"features": 4}, ("3 -> 4 features",)),
+        ({"classes": ("m",)}, ()),
+        ({"classes": ("f", "m", "i")}, ("class i is new",)),
+    ],
+)
+def test_what_breaks_a_caller(changed: dict[str, object], said: tuple[str, ...]) -> None:
+    assert breaks(OLD, replace(OLD, **changed)) == said  # type: ignore[arg-type]
+    assert breaks(None, OLD) == breaks(OLD, None) == ()
+
+
+def test_versions_side_by_side(repository: Repository, register: Register) -> None:
+    register(repository)
+    register(repository, "b", parameters={"learning_rate": 0.2}, metrics={"mse": 4.0, "r2": 0.5})
+    found = registry.compare(repository, ["abalone@v1.0.0", "abalone@latest"])
+    assert [str(one) for one in found.versions] == ["abalone@v1.0.0", "abalone@v1.1.0"]
+    rows = {(row.section, row.name): row for row in found.rows}
+    assert rows["metrics", "mse"].values == (4.5, 4.0)
+    assert rows["metrics", "r2"].values == (None, 0.5)
+    assert rows["metrics", "by.f1-score"].values == (0.5, None)
+    assert rows["parameters", "learning_rate"].differs
+    assert rows["signature", "input height"].values == ("number", "number")
+    assert [name for name, row in rows.items() if row.differs] == [
+        ("metrics", "mse"),
+        ("metrics", "by.f1-score"),
+        ("metrics", "r2"),
+        ("parameters", "learning_rate"),
+    ]
+
+
+def test_where_a_version_came_from(repository: Repository, register: Register) -> None:
+    register(repository)
+    register(repository, "b", parameters={})
+    registry.reject(repository, "abalone@v1.1.0", "wrong")
+    register(repository, "c", parameters={"x": 1})
+    found = registry.lineage(repository, "abalone@latest")
+    assert (str(found.version), str(found.before)) == ("abalone@v1.2.0", "abalone@v1.0.0")
+    assert found.record.data == {"raw": "0a" * 16}
+    assert registry.lineage(repository, "abalone@v1.0.0").before is None
