@@ -11,14 +11,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from towpath.errors import EngineError
+
 SHARED = "shared"
 
 
 @dataclass(frozen=True)
 class Home:
-    """The folder of one local API. `keeper.py`, which loads none of this, knows the same names."""
+    """The folder of one local API. `keeper.py`, which loads none of this, knows the same names.
+
+    `project` is the project's root; None for an API that belongs to none.
+    """
 
     folder: Path
+    project: Path | None = None
 
     @property
     def state(self) -> Path:
@@ -66,8 +72,25 @@ class Home:
         return self.folder / "prefect.db"
 
     def make(self) -> None:
-        """Make the folders; only their owner may look inside."""
-        self.leases.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Make the folders; only their owner may look inside. EngineError where that fails."""
+        if self.leases.is_dir():
+            return
+        try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            if self.project:
+                (self.folder / "project").write_bytes(os.fsencode(self.project))
+            self.leases.mkdir(exist_ok=True)
+        except OSError as error:
+            said = f"cannot keep a local Prefect API in {self.folder}: {error.strerror}"
+            raise EngineError(said, hint="name another folder in TOWPATH_HOME") from None
+
+    def project_root(self) -> Path | None:
+        """The root of the project that this home was made for, as it was written down."""
+        try:
+            return Path(os.fsdecode((self.folder / "project").read_bytes()))
+        except FileNotFoundError:
+            return None
 
     def touch(self) -> None:
         """Say that the API is in use, so that its rest begins anew."""
@@ -97,7 +120,10 @@ def of(project: Path | None) -> Home:
     Each project has its own, because names in Prefect have no project in front: on one API the
     `training/dev` of two projects would be one deployment, and the later would win in silence.
     """
-    return Home(base() / "prefect" / (_realm(project.resolve()) if project else SHARED))
+    if project is None:
+        return Home(base() / "prefect" / SHARED)
+    root = project.resolve()
+    return Home(base() / "prefect" / _realm(root), root)
 
 
 def _realm(root: Path) -> str:

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LONGEST_SLEEP = 30.0
-GRACE = 10.0
+GRACE = 4.0
 RESTARTS = 3
 
 
@@ -36,10 +36,11 @@ class Keeper:
 
     def keep(self) -> None:
         """Until told to stop, or nobody needs the API, or it cannot live."""
-        while not self.told_to_stop and self._lives():
-            if self._left() <= 0 and self._retire():
-                return
-            self._sleep(min(max(self._left(), 0.05), LONGEST_SLEEP))
+        with suppress(FileNotFoundError):  # somebody removed the home: it is over as well
+            while not self.told_to_stop and self._lives():
+                if self._left() <= 0 and self._retire():
+                    return
+                self._sleep(min(max(self._left(), 0.05), LONGEST_SLEEP))
         self._end()
         self._state.unlink(missing_ok=True)
 

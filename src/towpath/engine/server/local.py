@@ -8,7 +8,7 @@ import time
 from http.client import HTTPException
 from pathlib import Path
 
-from towpath.engine.server import blank, health, leases, mark, process, settings, state
+from towpath.engine.server import blank, health, leases, mark, process, settings, state, sweep
 from towpath.engine.server.home import Home
 from towpath.engine.server.state import State
 from towpath.errors import EngineError
@@ -69,6 +69,7 @@ def _start(home: Home) -> State:
         process.end(old.pid)
     # What `towpath up` left of an API that was killed, or of the time before a reboot.
     mark.remove(home)
+    sweep.sweep()
     with _listen(_last_port(home)) as listener:
         started = state.record(listener.getsockname()[1], _spawn(home, listener.fileno()))
     home.port.write_text(str(started.port))

@@ -61,7 +61,7 @@ def main(fd: int, ready: Path, blank: Path | None) -> None:
         factory=True,
         log_level="warning",
         access_log=False,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=1,
     )
     Server(config, ready, blank).run(sockets=[socket.socket(fileno=fd)])
 

@@ -18,6 +18,7 @@ from towpath.errors import EngineError
 POOL = "towpath"
 START_SECONDS = 60.0
 ASK_SECONDS = 10.0
+BUSY = 503
 JSON = {"content-type": "application/json"}
 
 SETTINGS = {
@@ -75,21 +76,32 @@ def running(port: int) -> tuple[str, ...]:
 
 
 def ask(port: int, method: str, path: str, body: object = None, but: int | None = None) -> Any:
-    """Call a local API: its answer, or None where it answered with the status `but`."""
+    """Call a local API: its answer, or None where it answered with the status `but`.
+
+    A write that meets another one in SQLite is answered by 503, and asked for again.
+    """
+    deadline = time.monotonic() + ASK_SECONDS
+    status, said = _call(port, method, path, body)
+    while status == BUSY and time.monotonic() < deadline:
+        time.sleep(0.1)
+        status, said = _call(port, method, path, body)
+    if status == but:
+        return None
+    if status >= 300:
+        raise EngineError(f"the local Prefect API said {status} to {method} {path}")
+    return json.loads(said) if said else None
+
+
+def _call(port: int, method: str, path: str, body: object) -> tuple[int, bytes]:
     connection = HTTPConnection("127.0.0.1", port, timeout=ASK_SECONDS)
     try:
         connection.request(method, f"/api{path}", json.dumps(body or {}), JSON)
         answer = connection.getresponse()
-        said = answer.read()
+        return answer.status, answer.read()
     except (OSError, HTTPException) as error:
         raise EngineError(f"the local Prefect API failed at {method} {path}: {error}") from error
     finally:
         connection.close()
-    if answer.status == but:
-        return None
-    if answer.status >= 300:
-        raise EngineError(f"the local Prefect API said {answer.status} to {method} {path}")
-    return json.loads(said) if said else None
 
 
 def _failure(what: str, log: Path) -> EngineError:

@@ -1,0 +1,90 @@
+"""What every test stands on: a home of its own for Towpath, Prefect, DVC and Git.
+
+The plan for Prefect's API: `TOWPATH_HOME` is one folder for the whole session, xdist's workers
+included. Tests in the rooms of RUNNING use one API together, given as a user would give theirs, by
+`PREFECT_API_URL`; the first test that needs it starts it. What a test starts beside it rests soon,
+and whatever is left is stopped when the session ends.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from towpath.engine import server
+from towpath.engine.server import local, sweep
+
+HERE = Path(__file__).parent
+RUNNING = ("engine", "cli")
+OWN_API = HERE / "engine" / "server"
+
+GIT_CONFIG = """\
+[user]
+    name = Ada Tester
+    email = ada@example.org
+[init]
+    defaultBranch = main
+[commit]
+    gpgSign = false
+[tag]
+    gpgSign = false
+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the environment before anything is imported; xdist's workers inherit it."""
+    if hasattr(config, "workerinput"):
+        return
+    home = Path(tempfile.mkdtemp(prefix="towpath-tests-"))
+    (home / "gitconfig").write_text(GIT_CONFIG)
+    # Whether these are set is the machine's business, and must not decide what a test sees.
+    for name in [key for key in os.environ if key.startswith("PREFECT_")] + ["CI", "NO_COLOR"]:
+        os.environ.pop(name, None)
+    os.environ |= {
+        "TOWPATH_HOME": str(home / "towpath"),
+        "TOWPATH_REST": "30s",
+        "PREFECT_HOME": str(home / "prefect"),
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_SITE_CACHE_DIR": str(home / "dvc"),
+        "DO_NOT_TRACK": "1",
+        "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave no process and no folder behind."""
+    if hasattr(config, "workerinput"):
+        return
+    for each in sweep.homes():
+        local.stop(each)
+    shutil.rmtree(Path(os.environ["TOWPATH_HOME"]).parent, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def towpath_home() -> Path:
+    """The session's `TOWPATH_HOME`."""
+    return Path(os.environ["TOWPATH_HOME"])
+
+
+@pytest.fixture(scope="session")
+def warm_api() -> Iterator[server.Api]:
+    """One local Prefect API for all tests of all workers."""
+    api = server.ensure()
+    with server.run_in_progress(api, f"tests-{os.getpid()}"):
+        yield api
+
+
+@pytest.fixture(autouse=True)
+def prefect_api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that run pipelines share one warm API."""
+    path = request.path.relative_to(HERE)
+    if path.parts[0] in RUNNING and not request.path.is_relative_to(OWN_API):
+        api = request.getfixturevalue("warm_api")
+        for name, value in api.environment().items():
+            monkeypatch.setenv(name, value)

@@ -1,0 +1,35 @@
+"""Real servers, each in a project of its own, and none left when a test ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from towpath.engine.server import home, local
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Path]:
+    """An empty project whose API is stopped afterwards."""
+    root = tmp_path / "two words ä"
+    root.mkdir()
+    yield root
+    local.stop(home.of(root))
+
+
+@pytest.fixture
+def processes(project: Path) -> Callable[[], list[psutil.Process]]:
+    """Call it for every process of the project's API: keeper and server, while they live."""
+    folder = str(home.of(project).folder)
+    return lambda: [each for each in psutil.process_iter() if folder in command(each)]
+
+
+def command(process: psutil.Process) -> str:
+    """How a process was called; nothing where it is gone meanwhile."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""

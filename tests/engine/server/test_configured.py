@@ -1,0 +1,97 @@
+"""Towpath reads Prefect's configuration as Prefect does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from towpath.engine.server import configured
+from towpath.errors import DeclarationError
+
+ENV, DOT, TOML, PYPROJECT, PROFILE = (f"http://{name}.example/api" for name in "edtpr")
+
+FILES = {
+    ".env": f'# mine\nexport PREFECT_API_URL="{DOT}"\n',
+    "prefect.toml": f'[server]\nlogging_level = "INFO"\n\n[api]\nurl = "{TOML}"\n',
+    "pyproject.toml": f'[project]\nname = "x"\n[tool.prefect.api]\nurl = "{PYPROJECT}"\n',
+    "profiles.toml": f'active = "work"\n[profiles.work]\nPREFECT_API_URL = "{PROFILE}"\n'
+    "[profiles.home]\n",
+}
+
+CASES: dict[str, tuple[list[str], dict[str, str], str | None, str | None]] = {
+    "nothing": ([], {}, None, None),
+    "environment": (list(FILES), {"PREFECT_API_URL": ENV}, ENV, "environment variable"),
+    "hidden": (list(FILES), {"PREFECT_API_URL": ""}, None, None),
+    "dotenv": (list(FILES), {}, DOT, ".env:2"),
+    "toml": (["prefect.toml", "pyproject.toml", "profiles.toml"], {}, TOML, "prefect.toml:5"),
+    "pyproject": (["pyproject.toml", "profiles.toml"], {}, PYPROJECT, "pyproject.toml:4"),
+    "profile": (["profiles.toml"], {}, PROFILE, "Prefect profile `work`"),
+    "other profile": (["profiles.toml"], {"PREFECT_PROFILE": "home"}, None, None),
+}
+
+ASK_PREFECT = """
+import json, os, sys
+from prefect.settings import Settings
+for case in json.load(sys.stdin):
+    os.chdir(case["folder"])
+    os.environ.pop("PREFECT_PROFILE", None)
+    os.environ.pop("PREFECT_API_URL", None)
+    os.environ.update(case["environment"])
+    print(json.dumps(Settings().api.url or None))
+"""
+
+
+def lay_out(folder: Path, files: list[str]) -> None:
+    folder.mkdir()
+    for name in files:
+        (folder / name).write_text(FILES[name])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_finds_the_api_and_says_where(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, environment, url, origin = CASES[case]
+    lay_out(tmp_path / "project", files)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "project"))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    found = configured.find(tmp_path / "project")
+    assert (found.url if found else None) == url
+    assert not found or found.origin.startswith(str(origin))
+
+
+def test_prefect_finds_the_same(tmp_path: Path) -> None:
+    asked = []
+    for name, (files, environment, _, _) in CASES.items():
+        folder = tmp_path / name
+        lay_out(folder, files)
+        profiles = {"PREFECT_PROFILES_PATH": str(folder / "profiles.toml")}
+        asked.append({"folder": str(folder), "environment": environment | profiles})
+    command = [sys.executable, "-c", ASK_PREFECT]
+    told = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    answers = [json.loads(line) for line in told.stdout.splitlines()]
+    assert answers == [url for _, _, url, _ in CASES.values()]
+
+
+def test_what_up_wrote_is_not_the_users(tmp_path: Path) -> None:
+    (tmp_path / "prefect.toml").write_text(f'{configured.OURS}\n[api]\nurl = "{TOML}"\n')
+    assert configured.find(tmp_path) is None
+
+
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "prefect.toml").write_text("[api\n")
+    with pytest.raises(DeclarationError, match=r"prefect\.toml: no valid TOML"):
+        configured.find(tmp_path)
+
+
+def test_reading_it_loads_no_prefect() -> None:
+    code = "import sys, towpath.engine.server.project; print('prefect' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, env=os.environ)
+    assert told.stdout.strip() == b"False", told.stderr

@@ -1,0 +1,146 @@
+"""The life of a local API: it comes once, survives what can be survived, and leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.request import urlopen
+
+import psutil
+import pytest
+
+from towpath.engine import server
+from towpath.engine.server import blank, home, leases, local, state
+from towpath.errors import EngineError
+
+ENSURE = "import sys; from pathlib import Path; from towpath.engine import server; "
+ENSURE += "print(server.ensure(Path(sys.argv[1])).url)"
+
+
+Processes = Callable[[], list[psutil.Process]]
+
+
+def gone(processes: Processes, seconds: float = 30.0) -> bool:
+    """Whether nothing of the API is left, now or soon."""
+    deadline = time.monotonic() + seconds
+    while processes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not processes()
+
+
+def test_from_the_first_start_to_the_end(project: Path, processes: Processes) -> None:
+    first = server.ensure(project)
+    again = server.ensure(project)
+    assert (first.warm, again.warm) == (False, True)
+    assert first.url == again.url
+    assert first.started_by_us
+    with urlopen(f"{first.url}/admin/version") as answer:
+        assert answer.read().decode().strip('"') == state.installed()
+    assert blank.path().is_file()  # so that the next project's first start needs no migrations
+
+    os.kill(int(first.home.ready.read_text()), signal.SIGKILL)
+    assert server.ensure(project).url == first.url  # the keeper held the address
+
+    found = state.running(first.home)
+    assert found
+    keeper = psutil.Process(found.pid)
+    keeper.kill()
+    keeper.wait()
+    after = server.ensure(project)
+    assert not after.warm
+    with urlopen(f"{after.url}/health") as answer:
+        assert answer.read() == b"true"
+
+    assert local.stop(after.home)
+    assert gone(processes)
+    assert not local.stop(after.home)
+
+
+def test_two_at_once_start_one(project: Path, processes: Processes) -> None:
+    both = [
+        subprocess.Popen([sys.executable, "-c", ENSURE, project], stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    one, other = (each.communicate()[0] for each in both)
+    assert one == other
+    assert one.startswith(b"http://127.0.0.1:")
+    assert len(processes()) == 2  # a keeper and a server
+
+
+def test_it_rests_but_not_under_a_run(
+    project: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOWPATH_REST", "1s")
+    api = server.begin(project)
+    with server.run_in_progress(api, "20261122-144200-3fa1"):
+        server.wait(api)
+        time.sleep(2.5)
+        assert leases.runs(api.home) == ("20261122-144200-3fa1",)
+        assert server.ensure(project).warm
+    assert gone(processes)
+    assert state.read(api.home) is None
+
+
+def test_projects_do_not_meet(tmp_path: Path) -> None:
+    assert home.of(tmp_path / "a").folder != home.of(tmp_path / "b" / "a").folder
+
+
+def test_a_server_that_cannot_start_says_why(project: Path, processes: Processes) -> None:
+    place = home.of(project)
+    place.make()
+    place.database.write_bytes(b"this is no database" * 100)
+    with pytest.raises(EngineError, match="file is not a database") as raised:
+        server.ensure(project)
+    assert str(place.log) in str(raised.value)
+    assert gone(processes)
+
+
+def test_a_home_that_cannot_be_written_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TOWPATH_HOME", str(tmp_path / "file"))
+    with pytest.raises(EngineError, match=r"Not a directory.*TOWPATH_HOME"):
+        server.begin(tmp_path)
+
+
+def test_an_address_where_nobody_listens_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/api"
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    with pytest.raises(EngineError) as raised:
+        server.ensure(tmp_path)
+    (fault,) = raised.value.faults
+    assert url in fault.what
+    assert "(environment variable PREFECT_API_URL) does not answer" in fault.what
+    assert "refused" in fault.what
+
+
+def test_an_address_that_never_answers_is_no_hang(tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
+        (tmp_path / "prefect.toml").write_text(f'[api]\nurl = "{url}"\n')
+        with pytest.raises(EngineError) as raised:
+            server.ensure(tmp_path)
+    (fault,) = raised.value.faults
+    assert str(fault.place) == "prefect.toml:2"
+    assert fault.what == f"the Prefect API {url} does not answer within 2.5 s"
+
+
+def test_a_deleted_project_leaves_nothing(tmp_path: Path, project: Path) -> None:
+    left = home.of(tmp_path / "deleted")
+    left.make()
+    server.begin(project)
+    assert not left.folder.exists()
+    assert home.of(project).folder.exists()

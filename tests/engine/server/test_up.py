@@ -1,0 +1,128 @@
+"""`towpath up` and stock `prefect` commands beside it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from towpath.engine import server
+from towpath.engine.server import configured, home, mark, worker
+from towpath.engine.server.project import down, status, up
+from towpath.errors import EngineError
+
+FLOW = """\
+import time
+from pathlib import Path
+from prefect import flow
+
+@flow
+def training(learning_rate: float = 0.1, seconds: float = 0.0) -> float:
+    Path("seen.txt").write_text(f"{learning_rate} in {Path.cwd()}")
+    time.sleep(seconds)
+    return learning_rate
+"""
+DEPLOYMENTS = """\
+name: example
+pull:
+- prefect.deployments.steps.set_working_directory:
+    directory: "{{ $PWD }}"
+deployments:
+- name: dev
+  entrypoint: flow.py:training
+"""
+
+
+def prefect(project: Path, *arguments: str) -> str:
+    """A stock command, called as a user calls it in the project's folder."""
+    command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
+    environment = {**os.environ, "PWD": str(project)}
+    told = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    assert told.returncode == 0, told.stdout + told.stderr
+    return told.stdout
+
+
+def last_state(port: int) -> str:
+    runs = worker.ask(port, "POST", "/flow_runs/filter", {"limit": 1})
+    return str(runs[0]["state"]["type"])
+
+
+def wait_for(port: int, state: str) -> None:
+    for _ in range(300):
+        if last_state(port) == state:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{last_state(port)}, not {state}")
+
+
+def test_the_story(project: Path, processes: Callable[[], list[psutil.Process]]) -> None:
+    (project / "flow.py").write_text(FLOW)
+    (project / "prefect.yaml").write_text(DEPLOYMENTS)
+    assert status(project).url is None
+
+    standing = up(project)
+    assert standing.settings == project / "prefect.toml"
+    assert standing.api.url in standing.settings.read_text()
+    assert up(project).worker == standing.worker
+
+    prefect(project, "deploy", "--all")
+    prefect(project, "deployment", "run", "training/dev", "--param", "learning_rate=0.05")
+    wait_for(standing.api.port, "COMPLETED")
+    assert (project / "seen.txt").read_text() == f"0.05 in {project}"
+
+    prefect(project, "deployment", "run", "training/dev", "--param", "seconds=600")
+    wait_for(standing.api.port, "RUNNING")
+    seen = status(project)
+    assert (seen.url, seen.trouble) == (standing.api.url, None)
+    assert seen.local
+    assert seen.local.pid in {each.pid for each in processes()}
+    assert seen.worker == standing.worker
+    assert len(seen.runs) == 1
+    with pytest.raises(EngineError, match=f"1 run in progress: {seen.runs[0]}"):
+        down(project)
+
+    ended = down(project, force=True)
+    assert (ended.api, ended.worker) == (True, True)
+    assert not processes()
+    assert not standing.worker.is_alive
+    assert not (project / "prefect.toml").exists()
+    assert status(project).url is None
+    again = down(project)
+    assert (again.api, again.worker) == (False, False)
+
+
+def test_a_prefect_toml_of_ones_own_stays(project: Path) -> None:
+    mine = '[server]\nlogging_level = "INFO"\n'
+    (project / "prefect.toml").write_text(mine)
+    standing = up(project)
+    assert standing.settings is None
+    assert standing.advice
+    assert f'put url = "{standing.api.url}" under [api]' in standing.advice
+    down(project)
+    assert (project / "prefect.toml").read_text() == mine
+
+
+def test_a_worker_that_died_is_seen_and_replaced(project: Path) -> None:
+    first = up(project)
+    os.kill(first.worker.pid, 9)
+    assert status(project).worker is None
+    second = up(project)
+    assert second.worker.pid != first.worker.pid
+    assert status(project).worker == second.worker
+    assert second.api.url == first.api.url
+
+
+def test_what_a_reboot_leaves_is_cleared(project: Path) -> None:
+    place = home.of(project)
+    place.make()
+    (project / "prefect.toml").write_text(f"{configured.OURS}\n")
+    mark.write(place, mark.Worker(1, 0.0, "", "towpath", str(project)))
+    server.begin(project)
+    assert not place.up.exists()
+    assert not (project / "prefect.toml").exists()
