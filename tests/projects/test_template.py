@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from towpath import projects
+from towpath import projects, store
+from towpath.store.tracked import pointers, track
 
 from .conftest import contents, cookiecutter, git, run
 
@@ -78,6 +79,17 @@ def test_stock_dvc_agrees_that_the_data_are_tracked(
     _dvc(project, "add", f"data/{table.name}")
     assert pointer.read_text() == as_made
     assert git(project, "status", "--porcelain") == ""
+
+
+def test_the_store_would_have_written_the_same(tmp_path: Path) -> None:
+    project = projects.new("tabular", tmp_path, {}, ask=False)
+    store.initialise(fresh := _folder(tmp_path, "fresh"))
+    for name in (".dvc/config", ".dvc/.gitignore"):
+        assert _text(fresh, name) == _text(project, name)
+    (ours,) = pointers(project)
+    (project / "data" / "abalone.csv.dvc").unlink()
+    assert track(project, project / "data" / "abalone.csv") == ours
+    assert _dvc(project, "status").strip() == "Data and pipelines are up to date."
 
 
 def test_abalone_is_the_whole_uci_set_with_its_two_known_defects(tmp_path: Path) -> None:

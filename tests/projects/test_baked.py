@@ -1,0 +1,95 @@
+"""What comes out of the template runs: its check, its pipeline, its own tests, and the demo."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from towpath import projects
+from towpath.engine.server import Api
+
+from .conftest import REPOSITORY, git, run
+
+Towpath = Callable[..., "CompletedProcess[str]"]
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(autouse=True)
+def api(warm_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session's own Prefect API, named as a user names theirs."""
+    for name, value in warm_api.environment().items():
+        monkeypatch.setenv(name, value)
+
+
+def towpath(project: Path, *words: str) -> CompletedProcess[str]:
+    """The command line in a project; it must agree."""
+    said = run(sys.executable, "-m", "towpath", *words, cwd=project)
+    assert said.returncode == 0, said.stdout + said.stderr
+    return said
+
+
+GATES = {
+    "regression": ("abalone", lambda metrics: metrics["mse"] < 6.0),
+    "classification": ("penguins", lambda metrics: metrics["accuracy"] > 0.9),
+}
+
+
+@pytest.mark.parametrize("task", GATES)
+def test_a_new_project_runs_registers_and_passes_its_own_tests(tmp_path: Path, task: str) -> None:
+    name, good = GATES[task]
+    project = projects.new("tabular", tmp_path / "a place", {"task": task}, ask=False)
+    towpath(project, "check")
+    towpath(project, "run")
+    assert git(project, "tag").split() == [f"{name}@v1.0.0"]
+    metrics = json.loads((project / "artifacts/training/evaluate/metrics.json").read_text())
+    assert good(metrics), metrics
+    assert f"{name}" in towpath(project, "models").stdout
+    tests = run(sys.executable, "-m", "pytest", "-q", cwd=project)
+    assert tests.returncode == 0, tests.stdout + tests.stderr
+    assert "6 passed" in tests.stdout
+
+
+def test_a_model_that_misses_its_gate_is_not_registered(tmp_path: Path) -> None:
+    project = projects.new("tabular", tmp_path, {}, ask=False)
+    said = run(sys.executable, "-m", "towpath", "run", "-p", "max_mse=0.5", cwd=project)
+    assert said.returncode == 1
+    assert "is above 0.5" in said.stderr + said.stdout
+    assert git(project, "tag") == ""
+
+
+def test_data_worse_than_the_known_defects_stop_the_run(tmp_path: Path) -> None:
+    project = projects.new("tabular", tmp_path, {}, ask=False)
+    table = project / "data" / "abalone.csv"
+    header, *rows = table.read_text().splitlines()
+    flat = [",".join([*(c := row.split(","))[:3], "0.0", *c[4:]]) for row in rows[:20]]
+    table.write_text("\n".join([header, *flat, *rows[20:]]) + "\n")
+    said = run(sys.executable, "-m", "towpath", "run", cwd=project)
+    assert said.returncode == 3
+    assert "height" in said.stderr + said.stdout
+    assert git(project, "tag") == ""
+
+
+def test_the_demo_ends_with_a_registered_model_and_a_second_time_reuses_it(
+    tmp_path: Path, home: Path
+) -> None:
+    (home / ".gitconfig").unlink()  # a fresh machine
+    folder = tmp_path / "build" / "demo"
+    first = _demo(folder)
+    assert "$ towpath new" in first and "abalone@v1.0.0" in first
+    second = _demo(folder)
+    assert "$ towpath new" not in second and "abalone@v1.0.0" in second
+    assert git(folder / "abalone", "tag").split() == ["abalone@v1.0.0"]
+    assert git(folder / "abalone", "config", "user.email").strip() == "demo@localhost"
+
+
+def _demo(folder: Path) -> str:
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    said = run(REPOSITORY / ".ci" / "demo", folder, cwd=folder.parents[1], BIN=str(BIN), PATH=path)
+    assert said.returncode == 0, said.stdout + said.stderr
+    return said.stdout + said.stderr
