@@ -21,18 +21,24 @@ def main() -> int:
         for row in SUITES[name]():
             kept &= row.kept
             over = "" if row.kept else " **over**"
-            print(f"| {row.name} | {row.value:.2f} {row.unit}{over} | {row.bound:.4g} | {row.note} |", flush=True)
+            print(
+                f"| {row.name} | {row.value:.2f} {row.unit}{over} | {row.bound:.4g} | {row.note} |",
+                flush=True,
+            )
     return 0 if kept else 1
 
 
 def _machine() -> str:
-    return f"{os.cpu_count()} cores of {_processor()}, {platform.system()}, Python {platform.python_version()}"
+    cores = f"{os.cpu_count()} cores of {_processor()}"
+    return f"{cores}, {platform.system()}, Python {platform.python_version()}"
 
 
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo", encoding="ascii") as info:  # noqa: PTH123 - a file of the kernel
-            return next(line.split(":", 1)[1].strip() for line in info if line.startswith("model name"))
+            return next(
+                line.split(":", 1)[1].strip() for line in info if line.startswith("model name")
+            )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 

@@ -1,4 +1,4 @@
-"""Whole runs over the floor: the six steps, abalone with Great Expectations, steps that do nothing."""
+"""Whole runs over the floor: the six steps, abalone, steps that do nothing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _six_steps(folder: Path) -> Iterator[Row]:
     def changed(n: int) -> Cost:
         return cost([TOWPATH, "run", "-p", f"trees={50 + n}"], project)
 
-    def again(n: int) -> Cost:
+    def again(_: int) -> Cost:
         return cost([TOWPATH, "run"], project)
 
     cost([TOWPATH, "run"], project)
@@ -59,13 +59,22 @@ def _six_steps(folder: Path) -> Iterator[Row]:
 
 def _no_ops(folder: Path) -> Iterator[Row]:
     for shape in ("chain", "fan"):
-        small, large = (partial(_no_op_run, folder, shape), 2), (partial(_no_op_run, folder, shape), 200)
+        small, large = (
+            (partial(_no_op_run, folder, shape), 2),
+            (partial(_no_op_run, folder, shape), 200),
+        )
         few, many = interleaved(3, *(partial(call, count) for call, count in (small, large)))
         each = (median(many, "cpu") - median(few, "cpu")) / 198 * 1000
         yield Row(f"a no-op step, {shape} of 200", each, 10, "ms CPU", "beyond a run of 2")
         huge = _no_op_run(folder, shape, 1000, 0)
         slope = (huge.cpu - median(few, "cpu")) / 998 * 1000
-        yield Row(f"a no-op step, {shape} of 1,000", slope, each * 1.3, "ms CPU", "linear: 1.3 of that at 200")
+        yield Row(
+            f"a no-op step, {shape} of 1,000",
+            slope,
+            each * 1.3,
+            "ms CPU",
+            "linear: 1.3 of that at 200",
+        )
 
 
 def _no_op_run(folder: Path, shape: str, count: int, n: int) -> Cost:
@@ -83,4 +92,10 @@ def _help() -> Iterator[Row]:
         )
         base = median(empty, "wall")
         for name, found in (("towpath --help", helps), ("towpath --version", versions)):
-            yield Row(name, median(found, "wall") / base, 15, "x python -c pass", f"floor {base * 1000:.0f} ms")
+            yield Row(
+                name,
+                median(found, "wall") / base,
+                15,
+                "x python -c pass",
+                f"floor {base * 1000:.0f} ms",
+            )

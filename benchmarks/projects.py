@@ -1,4 +1,4 @@
-"""Makes the projects that are measured: the six steps, abalone from its template, chains and fans."""
+"""Makes the projects that are measured: the six steps, abalone, chains and fans."""
 
 from __future__ import annotations
 
@@ -29,11 +29,15 @@ def no_ops(folder: Path, count: int, shape: str) -> Path:
     steps = ["  s0:\n    run: begin\n    outputs: [value.txt]\n"]
     for n in range(1, count):
         before = n - 1 if shape == "chain" else 0
-        steps.append(f"  s{n}:\n    run: pass_on\n    inputs: [s{before}.value]\n    outputs: [value.txt]\n")
+        steps.append(
+            f"  s{n}:\n    run: pass_on\n    inputs: [s{before}.value]\n    outputs: [value.txt]\n"
+        )
     (flow / "pipeline.yaml").write_text("steps:\n" + "".join(steps))
-    (flow / "steps.py").write_text(
-        "def begin() -> str:\n    return 'x'\n\n\ndef pass_on(value: str) -> str:\n    return value\n"
+    functions = (
+        "def begin() -> str:\n    return 'x'",
+        "def pass_on(value: str) -> str:\n    return value",
     )
+    (flow / "steps.py").write_text("\n\n\n".join(functions) + "\n")
     return _committed(project)
 
 
@@ -46,10 +50,12 @@ def _abalone() -> bytes:
 
 
 def _committed(project: Path) -> Path:
-    from towpath.store.project import initialise
+    from towpath.store.beginning import initialise
 
     (project / "towpath.yaml").write_text(TOWPATH_YAML)
-    (project / ".gitignore").write_text(".towpath/\nartifacts/\n*.parquet\n*.joblib\n__pycache__/\n")
+    (project / ".gitignore").write_text(
+        ".towpath/\nartifacts/\n*.parquet\n*.joblib\n__pycache__/\n"
+    )
     (project / "README.md").write_text("# Bench\n")
     git = ["git", "-c", "user.name=Bench", "-c", "user.email=bench@example.org"]
     subprocess.run(["git", "init", "-q", "-b", "main"], cwd=project, check=True)

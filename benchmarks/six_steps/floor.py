@@ -11,6 +11,7 @@ folder = Path(sys.argv[1])
 sys.path.insert(0, str(folder / "flows" / "training"))
 
 import pandas as pd  # noqa: E402
+
 import steps  # noqa: E402
 
 table = steps.ingest(pd.read_csv(folder / "data" / "abalone.csv"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +12,8 @@ from towpath.errors import Fault, UsageError, did_you_mean
 if TYPE_CHECKING:
     from towpath.code import Reader
     from towpath.git import Repository
+    from towpath.spec.declared import Declared
     from towpath.spec.project import Project
-    from towpath.spec.reading import Declared
     from towpath.store import Store
 
 PROJECT_FILE = "towpath.yaml"
@@ -32,7 +31,7 @@ class Workspace:
     @classmethod
     def find(cls, start: Path | None = None) -> Workspace:
         """The project around ``start`` (default: the working directory), looked for upwards."""
-        begin = Path(os.path.abspath(start or Path.cwd()))
+        begin = (start or Path.cwd()).absolute()
         for folder in (begin, *begin.parents):
             if (folder / PROJECT_FILE).is_file():
                 return cls(folder)
@@ -62,7 +61,7 @@ class Workspace:
 
     def pipeline_name(self, name: str | None = None) -> str:
         """The name meant: as given, the only one there is, or ``training``."""
-        if name in self.pipelines:
+        if name is not None and name in self.pipelines:
             return name
         if name is None and len(self.pipelines) == 1:
             return next(iter(self.pipelines))
@@ -75,7 +74,9 @@ class Workspace:
         if name is None:
             return Fault("no pipeline is named", hint=f"one of {known}" if known else self._none())
         near = did_you_mean(name, self.pipelines)
-        return Fault(f"no pipeline `{name}`", hint=near or (f"there is {known}" if known else self._none()))
+        return Fault(
+            f"no pipeline `{name}`", hint=near or (f"there is {known}" if known else self._none())
+        )
 
     def _none(self) -> str:
         return "there is none yet: write flows/<name>/pipeline.yaml"

@@ -32,7 +32,8 @@ def _known(error: Exception) -> TowpathError | None:
     if isinstance(error, TowpathError):
         return error
     if isinstance(error, click.ClickException):
-        hint = f"`{error.ctx.command_path} --help`" if getattr(error, "ctx", None) else None
+        context = getattr(error, "ctx", None)
+        hint = f"`{context.command_path} --help`" if context else None
         return UsageError(error.format_message(), hint=hint)
     if isinstance(error, OSError) and error.filename:
         return UsageError(f"{error.filename}: {error.strerror}")
@@ -52,7 +53,12 @@ def as_text(faults: Sequence[Fault]) -> str:
 
 def as_json(faults: Sequence[Fault], code: ExitCode) -> str:
     """The document that stands for a fault on stdout."""
-    document = {"towpath": 1, "kind": "error", "exit_code": int(code), "faults": [asdict(f) for f in faults]}
+    document = {
+        "towpath": 1,
+        "kind": "error",
+        "exit_code": int(code),
+        "faults": [asdict(f) for f in faults],
+    }
     return json.dumps(document, ensure_ascii=False)
 
 
@@ -61,10 +67,16 @@ def _bug(error: Exception, arguments: Sequence[str]) -> int:
     if "--json" in arguments:
         click.echo(as_json([Fault(f"{type(error).__name__}: {error}")], ExitCode.BUG))
         return int(ExitCode.BUG)
-    click.echo(as_text([Fault(f"a fault of Towpath itself: {type(error).__name__}: {error}")]), err=True)
+    click.echo(
+        as_text([Fault(f"a fault of Towpath itself: {type(error).__name__}: {error}")]), err=True
+    )
     if "-v" in arguments or "--verbose" in arguments or os.environ.get("TOWPATH_TRACEBACK"):
         traceback.print_exception(error, file=sys.stderr)
     else:
-        where = f"towpath {towpath.__version__}, Python {platform.python_version()}, {platform.system()}"
-        click.echo(f"  Please report it with the output of `towpath -v {' '.join(arguments)}` ({where}).", err=True)
+        python = f"Python {platform.python_version()}, {platform.system()}"
+        where = f"towpath {towpath.__version__}, {python}"
+        click.echo(
+            f"  Please report it with the output of `towpath -v {' '.join(arguments)}` ({where}).",
+            err=True,
+        )
     return int(ExitCode.BUG)

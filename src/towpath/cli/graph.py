@@ -11,7 +11,13 @@ from towpath.cli.session import Session, pass_session, pipeline_argument
 
 @click.command()
 @pipeline_argument
-@click.option("--format", "form", type=click.Choice(["text", "mermaid", "svg"]), default=None, help="Default: by -o's ending, else text.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "mermaid", "svg"]),
+    default=None,
+    help="Default: by -o's ending, else text.",
+)
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file.")
 @pass_session
 def graph(session: Session, pipeline: str | None, form: str | None, output: str | None) -> None:

@@ -29,11 +29,10 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "models": ("models", "List the models and their versions."),
         "show": ("models", "Show a version: its metrics, data, code and signature."),
         "compare": ("models", "Lay versions side by side."),
-        "publish": ("transfer", "Give waiting versions their numbers, and push their tags."),
     },
     "Store": {
-        "push": ("transfer", "Push data, models and what a run need not do again."),
-        "pull": ("transfer", "Bring data, models and what a run need not do again."),
+        "push": ("transfer", "Push data, models and versions, which get their numbers."),
+        "pull": ("transfer", "Bring versions, data, models, and what a run need not do again."),
         "fetch": ("transfer", "Bring the registry's tags."),
     },
     "Prefect": {
@@ -43,17 +42,24 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 
-_EPILOG = "Exit codes: 0 done, 1 a step failed, 2 a wrong call or declaration, 3 a check said no, 70 our bug, 130 interrupted."
+_EPILOG = (
+    "Exit codes: 0 done, 1 a step failed, 2 a wrong call or declaration, 3 a check said no, "
+    "70 our bug, 130 interrupted."
+)
 
 
 class Verbs(click.Group):
     """A group whose commands are imported when they are called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Every verb, in the order of the help."""
         return [name for verbs in VERBS.values() for name in verbs]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        cmd_name: str,
+    ) -> click.Command | None:
         """The verb's command; a hidden import."""
         import importlib
 
@@ -76,7 +82,11 @@ class Verbs(click.Group):
             hint = did_you_mean(args[0], self.list_commands(ctx)) or "`towpath --help` lists them"
             raise UsageError(f"no command `{args[0]}`", hint=hint) from None
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        formatter: click.HelpFormatter,
+    ) -> None:
         """The verbs by what they are for, without importing one."""
         for title, verbs in VERBS.items():
             with formatter.section(title):
@@ -91,13 +101,18 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-@click.command(
-    cls=Verbs, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
-)
+@click.command(cls=Verbs, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-C", "folder", metavar="DIR", default=None, help="Work as if started in DIR.")
 @click.option("-q", "--quiet", is_flag=True, help="Say only what was asked for.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more; a fault of ours with its traceback.")
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Print the version.",
+)
 @click.pass_context
 def towpath(ctx: click.Context, folder: str | None, quiet: bool, verbose: bool) -> None:
     """An ML platform in a Git repository: projects, pipelines, a model registry, promotion."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from towpath.cli.session import Session, json_option, pass_session, print_json
 from towpath.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from towpath.git import Repository
     from towpath.registry import Model, ModelVersion, Record, Stages
 
@@ -26,10 +29,14 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
     from towpath import registry
 
     repository = _repository(session)
-    found = {model: registry.known_model(repository, model)} if model else registry.models(repository)
+    found = (
+        {model: registry.known_model(repository, model)} if model else registry.models(repository)
+    )
     stages = registry.stages(repository)
     if as_json:
-        return print_json("models", [_plain(v, stages) for m in found.values() for v in _versions(m)])
+        return print_json(
+            "models", [_plain(v, stages) for m in found.values() for v in _versions(m)]
+        )
     _table(session, found, stages)
     return _freshness(session, repository)
 
@@ -64,27 +71,32 @@ def _time(version: ModelVersion) -> str:
 
 
 def _table(session: Session, found: Any, stages: Stages) -> None:
-    from rich.text import Text
-
     from towpath.cli import terminal
 
     versions = [v for model in found.values() for v in _versions(model)]
     if not versions:
         return session.say("no model is registered here; `towpath run` registers one")
     metrics = list(dict.fromkeys(name for v in versions for name in v.metrics))[:_MOST_METRICS]
-    rows = []
-    for version in versions:
-        style = "dim strike" if version.rejected is not None else ""
-        numbers = (terminal.number(version.metrics.get(name)) for name in metrics)
-        rows.append((Text(str(version), style=style or "bold"), *numbers, _state(version, stages), _time(version), version.tag.tagger.partition(" <")[0]))
+    rows = [_row(version, stages, metrics) for version in versions]
     return terminal.show(("version", *metrics, "stages", "registered", "by"), rows, right=metrics)
+
+
+def _row(version: ModelVersion, stages: Stages, metrics: Sequence[str]) -> list[str | Text]:
+    from rich.text import Text
+
+    from towpath.cli import terminal
+
+    style = "bold" if version.rejected is None else "dim strike"
+    numbers = [terminal.number(version.metrics.get(name)) for name in metrics]
+    author = version.tag.tagger.partition(" <")[0]
+    return [Text(str(version), style), *numbers, _state(version, stages), _time(version), author]
 
 
 def _state(version: ModelVersion, stages: Stages) -> str:
     if version.rejected is not None:
         return f"rejected: {version.rejected}"
     if version.version is None:
-        return "waits for its number (towpath publish)"
+        return "waits for its number (towpath push)"
     return " ".join(stages.of(version.model, version.version)) or "—"
 
 
@@ -107,7 +119,10 @@ def show(session: Session, reference: str, as_json: bool) -> None:
 
     found = registry.lineage(_repository(session), reference)
     if as_json:
-        return print_json("version", {**_plain_record(found.record), "stages": found.stages, "commit": found.version.commit})
+        return print_json(
+            "version",
+            {**_plain_record(found.record), "stages": found.stages, "commit": found.version.commit},
+        )
     return _say(found)
 
 
@@ -123,14 +138,21 @@ def _say(found: Any) -> None:
     click.secho(str(found.version), bold=True)
     if record.description:
         click.echo(record.description)
-    before = f", {record.bump.level} over {found.before.version}" if found.before and record.bump else ""
+    before = (
+        f", {record.bump.level} over {found.before.version}" if found.before and record.bump else ""
+    )
     reason = f"  ({record.bump.reason}{before})" if record.bump else ""
-    _section("registered", {"by": f"{record.author}, {record.time}{reason}", "stages": ", ".join(found.stages) or "—"})
+    _section(
+        "registered",
+        {"by": f"{record.author}, {record.time}{reason}", "stages": ", ".join(found.stages) or "—"},
+    )
     _section("model", _model(record))
     _section("metrics", record.metrics)
     _section("parameters", record.parameters)
     _section("data", record.data)
-    _section("code", {"commit": record.code.commit, "pipeline": f"{record.pipeline}, run {record.run}"})
+    _section(
+        "code", {"commit": record.code.commit, "pipeline": f"{record.pipeline}, run {record.run}"}
+    )
     _section("labels", record.labels)
     _columns(record)
 
@@ -161,7 +183,11 @@ def _columns(record: Record) -> None:
     if record.signature is None:
         return
     sides = {"takes": record.signature.inputs, "gives": record.signature.outputs}
-    _section("signature", {side: ", ".join(f"{c.name} {c.type}" for c in columns) for side, columns in sides.items()})
+    said = {
+        side: ", ".join(f"{column.name} {column.type}" for column in columns or ())
+        for side, columns in sides.items()
+    }
+    _section("signature", said)
 
 
 @click.command()
@@ -177,7 +203,9 @@ def compare(session: Session, references: tuple[str, ...], everything: bool, as_
     rows = [row for row in found.rows if everything or row.differs]
     if as_json:
         said = [{"section": r.section, "name": r.name, "values": r.values} for r in rows]
-        return print_json("comparison", {"versions": [str(v) for v in found.versions], "rows": said})
+        return print_json(
+            "comparison", {"versions": [str(v) for v in found.versions], "rows": said}
+        )
     from towpath.cli import terminal
 
     shown = [(r.section, r.name, *(terminal.brief(value) for value in r.values)) for r in rows]

@@ -12,7 +12,12 @@ from towpath.cli.session import Session, assignments, interactive, pass_session
 @click.argument("answers", nargs=-1, metavar="[NAME=ANSWER]...")
 @click.option("--no-input", is_flag=True, help="Take the defaults, ask nothing.")
 @click.option("--list", "catalogue", is_flag=True, help="List the templates.")
-@click.option("-o", "--output", type=click.Path(file_okay=False), help="The folder to make it in (default: here).")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False),
+    help="The folder to make it in (default: here).",
+)
 @pass_session
 def new(
     session: Session, template: str, answers: tuple[str, ...], no_input: bool, catalogue: bool,
@@ -28,6 +33,10 @@ def new(
     if "=" in template:
         template, answers = "tabular", (template, *answers)
     ask = not no_input and interactive()
-    made = projects.new(template, session.here / (output or "."), assignments(answers, "answer"), ask)
-    session.say(f"made {made.relative_to(session.here) if made.is_relative_to(session.here) else made}")
+    made = projects.new(
+        template, session.here / (output or "."), assignments(answers, "answer"), ask
+    )
+    session.say(
+        f"made {made.relative_to(session.here) if made.is_relative_to(session.here) else made}"
+    )
     session.say(f"\nNext:\n  cd {made.name}\n  towpath run")

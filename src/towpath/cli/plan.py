@@ -34,10 +34,15 @@ def plan(
     from towpath.engine.run import prepare
 
     name = session.workspace.pipeline_name(pipeline)
-    request = Request(name, assignments(params, "--param"), assignments(inputs, "--input"), force=force)
+    request = Request(
+        name, assignments(params, "--param"), assignments(inputs, "--input"), force=force
+    )
     decisions = list(prepare(session.workspace, request).decisions().values())
     if as_json:
-        said = [{"step": d.step, "verdict": d.verdict, "reason": d.reason, "key": d.key} for d in decisions]
+        said = [
+            {"step": d.step, "verdict": d.verdict, "reason": d.reason, "key": d.key}
+            for d in decisions
+        ]
         return print_json("plan", said)
     from rich.text import Text
 

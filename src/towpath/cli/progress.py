@@ -21,7 +21,7 @@ _LOOKS: Mapping[State, tuple[str, str]] = {
     State.RUNNING: ("●", "yellow"),
     State.DONE: ("✓", "green"),
     State.REUSED: ("↺", "cyan"),
-    State.SKIPPED: ("–", "dim"),
+    State.SKIPPED: ("-", "dim"),
     State.FAILED: ("✗", "bold red"),
     State.REFUSED: ("✗", "bold red"),
     State.INTERRUPTED: ("!", "red"),
@@ -46,8 +46,14 @@ def steps_table(run: Run, begun: Mapping[str, float] | None = None) -> Table:
     made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     width = max((len(s.name) for s in run.steps.values()), default=0)
     for step in _shown(run):
-        since = time.monotonic() - begun[step.name] if begun and step.name in begun else step.seconds
-        sign = Spinner("dots", style="yellow") if begun and step.state is State.RUNNING else mark(step.state)
+        since = (
+            time.monotonic() - begun[step.name] if begun and step.name in begun else step.seconds
+        )
+        sign = (
+            Spinner("dots", style="yellow")
+            if begun and step.state is State.RUNNING
+            else mark(step.state)
+        )
         made.add_row(
             sign, Text(step.name.ljust(width)), Text(step.kind, style="dim"),
             Text(terminal.duration(since), justify="right"), Text(says(step), style=_style(step)),
@@ -93,8 +99,15 @@ def _chosen(step: StepRun) -> str:
 def _numbers(step: StepRun) -> str:
     if step.kind != "evaluation":
         return ""
-    pairs = [(k, v) for value in step.made.values.values() if isinstance(value, dict) for k, v in value.items()]
-    return "  ".join(f"{name} {terminal.number(v)}" for name, v in pairs if isinstance(v, (int, float)))
+    pairs = [
+        (k, v)
+        for value in step.made.values.values()
+        if isinstance(value, dict)
+        for k, v in value.items()
+    ]
+    return "  ".join(
+        f"{name} {terminal.number(v)}" for name, v in pairs if isinstance(v, (int, float))
+    )
 
 
 class LiveProgress:
@@ -103,7 +116,9 @@ class LiveProgress:
     def __init__(self) -> None:
         self.run: Run | None = None
         self._begun: dict[str, float] = {}
-        self._live = Live(console=terminal.console(sys.stderr), refresh_per_second=10, transient=True)
+        self._live = Live(
+            console=terminal.console(sys.stderr), refresh_per_second=10, transient=True
+        )
 
     def __enter__(self) -> LiveProgress:
         self._live.__enter__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,17 +19,26 @@ from towpath.cli.session import (
     print_json,
 )
 
+if TYPE_CHECKING:
+    from towpath.engine.request import Request
+
 
 @click.command()
 @pipeline_argument
 @param_option
 @input_option
-@click.option("--only", metavar="STEP", multiple=True, help="Run only this step, the rest as it was.")
+@click.option(
+    "--only", metavar="STEP", multiple=True, help="Run only this step, the rest as it was."
+)
 @click.option("--from", "begin", metavar="STEP", help="Run this step and what follows from it.")
 @click.option("--to", "end", metavar="STEP", help="Run up to this step.")
-@click.option("--retry", metavar="RUN", help="Run again what RUN asked for; what ended well is reused.")
+@click.option(
+    "--retry", metavar="RUN", help="Run again what RUN asked for; what ended well is reused."
+)
 @click.option("--force", is_flag=True, help="Run every step, whatever could be reused.")
-@click.option("--require-register", is_flag=True, help="Refuse at once if the run could not register.")
+@click.option(
+    "--require-register", is_flag=True, help="Refuse at once if the run could not register."
+)
 @click.option("--push", is_flag=True, help="Publish what is registered, and push its bytes.")
 @json_option
 @pass_session
@@ -53,24 +63,24 @@ def run(
     return _carry_out(session, request, as_json)
 
 
-def _again(session: Session, request: object, retry: str) -> object:
+def _again(session: Session, request: Request, retry: str) -> Request:
     from dataclasses import replace
 
     from towpath.engine import runs
 
     earlier = runs.find(session.workspace.runs, retry)
-    return replace(request, pipeline=earlier.pipeline, params={**earlier.params, **request.params})  # type: ignore[attr-defined,type-var]
+    return replace(request, pipeline=earlier.pipeline, params={**earlier.params, **request.params})
 
 
-def _carry_out(session: Session, request: object, as_json: bool) -> int:
+def _carry_out(session: Session, request: Request, as_json: bool) -> int:
     from towpath.cli.progress import LiveProgress, PlainProgress
     from towpath.engine.run import run as carry_out
 
     if as_json or session.quiet:
-        done = carry_out(session.workspace, request)  # type: ignore[arg-type]
+        done = carry_out(session.workspace, request)
     else:
         with LiveProgress() if interactive() else PlainProgress() as progress:
-            done = carry_out(session.workspace, request, [progress])  # type: ignore[arg-type]
+            done = carry_out(session.workspace, request, [progress])
     if as_json:
         print_json("run", done)
     else:

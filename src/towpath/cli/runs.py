@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import click
 
 from towpath.cli.session import Session, json_option, pass_session, print_json
@@ -26,13 +29,22 @@ def runs(session: Session, number: int, pipeline: str | None, as_json: bool) -> 
     from towpath.engine.record import State
 
     rows = [
-        (r.id, r.pipeline, look(r.state), terminal.duration(r.seconds), f"{r.count(State.DONE)} run, {r.count(State.REUSED)} reused", _parameters(r.params))
+        (
+            r.id,
+            r.pipeline,
+            look(r.state),
+            terminal.duration(r.seconds),
+            f"{r.count(State.DONE)} run, {r.count(State.REUSED)} reused",
+            _parameters(r.params),
+        )
         for r in found
     ]
-    return terminal.show(("run", "pipeline", "state", "time", "steps", "parameters"), rows, right=("time",))
+    return terminal.show(
+        ("run", "pipeline", "state", "time", "steps", "parameters"), rows, right=("time",)
+    )
 
 
-def _parameters(params: dict) -> str:  # type: ignore[type-arg]
+def _parameters(params: Mapping[str, object]) -> str:
     return " ".join(f"{name}={value}" for name, value in params.items())
 
 
@@ -48,7 +60,9 @@ def logs(session: Session, run: str, step: str | None, as_json: bool) -> None:
 
     found = recorded.find(session.workspace.runs, run)
     if step and step not in found.steps:
-        raise UsageError(f"run {found.id} has no step `{step}`", hint=did_you_mean(step, found.steps))
+        raise UsageError(
+            f"run {found.id} has no step `{step}`", hint=did_you_mean(step, found.steps)
+        )
     folder = session.workspace.runs / found.id
     names = [step] if step else list(found.steps)
     written = {name: _log(folder / name / "log.txt") for name in names}
@@ -64,7 +78,7 @@ def logs(session: Session, run: str, step: str | None, as_json: bool) -> None:
     return None
 
 
-def _log(path) -> str:  # type: ignore[no-untyped-def]
+def _log(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 

@@ -22,7 +22,12 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 pipeline_argument = click.argument("pipeline", required=False)
 param_option = click.option(
-    "-p", "--param", "params", metavar="NAME=VALUE", multiple=True, help="Set a parameter of the run."
+    "-p",
+    "--param",
+    "params",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Set a parameter of the run.",
 )
 input_option = click.option(
     "--input", "inputs", metavar="NAME=PATH", multiple=True, help="Take another file for an input."
@@ -47,7 +52,7 @@ class Session:
     @property
     def here(self) -> Path:
         """The folder the command works in."""
-        return Path(os.path.abspath(self.folder or Path.cwd()))
+        return Path(self.folder or ".").absolute()
 
     def say(self, text: str = "") -> None:
         """A word to a person: stderr, so that stdout holds only what was asked for."""
@@ -60,7 +65,13 @@ pass_session = click.make_pass_decorator(Session)
 
 def print_json(kind: str, document: Any) -> None:
     """One versioned document on stdout."""
-    click.echo(json.dumps({"towpath": FORMAT_VERSION, "kind": kind, kind: document}, default=_plain, ensure_ascii=False))
+    click.echo(
+        json.dumps(
+            {"towpath": FORMAT_VERSION, "kind": kind, kind: document},
+            default=_plain,
+            ensure_ascii=False,
+        )
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -77,12 +88,17 @@ def assignments(words: tuple[str, ...], option: str) -> dict[str, str]:
 
     wrong = [w for w in words if "=" not in w]
     if wrong:
-        raise UsageError(*(Fault(f"{option} {w} is no assignment", hint=f"write {option} {w}=VALUE") for w in wrong))
+        raise UsageError(
+            *(
+                Fault(f"{option} {w} is no assignment", hint=f"write {option} {w}=VALUE")
+                for w in wrong
+            )
+        )
     return dict(word.split("=", 1) for word in words)
 
 
 def interactive() -> bool:
-    """Whether a person looks on: a terminal, and neither CI nor NO_COLOR-like plainness is asked."""
+    """Whether a person looks on: a terminal that can redraw, and no CI."""
     from towpath.engine.request import in_ci
 
     return sys.stderr.isatty() and not in_ci() and os.environ.get("TERM") != "dumb"

@@ -16,13 +16,15 @@ _PLAIN_WIDTH = 200  # columns, where no terminal says how wide it is
 
 
 def console(stream: TextIO | None = None) -> Console:
-    """A console on a stream (default stdout) that obeys NO_COLOR, and is plain without a terminal."""
+    """A console on a stream (default stdout): obeys NO_COLOR, plain without a terminal."""
     stream = stream or sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PLAIN_WIDTH
     return Console(file=stream, highlight=False, width=width, soft_wrap=not stream.isatty())
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], right: Sequence[str] = ()) -> Table:
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str | Text]], right: Sequence[str] = ()
+) -> Table:
     """A table in the house's style: no lines but one under the heads."""
     made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for column in columns:
@@ -32,7 +34,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], right: S
     return made
 
 
-def show(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], right: Sequence[str] = ()) -> None:
+def show(
+    columns: Sequence[str], rows: Iterable[Sequence[str | Text]], right: Sequence[str] = ()
+) -> None:
     """Print a table on stdout."""
     console().print(table(columns, rows, right))
 

@@ -99,12 +99,13 @@ def _registered_twice(
     for name, node in nodes.items():
         if not isinstance(node.step, RegisterModel):
             continue
-        for other in seen.setdefault(node.step.model, []):
-            if not _exclude(guards[name], guards[other]):
-                what = f"`{name}` and `{other}` both register `{node.step.model}`"
-                place = names.declared.places.at("steps", name, "as")
-                yield Fault(what, place, "a run registers one version of a model")
-        seen[node.step.model].append(name)
+        others = seen.setdefault(node.step.model, [])
+        rival = next((o for o in others if not _exclude(guards[name], guards[o])), None)
+        if rival:
+            what = f"`{name}` and `{rival}` both register `{node.step.model}`"
+            place = names.declared.places.at("steps", name, "as")
+            yield Fault(what, place, "a run registers one version of a model")
+        others.append(name)
 
 
 def _exclude(one: Mapping[str, bool], other: Mapping[str, bool]) -> bool:

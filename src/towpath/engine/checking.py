@@ -1,4 +1,4 @@
-"""A pipeline compiled and held against its code: what `towpath check` says, and what a run asks first."""
+"""A pipeline held against its code: what `towpath check` says, and what a run asks first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PATHS = ("pathlib.Path", "Path", None)
 if TYPE_CHECKING:
     from towpath.code import Signature
     from towpath.engine.graph import Graph, Node
-    from towpath.spec.reading import Declared
+    from towpath.spec.declared import Declared
     from towpath.workspace import Workspace
 
 

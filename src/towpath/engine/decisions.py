@@ -105,7 +105,9 @@ class Judge:
             if entry:
                 reason = f"not selected; {_made_by(entry)}"
                 return Decision(node.name, Verdict.REUSE, reason, candidate, found, entry)
-        return Decision(node.name, Verdict.RUN, "not selected, but no earlier run made it", key, found)
+        return Decision(
+            node.name, Verdict.RUN, "not selected, but no earlier run made it", key, found
+        )
 
     def _usable(self, node: Node, key: str) -> tuple[str, Entry | None]:
         cache = node.step.cache

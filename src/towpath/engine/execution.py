@@ -61,7 +61,11 @@ class Execution:
             arguments=self.known.arguments(node),
             outputs=node.outputs,
             directory=self.recorder.folder / node.name,
-            facts={step: self.known.made[step].facts for step in node.data_needs if step in self.known.made},
+            facts={
+                step: self.known.made[step].facts
+                for step in node.data_needs
+                if step in self.known.made
+            },
             trust=self.workspace.project.trust,
         )
 
@@ -110,11 +114,11 @@ class Execution:
         state = State.REFUSED if isinstance(error, Refused) else State.FAILED
         self.recorder(
             "step", step=node.name, state=state, seconds=seconds,
-            reason=error.faults[0].what if error.faults else "", error=[str(f) for f in error.faults],
+            reason=error.faults[0].what, error=[str(fault) for fault in error.faults],
         )  # fmt: skip
 
     def act(self, node: Node) -> Made:
-        """Carry out a step that is no work for a process: a condition, a failure, a registration."""
+        """Carry out a step that needs no process: a condition, a failure, a registration."""
         if isinstance(node.step, Condition):
             return self._choose(node, node.step)
         if isinstance(node.step, Fail):

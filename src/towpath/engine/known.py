@@ -102,7 +102,10 @@ class Known:
         values, path = self.made[source.step].values, f"{source.step}.{source.output}"
         if source.output not in values:
             raise StepFailed(
-                Fault(f"{path} holds no values to look into", hint="a .json output of at most 64 KiB does")
+                Fault(
+                    f"{path} holds no values to look into",
+                    hint="a .json output of at most 64 KiB does",
+                )
             )
         return inside(values[source.output], source.keys, path)
 
@@ -126,10 +129,12 @@ def inside(value: Json, keys: Sequence[str | int], path: str) -> Json:
     """What stands under keys in a document. Error: StepFailed with the near name."""
     for key in keys:
         try:
-            value = value[key]  # type: ignore[index,call-overload]
+            value = value[key]  # type: ignore[index]
         except (KeyError, IndexError, TypeError):
             known = list(value) if isinstance(value, dict) else []
-            hint = did_you_mean(str(key), known) or (f"it has {', '.join(known[:8])}" if known else None)
+            hint = did_you_mean(str(key), known) or (
+                f"it has {', '.join(known[:8])}" if known else None
+            )
             raise StepFailed(Fault(f"{path} has no `{key}`", hint=hint)) from None
         path = f"{path}.{key}"
     return value

@@ -27,7 +27,8 @@ class Names:
         """What was found, an unknown name once with the other places behind it."""
         yield from self.faults
         for first, *others in self._unknown.values():
-            lines = sorted({fault.place.line for fault in others if fault.place})
+            places = {fault.place for fault in others if fault.place}
+            lines = sorted({p.line for p in places} - {first.place.line if first.place else 0})
             also = f", also in line {', '.join(map(str, lines))}" if lines else ""
             yield Fault(first.what + also, first.place, first.hint)
 
@@ -69,7 +70,7 @@ class Names:
             kind = "a parameter" if name in self.pipeline.params else "an input"
             self.faults.append(Fault(f"`{name}` is {kind}, not a step", place))
             return False
-        near = self._nearest(name, self.pipeline.steps)
+        near = self._nearest(name, [*self.pipeline.steps, *self.declared.malformed])
         self.unknown(f"step {name}", name, near and f"did you mean `{near}`?", place, "no step is")
         return False
 
@@ -117,7 +118,8 @@ class Names:
 
     def _near(self, reference: Reference) -> str | None:
         """The hint for a name that nothing has; what was meant counts as used."""
-        names = [*self.pipeline.params, *self.pipeline.inputs, *self.pipeline.steps]
+        pipeline = self.pipeline
+        names = [*pipeline.params, *pipeline.inputs, *pipeline.steps, *self.declared.malformed]
         if reference.output is None:
             made = [
                 f"{s}.{o}"
@@ -131,7 +133,7 @@ class Names:
         return near and f"did you mean `{near}`?"
 
     def _nearest(self, name: str, known: Iterable[str]) -> str | None:
-        known = list(known)
+        known = sorted(known)  # `malformed` has no order of its own
         hint = did_you_mean(name, known)
         near = next((k for k in known if hint and f"`{k}`" in hint), None)
         if near:

@@ -22,14 +22,13 @@ from towpath.spec.artifact import Artifact, Entry, Json, Made
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node
     from towpath.engine.known import Known
-    from towpath.git import Repository
     from towpath.spec.pipeline import RegisterModel
     from towpath.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class Registering:
-    """The registry as one run sees it. ``required`` makes it an error if the run may not register."""
+    """The registry as one run sees it; where it is ``required``, not to register is an error."""
 
     workspace: Workspace
     graph: Graph
@@ -60,7 +59,7 @@ class Registering:
         return "" if relative.as_posix() == "." else f"{relative.as_posix()}/"
 
     def decide(self, node: Node, step: RegisterModel, known: Known) -> Decision:
-        """Register, or point at the version that the same key gave before, or leave it and say why."""
+        """Register, or point at what the same key gave before, or leave it and say why."""
         try:
             key = self._key(node, step, known)
         except Waiting as waiting:
@@ -132,19 +131,6 @@ class Registering:
             labels={name: fill(text) for name, text in step.labels.items()},
             bump=Bump(step.bump, "asked for") if step.bump else None,
         )
-
-    def publish(self) -> tuple[registry.Registered, ...]:
-        """Give what waits its number, where the repository has a remote."""
-        repository = self.workspace.repository
-        if repository is None or not _has_remote(repository):
-            return ()
-        return registry.publish(repository)
-
-
-def _has_remote(repository: Repository) -> bool:
-    from towpath.git import remotes
-
-    return bool(remotes.remotes(repository))
 
 
 def _ancestors(graph: Graph, node: Node) -> frozenset[str]:

@@ -85,9 +85,13 @@ def _shared_names(declared: Declared) -> Iterator[Fault]:
 def _unused(declared: Declared, names: Names) -> Iterator[Fault]:
     if declared.blind:
         return
-    for section, word in (("params", "parameter"), ("inputs", "input")):
-        for name in getattr(declared.pipeline, section):
-            if name not in names.used:
+    pipeline = declared.pipeline
+    for section, word, others in (
+        ("params", "parameter", pipeline.inputs.keys() | pipeline.steps.keys()),
+        ("inputs", "input", pipeline.params.keys() | pipeline.steps.keys()),
+    ):
+        for name in getattr(pipeline, section):
+            if name not in names.used and name not in others:
                 place = declared.places.at(section, name)
                 yield Fault(
                     f"{word} `{name}` is not used by any step", place, "remove it, or use it"
@@ -131,40 +135,37 @@ class _Binding:
             place = self._place("inputs", position)
             source = self.names.source(text, place)
             if isinstance(source, FromParam):
-                hint = f"write `params: [{source.name}]`" if self._has_params() else None
+                takes = isinstance(self.step, FunctionStep)
+                hint = f"write `params: [{source.name}]`" if takes else None
                 self._fault(f"`{text}` is a parameter, not an input", place, hint)
-            elif self._takes(argument, "inputs", text, place) and source:
-                self.arguments[argument] = source
-
-    def _has_params(self) -> bool:
-        return isinstance(self.step, FunctionStep)
+                source = None
+            self._take(argument, source, f"inputs: {{other: {text}}}", place)
 
     def _params(self) -> None:
         for argument, text, position in bindings(self.step, "params"):
             place = self._place("params", position)
             source = self.names.source(text, place)
             if source and not isinstance(source, FromParam):
-                hint = "write it under `inputs`"
-                self._fault(f"`{text}` is no parameter", place, hint)
-            elif self._takes(argument, "params", text, place) and source:
-                self.arguments[argument] = source
+                self._fault(f"`{text}` is no parameter", place, "write it under `inputs`")
+                source = None
+            self._take(argument, source, f"params: {{other: {text}}}", place)
 
     def _literals(self, step: FunctionStep) -> None:
         for argument, value in step.literals.items():
-            if self._takes(argument, "with", argument, self._place("with", argument)):
-                self.arguments[argument] = Literal(value)
+            place = self._place("with", argument)
+            self._take(argument, Literal(value), "with: {other: ...}", place)
 
-    def _takes(self, argument: str, key: str, text: str, place: Place | None) -> bool:
-        if not argument:
-            self._fault(f"`{text}` has two names", place, f"write `{{name: {text}}}`")
-            return False
-        if argument in self.seen:
+    def _take(self, argument: str, source: Source | None, other: str, place: Place | None) -> None:
+        """Give the function an argument; one whose source is wrong counts as given."""
+        key = other.partition(":")[0]
+        if source and not argument:
+            self._fault("a list's item has one name, this has two", place, f"write `{other}`")
+        elif source and argument in self.seen:
             what = f"argument `{argument}` is given twice, first in `{self.seen[argument]}`"
-            hint = "remove one" if key == "with" else f"rename it: `{key}: {{other: {text}}}`"
-            self._fault(what, place, hint)
-            return False
-        self.seen[argument] = key
-        return True
+            self._fault(what, place, f"rename it: `{other}`")
+        elif source:
+            self.arguments[argument] = source
+        self.seen.setdefault(argument, key)
 
     def _wanted(self) -> None:
         """The arguments of the kinds that call no function of the project."""

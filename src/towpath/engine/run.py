@@ -138,12 +138,12 @@ def conduct(
 
 def _settle(prepared: Prepared, execution: Execution) -> None:
     """After a run that ended well: bring the project's outputs up to date, and publish."""
-    from towpath.engine import outputs
+    from towpath.engine import outputs, transfer
 
     if prepared.request.default and not execution.errors:
         outputs.publish(prepared.workspace, prepared.graph, execution.known)
-    if prepared.request.push or in_ci():
-        prepared.judge.registry.publish()
+    if prepared.request.push:
+        transfer.push(prepared.workspace)
 
 
 def _started(prepared: Prepared, run_id: str) -> dict[str, Any]:
@@ -192,7 +192,9 @@ def _finish(
     execution: Execution, begun: float, state: State, code: ExitCode, error: Iterable[str] = ()
 ) -> None:
     seconds = round(time.perf_counter() - begun, 3)
-    execution.recorder("finished", state=state, seconds=seconds, exit_code=int(code), error=list(error))
+    execution.recorder(
+        "finished", state=state, seconds=seconds, exit_code=int(code), error=list(error)
+    )
 
 
 __all__ = ["Prepared", "StepFailed", "conduct", "prepare", "run"]

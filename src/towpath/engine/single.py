@@ -20,17 +20,21 @@ if TYPE_CHECKING:
 
 
 def carry_out(workspace: Workspace, pipeline: str, step: str) -> Made:
-    """Run a step on what stands in the work tree, and put its outputs there. Nothing is recorded."""
+    """Run a step on what the work tree holds, and put its outputs there; nothing is recorded."""
     from towpath.steps import process
 
     graph = checking.compiled(workspace, pipeline)
     node = graph.nodes.get(step)
     if node is None or node.step.kind not in IN_A_PROCESS:
-        raise UsageError(f"{pipeline} has no step `{step}` to run", hint=did_you_mean(step, graph.nodes))
+        raise UsageError(
+            f"{pipeline} has no step `{step}` to run", hint=did_you_mean(step, graph.nodes)
+        )
     known = Known(graph, inputs.artifacts(workspace, graph))
     for name in graph.nodes:
         if name in node.data_needs:
-            known.take(Decision(name, Verdict.REUSE), _from_tree(workspace, known, graph.nodes[name]))
+            known.take(
+                Decision(name, Verdict.REUSE), _from_tree(workspace, known, graph.nodes[name])
+            )
     order = _order(workspace, graph, node, known)
     with process.warm(workspace.root, graph.folder, [node]):
         made = process.call(order, node.step.timeout, print)
@@ -42,9 +46,16 @@ def carry_out(workspace: Workspace, pipeline: str, step: str) -> Made:
 
 def _order(workspace: Workspace, graph: Graph, node: Node, known: Known) -> Order:
     return Order(
-        workspace.root, graph.name, graph.folder, node.name, node.step, known.arguments(node),
-        node.outputs, workspace.state / "steps" / graph.name / node.name, {}, workspace.project.trust,
-    )  # fmt: skip
+        root=workspace.root,
+        pipeline=graph.name,
+        folder=graph.folder,
+        name=node.name,
+        step=node.step,
+        arguments=known.arguments(node),
+        outputs=node.outputs,
+        directory=workspace.state / "steps" / graph.name / node.name,
+        trust=workspace.project.trust,
+    )
 
 
 def _from_tree(workspace: Workspace, known: Known, node: Node) -> Made:

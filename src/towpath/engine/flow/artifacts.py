@@ -52,7 +52,8 @@ def publish_graph(graph: Graph, folder: Path) -> None:
     """Show what is run, as a drawing that Prefect's Markdown can hold."""
     from towpath.engine import drawing
 
-    text = f"Run record: `{folder}`\n\n```mermaid\n{drawing.mermaid(graph)}\n```\n\n```\n{drawing.text(graph)}\n```"
+    parts = f"```mermaid\n{drawing.mermaid(graph)}\n```", f"```\n{drawing.text(graph)}\n```"
+    text = "\n\n".join((f"Run record: `{folder}`", *parts))
     create_markdown_artifact(text, key=f"{_slug(graph.name)}-graph", description="What was run")
 
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from towpath.spec.project import Runner
 
 
-def build(pipeline: Pipeline, body: Callable[[Mapping[str, Any]], Any], runner: Runner) -> Flow[..., Any]:
+def build(
+    pipeline: Pipeline, body: Callable[[Mapping[str, Any]], Any], runner: Runner
+) -> Flow[..., Any]:
     """The flow of a pipeline. ``body`` is called with the parameters, validated by Prefect."""
     from prefect import Flow
 
@@ -109,4 +111,3 @@ def _task_runner(runner: Runner) -> Any:
     from prefect.task_runners import ThreadPoolTaskRunner
 
     return ThreadPoolTaskRunner(max_workers=workers)
-

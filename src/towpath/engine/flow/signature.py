@@ -1,4 +1,4 @@
-"""A pipeline's parameters as a typed signature, from which Prefect makes its form and its checks."""
+"""A pipeline's parameters as a typed signature: Prefect makes its form and its checks of it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _annotation(param: Param) -> Any:
     if param.choices:
         return Literal[param.choices]
     bounds = {"gt": param.above, "lt": param.below, "ge": param.at_least, "le": param.at_most}
-    given = {name: bound for name, bound in bounds.items() if bound is not None}
+    given: dict[str, Any] = {n: bound for n, bound in bounds.items() if bound is not None}
     kind = _TYPES[_type(param)]
     return Annotated[kind, Field(**given)] if given else kind
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from prefect import Task, get_run_logger
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas import State
 from prefect.context import TaskRunContext
-from prefect.states import Completed, State
+from prefect.states import Completed
 
 from towpath.engine.flow import artifacts
 from towpath.spec.artifact import Made

@@ -1,0 +1,80 @@
+"""`towpath push`, `towpath pull` and `towpath fetch`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from towpath.cli.session import Session, interactive, json_option, pass_session, print_json
+
+if TYPE_CHECKING:
+    from towpath.engine.transfer import Moved
+
+remote_option = click.option("-r", "--remote", help="The store's remote (default: DVC's default).")
+
+
+@click.command()
+@remote_option
+@json_option
+@pass_session
+def push(session: Session, remote: str | None, as_json: bool) -> None:
+    """Push data, models, and what a run need not do again; then number and push new versions."""
+    from towpath.engine import transfer
+
+    with _progress(session, "pushed") as progress:
+        moved = transfer.push(session.workspace, remote, progress)
+    return _say(session, moved, "pushed", as_json)
+
+
+@click.command()
+@remote_option
+@json_option
+@pass_session
+def pull(session: Session, remote: str | None, as_json: bool) -> None:
+    """Bring versions, data, models, and what a run need not do again."""
+    from towpath.engine import transfer
+
+    with _progress(session, "pulled") as progress:
+        moved = transfer.pull(session.workspace, remote, progress)
+    return _say(session, moved, "pulled", as_json)
+
+
+@click.command()
+@json_option
+@pass_session
+def fetch(session: Session, as_json: bool) -> None:
+    """Bring the registry's tags, which a plain `git pull` leaves behind."""
+    from towpath.engine import transfer
+
+    return _say(session, transfer.fetch(session.workspace), "fetched", as_json)
+
+
+@contextmanager
+def _progress(session: Session, verb: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A counter on the last line of a terminal, gone when it is done."""
+    if session.quiet or not interactive():
+        yield None
+        return
+
+    def show(done: int, total: int) -> None:
+        click.echo(f"\r{verb} {done} of {total} objects", nl=False, err=True)
+
+    yield show
+    click.echo("\r\033[K", nl=False, err=True)
+    sys.stderr.flush()
+
+
+def _say(session: Session, moved: Moved, verb: str, as_json: bool) -> None:
+    if as_json:
+        return print_json("transfer", moved)
+    if moved.store:
+        counted = f"{moved.objects} objects, {moved.entries} results for reuse"
+        session.say(f"store {moved.store}: {verb} {counted}")
+    if moved.origin:
+        named = ", ".join(moved.versions) or "nothing new"
+        session.say(f"registry {moved.origin}: {verb} {named}")
+    return None
