@@ -121,7 +121,8 @@ class Composer:
         if anchor:
             self._fault(f"`&{anchor}` is an anchor", event, "write the value out")
         if tag:
-            self._fault(f"`{tag}` is a tag", event, "write the value without it")
+            shown = str(tag).replace("tag:yaml.org,2002:", "!!")
+            self._fault(f"`{shown}` is a tag", event, "write the value without it")
 
     def _fault(self, what: str, event: events.Event, hint: str) -> None:
         self.faults.append(Fault(what, self._place(event), hint))

@@ -94,7 +94,11 @@ def syntax_fault(error: YAMLError, text: str, shown: str) -> Fault:
     if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
         return _character_fault(error, text, shown)
     mark, problem = error.problem_mark, str(error.problem)
+    if "end of stream" in problem or "<stream end>" in problem:
+        mark = error.context_mark or mark  # not where the file ends, but what was left open
     hint = next((hint for part, hint in _HINTS.items() if part in problem), None)
+    if "<block end>" in problem and text.split("\n")[mark.line][: mark.column].strip():
+        hint = "write the value in quotes"
     place = Place(shown, mark.line + 1, mark.column + 1)
     return Fault(f"this is not YAML: {problem}", place, hint)
 

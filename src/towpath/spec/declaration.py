@@ -33,6 +33,10 @@ def one_or_more(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+_ALLOWED = "comparisons, `and`, `or`, `not`, `in` and arithmetic are"
+_EXAMPLE = "write it like `evaluate.metrics.mse <= max_mse`"
+
+
 def _reference(text: str) -> str:
     try:
         reference.alternatives(text)
@@ -45,7 +49,7 @@ def _condition(text: str) -> str:
     try:
         expression.parse(text)
     except ValueError as error:
-        words.refuse(str(error), "a condition compares: `evaluate.metrics.mse <= max_mse`")
+        words.refuse(str(error), _ALLOWED if "not allowed" in str(error) else _EXAMPLE)
     return text
 
 

@@ -98,7 +98,7 @@ def _parts(node: ast.expr) -> list[ast.expr]:
         case ast.Compare(left=left, ops=ops, comparators=others):
             if all(isinstance(op, _ALLOWED) for op in ops):
                 return [left, *others]
-            raise ValueError("`is` is not allowed in a condition: write `==`")
+            raise ValueError("`is` is not allowed in a condition, `==` is")
         case ast.List(elts=items) | ast.Tuple(elts=items):
             return items
         case ast.Constant(value=value) if value is None or isinstance(value, str | int | float):

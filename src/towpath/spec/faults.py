@@ -28,7 +28,7 @@ _MUST: Mapping[str, str] = {
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be below {lt:g}",
     "less_than_equal": "must be at most {le:g}",
-    "string_too_short": "must not be empty",
+    "union_tag_invalid": "must be true, false or a mapping",
     "literal_error": "must be {expected}",
 }
 
@@ -87,19 +87,27 @@ class _Found:
         inside = f"`{self.names[-2]}`" if len(self.names) > 1 else self.owner
         match self.type:
             case "towpath":
-                return Fault(self.error["ctx"]["what"], self.place, self.error["ctx"]["hint"])
+                what = self.error["ctx"]["what"] if self.names else self._whole()
+                return Fault(what, self.place, self.error["ctx"]["hint"])
             case "missing":
                 return Fault(f"`{self.key}` is missing in {inside}", self.place, _HOW.get(self.key))
             case "extra_forbidden":
                 hint = did_you_mean(self.key, keys(self.model))
                 return Fault(f"{inside} has no key `{self.key}`", self.place, hint)
         subject = f"`{self.key}`" if self.names else self.owner
+        if self.type == "string_too_short":
+            return Fault(f"{subject} is empty", self.place)
         return Fault(
             f"{subject} {self._must()}, not {shown(self.error['input'])}", self.place, self._mend()
         )
 
+    def _whole(self) -> str:
+        return f"{self.owner}: {self.error['ctx']['what']}"
+
     def _must(self) -> str:
         must: str = _MUST.get(self.type, self.error["msg"].lower())
+        if self.type == "tuple_type" and "list" in self.error["loc"]:
+            must = "must be a list or a mapping"
         return must.format(**self.error.get("ctx", {})).replace("'", "`")
 
     def _mend(self) -> str | None:

@@ -76,11 +76,13 @@ class Param(Declaration):
     def _consistent(self) -> Self:
         if self.type is None and self.default is None and not self.choices:
             hint = "write `{type: number}`, or give it a default"
-            refuse("a parameter without a default needs a type", hint)
+            refuse("without a default it needs a type", hint)
         if self.bounds and self.accepts not in ("integer", "number"):
             refuse(f"`{next(iter(self.bounds))}` bounds a number, not {_SHOWN[self.accepts]}")
         if self.choices is not None and not self.choices:
             refuse("`choices` is empty")
+        if isinstance(self.default, Mapping):
+            refuse("its default must be text, a number, true, false or a list, not a mapping")
         wrong = [] if self.required else [self.problem(self.default)]
         for what in filter(None, wrong):
             refuse(f"its default {what}")
@@ -99,7 +101,7 @@ def short_form(value: Any) -> Any:
         return value
     if value is None:
         hint = "write a default, or `{type: number}` for one that each run must give"
-        refuse("the parameter has no value", hint)
+        refuse("it has no value", hint)
     return {"default": value}
 
 

@@ -76,6 +76,10 @@ class Retry(Declaration):
     errors: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
+def _attempts(value: Any) -> Any:
+    return {"attempts": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class Expiry(Declaration):
     """How long a result may be reused, in seconds."""
 
@@ -88,7 +92,7 @@ class Step(Declaration):
     kind: str
     description: str | None = None
     after: Names = ()
-    retry: Retry | None = None
+    retry: Annotated[Retry, BeforeValidator(_attempts)] | None = None
     timeout: Duration | None = None
     cache: Annotated[
         Annotated[bool, Tag("switch")] | Annotated[Expiry, Tag("mapping")], by_shape

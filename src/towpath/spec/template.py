@@ -54,7 +54,9 @@ def parse(text: str) -> Template:
 
 def _part(match: re.Match[str]) -> str | Hole:
     if match["stray"]:
-        raise ValueError(f"a `{match['stray']}` stands alone: double it to write it as it is")
+        raise ValueError(f"a `{match['stray']}` is no part of a reference: double it to show it")
+    if match["reference"] == "":
+        raise ValueError("`{}` names nothing")
     if match["reference"] is None:
         return match[0][0]
     form = match["format"] or ""

@@ -16,8 +16,8 @@ _PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
 _ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*")
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _VERSION = re.compile(r"[a-z0-9-]+(@(v\d+\.\d+\.\d+|latest)|#[a-z0-9]([a-z0-9-]*[a-z0-9])?)")
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)(ms|s|m|h|d|w))+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)? ?(?:ms|s|m|h|d|w) ?)+")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|w)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
@@ -55,7 +55,7 @@ def path(text: str) -> str:
     """A path below a folder, with ``/`` between its parts; a slash behind it means a folder."""
     pure = PurePosixPath(text)
     if text.startswith(("/", "~")) or re.match(r"[A-Za-z]:[\\/]", text):
-        refuse(f"`{text}` is no path below the project", "write it from the project's root")
+        refuse(f"`{text}` is an absolute path", "write a relative one")
     if "\\" in text:
         refuse(f"`{text}` has a backslash", f"write `{text.replace(chr(92), '/')}`")
     if ".." in pure.parts:
@@ -89,10 +89,9 @@ def duration(value: Any) -> Any:
     """Seconds out of ``90``, ``10s``, ``1h30m``, ``30d``; units are ms, s, m, h, d and w."""
     if not isinstance(value, str):
         return value
-    text = value.replace(" ", "")
-    if not _DURATION.fullmatch(text):
+    if not _DURATION.fullmatch(value):
         refuse(f"`{value}` is no duration", "write `10s`, `30m`, `1h30m` or `30d`")
-    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(value))
 
 
 def stem(file: str) -> str:
