@@ -2,49 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import click
 
 from towpath.cli.session import Session, json_option, pass_session, print_json
+
+if TYPE_CHECKING:
+    from towpath.engine.server.mark import Worker
+    from towpath.engine.server.project import Status, Up
+
+_NEXT = "Next:  prefect deploy --all && prefect deployment run 'training/dev'"
 
 
 @click.command()
 @json_option
 @pass_session
 def up(session: Session, as_json: bool) -> None:
-    """Start the local Prefect API and a worker, and point stock `prefect` at them."""
-    from towpath.engine import server
+    """Start the Prefect API and a worker, and tell stock `prefect` commands of them."""
+    from towpath.engine.server import project
 
-    started = server.up(session.workspace.root)
+    started = project.up(session.workspace.root)
     if as_json:
         return print_json("up", started)
-    session.say(f"Prefect API  {started.api.url}")
-    session.say(f"UI           {started.ui}")
-    session.say(f"worker       of pool `{started.pool}`")
-    session.say("\nNext:  prefect deploy --all  &&  prefect deployment run 'training/dev'")
-    return None
+    _rows(_up(started))
+    if started.advice:
+        session.say(started.advice)
+    return session.say(f"\n{_NEXT}")
+
+
+def _up(started: Up) -> Iterator[tuple[str, str]]:
+    yield "API", started.api.url
+    yield "UI", started.api.ui
+    yield "worker", _worker(started.worker)
+    yield "log", str(started.worker_log)
+    if started.settings:
+        yield "settings", f"{started.settings.name}, which stock `prefect` obeys here"
+
+
+def _worker(worker: Worker) -> str:
+    return f"takes runs from pool `{worker.pool}`, process {worker.pid}, since {worker.since}"
 
 
 @click.command()
+@click.option("--force", is_flag=True, help="Even while runs are in progress.")
 @json_option
 @pass_session
-def down(session: Session, as_json: bool) -> None:
-    """Stop the local Prefect API and its worker."""
-    from towpath.engine import server
+def down(session: Session, force: bool, as_json: bool) -> None:
+    """Stop the worker and the local Prefect API."""
+    from towpath.engine.server import project
 
-    stopped = server.down(session.workspace.root)
+    stopped = project.down(session.workspace.root, force=force)
     if as_json:
         return print_json("down", stopped)
-    return session.say(stopped.message)
+    ended = [
+        name for name, was in (("the worker", stopped.worker), ("the API", stopped.api)) if was
+    ]
+    return session.say(f"stopped {' and '.join(ended)}" if ended else "nothing was running")
 
 
 @click.command()
 @json_option
 @pass_session
 def status(session: Session, as_json: bool) -> None:
-    """Say what runs: the Prefect API, the worker, runs in progress."""
-    from towpath.engine import server
+    """Say what runs: the Prefect API, the worker, runs in progress. Nothing is started."""
+    from towpath.engine.server import project
 
-    found = server.status(session.workspace.root)
+    found = project.status(session.workspace.root)
     if as_json:
         return print_json("status", found)
-    return click.echo(found.text())
+    return _rows(_status(found))
+
+
+def _status(found: Status) -> Iterator[tuple[str, str]]:
+    if found.url is None:
+        yield "API", "none runs; `towpath run` starts one and lets it rest, `towpath up` keeps it"
+    else:
+        yield "API", f"{found.url}  ({found.origin})"
+        yield "UI", str(found.ui)
+    if found.trouble:
+        yield "trouble", found.trouble
+    if found.local:
+        yield (
+            "since",
+            f"{found.local.since}, process {found.local.pid}, Prefect {found.local.prefect}",
+        )
+        yield "log", str(found.local.log)
+    yield "worker", _worker(found.worker) if found.worker else "none; `towpath up` starts one"
+    yield "runs", ", ".join(found.runs) or "none in progress"
+
+
+def _rows(pairs: Iterator[tuple[str, str]]) -> None:
+    for name, value in pairs:
+        click.echo(f"{click.style(name.ljust(9), fg='cyan')} {value}")
