@@ -33,6 +33,16 @@ def test_a_broken_one_is_not_taken_for_none(repository: Repository) -> None:
         Repository.find(repository.root)
 
 
+def test_one_of_another_owner_is_opened_when_told_to(
+    repository: Repository, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # Git's own switch for this
+    with pytest.raises(RegistryError, match=r"dubious ownership.*add safe\.directory"):
+        Repository.find(repository.root)
+    git(repository.root, "config", "--global", "--add", "safe.directory", str(repository.root))
+    assert Repository.find(repository.root) == repository
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no folder"):
         Repository.find(tmp_path / "nowhere")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,17 @@ def test_what_a_run_writes_is_not_counted(repository: Repository) -> None:
     assert str(registry.readiness(repository, written="dvc.lock".__eq__)) == (
         "skipped: 1 file not committed"
     )
+
+
+def test_a_name_that_is_no_text_is_shown(repository: Repository) -> None:
+    odd = os.fsencode(repository.root) + b"/caf\xe9.py"
+    try:
+        os.close(os.open(odd, os.O_CREAT))
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    skipped = registry.readiness(repository)
+    assert isinstance(skipped, Skipped)
+    assert skipped.faults[0].hint == "caf\\udce9.py"
 
 
 def test_required_refuses_with_everything_at_once(

@@ -127,7 +127,8 @@ def _opened(path: Path, asked: Outcome) -> Repository | None:
         return Repository(Path(lines[2]), Path(lines[0]))
     if len(lines) == 2 and lines[1] == "false":
         return Repository(Path(lines[0]), Path(lines[0]), bare=True)
-    raise RegistryError(f"Git does not open {path}: {asked.complaint}")
+    hint = f"git config --global --add safe.directory '{path}'" if "dubious" in asked.err else None
+    raise RegistryError(f"Git does not open {path}: {asked.complaint}", hint=hint)
 
 
 def _path(line: str) -> str:

@@ -77,4 +77,5 @@ def _uncommitted(changed: tuple[str, ...]) -> str:
 
 def _named(changed: tuple[str, ...]) -> str:
     more = len(changed) - MOST_NAMED
-    return ", ".join([*changed[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
+    shown = [path.encode("utf-8", "backslashreplace").decode() for path in changed[:MOST_NAMED]]
+    return ", ".join([*shown, *([f"and {more} more"] if more > 0 else [])])

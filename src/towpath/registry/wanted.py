@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from towpath.errors import Fault, Place
 from towpath.git import Repository, mainline, refs
@@ -37,8 +39,14 @@ class Stages:
 
     def of(self, model: str, version: Version | None) -> tuple[str, ...]:
         """The stages that should run a version."""
-        found = (one for one in self.wanted if one.model == model and one.version == version)
-        return tuple(one.stage for one in found)
+        return tuple(self._stages.get((model, version), ()))
+
+    @cached_property
+    def _stages(self) -> Mapping[tuple[str, Version | None], list[str]]:
+        found: defaultdict[tuple[str, Version | None], list[str]] = defaultdict(list)
+        for one in self.wanted:
+            found[one.model, one.version].append(one.stage)
+        return found
 
     def at(self, stage: str, model: str) -> Wanted | None:
         """What a stage should run of a model."""
