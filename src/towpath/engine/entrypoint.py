@@ -36,15 +36,28 @@ def flow(file: str) -> Flow[..., Any]:
 def _run(root: Path, pipeline: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """The body of a deployed flow: a run as `towpath run` makes it, inside Prefect's own."""
     workspace = Workspace(root)
-    defaults = workspace.pipeline(pipeline).pipeline.params
-    changed = {n: v for n, v in params.items() if n not in defaults or defaults[n].default != v}
-    prepared = prepare(workspace, Request(pipeline, changed))
+    prepared = prepare(workspace, Request(pipeline, _given(workspace, pipeline, params)))
 
     def carry_out(execution: Execution) -> None:
         with warmed(execution):
             build.schedule(execution)
 
     return _answer(conduct(prepared, carry_out, [build.run_log()]))
+
+
+def _given(workspace: Workspace, pipeline: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that differ from the declared defaults.
+
+    Prefect makes a float of each number; where the default is an integer, so is 50.0.
+    """
+    defaults = {n: p.default for n, p in workspace.pipeline(pipeline).pipeline.params.items()}
+    given = {
+        name: int(value)
+        if isinstance(defaults.get(name), int) and isinstance(value, float) and value.is_integer()
+        else value
+        for name, value in params.items()
+    }
+    return {name: value for name, value in given.items() if defaults.get(name) != value}
 
 
 def _answer(run: Run) -> dict[str, Any]:
