@@ -36,7 +36,7 @@ def new(
     made = projects.new(
         template, session.here / (output or "."), assignments(answers, "answer"), ask
     )
-    session.say(
-        f"made {made.relative_to(session.here) if made.is_relative_to(session.here) else made}"
-    )
-    session.say(f"\nNext:\n  cd {made.name}\n  towpath run")
+    commands = projects.next_commands(made, session.here)
+    session.say(f"made {commands[0].removeprefix('cd ')}\n\nNext:")
+    for command in commands:
+        session.say(f"  {command}")
