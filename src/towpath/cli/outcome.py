@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from towpath.cli import terminal
-from towpath.engine.record import Run, State
+from towpath.engine.record import Run, State, StepRun
 
 if TYPE_CHECKING:
     from towpath.cli.session import Session
@@ -17,12 +17,25 @@ def say(session: Session, run: Run) -> None:
     """Say how a run ended, on stderr; errors are said even when quiet."""
     for line in run.error:
         click.echo(f"{click.style('error', fg='red', bold=True)}: {line}", err=True)
+    for step in run.steps.values():
+        if undeclared := step.made.facts.get("undeclared"):
+            click.echo(
+                f"{click.style('warning', fg='yellow')}: {_unsure(step, undeclared)}", err=True
+            )
     session.say(_summary(run))
     if failed := [s.name for s in run.steps.values() if s.state in (State.FAILED, State.REFUSED)]:
         session.say(f"  towpath logs {run.id} {failed[0]}")
     for step in run.steps.values():
         if version := step.made.facts.get("version"):
             session.say(_registered(str(version), bool(step.made.facts.get("new"))))
+
+
+def _unsure(step: StepRun, undeclared: object) -> str:
+    files = ", ".join(map(str, undeclared)) if isinstance(undeclared, list) else str(undeclared)
+    return (
+        f"{step.name} opened {files}, which it does not declare, so it is not reused: "
+        f"name it under `inputs` or `code`"
+    )
 
 
 def _summary(run: Run) -> str:

@@ -81,7 +81,7 @@ def says(step: StepRun) -> str:
     if step.state is State.RUNNING:
         again = f"attempt {step.attempt}; " if step.attempt > 1 else ""
         return again + step.reason
-    return _registered(step) or _chosen(step) or _numbers(step) or step.reason
+    return _registered(step) or _numbers(step) or step.reason
 
 
 def _registered(step: StepRun) -> str:
@@ -89,11 +89,6 @@ def _registered(step: StepRun) -> str:
     if not version:
         return ""
     return f"{version}" if step.made.facts.get("new") else f"{version}, registered before"
-
-
-def _chosen(step: StepRun) -> str:
-    chosen = step.made.facts.get("chosen")
-    return "" if chosen is None else str(chosen).lower()
 
 
 def _numbers(step: StepRun) -> str:
@@ -161,12 +156,20 @@ class PlainProgress:
         """Nothing is left to close."""
 
     def __call__(self, event: Event) -> None:
-        self.run = fold(self.run, event)
+        before, self.run = self.run, fold(self.run, event)
         if event["event"] == "started":
-            click.echo(f"{event['time']} {self.run.pipeline} {self.run.id} started", err=True)
-        elif event["event"] == "step":
-            step = self.run.steps[event["step"]]
-            took = terminal.duration(step.seconds)
-            said = says(step).removeprefix(f"{step.state}, ")
-            words = [event["time"], step.name, str(step.state), took, said]
-            click.echo(" ".join(word for word in words if word), err=True)
+            click.echo(f"{event['time']}  {self.run.pipeline} {self.run.id} started", err=True)
+        elif event["event"] == "step" and before:
+            line = _line(before.steps[event["step"]], self.run.steps[event["step"]])
+            width = max(len(name) for name in self.run.steps)
+            if line:
+                click.echo(f"{event['time']}  {event['step']:{width}}  {line}".rstrip(), err=True)
+
+
+def _line(before: StepRun, step: StepRun) -> str:
+    """What is new of a step; empty for a choice that begins, which takes no time."""
+    if step.kind == "condition" and step.state is State.RUNNING:
+        return ""
+    said = says(step).removeprefix(f"{step.state}, ")
+    told = step.kind != "condition" and said == before.reason  # when it began
+    return f"{step.state:8} {terminal.duration(step.seconds):>6}  {'' if told else said}"

@@ -124,27 +124,25 @@ class Judge:
 
     def _entry(self, key: str) -> Entry | None:
         """The entry of ``key`` if it is believed and all of its bytes are right."""
-        store = self.workspace.store
-        entry = store.entry(key)
-        if entry is None or (self.policy.writers and entry.writer not in self.policy.writers):
-            return None
-        whole = all(store.has(artifact.digest) for artifact in entry.result.outputs.values())
-        return entry if whole else None
+        store, writers = self.workspace.store, self.policy.writers
+        return store.entry(key, sorted(writers)) if writers else store.entry(key)
 
     def _lost(self, key: str) -> str:
-        entry = self.workspace.store.entry(key)
-        if entry is None:
+        """Why a result that is remembered cannot be used; empty where none is."""
+        found = list(self.workspace.store.entries(key))
+        writers = self.policy.writers
+        if not found:
             return ""
-        if self.policy.writers and entry.writer not in self.policy.writers:
-            return f"its result was written by `{entry.writer}`, which is not trusted here"
-        return "what it made is no longer whole in the store"
+        if writers and not any(entry.writer in writers for entry in found):
+            return f"its result was written by `{found[0].writer}`, which is not trusted here"
+        return "what it made is not whole in the store"
 
     def _reason(self, node: Node, found: Mapping[str, str]) -> str:
         last = self.memory.last(node.name)
         if last is None:
             return "never run here"
         if last.undeclared:
-            return f"it opens {', '.join(last.undeclared)} without declaring it"
+            return f"it opened {', '.join(last.undeclared)}, which it does not declare"
         return first_difference(last.ingredients, found) or "what it made is not in the store"
 
 
@@ -173,7 +171,12 @@ def _choose(
         return replace(decision, verdict=Verdict.UNDECIDED, reason=error.faults[0].what)
     known.chosen[decision.step] = verdict
     known.take(decision, Made(facts={"chosen": verdict}))
-    return replace(decision, reason=f"`{step.expression}` is {str(verdict).lower()}")
+    return replace(decision, reason=choice(step, verdict))
+
+
+def choice(step: Condition, verdict: bool) -> str:
+    """Which way a condition went, in words."""
+    return f"`{step.expression}` is {str(verdict).lower()}"
 
 
 def first_difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from towpath.engine.decisions import Decision, Judge, Verdict
+from towpath.engine.decisions import Decision, Judge, Verdict, choice
 from towpath.engine.known import Known
 from towpath.engine.memory import Last
 from towpath.engine.record import Recorder, State, made_as_json, now
@@ -77,7 +77,9 @@ class Execution:
         if decision.key and not undeclared and node.step.cache is not False:
             self.workspace.store.remember(self._entry(node, decision, made, seconds))
         self.known.take(decision, made)
-        reason = f"not reusable: opened {', '.join(undeclared)} undeclared" if undeclared else ""
+        reason = decision.reason
+        if isinstance(node.step, Condition):
+            reason = choice(node.step, self.known.chosen[node.name])
         self.recorder(
             "step", step=node.name, state=State.DONE, seconds=seconds, made=made_as_json(made),
             reason=reason,
