@@ -110,7 +110,9 @@ def test_a_prefect_toml_of_ones_own_stays(project: Path) -> None:
 
 def test_a_worker_that_died_is_seen_and_replaced(project: Path) -> None:
     first = up(project)
-    os.kill(first.worker.pid, 9)
+    dying = psutil.Process(first.worker.pid)
+    dying.kill()
+    dying.wait()
     assert status(project).worker is None
     second = up(project)
     assert second.worker.pid != first.worker.pid
