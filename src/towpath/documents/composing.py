@@ -114,7 +114,9 @@ class Composer:
 
     def _directives(self, event: events.DocumentStartEvent) -> None:
         if event.version not in (None, (1, 2)):
-            self._fault("only YAML 1.2 is read", event, "remove the %YAML line")
+            # The parsers differ about where a document with directives begins.
+            place = Place(self.file, 1, 1)
+            self.faults.append(Fault("only YAML 1.2 is read", place, "remove the %YAML line"))
 
     def _decorations(self, event: events.Event) -> None:
         anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)

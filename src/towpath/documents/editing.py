@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.util import load_yaml_guess_indent
 
-from towpath.documents.reading import syntax_fault, text_of
+from towpath.documents.reading import parse, syntax_fault, text_of
+from towpath.documents.tree import Entry, Mapping, Node, Scalar, Sequence
 from towpath.errors import DeclarationError, Fault, Place
 
 
@@ -42,19 +42,33 @@ def _round_trip(text: str) -> YAML:
     yaml = YAML(typ="rt")
     yaml.preserve_quotes = True
     yaml.width = 4096  # never fold a long line that somebody wrote
-    mapping, sequence, offset = _indents(text)
+    mapping, sequence, offset = _indents(parse(text, "").node)
     yaml.indent(mapping=mapping, sequence=sequence, offset=offset)
     return yaml
 
 
-def _indents(text: str) -> tuple[int, int, int]:
-    try:
-        _, sequence, offset = load_yaml_guess_indent(text)
-    except Exception:  # a text that is no YAML is reported by the load that follows
-        sequence, offset = None, None
-    if sequence is None:
-        return 2, 2, 0
-    return 2, sequence, offset or 0
+def _indents(node: Node) -> tuple[int, int, int]:
+    """How the file is indented: mappings in mappings, lists, and the dash within that."""
+    nested = list(_nested(node))
+    mapping = next(
+        (n.place.column - e.place.column for e, n in nested if isinstance(n, Mapping)), 2
+    )
+    offset = next(
+        (n.place.column - e.place.column for e, n in nested if isinstance(n, Sequence)), 0
+    )
+    return mapping, offset + 2, offset
+
+
+def _nested(node: Node) -> Iterator[tuple[Entry, Node]]:
+    """The entries whose mapping or list begins on a line of its own."""
+    if isinstance(node, Mapping):
+        for entry in node.entries:
+            if not isinstance(entry.node, Scalar) and entry.node.place.line > entry.place.line:
+                yield entry, entry.node
+            yield from _nested(entry.node)
+    elif isinstance(node, Sequence):
+        for item in node.items:
+            yield from _nested(item)
 
 
 def _is_bare(text: str) -> bool:

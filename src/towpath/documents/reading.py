@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import Event
 
 from towpath.documents.composing import Composer
 from towpath.documents.tree import Node, plain
@@ -54,12 +52,17 @@ def value(text: str) -> Any:
 
 def parse(text: str, shown: str) -> Document:
     """The tree of a text together with its faults; ``shown`` is the file's name in messages."""
-    composer = Composer(shown)
     try:
-        node = composer.document(_events(text))
+        return _composed(text, shown, pure=False)
+    except YAMLError:
+        # libyaml speaks 1.1 (`{run: shared.publish:to_folder}` is an error to it): the slower
+        # reader in Python knows 1.2 and has the last word on what is wrong.
+        pass
+    try:
+        return _composed(text, shown, pure=True)
     except YAMLError as error:
-        return Document(composer.nothing(), (syntax_fault(error, text, shown),))
-    return Document(node, tuple(composer.faults))
+        nothing = Composer(shown).nothing()
+        return Document(nothing, (syntax_fault(error, text, shown),))
 
 
 def text_of(path: Path, shown: str) -> str:
@@ -80,13 +83,10 @@ def _sound(document: Document) -> Node:
     return document.node
 
 
-def _events(text: str) -> Iterator[Event]:
-    try:
-        return iter(list(YAML(typ="safe", pure=False).parse(text)))
-    except YAMLError:
-        # libyaml speaks 1.1 (`{run: shared.publish:to_folder}` is an error to it): the slower
-        # reader in Python knows 1.2 and has the last word on what is wrong.
-        return iter(list(YAML(typ="safe", pure=True).parse(text)))
+def _composed(text: str, shown: str, pure: bool) -> Document:
+    composer = Composer(shown)
+    node = composer.document(YAML(typ="safe", pure=pure).parse(text))
+    return Document(node, tuple(composer.faults))
 
 
 def syntax_fault(error: YAMLError, text: str, shown: str) -> Fault:

@@ -6,12 +6,13 @@ emitter; what is written here is read alike by readers of YAML 1.1 and 1.2.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from towpath.documents.scalars import stays_text
+
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def dump(data: Any) -> str:
@@ -107,6 +108,22 @@ def _float(value: float) -> str:
 
 
 def _text(text: str) -> str:
-    if stays_text(text):
-        return text
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    return text if stays_text(text) else f'"{"".join(map(_escaped, text))}"'
+
+
+def _escaped(sign: str) -> str:
+    """A character inside double quotes (YAML 1.2, section 5.7)."""
+    if sign in _ESCAPES:
+        return _ESCAPES[sign]
+    if sign.isprintable():
+        return sign
+    code = ord(sign)
+    if 0xD800 <= code <= 0xDFFF:
+        raise TypeError("half a surrogate pair cannot be written as YAML")
+    return (
+        f"\\x{code:02x}"
+        if code < 0x100
+        else f"\\u{code:04x}"
+        if code < 0x10000
+        else f"\\U{code:08x}"
+    )
