@@ -8,9 +8,9 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 FORMAT = 1
 
@@ -31,18 +31,10 @@ class Distribution:
 
 
 class Environment:
-    """The distributions of this interpreter; reading them costs a second, so a file keeps them.
+    """The distributions of this interpreter; ``installed`` gives the present ones."""
 
-    ``kept`` is that file (JSON), or None to read anew; it holds for the same folders on
-    ``sys.path`` with the same times of change.
-    """
-
-    def __init__(self, kept: Path | None = None) -> None:
-        known = _recall(kept) if kept else None
-        if known is None:
-            known = tuple(_read())
-            if kept:
-                _keep(kept, known)
+    def __init__(self, known: Iterable[Distribution]) -> None:
+        known = tuple(known)
         self.distributions: Mapping[str, Distribution] = {each.name: each for each in known}
         self._by_module: dict[str, list[str]] = {}
         for each in known:
@@ -81,6 +73,24 @@ class Environment:
         return {name: self.distributions[name].version for name, _ in seen}
 
 
+def installed(kept: Path) -> Environment:
+    """What is installed now. Reading it costs a second, so the process and a file keep it.
+
+    ``kept`` is that file (JSON); it holds for the same folders on ``sys.path`` with the same times
+    of change.
+    """
+    return _installed(json.dumps(_stamp()), kept)
+
+
+@lru_cache(maxsize=8)
+def _installed(stamp: str, kept: Path) -> Environment:
+    known = _recall(kept, stamp)
+    if known is None:
+        known = tuple(_read())
+        _keep(kept, stamp, known)
+    return Environment(known)
+
+
 def _required(lines: Iterable[str], extras: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
     """The requirements that hold; markers of systems are not weighed: what is there, counts."""
     for line in lines:
@@ -117,10 +127,10 @@ def _times(entry: Path) -> list[list[Any]]:
     return [[str(each), each.stat().st_mtime_ns] for each in about]
 
 
-def _recall(kept: Path) -> tuple[Distribution, ...] | None:
+def _recall(kept: Path, stamp: str) -> tuple[Distribution, ...] | None:
     try:
         data = json.loads(kept.read_bytes())
-        if data["stamp"] != _stamp():
+        if data["stamp"] != stamp:
             return None
         return tuple(
             Distribution(
@@ -136,9 +146,9 @@ def _recall(kept: Path) -> tuple[Distribution, ...] | None:
         return None
 
 
-def _keep(kept: Path, known: tuple[Distribution, ...]) -> None:
+def _keep(kept: Path, stamp: str, known: tuple[Distribution, ...]) -> None:
     """Kept for the next process; where that cannot be, it reads for itself."""
-    text = json.dumps({"stamp": _stamp(), "distributions": [asdict(each) for each in known]})
+    text = json.dumps({"stamp": stamp, "distributions": [asdict(each) for each in known]})
     beside = kept.with_name(f"{kept.name}.{os.getpid()}")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -185,4 +195,6 @@ def _editable(direct: str | None) -> str | None:
         return None
     if not said.get("dir_info", {}).get("editable"):
         return None
-    return unquote(urlsplit(said["url"]).path)
+    from urllib.request import url2pathname
+
+    return url2pathname(said["url"].removeprefix("file://"))

@@ -53,6 +53,12 @@ READING = frozenset(_READING.split())
 OF_SUBCLASSES = frozenset({"__init_subclass__", "__set_name__", "__class_getitem__", "__del__"})
 """Methods that run when somebody else is defined, or ends."""
 
+OF_PROPERTIES = frozenset({"setter", "getter", "deleter"})
+"""Decorators that a property hands out."""
+
+HOLDING = frozenset({"functools.partial", "functools.wraps", "functools.lru_cache"})
+"""What takes a function and does not call it."""
+
 _HARMLESS = frozenset((_BUILTINS + _OF_PYTHON + _OF_PACKAGES).split())
 _NOT = frozenset({"abc.ABCMeta.register", "types.FunctionType"})
 

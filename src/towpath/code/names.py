@@ -39,7 +39,7 @@ class Facts:
     ``chains`` begin with a name of the module (or a builtin), ``perhaps`` with one that a class
     body may bind first; ``values`` are those of both that are not just called; ``uses`` are names
     that a function imported for itself, with attributes; ``imports`` is every import inside;
-    ``modules`` are loaded by a literal name; ``signs`` are what makes reading unsure.
+    ``modules`` are loaded by a literal name, with ``loaders``; ``signs`` make reading unsure.
     """
 
     chains: set[Chain] = field(default_factory=set)
@@ -48,6 +48,7 @@ class Facts:
     uses: set[tuple[Import, Chain]] = field(default_factory=set)
     imports: list[Import] = field(default_factory=list)
     modules: set[str] = field(default_factory=set)
+    loaders: set[Chain] = field(default_factory=set)
     signs: set[str] = field(default_factory=set)
 
 
@@ -83,13 +84,19 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
             yield value
 
 
-def _chain(node: ast.Attribute) -> tuple[ast.expr, Chain]:
+def attributes_of(node: ast.AST) -> tuple[ast.AST, Chain]:
+    """What an expression begins with, and the attributes behind it."""
     attributes: list[str] = []
-    value: ast.expr = node
-    while isinstance(value, ast.Attribute):
-        attributes.append(value.attr)
-        value = value.value
-    return value, tuple(reversed(attributes))
+    while isinstance(node, ast.Attribute):
+        attributes.append(node.attr)
+        node = node.value
+    return node, tuple(reversed(attributes))
+
+
+def chain_of(node: ast.AST) -> Chain | None:
+    """``shared.table.TABLE`` as its names; None for what does not begin with a name."""
+    first, attributes = attributes_of(node)
+    return (first.id, *attributes) if isinstance(first, ast.Name) else None
 
 
 class _Reading:
@@ -129,7 +136,7 @@ class _Reading:
         self.speak((node.id,), scope, called)
 
     def attribute(self, node: ast.Attribute, scope: Scope | None, called: bool = False) -> None:
-        value, attributes = _chain(node)
+        value, attributes = attributes_of(node)
         self.facts.signs.update(WATCHED.intersection(attributes))
         if isinstance(value, ast.Name):
             self.speak((value.id, *attributes), scope, called)
@@ -146,6 +153,7 @@ class _Reading:
         rest: list[ast.AST] = [node.func, *node.args, *node.keywords]
         if called in LOADERS and len(rest) == 2 and _is_text(given):
             self.facts.modules.add(given.value)  # type: ignore[union-attr]
+            self.facts.loaders.add(chain_of(node.func) or ("__import__",))
             return
         if called in ("query", "eval") and isinstance(node.func, ast.Attribute) and rest[1:]:
             self.expression(given, scope)

@@ -66,8 +66,6 @@ class Reach:
             yield from self._loose(node.file)
         elif isinstance(node, Widening):
             yield from self._widened(node)
-        elif isinstance(node, Outside):
-            yield from filter(None, [unsure.of_name(node.dotted, node.is_module)])
 
     def statements(self, symbol: Symbol) -> tuple[int, ...]:
         """The statements that make a name what it is, in their order."""
@@ -77,7 +75,12 @@ class Reach:
 
     def _spoken(self, file: str, number: int) -> Iterator[Node]:
         for meaning in self.view.spoken(file, self.view.facts(file, number)):
-            yield Whole(file) if meaning is Widening.MODULE else meaning
+            said: Node | None = meaning
+            if isinstance(meaning, Outside):
+                yield meaning
+                said = unsure.of_name(meaning.dotted, meaning.is_module)
+            if said:
+                yield Whole(file) if said is Widening.MODULE else said
 
     def _run(self, file: str) -> Iterator[Node]:
         """Importing a module runs its effects, and what it imports."""

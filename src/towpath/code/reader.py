@@ -8,7 +8,7 @@ from pathlib import Path
 
 from towpath.code import extra as extras
 from towpath.code import locate, signature
-from towpath.code.distributions import Environment
+from towpath.code.distributions import Environment, installed
 from towpath.code.finder import Finder, SearchPath, loose_folders
 from towpath.code.labels import Labels
 from towpath.code.locate import Located, Target
@@ -35,7 +35,7 @@ class Reader:
     @cached_property
     def environment(self) -> Environment:
         """What is installed; kept in ``.towpath/state`` for the next process."""
-        return Environment(self.root / KEPT)
+        return installed(self.root / KEPT)
 
     def locate(self, folder: str, run: str) -> Located:
         """Where a step's function is, and how its process imports it."""

@@ -77,6 +77,7 @@ class View:
         self.finder = finder
         self._sources: dict[str, Source] = {}
         self._facts: dict[tuple[str, int], Facts] = {}
+        self._loaded: dict[str, frozenset[str]] = {}
 
     def shown(self, file: str) -> str:
         """A file's path from the project's root, for people."""
@@ -177,9 +178,8 @@ class View:
     def _all_of(self, found: Found) -> Iterator[str]:
         if found.file:
             yield found.file
-        else:
-            for folder in found.portions:
-                yield from self.finder.modules(folder)
+        for folder in found.portions:
+            yield from self.finder.modules(folder)
 
     def runs(self, file: str, imported: Import) -> Iterator[Meaning]:
         """The modules that run when this import does."""
@@ -192,6 +192,20 @@ class View:
         if imported.name and not missing:
             inner = self.finder.find([imported.name], found.portions)
             yield from (Run(each) for each in (inner.runs if inner else ()))
+
+    def loaded(self, file: str) -> frozenset[str]:
+        """All modules of the project that run when this one is imported, itself among them."""
+        if file not in self._loaded:
+            seen, waiting = set[str](), [file]
+            while waiting:
+                each = waiting.pop()
+                if each not in seen:
+                    seen.add(each)
+                    imports = self.source(each).loads
+                    runs = (run for imported in imports for run in self.runs(each, imported))
+                    waiting.extend(run.file for run in runs if isinstance(run, Run))
+            self._loaded[file] = frozenset(seen)
+        return self._loaded[file]
 
     def spoken(self, file: str, facts: Facts) -> Iterator[Meaning]:
         """All that a piece of code reaches by what it names."""
@@ -206,6 +220,9 @@ class View:
             yield from self.runs(file, imported)
             if imported.name == "*":
                 yield from self.star(file, imported)
+        for chain in facts.loaders:
+            meanings = self.meaning(file, chain)
+            yield from (each for each in meanings if not isinstance(each, Outside))
         for module in facts.modules:
             name = module.lstrip(".")
             loaded = Import(name, name, name, level=len(module) - len(name))

@@ -1,0 +1,56 @@
+"""A small project of code, written to disk, read, edited and run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from towpath import code
+
+FOLDER = "flows/training"
+STEPS = f"{FOLDER}/steps.py"
+
+_RUN = """
+import sys
+sys.path[:0] = sys.argv[3:]
+import importlib
+print(repr(getattr(importlib.import_module(sys.argv[1]), sys.argv[2])()))
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project's folder; files are named from its root."""
+
+    root: Path
+
+    def write(self, files: Mapping[str, str]) -> None:
+        for name, text in files.items():
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        path = self.root / file
+        text = path.read_text("utf-8")
+        assert old in text, f"{file} does not say {old!r}"
+        path.write_text(text.replace(old, new), "utf-8")
+
+    def digests(self, run: str = "step", *extra: str) -> dict[str, str]:
+        return dict(code.digests(self.root, FOLDER, run, extra))
+
+    def changed(self, before: Mapping[str, str], run: str = "step", *extra: str) -> set[str]:
+        """The labels whose digest is not what it was."""
+        after = self.digests(run, *extra)
+        return {each for each in {*before, *after} if before.get(each) != after.get(each)}
+
+    def result(self, run: str = "step") -> str:
+        """What the function returns, in a process of its own, or how that ends."""
+        located = code.locate(self.root, FOLDER, run)
+        folders = map(str, located.folders)
+        command = [sys.executable, "-B", "-c", _RUN, located.module, located.name, *folders]
+        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
+        return done.stdout or done.stderr.strip().splitlines()[-1]

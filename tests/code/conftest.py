@@ -1,0 +1,21 @@
+"""Small projects of code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from code_project import STEPS, Project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[..., Project]:
+    """Makes a project of ``steps.py`` beside the pipeline, and of files named from the root."""
+
+    def make(steps: str, files: Mapping[str, str] | None = None) -> Project:
+        made = Project(tmp_path / "project")
+        made.write({STEPS: steps, **(files or {})})
+        return made
+
+    return make

@@ -1,0 +1,36 @@
+"""Every edit of the corpus is tried on the real thing: the function runs before and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from code_cases import Case, read
+from code_project import STEPS, Project
+
+CHANGES = [case for name in ("names", "at_import", "unsure") for case in read(name)]
+
+
+def _made(project: Callable[..., Project], case: Case) -> Project:
+    files = dict(case.files)
+    return project(files.pop(STEPS), files)
+
+
+@pytest.mark.parametrize("case", CHANGES, ids=str)
+def test_another_result_is_another_digest(project: Callable[..., Project], case: Case) -> None:
+    made = _made(project, case)
+    result, digests = made.result(), made.digests()
+    made.edit(case.edited, case.old, case.new)
+    assert made.result() != result, "the case proves nothing"
+    assert made.changed(digests)
+
+
+@pytest.mark.parametrize("case", read("same"), ids=str)
+def test_an_edit_that_cannot_matter_changes_no_digest(
+    project: Callable[..., Project], case: Case
+) -> None:
+    made = _made(project, case)
+    result, digests = made.result(), made.digests()
+    made.edit(case.edited, case.old, case.new)
+    assert made.result() == result, "the case proves nothing"
+    assert made.changed(digests) == set()
