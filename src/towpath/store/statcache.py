@@ -16,6 +16,9 @@ _TICK = 50_000_000
 _COARSE = 2_000_000_000
 """Nanoseconds: the coarsest times of a file system that is still in use (FAT)."""
 _BATCH = 500
+_PATIENCE = 5.0
+"""Seconds to wait for another process's write, which takes a fraction of one."""
+_LEFT_OPEN: list[object] = []
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS digests (
@@ -112,16 +115,22 @@ class StatCache:
                 return  # a cache: not remembering is always right
 
     def _database(self) -> sqlite3.Connection | None:
-        """This process's connection: SQLite's may not cross a fork."""
+        """This process's connection: SQLite's may not cross a fork, nor be closed behind one."""
         if self._opened is None or self._opened[0] != os.getpid():
+            _LEFT_OPEN.append(self._opened)
             self._opened = (os.getpid(), self._open())
         return self._opened[1]
+
+    def __del__(self) -> None:
+        """Close the connection now: Python's holds itself in a circle, and would close it late."""
+        if self._opened is not None and self._opened[0] == os.getpid() and self._opened[1]:
+            self._opened[1].close()
 
     def _open(self) -> sqlite3.Connection | None:
         for _ in range(2):
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                database = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
+                database = sqlite3.connect(self.path, timeout=_PATIENCE, check_same_thread=False)
                 database.execute("PRAGMA journal_mode=WAL")
                 database.execute("PRAGMA synchronous=NORMAL")
                 database.execute(_SCHEMA)
