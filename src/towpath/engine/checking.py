@@ -10,7 +10,7 @@ from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you
 from towpath.spec.pipeline import FunctionStep, QualityCheck
 
 #: An argument so annotated, named as an output, is where the function writes it itself.
-_PATHS = ("pathlib.Path", "Path", None)
+_PATH = "pathlib.Path"
 
 if TYPE_CHECKING:
     from towpath.code import Signature
@@ -75,14 +75,17 @@ def _signature_faults(node: Node, found: Signature, place: Place | None) -> Iter
                 did_you_mean(name, takes) or f"it is at {found.file}:{found.line}",
             )
     for name, argument in takes.items():
-        if name in node.arguments or (name in node.outputs and argument.annotation in _PATHS):
-            continue
-        if argument.required:
-            yield Fault(
-                f"{found.function}() wants `{name}`, which step `{node.name}` does not give it",
-                Place(found.file, found.line),
-                did_you_mean(name, {*node.arguments, *node.outputs}),
-            )
+        is_output = name in node.outputs and argument.annotation == _PATH
+        if argument.required and name not in node.arguments and not is_output:
+            yield _missing(node, found, name)
+
+
+def _missing(node: Node, found: Signature, name: str) -> Fault:
+    hint = did_you_mean(name, {*node.arguments, *node.outputs})
+    if name in node.outputs:
+        hint = f"to write that output itself it takes `{name}: Path`"
+    what = f"{found.function}() wants `{name}`, which step `{node.name}` does not give it"
+    return Fault(what, Place(found.file, found.line), hint)
 
 
 def _suite_faults(

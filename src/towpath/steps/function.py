@@ -39,7 +39,9 @@ def call(order: Order) -> Called:
     given = read_arguments(order, hints.wanted(function))
     own = set(inspect.signature(function).parameters)
     writes = {
-        name: _destination(order, output) for name, output in order.outputs.items() if name in own
+        name: _destination(order, output)
+        for name, output in order.outputs.items()
+        if name in own and name not in given  # a name that is both an input and an output
     }
     answer: Any = function(**given, **writes)
     if inspect.iscoroutine(answer):
