@@ -74,8 +74,12 @@ def of_node(node: ast.expr) -> Reference | None:
 def _key(node: ast.Attribute | ast.Subscript) -> Key | None:
     if isinstance(node, ast.Attribute):
         return node.attr
-    key = node.slice.value if isinstance(node.slice, ast.Constant) else None
-    return key if isinstance(key, str | int) and not isinstance(key, bool) else None
+    match node.slice:
+        case ast.Constant(value=str() | int() as key) if not isinstance(key, bool):
+            return key
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as number)):
+            return -number
+    return None
 
 
 def _shown(key: Key) -> str:

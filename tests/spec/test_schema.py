@@ -1,0 +1,245 @@
+"""The JSON Schemas: equal to the types, and judging documents as the reader does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import jsonschema
+import pytest
+from pydantic import BaseModel
+
+from towpath import documents
+from towpath.errors import DeclarationError
+from towpath.spec import param, pipeline, project
+from towpath.spec.faults import keys
+from towpath.spec.reading import parse_pipeline
+from towpath.spec.schema import json_schema
+from towpath.spec.schema.__main__ import FOLDER, written
+from towpath.steps.formats import FORMATS
+
+PIPELINE = json_schema("pipeline")
+PROJECT = json_schema("project")
+DEFINITIONS = PIPELINE["definitions"]
+HERE = Path(__file__).parent
+
+
+@pytest.mark.parametrize("name", ["pipeline", "project"])
+def test_the_committed_schema_is_the_one_that_is_built(name: str) -> None:
+    assert (FOLDER / f"{name}.schema.json").read_text(encoding="utf-8") == written(name), (
+        "run `python -m towpath.spec.schema`"
+    )
+    jsonschema.Draft7Validator.check_schema(
+        json_schema("pipeline" if name == "pipeline" else "project")
+    )
+
+
+def test_every_key_of_the_types_is_in_the_schema_and_no_other() -> None:
+    for kind, model in pipeline.KINDS.items():
+        assert set(DEFINITIONS[kind]["properties"]) == set(keys(model)), kind
+        assert set(DEFINITIONS[kind]["required"]) == set(_required(model)), kind
+    step = DEFINITIONS["fail"]["properties"]
+    pairs: list[tuple[dict[str, Any], type[BaseModel]]] = [
+        (DEFINITIONS["long_param"], param.Param),
+        (DEFINITIONS["long_output"], pipeline.Output),
+        (DEFINITIONS["plot"], pipeline.Plot),
+        (step["retry"]["anyOf"][1], pipeline.Retry),
+        (step["cache"]["anyOf"][1], pipeline.Expiry),
+        (PROJECT, project.Project),
+        (PROJECT["definitions"]["stage"]["anyOf"][1], project.Stage),
+        (PROJECT["definitions"]["store"]["anyOf"][1], project.Store),
+        (PROJECT["properties"]["policy"], project.Policy),
+        (PROJECT["properties"]["forge"]["anyOf"][1], project.Forge),
+        (PROJECT["properties"]["runner"]["anyOf"][1], project.Runner),
+    ]
+    for schema, model in pairs:
+        assert set(schema["properties"]) == set(keys(model)), model
+        assert set(schema.get("required", ())) == set(_required(model)), model
+    assert set(PIPELINE["properties"]) == set(keys(pipeline.Pipeline)) - {"name"}
+
+
+def _required(model: type[BaseModel]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if field.is_required():
+            yield field.alias or name
+
+
+def test_every_enumeration_is_that_of_the_types() -> None:
+    assert DEFINITIONS["step"]["properties"]["kind"]["enum"] == list(pipeline.KINDS)
+    assert DEFINITIONS["long_param"]["properties"]["type"]["enum"] == list(
+        get_args(param.ParamType)
+    )
+    formats = DEFINITIONS["long_output"]["properties"]["format"]["enum"]
+    assert formats == list(get_args(pipeline.FormatName)) == list(FORMATS)
+    assert PROJECT["definitions"]["approval"]["enum"] == list(get_args(project.Approval))
+
+
+# What no schema of shapes can see: names that nothing has, values held against each other.
+BEYOND = {
+    *("arguments_of_kinds", "bad_references", "branches", "circle", "conditions_not_allowed"),
+    *("messages", "one_typo_one_fault", "outputs_that_clash", "unused"),
+    *("outputs_that_lack", "registered_twice", "shared_name", "unknown_names"),
+}
+WRONG = [case for case in sorted((HERE / "corpus").glob("*.yaml")) if case.stem not in BEYOND]
+RIGHT = sorted((HERE / "valid").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("case", WRONG, ids=lambda case: case.stem)
+def test_the_schema_refuses_what_the_reader_refuses(case: Path) -> None:
+    document = documents.parse(case.read_text(), case.name)
+    if document.faults:
+        return  # refused as YAML, before any schema
+    assert not _valid(case, documents.plain(document.node))
+
+
+@pytest.mark.parametrize("case", RIGHT, ids=lambda case: case.stem)
+def test_the_schema_takes_what_the_reader_takes(case: Path) -> None:
+    text = case.read_text()
+    if case.name.startswith("project_"):
+        project.parse_project(text)
+    else:
+        assert parse_pipeline(text, "flows/p/pipeline.yaml").faults == ()
+    assert _valid(case, documents.load(case, case.name))
+
+
+def _valid(case: Path, data: Any) -> bool:
+    schema = PROJECT if case.name.startswith("project_") else PIPELINE
+    return bool(jsonschema.Draft7Validator(schema).is_valid(data))
+
+
+STEPS: list[dict[str, Any]] = [
+    {"run": "f"},
+    {"run": "shared.publish:to_folder"},
+    {"run": "a b"},
+    {"run": ":f"},
+    {"run": "f", "inputs": ["a", "a.b", "a.b.c", 'a.b["c-d"][0].e', "a.b or c.b"]},
+    {"run": "f", "inputs": ["a b"]},
+    {"run": "f", "inputs": {"x": "a", "y": "b or"}},
+    {"run": "f", "inputs": {"my-x": "a"}},
+    {"run": "f", "inputs": {"x": 5}},
+    {"run": "f", "with": {"x": [1, {"y": None}]}},
+    {"run": "f", "with": {"class": 1}},
+    {"run": "f", "outputs": ["a.csv", "b/", "c/d.json", {"path": "e.png", "plot": True}]},
+    {
+        "run": "f",
+        "outputs": {"x": "a.csv", "y": {"path": "b", "format": "json", "plot": {"x": "a"}}},
+    },
+    {"run": "f", "outputs": ["/a.csv"]},
+    {"run": "f", "outputs": ["a/../../b"]},
+    {"run": "f", "outputs": ["./"]},
+    {"run": "f", "outputs": ["..a/b.."]},
+    {"run": "f", "outputs": [" "]},
+    {"run": "f", "outputs": [{"path": "a.csv", "plot": {"z": "a"}}]},
+    {"run": "f", "outputs": [{"plot": True}]},
+    {"run": "f", "timeout": 5},
+    {"run": "f", "timeout": "1h 30m"},
+    {"run": "f", "timeout": "0.5s"},
+    {"run": "f", "timeout": "0s"},
+    {"run": "f", "timeout": "5 years"},
+    {"run": "f", "timeout": True},
+    {"run": "f", "retry": 3},
+    {"run": "f", "retry": 0},
+    {"run": "f", "retry": {"attempts": 2, "delay": "0s", "errors": ["ValueError"]}},
+    {"run": "f", "retry": {"delay": 1}},
+    {"run": "f", "cache": False},
+    {"run": "f", "cache": {"expires": "30d"}},
+    {"run": "f", "cache": {}},
+    {"run": "f", "after": "a", "code": ["fit.R"]},
+    {"run": "f", "after": ["a", "b-c"]},
+    {"kind": "condition", "if": "a > 1", "then": "x", "else": ["y"]},
+    {"kind": "condition", "if": 5},
+    {"kind": "condition", "if": "a > 1", "run": "f"},
+    {"kind": "fail", "message": ""},
+    {"kind": "quality_check", "inputs": ["a.data"], "expectations": "e.yaml", "must_pass": False},
+    {"kind": "register_model", "as": "my-model", "inputs": ["a.model"], "labels": {"x y": "{a}"}},
+    {"kind": "register_model", "as": "-model", "inputs": ["a.model"]},
+    {"kind": "batch_transform", "inputs": ["a.b"], "outputs": ["x.csv"], "batch_size": 5},
+    {"kind": "processing"},
+    {"kind": None, "run": "f"},
+]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=str)
+def test_steps_are_judged_alike(step: dict[str, Any]) -> None:
+    data = {"steps": {"s": step}}
+    read = parse_pipeline(documents.dump(data), "flows/p/pipeline.yaml")
+    assert jsonschema.Draft7Validator(PIPELINE).is_valid(data) is (read.faults == ()), read.faults
+
+
+PARAMS: list[Any] = [
+    *(1, 0.5, "x", True, [1, 2], None, {}, {"default": None}, {"type": "list"}, {"choices": [1]}),
+    *({"default": 1, "above": 0}, {"default": "x", "above": 0}, {"type": "string", "below": 1}),
+    *({"default": None, "type": "integer", "at_least": 1}, {"default": {"a": 1}}, {"choices": []}),
+    *({"type": "float"}, {"default": 1, "description": 5}, {"default": 1, "above": "x"}),
+]
+
+
+@pytest.mark.parametrize("value", PARAMS, ids=str)
+def test_params_are_judged_alike(value: Any) -> None:
+    data = {"params": {"p": value}, "steps": {"s": {"run": "f"}}}
+    read = parse_pipeline(documents.dump(data), "flows/p/pipeline.yaml")
+    assert jsonschema.Draft7Validator(PIPELINE).is_valid(data) is (read.faults == ()), read.faults
+
+
+INPUTS = [
+    *(
+        "data/a.csv",
+        "data/",
+        "a@v1.0.0",
+        "a#prod",
+        "a@latest",
+        "a@v1",
+        "a#",
+        "A#prod",
+        "/a",
+        "../a",
+    ),
+    *("a.csv@x", "d/a@b", "~/a", "C:/a", "a\\b", "", ".", "data/x#1.csv", "#", "@", "a b.csv"),
+]
+
+
+@pytest.mark.parametrize("source", INPUTS)
+def test_inputs_are_judged_alike(source: str) -> None:
+    data = {"inputs": {"i": source}, "steps": {"s": {"run": "f"}}}
+    read = parse_pipeline(documents.dump(data), "flows/p/pipeline.yaml")
+    assert jsonschema.Draft7Validator(PIPELINE).is_valid(data) is (read.faults == ()), read.faults
+
+
+def test_projects_are_judged_alike() -> None:
+    for more in (
+        {"stages": ["dev"]},
+        {
+            "stages": {
+                "dev": None,
+                "prod": {"approval": "forge", "gates": {"g": {"kind": "x", "y": 1}}},
+            }
+        },
+        {"stages": ["Dev"]},
+        {"stages": {"dev": []}},
+        {"runner": "processes"},
+        {"runner": {"kind": "dask", "address": "tcp://x"}},
+        {"runner": {"workers": 0}},
+        {"runner": "dask"},
+        {"forge": {"kind": "github", "repository": "a/b"}},
+        {"forge": {"repository": "a/b"}},
+        {"trust": ["a.B"]},
+        {"trust": ["B"]},
+        {
+            "stores": {
+                "cold": {"url": "s3://b", "credentials": {"access_key": "A", "secret_key": "B"}}
+            }
+        },
+        {"stores": {"cold": {"url": "s3://b", "credentials": {"access_key": "A"}}}},
+        {"policy": {"self_approval": "yes"}},
+    ):
+        data = {"name": "a", **more}
+        assert _project_reads(data) is jsonschema.Draft7Validator(PROJECT).is_valid(data), more
+
+
+def _project_reads(data: dict[str, Any]) -> bool:
+    try:
+        project.parse_project(documents.dump(data))
+    except DeclarationError:
+        return False
+    return True
