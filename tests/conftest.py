@@ -85,6 +85,5 @@ def prefect_api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """Tests that run pipelines share one warm API."""
     path = request.path.relative_to(HERE)
     if path.parts[0] in RUNNING and not request.path.is_relative_to(OWN_API):
-        api = request.getfixturevalue("warm_api")
-        for name, value in api.environment().items():
-            monkeypatch.setenv(name, value)
+        api: server.Api = request.getfixturevalue("warm_api")
+        monkeypatch.setenv("PREFECT_API_URL", api.url)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from towpath.engine.server import configured
+from towpath.engine.server import Api, configured
+from towpath.engine.server.home import Home
 from towpath.errors import DeclarationError
 
 ENV, DOT, TOML, PYPROJECT, PROFILE = (f"http://{name}.example/api" for name in "edtpr")
@@ -83,6 +84,18 @@ def test_prefect_finds_the_same(tmp_path: Path) -> None:
 def test_what_up_wrote_is_not_the_users(tmp_path: Path) -> None:
     (tmp_path / "prefect.toml").write_text(f'{configured.OURS}\n[api]\nurl = "{TOML}"\n')
     assert configured.find(tmp_path) is None
+
+
+def test_what_a_run_set_for_itself_is_not_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path / "project", ["prefect.toml"])
+    ours = Api(ENV, True, True, "local", Home(tmp_path))
+    for name, value in ours.environment().items():
+        monkeypatch.setenv(name, value)
+    found = configured.find(tmp_path / "project")
+    assert found
+    assert found.url == TOML
 
 
 def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from towpath.engine.server.configured import SET_BY_US
 from towpath.engine.server.home import Home, of
 from towpath.errors import EngineError, Fault, Place
 
@@ -51,8 +52,9 @@ class Api:
         if not self.started_by_us:
             return own
         # Behind a proxy Prefect's client would ask the proxy for the loopback address.
-        direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1"]))
-        return {**own, "NO_PROXY": direct, "no_proxy": direct}
+        known = os.environ.get("NO_PROXY", "").split(",")
+        direct = ",".join(dict.fromkeys([*filter(None, known), "127.0.0.1"]))
+        return {**own, SET_BY_US: self.url, "NO_PROXY": direct, "no_proxy": direct}
 
 
 def ensure(project: Path | None = None) -> Api:

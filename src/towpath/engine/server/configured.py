@@ -16,6 +16,8 @@ from typing import Any
 from towpath.errors import DeclarationError, Fault, Place
 
 KEY = "PREFECT_API_URL"
+# What a run set for itself is not the user's word, neither to its children nor to the next run.
+SET_BY_US = "TOWPATH_SET_PREFECT_API_URL"
 OURS = "# Written by `towpath up`; `towpath down` removes it."
 
 
@@ -30,9 +32,8 @@ class Configured:
 
 def find(project: Path | None) -> Configured | None:
     """The API that Prefect itself would use in `project`; None where it would start its own."""
-    if KEY in os.environ:
+    if (said := os.environ.get(KEY)) is not None and said != os.environ.get(SET_BY_US):
         # Set but empty hides what files say, as it does in Prefect.
-        said = os.environ[KEY]
         return Configured(said, f"environment variable {KEY}") if said else None
     folder = project or Path.cwd()
     return _dotenv(folder) or _toml(folder) or _pyproject(folder) or _profile(folder)
