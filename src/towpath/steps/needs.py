@@ -47,11 +47,10 @@ def of_step(step: Step, files: Iterable[tuple[str, str | None]]) -> tuple[str, .
     if hasattr(step, "run"):
         found.append(_RUN + step.run)
     if step.kind == "quality_check":
-        found.append("towpath.checks.suite")
-        found.append("great_expectations")
+        found += ["pandas", "towpath.checks.suite.loaded"]
     for name, declared in files:
         format = formats.known(name, declared)
-        if format and format.name != "json" and step.kind != "quality_check":
+        if format and format.name not in ("json", "html"):
             found += [f"towpath.steps.formats.{format.module}", *format.preload]
     return tuple(found)
 

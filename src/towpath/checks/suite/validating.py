@@ -1,0 +1,133 @@
+"""A suite held against a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from towpath.checks import rules
+from towpath.checks.outcome import Expectation, Outcome, Result, Row, Suite
+from towpath.checks.suite.lean import great_expectations
+from towpath.errors import did_you_mean
+from towpath.spec.artifact import Json
+
+_SAMPLES = 5
+_NUMBER = "towpath"  # the key in an expectation's notes that holds its number in the suite
+
+
+def run(suite: Suite, frame: Any) -> Outcome:
+    """Hold a pandas table against a suite. An expectation that cannot be looked at has failed."""
+    frame = frame.reset_index(drop=True)
+    columns = [str(name) for name in frame.columns]
+    absent = {
+        number: missing
+        for number, expectation in enumerate(suite.expectations)
+        if (missing := [name for name in expectation.columns if name not in columns])
+    }
+    there = {n: e for n, e in enumerate(suite.expectations) if n not in absent}
+    found = _validated(there, frame) if there else {}
+    results = tuple(
+        _absent(expectation, absent[number], columns)
+        if number in absent
+        else _result(expectation, found[number], frame)
+        for number, expectation in enumerate(suite.expectations)
+    )
+    return Outcome(suite.name, suite.description, len(frame), len(columns), results)
+
+
+def _validated(there: Mapping[int, Expectation], frame: Any) -> dict[int, dict[str, Any]]:
+    """What Great Expectations says of each, by its number in the suite."""
+    gx = great_expectations()
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    asset = context.data_sources.add_pandas("table").add_dataframe_asset("table")
+    batch = asset.add_batch_definition_whole_dataframe("table").get_batch({"dataframe": frame})
+    found: dict[int, dict[str, Any]] = {}
+    sound = {}
+    for number, expectation in there.items():
+        try:
+            sound[number] = _configured(number, expectation)
+        except Exception as error:  # it says by itself what it does not take
+            found[number] = {"success": False, "refused": _first_line(error)}
+    suite = gx.ExpectationSuite(name="table", expectations=list(sound.values()))
+    answer = batch.validate(suite, result_format=_FORMAT) if sound else None
+    for result in answer.results if answer else ():
+        said = json.loads(json.dumps(result.to_json_dict(), default=_plain))
+        found[said["expectation_config"]["meta"][_NUMBER]] = said
+    return found
+
+
+_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": _SAMPLES}
+
+
+def _configured(number: int, expectation: Expectation) -> Any:
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    return ExpectationConfiguration(
+        type=expectation.type, kwargs=dict(expectation.arguments), meta={_NUMBER: number}
+    ).to_domain_obj()
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _first_line(error: object) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _absent(expectation: Expectation, missing: list[str], columns: list[str]) -> Result:
+    near = did_you_mean(missing[0], columns)
+    listed = ", ".join(f"`{name}`" for name in missing)
+    words = f"there is no column {listed}" + (f" ({near})" if near else "")
+    return Result(**_said(expectation), passed=False, error=words)
+
+
+def _said(expectation: Expectation) -> dict[str, Any]:
+    return {
+        "type": expectation.type,
+        "column": next(iter(expectation.columns), None),
+        "rule": rules.rule(expectation.type, expectation.arguments),
+        "meaning": expectation.meaning,
+        "severity": expectation.severity,
+        "place": str(expectation.place),
+    }
+
+
+def _result(expectation: Expectation, found: Mapping[str, Any], frame: Any) -> Result:
+    inner: Mapping[str, Any] = found.get("result") or {}
+    return Result(
+        **_said(expectation),
+        passed=bool(found["success"]),
+        rows=inner.get("element_count"),
+        unexpected=inner.get("unexpected_count"),
+        percent=_rounded(inner.get("unexpected_percent")),
+        observed=_observed(inner),
+        samples=tuple(_samples(inner.get("partial_unexpected_index_list") or (), frame)),
+        error=found.get("refused") or _error(found.get("exception_info") or {}),
+    )
+
+
+def _rounded(percent: float | None) -> float | None:
+    return None if percent is None else round(percent, 6)
+
+
+def _observed(inner: Mapping[str, Any]) -> Json:
+    value: Json = inner.get("observed_value")
+    if isinstance(value, float):
+        return round(value, 12)  # the last digits of a sum depend on the machine
+    return value
+
+
+def _samples(indices: Any, frame: Any) -> Iterator[Row]:
+    for index in list(indices)[:_SAMPLES]:
+        row = json.loads(frame.iloc[[index]].to_json(orient="records", date_format="iso"))[0]
+        yield Row(int(index), row)
+
+
+def _error(info: Mapping[str, Any]) -> str:
+    """Why it could not be looked at; a message for the whole, or one for each metric."""
+    if "raised_exception" in info:
+        return _first_line(info["exception_message"] or "") if info["raised_exception"] else ""
+    return next((_first_line(each.get("exception_message")) for each in info.values()), "")

@@ -1,0 +1,92 @@
+"""Holds data against a suite of expectations, and hands on the same bytes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath import checks
+from towpath.checks import page, saying
+from towpath.errors import Fault, Refused, StepFailed
+from towpath.spec.artifact import Artifact, Json, Made
+from towpath.steps import formats
+from towpath.steps.order import Order
+from towpath.store import Store
+
+if TYPE_CHECKING:
+    from towpath.checks import Outcome
+    from towpath.spec.pipeline import QualityCheck
+
+
+def execute(order: Order) -> Made:
+    """Check, and make ``data`` (what was checked, untouched), ``result`` and ``page``.
+
+    :raises Refused: where a critical expectation does not hold and the step says ``must_pass``;
+        the result and the page then stay in the step's directory.
+    """
+    data = order.arguments["data"]
+    assert isinstance(data, Artifact)
+    shown = f"{order.folder}/{_declared(order).expectations}"
+    suite = checks.read_suite(order.root / shown, shown)
+    store = Store(order.root)
+    outcome = run(suite, _table(order, store, data))
+    _report(outcome)
+    document = outcome.document()
+    result, shown = _write(order, document, page.page(outcome, data.name))
+    if outcome.failed and _declared(order).must_pass:
+        raise Refused(
+            *saying.faults(outcome), Fault(f"the check's page is {_relative(shown, order)}")
+        )
+    outputs = {"data": data, "result": store.put(result), "page": store.put(shown)}
+    result.unlink()
+    shown.unlink()
+    return Made(outputs, {"result": document}, {"check": _summary(outcome)})
+
+
+def run(suite: checks.Suite, table: Any) -> Outcome:
+    """Hold a table against a suite."""
+    from towpath.checks.suite import validating
+
+    return validating.run(suite, table)
+
+
+def _declared(order: Order) -> QualityCheck:
+    return order.step  # type: ignore[return-value] # only this kind comes here
+
+
+def _table(order: Order, store: Store, data: Artifact) -> Any:
+    declared = order.formats.get("data")
+    found = formats.known(data.name, declared)
+    if data.files is not None or found is None or found.module != "tables":
+        hint = "it can look at .csv, .tsv and .parquet"
+        raise StepFailed(Fault(f"{data.name} is no table that a check can look at", hint=hint))
+    return formats.read(store.path(data.digest), formats.Asked(data.name, declared=declared))
+
+
+def _report(outcome: Outcome) -> None:
+    for result in outcome.results:
+        mark = "held  " if result.passed else "FAILED" if result in outcome.failed else "warned"
+        print(mark, result.rule if result.passed else saying.sentence(result))
+
+
+def _write(order: Order, document: Json, shown: str) -> tuple[Path, Path]:
+    order.directory.mkdir(parents=True, exist_ok=True)
+    result, target = order.directory / "result.json", order.directory / "page.html"
+    result.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    target.write_text(shown, encoding="utf-8")
+    return result, target
+
+
+def _summary(outcome: Outcome) -> Json:
+    held = sum(result.passed for result in outcome.results)
+    return {
+        "passed": outcome.passed,
+        "held": held,
+        "failed": len(outcome.failed),
+        "warned": len(outcome.warned),
+    }
+
+
+def _relative(path: Path, order: Order) -> str:
+    return path.relative_to(order.root).as_posix() if path.is_relative_to(order.root) else str(path)
