@@ -257,9 +257,9 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(project: Project) -
 def test_a_store_that_may_only_be_read_serves_and_says_why_it_does_not_take(
     project: Project,
 ) -> None:
-    path = project.write("a.csv", "a")
-    digest = project.store.put(path).digest
     project.write("b.csv", "b")
+    written = (project.write("a.csv", "a"), project.write("large.bin", LARGE))
+    digests = [project.store.put(path).digest for path in written]
     cache = project.store.layout.cache
     folders = [cache, *(path for path in cache.rglob("*") if path.is_dir())]
     for folder in folders:
@@ -269,7 +269,7 @@ def test_a_store_that_may_only_be_read_serves_and_says_why_it_does_not_take(
     finally:
         for folder in folders:
             folder.chmod(0o755)
-    assert answers[:2] == ["True", digest]
+    assert answers[:2] == [f"{digest} True" for digest in digests]
     assert answers[2].startswith("b.csv could not be stored in ")
     assert "it may not be written (give yourself write access" in answers[2]
 
@@ -283,10 +283,12 @@ def _as_nobody(root: Path) -> list[str]:
         folder.chmod(mode | 0o555)
     child = os.fork()
     if child == 0:
-        if os.geteuid() == 0:
-            os.seteuid(65534)
-        os.write(write, "\n".join(_answers(Store(root))).encode())
-        os._exit(0)
+        try:
+            if os.geteuid() == 0:
+                os.seteuid(65534)
+            os.write(write, "\n".join(_answers(Store(root))).encode())
+        finally:
+            os._exit(0)
     os.close(write)
     os.waitpid(child, 0)
     for folder, mode in modes.items():
@@ -296,12 +298,13 @@ def _as_nobody(root: Path) -> list[str]:
 
 
 def _answers(store: Store) -> list[str]:
-    try:
-        had = store.put(Path("a.csv")).digest
-        answers = [str(store.has(had)), had]
-        store.put(Path("b.csv"))
-    except StoreError as error:
-        answers.append(str(error))
-    except BaseException as error:
-        answers.append(repr(error))
+    answers = []
+    for name in ("a.csv", "large.bin", "b.csv"):
+        try:
+            digest = store.put(Path(name)).digest
+            answers.append(f"{digest} {store.has(digest)}")
+        except StoreError as error:
+            answers.append(str(error))
+        except BaseException as error:
+            answers.append(repr(error))
     return answers

@@ -150,14 +150,19 @@ class Objects:
         finally:
             os.close(descriptor)
         digest = md5(content)
-        return digest, None if self._stands(digest) else self._write(content, digest)
+        return digest, None if self.is_whole(digest) else self._write(content, digest)
 
     def _add_large(self, source: int) -> tuple[str, Row | None]:
-        descriptor, scratch = self._create()
+        try:
+            descriptor, scratch = self._create()
+        except OSError:  # a store that may only be read has no need to be written
+            if self.is_whole(digest := md5_of(source)):
+                return digest, None
+            raise
         with _Scratch(descriptor, scratch):
             shared = clone(source, descriptor)
             digest = md5_of(descriptor) if shared else copy_hashing(source, descriptor)
-            if self._stands(digest):
+            if self._is_verified(digest):
                 os.unlink(scratch)
                 return digest, None
             return digest, self._settle(descriptor, scratch, digest)
@@ -186,8 +191,8 @@ class Objects:
         self.verified.save([row], now())
         return True
 
-    def _stands(self, digest: str) -> bool:
-        """Whether the object is there and was verified; one that was not is written over."""
+    def _is_verified(self, digest: str) -> bool:
+        """Whether the object was read and has not changed; one that was not is written over."""
         path = self._path(digest)
         try:
             stamp = Stamp.of(os.stat(path))

@@ -124,12 +124,20 @@ def _owned(text: str, pipeline: str | None) -> frozenset[str]:
     """The stages that stand in `dvc.yaml` for a pipeline, or for any."""
     found = section(text, "stages")
     if found is None:
-        data = _data(text, _PIPELINE) or {}
-        stages = data.get("stages") or {}
+        stages = _stages(text, _PIPELINE)
         owners = {name: (said.get("meta") or {}).get(OWNER) for name, said in stages.items()}
     else:
         owners = {name: _owner(said) for name, said in found.entries.items()}
     return frozenset(name for name, owner in owners.items() if owner and pipeline in (owner, None))
+
+
+def _stages(text: str, shown: str) -> dict[str, dict[str, Any]]:
+    """The stages of a file that only a parser can read."""
+    data = _data(text, shown) or {}
+    stages = (data.get("stages") or {}) if isinstance(data, dict) else None
+    if not isinstance(stages, dict) or not all(isinstance(said, dict) for said in stages.values()):
+        raise DeclarationError(Fault("`stages` must be a mapping of mappings", Place(shown)))
+    return stages
 
 
 def _owner(entry: str) -> str | None:
@@ -138,19 +146,32 @@ def _owner(entry: str) -> str | None:
 
 
 def _refuse_theirs(text: str, owned: frozenset[str], stages: Iterable[Stage]) -> None:
-    """A stage that the user wrote is never written over."""
+    """What the user wrote must be YAML, and a stage of theirs is never written over."""
     found = section(text, "stages")
-    theirs = (found.entries.keys() if found else set()) - owned
+    if found is None:
+        theirs = _stages(text, _PIPELINE).keys() - owned
+    else:
+        theirs = found.entries.keys() - owned
+        rows = [_blank(said) if name in owned else said for name, said in found.entries.items()]
+        document = documents.parse(found.before + "".join(rows) + found.after, _PIPELINE)
+        if not isinstance(document.node, documents.Mapping):  # what is doubtful is DVC's to judge
+            raise DeclarationError(*document.faults)
     faults = [
         Fault(
             f"`{stage.name}` is a stage of your own, and Towpath needs the name",
             _place(text, stage),
+            "rename your stage",
         )
         for stage in stages
         if stage.name in theirs
     ]
     if faults:
-        raise StoreError(*(Fault(f.what, f.place, "rename your stage") for f in faults))
+        raise StoreError(*faults)
+
+
+def _blank(entry: str) -> str:
+    """As many lines as an entry has, so that the places of the others stay."""
+    return "\n" * entry.count("\n")
 
 
 def _place(text: str, stage: Stage) -> Place:

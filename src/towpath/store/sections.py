@@ -41,9 +41,11 @@ def section(text: str, key: str) -> Section | None:
     lines = text.splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"
+    if not _is_block(lines):
+        return None
     start = next((i for i, line in enumerate(lines) if line.startswith(f"{key}:")), None)
     if start is None:
-        return Section("".join(lines) + f"{key}:\n") if _is_block(lines) else None
+        return Section("".join(lines) + f"{key}:\n")
     if not re.fullmatch(rf"{key}:\s*(#.*)?", lines[start].rstrip()):
         return None
     end = _end(lines, start + 1)
@@ -55,9 +57,9 @@ def section(text: str, key: str) -> Section | None:
 
 
 def _is_block(lines: list[str]) -> bool:
-    """Whether what stands at the left edge are keys, so that another may follow."""
+    """Whether what stands at the left edge are keys and their lists: no marks of a merge."""
     edge = [line for line in lines if line.strip() and line[0] not in " #\t"]
-    return all(_ENTRY.match(line) for line in edge)
+    return all(_ENTRY.match(line) or line.startswith("- ") for line in edge)
 
 
 def _end(lines: list[str], start: int) -> int:
