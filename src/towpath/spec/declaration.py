@@ -14,7 +14,12 @@ class Declaration(BaseModel):
     """Frozen; an unknown key is a fault, and so is text where a number belongs."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, validate_by_name=True, validate_by_alias=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        defer_build=True,  # a command pays for the kinds that it meets
     )
 
 

@@ -16,7 +16,16 @@ from towpath.spec.declaration import (
     one_or_more,
 )
 from towpath.spec.param import AnyParam, Param
-from towpath.spec.words import Duration, File, Function, InputSource, ModelName, Name, Pause
+from towpath.spec.words import (
+    Duration,
+    File,
+    Function,
+    InputSource,
+    ModelName,
+    Name,
+    Pause,
+    PipelineName,
+)
 
 Names: TypeAlias = Annotated[tuple[Name, ...], BeforeValidator(one_or_more), Field(strict=False)]
 
@@ -200,7 +209,7 @@ KINDS: Mapping[str, type[Step]] = {
 class Pipeline(Declaration):
     """A pipeline as it is declared, before its names are resolved."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?$")
+    name: PipelineName
     description: str | None = None
     params: Mapping[Name, AnyParam] = Field(default_factory=dict)
     inputs: Mapping[Name, InputSource] = Field(default_factory=dict)

@@ -8,22 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from towpath import documents
 from towpath.errors import Fault, Place, did_you_mean
 from towpath.spec import words
+from towpath.spec.declaration import Declaration
 from towpath.spec.declared import Declared, Places
 from towpath.spec.faults import faults_of, keys, shown
-from towpath.spec.param import AnyParam, Param
+from towpath.spec.param import Param, short_form
 from towpath.spec.pipeline import KINDS, Pipeline, Step
 
 SECTIONS = ("params", "inputs", "steps")
 _KEYS = ("description", *SECTIONS)
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PARAM: TypeAdapter[Param] = TypeAdapter(AnyParam)
-_INPUT: TypeAdapter[str] = TypeAdapter(words.InputSource)
 
 
 def read_pipeline(path: Path, root: Path) -> Declared:
@@ -96,13 +95,18 @@ class _Reader:
             self.faults.append(Fault(what, entry.place))
         name = Path(self.file).parent.name
         try:
-            return Pipeline(name=name, description=description, **parts)
-        except ValidationError:
-            hint = "letters, digits, `_` and `-` only"
-            self.faults.append(
-                Fault(f"the folder `{name}` names no pipeline", Place(self.file), hint)
-            )
-            return Pipeline(name="unnamed", description=description, **parts)
+            words.pipeline(name)
+        except PydanticCustomError as error:
+            context = error.context or {}
+            self.faults.append(Fault(context["what"], Place(self.file), context["hint"]))
+        # Its parts are validated; to build the type of the whole would double a command's start.
+        return Pipeline.model_construct(
+            name=name,
+            description=description,
+            params=parts["params"],
+            inputs=parts["inputs"],
+            steps=parts["steps"],
+        )
 
     def _top(self) -> documents.Mapping:
         if isinstance(self.node, documents.Mapping):
@@ -171,21 +175,31 @@ class _Reader:
         return None if inside else sound or None
 
     def _named(self, item: _Item) -> bool:
-        try:
-            words.name(item.entry.key)
-        except PydanticCustomError as error:
-            context = error.context or {}
-            self.faults.append(Fault(context["what"], item.entry.place, context["hint"]))
-            return False
-        return True
+        return self._within(item, "", words.name, item.entry.key) is not None
 
     def _param(self, item: _Item) -> Any:
         owner = f"parameter `{item.entry.key}`"
-        return self._validated(item, owner, Param, _PARAM.validate_python)
+        data = self._within(item, f"{owner}: ", short_form, documents.plain(item.entry.node))
+        return None if data is None else self._validated(item, owner, Param, data)
 
     def _input(self, item: _Item) -> Any:
-        owner = f"input `{item.entry.key}`"
-        return self._validated(item, owner, Param, _INPUT.validate_python)
+        owner, data = f"input `{item.entry.key}`", documents.plain(item.entry.node)
+        if isinstance(data, str):
+            return self._within(item, f"{owner}: ", words.source, data)
+        hint = "write it in quotes" if isinstance(data, int | float) else None
+        self.faults.append(
+            Fault(f"{owner} must be text, not {shown(data)}", item.entry.place, hint)
+        )
+        return None
+
+    def _within(self, item: _Item, owner: str, grammar: Callable[[Any], Any], data: Any) -> Any:
+        """What a small grammar makes of data, or None where it refuses."""
+        try:
+            return grammar(data)
+        except PydanticCustomError as error:
+            context = error.context or {}
+            self.faults.append(Fault(owner + context["what"], item.entry.place, context["hint"]))
+            return None
 
     def _step(self, item: _Item) -> Any:
         if not isinstance(item.entry.node, documents.Mapping):
@@ -203,18 +217,15 @@ class _Reader:
             self.faults.append(Fault(what, item.entry.place, f"write `kind: {meant}`"))
             return None
         owner = f"step `{item.entry.key}` ({word})"
-        return self._validated(item, owner, model, model.model_validate)
+        return self._validated(item, owner, model, documents.plain(item.entry.node))
 
     def _unknown_kind(self, word: Any, place: Place) -> None:
         hint = did_you_mean(str(word), KINDS) or f"the kinds are {', '.join(KINDS)}"
         self.faults.append(Fault(f"{shown(word)} is no kind of step", place, hint))
 
-    def _validated(
-        self, item: _Item, owner: str, model: type[Any], validate: Callable[..., Any]
-    ) -> Any:
-        data = documents.plain(item.entry.node)
+    def _validated(self, item: _Item, owner: str, model: type[Declaration], data: Any) -> Any:
         try:
-            return validate(data, by_alias=True, by_name=False)
+            return model.model_validate(data, by_alias=True, by_name=False)
         except ValidationError as error:
             at = (item.section, item.entry.key)
             found = faults_of(error, model, owner, lambda *loc: self.places.at(*at, *loc))

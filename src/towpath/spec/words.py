@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MODEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_PIPELINE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
 _ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*")
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -34,6 +35,14 @@ def name(text: str) -> str:
         refuse(f"`{text}` is no name: letters, digits and `_` only, no digit first", hint)
     if keyword.iskeyword(text):
         refuse(f"`{text}` is a word of Python and cannot be a name", f"write `{text}_`")
+    return text
+
+
+def pipeline(text: str) -> str:
+    """A pipeline's name, which is that of its folder."""
+    if not _PIPELINE.fullmatch(text):
+        hint = "letters, digits, `_` and `-` only"
+        refuse(f"the folder `{text}` names no pipeline", hint)
     return text
 
 
@@ -143,6 +152,7 @@ def is_folder(file: str) -> bool:
 
 
 Name: TypeAlias = Annotated[str, AfterValidator(name)]
+PipelineName: TypeAlias = Annotated[str, AfterValidator(pipeline)]
 ModelName: TypeAlias = Annotated[str, AfterValidator(model)]
 StageName: TypeAlias = Annotated[str, AfterValidator(stage)]
 ProjectName: TypeAlias = Annotated[str, AfterValidator(project)]
