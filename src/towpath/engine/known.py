@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from towpath.engine.graph import FirstOf, FromInput, FromOutput, FromParam, Literal
+from towpath.engine.source import outputs_of
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.spec.artifact import Artifact, Json, Made
 from towpath.steps.order import Value
@@ -50,10 +51,7 @@ class Known:
             return f"`{failed[0]}` failed"
         if node.branch and (reason := self._branch_reason(node.branch)):
             return reason
-        if gone := sorted(step for step in node.data_needs if step in self.skipped):
-            return f"`{gone[0]}` was skipped"
-        sources = (*node.arguments.values(), *node.mentions.values())
-        return next((r for source in sources if (r := self._none_made(source))), "")
+        return next((reason for source in node.sources if (reason := self._none_made(source))), "")
 
     def _branch_reason(self, branch: Branch) -> str:
         if branch.condition in self.skipped:
@@ -63,9 +61,11 @@ class Known:
         return ""
 
     def _none_made(self, source: Source) -> str:
-        if isinstance(source, FirstOf) and all(c.step in self.skipped for c in source.sources):
-            return f"{' and '.join(f'`{c.step}`' for c in source.sources)} were skipped"
-        return ""
+        choices = [choice.step for choice in outputs_of(source)]
+        if not choices or not self.skipped.keys() >= set(choices):
+            return ""
+        verb = "was" if len(choices) == 1 else "were"
+        return f"{' and '.join(f'`{step}`' for step in choices)} {verb} skipped"
 
     def arguments(self, node: Node) -> dict[str, Artifact | Value]:
         """Each argument's artifact or value; :class:`Waiting` if one is not there yet."""
@@ -79,23 +79,20 @@ class Known:
             return Value(self.graph.params[source.name])
         if isinstance(source, FromInput):
             return self.inputs[source.name]
-        if isinstance(source, FirstOf):
-            return self.resolve(self._first(source))
-        return self._output(source)
+        return self._output(self.origin(source))
 
-    def _first(self, source: FirstOf) -> FromOutput:
-        for choice in source.sources:
+    def origin(self, source: Source) -> FromOutput:
+        """The output that a source takes: of a choice the one whose step was made."""
+        assert isinstance(source, FirstOf | FromOutput)
+        for choice in outputs_of(source):
             if choice.step in self.made:
                 return choice
-        raise Waiting(next(c.step for c in source.sources if c.step not in self.skipped))
+        raise Waiting(next(c.step for c in outputs_of(source) if c.step not in self.skipped))
 
     def _output(self, source: FromOutput) -> Artifact | Value:
-        made = self.made.get(source.step)
-        if made is None:
-            raise Waiting(source.step)
         if source.keys:
             return Value(self.value(source))
-        return made.outputs[source.output]
+        return self.made[source.step].outputs[source.output]
 
     def value(self, source: FromOutput) -> Json:
         """The content of a JSON output, or what stands under keys in it."""
@@ -112,10 +109,8 @@ class Known:
     def lookup(self, node: Node, name: str) -> Json:
         """The small value that a name in a condition or a message of ``node`` stands for."""
         source = node.mentions[name]
-        if isinstance(source, FromOutput):
-            return self.value(source)
-        if isinstance(source, FirstOf):
-            return self.value(self._first(source))
+        if isinstance(source, FirstOf | FromOutput):
+            return self.value(self.origin(source))
         resolved = self.resolve(source)
         return resolved.value if isinstance(resolved, Value) else resolved.digest
 

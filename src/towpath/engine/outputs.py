@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.engine import tree
-from towpath.engine.graph import FromParam
+from towpath.engine.graph import FromInput, FromParam
+from towpath.engine.known import Waiting
 from towpath.spec.artifact import Artifact
 from towpath.spec.pipeline import (
     BatchTransform,
@@ -39,7 +41,9 @@ def publish(workspace: Workspace, graph: Graph, known: Known) -> None:
             workspace.store.link(digest, target)
     from towpath.store import pipelines
 
-    pipelines.write(workspace.root, graph.name, stages(workspace, graph, known), models(graph))
+    pipelines.write(
+        workspace.root, graph.name, stages(workspace, graph, known), models(graph, known)
+    )
 
 
 def stages(workspace: Workspace, graph: Graph, known: Known) -> list[Stage]:
@@ -52,14 +56,23 @@ def stages(workspace: Workspace, graph: Graph, known: Known) -> list[Stage]:
     ]
 
 
-def models(graph: Graph) -> dict[str, str]:
-    """The path of each registered model's file, by the model's name."""
+def models(graph: Graph, known: Known) -> dict[str, str]:
+    """The path of each model's file that could be registered, by the model's name."""
     found = {}
     for node in graph.nodes.values():
         if isinstance(node.step, RegisterModel):
-            source = node.arguments["model"]
-            found[node.step.model] = next(tree.source_paths(graph, source))
+            with contextlib.suppress(Waiting):  # what it would register was not made
+                found[node.step.model] = model_path(graph, node, known)
     return found
+
+
+def model_path(graph: Graph, node: Node, known: Known) -> str:
+    """Where the model that a step registers stands; Waiting if it was not made."""
+    source = node.arguments["model"]
+    if isinstance(source, FromInput):
+        return graph.inputs[source.name].rstrip("/")
+    origin = known.origin(source)
+    return tree.output_path(graph, origin.step, origin.output)
 
 
 def _stage(workspace: Workspace, graph: Graph, node: Node) -> Stage:
@@ -121,7 +134,10 @@ def texts(workspace: Workspace, graph: Graph, known: Known) -> dict[str, str]:
         found[path] = with_values(workspace.root / path, graph)
     given = pipelines.Given(_artifacts(graph, known), found)
     made = stages(workspace, graph, known)
-    return {**found, **pipelines.texts(workspace.root, graph.name, made, models(graph), given)}
+    return {
+        **found,
+        **pipelines.texts(workspace.root, graph.name, made, models(graph, known), given),
+    }
 
 
 def _artifacts(graph: Graph, known: Known) -> dict[str, Artifact]:

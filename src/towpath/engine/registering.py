@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.engine import keys, outputs, tree
@@ -14,13 +14,14 @@ from towpath.engine.decisions import Decision, Verdict
 from towpath.engine.known import Waiting
 from towpath.engine.record import now
 from towpath.engine.runs import flatten
+from towpath.engine.source import outputs_of
 from towpath.errors import Fault, RegistryError, StepFailed
 from towpath.registry import Bump, Code, Record, Registration, Signature, reading
 from towpath.spec import template
 from towpath.spec.artifact import Artifact, Entry, Json, Made
 
 if TYPE_CHECKING:
-    from towpath.engine.graph import Graph, Node
+    from towpath.engine.graph import Graph, Node, Source
     from towpath.engine.known import Known
     from towpath.spec.pipeline import RegisterModel
     from towpath.workspace import Workspace
@@ -77,7 +78,7 @@ class Registering:
     def _key(self, node: Node, step: RegisterModel, known: Known) -> str:
         model = known.resolve(node.arguments["model"])
         digest = model.digest if isinstance(model, Artifact) else ""
-        reached = {step: known.decisions[step].key for step in sorted(_ancestors(self.graph, node))}
+        reached = {found.step: found.key for found in _reached(self.graph, node, known)}
         return keys.digest({"model": step.model, "artifact": digest, "steps": reached})
 
     def register(self, node: Node, step: RegisterModel, known: Known, run_id: str) -> Made:
@@ -103,10 +104,8 @@ class Registering:
         artifact = known.resolve(source)
         if not isinstance(artifact, Artifact):
             raise StepFailed(Fault(f"`{node.name}` registers a model, and `model` is none"))
-        path = next(iter(tree.source_paths(self.graph, source)), artifact.name)
-        reached = [
-            known.decisions[name].ingredients for name in sorted(_ancestors(self.graph, node))
-        ]
+        path = outputs.model_path(self.graph, node, known)
+        reached = [found.ingredients for found in _reached(self.graph, node, known)]
         fill = partial(_filled, known, node)
         return Record(
             model=step.model,
@@ -121,7 +120,7 @@ class Registering:
             parameters=dict(self.graph.params),
             run=run_id,
             pipeline=self.graph.name,
-            pipeline_digest=_pipeline_digest(self.graph, node),
+            pipeline_digest=_pipeline_digest(self.graph, node, known),
             data={name: artifact.digest for name, artifact in known.inputs.items()},
             packages=_labelled(reached, "package "),
             python=next((found["python"] for found in reached if "python" in found), None),
@@ -133,13 +132,13 @@ class Registering:
         )
 
 
-def _ancestors(graph: Graph, node: Node) -> frozenset[str]:
-    """The steps whose outputs reach a step."""
+def _reached(graph: Graph, node: Node, known: Known) -> list[Decision]:
+    """What was decided of the steps whose outputs reach a step; of a choice the one made."""
     found = set(node.data_needs)
     for name in reversed(list(graph.nodes)):
-        if name in found:
+        if name in found & known.made.keys():
             found |= graph.nodes[name].data_needs
-    return frozenset(found)
+    return [known.decisions[name] for name in sorted(found & known.made.keys())]
 
 
 def _labelled(reached: list[Mapping[str, str]], prefix: str) -> dict[str, str]:
@@ -151,9 +150,9 @@ def _labelled(reached: list[Mapping[str, str]], prefix: str) -> dict[str, str]:
     }
 
 
-def _pipeline_digest(graph: Graph, node: Node) -> str:
+def _pipeline_digest(graph: Graph, node: Node, known: Known) -> str:
     """The digest of the declarations of the steps that reach a step, and of its own."""
-    names = sorted({*_ancestors(graph, node), node.name})
+    names = sorted([node.name, *(found.step for found in _reached(graph, node, known))])
     said = {
         name: graph.nodes[name].step.model_dump(mode="json", exclude={"description"})
         for name in names
@@ -178,21 +177,24 @@ def _file_sha256(workspace: Workspace, digest: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _signature(known: Known, source: Any) -> Signature | None:
+def _signature(known: Known, source: Source) -> Signature | None:
     """What the training step left of the data the model saw."""
-    made = known.made.get(getattr(source, "step", ""))
-    found = made.facts.get("signature") if made else None
-    said = found.get(source.output) if isinstance(found, dict) else None
+    if not outputs_of(source):
+        return None
+    origin = known.origin(source)
+    found = known.made[origin.step].facts.get("signature")
+    said = found.get(origin.output) if isinstance(found, dict) else None
     return Signature.from_json(said) if isinstance(said, dict) and said.get("inputs") else None
 
 
 def _metrics(known: Known, node: Node) -> Iterator[tuple[str, Json]]:
     """The numbers in the JSON inputs beside the model, by dotted name."""
-    for name, source in node.arguments.items():
-        made = known.made.get(getattr(source, "step", ""))
-        if name == "model" or made is None:
+    beside = {name: source for name, source in node.arguments.items() if name != "model"}
+    for source in beside.values():
+        if not outputs_of(source):
             continue
-        document = made.values.get(getattr(source, "output", ""))
+        origin = known.origin(source)
+        document = known.made[origin.step].values.get(origin.output)
         if isinstance(document, dict):
             for key, value in document.items():
                 yield from ((n, v) for n, v in flatten(value, key) if isinstance(v, (int, float)))
