@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from towpath.engine import server
-from towpath.engine.server import configured, home, mark, worker
+from towpath.engine.server import configured, home, local, mark, worker
 from towpath.engine.server.project import down, status, up
 from towpath.errors import EngineError
 
@@ -49,7 +49,7 @@ def prefect(project: Path, *arguments: str) -> str:
 
 
 def last_state(port: int) -> str:
-    runs = worker.ask(port, "POST", "/flow_runs/filter", {"limit": 1})
+    runs = worker.ask(port, "POST", "/flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"})
     return str(runs[0]["state"]["type"])
 
 
@@ -93,6 +93,10 @@ def test_the_story(project: Path, processes: Callable[[], list[psutil.Process]])
     assert not standing.worker.is_alive
     assert not (project / "prefect.toml").exists()
     assert status(project).url is None
+    assert up(project).worker.is_alive
+    assert last_state(standing.api.port) == "CRASHED"
+    assert status(project).runs == ()
+    down(project)
     again = down(project)
     assert (again.api, again.worker) == (False, False)
 
@@ -106,6 +110,25 @@ def test_a_prefect_toml_of_ones_own_stays(project: Path) -> None:
     assert f'put url = "{standing.api.url}" under [api]' in standing.advice
     down(project)
     assert (project / "prefect.toml").read_text() == mine
+
+
+def test_with_an_api_of_ones_own_only_a_worker_starts(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    theirs = server.ensure(tmp_path / "theirs")
+    monkeypatch.setenv("PREFECT_API_URL", theirs.url)
+    standing = up(project)
+    assert (standing.api.url, standing.settings) == (theirs.url, None)
+    assert not (project / "prefect.toml").exists()
+    seen = status(project)
+    assert (seen.url, seen.trouble, seen.local) == (theirs.url, None, None)
+    assert seen.worker == standing.worker
+    assert worker.ask(theirs.port, "GET", "/work_pools/towpath")["type"] == "process"
+    ended = down(project)
+    assert (ended.api, ended.worker) == (False, True)
+    assert server.ensure(tmp_path / "theirs").url == theirs.url
+    local.stop(theirs.home)
 
 
 def test_a_worker_that_died_is_seen_and_replaced(project: Path) -> None:

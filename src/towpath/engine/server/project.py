@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +95,8 @@ def up(project: Path) -> Up:
     wait(api)
     if api.started_by_us:
         worker.make_pool(api.port)
+    if api.started_by_us and not api.warm:
+        worker.settle(api.port)
     worker.wait(standing, api.home.worker_log)
     written, advice = _tell_prefect(api, project)
     return Up(api, standing, api.home.worker_log, written, advice)
@@ -103,21 +105,24 @@ def up(project: Path) -> Up:
 def down(project: Path, *, force: bool = False) -> Down:
     """Stop worker and API. EngineError while runs are in progress, unless `force`."""
     place = home.of(project.resolve())
-    busy = _runs(place, state.running(place))
+    found = state.running(place)
+    busy = _runs(place, found)
     if busy and not force:
         said = f"{len(busy)} run{'s' if len(busy) > 1 else ''} in progress: {', '.join(busy)}"
         raise EngineError(said, hint="wait for the end, or say --force")
-    found = mark.read(place)
-    had_worker = found is not None and found.is_alive
-    return Down(local.stop(place), had_worker)
+    with place.locked() if place.folder.is_dir() else nullcontext():
+        worked = mark.remove(place)
+    if found and busy:
+        with suppress(EngineError):  # an API that does not answer any more is to be stopped, too
+            worker.settle(found.port)
+    return Down(local.stop(place), worked is not None)
 
 
 def status(project: Path) -> Status:
     """What runs for this project; nothing is started to find out."""
     project = project.resolve()
     place = home.of(project)
-    found = mark.read(place)
-    living = found if found and found.is_alive else None
+    living = _living_worker(place)
     if said := configured.find(project):
         api = Api(said.url, False, True, said.origin, place, said.place)
         trouble = health.trouble(said.url, ANSWER_SECONDS)
@@ -139,16 +144,21 @@ def _local_status(place: Home, living: Worker | None) -> Status:
 def _runs(place: Home, found: State | None) -> tuple[str, ...]:
     """Runs of `towpath run`, and deployed ones, which only the API knows."""
     deployed: tuple[str, ...] = ()
-    if found:
+    if found and _living_worker(place):
         with suppress(EngineError):
             deployed = worker.running(found.port)
     return tuple(sorted({*leases.runs(place), *deployed}))
 
 
+def _living_worker(place: Home) -> Worker | None:
+    found = mark.read(place)
+    return found if found and found.is_alive else None
+
+
 def _standing_worker(api: Api, project: Path) -> Worker:
+    api.home.make()
     with api.home.locked():
-        found = mark.read(api.home)
-        return found if found and found.is_alive else worker.start(api, project)
+        return _living_worker(api.home) or worker.start(api, project)
 
 
 def _tell_prefect(api: Api, project: Path) -> tuple[Path | None, str | None]:

@@ -70,9 +70,22 @@ def make_pool(port: int) -> None:
 
 
 def running(port: int) -> tuple[str, ...]:
-    """The names of the flow runs that are executed now."""
+    """The names of the deployed runs that are executed now."""
+    return tuple(found["name"] for found in _deployed(port))
+
+
+def settle(port: int) -> None:
+    """Call the deployed runs crashed whose worker is gone: nobody else would ever say so."""
+    state = {"type": "CRASHED", "message": "The worker was stopped while it executed this run."}
+    for found in _deployed(port):
+        path = f"/flow_runs/{found['id']}/set_state"
+        ask(port, "POST", path, {"state": state, "force": True})
+
+
+def _deployed(port: int) -> list[dict[str, Any]]:
     only = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "CANCELLING"]}}}}
-    return tuple(found["name"] for found in ask(port, "POST", "/flow_runs/filter", only))
+    found = ask(port, "POST", "/flow_runs/filter", only)
+    return [each for each in found if each["deployment_id"]]
 
 
 def ask(port: int, method: str, path: str, body: object = None, but: int | None = None) -> Any:
