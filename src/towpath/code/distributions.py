@@ -37,6 +37,7 @@ class Environment:
         known = tuple(known)
         self.distributions: Mapping[str, Distribution] = {each.name: each for each in known}
         self._by_module: dict[str, list[str]] = {}
+        self._answers: dict[frozenset[str], dict[str, str]] = {}
         for each in known:
             for module in each.modules:
                 self._by_module.setdefault(module, []).append(each.name)
@@ -53,6 +54,12 @@ class Environment:
         A module that nothing provides stands with the version ``not installed``: installing it
         may change what the code does.
         """
+        asked = frozenset(modules)
+        if asked not in self._answers:
+            self._answers[asked] = self._find(asked)
+        return dict(self._answers[asked])
+
+    def _find(self, modules: Iterable[str]) -> dict[str, str]:
         found: dict[str, str] = {}
         wanted: list[tuple[str, frozenset[str]]] = []
         for module in modules:
@@ -74,19 +81,15 @@ class Environment:
 
 
 def installed(kept: Path) -> Environment:
-    """What is installed now. Reading it costs a second, so the process and a file keep it.
+    """What is installed now. Reading that takes a while, so the process and a file keep it.
 
     ``kept`` is that file (JSON); it holds for the same folders on ``sys.path`` with the same times
     of change.
     """
-    return _installed(json.dumps(_stamp()), kept)
-
-
-@lru_cache(maxsize=8)
-def _installed(stamp: str, kept: Path) -> Environment:
+    stamp = json.dumps(_stamp())
     known = _recall(kept, stamp)
     if known is None:
-        known = tuple(_read())
+        known = _read(stamp)
         _keep(kept, stamp, known)
     return Environment(known)
 
@@ -158,22 +161,24 @@ def _keep(kept: Path, stamp: str, known: tuple[Distribution, ...]) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _read() -> Iterator[Distribution]:
+@lru_cache(maxsize=8)
+def _read(_stamp: str) -> tuple[Distribution, ...]:
     """Every distribution on ``sys.path``; of two with one name, the first is imported."""
     from importlib import metadata  # 20 ms, and not needed when the file holds
 
-    seen: set[str] = set()
+    found: dict[str, Distribution] = {}
     for each in metadata.distributions():
-        name = _plain(each.metadata["Name"] or "")
-        if name and name not in seen:
-            seen.add(name)
-            yield Distribution(
+        about = each.metadata  # parsed anew each time it is asked for
+        name = _plain(about["Name"] or "")
+        if name and name not in found:
+            found[name] = Distribution(
                 name,
-                each.version,
-                tuple(each.requires or ()),
+                about["Version"] or "",
+                tuple(about.get_all("Requires-Dist") or ()),
                 tuple(sorted(_modules(each))),
                 _editable(each.read_text("direct_url.json")),
             )
+    return tuple(found.values())
 
 
 def _modules(distribution: Any) -> set[str]:

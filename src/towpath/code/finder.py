@@ -31,10 +31,17 @@ class Finder:
 
     def __init__(self) -> None:
         self._listed: dict[str, dict[str, bool]] = {}
+        self._found: dict[tuple[tuple[str, ...], tuple[str, ...]], Found | None] = {}
 
     def find(self, parts: Sequence[str], portions: Sequence[str]) -> Found | None:
         """The module ``parts`` below one of the folders; None where there is none."""
-        found = Found((), None, tuple(portions))
+        key = tuple(parts), tuple(portions)
+        if key not in self._found:
+            self._found[key] = self._find(*key)
+        return self._found[key]
+
+    def _find(self, parts: tuple[str, ...], portions: tuple[str, ...]) -> Found | None:
+        found = Found((), None, portions)
         for part in parts:
             inner = self._step(part, found.portions)
             if inner is None:
@@ -118,14 +125,20 @@ class SearchPath:
 
 def loose_folders() -> tuple[str, ...]:
     """The folders of ``sys.path`` whose code may change without a version changing."""
-    prefixes = tuple({f"{Path(each)}/" for each in (sys.prefix, sys.base_prefix, sys.exec_prefix)})
     paths = (os.path.realpath(entry or os.curdir) for entry in sys.path)
+    known = frozenset(map(os.path.realpath, _of_python()))
     return tuple(
         path
         for path in dict.fromkeys(paths)
-        if not f"{path}/".startswith(prefixes) and Path(path).is_dir() and not _is_installed(path)
+        if path not in known and Path(path).name not in _INSTALLED and Path(path).is_dir()
     )
 
 
-def _is_installed(path: str) -> bool:
-    return Path(path).name in ("site-packages", "dist-packages", "lib-dynload")
+def _of_python() -> tuple[str | Path, ...]:
+    """Folders that change only with a version: Python's own, its scripts, and this package's."""
+    scripts = Path(sys.executable).parent
+    return Path(os.__file__).parent, scripts, Path(sys.prefix, "bin"), OURS
+
+
+OURS = Path(__file__).parents[2]
+_INSTALLED = frozenset({"site-packages", "dist-packages", "lib-dynload"})

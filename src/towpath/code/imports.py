@@ -7,7 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+COMPREHENSIONS = frozenset({ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp})
+
+_DEFINITIONS = frozenset({*FUNCTIONS, ast.ClassDef})
+_CAPTURES = (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
+_BINDING = _DEFINITIONS.union(_CAPTURES, (ast.Import, ast.ImportFrom, ast.Name, ast.MatchMapping))
+_LEAVES = frozenset({ast.Lambda, ast.Name, ast.Constant, ast.Pass, ast.Import, ast.ImportFrom})
+_EMPTY = frozenset({"ctx", "op"})
 
 
 @dataclass(frozen=True)
@@ -53,10 +59,11 @@ def bindings(body: Iterable[ast.AST]) -> dict[str, tuple[Import, ...]]:
     """The names that these statements bind in their own scope, with the imports that bind them."""
     found: dict[str, tuple[Import, ...]] = {}
     for node in own(body):
-        for imported in read_imports(node):
-            found[imported.bound] = (*found.get(imported.bound, ()), imported)
-        for name in _names(node):
-            found.setdefault(name, ())
+        if node.__class__ in _BINDING:
+            for imported in read_imports(node):
+                found[imported.bound] = (*found.get(imported.bound, ()), imported)
+            for name in _names(node):
+                found.setdefault(name, ())
     return found
 
 
@@ -66,12 +73,35 @@ def own(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
     while stack:
         node = stack.pop()
         yield node
-        if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-            stack.extend(at_definition(node))
-        elif isinstance(node, COMPREHENSIONS):
-            stack.extend(sub.target for sub in ast.walk(node) if isinstance(sub, ast.NamedExpr))
-        elif not isinstance(node, ast.Lambda):
-            stack.extend(ast.iter_child_nodes(node))
+        kind = node.__class__
+        if kind in _DEFINITIONS:
+            stack += at_definition(node)  # type: ignore[arg-type]
+        elif kind in COMPREHENSIONS:
+            stack += (each.target for each in walk(node) if isinstance(each, ast.NamedExpr))
+        elif kind not in _LEAVES:
+            stack += children(node)
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """The nodes right below one; ``ast.iter_child_nodes`` takes three times as long."""
+    found: list[ast.AST] = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if value.__class__ is list:
+            found += [item for item in value if isinstance(item, ast.AST)]
+        elif isinstance(value, ast.AST) and name not in _EMPTY:
+            found.append(value)
+    return found
+
+
+def walk(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and every node below it."""
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        yield node
+        if node.__class__ not in _LEAVES or node.__class__ is ast.Lambda:
+            stack += children(node)
 
 
 def at_definition(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> list[ast.expr]:
@@ -95,7 +125,7 @@ def _names(node: ast.AST) -> Iterable[str]:
         return () if isinstance(node.ctx, ast.Load) else (node.id,)
     if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
         return (node.name,)
-    if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+    if isinstance(node, _CAPTURES):
         return (node.name,) if node.name else ()
     if isinstance(node, ast.MatchMapping):
         return (node.rest,) if node.rest else ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from towpath.code import harmless
-from towpath.code.imports import FUNCTIONS, at_definition, bindings, parameters
+from towpath.code.imports import FUNCTIONS, at_definition, bindings, children, parameters
 from towpath.code.names import chain_of
 from towpath.code.source import is_definition
 from towpath.code.view import Meaning, Outside, Symbol, Whole
@@ -61,7 +61,7 @@ class Judge:
         elif isinstance(node, harmless.LOUD):
             self.doing.loud = True
         elif not isinstance(node, ast.Lambda):
-            self.body(ast.iter_child_nodes(node))
+            self.body(children(node))
 
     def place(self, node: ast.Name | ast.Attribute | ast.Subscript) -> None:
         """A name, an attribute or an item: read, or changed."""
@@ -72,7 +72,7 @@ class Judge:
                 self.doing.loud = True
             self.body((node.value, node.slice))
         elif (chain := chain_of(node)) is None:
-            self.body(ast.iter_child_nodes(node))
+            self.body(children(node))
         elif chain[0] not in self.local and any(map(self._is_suspect, self._meanings(chain))):
             self.doing.loud = True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,11 @@ from towpath.code.imports import (
     Import,
     at_definition,
     bindings,
+    children,
     own,
     parameters,
     read_imports,
+    walk,
 )
 
 Chain = tuple[str, ...]
@@ -75,15 +77,6 @@ def read(*nodes: ast.AST) -> Facts:
     return reading.facts
 
 
-def _children(node: ast.AST) -> Iterator[ast.AST]:
-    for name in node._fields:
-        value = getattr(node, name, None)
-        if isinstance(value, list):
-            yield from (item for item in value if isinstance(item, ast.AST))
-        elif isinstance(value, ast.AST) and name != "ctx":
-            yield value
-
-
 def attributes_of(node: ast.AST) -> tuple[ast.AST, Chain]:
     """What an expression begins with, and the attributes behind it."""
     attributes: list[str] = []
@@ -110,7 +103,7 @@ class _Reading:
         if handler:
             handler(self, node, scope)
         else:
-            for child in _children(node):
+            for child in children(node):
                 self.visit(child, scope)
 
     def speak(self, chain: Chain, scope: Scope | None, called: bool = False) -> None:
@@ -198,7 +191,7 @@ class _Reading:
     def enter(self, arguments: ast.arguments, body: list[Any], scope: Scope | None) -> Scope:
         names: dict[str, tuple[Import, ...] | None] = dict(bindings(body))
         names.update((argument.arg, ()) for argument in parameters(arguments))
-        for node in own(body):
+        for node in own(each for each in body if isinstance(each, ast.stmt)):
             if isinstance(node, ast.Global):
                 names.update(dict.fromkeys(node.names))
             elif isinstance(node, ast.Nonlocal):
@@ -220,7 +213,7 @@ class _Reading:
         first: ast.comprehension = node.generators[0]
         self.visit(first.iter, scope)
         inner = Scope(dict(bindings([each.target for each in node.generators])), scope)
-        for child in _children(node):
+        for child in children(node):
             if child is first:
                 for each in (first.target, *first.ifs):
                     self.visit(each, inner)
@@ -238,7 +231,7 @@ class _Reading:
         if node is None:
             return
         self.visit(node, scope)
-        for part in ast.walk(node):
+        for part in walk(node):
             if _is_text(part):
                 try:
                     self.visit(ast.parse(part.value, mode="eval").body, scope)  # type: ignore[attr-defined]

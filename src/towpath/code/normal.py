@@ -29,6 +29,9 @@ def of_bytes(content: bytes) -> str:
 
 def _write(node: ast.AST, say: Callable[[str], None], docstrings: bool) -> None:
     """Names of fields stand in the text, since empty ones are left out in every Python."""
+    if node.__class__ is ast.Name:
+        say(f"Name({node.id})")
+        return
     say(node.__class__.__name__)
     say("(")
     for name in node._fields:

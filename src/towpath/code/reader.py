@@ -9,7 +9,7 @@ from pathlib import Path
 from towpath.code import extra as extras
 from towpath.code import locate, signature
 from towpath.code.distributions import Environment, installed
-from towpath.code.finder import Finder, SearchPath, loose_folders
+from towpath.code.finder import OURS, Finder, SearchPath, loose_folders
 from towpath.code.labels import Labels
 from towpath.code.locate import Located, Target
 from towpath.code.reach import Node, Reach
@@ -31,6 +31,8 @@ class Reader:
         self._finder = Finder()
         self._labels: dict[tuple[str, ...], Labels] = {}
         self._closures: dict[tuple[tuple[str, ...], str], set[Node]] = {}
+        self._targets: dict[tuple[tuple[str, ...], str], Target] = {}
+        self._beside: dict[str, tuple[str, ...]] = {}
 
     @cached_property
     def environment(self) -> Environment:
@@ -39,7 +41,7 @@ class Reader:
 
     def locate(self, folder: str, run: str) -> Located:
         """Where a step's function is, and how its process imports it."""
-        target = locate.find(self._view(folder, run), run)
+        target = self._target(folder, run)
         module, name = locate.split(run)
         return Located(
             module=module or locate.BESIDE,
@@ -51,9 +53,8 @@ class Reader:
 
     def signature(self, folder: str, run: str) -> Signature:
         """The arguments of a step's function and what it returns."""
-        view = self._view(folder, run)
-        target = locate.find(view, run)
-        return signature.of_function(view, target.symbol, target.node)
+        target = self._target(folder, run)
+        return signature.of_function(self._view(folder, run), target.symbol, target.node)
 
     def digests(self, folder: str, run: str, extra: Sequence[str] = ()) -> dict[str, str]:
         """A digest for each name that a step's function reaches, and for each extra file.
@@ -96,15 +97,24 @@ class Reader:
     def _closure(self, folder: str, run: str) -> set[Node]:
         key = self._folders(folder, run), run
         if key not in self._closures:
-            labels = self._labels_of(folder, run)
-            target: Target = locate.find(labels.view, run)
-            self._closures[key] = labels.reach.closure(locate.starts(target))
+            starts = locate.starts(self._target(folder, run))
+            self._closures[key] = self._labels_of(folder, run).reach.closure(starts)
         return self._closures[key]
+
+    def _target(self, folder: str, run: str) -> Target:
+        key = self._folders(folder, run), run
+        if key not in self._targets:
+            self._targets[key] = locate.find(self._view(folder, run), run)
+        return self._targets[key]
 
     def _folders(self, folder: str, run: str) -> tuple[str, ...]:
         """Where its imports look first: beside the pipeline and at the root, or only there."""
-        beside = (str((self.root / folder).resolve()),) if ":" not in run else ()
-        return tuple(dict.fromkeys((*beside, str(self.root))))
+        if ":" in run:
+            return (str(self.root),)
+        if folder not in self._beside:
+            beside = str((self.root / folder).resolve())
+            self._beside[folder] = tuple(dict.fromkeys((beside, str(self.root))))
+        return self._beside[folder]
 
     def _labels_of(self, folder: str, run: str) -> Labels:
         folders = self._folders(folder, run)
@@ -118,4 +128,5 @@ class Reader:
 
     @cached_property
     def _further(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*loose_folders(), *self.environment.editable())))
+        folders = dict.fromkeys((*loose_folders(), *self.environment.editable()))
+        return tuple(each for each in folders if not OURS.is_relative_to(each))

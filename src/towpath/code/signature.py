@@ -57,7 +57,9 @@ def _arguments(view: View, file: str, arguments: ast.arguments) -> Iterator[Argu
 def _annotation(view: View, file: str, node: ast.expr | None) -> str | None:
     if node is None:
         return None
-    return ast.unparse(_Dotted(view, file).visit(ast.parse(ast.unparse(node), mode="eval").body))
+    if not isinstance(node, ast.Name | ast.Attribute):
+        node = ast.parse(ast.unparse(node), mode="eval").body  # a copy, to be changed in place
+    return ast.unparse(_Dotted(view, file).visit(node))
 
 
 class _Dotted(ast.NodeTransformer):
