@@ -75,6 +75,7 @@ class Composer:
 
     def _mapping(self, start: events.Event, stream: Iterator[events.Event], depth: int) -> Mapping:
         entries: dict[str, Entry] = {}
+        sound = True
         for event in stream:
             if isinstance(event, events.MappingEndEvent):
                 break
@@ -85,11 +86,13 @@ class Composer:
             entry = self._entry(key, node, entries)
             if entry:
                 entries[entry.key] = entry
-        return Mapping(tuple(entries.values()), self._place(start))
+            sound = sound and entry is not None
+        return Mapping(tuple(entries.values()), self._place(start), sound)
 
     def _entry(self, key: Node, node: Node, entries: dict[str, Entry]) -> Entry | None:
         if not isinstance(key, Scalar):
-            self.faults.append(Fault("a list or a mapping cannot be a key", key.place))
+            hint = "a value that begins with a bracket needs quotes"
+            self.faults.append(Fault("a list or a mapping cannot be a key", key.place, hint))
             return None
         if not isinstance(key.value, str):
             if key.sound:

@@ -41,10 +41,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Entries in the order written, no key twice."""
+    """Entries in the order written, no key twice; ``sound`` is false where one was refused."""
 
     entries: tuple[Entry, ...]
     place: Place
+    sound: bool = True
 
     def get(self, key: str) -> Entry | None:
         """The entry of that key, or None."""
@@ -75,6 +76,6 @@ def unsound(node: Node) -> Iterator[Place]:
                 yield from unsound(item)
         case Mapping():
             for entry in node.entries:
-                if isinstance(entry.node, Scalar) and not entry.node.sound:
+                if not isinstance(entry.node, Sequence) and not entry.node.sound:
                     yield entry.place
                 yield from unsound(entry.node)
