@@ -35,27 +35,18 @@ def docstring(pipeline: Pipeline) -> str:
 
 
 def _parameter(name: str, param: Param) -> inspect.Parameter:
-    default = inspect.Parameter.empty if param.default is None else param.default
+    default = inspect.Parameter.empty if param.required else param.default
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=default, annotation=_annotation(param))
 
 
 def _annotation(param: Param) -> Any:
     if param.choices:
-        return Literal[param.choices]
+        nothing = () if param.required or param.default is not None else (None,)
+        return Literal[*param.choices, *nothing]
     bounds = {"gt": param.above, "lt": param.below, "ge": param.at_least, "le": param.at_most}
     given: dict[str, Any] = {n: bound for n, bound in bounds.items() if bound is not None}
-    kind = _TYPES[_type(param)]
-    return Annotated[kind, Field(**given)] if given else kind
+    kind = _TYPES[param.accepts]
+    bounded = Annotated[kind, Field(**given)] if given else kind
+    return bounded if param.required or param.default is not None else bounded | None
 
-
-def _type(param: Param) -> str:
-    """The type said or, from the default; an integer default of a parameter accepts a float."""
-    if param.type:
-        return param.type
-    default = param.default
-    if isinstance(default, bool):
-        return "boolean"
-    if isinstance(default, (int, float)):
-        return "number"
-    return "list" if isinstance(default, (list, tuple)) else "string"
