@@ -6,7 +6,7 @@ and says nothing of objects that it drops because their bytes are wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from towpath.errors import Fault, StoreError
@@ -44,7 +44,7 @@ def upload(store: Store, remote: Remote, digests: Iterable[str], progress: Progr
     is neither here nor there, and for what did not arrive as it was sent.
     """
     with speaking(remote.name, remote.url):
-        needed = _contents_first(_expanded(store, remote, digests))
+        needed = _expanded(store, remote, digests)
         absent = _absent(store, remote, needed)
         _refuse_missing(store, absent)
         return _in_batches(remote, absent, progress, lambda batch: _send(store, remote, batch))
@@ -71,7 +71,7 @@ def transfer(
 ) -> int:
     """Bring files and folders from one remote to another, past this store's cache."""
     with speaking(source.name, source.url):
-        needed = _contents_first(_expanded(store, source, digests))
+        needed = _expanded(store, source, digests)
     with speaking(target.name, target.url):
         sizes = target.sizes([target.path(digest) for digest in needed])
         absent = [digest for digest, size in zip(needed, sizes, strict=True) if size is None]
@@ -104,10 +104,6 @@ def _manifest(remote: Remote, digest: str) -> bytes:
     return content
 
 
-def _contents_first(digests: Sequence[str]) -> list[str]:
-    return sorted(digests, key=is_folder)
-
-
 def _absent(store: Store, remote: Remote, digests: Sequence[str]) -> list[str]:
     """What is not there, or there with another size than here."""
     sizes = remote.sizes([remote.path(digest) for digest in digests])
@@ -136,17 +132,30 @@ def _refuse_missing(store: Store, digests: Sequence[str]) -> None:
 def _in_batches(
     remote: Remote, digests: Sequence[str], progress: Progress, move: Callable[[list[str]], None]
 ) -> int:
-    """Move what can be moved, then raise what could not."""
-    size = _BATCH * remote.jobs
+    """Move what can be moved, then raise what could not.
+
+    No manifest moves unless every file did: one that is there speaks for its files.
+    """
     faults: list[Fault] = []
-    for start in range(0, len(digests), size):
+    done = 0
+    for batch in _batches(digests, _BATCH * remote.jobs):
+        if faults and is_folder(batch[0]):
+            break
         try:
-            move(list(digests[start : start + size]))
+            move(batch)
         except StoreError as error:
             faults += error.faults
-        progress(min(start + size, len(digests)), len(digests))
+        done += len(batch)
+        progress(done, len(digests))
     _raise(faults)
     return len(digests)
+
+
+def _batches(digests: Sequence[str], size: int) -> Iterator[list[str]]:
+    for chosen in (False, True):
+        phase = [digest for digest in digests if is_folder(digest) is chosen]
+        for start in range(0, len(phase), size):
+            yield phase[start : start + size]
 
 
 def _send(store: Store, remote: Remote, digests: list[str]) -> None:

@@ -1,0 +1,246 @@
+"""Push, pull, copy: what arrives is whole, and what is wrong is named, with what to do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from store_project import Project, entry_of
+
+from towpath.errors import StoreError, UsageError
+from towpath.spec.artifact import Artifact
+from towpath.store import pipelines, remote
+from towpath.store.pipelines import Stage
+from towpath.store.tracked import track
+
+KEY = "5f" + "1c" * 31
+
+
+@pytest.fixture
+def pushed(project: Project) -> tuple[Project, Path, Artifact]:
+    """A project whose folder, tracked data, pipeline and entry were pushed."""
+    there = project.remote("store")
+    for name in ("a.csv", "b/größe.csv", "b/c.csv"):
+        project.write(f"artifacts/p/out/{name}", name * 100)
+    track(project.root, project.write("data/raw.csv", "1,2\n"))
+    made = project.store.put(Path("artifacts/p/out"))
+    project.store.remember(entry_of(KEY, made))
+    pipelines.write(project.root, "p", [Stage("p-x", "c", outs=("artifacts/p/out",))], {})
+    said: list[tuple[int, int]] = []
+    moved = remote.push(project.root, progress=lambda done, of: said.append((done, of)))
+    assert (moved.objects, moved.entries) == (5, 1)
+    assert said[-1] == (5, 5)
+    assert remote.push(project.root) == remote.push(project.root, [])
+    return project, there, made
+
+
+def _forget(project: Project) -> None:
+    shutil.rmtree(project.store.layout.cache)
+    shutil.rmtree(project.root / ".towpath", ignore_errors=True)
+
+
+def test_a_clone_that_pulls_has_it_all(pushed: tuple[Project, Path, Artifact]) -> None:
+    project, there, made = pushed
+    project.git("add", ".")
+    project.git("commit", "-qm", "all")
+    clone = Project(project.root.parent / "clone")
+    project.git("clone", "-q", ".", str(clone.root))
+    moved = remote.pull(clone.root)
+    assert (moved.objects, moved.entries) == (5, 1)
+    assert clone.store.entry(KEY) == project.store.entry(KEY)
+    assert (clone.root / "data/raw.csv").read_text() == "1,2\n"
+    clone.store.link(made.digest, Path("out"))
+    assert clone.store.digest(Path("out")).digest == made.digest
+    assert remote.pull(clone.root) == remote.fetch(clone.root, [])
+    assert clone.dvc("status", "-c").strip() == "Cache and remote 'store' are in sync."
+    assert sorted(remote.listing(clone.root)) == sorted(
+        [made.digest, *clone.store.members(made.digest).values(), *pipelines.made(clone.root)[1:],
+         clone.store.digest(Path("data/raw.csv")).digest]
+    )  # fmt: skip
+    assert not any(there.rglob("*tmp*"))
+
+
+def test_stock_dvc_pulls_what_we_pushed(pushed: tuple[Project, Path, Artifact]) -> None:
+    project, *_ = pushed
+    _forget(project)
+    shutil.rmtree(project.root / "artifacts")
+    project.dvc("pull")
+    assert project.dvc("status").strip() == "Data and pipelines are up to date."
+
+
+def test_we_pull_what_stock_dvc_pushed(project: Project) -> None:
+    project.remote("store")
+    for name in "abc":
+        project.write(f"data/{name}", name)
+    project.dvc("add", "data")
+    project.dvc("push")
+    _forget(project)
+    shutil.rmtree(project.root / "data")
+    assert remote.pull(project.root).objects == 4
+    assert (project.root / "data/c").read_text() == "c"
+
+
+def _damage(path: Path) -> None:
+    path.chmod(0o644)
+    path.write_bytes(b"x" * path.stat().st_size)
+    path.chmod(0o444)
+
+
+def _object(there: Path, digest: str) -> Path:
+    return there / "files" / "md5" / digest[:2] / digest[2:]
+
+
+@pytest.mark.parametrize("which", ["file", "manifest"])
+def test_wrong_bytes_there_are_named_and_never_come_in(
+    pushed: tuple[Project, Path, Artifact], which: str
+) -> None:
+    project, there, made = pushed
+    digest = made.digest if which == "manifest" else project.store.members(made.digest)["a.csv"]
+    _damage(_object(there, digest))
+    _forget(project)
+    with pytest.raises(StoreError) as caught:
+        remote.pull(project.root)
+    (fault,) = caught.value.faults
+    assert fault.what == f"{digest} in remote `store` holds other bytes than its name says"
+    assert fault.hint is not None
+    assert fault.hint.startswith(f"delete {_object(there, digest)}, then push it again")
+    assert not project.store.path(digest).exists()
+    assert not any(project.store.layout.scratch.glob("*"))
+    assert project.store.entry(KEY) is None
+
+    _object(there, digest).unlink()
+    project.store.put(Path("artifacts/p/out"))
+    assert remote.push(project.root, [made.digest]).objects == 1
+    _forget(project)
+    remote.pull(project.root)
+    assert project.store.entry(KEY) is not None
+
+
+def test_what_came_whole_stays_when_something_is_missing(
+    pushed: tuple[Project, Path, Artifact],
+) -> None:
+    project, there, made = pushed
+    members = project.store.members(made.digest)
+    for name in ("a.csv", "b/c.csv"):
+        _object(there, members[name]).unlink()
+    _forget(project)
+    (project.root / "data/raw.csv").unlink()
+    with pytest.raises(StoreError) as caught:
+        remote.pull(project.root)
+    assert [str(fault).split(" ")[0] for fault in caught.value.faults] == sorted(
+        (members["a.csv"], members["b/c.csv"]), key=list(members.values()).index
+    )
+    assert (project.root / "data/raw.csv").exists()
+    assert project.store.has(members["b/größe.csv"])
+
+
+def test_an_entry_whose_bytes_were_collected_there_is_left_there(project: Project) -> None:
+    there = project.remote("store")
+    made = project.store.put(project.write("a.csv", "1"))
+    project.store.remember(entry_of(KEY, made))
+    remote.push(project.root)
+    _object(there, made.digest).unlink()
+    _forget(project)
+    assert remote.pull(project.root) == remote.fetch(project.root, [])
+    assert list(project.store.entries(KEY)) == []
+
+
+def test_a_push_of_a_folder_sends_what_an_earlier_push_left_out(
+    pushed: tuple[Project, Path, Artifact],
+) -> None:
+    """DVC takes a folder whose manifest is there for one that is whole."""
+    project, there, made = pushed
+    lost = _object(there, project.store.members(made.digest)["b/c.csv"])
+    lost.unlink()
+    assert remote.push(project.root, [made.digest]).objects == 1
+    assert lost.exists()
+    lost.chmod(0o644)
+    lost.write_bytes(b"torn")
+    assert remote.push(project.root, [made.digest]).objects == 1
+
+
+def test_wrong_bytes_here_are_not_pushed(project: Project) -> None:
+    there = project.remote("store")
+    digest = project.store.put(project.write("a.csv", "11")).digest
+    _damage(project.store.path(digest))
+    with pytest.raises(StoreError, match=f"the bytes of {digest} are neither here nor there"):
+        remote.push(project.root, [digest])
+    assert not _object(there, digest).exists()
+    assert remote.missing(project.root, [digest]) == [digest]
+
+
+def test_only_what_is_asked_for_comes(project: Project) -> None:
+    project.remote("store")
+    for number, step in enumerate(("prepare", "train")):
+        made = project.store.put(project.write(f"{step}.csv", step))
+        project.store.remember(entry_of(f"{number}{KEY[1:]}", made, step=step))
+    remote.push(project.root)
+    _forget(project)
+    moved = remote.pull(project.root, [], wanted=lambda entry: entry.step == "train")
+    assert (moved.objects, moved.entries) == (1, 1)
+    keys = [f"0{KEY[1:]}", f"1{KEY[1:]}", "ab" * 32]
+    assert [entry.step for entry in remote.lookup(project.root, keys)] == ["prepare", "train"]
+
+
+def test_from_remote_to_remote_past_the_cache(pushed: tuple[Project, Path, Artifact]) -> None:
+    project, there, made = pushed
+    prod = project.remote("prod", default=False)
+    members = project.store.members(made.digest)
+    _forget(project)
+    assert remote.copy(project.root, "store", "prod", [made.digest]).objects == 4
+    assert remote.copy(project.root, "store", "prod", [made.digest]).objects == 0
+    assert not any(path.is_file() for path in project.store.layout.objects.rglob("*"))
+    assert len(remote.listing(project.root, "prod")) == 4
+
+    shutil.rmtree(prod)
+    _damage(_object(there, members["a.csv"]))
+    with pytest.raises(StoreError, match=f"{members['a.csv']} in remote `store` holds other bytes"):
+        remote.copy(project.root, "store", "prod", [made.digest])
+    assert not _object(prod, members["a.csv"]).exists()
+    assert not _object(prod, made.digest).exists()
+    _object(there, members["a.csv"]).unlink()
+    with pytest.raises(StoreError, match=f"{members['a.csv']} is not in remote `store`"):
+        remote.copy(project.root, "store", "prod", [made.digest])
+
+
+def test_remotes_by_name(project: Project) -> None:
+    with pytest.raises(UsageError, match="no remote is configured"):
+        remote.push(project.root)
+    project.remote("staging", default=False)
+    assert remote.default(project.root) == "staging"
+    project.remote("prod", default=False)
+    assert remote.names(project.root) == ("staging", "prod")
+    with pytest.raises(UsageError, match="none of the remotes is the default"):
+        remote.push(project.root)
+    with pytest.raises(UsageError, match=r"there is no remote `stagin`.*did you mean `staging`"):
+        remote.push(project.root, remote="stagin")
+
+
+def test_a_remote_that_cannot_be_written_is_named(project: Project) -> None:
+    there = project.remote("store")
+    there.write_text("a file where a folder should be")
+    digest = project.store.put(project.write("a.csv", "1")).digest
+    with pytest.raises(StoreError, match=r"remote `store` \(.*remote store\): "):
+        remote.push(project.root, [digest])
+
+
+def test_a_remote_of_an_unknown_kind_is_named(project: Project) -> None:
+    project.dvc("remote", "add", "-d", "odd", "gs://nowhere/x")
+    with pytest.raises(StoreError, match=r"remote `odd` \(gs://nowhere/x\): "):
+        remote.fetch(project.root, ["0" * 32])
+
+
+def test_what_a_users_own_stage_does_not_store_is_no_fault(
+    make_project: Callable[[str], Project],
+) -> None:
+    project = make_project("theirs")
+    project.remote("store")
+    project.write(
+        "dvc.yaml",
+        "stages: {a: {cmd: echo 1 > m.json, metrics: [{m.json: {cache: false}}]}}\n",
+    )
+    project.dvc("repro")
+    remote.push(project.root)
+    assert remote.pull(project.root).objects == 0
