@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from towpath.code import names, normal
-from towpath.code.imports import FUNCTIONS
+from towpath.code import normal
+from towpath.code.imports import FUNCTIONS, own, read_imports
 from towpath.code.reach import Loose, Node, Reach
 from towpath.code.source import read_bytes
 from towpath.code.unsure import Widening
@@ -25,7 +25,7 @@ class Labels:
         self._symbols: dict[tuple[Symbol, bool], str] = {}
         self._files: dict[tuple[str, Widening | None], str] = {}
         self._names: dict[str, str] = {}
-        self._loads: dict[str, frozenset[int]] = {}
+        self._loads: dict[str, tuple[frozenset[int], bool]] = {}
 
     def of(self, closure: set[Node]) -> dict[str, str]:
         """Label to digest: ``steps.clean``, ``paths (whole module)``, ``steps (at import)``."""
@@ -100,14 +100,15 @@ class Labels:
         """What runs when the module is imported, in its order, where the order may matter.
 
         Effects stand with their content, other statements by the names that they bind: their
-        content has labels of its own. Plain functions may stand anywhere.
+        content has labels of its own. Plain functions may stand anywhere, and so may imports,
+        unless something has an effect between them.
         """
         statements = self.view.source(file).statements
         effects = self.reach.quiet.at_import(file).effects
-        loads = self._loud_imports(file)
+        loads, are_loud = self._imports(file)
         bound: dict[int, set[str]] = defaultdict(set)
         fixed = {each for each in symbols if self._is_fixed(each)}
-        if not (effects or loads or fixed):
+        if not (effects or are_loud or fixed):
             return []
         for symbol in symbols:
             for number in self.reach.statements(symbol):
@@ -128,21 +129,20 @@ class Labels:
         several = len(self.reach.statements(symbol)) > 1
         return several or symbol.name in BUILTINS or "*" in source.imports
 
-    def _loud_imports(self, file: str) -> frozenset[int]:
-        """The imports that run something with an effect, and those with a star."""
+    def _imports(self, file: str) -> tuple[frozenset[int], bool]:
+        """The statements that import from the project, and whether any has an effect or a star."""
         if file not in self._loads:
-            statements = enumerate(self.view.source(file).statements)
-            loads = (number for number, each in statements if self._is_loud_import(file, each))
-            self._loads[file] = frozenset(loads)
+            loads, are_loud = set[int](), False
+            for number, statement in enumerate(self.view.source(file).statements):
+                imports = [each for node in own([statement]) for each in read_imports(node)]
+                runs = [run for each in imports for run in self.view.runs(file, each)]
+                files = [run.file for run in runs if isinstance(run, Run)]
+                if files or any(each.name == "*" for each in imports):
+                    loads.add(number)
+                    are_loud |= not files or any(map(self.reach.is_loud, files))
+                    are_loud |= any(each.name == "*" for each in imports)
+            self._loads[file] = frozenset(loads), are_loud
         return self._loads[file]
-
-    def _is_loud_import(self, file: str, statement: ast.stmt) -> bool:
-        if not isinstance(statement, ast.Import | ast.ImportFrom):
-            return False
-        imports = names.read(statement).imports
-        runs = (each for imported in imports for each in self.view.runs(file, imported))
-        loud = any(isinstance(each, Run) and self.reach.is_loud(each.file) for each in runs)
-        return loud or any(each.name == "*" for each in imports)
 
 
 def _is_movable(statement: ast.stmt) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from towpath.code.facts import LOADERS, WATCHED, Chain, Facts, Scope
 from towpath.code.imports import (
     COMPREHENSIONS,
     FUNCTIONS,
@@ -20,53 +21,6 @@ from towpath.code.imports import (
     read_imports,
     walk,
 )
-
-Chain = tuple[str, ...]
-"""A name with the attributes behind it: ``shared.clean.drop`` is three."""
-
-_WATCHED = """
-__subclasses__ __globals__ __builtins__ __doc__ __code__ f_globals f_locals f_back f_lineno gi_frame
-cr_frame tb_frame tb_lineno
-"""
-WATCHED = frozenset(_WATCHED.split())
-"""Attributes of any object whatever that lead out of what can be read."""
-
-LOADERS = frozenset({"import_module", "__import__"})
-
-
-@dataclass
-class Facts:
-    """What a piece of code names.
-
-    ``chains`` begin with a name of the module (or a builtin), ``perhaps`` with one that a class
-    body may bind first; ``values`` are those of both that are not just called; ``uses`` are names
-    that a function imported for itself, with attributes; ``imports`` is every import inside;
-    ``modules`` are loaded by a literal name, with ``loaders``; ``signs`` make reading unsure.
-    """
-
-    chains: set[Chain] = field(default_factory=set)
-    perhaps: set[Chain] = field(default_factory=set)
-    values: set[Chain] = field(default_factory=set)
-    uses: set[tuple[Import, Chain]] = field(default_factory=set)
-    imports: list[Import] = field(default_factory=list)
-    modules: set[str] = field(default_factory=set)
-    loaders: set[Chain] = field(default_factory=set)
-    signs: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True)
-class Scope:
-    """The names of one function, comprehension or class, and the scope around it."""
-
-    names: dict[str, tuple[Import, ...] | None]  # None: declared global
-    around: Scope | None
-    of_class: bool = False
-
-    def find(self, name: str) -> Scope | None:
-        scope: Scope | None = self
-        while scope and name not in scope.names:
-            scope = scope.around
-        return scope
 
 
 def read(*nodes: ast.AST) -> Facts:
@@ -136,8 +90,11 @@ class _Reading:
         else:
             self.visit(value, scope)
 
-    def imported(self, node: ast.Import | ast.ImportFrom, _scope: Scope | None) -> None:
-        self.facts.imports.extend(read_imports(node))
+    def imported(self, node: ast.Import | ast.ImportFrom, scope: Scope | None) -> None:
+        for each in read_imports(node):
+            self.facts.imports.append(each)
+            if scope and (scope.of_class or scope.names.get(each.bound, ()) is None):
+                self.facts.uses.add((each, ()))  # an attribute of the class, or a global
 
     def call(self, node: ast.Call, scope: Scope | None) -> None:
         called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
@@ -150,6 +107,8 @@ class _Reading:
             return
         if called in ("query", "eval") and isinstance(node.func, ast.Attribute) and rest[1:]:
             self.expression(given, scope)
+        if called == "getattr" and len(node.args) > 1 and _is_text(node.args[1]):
+            self.facts.signs.update(WATCHED & {node.args[1].value})  # type: ignore[attr-defined]
         if any(keyword.arg == "allow_pickle" for keyword in node.keywords):
             self.facts.signs.add("pickle")
         if isinstance(node.func, ast.Name):
@@ -171,8 +130,16 @@ class _Reading:
                 for word in re.findall(r"@\s*([^\W\d]\w*)", part.value):  # type: ignore[attr-defined]
                     self.speak((word,), scope)
 
+    def generic(self, node: Any, scope: Scope | None) -> Scope | None:
+        """The scope of ``def f[T]`` and ``class A[T]`` (Python 3.12)."""
+        types = getattr(node, "type_params", ())
+        inner = Scope({each.name: () for each in types}, scope) if types else scope
+        for each in types:
+            self.visit(each, inner)
+        return inner
+
     def function(self, node: Any, scope: Scope | None) -> None:
-        scope = _generic(node, scope)
+        scope = self.generic(node, scope)
         for each in at_definition(node):
             self.visit(each, scope)
         for argument in parameters(node.args):
@@ -202,7 +169,7 @@ class _Reading:
         return Scope(names, scope)
 
     def class_(self, node: ast.ClassDef, scope: Scope | None) -> None:
-        outer = _generic(node, scope)
+        outer = self.generic(node, scope)
         for each in at_definition(node):
             self.visit(each, outer)
         inner = Scope(dict(bindings(node.body)), outer, of_class=True)
@@ -219,6 +186,10 @@ class _Reading:
                     self.visit(each, inner)
             else:
                 self.visit(child, inner)
+
+    def alias(self, node: Any, scope: Scope | None) -> None:
+        """``type Rows[T] = list[T]`` (Python 3.12)."""
+        self.visit(node.value, self.generic(node, scope))
 
     def annotated(self, node: ast.AnnAssign, scope: Scope | None) -> None:
         self.annotation(node.annotation, scope)
@@ -239,12 +210,6 @@ class _Reading:
                     continue  # Literal["not a type"]
 
 
-def _generic(node: Any, scope: Scope | None) -> Scope | None:
-    """The scope of ``def f[T]`` and ``class A[T]`` (Python 3.12)."""
-    types = tuple(each.name for each in getattr(node, "type_params", ()))
-    return Scope(dict.fromkeys(types, ()), scope) if types else scope
-
-
 def _is_text(node: ast.AST | None) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
@@ -261,3 +226,5 @@ _HANDLERS: dict[type[ast.AST], Callable[[_Reading, Any, Scope | None], None]] = 
     **dict.fromkeys(FUNCTIONS, _Reading.function),
     **dict.fromkeys(COMPREHENSIONS, _Reading.comprehension),
 }
+if sys.version_info >= (3, 12):
+    _HANDLERS[ast.TypeAlias] = _Reading.alias

@@ -12,7 +12,7 @@ from towpath.code.distributions import Environment, installed
 from towpath.code.finder import OURS, Finder, SearchPath, loose_folders
 from towpath.code.labels import Labels
 from towpath.code.locate import Located, Target
-from towpath.code.reach import Node, Reach
+from towpath.code.reach import Loose, Node, Reach
 from towpath.code.signature import Signature
 from towpath.code.view import Run, Symbol, View, Whole
 
@@ -72,7 +72,7 @@ class Reader:
     def sources(self, folder: str, run: str) -> tuple[str, ...]:
         """The files of the project that a step's function reaches, from the root, sorted."""
         view = self._view(folder, run)
-        own = (n for n in self._closure(folder, run) if isinstance(n, Symbol | Run | Whole))
+        own = (n for n in self._closure(folder, run) if isinstance(n, Symbol | Run | Whole | Loose))
         return tuple(sorted({view.shown(node.file) for node in own}))
 
     def packages(self, folder: str, run: str) -> dict[str, str]:

@@ -23,6 +23,7 @@ _NAMES: dict[str, Widening] = {
     "compile": Widening.PROJECT,
     "__import__": Widening.PROJECT,
     "__builtins__": Widening.PROJECT,
+    "__path__": Widening.PROJECT,
     "builtins": Widening.PROJECT,
     "importlib": Widening.PROJECT,
     "imp": Widening.PROJECT,
@@ -47,6 +48,11 @@ _NAMES: dict[str, Widening] = {
     "asyncio.create_subprocess_exec": Widening.PROJECT,
     "asyncio.create_subprocess_shell": Widening.PROJECT,
     "asyncio.subprocess": Widening.PROJECT,
+    "nbclient": Widening.PROJECT,
+    "papermill": Widening.PROJECT,
+    "pexpect": Widening.PROJECT,
+    "plumbum": Widening.PROJECT,
+    "sh": Widening.PROJECT,
     **{f"os.{each}{how}": Widening.PROJECT for each in ("exec", "spawn", "posix_spawn")
        for how in ("", "l", "le", "lp", "lpe", "v", "ve", "vp", "vpe", "p")},
     # pickles name their classes and functions
@@ -64,12 +70,18 @@ _NAMES: dict[str, Widening] = {
     "yaml.UnsafeLoader": Widening.PROJECT,
     "yaml.Loader": Widening.PROJECT,
     "yaml.CLoader": Widening.PROJECT,
+    # names in texts and settings
+    "hydra": Widening.PROJECT,
+    "logging.config": Widening.PROJECT,
+    "pkg_resources": Widening.PROJECT,
+    "stevedore": Widening.PROJECT,
+    "lazy_loader": Widening.PROJECT,
     # the text of the code is read
     "inspect": Widening.TEXT,
     "traceback": Widening.TEXT,
     "linecache": Widening.TEXT,
-    "tokenize": Widening.TEXT,
-    "ast": Widening.TEXT,
+    "pydoc": Widening.TEXT,
+    "doctest": Widening.TEXT,
     # expressions in strings that name what the calling module has
     "patsy": Widening.MODULE,
     "formulaic": Widening.MODULE,
@@ -79,15 +91,23 @@ _NAMES: dict[str, Widening] = {
     "polars.sql": Widening.MODULE,
     "polars.SQLContext": Widening.MODULE,
     "pandasql": Widening.MODULE,
+    # docstrings are read: they are prompts
     "__doc__": Widening.DOCSTRINGS,
-    "pydoc": Widening.DOCSTRINGS,
-    "doctest": Widening.TEXT,
+    "dspy": Widening.DOCSTRINGS,
+    "fastmcp": Widening.DOCSTRINGS,
+    "langchain": Widening.DOCSTRINGS,
+    "langchain_core": Widening.DOCSTRINGS,
+    "llama_index": Widening.DOCSTRINGS,
+    "pydantic_ai": Widening.DOCSTRINGS,
+    "smolagents": Widening.DOCSTRINGS,
 }  # fmt: skip
 
 _SURE = frozenset(
     [f"{pickler}.{what}" for pickler in ("pickle", "cloudpickle", "dill")
      for what in ("dump", "dumps", "HIGHEST_PROTOCOL", "PickleError", "PicklingError")]
-    + ["ast.literal_eval", "importlib.metadata", "importlib.resources", "importlib.util.find_spec",
+    + [f"inspect.{what}" for what in ("signature", "Parameter", "isclass", "isfunction")]
+    + [f"traceback.print_{what}" for what in ("exc", "exception", "stack", "tb")]
+    + ["importlib.metadata", "importlib.resources", "importlib.util.find_spec",
        "subprocess.CalledProcessError"]
 )  # fmt: skip
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from towpath.code import names, unsure
+from towpath.code.facts import Chain, Facts
 from towpath.code.finder import Finder, Found, SearchPath
 from towpath.code.imports import Import
-from towpath.code.names import Chain, Facts
 from towpath.code.source import Source, parse, read_bytes
 from towpath.code.unsure import Widening
 
@@ -173,7 +173,7 @@ class View:
         elif chain[0] == "__doc__":
             yield Widening.DOCSTRINGS
         elif not inner and chain[0] not in OF_MODULES:
-            yield Whole(found.file)
+            yield from (Whole(file) for file in self._all_of(found))
 
     def _all_of(self, found: Found) -> Iterator[str]:
         if found.file:
