@@ -44,10 +44,6 @@ def call(order: Order) -> Called:
         if name in own and name not in given  # a name that is both an input and an output
     }
     answer: Any = function(**given, **writes)
-    if inspect.iscoroutine(answer):
-        import asyncio
-
-        answer = asyncio.run(answer)
     expected = [name for name in order.outputs if name not in writes]
     try:
         return Called(function, given, results.by_output(answer, expected))

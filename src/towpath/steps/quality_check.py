@@ -33,14 +33,14 @@ def execute(order: Order) -> Made:
     outcome = run(suite, _table(order, store, data))
     _report(outcome)
     document = outcome.document()
-    result, shown = _write(order, document, page.page(outcome, data.name))
+    result, seen = _write(order, document, page.page(outcome, data.name))
     if outcome.failed and _declared(order).must_pass:
         raise Refused(
-            *saying.faults(outcome), Fault(f"the check's page is {_relative(shown, order)}")
+            *saying.faults(outcome), Fault(f"the check's page is {_relative(seen, order)}")
         )
-    outputs = {"data": data, "result": store.put(result), "page": store.put(shown)}
+    outputs = {"data": data, "result": store.put(result), "page": store.put(seen)}
     result.unlink()
-    shown.unlink()
+    seen.unlink()
     return Made(outputs, {"result": document}, {"check": _summary(outcome)})
 
 
