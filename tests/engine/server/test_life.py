@@ -87,6 +87,17 @@ def test_it_rests_but_not_under_a_run(
     assert state.read(api.home) is None
 
 
+def test_only_the_slow_first_start_is_begun_early(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOWPATH_HOME", str(tmp_path / "fresh"))
+    server.prepare(project)
+    assert local.stop(home.of(project))
+    blank.path().touch()
+    server.prepare(project)
+    assert not local.stop(home.of(project))
+
+
 def test_projects_do_not_meet(tmp_path: Path) -> None:
     assert home.of(tmp_path / "a").folder != home.of(tmp_path / "b" / "a").folder
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.engine.server.configured import SET_BY_US
 from towpath.engine.server.home import Home, of
-from towpath.errors import EngineError, Fault, Place
+from towpath.errors import EngineError, Fault, Place, TowpathError
 
-__all__ = ["Api", "begin", "ensure", "run_in_progress", "wait"]
+__all__ = ["Api", "begin", "ensure", "prepare", "run_in_progress", "wait"]
 
 ANSWER_SECONDS = 2.5
 START_SECONDS = 120.0
@@ -75,6 +75,19 @@ def begin(project: Path | None = None) -> Api:
         return Api(said.url, False, True, said.origin, home, said.place)
     found, warm = local.begin(home)
     return Api(found.url, True, warm, f"local, kept in {home.folder}", home)
+
+
+def prepare(project: Path) -> None:
+    """Begin early, while a project is being made, where its first start would be a slow one.
+
+    That is the first start with a new version of Prefect (`blank`); others are left alone, and so
+    is whatever fails: the run that needs the API says it better.
+    """
+    from towpath.engine.server import blank
+
+    with suppress(TowpathError, OSError):
+        if not blank.path().exists():
+            begin(project)
 
 
 def wait(api: Api, seconds: float = START_SECONDS) -> Api:
