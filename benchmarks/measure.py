@@ -8,7 +8,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,41 +40,51 @@ class Row:
         return self.value <= self.bound
 
 
-def adopt_orphans() -> None:
+@contextmanager
+def _orphans_adopted() -> Iterator[None]:
     """Make what a command leaves behind ours to wait for, so that its CPU counts too (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    if sys.platform != "linux":
+        yield
+        return
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 def cost(command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> Cost:
     """Run a command and wait for it and its orphans. Error: CalledProcessError with its output."""
-    began = time.perf_counter()
     log = folder.parent / "output.txt"
-    with log.open("wb") as output:
+    began = time.perf_counter()
+    with log.open("wb") as output, _orphans_adopted():
         process = subprocess.Popen(
             command, cwd=folder, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
-            env={**_environment(), **(env or {})},
+            env={**environment(), **(env or {})},
         )  # fmt: skip
         _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    cpu = usage.ru_utime + usage.ru_stime + _orphans()
+        wall = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        cpu = usage.ru_utime + usage.ru_stime + _orphans()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, log.read_text())
     return Cost(wall, cpu)
 
 
-def _orphans() -> float:
-    total = 0.0
-    while True:
+def _orphans(patience: float = 60.0) -> float:
+    total, deadline = 0.0, time.monotonic() + patience
+    while time.monotonic() < deadline:
         try:
-            _, _, usage = os.wait4(-1, 0)
+            pid, _, usage = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return total
-        total += usage.ru_utime + usage.ru_stime
+        total += usage.ru_utime + usage.ru_stime if pid else 0.0
+        time.sleep(0.0 if pid else 0.01)
+    raise TimeoutError("a measured command left something behind that does not end")
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Without what would make every import compile anew, and with one thread for each library."""
     dropped = {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH"}
     return {name: value for name, value in os.environ.items() if name not in dropped}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from benchmarks import projects
-from benchmarks.measure import Cost, Row, adopt_orphans, cost, interleaved, median
+from benchmarks.measure import Cost, Row, cost, environment, interleaved, median
 
 TOWPATH = str(Path(sys.executable).parent / "towpath")
 RUNS = 5
@@ -19,83 +21,96 @@ def rows() -> Iterator[Row]:
     """The figures of whole runs; the local API is warm, and its own CPU is not counted."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        _warm(folder)
-        adopt_orphans()
-        yield from _six_steps(folder)
-        yield from _no_ops(folder)
-    yield from _help()
+        yield from six_steps(folder)
+        yield from abalone(folder)
+        yield from no_ops(folder)
+    yield from answers()
 
 
-def _warm(folder: Path) -> None:
-    """Start the local API before anything is measured."""
-    project = projects.no_ops(folder / "warm", 2, "chain")
-    cost([TOWPATH, "run"], project)
+@contextmanager
+def _warm(project: Path) -> Iterator[Path]:
+    """A project whose local API runs already."""
+    call = partial(subprocess.run, cwd=project, env=environment(), capture_output=True, check=True)
+    call([TOWPATH, "run"])
+    try:
+        yield project
+    finally:
+        call([TOWPATH, "down", "--force"])
 
 
-def _six_steps(folder: Path) -> Iterator[Row]:
-    project = projects.six_steps(folder)
-    floor_script = str(Path(projects.HERE) / "six_steps" / "floor.py")
+def six_steps(folder: Path) -> Iterator[Row]:
+    """The peers' six steps, by CPU."""
+    script = str(projects.HERE / "six_steps" / "floor.py")
+    with _warm(projects.six_steps(folder)) as project:
 
-    def floor(n: int) -> Cost:
-        return cost([sys.executable, floor_script, str(project), str(50 + n)], project)
+        def floor(n: int) -> Cost:
+            return cost([sys.executable, script, str(project), str(50 + n)], project)
 
-    def first(n: int) -> Cost:
-        return cost([TOWPATH, "run", "--force"], projects.six_steps(folder / f"first {n}"))
+        def changed(n: int) -> Cost:
+            return cost([TOWPATH, "run", "-p", f"trees={51 + n}"], project)
 
-    def changed(n: int) -> Cost:
-        return cost([TOWPATH, "run", "-p", f"trees={50 + n}"], project)
-
-    def again(_: int) -> Cost:
-        return cost([TOWPATH, "run"], project)
-
-    cost([TOWPATH, "run"], project)
-    floors, firsts, changes, agains = interleaved(RUNS, floor, first, changed, again)
-    base = median(floors, "cpu")
-    note = f"floor {base:.2f} s CPU"
-    yield Row("first run, API warm", median(firsts, "cpu") / base, 2.5, "x floor", note)
-    yield Row("a training parameter changed", median(changes, "cpu") / base, 2.0, "x floor", note)
-    yield Row("nothing changed", median(agains, "cpu") / base, 0.35, "x floor", note)
+        found = interleaved(
+            RUNS, floor, partial(_first, project), changed, partial(_again, project)
+        )
+    base, first, change, again = (median(each, "cpu") for each in found)
+    note = f"CPU; floor {base:.2f} s"
+    yield Row("first run, API warm", first / base, 2.5, "x floor", note)
+    yield Row("a training parameter changed", change / base, 2.0, "x floor", note)
+    yield Row("nothing changed", again / base, 0.35, "x floor", note)
 
 
-def _no_ops(folder: Path) -> Iterator[Row]:
+def abalone(folder: Path) -> Iterator[Row]:
+    """The template's pipeline with Great Expectations, by wall time."""
+    script = str(projects.HERE / "abalone_floor.py")
+    with _warm(projects.abalone(folder)) as project:
+
+        def floor(_: int) -> Cost:
+            return cost([sys.executable, script, str(project)], project)
+
+        base, first = (
+            median(each, "wall") for each in interleaved(RUNS, floor, partial(_first, project))
+        )
+    note = f"wall; floor {base:.2f} s, with Great Expectations in it"
+    yield Row("abalone, first run, API warm", first / base, 1.6, "x floor", note)
+
+
+def _first(project: Path, _: int) -> Cost:
+    projects.forget(project)
+    return cost([TOWPATH, "run"], project)
+
+
+def _again(project: Path, _: int) -> Cost:
+    return cost([TOWPATH, "run"], project)
+
+
+def no_ops(folder: Path) -> Iterator[Row]:
+    """What a step costs that does nothing, by CPU of the client."""
     for shape in ("chain", "fan"):
-        small, large = (
-            (partial(_no_op_run, folder, shape), 2),
-            (partial(_no_op_run, folder, shape), 200),
-        )
-        few, many = interleaved(3, *(partial(call, count) for call, count in (small, large)))
-        each = (median(many, "cpu") - median(few, "cpu")) / 198 * 1000
+        few = _no_op_run(folder, shape, 2, 3)
+        each = (_no_op_run(folder, shape, 200, 3) - few) / 198 * 1000
         yield Row(f"a no-op step, {shape} of 200", each, 10, "ms CPU", "beyond a run of 2")
-        huge = _no_op_run(folder, shape, 1000, 0)
-        slope = (huge.cpu - median(few, "cpu")) / 998 * 1000
-        yield Row(
-            f"a no-op step, {shape} of 1,000",
-            slope,
-            each * 1.3,
-            "ms CPU",
-            "linear: 1.3 of that at 200",
-        )
+        slope = (_no_op_run(folder, shape, 1000, 1) - few) / 998 * 1000
+        note = "linear: within 1.3 of that at 200"
+        yield Row(f"a no-op step, {shape} of 1,000", slope, each * 1.3, "ms CPU", note)
 
 
-def _no_op_run(folder: Path, shape: str, count: int, n: int) -> Cost:
-    return cost([TOWPATH, "run"], projects.no_ops(folder / f"{shape} {count} {n}", count, shape))
+def _no_op_run(folder: Path, shape: str, count: int, runs: int) -> float:
+    with _warm(projects.no_ops(folder, count, shape)) as project:
+        return median([_first(project, n) for n in range(runs)], "cpu")
 
 
-def _help() -> Iterator[Row]:
-    """The floor is an empty Python; the bound is 0.15 s where that takes 0.01 s."""
+def answers() -> Iterator[Row]:
+    """How soon the command line answers; the bound is 0.15 s where an empty Python takes 0.01."""
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch) / "here"
         here.mkdir()
         commands = ([sys.executable, "-c", "pass"], [TOWPATH, "--help"], [TOWPATH, "--version"])
-        empty, helps, versions = interleaved(
-            9, *(partial(lambda command, _n: cost(command, here), c) for c in commands)
-        )
-        base = median(empty, "wall")
-        for name, found in (("towpath --help", helps), ("towpath --version", versions)):
-            yield Row(
-                name,
-                median(found, "wall") / base,
-                15,
-                "x python -c pass",
-                f"floor {base * 1000:.0f} ms",
-            )
+        found = interleaved(9, *(partial(_timed, command, here) for command in commands))
+    base, help_, version = (median(each, "wall") for each in found)
+    note = f"wall; floor {base * 1000:.0f} ms"
+    yield Row("towpath --help", help_ / base, 15, "x python -c pass", note)
+    yield Row("towpath --version", version / base, 15, "x python -c pass", note)
+
+
+def _timed(command: list[str], here: Path, _: int) -> Cost:
+    return cost(command, here)

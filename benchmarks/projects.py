@@ -21,6 +21,25 @@ def six_steps(folder: Path) -> Path:
     return _committed(project)
 
 
+def abalone(folder: Path) -> Path:
+    """The project that the template makes."""
+    from towpath import projects
+
+    return projects.new("tabular", folder, {}, ask=False)
+
+
+def forget(project: Path) -> None:
+    """Take away all that runs left, so that the next one is a first one."""
+    for name in (".towpath/state", ".towpath/runs", "artifacts", ".dvc/cache/towpath"):
+        shutil.rmtree(project / name, ignore_errors=True)
+    for name in ("dvc.lock", "dvc.yaml"):
+        (project / name).unlink(missing_ok=True)
+    subprocess.run(["git", "checkout", "-q", "--", "."], cwd=project, check=True)
+    tags = subprocess.run(["git", "tag"], cwd=project, check=True, capture_output=True, text=True)
+    if names := tags.stdout.split():
+        subprocess.run(["git", "tag", "-d", *names], cwd=project, check=True, capture_output=True)
+
+
 def no_ops(folder: Path, count: int, shape: str) -> Path:
     """A pipeline of steps that do nothing: a chain, or a fan out of one."""
     project = folder / f"{shape} {count}"
