@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -112,11 +112,19 @@ def test_a_prefect_toml_of_ones_own_stays(project: Path) -> None:
     assert (project / "prefect.toml").read_text() == mine
 
 
-def test_with_an_api_of_ones_own_only_a_worker_starts(
-    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def theirs(tmp_path: Path) -> Iterator[server.Api]:
+    """An API that is somebody else's, which does not rest meanwhile."""
     (tmp_path / "theirs").mkdir()
-    theirs = server.ensure(tmp_path / "theirs")
+    api = server.ensure(tmp_path / "theirs")
+    with server.run_in_progress(api, "theirs"):
+        yield api
+    local.stop(api.home)
+
+
+def test_with_an_api_of_ones_own_only_a_worker_starts(
+    project: Path, theirs: server.Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PREFECT_API_URL", theirs.url)
     standing = up(project)
     assert (standing.api.url, standing.settings) == (theirs.url, None)
@@ -127,8 +135,7 @@ def test_with_an_api_of_ones_own_only_a_worker_starts(
     assert worker.ask(theirs.port, "GET", "/work_pools/towpath")["type"] == "process"
     ended = down(project)
     assert (ended.api, ended.worker) == (False, True)
-    assert server.ensure(tmp_path / "theirs").url == theirs.url
-    local.stop(theirs.home)
+    assert server.ensure(project).url == theirs.url
 
 
 def test_a_worker_that_died_is_seen_and_replaced(project: Path) -> None:
