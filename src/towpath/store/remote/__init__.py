@@ -40,14 +40,15 @@ def push(
     """Bring bytes, then the entries that speak of them, to a remote.
 
     Without ``digests`` it is all that the project names: tracked data, and what `dvc.lock` and the
-    entries say. ``wanted`` chooses entries. Raises StoreError, with every fault, for bytes that
-    are neither here nor there, or that did not arrive whole.
+    entries say. ``wanted`` chooses entries: all, or none where ``digests`` are given.
+    Raises StoreError, with every fault, for bytes that are neither here nor there, or that did
+    not arrive whole.
     """
     from towpath.store.remote import entries
     from towpath.store.remote.transfer import Moved, silent, upload
 
     store, there = _open(root, remote)
-    sent = entries.here(store, wanted or _any)
+    sent = entries.here(store, wanted or _default(digests))
     named = [d for d in _project(root) if store.has(d)] if digests is None else list(digests)
     needed = [*named, *(digest for entry in sent for digest in entries.outputs(entry))]
     count = upload(store, there, needed, progress or silent)
@@ -70,7 +71,7 @@ def fetch(
     from towpath.store.remote.transfer import Moved, download, silent
 
     store, there = _open(root, remote)
-    come = entries.there(there, wanted or _any)
+    come = entries.there(there, wanted or _default(digests))
     named = _reachable(root, store, remote) if digests is None else list(digests)
     needed = [*named, *(digest for entry in come for digest in entries.outputs(entry))]
     count = download(store, there, needed, progress or silent)
@@ -156,8 +157,8 @@ def _store(root: Path) -> Store:
     return Store(root)
 
 
-def _any(_: Entry) -> bool:
-    return True
+def _default(digests: Iterable[str] | None) -> Wanted:
+    return lambda _: digests is None
 
 
 def _project(root: Path) -> list[str]:
