@@ -240,6 +240,8 @@ def test_parameters_of_a_run_typed_or_as_text() -> None:
         "given": -1,
     }
     assert bound(dict(graph.params)).params == graph.params
+    whole = bound({"trees": 50.0, "rate": 1.0}).params
+    assert (type(whole["trees"]), type(whole["rate"])) == (int, float), "as the defaults are"
     assert bound({"depth": "null"}).params["depth"] is None
     assert graph.given == set(text)
     assert bound({}, {"raw": "other/x.csv"}).inputs == {"raw": "other/x.csv"}

@@ -82,12 +82,18 @@ def _value(name: str, param: Param, arguments: Mapping[str, object]) -> Any:
     value = arguments[name]
     if isinstance(value, str) and param.accepts != "string":
         value = _typed(name, value)
-    if isinstance(value, tuple):
-        value = list(value)
+    value = _as_meant(param, value)
     problem = param.problem(value)
     if problem:
         raise DeclarationError(Fault(f"parameter `{name}` {problem}", hint=param.description))
     return value
+
+
+def _as_meant(param: Param, value: Any) -> Any:
+    """A form gives 100.0 for a default of 100: a library that counts with it wants 100."""
+    if isinstance(value, float) and type(param.default) is int and value.is_integer():
+        return int(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _typed(name: str, text: str) -> Any:
