@@ -14,10 +14,11 @@ FOLDER = "flows/training"
 STEPS = f"{FOLDER}/steps.py"
 
 _RUN = """
-import sys
-sys.path[:0] = sys.argv[3:]
-import importlib
-print(repr(getattr(importlib.import_module(sys.argv[1]), sys.argv[2])()))
+import pathlib, sys
+from towpath.steps.loading import load, make_importable
+root, folder, run = pathlib.Path(sys.argv[1]), *sys.argv[2:]
+make_importable(root, folder)
+print(repr(load(root, folder, run)()))
 """
 
 
@@ -48,9 +49,7 @@ class Project:
         return {each for each in {*before, *after} if before.get(each) != after.get(each)}
 
     def result(self, run: str = "step") -> str:
-        """What the function returns, in a process of its own, or how that ends."""
-        located = code.locate(self.root, FOLDER, run)
-        folders = map(str, located.folders)
-        command = [sys.executable, "-B", "-c", _RUN, located.module, located.name, *folders]
+        """What the function returns, loaded as a step's process loads it, or how that ends."""
+        command = [sys.executable, "-B", "-c", _RUN, str(self.root), FOLDER, run]
         done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
         return done.stdout or done.stderr.strip().splitlines()[-1]

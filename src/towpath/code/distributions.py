@@ -51,6 +51,8 @@ class Environment:
     def versions(self, modules: Iterable[str]) -> dict[str, str]:
         """Name and version of what provides these modules, with all it requires, by name.
 
+        A distribution may be named itself (``great-expectations``).
+
         A module that nothing provides stands with the version ``not installed``: installing it
         may change what the code does.
         """
@@ -63,7 +65,8 @@ class Environment:
         found: dict[str, str] = {}
         wanted: list[tuple[str, frozenset[str]]] = []
         for module in modules:
-            owners = self._by_module.get(module, ())
+            named = [_plain(module)] if _plain(module) in self.distributions else []
+            owners = self._by_module.get(module, named)
             wanted += [(owner, frozenset()) for owner in owners]
             if not owners:
                 found[module] = "not installed"

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import ast
+import sys
 
 LOUD = (ast.Await, ast.Yield, ast.YieldFrom, ast.Raise, ast.Assert, ast.Global, ast.Nonlocal,
         ast.AsyncFor, ast.AsyncWith, ast.Delete)  # fmt: skip
 """Nodes that are never harmless when a module is imported."""
+
+LATER: tuple[type[ast.AST], ...] = (ast.Lambda,)
+"""Nodes whose inside does not run now."""
+if sys.version_info >= (3, 12):
+    LATER = (ast.Lambda, ast.TypeAlias)
 
 _FILLING = """
 append extend insert add update setdefault sort reverse pop remove discard clear appendleft popleft

@@ -60,7 +60,7 @@ class Judge:
             self.place(node)
         elif isinstance(node, harmless.LOUD):
             self.doing.loud = True
-        elif not isinstance(node, ast.Lambda):
+        elif not isinstance(node, harmless.LATER):
             self.body(children(node))
 
     def place(self, node: ast.Name | ast.Attribute | ast.Subscript) -> None:

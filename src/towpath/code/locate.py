@@ -56,13 +56,18 @@ def split(run: str) -> tuple[str, str]:
 def find(view: View, run: str) -> Target:
     """The definition of a step's function; a fault with the near name where there is none."""
     module, name = split(run)
-    found = view.finder.find((module or BESIDE).split("."), view.path.folders[:1])
+    found = view.finder.find((module or BESIDE).split("."), _start(view, module))
     if found is None or found.file is None or not found.file.endswith(".py"):
         _no_module(view, module)
     if not view.source(found.file).has(name):
         _no_function(view, found, name)
     symbol = _definition(view, found.file, name)
     return Target(found.file, name, symbol, _function(view, symbol, run), found.runs)
+
+
+def _start(view: View, module: str) -> tuple[str, ...]:
+    """A module that is named starts at the root, ``steps`` beside the pipeline."""
+    return (view.root,) if module else view.path.folders[:1]
 
 
 def starts(target: Target) -> list[Run | Symbol]:
@@ -134,7 +139,7 @@ def _unfit(node: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 def _no_module(view: View, module: str) -> NoReturn:
-    folder = view.path.folders[0]
+    (folder,) = _start(view, module)
     if not module:
         shown = view.shown(f"{folder}/{BESIDE}.py")
         others = view.finder.modules(folder)

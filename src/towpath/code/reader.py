@@ -29,10 +29,9 @@ class Reader:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self._finder = Finder()
-        self._labels: dict[tuple[str, ...], Labels] = {}
-        self._closures: dict[tuple[tuple[str, ...], str], set[Node]] = {}
-        self._targets: dict[tuple[tuple[str, ...], str], Target] = {}
-        self._beside: dict[str, tuple[str, ...]] = {}
+        self._labels: dict[str, Labels] = {}
+        self._closures: dict[tuple[str, str], set[Node]] = {}
+        self._targets: dict[tuple[str, str], Target] = {}
 
     @cached_property
     def environment(self) -> Environment:
@@ -46,7 +45,7 @@ class Reader:
         return Located(
             module=module or locate.BESIDE,
             name=name,
-            folders=tuple(Path(each) for each in self._folders(folder, run)),
+            folders=tuple(Path(each) for each in self._labels_of(folder).view.path.folders),
             file=Path(target.symbol.file),
             function=target.node.name,
         )
@@ -54,7 +53,7 @@ class Reader:
     def signature(self, folder: str, run: str) -> Signature:
         """The arguments of a step's function and what it returns."""
         target = self._target(folder, run)
-        return signature.of_function(self._view(folder, run), target.symbol, target.node)
+        return signature.of_function(self._labels_of(folder).view, target.symbol, target.node)
 
     def digests(self, folder: str, run: str, extra: Sequence[str] = ()) -> dict[str, str]:
         """A digest for each name that a step's function reaches, and for each extra file.
@@ -62,7 +61,7 @@ class Reader:
         The labels are for people: ``steps.clean``, ``shared.paths (whole module)``,
         ``steps (at import)``, ``fit.R``. A digest is 32 hexadecimal digits.
         """
-        found = self._labels_of(folder, run).of(self._closure(folder, run))
+        found = self._labels_of(folder).of(self._closure(folder, run))
         return {**found, **extras.digests(self.root, folder, extra)}
 
     def files(self, folder: str, extra: Sequence[str]) -> dict[str, str]:
@@ -71,13 +70,13 @@ class Reader:
 
     def sources(self, folder: str, run: str) -> tuple[str, ...]:
         """The files of the project that a step's function reaches, from the root, sorted."""
-        view = self._view(folder, run)
+        view = self._labels_of(folder).view
         own = (n for n in self._closure(folder, run) if isinstance(n, Symbol | Run | Whole | Loose))
         return tuple(sorted({view.shown(node.file) for node in own}))
 
     def packages(self, folder: str, run: str) -> dict[str, str]:
         """The distributions that the reached code imports, with all they require, by version."""
-        reach = self._labels_of(folder, run).reach
+        reach = self._labels_of(folder).reach
         return self.environment.versions(reach.packages(self._closure(folder, run)))
 
     def versions(self, modules: Iterable[str]) -> dict[str, str]:
@@ -90,41 +89,30 @@ class Reader:
         A pickle holds only their names: whoever reads it again runs their code of that day, so
         these digests belong to the key of a step that reads such an output.
         """
-        labels = self._labels_of(folder, run)
+        labels = self._labels_of(folder)
         closure = self._closure(folder, run)
         return labels.of(labels.reach.closure(labels.reach.carried(closure)))
 
     def _closure(self, folder: str, run: str) -> set[Node]:
-        key = self._folders(folder, run), run
+        key = folder, run
         if key not in self._closures:
             starts = locate.starts(self._target(folder, run))
-            self._closures[key] = self._labels_of(folder, run).reach.closure(starts)
+            self._closures[key] = self._labels_of(folder).reach.closure(starts)
         return self._closures[key]
 
     def _target(self, folder: str, run: str) -> Target:
-        key = self._folders(folder, run), run
+        key = folder, run
         if key not in self._targets:
-            self._targets[key] = locate.find(self._view(folder, run), run)
+            self._targets[key] = locate.find(self._labels_of(folder).view, run)
         return self._targets[key]
 
-    def _folders(self, folder: str, run: str) -> tuple[str, ...]:
-        """Where its imports look first: beside the pipeline and at the root, or only there."""
-        if ":" in run:
-            return (str(self.root),)
-        if folder not in self._beside:
+    def _labels_of(self, folder: str) -> Labels:
+        """The reading of one pipeline: its imports look beside it first, then at the root."""
+        if folder not in self._labels:
             beside = str((self.root / folder).resolve())
-            self._beside[folder] = tuple(dict.fromkeys((beside, str(self.root))))
-        return self._beside[folder]
-
-    def _labels_of(self, folder: str, run: str) -> Labels:
-        folders = self._folders(folder, run)
-        if folders not in self._labels:
-            path = SearchPath(folders, self._further)
-            self._labels[folders] = Labels(Reach(View(self.root, path, self._finder)))
-        return self._labels[folders]
-
-    def _view(self, folder: str, run: str) -> View:
-        return self._labels_of(folder, run).view
+            path = SearchPath(tuple(dict.fromkeys((beside, str(self.root)))), self._further)
+            self._labels[folder] = Labels(Reach(View(self.root, path, self._finder)))
+        return self._labels[folder]
 
     @cached_property
     def _further(self) -> tuple[str, ...]:
