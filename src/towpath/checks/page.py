@@ -76,7 +76,7 @@ def _coded(text: str) -> str:
 def _found(result: Result) -> str:
     if result.error:
         return f"<b>{_coded(result.error)}</b>"
-    if result.unexpected is None:
+    if result.unexpected is None or result.rows is None:  # said of the column, not of its rows
         return f"it is {escape(shown(result.observed))}" if result.observed is not None else ""
     if not result.unexpected:
         return f"all of {result.rows:,} rows"

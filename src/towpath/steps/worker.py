@@ -79,8 +79,11 @@ def _facts(order: Order, watch: Watch, before: Usage) -> dict[str, Json]:
 
 
 def _declared(order: Order) -> tuple[str, ...]:
-    """Files named under ``code:``, which may stand beside the pipeline or count from the root."""
-    return tuple(path for name in order.step.code for path in (name, f"{order.folder}/{name}"))
+    """Files that the step's key holds: those under ``code:``, which may stand beside the pipeline
+    or count from the root, and a check's suite."""
+    suite = getattr(order.step, "expectations", None)
+    named = (*order.step.code, suite) if suite else order.step.code
+    return tuple(path for name in named for path in (name, f"{order.folder}/{name}"))
 
 
 @dataclass(frozen=True)
