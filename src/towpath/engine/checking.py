@@ -51,6 +51,7 @@ def code_faults(workspace: Workspace, declared: Declared, graph: Graph) -> Itera
     """What is wrong between the steps and the functions and files they name."""
     for node in graph.nodes.values():
         place = declared.places.at("steps", node.name)
+        named = declared.places.at("steps", node.name, "run") or place
         try:
             if isinstance(node.step, FunctionStep):
                 found = workspace.code.signature(graph.folder, node.step.run)
@@ -58,25 +59,27 @@ def code_faults(workspace: Workspace, declared: Declared, graph: Graph) -> Itera
             elif isinstance(node.step, QualityCheck):
                 yield from _suite_faults(workspace, graph, node.step, place)
         except TowpathError as error:
-            yield from (_placed(fault, place) for fault in error.faults)
+            yield from (_placed(fault, named) for fault in error.faults)
 
 
 def _placed(fault: Fault, place: Place | None) -> Fault:
-    return fault if fault.place else Fault(fault.what, place, fault.hint)
+    """With the line that names the code, where the fault has no line of its own."""
+    has_line = fault.place is not None and fault.place.line > 0
+    return fault if has_line else Fault(fault.what, place, fault.hint)
 
 
 def _signature_faults(node: Node, found: Signature, place: Place | None) -> Iterator[Fault]:
     takes = {argument.name: argument for argument in found.arguments}
-    for name in node.arguments:
-        if name not in takes:
-            yield Fault(
-                f"{found.function}() has no argument `{name}`, which step `{node.name}` gives it",
-                place,
-                did_you_mean(name, takes) or f"it is at {found.file}:{found.line}",
-            )
+    unknown = [name for name in node.arguments if name not in takes]
+    for name in unknown:
+        what = f"{found.function}() has no argument `{name}`, which step `{node.name}` gives it"
+        hint = did_you_mean(name, takes) or f"it is at {found.file}:{found.line}"
+        yield Fault(what, place, hint)
     for name, argument in takes.items():
         is_output = name in node.outputs and argument.annotation == _PATH
-        if argument.required and name not in node.arguments and not is_output:
+        is_given = name in node.arguments or is_output
+        mistyped = did_you_mean(name, unknown)  # one typo is one fault
+        if argument.required and not is_given and not mistyped:
             yield _missing(node, found, name)
 
 

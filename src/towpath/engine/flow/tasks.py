@@ -12,6 +12,7 @@ from prefect.context import TaskRunContext
 from prefect.states import Completed
 
 from towpath.engine.flow import artifacts
+from towpath.errors import StepFailed
 from towpath.spec.artifact import Made
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ def _only(errors: tuple[str, ...]) -> Callable[[Any, Any, State[Any]], bool]:
 
     def again(_task: Any, _run: Any, state: State[Any]) -> bool:
         error = state.data if isinstance(state.data, BaseException) else None
-        names = getattr(error, "raised", ()) or tuple(c.__name__ for c in type(error).__mro__)
-        return bool(set(names) & set(errors))
+        names = error.causes if isinstance(error, StepFailed) else [type(error).__name__]
+        return not set(names).isdisjoint(errors)
 
     return again
 
