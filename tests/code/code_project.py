@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from towpath import code
+
+Make = Callable[..., "Project"]
+"""Makes a project of ``steps.py`` beside the pipeline, and of files named from the root."""
 
 FOLDER = "flows/training"
 STEPS = f"{FOLDER}/steps.py"
@@ -53,3 +56,10 @@ class Project:
         command = [sys.executable, "-B", "-c", _RUN, str(self.root), FOLDER, run]
         done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
         return done.stdout or done.stderr.strip().splitlines()[-1]
+
+
+def changes(made: Project, file: str, old: str, new: str) -> set[str]:
+    """The labels that change with an edit."""
+    before = made.digests()
+    made.edit(file, old, new)
+    return made.changed(before)

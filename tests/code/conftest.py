@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from code_project import STEPS, Project
+from code_project import STEPS, Make, Project
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Callable[..., Project]:
+def project(tmp_path: Path) -> Make:
     """Makes a project of ``steps.py`` beside the pipeline, and of files named from the root."""
 
     def make(steps: str, files: Mapping[str, str] | None = None) -> Project:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from code_cases import Case, read
-from code_project import STEPS, Project
+from code_project import STEPS, Make, Project
 
 CHANGES = [case for name in ("names", "at_import", "unsure") for case in read(name)]
 
 
-def _made(project: Callable[..., Project], case: Case) -> Project:
+def _made(project: Make, case: Case) -> Project:
     files = dict(case.files)
     return project(files.pop(STEPS), files)
 
 
 @pytest.mark.parametrize("case", CHANGES, ids=str)
-def test_another_result_is_another_digest(project: Callable[..., Project], case: Case) -> None:
+def test_another_result_is_another_digest(project: Make, case: Case) -> None:
     made = _made(project, case)
     result, digests = made.result(), made.digests()
     made.edit(case.edited, case.old, case.new)
@@ -26,9 +24,7 @@ def test_another_result_is_another_digest(project: Callable[..., Project], case:
 
 
 @pytest.mark.parametrize("case", read("same"), ids=str)
-def test_an_edit_that_cannot_matter_changes_no_digest(
-    project: Callable[..., Project], case: Case
-) -> None:
+def test_an_edit_that_cannot_matter_changes_no_digest(project: Make, case: Case) -> None:
     made = _made(project, case)
     result, digests = made.result(), made.digests()
     made.edit(case.edited, case.old, case.new)

@@ -66,7 +66,9 @@ def _digest(root: Path, files: list[Path]) -> str:
 
 
 def _missing(root: Path, folder: str, said: str) -> Fault:
-    parent = (root / folder / said).parent
-    names = [each.name for each in parent.iterdir()] if parent.is_dir() else []
-    hint = did_you_mean(Path(said).name, names) or "name it beside pipeline.yaml or from the root"
+    parents = [
+        parent for start in (root / folder, root) if (parent := (start / said).parent).is_dir()
+    ]
+    near = did_you_mean(Path(said).name, [each.name for p in parents for each in p.iterdir()])
+    hint = near or "name it beside pipeline.yaml or from the root"
     return Fault(f"`code: {said}` matches no file", hint=hint)

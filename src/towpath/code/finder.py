@@ -115,8 +115,8 @@ class SearchPath:
         return (*self.folders, *(each for each in self.further if each not in self.folders))
 
     def name(self, file: str) -> str:
-        """The dotted name of a module's file, seen from the first folder that holds it."""
-        for folder in self.all:
+        """The dotted name of a module's file, seen from the nearest folder that holds it."""
+        for folder in sorted(self.all, key=len, reverse=True):
             if file.startswith(folder + "/"):
                 inside = file[len(folder) + 1 :].removesuffix(".py")
                 return (inside.removesuffix("/__init__") or inside).replace("/", ".")
