@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -90,22 +89,18 @@ def _walk(folder: str, below: str, ignore: Ignore, faults: list[str]) -> Iterato
             continue
         if is_directory:
             yield from _walk(entry.path, f"{relative}/", ignore, faults)
-        elif fault := _refusal(entry):
-            faults.append(fault)
-        else:
+        elif entry.name != IGNORE_FILE and entry.is_file():
             yield Found(entry.path, relative, Stamp.of(entry.stat()))
+        else:
+            faults.append(_refusal(entry))
 
 
-def _refusal(entry: os.DirEntry[str]) -> str | None:
+def _refusal(entry: os.DirEntry[str]) -> str:
     """Why a thing in a folder cannot be stored."""
     if entry.name == IGNORE_FILE:
         return f"{entry.path}: a {IGNORE_FILE} may not stand inside a stored folder"
-    try:
-        mode = entry.stat().st_mode
-    except OSError:
-        return f"{entry.path} is a link to nothing"
-    if stat.S_ISDIR(mode):
+    if entry.is_dir():
         return f"{entry.path} is a link to a folder, which a folder's digest leaves out"
-    if not stat.S_ISREG(mode):
-        return f"{entry.path} is neither a file nor a folder"
-    return None
+    if not Path(entry.path).exists():
+        return f"{entry.path} is a link to nothing"
+    return f"{entry.path} is neither a file nor a folder"

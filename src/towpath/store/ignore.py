@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 IGNORE_FILE = ".dvcignore"
+_NAME = re.compile(r"[\w.-]+/?")
 _ALWAYS = frozenset({".git", ".hg", ".dvc"})
 _AS_FOLDERS = frozenset({".hg", ".dvc"})
 
@@ -46,29 +48,44 @@ class Ignore:
             return True
         if not self._levels:
             return False
+        if self._plain is not None:
+            return name in self._plain or (is_folder and f"{name}/" in self._plain)
         path = f"{self.below}/{relative}" if self.below else relative
         return self._decided(f"{path}/" if is_folder else path)
 
     def _decided(self, path: str) -> bool:
         """The last pattern that matches decides, and that of a deeper file over a higher one's."""
-        for prefix, spec in reversed(self._levels):
+        for prefix, spec in reversed(self._specs):
             verdict = spec.check_file(path[len(prefix) :]).include
             if verdict is not None:
                 return verdict
         return False
 
     @cached_property
-    def _levels(self) -> tuple[tuple[str, GitIgnoreSpec], ...]:
+    def _plain(self) -> frozenset[str] | None:
+        """The patterns, where all are names alone that speak of nothing above this folder."""
+        names = frozenset(pattern for _, patterns in self._levels for pattern in patterns)
+        above = {part for part in self.below.split("/") if part in names or f"{part}/" in names}
+        return names if all(map(_NAME.fullmatch, names)) and not above else None
+
+    @cached_property
+    def _specs(self) -> list[tuple[str, GitIgnoreSpec]]:
+        from pathspec import GitIgnoreSpec  # only where somebody wrote more than names
+
+        return [(prefix, GitIgnoreSpec.from_lines(lines)) for prefix, lines in self._levels]
+
+    @cached_property
+    def _levels(self) -> tuple[tuple[str, list[str]], ...]:
         return tuple(self._read())
 
-    def _read(self) -> Iterator[tuple[str, GitIgnoreSpec]]:
+    def _read(self) -> Iterator[tuple[str, list[str]]]:
         folders = [""]
         for part in self.below.split("/")[:-1] if self.below else ():
             folders.append(f"{folders[-1]}{part}/")
         for folder in folders:
             patterns = _patterns(self.home / folder / IGNORE_FILE)
             if patterns:
-                yield folder, _spec()(patterns)
+                yield folder, patterns
 
 
 def _patterns(path: Path) -> list[str]:
@@ -77,9 +94,3 @@ def _patterns(path: Path) -> list[str]:
     except OSError:
         return []
     return [line for line in lines if line and not line.startswith("#")]
-
-
-def _spec() -> Callable[[list[str]], GitIgnoreSpec]:
-    from pathspec import GitIgnoreSpec  # only where somebody wrote a pattern
-
-    return GitIgnoreSpec.from_lines

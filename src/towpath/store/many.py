@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -19,15 +20,21 @@ def each(work: Callable[[In], Out], things: Sequence[In]) -> list[Out]:
     """The answers in the order of the things; the first error ends it.
 
     The first few are done here. Small files on a quick disk are Python's own time, of which
-    threads only make more; slow disks and large files are not.
+    threads only make more; where the few waited for the disk, or took long, they help.
     """
-    wall, busy = time.perf_counter(), time.thread_time()
+    busy, waits = time.thread_time(), _waits()
     done = [work(thing) for thing in things[:_SAMPLE]]
-    wall, busy = time.perf_counter() - wall, time.thread_time() - busy
+    busy, waits = time.thread_time() - busy, _waits() - waits
     rest = things[_SAMPLE:]
-    if not rest or (wall < _LONG * len(done) and busy > wall / 2):
+    if not rest or (busy < _LONG * len(done) and waits < len(done)):
         return done + [work(thing) for thing in rest]
     return done + _in_threads(work, rest)
+
+
+def _waits() -> int:
+    """How often this thread gave its core away to wait for something."""
+    which = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
+    return resource.getrusage(which).ru_nvcsw
 
 
 def _in_threads(work: Callable[[In], Out], things: Sequence[In]) -> list[Out]:

@@ -150,7 +150,9 @@ class Objects:
         finally:
             os.close(descriptor)
         digest = md5(content)
-        return digest, None if self.is_whole(digest) else self._write(content, digest)
+        if os.access(self._path(digest), os.F_OK) and self.is_whole(digest):
+            return digest, None
+        return digest, self._write(content, digest)
 
     def _add_large(self, source: int) -> tuple[str, Row | None]:
         try:

@@ -21,10 +21,10 @@ _PATIENCE = 5.0
 _LEFT_OPEN: list[object] = []
 
 _SCHEMA = """
+CREATE TABLE IF NOT EXISTS boots (name TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS digests (
-  path BLOB PRIMARY KEY, inode INTEGER, mtime INTEGER, ctime INTEGER, size INTEGER,
-  boot TEXT, digest TEXT
-) WITHOUT ROWID
+  path BLOB PRIMARY KEY, inode INTEGER, mtime INTEGER, ctime INTEGER, size INTEGER, digest TEXT
+) WITHOUT ROWID;
 """
 
 
@@ -59,8 +59,9 @@ Row: TypeAlias = tuple[str, Stamp, str]
 class StatCache:
     """Digests of files that have not changed since they were read, shared by threads and processes.
 
-    It may forget anything at any time; it may never be wrong. A row holds for one boot only:
-    what was hashed from memory before a power cut may not be what reached the disk.
+    It may forget anything at any time; it may never be wrong. It holds for one boot only, and is
+    emptied in the next: what was hashed from memory before a power cut need not have reached
+    the disk.
     """
 
     path: Path
@@ -78,12 +79,12 @@ class StatCache:
         for start in range(0, len(paths), _BATCH):
             batch = paths[start : start + _BATCH]
             for row in self._rows(batch):
-                path = os.fsdecode(row[0])
-                if Stamp(*row[1:5]) == stamps[path] and row[5] == _boot():
-                    known[path] = row[6]
+                path = row[0].decode("utf-8", "surrogateescape")
+                if row[1:5] == stamps[path]:
+                    known[path] = row[5]
         return known
 
-    def _rows(self, paths: list[str]) -> list[tuple[bytes, int, int, int, int, str, str]]:
+    def _rows(self, paths: list[str]) -> list[tuple[bytes, int, int, int, int, str]]:
         marks = ",".join("?" * len(paths))
         query = f"SELECT * FROM digests WHERE path IN ({marks})"
         with self._lock:
@@ -91,14 +92,14 @@ class StatCache:
             if database is None:
                 return []
             try:
-                return database.execute(query, [os.fsencode(path) for path in paths]).fetchall()
+                return database.execute(query, [_bytes(path) for path in paths]).fetchall()
             except sqlite3.Error:
                 return []
 
     def save(self, rows: Iterable[Row], hashed: int) -> None:
         """Remember digests of files whose reading began at ``hashed`` (nanoseconds since 1970)."""
         settled = [
-            (os.fsencode(path), stamp.inode, stamp.mtime, stamp.ctime, stamp.size, _boot(), digest)
+            (_bytes(path), *stamp, digest)
             for path, stamp, digest in rows
             if stamp.is_settled(hashed)
         ]
@@ -109,7 +110,7 @@ class StatCache:
             try:
                 with database:
                     database.executemany(
-                        "INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?,?,?)", sorted(settled)
+                        "INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?,?)", sorted(settled)
                     )
             except sqlite3.Error:
                 return  # a cache: not remembering is always right
@@ -133,7 +134,8 @@ class StatCache:
                 database = sqlite3.connect(self.path, timeout=_PATIENCE, check_same_thread=False)
                 database.execute("PRAGMA journal_mode=WAL")
                 database.execute("PRAGMA synchronous=NORMAL")
-                database.execute(_SCHEMA)
+                database.executescript(_SCHEMA)
+                _begin_boot(database)
                 return database
             except sqlite3.OperationalError:
                 return None  # a read-only project, or a full disk: go without
@@ -151,6 +153,21 @@ class StatCache:
 def now() -> int:
     """The time, in nanoseconds since 1970, by the clock that stamps files."""
     return time.time_ns()
+
+
+def _bytes(path: str) -> bytes:
+    """A path as it is stored: names need not be UTF-8."""
+    return path.encode("utf-8", "surrogateescape")
+
+
+def _begin_boot(database: sqlite3.Connection) -> None:
+    """Empty what another boot left."""
+    boot = (_boot(),)
+    if database.execute("SELECT name FROM boots").fetchall() != [boot]:
+        with database:
+            database.execute("DELETE FROM digests")
+            database.execute("DELETE FROM boots")
+            database.execute("INSERT INTO boots VALUES (?)", boot)
 
 
 _BOOT: list[str] = []
