@@ -20,6 +20,7 @@ from towpath.cli.session import (
 )
 
 if TYPE_CHECKING:
+    from towpath.engine.record import Run
     from towpath.engine.request import Request
 
 
@@ -52,24 +53,23 @@ def run(
     Steps whose code, data and parameters have not changed are reused, not run. A run needs no
     set-up: it uses the Prefect API that you have configured, or starts a local one.
     """
-    from towpath.engine.request import Request
+    from towpath.engine.request import Request, again
 
+    earlier = _earlier(session, retry) if retry else None
+    name = pipeline or (earlier.pipeline if earlier else None)
     request = Request(
-        session.workspace.pipeline_name(pipeline), assignments(params, "--param"),
+        session.workspace.pipeline_name(name), assignments(params, "--param"),
         assignments(inputs, "--input"), only, begin, end, force, require_register, push,
     )  # fmt: skip
-    if retry:
-        request = _again(session, request, retry)
+    if earlier:
+        request = again(request, earlier.asked)
     return _carry_out(session, request, as_json)
 
 
-def _again(session: Session, request: Request, retry: str) -> Request:
-    from dataclasses import replace
-
+def _earlier(session: Session, word: str) -> Run:
     from towpath.engine import runs
 
-    earlier = runs.find(session.workspace.runs, retry)
-    return replace(request, pipeline=earlier.pipeline, params={**earlier.params, **request.params})
+    return runs.find(session.workspace.runs, word)
 
 
 def _carry_out(session: Session, request: Request, as_json: bool) -> int:

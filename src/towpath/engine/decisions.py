@@ -34,7 +34,8 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of a step, and why; ``entry`` is what is reused."""
+    """What becomes of a step, and why; ``entry`` is what is reused, ``stale`` if it is what an
+    earlier run made of another declaration, code or data."""
 
     step: str
     verdict: Verdict
@@ -42,18 +43,21 @@ class Decision:
     key: str = ""
     ingredients: Mapping[str, str] = field(default_factory=dict)
     entry: Entry | None = None
+    stale: bool = False
 
 
 @dataclass(frozen=True)
 class Policy:
     """How eagerly results are reused.
 
-    ``force`` runs every step; ``selected`` are the steps that may run, the others taking what an
-    earlier run made; ``writers`` are those whose entries are believed (None: everybody's).
+    ``force`` runs every step; ``selected`` are the steps asked for (None: all). What else is
+    ``needed`` by them is taken from an earlier run, and the rest left out. ``writers`` are those
+    whose entries are believed (None: everybody's).
     """
 
     force: bool = False
     selected: frozenset[str] | None = None
+    needed: frozenset[str] = frozenset()
     writers: frozenset[str] | None = None
 
 
@@ -69,6 +73,8 @@ class Judge:
 
     def decide(self, node: Node, known: Known) -> Decision:
         """What becomes of ``node``, given what is known of the steps before it."""
+        if self.policy.selected is not None and node.name not in self.policy.needed:
+            return Decision(node.name, Verdict.SKIP, "not selected")
         if reason := known.skip_reason(node):
             return Decision(node.name, Verdict.SKIP, reason)
         if pending := known.pending(node):
@@ -98,16 +104,16 @@ class Judge:
         return Decision(node.name, Verdict.RUN, reason or self._reason(node, found), key, found)
 
     def _earlier(self, node: Node, key: str, found: Mapping[str, str]) -> Decision:
-        """For a step outside the selection: what it made last, whatever has changed since."""
+        """For a step that the selected ones need: what it made last, whatever has changed."""
         last = self.memory.last(node.name)
         for candidate in (key, last.key if last else ""):
             entry = self._entry(candidate) if candidate else None
             if entry:
-                reason = f"not selected; {_made_by(entry)}"
-                return Decision(node.name, Verdict.REUSE, reason, candidate, found, entry)
-        return Decision(
-            node.name, Verdict.RUN, "not selected, but no earlier run made it", key, found
-        )
+                reason, stale = f"not selected, {_made_by(entry)}", candidate != key
+                return Decision(
+                    node.name, Verdict.REUSE, reason, candidate, entry.ingredients, entry, stale
+                )
+        return Decision(node.name, Verdict.RUN, "needed, and never run here", key, found)
 
     def _usable(self, node: Node, key: str) -> tuple[str, Entry | None]:
         cache = node.step.cache

@@ -21,7 +21,7 @@ from towpath.engine.source import (
 from towpath.errors import DeclarationError, Fault, UsageError
 from towpath.spec import reference as references
 from towpath.spec.declared import Declared
-from towpath.spec.pipeline import Pipeline
+from towpath.spec.pipeline import Pipeline, RegisterModel
 
 __all__ = [
     "Branch",
@@ -56,6 +56,10 @@ class Graph:
     inputs: Mapping[str, str]
     nodes: Mapping[str, Node]
     given: frozenset[str] = field(default_factory=frozenset)
+
+    def registers(self, step: str) -> bool:
+        """Whether a step registers a model."""
+        return isinstance(self.nodes[step].step, RegisterModel)
 
 
 def compile(

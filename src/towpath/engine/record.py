@@ -56,7 +56,11 @@ class StepRun:
 
 @dataclass(frozen=True)
 class Run:
-    """One execution of a pipeline; times are UTC, ISO 8601."""
+    """One execution of a pipeline; times are UTC, ISO 8601.
+
+    ``asked`` is what it was asked (parameters, inputs and steps that were given); ``params`` and
+    ``inputs`` are the values and digests that all of them had; ``origin`` says who, where, when.
+    """
 
     id: str
     pipeline: str
@@ -66,6 +70,7 @@ class Run:
     seconds: float = 0.0
     params: Mapping[str, Json] = field(default_factory=dict)
     inputs: Mapping[str, Json] = field(default_factory=dict)
+    asked: Mapping[str, Json] = field(default_factory=dict)
     origin: Mapping[str, Json] = field(default_factory=dict)
     steps: Mapping[str, StepRun] = field(default_factory=dict)
     exit_code: int = 0
@@ -160,7 +165,7 @@ def _started(event: Event) -> Run:
     steps = {name: StepRun(name, kind) for name, kind in event["steps"].items()}
     return Run(
         event["run"], event["pipeline"], State.RUNNING, event["time"], params=event["params"],
-        inputs=event["inputs"], origin=event["origin"], steps=steps,
+        inputs=event["inputs"], asked=event.get("asked", {}), origin=event["origin"], steps=steps,
     )  # fmt: skip
 
 

@@ -73,6 +73,9 @@ class Registering:
             return Decision(node.name, Verdict.REUSE, f"registered as {twins[0]}", key, {}, entry)
         if isinstance(self.readiness, registry.Skipped):
             return Decision(node.name, Verdict.SKIP, self.readiness.reason)
+        if stale := [found.step for found in _reached(self.graph, node, known) if found.stale]:
+            reason = f"`{stale[0]}` is as an earlier run made it, not as the project says now"
+            return Decision(node.name, Verdict.SKIP, reason)
         return Decision(node.name, Verdict.RUN, "not registered yet", key)
 
     def _key(self, node: Node, step: RegisterModel, known: Known) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from towpath.errors import Fault, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph
+    from towpath.spec.artifact import Json
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,28 @@ class Request:
         """Whether the run is the one that the declaration describes, unselected and unchanged."""
         return not (self.params or self.inputs or self.only or self.begin or self.end)
 
+    def asked(self) -> dict[str, Json]:
+        """What of it a record keeps, for :func:`again`."""
+        return {
+            "params": dict(self.params),
+            "inputs": dict(self.inputs),
+            "only": list(self.only),
+            "begin": self.begin,
+            "end": self.end,
+        }
+
+
+def again(request: Request, asked: Mapping[str, Any]) -> Request:
+    """What an earlier run was asked, with what is asked otherwise now."""
+    return replace(
+        request,
+        params={**asked.get("params", {}), **request.params},
+        inputs={**asked.get("inputs", {}), **request.inputs},
+        only=request.only or tuple(asked.get("only", ())),
+        begin=request.begin or asked.get("begin"),
+        end=request.end or asked.get("end"),
+    )
+
 
 def selected(graph: Graph, request: Request) -> frozenset[str] | None:
     """The steps that may run; None for all."""
@@ -54,13 +77,13 @@ def selected(graph: Graph, request: Request) -> frozenset[str] | None:
     if request.begin:
         chosen &= _after(graph, request.begin)
     if request.end:
-        chosen &= _before(graph, request.end)
+        chosen &= needed(graph, frozenset({request.end}))
     return chosen
 
 
-def _before(graph: Graph, step: str) -> frozenset[str]:
-    """A step and all it waits for."""
-    found = {step}
+def needed(graph: Graph, steps: frozenset[str]) -> frozenset[str]:
+    """Steps and all that they wait for."""
+    found = set(steps)
     for name in reversed(list(graph.nodes)):
         if name in found:
             found |= graph.nodes[name].needs

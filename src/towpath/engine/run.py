@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import towpath
 from towpath.engine import checking, inputs, record
-from towpath.engine.decisions import Decision, Judge, Policy, plan
+from towpath.engine.decisions import Decision, Judge, Policy, Verdict, plan
 from towpath.engine.execution import Execution, needs_engine, replay
 from towpath.engine.known import Known
 from towpath.engine.memory import Memory
 from towpath.engine.record import Event, Recorder, Run, State
 from towpath.engine.registering import Registering
-from towpath.engine.request import Request, in_ci, selected
+from towpath.engine.request import Request, in_ci, needed, selected
 from towpath.errors import ExitCode, Refused, StepFailed, TowpathError
-from towpath.spec.pipeline import RegisterModel
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph
@@ -46,17 +45,24 @@ class Prepared:
         return self.judge.graph
 
     def decisions(self) -> dict[str, Decision]:
-        """What would become of each step."""
-        return {d.step: d for d in plan(self.judge, Known(self.graph, self.known.inputs))}
+        """What would become of each step. Whether the run may register is asked here, before its
+        first step; UserError where it must and may not."""
+        found = {d.step: d for d in plan(self.judge, Known(self.graph, self.known.inputs))}
+        ahead = (Verdict.RUN, Verdict.UNDECIDED)
+        if any(d.verdict in ahead and self.graph.registers(d.step) for d in found.values()):
+            _ = self.judge.registry.readiness
+        return found
 
 
 def prepare(workspace: Workspace, request: Request) -> Prepared:
     """Read and check the declaration, and look at the inputs; nothing is run or written."""
     graph = checking.compiled(workspace, request.pipeline, request.params, request.inputs)
-    registers = any(isinstance(node.step, RegisterModel) for node in graph.nodes.values())
+    registers = any(map(graph.registers, graph.nodes))
+    chosen = selected(graph, request)
     policy = Policy(
         force=request.force,
-        selected=selected(graph, request),
+        selected=chosen,
+        needed=needed(graph, chosen or frozenset()),
         writers=frozenset({"ci"}) if registers and in_ci() else None,
     )
     memory = Memory.of(workspace.state, graph.name)
@@ -151,6 +157,7 @@ def _started(prepared: Prepared, run_id: str) -> dict[str, Any]:
     return {
         "run": run_id,
         "pipeline": graph.name,
+        "asked": prepared.request.asked(),
         "params": dict(graph.params),
         "inputs": {name: artifact.digest for name, artifact in prepared.known.inputs.items()},
         "origin": _origin(prepared),
