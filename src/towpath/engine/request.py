@@ -11,7 +11,6 @@ from towpath.errors import Fault, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph
-    from towpath.spec.artifact import Json
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Request:
         """Whether the run is the one that the declaration describes, unselected and unchanged."""
         return not (self.params or self.inputs or self.only or self.begin or self.end)
 
-    def asked(self) -> dict[str, Json]:
+    def asked(self) -> dict[str, Any]:
         """What of it a record keeps, for :func:`again`."""
         return {
             "params": dict(self.params),
