@@ -147,12 +147,19 @@ def test_2_6_a_module_that_is_not_imported_does_not_count(project: Make) -> None
 
 
 @pytest.mark.parametrize(
-    "effect",
-    ["print(7)", "for each in (1, 2):\n    print(7)", "@print\ndef other():\n    return 7"],
+    ("effect", "label"),
+    [
+        ("print(7)", "steps (at import)"),
+        ("for each in (1, 2):\n    print(7)", "steps (at import)"),
+        ("@print\ndef other():\n    return 7", "steps.other"),
+        ("print(f())\ndef f():\n    return 7", "steps.f"),
+    ],
 )
-def test_3_1_an_effect_at_import_belongs_to_every_function(project: Make, effect: str) -> None:
+def test_3_1_an_effect_at_import_belongs_to_every_function(
+    project: Make, effect: str, label: str
+) -> None:
     made = project(f"{effect}\ndef step():\n    return 1\n")
-    assert changes(made, STEPS, "7", "8") == {"steps (at import)"}
+    assert changes(made, STEPS, "7", "8") == {label}
 
 
 def test_3_2_so_it_does_in_modules_imported_only_for_it(project: Make) -> None:
@@ -200,4 +207,4 @@ def test_3_5_a_container_that_is_filled_belongs_to_those_who_name_it(project: Ma
 
 def test_3_6_a_base_out_of_an_unknown_package_is_an_effect(project: Make) -> None:
     made = project("import odd\nclass A(odd.Base):\n    a = 7\ndef step():\n    return 1\n")
-    assert changes(made, STEPS, "7", "8") == {"steps (at import)"}
+    assert changes(made, STEPS, "7", "8") == {"steps.A"}

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -161,7 +162,8 @@ def _keep(kept: Path, stamp: str, known: tuple[Distribution, ...]) -> None:
         beside.write_text(text, "utf-8")
         beside.replace(kept)
     except OSError:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
 
 
 @lru_cache(maxsize=8)

@@ -10,7 +10,7 @@ from pathlib import Path
 from towpath.code import normal
 from towpath.code.imports import FUNCTIONS, own, read_imports
 from towpath.code.reach import Loose, Node, Reach
-from towpath.code.source import read_bytes
+from towpath.code.source import is_definition, read_bytes
 from towpath.code.unsure import Widening
 from towpath.code.view import BUILTINS, Run, Symbol, Whole
 from towpath.errors import DeclarationError
@@ -99,7 +99,7 @@ class Labels:
     def _in_order(self, file: str, symbols: list[Symbol]) -> list[str]:
         """What runs when the module is imported, in its order, where the order may matter.
 
-        Effects stand with their content, other statements by the names that they bind: their
+        Effects stand with their content, definitions and others by the names that they bind: their
         content has labels of its own. Plain functions may stand anywhere, and so may imports,
         unless something has an effect between them.
         """
@@ -116,7 +116,8 @@ class Labels:
                     bound[number].add(symbol.name)
         notes = {number: " ".join(sorted(of)) for number, of in bound.items()}
         notes.update((number, ast.unparse(statements[number])) for number in loads)
-        notes.update((number, self._of_effect(file, number)) for number in effects)
+        plain = (number for number in effects if not is_definition(statements[number]))
+        notes.update((number, self._of_effect(file, number)) for number in plain)
         return [note for _, note in sorted(notes.items())]
 
     def _of_effect(self, file: str, number: int) -> str:

@@ -46,8 +46,9 @@ class Target:
 
 def split(run: str) -> tuple[str, str]:
     """The module and the function that a ``run:`` says; the module is empty beside the pipeline."""
-    module, _, name = run.rpartition(":")
-    if not all(part.isidentifier() for part in (*module.split("."), name) if module or part != ""):
+    module, colon, name = run.rpartition(":")
+    words = [name, *module.split(".")] if colon else [name]
+    if not all(word.isidentifier() for word in words):
         hint = "say `function` or `module.path:function`"
         raise DeclarationError(Fault(f"`{run}` does not name a function", hint=hint))
     return module, name
@@ -111,10 +112,7 @@ def _function(view: View, symbol: Symbol, run: str) -> ast.FunctionDef:
     node = _last(view, symbol)
     wrong = next(_unfit(node), None)
     if wrong or not isinstance(node, ast.FunctionDef):
-        what, hint = wrong or (
-            "is not a function written with `def`",
-            "write a `def` that calls it",
-        )
+        what, hint = wrong or ("is not written with `def`", "write a `def` that calls it")
         place = Place(view.shown(symbol.file), getattr(node, "lineno", 0))
         raise DeclarationError(Fault(f"`{run}` {what}", place, hint))
     return node

@@ -85,6 +85,9 @@ class Reach:
     def _run(self, file: str) -> Iterator[Node]:
         """Importing a module runs its effects, and what it imports."""
         for number in self.quiet.at_import(file).effects:
+            statement = self.view.source(file).statements[number]
+            if isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
+                yield Symbol(file, statement.name)
             yield from self._spoken(file, number)
         for imported in self.view.source(file).loads:
             yield from self.view.runs(file, imported)
