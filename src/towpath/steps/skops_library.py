@@ -1,56 +1,46 @@
-"""skops, imported without its survey of scikit-learn where that was made before.
+"""skops, imported without its survey of scientific Python where that was made before.
 
-When it is imported, skops asks scikit-learn for all of its estimators to learn their names, and
-that imports every module of scikit-learn, pytest and Dask: a second, in each run. The names do
-not change while the two packages stay the same, so they are kept.
+When it is imported, skops asks scikit-learn for all of its estimators, and SciPy and NumPy for
+their functions, to learn their names. That imports all of scikit-learn, pytest and Dask, and takes
+a second of every run. The names do not change while the packages stay the same, so they are kept.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from types import ModuleType, SimpleNamespace
 
 import platformdirs
-import sklearn.utils
 
+_SURVEY = "skops.io._trusted_types"
+_SURVEYED = ("skops", "scikit-learn", "scipy", "numpy")
+_HOMES = ("builtins.", "numpy.", "scipy.", "sklearn.")
 
-@contextmanager
-def _remembered_survey() -> Iterator[None]:
-    survey = sklearn.utils.all_estimators
-    sklearn.utils.all_estimators = lambda: _estimators(survey)
-    try:
-        yield
-    finally:
-        sklearn.utils.all_estimators = survey
-
-
-def _estimators(survey: Any) -> list[tuple[str, Any]]:
-    """What the survey gives: pairs of which skops reads the second's name and module."""
-    names = _kept()
-    if names is None:
-        names = [(each.__module__, each.__name__) for _, each in survey()]
-        _keep(names)
-    return [(name, SimpleNamespace(__module__=module, __name__=name)) for module, name in names]
+_Names = Mapping[str, list[str]]
 
 
 def _file() -> Path:
-    versions = f"scikit-learn-{version('scikit-learn')}-skops-{version('skops')}"
-    return Path(platformdirs.user_cache_dir("towpath")) / f"estimators-{versions}.json"
+    versions = "-".join(version(package) for package in _SURVEYED)
+    return Path(platformdirs.user_cache_dir("towpath")) / f"skops-names-{versions}.json"
 
 
-def _kept() -> list[tuple[str, str]] | None:
-    with suppress(OSError, ValueError):
-        return [(module, name) for module, name in json.loads(_file().read_text(encoding="utf-8"))]
+def _kept() -> _Names | None:
+    """The lists of names by their variable; None where they are not kept, or not ours."""
+    with suppress(OSError, ValueError, AttributeError):
+        names: _Names = json.loads(_file().read_text(encoding="utf-8"))
+        if all(name.startswith(_HOMES) for each in names.values() for name in each):
+            return names
     return None
 
 
-def _keep(names: list[tuple[str, str]]) -> None:
+def _keep(survey: ModuleType) -> None:
+    names = {key: each for key, each in vars(survey).items() if key.endswith("_TYPE_NAMES")}
     with suppress(OSError):  # a home that cannot be written to costs a second, not the run
         file = _file()
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -59,8 +49,26 @@ def _keep(names: list[tuple[str, str]]) -> None:
         scratch.replace(file)
 
 
-with _remembered_survey():
-    from skops import io as skops_io
-    from skops.io import _trusted_types as trusted_types
+def _compact(state: object, **_: object) -> str:
+    """Without skops' indentation: nobody reads it, and Python's quick encoder cannot indent."""
+    return json.dumps(state)
+
+
+def _import() -> ModuleType:
+    names = None if _SURVEY in sys.modules else _kept()
+    if names is not None:
+        sys.modules[_SURVEY] = ModuleType(_SURVEY)
+        vars(sys.modules[_SURVEY]).update(names)
+    from skops.io import _persist
+
+    if names is None:
+        _keep(sys.modules[_SURVEY])
+    _persist.json = SimpleNamespace(loads=json.loads, dumps=_compact)
+    return sys.modules[_SURVEY]
+
+
+trusted_types = _import()
+
+from skops import io as skops_io  # noqa: E402
 
 __all__ = ["skops_io", "trusted_types"]
