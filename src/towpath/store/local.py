@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -45,7 +43,7 @@ class Store:
     def objects(self) -> Objects:
         """The objects of the cache."""
         objects = Objects(self.layout, self._state)
-        objects.sweep()
+        objects.incoming.sweep()
         return objects
 
     @cached_property
@@ -145,7 +143,7 @@ class Store:
         if not self.has(digest):
             raise _absent(digest)
         to = self.root / to
-        scratch = to.with_name(f".{to.name}.{secrets.token_hex(4)}.towpath")
+        scratch = to.with_name(f".{to.name}.{os.urandom(4).hex()}.towpath")
         with saying(to.name, to.parent):
             to.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -210,6 +208,8 @@ def _replace(scratch: Path, to: Path) -> None:
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
+        import shutil  # which brings every kind of compression along
+
         shutil.rmtree(path)
     else:
         with suppress(FileNotFoundError):

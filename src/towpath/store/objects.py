@@ -1,15 +1,11 @@
 """Objects: bytes under the name of their digest, written whole or not at all."""
 
 # Strings and bare calls, not Paths: this runs for each of ten thousand files.
-# ruff: noqa: PTH105, PTH108, PTH116
+# ruff: noqa: PTH105, PTH116
 
 from __future__ import annotations
 
-import itertools
 import os
-import secrets
-import stat
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,19 +14,12 @@ from pathlib import Path
 
 from towpath.store.copying import clone, copy_hashing, md5, md5_of, write_all
 from towpath.store.digest import FOLDER, is_folder, manifest_digest, read_manifest
+from towpath.store.incoming import Incoming, Scratch
 from towpath.store.layout import Layout
 from towpath.store.statcache import Row, Stamp, StatCache, now
 
-_READ_ONLY = 0o444
-"""The mode by which DVC knows an object that need not be read again."""
-_AGED = 4_000_000_000
-"""Nanoseconds that an object's time is set back, so that a later write is sure to change it."""
-_STALE = 86_400
-"""Seconds after which bytes on their way in are nobody's any more."""
 _SMALL = 1 << 20
 """Bytes below which a file is read before it is known whether it must be written."""
-_TOKEN = secrets.token_hex(4)
-_COUNT = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -56,8 +45,9 @@ class Objects:
         return os.fspath(self.layout.objects)
 
     @cached_property
-    def _incoming(self) -> str:
-        return os.fspath(self.layout.scratch)
+    def incoming(self) -> Incoming:
+        """Where bytes arrive."""
+        return Incoming(self.layout)
 
     def is_whole(self, digest: str) -> bool:
         """Whether an object is there and its bytes are right; wrong ones are moved aside."""
@@ -95,7 +85,7 @@ class Objects:
         return True
 
     def _move_aside(self, path: str, digest: str) -> None:
-        aside = self.layout.corrupt / f"{digest}-{secrets.token_hex(4)}"
+        aside = self.layout.corrupt / f"{digest}-{os.urandom(4).hex()}"
         with suppress(OSError):  # where the store is read-only it stays, and stays a miss
             aside.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, aside)
@@ -156,42 +146,34 @@ class Objects:
 
     def _add_large(self, source: int) -> tuple[str, Row | None]:
         try:
-            descriptor, scratch = self._create()
+            scratch = self.incoming.new()
         except OSError:  # a store that may only be read has no need to be written
             if self.is_whole(digest := md5_of(source)):
                 return digest, None
             raise
-        with _Scratch(descriptor, scratch):
-            shared = clone(source, descriptor)
-            digest = md5_of(descriptor) if shared else copy_hashing(source, descriptor)
-            if self._is_verified(digest):
-                os.unlink(scratch)
-                return digest, None
-            return digest, self._settle(descriptor, scratch, digest)
+        with scratch:
+            shared = clone(source, scratch.descriptor)
+            digest = (
+                md5_of(scratch.descriptor) if shared else copy_hashing(source, scratch.descriptor)
+            )
+            return digest, None if self._is_verified(digest) else self._settle(scratch, digest)
 
     def _write(self, content: bytes, digest: str) -> Row:
-        descriptor, scratch = self._create()
-        with _Scratch(descriptor, scratch):
-            write_all(descriptor, content)
-            return self._settle(descriptor, scratch, digest)
+        with self.incoming.new() as scratch:
+            write_all(scratch.descriptor, content)
+            return self._settle(scratch, digest)
 
-    def incoming(self) -> Path:
-        """A new path beside the objects, for bytes that come from elsewhere."""
-        self._make_folder(self.layout.scratch)
-        return Path(self._new_path())
-
-    def adopt(self, scratch: Path, digest: str) -> bool:
+    def adopt(self, path: Path, digest: str) -> bool:
         """Make an object of bytes that came from elsewhere; wrong ones are removed instead."""
-        descriptor = os.open(scratch, os.O_RDONLY)
-        try:
-            if md5_of(descriptor) != digest.removesuffix(FOLDER):
-                os.unlink(scratch)
+        with self.incoming.arrived(path) as scratch:
+            if md5_of(scratch.descriptor) != digest.removesuffix(FOLDER):
                 return False
-            row = self._settle(descriptor, os.fspath(scratch), digest)
-        finally:
-            os.close(descriptor)
-        self.verified.save([row], now())
-        return True
+            self.verified.save([self._settle(scratch, digest)], now())
+            return True
+
+    def _settle(self, scratch: Scratch, digest: str) -> Row:
+        path = self._path(digest)
+        return path, scratch.settle(path), digest
 
     def _is_verified(self, digest: str) -> bool:
         """Whether the object was read and has not changed; one that was not is written over."""
@@ -201,66 +183,6 @@ class Objects:
         except OSError:
             return False
         return self.verified.get(path, stamp) == digest
-
-    def _create(self) -> tuple[int, str]:
-        """A new file beside the objects, open for writing."""
-        path = self._new_path()
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
-        try:
-            return os.open(path, flags, _READ_ONLY), path
-        except FileNotFoundError:
-            self._make_folder(self.layout.scratch)
-            return os.open(path, flags, _READ_ONLY), path
-
-    def _new_path(self) -> str:
-        return f"{self._incoming}/{os.getpid()}-{_TOKEN}-{next(_COUNT)}"
-
-    def _settle(self, descriptor: int, scratch: str, digest: str) -> Row:
-        """Give the bytes their name; the object is read-only against writes by mistake."""
-        path = self._path(digest)
-        past = time.time_ns() - _AGED
-        os.utime(descriptor, ns=(past, past))
-        try:
-            os.replace(scratch, path)
-        except FileNotFoundError:
-            self._make_folder(Path(path).parent)
-            os.replace(scratch, path)
-        status = os.fstat(descriptor)
-        if stat.S_IMODE(status.st_mode) != _READ_ONLY:  # a strict umask
-            os.fchmod(descriptor, _READ_ONLY)
-            status = os.fstat(descriptor)
-        return path, Stamp.of(status), digest
-
-    def _make_folder(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        if self.layout.shared:
-            with suppress(PermissionError):
-                folder.chmod(0o2775)
-
-    def sweep(self) -> None:
-        """Remove bytes on their way in that a killed process left behind."""
-        limit = time.time() - _STALE
-        with suppress(OSError), os.scandir(self.layout.scratch) as rows:
-            for row in rows:
-                with suppress(OSError):
-                    if row.stat().st_mtime < limit:
-                        os.unlink(row.path)
-
-
-class _Scratch:
-    """Closes a scratch file at the end, and removes it where that end is an error."""
-
-    def __init__(self, descriptor: int, path: str) -> None:
-        self._descriptor, self._path = descriptor, path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        os.close(self._descriptor)
-        if kind is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(self._path)
 
 
 def _say(message: str, *words: object) -> None:

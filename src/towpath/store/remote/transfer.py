@@ -200,7 +200,7 @@ def _receive(store: Store, remote: Remote, digests: list[str]) -> None:
     sizes = remote.sizes([remote.path(digest) for digest in digests])
     there = [digest for digest, size in zip(digests, sizes, strict=True) if size is not None]
     faults = [_not_there(remote, digest) for digest in digests if digest not in set(there)]
-    scratch = {digest: store.objects.incoming() for digest in there}
+    scratch = {digest: store.objects.incoming.path() for digest in there}
     try:
         remote.get({remote.path(digest): str(path) for digest, path in scratch.items()})
         wrong = [d for d, path in scratch.items() if not store.objects.adopt(path, d)]
