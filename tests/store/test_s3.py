@@ -21,7 +21,13 @@ s3fs = pytest.importorskip("s3fs")
 SERVER = shutil.which("moto_server")
 KEY = "5f" + "1c" * 31
 
-pytestmark = pytest.mark.skipif(SERVER is None, reason="`moto_server` is not on the path")
+
+def _answers() -> bool:
+    """Whether what is on the path is a server, and not a shim for one that is not installed."""
+    return SERVER is not None and not subprocess.run([SERVER, "-h"], capture_output=True).returncode
+
+
+pytestmark = pytest.mark.skipif(not _answers(), reason="`moto_server` is not on the path")
 
 
 @pytest.fixture
