@@ -58,6 +58,7 @@ class Server:
             self._fork_ready()
             if self.pending:
                 self._import(self.pending.popleft())
+                self._fork_ready()
         self._end_all()
 
     def _listen(self) -> bool:
