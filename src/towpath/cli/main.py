@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import Any
@@ -123,6 +124,7 @@ def towpath(ctx: click.Context, folder: str | None, quiet: bool, verbose: bool) 
 
 def main() -> None:
     """Run the command line and exit; the one `try` of the program."""
+    gc.disable()  # a call is short, and imports leave no garbage; a run turns it on
     sys.exit(_guarded(sys.argv[1:]))
 
 

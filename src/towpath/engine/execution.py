@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from towpath.engine import keys
 from towpath.engine.decisions import Decision, Judge, Verdict, choice
 from towpath.engine.known import Known
 from towpath.engine.memory import Last
 from towpath.engine.record import Recorder, State, made_as_json, now
+from towpath.engine.source import outputs_of
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
 from towpath.spec.artifact import Entry, Json, Made
 from towpath.spec.pipeline import Condition, Fail, RegisterModel
@@ -61,6 +63,7 @@ class Execution:
             arguments=self.known.arguments(node),
             outputs=node.outputs,
             directory=self.recorder.folder / node.name,
+            formats=dict(self._formats(node)),
             facts={
                 step: self.known.made[step].facts
                 for step in node.data_needs
@@ -69,21 +72,36 @@ class Execution:
             trust=self.workspace.project.trust,
         )
 
+    def _formats(self, node: Node) -> Iterator[tuple[str, str]]:
+        """The declared format of each argument whose file name does not tell it."""
+        for name, source in node.arguments.items():
+            for made in outputs_of(source):
+                if declared := self.graph.nodes[made.step].outputs[made.output].format:
+                    yield name, declared
+
     def done(self, node: Node, decision: Decision, made: Made, seconds: float) -> None:
         """A step has ended well: remember it, unless it read what it did not declare."""
         undeclared = _names(made.facts.get("undeclared"))
         if decision.key:
             self.latest[node.name] = Last(decision.key, decision.ingredients, undeclared)
-        if decision.key and not undeclared and node.step.cache is not False:
+        moved = bool(decision.key) and self._code_moved(node, decision)
+        if decision.key and not undeclared and not moved and node.step.cache is not False:
             self.workspace.store.remember(self._entry(node, decision, made, seconds))
         self.known.take(decision, made)
-        reason = decision.reason
+        reason = "its code was edited while it ran: not reused" if moved else decision.reason
         if isinstance(node.step, Condition):
             reason = choice(node.step, self.known.chosen[node.name])
         self.recorder(
             "step", step=node.name, state=State.DONE, seconds=seconds, made=made_as_json(made),
             reason=reason,
         )  # fmt: skip
+
+    def _code_moved(self, node: Node, decision: Decision) -> bool:
+        """Whether the code is no longer what the key was made of: what ran may be either."""
+        from towpath.code import Reader
+
+        now_there = keys.code_of(self.graph, node, Reader(self.workspace.root))
+        return any(decision.ingredients.get(label) != found for label, found in now_there.items())
 
     def _entry(self, node: Node, decision: Decision, made: Made, seconds: float) -> Entry:
         writer = "ci" if os.environ.get("CI", "").lower() in ("true", "1") else "local"

@@ -6,10 +6,12 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from towpath.engine.source import outputs_of
 from towpath.spec.artifact import Artifact, Json
-from towpath.spec.pipeline import BatchTransform, FunctionStep, QualityCheck
+from towpath.spec.pipeline import BatchTransform, FunctionStep, Output, QualityCheck
 
 if TYPE_CHECKING:
     from towpath.code import Reader
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
 
 #: What a kind does by itself; a change in the meaning of a kind raises its number.
 REVISIONS = {"quality_check": 1, "batch_transform": 1}
+
+#: The packages that write a step's outputs, whether its code names them or not.
+_WRITERS = {".parquet": ("pandas", "pyarrow"), ".csv": ("pandas",), ".skops": ("skops",)}
+
+#: Files that hold data alone.
+_PLAIN = {".csv", ".tsv", ".parquet", ".json", ".txt", ".html", ".png", ".npy"}
 
 #: What of a declaration does not touch what the step makes.
 _INDIFFERENT = {"description", "after", "retry", "timeout", "cache", "must_pass"}
@@ -30,7 +38,7 @@ _OWN_PACKAGES = {
 
 
 def ingredients(
-    graph: Graph, node: Node, arguments: Mapping[str, Artifact | Value], code: Reader
+    graph: Graph, node: Node, arguments: Mapping[str, Artifact | Value], reader: Reader
 ) -> dict[str, str]:
     """What goes into a step's key, by a label that a person understands.
 
@@ -43,7 +51,8 @@ def ingredients(
             found[f"input {name}"] = argument.digest
         else:
             found[f"parameter {name}"] = canonical(argument.value)
-    found |= _code(graph, node, code)
+    found |= code_of(graph, node, reader)
+    found |= _packages(graph, node, reader)
     found["python"] = ".".join(platform.python_version_tuple()[:2])
     return found
 
@@ -68,16 +77,48 @@ def _declaration(node: Node) -> dict[str, Any]:
     return {**said, "revision": REVISIONS.get(node.step.kind, 0)}
 
 
-def _code(graph: Graph, node: Node, code: Reader) -> dict[str, str]:
+def _carried(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:
+    """The code that comes with objects a step is given: a model's file holds its class's name only.
+
+    An object may hold what its maker was given in turn, so the way back goes on through objects.
+    """
+    found: dict[str, str] = {}
+    waiting, seen = [node], set()
+    while waiting:
+        for source in waiting.pop().arguments.values():
+            for choice in outputs_of(source):
+                maker = graph.nodes[choice.step]
+                is_object = not _is_plain(maker.outputs[choice.output])
+                if is_object and maker.name not in seen and isinstance(maker.step, FunctionStep):
+                    seen.add(maker.name)
+                    waiting.append(maker)
+                    found |= reader.carried(graph.folder, maker.step.run)
+    return found
+
+
+def _is_plain(output: Output) -> bool:
+    """Whether a file holds data alone, and no objects of some class."""
+    return not output.format and Path(output.path).suffix in _PLAIN
+
+
+def code_of(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:
+    """The digests of the code that a step reaches, by label: its own, and that of its objects."""
     step = node.step
     if isinstance(step, FunctionStep):
-        reached = code.digests(graph.folder, step.run, step.code)
-        packages = code.packages(graph.folder, step.run)
+        reached = reader.digests(graph.folder, step.run, step.code)
     else:
         extra = (*step.code, step.expectations) if isinstance(step, QualityCheck) else step.code
-        reached = code.files(graph.folder, extra)
-        packages = code.versions(_OWN_PACKAGES.get(type(step), ()))
-    return {
-        **{f"code {label}": value for label, value in reached.items()},
-        **{f"package {name}": version for name, version in packages.items()},
-    }
+        reached = reader.files(graph.folder, extra)
+    found = {**_carried(graph, node, reader), **reached}
+    return {f"code {label}": value for label, value in found.items()}
+
+
+def _packages(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:
+    """The versions of what the step's code imports, and of what reads and writes its files."""
+    step = node.step
+    files = [o.path for o in node.outputs.values()]
+    own = [name for file in files for name in _WRITERS.get(Path(file).suffix, ())]
+    found = reader.versions((*_OWN_PACKAGES.get(type(step), ()), *own))
+    if isinstance(step, FunctionStep):
+        found |= reader.packages(graph.folder, step.run)
+    return {f"package {name}": version for name, version in found.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ _QUIET = {
     "DO_NOT_TRACK": "1",
 }
 
+
 if TYPE_CHECKING:
     from prefect import Flow
 
@@ -25,11 +27,13 @@ if TYPE_CHECKING:
 
 
 def build(
-    pipeline: Pipeline, body: Callable[[Mapping[str, Any]], Any], runner: Runner
+    pipeline: Pipeline,
+    body: Callable[[Mapping[str, Any]], Any],
+    runner: Runner,
+    run_name: str | None = None,
 ) -> Flow[..., Any]:
     """The flow of a pipeline. ``body`` is called with the parameters, validated by Prefect."""
-    from prefect import Flow
-
+    from towpath.engine.flow.pipeline_flow import PipelineFlow
     from towpath.engine.flow.signature import docstring, signature
 
     def function(**params: Any) -> Any:
@@ -40,10 +44,11 @@ def build(
     function.__doc__ = docstring(pipeline)
     function.__signature__ = typed  # type: ignore[attr-defined]
     function.__annotations__ = {n: p.annotation for n, p in typed.parameters.items()}
-    return Flow(
+    return PipelineFlow(
         function,
         name=pipeline.name,
         description=pipeline.description,
+        flow_run_name=run_name,
         task_runner=_task_runner(runner),
         persist_result=False,
     )
@@ -54,6 +59,9 @@ def load() -> None:
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     import prefect.main  # noqa: F401
+
+    gc.freeze()  # what is imported stays; the command line began without a collector
+    gc.enable()
 
 
 def call(execution: Execution, api: str, body: Callable[[], Any]) -> None:
@@ -66,10 +74,11 @@ def call(execution: Execution, api: str, body: Callable[[], Any]) -> None:
     )
 
     graph = execution.graph
-    flow = build(graph.pipeline, lambda _: body(), execution.workspace.project.runner)
+    runner = execution.workspace.project.runner
+    flow = build(graph.pipeline, lambda _: body(), runner, execution.run_id)
     # Prefect's heartbeat sleeps a second after the flow has ended; a run here has a lease instead.
     with temporary_settings({PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        flow.with_options(flow_run_name=execution.run_id)(**graph.params)
+        flow(**graph.params)
 
 
 def schedule(execution: Execution) -> None:

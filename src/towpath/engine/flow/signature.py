@@ -49,4 +49,3 @@ def _annotation(param: Param) -> Any:
     kind = _TYPES[param.accepts]
     bounded = Annotated[kind, Field(**given)] if given else kind
     return bounded if param.required or param.default is not None else bounded | None
-
