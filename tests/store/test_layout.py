@@ -134,7 +134,17 @@ def test_tracked_data_is_named_restored_and_never_overruled(project: Project) ->
     )
 
 
-@pytest.mark.parametrize("text", ["outs: 1\n", "outs:\n- hash: md5\n  md5: x\n", "- a\n"])
+def test_what_people_wrote_in_a_pointer_is_not_judged(project: Project) -> None:
+    artifact = track(project.root, project.write("data/raw.csv", "1\n")).artifact
+    pointer = project.root / "data/raw.csv.dvc"
+    pointer.write_text(f"{pointer.read_text()}meta: {{good: yes, seen: 010}}\n")
+    assert tracked(project.root, Path("data/raw.csv")) == artifact
+    assert project.dvc("status").strip() == "Data and pipelines are up to date."
+
+
+@pytest.mark.parametrize(
+    "text", ["outs: [\n", "", "outs: 1\n", "outs:\n- hash: md5\n  md5: x\n", "- a\n"]
+)
 def test_a_torn_pointer_is_named(project: Project, text: str) -> None:
     project.write("data/raw.csv.dvc", text)
     with pytest.raises(StoreError, match=r"raw\.csv\.dvc: this is no pointer of DVC's"):
