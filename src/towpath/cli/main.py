@@ -43,6 +43,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 
+INTERRUPTED = 130
 _EPILOG = (
     "Exit codes: 0 done, 1 a step failed, 2 a wrong call or declaration, 3 a check said no, "
     "70 our bug, 130 interrupted."
@@ -125,7 +126,11 @@ def towpath(ctx: click.Context, folder: str | None, quiet: bool, verbose: bool) 
 def main() -> None:
     """Run the command line and exit; the one `try` of the program."""
     gc.disable()  # a call is short, and imports leave no garbage; a run turns it on
-    sys.exit(_guarded(sys.argv[1:]))
+    code = _guarded(sys.argv[1:])
+    if code == INTERRUPTED:  # a thread of the run that was interrupted may still wait for something
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _guarded(arguments: list[str]) -> int:
@@ -133,10 +138,10 @@ def _guarded(arguments: list[str]) -> int:
         answer: Any = towpath.main(arguments, prog_name="towpath", standalone_mode=False)
         return answer if isinstance(answer, int) else 0
     except click.exceptions.Abort:
-        return 130
+        return INTERRUPTED
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:  # `towpath runs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

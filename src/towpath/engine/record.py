@@ -157,8 +157,17 @@ def fold(run: Run | None, event: Event) -> Run:
             seconds=event["seconds"],
             exit_code=event["exit_code"],
             error=tuple(event.get("error", ())),
+            steps=_at_rest(run.steps),
         )
     return run
+
+
+def _at_rest(steps: Mapping[str, StepRun]) -> dict[str, StepRun]:
+    """The steps of a run that has ended: what was running then was interrupted."""
+    return {
+        name: replace(step, state=State.INTERRUPTED) if step.state is State.RUNNING else step
+        for name, step in steps.items()
+    }
 
 
 def _started(event: Event) -> Run:
@@ -196,7 +205,7 @@ def replay(events: Iterable[Event]) -> Run | None:
             continue
         run = fold(run, event)
         steps = steps or dict(run.steps)
-    return replace(run, steps=steps) if run else None
+    return replace(run, steps=_at_rest(steps) if run.state.ended else steps) if run else None
 
 
 def read(folder: Path) -> Run | None:
@@ -220,11 +229,7 @@ def _alive(run: Run | None) -> Run | None:
     """A run that says it runs, whose process is gone, was interrupted."""
     if run is None or run.state is not State.RUNNING or _process_lives(run.origin):
         return run
-    steps = {
-        name: replace(step, state=State.INTERRUPTED) if step.state is State.RUNNING else step
-        for name, step in run.steps.items()
-    }
-    return replace(run, state=State.INTERRUPTED, steps=steps)
+    return replace(run, state=State.INTERRUPTED, steps=_at_rest(run.steps))
 
 
 def _process_lives(origin: Mapping[str, Json]) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
 
+from towpath.errors import StepFailed
 from towpath.spec.artifact import Made
 from towpath.steps import needs
 from towpath.steps.calling import Call, Unforkable
@@ -19,7 +20,8 @@ from towpath.steps.servers import Server
 _Key = tuple[int, Path, str]
 
 _lock = Lock()
-_warm: list[tuple[_Key, Server]] = []
+_standing: list[tuple[_Key, Server]] = []
+_stopped: set[_Key] = set()
 
 
 @contextlib.contextmanager
@@ -29,18 +31,13 @@ def warm(root: Path, folder: str, wanted: Iterable[Wanted]) -> Iterator[None]:
     :func:`call` uses it while this lasts; at the end whatever still runs is killed. Without it, as
     in a worker of Prefect's or Dask's, each step has a server of its own.
     """
+    key = os.getpid(), root, folder
+    _stopped.discard(key)
     if not forks():
         yield
         return
-    known = (os.getpid(), root, folder), Server.start(root, folder, needs.of_steps(wanted))
-    with _lock:
-        _warm.append(known)
-    try:
+    with _stands(key, Server.start(root, folder, needs.of_steps(wanted))):
         yield
-    finally:
-        with _lock:
-            _warm.remove(known)
-        known[1].close()
 
 
 def call(order: Order, timeout: float | None = None, log: Callable[[str], object] = print) -> Made:
@@ -51,14 +48,43 @@ def call(order: Order, timeout: float | None = None, log: Callable[[str], object
 
     :raises TowpathError: what stopped the step; StepFailed where it ran too long or was killed.
     """
-    server = _server((os.getpid(), order.root, order.folder))
+    key = os.getpid(), order.root, order.folder
+    if key in _stopped:
+        raise StepFailed("the run was interrupted")
+    server = _server(key)
     if server:
         with contextlib.suppress(Unforkable):
             return Call(order, timeout, log).on(server)
-    server = Server.start(order.root, order.folder, (), forks=False)
-    try:
+    with _stands(key, Server.start(order.root, order.folder, (), forks=False)) as server:
         return Call(order, timeout, log).on(server)
+
+
+def stop(root: Path, folder: str) -> None:
+    """End all steps of a pipeline that this process waits for, and let none begin: its run is
+    interrupted, and other threads wait in :func:`call`."""
+    key = os.getpid(), root, folder
+    with _lock:
+        _stopped.add(key)
+        found = [server for known, server in _standing if known == key]
+    for server in found:
+        server.stop()
+
+
+def is_stopped(order: Order) -> bool:
+    """Whether the run of a step was interrupted, so that it is not to be tried again."""
+    return (os.getpid(), order.root, order.folder) in _stopped
+
+
+@contextlib.contextmanager
+def _stands(key: _Key, server: Server) -> Iterator[Server]:
+    """While this lasts, others may use or stop the server; then it is closed."""
+    with _lock:
+        _standing.append((key, server))
+    try:
+        yield server
     finally:
+        with _lock:
+            _standing.remove((key, server))
         server.close()
 
 
@@ -69,6 +95,5 @@ def forks() -> bool:
 
 def _server(key: _Key) -> Server | None:
     with _lock:
-        return next(
-            (server for known, server in reversed(_warm) if known == key and server.alive), None
-        )
+        fit = [server for known, server in reversed(_standing) if known == key and server.forks]
+    return next((server for server in fit if server.alive), None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -115,6 +117,15 @@ class Server:
         """The end of what the server itself printed."""
         self.output.seek(0)
         return self.output.read()[-2000:].decode(errors="replace").strip()
+
+    def stop(self) -> None:
+        """End what runs on it while others wait for that; :meth:`close` follows."""
+        if self.forks:
+            with contextlib.suppress(OSError):
+                self.control.shutdown(socket.SHUT_RDWR)
+        elif self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Hang up: the server ends what still runs, and then itself."""

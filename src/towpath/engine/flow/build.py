@@ -85,9 +85,15 @@ def schedule(execution: Execution) -> None:
     """The body of a flow: show the graph, then carry out the steps."""
     from towpath.engine.flow.artifacts import publish_graph
     from towpath.engine.flow.schedule import Schedule
+    from towpath.steps import process
 
-    publish_graph(execution.graph, execution.recorder.folder)
-    Schedule(execution, threads=execution.workspace.project.runner.kind == "threads").run()
+    graph, workspace = execution.graph, execution.workspace
+    publish_graph(graph, execution.recorder.folder)
+    try:
+        Schedule(execution, threads=workspace.project.runner.kind == "threads").run()
+    except BaseException:  # an interrupt: Prefect would wait here for the steps to end
+        process.stop(workspace.root, graph.folder)
+        raise
     if execution.errors:  # so that Prefect, too, shows the run as failed
         raise StepFailed(*(fault for error in execution.errors.values() for fault in error.faults))
 

@@ -34,7 +34,7 @@ def carry_out(node: Node, order: Order, begun: Begun | None) -> Task[[], State[M
         artifacts.publish(order, made)
         return Completed(message=_summary(made), data=made)
 
-    return _task(step, node, **_retries(node.step.retry))
+    return _task(step, node, **_retries(node.step.retry, order))
 
 
 def show(node: Node, state: str, message: str) -> Task[[], State[None]]:
@@ -80,7 +80,7 @@ def _attempt() -> int:
     return context.task_run.run_count if context else 1
 
 
-def _retries(retry: Retry | None) -> dict[str, Any]:
+def _retries(retry: Retry | None, order: Order) -> dict[str, Any]:
     if retry is None or retry.attempts < 2:
         return {}
     again = retry.attempts - 1
@@ -88,17 +88,19 @@ def _retries(retry: Retry | None) -> dict[str, Any]:
         "retries": again,
         "retry_delay_seconds": [retry.delay * retry.backoff**n for n in range(again)],
         "retry_jitter_factor": retry.jitter or None,
-        "retry_condition_fn": _only(retry.errors) if retry.errors else None,
+        "retry_condition_fn": _again(retry.errors, order),
     }
 
 
-def _only(errors: tuple[str, ...]) -> Callable[[Any, Any, State[Any]], bool]:
-    """Whether the error that ended an attempt is one of those to try again after."""
+def _again(errors: tuple[str, ...], order: Order) -> Callable[[Any, Any, State[Any]], bool]:
+    """Whether what ended an attempt is worth another."""
+    from towpath.steps import process
 
     def again(_task: Any, _run: Any, state: State[Any]) -> bool:
-        error = state.data if isinstance(state.data, BaseException) else None
-        names = error.causes if isinstance(error, StepFailed) else [type(error).__name__]
-        return not set(names).isdisjoint(errors)
+        if process.is_stopped(order):
+            return False
+        names = state.data.causes if isinstance(state.data, StepFailed) else ()
+        return not errors or not set(names).isdisjoint(errors)
 
     return again
 
