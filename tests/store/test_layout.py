@@ -154,7 +154,8 @@ def test_a_torn_pointer_is_named(project: Project, text: str) -> None:
 def test_the_hot_path_loads_neither_dvc_nor_anything_heavy(project: Project) -> None:
     project.write("data/a.csv", "1")
     code = (
-        "import sys\nbefore = set(sys.modules)\nfrom pathlib import Path\nfrom towpath.store import Store\n"
+        "import sys\nbefore = set(sys.modules)\n"
+        "from pathlib import Path\nfrom towpath.store import Store\n"
         "store = Store(Path(sys.argv[1]))\nmade = store.put(Path('data'))\n"
         "assert store.has(made.digest) and store.entry('0' * 64) is None\n"
         "import towpath.store.remote\n"
