@@ -75,6 +75,7 @@ def test_both_ways(project: Project) -> None:
 
     other = project.run(params={"limit": "1"})
     assert other.state == "done"
+    assert (project.artifacts / "small" / "answer.json").exists(), "a run with --param"
     assert ran(other) == {"large", "either"}
     said = reasons(other)
     assert said["small"] == "`enough` is false"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.engine import tree
+from towpath.engine import tree, worktree
 from towpath.engine.graph import FromInput, FromParam
 from towpath.engine.known import Waiting
 from towpath.spec.artifact import Artifact
@@ -35,15 +35,13 @@ def publish(workspace: Workspace, graph: Graph, known: Known) -> None:
         for name in tree.own_outputs(graph.nodes[step])
         if name in made.outputs
     }
-    for path, digest in wanted.items():
-        target = workspace.root / path
-        if not target.exists() or workspace.store.digest(target).digest != digest:
-            workspace.store.link(digest, target)
     from towpath.store import pipelines
 
-    pipelines.write(
-        workspace.root, graph.name, stages(workspace, graph, known), models(graph, known)
-    )
+    with worktree.alone(workspace):
+        worktree.bring(workspace, graph.name, wanted)
+        pipelines.write(
+            workspace.root, graph.name, stages(workspace, graph, known), models(graph, known)
+        )
 
 
 def stages(workspace: Workspace, graph: Graph, known: Known) -> list[Stage]:

@@ -6,6 +6,7 @@ that a laptop's entry never takes the place of one that CI wrote.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -59,7 +60,7 @@ class Entries:
             raise ValueError(f"not an entry's key and writer: {entry.key}, {entry.writer}")
         path = self.path(entry.key, entry.writer)
         with saying("an entry", self.layout.cache):
-            replace_file(path, dumps(entry).encode())
+            replace_file(path, dumps(entry).encode(), self.layout.scratch)
         return path
 
 
@@ -103,13 +104,20 @@ def _is_sound(artifact: Artifact) -> bool:
     )
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+def replace_file(path: Path, content: bytes, through: Path | None = None) -> None:
+    """Write a file whole or not at all, by a scratch file in the folder ``through``: one
+    that nobody looks into, on the same file system. Without it that is the file's own."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
+    folder = through or path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = folder / f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}"
     try:
         scratch.write_bytes(content)
         scratch.replace(path)
+    except OSError as error:
+        if through is None or error.errno != errno.EXDEV:
+            raise
+        replace_file(path, content)
     finally:
         with suppress(FileNotFoundError):
             scratch.unlink()

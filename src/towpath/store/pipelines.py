@@ -53,7 +53,7 @@ def write(
         changed = {name: text for name, text in wanted.items() if text != _text(root / name)}
         for name, text in changed.items():
             with saying(name, root):
-                replace_file(root / name, text.encode())
+                replace_file(root / name, text.encode(), store.layout.dvc / "tmp")
     return bool(changed)
 
 

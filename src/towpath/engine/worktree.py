@@ -1,0 +1,85 @@
+"""The outputs of a pipeline in the work tree: put there, and taken away when no run makes them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from towpath.workspace import Workspace
+
+_STALE = 3600.0  # seconds after which a copy that was begun is nobody's any more
+
+
+@contextmanager
+def alone(workspace: Workspace) -> Iterator[None]:
+    """While this lasts, no other run brings the project's outputs up to date."""
+    path = workspace.state / "state" / "outputs.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def bring(workspace: Workspace, pipeline: str, wanted: Mapping[str, str]) -> None:
+    """Make the work tree hold these outputs, digests by path, and no others that a run put there.
+
+    Nothing is touched where nothing differs, and nothing is taken away that was changed since.
+    """
+    ledger = workspace.state / "state" / "outputs" / f"{pipeline}.json"
+    before = _read(ledger)
+    for path, digest in before.items():
+        if path not in wanted and _holds(workspace, path, digest):
+            _remove(workspace.root, workspace.root / path)
+    for path, digest in wanted.items():
+        if not _holds(workspace, path, digest):
+            _sweep((workspace.root / path).parent)
+            workspace.store.link(digest, workspace.root / path)
+    if before != wanted:
+        _write(ledger, wanted)
+
+
+def _holds(workspace: Workspace, path: str, digest: str) -> bool:
+    target = workspace.root / path
+    return target.exists() and workspace.store.digest(target).digest == digest
+
+
+def _remove(root: Path, path: Path) -> None:
+    """Take a file or a folder away, and the folders above it that are empty then."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    for folder in path.relative_to(root).parents[:-1]:
+        with suppress(OSError):
+            (root / folder).rmdir()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove copies that a killed run had begun."""
+    for stray in folder.glob(".*.towpath"):
+        with suppress(OSError):
+            if stray.stat().st_ctime < time.time() - _STALE:
+                _remove(folder, stray)
+
+
+def _read(ledger: Path) -> dict[str, str]:
+    try:
+        found = json.loads(ledger.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(ledger: Path, wanted: Mapping[str, str]) -> None:
+    ledger.parent.mkdir(parents=True, exist_ok=True)
+    scratch = ledger.with_suffix(f".{os.getpid()}")
+    scratch.write_text(json.dumps(dict(wanted)), encoding="utf-8")
+    scratch.replace(ledger)
