@@ -19,6 +19,7 @@ from towpath.errors import Fault, RegistryError, StepFailed
 from towpath.registry import Bump, Code, Record, Registration, Signature, reading
 from towpath.spec import template
 from towpath.spec.artifact import Artifact, Entry, Json, Made
+from towpath.workspace import PROJECT_FILE
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node, Source
@@ -41,14 +42,14 @@ class Registering:
         return registry.readiness(self.workspace.repository, self.required, self._is_written)
 
     def _is_written(self, path: str) -> bool:
-        """Whether a run itself writes a path: that is no uncommitted change of the user's."""
-        prefix = self._prefix
-        if not path.startswith(prefix):
-            return False
-        inside = path.removeprefix(prefix)
-        return inside in ("dvc.yaml", "dvc.lock") or inside.startswith(
-            (f"{tree.FOLDER}/", ".towpath/")
-        )
+        """Whether runs write a path, from the repository's root, of this project or another in
+        it: that is no uncommitted change of the user's."""
+        assert self.workspace.repository is not None
+        whole = self.workspace.repository.root / path
+        for folder in whole.parents:
+            if (folder / PROJECT_FILE).is_file():
+                return tree.is_written(whole.relative_to(folder).as_posix())
+        return False
 
     @property
     def _prefix(self) -> str:

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 FOLDER = "artifacts"
 
 
+def is_written(path: str) -> bool:
+    """Whether runs write a path of a project, which is no change of the user's."""
+    return path in ("dvc.yaml", "dvc.lock") or f"{path}/".startswith((f"{FOLDER}/", ".towpath/"))
+
+
 def output_path(graph: Graph, step: str, output: str) -> str:
     """The path of an output from the project's root; a folder's without its slash.
 

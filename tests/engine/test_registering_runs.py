@@ -1,0 +1,153 @@
+"""Registering at the end of a run: what must be committed, what gives a new version, odd clones."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from running import FOLDER, Project, make, ran, reasons, states
+from towpath import registry
+from towpath.errors import UserError
+from towpath.registry import Record
+
+
+def record(project: Project, reference: str) -> Record:
+    repository = project.workspace.repository
+    assert repository
+    return registry.get(repository, reference).record
+
+
+def test_from_uncommitted_changes_to_the_second_version(project: Project) -> None:
+    project.code("factor * sum", "1.0 * factor * sum")
+    first = project.run()
+    assert (first.state, first.exit_code) == ("done", 0)
+    assert reasons(first)["register"] == "1 file not committed"
+    assert project.plan()["register"] == "skip: 1 file not committed"
+    project.write("notes.txt", "new")
+    error = project.refused(require_register=True)
+    assert error.exit_code == 2
+    (fault,) = error.faults
+    assert fault.what == "cannot register: 2 files not committed"
+    assert fault.hint == f"{FOLDER}/steps.py, notes.txt"
+
+    project.git("add", "flows", "notes.txt")
+    project.git("commit", "-qm", "work")
+    second = project.run()
+    assert ran(second) == {"register"}, "after the commit a run only registers"
+    assert reasons(second)["fit"] == f"made by {first.id}"
+    assert project.git("status", "--porcelain") == "?? dvc.lock\n?? dvc.yaml"
+    assert project.git("branch", "--show-current") == "main"
+    third = project.run(require_register=True)
+    assert (ran(third), states(third)["register"]) == (set(), "reused")
+    assert project.tags() == ["mean@v1.0.0"]
+
+    found = record(project, "mean@v1.0.0")
+    assert found.metrics == {"error": pytest.approx(7.0), "rows": 3}
+    assert found.parameters == {"factor": 2, "limit": 100}
+    assert found.code.commit == project.git("rev-parse", "HEAD")
+    assert found.run == second.id
+    assert found.author == "Ada Tester <ada@example.org>"
+    assert found.path == "artifacts/training/fit/model.json"
+    assert found.artifact == second.steps["fit"].made.outputs["model"]
+    parent, commit = project.git("rev-list", "--parents", "-1", "mean@v1.0.0").split()[::-1]
+    assert parent == project.git("rev-parse", "HEAD")
+    added = project.git("diff", "--name-status", parent, commit).splitlines()
+    assert added == ["A\tdvc.lock", "A\tdvc.yaml", "A\tregistry/models/mean/v1.0.0.yaml"]
+    assert found.artifact.digest in project.git("show", f"{commit}:dvc.lock")
+
+    project.commit("what the run wrote")
+    assert ran(project.run()) == set(), "a commit that changes no code is no new version"
+    other = project.run(params={"factor": "3"})
+    assert ran(other) == {"fit", "score", "register"}
+    assert project.tags() == ["mean@v1.0.0", "mean@v1.1.0"]
+    said = project.git("show", f"mean@v1.1.0:{FOLDER}/pipeline.yaml")
+    assert "factor: {default: 3" in said, "the version's commit says the values it was made with"
+    assert record(project, "mean@latest").metrics["error"] > found.metrics["error"]
+    assert project.git("status", "--porcelain") == ""
+    project.assert_whole()
+
+
+def test_clones_and_heads_of_all_kinds(project: Project, tmp_path: Path) -> None:
+    def again() -> str:
+        return reasons(project.run())["register"]
+
+    project.git("config", "user.useConfigOnly", "true")
+    project.git("config", "user.name", "")
+    project.git("config", "user.email", "")
+    assert "Git" in again()
+    with pytest.raises(UserError, match="Git does not know who you are"):
+        project.run(require_register=True)
+    for name in ("name", "email"):
+        project.git("config", "--unset", f"user.{name}")
+
+    shutil.move(project.root / ".git", tmp_path / "aside")
+    assert again() == "no Git repository"
+    with pytest.raises(UserError, match="cannot register: no Git repository"):
+        project.run(require_register=True)
+    project.git("init", "-q")
+    assert again() == "nothing is committed yet"
+    shutil.rmtree(project.root / ".git")
+    shutil.move(tmp_path / "aside", project.root / ".git")
+
+    project.git("checkout", "-q", "--detach")
+    detached = project.run()
+    assert (ran(detached), project.tags()) == ({"register"}, ["mean@v1.0.0"])
+    assert states(project.run())["register"] == "reused"
+
+    project.git("commit", "-qm", "another", "--allow-empty")
+    shallow = Project(tmp_path / "shallow")
+    project.git("clone", "-q", "--depth", "1", "--no-tags", f"file://{project.root}", shallow.root)
+    shutil.copytree(project.store.layout.cache, shallow.root / ".dvc" / "cache")
+    assert reasons(shallow.run())["register"] == "a shallow clone lacks the versions before"
+    with pytest.raises(UserError, match="fetch-depth: 0"):
+        shallow.run(require_register=True)
+
+
+def test_a_remote_gives_the_number(project: Project, tmp_path: Path) -> None:
+    project.git("clone", "-q", "--bare", str(project.root), str(tmp_path / "origin.git"))
+    project.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    project.git("fetch", "-q")
+    first = project.run()
+    name = str(first.steps["register"].made.facts["version"])
+    assert name.startswith("mean@")
+    assert "v1" not in name, "it waits for its number"
+    assert project.tags() == []
+    again = project.run()
+    assert (ran(again), reasons(again)["register"]) == (set(), f"registered as {name}")
+    project.run(push=True)
+    assert project.tags() == ["mean@v1.0.0"]
+    assert project.git("ls-remote", "--tags", "--refs", "origin").endswith("refs/tags/mean@v1.0.0")
+    assert reasons(project.run())["register"] == "registered as mean@v1.0.0"
+
+
+def test_two_projects_in_one_repository(tmp_path: Path) -> None:
+    whole = Project(tmp_path / "mono rèpo")
+    whole.write("README.md", "two projects")
+    pipeline = make(tmp_path / "throw").root / FOLDER / "pipeline.yaml"
+    text = pipeline.read_text()
+    one = make(whole.root / "teams" / "one")
+    other = make(
+        whole.root / "two", {f"{FOLDER}/pipeline.yaml": text.replace("as: mean", "as: other")}
+    )
+    whole.git("init", "-q", "-b", "main")
+    whole.commit()
+    assert states(one.run())["register"] == "done"
+    assert states(other.run())["register"] == "done", "what the first run wrote is no change"
+    assert whole.tags() == ["mean@v1.0.0", "other@v1.0.0"]
+    found = record(one, "mean@v1.0.0")
+    assert found.path == "teams/one/artifacts/training/fit/model.json"
+    added = whole.git("diff", "--name-only", "main", "mean@v1.0.0").splitlines()
+    assert added == [
+        "registry/models/mean/v1.0.0.yaml", "teams/one/dvc.lock", "teams/one/dvc.yaml",
+    ]  # fmt: skip
+    whole.git("add", "-A")
+    whole.git("commit", "-qm", "outputs")
+    one.code("LEAST = 0", "LEAST = 1")
+    assert reasons(other.run(params={"factor": "3"}))["register"] == "1 file not committed"
+    whole.commit()
+    assert ran(other.run(params={"factor": "3"})) == {"register"}
+    assert whole.tags() == ["mean@v1.0.0", "other@v1.0.0", "other@v1.1.0"]
+    said = one.towpath("models", "--json").json["models"]
+    assert [version["version"] for version in said] == ["v1.0.0", "v1.1.0", "v1.0.0"]
