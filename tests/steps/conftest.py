@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,16 +104,7 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def warmed(project: Project) -> Any:
-    """The same with a fork server, as a run has it. Start it after the files are written."""
-
-    def start() -> Callable[[], None]:
-        server = process.warm(project.root, FOLDER, [])
-        server.__enter__()
-        stops.append(server)
-        return lambda: None
-
-    stops: list[Any] = []
-    yield start
-    for server in stops:
-        server.__exit__(None, None, None)
+def warm(project: Project) -> Iterator[Callable[[], None]]:
+    """Starts the fork server of a run; called once the project's files are written."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(process.warm(project.root, FOLDER, []))

@@ -49,14 +49,27 @@ def call(order: Order, timeout: float | None = None, log: Callable[[str], object
     :raises TowpathError: what stopped the step; StepFailed where it ran too long or was killed.
     """
     key = os.getpid(), order.root, order.folder
-    if key in _stopped:
-        raise StepFailed("the run was interrupted")
+    try:
+        _refuse_if_stopped(key)
+        return _called(key, Call(order, timeout, log))
+    except StepFailed:
+        _refuse_if_stopped(key)  # it was killed for that, which says more than how
+        raise
+
+
+def _called(key: _Key, call: Call) -> Made:
     server = _server(key)
     if server:
         with contextlib.suppress(Unforkable):
-            return Call(order, timeout, log).on(server)
+            return call.on(server)
+    order = call.order
     with _stands(key, Server.start(order.root, order.folder, (), forks=False)) as server:
-        return Call(order, timeout, log).on(server)
+        return call.on(server)
+
+
+def _refuse_if_stopped(key: _Key) -> None:
+    if key in _stopped:
+        raise StepFailed("the run was interrupted", causes=("Interrupted",))
 
 
 def stop(root: Path, folder: str) -> None:

@@ -134,6 +134,9 @@ def write(value: object, path: Path, declared: str | None = None) -> None:
     found = known(path.name, declared)
     if found is None:
         return _write_unknown(value, path)
+    if isinstance(value, bytes):
+        path.write_bytes(value)  # whoever hands over bytes has written the format already
+        return None
     try:
         found.load().write(value, path, found.name)
     except ModuleNotFoundError as error:

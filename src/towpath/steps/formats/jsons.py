@@ -69,6 +69,8 @@ def plain(value: Any) -> Json:
 
 
 def _scalar(value: Any) -> Json:
+    if type(value).__name__ in ("NAType", "NaTType"):  # pandas' own nothings; NaT is a datetime
+        return None
     if isinstance(value, enum.Enum):
         return plain(value.value)
     if isinstance(value, bool | int | float | str):
@@ -87,8 +89,8 @@ def _scalar(value: Any) -> Json:
 def _of_a_library(value: Any) -> Json:
     if hasattr(value, "dtype") and hasattr(value, "tolist"):  # numpy scalars and arrays
         return plain(value.to_dict() if hasattr(value, "to_dict") else value.tolist())
-    if type(value).__name__ in ("NAType", "NaTType"):
-        return None
+    if hasattr(value, "dtypes"):
+        raise TypeError("it is a table: write it as .csv or .parquet, or return its to_dict()")
     raise TypeError(f"a {type(value).__module__}.{type(value).__name__} has no place in JSON")
 
 

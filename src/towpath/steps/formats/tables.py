@@ -59,6 +59,9 @@ def write(value: Any, path: Path, kind: str) -> None:
 
     A CSV has no place for an index: one with a name becomes a column, one without is dropped.
     """
+    if isinstance(value, str) and kind != "parquet":
+        path.write_text(value, encoding="utf-8", newline="")
+        return
     library = type(value).__module__.partition(".")[0]
     if library == "polars":
         _write_polars(value, path, kind)

@@ -1,0 +1,190 @@
+"""What is written can be read again as it was, and the same value gives the same bytes."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import numpy
+import pandas
+import pytest
+
+from towpath.errors import StepFailed
+from towpath.steps import formats
+from towpath.steps.formats import Asked
+
+
+def frame():
+    return pandas.DataFrame(
+        {
+            "whole": [1, 2, 3],
+            "number": [0.1, numpy.nan, 2.5],
+            "text": ["ä", "b", None],
+            "flag": [True, False, True],
+            "day": pandas.to_datetime(["2026-01-01", "2026-01-02", "2026-01-03"]),
+            "kind": pandas.Categorical(["x", "y", "x"]),
+        },
+        index=[7, 3, 5],
+    )
+
+
+def written(value, path, declared=None):
+    formats.write(value, path, declared)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.tsv", "a.json", "a.npy", "a.html", "a.md"])
+def test_the_same_value_gives_the_same_bytes(tmp_path, name):
+    def value():
+        match Path(name).suffix:
+            case ".parquet" | ".csv" | ".tsv":
+                return frame()
+            case ".npy":
+                return numpy.arange(5.0)
+            case ".json":
+                return {"b": numpy.float64(1.5), "a": {"x", "y"}}
+        return "<p>text</p>"
+
+    assert written(value(), tmp_path / name) == written(value(), tmp_path / f"b{name[1:]}")
+
+
+def test_parquet_keeps_all_of_a_frame(tmp_path):
+    formats.write(frame(), tmp_path / "a.parquet")
+    again = formats.read(tmp_path / "a.parquet", Asked("a.parquet"))
+    pandas.testing.assert_frame_equal(again, frame())
+
+
+def test_csv_keeps_a_named_index_and_drops_a_nameless_one(tmp_path):
+    formats.write(frame()[["whole"]], tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_bytes() == b"whole\n1\n2\n3\n"
+    formats.write(frame()[["whole"]].rename_axis("id"), tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_bytes() == b"id,whole\n7,1\n3,2\n5,3\n"
+
+
+def test_one_file_as_each_type_asked_for(tmp_path):
+    formats.write(frame()[["whole", "number"]], tmp_path / "a.parquet")
+    formats.write(frame()[["whole", "number"]], tmp_path / "a.csv")
+    for name in ("a.parquet", "a.csv"):
+        found = {
+            wanted: formats.read(tmp_path / name, Asked(name, wanted))
+            for wanted in ("", "pandas.DataFrame", "pyarrow.Table", "numpy.ndarray", "mine.Thing")
+        }
+        kinds = [type(value).__name__ for value in found.values()]
+        assert kinds == ["DataFrame", "DataFrame", "Table", "ndarray", "DataFrame"]
+        assert found["numpy.ndarray"].shape[0] == 3
+
+
+def test_polars_that_is_not_installed_is_named(tmp_path):
+    if "polars" in formats.FORMATS["csv"].types:
+        pytest.skip("installed here")
+    try:
+        import polars  # noqa: F401
+    except ModuleNotFoundError:
+        formats.write(frame(), tmp_path / "a.csv")
+        with pytest.raises(StepFailed, match="needs polars, which is not installed"):
+            formats.read(tmp_path / "a.csv", Asked("a.csv", "polars.DataFrame"))
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclass
+class Point:
+    x: numpy.int64
+    y: float
+
+
+def test_json_takes_what_analysis_code_returns(tmp_path):
+    value = {
+        "int": numpy.int64(3),
+        "float": numpy.float32(0.5),
+        "bool": numpy.bool_(True),
+        "array": numpy.arange(4).reshape(2, 2),
+        "series": pandas.Series({"a": 1, "b": 2}),
+        "time": datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC),
+        "stamp": pandas.Timestamp("2026-01-02"),
+        "missing": [None, pandas.NA, pandas.NaT],
+        "path": Path("a/b"),
+        "set": {3, 1, 2},
+        "tuple": (1, 2),
+        "enum": Colour.RED,
+        "decimal": Decimal("1.5"),
+        "point": Point(numpy.int64(1), 2.0),
+        numpy.int64(7): "key",
+        True: "flag",
+        "text": "ä\u2028",
+    }
+    assert json.loads(written(value, tmp_path / "a.json")) == {
+        "int": 3,
+        "float": 0.5,
+        "bool": True,
+        "array": [[0, 1], [2, 3]],
+        "series": {"a": 1, "b": 2},
+        "time": "2026-01-02T00:00:00+00:00",
+        "stamp": "2026-01-02T00:00:00",
+        "missing": [None, None, None],
+        "path": "a/b",
+        "set": [1, 2, 3],
+        "tuple": [1, 2],
+        "enum": "red",
+        "decimal": 1.5,
+        "point": {"x": 1, "y": 2.0},
+        "7": "key",
+        "true": "flag",
+        "text": "ä\u2028",
+    }
+
+
+@pytest.mark.parametrize("value", [object(), frame(), {"a": len}, 1 + 2j])
+def test_json_refuses_what_has_no_place_in_it(tmp_path, value):
+    with pytest.raises(StepFailed, match="cannot be written as json: .*(has no place in JSON|is a table)"):
+        formats.write(value, tmp_path / "a.json")
+
+
+def test_pickles_only_where_they_are_asked_for(tmp_path):
+    for name in ("a.pkl", "a.joblib", "a.pickle"):
+        with pytest.raises(StepFailed, match="runs code when read"):
+            formats.write({"a": 1}, tmp_path / name)
+        assert Asked(name).as_path  # and such a file that comes in is handed on as a path
+    for declared in ("pickle", "joblib"):
+        formats.write({"a": {1, 2}}, tmp_path / "a.pkl", declared)
+        assert formats.read(tmp_path / "a.pkl", Asked("a.pkl", declared=declared)) == {"a": {1, 2}}
+
+
+def test_a_declared_format_overrides_the_extension(tmp_path):
+    formats.write(frame()[["whole"]], tmp_path / "table.dat", "csv")
+    assert (tmp_path / "table.dat").read_text() == "whole\n1\n2\n3\n"
+    found = formats.read(tmp_path / "table.dat", Asked("table.dat", declared="csv"))
+    assert list(found.columns) == ["whole"]
+
+
+class Figure:
+    def savefig(self, path, **options):
+        path.write_bytes(b"figure")
+
+
+class Axes:
+    figure = Figure()
+
+
+def test_figures_save_themselves(tmp_path):
+    assert written(Figure(), tmp_path / "a.png") == b"figure"
+    assert written(Axes(), tmp_path / "b.svg") == b"figure"
+    assert written(b"\x89PNG", tmp_path / "c.png") == b"\x89PNG"
+    with pytest.raises(StepFailed, match="is no picture"):
+        formats.write(5, tmp_path / "d.png")
+
+
+def test_npy_never_holds_pickles(tmp_path):
+    with pytest.raises(StepFailed, match="cannot be written as npy"):
+        formats.write(numpy.array([object()]), tmp_path / "a.npy")
+
+
+def test_bytes_are_written_as_they_are(tmp_path):
+    assert written(b"a,b\n", tmp_path / "a.csv") == b"a,b\n"
+    assert written("a,b\r\n", tmp_path / "b.csv") == b"a,b\r\n"

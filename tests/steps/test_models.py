@@ -1,0 +1,236 @@
+"""Model files: the same model gives the same bytes, and a file that could do harm is refused."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+import zipfile
+
+import numpy
+import pandas
+import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    IsolationForest,
+    RandomForestRegressor,
+    StackingRegressor,
+)
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from towpath.errors import Refused, StepFailed
+from towpath.steps import models, trusting
+
+ROWS = numpy.random.default_rng(0).random((200, 4))
+TABLE = pandas.DataFrame(ROWS, columns=list("abcd"))
+MIXED = TABLE.assign(s=pandas.Categorical(numpy.where(TABLE.b > 0.5, "u", "v")))
+NUMBER = TABLE.a * 2 + TABLE.b
+CLASS = (NUMBER > 1.4).map({True: "old", False: "young"})
+
+MODELS = {
+    "forest": lambda: RandomForestRegressor(4, random_state=0).fit(TABLE, NUMBER),
+    "boosted": lambda: HistGradientBoostingRegressor(random_state=0).fit(TABLE, NUMBER),
+    "categories": lambda: HistGradientBoostingClassifier(random_state=0).fit(MIXED, CLASS),
+    "gradient": lambda: GradientBoostingClassifier(n_estimators=3, random_state=0).fit(TABLE, CLASS),
+    "logistic": lambda: LogisticRegression().fit(TABLE, CLASS),
+    "pipeline": lambda: make_pipeline(
+        make_column_transformer((OneHotEncoder(), ["s"]), (StandardScaler(), ["a"])), Ridge()
+    ).fit(MIXED, NUMBER),
+    "neighbours": lambda: KNeighborsClassifier(algorithm="kd_tree").fit(TABLE, CLASS),
+    "balls": lambda: KNeighborsClassifier(algorithm="ball_tree").fit(TABLE, CLASS),
+    "calibrated": lambda: CalibratedClassifierCV(LogisticRegression()).fit(TABLE, CLASS),
+    "process": lambda: GaussianProcessRegressor(random_state=0).fit(TABLE, NUMBER),
+    "outliers": lambda: IsolationForest(n_estimators=3, random_state=0).fit(TABLE),
+    "stack": lambda: StackingRegressor([("r", Ridge())]).fit(TABLE, NUMBER),
+    "gradient descent": lambda: SGDClassifier(random_state=0).fit(TABLE, CLASS),
+    "logarithm": lambda: make_pipeline(FunctionTransformer(numpy.log1p), Ridge()).fit(TABLE, NUMBER),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_goes_out_and_comes_back(tmp_path, name):
+    model = MODELS[name]()
+    table = MIXED if "s" in getattr(model, "feature_names_in_", ()) else TABLE
+    models.dump(model, tmp_path / "a.skops")
+    models.dump(MODELS[name](), tmp_path / "b.skops")
+    assert (tmp_path / "a.skops").read_bytes() == (tmp_path / "b.skops").read_bytes()
+    assert models.inspect(tmp_path / "a.skops", "a.skops") == ()
+    again = models.load(tmp_path / "a.skops", "a.skops")
+    assert (again.predict(table) == model.predict(table)).all()
+
+
+def test_a_search_comes_back(tmp_path):  # its bytes hold how long each fit took
+    tree = DecisionTreeClassifier(random_state=0)
+    model = GridSearchCV(tree, {"max_depth": [1, 2]}).fit(TABLE, CLASS)
+    models.dump(model, tmp_path / "a.skops")
+    assert models.load(tmp_path / "a.skops", "a.skops").best_params_ == model.best_params_
+
+
+DUMP = """
+import sys, numpy
+sys.path.insert(0, {tests!r})
+import test_models
+from pathlib import Path
+from towpath.steps import models
+junk = [numpy.full(1000, numpy.nan) for _ in range({number} * 50)]
+del junk[::2]
+models.dump(test_models.MODELS["forest"](), Path({path!r}))
+"""
+
+
+def test_processes_with_other_memory_write_the_same_bytes(tmp_path):
+    found = set()
+    for number in range(3):
+        path = tmp_path / f"{number}.skops"
+        text = DUMP.format(tests=__file__.rpartition("/")[0], number=number, path=str(path))
+        subprocess.run([sys.executable, "-c", text], check=True)
+        found.add(path.read_bytes())
+    assert len(found) == 1
+
+
+class Mine(Ridge):
+    """A model of the project's own."""
+
+
+Mine.__module__ = "shared.mine"
+
+
+def shout(values):
+    return values
+
+
+shout.__module__ = "shared.mine"
+
+
+@pytest.fixture
+def own(monkeypatch):
+    import types
+
+    module = types.ModuleType("shared.mine")
+    module.Mine, module.shout = Mine, shout
+    monkeypatch.setitem(sys.modules, "shared", types.ModuleType("shared"))
+    monkeypatch.setitem(sys.modules, "shared.mine", module)
+
+
+def test_what_is_not_known_must_be_trusted(tmp_path, own):
+    model = make_pipeline(FunctionTransformer(shout), Mine()).fit(TABLE, NUMBER)
+    models.dump(model, tmp_path / "a.skops")
+    with pytest.raises(Refused) as refused:
+        models.load(tmp_path / "a.skops", "model.skops")
+    fault = refused.value.faults[0]
+    assert fault.what == "model.skops is not safe to load: it holds shared.mine.Mine, shared.mine.shout"
+    assert "trust: [shared.mine.Mine, shared.mine.shout]" in fault.hint
+    names = ("shared.mine.Mine", "shared.mine.shout")
+    assert models.inspect(tmp_path / "a.skops", "a.skops") == names
+    assert models.inspect(tmp_path / "a.skops", "a.skops", names) == ()
+    again = models.load(tmp_path / "a.skops", "model.skops", names)
+    assert (again.predict(TABLE) == model.predict(TABLE)).all()
+
+
+def rewritten(path, change):
+    """The same file with its schema, or its arrays, changed by whoever made it up."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(made, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, change(name, old.read(name)))
+    path.write_bytes(made.getvalue())
+
+
+@pytest.mark.parametrize(
+    "evil",
+    ["os.system", "builtins.eval", "subprocess.Popen", "sklearn.datasets._base.load_files",
+     "sklearn.utils._testing.raises", "pandas.io.pickle.read_pickle", "numpy.load"],
+)  # fmt: skip
+def test_a_file_cannot_name_what_runs(tmp_path, evil):
+    path = tmp_path / "a.skops"
+    models.dump(make_pipeline(FunctionTransformer(numpy.log1p), Ridge()).fit(TABLE, NUMBER), path)
+    module, _, function = evil.rpartition(".")
+
+    def change(name, data):
+        if name != "schema.json":
+            return data
+        said = r'"__class__": "log1p",(\s*)"__module__": "numpy"'
+        made = rf'"__class__": "{function}",\1"__module__": "{module}"'
+        changed, times = re.subn(said, made, data.decode())
+        assert times
+        return changed.encode()
+
+    rewritten(path, change)
+    with pytest.raises(Refused, match="it holds .*" + function):
+        models.load(path, "a.skops")
+
+
+@pytest.mark.parametrize(("name", "column"), [("forest", "left_child"), ("boosted", "left")])
+@pytest.mark.parametrize("value", [-7, 0, 10**6])
+def test_a_tree_that_points_outside_itself_is_refused(tmp_path, name, column, value):
+    path = tmp_path / "a.skops"
+    models.dump(MODELS[name](), path)
+
+    def change(member, data):
+        if not member.endswith(".npy"):
+            return data
+        array = numpy.load(io.BytesIO(data))
+        if column in (array.dtype.names or ()):
+            array[column][0] = value if array.dtype[column].kind == "i" else abs(value) % 2**31
+        made = io.BytesIO()
+        numpy.save(made, array)
+        return made.getvalue()
+
+    if (name, value) == ("boosted", -7):
+        value = 10**5
+    rewritten(path, change)
+    with pytest.raises(Refused, match="not safe to use: a (tree|node of a tree)"):
+        models.load(path, "a.skops")
+
+
+def test_a_tree_that_asks_for_a_column_too_many_is_refused(tmp_path):
+    path = tmp_path / "a.skops"
+    models.dump(MODELS["forest"](), path)
+
+    def change(member, data):
+        if not member.endswith(".npy"):
+            return data
+        array = numpy.load(io.BytesIO(data))
+        if "feature" in (array.dtype.names or ()):
+            array["feature"][array["feature"] >= 0] = 4
+        made = io.BytesIO()
+        numpy.save(made, array)
+        return made.getvalue()
+
+    rewritten(path, change)
+    with pytest.raises(Refused, match="a tree asks for columns that are not there"):
+        models.load(path, "a.skops")
+
+
+@pytest.mark.parametrize("data", [b"", b"no zip", b"PK\x05\x06" + b"\0" * 18])
+def test_what_is_no_model_file(tmp_path, data):
+    (tmp_path / "a.skops").write_bytes(data)
+    with pytest.raises(StepFailed, match=r"a\.skops is no skops file"):
+        models.load(tmp_path / "a.skops", "a.skops")
+
+
+def test_what_skops_cannot_keep_says_what_can(tmp_path):
+    with pytest.raises(StepFailed) as failure:
+        models.dump({"handle": open(__file__)}, tmp_path / "a.skops")
+    assert "skops cannot keep this dict" in failure.value.faults[0].what
+    assert "format: joblib" in failure.value.faults[0].hint
+
+
+def test_only_classes_that_a_library_defines_itself_are_harmless():
+    assert trusting.is_harmless("sklearn.model_selection._split.StratifiedKFold")
+    assert not trusting.is_harmless("sklearn.model_selection._split.warnings.catch_warnings")
+    assert not trusting.is_harmless("sklearn.utils.validation.check_array")
+    assert not trusting.is_harmless("sklearn.svm._libsvm.fit")
+    assert not trusting.is_harmless("sklearn.no_such_module.Thing")
+    assert not trusting.is_harmless("sklearnevil.Thing")

@@ -1,0 +1,397 @@
+"""A step's process: what it says, how it ends, how it is ended, and that none sees another's traces."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+
+from towpath.errors import Place, StepFailed
+from towpath.steps import process
+
+
+@pytest.fixture(params=["forked", "alone"])
+def way(request, monkeypatch, warm):
+    """Forked from a server, and started by itself as on macOS: both ways must say the same."""
+    monkeypatch.setenv("TOWPATH_FORK", "1" if request.param == "forked" else "0")
+    return warm
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended, or waits only to be buried."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def wait_until(true, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+
+
+def test_all_that_a_step_says_is_in_its_log(project, way):
+    project.steps("""
+        import logging, os, subprocess, sys, warnings
+
+        def talk():
+            print("printed")
+            print("to stderr", file=sys.stderr)
+            logging.getLogger("mine").info("logged")
+            warnings.warn("warned")
+            os.write(1, b"from below\\n")
+            subprocess.run(["echo", "by a child"])
+            print("no newline at the end", end="")
+    """)
+    way()
+    order = project.order("talk")
+    project.call(order)
+    said = "\n".join(project.lines)
+    for word in ("printed", "to stderr", "INFO mine: logged", "UserWarning: warned", "from below", "by a child"):
+        assert word in said
+    assert project.lines[-1] == "no newline at the end"
+    assert order.log.read_text().splitlines() == project.lines
+
+
+def test_lines_come_while_the_step_runs(project, warm):
+    project.steps("""
+        import time
+        from pathlib import Path
+
+        def wait(stop):
+            print("begun")
+            while not Path(stop).exists():
+                time.sleep(0.01)
+    """)
+    warm()
+    stop = project.root / "stop"
+    thread = threading.Thread(target=project.carry_out, args=("wait", (), {"stop": str(stop)}))
+    thread.start()
+    wait_until(lambda: project.lines == ["begun"])
+    assert thread.is_alive()
+    stop.touch()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_an_error_has_the_place_of_the_users_line(project, way):
+    project.write("shared/deep.py", "def fall(x):\n    return {}[x]\n")
+    project.steps("""
+        from shared.deep import fall
+
+        def run(x):
+            return fall(x)
+    """)
+    way()
+    with pytest.raises(StepFailed) as failure:
+        project.carry_out("run", ["a.json"], {"x": "absent"})
+    fault = failure.value.faults[0]
+    assert fault.what == "KeyError: 'absent'"
+    assert fault.place == Place("shared/deep.py", 2)
+    assert {"KeyError", "LookupError", "builtins.KeyError"} <= set(failure.value.causes)
+    assert project.lines[0] == "Traceback (most recent call last):"
+    assert "steps.py" in project.lines[1]  # the traceback begins with the user's code, not ours
+    assert project.lines[-1] == "KeyError: 'absent'"
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "line"),
+    [
+        ("def run():\n    import pandas\n    pandas.read_csv('no.csv')\n", "FileNotFoundError: ", 3),
+        ("def run(:\n    pass\n", "SyntaxError: ", 1),
+        ("import no_such_package\n\ndef run(): pass\n", "ModuleNotFoundError: ", 1),
+        ("raise ValueError('at import')\n\ndef run(): pass\n", "ValueError: at import", 1),
+        ("import sys\n\ndef run():\n    sys.exit(3)\n", "the step called sys.exit(3)", 4),
+        ("def run():\n    raise MemoryError\n", "MemoryError", 2),
+        ("def walk(): pass\n", "there is no function `run`", 0),
+        ("def run(needed): pass\n", "TypeError: run() missing 1 required positional", 0),
+    ],
+)
+def test_what_a_users_mistake_says(project, way, text, what, line):
+    project.steps(text)
+    way()
+    with pytest.raises(StepFailed) as failure:
+        project.carry_out("run")
+    fault = failure.value.faults[0]
+    assert fault.what.startswith(what)
+    assert fault.place and fault.place.file == "flows/training/steps.py"
+    assert fault.place.line == line
+
+
+def test_a_step_that_hangs_is_killed_with_all_that_it_started(project, way):
+    project.steps("""
+        import subprocess, time
+        from pathlib import Path
+
+        def hang(pids):
+            Path(pids).write_text(str(subprocess.Popen(["sleep", "1000"]).pid))
+            time.sleep(1000)
+    """)
+    pids = project.root / "pids"
+    way()
+    with pytest.raises(StepFailed) as failure:
+        project.call(project.order("hang", (), {"pids": str(pids)}), timeout=2)
+    assert failure.value.faults[0].what == "it ran longer than its timeout of 2 s and was killed"
+    assert "TimeoutError" in failure.value.causes
+    wait_until(lambda: gone(int(pids.read_text())))
+
+
+def test_a_step_that_will_not_end_is_ended(project, warm):
+    project.steps("""
+        import os, signal, time
+        from pathlib import Path
+
+        def stay(pids):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            Path(pids).write_text(str(os.getpid()))
+            while True:
+                time.sleep(1)
+    """)
+    pids = project.root / "pids"
+    warm()
+    with pytest.raises(StepFailed, match="timeout"):
+        project.call(project.order("stay", (), {"pids": str(pids)}), timeout=1)
+    wait_until(lambda: gone(int(pids.read_text())))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "its process was killed by SIGKILL"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "its process was killed by SIGSEGV"),
+        ("os._exit(7)", "its process ended by itself with code 7, before the step was done"),
+    ],
+)
+def test_a_process_that_dies_is_a_step_that_failed(project, way, body, said):
+    text = "import os, signal\n\ndef live(): return 1\n\ndef die():\n    print('last words')\n"
+    project.steps(f"{text}    {body}\n")
+    way()
+    with pytest.raises(StepFailed) as failure:
+        project.carry_out("die")
+    assert said in failure.value.faults[0].what
+    assert failure.value.causes == ("Killed",)
+    assert project.lines[0] == "last words"
+    assert project.carry_out("live", ["out.json"]).values == {"out": 1}
+
+
+def test_what_a_step_leaves_running_is_ended(project, warm):
+    project.steps("""
+        import subprocess
+
+        def leave():
+            return subprocess.Popen(["sleep", "1000"]).pid
+    """)
+    warm()
+    pid = project.carry_out("leave", ["pid.json"]).values["pid"]
+    wait_until(lambda: gone(pid))
+
+
+def test_many_threads_at_once(project, warm):
+    project.steps("""
+        import os, time
+
+        def work(number):
+            time.sleep(0.05)
+            print("number", number)
+            return {"number": number, "pid": os.getpid()}
+    """)
+    warm()
+    orders = [project.order("work", ["out.json"], {"number": n}) for n in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(project.call, orders))
+    assert [each.values["out"]["number"] for each in made] == list(range(24))
+    assert sorted(project.lines) == sorted(f"number {n}" for n in range(24))
+
+
+STATE = """
+    import os, random
+    import numpy
+
+    SEEN = []
+    COUNT = 0
+
+    def look(x):
+        return {"seen": len(SEEN), "count": COUNT, "env": os.environ.get("MARK"), "pid": os.getpid(),
+                "cwd": os.getcwd(), "random": random.random(), "numpy": numpy.random.random()}
+
+    def append(x):
+        SEEN.append(x)
+
+    def rebind(x):
+        global COUNT
+        COUNT += 1
+
+    def environment(x):
+        os.environ["MARK"] = "left"
+
+    def wander(x):
+        os.chdir("/")
+
+    def thread(x):
+        import threading, time
+        threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
+
+    def child(x):
+        import subprocess
+        subprocess.Popen(["sleep", "30"])
+
+    def fork(x):
+        if os.fork() == 0:
+            os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("act", ["append", "rebind", "environment", "wander", "thread", "child", "fork"])
+def test_no_step_sees_the_traces_of_another(project, warm, act):
+    project.steps(STATE)
+    warm()
+    for number in range(3):
+        project.carry_out(act, (), {"x": number})
+        seen = project.carry_out("look", ["out.json"], {"x": 0}).values["out"]
+        assert (seen["seen"], seen["count"], seen["env"]) == (0, 0, None)
+        assert seen["cwd"] == os.path.realpath(project.root)
+
+
+def test_a_process_is_used_again_after_a_light_step_that_left_none(project, warm):
+    project.steps(STATE)
+    warm()
+    seen = [project.carry_out("look", ["out.json"], {"x": n}).values["out"] for n in range(4)]
+    assert len({each["pid"] for each in seen}) == 1
+    assert len({each["random"] for each in seen}) == 4
+    assert len({each["numpy"] for each in seen}) == 4
+
+
+def test_an_idle_process_that_was_killed_is_not_used(project, warm):
+    project.steps(STATE)
+    warm()
+    first = project.carry_out("look", ["out.json"], {"x": 0}).values["out"]
+    os.kill(first["pid"], signal.SIGKILL)
+    wait_until(lambda: gone(first["pid"]))
+    time.sleep(0.2)
+    second = project.carry_out("look", ["out.json"], {"x": 0}).values["out"]
+    assert second["pid"] != first["pid"]
+
+
+def test_a_module_that_starts_threads_is_not_forked(project, warm):
+    project.steps("""
+        import threading, time
+
+        threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
+
+        def count():
+            return threading.active_count()
+    """)
+    warm()
+    assert project.carry_out("count", ["out.json"]).values == {"out": 2}
+
+
+def test_what_was_not_declared_is_noted(project, way):
+    project.write("data/side.csv", "a\n1\n")
+    project.write("config/at_import.json", "{}")
+    project.write("fit.R", "1\n")
+    project.steps("""
+        import json, sqlite3, subprocess, tempfile
+        from pathlib import Path
+        import pandas as pd
+
+        CONFIG = json.loads(Path("config/at_import.json").read_text())
+
+        def read(raw: pd.DataFrame, notes: Path):
+            pd.read_csv("data/side.csv")
+            subprocess.run(["cat", "fit.R"])
+            sqlite3.connect("state.sqlite").close()
+            with tempfile.TemporaryFile() as file:
+                file.write(b"x")
+            import helper
+            notes.write_text("declared")
+
+        def again():
+            pass
+    """)
+    project.write("flows/training/helper.py", "X = 1\n")
+    raw = project.put("raw.csv", "a\n1\n")
+    way()
+    made = project.carry_out("read", ["notes.txt"], {"raw": raw}, code=["fit.R"])
+    assert made.facts["undeclared"] == ["config/at_import.json", "data/side.csv", "state.sqlite"]
+    assert project.carry_out("again").facts["undeclared"] == ["config/at_import.json"]
+
+
+def test_usage(project, way):
+    project.steps("def eat():\n    x = bytearray(300_000_000)\n    return sum(range(3_000_000)) and None\n")
+    way()
+    usage = project.carry_out("eat").facts["usage"]
+    assert 300_000_000 < usage["peak_memory"] < 1_500_000_000
+    assert 0.01 < usage["cpu_seconds"] < 60
+
+
+def test_an_interrupt_ends_every_step_and_lets_none_begin(project, way):
+    project.steps("""
+        import time
+        from pathlib import Path
+
+        def hang(mark):
+            Path(mark).touch()
+            time.sleep(1000)
+    """)
+    way()
+    marks = [project.root / f"mark{n}" for n in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        orders = [project.order("hang", (), {"mark": str(mark)}) for mark in marks]
+        calls = [pool.submit(project.call, order) for order in orders]
+        wait_until(lambda: all(mark.exists() for mark in marks), 30)
+        process.stop(project.root, "flows/training")
+        for call in calls:
+            with pytest.raises(StepFailed, match="the run was interrupted") as failure:
+                call.result(20)
+            assert failure.value.causes == ("Interrupted",)
+    with pytest.raises(StepFailed, match="the run was interrupted"):
+        project.carry_out("hang", (), {"mark": "never"})
+    assert not (project.root / "never").exists()
+
+
+RUN = """
+    import sys, threading, time
+    from pathlib import Path
+    sys.path.insert(0, {tests!r})
+    from conftest import FOLDER, Project
+    from towpath.steps import process
+    project = Project(Path({root!r}))
+    with process.warm(project.root, FOLDER, []):
+        project.carry_out("hang", (), {{"pids": {pids!r}}})
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_when_the_run_ends_so_do_its_steps(project, tmp_path, number):
+    project.steps("""
+        import os, subprocess, time
+        from pathlib import Path
+
+        def hang(pids):
+            child = subprocess.Popen(["sleep", "1000"])
+            scratch = Path(pids + ".part")
+            scratch.write_text(f"{os.getpid()} {os.getppid()} {child.pid}")
+            scratch.rename(pids)
+            time.sleep(1000)
+    """)
+    pids = tmp_path / "pids"
+    text = textwrap.dedent(RUN).format(
+        tests=os.path.dirname(__file__), root=str(project.root), pids=str(pids)
+    )
+    run = subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.DEVNULL)
+    wait_until(pids.exists, 60)
+    run.send_signal(number)
+    run.wait(20)
+    for pid in map(int, pids.read_text().split()):
+        wait_until(lambda pid=pid: gone(pid), 20)
