@@ -31,6 +31,12 @@ def digests(root: Path, folder: str, extra: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def names(root: Path, folder: str, extra: Iterable[str]) -> tuple[str, ...]:
+    """The files meant, from the root; what matches nothing is left out."""
+    files = (file for said in extra for file in _files(root, folder, said))
+    return tuple(file.relative_to(root).as_posix() for file in files)
+
+
 def _files(root: Path, folder: str, said: str) -> list[Path]:
     if Path(said).is_absolute() or ".." in Path(said).parts:
         what = f"`code: {said}` leads out of the project"

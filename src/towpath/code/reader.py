@@ -68,6 +68,10 @@ class Reader:
         """A digest for each file or folder that a step names, whatever it holds."""
         return extras.digests(self.root, folder, extra)
 
+    def file_names(self, folder: str, extra: Sequence[str]) -> tuple[str, ...]:
+        """The files that a step names, in folders and patterns too, from the root."""
+        return extras.names(self.root, folder, extra)
+
     def sources(self, folder: str, run: str) -> tuple[str, ...]:
         """The files of the project that a step's function reaches, from the root, sorted."""
         view = self._labels_of(folder).view

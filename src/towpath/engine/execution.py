@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.engine import keys
@@ -19,6 +20,9 @@ from towpath.spec.artifact import Entry, Json, Made
 from towpath.spec.pipeline import Condition, Fail, RegisterModel
 from towpath.steps.order import Order
 
+_CLOCK_STEP = 20_000_000
+"""Nanoseconds by which the times of files may lag behind the clock."""
+
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node
     from towpath.workspace import Workspace
@@ -26,13 +30,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class Execution:
-    """A run of a graph. Its methods are called from one thread: that of the scheduler."""
+    """A run of a graph. Its methods are called from one thread: that of the scheduler.
+
+    ``planned`` is when the code was read, in nanoseconds since 1970.
+    """
 
     workspace: Workspace
     judge: Judge
     known: Known
     recorder: Recorder
     run_id: str
+    planned: int
     latest: dict[str, Last] = field(default_factory=dict)
     errors: dict[str, TowpathError] = field(default_factory=dict)
 
@@ -98,6 +106,9 @@ class Execution:
 
     def _code_moved(self, node: Node, decision: Decision) -> bool:
         """Whether the code is no longer what the key was made of: what ran may be either."""
+        files = keys.sources(self.graph, node, self.workspace.code)
+        if not any(_touched(self.workspace.root / file, self.planned) for file in files):
+            return False
         from towpath.code import Reader
 
         now_there = keys.code_of(self.graph, node, Reader(self.workspace.root))
@@ -156,6 +167,14 @@ class Execution:
     def settle(self) -> None:
         """Keep what this run learned for the words of the next one."""
         self.judge.memory.remember(self.latest)
+
+
+def _touched(file: Path, since: int) -> bool:
+    """Whether a file may have changed since: its inode's time, which no copy sets back."""
+    try:
+        return file.stat().st_ctime_ns >= since - _CLOCK_STEP
+    except OSError:
+        return True
 
 
 def _names(value: Json) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,17 +83,24 @@ def _carried(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:
     An object may hold what its maker was given in turn, so the way back goes on through objects.
     """
     found: dict[str, str] = {}
-    waiting, seen = [node], set()
+    for maker in _makers(graph, node):
+        if isinstance(maker.step, FunctionStep):
+            found |= reader.carried(graph.folder, maker.step.run)
+    return found
+
+
+def _makers(graph: Graph, node: Node) -> list[Node]:
+    """The steps that made the objects that a step is given, and the objects that those were."""
+    found: dict[str, Node] = {}
+    waiting = [node]
     while waiting:
         for source in waiting.pop().arguments.values():
             for choice in outputs_of(source):
                 maker = graph.nodes[choice.step]
-                is_object = not _is_plain(maker.outputs[choice.output])
-                if is_object and maker.name not in seen and isinstance(maker.step, FunctionStep):
-                    seen.add(maker.name)
+                if maker.name not in found and not _is_plain(maker.outputs[choice.output]):
+                    found[maker.name] = maker
                     waiting.append(maker)
-                    found |= reader.carried(graph.folder, maker.step.run)
-    return found
+    return list(found.values())
 
 
 def _is_plain(output: Output) -> bool:
@@ -111,6 +118,16 @@ def code_of(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:
         reached = reader.files(graph.folder, extra)
     found = {**_carried(graph, node, reader), **reached}
     return {f"code {label}": value for label, value in found.items()}
+
+
+def sources(graph: Graph, node: Node, reader: Reader) -> Iterator[str]:
+    """The files, from the root, whose change may change what ``code_of`` gives."""
+    step = node.step
+    extra = (*step.code, step.expectations) if isinstance(step, QualityCheck) else step.code
+    yield from reader.file_names(graph.folder, extra)
+    for maker in (node, *_makers(graph, node)):
+        if isinstance(maker.step, FunctionStep):
+            yield from reader.sources(graph.folder, maker.step.run)
 
 
 def _packages(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:

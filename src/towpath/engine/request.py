@@ -66,7 +66,7 @@ def selected(graph: Graph, request: Request) -> frozenset[str] | None:
     if not named:
         return None
     unknown = [
-        Fault(f"no step `{name}` in {graph.name}", hint=did_you_mean(name, graph.nodes))
+        Fault(f"no step `{name}` in {graph.name}", hint=_steps(name, graph))
         for name in named
         if name not in graph.nodes
     ]
@@ -78,6 +78,10 @@ def selected(graph: Graph, request: Request) -> frozenset[str] | None:
     if request.end:
         chosen &= needed(graph, frozenset({request.end}))
     return chosen
+
+
+def _steps(word: str, graph: Graph) -> str:
+    return did_you_mean(word, graph.nodes) or f"it has {', '.join(graph.nodes)}"
 
 
 def needed(graph: Graph, steps: frozenset[str]) -> frozenset[str]:

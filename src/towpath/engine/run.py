@@ -38,6 +38,7 @@ class Prepared:
     request: Request
     judge: Judge
     known: Known
+    planned: int
 
     @property
     def graph(self) -> Graph:
@@ -56,6 +57,7 @@ class Prepared:
 
 def prepare(workspace: Workspace, request: Request) -> Prepared:
     """Read and check the declaration, and look at the inputs; nothing is run or written."""
+    planned = time.time_ns()
     graph = checking.compiled(workspace, request.pipeline, request.params, request.inputs)
     registers = any(map(graph.registers, graph.nodes))
     chosen = selected(graph, request)
@@ -68,7 +70,8 @@ def prepare(workspace: Workspace, request: Request) -> Prepared:
     memory = Memory.of(workspace.state, graph.name)
     registry = Registering(workspace, graph, required=request.require_register or in_ci())
     judge = Judge(workspace, graph, memory, registry, policy)
-    return Prepared(workspace, request, judge, Known(graph, inputs.artifacts(workspace, graph)))
+    known = Known(graph, inputs.artifacts(workspace, graph))
+    return Prepared(workspace, request, judge, known, planned)
 
 
 def run(workspace: Workspace, request: Request, listeners: Iterable[Listener] = ()) -> Run:
@@ -113,7 +116,9 @@ def conduct(
     """Record a run from its beginning to its end, whatever happens in between."""
     run_id = record.new_run_id()
     recorder = Recorder(prepared.workspace.runs / run_id, listeners)
-    execution = Execution(prepared.workspace, prepared.judge, prepared.known, recorder, run_id)
+    execution = Execution(
+        prepared.workspace, prepared.judge, prepared.known, recorder, run_id, prepared.planned
+    )
     begun = time.perf_counter()
     recorder("started", **_started(prepared, run_id))
     finish = partial(_finish, execution, begun)

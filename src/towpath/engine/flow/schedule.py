@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from towpath.engine.execution import Execution
     from towpath.engine.graph import Node
 
-Word = tuple[str, str, int]  # what happened, the step, the attempt
+Word = tuple[str, str, Any]  # what happened, the step, and what there is to say
 
 
 @dataclass
@@ -37,6 +37,7 @@ class Schedule:
     words: queue.SimpleQueue[Word] = field(default_factory=queue.SimpleQueue)
     futures: dict[str, PrefectFuture[Any]] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
+    made: dict[str, Made] = field(default_factory=dict)
     begun: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -92,14 +93,14 @@ class Schedule:
 
     def _hand_out(self, node: Node, decision: Decision) -> None:
         order = self.execution.order(node)
-        begun = self._on_begin(node.name) if self.threads else None
-        if begun is None:
+        if not self.threads:
             self._begin(node, decision, 1)
-        future = self._submit(node, tasks.carry_out(node, order, begun))
-        future.add_done_callback(lambda _: self.words.put(("ended", node.name, 0)))
+        tell = self._on_word(node.name)
+        future = self._submit(node, tasks.carry_out(node, order, tell if self.threads else None))
+        future.add_done_callback(lambda _: tell("ended", None))
 
-    def _on_begin(self, name: str) -> tasks.Begun:
-        return lambda attempt: self.words.put(("begun", name, attempt))
+    def _on_word(self, name: str) -> tasks.Tell:
+        return lambda word, value: self.words.put((word, name, value))
 
     def _begin(self, node: Node, decision: Decision, attempt: int) -> None:
         self.begun[node.name] = time.perf_counter()
@@ -114,16 +115,19 @@ class Schedule:
 
     def _next(self) -> str | None:
         """Wait for the next word; the name of the step that has ended, if one has."""
-        what, name, attempt = self.words.get()
+        what, name, value = self.words.get()
         node = self.execution.graph.nodes[name]
         if what == "begun":
-            self._begin(node, self.decisions[name], attempt)
-            return None
-        self._take(node, self.futures[name])
-        return name
+            self._begin(node, self.decisions[name], value)
+        elif what == "made":
+            self.made[name] = value
+        else:
+            self._take(node, self.futures[name])
+            return name
+        return None
 
     def _take(self, node: Node, future: PrefectFuture[Any]) -> None:
-        came = future.result(raise_on_failure=False)
+        came = self.made.pop(node.name, None) or future.result(raise_on_failure=False)
         seconds = time.perf_counter() - self.begun.get(node.name, time.perf_counter())
         if isinstance(came, Made):
             self.execution.done(node, self.decisions[node.name], came, seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prefect import Task, get_run_logger
@@ -20,43 +21,71 @@ if TYPE_CHECKING:
     from towpath.spec.pipeline import Retry
     from towpath.steps.order import Order
 
-#: Told the number of an attempt when it begins; None where that word cannot travel.
-Begun = Callable[[int], None]
+#: Told what happens in a thread: ``begun`` with the attempt's number, ``made`` with the result.
+Tell = Callable[[str, Any], None]
 
 
-def carry_out(node: Node, order: Order, begun: Begun | None) -> Task[[], State[Made]]:
-    """The task that carries out a step in a process of its own, with Prefect's retries."""
+@dataclass(frozen=True)
+class CarryOut:
+    """Carries out a step in a process of its own.
 
-    def step() -> State[Made]:
-        if begun:
-            begun(_attempt())
-        made = _call(order)
-        artifacts.publish(order, made)
+    Where the scheduler can be told, the result goes to it at once: to take it out of Prefect's
+    state again costs more than a small step. Elsewhere it travels in the state.
+    """
+
+    order: Order
+    tell: Tell | None
+
+    def __call__(self) -> State[Made]:
+        if self.tell:
+            self.tell("begun", _attempt())
+        made = _call(self.order)
+        artifacts.publish(self.order, made)
+        if self.tell is None:
+            return Completed(message=_summary(made), data=made)
+        self.tell("made", made)
+        return Completed(message=_summary(made))
+
+
+@dataclass(frozen=True)
+class Show:
+    """Shows a step that did not run: ``Reused`` or ``Skipped``, and why."""
+
+    state: str
+    message: str
+
+    def __call__(self) -> State[None]:
+        return Completed(name=self.state, message=self.message)
+
+
+@dataclass(frozen=True)
+class Act:
+    """Carries out a step that needs no process, such as a condition."""
+
+    deed: Callable[[], Made]
+
+    def __call__(self) -> State[Made]:
+        made = self.deed()
         return Completed(message=_summary(made), data=made)
 
-    return _task(step, node, **_retries(node.step.retry, order))
+
+def carry_out(node: Node, order: Order, tell: Tell | None) -> Task[[], State[Made]]:
+    """The task that carries out a step, with Prefect's retries."""
+    return _task(CarryOut(order, tell), node, **_retries(node.step.retry, order))
 
 
 def show(node: Node, state: str, message: str) -> Task[[], State[None]]:
-    """The task that shows a step which did not run: ``Reused`` or ``Skipped``, and why."""
-
-    def step() -> State[None]:
-        return Completed(name=state, message=message)
-
-    return _task(step, node)
+    """The task of a step that does not run."""
+    return _task(Show(state, message), node)
 
 
 def act(node: Node, deed: Callable[[], Made]) -> Task[[], State[Made]]:
-    """The task of a step that the run itself carries out, such as a condition."""
-
-    def step() -> State[Made]:
-        made = deed()
-        return Completed(message=_summary(made), data=made)
-
-    return _task(step, node)
+    """The task of a step that the run itself carries out."""
+    return _task(Act(deed), node)
 
 
 def _task(function: Callable[[], Any], node: Node, **options: Any) -> Task[[], Any]:
+    """A task of this node. An object, unlike a closure, has no source for Prefect to digest."""
     return Task(
         function,
         name=node.name,
