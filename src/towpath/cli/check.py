@@ -37,6 +37,6 @@ def check(session: Session, pipelines: tuple[str, ...], as_json: bool) -> None:
 @click.argument("of", type=click.Choice(["pipeline", "project"]), default="pipeline")
 def schema(of: str) -> None:
     """Print the JSON Schema of a pipeline's (or the project's) declaration."""
-    from towpath.spec import schema as schemas
+    from towpath.spec.schema import json_schema
 
-    click.echo(json.dumps(schemas.json_schema(of), indent=2))
+    click.echo(json.dumps(json_schema(of), indent=2))
