@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -84,14 +85,34 @@ def _again(project: Path, _: int) -> Cost:
 
 
 def no_ops(folder: Path) -> Iterator[Row]:
-    """What a step costs that does nothing, by CPU of the client."""
+    """What a step costs that does nothing, by CPU of the client; Prefect's part is the floor.
+
+    The bound is 10 ms where a task of bare Prefect takes 3.5.
+    """
+    floor = _bare_prefect(folder)
     for shape in ("chain", "fan"):
         few = _no_op_run(folder, shape, 2, 3)
-        each = (_no_op_run(folder, shape, 200, 3) - few) / 198 * 1000
-        yield Row(f"a no-op step, {shape} of 200", each, 10, "ms CPU", "beyond a run of 2")
-        slope = (_no_op_run(folder, shape, 1000, 1) - few) / 998 * 1000
-        note = "linear: within 1.3 of that at 200"
-        yield Row(f"a no-op step, {shape} of 1,000", slope, each * 1.3, "ms CPU", note)
+        each = (_no_op_run(folder, shape, 200, 3) - few) / 198
+        note = f"CPU; {each * 1000:.1f} ms, a task of bare Prefect {floor * 1000:.1f} ms"
+        yield Row(f"a no-op step, {shape} of 200", each / floor, 2.86, "x bare Prefect", note)
+        slope = (_no_op_run(folder, shape, 1000, 1) - few) / 998
+        yield Row("the same, of 1,000", slope / each, 1.3, "x that of 200", "it is linear")
+
+
+def _bare_prefect(folder: Path) -> float:
+    """CPU of one task of Prefect alone, in seconds."""
+    script = str(projects.HERE / "bare_prefect.py")
+    with _warm(projects.no_ops(folder / "bare", 2, "chain")) as project:
+        said = subprocess.run(
+            [TOWPATH, "status", "--json"], cwd=project, env=environment(), capture_output=True
+        )
+        env = {"PREFECT_API_URL": json.loads(said.stdout)["status"]["url"]}
+
+        def chain(count: int) -> Callable[[int], Cost]:
+            return lambda _: cost([sys.executable, script, str(count)], project, env)
+
+        few, many = (median(each, "cpu") for each in interleaved(3, chain(2), chain(200)))
+    return (many - few) / 198
 
 
 def _no_op_run(folder: Path, shape: str, count: int, runs: int) -> float:
