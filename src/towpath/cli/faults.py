@@ -24,8 +24,12 @@ def say(error: Exception, arguments: Sequence[str]) -> int:
     if "--json" in arguments:
         click.echo(as_json(known.faults, known.exit_code))
     else:
-        click.echo(as_text(known.faults), err=True)
+        _tell(as_text(known.faults))
     return int(known.exit_code)
+
+
+def _tell(text: str) -> None:
+    click.echo(text, err=True, color=False if os.environ.get("NO_COLOR") else None)
 
 
 def _known(error: Exception) -> TowpathError | None:
@@ -67,9 +71,7 @@ def _bug(error: Exception, arguments: Sequence[str]) -> int:
     if "--json" in arguments:
         click.echo(as_json([Fault(f"{type(error).__name__}: {error}")], ExitCode.BUG))
         return int(ExitCode.BUG)
-    click.echo(
-        as_text([Fault(f"a fault of Towpath itself: {type(error).__name__}: {error}")]), err=True
-    )
+    _tell(as_text([Fault(f"a fault of Towpath itself: {type(error).__name__}: {error}")]))
     if "-v" in arguments or "--verbose" in arguments or os.environ.get("TOWPATH_TRACEBACK"):
         traceback.print_exception(error, file=sys.stderr)
     else:

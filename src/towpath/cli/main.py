@@ -118,8 +118,9 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 @click.pass_context
 def towpath(ctx: click.Context, folder: str | None, quiet: bool, verbose: bool) -> None:
     """An ML platform in a Git repository: projects, pipelines, a model registry, promotion."""
-    from towpath.cli.session import Session
+    from towpath.cli.session import Session, plain
 
+    ctx.color = False if plain() else None
     ctx.obj = Session(folder, quiet, verbose)
 
 

@@ -67,7 +67,7 @@ def _plain(version: ModelVersion, stages: Stages) -> dict[str, Any]:
 
 
 def _time(version: ModelVersion) -> str:
-    return datetime.fromtimestamp(version.time, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return datetime.fromtimestamp(version.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _table(session: Session, found: Any, stages: Stages) -> None:

@@ -54,5 +54,6 @@ def _summary(run: Run) -> str:
 
 
 def _registered(version: str, new: bool) -> str:
-    verb = "registered" if new else "is registered as"
-    return f"{verb} {click.style(version, bold=True)}   (towpath show {version})"
+    shown = click.style(version, bold=True)
+    said = f"registered {shown}" if new else f"{shown} was registered before"
+    return f"{said}   (towpath show {version})"

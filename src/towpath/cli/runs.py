@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from towpath.cli.session import Session, json_option, pass_session, print_json
+
+if TYPE_CHECKING:
+    from towpath.engine.record import StepRun
 
 
 @click.command()
@@ -69,13 +73,22 @@ def logs(session: Session, run: str, step: str | None, as_json: bool) -> None:
     if as_json:
         return print_json("logs", {"run": found.id, "steps": written})
     for name, text in written.items():
-        if not step:
-            click.secho(f"── {name}  {found.steps[name].state}", bold=True)
-        for line in found.steps[name].error:
-            click.echo(f"error: {line}")
-        if text:
-            click.echo(text.rstrip("\n"))
+        _say_log(found.steps[name], text, alone=bool(step))
     return None
+
+
+def _say_log(step: StepRun, text: str, alone: bool) -> None:
+    from towpath.engine.record import State
+
+    if not alone:
+        why = f", {step.reason}" if step.state in (State.REUSED, State.SKIPPED) else ""
+        click.secho(f"── {step.name}  {step.state}{why}", bold=True)
+    elif not text and step.state is not State.DONE:
+        click.echo(f"{step.name} was {step.state}: {step.reason}", err=True)
+    for line in step.error:
+        click.echo(f"error: {line}")
+    if text:
+        click.echo(text.rstrip("\n"))
 
 
 def _log(path: Path) -> str:

@@ -97,8 +97,14 @@ def assignments(words: tuple[str, ...], option: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words)
 
 
+def plain() -> bool:
+    """Whether NO_COLOR asks for output without colour; https://no-color.org"""
+    return bool(os.environ.get("NO_COLOR"))
+
+
 def interactive() -> bool:
-    """Whether a person looks on: a terminal that can redraw, and no CI."""
+    """Whether a person looks on: a terminal that takes colour, and no CI."""
     from towpath.engine.request import in_ci
 
-    return sys.stderr.isatty() and not in_ci() and os.environ.get("TERM") != "dumb"
+    dumb = os.environ.get("TERM") == "dumb"
+    return sys.stderr.isatty() and not (in_ci() or plain() or dumb)

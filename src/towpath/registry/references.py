@@ -61,9 +61,9 @@ def parse(text: str) -> Reference:
     """``abalone@v1.3.0``, ``abalone@latest``, ``abalone#prod``, ``abalone@3fa1c2``; UsageError."""
     found = _REFERENCE.fullmatch(text)
     if not found:
-        raise UsageError(
-            f"`{text}` names no version", hint="abalone@v1.0.0, abalone@latest, abalone#prod"
-        )
+        name = re.match(r"[a-z0-9-]*", text)[0] or "abalone"  # type: ignore[index]  # it matches
+        hint = f"write {name}@v1.0.0, {name}@latest or {name}#prod"
+        raise UsageError(f"`{text}` names no version", hint=hint)
     model, which, stage = found["model"], found["which"], found["stage"]
     if stage or which == "latest":
         return Reference(model, stage=stage)
