@@ -43,7 +43,7 @@ def of_steps(wanted: Iterable[Wanted]) -> tuple[str, ...]:
 
 def of_step(step: Step, files: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
     """What a step needs that reads and writes files of these names and declared formats."""
-    found = [kinds.KINDS[step.kind]]
+    found = [kinds.IN_A_PROCESS[step.kind]]
     if hasattr(step, "run"):
         found.append(_RUN + step.run)
     if step.kind == "quality_check":
@@ -70,6 +70,9 @@ def settle(root: str, folder: str) -> None:
     os.chdir(root)
     os.environ.setdefault("MPLBACKEND", "Agg")  # a step has no screen
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    # OpenMP's threads spin while they wait, and where others want the processor too they take
+    # twenty times as long: asleep they cost nothing.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     loading.make_importable(Path(root), folder)
     _place.append((Path(root), folder))
 
