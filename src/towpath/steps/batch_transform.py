@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.spec.artifact import Artifact, Made
-from towpath.steps import formats, tables
+from towpath.steps import formats, signature, tables
 from towpath.steps.order import Order
 from towpath.store import Store
 
 if TYPE_CHECKING:
     from towpath.spec.pipeline import BatchTransform
-
-PREDICTION = "prediction"
 
 
 def execute(order: Order) -> Made:
@@ -39,7 +37,10 @@ def execute(order: Order) -> Made:
 def scored(model: Any, table: Any, method: str = "predict") -> Any:
     """A copy of the table with what the model gives beside it: ``prediction``, or with
     ``predict_proba`` a ``probability_<class>`` for each class."""
-    given = getattr(model, method)(_features(model, table))
+    features = _features(model, table)
+    if not len(table):  # which no estimator of scikit-learn takes
+        return table.assign(**dict.fromkeys(_names(model, None, method), _nothing()))
+    given = getattr(model, method)(features)
     names = _names(model, given, method)
     if taken := [name for name in names if name in table.columns]:
         hint = "leave it out of the table, or call it something else"
@@ -73,11 +74,17 @@ def _unnamed(model: Any, table: Any) -> Any:
     return table.to_numpy()
 
 
+def _nothing() -> Any:
+    import pandas
+
+    return pandas.Series(dtype="float64")
+
+
 def _names(model: Any, given: Any, method: str) -> list[str]:
     width = given.shape[1] if getattr(given, "ndim", 1) > 1 else 1
     if method == "predict_proba":
         return [f"probability_{label}" for label in getattr(model, "classes_", range(width))]
-    return [PREDICTION] if width == 1 else [f"{PREDICTION}_{number}" for number in range(width)]
+    return signature.prediction_names(width)
 
 
 def _declared(order: Order) -> BatchTransform:

@@ -17,19 +17,13 @@ IN_A_PROCESS = {
 }
 """Kinds with ``execute(order: Order) -> Made``, run in a process of the step's own."""
 
-IN_THE_RUN = {
-    "condition": "towpath.steps.condition",
-    "fail": "towpath.steps.fail",
-    "register_model": "towpath.steps.register_model",
-}
-"""Kinds that are no work: the run carries them out itself."""
-
-KINDS = {**IN_A_PROCESS, **IN_THE_RUN}
+IN_THE_RUN = ("condition", "fail", "register_model")
+"""Kinds that are no work for a process: the run carries them out itself."""
 
 
 def module(kind: str) -> ModuleType:
-    """The module of a kind; imported when asked for."""
-    return importlib.import_module(KINDS[kind])
+    """The module of a kind that runs in a process; imported when asked for."""
+    return importlib.import_module(IN_A_PROCESS[kind])
 
 
 def execute(order: Order) -> Made:

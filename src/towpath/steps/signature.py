@@ -76,16 +76,12 @@ def _outputs(model: Any, names: Sequence[str], frame: Any) -> Json:
     except Exception:  # the step has done its work; what the model gives is a note beside it
         return UNKNOWN
     width = given.shape[1] if len(getattr(given, "shape", ())) > 1 else 1
-    targets = _targets(names, frame, width)
     kind = type_of(getattr(given, "dtype", None))
-    return [{"name": name, "type": kind} for name in targets]
+    return [{"name": name, "type": kind} for name in prediction_names(width)]
 
 
-def _targets(names: Sequence[str], frame: Any, width: int) -> list[str]:
-    """The columns that the model did not take, where they are as many as it gives."""
-    left = [str(name) for name in frame.columns if str(name) not in set(names)]
-    if len(left) == width:
-        return left
+def prediction_names(width: int) -> list[str]:
+    """What a prediction of so many columns is called, here and in a scored table."""
     return ["prediction"] if width == 1 else [f"prediction_{number}" for number in range(width)]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -27,7 +28,9 @@ def great_expectations() -> Any:
         return known
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     with _standing_in():
-        return importlib.import_module("great_expectations")
+        module = importlib.import_module("great_expectations")
+    logging.getLogger("great_expectations").propagate = False  # only its warnings are news
+    return module
 
 
 @contextlib.contextmanager

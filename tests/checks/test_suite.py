@@ -1,0 +1,202 @@
+"""Tables held against expectations, by Great Expectations itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pandas
+import pytest
+
+from towpath.checks import catalogue
+from towpath.checks.outcome import Expectation, Suite
+from towpath.checks.page import page
+from towpath.checks.saying import faults, sentence
+from towpath.checks.suite import listing, validating
+from towpath.errors import Place
+
+
+def table():
+    return pandas.DataFrame(
+        {
+            "sex": ["F", "M", "I", "F", None, "x"],
+            "height": [0.1, 0.0, 0.3, numpy.nan, 0.5, -1.0],
+            "size": [1, 2, 3, 4, 5, 5],
+            "day": pandas.to_datetime(["2026-01-0" + str(n) for n in range(1, 7)]),
+        },
+        index=[10, 11, 12, 13, 14, 15],
+    )
+
+
+def held(type, **arguments):
+    severity = arguments.pop("severity", "critical")
+    expectation = Expectation(type, arguments, Place("raw.yaml", 3), "", severity)
+    outcome = validating.run(Suite("raw", (expectation,)), table())
+    return outcome, outcome.results[0]
+
+
+CASES = [
+    (
+        "expect_column_values_to_be_between",
+        {"column": "height", "min_value": 0, "strict_min": True},
+        (False, 6, 2, 40.0, [1, 5]),
+        "expected that `height` is above 0, but 2 of 6 rows are not (40 %): "
+        "row 1: height 0.0; row 5: height -1.0",
+    ),
+    (
+        "expect_column_values_to_be_between",
+        {"column": "height", "min_value": 0, "mostly": 0.5},
+        (True, 6, 1, 20.0, [5]),
+        "",
+    ),
+    (
+        "expect_column_values_to_be_in_set",
+        {"column": "sex", "value_set": ["F", "M", "I"]},
+        (False, 6, 1, 20.0, [5]),
+        "expected that `sex` is one of F, M, I, but 1 of 6 rows is not (20 %): row 5: sex x",
+    ),
+    (
+        "expect_column_values_to_not_be_null",
+        {"column": "sex"},
+        (False, 6, 1, 16.666667, [4]),
+        "expected that `sex` has a value, but 1 of 6 rows is not (16.7 %): row 4: sex None",
+    ),
+    (
+        "expect_column_values_to_be_unique",
+        {"column": "size"},
+        (False, 6, 2, 33.333333, [4, 5]),
+        "expected that each value of `size` occurs once, but 2 of 6 rows are not (33.3 %): "
+        "row 4: size 5; row 5: size 5",
+    ),
+    (
+        "expect_column_values_to_not_be_null",
+        {"column": "height", "row_condition": 'sex == "F"', "condition_parser": "pandas"},
+        (False, 2, 1, 50.0, [3]),
+        "expected that `height` has a value, where sex == \"F\", "
+        "but 1 of 2 rows is not (50 %): row 3: height None",
+    ),
+    (
+        "expect_column_mean_to_be_between",
+        {"column": "size", "max_value": 1},
+        (False, None, None, None, []),
+        "expected that the mean of `size` is at most 1, but it is 3.333333333333",
+    ),
+    (
+        "expect_table_row_count_to_be_between",
+        {"min_value": 10},
+        (False, None, None, None, []),
+        "expected that the number of rows is at least 10, but it is 6",
+    ),
+    (
+        "expect_table_columns_to_match_ordered_list",
+        {"column_list": ["sex", "height"]},
+        (False, None, None, None, []),
+        "expected that the columns are sex, height, but it is sex, height, size, day",
+    ),
+    (
+        "expect_column_pair_values_a_to_be_greater_than_b",
+        {"column_A": "size", "column_B": "height"},
+        (False, 6, 1, 16.666667, [3]),
+        "expected that `size` is above `height`, but 1 of 6 rows is not (16.7 %): row 3: size 4",
+    ),
+    (
+        "expect_column_values_to_be_between",
+        {"column": "heigth", "min_value": 0},
+        (False, None, None, None, []),
+        "expected that `heigth` is at least 0, "
+        "but there is no column `heigth` (did you mean `height`?)",
+    ),
+    (
+        "expect_column_kl_divergence_to_be_less_than",
+        {"column": "sex", "threshold": 10,
+         "partition_object": {"values": ["F", "M", "I", "x"], "weights": [0.4, 0.2, 0.2, 0.2]}},
+        (True, None, None, None, []),
+        "",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("type", "arguments", "found", "said"), CASES, ids=[f"{c[0]}-{n}" for n, c in enumerate(CASES)]
+)
+def test_an_expectation_and_what_is_said_of_it(type, arguments, found, said):
+    outcome, result = held(type, **arguments)
+    passed, rows, unexpected, percent, indices = found
+    assert (result.passed, result.rows, result.unexpected) == (passed, rows, unexpected)
+    assert result.percent == percent
+    assert [row.index for row in result.samples] == indices
+    assert outcome.passed is passed
+    if said:
+        assert sentence(result) == said
+        assert str(faults(outcome)[0]) == f"raw.yaml:3: {said}"
+
+
+def test_an_expectation_that_cannot_be_looked_at_has_failed():
+    outcome, result = held("expect_column_mean_to_be_between", column="sex", min_value=0)
+    assert not outcome.passed
+    assert result.error
+    outcome, result = held("expect_column_values_to_be_between", column="sex", min_value=0)
+    assert not outcome.passed
+    outcome, result = held("expect_column_values_to_be_unique", column="size", mostly=7)
+    assert not outcome.passed
+    assert result.error
+
+
+def test_at_most_five_rows_are_shown():
+    frame = pandas.DataFrame({"a": range(1000)})
+    expectation = Expectation(
+        "expect_column_values_to_be_between", {"column": "a", "max_value": 10}, Place("raw.yaml", 1)
+    )
+    [result] = validating.run(Suite("raw", (expectation,)), frame).results
+    assert (result.unexpected, [row.index for row in result.samples]) == (989, [11, 12, 13, 14, 15])
+
+
+def test_a_warning_does_not_fail_the_check():
+    outcome, result = held("expect_column_to_exist", column="no", severity="warning")
+    assert (outcome.passed, result.passed, len(outcome.warned)) == (True, False, 1)
+
+
+def test_the_document_is_plain_json_and_repeats():
+    expectations = tuple(
+        Expectation(type, arguments, Place("raw.yaml", n)) for n, (type, arguments, *_) in enumerate(CASES)
+    )
+    suite = Suite("raw", expectations, "About it.")
+    documents = [json.dumps(validating.run(suite, table()).document()) for _ in range(2)]
+    assert documents[0] == documents[1]
+    assert json.loads(documents[0])["counts"]["expectations"] == len(CASES)
+
+
+def test_the_page_shows_data_as_text_and_not_as_markup():
+    frame = pandas.DataFrame({"<b>": ["<script>alert(1)</script>"]})
+    expectation = Expectation(
+        "expect_column_values_to_be_in_set",
+        {"column": "<b>", "value_set": ["<i>"]},
+        Place("raw.yaml", 1),
+        "<u>meaning</u>",
+    )
+    shown = page(validating.run(Suite("<s>", (expectation,)), frame), "<data>.csv")
+    for markup in ("<script", "<b>:", "<i>", "<u>", "<s>", "<data>"):
+        assert markup not in shown
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
+
+
+def test_the_list_of_expectations_is_that_of_great_expectations():
+    kept = json.loads(Path(catalogue.__file__).with_name("expectations.json").read_text())
+    assert kept == listing.listing(), "run python -m towpath.checks.suite.listing"
+
+
+def test_what_is_left_out_at_import_is_there_for_others():
+    text = """
+import os, sys
+from towpath.checks.suite.lean import great_expectations
+gx = great_expectations()
+assert gx is great_expectations()
+assert os.environ["GX_ANALYTICS_ENABLED"] == "false"
+assert "scipy.stats" not in sys.modules and "sqlalchemy" not in sys.modules
+import altair, scipy.stats, sqlalchemy
+assert altair.Chart and scipy.stats.norm.mean() == 0 and sqlalchemy.create_engine
+"""
+    subprocess.run([sys.executable, "-c", text], check=True)
