@@ -135,7 +135,9 @@ def _again(errors: tuple[str, ...], order: Order) -> Callable[[Any, Any, State[A
 
 
 def _summary(made: Made) -> str:
+    """What a person reads of a state: which way it went, the version, or the files."""
     chosen = made.facts.get("chosen")
     if chosen is not None:
         return str(chosen).lower()
-    return ", ".join(artifact.name for artifact in made.outputs.values())
+    files = (artifact.name for artifact in made.outputs.values())
+    return str(made.facts.get("version") or ", ".join(files))
