@@ -107,7 +107,7 @@ class Execution:
     def _code_moved(self, node: Node, decision: Decision) -> bool:
         """Whether the code is no longer what the key was made of: what ran may be either."""
         files = keys.sources(self.graph, node, self.workspace.code)
-        if not any(_touched(self.workspace.root / file, self.planned) for file in files):
+        if not any(touched(self.workspace.root / file, self.planned) for file in files):
             return False
         from towpath.code import Reader
 
@@ -169,7 +169,7 @@ class Execution:
         self.judge.memory.remember(self.latest)
 
 
-def _touched(file: Path, since: int) -> bool:
+def touched(file: Path, since: int) -> bool:
     """Whether a file may have changed since: its inode's time, which no copy sets back."""
     try:
         return file.stat().st_ctime_ns >= since - _CLOCK_STEP
