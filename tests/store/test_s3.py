@@ -1,67 +1,59 @@
-"""The same against S3, where a server for tests is at hand (`moto_server`, in any environment)."""
+"""The same against S3: a server that is strict about keys, as Amazon's is."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import time
-import urllib.request
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import s3_server
+from s3_server import Server
 from store_project import Project, entry_of
 
 from towpath.errors import StoreError
 from towpath.store import remote
 
-s3fs = pytest.importorskip("s3fs")
-SERVER = shutil.which("moto_server")
 KEY = "5f" + "1c" * 31
+WRONG = "mistyped-secret-7f3b"
+REFUSED = "(Forbidden|The request signature|The access key ID) .*your credentials"
 
 
-def _answers() -> bool:
-    """Whether what is on the path is a server, and not a shim for one that is not installed."""
-    return SERVER is not None and not subprocess.run([SERVER, "-h"], capture_output=True).returncode
-
-
-pytestmark = pytest.mark.skipif(not _answers(), reason="`moto_server` is not on the path")
+@pytest.fixture(scope="module")
+def running() -> Iterator[Server]:
+    """One S3 server for all of these tests: it takes seconds to start."""
+    with s3_server.running() as server:
+        yield server
 
 
 @pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An S3 server with an empty bucket."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    assert SERVER is not None
-    environment = {"PATH": os.environ["PATH"]}
-    server = subprocess.Popen(
-        [SERVER, "-H", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL, env=environment
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                put = urllib.request.Request(f"{url}/bucket", method="PUT")
-                urllib.request.urlopen(put).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield url
-    finally:
-        server.terminate()
-        server.wait()
+def server(running: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """The server, with its keys where DVC looks for them, and nothing else of Amazon's."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", s3_server.REGION)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", running.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", running.secret_key)
+    return running
 
 
-def test_push_wrong_bytes_pull(project: Project, endpoint: str) -> None:
-    project.dvc("remote", "add", "-d", "store", "s3://bucket/a prefix")
-    project.dvc("remote", "modify", "store", "endpointurl", endpoint)
+@pytest.fixture
+def bucket(server: Server) -> str:
+    """An empty bucket of the test's own."""
+    return server.make_bucket()
+
+
+def _remote(project: Project, name: str, url: str, server: str) -> None:
+    project.dvc("remote", "add", name, url)
+    project.dvc("remote", "modify", name, "endpointurl", server)
+
+
+def test_push_wrong_bytes_pull(project: Project, server: Server, bucket: str) -> None:
+    _remote(project, "store", f"s3://{bucket}/a prefix", server.url)
+    project.dvc("remote", "default", "store")
     local = project.remote("backup", default=False)
     for number in range(60):
         project.write(f"data/{number}.csv", str(number) * 100)
@@ -78,7 +70,7 @@ def test_push_wrong_bytes_pull(project: Project, endpoint: str) -> None:
 
     shutil.rmtree(project.store.layout.cache)
     digest = "0" * 32
-    with pytest.raises(StoreError, match=rf"{digest} is not in remote `store` \(s3://bucket"):
+    with pytest.raises(StoreError, match=rf"{digest} is not in remote `store` \(s3://{bucket}"):
         remote.fetch(project.root, [digest])
     assert remote.lookup(project.root, [KEY])
     moved = remote.pull(project.root)
@@ -86,26 +78,62 @@ def test_push_wrong_bytes_pull(project: Project, endpoint: str) -> None:
     assert project.store.entry(KEY) is not None
 
     torn = project.store.members(made.digest)["7.csv"]
-    there = s3fs.S3FileSystem(endpoint_url=endpoint)
-    there.pipe_file(f"bucket/a prefix/files/md5/{torn[:2]}/{torn[2:]}", b"7" * 99 + b"8")
+    place = f"a prefix/files/md5/{torn[:2]}/{torn[2:]}"
+    server.client().put_object(Bucket=bucket, Key=place, Body=b"7" * 99 + b"8")
     shutil.rmtree(project.store.layout.cache)
     with pytest.raises(StoreError, match=f"{torn} in remote `store` holds other bytes") as caught:
         remote.pull(project.root)
     hint = caught.value.faults[0].hint
     assert hint is not None
-    assert hint.startswith(f"delete s3://bucket/a prefix/files/md5/{torn[:2]}/{torn[2:]}, then")
+    assert hint.startswith(f"delete s3://{bucket}/{place}, then")
     assert not project.store.path(torn).exists()
 
 
 def test_a_bucket_that_is_not_there_and_a_server_that_is_gone_are_named(
-    project: Project, endpoint: str
+    project: Project, server: Server, bucket: str
 ) -> None:
     digest = project.store.put(project.write("a.csv", "1")).digest
-    for name, url, server in (
-        ("b", "s3://other/x", endpoint),
-        ("c", "s3://bucket/x", "http://127.0.0.1:9"),
+    for name, url, address in (
+        ("b", f"s3://{bucket}-other/x", server.url),
+        ("c", f"s3://{bucket}/x", "http://127.0.0.1:9"),
     ):
-        project.dvc("remote", "add", name, url)
-        project.dvc("remote", "modify", name, "endpointurl", server)
+        _remote(project, name, url, address)
         with pytest.raises(StoreError, match=rf"remote `{name}` \({url}\): "):
             remote.push(project.root, [digest], name)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["wrong secret", "unknown key"])
+@pytest.mark.parametrize("kept", ["environment", "config.local"])
+def test_keys_that_are_refused_are_named_and_not_shown(
+    project: Project,
+    server: Server,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    known: bool,
+    kept: str,
+) -> None:
+    url = f"s3://{bucket}/x"
+    _remote(project, "store", url, server.url)
+    digest = project.store.put(project.write("a.csv", "1")).digest
+    assert remote.push(project.root, [digest], "store").objects == 1
+    access = server.access_key if known else "AKIANOBODY"
+    if kept == "environment":
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", access)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", WRONG)
+    else:
+        project.dvc("remote", "modify", "--local", "store", "access_key_id", access)
+        project.dvc("remote", "modify", "--local", "store", "secret_access_key", WRONG)
+    shown = []
+    for ask in (
+        lambda: remote.push(project.root, [digest], "store"),
+        lambda: remote.fetch(project.root, ["0" * 32], "store"),
+        lambda: remote.missing(project.root, [digest], "store"),
+        lambda: remote.listing(project.root, "store"),
+        lambda: list(remote.lookup(project.root, [KEY], "store")),
+    ):
+        with pytest.raises(StoreError, match=rf"remote `store` \({url}\): {REFUSED}") as caught:
+            ask()
+        shown += traceback.format_exception(caught.value)
+    assert WRONG not in "".join([*shown, *capfd.readouterr()])
+    assert server.secret_key not in "".join(shown)
