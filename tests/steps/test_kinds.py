@@ -196,7 +196,9 @@ def test_what_a_model_cannot_score(project, trained):
     taken = project.put("new.csv", "height,size,prediction\n1,2,3\n")
     with pytest.raises(StepFailed, match="the table has a column `prediction` already"):
         project.call(transform(project, model, taken))
-    with pytest.raises(StepFailed, match="the model takes 2 columns without names, the table has 3"):
+    with pytest.raises(
+        StepFailed, match="the model takes 2 columns without names, the table has 3"
+    ):
         project.call(transform(project, trained("bare")[0], taken))
     with pytest.raises(StepFailed, match="a LinearRegression has no `predict_proba`"):
         project.call(transform(project, model, taken, method="predict_proba"))

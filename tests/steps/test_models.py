@@ -42,7 +42,9 @@ MODELS = {
     "forest": lambda: RandomForestRegressor(4, random_state=0).fit(TABLE, NUMBER),
     "boosted": lambda: HistGradientBoostingRegressor(random_state=0).fit(TABLE, NUMBER),
     "categories": lambda: HistGradientBoostingClassifier(random_state=0).fit(MIXED, CLASS),
-    "gradient": lambda: GradientBoostingClassifier(n_estimators=3, random_state=0).fit(TABLE, CLASS),
+    "gradient": lambda: GradientBoostingClassifier(n_estimators=3, random_state=0).fit(
+        TABLE, CLASS
+    ),
     "logistic": lambda: LogisticRegression().fit(TABLE, CLASS),
     "pipeline": lambda: make_pipeline(
         make_column_transformer((OneHotEncoder(), ["s"]), (StandardScaler(), ["a"])), Ridge()
@@ -54,7 +56,9 @@ MODELS = {
     "outliers": lambda: IsolationForest(n_estimators=3, random_state=0).fit(TABLE),
     "stack": lambda: StackingRegressor([("r", Ridge())]).fit(TABLE, NUMBER),
     "gradient descent": lambda: SGDClassifier(random_state=0).fit(TABLE, CLASS),
-    "logarithm": lambda: make_pipeline(FunctionTransformer(numpy.log1p), Ridge()).fit(TABLE, NUMBER),
+    "logarithm": lambda: make_pipeline(FunctionTransformer(numpy.log1p), Ridge()).fit(
+        TABLE, NUMBER
+    ),
 }
 
 
@@ -123,13 +127,17 @@ def own(monkeypatch):
     monkeypatch.setitem(sys.modules, "shared.mine", module)
 
 
-def test_what_is_not_known_must_be_trusted(tmp_path, own):
+@pytest.mark.usefixtures("own")
+def test_what_is_not_known_must_be_trusted(tmp_path):
     model = make_pipeline(FunctionTransformer(shout), Mine()).fit(TABLE, NUMBER)
     models.dump(model, tmp_path / "a.skops")
     with pytest.raises(Refused) as refused:
         models.load(tmp_path / "a.skops", "model.skops")
     fault = refused.value.faults[0]
-    assert fault.what == "model.skops is not safe to load: it holds shared.mine.Mine, shared.mine.shout"
+    assert (
+        fault.what
+        == "model.skops is not safe to load: it holds shared.mine.Mine, shared.mine.shout"
+    )
     assert "trust: [shared.mine.Mine, shared.mine.shout]" in fault.hint
     names = ("shared.mine.Mine", "shared.mine.shout")
     assert models.inspect(tmp_path / "a.skops", "a.skops") == names
@@ -190,7 +198,7 @@ def test_a_tree_that_points_outside_itself_is_refused(tmp_path, name, column, va
     if (name, value) == ("boosted", -7):
         value = 10**5
     rewritten(path, change)
-    with pytest.raises(Refused, match="not safe to use: a (tree|node of a tree)"):
+    with pytest.raises(Refused, match=r"not safe to use: a (tree|node of a tree)"):
         models.load(path, "a.skops")
 
 
@@ -221,8 +229,8 @@ def test_what_is_no_model_file(tmp_path, data):
 
 
 def test_what_skops_cannot_keep_says_what_can(tmp_path):
-    with pytest.raises(StepFailed) as failure:
-        models.dump({"handle": open(__file__)}, tmp_path / "a.skops")
+    with (tmp_path / "file").open("w") as handle, pytest.raises(StepFailed) as failure:
+        models.dump({"handle": handle}, tmp_path / "a.skops")
     assert "skops cannot keep this dict" in failure.value.faults[0].what
     assert "format: joblib" in failure.value.faults[0].hint
 

@@ -1,4 +1,4 @@
-"""A step's process: what it says, how it ends, how it is ended, and that none sees another's traces."""
+"""A step's process: what it says, how it ends and is ended, and that it sees no other's traces."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-
 
 from towpath.errors import Place, StepFailed
 from towpath.steps import process
@@ -28,8 +28,7 @@ def way(request, monkeypatch, warm):
 def gone(pid: int) -> bool:
     """Whether a process has ended, or waits only to be buried."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] == "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
         return True
 
@@ -58,7 +57,14 @@ def test_all_that_a_step_says_is_in_its_log(project, way):
     order = project.order("talk")
     project.call(order)
     said = "\n".join(project.lines)
-    for word in ("printed", "to stderr", "INFO mine: logged", "UserWarning: warned", "from below", "by a child"):
+    for word in (
+        "printed",
+        "to stderr",
+        "INFO mine: logged",
+        "UserWarning: warned",
+        "from below",
+        "by a child",
+    ):
         assert word in said
     assert project.lines[-1] == "no newline at the end"
     assert order.log.read_text().splitlines() == project.lines
@@ -108,7 +114,11 @@ def test_an_error_has_the_place_of_the_users_line(project, way):
 @pytest.mark.parametrize(
     ("text", "what", "line"),
     [
-        ("def run():\n    import pandas\n    pandas.read_csv('no.csv')\n", "FileNotFoundError: ", 3),
+        (
+            "def run():\n    import pandas\n    pandas.read_csv('no.csv')\n",
+            "FileNotFoundError: ",
+            3,
+        ),
         ("def run(:\n    pass\n", "SyntaxError: ", 1),
         ("import no_such_package\n\ndef run(): pass\n", "ModuleNotFoundError: ", 1),
         ("raise ValueError('at import')\n\ndef run(): pass\n", "ValueError: at import", 1),
@@ -222,8 +232,9 @@ STATE = """
     COUNT = 0
 
     def look(x):
-        return {"seen": len(SEEN), "count": COUNT, "env": os.environ.get("MARK"), "pid": os.getpid(),
-                "cwd": os.getcwd(), "random": random.random(), "numpy": numpy.random.random()}
+        here = {"env": os.environ.get("MARK"), "pid": os.getpid(), "cwd": os.getcwd()}
+        chance = {"random": random.random(), "numpy": numpy.random.random()}
+        return {"seen": len(SEEN), "count": COUNT, **here, **chance}
 
     def append(x):
         SEEN.append(x)
@@ -252,7 +263,9 @@ STATE = """
 """
 
 
-@pytest.mark.parametrize("act", ["append", "rebind", "environment", "wander", "thread", "child", "fork"])
+@pytest.mark.parametrize(
+    "act", ["append", "rebind", "environment", "wander", "thread", "child", "fork"]
+)
 def test_no_step_sees_the_traces_of_another(project, warm, act):
     project.steps(STATE)
     warm()
@@ -328,7 +341,9 @@ def test_what_was_not_declared_is_noted(project, way):
 
 
 def test_usage(project, way):
-    project.steps("def eat():\n    x = bytearray(300_000_000)\n    return sum(range(3_000_000)) and None\n")
+    project.steps(
+        "def eat():\n    x = bytearray(300_000_000)\n    return sum(range(3_000_000)) and None\n"
+    )
     way()
     usage = project.carry_out("eat").facts["usage"]
     assert 300_000_000 < usage["peak_memory"] < 1_500_000_000
@@ -387,7 +402,7 @@ def test_when_the_run_ends_so_do_its_steps(project, tmp_path, number):
     """)
     pids = tmp_path / "pids"
     text = textwrap.dedent(RUN).format(
-        tests=os.path.dirname(__file__), root=str(project.root), pids=str(pids)
+        tests=str(Path(__file__).parent), root=str(project.root), pids=str(pids)
     )
     run = subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.DEVNULL)
     wait_until(pids.exists, 60)
