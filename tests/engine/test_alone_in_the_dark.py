@@ -1,0 +1,83 @@
+"""With no network at all, and then with no room on the disk: the story from new to `models`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from running import FOLDER, Project, make
+
+#: Brings the loopback up, sees that there is nothing else, and lives a project's first day there.
+FIRST_DAY = """
+import fcntl, json, os, socket, struct, subprocess, sys
+from pathlib import Path
+
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    fcntl.ioctl(s, 0x8914, struct.pack("16sh", b"lo", 1))
+assert [name for _, name in socket.if_nameindex()] == ["lo"]
+
+def call(*words):
+    done = subprocess.run([sys.executable, "-m", "towpath", *words], capture_output=True, text=True)
+    print(json.dumps([words, done.returncode, done.stdout, done.stderr]), flush=True)
+
+call("run")
+call("run")
+call("run", "-p", "big=60000000")
+call("run", "-p", "big=2")
+call("models", "--json")
+call("down", "--force")
+"""
+
+
+def namespaces() -> list[str]:
+    """How to leave the network and have mounts of one's own; skips where the system forbids it."""
+    for command in (["unshare", "-nm"], ["unshare", "-rnm"]):
+        if shutil.which("unshare") and not subprocess.run([*command, "true"]).returncode:
+            return command
+    pytest.skip("the kernel gives no namespaces here")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Project:
+    """A project whose store takes forty megabytes. Mounted when a command is run in it."""
+    project = make(tmp_path / "dark ä")
+    project.edit(f"{FOLDER}/pipeline.yaml", "  limit: 100\n", "  limit: 100\n  big: 1\n")
+    project.edit(f"{FOLDER}/pipeline.yaml", "steps:\n", "steps:\n  fill: {run: fill, params: [big],"
+                 " outputs: [fill.txt]}\n")  # fmt: skip
+    project.code(
+        "def clean(", 'def fill(big: int) -> str:\n    return "x" * int(big)\n\n\ndef clean('
+    )
+    project.git("init", "-q", "-b", "main")
+    project.commit()
+    return project
+
+
+def test_no_network_and_no_room(small_disk: Project, tmp_path: Path) -> None:
+    root = small_disk.root
+    cache = root / ".dvc" / "cache"
+    cache.mkdir()
+    (tmp_path / "day.py").write_text(FIRST_DAY)
+    mounted = 'mount -t tmpfs -o size=40m none "$1" && exec "$2" "$3"'
+    environment = {n: v for n, v in os.environ.items() if not n.startswith("PREFECT_API")}
+    done = subprocess.run(
+        [*namespaces(), "sh", "-c", mounted, "sh", cache, sys.executable, tmp_path / "day.py"],
+        cwd=root, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    first, again, full, after, models, _ = map(json.loads, done.stdout.splitlines())
+    assert first[1] == 0, first[3]
+    assert "registered mean@v1.0.0" in first[3]
+    assert again[1] == 0
+    assert "5 reused" in again[3]
+
+    assert full[1] == 1
+    assert "error: fill: fill.txt could not be stored: the disk is full" in full[3]
+    assert "Traceback" not in full[3]
+    assert after[1] == 0, after[3]
+    assert [m["version"] for m in json.loads(models[2])["models"]] == ["v1.0.0"]
