@@ -90,7 +90,9 @@ class StepFailed(TowpathError):
 
     exit_code = ExitCode.FAILED
 
-    def __init__(self, *faults: Fault | str, hint: str | None = None, causes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *faults: Fault | str, hint: str | None = None, causes: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(*faults, hint=hint)
         self.causes = causes
 
@@ -113,7 +115,7 @@ class EngineError(TowpathError):
     exit_code = ExitCode.FAILED
 
 
-class Refused(TowpathError):
+class Refused(TowpathError):  # noqa: N818 - an answer, not an error
     """A gate or a check said no."""
 
     exit_code = ExitCode.REFUSED

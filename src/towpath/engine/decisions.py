@@ -43,6 +43,12 @@ class Decision:
     key: str = ""
     ingredients: Mapping[str, str] = field(default_factory=dict)
     entry: Entry | None = None
+
+    @property
+    def may_run(self) -> bool:
+        """Whether the step runs, or may when more is known."""
+        return self.verdict in (Verdict.RUN, Verdict.UNDECIDED)
+
     stale: bool = False
 
 

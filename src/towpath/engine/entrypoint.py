@@ -19,6 +19,7 @@ from towpath.engine.record import Run, State
 from towpath.engine.request import Request
 from towpath.engine.run import conduct, prepare, warmed
 from towpath.errors import StepFailed
+from towpath.spec.pipeline import QualityCheck
 from towpath.steps import process
 from towpath.workspace import Workspace
 
@@ -51,11 +52,15 @@ class Ahead:
 
 
 def _ahead(workspace: Workspace, declared: Declared) -> Ahead | None:
-    """In the process of a deployed run: import the steps' modules while Prefect sets itself up."""
+    """In the process of a deployed run: import the steps' modules while Prefect sets itself up.
+
+    A check's module takes seconds and is seldom needed, since data that passed is not checked
+    again: it comes when its step asks for it.
+    """
     if not os.environ.get("PREFECT__FLOW_RUN_ID"):
         return None
     ahead = Ahead(ExitStack(), time.time_ns())
-    nodes = list(outline(declared).nodes.values())
+    nodes = [n for n in outline(declared).nodes.values() if not isinstance(n.step, QualityCheck)]
     ahead.server.enter_context(process.warm(workspace.root, declared.folder, nodes))
     return ahead
 
@@ -68,7 +73,11 @@ def _run(
     prepared = prepare(workspace, Request(pipeline, _given(workspace, pipeline, params)))
 
     def carry_out(execution: Execution) -> None:
-        with ahead.server if ahead and _is_current(ahead, execution) else warmed(execution):
+        with (
+            ahead.server
+            if ahead and _is_current(ahead, execution)
+            else warmed(execution, execution.graph.nodes)
+        ):
             build.schedule(execution)
 
     return _answer(conduct(prepared, carry_out, [build.run_log()]))

@@ -7,7 +7,7 @@ import getpass
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -83,16 +83,17 @@ def run(workspace: Workspace, request: Request, listeners: Iterable[Listener] = 
     decisions = prepared.decisions()
     if not needs_engine(prepared.graph, decisions):
         return conduct(prepared, lambda execution: replay(execution, decisions), listeners)
-    return conduct(prepared, _with_engine, listeners)
+    wanted = tuple(name for name, decision in decisions.items() if decision.may_run)
+    return conduct(prepared, partial(_with_engine, wanted), listeners)
 
 
-def _with_engine(execution: Execution) -> None:
+def _with_engine(wanted: Collection[str], execution: Execution) -> None:
     """Carry out a run as a Prefect flow, in this process."""
     from towpath.engine import server
 
     api = server.begin(execution.workspace.root)
     os.environ.update(api.environment())  # Prefect reads it when it is imported
-    with warmed(execution), server.run_in_progress(api, execution.run_id):
+    with warmed(execution, wanted), server.run_in_progress(api, execution.run_id):
         from towpath.engine.flow import build
 
         build.load()  # while the server and the steps' own imports start beside it
@@ -101,12 +102,12 @@ def _with_engine(execution: Execution) -> None:
 
 
 @contextlib.contextmanager
-def warmed(execution: Execution) -> Iterator[None]:
-    """A fork server that imports the steps' modules while the run begins."""
+def warmed(execution: Execution, wanted: Collection[str]) -> Iterator[None]:
+    """A fork server that imports the modules of the steps ``wanted`` while the run begins."""
     from towpath.steps import process
 
     graph = execution.graph
-    with process.warm(execution.workspace.root, graph.folder, list(graph.nodes.values())):
+    with process.warm(execution.workspace.root, graph.folder, [graph.nodes[n] for n in wanted]):
         yield
 
 
