@@ -151,3 +151,19 @@ def test_two_projects_in_one_repository(tmp_path: Path) -> None:
     assert whole.tags() == ["mean@v1.0.0", "other@v1.0.0", "other@v1.1.0"]
     said = one.towpath("models", "--json").json["models"]
     assert [version["version"] for version in said] == ["v1.0.0", "v1.1.0", "v1.0.0"]
+
+
+def test_ci_believes_only_ci(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.run(end="score")
+    monkeypatch.setenv("CI", "true")
+    assert project.plan()["clean"] == (
+        "run: its result was written by `local`, which is not trusted here"
+    )
+    project.write("notes.txt", "new")
+    assert "cannot register: 1 file not committed" in str(project.refused())
+    project.commit()
+    assert ran(project.run()) == {"clean", "fit", "score", "register"}
+    assert ran(project.run()) == set()
+    monkeypatch.delenv("CI")
+    assert ran(project.run()) == set(), "what CI wrote is believed by all"
+    project.assert_whole()
