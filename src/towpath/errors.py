@@ -115,7 +115,7 @@ class EngineError(TowpathError):
     exit_code = ExitCode.FAILED
 
 
-class Refused(TowpathError):  # noqa: N818 - an answer, not an error
+class Refused(TowpathError):
     """A gate or a check said no."""
 
     exit_code = ExitCode.REFUSED

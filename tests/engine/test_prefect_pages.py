@@ -40,7 +40,9 @@ def task_runs(api: Api, run: Run) -> dict[str, dict[str, Any]]:
 
 
 def said(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
-    return {name: (task["state_name"], task["state"]["message"] or "") for name, task in tasks.items()}
+    return {
+        name: (task["state_name"], task["state"]["message"] or "") for name, task in tasks.items()
+    }
 
 
 def test_a_run_in_prefect(project: Project, warm_api: Api) -> None:
@@ -72,7 +74,7 @@ def test_a_run_in_prefect(project: Project, warm_api: Api) -> None:
     _, message = states.pop("reject")
     assert message.endswith("error 7.0 is above 1")
     assert states == {
-        **{name: ("Reused", f"made by {first.id}") for name in ("clean", "fit", "score")},
+        **dict.fromkeys(("clean", "fit", "score"), ("Reused", f"made by {first.id}")),
         "good": ("Completed", "false"),
         "register": ("Skipped", "`good` is false"),
     }

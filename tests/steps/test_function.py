@@ -164,7 +164,7 @@ RETURNS = [
     ("return 1, 2", ["a.json", "b.json"], "", "a tuple, expected `a`, `b` by name"),
     ("return {'a': 1}", ["a.json", "b.json"], "", "the function did not return `b`"),
     ("return {'a': 1, 'b': None}", ["a.json", "b.json"], "", "the function returned None for `b`"),
-    ("return {'a': 1, 'b': 2, 'c': 3}", ["a.json", "b.json"], "", "function returned `c`, no output"),
+    ("return {'a': 1, 'b': 2, 'c': 3}", ["a.json", "b.json"], "", "returned `c`, no output"),
     ("return {'x': object()}", ["a.json"], "output `a`: ", "has no place in JSON"),
     ("return {'a': 1}", ["a.parquet"], "output `a`: ", "a dict is no table"),
     ("return [[1]]", ["a.csv"], "output `a`: ", "a list is no table"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from towpath.engine.graph import Branch, Graph, Node, Source
 
 
-class Waiting(Exception):  # noqa: N818 - not a fault: an answer that is not there yet
+class Waiting(Exception):  # not a fault: an answer that is not there yet
     """What is asked for depends on a step that has not ended."""
 
     def __init__(self, step: str) -> None:

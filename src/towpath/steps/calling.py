@@ -23,7 +23,7 @@ _SHORTEST, _LONGEST = 0.02, 0.5  # seconds between two looks at the log
 _GRACE = 2.0  # seconds between asking a process to end and ending it
 
 
-class Unforkable(Exception):  # noqa: N818 - not a fault: the step is started another way
+class Unforkable(Exception):  # not a fault: the step is started another way
     """The server has threads, and a forked process would have their locks without them."""
 
 

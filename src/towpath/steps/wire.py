@@ -13,7 +13,7 @@ from typing import Any
 _LENGTH = struct.Struct("!Q")
 
 
-class Hangup(Exception):  # noqa: N818 - the other end is gone, which may be as it should
+class Hangup(Exception):  # the other end is gone, which may be as it should
     """The other end closed before a whole message came."""
 
 
