@@ -340,6 +340,15 @@ def test_what_was_not_declared_is_noted(project, way):
     assert project.carry_out("again").facts["undeclared"] == ["config/at_import.json"]
 
 
+def test_a_cache_inside_the_project_is_no_undeclared_file(project, warm):
+    project.write(".dvc/config", "[cache]\n    dir = ../cache\n")
+    project.steps("def look(raw): return raw\n")
+    raw = project.put("raw.json", "1")
+    assert (project.root / "cache").is_dir()
+    warm()
+    assert "undeclared" not in project.carry_out("look", ["a.json"], {"raw": raw}).facts
+
+
 def test_usage(project, way):
     project.steps(
         "def eat():\n    x = bytearray(300_000_000)\n    return sum(range(3_000_000)) and None\n"

@@ -30,6 +30,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "models": ("models", "List the models and their versions."),
         "show": ("models", "Show a version: its metrics, data, code and signature."),
         "compare": ("models", "Lay versions side by side."),
+        "reject": ("models", "Mark a version that turned out bad, with the reason."),
     },
     "Store": {
         "push": ("transfer", "Push data, models and versions, which get their numbers."),

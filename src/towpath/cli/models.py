@@ -210,3 +210,15 @@ def compare(session: Session, references: tuple[str, ...], everything: bool, as_
 
     shown = [(r.section, r.name, *(terminal.brief(value) for value in r.values)) for r in rows]
     return terminal.show(("", "name", *(str(v) for v in found.versions)), shown)
+
+
+@click.command()
+@click.argument("reference")
+@click.option("--reason", required=True, help="Why nobody should use it.")
+@pass_session
+def reject(session: Session, reference: str, reason: str) -> None:
+    """Mark a version as bad. It stays where it is; `@latest` passes over it, its number is spent."""
+    from towpath import registry
+
+    rejected = registry.reject(_repository(session), reference, reason)
+    session.say(f"rejected {rejected}: {reason}")

@@ -87,7 +87,7 @@ def _staged(repository: Repository, model: Model, stage: str) -> ModelVersion:
 
 def _elsewhere(found: Stages, model: str) -> str:
     names = [one.stage for one in found.wanted if one.model == model]
-    return f"it runs in {', '.join(names)}" if names else "no stage runs it yet: towpath promote"
+    return f"it runs in {', '.join(names)}" if names else "no stage runs it yet"
 
 
 def _there_is(model: Model) -> str:

@@ -177,7 +177,7 @@ def main() -> None:
     signal.set_wakeup_fd(notify.fileno(), warn_on_full_buffer=False)
     hello: Hello = wire.receive(control)
     needs.settle(hello.root, hello.folder)
-    watch = Watch(hello.root)
+    watch = Watch.of_project(hello.root)
     gc.disable()
     Server(control, watch, deque(hello.needs), wakeup).serve()
     os._exit(0)

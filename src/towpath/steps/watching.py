@@ -9,7 +9,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+from towpath.errors import StoreError
+from towpath.store import layout
 
 # A hook that hears every file opened keeps to plain strings.
 # ruff: noqa: PTH109, PTH112, PTH113, PTH118, PTH206
@@ -23,7 +27,9 @@ class Watch:
 
     def __init__(self, root: str, ignored: tuple[str, ...] = ()) -> None:
         self.root = os.path.join(os.path.realpath(root), "")
-        self.ignored = tuple(os.path.realpath(path) for path in (*ignored, sys.prefix))
+        self.ignored = tuple(
+            os.path.join(os.path.realpath(path), "") for path in (*ignored, sys.prefix)
+        )
         self.opened: dict[str, None] = {}
         self.imported: tuple[str, ...] = ()
         self.on = True
@@ -51,6 +57,14 @@ class Watch:
         parts = relative.split(os.sep)
         if parts[0] not in _OURS and "__pycache__" not in parts and "site-packages" not in parts:
             self.opened[relative] = None
+
+    @classmethod
+    def of_project(cls, root: str) -> Watch:
+        """A watch over a project, whose store is no business of it wherever it stands."""
+        try:
+            return cls(root, (str(layout.locate(Path(root)).cache),))
+        except StoreError:  # a project without a store, of which others speak
+            return cls(root)
 
     def restart(self) -> None:
         """Begin anew for a step: what the project's modules opened while they were imported stays,

@@ -32,7 +32,7 @@ def perform(order: Order, watch: Watch | None = None) -> Made:
     divert(order.log)
     os.chdir(order.root)
     loading.make_importable(order.root, order.folder)
-    watch = watch or Watch(str(order.root))
+    watch = watch or Watch.of_project(str(order.root))
     before = usage()
     watch.restart()
     try:
