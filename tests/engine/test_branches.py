@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from running import FOLDER, Project, ran, reasons, states
@@ -124,4 +126,6 @@ def test_a_condition_without_an_answer(
     assert run.error == (said,)
     assert states(run)["enough"] == "failed"
     assert reasons(run)["done"] == reasons(run)["stop"] == "`enough` failed"
+    listed = project.towpath("runs", "--json").out
+    json.loads(listed, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     project.assert_whole()

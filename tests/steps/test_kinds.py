@@ -4,6 +4,7 @@ two that the run itself carries out."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pandas
 import pytest
@@ -161,27 +162,29 @@ def test_scoring_puts_the_prediction_beside_the_rows(project, trained):
 
 
 @pytest.mark.parametrize("name", ["new.csv", "new.parquet"])
-@pytest.mark.parametrize("output", ["scored.csv", "scored.parquet", "scored.tsv"])
-def test_batches_give_what_the_whole_gives(project, trained, tmp_path, name, output):
+def test_batches_give_what_the_whole_gives(project, trained, tmp_path, name):
     table = pandas.DataFrame({"size": range(1, 26), "height": [n / 10 for n in range(25)]})
     getattr(table, f"to_{name[4:]}")(tmp_path / name, index=False)
     new = project.put(name, (tmp_path / name).read_bytes())
     model = trained("classify")[0]
-    steps = [
-        transform(project, model, new, output, method="predict_proba", batch_size=size)
-        for size in (None, 7, 1000)
-    ]
-    tables = []
-    for order in steps:
-        path = project.store.path(project.call(order).outputs["scored"].digest)
-        parquet = output.endswith("parquet")
-        tables.append(
-            pandas.read_parquet(path) if parquet
-            else pandas.read_csv(path, sep="\t" if output.endswith("tsv") else ",")
-        )  # fmt: skip
-    assert list(tables[0].columns) == ["size", "height", "probability_F", "probability_M"]
-    for table in tables[1:]:
-        pandas.testing.assert_frame_equal(table, tables[0], rtol=1e-12)
+    for output in ("scored.csv", "scored.parquet", "scored.tsv"):
+        whole, *parts = (
+            scored(project, transform(project, model, new, output, **said))
+            for said in ({}, {"batch_size": 7}, {"batch_size": 1000})
+        )
+        assert list(whole.columns) == ["size", "height", "probability_F", "probability_M"]
+        for part in parts:
+            pandas.testing.assert_frame_equal(part, whole, rtol=1e-12)
+
+
+def scored(project, order):
+    """The table that a transform made, which asks for probabilities."""
+    order = replace(order, step=order.step.model_copy(update={"method": "predict_proba"}))
+    made = project.call(order).outputs["scored"]
+    path = project.store.path(made.digest)
+    if made.name.endswith("parquet"):
+        return pandas.read_parquet(path)
+    return pandas.read_csv(path, sep="\t" if made.name.endswith("tsv") else ",")
 
 
 def test_what_a_model_cannot_score(project, trained):

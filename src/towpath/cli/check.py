@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Literal
 
 import click
 
@@ -35,7 +36,7 @@ def check(session: Session, pipelines: tuple[str, ...], as_json: bool) -> None:
 
 @click.command()
 @click.argument("of", type=click.Choice(["pipeline", "project"]), default="pipeline")
-def schema(of: str) -> None:
+def schema(of: Literal["pipeline", "project"]) -> None:
     """Print the JSON Schema of a pipeline's (or the project's) declaration."""
     from towpath.spec.schema import json_schema
 

@@ -217,7 +217,7 @@ def compare(session: Session, references: tuple[str, ...], everything: bool, as_
 @click.option("--reason", required=True, help="Why nobody should use it.")
 @pass_session
 def reject(session: Session, reference: str, reason: str) -> None:
-    """Mark a version as bad. It stays where it is; `@latest` passes over it, its number is spent."""
+    """Mark a version as bad; it stays where it is, and `@latest` passes over it."""
     from towpath import registry
 
     rejected = registry.reject(_repository(session), reference, reason)

@@ -64,14 +64,13 @@ pass_session = click.make_pass_decorator(Session)
 
 
 def print_json(kind: str, document: Any) -> None:
-    """One versioned document on stdout."""
-    click.echo(
-        json.dumps(
-            {"towpath": FORMAT_VERSION, "kind": kind, kind: document},
-            default=_plain,
-            ensure_ascii=False,
-        )
-    )
+    """One versioned document on stdout; numbers that JSON does not know (NaN) are null."""
+    whole = {"towpath": FORMAT_VERSION, "kind": kind, kind: document}
+    text = json.dumps(whole, default=_plain, ensure_ascii=False)
+    if "NaN" in text or "Infinity" in text:
+        known = json.loads(text, parse_constant=lambda _: None)
+        text = json.dumps(known, ensure_ascii=False)
+    click.echo(text)
 
 
 def _plain(value: Any) -> Any:

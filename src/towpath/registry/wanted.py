@@ -78,7 +78,7 @@ def _wanted(path: str, place: re.Match[str], text: str) -> Wanted | Fault:
         return data
     said = list(_faults(place, data))
     if said:
-        return Fault(said[0], Place(path), hint="a stage file holds model, version, sha256 and replaces")
+        return Fault(said[0], Place(path), hint="it holds model, version, sha256, replaces")
     version, replaces = (Version.parse(str(data.get(key) or "")) for key in ("version", "replaces"))
     assert version is not None
     return Wanted(place["stage"], place["model"], version, str(data["sha256"]), replaces)
