@@ -20,7 +20,10 @@ import platformdirs
 
 _SURVEY = "skops.io._trusted_types"
 _SURVEYED = ("skops", "scikit-learn", "scipy", "numpy")
-_HOMES = ("builtins.", "numpy.", "scipy.", "sklearn.")
+_HOMES = ("numpy.", "scipy.", "sklearn.")
+_PLAIN = {
+    f"builtins.{name}" for name in ("bool", "float", "int", "list", "map", "set", "str", "tuple")
+}
 
 _Names = Mapping[str, list[str]]
 
@@ -34,7 +37,7 @@ def _kept() -> _Names | None:
     """The lists of names by their variable; None where they are not kept, or not ours."""
     with suppress(OSError, ValueError, AttributeError):
         names: _Names = json.loads(_file().read_text(encoding="utf-8"))
-        if all(name.startswith(_HOMES) for each in names.values() for name in each):
+        if all(n.startswith(_HOMES) or n in _PLAIN for each in names.values() for n in each):
             return names
     return None
 
