@@ -216,7 +216,7 @@ def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str
     return subprocess.Popen(
         [sys.executable, "-m", "towpath", *words],
         cwd=folder,
-        env={**os.environ, **environment},
+        env={**os.environ, "COLUMNS": "100", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -97,7 +97,7 @@ mean@v1.0.0 was registered before   (towpath show mean@v1.0.0)
         (names[-1], "✓ done"), (names[-2], "✓ done"),
     ]  # fmt: skip
     assert runs.out.splitlines()[0].split() == ["run", "pipeline", "state", "time", "steps",
-                                                "parameters"]  # fmt: skip
+                                                "asked"]  # fmt: skip
     listed = project.towpath("runs", "-n", "2", "--json").json["runs"]
     assert [run["id"] for run in listed] == names[:-3:-1]
     assert listed[0]["steps"]["fit"]["reason"] == "`factor` 2 -> 3"

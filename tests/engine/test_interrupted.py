@@ -191,7 +191,7 @@ def test_killed_in_registering(project: Project, tmp_path: Path, remote: bool) -
     assert (code, state) == ("0", "done")
     wanted = standing(calm)
     assert int(moments) > 20
-    for when in range(1, int(moments) + 1, 9 if remote else 4):
+    for when in range(1, int(moments) + 1, 14 if remote else 6):
         shaken = copy(f"killed {when}")
         assert dying(shaken, when).returncode == -signal.SIGKILL
         _, code, state = dying(shaken, 0).stdout.split()

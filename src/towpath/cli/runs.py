@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from towpath.engine.record import StepRun
+    from towpath.engine.record import Run, StepRun
 
 
 @click.command()
@@ -30,7 +30,6 @@ def runs(session: Session, number: int, pipeline: str | None, as_json: bool) -> 
         return session.say("no run is recorded here; `towpath run` makes one")
     from towpath.cli import terminal
     from towpath.cli.progress import look
-    from towpath.engine.record import State
 
     rows = [
         (
@@ -38,18 +37,29 @@ def runs(session: Session, number: int, pipeline: str | None, as_json: bool) -> 
             r.pipeline,
             look(r.state),
             terminal.duration(r.seconds),
-            f"{r.count(State.DONE)} run, {r.count(State.REUSED)} reused",
-            _parameters(r.params),
+            _counted(r),
+            _asked(r.asked),
         )
         for r in found
     ]
-    return terminal.show(
-        ("run", "pipeline", "state", "time", "steps", "parameters"), rows, right=("time",)
-    )
+    return terminal.show(("run", "pipeline", "state", "time", "steps", "asked"), rows, ("time",))
 
 
-def _parameters(params: Mapping[str, object]) -> str:
-    return " ".join(f"{name}={value}" for name, value in params.items())
+def _counted(run: Run) -> str:
+    from towpath.engine.record import State
+
+    counts = {"run": run.count(State.DONE), "reused": run.count(State.REUSED)}
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "none"
+
+
+def _asked(asked: Mapping[str, Any]) -> str:
+    """What a run was given, in the words of the command line."""
+    words = [f"{name}={value}" for name, value in asked.get("params", {}).items()]
+    words += [f"--input {name}={path}" for name, path in asked.get("inputs", {}).items()]
+    words += [f"--only {step}" for step in asked.get("only", ())]
+    words += [f"--from {asked['begin']}"] if asked.get("begin") else []
+    words += [f"--to {asked['end']}"] if asked.get("end") else []
+    return " ".join(words)
 
 
 @click.command()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -25,10 +25,12 @@ def console(stream: TextIO | None = None) -> Console:
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[str | Text]], right: Sequence[str] = ()
 ) -> Table:
-    """A table in the house's style: no lines but one under the heads."""
+    """A table in the house's style: no lines but one under the heads; the first column is whole,
+    for it holds what a person copies, and the others share what is left."""
     made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for place, column in enumerate(columns):
+        justify: JustifyMethod = "right" if column in right else "left"
+        made.add_column(column, justify=justify, overflow="fold", no_wrap=place == 0)
     for row in rows:
         made.add_row(*row)
     return made
