@@ -40,34 +40,34 @@ def test_a_day_with_it(project: Project) -> None:
     assert (
         plain(first.err)
         == """\
-<time>  training <run> started
-<time>  clean     running          never run here
-<time>  clean     done       <span>
-<time>  fit       running          never run here
-<time>  fit       done       <span>
-<time>  score     running          never run here
-<time>  score     done       <span>  error 7  rows 3
-<time>  good      done             `score.metrics.error <= limit` is true
-<time>  register  running          not registered yet
-<time>  register  done       <span>  mean@v1.0.0
-<time>  reject    skipped          `good` is true
-done in <span>: 4 run, 1 skipped
-registered mean@v1.0.0   (towpath show mean@v1.0.0)
+<time> training <run> started
+<time> clean running never run here
+<time> clean done
+<time> fit running never run here
+<time> fit done
+<time> score running never run here
+<time> score done error 7 rows 3
+<time> good done `score.metrics.error <= limit` is true
+<time> register running not registered yet
+<time> register done mean@v1.0.0
+<time> reject skipped `good` is true
+done in: 4 run, 1 skipped
+registered mean@v1.0.0 (towpath show mean@v1.0.0)
 """
     )
     again = project.towpath("run")
     assert (
         plain(again.err)
         == """\
-<time>  training <run> started
-<time>  clean     reused           made by <run>
-<time>  fit       reused           made by <run>
-<time>  score     reused           made by <run>
-<time>  good      done             `score.metrics.error <= limit` is true
-<time>  register  reused           mean@v1.0.0, registered before
-<time>  reject    skipped          `good` is true
-done in <span>: 4 reused, 1 skipped
-mean@v1.0.0 was registered before   (towpath show mean@v1.0.0)
+<time> training <run> started
+<time> clean reused made by <run>
+<time> fit reused made by <run>
+<time> score reused made by <run>
+<time> good done `score.metrics.error <= limit` is true
+<time> register reused mean@v1.0.0, registered before
+<time> reject skipped `good` is true
+done in: 4 reused, 1 skipped
+mean@v1.0.0 was registered before (towpath show mean@v1.0.0)
 """
     )
     for words in (["run"], ["plan"], ["models"], ["runs"], ["check"], ["show", "mean@v1.0.0"]):
@@ -83,8 +83,8 @@ mean@v1.0.0 was registered before   (towpath show mean@v1.0.0)
     said = project.towpath("run", "-p", "limit=1")
     assert plain(said.err).endswith(
         "error: reject: error 7.0 is above 1\n"
-        "failed in <span>: 3 reused, 1 skipped, 1 failed\n"
-        "  towpath logs <run> reject\n"
+        "failed in: 3 reused, 1 skipped, 1 failed\n"
+        " towpath logs <run> reject\n"
     )
     retried = project.towpath("run", "--retry", "last", "-p", "limit=9", "--json")
     assert retried.json["run"]["params"] == {"factor": 2, "limit": 9}

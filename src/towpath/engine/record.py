@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -95,9 +96,16 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def new_run_id() -> str:
-    """A name that sorts by time: ``20261122-144200-3fa1``."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
+def new_folder(runs: Path) -> Path:
+    """A run's own new folder, whose name sorts by time: ``20261122-144200-3fa1``, UTC; the end
+    is a fraction of the second."""
+    while True:
+        moment = datetime.now(UTC)
+        fraction = moment.microsecond * 0x10000 // 1_000_000
+        folder = runs / f"{moment:%Y%m%d-%H%M%S}-{fraction:04x}"
+        with contextlib.suppress(FileExistsError):  # another run, in the same 15 microseconds
+            folder.mkdir(parents=True)
+            return folder
 
 
 def made_as_json(made: Made) -> dict[str, Any]:
@@ -125,7 +133,6 @@ class Recorder:
         self.folder = folder
         self._listeners = tuple(listeners)
         self._lock = threading.Lock()
-        folder.mkdir(parents=True, exist_ok=True)
         self._file: TextIO = (folder / EVENTS).open("a", encoding="utf-8")
 
     def __call__(self, event: str, **fields: Any) -> None:

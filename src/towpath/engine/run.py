@@ -115,8 +115,8 @@ def conduct(
     prepared: Prepared, carry_out: Callable[[Execution], None], listeners: Iterable[Listener]
 ) -> Run:
     """Record a run from its beginning to its end, whatever happens in between."""
-    run_id = record.new_run_id()
-    recorder = Recorder(prepared.workspace.runs / run_id, listeners)
+    recorder = Recorder(record.new_folder(prepared.workspace.runs), listeners)
+    run_id = recorder.folder.name
     execution = Execution(
         prepared.workspace, prepared.judge, prepared.known, recorder, run_id, prepared.planned
     )
