@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,8 @@ GIT_CONFIG = """\
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set the environment before anything is imported; xdist's workers inherit it."""
+    # A shell ignores interrupts for what it starts in the background, and so would our children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput"):
         return
     home = Path(tempfile.mkdtemp(prefix="towpath-tests-"))

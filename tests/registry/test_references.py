@@ -28,7 +28,7 @@ def test_what_a_name_means() -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("abalone", "abalone@v1.0.0, abalone@latest, abalone#prod"),
+        ("abalone", "abalone@v1.0.0, abalone@latest or abalone#prod"),
         ("", "abalone@v1.0.0"),
         ("abalone@1.2.0", "abalone@v1.2.0"),
         ("abalone@v1.2", "abalone@v1.0.0 or abalone@latest"),
