@@ -71,9 +71,9 @@ def settle(root: str, folder: str) -> None:
     os.environ.setdefault("MPLBACKEND", "Agg")  # a step has no screen
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     # OpenMP's threads spin while they wait. Where others want the processor too, fitting then took
-    # twenty seconds instead of a fifth of one; with a short spin it takes one and a half, and
+    # twenty seconds instead of a fifth of one; with a short spin it takes two, and
     # loses nothing on a quiet machine, as it does where they sleep at once.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     loading.make_importable(Path(root), folder)
     _place.append((Path(root), folder))
 

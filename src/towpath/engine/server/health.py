@@ -28,7 +28,7 @@ def trouble(url: str, seconds: float) -> str | None:
     found = [f"does not answer within {seconds:g} s"]
 
     def ask() -> None:
-        found[:] = _ask(url, seconds)
+        found[:] = _ask(url, seconds)  # it waits a little longer, so that the words are ours
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
@@ -41,7 +41,7 @@ def _ask(url: str, seconds: float) -> list[str]:
     from urllib.request import urlopen
 
     try:
-        with urlopen(f"{url.rstrip('/')}/health", timeout=seconds) as answer:
+        with urlopen(f"{url.rstrip('/')}/health", timeout=seconds + 1) as answer:
             return [] if answer.status == 200 else [f"answers {answer.status}"]
     except HTTPError as error:
         # An API that wants a key first is there; the key is Prefect's business.
