@@ -59,6 +59,7 @@ def _ahead(workspace: Workspace, declared: Declared) -> Ahead | None:
     """
     if not os.environ.get("PREFECT__FLOW_RUN_ID"):
         return None
+    build.without_heartbeat()
     ahead = Ahead(ExitStack(), time.time_ns())
     nodes = [n for n in outline(declared).nodes.values() if not isinstance(n.step, QualityCheck)]
     ahead.server.enter_context(process.warm(workspace.root, declared.folder, nodes))

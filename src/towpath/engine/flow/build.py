@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from towpath.errors import StepFailed
@@ -17,6 +18,9 @@ _QUIET = {
     "DO_NOT_TRACK": "1",
 }
 
+
+_KEPT = ExitStack()
+"""Contexts that last as long as the process."""
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -79,6 +83,13 @@ def call(execution: Execution, api: str, body: Callable[[], Any]) -> None:
     # Prefect's heartbeat sleeps a second after the flow has ended; a run here has a lease instead.
     with temporary_settings({PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         flow(**graph.params)
+
+
+def without_heartbeat() -> None:
+    """For the rest of this process, which runs one flow: a worker sees its end without."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    _KEPT.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
 
 
 def schedule(execution: Execution) -> None:
