@@ -7,6 +7,7 @@ TowpathError                  70  a bug of ours, when raised as itself
 ├── StepFailed                 1  a step of a run failed
 ├── StoreError                 1  bytes are missing, wrong, or cannot be written
 ├── RegistryError              1  Git or the registry refused
+├── ForgeError                 1  the forge refused, or cannot be reached
 ├── EngineError                1  the Prefect API cannot be reached or started
 └── Refused                    3  a gate or a check said no
 """
@@ -105,6 +106,12 @@ class StoreError(TowpathError):
 
 class RegistryError(TowpathError):
     """Git or the registry refused."""
+
+    exit_code = ExitCode.FAILED
+
+
+class ForgeError(TowpathError):
+    """The forge did not answer as it should: not reached, not allowed, not there, in conflict."""
 
     exit_code = ExitCode.FAILED
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from towpath.errors import Fault, UsageError, did_you_mean
+from towpath.errors import Fault, UsageError, UserError, did_you_mean
 
 if TYPE_CHECKING:
     from towpath.code import Reader
@@ -101,6 +101,14 @@ class Workspace:
         from towpath.git import Repository
 
         return Repository.find(self.root)
+
+    @cached_property
+    def registry(self) -> Repository:
+        """The repository that keeps the registry; UserError where there is none."""
+        if self.repository is None:
+            hint = "git init, and commit"
+            raise UserError("there is no Git repository here, so no registry", hint=hint)
+        return self.repository
 
     @property
     def state(self) -> Path:

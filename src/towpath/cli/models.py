@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.session import Session, json_option, pass_session, print_json
-from towpath.errors import UserError
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -28,7 +27,7 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
     """List every version (of MODEL), its metrics, and the stages that should run it."""
     from towpath import registry
 
-    repository = _repository(session)
+    repository = session.workspace.registry
     found = (
         {model: registry.known_model(repository, model)} if model else registry.models(repository)
     )
@@ -39,13 +38,6 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
         )
     _table(session, found, stages)
     return _freshness(session, repository)
-
-
-def _repository(session: Session) -> Repository:
-    repository = session.workspace.repository
-    if repository is None:
-        raise UserError("there is no Git repository here, so no registry", hint="git init")
-    return repository
 
 
 def _versions(model: Model) -> list[ModelVersion]:
@@ -117,7 +109,7 @@ def show(session: Session, reference: str, as_json: bool) -> None:
     """Show a version, named as abalone@v1.0.0, abalone@latest or abalone#prod."""
     from towpath import registry
 
-    found = registry.lineage(_repository(session), reference)
+    found = registry.lineage(session.workspace.registry, reference)
     if as_json:
         return print_json(
             "version",
@@ -199,7 +191,7 @@ def compare(session: Session, references: tuple[str, ...], everything: bool, as_
     """Lay two or more versions side by side: what differs between them."""
     from towpath import registry
 
-    found = registry.compare(_repository(session), references)
+    found = registry.compare(session.workspace.registry, references)
     rows = [row for row in found.rows if everything or row.differs]
     if as_json:
         said = [{"section": r.section, "name": r.name, "values": r.values} for r in rows]
@@ -220,5 +212,5 @@ def reject(session: Session, reference: str, reason: str) -> None:
     """Mark a version as bad; it stays where it is, and `@latest` passes over it."""
     from towpath import registry
 
-    rejected = registry.reject(_repository(session), reference, reason)
+    rejected = registry.reject(session.workspace.registry, reference, reason)
     session.say(f"rejected {rejected}: {reason}")

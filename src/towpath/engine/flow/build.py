@@ -85,6 +85,13 @@ def call(execution: Execution, api: str, body: Callable[[], Any]) -> None:
         flow(**graph.params)
 
 
+def execute() -> None:
+    """Become the process that executes a deployed run, as ``python -m prefect.engine`` is."""
+    import runpy
+
+    runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
+
+
 def without_heartbeat() -> None:
     """For the rest of this process, which runs one flow: a worker sees its end without."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings

@@ -53,7 +53,7 @@ def wait(worker: Worker, log: Path) -> None:
         time.sleep(0.05)
 
 
-def make_pool(port: int) -> None:
+def make_pool(port: int, project: Path) -> None:
     """Make the pool of a local API where it is missing.
 
     The pool names the command that executes a run. Left to itself the worker starts a supervisor,
@@ -61,12 +61,19 @@ def make_pool(port: int) -> None:
     """
     kinds = ask(port, "GET", "/collections/views/aggregate-worker-metadata")
     template = kinds["prefect"]["process"]["default_base_job_configuration"]
-    command = f"{shlex.quote(sys.executable)} -m prefect.engine"
+    command = shlex.join([sys.executable, "-m", "towpath.engine.deployed", str(project)])
     template["variables"]["properties"]["command"]["default"] = command
     wanted = {"type": "process", "base_job_template": template}
     made = ask(port, "POST", "/work_pools/", {"name": POOL, **wanted}, but=409)
     if made is None:
         ask(port, "PATCH", f"/work_pools/{POOL}", {"base_job_template": template})
+
+
+def entrypoint(port: int, flow_run: str) -> str:
+    """The flow that a deployed run executes, as ``flows/training/flow.py:training``."""
+    run = ask(port, "GET", f"/flow_runs/{flow_run}")
+    found = ask(port, "GET", f"/deployments/{run['deployment_id']}")
+    return str(found["entrypoint"])
 
 
 def running(port: int) -> tuple[str, ...]:

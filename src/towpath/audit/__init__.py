@@ -1,0 +1,1 @@
+"""What an auditor asks: history, lineage, search, verify, reproduce."""

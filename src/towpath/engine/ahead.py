@@ -1,0 +1,49 @@
+"""A fork server that begins before the flow does, in the process of a deployed run."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from towpath.engine.graph import outline
+from towpath.spec.pipeline import QualityCheck
+from towpath.steps import process
+
+if TYPE_CHECKING:
+    from towpath.spec.declared import Declared
+    from towpath.workspace import Workspace
+
+DEPLOYED = "PREFECT__FLOW_RUN_ID"
+"""Prefect sets it in a process that executes one deployed run."""
+
+_begun: dict[tuple[Path, str], Ahead] = {}
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """A fork server, and when it began to import the project's code (ns since 1970)."""
+
+    server: ExitStack
+    since: int
+
+
+def begin(workspace: Workspace, declared: Declared) -> Ahead | None:
+    """Import the steps' modules while Prefect sets itself up; None outside of a deployed run.
+
+    A second call finds what the first began. A check's module takes seconds and is seldom needed,
+    since data that passed is not checked again: it comes when its step asks for it.
+    """
+    if not os.environ.get(DEPLOYED):
+        return None
+    key = workspace.root, declared.folder
+    if key not in _begun:
+        ahead = Ahead(ExitStack(), time.time_ns())
+        nodes = outline(declared).nodes.values()
+        wanted = [node for node in nodes if not isinstance(node.step, QualityCheck)]
+        ahead.server.enter_context(process.warm(workspace.root, declared.folder, wanted))
+        _begun[key] = ahead
+    return _begun[key]

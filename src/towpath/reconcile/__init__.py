@@ -1,0 +1,1 @@
+"""Reconcile: make what a stage has equal to what its stage files want."""
