@@ -1,7 +1,9 @@
 """The registry: versions of models as tags, found by name, given once, never taken back."""
 
+from towpath.registry import policy
 from towpath.registry.comparing import Comparison, Lineage, compare, lineage
 from towpath.registry.finding import Found, find, get
+from towpath.registry.promotions import Promotion, promotions
 from towpath.registry.publishing import Fetched, fetch, publish
 from towpath.registry.reading import Model, ModelVersion, known_model, models, read_record
 from towpath.registry.ready import Ready, Skipped, readiness
@@ -23,6 +25,7 @@ __all__ = [
     "Lineage",
     "Model",
     "ModelVersion",
+    "Promotion",
     "Ready",
     "Record",
     "Reference",
@@ -42,6 +45,8 @@ __all__ = [
     "lineage",
     "models",
     "parse",
+    "policy",
+    "promotions",
     "publish",
     "read_record",
     "readiness",

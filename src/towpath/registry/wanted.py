@@ -54,6 +54,32 @@ class Stages:
         return next(found, None)
 
 
+def path(stage: str, model: str) -> str:
+    """Where a stage file lies, from the repository's root."""
+    return f"{FOLDER}/{stage}/{model}.yaml"
+
+
+def place(path: str) -> tuple[str, str] | None:
+    """The stage and the model of a stage file, by its path; None where the path is none's."""
+    found = _PATH.fullmatch(path)
+    return (found["stage"], found["model"]) if found else None
+
+
+def read(path: str, text: str) -> Wanted | Fault:
+    """What a stage file says, or what is wrong with it."""
+    found = _PATH.fullmatch(path)
+    return _wanted(path, found, text) if found else Fault("this is no stage file", Place(path))
+
+
+def write(wanted: Wanted) -> str:
+    """A stage file as Towpath writes it."""
+    from towpath import documents
+
+    facts = {"model": wanted.model, "version": str(wanted.version), "sha256": wanted.sha256}
+    before = {"replaces": str(wanted.replaces)} if wanted.replaces else {}
+    return documents.dump({**facts, **before})
+
+
 def stages(repository: Repository, main: str | None = None) -> Stages:
     """The stage files on ``main`` (default: the main branch); none before the first commit."""
     commit = main or mainline.main(repository)
