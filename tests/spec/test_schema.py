@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from towpath import documents
 from towpath.errors import DeclarationError
-from towpath.spec import param, pipeline, project
+from towpath.spec import gates, param, pipeline, project
 from towpath.spec.faults import keys
 from towpath.spec.reading import parse_pipeline
 from towpath.spec.schema import json_schema
@@ -39,6 +39,10 @@ def test_every_key_of_the_types_is_in_the_schema_and_no_other() -> None:
     for kind, model in pipeline.KINDS.items():
         assert set(DEFINITIONS[kind]["properties"]) == set(keys(model)), kind
         assert set(DEFINITIONS[kind]["required"]) == set(_required(model)), kind
+    for kind, gate in gates.KINDS.items():
+        found = PROJECT["definitions"][f"gate_{kind}"]
+        assert set(found["properties"]) == set(keys(gate)), kind
+        assert set(found.get("required", ())) == set(_required(gate)), kind
     step = DEFINITIONS["fail"]["properties"]
     pairs: list[tuple[dict[str, Any], type[BaseModel]]] = [
         (DEFINITIONS["long_param"], param.Param),
@@ -72,6 +76,10 @@ def test_every_enumeration_is_that_of_the_types() -> None:
     )
     formats = DEFINITIONS["long_output"]["properties"]["format"]["enum"]
     assert formats == list(get_args(pipeline.FormatName)) == list(FORMATS)
+    gate = PROJECT["definitions"]["gate"]
+    assert gate["properties"]["kind"]["enum"] == list(gates.KINDS)
+    fairness = PROJECT["definitions"]["gate_fairness"]["properties"]
+    assert fairness["metric"]["enum"] == list(get_args(gates.Error))
     assert PROJECT["definitions"]["approval"]["enum"] == list(get_args(project.Approval))
 
 
@@ -212,7 +220,7 @@ def test_projects_are_judged_alike() -> None:
         {
             "stages": {
                 "dev": None,
-                "prod": {"approval": "forge", "gates": {"g": {"kind": "x", "y": 1}}},
+                "prod": {"approval": "forge", "gates": {"g": {"kind": "safe"}}},
             }
         },
         {"stages": ["Dev"]},
@@ -235,6 +243,52 @@ def test_projects_are_judged_alike() -> None:
     ):
         data = {"name": "a", **more}
         assert _project_reads(data) is jsonschema.Draft7Validator(PROJECT).is_valid(data), more
+
+
+GATES: list[Any] = [
+    *(None, "safe", {}, {"kind": "metrik"}, {"kind": 5}, {"kind": "safe", "when": "later"}),
+    {"kind": "metric", "metric": "mse"},
+    {"kind": "metric", "metric": "by.mse", "above": 1, "at_most": 2.5, "description": "x"},
+    {"kind": "metric", "metric": "", "above": 1},
+    {"kind": "metric", "metric": "mse", "above": "1"},
+    {"kind": "no_worse", "metric": "mse", "better": "lower"},
+    {"kind": "no_worse", "metric": "mse", "better": "lower", "by": 0.5},
+    {"kind": "no_worse", "metric": "mse", "better": "lower", "by": -0.5},
+    {"kind": "no_worse", "metric": "mse", "better": "lower", "by": 0.5, "relative": 0.1},
+    {"kind": "no_worse", "metric": "mse", "better": "higher", "relative": "2.5 %"},
+    {"kind": "no_worse", "metric": "mse", "better": "higher", "relative": "2.5 percent"},
+    {"kind": "no_worse", "metric": "mse", "better": "up"},
+    {"kind": "signature", "when": "deploy"},
+    {"kind": "soak", "at_least": "24h"},
+    {"kind": "soak", "at_least": "0s"},
+    {"kind": "soak"},
+    {"kind": "expectations", "expectations": "a.yaml", "data": "b.csv", "when": "deploy"},
+    {"kind": "expectations", "expectations": "a.yaml", "data": "b.csv", "when": "review"},
+    {"kind": "expectations", "expectations": "../a.yaml", "data": "b.csv"},
+    {"kind": "golden", "samples": "g.csv", "absolute": 0.1, "relative": "1%", "expected": "rings"},
+    {"kind": "golden", "samples": "g.csv", "timeout": "5m"},
+    {"kind": "golden", "samples": "/g.csv"},
+    {"kind": "fairness", "data": "d.csv", "target": "y", "group": "g", "metric": "mae"},
+    {"kind": "fairness", "data": "d.csv", "target": "y", "group": "g", "metric": "mae", "ratio": 2},
+    {"kind": "fairness", "data": "d.csv", "target": "y", "group": "g", "metric": "f", "ratio": 2},
+    {"kind": "fairness", "data": "d", "target": "y", "group": "g", "metric": "mae", "ratio": 0.5},
+    {"kind": "latency", "at_most": "50ms"},
+    {"kind": "latency", "at_most": "50ms", "samples": "g.csv", "when": "review", "rows": 5},
+    {"kind": "latency", "at_most": "50ms", "data": "g.csv", "when": "review"},
+    {"kind": "latency", "at_most": "50ms", "data": "g.csv", "samples": "g.csv"},
+    {"kind": "latency", "at_most": "50ms", "data": "g.csv", "percentile": "p90"},
+    {"kind": "function", "run": "checks.gates:fit", "model": False, "when": "review"},
+    {"kind": "function", "run": "fit"},
+    {"kind": "function", "run": "a:fit", "data": ["a.csv"]},
+    {"kind": "function", "run": "a:fit", "data": ["a.csv"], "when": "review"},
+    {"kind": "function", "run": "a:fit", "data": [], "when": "review"},
+]
+
+
+@pytest.mark.parametrize("gate", GATES, ids=str)
+def test_gates_are_judged_alike(gate: Any) -> None:
+    data = {"name": "a", "stages": {"prod": {"gates": {"g": gate}}}}
+    assert _project_reads(data) is jsonschema.Draft7Validator(PROJECT).is_valid(data)
 
 
 def _project_reads(data: dict[str, Any]) -> bool:

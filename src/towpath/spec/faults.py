@@ -9,8 +9,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from towpath.errors import Fault, Place, did_you_mean
+from towpath.spec.kinds import Kinds
 
-_BRANCHES = ("list", "mapping", "switch", "[key]")  # of a union, in pydantic's `loc`
+_BRANCHES = ("list", "mapping", "switch")  # of a union, in pydantic's `loc`
 Locate = Callable[..., Place | None]
 _MUST: Mapping[str, str] = {
     "string_type": "must be text",
@@ -65,9 +66,9 @@ class _Found:
     def __init__(self, error: Any, model: type[BaseModel], owner: str, locate: Locate) -> None:
         self.error = error
         self.type: str = error["type"]
-        self.path = tuple(part for part in error["loc"] if part not in _BRANCHES)
+        self.path = tuple(part for part in error["loc"] if not _is_branch(part))
         self.place = locate(*error["loc"])
-        self.model = _model_at(model, self.path[:-1])
+        self.model = _model_at(model, error["loc"][:-1])
         self.owner = owner
         self.names = [part for part in self.path if isinstance(part, str)]
 
@@ -90,7 +91,8 @@ class _Found:
                 what = self.error["ctx"]["what"] if self.names else self._whole()
                 return Fault(what, self.place, self.error["ctx"]["hint"])
             case "missing":
-                return Fault(f"`{self.key}` is missing in {inside}", self.place, _HOW.get(self.key))
+                how = {**_HOW, **getattr(self.model, "HOW", {})}.get(self.key)
+                return Fault(f"`{self.key}` is missing in {inside}", self.place, how)
             case "extra_forbidden":
                 hint = did_you_mean(self.key, keys(self.model))
                 return Fault(f"{inside} has no key `{self.key}`", self.place, hint)
@@ -140,12 +142,22 @@ def shown(value: Any) -> str:
     return "a list"
 
 
+def _is_branch(part: str | int) -> bool:
+    """Whether a part of pydantic's ``loc`` is none of the document's: ``list``, ``[key]``."""
+    return part in _BRANCHES or (isinstance(part, str) and part.startswith("["))
+
+
 def _model_at(model: type[BaseModel], path: tuple[str | int, ...]) -> type[BaseModel]:
     """The innermost declared type on the way to a place: whose keys are the near ones."""
+    annotation: Any = None
     for part in path:
         fields = model.model_fields.items()
         field = next((field for name, field in fields if part in (field.alias, name)), None)
-        model = (_model_in(field.annotation) if field else None) or model
+        if field:
+            annotation = field.annotation
+            model = _model_in(annotation) or model
+        elif _is_branch(part):
+            model = _branch_of(annotation, str(part)) or model
     return model
 
 
@@ -154,3 +166,11 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_model_in, get_args(annotation))), None)
+
+
+def _branch_of(annotation: Any, branch: str) -> type[BaseModel] | None:
+    """The declared type of a branch of a union by kind inside an annotation."""
+    kinds = (getattr(note, "func", None) for note in getattr(annotation, "__metadata__", ()))
+    found = (known.of(branch) for known in kinds if isinstance(known, Kinds))
+    inner = (_branch_of(each, branch) for each in get_args(annotation))
+    return next(filter(None, (*found, *inner)), None)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
 
 from towpath import documents
 from towpath.errors import DeclarationError, Fault, Place
@@ -14,7 +14,13 @@ from towpath.spec import words
 from towpath.spec.declaration import Declaration
 from towpath.spec.declared import Places
 from towpath.spec.faults import faults_of
-from towpath.spec.words import Environment, ProjectName, Repository, StageName
+from towpath.spec.kinds import Kinds
+from towpath.spec.words import Environment, ModelName, ProjectName, Repository, StageName
+
+if TYPE_CHECKING:
+    from towpath.spec.gates import AnyGate
+else:
+    AnyGate = Annotated[Any, PlainValidator(Kinds("towpath.spec.gates", "gate"))]
 
 FILE = "towpath.yaml"
 STAGES = ("dev", "uat", "prod")
@@ -36,18 +42,6 @@ class Store(Declaration):
     endpoint: str | None = None
     region: str | None = None
     credentials: Credentials | None = None
-
-
-class Gate(Declaration):
-    """A check that a version must pass to enter a stage, on the pull request or after the merge.
-
-    What else a kind of gate may say is its own.
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    kind: str
-    when: Literal["review", "deploy"] = "review"
 
 
 class Deployment(Declaration):
@@ -77,7 +71,7 @@ class Stage(Declaration):
     work_pool: str | None = None
     approvers: Annotated[tuple[str, ...], Field(strict=False)] = ()
     approval: Approval | None = None
-    gates: Mapping[str, Gate] = Field(default_factory=dict)
+    gates: Mapping[str, AnyGate] = Field(default_factory=dict)
     deploy: Deployment | None = None
 
 
@@ -141,7 +135,9 @@ class Project(Declaration):
     """A project. ``stages`` are in the order in which a version climbs them.
 
     ``registry`` is ``.`` for the project's own repository, or the Git URL of a shared one.
-    ``trust`` names types that a model file may hold beside the known ones.
+    ``owners`` says, in a shared registry, which repositories may register a model; one that is
+    not named belongs to who registered it first. ``trust`` names types that a model file may hold
+    beside the known ones.
     """
 
     name: ProjectName
@@ -151,6 +147,9 @@ class Project(Declaration):
     )
     stores: Mapping[StageName, AnyStore] = Field(default_factory=dict)
     registry: str = Field(default=".", min_length=1)
+    owners: Mapping[ModelName, Annotated[tuple[str, ...], Field(strict=False, min_length=1)]] = (
+        Field(default_factory=dict)
+    )
     forge: Annotated[Forge, BeforeValidator(_kind_only)] | None = None
     runner: Annotated[Runner, BeforeValidator(_dask_has_address), BeforeValidator(_kind_only)] = (
         Field(default_factory=Runner)

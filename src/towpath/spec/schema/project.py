@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from towpath.spec.schema.gates import DEFINITIONS
 from towpath.spec.schema.terms import DRAFT, Schema, a, either, fields, listed, named, one_of, ref
 
 _PIECE = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
@@ -23,15 +24,6 @@ _STORE = fields(
     required=("url",),
 )
 
-_GATE = a(
-    "object",
-    required=["kind"],
-    properties={
-        "kind": a("string", "What is checked."),
-        "when": one_of("review", "deploy", about="On the pull request, or after the merge."),
-    },
-)
-
 _STAGE = fields(
     {
         "description": a("string", "What the stage is for."),
@@ -40,7 +32,9 @@ _STAGE = fields(
         "work_pool": a("string", "The Prefect work pool of its deployments."),
         "approvers": listed(a("string"), "Who may approve what enters it."),
         "approval": ref("approval"),
-        "gates": a("object", "What a version must pass, by name.", additionalProperties=_GATE),
+        "gates": a(
+            "object", "What a version must pass, by name.", additionalProperties=ref("gate")
+        ),
         "deploy": a(
             "object",
             "What runs a version in it.",
@@ -87,6 +81,11 @@ SCHEMA: Schema = {
             ),
             "stores": named(ref("store"), "Stores by name.", **_STAGE_NAMES),
             "registry": a("string", "`.`, or the Git URL of a shared registry.", minLength=1),
+            "owners": named(
+                listed(a("string"), minItems=1),
+                "In a shared registry: the repositories that may register a model, by its name.",
+                propertyNames={"pattern": f"^{_PIECE}$"},
+            ),
             "forge": either(one_of("github"), _FORGE, about="Where pull requests live."),
             "runner": either(
                 one_of("threads", "processes"), _RUNNER, about="What carries out steps."
@@ -107,6 +106,7 @@ SCHEMA: Schema = {
         required=("name",),
     ),
     "definitions": {
+        **DEFINITIONS,
         "stage_name": a("string", pattern=f"^{_PIECE}$"),
         "store": either(a("string", "A folder or an S3 URL.", minLength=1), _STORE),
         "stage": either(a("null"), _STAGE),
