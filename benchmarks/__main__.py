@@ -6,9 +6,9 @@ import os
 import platform
 import sys
 
-from benchmarks import pipelines, store
+from benchmarks import pipelines, registry, store
 
-SUITES = {"pipelines": pipelines.rows, "store": store.rows}
+SUITES = {"pipelines": pipelines.rows, "store": store.rows, "registry": registry.rows}
 
 
 def main() -> int:

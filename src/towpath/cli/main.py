@@ -30,6 +30,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "models": ("models", "List the models and their versions."),
         "show": ("models", "Show a version: its metrics, data, code and signature."),
         "compare": ("models", "Lay versions side by side."),
+        "search": ("audit", "Find versions by metric, parameter, label, stage, author or date."),
         "reject": ("models", "Mark a version that turned out bad, with the reason."),
     },
     "Store": {

@@ -11,8 +11,7 @@ import click
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
+    from towpath.cli.terminal import Cell
     from towpath.git import Repository
     from towpath.registry import Model, ModelVersion, Record, Stages
 
@@ -34,7 +33,7 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
     stages = registry.stages(repository)
     if as_json:
         return print_json(
-            "models", [_plain(v, stages) for m in found.values() for v in _versions(m)]
+            "models", [plain(v, stages) for m in found.values() for v in _versions(m)]
         )
     _table(session, found, stages)
     return _freshness(session, repository)
@@ -44,7 +43,8 @@ def _versions(model: Model) -> list[ModelVersion]:
     return [*model.candidates, *reversed(model.versions)]
 
 
-def _plain(version: ModelVersion, stages: Stages) -> dict[str, Any]:
+def plain(version: ModelVersion, stages: Stages) -> dict[str, Any]:
+    """A version as ``--json`` says it."""
     return {
         "model": version.model,
         "version": str(version.version) if version.version else None,
@@ -59,7 +59,7 @@ def _plain(version: ModelVersion, stages: Stages) -> dict[str, Any]:
 
 
 def _time(version: ModelVersion) -> str:
-    return datetime.fromtimestamp(version.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(version.time, UTC).isoformat()[:19] + "Z"
 
 
 def _table(session: Session, found: Any, stages: Stages) -> None:
@@ -69,19 +69,18 @@ def _table(session: Session, found: Any, stages: Stages) -> None:
     if not versions:
         return session.say("no model is registered here; `towpath run` registers one")
     metrics = list(dict.fromkeys(name for v in versions for name in v.metrics))[:_MOST_METRICS]
-    rows = [_row(version, stages, metrics) for version in versions]
+    rows = [row(v, stages, [v.metrics.get(name) for name in metrics]) for v in versions]
     return terminal.show(("version", *metrics, "stages", "registered", "by"), rows, right=metrics)
 
 
-def _row(version: ModelVersion, stages: Stages, metrics: Sequence[str]) -> list[str | Text]:
-    from rich.text import Text
-
+def row(version: ModelVersion, stages: Stages, facts: Sequence[object]) -> list[Cell]:
+    """A version in a table: its name, facts of it, where it stands, when and by whom."""
     from towpath.cli import terminal
 
-    style = "bold" if version.rejected is None else "dim strike"
-    numbers = [terminal.number(version.metrics.get(name)) for name in metrics]
+    shown = terminal.Styled(str(version), "bold" if version.rejected is None else "dim strike")
+    numbers = [terminal.number(fact) for fact in facts]
     author = version.tag.tagger.partition(" <")[0]
-    return [Text(str(version), style), *numbers, _state(version, stages), _time(version), author]
+    return [shown, *numbers, _state(version, stages), _time(version), author]
 
 
 def _state(version: ModelVersion, stages: Stages) -> str:

@@ -5,42 +5,83 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeAlias
 
-from rich import box
-from rich.console import Console, JustifyMethod
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console, JustifyMethod
+    from rich.table import Table
+    from rich.text import Text
 
 _PLAIN_WIDTH = 200  # columns, where no terminal says how wide it is
+_LONG = 300  # rows from which a table is laid out here: rich takes half a millisecond for each
+
+
+class Styled(NamedTuple):
+    """A cell in a style of rich's (``bold``, ``dim strike``)."""
+
+    text: str
+    style: str
+
+
+Cell: TypeAlias = "str | Styled | Text"
 
 
 def console(stream: TextIO | None = None) -> Console:
     """A console on a stream (default stdout): obeys NO_COLOR, plain without a terminal."""
+    from rich.console import Console
+
     stream = stream or sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PLAIN_WIDTH
     return Console(file=stream, highlight=False, width=width, soft_wrap=not stream.isatty())
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[str | Text]], right: Sequence[str] = ()
+    columns: Sequence[str], rows: Iterable[Sequence[Cell]], right: Sequence[str] = ()
 ) -> Table:
     """A table in the house's style: no lines but one under the heads; the first column is whole,
     for it holds what a person copies, and the others share what is left."""
+    from rich import box
+    from rich.table import Table
+
     made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for place, column in enumerate(columns):
         justify: JustifyMethod = "right" if column in right else "left"
         made.add_column(column, justify=justify, overflow="fold", no_wrap=place == 0)
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(_rich, row))
     return made
 
 
-def show(
-    columns: Sequence[str], rows: Iterable[Sequence[str | Text]], right: Sequence[str] = ()
-) -> None:
-    """Print a table on stdout."""
-    console().print(table(columns, rows, right))
+def show(columns: Sequence[str], rows: Iterable[Sequence[Cell]], right: Sequence[str] = ()) -> None:
+    """Print a table on stdout; one of very many rows without folding what is wide."""
+    listed = list(rows)
+    if len(listed) < _LONG:
+        console().print(table(columns, listed, right))
+    else:
+        sys.stdout.write(_long(columns, listed, right))
+
+
+def _rich(cell: Cell) -> Text:
+    """A cell as it is: of what users write, nothing is read as rich's markup."""
+    from rich.text import Text
+
+    if isinstance(cell, Styled):
+        return Text(cell.text, cell.style)
+    return Text(cell) if isinstance(cell, str) else cell
+
+
+def _long(columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str]) -> str:
+    cells = [[_text(cell) for cell in row] for row in (columns, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    signs = [">" if column in right else "<" for column in columns]
+    form = "   ".join(f"{{:{sign}{width}}}" for sign, width in zip(signs, widths, strict=True))
+    head, *lines = (form.format(*row).rstrip() for row in cells)
+    line = "─" * (sum(widths) + 3 * (len(widths) - 1))
+    return "\n".join([head, line, *lines, ""])
+
+
+def _text(cell: Cell) -> str:
+    return cell.text if isinstance(cell, Styled) else str(cell)
 
 
 def number(value: object) -> str:

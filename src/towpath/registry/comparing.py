@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from towpath.git import Repository
-from towpath.registry import tagging
-from towpath.registry.finding import Found, get
-from towpath.registry.reading import ModelVersion, known_model
+from towpath.registry import references, tagging
+from towpath.registry.finding import Found, chosen, get
+from towpath.registry.reading import ModelVersion, known_model, read_record
 from towpath.registry.record import Record
-from towpath.registry.wanted import stages
+from towpath.registry.wanted import Stages, stages
 
 
 @dataclass(frozen=True)
@@ -46,24 +46,25 @@ class Lineage:
     stages: tuple[str, ...]
 
 
-def compare(repository: Repository, references: Sequence[str]) -> Comparison:
+def compare(repository: Repository, named: Sequence[str]) -> Comparison:
     """Any number of versions side by side, of one model or of several."""
-    found = [get(repository, reference) for reference in references]
-    rows = (row for section in _sections(found) for row in section)
+    found = [get(repository, reference) for reference in named]
+    staged = stages(repository)
+    rows = (row for section in _sections(found, staged) for row in section)
     return Comparison(tuple(one.version for one in found), tuple(rows))
 
 
 def lineage(repository: Repository, reference: str) -> Lineage:
     """Where a version came from, and which stages should run it."""
-    found = get(repository, reference)
-    version = found.version
-    others = known_model(repository, version.model).versions
-    before = [one for one in others if _is_before(one, version)]
+    asked, staged = references.parse(reference), stages(repository)
+    model = known_model(repository, asked.model)
+    version = chosen(model, asked, lambda: staged)
+    before = [one for one in model.versions if _is_before(one, version)]
     return Lineage(
         version=version,
-        record=found.record,
+        record=read_record(repository, version),
         before=before[-1] if before else None,
-        stages=stages(repository).of(version.model, version.version),
+        stages=staged.of(version.model, version.version),
     )
 
 
@@ -73,12 +74,14 @@ def _is_before(one: ModelVersion, version: ModelVersion) -> bool:
     return version.version is None or one.version < version.version
 
 
-def _sections(found: Sequence[Found]) -> Iterator[Iterable[Row]]:
+def _sections(found: Sequence[Found], staged: Stages) -> Iterator[Iterable[Row]]:
     records = [one.record for one in found]
+    yield _rows("stages", [_standing(one, staged) for one in found])
     yield _rows("metrics", [tagging.numbers(record.metrics) for record in records])
     yield _rows("parameters", [record.parameters for record in records])
     yield _rows("data", [record.data for record in records])
     yield _rows("code", [_code(record) for record in records])
+    yield _rows("labels", [record.labels for record in records])
     yield _rows("signature", [_columns(record) for record in records])
     yield _rows("packages", [record.packages for record in records])
     yield _rows("record", [_facts(record) for record in records])
@@ -87,6 +90,12 @@ def _sections(found: Sequence[Found]) -> Iterator[Iterable[Row]]:
 def _rows(section: str, sides: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
     for name in dict.fromkeys(name for side in sides for name in side):
         yield Row(section, name, tuple(side.get(name) for side in sides))
+
+
+def _standing(found: Found, staged: Stages) -> dict[str, str | None]:
+    version = found.version
+    said = {"in": ", ".join(staged.of(version.model, version.version)) or None}
+    return said if version.rejected is None else {**said, "rejected": version.rejected}
 
 
 def _code(record: Record) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from towpath.errors import RegistryError, UsageError, did_you_mean
@@ -35,9 +36,13 @@ def find(repository: Repository, reference: str | Reference) -> ModelVersion:
     stage names a version that this clone does not have.
     """
     asked = references.parse(reference) if isinstance(reference, str) else reference
-    model = known_model(repository, asked.model)
+    return chosen(known_model(repository, asked.model), asked, lambda: stages(repository))
+
+
+def chosen(model: Model, asked: Reference, staged: Callable[[], Stages]) -> ModelVersion:
+    """The version of ``model`` that is asked for, as ``find``; ``staged`` is called for a stage."""
     if asked.stage:
-        return _staged(repository, model, asked.stage)
+        return _staged(staged(), model, asked.stage)
     if asked.version:
         return _numbered(model, asked.version)
     return _keyed(model, asked.key) if asked.key else _latest(model)
@@ -70,8 +75,7 @@ def _keyed(model: Model, key: str) -> ModelVersion:
     raise UsageError(f"nothing of {model.name} has the key {key}", hint=_there_is(model))
 
 
-def _staged(repository: Repository, model: Model, stage: str) -> ModelVersion:
-    found = stages(repository)
+def _staged(found: Stages, model: Model, stage: str) -> ModelVersion:
     wanted = found.at(stage, model.name)
     if wanted is None:
         wrong = [fault for fault in found.faults if f"/{stage}/{model.name}." in str(fault.place)]

@@ -54,11 +54,10 @@ class ModelVersion:
         """The key of the step that registered it; empty where another tool tagged."""
         return str(self.summary.get("key", ""))
 
-    @property
+    @cached_property
     def metrics(self) -> Mapping[str, float]:
         """Its metrics: the numbers, by dotted name."""
-        found: Mapping[str, float] = self.summary.get("metrics", {})
-        return found
+        return tagging.metrics(self.tag.message)
 
     def __str__(self) -> str:
         return f"{self.model}@{self.version or self.key[:SHOWN_KEY]}"
@@ -166,10 +165,15 @@ class _Draft:
 def _model(name: str, draft: _Draft) -> Model:
     return Model(
         name=name,
-        versions=tuple(sorted(_judged(draft), key=lambda v: v.version or Version(0, 0, 0))),
+        versions=tuple(sorted(_judged(draft), key=_number)),
         candidates=tuple(sorted(draft.candidates, key=lambda v: (v.time, v.tag.name))),
         last=max(draft.times, default=0),
     )
+
+
+def _number(version: ModelVersion) -> tuple[int, int, int]:
+    number = version.version or Version(0, 0, 0)
+    return number.major, number.minor, number.patch
 
 
 def _judged(draft: _Draft) -> Iterator[ModelVersion]:

@@ -16,8 +16,11 @@ from towpath.registry.record import SCHEMA, Record
 from towpath.spec.artifact import Json
 
 MARK = "towpath: "
+METRICS = ',"metrics":{'  # in a value its quotes would be escaped, and no table holds a table
 LONGEST_VALUE = 200
 MOST_METRICS = 100
+
+_DECODER = json.JSONDecoder()
 
 
 def message(record: Record) -> str:
@@ -68,6 +71,18 @@ def parse(text: str) -> dict[str, Any]:
     except json.JSONDecodeError:
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def metrics(text: str) -> Mapping[str, float]:
+    """The metrics in a tag's message, and nothing else of it: what a listing shows."""
+    at = text.find(METRICS, text.rfind(f"\n{MARK}"))
+    if at < 0:
+        return {}
+    try:
+        found, _ = _DECODER.raw_decode(text, at + len(METRICS) - 1)
+    except json.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def numbers(metrics: Mapping[str, Json]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 Level: TypeAlias = Literal["major", "minor", "patch"]
@@ -26,8 +27,7 @@ class Version:
     @classmethod
     def parse(cls, text: str) -> Version | None:
         """The number that ``v1.3.0`` says; None where the text is no number."""
-        found = _NUMBER.fullmatch(text)
-        return cls(*map(int, found.groups())) if found else None
+        return _parsed(text)
 
     def bump(self, level: Level) -> Version:
         """The next number of a level."""
@@ -36,6 +36,12 @@ class Version:
         if level == "minor":
             return Version(self.major, self.minor + 1, 0)
         return Version(self.major, self.minor, self.patch + 1)
+
+
+@lru_cache(maxsize=4096)  # the same few hundred numbers, of ten thousand tags
+def _parsed(text: str) -> Version | None:
+    found = _NUMBER.fullmatch(text)
+    return Version(*map(int, found.groups())) if found else None
 
 
 FIRST = Version(1, 0, 0)

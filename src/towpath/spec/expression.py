@@ -15,7 +15,7 @@ from towpath.spec.reference import Reference, of_node
 
 LONGEST = 2000  # characters; the subset has no loops, so length bounds the work
 
-_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -38,7 +38,8 @@ _MEMBERSHIP: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
 }
-_ALLOWED = (*_ARITHMETIC, *_ORDER, *_EQUALITY, *_MEMBERSHIP, ast.And, ast.Or, ast.Not, ast.UAdd)
+COMPARISONS = {**_ORDER, **_EQUALITY, **_MEMBERSHIP}
+_ALLOWED = (*ARITHMETIC, *COMPARISONS, ast.And, ast.Or, ast.Not, ast.UAdd)
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class _Judge:
         right = _number(self.value(node.right), f"`{ast.unparse(node.right)}`")
         shown = f"`{ast.unparse(node)}`"
         try:
-            return _sure(_ARITHMETIC[type(node.op)](left, right), shown)
+            return _sure(ARITHMETIC[type(node.op)](left, right), shown)
         except (ArithmeticError, ValueError) as error:
             raise StepFailed(f"{shown} cannot be worked out: {error}") from None
 
