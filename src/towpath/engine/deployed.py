@@ -1,8 +1,8 @@
-"""The command of a local work pool: ``python -m towpath.engine.deployed PROJECT``.
+"""The command of a local work pool: ``python -m towpath.engine.deployed PROJECT SOCKET``.
 
-Stock Prefect executes a deployed run with ``python -m prefect.engine``, whose imports take a
-second before it knows what to run. Two questions to the API tell that at once, and the steps'
-own imports, which take longer still, go on beside Prefect's.
+Stock Prefect executes a deployed run with ``python -m prefect.engine``, whose imports take a second
+or two. Here a process that has them done is asked first, see ``forking``; and two questions to the
+API tell which steps' modules to import meanwhile.
 """
 
 from __future__ import annotations
@@ -11,23 +11,36 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from towpath.engine import ahead
-from towpath.engine.flow import build
-from towpath.engine.server import worker
-from towpath.errors import TowpathError
-from towpath.workspace import Workspace
+from towpath.engine import asking
 
 
-def main(root: Path) -> None:
+def main(root: Path, server: Path) -> int:
     """Execute the run that Prefect's worker names in the environment."""
+    code = asking.ask(server, root)
+    if code is None:
+        execute(root)
+        return 0
+    return code
+
+
+def execute(root: Path) -> None:
+    """Execute the run in this process; it may end in SystemExit."""
+    from towpath.engine.flow import build
+    from towpath.errors import TowpathError
+
     with contextlib.suppress(TowpathError):  # the flow itself meets it, and can say so
         _begin(root)
     build.execute()
 
 
 def _begin(root: Path) -> None:
+    from urllib.parse import urlsplit
+
+    from towpath.engine import ahead
+    from towpath.engine.server import worker
+    from towpath.workspace import Workspace
+
     port = urlsplit(os.environ.get("PREFECT_API_URL", "")).port
     if port is None:
         return
@@ -39,4 +52,5 @@ def _begin(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv.pop()))  # what is left is as Prefect expects it
+    folder, socket = (Path(argument) for argument in sys.argv[1:])
+    sys.exit(main(folder, socket))

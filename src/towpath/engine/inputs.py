@@ -56,6 +56,6 @@ def _restored(workspace: Workspace, path: Path) -> bool:
 def _model(workspace: Workspace, reference: str) -> Artifact:
     from towpath import registry
 
-    if workspace.repository is None:
+    if workspace.repository is None and not workspace.shared_registry:
         raise UserError(Fault(f"{reference} is a model, and there is no Git repository here"))
-    return registry.get(workspace.repository, reference).record.artifact
+    return registry.get(workspace.registry, reference).record.artifact

@@ -9,14 +9,14 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.engine import keys, outputs, tree
+from towpath.engine import elsewhere, keys, outputs, tree
 from towpath.engine.decisions import Decision, Verdict
 from towpath.engine.known import Waiting
 from towpath.engine.record import now
 from towpath.engine.runs import flatten
 from towpath.engine.source import outputs_of
-from towpath.errors import Fault, RegistryError, StepFailed
-from towpath.registry import Bump, Code, Record, Registration, Signature, reading
+from towpath.errors import Fault, RegistryError, StepFailed, TowpathError, UserError
+from towpath.registry import Bump, Code, Record, Registration, Signature, reading, shared
 from towpath.spec import template
 from towpath.spec.artifact import Artifact, Entry, Json, Made
 from towpath.workspace import PROJECT_FILE
@@ -24,6 +24,7 @@ from towpath.workspace import PROJECT_FILE
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node, Source
     from towpath.engine.known import Known
+    from towpath.git import Repository
     from towpath.spec.pipeline import RegisterModel
     from towpath.workspace import Workspace
 
@@ -39,7 +40,21 @@ class Registering:
     @cached_property
     def readiness(self) -> registry.Ready | registry.Skipped:
         """Whether this run may register; asked once, before its first step."""
-        return registry.readiness(self.workspace.repository, self.required, self._is_written)
+        found = registry.readiness(self.workspace.repository, self.required, self._is_written)
+        unseen = self._registry if isinstance(self._registry, TowpathError) else None
+        if unseen is None or isinstance(found, registry.Skipped):
+            return found
+        if self.required:
+            raise unseen
+        return registry.Skipped("; ".join(f.what for f in unseen.faults), unseen.faults)
+
+    @cached_property
+    def _registry(self) -> Repository | TowpathError:
+        """Where versions are kept, or why that cannot be had now."""
+        try:
+            return self.workspace.registry
+        except (UserError, RegistryError) as unseen:
+            return unseen
 
     def _is_written(self, path: str) -> bool:
         """Whether runs write a path, from the repository's root, of this project or another in
@@ -66,8 +81,7 @@ class Registering:
             key = self._key(node, step, known)
         except Waiting as waiting:
             return Decision(node.name, Verdict.UNDECIDED, f"after `{waiting.step}`")
-        repository = self.workspace.repository
-        twins = reading.model(repository, step.model).keyed(key) if repository else ()
+        twins = self._twins(step.model, key)
         if twins:
             made = Made(facts={"version": str(twins[0]), "new": False})
             entry = Entry(key, self.graph.name, node.name, "", "", 0.0, "", {}, made)
@@ -79,6 +93,11 @@ class Registering:
             return Decision(node.name, Verdict.SKIP, reason)
         return Decision(node.name, Verdict.RUN, "not registered yet", key)
 
+    def _twins(self, model: str, key: str) -> tuple[registry.ModelVersion, ...]:
+        if isinstance(self._registry, TowpathError):
+            return ()
+        return reading.model(self._registry, model).keyed(key)
+
     def _key(self, node: Node, step: RegisterModel, known: Known) -> str:
         model = known.resolve(node.arguments["model"])
         digest = model.digest if isinstance(model, Artifact) else ""
@@ -89,17 +108,27 @@ class Registering:
         """Make the version, or the candidate for one."""
         if isinstance(self.readiness, registry.Skipped):
             raise RegistryError(*self.readiness.faults)
-        assert self.workspace.repository is not None
         record = self._record(node, step, known, run_id, self.readiness)
-        texts = outputs.texts(self.workspace, self.graph, known)
-        files = {self._prefix + path: text.encode() for path, text in texts.items()}
-        done = registry.register(
-            self.workspace.repository, Registration(record, self.readiness.commit, files)
-        )
+        done = registry.register(self.workspace.registry, self._registration(record, known))
         facts: dict[str, Json] = {
             "version": str(done), "new": done.new, "reason": done.reason, "commit": done.commit,
         }  # fmt: skip
         return Made(facts=facts)
+
+    def _registration(self, record: Record, known: Known) -> Registration:
+        """Upon the code that ran, with its outputs; or upon a shared registry's main."""
+        if address := self.workspace.shared_registry:
+            base = shared.root(self.workspace.registry, address)
+            return Registration(record, base, elsewhere.files(self.workspace, base, record))
+        texts = outputs.texts(self.workspace, self.graph, known)
+        files = {self._prefix + path: text.encode() for path, text in texts.items()}
+        return Registration(record, record.code.commit, files)
+
+    def _code(self, commit: str, digests: Mapping[str, str]) -> Code:
+        assert self.workspace.repository is not None
+        is_shared = self.workspace.shared_registry is not None
+        origin = shared.origin(self.workspace.repository) if is_shared else None
+        return Code(commit, origin, digests)
 
     def _record(
         self, node: Node, step: RegisterModel, known: Known, run_id: str, ready: registry.Ready
@@ -118,7 +147,7 @@ class Registering:
             path=self._prefix + path,
             sha256=_sha256(self.workspace, artifact),
             kind=path.rpartition(".")[2] if "." in path else "folder",
-            code=Code(ready.commit, digests=_labelled(reached, "code ")),
+            code=self._code(ready.commit, _labelled(reached, "code ")),
             signature=_signature(known, source),
             metrics=dict(_metrics(known, node)),
             parameters=dict(self.graph.params),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.errors import UsageError
-from towpath.git import remotes
+from towpath.git import clones, remotes
 from towpath.store import remote as stores
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ Progress = Callable[[int, int], None]
 class Moved:
     """What came or went: objects and entries of the store, versions of the registry.
 
-    ``store`` and ``origin`` name the store's and the registry's remote, None where there is none.
+    ``store`` and ``origin`` name the store's and the registry's remote, None where there is none;
+    a shared registry is named by its address.
     """
 
     store: str | None
@@ -41,7 +42,7 @@ def push(
     """
     store, origin = _ends(workspace, remote)
     moved = stores.push(workspace.root, remote=remote, progress=progress) if store else None
-    done = registry.publish(workspace.repository) if origin and workspace.repository else ()
+    done = registry.publish(workspace.registry) if origin else ()
     named = tuple(str(version) for version in done if version.new)
     return Moved(store, origin, *((moved.objects, moved.entries) if moved else (0, 0)), named)
 
@@ -58,16 +59,24 @@ def pull(
 
 def fetch(workspace: Workspace) -> Moved:
     """Bring the registry's tags, which a plain `git pull` leaves behind."""
-    if workspace.repository is None or remotes.chosen(workspace.repository) is None:
+    origin = _origin(workspace)
+    if origin is None:
         raise UsageError("the repository has no remote", hint="git remote add origin URL")
-    found = registry.fetch(workspace.repository)
-    return Moved(None, found.remote, versions=found.tags)
+    found = registry.fetch(workspace.registry_at_hand)
+    return Moved(None, origin, versions=found.tags)
 
 
 def _ends(workspace: Workspace, remote: str | None) -> tuple[str | None, str | None]:
     store = remote or stores.default(workspace.root)
-    origin = remotes.chosen(workspace.repository) if workspace.repository else None
+    origin = _origin(workspace)
     if store is None and origin is None:
         hint = "dvc remote add -d NAME URL for bytes, git remote add origin URL for versions"
         raise UsageError("neither the store nor the repository has a remote", hint=hint)
     return store, origin
+
+
+def _origin(workspace: Workspace) -> str | None:
+    """Where versions are pushed to and fetched from, as a person calls it."""
+    if workspace.shared_registry:
+        return clones.shown(workspace.shared_registry)
+    return remotes.chosen(workspace.repository) if workspace.repository else None

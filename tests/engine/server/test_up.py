@@ -20,11 +20,13 @@ from towpath.errors import EngineError
 FLOW = """\
 import time
 from pathlib import Path
+import psutil
 from prefect import flow
 
 @flow
 def training(learning_rate: float = 0.1, seconds: float = 0.0) -> float:
     Path("seen.txt").write_text(f"{learning_rate} in {Path.cwd()}")
+    Path("parent.txt").write_text(" ".join(psutil.Process().parent().cmdline()))
     time.sleep(seconds)
     return learning_rate
 """
@@ -59,6 +61,14 @@ def wait_for(port: int, state: str) -> None:
             return
         time.sleep(0.1)
     raise AssertionError(f"{last_state(port)}, not {state}")
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    for _ in range(300):
+        if true():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it never came true")
 
 
 def test_the_story(project: Path, processes: Callable[[], list[psutil.Process]]) -> None:
@@ -99,6 +109,42 @@ def test_the_story(project: Path, processes: Callable[[], list[psutil.Process]])
     down(project)
     again = down(project)
     assert (again.api, again.worker) == (False, False)
+
+
+def test_a_run_is_forked_and_can_be_cancelled(project: Path) -> None:
+    (project / "flow.py").write_text(FLOW)
+    (project / "prefect.yaml").write_text(DEPLOYMENTS)
+    standing = up(project)
+    prefect(project, "deploy", "--all")
+    while not standing.api.home.forking.exists():
+        time.sleep(0.1)
+    prefect(project, "deployment", "run", "training/dev", "--param", "seconds=600")
+    wait_for(standing.api.port, "RUNNING")
+    wait_until((project / "parent.txt").exists)
+    assert "towpath.engine.forking" in (project / "parent.txt").read_text()
+    run = worker.ask(standing.api.port, "POST", "/flow_runs/filter", {})[0]["id"]
+    prefect(project, "flow-run", "cancel", run)
+    wait_for(standing.api.port, "CANCELLED")
+    down(project)
+    wait_until(lambda: not standing.api.home.forking.exists())
+
+
+@pytest.mark.parametrize("stand_in", ["no server", "other settings"])
+def test_a_run_that_cannot_be_forked_is_executed_all_the_same(
+    stand_in: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "flow.py").write_text(FLOW)
+    (project / "prefect.yaml").write_text(DEPLOYMENTS)
+    if stand_in == "no server":
+        monkeypatch.setenv("TOWPATH_FORK", "0")
+    standing = up(project)
+    prefect(project, "deploy", "--all")
+    other = ["--job-variable", "env.PREFECT_LOGGING_LEVEL=DEBUG"]
+    variable = other if stand_in == "other settings" else []
+    prefect(project, "deployment", "run", "training/dev", *variable)
+    wait_for(standing.api.port, "COMPLETED")
+    assert "towpath.engine.forking" not in (project / "parent.txt").read_text()
+    down(project)
 
 
 def test_a_prefect_toml_of_ones_own_stays(project: Path) -> None:

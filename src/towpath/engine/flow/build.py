@@ -85,10 +85,32 @@ def call(execution: Execution, api: str, body: Callable[[], Any]) -> None:
         flow(**graph.params)
 
 
+def load_for_deployed() -> None:
+    """Import all that a deployed run needs, so that processes forked from this one have it."""
+    import prefect.deployments.steps.pull
+    import prefect.engine
+    import prefect.flow_engine
+    import prefect.main
+    import prefect.task_engine  # noqa: F401
+
+    from towpath.engine import entrypoint  # noqa: F401
+    from towpath.engine.flow import pipeline_flow, schedule, signature  # noqa: F401
+
+
+def settings() -> dict[str, str]:
+    """Prefect's settings of this process, as variables for the environment of another."""
+    from prefect.settings import get_current_settings
+
+    return get_current_settings().to_environment_variables(exclude_unset=True)
+
+
 def execute() -> None:
     """Become the process that executes a deployed run, as ``python -m prefect.engine`` is."""
     import runpy
+    import sys
 
+    del sys.argv[1:]  # the run is named in the environment
+    sys.modules.pop("prefect.engine", None)
     runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
 
 

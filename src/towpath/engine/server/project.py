@@ -94,7 +94,7 @@ def up(project: Path) -> Up:
     standing = _standing_worker(api, project)
     wait(api)
     if api.started_by_us:
-        worker.make_pool(api.port, project)
+        worker.make_pool(api, project)
     if api.started_by_us and not api.warm:
         worker.settle(api.port)
     worker.wait(standing, api.home.worker_log)

@@ -14,6 +14,7 @@ from typing import Any
 from towpath.engine.server import Api, mark, process
 from towpath.engine.server.mark import Worker
 from towpath.errors import EngineError
+from towpath.steps.process import forks
 
 POOL = "towpath"
 START_SECONDS = 60.0
@@ -39,7 +40,19 @@ def start(api: Api, project: Path) -> Worker:
     )
     worker = Worker(pid, process.born(pid), process.now(), POOL, str(project))
     mark.write(api.home, worker)
+    if api.started_by_us and forks():
+        _start_forking(api, project, pid)
     return worker
+
+
+def _start_forking(api: Api, project: Path, worker: int) -> None:
+    """The process that runs are forked from; without it they do as well, a second later."""
+    process.start(
+        [sys.executable, "-P", "-m", "towpath.engine.forking", api.home.forking, str(worker)],
+        folder=project,
+        environment={**os.environ, **api.environment(), **SETTINGS},
+        log=api.home.forking_log,
+    )
 
 
 def wait(worker: Worker, log: Path) -> None:
@@ -53,15 +66,17 @@ def wait(worker: Worker, log: Path) -> None:
         time.sleep(0.05)
 
 
-def make_pool(port: int, project: Path) -> None:
+def make_pool(api: Api, project: Path) -> None:
     """Make the pool of a local API where it is missing.
 
     The pool names the command that executes a run. Left to itself the worker starts a supervisor,
     which imports Prefect, to start a second process, which imports it again: 1.7 s a run.
     """
+    port = api.port
     kinds = ask(port, "GET", "/collections/views/aggregate-worker-metadata")
     template = kinds["prefect"]["process"]["default_base_job_configuration"]
-    command = shlex.join([sys.executable, "-m", "towpath.engine.deployed", str(project)])
+    ours = [sys.executable, "-m", "towpath.engine.deployed", str(project), str(api.home.forking)]
+    command = shlex.join(ours)
     template["variables"]["properties"]["command"]["default"] = command
     wanted = {"type": "process", "base_job_template": template}
     made = ask(port, "POST", "/work_pools/", {"name": POOL, **wanted}, but=409)
