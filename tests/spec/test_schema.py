@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from towpath import documents
 from towpath.errors import DeclarationError
-from towpath.spec import gates, param, pipeline, project
+from towpath.spec import deployment, gates, param, pipeline, project
 from towpath.spec.faults import keys
 from towpath.spec.reading import parse_pipeline
 from towpath.spec.schema import json_schema
@@ -43,6 +43,10 @@ def test_every_key_of_the_types_is_in_the_schema_and_no_other() -> None:
         found = PROJECT["definitions"][f"gate_{kind}"]
         assert set(found["properties"]) == set(keys(gate)), kind
         assert set(found.get("required", ())) == set(_required(gate)), kind
+    for to, target in deployment.KINDS.items():
+        found = PROJECT["definitions"][f"deploy_{to}"]
+        assert set(found["properties"]) == set(keys(target)), to
+        assert set(found["required"]) == set(_required(target)), to
     step = DEFINITIONS["fail"]["properties"]
     pairs: list[tuple[dict[str, Any], type[BaseModel]]] = [
         (DEFINITIONS["long_param"], param.Param),
@@ -288,6 +292,31 @@ GATES: list[Any] = [
 @pytest.mark.parametrize("gate", GATES, ids=str)
 def test_gates_are_judged_alike(gate: Any) -> None:
     data = {"name": "a", "stages": {"prod": {"gates": {"g": gate}}}}
+    assert _project_reads(data) is jsonschema.Draft7Validator(PROJECT).is_valid(data)
+
+
+DEPLOYMENTS: list[Any] = [
+    {"to": "files", "path": "/srv/models", "sample": "data/sample.csv"},
+    {"to": "files", "path": ""},
+    {"to": "files", "folder": "/srv/models"},
+    {"to": "files", "path": "a", "sample": "../b.csv"},
+    {"to": "command", "run": ["./deploy.sh", "--now"], "check": ["./which.sh"], "timeout": "5m"},
+    {"to": "command", "run": "./deploy.sh --now"},
+    {"to": "command", "run": []},
+    {"to": "command", "check": ["./which.sh"]},
+    {"to": "prefect"},
+    {"to": "prefect", "flow": "flows/score.py:score", "parameters": {"data": "a.csv"}},
+    {"to": "prefect", "schedule": "0 5 * * *", "path": "/srv/abalone"},
+    {"to": "prefect", "parameters": ["a.csv"]},
+    {"to": "kubernetes"},
+    {"path": "a"},
+    "files",
+]
+
+
+@pytest.mark.parametrize("deploy", DEPLOYMENTS, ids=str)
+def test_deployments_are_judged_alike(deploy: Any) -> None:
+    data = {"name": "a", "stages": {"prod": {"deploy": deploy}}}
     assert _project_reads(data) is jsonschema.Draft7Validator(PROJECT).is_valid(data)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
 
 from towpath import documents
 from towpath.errors import DeclarationError, Fault, Place
@@ -18,8 +18,12 @@ from towpath.spec.kinds import Kinds
 from towpath.spec.words import Environment, ModelName, ProjectName, Repository, StageName
 
 if TYPE_CHECKING:
+    from towpath.spec.deployment import AnyDeployment
     from towpath.spec.gates import AnyGate
 else:
+    AnyDeployment = Annotated[
+        Any, PlainValidator(Kinds("towpath.spec.deployment", "deployment", "to"))
+    ]
     AnyGate = Annotated[Any, PlainValidator(Kinds("towpath.spec.gates", "gate"))]
 
 FILE = "towpath.yaml"
@@ -44,14 +48,6 @@ class Store(Declaration):
     credentials: Credentials | None = None
 
 
-class Deployment(Declaration):
-    """What runs a version in a stage; what else a kind of target may say is its own."""
-
-    model_config = ConfigDict(extra="allow")
-
-    to: Literal["files", "prefect", "command"]
-
-
 Approval: TypeAlias = Literal["forge", "signed", "recorded"]
 
 
@@ -72,7 +68,7 @@ class Stage(Declaration):
     approvers: Annotated[tuple[str, ...], Field(strict=False)] = ()
     approval: Approval | None = None
     gates: Mapping[str, AnyGate] = Field(default_factory=dict)
-    deploy: Deployment | None = None
+    deploy: AnyDeployment | None = None
 
 
 class Policy(Declaration):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from towpath.spec.schema.gates import DEFINITIONS
+from towpath.spec.schema import deployments, gates
 from towpath.spec.schema.terms import DRAFT, Schema, a, either, fields, listed, named, one_of, ref
 
 _PIECE = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
@@ -35,12 +35,7 @@ _STAGE = fields(
         "gates": a(
             "object", "What a version must pass, by name.", additionalProperties=ref("gate")
         ),
-        "deploy": a(
-            "object",
-            "What runs a version in it.",
-            required=["to"],
-            properties={"to": one_of("files", "prefect", "command")},
-        ),
+        "deploy": ref("deploy", "What runs a version in it."),
     }
 )
 
@@ -106,7 +101,8 @@ SCHEMA: Schema = {
         required=("name",),
     ),
     "definitions": {
-        **DEFINITIONS,
+        **gates.DEFINITIONS,
+        **deployments.DEFINITIONS,
         "stage_name": a("string", pattern=f"^{_PIECE}$"),
         "store": either(a("string", "A folder or an S3 URL.", minLength=1), _STORE),
         "stage": either(a("null"), _STAGE),
