@@ -7,9 +7,9 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from towpath.errors import StoreError, TowpathError, UsageError, did_you_mean
 from towpath.store.copying import FULL
@@ -77,6 +77,11 @@ class Remote:
         except FileNotFoundError:
             return None
         return hasher.hexdigest()
+
+    def open(self, digest: str) -> AbstractContextManager[IO[bytes]]:
+        """An object as a stream."""
+        found: AbstractContextManager[IO[bytes]] = self._files.open(self.path(digest), "rb")
+        return found
 
     def read(self, path: str) -> bytes | None:
         """The bytes of a small file; None where it is not there."""

@@ -1,0 +1,149 @@
+"""Bytes of a file or a folder read from any store, hashed before anybody believes them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from towpath.errors import StoreError
+from towpath.spec.artifact import Artifact
+from towpath.store.copying import copy_plain, md5
+from towpath.store.digest import FOLDER, is_folder, read_manifest
+from towpath.store.place import Source, object_path
+
+_CHUNK = 1 << 20
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+class State(StrEnum):
+    """What a store has of a file or a folder."""
+
+    WHOLE = "whole"
+    MISSING = "missing"
+    ALTERED = "altered"
+
+
+def verify(source: Source, artifact: Artifact, sha256: str | None, jobs: int = 1) -> State:
+    """What a source has of a file or a folder: every byte is read."""
+    try:
+        members = _members(source, artifact.digest)
+        hashed = each(lambda d: _hashes(source, d), list(dict.fromkeys(members.values())), jobs)
+    except FileNotFoundError:
+        return State.MISSING
+    except StoreError:
+        return State.ALTERED
+    found = dict(zip(dict.fromkeys(members.values()), hashed, strict=True))
+    if any(digest != found[digest][0] for digest in members.values()):
+        return State.ALTERED
+    whole = _whole_sha256({path: found[digest][1] for path, digest in members.items()})
+    return State.WHOLE if sha256 in (None, whole) else State.ALTERED
+
+
+def fetch(
+    source: Source,
+    artifact: Artifact,
+    into: Path,
+    sha256: str | None,
+    scratch: Path,
+    jobs: int = 1,
+) -> Path:
+    """Bring a file or a folder from a source to a path, verified before it gets its name."""
+    digests = received(source, artifact, sha256, scratch, jobs)
+    if not is_folder(artifact.digest):
+        into.parent.mkdir(parents=True, exist_ok=True)
+        _move(scratch / artifact.digest, into)
+        return into
+    for path, digest in read_manifest((scratch / digests[-1]).read_bytes()).items():
+        (into / path).parent.mkdir(parents=True, exist_ok=True)
+        copy_plain(scratch / digest, into / path)
+    return into
+
+
+def received(
+    source: Source, artifact: Artifact, sha256: str | None, scratch: Path, jobs: int
+) -> list[str]:
+    """The objects of a file or a folder as files of ``scratch``, the manifest last; verified."""
+    try:
+        members = _members(source, artifact.digest)
+        digests = list(dict.fromkeys(members.values()))
+        hashed = dict(
+            zip(digests, each(lambda d: _hashes(source, d, scratch), digests, jobs), strict=True)
+        )
+    except FileNotFoundError:
+        what = f"{artifact.name} ({artifact.digest}) is not in {source.shown}"
+        raise StoreError(what, hint="push it from where it was made: towpath push") from None
+    whole = _whole_sha256({path: hashed[digest][1] for path, digest in members.items()})
+    wrong = [digest for digest in digests if hashed[digest][0] != digest]
+    if wrong or sha256 not in (None, whole):
+        raise _altered(source, artifact)
+    if is_folder(artifact.digest):
+        _hashes(source, artifact.digest, scratch)
+        digests.append(artifact.digest)
+    return digests
+
+
+def _members(source: Source, digest: str) -> dict[str, str]:
+    """A folder's digests by path; of a file the file alone, under no name."""
+    if not is_folder(digest):
+        return {"": digest}
+    with source.open(digest) as file:
+        content = file.read()
+    if md5(content) + FOLDER != digest:
+        raise StoreError(f"the manifest {digest} in {source.shown} was altered")
+    return read_manifest(content)
+
+
+def _hashes(source: Source, digest: str, scratch: Path | None = None) -> tuple[str, str]:
+    """An object's MD5 and SHA-256, read from beginning to end, and kept where asked."""
+    named, recorded = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with source.open(digest) as file, _kept(scratch, digest) as keep:
+        while chunk := file.read(_CHUNK):
+            named.update(chunk)
+            recorded.update(chunk)
+            keep(chunk)
+    return named.hexdigest(), recorded.hexdigest()
+
+
+@contextmanager
+def _kept(scratch: Path | None, digest: str) -> Iterator[Callable[[bytes], object]]:
+    if scratch is None:
+        yield len
+        return
+    with (scratch / digest).open("wb") as file:
+        yield file.write
+
+
+def _whole_sha256(members: Mapping[str, str]) -> str:
+    """SHA-256 of a file; of a folder that of its sorted ``sha256sum`` lines."""
+    if list(members) == [""]:
+        return members[""]
+    lines = sorted(f"{digest}  {path}\n" for path, digest in members.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _altered(source: Source, artifact: Artifact) -> StoreError:
+    return StoreError(
+        f"{artifact.name} in {source.shown} holds other bytes than its record says",
+        hint=f"delete {object_path(artifact.digest)} there, and bring it anew from where it is "
+        "right",
+    )
+
+
+def each(work: Callable[[_In], _Out], things: Sequence[_In], jobs: int) -> list[_Out]:
+    """The answers in the order of the things, so many at once."""
+    if jobs < 2 or len(things) < 2:
+        return [work(thing) for thing in things]
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(work, things))
+
+
+def _move(scratch: Path, into: Path) -> None:
+    import shutil
+
+    shutil.move(scratch, into)
