@@ -21,7 +21,7 @@ from towpath.engine import server
 from towpath.engine.server import local, sweep
 
 HERE = Path(__file__).parent
-RUNNING = ("engine", "cli")
+RUNNING = ("engine", "cli", "shared")
 OWN_API = HERE / "engine" / "server"
 
 GIT_CONFIG = """\

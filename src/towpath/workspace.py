@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from towpath.store import Store
 
 PROJECT_FILE = "towpath.yaml"
+_OWN_REGISTRY = re.compile(r"""\s*#.*|registry:\s+(["']?)\.\1\s*(#.*)?""")
 
 
 class Workspace:
@@ -103,12 +105,58 @@ class Workspace:
         return Repository.find(self.root)
 
     @cached_property
+    def shared_registry(self) -> str | None:
+        """The address of the registry that this project shares; None where it keeps its own."""
+        text = (self.root / PROJECT_FILE).read_text(encoding="utf-8", errors="replace")
+        if all(_OWN_REGISTRY.fullmatch(line) for line in text.splitlines() if "registry" in line):
+            return None  # reading the whole declaration takes longer than listing the models
+        if self.project.registry == ".":
+            return None
+        from towpath.registry import shared
+
+        return shared.address(self.project.registry, self.root)
+
+    @cached_property
     def registry(self) -> Repository:
-        """The repository that keeps the registry; UserError where there is none."""
+        """The repository that keeps the registry: this one, or a clone of the shared one.
+
+        A view of the shared one that is older than ten minutes is brought up to date, if it can
+        be. UserError where there is no repository, RegistryError where the shared registry was
+        never seen and cannot be reached.
+        """
+        repository = self.registry_at_hand
+        if self.shared_registry:
+            from towpath.registry import shared
+
+            shared.refresh(repository, self.shared_registry)
+        return repository
+
+    @cached_property
+    def registry_at_hand(self) -> Repository:
+        """The same as it was last brought here, without a look at the network."""
+        if self.shared_registry:
+            from towpath.git import clones
+            from towpath.registry import shared
+
+            clone = shared.at_hand(self.shared_registry, self.state / "registry")
+            if self.repository:
+                clones.follow_settings(clone, self.repository)
+            return clone
         if self.repository is None:
             hint = "git init, and commit"
             raise UserError("there is no Git repository here, so no registry", hint=hint)
         return self.repository
+
+    @cached_property
+    def folder(self) -> str:
+        """The project's folder in the repository that keeps its registry, empty at the root.
+
+        A shared registry has its own ``towpath.yaml``, at its root.
+        """
+        if self.shared_registry or self.repository is None or self.repository.bare:
+            return ""
+        inside = self.root.resolve().relative_to(self.repository.root.resolve()).as_posix()
+        return "" if inside == "." else inside
 
     @property
     def state(self) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from towpath.errors import Fault, RegistryError, UsageError
 from towpath.git import Repository, locked, refs, remotes
-from towpath.registry import reading, record
+from towpath.registry import ownership, reading, record
 from towpath.registry.building import Built, build, numbered
 from towpath.registry.reading import CANDIDATES, TAGS, Model, ModelVersion
 from towpath.registry.references import parse_tag
@@ -68,6 +68,7 @@ def _publish(repository: Repository, remote: str, candidate: ModelVersion) -> Re
         if there := twin(known, candidate.key):
             _settle(repository, candidate, {})
             return told(there)
+        ownership.check(repository, known, draft)
         chosen = numbered(repository, known, draft)
         built = build(
             repository, known, chosen, f"{candidate.commit}^", _files(repository, candidate)

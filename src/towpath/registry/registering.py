@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from towpath.errors import RegistryError
 from towpath.git import Repository, locked, refs, remotes
-from towpath.registry import reading, references
+from towpath.registry import ownership, reading, references
 from towpath.registry.building import Built, build, numbered
 from towpath.registry.reading import Model, ModelVersion
 from towpath.registry.record import Record
@@ -57,7 +57,8 @@ def register(repository: Repository, request: Registration) -> Registered:
     """Register a version: numbered at once in a repository without a remote, else a candidate.
 
     The same key gives the version that it gave before, unless that was rejected. Raises
-    ``UsageError`` for a name that no model may have, ``UserError`` without a Git identity.
+    ``UsageError`` for a name that no model may have, or that in a shared registry another
+    repository has, ``UserError`` without a Git identity.
     """
     draft = request.record
     references.check_name(draft.model)
@@ -67,6 +68,7 @@ def register(repository: Repository, request: Registration) -> Registered:
             known = reading.model(repository, draft.model)
             if twins := known.keyed(draft.key):
                 return told(twins[0])
+            ownership.check(repository, known, draft)
             chosen = draft if waits else numbered(repository, known, draft)
             built = build(repository, known, chosen, request.base, request.files)
             if refs.change(repository, {built.ref: built.tag}):

@@ -1,0 +1,97 @@
+"""A clone that nobody works in: bare, with each branch of its origin as that has it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from towpath.errors import RegistryError
+from towpath.git import command
+from towpath.git.repository import Repository
+
+ORIGIN = "origin"
+_SHORT = re.compile(r"(?:[\w.-]+@)?(?P<host>[\w.-]{2,}):(?P<path>(?!//).*)")  # ssh's short form
+_PASSWORD = re.compile(r"(?<=://)[^/@]*@")
+
+
+def begin(folder: Path, address: str) -> Repository:
+    """The clone of ``address`` in ``folder``, made where there is none; nothing is fetched.
+
+    It appears whole or not at all. Raises ``RegistryError`` where the folder cannot be written.
+    """
+    if not (folder / "HEAD").is_file():
+        try:
+            _made(folder, address)
+        except OSError as refused:
+            raise RegistryError(f"{folder} cannot be written: {refused.strerror}") from refused
+    return Repository(folder, folder, bare=True)
+
+
+def _made(folder: Path, address: str) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".towpath-") as scratch:
+        new = Path(scratch, folder.name)
+        new.mkdir()
+        command.call(new, "init", "-q", "--bare", "--initial-branch=main", "--template=")
+        command.call(new, "config", f"remote.{ORIGIN}.url", address)
+        command.call(
+            new, "config", f"remote.{ORIGIN}.fetch", f"+refs/heads/*:refs/remotes/{ORIGIN}/*"
+        )
+        with suppress(FileExistsError):
+            _placed(new, folder)
+
+
+def _placed(new: Path, folder: Path) -> None:
+    """Rename the finished clone; another run beside us may have been quicker."""
+    try:
+        new.rename(folder)
+    except OSError:
+        if not (folder / "HEAD").is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            new.rename(folder)
+
+
+def follow_settings(clone: Repository, model: Repository) -> None:
+    """Who commits and how it is signed in one repository holds in the other, too."""
+    said = model.attempt("config", "--local", "--null", "--get-regexp", r"^(user|gpg)\.").text
+    for pair in filter(None, said.split("\0")):
+        key, _, value = pair.partition("\n")
+        if clone.setting(key) != value:
+            clone.call("config", key, value)
+
+
+def address(repository: Repository, remote: str) -> str | None:
+    """Where a remote is; without the name and the password that may stand in it."""
+    said = repository.setting(f"remote.{remote}.url")
+    return shown(said) if said else None
+
+
+def shown(address: str) -> str:
+    """An address without the name and the password that may stand in it."""
+    if address.startswith(("http://", "https://")):
+        return _PASSWORD.sub("", address)
+    return address
+
+
+def is_remote(address: str) -> bool:
+    """Whether an address is a URL, and no path of this machine."""
+    return "://" in address or bool(_SHORT.fullmatch(address))
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two addresses are of one repository, however it is spoken to."""
+    return _place(one) == _place(other)
+
+
+def _place(address: str) -> str:
+    """Host and path: what is left of an address without scheme, user and ``.git``."""
+    if short := _SHORT.fullmatch(address):
+        host, path = short["host"], short["path"]
+    else:
+        parts = urlsplit(address)
+        host, path = parts.hostname or "", parts.path if parts.scheme else address
+    return f"{host.lower()}/{path.strip('/').removesuffix('.git').rstrip('/')}"
