@@ -31,6 +31,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "show": ("models", "Show a version: its metrics, data, code and signature."),
         "compare": ("models", "Lay versions side by side."),
         "search": ("audit", "Find versions by metric, parameter, label, stage, author or date."),
+        "reproduce": ("audit", "Make a version again, and say whether it is the same."),
         "reject": ("models", "Mark a version that turned out bad, with the reason."),
     },
     "Store": {

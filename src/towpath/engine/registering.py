@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from towpath.engine.known import Known
     from towpath.git import Repository
     from towpath.spec.pipeline import RegisterModel
+    from towpath.store import Store
     from towpath.workspace import Workspace
 
 
@@ -145,7 +146,7 @@ class Registering:
             key=self._key(node, step, known),
             artifact=artifact,
             path=self._prefix + path,
-            sha256=_sha256(self.workspace, artifact),
+            sha256=sha256_of(self.workspace.store, artifact),
             kind=path.rpartition(".")[2] if "." in path else "folder",
             code=self._code(ready.commit, _labelled(reached, "code ")),
             signature=_signature(known, source),
@@ -193,20 +194,19 @@ def _pipeline_digest(graph: Graph, node: Node, known: Known) -> str:
     return keys.digest(said)
 
 
-def _sha256(workspace: Workspace, artifact: Artifact) -> str:
-    """SHA-256 of a file; of a folder that of its sorted ``sha256sum`` lines."""
-    store = workspace.store
+def sha256_of(store: Store, artifact: Artifact) -> str:
+    """SHA-256 of a file in a store; of a folder that of its sorted ``sha256sum`` lines."""
     if artifact.files is None:
-        return _file_sha256(workspace, artifact.digest)
+        return _file_sha256(store, artifact.digest)
     lines = sorted(
-        f"{_file_sha256(workspace, digest)}  {path}\n"
+        f"{_file_sha256(store, digest)}  {path}\n"
         for path, digest in store.members(artifact.digest).items()
     )
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _file_sha256(workspace: Workspace, digest: str) -> str:
-    with workspace.store.path(digest).open("rb") as file:
+def _file_sha256(store: Store, digest: str) -> str:
+    with store.path(digest).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

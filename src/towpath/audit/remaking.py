@@ -1,0 +1,169 @@
+"""Running a version's pipeline once more, in another folder, with a store of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath import registry
+from towpath.errors import RegistryError, StepFailed, StoreError
+from towpath.registry import Record
+from towpath.spec import words
+from towpath.spec.artifact import Artifact
+
+if TYPE_CHECKING:
+    from towpath.engine.graph import Graph, Node, Source
+    from towpath.engine.record import Run
+    from towpath.workspace import Workspace
+
+# A store beside the user's: what is made here must not be reused there.
+OWN_STORE = "[cache]\n    dir = cache\n"
+
+
+@dataclass(frozen=True)
+class Remade:
+    """What the run made: the digests of the model's bytes, and the metrics beside it."""
+
+    artifact: Artifact
+    sha256: str
+    metrics: Mapping[str, float]
+    seconds: float
+
+
+def remake(
+    workspace: Workspace,
+    record: Record,
+    folder: Path,
+    listeners: Iterable[Callable[[Mapping[str, Any]], None]],
+) -> Remade:
+    """Run in ``folder``, which holds the code, the steps that lead to the model; none is reused.
+
+    Nothing is registered: what registers is left out.
+    """
+    from towpath.engine import checking
+    from towpath.engine.request import Request
+    from towpath.engine.run import run
+    from towpath.workspace import Workspace as Place
+
+    place = Place(folder)
+    _own_store(place)
+    params = dict(record.parameters)
+    outline = checking.drawable(place, str(record.pipeline))
+    inputs = dict(_inputs(workspace, place, outline, record))
+    graph = checking.compiled(place, record.pipeline, params, inputs)
+    node = _registering(graph, record)
+    steps = tuple(name for name in _leading_to(graph, node) if not graph.registers(name))
+    request = Request(graph.name, params, inputs, only=steps, force=True)
+    done = run(place, request, listeners)
+    if done.exit_code:
+        hint = "with --keep DIR its logs stay: towpath -C DIR logs"
+        raise StepFailed(*(done.error or (f"the run was {done.state}",)), hint=hint)
+    return _remade(place, done, node)
+
+
+def _own_store(place: Workspace) -> None:
+    from towpath.store import initialise
+
+    layout = initialise(place.root)
+    (layout.dvc / "config.local").write_text(OWN_STORE, encoding="utf-8")
+
+
+def _registering(graph: Graph, record: Record) -> Node:
+    from towpath.spec.pipeline import RegisterModel
+
+    for node in graph.nodes.values():
+        if isinstance(node.step, RegisterModel) and node.step.model == record.model:
+            return node
+    what = f"pipeline {graph.name} at {record.code.commit[:7]} registers no {record.model}"
+    raise RegistryError(what, hint="its record was altered: towpath verify")
+
+
+def _leading_to(graph: Graph, node: Node) -> Iterator[str]:
+    from towpath.engine.request import needed
+
+    found = needed(graph, frozenset({node.name}))
+    return (name for name in graph.nodes if name in found)
+
+
+def _inputs(
+    workspace: Workspace, place: Workspace, graph: Graph, record: Record
+) -> Iterator[tuple[str, str]]:
+    """Bring the recorded data to where the pipeline looks for it; models, by their number.
+
+    A file that the commit holds itself, with the recorded bytes, stays as it is.
+    """
+    for name, digest in record.data.items():
+        said = graph.inputs.get(name)
+        if said is None:
+            continue
+        if words.is_model_reference(said):
+            yield name, _model(workspace, place, said, digest)
+        elif not _is_there(place, said, digest):
+            _bring(workspace, digest)
+            workspace.store.link(digest, place.root / said)
+
+
+def _is_there(place: Workspace, said: str, digest: str) -> bool:
+    path = place.root / said
+    return path.exists() and place.store.digest(path).digest == digest
+
+
+def _model(workspace: Workspace, place: Workspace, said: str, digest: str) -> str:
+    """A model that was an input: the version that has these bytes, and its bytes."""
+    name = registry.parse(said).model
+    known = registry.known_model(workspace.registry, name).versions
+    found = next((one for one in known if one.summary.get("md5") == digest), None)
+    if found is None:
+        raise RegistryError(f"no version of {name} has the bytes {digest}", hint="towpath fetch")
+    _bring(workspace, digest)
+    path = place.state / "inputs" / name
+    workspace.store.link(digest, path)
+    place.store.put(path)
+    return str(found)
+
+
+def _bring(workspace: Workspace, digest: str) -> None:
+    """Have bytes in the project's store, from its remote where they are not."""
+    from towpath.store import remote
+
+    if workspace.store.has(digest):
+        return
+    if remote.default(workspace.root) is None:
+        what = f"the data {digest} is not in the store, which has no remote"
+        raise StoreError(what, hint="dvc remote add -d NAME URL, or bring it from where it is")
+    remote.fetch(workspace.root, [digest])
+
+
+def _remade(place: Workspace, done: Run, node: Node) -> Remade:
+    from towpath.engine.runs import flatten
+
+    artifact = _made(done, node.arguments["model"], "outputs")
+    if not isinstance(artifact, Artifact):
+        raise StepFailed(f"the run made no model for `{node.name}`")
+    metrics: dict[str, float] = {}
+    for name, source in node.arguments.items():
+        document = _made(done, source, "values") if name != "model" else None
+        if isinstance(document, dict):
+            pairs = (pair for key, value in document.items() for pair in flatten(value, key))
+            metrics |= {key: value for key, value in pairs if isinstance(value, int | float)}
+    return Remade(artifact, _sha256(place, artifact), metrics, done.seconds)
+
+
+def _made(done: Run, source: Source, what: str) -> Any:
+    """What the run made of a source: of a choice, that which was made."""
+    from towpath.engine.source import outputs_of
+
+    for output in outputs_of(source):
+        step = done.steps.get(output.step)
+        found = getattr(step.made, what).get(output.output) if step else None
+        if found is not None:
+            return found
+    return None
+
+
+def _sha256(place: Workspace, artifact: Artifact) -> str:
+    from towpath.engine.registering import sha256_of
+
+    return sha256_of(place.store, artifact)
