@@ -24,6 +24,7 @@ SHA256 = {
     "abalone": "ffa124af26414bfd9d9a8bf691a48e0c9c3e34967b7552dc39b7db0e5dcf21bd",
     "penguins": "97d467baa3522040aa892fa7f2ff57b5195be5fef3cceca3f78a6b1a6e32d7a2",
 }
+BY_PULL_REQUEST = ("promote.yml", "promotion.yml", "reconcile.yml", "drift.yml")
 NO_IDENTITY = """\
 Git does not know who you are, so the first commit waits; all is staged. Tell it, then commit:
     git config --global user.name "Your Name"
@@ -35,6 +36,9 @@ Git does not know who you are, so the first commit waits; all is staged. Tell it
 def main() -> None:
     """Data first: when it cannot be had, cookiecutter removes the folder and nothing is left."""
     track(ANSWERS["__data"], dataset(ANSWERS["__data"]))
+    if ANSWERS["forge"] == "none":  # nothing is promoted by pull request
+        for name in BY_PULL_REQUEST:
+            Path(".github/workflows", name).unlink()
     for compiled in list(Path().rglob("__pycache__")):  # pip compiles an installed template too
         shutil.rmtree(compiled)
     commit(f"Start {ANSWERS['name']} from the tabular template")

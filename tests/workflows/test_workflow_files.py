@@ -1,0 +1,226 @@
+"""What a workflow promises and a run at home cannot show: pins, permissions, keys, path filters."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from workflow_files import Job, fits, jobs, read, uses
+
+from towpath import projects
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+#: The one table of actions: nothing else is used, and only at these commits.
+ACTIONS = {
+    "actions/checkout": ("3d3c42e5aac5ba805825da76410c181273ba90b1", "v7.0.1"),
+    "actions/setup-python": ("5fda3b95a4ea91299a34e894583c3862153e4b97", "v7.0.0"),
+    "actions/create-github-app-token": ("bcd2ba49218906704ab6c1aa796996da409d3eb1", "v3.2.0"),
+}
+STORE = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+READ = {"contents": "read"}
+STAGE = {"contents": "write", "pull-requests": "read"}
+
+
+@dataclass(frozen=True)
+class Granted:
+    """What a job may do: its token's permissions, its environment, and the secrets it names."""
+
+    permissions: Mapping[str, str]
+    environment: str | None = None
+    secrets: set[str] = field(default_factory=set)
+    pushes: bool = False
+
+
+JOBS = {
+    "checks/checks": Granted(READ, None, STORE),
+    "promotion/promotion": Granted(READ, None, STORE),
+    "training/training": Granted({"contents": "write"}, "training", STORE, pushes=True),
+    "reconcile/changed": Granted(READ),
+    "reconcile/dev": Granted(STAGE, "dev", STORE, pushes=True),
+    "reconcile/uat": Granted(STAGE, "uat", STORE, pushes=True),
+    "reconcile/prod": Granted(STAGE, "prod", STORE, pushes=True),
+    "drift/drift": Granted(
+        {"contents": "read", "pull-requests": "read"}, "${{ matrix.stage }}-read", STORE
+    ),
+    "promote/promote": Granted(READ, "promote", {*STORE, "TOWPATH_APP_KEY"}, pushes=True),
+}
+
+
+@pytest.fixture
+def folder(rendered: Path) -> Path:
+    """The workflows that a project on GitHub gets."""
+    return rendered / ".github" / "workflows"
+
+
+@pytest.fixture
+def made(folder: Path) -> dict[str, Job]:
+    """Their jobs."""
+    return jobs(folder)
+
+
+def call(tool: str, *words: str | Path) -> None:
+    """A tool of the environment; it must agree."""
+    said = subprocess.run([BIN / tool, *words], capture_output=True, text=True)
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_the_tools_of_others_find_nothing(rendered: Path, folder: Path) -> None:
+    files = sorted(folder.glob("*.yml"))
+    call("actionlint", "-shellcheck=", "-pyflakes=", *files)
+    call("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *files)
+    call("zizmor", "--offline", "--no-progress", "--min-severity", "low", rendered / ".github")
+
+
+def test_actions_are_those_of_one_table(folder: Path) -> None:
+    for place in (folder, ROOT / ".github" / "workflows"):
+        for name, pin, release in uses(place):
+            assert (pin, release) == ACTIONS[name], f"{name} in {place}"
+
+
+def test_each_job_may_do_what_it_must_and_no_more(made: dict[str, Job]) -> None:
+    assert made.keys() == JOBS.keys()
+    for name, job in made.items():
+        granted = JOBS[name]
+        assert job.permissions == granted.permissions, name
+        assert job.said.get("environment") == granted.environment, name
+        assert job.secrets == granted.secrets, name
+        assert job.checkout()["persist-credentials"] is granted.pushes, name
+        assert job.checkout()["fetch-depth"] == 0, f"{name}: versions are tags"
+        assert job.said["timeout-minutes"] <= 120, name
+        assert job.workflow["permissions"] == READ, name
+        assert job.workflow["defaults"]["run"]["shell"] == "bash", f"{name}: a pipe may hide a no"
+
+
+def test_keys_of_pull_requests_reach_one_step(made: dict[str, Job]) -> None:
+    for name in ("checks/checks", "promotion/promotion"):
+        holding = [step["run"] for step in made[name].steps if "secrets." in str(step)]
+        assert len(holding) == 1, name
+        assert holding[0].startswith(("towpath pull", "towpath check --promotion")), name
+        assert "secrets." not in str(made[name].said.get("env")), name
+
+
+def test_nothing_that_a_stranger_writes_is_part_of_a_script(made: dict[str, Job]) -> None:
+    for name, job in made.items():
+        assert [script for script in job.runs if "${{" in script] == [], name
+        assert "pull_request_target" not in job.workflow["on"], name
+        assert "workflow_run" not in job.workflow["on"], name
+
+
+def test_each_job_is_commands_of_towpath(made: dict[str, Job]) -> None:
+    for name, job in made.items():
+        if name == "reconcile/changed":
+            continue
+        work = [line for script in job.runs for line in script.splitlines()]
+        ours = [line for line in work if line.startswith("towpath ")]
+        rest = {line.split()[0] for line in work if line not in ours}
+        assert ours, name
+        assert rest <= {"python", "pytest", "git", "read"}, name
+
+
+def test_stages_are_reconciled_in_their_order_one_at_a_time(made: dict[str, Job]) -> None:
+    before = "changed"
+    for stage in ("dev", "uat", "prod"):
+        job = made[f"reconcile/{stage}"]
+        assert before in job.said["needs"]
+        assert job.said["concurrency"] == {
+            "group": f"reconcile-{stage}",
+            "cancel-in-progress": False,
+        }
+        assert job.runs[-1] == f"towpath reconcile {stage} --apply"
+        assert job.checkout()["ref"] == "main"
+        assert f"'registry/stages/{stage}/'" in job.said["if"]
+        before = stage
+
+
+def test_what_writes_is_not_cancelled_and_what_reads_is(made: dict[str, Job]) -> None:
+    for name, job in made.items():
+        if name == "reconcile/changed":
+            continue
+        assert job.group, name
+        here = job.said.get("concurrency") or job.workflow["concurrency"]
+        assert here["cancel-in-progress"] is (name in ("checks/checks", "promotion/promotion"))
+
+
+def test_the_required_check_reports_on_every_pull_request(folder: Path) -> None:
+    for name in ("promotion", "checks"):
+        workflow = read(folder / f"{name}.yml")
+        assert workflow["on"]["pull_request"] is None, "a filter would leave the check pending"
+        (job,) = workflow["jobs"].items()
+        assert job[0] == name
+        assert "if" not in job[1] and "name" not in job[1]
+
+
+def test_the_head_of_a_pull_request_is_not_executed(made: dict[str, Job]) -> None:
+    steps = made["promotion/promotion"].steps
+    scripts = [step.get("run") for step in steps]
+    base = scripts.index('git checkout --quiet --detach "$BASE"')
+    assert all(step.get("uses", "").startswith("actions/checkout@") for step in steps[:base])
+
+
+def test_a_promotion_and_nothing_else_starts_reconcile(folder: Path) -> None:
+    push = read(folder / "reconcile.yml")["on"]["push"]
+    assert push["branches"] == ["main"]
+    assert fits("registry/stages/prod/abalone.yaml", push["paths"])
+    for other in (
+        "registry/stages/prod/.gitkeep",
+        "registry/evidence/abalone/v1.0.0-prod.md",
+        "registry/models/abalone/v1.0.0.yaml",
+        "other/registry/stages/prod/abalone.yaml",
+        "towpath.yaml",
+    ):
+        assert not fits(other, push["paths"]), other
+
+
+def test_what_training_reads_starts_it(rendered: Path, folder: Path) -> None:
+    push = read(folder / "training.yml")["on"]["push"]
+    said = subprocess.run(
+        ["git", "ls-files"], cwd=rendered, capture_output=True, text=True, check=True
+    )
+    starting = {path for path in said.stdout.splitlines() if fits(path, push["paths"])}
+    assert starting == {
+        "data/abalone.csv.dvc",
+        "flows/training/expectations/raw.yaml",
+        "flows/training/flow.py",
+        "flows/training/pipeline.yaml",
+        "flows/training/steps.py",
+        "pyproject.toml",
+    }
+    assert not fits("registry/stages/dev/abalone.yaml", push["paths"])
+
+
+def test_filters_of_paths_are_read_as_github_reads_them() -> None:
+    assert fits("data/raw/deep/a.dvc", ["data/**.dvc"])
+    assert fits("data/a.dvc", ["data/**.dvc"])
+    assert not fits("data/a.csv", ["data/**.dvc"])
+    assert not fits("a/b/c", ["a/*"])
+    assert fits("a/b/c", ["a/**"])
+
+
+def test_owners_are_named_for_each_stage_and_for_the_policy(rendered: Path) -> None:
+    text = (rendered / ".github" / "CODEOWNERS").read_text()
+    owned = dict(re.findall(r"^(/\S+) +(@\S+)$", text, re.MULTILINE))
+    assert owned == dict.fromkeys(
+        [
+            "/registry/stages/dev/",
+            "/registry/stages/uat/",
+            "/registry/stages/prod/",
+            "/towpath.yaml",
+            "/registry/allowed_signers",
+            "/.github/",
+        ],
+        "@acme",
+    )
+
+
+def test_without_a_forge_there_is_nothing_that_only_a_forge_does(tmp_path: Path) -> None:
+    project = projects.new("tabular", tmp_path, {}, ask=False)
+    here = {file.name for file in (project / ".github" / "workflows").iterdir()}
+    assert here == {"checks.yml", "training.yml"}
+    assert "@acme" not in (project / ".github" / "CODEOWNERS").read_text()
