@@ -88,7 +88,13 @@ def write(record: Record) -> str:
     """The record as YAML: one order of keys, what is not known left out."""
     from towpath import documents
 
-    return documents.dump(_finite(_present(_document(record))))
+    return documents.dump(document(record))
+
+
+def document(record: Record) -> dict[str, Any]:
+    """The record as its file holds it, in JSON's types."""
+    whole: dict[str, Any] = _finite(_present(_whole(record)))
+    return whole
 
 
 def read(text: str, shown: str) -> Record:
@@ -108,7 +114,7 @@ def read(text: str, shown: str) -> Record:
         raise RegistryError(f"{shown} is damaged: {missing!r} is missing or wrong") from missing
 
 
-def _document(record: Record) -> dict[str, Any]:
+def _whole(record: Record) -> dict[str, Any]:
     bump, signature = record.bump, record.signature
     return {
         "schema": SCHEMA,

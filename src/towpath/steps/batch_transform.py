@@ -37,10 +37,10 @@ def execute(order: Order) -> Made:
 def scored(model: Any, table: Any, method: str = "predict") -> Any:
     """A copy of the table with what the model gives beside it: ``prediction``, or with
     ``predict_proba`` a ``probability_<class>`` for each class."""
-    features = _features(model, table)
+    taken_in = features(model, table)
     if not len(table):  # which no estimator of scikit-learn takes
         return table.assign(**dict.fromkeys(_names(model, None, method), _nothing()))
-    given = getattr(model, method)(features)
+    given = getattr(model, method)(taken_in)
     names = _names(model, given, method)
     if taken := [name for name in names if name in table.columns]:
         hint = "leave it out of the table, or call it something else"
@@ -49,8 +49,11 @@ def scored(model: Any, table: Any, method: str = "predict") -> Any:
     return table.assign(**dict(zip(names, columns, strict=True)))
 
 
-def _features(model: Any, table: Any) -> Any:
-    """The columns that the model was fitted on, in their order."""
+def features(model: Any, table: Any) -> Any:
+    """The columns of a table that the model was fitted on, in their order.
+
+    :raises StepFailed: where the table lacks one.
+    """
     wanted = [str(name) for name in getattr(model, "feature_names_in_", ())]
     if not wanted:
         return _unnamed(model, table)

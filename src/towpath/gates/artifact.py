@@ -1,0 +1,65 @@
+"""The bytes of a version, held against its record before anything opens them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from towpath.gates.context import Context
+from towpath.gates.finding import Unjudged
+from towpath.registry import Record
+from towpath.store.digest import manifest, manifest_digest
+
+
+def verified(context: Context, record: Record) -> Path:
+    """Where the bytes are.
+
+    :raises Unjudged: where they are not those that were recorded.
+    """
+    path = context.model(record)
+    if found := altered(path, record):
+        raise Unjudged(found)
+    return path
+
+
+def altered(path: Path, record: Record) -> str:
+    """How the bytes differ from what was recorded; empty where they do not."""
+    is_folder = record.artifact.files is not None
+    if path.is_dir() != is_folder:
+        return f"the record says {'a folder' if is_folder else 'a file'}, and that is none"
+    found = _of_folder(path) if is_folder else _of_file(path)
+    wanted = (record.artifact.digest, record.sha256)
+    for name, is_, was in zip(("md5", "sha256"), found, wanted, strict=True):
+        if is_ != was:
+            return f"its {name} is {is_[:12]}..., recorded is {was[:12]}..."
+    return ""
+
+
+def files(path: Path) -> Iterator[Path]:
+    """The file, or the files of a folder, in order."""
+    if path.is_dir():
+        yield from sorted(
+            each for each in path.rglob("*") if not each.is_dir() or each.is_symlink()
+        )
+    else:
+        yield path
+
+
+def _of_file(path: Path) -> tuple[str, str]:
+    with path.open("rb") as file:
+        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+        file.seek(0)
+        return md5.hexdigest(), hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _of_folder(folder: Path) -> tuple[str, str]:
+    """DVC's digest of its manifest, and the SHA-256 of its sorted ``sha256sum`` lines."""
+    found = {}
+    for path in files(folder):
+        if path.is_symlink():
+            raise Unjudged(f"{path.relative_to(folder)} in it is a link")
+        found[path.relative_to(folder).as_posix()] = _of_file(path)
+    lines = sorted(f"{sha256}  {name}\n" for name, (_, sha256) in found.items())
+    md5 = manifest_digest(manifest({name: md5 for name, (md5, _) in found.items()}))
+    return md5, hashlib.sha256("".join(lines).encode()).hexdigest()

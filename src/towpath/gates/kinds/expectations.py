@@ -1,0 +1,66 @@
+"""A suite of expectations, held against a file of the stage's data.
+
+What it says of data that is not as expected is how many rows, never which: a verdict is read by
+more people than the stage's data is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from towpath.gates import predicting, process
+from towpath.gates.context import Context
+from towpath.gates.finding import Finding
+from towpath.gates.policy import Policy
+from towpath.spec.gates import Expectations
+
+_SHOWN = 3
+
+
+def bound(gate: Expectations) -> str:
+    """``all of expectations/scoring.yaml``."""
+    return f"all of {gate.expectations}"
+
+
+def judge(gate: Expectations, context: Context, policy: Policy) -> Finding:
+    """Whether every critical expectation holds."""
+    suite = str(policy.file(gate.expectations))
+    asked = {
+        "suite": suite,
+        "shown": gate.expectations,
+        "data": predicting.data(context, gate.data),
+        "file": gate.data,
+    }
+    answer = process.ask(gate, context, asked)
+    failed, warned = answer["failed"], answer["warned"]
+    said = f"{gate.data}, {answer['rows']:,} rows"
+    parts = [f"{said}: {'; '.join(failed[:_SHOWN])}" if failed else said]
+    parts += [f"{len(warned)} warned: {'; '.join(warned[:_SHOWN])}"] if warned else []
+    return Finding(not failed, f"{answer['held']} of {answer['count']} hold", ". ".join(parts))
+
+
+def work(asked: dict[str, Any]) -> dict[str, Any]:
+    """What came of the suite, without a value of any row."""
+    from towpath import checks
+    from towpath.steps import quality_check
+
+    suite = checks.read_suite(Path(asked["suite"]), asked["shown"])
+    outcome = quality_check.run(suite, predicting.table(asked["data"], asked["file"]))
+    return {
+        "rows": outcome.rows,
+        "count": len(outcome.results),
+        "held": sum(result.passed for result in outcome.results),
+        "failed": [_sentence(result) for result in outcome.failed],
+        "warned": [_sentence(result) for result in outcome.warned],
+    }
+
+
+def _sentence(result: Any) -> str:
+    from towpath.checks import saying
+
+    if result.error or result.unexpected is None:
+        why = result.error or "it does not hold"
+        return f"expected that {result.rule}, but {why}"
+    count = f"{result.unexpected:,} of {result.rows:,} rows are not ({saying.percent(result)})"
+    return f"expected that {result.rule}, but {count}"

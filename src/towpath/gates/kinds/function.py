@@ -1,0 +1,78 @@
+"""The project's own gate: ``module:function``, taken from the commit whose policy judges."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from pathlib import Path
+from typing import Any
+
+from towpath.errors import TowpathError
+from towpath.gates import artifact, predicting, process
+from towpath.gates.context import Context
+from towpath.gates.finding import Finding, Unjudged
+from towpath.gates.policy import Policy
+from towpath.registry import record
+from towpath.spec.gates import Function
+
+_KEYS = ("passed", "value", "bound", "detail")
+
+
+def bound(gate: Function) -> str:
+    """``checks.gates:small``; the function may tell its own."""
+    return gate.run
+
+
+def judge(gate: Function, context: Context, policy: Policy) -> Finding:
+    """Whether the function says so."""
+    incumbent = context.incumbent
+    told = {
+        "stage": context.stage,
+        "candidate": record.document(context.candidate),
+        "incumbent": record.document(incumbent) if incumbent else None,
+        "model": str(artifact.verified(context, context.candidate)) if gate.model else None,
+        "data": {name: predicting.data(context, name) for name in gate.data},
+    }
+    asked = {"root": str(policy.tree()), "run": gate.run, "context": told}
+    said = process.ask(gate, context, asked, secrets=True)
+    return Finding(said["passed"], said["value"], str(said["detail"] or ""), said["bound"])
+
+
+def work(asked: dict[str, Any]) -> dict[str, Any]:
+    """What the function says, in one shape."""
+    from towpath.steps import loading
+
+    root, run = Path(asked["root"]), asked["run"]
+    found = loading.locate(root, "", run)
+    if not found.file.is_file():
+        raise Unjudged(f"there is no {found.file.relative_to(root)} in the commit that judges")
+    os.chdir(root)
+    loading.make_importable(root, "")
+    try:
+        said = loading.load(root, "", run)(asked["context"])
+    except TowpathError:
+        raise
+    except Exception as error:
+        raise Unjudged(f"{type(error).__name__}: {error}{_where(error, root)}") from error
+    return _shaped(said, run)
+
+
+def _shaped(said: Any, run: str) -> dict[str, Any]:
+    from towpath.steps.formats.jsons import plain
+
+    answer = plain(said)
+    if isinstance(answer, bool):
+        answer = {"passed": answer}
+    if not isinstance(answer, dict) or not isinstance(answer.get("passed"), bool):
+        kind = type(said).__name__
+        raise Unjudged(f"{run} returned a {kind}, not true, false or a mapping with `passed`")
+    if strange := sorted(answer.keys() - set(_KEYS)):
+        raise Unjudged(f"{run} returned `{strange[0]}`; known are {', '.join(_KEYS)}")
+    return {key: answer.get(key) for key in _KEYS}
+
+
+def _where(error: Exception, root: Path) -> str:
+    """The last line of the project's that it went through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(root)]
+    return f" ({Path(own[-1].filename).relative_to(root)}:{own[-1].lineno})" if own else ""

@@ -1,0 +1,66 @@
+"""How long predicting takes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from towpath.gates import predicting, process, text
+from towpath.gates.context import Context
+from towpath.gates.finding import Finding, Unjudged
+from towpath.gates.policy import Policy
+from towpath.spec.gates import Latency
+
+_PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+def bound(gate: Latency) -> str:
+    """``p95 at most 50 ms for 1 row``."""
+    rows = "1 row" if gate.rows == 1 else f"{gate.rows:,} rows"
+    return f"{gate.percentile} at most {text.duration(gate.at_most)} for {rows}"
+
+
+def judge(gate: Latency, context: Context, policy: Policy) -> Finding:
+    """Whether it is quick enough, on the machine that judges."""
+    file = gate.samples or gate.data or ""
+    path = str(policy.file(file)) if gate.samples else predicting.data(context, file)
+    asked = {
+        **predicting.asked(context, policy),
+        "table": path,
+        "file": file,
+        **gate.model_dump(include={"rows", "calls", "warm_up"}),
+    }
+    taken = sorted(process.ask(gate, context, asked)["seconds"])
+    if len(taken) != gate.calls:
+        raise Unjudged(f"{len(taken)} of {gate.calls} calls were made")
+    found = {name: _percentile(taken, share) for name, share in _PERCENTILES.items()}
+    said = ", ".join(f"{name} {text.duration(seconds)}" for name, seconds in found.items())
+    value = found[gate.percentile]
+    detail = f"{said} over {gate.calls:,} calls"
+    return Finding(value <= gate.at_most, text.duration(value), detail)
+
+
+def work(asked: dict[str, Any]) -> dict[str, Any]:
+    """The seconds of each call."""
+    from towpath.steps.batch_transform import features
+
+    frame = predicting.table(asked["table"], asked["file"])
+    model = predicting.model(asked)
+    count = asked["rows"]
+    repeated = -(-count // len(frame))
+    rows = frame.iloc[[*range(len(frame))] * repeated].head(count).reset_index(drop=True)
+    taken_in = features(model, rows)
+    for _ in range(asked["warm_up"]):
+        model.predict(taken_in)
+    return {"seconds": [_timed(model, taken_in) for _ in range(asked["calls"])]}
+
+
+def _timed(model: Any, rows: Any) -> float:
+    begun = time.perf_counter()
+    model.predict(rows)
+    return time.perf_counter() - begun
+
+
+def _percentile(ordered: list[float], share: float) -> float:
+    """The least value that so great a share of them does not exceed."""
+    return ordered[max(0, -(-len(ordered) * round(share * 100) // 100) - 1)]

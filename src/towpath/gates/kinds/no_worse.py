@@ -1,0 +1,39 @@
+"""A metric no worse than the incumbent's, by more than an amount or a share of it."""
+
+from __future__ import annotations
+
+from towpath.gates import metrics, text
+from towpath.gates.context import Context
+from towpath.gates.finding import Finding
+from towpath.gates.policy import Policy
+from towpath.registry import Record
+from towpath.spec.gates import NoWorse
+
+
+def bound(gate: NoWorse) -> str:
+    """``mse at most 5 % above the incumbent's``."""
+    side, way = ("most", "above") if gate.better == "lower" else ("least", "below")
+    if gate.relative:
+        return f"{gate.metric} at {side} {gate.relative * 100:g} % {way} the incumbent's"
+    if gate.by:
+        return f"{gate.metric} at {side} {text.number(gate.by)} {way} the incumbent's"
+    return f"{gate.metric} at {side} the incumbent's"
+
+
+def judge(gate: NoWorse, context: Context, policy: Policy) -> Finding:  # noqa: ARG001
+    """Whether it is; a version passes where there is no incumbent."""
+    value = metrics.number(context.candidate, gate.metric)
+    incumbent = context.incumbent
+    if incumbent is None:
+        return Finding(True, value, f"{context.stage} has no incumbent")
+    before = metrics.number(incumbent, gate.metric)
+    slack = (gate.by or 0) + (gate.relative or 0) * abs(before)
+    limit = before + slack if gate.better == "lower" else before - slack
+    passed = value <= limit if gate.better == "lower" else value >= limit
+    side = "most" if gate.better == "lower" else "least"
+    said = f"{gate.metric} at {side} {text.number(limit)}"
+    return Finding(passed, value, f"{_name(incumbent)} has {text.number(before)}", said)
+
+
+def _name(record: Record) -> str:
+    return f"{record.model}@{record.version}"

@@ -1,0 +1,75 @@
+"""Bytes as they were recorded, that hold only types known or trusted. Nothing of them is loaded."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from towpath.gates import artifact, process
+from towpath.gates.context import Context
+from towpath.gates.finding import Finding
+from towpath.gates.policy import Policy
+from towpath.spec.gates import Safe
+
+_PLAIN = (".json", ".txt", ".md", ".csv", ".tsv", ".parquet", ".safetensors", ".onnx")
+"""Formats of data: to read them runs nothing of theirs."""
+
+_PICKLED = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".sav")
+
+
+def bound(gate: Safe) -> str:  # noqa: ARG001
+    """Always the same."""
+    return "bytes as recorded, types known or trusted"
+
+
+def judge(gate: Safe, context: Context, policy: Policy) -> Finding:  # noqa: ARG001
+    """Whether the digests agree, and what the files mention is harmless."""
+    record = context.candidate
+    path = context.model(record)
+    if found := artifact.altered(path, record):
+        return Finding(False, "altered", found)
+    names = {
+        each.relative_to(path).as_posix() if path.is_dir() else record.artifact.name: str(each)
+        for each in artifact.files(path)
+    }
+    asked = {"files": names, "trust": list(context.project.trust)}
+    unsafe: dict[str, str] = process.ask(gate, context, asked)["unsafe"]
+    if unsafe:
+        said = "; ".join(f"{name} {why}" for name, why in list(unsafe.items())[:5])
+        return Finding(False, "unsafe", said)
+    return Finding(True, "safe", f"sha256 {record.sha256[:12]}... as recorded")
+
+
+def work(asked: dict[str, Any]) -> dict[str, Any]:
+    """What is unsafe, by file."""
+    judged = {name: _unsafe(Path(p), name, asked["trust"]) for name, p in asked["files"].items()}
+    return {"unsafe": {name: why for name, why in judged.items() if why}}
+
+
+def _unsafe(path: Path, name: str, trust: list[str]) -> str:
+    suffix = Path(name).suffix.lower()
+    if suffix == ".skops":
+        return _mentioned(path, name, trust)
+    if suffix in _PICKLED or _is_pickle(path):
+        return "is a pickle, which runs code when it is loaded"
+    return "" if suffix in _PLAIN else "is of a format that nothing here can look into"
+
+
+def _mentioned(path: Path, name: str, trust: list[str]) -> str:
+    from towpath.steps import models
+
+    strange = models.inspect(path, name, trust)
+    return f"holds {', '.join(strange)}" if strange else ""
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether a file begins as one, or is an archive that holds one."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    if len(start) == 2 and start[0] == 0x80 and start[1] <= 5:
+        return True
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(each.endswith((".pkl", ".pickle")) for each in archive.namelist())

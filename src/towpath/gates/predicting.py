@@ -1,0 +1,83 @@
+"""A model and a table in a gate's own process, and what is asked of that process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath.errors import did_you_mean
+from towpath.gates import artifact
+from towpath.gates.finding import Unjudged
+
+if TYPE_CHECKING:
+    from towpath.gates.context import Context
+    from towpath.gates.policy import Policy
+
+
+def asked(context: Context, policy: Policy) -> dict[str, Any]:
+    """What the process needs to load the candidate: its bytes, which are as recorded, and the types
+    that the policy trusts; those of the project's own come from the policy's commit."""
+    record = context.candidate
+    trust = context.project.trust
+    return {
+        "model": str(artifact.verified(context, record)),
+        "name": record.artifact.name,
+        "trust": list(trust),
+        "root": str(policy.tree()) if trust else None,
+    }
+
+
+def model(asked: dict[str, Any]) -> Any:
+    """The candidate, loaded: a skops file, all of whose types are known or trusted."""
+    from towpath.steps import formats, loading
+
+    name = asked["name"]
+    known = formats.known(name)
+    if known is None or known.name != "skops":
+        raise Unjudged(f"{name} is not opened here: only .skops is; a `function` gate may know it")
+    if asked["root"]:
+        loading.make_importable(Path(asked["root"]), "")
+    return formats.read(Path(asked["model"]), formats.Asked(name, trust=tuple(asked["trust"])))
+
+
+def table(path: str, name: str) -> Any:
+    """A table as pandas, from a .csv, .tsv or .parquet."""
+    from towpath.steps import formats
+
+    known = formats.known(name)
+    if known is None or known.module != "tables":
+        raise Unjudged(f"{name} is no table: a .csv, .tsv or .parquet is")
+    found = formats.read(Path(path), formats.Asked(name))
+    if not len(found):  # type: ignore[arg-type]
+        raise Unjudged(f"{name} has no rows")
+    return found
+
+
+def column(frame: Any, name: str, shown: str) -> Any:
+    """A column of a table, without a gap in it."""
+    names = [str(each) for each in frame.columns]
+    if name not in names:
+        near = did_you_mean(name, names) or f"it has {', '.join(names[:9])}"
+        raise Unjudged(f"{shown} has no column `{name}` ({near})")
+    return frame[name]
+
+
+def predictions(model: Any, frame: Any) -> list[Any]:
+    """What the model gives for each row: values, or lists of them."""
+    from towpath.steps.batch_transform import features
+    from towpath.steps.formats.jsons import plain
+
+    given = plain(model.predict(features(model, frame)))
+    if not isinstance(given, list) or len(given) != len(frame):
+        raise Unjudged(f"the model gives no prediction for each of {len(frame)} rows")
+    return given
+
+
+def data(context: Context, name: str) -> str:
+    """A file of the stage's data, on disk."""
+    if not context.stage_available:
+        raise Unjudged(f"the data of {context.stage} is out of reach here")
+    path = context.data(name)
+    if not path.is_file():
+        raise Unjudged(f"{context.stage} has no data {name}")
+    return str(path)
