@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from towpath.errors import StepFailed
+from towpath.errors import EngineError, StepFailed
 
 #: Prefect reads these when it is imported: its console lines would cross ours, and it may
 #: not report on its users. What the user has set stays.
@@ -19,6 +19,7 @@ _QUIET = {
 }
 
 
+DASK_SECONDS = 2.5
 _KEPT = ExitStack()
 """Contexts that last as long as the process."""
 
@@ -158,6 +159,7 @@ def _task_runner(runner: Runner) -> Any:
     if runner.kind == "dask":
         from prefect_dask import DaskTaskRunner
 
+        _reach(runner.address or "")
         return DaskTaskRunner(address=runner.address)
     if runner.kind == "processes":
         from prefect.task_runners import ProcessPoolTaskRunner
@@ -166,3 +168,17 @@ def _task_runner(runner: Runner) -> Any:
     from prefect.task_runners import ThreadPoolTaskRunner
 
     return ThreadPoolTaskRunner(max_workers=workers)
+
+
+def _reach(address: str) -> None:
+    """EngineError where no Dask scheduler listens: Dask itself waits half a minute to say so."""
+    import socket
+    from urllib.parse import urlsplit
+
+    try:
+        where = urlsplit(address)
+        socket.create_connection((where.hostname, where.port or 8786), DASK_SECONDS).close()
+    except (OSError, ValueError) as error:
+        hint = "it stands in towpath.yaml, under `runner`"
+        what = f"the Dask scheduler {address} does not answer: {error}"
+        raise EngineError(what, hint=hint) from None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import queue
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
+from prefect.client.schemas import State
 from prefect.futures import PrefectFuture
 
 from towpath.engine.decisions import Decision, Verdict
@@ -36,6 +38,7 @@ class Schedule:
     threads: bool = True
     words: queue.SimpleQueue[Word] = field(default_factory=queue.SimpleQueue)
     futures: dict[str, PrefectFuture[Any]] = field(default_factory=dict)
+    states: dict[str, State[Any]] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
     made: dict[str, Made] = field(default_factory=dict)
     begun: dict[str, float] = field(default_factory=dict)
@@ -63,10 +66,10 @@ class Schedule:
         decision = self.decisions[node.name] = self._decide(node)
         if decision.verdict is Verdict.SKIP:
             self.execution.skip(node, decision.reason)
-            self._submit(node, tasks.show(node, "Skipped", decision.reason))
+            self._here(node, tasks.show(node, "Skipped", decision.reason))
         elif decision.verdict is Verdict.REUSE:
             self.execution.reuse(node, decision)
-            self._submit(node, tasks.show(node, "Reused", decision.reason))
+            self._here(node, tasks.show(node, "Reused", decision.reason))
         elif node.name in self.execution.known.failed:
             return False
         elif isinstance(node.step, (Condition, Fail, RegisterModel)):
@@ -88,8 +91,7 @@ class Schedule:
 
     def _act(self, node: Node, decision: Decision) -> None:
         self._begin(node, decision, 1)
-        future = self._submit(node, tasks.act(node, lambda: self.execution.act(node)))
-        self._take(node, future)
+        self._take(node, self._here(node, tasks.act(node, lambda: self.execution.act(node))))
 
     def _hand_out(self, node: Node, decision: Decision) -> None:
         order = self.execution.order(node)
@@ -107,11 +109,25 @@ class Schedule:
         self.execution.begin(node, decision, attempt)
 
     def _submit(self, node: Node, task: Any) -> PrefectFuture[Any]:
-        failed = self.execution.known.failed  # what waits for a failed task is never run
-        before = [self.futures[n] for n in node.needs if n in self.futures and n not in failed]
-        future: PrefectFuture[Any] = task.submit(wait_for=before, return_state=False)
+        future: PrefectFuture[Any] = task.submit(
+            wait_for=self._before(node, self.futures), return_state=False
+        )
         self.futures[node.name] = future
         return future
+
+    def _here(self, node: Node, task: Any) -> PrefectFuture[Any] | State[Any]:
+        """Have a task done by this process, which alone knows the run."""
+        if self.threads:
+            return self._submit(node, task)
+        state: State[Any] = task(
+            wait_for=self._before(node, {**self.futures, **self.states}), return_state=True
+        )
+        self.states[node.name] = state
+        return state
+
+    def _before(self, node: Node, ended: Mapping[str, Any]) -> list[Any]:
+        failed = self.execution.known.failed  # what waits for a failed task is never run
+        return [ended[name] for name in node.needs if name in ended and name not in failed]
 
     def _next(self) -> str | None:
         """Wait for the next word; the name of the step that has ended, if one has."""
@@ -126,7 +142,7 @@ class Schedule:
             return name
         return None
 
-    def _take(self, node: Node, future: PrefectFuture[Any]) -> None:
+    def _take(self, node: Node, future: PrefectFuture[Any] | State[Any]) -> None:
         came = self.made.pop(node.name, None) or future.result(raise_on_failure=False)
         seconds = time.perf_counter() - self.begun.get(node.name, time.perf_counter())
         if isinstance(came, Made):
