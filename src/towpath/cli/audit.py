@@ -9,8 +9,13 @@ import click
 from towpath.cli.session import Session, interactive, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from towpath.audit.approving import Approved
+    from towpath.audit.history import Entry, Moment
     from towpath.audit.reproduce import Difference, Reproduced
     from towpath.audit.search import Hits
+    from towpath.cli.terminal import Cell
 
 
 @click.command()
@@ -121,3 +126,102 @@ def _rows(section: str, found: tuple[Difference, ...]) -> list[tuple[str, ...]]:
         return repr(value) if isinstance(value, float) else terminal.brief(value)
 
     return [(section or "package", d.name, shown(d.recorded), shown(d.now)) for d in found]
+
+
+@click.command()
+@click.argument("model")
+@click.option("--stage", help="Only this stage.")
+@click.option(
+    "--at", "when", metavar="DATE", help="What was there at the end of this day, or then."
+)
+@click.option("--offline", is_flag=True, help="Ask no forge: Git alone answers.")
+@json_option
+@pass_session
+def history(
+    session: Session, model: str, stage: str | None, when: str | None, offline: bool, as_json: bool
+) -> None:
+    """Say what each stage ran of MODEL, since when, and who let it in at which level.
+
+    It is derived from the merged stage files; DATE is 2026-03-01 (the end of that day) or
+    2026-03-01T14:30:00Z, in UTC.
+    """
+    from towpath.audit import history as told
+
+    entries = told.history(session.workspace, model, stage, forge=not offline)
+    if when:
+        moments = told.at(session.workspace, entries, when)
+        if as_json:
+            return print_json("moments", moments)
+        return _moments(session, model, when, moments)
+    if as_json:
+        return print_json("history", entries)
+    if not entries:
+        where = f"in {stage}" if stage else "in any stage"
+        return session.say(f"{model} never was {where}; `towpath promote` takes it there")
+    return _history_table(entries)
+
+
+def _history_table(entries: Sequence[Entry]) -> None:
+    from towpath.cli import terminal
+
+    heads = ("version", "stage", "merged", "approved", "review", "runs since", "sha256", "evidence")
+    terminal.show(heads, [_history_row(entry) for entry in reversed(entries)])
+
+
+def _history_row(entry: Entry) -> list[Cell]:
+    from towpath.cli import terminal
+
+    style = "bold" if entry.until is None and entry.version else "dim"
+    struck = " strike" if entry.rejected is not None else ""
+    shown = terminal.Styled(_what(entry), f"{style}{struck}")
+    return [
+        shown,
+        entry.stage,
+        entry.merged,
+        _approved(entry.approval),
+        entry.pull_request or entry.commit[:7],
+        entry.entered or "—",
+        terminal.brief(entry.sha256),
+        entry.evidence or "—",
+    ]
+
+
+def _what(entry: Entry) -> str:
+    if entry.fault:
+        return f"{entry.model} (unreadable)"
+    return f"{entry.model}@{entry.version}" if entry.version else f"{entry.model} taken out"
+
+
+def _approved(approval: Approved) -> str:
+    names = ", ".join(person.partition(" <")[0] for person in approval.by)
+    return f"{approval.level}: {names}" if names else approval.level
+
+
+def _moments(session: Session, model: str, when: str, moments: Sequence[Moment]) -> None:
+    from towpath.cli.models import section
+
+    if not moments:
+        return session.say(f"{model} never was in any stage")
+    for moment in moments:
+        head = f"{moment.stage} at {moment.at}" + (
+            " (the end of that day)" if len(when) == 10 else ""
+        )
+        click.secho(head, bold=True)
+        section("", dict(_moment(moment)))
+    return None
+
+
+def _moment(moment: Moment) -> Iterator[tuple[str, str]]:
+    wanted, ran = moment.wanted, moment.ran
+    said = f"{_what(ran)}, since {ran.entered} (tag {ran.tag})" if ran else "nothing was deployed"
+    yield "ran", said
+    if wanted is None:
+        yield "wanted", "nothing"
+        return
+    yield "wanted", f"{_what(wanted)}, since {wanted.merged} (merge {wanted.commit[:7]})"
+    yield "sha256", str(wanted.sha256)
+    where = f", {wanted.pull_request}" if wanted.pull_request else ""
+    yield "approved", f"{_approved(wanted.approval)}{where}"
+    yield "evidence", wanted.evidence or "none"
+    if wanted.rejected is not None:
+        yield "rejected", f"since then: {wanted.rejected}"

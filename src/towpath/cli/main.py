@@ -31,7 +31,9 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "show": ("models", "Show a version: its metrics, data, code and signature."),
         "compare": ("models", "Lay versions side by side."),
         "search": ("audit", "Find versions by metric, parameter, label, stage, author or date."),
+        "history": ("audit", "Say what each stage ran, when, and who let it in."),
         "reproduce": ("audit", "Make a version again, and say whether it is the same."),
+        "transform": ("transform", "Score a table with a registered model."),
         "reject": ("models", "Mark a version that turned out bad, with the reason."),
     },
     "Store": {

@@ -133,18 +133,18 @@ def _say(found: Any) -> None:
         f", {record.bump.level} over {found.before.version}" if found.before and record.bump else ""
     )
     reason = f"  ({record.bump.reason}{before})" if record.bump else ""
-    _section(
+    section(
         "registered",
         {"by": f"{record.author}, {record.time}{reason}", "stages": ", ".join(found.stages) or "—"},
     )
-    _section("model", _model(record))
-    _section("metrics", record.metrics)
-    _section("parameters", record.parameters)
-    _section("data", record.data)
-    _section(
+    section("model", _model(record))
+    section("metrics", record.metrics)
+    section("parameters", record.parameters)
+    section("data", record.data)
+    section(
         "code", {"commit": record.code.commit, "pipeline": f"{record.pipeline}, run {record.run}"}
     )
-    _section("labels", record.labels)
+    section("labels", record.labels)
     _columns(record)
 
 
@@ -159,12 +159,14 @@ def _model(record: Record) -> dict[str, str]:
     }
 
 
-def _section(title: str, pairs: Any) -> None:
+def section(title: str, pairs: Any) -> None:
+    """Pairs below one another, under a title where there is one; nothing where there is none."""
     if not pairs:
         return
     from towpath.cli import terminal
 
-    click.echo(f"\n{click.style(title, fg='cyan')}")
+    if title:
+        click.echo(f"\n{click.style(title, fg='cyan')}")
     width = max(len(name) for name in pairs)
     for name, value in pairs.items():
         click.echo(f"  {name.ljust(width)}  {terminal.number(value)}")
@@ -178,7 +180,7 @@ def _columns(record: Record) -> None:
         side: ", ".join(f"{column.name} {column.type}" for column in columns or ())
         for side, columns in sides.items()
     }
-    _section("signature", said)
+    section("signature", said)
 
 
 @click.command()

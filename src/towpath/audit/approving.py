@@ -1,0 +1,109 @@
+"""Who let a promotion in, at which level and where: from the forge, from Git, or from a tag."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from towpath.audit.ledger import Ledger
+from towpath.errors import ForgeError, TowpathError
+from towpath.registry import Promotion, policy
+from towpath.registry.promotions import parse_trailers
+
+if TYPE_CHECKING:
+    from towpath.forge import Forge
+    from towpath.spec.project import Project
+    from towpath.workspace import Workspace
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Approved:
+    """Who approved, at which level, where that can be read, and which evidence they saw.
+
+    ``level`` is ``unknown`` where only a forge could tell, and it was not asked or did not
+    answer. ``because`` says what a higher level lacked.
+    """
+
+    level: str
+    by: tuple[str, ...] = ()
+    where: str | None = None
+    evidence: str | None = None
+    because: str | None = None
+
+
+@dataclass
+class Approvals:
+    """The approvals of one audit; ``forge`` is None where none is configured or to be asked."""
+
+    ledger: Ledger
+    forge: Forge | None = None
+    _policies: dict[str, Project] = field(default_factory=dict)
+
+    def told(self, promotion: Promotion) -> Approved:
+        """What reconcile wrote into the stage tag, which no network is needed for; without a tag,
+        as ``proved``."""
+        for tag in self.ledger.tags(promotion):
+            if found := _in_tag(tag.tag.message):
+                return found
+        return self.proved(promotion)
+
+    def proved(self, promotion: Promotion) -> Approved:
+        """What the forge or Git say themselves."""
+        from towpath.promotion import approval
+
+        repository = self.ledger.repository
+        project = self.policy(promotion)
+        try:
+            found = approval.of(promotion, repository, project, self.forge)
+        except ForgeError as silent:
+            return Approved(UNKNOWN, because=silent.faults[0].what)
+        if found.level == "none" and project.forge is not None and self.forge is None:
+            return Approved(UNKNOWN, evidence=found.evidence, because="the forge was not asked")
+        return Approved(found.level, found.by, found.where, found.evidence, found.why or None)
+
+    def is_enough(self, promotion: Promotion, found: Approved) -> bool:
+        """Whether an approval reaches the level that the policy asked for at the merge."""
+        from towpath.promotion import approval
+
+        least = approval.least(self.policy(promotion), promotion.stage)
+        known: Sequence[str] = approval.ORDER
+        return known.index(found.level) >= known.index(least)
+
+    def policy(self, promotion: Promotion) -> Project:
+        """The declaration that judged a promotion: that of the commit before it."""
+        commit = promotion.commit
+        if commit not in self._policies:
+            self._policies[commit] = self._policy(commit)
+        return self._policies[commit]
+
+    def _policy(self, commit: str) -> Project:
+        base = self.ledger.repository.commit(f"{commit}^") or commit
+        try:
+            return policy.at(self.ledger.repository, base, self.ledger.folder)
+        except TowpathError:  # the very first commit, or a declaration that cannot be read
+            return self.ledger.project
+
+
+def connected(workspace: Workspace) -> Forge | None:
+    """The forge, where one is configured and what it needs is there; else None."""
+    from towpath.promotion import place
+
+    if workspace.project.forge is None:
+        return None
+    try:
+        return place.connected(workspace)
+    except TowpathError:
+        return None
+
+
+def _in_tag(message: str) -> Approved | None:
+    """The approval in a stage tag's message, as ``reconcile`` writes it."""
+    said = parse_trailers(message)
+    level = next(iter(said.get("approval", ())), None)
+    if level is None:
+        return None
+    first = {key: next(iter(said.get(key, ())), None) for key in ("where", "evidence")}
+    return Approved(level, said.get("approved-by", ()), first["where"], first["evidence"])
