@@ -158,6 +158,14 @@ class Workspace:
         inside = self.root.resolve().relative_to(self.repository.root.resolve()).as_posix()
         return "" if inside == "." else inside
 
+    @cached_property
+    def home(self) -> Path:
+        """The project's folder in the main work tree, where its linked work trees keep stages."""
+        repository = self.repository
+        if repository is None or repository.bare or repository.common.name != ".git":
+            return self.root
+        return repository.common.parent / self.root.resolve().relative_to(repository.root.resolve())
+
     @property
     def state(self) -> Path:
         """The folder of runs and local state, ignored by Git."""

@@ -1,0 +1,54 @@
+"""`towpath transform`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from towpath.cli.session import Session, json_option, pass_session, print_json
+
+
+@click.command()
+@click.argument("reference")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The file of scored rows: .parquet, .csv or .tsv.",
+)
+@click.option("--stage", help="Take the bytes from this stage's store and from nowhere else.")
+@click.option(
+    "--method",
+    type=click.Choice(["predict", "predict_proba"]),
+    default="predict",
+    help="What the model is asked for (default: predict).",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Rows in memory at a time.")
+@json_option
+@pass_session
+def transform(
+    session: Session, reference: str, data: Path, output: Path, stage: str | None,
+    method: str, batch_size: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Score the table DATA with the model REFERENCE (abalone#prod, abalone@v1.0.0).
+
+    The model's bytes come from the stage's own store, and are held against the version's record
+    before anything is read from them.
+    """
+    from towpath.engine import transform as operation
+
+    asked = operation.Transform(
+        reference,
+        session.here / data,
+        session.here / output,
+        stage,
+        method=method,
+        batch_size=batch_size,
+    )
+    done = operation.transform(session.workspace, asked)
+    if as_json:
+        return print_json("transform", done)
+    return session.say(f"{done.rows:,} rows scored with {done.version} from {done.source}")

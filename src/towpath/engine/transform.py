@@ -1,0 +1,136 @@
+"""A table scored with a registered model, whose bytes are held against its record first."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from towpath import registry
+from towpath.errors import Fault, StoreError, UsageError
+from towpath.git import mainline
+from towpath.registry import Record, policy
+from towpath.steps import scoring
+
+if TYPE_CHECKING:
+    from towpath.spec.project import Project
+    from towpath.store.place import Source
+    from towpath.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What is asked for: which model on which table, and where the rows go.
+
+    ``stage`` names the store that the bytes must come from: the reference's own stage by default,
+    and without any the first store that has them. ``sha256`` pins the model beyond its name;
+    ``method`` is ``predict`` or ``predict_proba``, ``batch_size`` the rows in memory at a time.
+    """
+
+    reference: str
+    data: Path
+    output: Path
+    stage: str | None = None
+    sha256: str | None = None
+    method: str = "predict"
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Transformed:
+    """What was done: the version and its digest, the store it came from, and the rows written."""
+
+    version: str
+    sha256: str
+    source: str
+    rows: int
+    output: str
+
+
+def transform(workspace: Workspace, asked: Transform) -> Transformed:
+    """Score a table with a version of a model.
+
+    Raises ``UsageError`` with every fault for what cannot be, ``StoreError`` where no store has
+    the bytes or has others than the record says, ``StepFailed`` or ``Refused`` as a step does.
+    """
+    found = registry.get(workspace.registry, asked.reference)
+    faults = [*_pinned(asked, found.record), *_unfit(asked, found.record)]
+    if faults:
+        raise UsageError(*faults)
+    project = _policy(workspace)
+    stage = asked.stage or registry.parse(asked.reference).stage
+    with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
+        model = Path(scratch, found.record.artifact.name)
+        source = _bring(_sources(workspace, project, stage), found.record, model)
+        _importable(workspace, found.record, project)
+        rows = scoring.score(
+            model, asked.data, asked.output, project.trust, asked.method, asked.batch_size
+        )
+    return Transformed(
+        str(found.version), found.record.sha256, source, rows, os.fspath(asked.output)
+    )
+
+
+def _unfit(asked: Transform, record: Record) -> Iterator[Fault]:
+    return scoring.faults(record.artifact.name, asked.data, asked.output)
+
+
+def _pinned(asked: Transform, record: Record) -> Iterator[Fault]:
+    if asked.sha256 not in (None, record.sha256):
+        yield Fault(f"{asked.reference} has the SHA-256 {record.sha256}, not {asked.sha256}")
+
+
+def _policy(workspace: Workspace) -> Project:
+    """The declaration on the main branch, which says where stages keep their bytes."""
+    repository = workspace.registry
+    main = mainline.main(repository)
+    if main is None:
+        return workspace.project
+    return policy.at(repository, main, workspace.folder)
+
+
+def _sources(workspace: Workspace, project: Project, stage: str | None) -> Iterator[Source]:
+    """The stores that may have a version's bytes: the stage's alone, or all, the nearest first."""
+    from towpath.store.opening import declared_place
+    from towpath.store.stage import FromProject, FromStage, StageStore
+
+    if stage is not None:
+        yield FromStage(StageStore.open(project, stage, os.environ, workspace.home))
+        return
+    if any((folder / ".dvc").is_dir() for folder in (workspace.root, *workspace.root.parents)):
+        yield FromProject(workspace.store)
+        from towpath.store.remote.bucket import default_remote
+
+        if remote := default_remote(workspace.root):
+            yield remote
+    for name, store in project.stores.items():
+        yield FromStage(StageStore(name, declared_place(store, os.environ, workspace.home)))
+    for name in project.stages:
+        yield FromStage(StageStore.open(project, name, os.environ, workspace.home))
+
+
+def _bring(sources: Iterator[Source], record: Record, into: Path) -> str:
+    """Bring the bytes from the first source that has them, verified; where from, in words."""
+    from towpath.store.verified import Unsound, fetch
+
+    faults: list[Fault] = []
+    for source in sources:
+        try:
+            with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
+                fetch(source, record.artifact, into, record.sha256, Path(scratch))
+        except Unsound as unsound:
+            faults += unsound.faults
+        else:
+            return source.shown
+    raise StoreError(*faults)
+
+
+def _importable(workspace: Workspace, record: Record, project: Project) -> None:
+    """Let a model's file name the project's own classes, where the policy trusts some."""
+    if project.trust and record.pipeline:
+        from towpath.steps import loading
+
+        loading.make_importable(workspace.root, f"flows/{record.pipeline}")
