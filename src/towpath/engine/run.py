@@ -98,6 +98,7 @@ def _with_engine(wanted: Collection[str], execution: Execution) -> None:
 
         build.load()  # while the server and the steps' own imports start beside it
         server.wait(api)
+        server.settle_killed(api)
         build.call(execution, api.url, partial(build.schedule, execution))
 
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from towpath.engine import server
-from towpath.engine.server import blank, home, leases, local, state
+from towpath.engine.server import blank, home, leases, local, state, worker
 from towpath.errors import EngineError
 
 ENSURE = "import sys; from pathlib import Path; from towpath.engine import server; "
@@ -85,6 +85,23 @@ def test_it_rests_but_not_under_a_run(
         assert server.ensure(project).warm
     assert gone(processes)
     assert state.read(api.home) is None
+
+
+def test_a_killed_run_is_called_crashed_by_the_next(project: Path) -> None:
+    api = server.ensure(project)
+    flow = worker.ask(api.port, "POST", "/flows/", {"name": "training"})["id"]
+    body = {"name": "killed", "flow_id": flow, "state": {"type": "RUNNING"}}
+    lives = {**body, "name": "lives"}
+    made = [worker.ask(api.port, "POST", "/flow_runs/", each)["id"] for each in (body, lives)]
+    (api.home.leases / "killed").touch()
+    os.utime(api.home.leases / "killed", (0, 0))
+    with server.run_in_progress(api, "lives"):
+        os.utime(api.home.leases / "lives", (0, 0))
+        server.settle_killed(api)
+        states = [worker.ask(api.port, "GET", f"/flow_runs/{run}")["state_type"] for run in made]
+        assert states == ["CRASHED", "RUNNING"]
+        assert leases.runs(api.home) == ("lives",)
+        assert leases.left(api.home) == ()
 
 
 def test_only_the_slow_first_start_is_begun_early(

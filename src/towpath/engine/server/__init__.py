@@ -16,7 +16,7 @@ from towpath.engine.server.configured import SET_BY_US
 from towpath.engine.server.home import Home, of
 from towpath.errors import EngineError, Fault, Place, TowpathError
 
-__all__ = ["Api", "begin", "ensure", "prepare", "run_in_progress", "wait"]
+__all__ = ["Api", "begin", "ensure", "prepare", "run_in_progress", "settle_killed", "wait"]
 
 ANSWER_SECONDS = 2.5
 START_SECONDS = 120.0
@@ -109,6 +109,14 @@ def run_in_progress(api: Api, run_id: str) -> Iterator[None]:
 
     with held(api.home, run_id):
         yield
+
+
+def settle_killed(api: Api) -> None:
+    """Say of runs that were killed that they crashed: they themselves could not."""
+    from towpath.engine.server import leases, worker
+
+    if api.started_by_us and leases.left(api.home):
+        worker.settle_killed(api)
 
 
 def _unreachable(api: Api, wrong: str) -> Fault:

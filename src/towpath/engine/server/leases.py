@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from towpath.engine.server.home import Home
+
+YOUNG_SECONDS = 2.0
 
 
 @contextmanager
@@ -31,6 +34,15 @@ def runs(home: Home) -> tuple[str, ...]:
     if not home.leases.is_dir():
         return ()
     return tuple(sorted(path.name for path in home.leases.iterdir() if _is_held(path.name, home)))
+
+
+def left(home: Home) -> tuple[str, ...]:
+    """Runs whose process was killed: their leases are there, and nobody holds them."""
+    if not home.leases.is_dir():
+        return ()
+    young = time.time() - YOUNG_SECONDS  # made, but not locked yet
+    files = [path for path in home.leases.iterdir() if path.stat().st_mtime < young]
+    return tuple(sorted(path.name for path in files if not _is_held(path.name, home)))
 
 
 def _is_held(run_id: str, home: Home) -> bool:

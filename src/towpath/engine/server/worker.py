@@ -7,11 +7,12 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from towpath.engine.server import Api, mark, process
+from towpath.engine.server import Api, leases, mark, process
 from towpath.engine.server.mark import Worker
 from towpath.errors import EngineError
 from towpath.steps.process import forks
@@ -98,16 +99,31 @@ def running(port: int) -> tuple[str, ...]:
 
 def settle(port: int) -> None:
     """Call the deployed runs crashed whose worker is gone: nobody else would ever say so."""
-    state = {"type": "CRASHED", "message": "The worker was stopped while it executed this run."}
-    for found in _deployed(port):
-        path = f"/flow_runs/{found['id']}/set_state"
-        ask(port, "POST", path, {"state": state, "force": True})
+    message = "The worker was stopped while it executed this run."
+    _crash(port, _deployed(port), message)
+
+
+def settle_killed(api: Api) -> None:
+    """The same for runs of `towpath run` whose process was killed, by a local API's leases."""
+    for run in leases.left(api.home):
+        found = ask(api.port, "POST", "/flow_runs/filter", _in_progress(name={"any_": [run]}))
+        _crash(api.port, found, "The process of this run was killed.")
+        (api.home.leases / run).unlink(missing_ok=True)
+
+
+def _crash(port: int, runs: Iterable[Mapping[str, Any]], message: str) -> None:
+    state = {"type": "CRASHED", "message": message}
+    for found in runs:
+        ask(port, "POST", f"/flow_runs/{found['id']}/set_state", {"state": state, "force": True})
 
 
 def _deployed(port: int) -> list[dict[str, Any]]:
-    only = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "CANCELLING"]}}}}
-    found = ask(port, "POST", "/flow_runs/filter", only)
+    found = ask(port, "POST", "/flow_runs/filter", _in_progress())
     return [each for each in found if each["deployment_id"]]
+
+
+def _in_progress(**also: Any) -> dict[str, Any]:
+    return {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "CANCELLING"]}}, **also}}
 
 
 def ask(port: int, method: str, path: str, body: object = None, but: int | None = None) -> Any:
