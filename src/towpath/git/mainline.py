@@ -8,6 +8,25 @@ from towpath.git.repository import Repository
 NAMES = ("main", "master")
 
 
+def name(repository: Repository) -> str:
+    """What the main branch is called, here or on the remote; ``main`` where there is none yet."""
+    remote = remotes.chosen(repository)
+    there = [f"refs/remotes/{remote}/{one}" for one in NAMES] if remote else []
+    known = refs.objects(repository, *there, *(f"refs/heads/{one}" for one in NAMES))
+    called = [ref.rpartition("/")[2] for ref in known]
+    return next((one for one in NAMES if one in called), NAMES[0])
+
+
+def remote_main(repository: Repository) -> str | None:
+    """The remote's main branch, as it was when it was last fetched; None without one."""
+    remote = remotes.chosen(repository)
+    if remote is None:
+        return None
+    there = [f"refs/remotes/{remote}/{one}" for one in ("HEAD", *NAMES)]
+    known = refs.objects(repository, *there)
+    return next((known[one] for one in there if one in known), None)
+
+
 def main(repository: Repository) -> str | None:
     """The commit of the main branch; None before the first commit.
 

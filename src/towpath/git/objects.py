@@ -32,10 +32,14 @@ def commit_beside(
     message: str,
     stamp: Stamp,
     without: tuple[str, ...] = (),
+    merging: tuple[str, ...] = (),
+    sign: bool = False,
 ) -> str:
-    """A commit whose only parent is ``base`` and which adds or replaces ``files`` by their path.
+    """A commit upon ``base`` which adds or replaces ``files`` by their path.
 
-    ``without`` takes paths away. Nothing points at the commit yet: its name is returned.
+    ``without`` takes paths away; ``merging`` names further parents, whose files are not looked
+    at; ``sign`` signs as Git is configured to. Nothing points at the commit yet: its name is
+    returned.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
@@ -43,9 +47,9 @@ def commit_beside(
             tree = _tree(repository, Path(scratch) / "index", base, blobs, without)
     except OSError as full:
         raise RegistryError(f"no temporary file can be written: {full.strerror}") from full
-    return repository.call(
-        "commit-tree", tree, "-p", base, "-F", "-", stdin=message.encode(), env=stamp.environment()
-    )
+    parents = [word for parent in (base, *merging) for word in ("-p", parent)]
+    words = ["commit-tree", *(["-S"] if sign else []), tree, *parents, "-F", "-"]
+    return repository.call(*words, stdin=message.encode(), env=stamp.environment())
 
 
 def tag(repository: Repository, name: str, target: str, message: str, stamp: Stamp) -> str:

@@ -63,6 +63,26 @@ def push(repository: Repository, remote: str, tags: Mapping[str, str]) -> dict[s
     return refused
 
 
+def push_branch(
+    repository: Repository, remote: str, branch: str, commit: str, over: str | None
+) -> str | None:
+    """Push a branch if the remote's is still at ``over`` (None: not there); why it was refused.
+
+    Raises ``RegistryError`` where the remote cannot be reached.
+    """
+    ref = f"refs/heads/{branch}"
+    flags = ("--porcelain", "--no-follow-tags", "--no-recurse-submodules")
+    lease = f"--force-with-lease={ref}:{over or ''}"
+    done = repository.attempt("push", *flags, lease, remote, f"{commit}:{ref}", alone=True)
+    if done.code == 0:
+        return None
+    rows = [line.split("\t") for line in done.text.splitlines() if line.count("\t") == 2]
+    refused = next((row[2] for row in rows if row[0] == "!"), None)
+    if refused is None:
+        raise unreachable(remote, done)
+    return _because(done, refused)
+
+
 def fetch(repository: Repository, remote: str, *specs: str) -> bool:
     """Fetch by refspecs; False where a ref here differs from the remote's and was left alone."""
     done = repository.attempt("fetch", *TAKE_ONLY, remote, *specs, alone=True)

@@ -1,0 +1,147 @@
+"""One promotion as it is judged: what enters which stage, over what, and by whose policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from towpath import registry
+from towpath.errors import UsageError, did_you_mean
+from towpath.git import Repository
+from towpath.registry import Promotion, Record, Reference, Version, policy, record, wanted
+from towpath.registry.wanted import Wanted
+
+if TYPE_CHECKING:
+    from towpath.spec.project import Project, Stage
+
+EVIDENCE = "registry/evidence"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A version that is to enter a stage, or a model that is to leave one (``candidate`` None).
+
+    ``base`` is the commit of the main branch whose policy, ``project``, judges; ``incumbent`` is
+    what the stage file names there; ``log`` holds the model's promotions up to there. ``back``
+    says that the version was in the stage before: a rollback, which no gate may hold up.
+    """
+
+    stage: str
+    model: str
+    candidate: Record | None
+    incumbent: Record | None
+    base: str
+    project: Project
+    log: tuple[Promotion, ...]
+    back: bool = False
+
+    @property
+    def version(self) -> Version | None:
+        """The candidate's number; None where the model leaves."""
+        return self.candidate.version if self.candidate else None
+
+    @property
+    def replaces(self) -> Version | None:
+        """The incumbent's number."""
+        return self.incumbent.version if self.incumbent else None
+
+    @property
+    def rules(self) -> Stage:
+        """What the policy says of the stage."""
+        return self.project.stages[self.stage]
+
+    @property
+    def lower(self) -> str | None:
+        """The stage below; None for the lowest."""
+        names = list(self.project.stages)
+        place = names.index(self.stage)
+        return names[place - 1] if place else None
+
+    @property
+    def paths(self) -> tuple[str, str, str]:
+        """Where the stage file, the record and the evidence lie, from the repository's root."""
+        return paths(self.stage, self.model, self.version or self.replaces)
+
+    @cached_property
+    def wanted(self) -> Wanted | None:
+        """The stage file that this writes; None where it takes it away."""
+        if self.candidate is None or self.candidate.version is None:
+            return None
+        held = self.candidate
+        return Wanted(self.stage, self.model, self.candidate.version, held.sha256, self.replaces)
+
+    def __str__(self) -> str:
+        if self.version is None:
+            return f"{self.model} out of {self.stage}"
+        return f"{self.model}@{self.version} -> {self.stage}"
+
+
+def paths(stage: str, model: str, version: Version | None) -> tuple[str, str, str]:
+    """Where the stage file, the record and the evidence of a promotion lie."""
+    return (
+        wanted.path(stage, model),
+        record.place(model, version),
+        f"{EVIDENCE}/{model}/{version}-{stage}.md",
+    )
+
+
+def gather(
+    repository: Repository,
+    folder: str,
+    base: str,
+    stage: str,
+    model: str,
+    candidate: Record | None,
+) -> Case:
+    """Everything that a promotion upon ``base`` is judged by; ``folder`` is the project's.
+
+    Raises ``UsageError`` for a stage that the policy does not know, ``RegistryError`` where this
+    clone lacks what the stage runs now.
+    """
+    project = policy.at(repository, base, folder)
+    known_stage(project, stage)
+    log = registry.promotions(repository, base, model=model)
+    version = candidate.version if candidate else None
+    return Case(
+        stage=stage,
+        model=model,
+        candidate=candidate,
+        incumbent=incumbent(repository, base, stage, model),
+        base=base,
+        project=project,
+        log=log,
+        back=version is not None and bool(was_in(log, stage, version)),
+    )
+
+
+def known_stage(project: Project, stage: str) -> None:
+    """Raise ``UsageError`` with the near name where the policy has no such stage."""
+    if stage not in project.stages:
+        hint = did_you_mean(stage, project.stages) or f"there is {', '.join(project.stages)}"
+        raise UsageError(f"there is no stage `{stage}`", hint=hint)
+
+
+def incumbent(repository: Repository, base: str, stage: str, model: str) -> Record | None:
+    """The record of the version that a stage file on ``base`` names."""
+    found = registry.stages(repository, base).at(stage, model)
+    if found is None:
+        return None
+    return registry.get(repository, Reference(model, found.version)).record
+
+
+def was_in(log: tuple[Promotion, ...], stage: str, version: Version) -> list[Promotion]:
+    """The promotions by which a version entered a stage."""
+    return [one for one in log if one.stage == stage and one.version == version]
+
+
+def time_in(log: tuple[Promotion, ...], stage: str, version: Version, now: int) -> int | None:
+    """Seconds that a stage has wanted a version, all its stays together; None if it never did."""
+    mine = [one for one in log if one.stage == stage]
+    ends = [*(one.time for one in mine[1:]), now]
+    stays = [
+        max(0, end - one.time)
+        for one, end in zip(mine, ends, strict=True)
+        if one.version == version
+    ]
+    return sum(stays) if stays else None

@@ -1,0 +1,70 @@
+"""Letting a promotion in, or putting it away: at the forge where there is one, else here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from towpath.errors import UsageError
+from towpath.git import branches, remotes
+from towpath.promotion import merging, place, reviewing
+from towpath.promotion.merging import Approved
+from towpath.promotion.proposal import BRANCH
+
+if TYPE_CHECKING:
+    from towpath.forge import Forge
+    from towpath.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Put:
+    """A promotion that was put away: its branch, its pull request where it had one."""
+
+    branch: str
+    reason: str
+    url: str | None = None
+
+
+def approve(
+    workspace: Workspace, named: str, *, sign: bool | None = None, push: bool = False
+) -> Approved:
+    """Approve and merge a promotion, named by its branch or its pull request's number.
+
+    Raises ``Refused`` with every fault where it may not be merged; then nothing is.
+    """
+    forge = _forge(workspace)
+    if forge is None:
+        here = place.find(workspace, push=push)
+        return merging.merge(here, _branch(named), sign, push)
+    there = place.find(workspace, push=True)
+    return reviewing.approve(there, forge, named)
+
+
+def refuse(workspace: Workspace, named: str, reason: str) -> Put:
+    """Put a promotion away: close its pull request with the reason, delete its branch here."""
+    forge = _forge(workspace)
+    repository = workspace.registry
+    if forge:
+        pull = reviewing.refuse(forge, named, reason)
+        if pull.branch.startswith(BRANCH):
+            branches.drop(repository, pull.branch)
+        return Put(pull.branch, reason, pull.url)
+    branch = _branch(named)
+    merging.head_of(place.Place(workspace, repository), branch)
+    branches.drop(repository, branch)
+    return Put(branch, reason)
+
+
+def _forge(workspace: Workspace) -> Forge | None:
+    if workspace.project.forge is None or remotes.chosen(workspace.registry) is None:
+        return None
+    return place.connected(workspace)
+
+
+def _branch(named: str) -> str:
+    if named.lstrip("#").isdigit():
+        hint = f"name its branch: {BRANCH}<model>-<version>-<stage>"
+        raise UsageError("there is no forge here, so no pull request has a number", hint=hint)
+    if not named.startswith(BRANCH):
+        raise UsageError(f"`{named}` is no promotion's branch", hint=f"they begin with {BRANCH}")
+    return named

@@ -1,0 +1,205 @@
+"""A branch looked at as a promotion: is it one, is it clean, is it the very version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from towpath import registry
+from towpath.errors import Fault, Place, TowpathError, UsageError, did_you_mean
+from towpath.git import Repository, history, refs
+from towpath.git.history import Change
+from towpath.promotion import case as cases
+from towpath.promotion import rules
+from towpath.promotion.case import EVIDENCE, Case
+from towpath.registry import Found, Reference, policy, record, wanted
+from towpath.registry.wanted import FOLDER, Wanted
+
+if TYPE_CHECKING:
+    from towpath.spec.project import Project
+
+KEPT = ("registry/models/", f"{EVIDENCE}/", f"{FOLDER}/")
+RULES = ("CODEOWNERS", ".github/CODEOWNERS", "docs/CODEOWNERS", "registry/allowed_signers")
+MOST_NAMED = 5
+ONE_OR_OTHER = "a pull request holds a promotion or code, not both: make two of them"
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What a branch would change on the main branch, and all that is wrong with it.
+
+    ``cases`` is empty where it is no promotion; ``base`` is main's head, ``start`` the commit
+    where the branch left main.
+    """
+
+    base: str
+    start: str
+    head: str
+    cases: tuple[Case, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """A branch while it is looked at."""
+
+    repository: Repository
+    folder: str
+    base: str
+    start: str
+    head: str
+    project: Project
+    changes: tuple[Change, ...]
+
+    def text(self, commit: str, path: str) -> str | None:
+        name = f"{commit}:{path}"
+        found = refs.contents(self.repository, [name]).get(name)
+        return None if found is None else found.decode("utf-8", "replace")
+
+    def bytes(self, commit: str, path: str) -> bytes | None:
+        name = f"{commit}:{path}"
+        return refs.contents(self.repository, [name]).get(name)
+
+
+def inspect(repository: Repository, folder: str, base: str, head: str) -> Inspected:
+    """Everything about the change from the main branch's ``base`` to ``head``, but its gates.
+
+    ``folder`` is the project's, from the Git root. The policy is that of ``base``, so that no
+    branch is judged by rules that it brings along.
+    """
+    start = history.merge_base(repository, base, head)
+    if start is None:
+        raise UsageError(f"{head[:7]} has nothing in common with {base[:7]}")
+    changes = history.changes(repository, start, head)
+    project = policy.at(repository, base, folder)
+    branch = _Branch(repository, folder, base, start, head, project, changes)
+    touched = [change for change in changes if wanted.place(change.path)]
+    faults = list(_strangers(branch, touched))
+    looked = [_look(branch, change) for change in touched]
+    made = tuple(one for one in looked if isinstance(one, Case))
+    faults += [fault for one in looked if not isinstance(one, Case) for fault in one]
+    faults += [fault for one in made for fault in _faults(branch, one)]
+    return Inspected(base, start, head, made, tuple(dict.fromkeys(faults)))
+
+
+def _strangers(branch: _Branch, touched: Sequence[Change]) -> Iterator[Fault]:
+    """Files that do not belong to the promotion, or to any."""
+    own = {path for change in touched for path in _paths(branch, change)}
+    others = [change.path for change in branch.changes if change.path not in own]
+    yield from (
+        Fault("this is no plain file", Place(change.path))
+        for change in branch.changes
+        if change.path in own and change.new and change.mode != history.PLAIN
+    )
+    if not touched:
+        others = [path for path in others if path.startswith(KEPT) and not _is_keep(path)]
+        if others:
+            hint = "towpath promote writes them; main keeps what was decided as it was"
+            yield Fault(f"only a promotion changes {_named(others)}", hint=hint)
+        return
+    others = [path for path in others if not _is_keep(path)]
+    judged_by = [path for path in others if path in (*RULES, policy.place(branch.folder))]
+    if judged_by:
+        what = f"this promotion changes {_named(judged_by)}, by which it is judged"
+        yield Fault(what, hint="merge the change of the rules first, and promote then")
+    if rest := [path for path in others if path not in judged_by]:
+        yield Fault(f"this promotion also changes {_named(rest)}", hint=ONE_OR_OTHER)
+
+
+def _paths(branch: _Branch, change: Change) -> tuple[str, ...]:
+    """The files that the promotion in one stage file may touch."""
+    place = wanted.place(change.path)
+    assert place
+    commit = branch.head if change.new else branch.start
+    read = wanted.read(change.path, branch.text(commit, change.path) or "")
+    if isinstance(read, Fault):
+        return (change.path,)
+    files = cases.paths(place[0], place[1], read.version)
+    return files if change.new else (files[0], files[2])
+
+
+def _look(branch: _Branch, change: Change) -> Case | tuple[Fault, ...]:
+    """The promotion in one stage file, or why it is none."""
+    stage, model = wanted.place(change.path) or ("", "")
+    if stage not in branch.project.stages:
+        hint = did_you_mean(stage, branch.project.stages)
+        return (Fault(f"there is no stage `{stage}`", Place(change.path), hint),)
+    read = wanted.read(change.path, branch.text(branch.head, change.path) or "")
+    if change.new and isinstance(read, Fault):
+        return (read,)
+    try:
+        found = _found(branch, read) if isinstance(read, Wanted) and change.new else None
+        case = cases.gather(
+            branch.repository,
+            branch.folder,
+            branch.base,
+            stage,
+            model,
+            found.record if found else None,
+        )
+    except TowpathError as error:
+        at = Place(change.path)
+        return tuple(replace(fault, place=fault.place or at) for fault in error.faults)
+    return case
+
+
+def _found(branch: _Branch, read: Wanted) -> Found:
+    found = registry.get(branch.repository, Reference(read.model, read.version))
+    if said := list(rules.standing(found.version)):
+        raise UsageError(*said)
+    return found
+
+
+def _faults(branch: _Branch, case: Case) -> Iterator[Fault]:
+    """What is wrong with one promotion: its rungs, its three files, a rival that was quicker."""
+    at = Place(case.paths[0])
+    yield from (replace(fault, place=at) for fault in rules.faults(case))
+    yield from _rival(branch, case)
+    if case.candidate is None:
+        return
+    read = wanted.read(at.file, branch.text(branch.head, at.file) or "")
+    if isinstance(read, Wanted) and read.sha256 != case.candidate.sha256:
+        what = f"`sha256` is {read.sha256[:12]}…, and {case.model}@{case.version} is"
+        yield Fault(f"{what} {case.candidate.sha256[:12]}…", at, "towpath promote writes it")
+    yield from _kept(branch, case)
+
+
+def _rival(branch: _Branch, case: Case) -> Iterator[Fault]:
+    """Another promotion reached main since the branch was made."""
+    at = case.paths[0]
+    text = branch.text(branch.head if case.candidate else branch.start, at)
+    read = wanted.read(at, text or "")
+    if isinstance(read, Fault):
+        return
+    assumed = read.replaces if case.candidate else read.version
+    if assumed != case.replaces and case.version != case.replaces:
+        now = f"runs {case.model}@{case.replaces}" if case.replaces else f"runs no {case.model}"
+        said = f"this replaces {assumed or 'none'}"
+        hint = "another promotion was quicker: reject this one, and promote again"
+        yield Fault(f"{case.stage} {now} by now, and {said}", Place(at), hint)
+
+
+def _kept(branch: _Branch, case: Case) -> Iterator[Fault]:
+    """The record and the evidence on main prove what was promoted."""
+    _, record_file, page = case.paths
+    version = registry.find(branch.repository, Reference(case.model, case.version))
+    tagged = branch.bytes(version.commit, record.place(case.model, case.version))
+    kept = branch.bytes(branch.head, record_file)
+    if kept is None:
+        yield Fault("the version's record is missing", Place(record_file), "towpath promote")
+    elif kept != tagged:
+        what = f"this is not the record that {case.model}@{case.version} was registered with"
+        yield Fault(what, Place(record_file), "towpath promote copies it from the version's tag")
+    if page not in {change.path for change in branch.changes if change.new}:
+        yield Fault("the evidence is missing", Place(page), "towpath promote writes it")
+
+
+def _is_keep(path: str) -> bool:
+    return path.rpartition("/")[2] == ".gitkeep"
+
+
+def _named(paths: Sequence[str]) -> str:
+    more = len(paths) - MOST_NAMED
+    shown = [path.encode("utf-8", "backslashreplace").decode() for path in paths[:MOST_NAMED]]
+    return ", ".join([*shown, *([f"and {more} more"] if more > 0 else [])])

@@ -1,0 +1,54 @@
+"""Text of users inside Markdown: shown as they wrote it, never obeyed.
+
+A pull request's body is read by people and rendered by a forge. What a user named or wrote (a
+model, a label, a description, a file) must not become a link, an image, HTML, a table's cell, a
+heading, or a mention that calls people in.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+LONGEST = 300
+LONGEST_CODE = 80
+
+_MARKS = re.compile(r"([\\`*_{}\[\]|~!$])")
+_BEGINS = re.compile(
+    r"^(\d*(?=[.)])|(?=[-+=]))([-+=.)])"
+)  # a list, a heading or a rule, where a line begins so
+_GAP = "\u200b"  # a space of no width, after which neither a mention nor an address is one
+_CALLS = re.compile(r"(@|#|gh-|://|www\.|mailto:|xmpp:)", re.IGNORECASE)
+_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def prose(text: object, longest: int = LONGEST) -> str:
+    """A user's words as plain text on one line, in a paragraph or in a table's cell."""
+    plain = _BEGINS.sub(r"\1\\\2", _MARKS.sub(r"\\\1", _line(text, longest)))
+    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _CALLS.sub(lambda found: found[1] + _GAP, plain)
+
+
+def code(text: object, longest: int = LONGEST_CODE) -> str:
+    """A user's value as a span of code, in a paragraph or in a table's cell."""
+    plain = _line(text, longest).replace("|", "¦")  # renderers disagree about a pipe in a cell
+    if not plain:
+        return "—"
+    fence = "`" * (max(map(len, re.findall("`+", plain)), default=0) + 1)
+    pad = " " if plain.startswith("`") or plain.endswith("`") else ""
+    return f"{fence}{pad}{plain}{pad}{fence}"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
+    """A table; the cells are Markdown already. ``right`` counts the columns of figures from 0."""
+    figures = set(right)
+    rule = ["---:" if place in figures else "---" for place in range(len(heads))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [heads, rule, *rows])
+
+
+def _line(text: object, longest: int) -> str:
+    """One line, without what is not seen: control characters, and those that turn text around."""
+    words = " ".join(str(text).split())
+    seen = "".join(char for char in words if unicodedata.category(char) not in _HIDDEN)
+    return seen if len(seen) <= longest else f"{seen[: longest - 1].rstrip()}…"

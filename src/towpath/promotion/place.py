@@ -1,0 +1,75 @@
+"""Where a promotion is made: the registry's repository, what it is made upon, and its forge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from towpath import registry
+from towpath.errors import UsageError
+from towpath.git import Repository, mainline, remotes
+
+if TYPE_CHECKING:
+    from towpath.forge import Forge
+    from towpath.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one promotion is made, and what was asked for.
+
+    ``forge`` is None where none is configured and where nothing is to be pushed; ``remote`` where
+    the repository has none. ``pushes`` says whether the network is spoken to at all.
+    """
+
+    workspace: Workspace
+    repository: Repository
+    forge: Forge | None = None
+    remote: str | None = None
+    pushes: bool = False
+    dry_run: bool = False
+    why: str | None = None
+
+    @cached_property
+    def base(self) -> str:
+        """The commit promoted upon: a forge merges into its own main branch, not into ours."""
+        there = mainline.remote_main(self.repository) if self.workspace.project.forge else None
+        base = there or mainline.main(self.repository)
+        if base is None:
+            raise UsageError("nothing is committed yet", hint="git add . && git commit")
+        return base
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the remote was last looked at; None without a remote."""
+        return remotes.age(self.repository) if self.remote else None
+
+
+def find(
+    workspace: Workspace,
+    push: bool | None = None,
+    dry_run: bool = False,
+    why: str | None = None,
+) -> Place:
+    """The place, its view of the remote brought up to date where something is to be pushed.
+
+    ``push`` is by default whether a forge is configured and there is a remote.
+    """
+    repository = workspace.registry
+    remote = remotes.chosen(repository)
+    if push and remote is None:
+        raise UsageError("there is no remote to push to", hint="git remote add origin <url>")
+    configured = workspace.project.forge is not None and remote is not None
+    pushes = (configured if push is None else push) and not dry_run
+    if pushes:
+        registry.fetch(repository)
+    forge = connected(workspace) if pushes and configured else None
+    return Place(workspace, repository, forge, remote, pushes, dry_run, why)
+
+
+def connected(workspace: Workspace) -> Forge | None:
+    """The forge that the project names; None where it names none."""
+    from towpath import forge
+
+    return forge.connect(workspace.project)

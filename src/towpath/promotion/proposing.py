@@ -1,0 +1,104 @@
+"""Proposing: that a version enter a stage, that a stage go back, that a model leave one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from towpath import registry
+from towpath.errors import UsageError
+from towpath.git import Repository, refs
+from towpath.promotion import case as cases
+from towpath.promotion import judging, proposal, rules, writing
+from towpath.promotion.case import Case
+from towpath.promotion.place import Place, find
+from towpath.promotion.proposal import GatesRefused, Proposed
+from towpath.promotion.returning import before
+from towpath.registry import Record, Reference, Version, record
+
+if TYPE_CHECKING:
+    from towpath.workspace import Workspace
+
+
+def promote(
+    workspace: Workspace,
+    reference: str,
+    stage: str,
+    *,
+    dry_run: bool = False,
+    push: bool | None = None,
+    why: str | None = None,
+) -> Proposed:
+    """Propose that a version enter a stage: a branch, and where there is a forge a pull request.
+
+    ``push`` is by default whether there is a forge to open a pull request at. Raises
+    ``UsageError`` for what cannot be promoted (unknown, rejected, a rung skipped, there already),
+    ``GatesRefused`` where a review gate says no; then nothing is written.
+    """
+    place = find(workspace, push, dry_run, why)
+    found = rules.promotable(place.repository, reference)
+    return _propose(place, _case(place, stage, found.version.model, found.record))
+
+
+def rollback(
+    workspace: Workspace,
+    model: str,
+    stage: str,
+    *,
+    to: str | None = None,
+    dry_run: bool = False,
+    push: bool | None = None,
+    why: str | None = None,
+) -> Proposed:
+    """Propose that a stage go back to the version it ran before, or to one of those before that.
+
+    The ladder and the gates do not hold a rollback up: the version passed them when it came.
+    """
+    place = find(workspace, push, dry_run, why)
+    known = registry.known_model(place.repository, model)
+    asked = Version.parse(to) if to else None
+    if to and asked is None:
+        raise UsageError(f"`{to}` is no version", hint="write --to v1.0.0")
+    now = _case(place, stage, model, None)
+    number = before(now, {v.version for v in known.versions if v.rejected is not None}, asked)
+    found = rules.promotable(place.repository, f"{model}@{number}")
+    return _propose(place, replace(now, candidate=found.record, back=True))
+
+
+def demote(
+    workspace: Workspace,
+    model: str,
+    stage: str,
+    *,
+    dry_run: bool = False,
+    push: bool | None = None,
+    why: str | None = None,
+) -> Proposed:
+    """Propose that a model leave a stage."""
+    place = find(workspace, push, dry_run, why)
+    registry.known_model(place.repository, model)
+    return _propose(place, _case(place, stage, model, None))
+
+
+def _case(place: Place, stage: str, model: str, candidate: Record | None) -> Case:
+    folder = place.workspace.folder
+    return cases.gather(place.repository, folder, place.base, stage, model, candidate)
+
+
+def _propose(place: Place, case: Case) -> Proposed:
+    if said := list(rules.faults(case)):
+        raise UsageError(*said)
+    verdicts = judging.judge(place.workspace, place.repository, case)
+    made = proposal.draft(case, verdicts, recorded(place.repository, case), place.why)
+    if not made.passed:
+        raise GatesRefused(made)
+    return made if place.dry_run else writing.write(place, made)
+
+
+def recorded(repository: Repository, case: Case) -> bytes | None:
+    """The record's bytes as the tag's commit has them: the copy on main is the very same."""
+    if case.version is None:
+        return None
+    version = registry.find(repository, Reference(case.model, case.version))
+    name = f"{version.commit}:{record.place(case.model, case.version)}"
+    return refs.contents(repository, [name])[name]

@@ -1,0 +1,72 @@
+"""Approving and refusing at a forge: a review of the very head, and a merge if the forge allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from towpath import registry
+from towpath.errors import ForgeError, Refused, UsageError
+from towpath.git import remotes
+from towpath.promotion import merging
+from towpath.promotion.merging import Approved
+
+if TYPE_CHECKING:
+    from towpath.forge import Forge, PullRequest
+    from towpath.promotion.place import Place
+
+
+def approve(place: Place, forge: Forge, named: str) -> Approved:
+    """Approve a pull request, named by its number or its branch, and merge it if that may be.
+
+    What is approved is the head that was checked: if the branch moves meanwhile, the forge refuses.
+    """
+    pull = find(forge, named)
+    _bring(place, pull)
+    checked = merging.sound(place, pull.head)
+    what = tuple(str(one.case) for one in checked.judged)
+    user = forge.user()
+    if user.lower() != pull.author.lower():
+        forge.approve(pull.number, pull.head)
+    elif not checked.judged[0].case.project.policy.self_approval:
+        hint = "ask a colleague; a project of one says `policy: {self_approval: true}` on main"
+        raise Refused(
+            f"{user} opened {pull.url}, and the policy wants another to approve", hint=hint
+        )
+    try:
+        commit = forge.merge(pull.number, pull.head)
+    except ForgeError as refused:
+        waits = "; ".join(fault.what for fault in refused.faults)
+        return Approved(what, pull.branch, user, "forge", None, pull.url, waits)
+    registry.fetch(place.repository)
+    return Approved(what, pull.branch, user, "forge", commit, pull.url, pushed=True)
+
+
+def refuse(forge: Forge, named: str, reason: str) -> PullRequest:
+    """Close a pull request unmerged, with the reason as a comment."""
+    pull = find(forge, named)
+    forge.comment(pull.number, reason)
+    forge.close(pull.number)
+    return pull
+
+
+def find(forge: Forge, named: str) -> PullRequest:
+    """The open pull request of a number or a branch."""
+    if named.lstrip("#").isdigit():
+        pull = forge.pull(int(named.lstrip("#")))
+        if pull.state != "open":
+            raise UsageError(f"{pull.url} is {pull.state}")
+        return pull
+    found = forge.pulls(named, "open")
+    if not found:
+        hint = f"git push origin {named}, or towpath promote again, opens one"
+        raise UsageError(f"{forge.repository} has no open pull request of `{named}`", hint=hint)
+    return found[0]
+
+
+def _bring(place: Place, pull: PullRequest) -> None:
+    """The head of a pull request, here; one from a fork has no branch in this repository."""
+    if place.repository.commit(pull.head) is None and place.remote:
+        ref = f"refs/pull/{pull.number}/head"
+        remotes.fetch(place.repository, place.remote, f"+{ref}:refs/towpath/pulls/{pull.number}")
+    if place.repository.commit(pull.head) is None:
+        raise UsageError(f"the head of {pull.url} is not here", hint="towpath fetch")

@@ -1,0 +1,59 @@
+"""What no gate need be asked about: whether a version stands, has climbed, and is not there yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from towpath import registry
+from towpath.errors import Fault, UsageError
+from towpath.git import Repository
+from towpath.promotion.case import Case, was_in
+from towpath.registry import Found, ModelVersion
+
+
+def promotable(repository: Repository, reference: str) -> Found:
+    """The version that a reference names, if it may be promoted at all.
+
+    Raises ``UsageError`` for one that does not exist, waits for its number, or was rejected.
+    """
+    version = registry.find(repository, reference)
+    said = list(standing(version))
+    if said:
+        raise UsageError(*said)
+    return Found(version, registry.read_record(repository, version))
+
+
+def standing(version: ModelVersion) -> Iterator[Fault]:
+    """Why a version cannot be promoted, whatever the stage."""
+    if version.rejected is not None:
+        hint = f"towpath models {version.model} lists those in good standing"
+        yield Fault(f"{version} was rejected: {version.rejected}", hint=hint)
+    elif version.version is None:
+        yield Fault(f"{version} has no number yet", hint="towpath push gives it one")
+
+
+def faults(case: Case) -> Iterator[Fault]:
+    """Why a version cannot enter this stage now."""
+    if case.version is None:
+        if case.incumbent is None:
+            yield Fault(f"{case.stage} runs no {case.model}", hint="towpath models")
+        return
+    if case.version == case.replaces:
+        yield Fault(f"{case.stage} runs {case.model}@{case.version} already")
+    elif missing := rungs(case):
+        skipped = f"{case.model}@{case.version} has not been in {' or '.join(missing)}"
+        hint = f"towpath promote {case.model}@{case.version} --to {missing[0]}"
+        yield Fault(f"{skipped}: {case.stage} is entered from {case.lower}", hint=hint)
+
+
+def rungs(case: Case) -> tuple[str, ...]:
+    """The stages below that a version has left out, the lowest first; none for what was here."""
+    if not case.project.policy.ladder or case.back or case.version is None:
+        return ()
+    names = list(case.project.stages)
+    missing: list[str] = []
+    for stage in reversed(names[: names.index(case.stage)]):
+        if was_in(case.log, stage, case.version):
+            break
+        missing.insert(0, stage)
+    return tuple(missing)

@@ -1,0 +1,127 @@
+"""A promotion's branch, written beside the work tree; pushed, and its pull request opened."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from towpath.errors import Fault, RegistryError, UsageError
+from towpath.git import (
+    Repository,
+    Stamp,
+    branches,
+    commit_beside,
+    history,
+    locked,
+    mainline,
+    refs,
+    remotes,
+)
+from towpath.promotion import evidence, proposal
+from towpath.promotion.place import Place
+from towpath.promotion.proposal import Proposed
+
+LOCK = "promotion"
+
+
+def write(place: Place, made: Proposed) -> Proposed:
+    """Make the branch or find it as an earlier call left it; go on to the pull request.
+
+    Raises ``UsageError`` where a branch of that name makes another change.
+    """
+    with locked(place.repository, LOCK):
+        done = _written(place, made)
+        return _opened(place, done) if place.pushes else done
+
+
+def _written(place: Place, made: Proposed) -> Proposed:
+    repository = place.repository
+    old = _there(place, made.branch)
+    if old and not _is_done(repository, made, old):
+        if not _is_same(repository, made, old):
+            raise _differs(made, old)
+        return replace(made, head=old, new=False, evidence=_page(repository, made, old))
+    stamp = Stamp(repository.identity(), int(time.time()))
+    words = proposal.message(made.case, place.why)
+    head = commit_beside(repository, made.base, made.files, words, stamp, without=made.without)
+    branches.put(repository, made.branch, head)
+    return replace(made, head=head)
+
+
+def _there(place: Place, branch: str) -> str | None:
+    """A promotion's branch as it is already: here, or on the remote."""
+    if near := branches.commit_of(place.repository, branch):
+        return near
+    ref = f"refs/remotes/{place.remote}/{branch}"
+    return refs.objects(place.repository, ref).get(ref) if place.remote else None
+
+
+def _is_done(repository: Repository, made: Proposed, old: str) -> bool:
+    """Whether a branch was merged: as it is, or its files by a squash or a rebase."""
+    if history.is_ancestor(repository, old, made.base):
+        return True
+    names = [f"{commit}:{made.case.paths[2]}" for commit in (old, made.base)]
+    found = refs.contents(repository, names)
+    return len(found) == 2 and found[names[0]] == found[names[1]]
+
+
+def _is_same(repository: Repository, made: Proposed, old: str) -> bool:
+    """Whether a branch makes this very change; its evidence may be of an earlier hour."""
+    start = history.merge_base(repository, made.base, old)
+    if start is None:
+        return False
+    page = made.case.paths[2]
+    changed = {change.path for change in history.changes(repository, start, old)}
+    needed = {*made.files, *made.without} - _as_on(repository, made, start)
+    if changed - {page} != needed - {page}:
+        return False
+    names = {f"{old}:{path}": content for path, content in made.files.items() if path != page}
+    return refs.contents(repository, names) == names
+
+
+def _as_on(repository: Repository, made: Proposed, start: str) -> set[str]:
+    """The files that a commit had already, such as the record of what was promoted before."""
+    names = {f"{start}:{path}": path for path in made.files}
+    found = refs.contents(repository, names)
+    return {names[name] for name, content in found.items() if content == made.files[names[name]]}
+
+
+def _page(repository: Repository, made: Proposed, head: str) -> str:
+    name = f"{head}:{made.case.paths[2]}"
+    return refs.contents(repository, [name]).get(name, b"").decode("utf-8", "replace")
+
+
+def _differs(made: Proposed, old: str) -> UsageError:
+    what = f"the branch {made.branch} is there already ({old[:7]}), and makes another change"
+    hint = f"towpath reject {made.branch} --reason '...' puts it away; then try again"
+    return UsageError(Fault(what, hint=hint))
+
+
+def _opened(place: Place, made: Proposed) -> Proposed:
+    _push(place, made)
+    if place.forge is None:
+        return replace(made, pushed=True)
+    name = mainline.name(place.repository)
+    pull = place.forge.open(made.branch, name, evidence.title(made.case), made.evidence)
+    return replace(made, pushed=True, url=pull.url, number=pull.number)
+
+
+def _push(place: Place, made: Proposed) -> None:
+    repository, remote, head = place.repository, place.remote, made.head
+    assert remote and head
+    ref = f"refs/heads/{made.branch}"
+    over = remotes.there(repository, remote, ref).get(ref)
+    if over == head:
+        return
+    if over and not _may_go(repository, made, over, head):
+        raise _differs(made, over)
+    if refused := remotes.push_branch(repository, remote, made.branch, head, over):
+        what = f"{remote} refused the branch {made.branch}: {refused}"
+        raise RegistryError(what, hint="it is here; push it by hand, or run this again")
+
+
+def _may_go(repository: Repository, made: Proposed, over: str, head: str) -> bool:
+    """Whether the remote's branch is one that was merged, or that ours goes on from."""
+    if repository.commit(over) is None:
+        return False
+    return _is_done(repository, made, over) or history.is_ancestor(repository, over, head)
