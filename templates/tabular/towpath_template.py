@@ -25,7 +25,7 @@ FORGES = {
 
 def faults(answers: Mapping[str, str]) -> list[str]:
     """What is wrong with the answers, all of it, in words for the person who gave them."""
-    rules = (_name, _registry, _forge, _source)
+    rules = (_name, _registry, _store, _forge, _source)
     return [fault for rule in rules if (fault := rule(answers))]
 
 
@@ -39,10 +39,18 @@ def _name(answers: Mapping[str, str]) -> str | None:
 
 
 def _registry(answers: Mapping[str, str]) -> str | None:
-    registry = answers["registry"]
+    registry = answers.get("registry", ".")
     if registry == "." or is_git_address(registry) or Path(registry).is_absolute():
         return None
     return f"registry: `{registry}` is neither `.` (in the project) nor a Git URL"
+
+
+def _store(answers: Mapping[str, str]) -> str | None:
+    store = answers.get("store", "")
+    address = Path(store).is_absolute() or bool(re.match(r"[a-z0-9]+://.", store))
+    if not store or (address and not re.search(r"[\n\"']", store)):
+        return None
+    return f"store: `{store}` is neither the whole path of a folder nor a URL"
 
 
 def _forge(answers: Mapping[str, str]) -> str | None:

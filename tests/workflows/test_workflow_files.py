@@ -30,26 +30,30 @@ STAGE = {"contents": "write", "pull-requests": "read"}
 
 @dataclass(frozen=True)
 class Granted:
-    """What a job may do: its token's permissions, its environment, and the secrets it names."""
+    """What a job may do: its token's permissions, its environment, and the secrets it names.
+
+    ``git`` is whether Git keeps the token: where Towpath fetches or pushes, also from a repository
+    that is not public.
+    """
 
     permissions: Mapping[str, str]
     environment: str | None = None
     secrets: set[str] = field(default_factory=set)
-    pushes: bool = False
+    git: bool = False
 
 
 JOBS = {
-    "checks/checks": Granted(READ, None, STORE),
+    "checks/checks": Granted(READ, None, STORE, git=True),
     "promotion/promotion": Granted(READ, None, STORE),
-    "training/training": Granted({"contents": "write"}, "training", STORE, pushes=True),
+    "training/training": Granted({"contents": "write"}, "training", STORE, git=True),
     "reconcile/changed": Granted(READ),
-    "reconcile/dev": Granted(STAGE, "dev", STORE, pushes=True),
-    "reconcile/uat": Granted(STAGE, "uat", STORE, pushes=True),
-    "reconcile/prod": Granted(STAGE, "prod", STORE, pushes=True),
+    "reconcile/dev": Granted(STAGE, "dev", STORE, git=True),
+    "reconcile/uat": Granted(STAGE, "uat", STORE, git=True),
+    "reconcile/prod": Granted(STAGE, "prod", STORE, git=True),
     "drift/drift": Granted(
-        {"contents": "read", "pull-requests": "read"}, "${{ matrix.stage }}-read", STORE
+        {"contents": "read", "pull-requests": "read"}, "${{ matrix.stage }}-read", STORE, git=True
     ),
-    "promote/promote": Granted(READ, "promote", {*STORE, "TOWPATH_APP_KEY"}, pushes=True),
+    "promote/promote": Granted(READ, "promote", {*STORE, "TOWPATH_APP_KEY"}, git=True),
 }
 
 
@@ -91,7 +95,7 @@ def test_each_job_may_do_what_it_must_and_no_more(made: dict[str, Job]) -> None:
         assert job.permissions == granted.permissions, name
         assert job.said.get("environment") == granted.environment, name
         assert job.secrets == granted.secrets, name
-        assert job.checkout()["persist-credentials"] is granted.pushes, name
+        assert job.checkout()["persist-credentials"] is granted.git, name
         assert job.checkout()["fetch-depth"] == 0, f"{name}: versions are tags"
         assert job.said["timeout-minutes"] <= 120, name
         assert job.workflow["permissions"] == READ, name

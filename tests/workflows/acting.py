@@ -1,0 +1,155 @@
+"""The real workflow files, run on this machine by act: no container, no network, no account."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workflow_files import uses
+
+BIN = Path(sys.executable).parent
+REPOSITORY = "acme/abalone"
+SUMMARY = "Summary - "
+
+#: What stands in for each remote action; act has a checkout of its own, which copies the folder.
+STUBS = {
+    "actions/setup-python": """\
+inputs: {python-version: {required: true}}
+runs:
+  using: composite
+  steps:
+    - run: echo "$TOWPATH_TEST_PYTHON" >> "$GITHUB_PATH"
+      shell: bash
+""",
+    "actions/create-github-app-token": """\
+inputs:
+  app-id: {required: true}
+  private-key: {required: true}
+  permission-contents: {required: true}
+  permission-pull-requests: {required: true}
+outputs:
+  token: {value: "${{ steps.token.outputs.token }}"}
+runs:
+  using: composite
+  steps:
+    - id: token
+      run: echo "token=$TOWPATH_TEST_APP_TOKEN" >> "$GITHUB_OUTPUT"
+      shell: bash
+""",
+}
+
+
+@dataclass(frozen=True)
+class Acted:
+    """What became of a workflow: its exit code, its jobs' results, summaries, and its log."""
+
+    code: int
+    jobs: Mapping[str, str]
+    summaries: Sequence[str]
+    log: str
+    steps: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A machine for jobs: ``home`` is all it may write to, ``environment`` what it has set."""
+
+    home: Path
+    environment: Mapping[str, str]
+
+    def act(
+        self,
+        clone: Path,
+        workflow: str,
+        event: str,
+        payload: Mapping[str, Any],
+        secrets: Mapping[str, str] | None = None,
+    ) -> Acted:
+        """Run a workflow of ``clone`` for an event; the payload is completed as GitHub's is."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        told = self.home / f"{workflow}-{event}.json"
+        told.write_text(json.dumps({**_common(), **payload}))
+        pairs = {"GITHUB_TOKEN": "token", **(secrets or {})}
+        call = [
+            *(str(BIN / "act"), event, "-C", str(clone), "-e", str(told), "--json"),
+            *("-W", f".github/workflows/{workflow}.yml", "-P", "ubuntu-24.04=-self-hosted"),
+            *("--pull=false", "--no-cache-server", "--action-offline-mode"),
+            *("--artifact-server-addr", "127.0.0.1", "--action-cache-path", str(self.home / "act")),
+            *("--env-file", os.devnull, "--secret-file", os.devnull, "--var-file", os.devnull),
+            *("--input-file", os.devnull, "--defaultbranch", "main", "--actor", "ada"),
+            *_options("--env", {"GITHUB_REPOSITORY": REPOSITORY, **self.environment}),
+            *_options("--secret", pairs),
+            *_options("--var", {"TOWPATH_APP_ID": "12345"}),
+            *self._stubs(clone / ".github" / "workflows"),
+        ]
+        around = {"HOME": str(self.home), "PATH": os.environ["PATH"], **self.environment}
+        done = subprocess.run(call, env=around, capture_output=True, text=True, timeout=300)
+        return _acted(done)
+
+    def _stubs(self, folder: Path) -> list[str]:
+        """A folder for each action that the workflows use; a new one is an error here."""
+        found = []
+        for name, pin, _ in sorted(set(uses(folder))):
+            if name == "actions/checkout":
+                continue
+            stub = self.home / "stubs" / name
+            stub.mkdir(parents=True, exist_ok=True)
+            (stub / "action.yml").write_text(f"name: {name}\n{STUBS[name]}")
+            found += ["--local-repository", f"https://github.com/{name}@{pin}={stub}"]
+        return found
+
+
+def _options(option: str, pairs: Mapping[str, str]) -> list[str]:
+    return [word for name, value in pairs.items() for word in (option, f"{name}={value}")]
+
+
+def _common() -> dict[str, Any]:
+    owner, name = REPOSITORY.split("/")
+    repository = {
+        "full_name": REPOSITORY, "name": name, "owner": {"login": owner}, "default_branch": "main",
+    }  # fmt: skip
+    return {"repository": repository, "sender": {"login": "ada"}}
+
+
+def push(before: str, after: str) -> dict[str, Any]:
+    """What GitHub says of a push to main."""
+    return {
+        "ref": "refs/heads/main",
+        "before": before,
+        "after": after,
+        "head_commit": {"id": after},
+    }
+
+
+def dispatched(**inputs: str) -> dict[str, Any]:
+    """What GitHub says where a person starts a workflow on main."""
+    return {"ref": "refs/heads/main", "inputs": inputs}
+
+
+def pull_request(number: int, base: str, head: str, branch: str) -> dict[str, Any]:
+    """What GitHub says of a pull request that was opened or pushed to."""
+    change = {"base": {"ref": "main", "sha": base}, "head": {"ref": branch, "sha": head}}
+    return {
+        "action": "synchronize",
+        "number": number,
+        "ref": f"refs/pull/{number}/merge",
+        "pull_request": {"number": number, **change},
+    }
+
+
+def _acted(done: subprocess.CompletedProcess[str]) -> Acted:
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    said = [str(line.get("msg", "")) for line in lines]
+    return Acted(
+        code=done.returncode,
+        jobs={line["jobID"]: line["jobResult"] for line in lines if "jobResult" in line},
+        summaries=[one.partition(SUMMARY)[2] for one in said if SUMMARY in one],
+        steps={line["step"]: line["stepResult"] for line in lines if "stepResult" in line},
+        log="".join(one if one.endswith("\n") else f"{one}\n" for one in said) + done.stderr,
+    )
