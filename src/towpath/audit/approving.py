@@ -64,13 +64,18 @@ class Approvals:
             return Approved(UNKNOWN, evidence=found.evidence, because="the forge was not asked")
         return Approved(found.level, found.by, found.where, found.evidence, found.why or None)
 
-    def is_enough(self, promotion: Promotion, found: Approved) -> bool:
-        """Whether an approval reaches the level that the policy asked for at the merge."""
+    def least(self, promotion: Promotion) -> str:
+        """The level that the policy asked for at the merge."""
         from towpath.promotion import approval
 
-        least = approval.least(self.policy(promotion), promotion.stage)
+        return approval.least(self.policy(promotion), promotion.stage)
+
+    def is_enough(self, promotion: Promotion, found: Approved) -> bool:
+        """Whether an approval reaches that level."""
+        from towpath.promotion import approval
+
         known: Sequence[str] = approval.ORDER
-        return known.index(found.level) >= known.index(least)
+        return known.index(found.level) >= known.index(self.least(promotion))
 
     def policy(self, promotion: Promotion) -> Project:
         """The declaration that judged a promotion: that of the commit before it."""
@@ -106,4 +111,5 @@ def _in_tag(message: str) -> Approved | None:
     if level is None:
         return None
     first = {key: next(iter(said.get(key, ())), None) for key in ("where", "evidence")}
-    return Approved(level, said.get("approved-by", ()), first["where"], first["evidence"])
+    by = tuple(name for people in said.get("approved-by", ()) for name in people.split(", "))
+    return Approved(level, by, first["where"], first["evidence"])

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from towpath.audit import dates
 from towpath.audit.approving import Approvals, Approved, connected
 from towpath.audit.ledger import Ledger, known_stage, open_ledger
-from towpath.git import refs
 from towpath.registry import Promotion
 from towpath.registry.staging import Assigned
 
@@ -156,14 +155,6 @@ def _pull_request(one: Promotion, approval: Approved) -> str | None:
     return f"#{found[1]}" if found else None
 
 
-def evidence_place(one: Promotion) -> str:
-    """Where the evidence of a promotion lies, from the repository's root."""
-    from towpath.promotion.case import paths
-
-    return paths(one.stage, one.model, one.version or one.replaces)[2]
-
-
 def _evidence(ledger: Ledger, one: Promotion) -> str | None:
-    place = evidence_place(one)
-    name = f"{one.commit}:{place}"
-    return place if refs.contents(ledger.repository, [name]) else None
+    path = ledger.evidence(one)
+    return path if ledger.files_at([(one.commit, path)]) else None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.errors import RegistryError, UsageError, did_you_mean
-from towpath.git import Repository, mainline, remotes
-from towpath.registry import Model, Promotion, Version, policy, reading, staging
+from towpath.git import Repository, mainline, refs, remotes
+from towpath.promotion.case import paths
+from towpath.registry import Model, Promotion, Record, Version, Wanted, policy, reading, staging
+from towpath.registry.promotions import parse_trailers
 from towpath.registry.staging import Assigned
 
 if TYPE_CHECKING:
@@ -19,23 +21,41 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
+TOUCHED = {"A": "added", "D": "deleted"}
+
+
+@dataclass(frozen=True)
+class Touch:
+    """A file that a commit on main's first-parent line changed; ``what`` is done to it."""
+
+    path: str
+    commit: str
+    author: str
+    what: str
+
+
 @dataclass(frozen=True)
 class Ledger:
     """A registry as one audit sees it.
 
     ``main`` is the commit whose log is read, ``folder`` the project's from the Git root,
-    ``model`` the one that is asked about (None: all).
+    ``model`` and ``stage`` those that are asked about (None: all).
     """
 
     repository: Repository
     main: str
     folder: str = ""
     model: str | None = None
+    stage: str | None = None
+
+    def only(self, stage: str) -> Ledger:
+        """The same for one stage."""
+        return replace(self, stage=stage)
 
     @cached_property
     def promotions(self) -> tuple[Promotion, ...]:
         """Every change of a stage file, oldest first."""
-        return registry.promotions(self.repository, self.main, model=self.model)
+        return registry.promotions(self.repository, self.main, self.stage, self.model)
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
@@ -47,7 +67,8 @@ class Ledger:
     @cached_property
     def assigned(self) -> tuple[Assigned, ...]:
         """Every stage tag that is one, oldest first."""
-        return staging.history(self.repository, self.model)
+        found = staging.history(self.repository, self.model)
+        return tuple(one for one in found if self.stage in (None, one.stage))
 
     @cached_property
     def project(self) -> Project:
@@ -80,6 +101,72 @@ class Ledger:
         versions = self.models[model].versions if model in self.models else ()
         return next((one.version for one in versions if one.commit == commit), None)
 
+    def number(self, promotion: Promotion) -> Version | None:
+        """The version that a promotion is about: of a model taken out, the one that left."""
+        if promotion.version:
+            return promotion.version
+        mine = self.of(promotion.stage, promotion.model)
+        place = mine.index(promotion)
+        return mine[place - 1].version if place else None
+
+    def evidence(self, promotion: Promotion) -> str:
+        """Where a promotion's evidence lies, from the repository's root."""
+        return paths(promotion.stage, promotion.model, self.number(promotion))[2]
+
+    def wanted(self, stage: str | None = None) -> Sequence[Wanted]:
+        """What the stages should run, by the stage files on main."""
+        found = registry.stages(self.repository, self.main).wanted
+        return [one for one in found if self._is_meant(one) and stage in (None, one.stage)]
+
+    def _is_meant(self, one: Wanted) -> bool:
+        return self.model in (None, one.model)
+
+    def record(self, model: str, version: Version | None) -> Record | None:
+        """A version's record; None where it has none that can be read."""
+        found = self.models[model].at(version) if version and model in self.models else None
+        try:
+            return reading.read_record(self.repository, found) if found else None
+        except RegistryError:
+            return None
+
+    def files(self, paths: Iterable[str]) -> dict[str, bytes]:
+        """The files on main now, by path; what is not there is left out."""
+        found = self.files_at((self.main, path) for path in paths)
+        return {path: content for (_, path), content in found.items()}
+
+    def files_at(self, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+        """The same of any commit, by commit and path."""
+        names = {f"{commit}:{path}": (commit, path) for commit, path in places}
+        return {names[name]: file for name, file in refs.contents(self.repository, names).items()}
+
+    def touches(self, *folders: str) -> Iterator[Touch]:
+        """Every change of files under these folders on main's first-parent line, newest first."""
+        told = self.repository.call(
+            "log", "--first-parent", "--diff-merges=first-parent", "--root", "--no-renames",
+            "--no-mailmap", "--no-show-signature", "--name-status", "-z",
+            "--format=%x01%H%x02%an <%ae>", self.main, "--", *folders,
+        )  # fmt: skip
+        for entry in told.split("\1")[1:]:
+            head, _, rest = entry.partition("\0")
+            commit, _, author = head.partition("\2")
+            words = [word.strip("\n") for word in rest.split("\0") if word.strip("\n")]
+            for status, path in zip(words[::2], words[1::2], strict=True):
+                yield Touch(path, commit, author, TOUCHED.get(status, "changed"))
+
+    @cached_property
+    def tag_names(self) -> Mapping[str, str]:
+        """The name that each annotated tag's own object says, by its ref."""
+        told = self.repository.call("for-each-ref", "--format=%(refname)%00%(tag)", "refs/tags")
+        pairs = (line.split("\0") for line in told.splitlines())
+        return {name: tag for name, tag in pairs if tag}
+
+    def parents(self, commits: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The parents of commits, in one call."""
+        asked = "".join(f"{commit}\n" for commit in commits).encode()
+        told = self.repository.call("rev-list", "--no-walk", "--parents", "--stdin", stdin=asked)
+        rows = (line.split() for line in told.splitlines())
+        return {commit: tuple(parents) for commit, *parents in rows}
+
     @cached_property
     def _paired(self) -> Sequence[tuple[Assigned, Promotion | None]]:
         return tuple(self._pairs())
@@ -104,12 +191,14 @@ def _place(
 ) -> int | None:
     if version is None and not tag.undone:
         return None
+    named = parse_trailers(tag.tag.message).get("promotion")
     fitting = (
         place
         for place in reversed(range(least, len(known)))
         if known[place].time <= tag.tag.time
         and known[place].version == version
         and known[place].fault is None
+        and (named is None or known[place].commit in named)
     )
     return next(fitting, None)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from towpath.audit.history import Entry, Moment
     from towpath.audit.reproduce import Difference, Reproduced
     from towpath.audit.search import Hits
+    from towpath.audit.verify import Verified
     from towpath.cli.terminal import Cell
 
 
@@ -225,3 +226,60 @@ def _moment(moment: Moment) -> Iterator[tuple[str, str]]:
     yield "evidence", wanted.evidence or "none"
     if wanted.rejected is not None:
         yield "rejected", f"since then: {wanted.rejected}"
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option("--stage", help="Only what concerns this stage.")
+@click.option("--offline", is_flag=True, help="Leave out the stores and the forge.")
+@json_option
+@pass_session
+def verify(
+    session: Session, model: str | None, stage: str | None, offline: bool, as_json: bool
+) -> int:
+    """Hold everything (of MODEL) against the merged stage files.
+
+    Finds forged stage tags, stage files that came by no approved promotion, altered records,
+    evidence and bytes, versions that were moved, and deployment records that do not follow.
+    """
+    from towpath.audit.verify import verify as recompute
+
+    found = recompute(session.workspace, model, stage, offline)
+    if as_json:
+        print_json("verification", _verification(found))
+    else:
+        _say_verified(session, found)
+    return 3 if found.findings else 0
+
+
+def _verification(found: Verified) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    findings = [{"check": one.check, **asdict(one.fault)} for one in found.findings]
+    return {**asdict(found), "findings": findings}
+
+
+def counted(count: int, what: str) -> str:
+    """`1 promotion`, `2 promotions`."""
+    return f"{count} {what.removesuffix('s') if count == 1 else what}"
+
+
+def _say_verified(session: Session, found: Verified) -> None:
+    looked = ", ".join(counted(count, what) for what, count in found.looked_at.items())
+    for one in found.findings:
+        click.echo(
+            f"{click.style('✗', fg='red')} {click.style(one.check, bold=True)}: {one.fault.place}"
+        )
+        click.echo(f"    {one.fault.what}")
+        click.echo(f"    {click.style('hint', fg='cyan')}: {one.fault.hint}")
+    for left in found.unchecked:
+        session.say(f"{click.style('?', fg='yellow')} {left.check}: {left.what}: {left.why}")
+    if found.findings:
+        count = counted(len(found.findings), "findings")
+        click.echo(f"{click.style(count, fg='red', bold=True)} in {looked}")
+    else:
+        not_all = (
+            f", {len(found.unchecked)} things could not be looked at" if found.unchecked else ""
+        )
+        verdict = click.style("as the merged stage files say", fg="green", bold=True)
+        click.echo(f"{verdict}: {looked}{not_all}")

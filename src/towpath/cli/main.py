@@ -32,9 +32,17 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "compare": ("models", "Lay versions side by side."),
         "search": ("audit", "Find versions by metric, parameter, label, stage, author or date."),
         "history": ("audit", "Say what each stage ran, when, and who let it in."),
+        "verify": ("audit", "Find what was forged, altered or lost."),
         "reproduce": ("audit", "Make a version again, and say whether it is the same."),
         "transform": ("transform", "Score a table with a registered model."),
-        "reject": ("models", "Mark a version that turned out bad, with the reason."),
+        "reject": ("models", "Mark a version as bad, or put a promotion away, with the reason."),
+    },
+    "Promotion": {
+        "promote": ("promote", "Propose that a version enter a stage: a pull request."),
+        "approve": ("promote", "Approve a promotion and merge it; list those that wait."),
+        "rollback": ("promote", "Propose that a stage go back to the version before."),
+        "demote": ("promote", "Propose that a model leave a stage."),
+        "reconcile": ("reconcile", "Make each stage run what the main branch says."),
     },
     "Store": {
         "push": ("transfer", "Push data, models and versions, which get their numbers."),

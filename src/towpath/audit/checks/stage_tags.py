@@ -1,0 +1,78 @@
+"""Does each stage tag follow from a merged promotion: of that version, there, and in order?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from towpath.audit import dates
+from towpath.audit.finding import Finding, finding
+from towpath.audit.ledger import Ledger
+from towpath.git import refs
+from towpath.registry.references import parse_tag
+from towpath.registry.staging import Assigned
+
+TAGS = "refs/tags/"
+DELETE = (
+    "git tag -d '{name}', and git push REMOTE ':refs/tags/{name}' where it was pushed; "
+    "then towpath reconcile"
+)
+
+
+def check(ledger: Ledger) -> Iterator[Finding]:
+    """Every stage tag: annotated, on its version's commit, after its promotion, in order."""
+    yield from _lightweight(ledger)
+    for tag in ledger.strays:
+        yield from _stray(ledger, tag)
+    for tag in ledger.assigned:
+        yield from _renamed(tag, ledger)
+    yield from _order(ledger)
+
+
+def _finding(name: str, what: str) -> Finding:
+    short = name.removeprefix(TAGS)
+    return finding("stage tag", what, short, DELETE.format(name=short))
+
+
+def _lightweight(ledger: Ledger) -> Iterator[Finding]:
+    pattern = f"{TAGS}{ledger.model}#*" if ledger.model else f"{TAGS}*#*"
+    for ref in refs.listed(ledger.repository, pattern):
+        found = parse_tag(ref.name.removeprefix(TAGS))
+        if found and found.stage and not ref.annotated:
+            yield _finding(ref.name, "it is a lightweight tag, which says neither who nor when")
+
+
+def _stray(ledger: Ledger, tag: Assigned) -> Iterator[Finding]:
+    version = ledger.version_on(tag.model, tag.commit)
+    when = dates.shown(tag.tag.time)
+    if version is None:
+        what = f"it stands on {tag.commit[:7]}, which is the commit of no version of {tag.model}"
+    elif tag.undone:
+        what = f"no merged promotion took {tag.model} out of {tag.stage} before {when}"
+    else:
+        what = f"no merged promotion put {tag.model}@{version} into {tag.stage} before {when}"
+        if any(one.version == version for one in ledger.of(tag.stage, tag.model)):
+            what += " that was not over by then"
+    yield _finding(tag.tag.name, f"{what}: {tag.tag.tagger} wrote it")
+
+
+def _renamed(tag: Assigned, ledger: Ledger) -> Iterator[Finding]:
+    """A tag's object holds its name: under another it was copied."""
+    said = ledger.tag_names.get(tag.tag.name)
+    if said is not None and said != tag.tag.name.removeprefix(TAGS):
+        yield _finding(tag.tag.name, f"its object was made as {said}, and put here under this name")
+
+
+def _order(ledger: Ledger) -> Iterator[Finding]:
+    """The numbers of a model's events rise with their dates, and no two dates are the same."""
+    by_model: dict[str, list[Assigned]] = {}
+    for tag in ledger.assigned:
+        by_model.setdefault(tag.model, []).append(tag)
+    for tags in by_model.values():
+        for before, after in pairwise(tags):
+            if after.number <= before.number or after.tag.time == before.tag.time:
+                short = before.tag.name.removeprefix(TAGS)
+                times = f"{dates.shown(after.tag.time)} and {dates.shown(before.tag.time)}"
+                yield _finding(
+                    after.tag.name, f"its date and that of {short} are not in order: {times}"
+                )

@@ -1,0 +1,111 @@
+"""Are the bytes there, and are they what was approved? And what do the stages themselves say?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from towpath.audit.finding import Finding, Unchecked, finding
+from towpath.audit.ledger import Ledger
+from towpath.errors import TowpathError
+from towpath.reconcile.deployed import Deployed, models, stored
+from towpath.registry import Record, Version
+from towpath.store.stage import FromProject, StageStore, State
+from towpath.store.verified import verify
+
+if TYPE_CHECKING:
+    from towpath.store import Store
+
+
+def project(ledger: Ledger, store: Store, root: Path) -> Iterator[Finding | Unchecked]:
+    """The project's store: no promoted version's bytes altered, and none missing that is wanted."""
+    wanted = {(one.model, one.version) for one in ledger.wanted()}
+    promoted = dict.fromkeys((one.model, one.version) for one in ledger.promotions if one.version)
+    for model, version in promoted:
+        record = ledger.record(model, version)
+        if record is None:
+            continue
+        state = verify(FromProject(store), record.artifact, record.sha256)
+        name, place = f"{model}@{version}", str(store.path(record.artifact.digest))
+        if state is State.ALTERED:
+            what = f"the bytes of {name} in the project's store were altered"
+            yield finding("artifact", what, place, "delete them there, then towpath pull")
+        elif state is State.MISSING and (model, version) in wanted:
+            yield from _elsewhere(root, name, record)
+
+
+def _elsewhere(root: Path, name: str, record: Record) -> Iterator[Finding | Unchecked]:
+    """What is not here may be on the store's remote."""
+    from towpath.store import remote
+
+    if (there := remote.default(root)) is None:
+        what = f"the bytes of {name}, which a stage wants, are not in the project's store"
+        hint = "copy them from the stage's store, or towpath reproduce makes them again"
+        yield finding("artifact", what, record.artifact.digest, hint)
+        return
+    try:
+        if remote.missing(root, [record.artifact.digest], there):
+            what = f"the bytes of {name} are neither in the project's store nor on {there}"
+            yield finding("artifact", what, record.artifact.digest, "towpath push where they are")
+    except TowpathError as silent:
+        yield Unchecked("artifact", f"{name} on {there}", silent.faults[0].what)
+
+
+def stage(ledger: Ledger, store: StageStore) -> Iterator[Finding | Unchecked]:
+    """A stage's own store: the bytes of what it should run, and its deployment records."""
+    try:
+        for one in ledger.wanted(store.name):
+            yield from _bytes(ledger, store, one.model, one.version)
+        for model in models(store):
+            if ledger.model in (None, model):
+                yield from _deployed(ledger, store, model)
+    except TowpathError as silent:
+        yield Unchecked("artifact", store.shown, silent.faults[0].what)
+
+
+def _bytes(
+    ledger: Ledger, store: StageStore, model: str, version: Version | None
+) -> Iterator[Finding]:
+    record = ledger.record(model, version)
+    entered = any(
+        ledger.tags(one) for one in ledger.of(store.name, model) if one.version == version
+    )
+    if record is None:
+        return
+    state = store.verify(record.artifact, record.sha256)
+    name, hint = f"{model}@{version}", f"towpath reconcile {store.name}"
+    if state is State.ALTERED:
+        what = f"the bytes of {name} in {store.shown} were altered"
+        yield finding("artifact", what, record.artifact.digest, hint)
+    elif state is State.MISSING and entered:
+        what = f"the bytes of {name}, which entered {store.name}, are not in {store.shown}"
+        yield finding("artifact", what, record.artifact.digest, hint)
+
+
+def _deployed(ledger: Ledger, store: StageStore, model: str) -> Iterator[Finding]:
+    found = stored(store, model).record
+    for one in (found, *found.previous) if found else ():
+        yield from _follows(ledger, store, one)
+
+
+def _follows(ledger: Ledger, store: StageStore, one: Deployed) -> Iterator[Finding]:
+    """What a deployment record says followed from a promotion, of these bytes."""
+    place = f"towpath/deployed/{one.model}.json in {store.shown}"
+    hint = f"find out who wrote it; towpath reconcile {store.name} writes what is right"
+    what = f"{one.model}@{one.version}" if one.version else f"{one.model} taken out"
+    same = [
+        promotion
+        for promotion in ledger.of(store.name, one.model)
+        if promotion.commit == one.promotion and promotion.version == one.version
+    ]
+    if one.stage != store.name:
+        yield finding("deployment", f"it is a record of {one.stage}", place, hint)
+    elif not same:
+        said = (
+            f"it says that {what} was deployed by {one.promotion[:7]}, which is no such promotion"
+        )
+        yield finding("deployment", said, place, hint)
+    elif same[0].sha256 != one.sha256:
+        said = f"it says that {what} was deployed with sha256 {str(one.sha256)[:12]}…, and"
+        yield finding("deployment", f"{said} {str(same[0].sha256)[:12]}… was approved", place, hint)

@@ -1,0 +1,34 @@
+"""What a verification found: something that is not as the merged stage files say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from towpath.errors import Fault, Place
+
+Check: TypeAlias = Literal[
+    "promotion", "stage tag", "version tag", "record", "evidence", "artifact", "deployment"
+]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, and which of the checks found it."""
+
+    check: Check
+    fault: Fault
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """What could not be looked at from here, and why: no finding, and no clean bill either."""
+
+    check: Check
+    what: str
+    why: str
+
+
+def finding(check: Check, what: str, place: str, hint: str) -> Finding:
+    """A finding at a place: a file on main, a ref, a store's object."""
+    return Finding(check, Fault(what, Place(place), hint))

@@ -1,0 +1,85 @@
+"""Verifying: everything recomputed from main's merged stage files, and what does not agree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from towpath.audit.approving import Approvals, connected
+from towpath.audit.checks import promotions, records, stage_tags, stores
+from towpath.audit.finding import Finding, Unchecked
+from towpath.audit.ledger import Ledger, known_stage, open_ledger
+from towpath.errors import TowpathError
+from towpath.store.stage import StageStore
+
+if TYPE_CHECKING:
+    from towpath.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found wrong, what could not be looked at, and how much was looked at."""
+
+    main: str
+    findings: tuple[Finding, ...]
+    unchecked: tuple[Unchecked, ...]
+    looked_at: Mapping[str, int]
+
+
+def verify(
+    workspace: Workspace,
+    model: str | None = None,
+    stage: str | None = None,
+    offline: bool = False,
+    environ: Mapping[str, str] | None = None,
+) -> Verified:
+    """Hold the registry, the tags and the stores against the merged stage files.
+
+    ``stage`` leaves out what concerns other stages alone; ``offline`` leaves out the stores and
+    the forge. Raises ``UsageError`` for a model or a stage that is not there, ``RegistryError``
+    in a clone without tags or without the whole history.
+    """
+    ledger = open_ledger(workspace, model)
+    if stage is not None:
+        known_stage(ledger, stage)
+        ledger = ledger.only(stage)
+    approvals = Approvals(ledger, None if offline else connected(workspace))
+    found = [
+        *promotions.check(ledger, approvals),
+        *stage_tags.check(ledger),
+        *records.check(ledger),
+        *([] if offline else _stores(workspace, ledger, environ or os.environ)),
+    ]
+    return Verified(
+        main=ledger.main,
+        findings=tuple(one for one in found if isinstance(one, Finding)),
+        unchecked=tuple(one for one in found if isinstance(one, Unchecked)),
+        looked_at={
+            "promotions": len(ledger.promotions),
+            "stage tags": len(ledger.assigned),
+            "versions": sum(len(each.versions) for each in ledger.models.values()),
+        },
+    )
+
+
+def _stores(
+    workspace: Workspace, ledger: Ledger, environ: Mapping[str, str]
+) -> Iterator[Finding | Unchecked]:
+    """The project's store and those of the stages, as far as this identity is let in."""
+    from towpath.reconcile.site import home
+
+    try:
+        yield from stores.project(ledger, workspace.store, workspace.root)
+    except TowpathError as silent:
+        yield Unchecked("artifact", "the project's store", silent.faults[0].what)
+    for name in ledger.project.stages:
+        if ledger.stage not in (None, name) or not any(p.stage == name for p in ledger.promotions):
+            continue
+        try:
+            store = StageStore.open(ledger.project, name, environ, home(workspace))
+        except TowpathError as closed:
+            yield Unchecked("artifact", f"the store of {name}", closed.faults[0].what)
+            continue
+        yield from stores.stage(ledger, store)
