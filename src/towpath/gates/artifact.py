@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,21 @@ def verified(context: Context, record: Record) -> Path:
     if found := altered(path, record):
         raise Unjudged(found)
     return path
+
+
+def copied(context: Context, record: Record, folder: Path) -> Path:
+    """A copy of the bytes in a folder, under their own name, to do with as one likes.
+
+    :raises Unjudged: where they are not those that were recorded.
+    """
+    path, target = context.model(record), folder / record.artifact.name
+    if path.is_dir():
+        shutil.copytree(path, target, symlinks=True)
+    else:
+        shutil.copyfile(path, target)
+    if found := altered(target, record):
+        raise Unjudged(found)
+    return target
 
 
 def altered(path: Path, record: Record) -> str:

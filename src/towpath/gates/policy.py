@@ -61,7 +61,7 @@ class Policy:
             content = self._content(path)
             if content is None:
                 raise Unjudged(self._missing(path))
-            target = self._room() / PurePosixPath(path).name
+            target = self.room() / PurePosixPath(path).name
             target.write_bytes(content)
             self._made[path] = target
         return self._made[path]
@@ -69,7 +69,7 @@ class Policy:
     def tree(self) -> Path:
         """The project's folder with all the files of the commit, on disk."""
         if "" not in self._made:
-            room = self._room()
+            room = self.room()
             env = {"GIT_INDEX_FILE": str(room / "index"), "GIT_WORK_TREE": str(room)}
             self.repository.call("read-tree", self.commit, env=env)
             self.repository.call(
@@ -78,7 +78,8 @@ class Policy:
             self._made[""] = room / "tree" / self.folder
         return self._made[""]
 
-    def _room(self) -> Path:
+    def room(self) -> Path:
+        """A new folder to work in."""
         self.scratch.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix="policy-", dir=self.scratch))
 

@@ -3,6 +3,7 @@ and writes the answer beside it."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import json
@@ -25,6 +26,8 @@ def main() -> None:
     """Work, answer, and end without tidying up: what a model's library left behind may hang."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+        with contextlib.suppress(OSError):  # where memory runs out, it is this process that goes
+            Path("/proc/self/oom_score_adj").write_text("1000")
     faulthandler.enable()
     warnings.simplefilter("ignore")
     folder = Path(sys.argv[1])

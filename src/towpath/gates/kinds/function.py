@@ -30,12 +30,18 @@ def judge(gate: Function, context: Context, policy: Policy) -> Finding:
         "stage": context.stage,
         "candidate": record.document(context.candidate),
         "incumbent": record.document(incumbent) if incumbent else None,
-        "model": str(artifact.verified(context, context.candidate)) if gate.model else None,
+        "model": _copy(context, policy) if gate.model else None,
         "data": {name: predicting.data(context, name) for name in gate.data},
     }
     asked = {"root": str(policy.tree()), "run": gate.run, "context": told}
     said = process.ask(gate, context, asked, secrets=True)
     return Finding(said["passed"], said["value"], str(said["detail"] or ""), said["bound"])
+
+
+def _copy(context: Context, policy: Policy) -> str:
+    """The version's bytes under their own name: a store's file has none, and must not be written
+    to."""
+    return str(artifact.copied(context, context.candidate, policy.room()))
 
 
 def work(asked: dict[str, Any]) -> dict[str, Any]:

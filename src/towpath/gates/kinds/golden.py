@@ -14,6 +14,8 @@ from towpath.gates.policy import Policy
 from towpath.spec.gates import Golden
 
 _SHOWN = 3
+_ROUNDED = 1e-9
+"""What is nearer than this differs by the machine, not by the model."""
 
 
 def bound(gate: Golden) -> str:
@@ -83,7 +85,8 @@ def _close(given: Any, expected: Any, gate: Golden) -> bool:
         alike = isinstance(given, list) and len(given) == len(expected)
         return alike and all(_close(g, e, gate) for g, e in zip(given, expected, strict=True))
     if _is_number(given) and _is_number(expected):
-        return math.fabs(given - expected) <= gate.absolute + gate.relative * math.fabs(expected)
+        slack = gate.absolute + gate.relative * math.fabs(expected)
+        return math.isclose(given, expected, rel_tol=_ROUNDED, abs_tol=max(slack, _ROUNDED))
     return type(given) is type(expected) and given == expected
 
 
