@@ -9,6 +9,7 @@ TowpathError                  70  a bug of ours, when raised as itself
 ├── RegistryError              1  Git or the registry refused
 ├── ForgeError                 1  the forge refused, or cannot be reached
 ├── EngineError                1  the Prefect API cannot be reached or started
+├── DeployError                1  what runs a stage's versions did not take one
 └── Refused                    3  a gate or a check said no
 """
 
@@ -118,6 +119,12 @@ class ForgeError(TowpathError):
 
 class EngineError(TowpathError):
     """The Prefect API cannot be reached or started."""
+
+    exit_code = ExitCode.FAILED
+
+
+class DeployError(TowpathError):
+    """What runs the versions of a stage did not take one, or does not answer."""
 
     exit_code = ExitCode.FAILED
 

@@ -19,13 +19,13 @@ from towpath.spec.artifact import Artifact
 from towpath.store.copying import FULL
 from towpath.store.digest import is_folder
 from towpath.store.place import Place, Source, object_path
-from towpath.store.verified import State, each, fetch, received, verify
+from towpath.store.verified import State, Unsound, each, fetch, received, verify
 
 if TYPE_CHECKING:
     from towpath.spec.project import Project
     from towpath.store.local import Store
 
-__all__ = ["FromProject", "FromStage", "StageStore", "State"]
+__all__ = ["FromProject", "FromStage", "StageStore", "State", "Unsound"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,12 @@ class StageStore:
 
     def object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
         """An object's bytes, unverified; FileNotFoundError where it is not there."""
-        return self.place.open(object_path(digest))
+        return self.opened(object_path(digest))
+
+    def opened(self, path: str) -> AbstractContextManager[IO[bytes]]:
+        """A file by its path; FileNotFoundError where it is not there."""
+        with self._speaking(FileNotFoundError):
+            return self.place.open(path)
 
     def has(self, artifact: Artifact) -> bool:
         """Whether every object of a file or a folder is there with the bytes of its name."""
@@ -77,7 +82,8 @@ class StageStore:
         """Bring a file or a folder here from another store, past every cache.
 
         What comes is hashed before it is put here, and what is here afterwards is read again.
-        Raises StoreError where either is not what the record says; nothing wrong stays.
+        Raises Unsound where what comes is not what the record says, StoreError where what arrived
+        is not; nothing wrong stays.
         """
         with tempfile.TemporaryDirectory(prefix="towpath-") as folder, self._speaking():
             scratch = Path(folder)
@@ -116,13 +122,15 @@ class StageStore:
             return self.place.names(folder)
 
     @contextmanager
-    def _speaking(self) -> Iterator[None]:
+    def _speaking(self, *meant: type[Exception]) -> Iterator[None]:
         """Whatever a system or a library raises becomes a StoreError that names the store."""
         try:
             yield
         except TowpathError:
             raise
         except Exception as fault:  # each file system raises errors of its own
+            if isinstance(fault, meant):
+                raise
             number = fault.errno if isinstance(fault, OSError) else None
             said = FULL.get(number or 0) or str(fault) or type(fault).__name__
             raise StoreError(

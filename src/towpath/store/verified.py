@@ -21,6 +21,10 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
+class Unsound(StoreError):
+    """A source does not have the bytes that are asked for, or has others."""
+
+
 class State(StrEnum):
     """What a store has of a file or a folder."""
 
@@ -36,7 +40,7 @@ def verify(source: Source, artifact: Artifact, sha256: str | None, jobs: int = 1
         hashed = each(lambda d: _hashes(source, d), list(dict.fromkeys(members.values())), jobs)
     except FileNotFoundError:
         return State.MISSING
-    except StoreError:
+    except Unsound:
         return State.ALTERED
     found = dict(zip(dict.fromkeys(members.values()), hashed, strict=True))
     if any(digest != found[digest][0] for digest in members.values()):
@@ -77,7 +81,7 @@ def received(
         )
     except FileNotFoundError:
         what = f"{artifact.name} ({artifact.digest}) is not in {source.shown}"
-        raise StoreError(what, hint="push it from where it was made: towpath push") from None
+        raise Unsound(what, hint="push it from where it was made: towpath push") from None
     whole = _whole_sha256({path: hashed[digest][1] for path, digest in members.items()})
     wrong = [digest for digest in digests if hashed[digest][0] != digest]
     if wrong or sha256 not in (None, whole):
@@ -95,7 +99,7 @@ def _members(source: Source, digest: str) -> dict[str, str]:
     with source.open(digest) as file:
         content = file.read()
     if md5(content) + FOLDER != digest:
-        raise StoreError(f"the manifest {digest} in {source.shown} was altered")
+        raise Unsound(f"the manifest {digest} in {source.shown} was altered")
     return read_manifest(content)
 
 
@@ -127,8 +131,8 @@ def _whole_sha256(members: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _altered(source: Source, artifact: Artifact) -> StoreError:
-    return StoreError(
+def _altered(source: Source, artifact: Artifact) -> Unsound:
+    return Unsound(
         f"{artifact.name} in {source.shown} holds other bytes than its record says",
         hint=f"delete {object_path(artifact.digest)} there, and bring it anew from where it is "
         "right",

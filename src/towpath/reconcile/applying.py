@@ -1,0 +1,154 @@
+"""A plan carried out: under the stage's lease, a model after the other, each on its own account."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from towpath.errors import ExitCode, Fault, Refused, StoreError, TowpathError
+from towpath.reconcile import lease, looking, planning, reverting, steps
+from towpath.reconcile.changes import Blocked, Change, Nothing, Plan, Remove
+from towpath.reconcile.judging import GatesRefused, Judge
+from towpath.reconcile.looking import Seen
+from towpath.reconcile.site import Site, View, view
+
+if TYPE_CHECKING:
+    from towpath.workspace import Workspace
+
+Listener = Callable[[str, str, str], None]
+"""Told the stage, the model and the step that begins now."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one change came to. ``words`` say it; of one that failed or was refused, ``faults``.
+
+    ``revert`` is how the main branch goes back to what runs, after a gate said no: the address of
+    the pull request that proposes it, or the command.
+    """
+
+    change: Change
+    state: Literal["done", "refused", "failed"]
+    words: str = ""
+    faults: tuple[Fault, ...] = ()
+    revert: str | None = None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A plan that was carried out, as far as it could be."""
+
+    plan: Plan
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The worst that happened."""
+        states = {one.state for one in self.outcomes}
+        if "failed" in states:
+            return ExitCode.FAILED
+        return ExitCode.REFUSED if "refused" in states else ExitCode.DONE
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a reconcile is called. ``patience`` is for another's lease, in seconds; ``environ``
+    holds credentials (default: the process's environment)."""
+
+    offline: bool = False
+    environ: Mapping[str, str] | None = None
+    say: Callable[[str], object] = len
+    listener: Listener | None = None
+    patience: float | None = None
+
+
+def plan(workspace: Workspace, stage: str, options: Options = Options()) -> Plan:
+    """What reconciling a stage would do; nothing is changed, and no lease is needed."""
+    site = Site.of(view(workspace, options.offline), stage, options.environ, options.say)
+    notes = list(_notes(site.view))
+    if holder := lease.holder(site.store):
+        notes.append(f"it is being reconciled by {holder}")
+    return _planned(site, looking.look(site), tuple(notes))
+
+
+def apply(workspace: Workspace, stage: str, options: Options = Options()) -> Applied:
+    """Bring a stage to what the main branch wants of it.
+
+    Main's head is read under the stage's lease: of two merges both are seen, in whatever order
+    their events came. A model that cannot be changed leaves the others alone. Raises what keeps
+    the stage as a whole from being seen: a store or a remote that does not answer, a lease that
+    another holds.
+    """
+    early = Site.of(view(workspace, offline=True), stage, options.environ, options.say)
+    with lease.held(early.store, options.patience) as held:
+        site = Site.of(view(workspace, options.offline), stage, options.environ, options.say)
+        _refuse_another(early, site)
+        seen = looking.look(site)
+        made = _planned(site, seen, tuple(_notes(site.view)))
+
+        def step(model: str, name: str) -> None:
+            held.check()
+            if options.listener:
+                options.listener(stage, model, name)
+
+        with _scratch() as folder:
+            work = steps.Work(site, seen, Judge(site, folder), folder, step)
+            outcomes = tuple(_carried_out(work, change) for change in made.pending)
+    return Applied(made, outcomes)
+
+
+def _refuse_another(early: Site, site: Site) -> None:
+    """The lease is held where the stage's store was: it must still be there."""
+    if early.store.place.shown != site.store.place.shown:
+        what = f"the main branch says now that {site.stage} is kept in {site.store.place.shown}"
+        raise StoreError(what, hint="run again: it is read there from now on")
+
+
+def _planned(site: Site, seen: Seen, notes: tuple[str, ...]) -> Plan:
+    return Plan(
+        stage=site.stage,
+        commit=site.view.main,
+        changes=planning.compare(seen.wanted, seen.actual),
+        store=site.store.place.shown,
+        target=site.target.shown,
+        notes=notes,
+    )
+
+
+def _notes(known: View) -> Iterator[str]:
+    if known.ahead:
+        yield f"the main branch here is {known.ahead} commits ahead of {known.remote}: push it"
+
+
+def _carried_out(work: steps.Work, change: Change) -> Outcome:
+    if isinstance(change, Blocked):
+        return Outcome(change, "refused", str(change), (change.fault,))
+    assert not isinstance(change, Nothing)  # is not pending
+    try:
+        words = (
+            steps.take_out(work, change) if isinstance(change, Remove) else steps.put(work, change)
+        )
+    except GatesRefused as refused:
+        revert = reverting.propose(work.site, change)
+        return Outcome(change, "refused", _first(refused), refused.faults, revert)
+    except Refused as refused:
+        return Outcome(change, "refused", _first(refused), refused.faults)
+    except TowpathError as error:
+        if error.exit_code is not ExitCode.FAILED:
+            raise
+        return Outcome(change, "failed", _first(error), error.faults)
+    return Outcome(change, "done", words)
+
+
+def _first(error: TowpathError) -> str:
+    return error.faults[0].what if error.faults else ""
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="towpath-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)

@@ -1,0 +1,96 @@
+"""Files of a stage's data by the name that a gate or a smoke test says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from towpath import documents
+from towpath.errors import StoreError, UserError
+from towpath.git import refs
+from towpath.reconcile import sources
+from towpath.reconcile.site import Site
+from towpath.spec.artifact import Artifact
+from towpath.store.stage import StageStore, Unsound
+
+
+@dataclass(frozen=True)
+class StageData:
+    """The files that a stage's identity may read, as the commit ``base`` names them.
+
+    A name is looked for where DVC would point (``<name>.dvc`` in the commit, whose bytes are in
+    one of the declared ``stores``, the stage's own, or the project's), then in the commit itself,
+    then under that path in the declared stores.
+    """
+
+    site: Site
+    base: str
+    scratch: Path
+
+    def __call__(self, name: str) -> Path:
+        """The file on this machine. Raises ``UserError`` where nothing has it."""
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or not pure.parts:
+            raise UserError(f"{name} is no path inside the project")
+        into = self.scratch / pure
+        if into.exists():
+            return into
+        into.parent.mkdir(parents=True, exist_ok=True)
+        if pointed := self._pointed(name):
+            return self._fetched(pointed, into)
+        content = self._committed(name) or self._stored(name)
+        if content is None:
+            tried = ", ".join(self.site.project.stores) or "no declared store"
+            what = f"{name} is neither in {self.base[:7]} nor in a store ({tried})"
+            raise UserError(what, hint="name the store of the data under `stores` in towpath.yaml")
+        into.write_bytes(content)
+        return into
+
+    def _path(self, name: str) -> str:
+        folder = self.site.view.workspace.folder
+        return f"{folder}/{name}" if folder else name
+
+    def _committed(self, name: str) -> bytes | None:
+        asked = f"{self.base}:{self._path(name)}"
+        return refs.contents(self.site.view.repository, [asked]).get(asked)
+
+    def _pointed(self, name: str) -> Artifact | None:
+        """What ``<name>.dvc`` in the commit points at."""
+        text = self._committed(f"{name}.dvc")
+        if text is None:
+            return None
+        said = documents.plain(documents.parse(text.decode(), f"{name}.dvc").node)
+        outs = said.get("outs") if isinstance(said, dict) else None
+        if not isinstance(outs, list) or not isinstance(outs[0], dict):
+            raise UserError(f"{name}.dvc is no file of DVC's")
+        size = outs[0].get("size")
+        digest = str(outs[0].get("md5"))
+        return Artifact(digest, size if isinstance(size, int) else 0, PurePosixPath(name).name)
+
+    def _fetched(self, artifact: Artifact, into: Path) -> Path:
+        for store in (*self._stores(), self.site.store):
+            try:
+                return store.fetch(artifact, into)
+            except Unsound:
+                continue
+        return sources.fetch_from_project(self.site, artifact, into)
+
+    def _stored(self, name: str) -> bytes | None:
+        """A plain file in a declared store."""
+        found = (_content(store, name) for store in self._stores())
+        return next((content for content in found if content is not None), None)
+
+    def _stores(self) -> Iterator[StageStore]:
+        for name in self.site.project.stores:
+            yield sources.declared(self.site, name)
+
+
+def _content(store: StageStore, name: str) -> bytes | None:
+    try:
+        with store.opened(name) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as refused:
+        raise StoreError(f"{name} in {store.shown}: {refused}") from refused

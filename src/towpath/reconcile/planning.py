@@ -1,0 +1,118 @@
+"""From what is wanted and what is there to the changes between: a function of these two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from towpath.errors import Fault
+from towpath.reconcile.changes import Amiss, Blocked, Change, Deploy, Nothing, Remove, Repair
+from towpath.reconcile.deployed import Deployed
+from towpath.registry.versions import Version
+from towpath.store.verified import State
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What a stage file on the main branch asks for.
+
+    ``fault`` is why it cannot be had, ``rejected`` why the version should not be used any more.
+    """
+
+    model: str
+    version: Version | None
+    sha256: str | None = None
+    fault: Fault | None = None
+    rejected: str | None = None
+
+
+@dataclass(frozen=True)
+class Running:
+    """What a target says of a model: the version, and whether its bundle is as it was put."""
+
+    version: str | None
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class Actual:
+    """What there is of a model in a stage.
+
+    ``bundle`` is what the stage's store has of the wanted version. ``running`` is None where the
+    target cannot tell. ``target`` is what runs versions there by the declaration of now.
+    ``published`` is whether the stage's tags are on the remote.
+    """
+
+    bundle: State = State.MISSING
+    deployed: Deployed | None = None
+    running: Running | None = None
+    tagged: Version | None = None
+    published: bool = True
+    target: str = ""
+
+    @property
+    def version(self) -> Version | None:
+        """The version that runs, by the record."""
+        return self.deployed.version if self.deployed else None
+
+    def runs(self, wanted: Desired) -> bool:
+        """Whether the record says that what is wanted was deployed."""
+        found = self.deployed
+        return found is not None and (found.version, found.sha256) == (
+            wanted.version,
+            wanted.sha256,
+        )
+
+    @property
+    def is_trace(self) -> bool:
+        """Whether anything of the model is in the stage."""
+        runs = self.running is not None and self.running.version is not None
+        return bool(self.version or runs or self.tagged)
+
+
+def compare(wanted: Mapping[str, Desired], actual: Mapping[str, Actual]) -> tuple[Change, ...]:
+    """A change for each model that a stage should run or has traces of, by name."""
+    names = sorted({*wanted, *(name for name, one in actual.items() if one.is_trace)})
+    return tuple(_change(name, wanted.get(name), actual.get(name, Actual())) for name in names)
+
+
+def _change(model: str, wanted: Desired | None, actual: Actual) -> Change:
+    if wanted is None:
+        return Remove(model, actual.version)
+    if wanted.fault or wanted.version is None:
+        fault = wanted.fault or Fault("no version is named")
+        return Blocked(model, fault, wanted.version)
+    if not actual.runs(wanted):
+        if wanted.rejected is not None:
+            what = f"{model}@{wanted.version} was rejected: {wanted.rejected}"
+            hint = "promote another version, or roll back"
+            return Blocked(model, Fault(what, hint=hint), wanted.version)
+        return Deploy(model, wanted.version, actual.version)
+    amiss = tuple(_amiss(wanted.version, actual))
+    if amiss:
+        return Repair(model, wanted.version, amiss)
+    note = "" if wanted.rejected is None else f"rejected meanwhile: {wanted.rejected}"
+    return Nothing(model, wanted.version, note)
+
+
+def _amiss(version: Version, actual: Actual) -> Iterator[Amiss]:
+    if actual.bundle is not State.WHOLE:
+        yield Amiss("bundle", f"its bytes in the stage's store are {actual.bundle}")
+    if wrong := _wrong_at_target(version, actual):
+        yield Amiss("target", wrong)
+    if actual.tagged is None:
+        yield Amiss("tag", "the stage tag is missing")
+    elif actual.tagged != version:
+        yield Amiss("tag", f"the stage tag names {actual.tagged}")
+    elif not actual.published:
+        yield Amiss("tag", "the stage tag is not on the remote")
+
+
+def _wrong_at_target(version: Version, actual: Actual) -> str | None:
+    if actual.deployed and actual.deployed.target != actual.target:
+        return f"it was deployed to {actual.deployed.target}, and belongs to {actual.target}"
+    if actual.running is None:
+        return None
+    if actual.running.version != str(version):
+        return f"the target runs {actual.running.version or 'nothing'}"
+    return None if actual.running.whole else "what the target runs was altered"

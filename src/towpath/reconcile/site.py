@@ -1,0 +1,151 @@
+"""A stage as a reconcile sees it: its declaration on the main branch, its store, its target."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from towpath import registry
+from towpath.errors import RegistryError, UsageError, did_you_mean
+from towpath.git import Repository, mainline, remotes
+from towpath.registry import policy
+from towpath.store.stage import StageStore
+
+if TYPE_CHECKING:
+    from towpath.forge import Forge
+    from towpath.reconcile.targets import Target
+    from towpath.spec.project import Project, Stage
+    from towpath.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class View:
+    """The registry as it is read: its main branch's head, and the remote that it is shared by.
+
+    ``remote`` is None without one, and offline; ``ahead`` counts commits on the main branch here
+    that the remote's does not have, and that therefore do not count yet.
+    """
+
+    workspace: Workspace
+    repository: Repository
+    main: str
+    remote: str | None = None
+    ahead: int = 0
+
+    @cached_property
+    def project(self) -> Project:
+        """The policy: ``towpath.yaml`` on the main branch."""
+        return policy.at(self.repository, self.main, self.workspace.folder)
+
+
+def view(workspace: Workspace, offline: bool = False) -> View:
+    """The registry, brought up to date where it has a remote and ``offline`` is false.
+
+    Raises ``RegistryError`` where the remote does not answer, and where there is no main branch.
+    """
+    repository = workspace.registry_at_hand
+    remote = None if offline else remotes.chosen(repository)
+    if remote:
+        _deepen(repository, remote)
+        registry.fetch(repository, remote)
+    near = mainline.main(repository)
+    if near is None:
+        raise RegistryError("there is no main branch yet, so no stage wants anything")
+    # What a forge merged is approved; what is only here is not there yet.
+    there = mainline.remote_main(repository) if remote and workspace.project.forge else None
+    ahead = _ahead(repository, there) if there else 0
+    return View(workspace, repository, there or near, remote, ahead)
+
+
+def _deepen(repository: Repository, remote: str) -> None:
+    """Bring the history that a shallow clone lacks: the promotions are in it."""
+    if not repository.is_shallow():
+        return
+    done = repository.attempt("fetch", "--unshallow", "--no-tags", remote, alone=True)
+    if done.code:
+        raise remotes.unreachable(remote, done)
+
+
+def _ahead(repository: Repository, there: str) -> int:
+    """How many commits the main branch here is ahead of the remote's."""
+    here = repository.commit(f"refs/heads/{mainline.name(repository)}")
+    if here is None or here == there:
+        return 0
+    return int(repository.call("rev-list", "--count", f"{there}..{here}"))
+
+
+@dataclass(frozen=True)
+class Site:
+    """One stage in a view of the registry; ``environ`` holds the credentials' values."""
+
+    view: View
+    stage: str
+    environ: Mapping[str, str]
+    say: Callable[[str], object] = field(default=len, repr=False)
+    """Told what a person may want to read while it goes on."""
+
+    @classmethod
+    def of(
+        cls,
+        view: View,
+        stage: str,
+        environ: Mapping[str, str] | None = None,
+        say: Callable[[str], object] = len,
+    ) -> Site:
+        """A declared stage; ``UsageError`` with the near name for another."""
+        known = view.project.stages
+        if stage not in known:
+            hint = did_you_mean(stage, known) or f"there is {', '.join(known)}"
+            raise UsageError(f"there is no stage `{stage}` on the main branch", hint=hint)
+        return cls(view, stage, os.environ if environ is None else environ, say)
+
+    @property
+    def project(self) -> Project:
+        """The policy on the main branch."""
+        return self.view.project
+
+    @property
+    def declared(self) -> Stage:
+        """What the stage declares."""
+        return self.project.stages[self.stage]
+
+    @property
+    def below(self) -> str | None:
+        """The stage below on the ladder; None for the first."""
+        names = list(self.project.stages)
+        place = names.index(self.stage)
+        return names[place - 1] if place else None
+
+    @property
+    def home(self) -> Path:
+        """The project's folder in the main work tree: folders in towpath.yaml start there."""
+        return self.view.workspace.home
+
+    @cached_property
+    def store(self) -> StageStore:
+        """The stage's own store."""
+        return self.open_store(self.stage)
+
+    def open_store(self, stage: str) -> StageStore:
+        """A stage's store, opened as this stage: one below is read with this one's keys."""
+        return StageStore.open(self.project, stage, self.environ, self.home, self.stage)
+
+    @cached_property
+    def forge(self) -> Forge | None:
+        """The forge that approvals are asked of; None where none is configured, and offline."""
+        if self.project.forge is None or self.view.remote is None:
+            return None
+        from towpath.promotion.place import connected
+
+        return connected(self.view.workspace)
+
+    @cached_property
+    def target(self) -> Target:
+        """What runs versions here."""
+        from towpath.reconcile import targets
+
+        return targets.of(self)

@@ -1,0 +1,48 @@
+"""What runs the versions of a stage: a kind is a small file and a row in this table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from towpath.reconcile.targets.target import Target
+
+if TYPE_CHECKING:
+    from towpath.reconcile.site import Site
+
+__all__ = ["Target", "of"]
+
+
+def _files(site: Site, declared: Any) -> Target:
+    from towpath.reconcile.targets.files import Files
+
+    return Files(site.home / declared.path, declared.path)
+
+
+def _command(site: Site, declared: Any) -> Target:
+    from towpath.reconcile.targets.command import Command
+
+    return Command(declared, site.stage, site.home, site.environ, site.say)
+
+
+def _prefect(site: Site, declared: Any) -> Target:
+    from towpath.reconcile.targets.prefect import Prefect
+
+    return Prefect(declared, site.stage, site.home, site.declared.api, site.declared.work_pool)
+
+
+KINDS: Mapping[str, Callable[[Site, Any], Target]] = {
+    "files": _files,
+    "prefect": _prefect,
+    "command": _command,
+}
+
+
+def of(site: Site) -> Target:
+    """The target that a stage declares; without one, its store is where servers look."""
+    declared = site.declared.deploy
+    if declared is None:
+        from towpath.reconcile.targets.nowhere import Nowhere
+
+        return Nowhere()
+    return KINDS[declared.to](site, declared)

@@ -1,0 +1,95 @@
+"""The user's own programs: one deploys, one says what runs, one takes a model out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from towpath.errors import DeployError
+from towpath.reconcile.bundle import Bundle
+from towpath.reconcile.planning import Running
+
+if TYPE_CHECKING:
+    from towpath.spec.deployment import Command as Declared
+
+_SHOWN = 20
+"""Lines of a failed program's output that its error repeats."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """The target ``{to: command, run: [...]}``. The programs start in the project's folder."""
+
+    declared: Declared
+    stage: str
+    home: Path
+    environ: Mapping[str, str]
+    say: Callable[[str], object]
+
+    @property
+    def shown(self) -> str:
+        """It with the program's name."""
+        return f"command {self.declared.run[0]}"
+
+    def current(self, model: str) -> Running | None:
+        """The first word that ``check`` prints; None where there is no ``check``."""
+        if self.declared.check is None:
+            return None
+        said = self._run(self.declared.check, {"TOWPATH_MODEL": model}).split()
+        return Running(said[0] if said else None)
+
+    def prepare(self, bundle: Bundle) -> None:
+        """A program has one call: it is made when it is switched."""
+
+    def smoke(self, bundle: Bundle) -> Bundle:
+        """The version itself is tried."""
+        return bundle
+
+    def switch(self, bundle: Bundle) -> None:
+        """Call ``run``, whose exit code says whether the version runs."""
+        facts = {
+            "TOWPATH_MODEL": bundle.model,
+            "TOWPATH_VERSION": str(bundle.version),
+            "TOWPATH_SHA256": bundle.record.sha256,
+            "TOWPATH_BUNDLE": os.fspath(bundle.folder),
+            "TOWPATH_FILE": os.fspath(bundle.file),
+        }
+        self._told(self._run(self.declared.run, facts))
+
+    def remove(self, model: str) -> None:
+        """Call ``remove``, where there is one."""
+        if self.declared.remove is not None:
+            self._told(self._run(self.declared.remove, {"TOWPATH_MODEL": model}))
+
+    def _told(self, output: str) -> None:
+        for line in output.splitlines():
+            self.say(line)
+
+    def _run(self, words: tuple[str, ...], facts: Mapping[str, str]) -> str:
+        """What a program printed; ``DeployError`` where it failed, with its last words."""
+        try:
+            done = subprocess.run(
+                words,
+                cwd=self.home,
+                env={**self.environ, **facts, "TOWPATH_STAGE": self.stage},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                timeout=self.declared.timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            what = f"{words[0]} did not end within {self.declared.timeout:g} s"
+            raise DeployError(what, hint="set `timeout` in `deploy`") from None
+        except OSError as refusal:
+            raise DeployError(f"{words[0]} cannot be run: {refusal.strerror}") from refusal
+        if done.returncode:
+            last = "\n".join(done.stdout.splitlines()[-_SHOWN:])
+            raise DeployError(f"{words[0]} ended with exit code {done.returncode}: {last}")
+        return done.stdout

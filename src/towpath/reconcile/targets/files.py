@@ -1,0 +1,105 @@
+"""A folder that a server watches: ``<model>/versions/<version>/``, and ``current`` points at one.
+
+What is there appears whole: a version is filled under another name and renamed, and ``current``
+is a link that is replaced in one step. A server that holds the old version's files keeps them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from towpath.errors import DeployError
+from towpath.reconcile import bundle as bundles
+from towpath.reconcile.bundle import Bundle
+from towpath.reconcile.planning import Running
+from towpath.store.copying import FULL
+
+_VERSIONS = "versions"
+_CURRENT = "current"
+
+
+@dataclass(frozen=True)
+class Files:
+    """The target ``{to: files, path: ...}``."""
+
+    root: Path
+    path: str
+
+    @property
+    def shown(self) -> str:
+        """It with the folder as it was declared."""
+        return f"files {self.path}"
+
+    def current(self, model: str) -> Running | None:
+        """Where ``current`` points, and whether the bundle there is as it was put."""
+        link = self.root / model / _CURRENT
+        if not link.is_symlink():
+            return Running(None)
+        version = link.readlink().name
+        return Running(version, bundles.is_whole(self._place(model, version), version))
+
+    def prepare(self, bundle: Bundle) -> None:
+        """Fill the version's folder; one that is there and was altered is mended file by file."""
+        place = self._place(bundle.model, str(bundle.version))
+        with self._saying():
+            if bundles.is_whole(place, str(bundle.version)):
+                return
+            if place.exists():
+                _mend(bundle.folder, place)
+                return
+            scratch = place.with_name(f".{place.name}.{os.urandom(4).hex()}")
+            scratch.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                shutil.copytree(bundle.folder, scratch)
+                scratch.rename(place)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+
+    def smoke(self, bundle: Bundle) -> Bundle:
+        """The version in its folder."""
+        return replace(bundle, folder=self._place(bundle.model, str(bundle.version)))
+
+    def switch(self, bundle: Bundle) -> None:
+        """Point ``current`` at the version, in one step."""
+        with self._saying():
+            home = self.root / bundle.model
+            scratch = home / f".{_CURRENT}.{os.urandom(4).hex()}"
+            scratch.symlink_to(Path(_VERSIONS, str(bundle.version)))
+            scratch.replace(home / _CURRENT)
+            for left in home.glob(f"{_VERSIONS}/.*"):  # by a reconcile that was cut short
+                shutil.rmtree(left, ignore_errors=True)
+
+    def remove(self, model: str) -> None:
+        """Take ``current`` away; the versions stay, for whoever still reads them."""
+        with self._saying():
+            (self.root / model / _CURRENT).unlink(missing_ok=True)
+
+    def _place(self, model: str, version: str) -> Path:
+        return self.root / model / _VERSIONS / version
+
+    @contextmanager
+    def _saying(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as refusal:
+            said = FULL.get(refusal.errno or 0) or refusal.strerror or str(refusal)
+            hint = "what ran before runs on; mend it and run again"
+            raise DeployError(f"{self.path} cannot be written: {said}", hint=hint) from refusal
+
+
+def _mend(source: Path, target: Path) -> None:
+    """Make a folder equal to another, each file in one step, while a server may read there."""
+    wanted = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
+    for path in sorted(target.rglob("*"), reverse=True):
+        if not path.is_dir() and path.relative_to(target) not in wanted:
+            path.unlink()
+    for name in sorted(wanted):
+        scratch = (target / name).with_name(f".{name.name}.{os.urandom(4).hex()}")
+        scratch.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, scratch)
+        scratch.replace(target / name)
