@@ -11,7 +11,9 @@ from towpath.git.repository import Repository
 def next_commands(project: Path, here: Path) -> tuple[str, ...]:
     """The commands, in order, from the folder ``here``: the first commit too if it still waits."""
     way = project.relative_to(here) if project.is_relative_to(here) else project
-    return (f"cd {shlex.quote(str(way))}", *_git_commands(project), "towpath run", "towpath models")
+    first = "run" if any(project.glob("flows/*/pipeline.yaml")) else "check"
+    begin = (f"towpath {first}", "towpath models")
+    return (f"cd {shlex.quote(str(way))}", *_git_commands(project), *begin)
 
 
 def _git_commands(project: Path) -> tuple[str, ...]:
