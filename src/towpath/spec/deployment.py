@@ -11,7 +11,7 @@ from towpath.spec import words
 from towpath.spec.declaration import Declaration
 from towpath.spec.words import Duration, File
 
-FLOW = "towpath.batch_transform"
+FLOW = "towpath.flows.batch_transform"
 
 
 def _argv(value: Any) -> Any:

@@ -127,13 +127,13 @@ def _schema(entrypoint: str, folder: str) -> dict[str, Any]:
 
     Empty where the project does not lie in this machine's ``folder``.
     """
-    from prefect.utilities.callables import parameter_schema, parameter_schema_from_entrypoint
+    from prefect.utilities.callables import parameter_schema_from_entrypoint
 
     file, colon, name = entrypoint.rpartition(":")
     path = Path(folder, file)
     if not colon:
         module, _, attribute = entrypoint.rpartition(".")
-        schema = parameter_schema(getattr(importlib.import_module(module), attribute).fn)
+        schema = getattr(importlib.import_module(module), attribute).parameters
     elif path.is_file():
         schema = parameter_schema_from_entrypoint(f"{path}:{name}")
     else:

@@ -51,7 +51,7 @@ class Prefect:
         found = deploying.current(self.address, self._name(model))
         if found is None:
             return Running(None)
-        name, _, version = str(found.get("model")).partition("@")
+        name, _, version = str(found.get("reference")).partition("@")
         whole = all(found.get(key) == value for key, value in self.declared.parameters.items())
         return Running(version or "a version that it does not name", whole and name == model)
 
@@ -96,7 +96,7 @@ class Prefect:
 
 def _pinned(bundle: Bundle) -> Mapping[str, Any]:
     return {
-        "model": f"{bundle.model}@{bundle.version}",
+        "reference": f"{bundle.model}@{bundle.version}",
         "stage": bundle.stage,
         "sha256": bundle.record.sha256,
     }
