@@ -25,7 +25,7 @@ def judge(gate: NoWorse, context: Context, policy: Policy) -> Finding:  # noqa: 
     value = metrics.number(context.candidate, gate.metric)
     incumbent = context.incumbent
     if incumbent is None:
-        return Finding(True, value, f"{context.stage} has no incumbent")
+        return Finding(True, value, bound=f"none yet: {context.stage} has no incumbent")
     before = metrics.number(incumbent, gate.metric)
     slack = (gate.by or 0) + (gate.relative or 0) * abs(before)
     limit = before + slack if gate.better == "lower" else before - slack

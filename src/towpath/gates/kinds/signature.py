@@ -20,7 +20,7 @@ def judge(gate: Signature, context: Context, policy: Policy) -> Finding:  # noqa
     """Whether it fits; a version passes where there is no incumbent."""
     now = _known(context.candidate)
     if context.incumbent is None:
-        return Finding(True, "compatible", f"{context.stage} has no incumbent")
+        return Finding(True, bound=f"none yet: {context.stage} has no incumbent")
     found = breaks(_known(context.incumbent), now)
     before = f"{context.incumbent.model}@{context.incumbent.version}"
     if found:
