@@ -78,7 +78,8 @@ class Platform:
         for stage in STAGES:
             store = f"\n  {stage}:\n    store: {{url: {self.store(stage)}}}\n"
             text = text.replace(f"\n  {stage}:\n", store)
-        file.write_text(text)
+        kept = (line for line in text.splitlines(True) if not line.startswith("forge:"))
+        file.write_text("".join(kept).replace("    approval: forge\n", ""))
 
     def towpath(self, *words: str, code: int = 0, **around: str) -> str:
         """The command line in the person's clone; it must end as expected."""
@@ -92,9 +93,9 @@ class Platform:
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
 
-    def change(self, branch: str, files: Mapping[str, str]) -> None:
-        """A branch of main on the forge with other files, as a person pushes it."""
-        git(self.work, "checkout", "--quiet", "-b", branch, "main")
+    def change(self, branch: str, files: Mapping[str, str], start: str = "main") -> None:
+        """A branch on the forge with other files, as a person pushes it."""
+        git(self.work, "checkout", "--quiet", "--no-track", "-b", branch, start)
         for path, text in files.items():
             (self.work / path).write_text(text)
         git(self.work, "add", "--all")
@@ -119,8 +120,8 @@ class Platform:
         """Run a workflow as the forge does for a pull request from a branch: on its merge."""
         clone = self._clone()
         base, head = self.main(), git(clone, "rev-parse", f"origin/{branch}")
-        git(clone, "checkout", "--quiet", "--detach")
         git(clone, "merge", "--quiet", "--no-ff", "--message", "merge", head)
+        git(clone, "push", "--quiet", "--force", "origin", "HEAD:refs/pull/1/merge")
         payload = pull_request(1, base, head, branch)
         return self._runner().act(clone, workflow, "pull_request", payload)
 
@@ -130,7 +131,7 @@ class Platform:
         return self._runner().act(self._clone(), workflow, event, given)
 
     def _clone(self) -> Path:
-        """A fresh clone, as actions/checkout makes it with `fetch-depth: 0`."""
+        """A fresh clone, from which the forge reads the workflows."""
         folder = self.top / "clones" / f"{len(list(self.top.glob('clones/*')))}"
         git(self.work, "clone", "--quiet", self.origin, str(folder))
         return folder
@@ -139,5 +140,8 @@ class Platform:
         commands = self.top / "python"
         if not commands.exists():
             python(commands)
-        environment = {"TOWPATH_TEST_PYTHON": str(commands / "bin"), **OFFLINE, **self.environment}
-        return Runner(self.top / "runner", environment)
+        own = {
+            "TOWPATH_TEST_PYTHON": str(commands / "bin"),
+            "TOWPATH_TEST_ORIGIN": self.origin,
+        }
+        return Runner(self.top / "runner", {**own, **OFFLINE, **self.environment})
