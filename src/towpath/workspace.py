@@ -148,6 +148,17 @@ class Workspace:
         return self.repository
 
     @cached_property
+    def policy(self) -> Project:
+        """What stages, stores, gates and forge there are: this project's declaration, or what the
+        shared registry's main branch declares."""
+        if self.shared_registry is None:
+            return self.project
+        from towpath.registry import policy, shared
+
+        main = shared.root(self.registry, self.shared_registry)
+        return policy.at(self.registry, main)
+
+    @cached_property
     def folder(self) -> str:
         """The project's folder in the repository that keeps its registry, empty at the root.
 

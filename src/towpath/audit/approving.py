@@ -96,7 +96,7 @@ def connected(workspace: Workspace) -> Forge | None:
     """The forge, where one is configured and what it needs is there; else None."""
     from towpath.promotion import place
 
-    if workspace.project.forge is None:
+    if workspace.policy.forge is None:
         return None
     try:
         return place.connected(workspace)

@@ -84,7 +84,7 @@ def at(workspace: Workspace, entries: Sequence[Entry], when: str) -> tuple[Momen
     Raises ``UsageError`` for what is no date.
     """
     moment = dates.shown(dates.moment(when))
-    order = list(workspace.project.stages)
+    order = list(workspace.policy.stages)
     stages = sorted({one.stage for one in entries}, key=lambda s: (s not in order, s))
     stages = [*(s for s in order if s in stages), *(s for s in stages if s not in order)]
     return tuple(_moment(stage, moment, entries) for stage in stages)

@@ -40,7 +40,7 @@ def reconcile(
     if acts and check:
         raise UsageError("--check changes nothing", hint="give --apply or --check")
     options = Options(offline=offline, say=session.say, listener=_teller(session))
-    names = stages or tuple(session.workspace.project.stages)
+    names = stages or tuple(session.workspace.policy.stages)
     done = [_reconciled(session, name, options, acts) for name in names]
     _print(done, "json" if as_json else form)
     codes = {_code(one) for one in done}

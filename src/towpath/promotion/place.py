@@ -34,7 +34,7 @@ class Place:
     @cached_property
     def base(self) -> str:
         """The commit promoted upon: a forge merges into its own main branch, not into ours."""
-        there = mainline.remote_main(self.repository) if self.workspace.project.forge else None
+        there = mainline.remote_main(self.repository) if self.workspace.policy.forge else None
         base = there or mainline.main(self.repository)
         if base is None:
             raise UsageError("nothing is committed yet", hint="git add . && git commit")
@@ -60,7 +60,7 @@ def find(
     remote = remotes.chosen(repository)
     if push and remote is None:
         raise UsageError("there is no remote to push to", hint="git remote add origin <url>")
-    configured = workspace.project.forge is not None and remote is not None
+    configured = workspace.policy.forge is not None and remote is not None
     pushes = (configured if push is None else push) and not dry_run
     if pushes:
         registry.fetch(repository)
@@ -72,4 +72,4 @@ def connected(workspace: Workspace) -> Forge | None:
     """The forge that the project names; None where it names none."""
     from towpath import forge
 
-    return forge.connect(workspace.project)
+    return forge.connect(workspace.policy)

@@ -56,7 +56,7 @@ def view(workspace: Workspace, offline: bool = False) -> View:
     if near is None:
         raise RegistryError("there is no main branch yet, so no stage wants anything")
     # What a forge merged is approved; what is only here is not there yet.
-    there = mainline.remote_main(repository) if remote and workspace.project.forge else None
+    there = mainline.remote_main(repository) if remote and workspace.policy.forge else None
     ahead = _ahead(repository, there) if there else 0
     return View(workspace, repository, there or near, remote, ahead)
 
