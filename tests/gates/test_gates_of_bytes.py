@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import pickle
 import re
 import zipfile
 
+import numpy
 import pandas
 import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.tree import DecisionTreeRegressor
 
 from towpath.gates.finding import Unjudged
 from towpath.gates.kinds import fairness, golden, latency, safe
@@ -257,6 +260,26 @@ def test_formats_by_their_bytes_and_names(tmp_path, name, content, why):
     path.write_bytes(content)
     assert safe._unsafe(path, name, []).startswith(why)
     assert bool(safe._unsafe(path, name, [])) is bool(why)
+
+
+def test_a_tree_that_points_outside_itself_is_not_safe(tmp_path):
+    whole, path = tmp_path / "whole.skops", tmp_path / "tree.skops"
+    rows = numpy.arange(20.0).reshape(10, 2)
+    models.dump(DecisionTreeRegressor(random_state=0).fit(rows, rows[:, 0]), whole)
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, _astray(old.read(name)) if ".npy" in name else old.read(name))
+    assert safe._unsafe(whole, "tree.skops", []) == ""
+    assert "a tree points outside itself" in safe._unsafe(path, "tree.skops", [])
+
+
+def _astray(data):
+    array = numpy.load(io.BytesIO(data))
+    if "left_child" in (array.dtype.names or ()):
+        array["left_child"][0] = 10**6
+    made = io.BytesIO()
+    numpy.save(made, array)
+    return made.getvalue()
 
 
 def test_an_archive_with_a_pickle_in_it_is_one(tmp_path):

@@ -18,7 +18,7 @@ def verified(context: Context, record: Record) -> Path:
 
     :raises Unjudged: where they are not those that were recorded.
     """
-    path = context.model(record)
+    path = context.model(record).absolute()
     if found := altered(path, record):
         raise Unjudged(found)
     return path

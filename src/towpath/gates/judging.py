@@ -50,8 +50,8 @@ def _verdict(name: str, gate: AnyGate, context: Context, policy: Policy) -> Verd
         kind=gate.kind,
         when=gate.when,
         passed=found.passed,
-        value=found.value,
-        bound=kinds.bound(gate) if found.bound is None else found.bound,
+        value=text.value(found.value),
+        bound=text.value(kinds.bound(gate) if found.bound is None else found.bound),
         source=policy.source(context.stage, name),
         detail=text.line(found.detail),
     )

@@ -32,7 +32,8 @@ class Policy:
     @classmethod
     def of(cls, context: Context) -> Policy:
         """That of a context."""
-        return cls(context.repository, context.base, context.folder.strip("/"), context.scratch)
+        scratch = context.scratch.absolute()
+        return cls(context.repository, context.base, context.folder.strip("/"), scratch)
 
     def source(self, stage: str, gate: str) -> str:
         """Where a gate is declared: ``towpath.yaml:14 at 3f2a1c0``."""

@@ -18,25 +18,36 @@ def asked(context: Context, policy: Policy) -> dict[str, Any]:
     """What the process needs to load the candidate: its bytes, which are as recorded, and the types
     that the policy trusts; those of the project's own come from the policy's commit."""
     record = context.candidate
-    trust = context.project.trust
     return {
         "model": str(artifact.verified(context, record)),
         "name": record.artifact.name,
-        "trust": list(trust),
-        "root": str(policy.tree()) if trust else None,
+        **trusted(context, policy),
     }
+
+
+def trusted(context: Context, policy: Policy) -> dict[str, Any]:
+    """The types that a model may hold beside the known ones, and where the project's own are."""
+    trust = context.project.trust
+    return {"trust": list(trust), "root": str(policy.tree()) if trust else None}
+
+
+def make_importable(asked: dict[str, Any]) -> None:
+    """Let the project's own types be found."""
+    from towpath.steps import loading
+
+    if asked["root"]:
+        loading.make_importable(Path(asked["root"]), "")
 
 
 def model(asked: dict[str, Any]) -> Any:
     """The candidate, loaded: a skops file, all of whose types are known or trusted."""
-    from towpath.steps import formats, loading
+    from towpath.steps import formats
 
     name = asked["name"]
     known = formats.known(name)
     if known is None or known.name != "skops":
         raise Unjudged(f"{name} is not opened here: only .skops is; a `function` gate may know it")
-    if asked["root"]:
-        loading.make_importable(Path(asked["root"]), "")
+    make_importable(asked)
     return formats.read(Path(asked["model"]), formats.Asked(name, trust=tuple(asked["trust"])))
 
 
@@ -77,7 +88,7 @@ def data(context: Context, name: str) -> str:
     """A file of the stage's data, on disk."""
     if not context.stage_available:
         raise Unjudged(f"the data of {context.stage} is out of reach here")
-    path = context.data(name)
+    path = context.data(name).absolute()
     if not path.is_file():
         raise Unjudged(f"{context.stage} has no data {name}")
     return str(path)

@@ -45,8 +45,9 @@ def ask(
     :param secrets: let it have the whole environment, which may hold credentials.
     :raises Unjudged: where it raised, crashed, or took longer than the gate's ``timeout``.
     """
-    context.scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{gate.kind}-", dir=context.scratch) as room:
+    scratch = context.scratch.absolute()
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{gate.kind}-", dir=scratch) as room:
         folder = Path(room)
         (folder / ASKED).write_text(json.dumps({"kind": gate.kind, "asked": asked}))
         status = _run(folder, gate.timeout, dict(os.environ) if secrets else _environment())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from towpath.errors import TowpathError
+from towpath.spec.artifact import Json
 
 LONGEST = 600
 
@@ -12,6 +15,13 @@ def line(words: str, longest: int = LONGEST) -> str:
     plain = "".join(letter if letter.isprintable() else " " for letter in words)
     short = " ".join(plain.split())
     return short if len(short) <= longest else f"{short[: longest - 3]}..."
+
+
+def value(found: Json) -> Json:
+    """What was found, or a bound, short enough to be told: numbers as they are, the rest a line."""
+    if found is None or isinstance(found, bool | int | float):
+        return found
+    return line(found if isinstance(found, str) else json.dumps(found, ensure_ascii=False), 200)
 
 
 def of_faults(error: TowpathError) -> str:

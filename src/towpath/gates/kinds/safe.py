@@ -1,4 +1,4 @@
-"""Bytes as they were recorded, that hold only types known or trusted. Nothing of them is loaded."""
+"""Bytes as they were recorded, that hold only types known or trusted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from towpath.gates import artifact, process
+from towpath.errors import Refused
+from towpath.gates import artifact, predicting, process, text
 from towpath.gates.context import Context
 from towpath.gates.finding import Finding
 from towpath.gates.policy import Policy
@@ -23,17 +24,17 @@ def bound(gate: Safe) -> str:  # noqa: ARG001
     return "bytes as recorded, types known or trusted"
 
 
-def judge(gate: Safe, context: Context, policy: Policy) -> Finding:  # noqa: ARG001
+def judge(gate: Safe, context: Context, policy: Policy) -> Finding:
     """Whether the digests agree, and what the files mention is harmless."""
     record = context.candidate
-    path = context.model(record)
+    path = context.model(record).absolute()
     if found := artifact.altered(path, record):
         return Finding(False, "altered", found)
     names = {
         each.relative_to(path).as_posix() if path.is_dir() else record.artifact.name: str(each)
         for each in artifact.files(path)
     }
-    asked = {"files": names, "trust": list(context.project.trust)}
+    asked = {"files": names, **predicting.trusted(context, policy)}
     unsafe: dict[str, str] = process.ask(gate, context, asked)["unsafe"]
     if unsafe:
         said = "; ".join(f"{name} {why}" for name, why in list(unsafe.items())[:5])
@@ -43,6 +44,7 @@ def judge(gate: Safe, context: Context, policy: Policy) -> Finding:  # noqa: ARG
 
 def work(asked: dict[str, Any]) -> dict[str, Any]:
     """What is unsafe, by file."""
+    predicting.make_importable(asked)
     judged = {name: _unsafe(Path(p), name, asked["trust"]) for name, p in asked["files"].items()}
     return {"unsafe": {name: why for name, why in judged.items() if why}}
 
@@ -57,10 +59,17 @@ def _unsafe(path: Path, name: str, trust: list[str]) -> str:
 
 
 def _mentioned(path: Path, name: str, trust: list[str]) -> str:
+    """The types in it that nobody knows; where there is none it is loaded, for the indices in a
+    tree could still lead compiled code astray."""
     from towpath.steps import models
 
-    strange = models.inspect(path, name, trust)
-    return f"holds {', '.join(strange)}" if strange else ""
+    if strange := models.inspect(path, name, trust):
+        return f"holds {', '.join(strange)}"
+    try:
+        models.load(path, name, trust)
+    except Refused as refused:
+        return f"is refused: {text.of_faults(refused)}"
+    return ""
 
 
 def _is_pickle(path: Path) -> bool:
