@@ -52,10 +52,19 @@ class Ledger:
         """The same for one stage."""
         return replace(self, stage=stage)
 
+    def is_meant(self, stage: str) -> bool:
+        """Whether a stage is asked about."""
+        return self.stage in (None, stage)
+
     @cached_property
     def promotions(self) -> tuple[Promotion, ...]:
-        """Every change of a stage file, oldest first."""
-        return registry.promotions(self.repository, self.main, self.stage, self.model)
+        """Every change of a stage file that is asked about, oldest first."""
+        return tuple(one for one in self.log if self.is_meant(one.stage))
+
+    @cached_property
+    def log(self) -> tuple[Promotion, ...]:
+        """The same of every stage."""
+        return registry.promotions(self.repository, self.main, model=self.model)
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
@@ -68,7 +77,7 @@ class Ledger:
     def assigned(self) -> tuple[Assigned, ...]:
         """Every stage tag that is one, oldest first."""
         found = staging.history(self.repository, self.model)
-        return tuple(one for one in found if self.stage in (None, one.stage))
+        return tuple(one for one in found if self.is_meant(one.stage))
 
     @cached_property
     def project(self) -> Project:
@@ -82,7 +91,7 @@ class Ledger:
     @cached_property
     def _promotions(self) -> Mapping[tuple[str, str], list[Promotion]]:
         found: defaultdict[tuple[str, str], list[Promotion]] = defaultdict(list)
-        for one in self.promotions:
+        for one in self.log:
             found[one.stage, one.model].append(one)
         return found
 
@@ -116,10 +125,8 @@ class Ledger:
     def wanted(self, stage: str | None = None) -> Sequence[Wanted]:
         """What the stages should run, by the stage files on main."""
         found = registry.stages(self.repository, self.main).wanted
-        return [one for one in found if self._is_meant(one) and stage in (None, one.stage)]
-
-    def _is_meant(self, one: Wanted) -> bool:
-        return self.model in (None, one.model)
+        mine = (one for one in found if self.model in (None, one.model))
+        return [one for one in mine if stage in (None, one.stage)]
 
     def record(self, model: str, version: Version | None) -> Record | None:
         """A version's record; None where it has none that can be read."""

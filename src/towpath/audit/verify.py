@@ -68,7 +68,6 @@ def _stores(
     workspace: Workspace, ledger: Ledger, environ: Mapping[str, str]
 ) -> Iterator[Finding | Unchecked]:
     """The project's store and those of the stages, as far as this identity is let in."""
-    from towpath.reconcile.site import home
 
     try:
         yield from stores.project(ledger, workspace.store, workspace.root)
@@ -78,7 +77,7 @@ def _stores(
         if ledger.stage not in (None, name) or not any(p.stage == name for p in ledger.promotions):
             continue
         try:
-            store = StageStore.open(ledger.project, name, environ, home(workspace))
+            store = StageStore.open(ledger.project, name, environ, workspace.home)
         except TowpathError as closed:
             yield Unchecked("artifact", f"the store of {name}", closed.faults[0].what)
             continue

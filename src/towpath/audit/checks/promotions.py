@@ -68,9 +68,8 @@ def _chained(ledger: Ledger, one: Promotion) -> Iterator[Finding]:
     version = known.at(one.version) if known else None
     sha256 = version.summary.get("sha256") if version else None
     if sha256 is not None and sha256 != one.sha256:
-        what = (
-            f"its sha256 is {str(one.sha256)[:12]}…, and {version} was registered with {sha256[:12]}…"
-        )
+        here, there = str(one.sha256)[:12], sha256[:12]
+        what = f"its sha256 is {here}…, and {version} was registered with {there}…"
         hint = BY_HAND.format(commit=one.commit[:7])
         yield finding("promotion", what, _place(one), hint)
 

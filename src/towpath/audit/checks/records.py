@@ -128,7 +128,7 @@ def _evidence(ledger: Ledger) -> Iterator[Finding]:
 def _touched(ledger: Ledger) -> Iterator[Finding]:
     """Records and evidence change with a promotion of theirs, and never else."""
     owners: dict[str, set[str]] = {}
-    for one in ledger.promotions:
+    for one in ledger.log:
         for path in (record.place(one.model, one.version), ledger.evidence(one)):
             owners.setdefault(path, set()).add(one.commit)
     for touch in ledger.touches(*KEPT):

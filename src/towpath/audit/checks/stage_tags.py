@@ -38,7 +38,7 @@ def _lightweight(ledger: Ledger) -> Iterator[Finding]:
     pattern = f"{TAGS}{ledger.model}#*" if ledger.model else f"{TAGS}*#*"
     for ref in refs.listed(ledger.repository, pattern):
         found = parse_tag(ref.name.removeprefix(TAGS))
-        if found and found.stage and not ref.annotated:
+        if found and found.stage and ledger.is_meant(found.stage) and not ref.annotated:
             yield _finding(ref.name, "it is a lightweight tag, which says neither who nor when")
 
 
