@@ -103,6 +103,23 @@ def test_a_pull_request_is_checked_and_its_tests_run(platform: Platform) -> None
     assert "pytest" not in acted.steps
 
 
+def test_a_pull_request_that_promotes_nothing_is_green_and_none_of_it_is_executed(
+    platform: Platform, tmp_path: Path
+) -> None:
+    evil = tmp_path / "evil"
+    touch = f"open({str(evil)!r}, 'w')\n"
+    backend = 'requires = []\nbuild-backend = "evil"\nbackend-path = ["."]\n'
+    files = {"pyproject.toml": f"[build-system]\n{backend}"}
+    files |= dict.fromkeys(("evil.py", "towpath.py", "sitecustomize.py"), touch)
+    platform.change("evil", files)
+    acted = platform.proposed("promotion", "evil")
+    assert acted.code == 0, acted.log
+    assert "no promotion here" in acted.summaries[0]
+    assert not evil.exists()
+    assert platform.proposed("checks", "evil").code == 1
+    assert evil.exists(), "the checks execute what they check, and this would have been seen"
+
+
 def test_what_a_person_types_into_a_form_is_never_run(platform: Platform, tmp_path: Path) -> None:
     evil = tmp_path / "evil"
     params = f"max_mse=5 x=$(touch${{IFS}}{evil});touch {evil} `touch {evil}` --force"
