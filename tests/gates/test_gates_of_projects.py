@@ -158,7 +158,8 @@ def test_a_project_in_a_folder_of_a_bare_repository(desk, tmp_path):
             "      own: {kind: function, run: 'own:judge', model: false, when: review}\n"
             "      g: {kind: golden, samples: none.csv, when: review}\n"
         ),
-        "apps/abalone/own.py": "import lib\ndef judge(context):\n    return lib.answer\n",
+        "apps/abalone/own.py": "import lib, package\ndef judge(context):\n    return lib.answer\n",
+        "apps/abalone/src/package/__init__.py": "",
         "apps/abalone/lib.py": "answer = True\n",
         "lib.py": "answer = False\n",
     }

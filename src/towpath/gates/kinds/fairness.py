@@ -30,7 +30,10 @@ def judge(gate: Fairness, context: Context, policy: Policy) -> Finding:
         **gate.model_dump(include={"target", "group", "metric", "least_rows"}),
         "file": gate.data,
     }
-    answer = process.ask(gate, context, asked)
+    return _finding(gate, process.ask(gate, context, asked))
+
+
+def _finding(gate: Fairness, answer: Mapping[str, Any]) -> Finding:
     errors: dict[str, float] = answer["errors"]
     if len(errors) < 2:
         raise Unjudged(f"fewer than two groups have {gate.least_rows} rows")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ def work(asked: dict[str, Any]) -> dict[str, Any]:
         raise Unjudged(f"there is no {found.file.relative_to(root)} in the commit that judges")
     os.chdir(root)
     loading.make_importable(root, "")
+    if (root / "src").is_dir():  # else a package installed from a work tree would come from there
+        sys.path.insert(0, str(root / "src"))
     try:
         said = loading.load(root, "", run)(asked["context"])
     except TowpathError:
