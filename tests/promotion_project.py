@@ -1,4 +1,4 @@
-"""A project on somebody's machine: its policy on main, versions in its registry, a second person."""
+"""A project on a machine: its policy on main, versions in its registry, two people."""
 
 from __future__ import annotations
 

@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
+if TYPE_CHECKING:
+    from towpath.errors import Fault
+    from towpath.workspace import Workspace
+
 
 @click.command()
 @click.argument("pipelines", nargs=-1)
+@click.option("--promotion", is_flag=True, help="Check a branch as a promotion instead.")
+@click.option("--base", metavar="COMMIT", help="Whose policy judges it (default: main).")
+@click.option("--head", metavar="COMMIT", help="What is checked (default: what is checked out).")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "md"]), default="text", help="md for a page."
+)
 @json_option
 @pass_session
-def check(session: Session, pipelines: tuple[str, ...], as_json: bool) -> None:
-    """Say all that is wrong with the declarations of PIPELINES (default: all), with its places.
+def check(
+    session: Session,
+    pipelines: tuple[str, ...],
+    promotion: bool,
+    base: str | None,
+    head: str | None,
+    form: str,
+    as_json: bool,
+) -> None:
+    """Say all that is wrong with the declarations of PIPELINES (default: all, and the stages'
+    gates), with its places.
 
     Nothing of the project is imported or run.
     """
+    if promotion:
+        from towpath.cli import promotions
+
+        return promotions.check(session, base, head, form, as_json)
     from towpath.engine import checking
     from towpath.errors import DeclarationError
 
@@ -26,12 +49,23 @@ def check(session: Session, pipelines: tuple[str, ...], as_json: bool) -> None:
     _ = workspace.project
     names = [workspace.pipeline_name(name) for name in pipelines] or list(workspace.pipelines)
     found = [fault for name in names for fault in checking.faults(workspace, name)]
+    found += () if pipelines else _gate_faults(workspace)
     if found:
         raise DeclarationError(*dict.fromkeys(found))
     if as_json:
         return print_json("check", {"pipelines": names, "faults": []})
     steps = sum(len(workspace.pipeline(name).pipeline.steps) for name in names)
     return session.say(f"{', '.join(names) or 'no pipeline'}: {steps} steps, nothing wrong")
+
+
+def _gate_faults(workspace: Workspace) -> tuple[Fault, ...]:
+    """What is wrong with the gates of the stages."""
+    project = workspace.project
+    if not any(stage.gates for stage in project.stages.values()):
+        return ()
+    from towpath.gates import checking
+
+    return checking.faults(workspace.root, project)
 
 
 @click.command()

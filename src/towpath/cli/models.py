@@ -141,11 +141,15 @@ def _say(found: Any) -> None:
     section("metrics", record.metrics)
     section("parameters", record.parameters)
     section("data", record.data)
-    section(
-        "code", {"commit": record.code.commit, "pipeline": f"{record.pipeline}, run {record.run}"}
-    )
+    section("code", _code(record))
     section("labels", record.labels)
     _columns(record)
+
+
+def _code(record: Record) -> dict[str, str]:
+    where = {"repository": record.code.repository} if record.code.repository else {}
+    made = f"{record.pipeline}, run {record.run}"
+    return {**where, "commit": record.code.commit, "pipeline": made}
 
 
 def _model(record: Record) -> dict[str, str]:
@@ -207,11 +211,19 @@ def compare(session: Session, references: tuple[str, ...], everything: bool, as_
 
 @click.command()
 @click.argument("reference")
-@click.option("--reason", required=True, help="Why nobody should use it.")
+@click.option("--reason", required=True, help="Why.")
 @pass_session
 def reject(session: Session, reference: str, reason: str) -> None:
-    """Mark a version as bad; it stays where it is, and `@latest` passes over it."""
+    """Mark a version as bad, or put a promotion away (by its branch or pull request's number).
+
+    A rejected version stays where it is, and `@latest` passes over it.
+    """
+    if "@" not in reference and "#" not in reference.lstrip("#"):
+        from towpath import promotion
+        from towpath.cli import promotions
+
+        return promotions.put_away(session, promotion.refuse(session.workspace, reference, reason))
     from towpath import registry
 
     rejected = registry.reject(session.workspace.registry, reference, reason)
-    session.say(f"rejected {rejected}: {reason}")
+    return session.say(f"rejected {rejected}: {reason}")

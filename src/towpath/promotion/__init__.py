@@ -4,7 +4,7 @@ from towpath.promotion import approval
 from towpath.promotion.approval import Approval
 from towpath.promotion.case import Case
 from towpath.promotion.checking import Checked, check
-from towpath.promotion.deciding import Put, approve, refuse
+from towpath.promotion.deciding import Put, approve, refuse, waiting
 from towpath.promotion.merging import Approved
 from towpath.promotion.proposal import GatesRefused, Proposed
 from towpath.promotion.proposing import demote, promote, rollback
@@ -24,4 +24,5 @@ __all__ = [
     "promote",
     "refuse",
     "rollback",
+    "waiting",
 ]

@@ -21,6 +21,7 @@ Level: TypeAlias = Literal["forge", "signed", "recorded", "none"]
 ORDER: tuple[Level, ...] = ("none", "recorded", "signed", "forge")
 
 OWN = "who made it"
+ANOTHER = "ask a colleague; a project of one says `policy: {self_approval: true}` on main"
 
 _NOREPLY = re.compile(r"(?:\d+\+)?(?P<login>[\w\[\]-]+)@users\.noreply\.[\w.-]+")
 _PERSON = re.compile(r"[^<]*<(?P<mail>[^>]*)>")

@@ -138,10 +138,10 @@ def was_in(log: tuple[Promotion, ...], stage: str, version: Version) -> list[Pro
 def time_in(log: tuple[Promotion, ...], stage: str, version: Version, now: int) -> int | None:
     """Seconds that a stage has wanted a version, all its stays together; None if it never did."""
     mine = [one for one in log if one.stage == stage]
-    ends = [*(one.time for one in mine[1:]), now]
+    ends = [*(one.time for one in mine[1:]), now]  # one too many where there was no stay
     stays = [
         max(0, end - one.time)
-        for one, end in zip(mine, ends, strict=True)
+        for one, end in zip(mine, ends, strict=False)
         if one.version == version
     ]
     return sum(stays) if stays else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.errors import UsageError
-from towpath.git import branches, remotes
+from towpath.git import branches, mainline, remotes
 from towpath.promotion import merging, place, reviewing
 from towpath.promotion.merging import Approved
 from towpath.promotion.proposal import BRANCH
@@ -14,6 +14,8 @@ from towpath.promotion.proposal import BRANCH
 if TYPE_CHECKING:
     from towpath.forge import Forge
     from towpath.workspace import Workspace
+
+_WAITING = "%(refname:lstrip=2)%00%(contents:subject)%00%(authorname)"
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,28 @@ class Put:
     branch: str
     reason: str
     url: str | None = None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A promotion that nobody has decided on."""
+
+    branch: str
+    title: str
+    author: str
+    url: str | None = None
+
+
+def waiting(workspace: Workspace) -> tuple[Waiting, ...]:
+    """The promotions that wait: open pull requests, or branches that main does not hold."""
+    if forge := _forge(workspace):
+        found = [pull for pull in forge.pulls(state="open") if pull.branch.startswith(BRANCH)]
+        return tuple(Waiting(one.branch, one.title, one.author, one.url) for one in found)
+    repository, base = workspace.registry, mainline.main(workspace.registry)
+    flags = ["--no-merged", base] if base else []
+    told = repository.call("for-each-ref", *flags, f"--format={_WAITING}", f"refs/heads/{BRANCH}*")
+    rows = (line.split("\0") for line in told.splitlines())
+    return tuple(Waiting(name, title, author) for name, title, author in rows)
 
 
 def approve(
@@ -56,7 +80,7 @@ def refuse(workspace: Workspace, named: str, reason: str) -> Put:
 
 
 def _forge(workspace: Workspace) -> Forge | None:
-    if workspace.project.forge is None or remotes.chosen(workspace.registry) is None:
+    if workspace.policy.forge is None or remotes.chosen(workspace.registry) is None:
         return None
     return place.connected(workspace)
 
@@ -66,5 +90,6 @@ def _branch(named: str) -> str:
         hint = f"name its branch: {BRANCH}<model>-<version>-<stage>"
         raise UsageError("there is no forge here, so no pull request has a number", hint=hint)
     if not named.startswith(BRANCH):
-        raise UsageError(f"`{named}` is no promotion's branch", hint=f"they begin with {BRANCH}")
+        hint = f"a promotion's branch begins with {BRANCH}, and a version has an @"
+        raise UsageError(f"`{named}` is no promotion's branch", hint=hint)
     return named

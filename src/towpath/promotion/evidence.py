@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from towpath.gates import Verdict
     from towpath.registry import Record
 
-MOST_METRICS = 10
-MOST_CHANGES = 8
-MOST_GATES = 10
+MOST_METRICS = 8
+MOST_CHANGES = 6
+MOST_GATES = 8
 _SHORT = 12
 
 
@@ -29,8 +29,9 @@ def write(case: Case, verdicts: Sequence[Verdict] = (), why: str | None = None) 
     if case.candidate:
         parts += [*_metrics(case), *_changes(case), *_gates(case, verdicts)]
         parts += ["## Where it comes from", _lineage(case.candidate)]
-    parts += ["## What merging this does", "\n".join(_steps(case)), _back(case)]
-    parts.append(f"Judged by the policy of the main branch at {code(case.base[:7])}.")
+    steps = [*_steps(case), _back(case)]
+    listed = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
+    parts += ["## What merging this does", "\n".join(listed)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -52,42 +53,38 @@ def _words(case: Case, why: str | None) -> Iterator[str]:
     told = why or (case.candidate.description if case.candidate else None)
     if told:
         yield f"> {prose(told)}"
-    now = f"{case.stage} runs {code(case.replaces)} now" if case.replaces else None
-    if case.back:
-        yield f"**A rollback.** {now or f'{case.stage} runs none now'}, and ran this one before."
-    else:
-        yield f"{now or f'{case.stage} runs none yet'}."
+    now = f"{code(case.replaces)} now" if case.replaces else "none now"
+    back = ", and ran this one before: **a rollback**" if case.back else ""
+    judged = f"The policy that judges is main's at {code(case.base[:7])}."
+    yield f"{case.stage} runs {now}{back}. {judged}"
 
 
 def _metrics(case: Case) -> Iterator[str]:
     rows = differing.metrics(case.incumbent, case.candidate)
     cells = [
         [code(row.name), _number(row.new), _number(row.old), _difference(row.old, row.new)]
-        for row in rows[:MOST_METRICS]
+        for row in rows
     ]
     if not cells:
         yield "No metric was recorded."
     elif case.incumbent:
         heads = ("metric", f"candidate {case.version}", f"now {case.replaces}", "difference")
-        yield table(heads, cells, right=(1, 2, 3))
+        yield table(heads, _cut(cells, MOST_METRICS), right=(1, 2, 3))
     else:
-        yield table(("metric", str(case.version)), [cell[:2] for cell in cells], right=(1,))
-    yield from _more(len(rows) - MOST_METRICS, "metrics")
+        short = [cell[:2] for cell in cells]
+        yield table(("metric", str(case.version)), _cut(short, MOST_METRICS), right=(1,))
 
 
 def _changes(case: Case) -> Iterator[str]:
     if case.incumbent is None or case.candidate is None:
         return
     found = differing.facts(case.incumbent, case.candidate)
-    rows = [
-        [f"{row.section} {code(row.name)}", _value(row.old), _value(row.new)]
-        for row in found[:MOST_CHANGES]
-    ]
+    rows = [[f"{row.section} {code(row.name)}", _value(row.old), _value(row.new)] for row in found]
     if rows:
-        yield table(("what differs", f"now {case.replaces}", f"candidate {case.version}"), rows)
+        heads = ("what differs", f"now {case.replaces}", f"candidate {case.version}")
+        yield table(heads, _cut(rows, MOST_CHANGES))
     else:
         yield "Parameters, data, code and signature are the same."
-    yield from _more(len(found) - MOST_CHANGES, "differences (`towpath compare` lists them)")
     if broken := differing.broken(case.incumbent, case.candidate):
         said = prose("; ".join(broken))
         yield f"**Who calls {case.replaces} cannot call it as before:** {said}."
@@ -104,8 +101,8 @@ def _gates(case: Case, verdicts: Sequence[Verdict]) -> Iterator[str]:
     if not rows:
         yield f"The policy names none for {case.stage}."
         return
-    yield table(("", "gate", "value", "bound", "from"), rows[:MOST_GATES])
-    yield from _more(len(rows) - MOST_GATES, "gates")
+    rows.sort(key=lambda row: "✗" not in row[0])  # what failed is never cut off
+    yield table(("", "gate", "value", "bound", "from"), _cut(rows, MOST_GATES))
     if case.back and not all(verdict.passed for verdict in verdicts):
         yield "A rollback is not held up by gates: this version passed them when it came."
 
@@ -129,8 +126,7 @@ def _lineage(record: Record) -> str:
         "code": _code(record),
         "data": ", ".join(_data(record.data)) or "—",
         "by": f"{code(record.author)}, {code(record.time)}",
-        "file": f"{code(record.path)}, {_size(record.artifact.size)}",
-        "sha256": code(record.sha256),
+        "file": f"{code(record.path)}, {_size(record.artifact.size)}, sha256 {code(record.sha256)}",
     }
     return table(("", ""), [[name, value] for name, value in rows.items()])
 
@@ -150,16 +146,16 @@ def _data(data: Mapping[str, str]) -> Iterator[str]:
 def _steps(case: Case) -> Iterator[str]:
     """What reconcile will do, in its order."""
     if case.candidate is None:
-        yield f"1. Takes the deployment of {code(case.model)} out of {case.stage}."
-        yield f"2. Notes it in the deployment record, and tags {code(f'{case.model}#{case.stage}')}"
+        yield f"Takes the deployment of {code(case.model)} out of {case.stage}."
+        yield f"Notes it in the deployment record, and tags {code(f'{case.model}#{case.stage}')}."
         return
     origin = f"{case.lower}'s store" if case.lower else "the project's store"
     store = f" ({code(_plain(case.rules.store.url))})" if case.rules.store else ""
     later = [name for name, gate in case.rules.gates.items() if gate.when == "deploy"]
     gates = f", then judges {', '.join(map(code, later[:6]))}" if later else ""
-    yield f"1. Verifies the bytes in {origin}, copies them to {case.stage}'s{store}{gates}."
-    yield f"2. {_target(case)}."
-    yield f"3. Records who approved, and tags {code(f'{case.model}#{case.stage}')}."
+    yield f"Verifies the bytes in {origin}, copies them to {case.stage}'s{store}{gates}."
+    yield f"{_target(case)}."
+    yield f"Records who approved, and tags {code(f'{case.model}#{case.stage}')}."
 
 
 def _target(case: Case) -> str:
@@ -175,16 +171,18 @@ def _target(case: Case) -> str:
 def _back(case: Case) -> str:
     if case.replaces is None:
         return f"Back: {code(f'towpath demote {case.model} --stage {case.stage}')}."
-    if case.version is None:
+    if case.version is None or case.back:
         again = f"towpath promote {case.model}@{case.replaces} --to {case.stage}"
-        return f"Back: {code(again)}."
+        return f"Forth to {code(case.replaces)} again: {code(again)}."
     command = f"towpath rollback {case.model} --stage {case.stage}"
     return f"Back to {code(case.replaces)}: {code(command)}."
 
 
-def _more(count: int, what: str) -> Iterator[str]:
-    if count > 0:
-        yield f"… and {count} more {what}."
+def _cut(rows: list[list[str]], most: int) -> list[list[str]]:
+    """So many rows, and one that says how many more there are."""
+    more = len(rows) - most
+    last = [f"… and {more} more", *[""] * (len(rows[0]) - 1)] if more > 0 else []
+    return [*rows[:most], *([last] if last else [])]
 
 
 def _value(value: object) -> str:

@@ -15,11 +15,12 @@ LONGEST = 300
 LONGEST_CODE = 80
 
 _MARKS = re.compile(r"([\\`*_{}\[\]|~!$])")
-_BEGINS = re.compile(
-    r"^(\d*(?=[.)])|(?=[-+=]))([-+=.)])"
-)  # a list, a heading or a rule, where a line begins so
-_GAP = "\u200b"  # a space of no width, after which neither a mention nor an address is one
-_CALLS = re.compile(r"(@|#|gh-|://|www\.|mailto:|xmpp:)", re.IGNORECASE)
+# A list, a heading or a rule, where a line begins so.
+_BEGINS = re.compile(r"^(\d*(?=[.)])|(?=[-+=]))([-+=.)])")
+_GAP = "\u200b"  # a space of no width, with which neither a mention nor an address is one
+_CALLS = re.compile(
+    r"(?<=[@#])|(?<=gh)(?=-)|(?<=:)(?=//)|(?<=www)(?=\.)|(?<=mailto)(?=:)", re.IGNORECASE
+)
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
@@ -27,7 +28,7 @@ def prose(text: object, longest: int = LONGEST) -> str:
     """A user's words as plain text on one line, in a paragraph or in a table's cell."""
     plain = _BEGINS.sub(r"\1\\\2", _MARKS.sub(r"\\\1", _line(text, longest)))
     plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _CALLS.sub(lambda found: found[1] + _GAP, plain)
+    return _CALLS.sub(_GAP, plain)
 
 
 def code(text: object, longest: int = LONGEST_CODE) -> str:

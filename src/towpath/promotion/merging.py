@@ -21,10 +21,11 @@ from towpath.git import (
     remotes,
 )
 from towpath.promotion import approval, checking, evidence, proposal, signing
-from towpath.promotion.approval import Level
+from towpath.promotion.approval import Approval, Level
 from towpath.promotion.checking import Checked
 from towpath.promotion.proposal import BRANCH
 from towpath.promotion.writing import LOCK
+from towpath.registry import Promotion
 
 if TYPE_CHECKING:
     from towpath.promotion.place import Place
@@ -162,17 +163,17 @@ def _refuse(place: Place, project: Project, commit: str, signs: bool) -> None:
         got = approval.of(one, place.repository, project)
         needed: Level = "signed" if signs else approval.least(project, one.stage)
         if not approval.enough(got, needed):
-            why = got.why or f"this would be {got.level}"
-            what = f"{one} needs to be approved as `{needed}`: {why}"
-            raise Refused(Fault(what, hint=_way_out(why)))
+            raise Refused(_refusal(one, needed, got, place.repository.identity().email))
 
 
-def _way_out(why: str) -> str | None:
-    if approval.OWN in why:
-        return "ask a colleague; a project of one says `policy: {self_approval: true}` on main"
-    if signing.SIGNERS in why:
-        return f"add a line for your key to {signing.SIGNERS} on main: <mail> ssh-ed25519 ..."
-    return None
+def _refusal(one: Promotion, needed: Level, got: Approval, mail: str) -> Fault:
+    if approval.OWN in got.why:
+        what = f"{mail} made {one}, and the policy wants another to approve it"
+        return Fault(what, hint=approval.ANOTHER)
+    line = f"add a line for your key to {signing.SIGNERS} on main: <mail> ssh-ed25519 ..."
+    hint = line if signing.SIGNERS in got.why else None
+    why = got.why or f"this would be `{got.level}`"
+    return Fault(f"{one} needs an approval that is `{needed}`: {why}", hint=hint)
 
 
 def _pushed(place: Place, done: Approved, push: bool) -> Approved:

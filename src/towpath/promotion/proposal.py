@@ -74,7 +74,7 @@ def draft(
 
 def branch(case: Case) -> str:
     """The branch of a promotion, the same each time."""
-    return f"{BRANCH}{case.model}-{case.version or 'none'}-{case.stage}"
+    return f"{BRANCH}{case.model}-{case.version or 'out'}-{case.stage}"
 
 
 def message(case: Case, why: str | None = None) -> str:

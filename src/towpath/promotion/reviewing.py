@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from towpath import registry
 from towpath.errors import ForgeError, Refused, UsageError
 from towpath.git import remotes
-from towpath.promotion import merging
+from towpath.promotion import approval, merging
 from towpath.promotion.merging import Approved
 
 if TYPE_CHECKING:
@@ -28,10 +28,8 @@ def approve(place: Place, forge: Forge, named: str) -> Approved:
     if user.lower() != pull.author.lower():
         forge.approve(pull.number, pull.head)
     elif not checked.judged[0].case.project.policy.self_approval:
-        hint = "ask a colleague; a project of one says `policy: {self_approval: true}` on main"
-        raise Refused(
-            f"{user} opened {pull.url}, and the policy wants another to approve", hint=hint
-        )
+        said = f"{user} opened {pull.url}, and the policy wants another to approve"
+        raise Refused(said, hint=approval.ANOTHER)
     try:
         commit = forge.merge(pull.number, pull.head)
     except ForgeError as refused:

@@ -1,0 +1,130 @@
+"""`towpath promote`, `approve`, `rollback` and `demote`: a version into a stage, and out of it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from towpath.cli import promotions
+from towpath.cli.session import Session, json_option, pass_session, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from towpath.promotion import Proposed
+
+Format = Literal["text", "md"]
+
+stage_option = click.option("--stage", required=True, metavar="STAGE", help="Of which stage.")
+_SHARED = (
+    click.option("--dry-run", is_flag=True, help="Write nothing: print the evidence."),
+    click.option(
+        "--push/--no-push",
+        default=None,
+        help="Push the branch and open a pull request (default: where a forge is configured).",
+    ),
+    click.option("--description", metavar="TEXT", help="Why; it stands in the evidence."),
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(["text", "md"]),
+        default="text",
+        help="md prints the evidence as Markdown.",
+    ),
+    json_option,
+)
+
+
+def _proposing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that every proposal takes."""
+    for option in reversed(_SHARED):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("reference")
+@click.option("--to", "stage", required=True, metavar="STAGE", help="Which stage it should enter.")
+@_proposing
+@pass_session
+def promote(session: Session, /, reference: str, stage: str, **said: Any) -> None:
+    """Propose that a version enter a stage: a branch and a pull request, with the evidence."""
+    from towpath import promotion
+
+    _propose(session, partial(promotion.promote, session.workspace, reference, stage), said)
+
+
+@click.command()
+@click.argument("model")
+@stage_option
+@click.option("--to", metavar="VERSION", help="Which of the versions it ran (default: the last).")
+@_proposing
+@pass_session
+def rollback(session: Session, /, model: str, stage: str, to: str | None, **said: Any) -> None:
+    """Propose that a stage go back to the version that it ran before."""
+    from towpath import promotion
+
+    _propose(
+        session,
+        lambda **asked: promotion.rollback(session.workspace, model, stage, to=to, **asked),
+        said,
+    )
+
+
+@click.command()
+@click.argument("model")
+@stage_option
+@_proposing
+@pass_session
+def demote(session: Session, /, model: str, stage: str, **said: Any) -> None:
+    """Propose that a model leave a stage."""
+    from towpath import promotion
+
+    _propose(
+        session, lambda **asked: promotion.demote(session.workspace, model, stage, **asked), said
+    )
+
+
+def _propose(session: Session, propose: Callable[..., Proposed], said: dict[str, Any]) -> None:
+    from towpath.promotion import GatesRefused
+
+    form, as_json = said["form"], said["as_json"]
+    try:
+        made = propose(dry_run=said["dry_run"], push=said["push"], why=said["description"])
+    except GatesRefused as refused:
+        if not as_json:
+            promotions.show(refused.proposed, form)
+        raise
+    if as_json:
+        return print_json("promotion", promotions.plain(made))
+    if form == "md" or said["dry_run"]:
+        promotions.page(made.evidence, form)
+    else:
+        promotions.show(made, form)
+    return promotions.next_step(session, made)
+
+
+@click.command()
+@click.argument("promotion", required=False)
+@click.option(
+    "--sign/--no-sign", default=None, help="Sign the merge (default: as the policy asks)."
+)
+@click.option("--push", is_flag=True, help="Push the main branch after the merge.")
+@json_option
+@pass_session
+def approve(
+    session: Session, promotion: str | None, sign: bool | None, push: bool, as_json: bool
+) -> None:
+    """Approve a PROMOTION, named by its branch or its pull request's number, and merge it.
+
+    Without one, list those that wait.
+    """
+    from towpath import promotion as room
+
+    if promotion is None:
+        waiting = room.waiting(session.workspace)
+        return print_json("waiting", waiting) if as_json else promotions.waiting(session, waiting)
+    done = room.approve(session.workspace, promotion, sign=sign, push=push)
+    return print_json("approval", done) if as_json else promotions.approved(session, done)

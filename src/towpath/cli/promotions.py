@@ -1,0 +1,210 @@
+"""Promotions on a terminal: what is proposed, what the gates say, what to type next."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from towpath.cli import terminal
+from towpath.cli.session import Session, print_json
+from towpath.cli.session import plain as without_colour
+from towpath.cli.terminal import Styled
+
+if TYPE_CHECKING:
+    from towpath.gates import Verdict
+    from towpath.promotion import Approved, Case, Checked, Proposed, Put
+    from towpath.promotion.deciding import Waiting
+
+
+def show(made: Proposed, form: str = "text") -> None:
+    """A proposal: candidate and incumbent, and the verdicts."""
+    if form == "md":
+        return click.echo(made.evidence)
+    return _case(made.case, made.verdicts)
+
+
+def page(evidence: str, form: str) -> None:
+    """The evidence: as Markdown, or set for a terminal that a person looks at."""
+    if form == "md" or not sys.stdout.isatty() or without_colour():
+        return click.echo(evidence)
+    from rich.markdown import Markdown
+
+    return terminal.console().print(Markdown(evidence, hyperlinks=False))
+
+
+def next_step(session: Session, made: Proposed) -> None:
+    """Where it went, and what to do with it."""
+    if made.head is None:
+        session.say("nothing was written: --dry-run")
+        return _age(session)
+    found = "" if made.new else ", as an earlier call left it"
+    pushed = "pushed" if made.pushed else "not pushed"
+    click.echo(f"branch  {made.branch} ({made.head[:7]}, {pushed}{found})")
+    if made.url:
+        click.echo(f"review  {made.url}")
+        return session.say(f"next    a reviewer merges it there, or: towpath approve {made.number}")
+    configured = session.workspace.policy.forge is not None
+    command = f"towpath promote {made.case.model}@{made.case.version} --to {made.case.stage} --push"
+    approve = f"towpath approve {made.branch}"
+    session.say(f"next    {command if configured and not made.pushed else approve}")
+    return None if made.pushed else _age(session)
+
+
+def _age(session: Session) -> None:
+    """How old this clone's view of the remote is."""
+    from towpath.git import remotes
+
+    repository = session.workspace.registry
+    age = remotes.age(repository) if remotes.remotes(repository) else None
+    if age is not None and age > 3600:
+        session.say(f"as of {age / 3600:.0f} hours ago; `towpath fetch` brings what is new")
+
+
+def plain(made: Proposed) -> dict[str, Any]:
+    """A proposal as a document."""
+    return {
+        **_plain_case(made.case),
+        "branch": made.branch,
+        "base": made.base,
+        "head": made.head,
+        "new": made.new,
+        "pushed": made.pushed,
+        "url": made.url,
+        "files": sorted(made.files),
+        "removed": list(made.without),
+        "verdicts": list(made.verdicts),
+        "evidence": made.evidence,
+    }
+
+
+def _plain_case(case: Case) -> dict[str, Any]:
+    return {
+        "model": case.model,
+        "version": str(case.version) if case.version else None,
+        "stage": case.stage,
+        "replaces": str(case.replaces) if case.replaces else None,
+        "rollback": case.back,
+    }
+
+
+def _case(case: Case, verdicts: Sequence[Verdict]) -> None:
+    from towpath.promotion import differing
+
+    now = f", which runs {case.replaces}" if case.replaces else ""
+    back = " (a rollback)" if case.back else ""
+    click.secho(f"{case}{now}{back}\n", bold=True)
+    rows = differing.metrics(case.incumbent, case.candidate) if case.candidate else []
+    if rows:
+        _metrics(case, rows[:10])
+    if case.candidate and case.rules.gates:
+        terminal.show(("gate", "", "found", "bound", "from"), list(_gates(case, verdicts)))
+        click.echo()
+
+
+def _metrics(case: Case, rows: Sequence[Any]) -> None:
+    heads = ("metric", str(case.version), str(case.replaces), "difference")
+    cells = [
+        (row.name, *map(terminal.number, (row.new, row.old)), _difference(row)) for row in rows
+    ]
+    width = 4 if case.incumbent else 2
+    terminal.show(heads[:width], [cell[:width] for cell in cells], right=heads[1:width])
+    click.echo()
+
+
+def _difference(row: Any) -> str:
+    return f"{row.new - row.old:+.4g}" if None not in (row.new, row.old) else ""
+
+
+def _gates(case: Case, verdicts: Sequence[Verdict]) -> Iterator[tuple[str | Styled, ...]]:
+    from towpath.gates.page import shown
+
+    for one in verdicts:
+        state = Styled("passed", "green") if one.passed else Styled("FAILED", "bold red")
+        found = "; ".join(part for part in (shown(one.value), _why(one)) if part)
+        yield one.gate, state, found, shown(one.bound), one.source
+    for name, gate in case.rules.gates.items():
+        if gate.when == "deploy":
+            yield name, Styled("waits", "dim"), f"judged in {case.stage}", "", ""
+
+
+def _why(verdict: Verdict) -> str:
+    return "" if verdict.passed else verdict.detail
+
+
+def approved(session: Session, done: Approved) -> None:
+    """What was approved, by whom, at which level; what follows."""
+    from towpath.git import mainline, remotes
+
+    for what in done.what:
+        click.secho(f"approved {what}", bold=True)
+    proves = ", which proves nothing to others" if done.level == "recorded" else ""
+    click.echo(f"by      {done.by}")
+    click.echo(f"level   {done.level}{proves}")
+    if done.commit is None:
+        return session.say(f"waits   {done.waits} ({done.url})")
+    click.echo(f"merge   {done.commit[:7]}" + (f" ({done.url})" if done.url else ""))
+    repository = session.workspace.registry
+    remote = remotes.chosen(repository)
+    if remote and not done.pushed:
+        name = mainline.name(repository)
+        shared = session.workspace.shared_registry
+        push = "towpath push" if shared else f"git push {remote} {name}"
+        return session.say(f"next    {push}, then towpath reconcile")
+    return session.say("next    towpath reconcile")
+
+
+def waiting(session: Session, found: Sequence[Waiting]) -> None:
+    """The promotions that nobody has decided on."""
+    if not found:
+        return session.say("no promotion waits")
+    rows = [(one.branch, one.title, one.author, one.url or "") for one in found]
+    return terminal.show(("promotion", "what", "by", ""), rows)
+
+
+def put_away(session: Session, done: Put) -> None:
+    """A promotion that was refused."""
+    where = f" ({done.url})" if done.url else ""
+    session.say(f"refused {done.branch}{where}: {done.reason}")
+
+
+def check(session: Session, base: str | None, head: str | None, form: str, as_json: bool) -> None:
+    """The promotion check, said; ``Refused`` with every fault where it may not be merged."""
+    from towpath import promotion
+    from towpath.errors import Refused
+
+    checked = promotion.check(session.workspace, base, head)
+    if as_json and not checked.faults:
+        return print_json("promotion_check", _plain_check(checked))
+    if not as_json:
+        _say_check(session, checked, form)
+    if checked.faults:
+        raise Refused(*checked.faults)
+    return None
+
+
+def _plain_check(checked: Checked) -> dict[str, Any]:
+    found = checked.inspected
+    promotions = [{**_plain_case(one.case), "verdicts": one.verdicts} for one in checked.judged]
+    return {"base": found.base, "head": found.head, "promotions": promotions, "faults": []}
+
+
+def _say_check(session: Session, checked: Checked, form: str) -> None:
+    from towpath.promotion.markdown import prose
+
+    if not checked.is_promotion:
+        words = "no promotion here: no stage file changes"
+        return click.echo(words) if form == "md" else session.say(words)
+    for one in checked.judged:
+        if form == "md":
+            click.echo(one.evidence)
+        else:
+            _case(one.case, one.verdicts)
+    if form == "md":
+        said = "".join(f"- {prose(fault, 600)}\n" for fault in checked.faults)
+        click.echo(f"**Not to be merged:**\n\n{said}" if said else "**This may be merged.**")
+    elif not checked.faults:
+        session.say("this may be merged, as far as the policy and the review gates say")
+    return None
