@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from towpath import registry
 from towpath.errors import UsageError
 from towpath.git import clones, remotes
+from towpath.registry import shared
 from towpath.store import remote as stores
 
 if TYPE_CHECKING:
@@ -42,9 +43,19 @@ def push(
     """
     store, origin = _ends(workspace, remote)
     moved = stores.push(workspace.root, remote=remote, progress=progress) if store else None
-    done = registry.publish(workspace.registry) if origin else ()
-    named = tuple(str(version) for version in done if version.new)
+    named = _publish(workspace) if origin else ()
     return Moved(store, origin, *((moved.objects, moved.entries) if moved else (0, 0)), named)
+
+
+def _publish(workspace: Workspace) -> tuple[str, ...]:
+    """Push versions, and what was approved in the clone of a shared registry, which nobody else
+    pushes; the names of what is new there."""
+    done = registry.publish(workspace.registry)
+    named = tuple(str(version) for version in done if version.new)
+    address = workspace.shared_registry
+    if address and shared.push_main(workspace.registry, address):
+        return (*named, "what was approved here")
+    return named
 
 
 def pull(

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from towpath.errors import Fault, RegistryError
-from towpath.git import Repository, clones, mainline, remotes
+from towpath.git import Repository, branches, clones, history, mainline, remotes
 from towpath.git.clones import ORIGIN
 from towpath.registry import publishing
 
@@ -48,6 +48,37 @@ def refresh(clone: Repository, address: str, fresh: float = FRESH) -> None:
         if age is None:
             raise RegistryError(*_unseen(address, refused)) from refused
         _tried(clone).touch()
+
+
+def push_main(clone: Repository, address: str) -> bool:
+    """Push what was approved in the clone; False where there is nothing that the registry lacks.
+
+    Raises ``RegistryError`` where the registry's main branch went on meanwhile, or refuses.
+    """
+    name = mainline.name(clone)
+    mine = branches.commit_of(clone, name)
+    if mine is None or _has(clone, mine):
+        return False
+    publishing.fetch(clone, ORIGIN)
+    theirs = mainline.remote_main(clone)
+    if theirs is None or _has(clone, mine):
+        return False
+    if not history.is_ancestor(clone, theirs, mine):
+        what = f"{name} of {clones.shown(address)} went on while a promotion was approved here"
+        hint = f"git -C '{clone.root}' branch -D {name}; then propose and approve it again"
+        raise RegistryError(what, hint=hint)
+    refused = remotes.push_branch(clone, ORIGIN, name, mine, theirs)
+    if refused:
+        what = f"{clones.shown(address)} refused {name}: {refused}"
+        raise RegistryError(what, hint="a protected branch takes pull requests alone")
+    publishing.fetch(clone, ORIGIN)
+    return True
+
+
+def _has(clone: Repository, commit: str) -> bool:
+    """Whether the registry's main branch, as it was last seen, holds a commit."""
+    theirs = mainline.remote_main(clone)
+    return theirs is not None and history.is_ancestor(clone, commit, theirs)
 
 
 def root(clone: Repository, address: str) -> str:
