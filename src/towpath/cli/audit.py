@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from towpath.audit.approving import Approved
     from towpath.audit.history import Entry, Moment
+    from towpath.audit.lineage import Lineage
     from towpath.audit.reproduce import Difference, Reproduced
     from towpath.audit.search import Hits
     from towpath.audit.verify import Verified
@@ -283,3 +284,46 @@ def _say_verified(session: Session, found: Verified) -> None:
         )
         verdict = click.style("as the merged stage files say", fg="green", bold=True)
         click.echo(f"{verdict}: {looked}{not_all}")
+
+
+@click.command()
+@click.argument("reference")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "mermaid", "svg"]),
+    default=None,
+    help="Default: by -o's ending, else text.",
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file.")
+@json_option
+@pass_session
+def lineage(
+    session: Session, reference: str, form: str | None, output: str | None, as_json: bool
+) -> None:
+    """Draw where a version came from and where it went: data, code, run, promotions, stages."""
+    from pathlib import Path
+
+    from towpath.audit.lineage import lineage as trace
+
+    found = trace(session.workspace, reference)
+    if as_json:
+        return print_json("lineage", {**_fields(found), "deployments": found.deployments})
+    from towpath.audit.picture import picture
+    from towpath.engine import drawing
+
+    form = form or {".svg": "svg", ".mmd": "mermaid"}.get(Path(output or "").suffix, "text")
+    draw = {"text": drawing.text, "mermaid": drawing.mermaid, "svg": drawing.svg}[form]
+    drawn = draw(picture(found))
+    if not output:
+        return click.echo(drawn)
+    (session.here / output).write_text(drawn + "\n", encoding="utf-8")
+    return session.say(f"wrote {output}")
+
+
+def _fields(found: Lineage) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    plain = asdict(found)
+    plain["record"] |= {"version": found.version.partition("@")[2]}
+    return plain

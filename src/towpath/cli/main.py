@@ -32,6 +32,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "compare": ("models", "Lay versions side by side."),
         "search": ("audit", "Find versions by metric, parameter, label, stage, author or date."),
         "history": ("audit", "Say what each stage ran, when, and who let it in."),
+        "lineage": ("audit", "Draw where a version came from, and where it went."),
         "verify": ("audit", "Find what was forged, altered or lost."),
         "reproduce": ("audit", "Make a version again, and say whether it is the same."),
         "transform": ("transform", "Score a table with a registered model."),

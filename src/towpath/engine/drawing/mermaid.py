@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from towpath.engine.drawing.picture import Box, Line, Shape, picture
+from towpath.engine.drawing.picture import Box, Line, Picture, Shape, picture
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph
@@ -17,12 +18,13 @@ _SHAPES = {
     Shape.REGISTER: ("([", "])"),
     Shape.FAIL: ("[[", "]]"),
 }
+_STRANGE = re.compile(r"[^a-zA-Z0-9_]")
 _ESCAPES = {ord(sign): f"#{ord(sign)};" for sign in "\"'<>&#`\\|[]{}()"}
 
 
-def mermaid(graph: Graph) -> str:
+def mermaid(graph: Graph | Picture) -> str:
     """The graph as Mermaid's text (https://mermaid.js.org/syntax/flowchart.html)."""
-    drawn = picture(graph)
+    drawn = graph if isinstance(graph, Picture) else picture(graph)
     lines = ["flowchart TD"]
     lines += [f"  {_box(box)}" for box in drawn.boxes.values()]
     lines += [f"  {_line(line)}" for line in drawn.lines]
@@ -31,7 +33,7 @@ def mermaid(graph: Graph) -> str:
 
 def _id(name: str) -> str:
     # A bare `end` or `style` is a word of Mermaid's, and `--ofoo` an arrow with a circle.
-    return f"n_{name}"
+    return "n_" + _STRANGE.sub(lambda found: f"_{ord(found[0]):x}_", name)
 
 
 def _box(box: Box) -> str:

@@ -54,10 +54,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Picture:
-    """Boxes in the order of the graph, inputs first, and the lines between them."""
+    """Boxes in the order of the graph, inputs first, and the lines between them, under a title."""
 
     boxes: dict[str, Box]
     lines: tuple[Line, ...]
+    title: str = ""
+    description: str = ""
 
 
 def picture(graph: Graph) -> Picture:
@@ -66,7 +68,7 @@ def picture(graph: Graph) -> Picture:
     boxes |= {name: _box(node) for name, node in graph.nodes.items()}
     lines = [line for node in graph.nodes.values() for line in _flows(node)]
     lines += _waits(graph, lines)
-    return Picture(boxes, tuple(lines))
+    return Picture(boxes, tuple(lines), graph.name, graph.pipeline.description or "")
 
 
 def _box(node: Node) -> Box:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from towpath.engine.drawing.layout import Layout, Point, layout
-from towpath.engine.drawing.picture import Box, Line, Shape, picture
+from towpath.engine.drawing.picture import Box, Line, Picture, Shape, picture
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph
@@ -46,19 +46,19 @@ _STYLE = """
 """
 
 
-def svg(graph: Graph) -> str:
+def svg(graph: Graph | Picture) -> str:
     """The graph as an SVG document."""
-    drawn = picture(graph)
+    drawn = graph if isinstance(graph, Picture) else picture(graph)
     sizes = {name: _size(box) for name, box in drawn.boxes.items()}
     placed = layout(sizes, [(line.start, line.end) for line in drawn.lines])
-    width = max(placed.width, _wide(graph.name, 9.5)) + 2 * MARGIN
+    width = max(placed.width, _wide(drawn.title, 9.5)) + 2 * MARGIN
     height = placed.height + TITLE + 2 * MARGIN
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label="{_safe(graph.name)}">',
+        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label="{_safe(drawn.title)}">',
         f"<style>{_STYLE}</style>",
         _HEADS,
-        f'<text class="title" x="{MARGIN:.0f}" y="{MARGIN + 14:.0f}">{_safe(graph.name)}</text>',
+        f'<text class="title" x="{MARGIN:.0f}" y="{MARGIN + 14:.0f}">{_safe(drawn.title)}</text>',
         f'<g transform="translate({(width - placed.width) / 2:.1f} {TITLE + MARGIN:.1f})">',
         *(_line(line, placed, sizes) for line in drawn.lines),
         *(_box(box, placed.middles[box.name], sizes[box.name]) for box in drawn.boxes.values()),

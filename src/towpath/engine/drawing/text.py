@@ -23,18 +23,18 @@ class _Row:
     box: Box | None = None
 
 
-def text(graph: Graph) -> str:
+def text(graph: Graph | Picture) -> str:
     """The graph for a terminal, in Unicode's box drawing signs, without colour.
 
     A step stands below the last of the steps it waits for; others that it takes from are named
     behind it.
     """
-    drawn = picture(graph)
+    drawn = graph if isinstance(graph, Picture) else picture(graph)
     parents = _parents(drawn)
     rows = list(_tree(drawn, parents))
     if len(drawn.boxes) > AIRY:
         rows = [row for row in rows if row.box]
-    head = graph.name + (f"  {graph.pipeline.description}" if graph.pipeline.description else "")
+    head = drawn.title + (f"  {drawn.description}" if drawn.description else "")
     return "\n".join([head, "", *_written(rows, drawn, parents)])
 
 
