@@ -117,6 +117,9 @@ class Project:
         files = {"dvc.yaml": (stage + said).encode(), "dvc.lock": lock.encode()}
         base = self.git("rev-parse", "HEAD")
         done = registry.register(self.repository, Registration(record, base, files))
+        if self.git("remote"):  # where there is one, a number is given on publishing
+            self.git("push", "-q", "origin", "main")
+            done = registry.publish(self.repository)[0]
         return str(done.version)
 
     def record(self, version: str, model: str = "abalone") -> Record:
@@ -129,6 +132,7 @@ class Project:
         stage: str,
         model: str = "abalone",
         trailers: str = APPROVED,
+        by: Mapping[str, str] = IDENTITY,
         extra: Mapping[str, str] | None = None,
         sha256: str | None = None,
     ) -> str:
@@ -145,7 +149,7 @@ class Project:
         self.git("switch", "-q", "main")
         message = f"{model}@{version} enters {stage}\n\n{trailers}"
         branch = f"promote/{model}-{stage}"
-        self.git("merge", "-q", "--no-ff", "-m", message, branch, **IDENTITY)
+        self.git("merge", "-q", "--no-ff", "-m", message, branch, **by)
         self.git("branch", "-qD", branch)
         return self.git("rev-parse", "HEAD")
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +25,23 @@ STOP_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Somebody else whom the server knows, and what they may do: ``Read:bucket``, ..."""
+
+    name: str
+    access_key: str
+    secret_key: str
+    actions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Server:
-    """A server's address, and the only keys that it takes."""
+    """A server's address, and the only keys that it takes: the owner's, and those of others."""
 
     url: str
     access_key: str
     secret_key: str
+    others: tuple[Identity, ...] = ()
 
     def client(self) -> Any:
         """Amazon's own client, which does not try again: who waits for the server does."""
@@ -54,14 +65,17 @@ class Server:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
+def running(others: Sequence[Identity] = ()) -> Iterator[Server]:
     """A server that takes objects; it and what it holds are gone afterwards."""
     for _ in range(STARTS):
         # Not pytest's folder: the path of a socket may have no more than about 100 characters.
         with tempfile.TemporaryDirectory(prefix="weed-") as name:
             home, ports = Path(name), free_ports()
             server = Server(
-                f"http://127.0.0.1:{ports[0]}", secrets.token_hex(10), secrets.token_hex(20)
+                f"http://127.0.0.1:{ports[0]}",
+                secrets.token_hex(10),
+                secrets.token_hex(20),
+                tuple(others),
             )
             process = _start(home, server, ports)
             try:
@@ -114,9 +128,14 @@ def _start(home: Path, server: Server, ports: list[int]) -> subprocess.Popen[byt
 
 
 def _identities(server: Server) -> dict[str, object]:
-    keys = {"accessKey": server.access_key, "secretKey": server.secret_key}
-    actions = ["Admin", "Read", "List", "Tagging", "Write"]
-    return {"identities": [{"name": "tests", "credentials": [keys], "actions": actions}]}
+    rights = ("Admin", "Read", "List", "Tagging", "Write")
+    owner = Identity("tests", server.access_key, server.secret_key, rights)
+    return {"identities": [_identity(one) for one in (owner, *server.others)]}
+
+
+def _identity(one: Identity) -> dict[str, object]:
+    keys = {"accessKey": one.access_key, "secretKey": one.secret_key}
+    return {"name": one.name, "credentials": [keys], "actions": list(one.actions)}
 
 
 def _options(home: Path, keys: Path, ports: list[int]) -> list[str]:

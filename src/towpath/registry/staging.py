@@ -84,10 +84,10 @@ def assign(
 
 
 def unpublished(repository: Repository, remote: str, stage: str) -> tuple[Assigned, ...]:
-    """The tags of a stage that are here and not on the remote, oldest first."""
+    """The tags of a stage that are here and not on the remote, or others there; oldest first."""
     theirs = remotes.there(repository, remote, f"{TAGS}*#{stage}*")
     mine = (one for one in history(repository) if one.stage == stage)
-    return tuple(one for one in mine if one.tag.name not in theirs)
+    return tuple(one for one in mine if theirs.get(one.tag.name) != one.tag.object)
 
 
 def publish(repository: Repository, remote: str, one: Assigned) -> Assigned:

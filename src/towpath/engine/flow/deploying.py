@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.engine.flow.build import load
-from towpath.errors import EngineError
+from towpath.errors import EngineError, TowpathError
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -54,6 +54,7 @@ def deploy(api: str, wanted: Wanted) -> None:
     """
     schedules, schema = _schedules(wanted), _schema(wanted.entrypoint, wanted.folder)
     with _client(api) as client:
+        _make_pool(client, wanted.pool)
         flow = client.create_flow_from_name(wanted.flow)
         client.create_deployment(
             flow_id=flow,
@@ -91,12 +92,28 @@ def _client(api: str) -> Iterator[SyncPrefectClient]:
     try:
         with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
             yield client
+    except TowpathError:
+        raise
     except PrefectHTTPStatusError as refused:
         said = refused.response.text[:500]
         raise EngineError(f"the Prefect API {api} refused: {said}") from refused
     except Exception as silent:  # httpx's errors, which are for the forge's client alone to name
         hint = "look at the stage's `api` in towpath.yaml, and at the network"
         raise EngineError(f"the Prefect API {api} does not answer: {silent}", hint=hint) from silent
+
+
+def _make_pool(client: SyncPrefectClient, pool: str) -> None:
+    """Make the pool of `towpath up` where it is missing; others are made by their owners."""
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        client.read_work_pool(pool)
+    except ObjectNotFound:
+        if pool != POOL:
+            hint = f"prefect work-pool create {pool}, or another `work_pool` in towpath.yaml"
+            raise EngineError(f"there is no work pool `{pool}`", hint=hint) from None
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
 
 
 def _read(client: SyncPrefectClient, name: str) -> Any:

@@ -55,7 +55,7 @@ class Files:
             scratch = place.with_name(f".{place.name}.{os.urandom(4).hex()}")
             scratch.parent.mkdir(parents=True, exist_ok=True)
             try:
-                shutil.copytree(bundle.folder, scratch)
+                _mend(bundle.folder, scratch)
                 scratch.rename(place)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,103 @@
+"""Killed at each step, and run again: the same end as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reconcile_project import Project
+
+from towpath.registry import staging
+
+STEPS = ("approval", "copy", "gates", "prepare", "smoke", "switch", "record", "tag", "done")
+STAGES = """
+  dev:
+  prod:
+    deploy: {to: files, path: deploy/prod}
+    gates: {small: {kind: metric, metric: mse, below: 9, when: deploy}}
+"""
+
+
+def _prepared(make: Callable[..., Project], name: str) -> Project:
+    """A project with v1.0.0 in prod, and v1.1.0 (or what it is called) wanted there."""
+    project = make(STAGES, name)
+    first = project.register(b"one", metrics={"mse": 4.0})
+    project.up_to("prod", first)
+    second = project.register(b"two", metrics={"mse": 3.0})
+    project.up_to("dev", second)
+    project.promote(second, "prod")
+    return project
+
+
+def _killed_at(project: Project, name: str) -> None:
+    """Reconcile in a process that is killed, as by `kill -9`, before a step."""
+
+    def listen(_stage: str, _model: str, step: str) -> None:
+        if step == name:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        try:
+            project.apply("prod", listener=listen)
+        finally:
+            os._exit(9)  # the step never came
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status), f"it ended by itself, with {status}"
+
+
+def _end(project: Project) -> dict[str, Any]:
+    """Everything that a reconcile leaves, without the times."""
+    store = project.root / ".towpath/stages/prod"
+    record = json.loads((store / "towpath/deployed/abalone.json").read_text())
+    for one in (record, *record["previous"]):
+        del one["time"], one["promotion"]
+        one["approval"]["where"] = None
+    tags = [one for one in staging.history(project.repository) if one.stage == "prod"]
+    versions = [staging.version_of(project.repository, one) for one in tags]
+    return {
+        "record": record,
+        "objects": _files(store / "files"),
+        "target": _files(project.root / "deploy"),
+        "current": (project.root / "deploy/prod/abalone/current").readlink().as_posix(),
+        "tags": [(one.tag.name, str(version)) for one, version in zip(tags, versions, strict=True)],
+    }
+
+
+def _files(root: Path) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*"))
+
+
+def test_killed_at_each_step_and_again(make_project: Callable[..., Project]) -> None:
+    whole = _prepared(make_project, "whole")
+    seen: list[str] = []
+    whole.apply("prod", listener=lambda _s, _m, step: seen.append(step))
+    assert tuple(seen) == STEPS
+    expected = _end(whole)
+    for step in STEPS:
+        project = _prepared(make_project, f"killed-{step}")
+        _killed_at(project, step)
+        incumbent = project.root / "deploy/prod/abalone/current/model.bin"
+        before_switch = STEPS.index(step) <= STEPS.index("switch")
+        assert incumbent.read_bytes() == (b"one" if before_switch else b"two")
+        applied = project.apply("prod")
+        assert applied.exit_code == 0, (step, applied.outcomes)
+        assert _end(project) == expected, step
+        assert project.apply("prod").outcomes == ()
+
+
+@pytest.mark.parametrize("step", ["switch", "record", "tag"])
+def test_killed_while_a_model_is_taken_out(make_project: Callable[..., Project], step: str) -> None:
+    project = make_project("{prod: {deploy: {to: files, path: deploy/prod}}}")
+    project.up_to("prod", project.register(b"one"))
+    project.promote(None, "prod")
+    _killed_at(project, step)
+    assert project.apply("prod").exit_code == 0
+    assert project.plan("prod").changes == ()
+    assert not (project.root / "deploy/prod/abalone/current").exists()
+    assert staging.current(project.repository, "prod") == {}
