@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from towpath.errors import RegistryError
 from towpath.registry import Record
 from towpath.registry.record import write
 from towpath.registry.versions import Version
@@ -46,6 +47,8 @@ class Bundle:
 def build(store: StageStore, record: Record, folder: Path) -> Bundle:
     """Fetch a version from a stage's store, verified, and write what describes it beside it."""
     bundle = Bundle(folder, store.name, record)
+    if record.artifact.name in ("", ".", "..", MANIFEST, RECORD):
+        raise RegistryError(f"a model's file cannot be called `{record.artifact.name}`")
     folder.mkdir(parents=True, exist_ok=True)
     store.fetch(record.artifact, bundle.file, record.sha256)
     (folder / RECORD).write_text(write(record), encoding="utf-8")

@@ -1,0 +1,59 @@
+"""The verb: plan, check, apply, JSON and Markdown, and what it answers to the shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from reconcile_project import Project
+
+
+def _call(project: Project, *words: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("towpath")), "reconcile", *words],
+        cwd=project.root,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **project.environ, "NO_COLOR": "1"},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_verb(project: Project) -> None:
+    version = project.register(b"one")
+    project.promote(version, "dev")
+    head = project.git("rev-parse", "--short=7", "HEAD")
+    code, out, _ = _call(project, "dev")
+    assert (code, out) == (
+        0,
+        f"dev  main {head}, store .towpath/stages/dev, target the stage's store\n"
+        f"  abalone  deploy {version}\n",
+    )
+    assert _call(project, "--check")[0] == 4
+    code, out, _ = _call(project, "dev", "--apply", "--format", "md")
+    assert code == 0
+    assert f"| abalone | deploy {version} | done: no smoke test" in out
+    code, out, _ = _call(project, "--check")
+    assert (code, out.count("nothing is wanted here")) == (0, 2)
+    code, out, _ = _call(project, "dev", "--json")
+    assert json.loads(out)["reconcile"][0]["changes"] == [
+        {
+            "model": "abalone",
+            "change": "nothing",
+            "version": version,
+            "over": None,
+            "words": f"nothing to do: {version}",
+        }
+    ]
+    project.promote(version, "uat", trailers="", by={})
+    code, out, _ = _call(project, "uat", "--apply", "--json")
+    change = json.loads(out)["reconcile"][0]["changes"][0]
+    assert (code, change["outcome"]) == (3, "refused")
+    assert "approved as `none`" in change["faults"][0]["what"]
+    code, _, err = _call(project, "prdo")
+    assert code == 2
+    assert "did you mean `prod`?" in err
+    assert _call(project, "--check", "--apply")[0] == 2
