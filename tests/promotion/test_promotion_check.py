@@ -111,6 +111,17 @@ def test_a_link_in_place_of_a_file(project: Project, branch: str) -> None:
 
 
 @pytest.mark.usefixtures("branch")
+def test_a_name_that_a_log_would_obey(project: Project) -> None:
+    sly = "a\n::add-mask::x\x1b[31m.py"
+    project.on_branch(DEV, {sly: "1\n"})
+    (fault,) = said(project)
+    assert fault.startswith("this promotion also changes a�::add-mask::x�[31m.py")
+    text = f'model: "abalone\\n::add-mask::x"\nversion: v1.0.0\nsha256: {"ab" * 32}\n'
+    project.on_branch("sly", {STAGE_FILE: text})
+    assert "\n" not in "".join(said(project, "sly"))
+
+
+@pytest.mark.usefixtures("branch")
 def test_a_version_rejected_meanwhile(project: Project) -> None:
     registry.reject(project.repository, "abalone@v1.0.0", "it lies")
     assert said(project)[0].startswith(f"{STAGE_FILE}: abalone@v1.0.0 was rejected: it lies")

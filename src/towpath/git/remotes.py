@@ -83,6 +83,13 @@ def push_branch(
     return _because(done, refused)
 
 
+def delete_branch(repository: Repository, remote: str, branch: str, at: str) -> bool:
+    """Delete a remote's branch if it is still at a commit; whether that was done."""
+    ref = f"refs/heads/{branch}"
+    flags = ("--porcelain", "--no-recurse-submodules", f"--force-with-lease={ref}:{at}")
+    return repository.attempt("push", *flags, remote, f":{ref}", alone=True).code == 0
+
+
 def fetch(repository: Repository, remote: str, *specs: str) -> bool:
     """Fetch by refspecs; False where a ref here differs from the remote's and was left alone."""
     done = repository.attempt("fetch", *TAKE_ONLY, remote, *specs, alone=True)

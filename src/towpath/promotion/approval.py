@@ -54,7 +54,19 @@ class _Asked:
     repository: Repository
     project: Project
     forge: Forge | None
-    base: str
+    parent: str
+
+    @cached_property
+    def base(self) -> str:
+        """Main before any of it: of a rebase that is before the first of its commits, so that
+        none of them says who may approve the others."""
+        commit, forge = self.parent, self.forge
+        while forge and self.pull and self.promotion.head is None:
+            before = history.parents(self.repository, commit)
+            if not before or all(p.number != self.pull.number for p in forge.of_commit(commit)):
+                break
+            commit = before[0]
+        return commit
 
     @property
     def named(self) -> tuple[str, ...]:

@@ -70,8 +70,7 @@ def refuse(workspace: Workspace, named: str, reason: str) -> Put:
     repository = workspace.registry
     if forge:
         pull = reviewing.refuse(forge, named, reason)
-        if pull.branch.startswith(BRANCH):
-            branches.drop(repository, pull.branch)
+        reviewing.tidy(repository, pull)
         return Put(pull.branch, reason, pull.url)
     branch = _branch(named)
     merging.head_of(place.Place(workspace, repository), branch)

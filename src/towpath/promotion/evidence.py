@@ -159,12 +159,12 @@ def _steps(case: Case) -> Iterator[str]:
 
 
 def _target(case: Case) -> str:
+    beside = f" beside {code(case.replaces)}" if case.replaces else ""
     target = case.rules.deploy
     if target is None:
-        return f"Nothing is deployed: {case.stage}'s store is where others find it"
+        return f"Smoke-tests it{beside}; {case.stage}'s store is where others find it"
     goal = getattr(target, "path", None) or getattr(target, "work_pool", None)
     where = f"{target.to} {code(goal)}" if goal else target.to
-    beside = f" beside {code(case.replaces)}" if case.replaces else ""
     return f"Prepares the deployment ({where}), smoke-tests it{beside}, and switches"
 
 

@@ -80,7 +80,18 @@ def inspect(repository: Repository, folder: str, base: str, head: str) -> Inspec
     made = tuple(one for one in looked if isinstance(one, Case))
     faults += [fault for one in looked if not isinstance(one, Case) for fault in one]
     faults += [fault for one in made for fault in _faults(branch, one)]
-    return Inspected(base, start, head, made, tuple(dict.fromkeys(faults)))
+    return Inspected(base, start, head, made, tuple(dict.fromkeys(map(_printable, faults))))
+
+
+def _printable(fault: Fault) -> Fault:
+    """A fault on one line: what a branch brings along is printed in CI's log, which obeys lines
+    that begin in its own way."""
+    place = fault.place and replace(fault.place, file=_one_line(fault.place.file))
+    return Fault(_one_line(fault.what), place, fault.hint and _one_line(fault.hint))
+
+
+def _one_line(text: str) -> str:
+    return "".join(char if char.isprintable() else "�" for char in text)
 
 
 def _strangers(branch: _Branch, touched: Sequence[Change]) -> Iterator[Fault]:
@@ -201,5 +212,4 @@ def _is_keep(path: str) -> bool:
 
 def _named(paths: Sequence[str]) -> str:
     more = len(paths) - MOST_NAMED
-    shown = [path.encode("utf-8", "backslashreplace").decode() for path in paths[:MOST_NAMED]]
-    return ", ".join([*shown, *([f"and {more} more"] if more > 0 else [])])
+    return ", ".join([*paths[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.errors import ForgeError, Refused, UsageError
-from towpath.git import remotes
+from towpath.git import Repository, branches, remotes
 from towpath.promotion import approval, merging
 from towpath.promotion.merging import Approved
+from towpath.promotion.proposal import BRANCH
 
 if TYPE_CHECKING:
     from towpath.forge import Forge, PullRequest
@@ -36,6 +37,7 @@ def approve(place: Place, forge: Forge, named: str) -> Approved:
         waits = "; ".join(fault.what for fault in refused.faults)
         return Approved(what, pull.branch, user, "forge", None, pull.url, waits)
     registry.fetch(place.repository)
+    tidy(place.repository, pull)
     return Approved(what, pull.branch, user, "forge", commit, pull.url, pushed=True)
 
 
@@ -45,6 +47,16 @@ def refuse(forge: Forge, named: str, reason: str) -> PullRequest:
     forge.comment(pull.number, reason)
     forge.close(pull.number)
     return pull
+
+
+def tidy(repository: Repository, pull: PullRequest) -> None:
+    """Take the branch away of a promotion that was decided, there and here, if it is as it was."""
+    remote = remotes.chosen(repository)
+    if not pull.branch.startswith(BRANCH) or remote is None:
+        return
+    remotes.delete_branch(repository, remote, pull.branch, pull.head)
+    if branches.commit_of(repository, pull.branch) == pull.head:
+        branches.drop(repository, pull.branch)
 
 
 def find(forge: Forge, named: str) -> PullRequest:

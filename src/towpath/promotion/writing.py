@@ -49,11 +49,13 @@ def _written(place: Place, made: Proposed) -> Proposed:
 
 
 def _there(place: Place, branch: str) -> str | None:
-    """A promotion's branch as it is already: here, or on the remote."""
+    """A promotion's branch as it is already: here, or on a remote that may be asked."""
     if near := branches.commit_of(place.repository, branch):
         return near
-    ref = f"refs/remotes/{place.remote}/{branch}"
-    return refs.objects(place.repository, ref).get(ref) if place.remote else None
+    ref = f"refs/heads/{branch}"
+    asked = place.remote if place.pushes else None
+    far = remotes.there(place.repository, asked, ref).get(ref) if asked else None
+    return far if far and place.repository.commit(far) else None
 
 
 def _is_done(repository: Repository, made: Proposed, old: str) -> bool:
