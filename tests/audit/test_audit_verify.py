@@ -29,7 +29,7 @@ def test_a_stage_tag_for_what_was_never_promoted(project: Project) -> None:
     project.git(
         "tag", "-a", "penguins#prod#90", "-m", "let me in", commit, at="2030-01-01T00:00:00Z"
     )
-    [(check, what)] = project.found()
+    [(check, what)] = project.found(model="penguins")
     assert check == "stage tag"
     assert "no merged promotion put penguins@v1.0.0 into prod before 2030-01-01" in what
     assert "Ada Lovelace" in what
@@ -55,7 +55,7 @@ def test_a_stage_tag_on_another_commit(project: Project) -> None:
 
 def test_a_lightweight_stage_tag(project: Project) -> None:
     project.git("tag", "penguins#prod#90", "penguins@v1.0.0^{commit}")
-    assert project.found() == [
+    assert project.found(model="penguins") == [
         ("stage tag", "it is a lightweight tag, which says neither who nor when")
     ]
 
@@ -74,7 +74,7 @@ def test_a_stage_tag_of_another_date(project: Project) -> None:
 def test_a_stage_tag_under_another_name(project: Project) -> None:
     name = project.git("tag", "-l", "penguins#dev#*").split()[0]
     project.git("update-ref", "refs/tags/penguins#dev#77", f"refs/tags/{name}")
-    whats = [what for check, what in project.found() if check == "stage tag"]
+    whats = [what for check, what in project.found(model="penguins") if check == "stage tag"]
     assert any(f"its object was made as {name}" in what for what in whats)
 
 
@@ -167,7 +167,9 @@ def test_a_tag_that_says_otherwise_than_its_record(project: Project) -> None:
     message = project.git("tag", "-l", "--format=%(contents)", "penguins@v1.0.0")
     message = message.replace('"accuracy":0.98', '"accuracy":0.99')
     project.git("tag", "-f", "-a", "penguins@v1.0.0", "-m", message, "penguins@v1.0.0^{commit}")
-    assert project.found() == [("version tag", "its tag says otherwise than its record in metrics")]
+    assert project.found(model="penguins") == [
+        ("version tag", "its tag says otherwise than its record in metrics")
+    ]
 
 
 def test_a_version_tag_deleted(project: Project) -> None:
@@ -175,12 +177,14 @@ def test_a_version_tag_deleted(project: Project) -> None:
     assert (
         "version tag",
         "penguins@v1.0.0 was promoted, and its tag is gone or holds no record",
-    ) in (project.found())
+    ) in (project.found(model="penguins"))
 
 
 def test_a_lightweight_version_tag(project: Project) -> None:
     project.git("tag", "penguins@v1.2.0", "penguins@v1.0.0^{commit}")
-    assert project.found() == [("version tag", "it is a lightweight tag, which is no version")]
+    assert project.found(model="penguins") == [
+        ("version tag", "it is a lightweight tag, which is no version")
+    ]
 
 
 def test_evidence_altered_after_the_merge(project: Project) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath.audit.ledger import Ledger
-from towpath.errors import ForgeError, TowpathError
+from towpath.errors import DeclarationError, ForgeError, TowpathError
 from towpath.registry import Promotion, policy
 from towpath.registry.promotions import parse_trailers
 
@@ -79,16 +80,26 @@ class Approvals:
 
     def policy(self, promotion: Promotion) -> Project:
         """The declaration that judged a promotion: that of the commit before it."""
-        commit = promotion.commit
-        if commit not in self._policies:
-            self._policies[commit] = self._policy(commit)
-        return self._policies[commit]
+        text = self._texts.get(promotion.commit, "")
+        if text not in self._policies:
+            self._policies[text] = self._parsed(text)
+        return self._policies[text]
 
-    def _policy(self, commit: str) -> Project:
-        base = self.ledger.repository.commit(f"{commit}^") or commit
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        """The declarations' texts by promotion: few differ, and all are read in one call."""
+        path = policy.place(self.ledger.folder)
+        bases = {one.commit: self.ledger.base(one.commit) for one in self.ledger.promotions}
+        found = self.ledger.files_at({(base, path) for base in bases.values()})
+        told = {commit: found.get((base, path), b"") for commit, base in bases.items()}
+        return {commit: text.decode("utf-8", "replace") for commit, text in told.items()}
+
+    def _parsed(self, text: str) -> Project:
+        from towpath.spec.project import parse_project
+
         try:
-            return policy.at(self.ledger.repository, base, self.ledger.folder)
-        except TowpathError:  # the very first commit, or a declaration that cannot be read
+            return parse_project(text)
+        except DeclarationError:  # there was none yet, or one that cannot be read
             return self.ledger.project
 
 

@@ -167,6 +167,14 @@ class Ledger:
         pairs = (line.split("\0") for line in told.splitlines())
         return {name: tag for name, tag in pairs if tag}
 
+    def base(self, commit: str) -> str:
+        """The commit on main before a promotion's; of the very first one, itself."""
+        return next(iter(self._parents.get(commit, ())), commit)
+
+    @cached_property
+    def _parents(self) -> Mapping[str, tuple[str, ...]]:
+        return self.parents({one.commit for one in self.log})
+
     def parents(self, commits: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The parents of commits, in one call."""
         asked = "".join(f"{commit}\n" for commit in commits).encode()

@@ -77,11 +77,11 @@ def _chained(ledger: Ledger, one: Promotion) -> Iterator[Finding]:
 def _alone(ledger: Ledger, together: list[Promotion]) -> Iterator[Finding]:
     """A promotion changes its own files; what judges it and what it promotes come apart."""
     commit = together[0].commit
-    before = history.parents(ledger.repository, commit)
-    if not before:
+    before = ledger.base(commit)
+    if before == commit:
         return
     own = {path for one in together for path in paths(one.stage, one.model, ledger.number(one))}
-    changed = history.changes(ledger.repository, before[0], commit)
+    changed = history.changes(ledger.repository, before, commit)
     others = [c.path for c in changed if c.path not in own and not _is_promotion(c.path)]
     if others:
         named = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if others[3:] else "")
