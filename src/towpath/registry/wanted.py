@@ -15,7 +15,8 @@ from towpath.registry.versions import Version
 FOLDER = "registry/stages"
 
 _PATH = re.compile(rf"{FOLDER}/(?P<stage>[^/]+)/(?P<model>[^/]+)\.yaml")
-_LINE = re.compile(r'([a-z][a-z0-9_]*): (?:"([\w.-]+)"|(v\d[\d.]*|[a-z][a-z0-9_-]{5,}))')
+_LINE = re.compile(r'([a-z][a-z0-9_]*): (?:"([\w.-]+)"|(v\d[\d.]*|[a-z][a-z0-9_-]*))')
+_DOUBTFUL = frozenset("y n yes no on off true false null nan inf".split())
 KEYS = ("model", "version", "sha256", "replaces")
 
 
@@ -127,7 +128,7 @@ def _plain(text: str) -> dict[str, object] | None:
     than all the rest takes.
     """
     found = [_LINE.fullmatch(line) for line in text.splitlines()]
-    if not all(found):
+    if not all(line and line[3] not in _DOUBTFUL for line in found):
         return None
     pairs = [(line[1], line[2] or line[3]) for line in found if line]
     return dict(pairs) if len(dict(pairs)) == len(pairs) else None
