@@ -41,6 +41,11 @@ steps:
   score: {kind: evaluation, run: score, inputs: [fit.model, raw], outputs: [metrics.json]}
   register: {kind: register_model, as: line, inputs: [fit.model, score.metrics]}
 """
+SCORING = """\
+inputs: {model: "line#dev", new: data/new.csv}
+steps:
+  apply: {kind: batch_transform, inputs: {model: model, data: new}, outputs: [scored.csv]}
+"""
 BOB = {
     f"GIT_{role}_{key}": value
     for role in ("AUTHOR", "COMMITTER")
@@ -53,6 +58,7 @@ def test_from_a_project_to_a_stage_and_to_scores(tmp_path: Path, warm_api: serve
     promoted_in_the_registry(registry, line)
     promoted_from_the_project(registry, line)
     scored(registry, line, tmp_path)
+    in_another_pipeline(line)
     scored_with_wrong_bytes(registry, tmp_path)
     as_flows(registry, warm_api, tmp_path)
 
@@ -130,6 +136,22 @@ def scored(registry: Project, line: Project, tmp_path: Path) -> None:
     said = told(registry, "transform", "line#dev", str(data), "-o", str(out), "--batch-size", "1")
     assert "from the store of dev" in said
     assert pandas.read_csv(out)["prediction"].round(6).tolist() == [21.0, 41.0]
+
+
+def in_another_pipeline(line: Project) -> None:
+    """A project that never saw the model's bytes takes what dev runs as an input."""
+    address = line.workspace.project.registry
+    other = make(
+        line.root.parent / "other",
+        {
+            "towpath.yaml": f"name: other\nregistry: {address}\n",
+            f"{FOLDER}/pipeline.yaml": SCORING,
+            "data/new.csv": "x\n10\n",
+        },
+    )
+    other.git("init", "-q")
+    assert other.run().error == ()
+    assert pandas.read_csv(other.artifacts / "apply" / "scored.csv").shape == (1, 2)
 
 
 def scored_with_wrong_bytes(registry: Project, tmp_path: Path) -> None:

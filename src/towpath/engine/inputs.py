@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from towpath.spec.artifact import Artifact
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph
+    from towpath.registry import Record
     from towpath.workspace import Workspace
 
 
@@ -54,8 +56,21 @@ def _restored(workspace: Workspace, path: Path) -> bool:
 
 
 def _model(workspace: Workspace, reference: str) -> Artifact:
+    """A version's bytes by digest; where the project's store lacks them, they are brought there."""
     from towpath import registry
 
     if workspace.repository is None and not workspace.shared_registry:
         raise UserError(Fault(f"{reference} is a model, and there is no Git repository here"))
-    return registry.get(workspace.registry, reference).record.artifact
+    record = registry.get(workspace.registry, reference).record
+    if not workspace.store.has(record.artifact.digest):
+        _bring(workspace, record, registry.parse(reference).stage)
+    return record.artifact
+
+
+def _bring(workspace: Workspace, record: Record, stage: str | None) -> None:
+    from towpath.engine import origin
+
+    with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
+        path = Path(scratch, record.artifact.name)
+        origin.bring(workspace, origin.policy(workspace), record, path, stage)
+        workspace.store.put(path)

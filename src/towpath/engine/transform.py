@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.errors import Fault, StoreError, UsageError
-from towpath.git import mainline
-from towpath.registry import Record, policy
+from towpath.engine import origin
+from towpath.errors import Fault, UsageError
+from towpath.registry import Record
 from towpath.steps import scoring
 
 if TYPE_CHECKING:
     from towpath.spec.project import Project
-    from towpath.store.place import Source
     from towpath.workspace import Workspace
 
 
@@ -60,11 +59,11 @@ def transform(workspace: Workspace, asked: Transform) -> Transformed:
     faults = [*_pinned(asked, found.record), *_unfit(asked, found.record)]
     if faults:
         raise UsageError(*faults)
-    project = _policy(workspace)
+    project = origin.policy(workspace)
     stage = asked.stage or registry.parse(asked.reference).stage
     with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
         model = Path(scratch, found.record.artifact.name)
-        source = _bring(_sources(workspace, project, stage), found.record, model)
+        source = origin.bring(workspace, project, found.record, model, stage)
         _importable(workspace, found.record, project)
         rows = scoring.score(
             model, asked.data, asked.output, project.trust, asked.method, asked.batch_size
@@ -81,51 +80,6 @@ def _unfit(asked: Transform, record: Record) -> Iterator[Fault]:
 def _pinned(asked: Transform, record: Record) -> Iterator[Fault]:
     if asked.sha256 not in (None, record.sha256):
         yield Fault(f"{asked.reference} has the SHA-256 {record.sha256}, not {asked.sha256}")
-
-
-def _policy(workspace: Workspace) -> Project:
-    """The declaration on the main branch, which says where stages keep their bytes."""
-    repository = workspace.registry
-    main = mainline.main(repository)
-    if main is None:
-        return workspace.project
-    return policy.at(repository, main, workspace.folder)
-
-
-def _sources(workspace: Workspace, project: Project, stage: str | None) -> Iterator[Source]:
-    """The stores that may have a version's bytes: the stage's alone, or all, the nearest first."""
-    from towpath.store.opening import declared_place
-    from towpath.store.stage import FromProject, FromStage, StageStore
-
-    if stage is not None:
-        yield FromStage(StageStore.open(project, stage, os.environ, workspace.home))
-        return
-    if any((folder / ".dvc").is_dir() for folder in (workspace.root, *workspace.root.parents)):
-        yield FromProject(workspace.store)
-        from towpath.store.remote.bucket import default_remote
-
-        if remote := default_remote(workspace.root):
-            yield remote
-    for name, store in project.stores.items():
-        yield FromStage(StageStore(name, declared_place(store, os.environ, workspace.home)))
-    for name in project.stages:
-        yield FromStage(StageStore.open(project, name, os.environ, workspace.home))
-
-
-def _bring(sources: Iterator[Source], record: Record, into: Path) -> str:
-    """Bring the bytes from the first source that has them, verified; where from, in words."""
-    from towpath.store.verified import Unsound, fetch
-
-    faults: list[Fault] = []
-    for source in sources:
-        try:
-            with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
-                fetch(source, record.artifact, into, record.sha256, Path(scratch))
-        except Unsound as unsound:
-            faults += unsound.faults
-        else:
-            return source.shown
-    raise StoreError(*faults)
 
 
 def _importable(workspace: Workspace, record: Record, project: Project) -> None:

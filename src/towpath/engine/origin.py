@@ -1,0 +1,87 @@
+"""Where the bytes of a registered version come from, and what says which stores there are."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from towpath.errors import Fault, StoreError, TowpathError
+from towpath.git import mainline
+from towpath.registry import policy as policies
+
+if TYPE_CHECKING:
+    from towpath.registry import Record
+    from towpath.spec.project import Project
+    from towpath.store.place import Source
+    from towpath.workspace import Workspace
+
+
+def policy(workspace: Workspace) -> Project:
+    """The declaration on the registry's main branch: where stages keep their bytes."""
+    repository = workspace.registry
+    main = mainline.main(repository)
+    if main is None:
+        return workspace.project
+    return policies.at(repository, main, workspace.folder)
+
+
+def bring(
+    workspace: Workspace, project: Project, record: Record, into: Path, stage: str | None = None
+) -> str:
+    """Bring a version's bytes to a path, verified against its record; where from, in words.
+
+    They come from the store of ``stage`` and from nowhere else, or from the first that has them:
+    the project's, its remote, those that ``project`` declares, those of its stages. Raises
+    ``StoreError``, with what each store said, where none does.
+    """
+    from towpath.store.verified import fetch
+
+    faults: list[Fault] = []
+    for opened in _sources(workspace, project, stage):
+        try:
+            source = opened()
+            with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
+                fetch(source, record.artifact, into, record.sha256, Path(scratch))
+        except TowpathError as refused:  # a store that is down need not be the one that has them
+            faults += refused.faults
+        else:
+            return source.shown
+    raise StoreError(*faults)
+
+
+def _sources(
+    workspace: Workspace, project: Project, stage: str | None
+) -> Iterator[Callable[[], Source]]:
+    """The stores that may have a version's bytes, the nearest first; each opened when asked."""
+
+    def of_stage(name: str) -> Source:
+        return FromStage(StageStore.open(project, name, os.environ, workspace.home))
+
+    def declared(name: str) -> Source:
+        place = declared_place(project.stores[name], os.environ, workspace.home)
+        return FromStage(StageStore(name, place))
+
+    from towpath.store.opening import declared_place
+    from towpath.store.stage import FromProject, FromStage, StageStore
+
+    if stage is not None:
+        yield partial(of_stage, stage)
+        return
+    if any((folder / ".dvc").is_dir() for folder in (workspace.root, *workspace.root.parents)):
+        yield lambda: FromProject(workspace.store)
+        yield partial(_remote, workspace)
+    yield from (partial(declared, name) for name in project.stores)
+    yield from (partial(of_stage, name) for name in project.stages)
+
+
+def _remote(workspace: Workspace) -> Source:
+    from towpath.store.remote.bucket import default_remote
+
+    found = default_remote(workspace.root)
+    if found is None:
+        raise StoreError("the project's store has no remote")
+    return found
