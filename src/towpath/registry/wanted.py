@@ -16,7 +16,7 @@ FOLDER = "registry/stages"
 
 _PATH = re.compile(rf"{FOLDER}/(?P<stage>[^/]+)/(?P<model>[^/]+)\.yaml")
 _LINE = re.compile(r'([a-z][a-z0-9_]*): (?:"([\w.-]+)"|(v\d[\d.]*|[a-z][a-z0-9_-]*))')
-_DOUBTFUL = frozenset("y n yes no on off true false null nan inf".split())
+_DOUBTFUL = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])
 KEYS = ("model", "version", "sha256", "replaces")
 
 
