@@ -20,6 +20,8 @@ import pytest
 from towpath.engine import server
 from towpath.engine.server import local, sweep
 
+pytest_plugins = ["forge_fixtures"]
+
 HERE = Path(__file__).parent
 RUNNING = ("engine", "cli", "shared")
 OWN_API = HERE / "engine" / "server"

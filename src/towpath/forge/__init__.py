@@ -3,6 +3,22 @@
 GitHub is the one forge so far; ``forge.github`` is the one door to its client.
 """
 
-from towpath.forge.forge import Environment, Forge, PullRequest, Review, Rules
+from towpath.forge.connecting import connect
+from towpath.forge.forge import (
+    Environment,
+    Forge,
+    NotMergeable,
+    PullRequest,
+    Review,
+    Rules,
+)
 
-__all__ = ["Environment", "Forge", "PullRequest", "Review", "Rules"]
+__all__ = [
+    "Environment",
+    "Forge",
+    "NotMergeable",
+    "PullRequest",
+    "Review",
+    "Rules",
+    "connect",
+]

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from towpath.errors import ForgeError
+
 State = Literal["open", "closed", "merged"]
 Method = Literal["merge", "squash", "rebase"]
 
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A proposed change. ``merge_commit`` is what a merge made of it on the base branch."""
+    """A proposed change. ``merged_by`` is not known of one that came in a list."""
 
     number: int
     url: str
@@ -24,7 +26,6 @@ class PullRequest:
     base: str
     author: str
     merged_by: str | None = None
-    merge_commit: str | None = None
     labels: tuple[str, ...] = ()
 
 
@@ -50,22 +51,42 @@ class Environment:
 
 @dataclass(frozen=True)
 class Rules:
-    """What the forge enforces on the main branch and on tags, and its environments."""
+    """What the forge enforces on the main branch and on tags, and its environments.
+
+    ``approvals`` is how many reviews a merge needs; ``last_push`` says that who pushed last does
+    not count among them. No tag of ``protected_tags`` (patterns as ``*@v*``) is moved or deleted;
+    those of ``written_tags`` are made by no one but the writers named (``@owner/team``,
+    ``app/<id>``, ``maintain``, ``admin``).
+    """
 
     required_checks: tuple[str, ...] = ()
     pull_request: bool = False
+    approvals: int = 0
     code_owners: bool = False
     dismiss_stale: bool = False
+    last_push: bool = False
     no_force_push: bool = False
     protected_tags: tuple[str, ...] = ()
+    written_tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     environments: Mapping[str, Environment] = field(default_factory=dict)
+
+
+class NotMergeable(ForgeError):
+    """The forge does not let it be merged as it stands: a conflict, a review or a check lacks."""
 
 
 class Forge(Protocol):
     """One repository on a forge. Every failure is a ``ForgeError`` in words a person can act on."""
 
-    name: str
-    repository: str
+    @property
+    def name(self) -> str:
+        """What people call it: GitHub."""
+        ...
+
+    @property
+    def repository(self) -> str:
+        """``owner/name``."""
+        ...
 
     def user(self) -> str:
         """Who the token belongs to."""
@@ -80,7 +101,7 @@ class Forge(Protocol):
         ...
 
     def pulls(self, branch: str | None = None, state: str = "all") -> tuple[PullRequest, ...]:
-        """Pull requests, the newest first; those of one branch."""
+        """Pull requests, the newest first; those of one branch; ``open``, ``closed`` or ``all``."""
         ...
 
     def of_commit(self, commit: str) -> tuple[PullRequest, ...]:
@@ -96,7 +117,10 @@ class Forge(Protocol):
         ...
 
     def merge(self, number: int, head: str, method: Method = "merge") -> str:
-        """Merge if the head is still this one; the commit that this made on the base."""
+        """Merge if the head is still this one; the commit that this made on the base.
+
+        Raises ``NotMergeable`` for what a person can mend at the forge.
+        """
         ...
 
     def comment(self, number: int, body: str) -> None:

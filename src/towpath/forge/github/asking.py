@@ -1,0 +1,117 @@
+"""One question to GitHub: asked, asked again where that helps, and every failure put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from towpath.forge.github import words
+
+if TYPE_CHECKING:
+    import githubkit
+    from githubkit.response import Response
+    from githubkit.typing import RetryOption
+
+_Parsed = TypeVar("_Parsed")
+_PAGE = 100
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for an answer, how often to ask again, and how long between (seconds)."""
+
+    timeout: float = 20.0
+    attempts: int = 3
+    pause: float = 0.5
+    longest: float = 30.0
+
+    def again(self, error: Exception, tried: int) -> RetryOption:
+        """Whether to ask again, and after how long: a busy server, and a limit that ends soon."""
+        from githubkit.exception import RateLimitExceeded, RequestFailed
+        from githubkit.typing import RetryOption
+
+        if tried + 1 < self.attempts:
+            if isinstance(error, RateLimitExceeded):
+                wait = error.retry_after.total_seconds()
+                return RetryOption(wait <= self.longest, timedelta(seconds=wait))
+            if isinstance(error, RequestFailed) and error.response.status_code >= 500:
+                return RetryOption(True, timedelta(seconds=self.pause * 2**tried))
+        return RetryOption(False)
+
+
+@dataclass(frozen=True)
+class Deed:
+    """What is asked, in words: ``open a pull request``; of what a 404 says that it is not there;
+    and the permission that it needs."""
+
+    doing: str
+    permission: str
+    what: str | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """The line to GitHub, for one repository and one token."""
+
+    github: githubkit.GitHub[Any] = field(repr=False)
+    api: str
+    owner: str
+    repo: str
+
+    @classmethod
+    def to(cls, api: str, repository: str, token: str, patience: Patience) -> Line:
+        """A line; nothing is sent yet."""
+        import githubkit
+
+        github = githubkit.GitHub(
+            githubkit.TokenAuthStrategy(token),
+            base_url=api,
+            http_cache=False,
+            user_agent="towpath",
+            timeout=patience.timeout,
+            auto_retry=patience.again,
+        )
+        github.__enter__()  # type: ignore[no-untyped-call]  # one connection for all questions; the process ends with it
+        owner, _, repo = repository.partition("/")
+        return cls(github, api, owner, repo)
+
+    @property
+    def name(self) -> str:
+        """``owner/name``."""
+        return f"{self.owner}/{self.repo}"
+
+    def ask(self, deed: Deed, call: Callable[..., Response[_Parsed]], **given: Any) -> _Parsed:
+        """What GitHub answers to a question about this repository. Raises ``ForgeError``."""
+        return self._asked(deed, call, {"owner": self.owner, "repo": self.repo, **given})[1]
+
+    def ask_of(self, deed: Deed, call: Callable[..., Response[_Parsed]], **given: Any) -> _Parsed:
+        """The same of something that is no part of this repository: a user, a team."""
+        return self._asked(deed, call, given)[1]
+
+    def pages(
+        self, deed: Deed, call: Callable[..., Response[Any]], anywhere: bool = False, **given: Any
+    ) -> Iterator[Any]:
+        """The answers to a question for a list, page by page."""
+        where = {} if anywhere else {"owner": self.owner, "repo": self.repo}
+        for number in count(1):
+            asked = {**where, **given, "per_page": _PAGE, "page": number}
+            answer, page = self._asked(deed, call, asked)
+            yield page
+            if 'rel="next"' not in answer.headers.get("link", ""):
+                return
+
+    def _asked(
+        self, deed: Deed, call: Callable[..., Response[_Parsed]], given: dict[str, Any]
+    ) -> tuple[Response[_Parsed], _Parsed]:
+        from githubkit.exception import GitHubException
+
+        try:
+            answer = call(**given)
+            return answer, answer.parsed_data
+        except GitHubException as error:
+            raise words.refusal(error, deed, self.name, self.api) from None
+        except ValueError as error:  # no JSON, or JSON of another shape
+            raise words.unreadable(error, deed, self.api) from None

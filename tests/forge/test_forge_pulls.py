@@ -1,0 +1,29 @@
+"""Pull requests at GitHub, against a server that keeps real repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from towpath.forge import Forge
+
+NAME = "acme/abalone"
+As = Callable[[str], Forge]
+
+
+def test_a_change_is_proposed_reviewed_and_merged(clone, as_person: As):
+    head = clone.change("promote/a")
+    ada, bo = as_person("ada"), as_person("bo")
+    pull = ada.open("promote/a", "main", "Promote", "Because.")
+    assert (pull.number, pull.state, pull.head, pull.author) == (1, "open", head, "ada")
+    assert ada.pull(1) == pull
+    review = bo.approve(1, head, "fine")
+    assert (review.user, review.state, review.commit) == ("bo", "approved", head)
+    assert bo.reviews(1) == (review,)
+    made = bo.merge(1, head)
+    clone.git("fetch", "--quiet")
+    assert clone.git("rev-parse", "origin/main") == made
+    assert clone.git("log", "-1", "--format=%s", made).startswith("Merge pull request #1 from acme")
+    (found,) = ada.of_commit(made)
+    assert (found.number, found.state, found.merged_by) == (1, "merged", "bo")
+    assert ada.of_commit(head) == (found,)
+    assert ada.of_commit("0" * 40) == ()
