@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import reconcile_children
+from reconcile_children import Children
 from reconcile_project import Project, initialised
 
 
@@ -33,3 +35,10 @@ def make_project(tmp_path: Path) -> Callable[..., Project]:
 def project(make_project: Callable[..., Project]) -> Project:
     """A project whose prod puts bundles into a folder."""
     return make_project("{dev: , uat: , prod: {deploy: {to: files, path: deploy/prod}}}")
+
+
+@pytest.fixture(scope="session")
+def children() -> Iterator[Children]:
+    """Processes that may be killed."""
+    with reconcile_children.running() as found:
+        yield found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from reconcile_children import Children, kill_at
 from reconcile_project import Project
 
 from towpath.registry import staging
@@ -23,9 +24,9 @@ STAGES = """
 """
 
 
-def _prepared(make: Callable[..., Project], name: str) -> Project:
-    """A project with v1.0.0 in prod, and v1.1.0 (or what it is called) wanted there."""
-    project = make(STAGES, name)
+def _prepared(make: Callable[..., Project]) -> Project:
+    """A project with a version in prod, and another wanted there."""
+    project = make(STAGES)
     first = project.register(b"one", metrics={"mse": 4.0})
     project.up_to("prod", first)
     second = project.register(b"two", metrics={"mse": 3.0})
@@ -34,21 +35,17 @@ def _prepared(make: Callable[..., Project], name: str) -> Project:
     return project
 
 
-def _killed_at(project: Project, name: str) -> None:
+def _copied(project: Project, name: str) -> Project:
+    """The same once more, with its stages."""
+    root = project.root.with_name(name)
+    shutil.copytree(project.root, root, symlinks=True)
+    return Project(root)
+
+
+def _killed_at(children: Children, project: Project, step: str) -> None:
     """Reconcile in a process that is killed, as by `kill -9`, before a step."""
-
-    def listen(_stage: str, _model: str, step: str) -> None:
-        if step == name:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    child = os.fork()
-    if child == 0:
-        try:
-            project.apply("prod", listener=listen)
-        finally:
-            os._exit(9)  # the step never came
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status), f"it ended by itself, with {status}"
+    asked = {"root": str(project.root), "stage": "prod", "step": step}
+    assert children.run(kill_at, **asked) == -signal.SIGKILL, f"it ended before {step}"
 
 
 def _end(project: Project) -> dict[str, Any]:
@@ -73,15 +70,17 @@ def _files(root: Path) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in root.rglob("*"))
 
 
-def test_killed_at_each_step_and_again(make_project: Callable[..., Project]) -> None:
-    whole = _prepared(make_project, "whole")
+def test_killed_at_each_step_and_again(
+    make_project: Callable[..., Project], children: Children
+) -> None:
+    whole = _prepared(make_project)
+    projects = {step: _copied(whole, f"killed-{step}") for step in STEPS}
     seen: list[str] = []
     whole.apply("prod", listener=lambda _s, _m, step: seen.append(step))
     assert tuple(seen) == STEPS
     expected = _end(whole)
-    for step in STEPS:
-        project = _prepared(make_project, f"killed-{step}")
-        _killed_at(project, step)
+    for step, project in projects.items():
+        _killed_at(children, project, step)
         incumbent = project.root / "deploy/prod/abalone/current/model.bin"
         before_switch = STEPS.index(step) <= STEPS.index("switch")
         assert incumbent.read_bytes() == (b"one" if before_switch else b"two")
@@ -92,11 +91,13 @@ def test_killed_at_each_step_and_again(make_project: Callable[..., Project]) -> 
 
 
 @pytest.mark.parametrize("step", ["switch", "record", "tag"])
-def test_killed_while_a_model_is_taken_out(make_project: Callable[..., Project], step: str) -> None:
+def test_killed_while_a_model_is_taken_out(
+    make_project: Callable[..., Project], children: Children, step: str
+) -> None:
     project = make_project("{prod: {deploy: {to: files, path: deploy/prod}}}")
     project.up_to("prod", project.register(b"one"))
     project.promote(None, "prod")
-    _killed_at(project, step)
+    _killed_at(children, project, step)
     assert project.apply("prod").exit_code == 0
     assert project.plan("prod").changes == ()
     assert not (project.root / "deploy/prod/abalone/current").exists()

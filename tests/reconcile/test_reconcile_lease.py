@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import pytest
+from reconcile_children import Children, apply, hold
 from reconcile_project import Project
 
 from towpath.errors import StoreError
@@ -31,31 +32,22 @@ def test_a_second_reconcile_is_told_who_holds_the_stage(project: Project) -> Non
     assert lease.holder(project.store("dev")) is None
 
 
-def test_a_lease_waits_for_the_one_before(project: Project) -> None:
+def test_a_lease_waits_for_the_one_before(project: Project, children: Children) -> None:
     store = project.store("dev")
-    child = os.fork()
-    if child == 0:
-        try:
-            with lease.held(store):
-                time.sleep(1)
-        finally:
-            os._exit(0)
+    child = children.start(hold, root=str(project.root), stage="dev", seconds=1.0)
     while lease.holder(store) is None:
         time.sleep(0.05)
     with lease.held(store, patience=10) as mine:
         mine.check()
-    os.waitpid(child, 0)
+    assert children.wait(child) == 0
 
 
 def test_whoever_was_killed_here_holds_nothing_and_elsewhere_until_it_expires(
-    project: Project,
+    project: Project, children: Children
 ) -> None:
     store = project.store("dev")
-    child = os.fork()
-    if child == 0:
-        with lease.held(store):
-            os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
+    asked = {"root": str(project.root), "stage": "dev", "seconds": -1}
+    assert children.run(hold, **asked) == -signal.SIGKILL
     left = store.read(PATH)
     assert left
     with lease.held(store, patience=0.0):
@@ -74,17 +66,22 @@ def test_whoever_was_killed_here_holds_nothing_and_elsewhere_until_it_expires(
 def test_a_lease_is_renewed_and_one_that_was_lost_stops_the_work(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "LASTS", 0.8)
+    monkeypatch.setattr(lease, "LASTS", 2.0)  # renewed four times in it
     store = project.store("dev")
     with lease.held(store) as mine:
-        time.sleep(1.2)
+        taken = store.read(PATH)
+        while (renewed := store.read(PATH)) == taken:
+            time.sleep(0.05)
         mine.check()
-        found = store.read(PATH)
-        assert found
-        store.write(PATH, b"{}", found[1])  # somebody removed it by hand
-        time.sleep(1)
+        assert renewed
+        while store.write(PATH, b"{}", renewed[1]) is None:  # somebody takes it away by hand
+            renewed = store.read(PATH)
+            assert renewed
+        end = time.monotonic() + 30
         with pytest.raises(StoreError, match="the lease of dev ended"):
-            mine.check()
+            while time.monotonic() < end:
+                mine.check()
+                time.sleep(0.05)
 
 
 def test_main_is_read_under_the_lease(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,22 +114,13 @@ def test_a_merge_while_it_runs_is_for_the_next_run(project: Project) -> None:
     assert project.said("dev") == {"abalone": f"deploy {second} over {first}"}
 
 
-def test_two_at_once_do_the_work_once(make_project: Callable[..., Project]) -> None:
+def test_two_at_once_do_the_work_once(
+    make_project: Callable[..., Project], children: Children
+) -> None:
     project = make_project("[dev]")
     project.promote(project.register(b"one"), "dev")
-    children = []
-    for _ in range(3):
-        child = os.fork()
-        if child == 0:
-            code = 9
-            try:
-                from towpath import reconcile
-
-                options = replace(project.options(), patience=30.0)
-                code = int(reconcile.apply(project.workspace, "dev", options).exit_code)
-            finally:
-                os._exit(code)
-        children.append(child)
-    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+    asked = {"root": str(project.root), "stage": "dev"}
+    started = [children.start(apply, **asked) for _ in range(3)]
+    assert [children.wait(child) for child in started] == [0, 0, 0]
     tags = project.git("tag", "--list", "abalone#dev*").split()
     assert len(tags) == 1

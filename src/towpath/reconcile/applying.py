@@ -83,6 +83,7 @@ def apply(workspace: Workspace, stage: str, options: Options = Options()) -> App
     the stage as a whole from being seen: a store or a remote that does not answer, a lease that
     another holds.
     """
+    workspace.registry_at_hand.identity()  # who tags: asked before anything is changed
     early = Site.of(view(workspace, offline=True), stage, options.environ, options.say)
     with lease.held(early.store, options.patience) as held:
         site = Site.of(view(workspace, options.offline), stage, options.environ, options.say)
