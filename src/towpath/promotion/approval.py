@@ -86,7 +86,9 @@ class _Asked:
         """The pull request that brought it: the forge says so, and its head is the one merged."""
         found = self.forge.of_commit(self.promotion.commit) if self.forge else ()
         merged = (pull for pull in found if pull.state == "merged")
-        return next((pull for pull in merged if self.promotion.head in (None, pull.head)), None)
+        mine = (pull for pull in merged if self.promotion.head in (None, pull.head))
+        one = next(mine, None)
+        return self.forge.pull(one.number) if self.forge and one else None  # with who merged it
 
 
 def of(

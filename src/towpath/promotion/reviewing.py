@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.errors import ForgeError, Refused, UsageError
+from towpath.errors import Refused, UsageError
+from towpath.forge import NotMergeable
 from towpath.git import Repository, branches, remotes
 from towpath.promotion import approval, merging
 from towpath.promotion.merging import Approved
@@ -33,7 +34,7 @@ def approve(place: Place, forge: Forge, named: str) -> Approved:
         raise Refused(said, hint=approval.ANOTHER)
     try:
         commit = forge.merge(pull.number, pull.head)
-    except ForgeError as refused:
+    except NotMergeable as refused:
         waits = "; ".join(fault.what for fault in refused.faults)
         return Approved(what, pull.branch, user, "forge", None, pull.url, waits)
     registry.fetch(place.repository)
