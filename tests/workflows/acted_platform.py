@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from acting import Acted, Runner, pull_request, push
+from acting import REPOSITORY, Acted, Runner, pull_request, push
+from github_server import GitHubServer
+from github_state import Hosted
 
 STAGES = ("dev", "uat", "prod")
 #: pip installs the project really, but neither fetches nor builds apart what is installed here.
@@ -46,31 +48,45 @@ def python(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Platform:
-    """``origin`` is where the project is pushed to, ``work`` a person's clone of it."""
+    """A project on ``github``, and a person's clone of it in ``work``."""
 
     top: Path
-    origin: str
+    github: GitHubServer
     environment: Mapping[str, str]
 
     @property
     def work(self) -> Path:
         return self.top / "work" / "abalone"
 
+    @property
+    def origin(self) -> str:
+        """Where the repository is, without anybody's token."""
+        return f"{self.github.url}/{REPOSITORY}.git"
+
     def store(self, stage: str) -> Path:
         """The folder of a stage's store, or of the project's: ``project``."""
         return self.top / "stores" / stage
 
     def begin(self, rendered: Path) -> None:
-        """Put the project on the forge as a person does: name its stores, commit, push."""
+        """Put the project on the forge as a person does: name its stores, its owners, push."""
         shutil.copytree(rendered, self.work)
+        self._people()
         with (self.work / ".dvc" / "config").open("a") as file:  # it ends in [core]
             remote = "['remote \"store\"']\n    url = "
             file.write(f"    remote = store\n{remote}{self.store('project')}\n")
+        owners = self.work / ".github" / "CODEOWNERS"
+        owners.write_text(owners.read_text().replace("@acme", "@bo"))
         self._declare_stores()
-        git(self.work, "commit", "--quiet", "--all", "--message", "Name the stores")
-        git(self.work, "remote", "add", "origin", self.origin)
+        git(self.work, "commit", "--quiet", "--all", "--message", "Name the stores and the owner")
+        git(self.work, "remote", "add", "origin", self.github.remote(REPOSITORY, "ada"))
         git(self.work, "push", "--quiet", "--set-upstream", "origin", "main")
         self.towpath("push")
+
+    def _people(self) -> None:
+        """Who may what: a token that only reads, one that writes, and an app's."""
+        self.hosted.rights |= {"ada": "admin", "reader": "read", "stranger": "none"}
+        for login in ("reader", "github-actions[bot]", "towpath[bot]", "stranger"):
+            self.github.person(login)
 
     def _declare_stores(self) -> None:
         file = self.work / "towpath.yaml"
@@ -78,8 +94,7 @@ class Platform:
         for stage in STAGES:
             store = f"\n  {stage}:\n    store: {{url: {self.store(stage)}}}\n"
             text = text.replace(f"\n  {stage}:\n", store)
-        kept = (line for line in text.splitlines(True) if not line.startswith("forge:"))
-        file.write_text("".join(kept).replace("    approval: forge\n", ""))
+        file.write_text(text)
 
     def towpath(self, *words: str, code: int = 0, **around: str) -> str:
         """The command line in the person's clone; it must end as expected."""
@@ -95,6 +110,7 @@ class Platform:
 
     def change(self, branch: str, files: Mapping[str, str], start: str = "main") -> None:
         """A branch on the forge with other files, as a person pushes it."""
+        git(self.work, "fetch", "--quiet", "origin")
         git(self.work, "checkout", "--quiet", "--no-track", "-b", branch, start)
         for path, text in files.items():
             (self.work / path).write_text(text)
@@ -103,14 +119,23 @@ class Platform:
         git(self.work, "push", "--quiet", "origin", branch)
         git(self.work, "checkout", "--quiet", "main")
 
+    @property
+    def hosted(self) -> Hosted:
+        """The repository on the forge, with its pull requests."""
+        return self.github.repository(REPOSITORY)
+
+    @property
+    def bare(self) -> Path:
+        """The same as Git has it."""
+        return self.hosted.path
+
     def main(self) -> str:
         """The head of main on the forge."""
-        return git(self.work, "ls-remote", self.origin, "refs/heads/main").split()[0]
+        return git(self.bare, "rev-parse", "main")
 
     def tags(self) -> list[str]:
         """The tags on the forge."""
-        listed = git(self.work, "ls-remote", "--tags", "--refs", self.origin)
-        return [line.partition("refs/tags/")[2] for line in listed.splitlines()]
+        return git(self.bare, "tag").splitlines()
 
     def pushed(self, workflow: str, before: str) -> Acted:
         """Run a workflow as the forge does after a push to main."""
@@ -121,9 +146,13 @@ class Platform:
         clone = self._clone()
         base, head = self.main(), git(clone, "rev-parse", f"origin/{branch}")
         git(clone, "merge", "--quiet", "--no-ff", "--message", "merge", head)
-        git(clone, "push", "--quiet", "--force", "origin", "HEAD:refs/pull/1/merge")
-        payload = pull_request(1, base, head, branch)
-        return self._runner().act(clone, workflow, "pull_request", payload)
+        git(clone, "push", "--quiet", "--force", str(self.bare), "HEAD:refs/pull/1/merge")
+        acted = self._runner().act(
+            clone, workflow, "pull_request", pull_request(1, base, head, branch)
+        )
+        for job, result in acted.jobs.items():
+            self.hosted.check(head, job, result)
+        return acted
 
     def called(self, workflow: str, event: str, **payload: object) -> Acted:
         """Run a workflow on main for an event that says no more than it is."""
@@ -133,7 +162,7 @@ class Platform:
     def _clone(self) -> Path:
         """A fresh clone, from which the forge reads the workflows."""
         folder = self.top / "clones" / f"{len(list(self.top.glob('clones/*')))}"
-        git(self.work, "clone", "--quiet", self.origin, str(folder))
+        git(self.work, "clone", "--quiet", str(self.bare), str(folder))
         return folder
 
     def _runner(self) -> Runner:
@@ -143,5 +172,9 @@ class Platform:
         own = {
             "TOWPATH_TEST_PYTHON": str(commands / "bin"),
             "TOWPATH_TEST_ORIGIN": self.origin,
+            "TOWPATH_TEST_APP_TOKEN": self.github.person("towpath[bot]").token,
+            "GITHUB_API_URL": self.github.url,
         }
-        return Runner(self.top / "runner", {**own, **OFFLINE, **self.environment})
+        people = {"read": "reader", "write": "github-actions[bot]"}
+        tokens = {what: self.github.person(login).token for what, login in people.items()}
+        return Runner(self.top / "runner", {**own, **OFFLINE, **self.environment}, tokens)

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workflow_files import uses
+from workflow_files import jobs, uses
 
 BIN = Path(sys.executable).parent
 REPOSITORY = "acme/abalone"
 SUMMARY = "Summary - "
 
-#: What stands in for each remote action. That of checkout does with Git what the real one does: it
-#: fetches one commit without tags or, with depth 0, every branch and tag.
+#: What stands in for each remote action. Checkout does with Git what the real one does: it fetches
+#: one commit without tags or, with depth 0, every branch and tag, and keeps the token or not.
 STUBS = {
     "actions/checkout": """\
 inputs:
@@ -32,10 +32,14 @@ runs:
     - shell: bash
       env:
         DEPTH: ${{ inputs.fetch-depth }}
+        KEEPS: ${{ inputs.persist-credentials }}
         REF: ${{ inputs.ref || github.ref }}
+        TOKEN: ${{ inputs.token || github.token }}
       run: |
         git init --quiet --initial-branch=main
         git remote add origin "$TOWPATH_TEST_ORIGIN"
+        pair=$(printf 'x-access-token:%s' "$TOKEN" | base64 | tr -d '\\n')
+        git config http.extraheader "AUTHORIZATION: basic $pair"
         if [ "$DEPTH" = 0 ]; then
           git fetch --quiet origin '+refs/heads/*:refs/remotes/origin/*' '+refs/tags/*:refs/tags/*'
           git fetch --quiet origin "$REF"
@@ -46,6 +50,7 @@ runs:
           refs/pull/*) git checkout --quiet --detach FETCH_HEAD ;;
           *) git checkout --quiet -B "${REF#refs/heads/}" FETCH_HEAD ;;
         esac
+        [ "$KEEPS" = true ] || git config --unset http.extraheader
 """,
     "actions/setup-python": """\
 inputs: {python-version: {required: true}}
@@ -86,10 +91,15 @@ class Acted:
 
 @dataclass(frozen=True)
 class Runner:
-    """A machine for jobs: ``home`` is all it may write to, ``environment`` what it has set."""
+    """A machine for jobs: ``home`` is all it may write to, ``environment`` what it has set.
+
+    ``tokens`` are the forge's, by what they may do to the repository's contents: a job gets the one
+    that its workflow's permissions ask for.
+    """
 
     home: Path
     environment: Mapping[str, str]
+    tokens: Mapping[str, str]
 
     def act(
         self,
@@ -97,13 +107,18 @@ class Runner:
         workflow: str,
         event: str,
         payload: Mapping[str, Any],
-        secrets: Mapping[str, str] | None = None,
     ) -> Acted:
         """Run a workflow of ``clone`` for an event; the payload is completed as GitHub's is."""
         self.home.mkdir(parents=True, exist_ok=True)
         told = self.home / f"{workflow}-{event}.json"
         told.write_text(json.dumps({**_common(), **payload}))
-        pairs = {"GITHUB_TOKEN": "token", **(secrets or {})}
+        folder = clone / ".github" / "workflows"
+        asked = {
+            job.permissions["contents"]
+            for name, job in jobs(folder).items()
+            if name.startswith(f"{workflow}/")
+        }
+        token = self.tokens["write" if "write" in asked else "read"]
         call = [
             *(str(BIN / "act"), event, "-C", str(clone), "-e", str(told), "--json"),
             *("-W", f".github/workflows/{workflow}.yml", "-P", "ubuntu-24.04=-self-hosted"),
@@ -112,9 +127,9 @@ class Runner:
             *("--env-file", os.devnull, "--secret-file", os.devnull, "--var-file", os.devnull),
             *("--input-file", os.devnull, "--defaultbranch", "main", "--actor", "ada"),
             *_options("--env", {"GITHUB_REPOSITORY": REPOSITORY, **self.environment}),
-            *_options("--secret", pairs),
+            *_options("--secret", {"GITHUB_TOKEN": token, "TOWPATH_APP_KEY": "key"}),
             *_options("--var", {"TOWPATH_APP_ID": "12345"}),
-            *self._stubs(clone / ".github" / "workflows"),
+            *self._stubs(folder),
         ]
         around = {"HOME": str(self.home), "PATH": os.environ["PATH"], **self.environment}
         done = subprocess.run(call, env=around, capture_output=True, text=True, timeout=300)

@@ -129,6 +129,14 @@ def test_each_job_is_commands_of_towpath(made: dict[str, Job]) -> None:
         assert rest <= {"python", "pytest", "git", "read"}, name
 
 
+def test_pages_with_words_of_others_go_to_the_summary_and_not_to_the_log(
+    made: dict[str, Job],
+) -> None:
+    pages = [script for job in made.values() for script in job.runs if "--format md" in script]
+    assert len(pages) == 5
+    assert all(script.endswith('>> "$GITHUB_STEP_SUMMARY"') for script in pages)
+
+
 def test_stages_are_reconciled_in_their_order_one_at_a_time(made: dict[str, Job]) -> None:
     before = "changed"
     for stage in ("dev", "uat", "prod"):

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 from acted_platform import Platform, git
+from github_server import GitHubServer
 
 from towpath.engine.server import Api
 
+KEPT = ("TOWPATH_HOME", "DVC_NO_ANALYTICS", "DVC_SITE_CACHE_DIR", "GIT_CONFIG_GLOBAL")
+
 
 @pytest.fixture
-def platform(tmp_path: Path, rendered: Path, warm_api: Api) -> Platform:
+def platform(tmp_path: Path, rendered: Path, github: GitHubServer, warm_api: Api) -> Platform:
     """The project on its forge, with stores of its own for each stage."""
-    origin = tmp_path / "origin.git"
-    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(origin))
-    kept = ("TOWPATH_HOME", "DVC_NO_ANALYTICS", "DVC_SITE_CACHE_DIR", "GIT_CONFIG_GLOBAL")
-    environment = {name: os.environ[name] for name in kept} | dict(warm_api.environment())
-    made = Platform(tmp_path, str(origin), environment)
+    environment = {name: os.environ[name] for name in KEPT} | dict(warm_api.environment())
+    made = Platform(tmp_path, github, environment)
     made.begin(rendered)
     return made
 
@@ -28,7 +28,7 @@ def test_a_version_goes_from_main_into_dev(platform: Platform) -> None:
     branch = propose(platform)
     refuse_what_else_it_holds(platform, branch)
     before = platform.main()
-    merge(platform, branch)
+    merge(platform)
     reconcile(platform, before)
     drift(platform)
 
@@ -41,41 +41,47 @@ def train(platform: Platform) -> None:
 
 
 def propose(platform: Platform) -> str:
-    """A person promotes; the check is green, and shows what a reviewer needs."""
-    platform.towpath("pull")
-    platform.towpath("promote", "abalone@v1.0.0", "--to", "dev", "--push")
-    branch = "promote/abalone-v1.0.0-dev"
-    acted = platform.proposed("promotion", branch)
+    """Somebody presses a button: the app opens a pull request, whose check shows the evidence."""
+    asked = {"version": "abalone@latest", "stage": "dev"}
+    acted = platform.called("promote", "workflow_dispatch", inputs=asked)
+    assert acted.code == 0, acted.log
+    (pull,) = platform.hosted.pulls.values()
+    assert pull.author.login == "towpath[bot]"
+    assert pull.branch == "promote/abalone-v1.0.0-dev"
+    acted = platform.proposed("promotion", pull.branch)
     assert acted.code == 0, acted.log
     (summary,) = acted.summaries
     assert "abalone" in summary and "mse" in summary, summary
     assert "This may be merged" in summary
-    return branch
+    return pull.branch
 
 
 def refuse_what_else_it_holds(platform: Platform, branch: str) -> None:
     """The same promotion with a change of code beside it is no promotion."""
-    platform.change("mixed", {"flows/training/steps.py": "import os\n"}, start=f"origin/{branch}")
+    files = {"flows/training/steps.py": "import os\n"}
+    platform.change("mixed", files, start=f"origin/{branch}")
     acted = platform.proposed("promotion", "mixed")
     assert acted.jobs == {"promotion": "failure"}
     assert "this promotion also changes flows/training/steps.py" in acted.log
     assert "Not to be merged" in acted.summaries[0]
 
 
-def merge(platform: Platform, branch: str) -> None:
-    """Somebody else approves."""
-    git(platform.work, "config", "user.name", "Bo Diddley")
-    git(platform.work, "config", "user.email", "bo@example.org")
-    platform.towpath("approve", branch, "--push")
+def merge(platform: Platform) -> None:
+    """Bo, whom CODEOWNERS names, approves and merges."""
+    (number,) = platform.hosted.pulls
+    platform.towpath("approve", str(number), **platform.github.environ("bo"))
+    assert platform.hosted.pulls[number].merged_by == platform.github.person("bo")
 
 
 def reconcile(platform: Platform, before: str) -> None:
     """The merge brings the version into dev, and asks nothing of the other stages."""
     acted = platform.pushed("reconcile", before)
     assert acted.code == 0, acted.log
-    assert acted.jobs["dev"] == "success"
-    assert not {"uat", "prod"} & acted.jobs.keys(), acted.jobs
-    assert [tag for tag in platform.tags() if "#dev" in tag]
+    assert acted.jobs == {"changed": "success", "dev": "success"}
+    (tag,) = [tag for tag in platform.tags() if "#dev" in tag]
+    said = git(platform.bare, "cat-file", "tag", tag)
+    assert "tagger github-actions[bot]" in said
+    assert "forge" in said and "bo" in said, said
     assert list(platform.store("dev").rglob("deployed/abalone.json"))
 
 
@@ -88,7 +94,8 @@ def drift(platform: Platform) -> None:
     bundle.write_bytes(b"another model")
     acted = platform.called("drift", "schedule")
     assert acted.code == 1
-    assert "bytes" in acted.log and "exit status 4" in acted.log, acted.log
+    assert "exit status 4" in acted.log, acted.log
+    assert any("its bytes in the stage's store are" in page for page in acted.summaries)
 
 
 def test_a_pull_request_is_checked_and_its_tests_run(platform: Platform) -> None:
