@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from towpath.engine import origin
 from towpath.errors import StoreError
 from towpath.git import Repository
 from towpath.promotion.case import Case, time_in
@@ -16,6 +16,7 @@ from towpath.registry import Record
 
 if TYPE_CHECKING:
     from towpath.gates import Verdict
+    from towpath.spec.project import Project
     from towpath.workspace import Workspace
 
 
@@ -37,7 +38,7 @@ def judge(
             base=case.base,
             project=case.project,
             lower_since=lower_since(case, moment),
-            model=_bringer(workspace, Path(scratch)),
+            model=_bringer(workspace, case.project, Path(scratch)),
             data=_no_data,
             now=moment,
             scratch=Path(scratch),
@@ -55,20 +56,13 @@ def lower_since(case: Case, now: int) -> int | None:
     return None if spent is None else now - spent
 
 
-def _bringer(workspace: Workspace, scratch: Path) -> Callable[[Record], Path]:
-    """A model's bytes from the project's store, or its remote, as a file that was verified."""
+def _bringer(workspace: Workspace, project: Project, scratch: Path) -> Callable[[Record], Path]:
+    """A model's bytes from the first store that has them, as a file that was verified."""
 
     def bring(record: Record) -> Path:
-        from towpath.store import remote
-
-        digest, store = record.artifact.digest, workspace.store
-        if not store.has(digest) and remote.default(workspace.root):
-            remote.fetch(workspace.root, [digest])
-        path = scratch / "models" / digest / Path(record.path).name
-        store.link(digest, path)
-        if sha256(path) != record.sha256:
-            what = f"the bytes of {record.model}@{record.version} are not those of its record"
-            raise StoreError(what, hint="`towpath pull` on a machine that has them, then push")
+        path = scratch / "models" / record.artifact.digest / Path(record.path).name
+        if not path.exists():
+            origin.bring(workspace, project, record, path)
         return path
 
     return bring
@@ -76,13 +70,3 @@ def _bringer(workspace: Workspace, scratch: Path) -> Callable[[Record], Path]:
 
 def _no_data(name: str) -> Path:
     raise StoreError(f"{name} lies in the stage, which a review does not see", hint="when: deploy")
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file; of a folder that of its sorted ``sha256sum`` lines."""
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    files = (one for one in path.rglob("*") if one.is_file())
-    lines = sorted(f"{sha256(one)}  {one.relative_to(path).as_posix()}\n" for one in files)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
