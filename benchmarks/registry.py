@@ -53,21 +53,24 @@ def rows() -> Iterator[Row]:
 
 
 def reading(project: Path) -> Iterator[Row]:
-    """What a person waits for who looks at the registry."""
+    """What a person waits for who looks at the registry.
+
+    The bounds are 0.6 s and 0.25 s where plain Git lists the tags in 0.09.
+    """
     asked = {
-        "models": (["models"], 0.6),
-        "search by metric": (["search", "metrics.mse < 4.5 and stage == 'prod'"], 0.6),
-        "show model@v1.7.0": (["show", "model-0@v1.7.0"], 0.25),
-        "show model@latest": (["show", "model-0@latest"], 0.25),
-        "show model#prod": (["show", "model-0#prod"], 0.25),
+        "models": (["models"], 6.7),
+        "search by metric": (["search", "metrics.mse < 4.5 and stage == 'prod'"], 6.7),
+        "show model@v1.7.0": (["show", "model-0@v1.7.0"], 2.8),
+        "show model@latest": (["show", "model-0@latest"], 2.8),
+        "show model#prod": (["show", "model-0#prod"], 2.8),
     }
     floor = ["git", "for-each-ref", "--format=%(refname)%(contents)", "refs/tags"]
     commands = [floor, *([TOWPATH, *words] for words, _ in asked.values())]
     found = interleaved(RUNS, *(partial(_timed, command, project) for command in commands))
     base, *costs = (median(each, "cpu") for each in found)
     for (name, (_, bound)), taken in zip(asked.items(), costs, strict=True):
-        note = f"CPU, of 10,000 versions; plain git for-each-ref {base:.2f} s"
-        yield Row(f"towpath {name}", taken, bound, "s", note)
+        note = f"CPU; {taken:.2f} s of 10,000 versions, plain git {base:.2f} s"
+        yield Row(f"towpath {name}", taken / base, bound, "x git for-each-ref", note)
 
 
 def registering(many: Path, ten: Path) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from towpath.audit import query
 from towpath.audit.facts import Facts, Term, Vocabulary
 from towpath.errors import UsageError, did_you_mean
 from towpath.git import Repository
-from towpath.registry import ModelVersion, Stages
+from towpath.registry import ModelVersion, Stages, reading
 from towpath.spec import reference
 
 
@@ -45,6 +45,7 @@ def search(
     """
     stages = registry.stages(repository)
     versions = [v for model in registry.models(repository).values() for v in _versions(model)]
+    reading.summarise(versions)
     vocabulary = Vocabulary.of(versions)
     asked = query.parse(text, vocabulary)
     key = _term(sort, vocabulary) if sort else None

@@ -53,12 +53,12 @@ def table(
 
 
 def show(columns: Sequence[str], rows: Iterable[Sequence[Cell]], right: Sequence[str] = ()) -> None:
-    """Print a table on stdout; one of very many rows without folding what is wide."""
+    """Print a table on stdout; into a pipe, and with very many rows, nothing that is wide folds."""
     listed = list(rows)
-    if len(listed) < _LONG:
+    if sys.stdout.isatty() and len(listed) < _LONG:
         console().print(table(columns, listed, right))
     else:
-        sys.stdout.write(_long(columns, listed, right))
+        sys.stdout.write(_plain(columns, listed, right))
 
 
 def _rich(cell: Cell) -> Text:
@@ -70,7 +70,7 @@ def _rich(cell: Cell) -> Text:
     return Text(cell) if isinstance(cell, str) else cell
 
 
-def _long(columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str]) -> str:
+def _plain(columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str]) -> str:
     cells = [[_text(cell) for cell in row] for row in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     signs = [">" if column in right else "<" for column in columns]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from towpath.registry.record import SCHEMA, Record
@@ -71,6 +71,17 @@ def parse(text: str) -> dict[str, Any]:
     except json.JSONDecodeError:
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def parse_all(texts: Sequence[str]) -> list[dict[str, Any]]:
+    """The summaries in many messages: one document, unless one of them is not ours."""
+    lines = [text.rpartition(f"\n{MARK}")[2] for text in texts]
+    try:
+        found = json.loads(f"[{','.join(lines)}]")
+    except json.JSONDecodeError:
+        return [parse(text) for text in texts]
+    whole = len(found) == len(texts) and all(type(one) is dict for one in found)
+    return found if whole else [parse(text) for text in texts]
 
 
 def metrics(text: str) -> Mapping[str, float]:
