@@ -92,15 +92,29 @@ def test_actions_are_those_of_one_table(folder: Path) -> None:
 def test_each_job_may_do_what_it_must_and_no_more(made: dict[str, Job]) -> None:
     assert made.keys() == JOBS.keys()
     for name, job in made.items():
-        granted = JOBS[name]
-        assert job.permissions == granted.permissions, name
-        assert job.said.get("environment") == granted.environment, name
-        assert job.secrets == granted.secrets, name
-        assert job.checkout()["persist-credentials"] is granted.git, name
-        assert job.checkout()["fetch-depth"] == 0, f"{name}: versions are tags"
-        assert job.said["timeout-minutes"] <= 120, name
-        assert job.workflow["permissions"] == READ, name
-        assert job.workflow["defaults"]["run"]["shell"] == "bash", f"{name}: a pipe may hide a no"
+        assert_granted(name, job, JOBS[name])
+
+
+def test_the_workflows_of_this_repository_may_do_as_much() -> None:
+    made = jobs(ROOT / ".github" / "workflows")
+    ours = {name: granted for name, granted in JOBS.items() if not name.startswith("training/")}
+    ours["checks/checks"] = Granted(READ)  # nothing is run, and nothing pulled
+    assert made.pop("ci/ci").permissions == READ
+    assert made.keys() == ours.keys()
+    for name, job in made.items():
+        assert_granted(name, job, ours[name])
+
+
+def assert_granted(name: str, job: Job, granted: Granted) -> None:
+    """A job has what the table says."""
+    assert job.permissions == granted.permissions, name
+    assert job.said.get("environment") == granted.environment, name
+    assert job.secrets == granted.secrets, name
+    assert job.checkout()["persist-credentials"] is granted.git, name
+    assert job.checkout()["fetch-depth"] == 0, f"{name}: versions are tags"
+    assert job.said["timeout-minutes"] <= 120, name
+    assert job.workflow["permissions"] == READ, name
+    assert job.workflow["defaults"]["run"]["shell"] == "bash", f"{name}: a pipe may hide a no"
 
 
 def test_keys_of_pull_requests_reach_one_step(made: dict[str, Job]) -> None:
