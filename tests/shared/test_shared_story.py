@@ -68,7 +68,11 @@ def begun(here: Path) -> tuple[Project, Project]:
     here.mkdir()
     store, origin = str(here / "store"), here / "models.git"
     registry = Project(projects.new("registry", here, {"store": store}, ask=False))
-    registry.edit("towpath.yaml", "    description: what is tried\n", "    store: ../dev\n")
+    registry.edit(
+        "towpath.yaml",
+        "    description: what is tried\n",
+        "    store: ../dev\n    gates: {loads: {kind: safe}}\n",
+    )
     registry.commit("a store for dev")
     registry.git("clone", "-q", "--bare", ".", str(origin))
     registry.git("remote", "add", "origin", str(origin))
@@ -194,9 +198,7 @@ def as_flows(registry: Project, warm_api: server.Api, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert pandas.read_csv(out)["prediction"].round(6).tolist() == [21.0]
     assert asyncio.run(flow_runs(warm_api.url)) >= {"reconcile", "batch_transform"}
-
-    pool = ("work-pool", "create", "towpath", "--type", "process", "--overwrite")
-    said = [prefect(registry, environment, *words) for words in (pool, ("deploy", "--all"))][-1]
+    said = prefect(registry, environment, "deploy", "--all")
     for name in ("reconcile/dev", "reconcile/uat", "reconcile/prod", "batch_transform/any"):
         assert name in said
 
@@ -212,11 +214,14 @@ def prefect(registry: Project, environment: Mapping[str, str], *words: str) -> s
 
 
 async def flow_runs(api: str) -> set[str]:
-    """The names of the flows that a Prefect API knows runs of."""
+    """The names of the flows that a Prefect API knows runs of; a work pool is made there, too."""
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with temporary_settings({PREFECT_API_URL: api}):
         async with get_client() as client:
+            pool = WorkPoolCreate(name="towpath", type="process")
+            await client.create_work_pool(pool, overwrite=True)
             flows = {flow.id: flow.name for flow in await client.read_flows()}
             return {flows[run.flow_id] for run in await client.read_flow_runs()}
