@@ -13,7 +13,6 @@ from towpath.registry import staging
 
 def test_a_version_climbs_is_replaced_goes_back_and_leaves(project: Project) -> None:
     first, second = project.register(b"one"), project.register(b"two")
-    assert (first, second) == ("v1.0.0", "v1.1.0") or second
     assert project.plan("prod").changes == ()
     project.up_to("prod", first)
     assert project.said("prod") == {"abalone": f"nothing to do: {first}"}
@@ -55,8 +54,7 @@ def test_stock_gto_and_dvc_agree(project: Project, tmp_path: Path) -> None:
     project.up_to("prod", first)
     project.up_to("dev", second)
     shown = json.loads(project.tool("gto", "show", "--json"))
-    assert shown["abalone"]["stage"] == {"dev": second, "prod": first, "uat": first} or shown
-    assert project.tool("gto", "show", "abalone#prod", "--json").strip()
+    assert shown["abalone"]["stage"] == {"dev": second, "prod": first, "uat": first}
     project.tool(
         "dvc", "artifacts", "get", ".", "abalone", "--stage", "prod", "-o", str(tmp_path / "got")
     )

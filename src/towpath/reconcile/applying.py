@@ -139,7 +139,7 @@ def _carried_out(work: steps.Work, change: Change) -> Outcome:
     except Refused as refused:
         return Outcome(change, "refused", _first(refused), refused.faults)
     except TowpathError as error:
-        if error.exit_code is not ExitCode.FAILED:
+        if error.exit_code is ExitCode.BUG:
             raise
         return Outcome(change, "failed", _first(error), error.faults)
     return Outcome(change, "done", words)
