@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,21 @@ def test_two_models_at_once_are_no_rivals(project: Project) -> None:
     promotion.approve(project.workspace, one)
     promotion.approve(project.workspace, other)
     assert len(registry.stages(project.repository).wanted) == 2
+
+
+def test_two_who_approve_at_once(project: Project) -> None:
+    """Neither merge is lost, whoever is quicker."""
+    project.commit({"towpath.yaml": POLICY + "policy: {self_approval: true}\n"})
+    names = []
+    for model in ("abalone", "trout", "perch"):
+        project.register(model, model=model)
+        names.append(promotion.promote(project.workspace, f"{model}@v1.0.0", "dev").branch)
+    call = [sys.executable, "-m", "towpath", "-C", str(project.root), "approve"]
+    doing = [subprocess.Popen([*call, name], stderr=subprocess.PIPE) for name in names]
+    assert [one.wait() for one in doing] == [0, 0, 0], [one.communicate() for one in doing]
+    assert len(registry.stages(project.repository).wanted) == 3
+    assert len(registry.promotions(project.repository)) == 3
+    assert project.git("status", "--porcelain") == ""
 
 
 def test_what_waits_and_what_is_put_away(project: Project) -> None:

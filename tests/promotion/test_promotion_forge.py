@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NAME = "acme/abalone"
 BRANCH = "promote/abalone-v1.0.0-dev"
+STAGE_FILE = "registry/stages/dev/abalone.yaml"
 OWNERS = "* @ada\n/registry/stages/ @bo @acme/owners\n"
 
 
@@ -159,6 +160,23 @@ def test_a_reviewer_whom_nobody_named(world: World) -> None:
     assert "approved by eve, whom neither CODEOWNERS nor the policy names" in found.why
 
 
+def test_a_merge_by_hand_that_holds_something_else(world: World) -> None:
+    """GitHub calls a pull request merged once main holds its head, whatever else main holds."""
+    world.promote()
+    world.review("bo")
+    project, pull = world.project, world.hosted.pull(1)
+    project.git("merge", "-q", "--no-ff", "--no-commit", BRANCH)
+    text = (project.root / STAGE_FILE).read_text()
+    project.commit({STAGE_FILE: text.replace("v1.0.0", "v6.6.6")})
+    project.git("push", "-q", "origin", "main")
+    made = project.git("rev-parse", "main")
+    pull.open, pull.merged_at, pull.brought = False, pull.time, (made,)
+    pull.merge_commit, pull.merged_by = made, world.github.person("cleo")
+    found = world.approval()
+    assert found.level == "recorded"
+    assert "main holds another stage file than" in found.why
+
+
 def test_owners_that_a_rebase_brings_along(world: World) -> None:
     """Of several commits none may name the approver of the others."""
     made = world.promote()
@@ -208,6 +226,11 @@ def test_refused(world: World) -> None:
     with pytest.raises(UsageError, match="no open pull request"):
         promotion.refuse(world.project.workspace, BRANCH, "again")
     assert world.promote().number == 2
+    world.project.on_branch("work", {"steps.py": "other = 1\n"})
+    world.project.git("push", "-q", "origin", "work")
+    world.client.open("work", "main", "Code", "no promotion")
+    with pytest.raises(UsageError, match="/3 is no promotion"):
+        promotion.refuse(world.project.workspace, "3", "no")
 
 
 def test_upon_the_forges_main_and_not_ours(world: World) -> None:

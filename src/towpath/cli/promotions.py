@@ -37,6 +37,8 @@ def page(evidence: str, form: str) -> None:
 
 def next_step(session: Session, made: Proposed) -> None:
     """Where it went, and what to do with it."""
+    from towpath.git import remotes
+
     if made.head is None:
         session.say("nothing was written: --dry-run")
         return _age(session)
@@ -46,10 +48,13 @@ def next_step(session: Session, made: Proposed) -> None:
     if made.url:
         click.echo(f"review  {made.url}")
         return session.say(f"next    a reviewer merges it there, or: towpath approve {made.number}")
-    configured = session.workspace.policy.forge is not None
-    command = f"towpath promote {made.case.model}@{made.case.version} --to {made.case.stage} --push"
-    approve = f"towpath approve {made.branch}"
-    session.say(f"next    {command if configured and not made.pushed else approve}")
+    forge = session.workspace.policy.forge is not None and remotes.chosen(
+        session.workspace.registry
+    )
+    if forge and not made.pushed:
+        session.say("next    the same with --push, which opens the pull request")
+    else:
+        session.say(f"next    towpath approve {made.branch}")
     return None if made.pushed else _age(session)
 
 

@@ -148,6 +148,8 @@ def _forge(asked: _Asked) -> Approval | str:
     if asked.pull is None:
         return f"{asked.forge.name} knows no merged pull request of it"
     pull = asked.pull
+    if not _is_what_was_seen(asked, pull.head):
+        return f"main holds another stage file than {pull.url} did"
     approved = standing(asked.forge.reviews(pull.number), pull.head)
     if not approved:
         return f"{pull.url} was merged without an approving review of its head"
@@ -162,6 +164,16 @@ def _forge(asked: _Asked) -> Approval | str:
         return f"{pull.url} was approved by {OWN} alone"
     said = f"{pull.url} was approved by {', '.join(others)}"
     return f"{said}, whom neither CODEOWNERS nor the policy names"
+
+
+def _is_what_was_seen(asked: _Asked, head: str) -> bool:
+    """Whether main has the stage file of the head that was reviewed: a merge made by hand may hold
+    anything. Of a squash the head may be gone, and the forge made it."""
+    if asked.repository.commit(head) is None:
+        return True
+    names = [f"{commit}:{asked.promotion.path}" for commit in (head, asked.promotion.commit)]
+    found = refs.contents(asked.repository, names)
+    return found.get(names[0]) == found.get(names[1])
 
 
 def _signed(asked: _Asked) -> Approval | str:

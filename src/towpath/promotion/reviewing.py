@@ -45,6 +45,8 @@ def approve(place: Place, forge: Forge, named: str) -> Approved:
 def refuse(forge: Forge, named: str, reason: str) -> PullRequest:
     """Close a pull request unmerged, with the reason as a comment."""
     pull = find(forge, named)
+    if not pull.branch.startswith(BRANCH):
+        raise UsageError(f"{pull.url} is no promotion", hint=f"their branches begin with {BRANCH}")
     forge.comment(pull.number, reason)
     forge.close(pull.number)
     return pull

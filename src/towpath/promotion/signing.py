@@ -35,9 +35,8 @@ def is_signed(repository: Repository, commit: str) -> bool:
     """Whether a commit carries an SSH signature, whoever's."""
     content = refs.contents(repository, [commit]).get(commit, b"").decode("utf-8", "replace")
     head = content.partition("\n\n")[0]
-    return any(
-        line.partition(" ")[2] == _SSH for line in head.splitlines() if line.startswith("gpgsig")
-    )
+    found = [line.partition(" ")[2] for line in head.splitlines() if line.startswith("gpgsig")]
+    return bool(found) and all(first == _SSH for first in found)
 
 
 def is_configured(repository: Repository) -> bool:
