@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from github_description import complete
 from github_merging import merges_cleanly, resolve
 from github_state import Hosted, Person, Pull, Said
+from githubkit_schemas.latest import models
 
 
 def user(person: Person) -> dict[str, Any]:
@@ -93,8 +95,10 @@ def protection(rules: dict[str, Any]) -> dict[str, Any]:
 def environment(name: str, given: dict[str, Any], people: dict[int, Any]) -> dict[str, Any]:
     """An environment as it is read, from how it was set; ``people`` are users and teams by id."""
     rules: list[dict[str, Any]] = []
+    kinds = {"User": models.SimpleUser, "Team": models.Team}
     reviewers = [
-        {"type": one["type"], "reviewer": people[one["id"]]} for one in given.get("reviewers") or ()
+        {"type": one["type"], "reviewer": complete(kinds[one["type"]], people[one["id"]])}
+        for one in given.get("reviewers") or ()
     ]
     if reviewers:
         itself = bool(given.get("prevent_self_review"))

@@ -27,6 +27,17 @@ def protect(call: Call) -> Answer:
     return {"url": call.server.url}
 
 
+@route("repos", "get_branch_rules")
+def branch_rules(call: Call) -> Answer:
+    return call.hosted.main_rules() if call.named["branch"] == "main" else []
+
+
+@route("repos", "list_teams")
+def teams(call: Call) -> Answer:
+    owner = call.hosted.owner
+    return [_team(call, name) for name in call.server.teams if name.startswith(f"{owner}/")]
+
+
 @route("repos", "get_repo_rulesets")
 def rulesets(call: Call) -> Answer:
     shown = ("id", "name", "target", "source", "enforcement")

@@ -143,26 +143,57 @@ class Hosted:
         return found
 
     def refusal(self, pull: Pull) -> str | None:
-        """Why the protection of the base does not let a pull request be merged."""
-        rules = self.protection if pull.base == "main" else None
-        for check in ((rules or {}).get("required_status_checks") or {}).get("checks", ()):
-            if self.checks.get((pull.head, check["context"])) != "success":
-                return f'Required status check "{check["context"]}" is expected.'
-        wanted = (rules or {}).get("required_pull_request_reviews")
-        if wanted is None:
+        """Why the rules of the base do not let a pull request be merged."""
+        if pull.base != "main":
             return None
+        for check in self.required_checks():
+            if self.checks.get((pull.head, check)) != "success":
+                return f'Required status check "{check}" is expected.'
+        wanted = self.wanted_reviews()
         last = {r.user.login: r for r in pull.reviews if r.state != "COMMENTED"}
         approved = {login for login, review in last.items() if review.state == "APPROVED"}
-        if len(approved) < (needed := wanted.get("required_approving_review_count", 1)):
+        if len(approved) < (needed := max((rule["count"] for rule in wanted), default=0)):
             return f"At least {needed} approving review is required by reviewers with write access."
-        if wanted.get("require_code_owner_reviews") and self._unowned(pull, approved):
+        if any(rule["owners"] for rule in wanted) and self._unowned(pull, approved):
             return "Waiting on code owner review."
         return None
+
+    def main_rules(self) -> list[dict[str, Any]]:
+        """The rules of the active rulesets on main."""
+        return [
+            {**rule, "ruleset_id": ruleset["id"], "ruleset_source": self.name}
+            for ruleset in self.rulesets.values()
+            if ruleset["target"] == "branch" and ruleset["enforcement"] == "active"
+            if "~DEFAULT_BRANCH" in ruleset["conditions"]["ref_name"]["include"]
+            for rule in ruleset["rules"]
+        ]
+
+    def required_checks(self) -> list[str]:
+        """The checks without which nothing is merged into main."""
+        found = ((self.protection or {}).get("required_status_checks") or {}).get("checks", [])
+        for rule in self.main_rules():
+            if rule["type"] == "required_status_checks":
+                found = [*found, *rule["parameters"]["required_status_checks"]]
+        return [check["context"] for check in found]
+
+    def wanted_reviews(self) -> list[dict[str, Any]]:
+        """What rulesets and protection want of reviews; with one, main takes no direct push."""
+        old = (self.protection or {}).get("required_pull_request_reviews")
+        keys = ("required_approving_review_count", "require_code_owner_reviews")
+        found = []
+        if old is not None:
+            found = [(old.get(keys[0], 1), old.get(keys[1]), old.get("dismiss_stale_reviews"))]
+        for rule in self.main_rules():
+            if rule["type"] == "pull_request":
+                p = rule["parameters"]
+                stale = p["dismiss_stale_reviews_on_push"]
+                found.append((p[keys[0]], p["require_code_owner_review"], stale))
+        return [{"count": c, "owners": o, "dismisses": d} for c, o, d in found]
 
     def guard(self, logins: dict[int, str]) -> None:
         """Write down for the hook what main's protection and the rulesets refuse."""
         (self.path / "protected").unlink(missing_ok=True)
-        if (self.protection or {}).get("required_pull_request_reviews") is not None:
+        if self.wanted_reviews():
             (self.path / "protected").touch()
         rows = [
             f"{rule['type']} {pattern} ,{','.join(_free(ruleset, logins))},"
@@ -174,8 +205,7 @@ class Hosted:
         (self.path / "guarded").write_text("".join(f"{row}\n" for row in rows))
 
     def _dismisses(self) -> bool:
-        reviews = (self.protection or {}).get("required_pull_request_reviews") or {}
-        return bool(reviews.get("dismiss_stale_reviews"))
+        return any(rule["dismisses"] for rule in self.wanted_reviews())
 
     def _unowned(self, pull: Pull, approved: set[str]) -> list[str]:
         """The changed files of which no owner approved."""

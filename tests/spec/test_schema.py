@@ -235,6 +235,8 @@ def test_projects_are_judged_alike() -> None:
         {"runner": "dask"},
         {"forge": {"kind": "github", "repository": "a/b"}},
         {"forge": {"repository": "a/b"}},
+        {"forge": {"kind": "github", "tag_writers": ["app/12", "@a/b"]}},
+        {"forge": {"kind": "github", "tag_writers": ["ada"]}},
         {"trust": ["a.B"]},
         {"trust": ["B"]},
         {

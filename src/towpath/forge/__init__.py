@@ -12,13 +12,17 @@ from towpath.forge.forge import (
     Review,
     Rules,
 )
+from towpath.forge.wanting import Lack, lacks, wanted
 
 __all__ = [
     "Environment",
     "Forge",
+    "Lack",
     "NotMergeable",
     "PullRequest",
     "Review",
     "Rules",
     "connect",
+    "lacks",
+    "wanted",
 ]

@@ -42,11 +42,12 @@ class Review:
 
 @dataclass(frozen=True)
 class Environment:
-    """A protected place of deployment: who must agree, and from which branches one may deploy."""
+    """A protected place of deployment: who must agree (logins, ``@owner/team``), and from which
+    branches one may deploy; None is from any."""
 
     name: str
     reviewers: tuple[str, ...] = ()
-    branches: tuple[str, ...] = ()
+    branches: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ class Rules:
     """What the forge enforces on the main branch and on tags, and its environments.
 
     ``approvals`` is how many reviews a merge needs; ``last_push`` says that who pushed last does
-    not count among them. No tag of ``protected_tags`` (patterns as ``*@v*``) is moved or deleted;
-    those of ``written_tags`` are made by no one but the writers named (``@owner/team``,
-    ``app/<id>``, ``maintain``, ``admin``).
+    not count among them. No tag of ``protected_tags`` (patterns as ``*@v*``) is moved or deleted,
+    and none is made but by ``tag_writers`` (``@owner/team``, ``app/<id>``, ``maintain``, ``admin``;
+    None: by whoever may push).
     """
 
     required_checks: tuple[str, ...] = ()
@@ -67,7 +68,7 @@ class Rules:
     last_push: bool = False
     no_force_push: bool = False
     protected_tags: tuple[str, ...] = ()
-    written_tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tag_writers: tuple[str, ...] | None = None
     environments: Mapping[str, Environment] = field(default_factory=dict)
 
 

@@ -84,11 +84,16 @@ class Policy(Declaration):
 
 
 class Forge(Declaration):
-    """Where pull requests live; ``api`` is the address of a GitHub Enterprise server's."""
+    """Where pull requests live; ``api`` is the address of a GitHub Enterprise server's.
+
+    ``tag_writers`` are who may make version and stage tags: ``admin``, ``maintain``, ``write``,
+    ``@owner/team`` or ``app/<id>``; by default whoever may push.
+    """
 
     kind: Literal["github"]
     repository: Repository | None = None
     api: str | None = None
+    tag_writers: Annotated[tuple[words.TagWriter, ...], Field(strict=False)] = ()
 
 
 class Runner(Declaration):

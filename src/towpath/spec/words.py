@@ -16,6 +16,7 @@ _PIPELINE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
 _ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*")
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_WRITER = re.compile(r"admin|maintain|write|app/\d+|@[\w.-]+/[\w.-]+")
 _VERSION = re.compile(r"[a-z0-9-]+(@(v\d+\.\d+\.\d+|latest)|#[a-z0-9]([a-z0-9-]*[a-z0-9])?)")
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)? ?(?:ms|s|m|h|d|w) ?)+")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|w)")
@@ -139,6 +140,14 @@ def repository(text: str) -> str:
     return text
 
 
+def tag_writer(text: str) -> str:
+    """Who may make tags at a forge: a role, a team, or an app by its number."""
+    if not _WRITER.fullmatch(text):
+        hint = "write `admin`, `maintain`, `write`, `@owner/team` or `app/<id>`"
+        refuse(f"`{text}` cannot be a writer of tags", hint)
+    return text
+
+
 def type_name(text: str) -> str:
     """The full name of a type: ``package.module.Type``."""
     if "." not in text or not all(part.isidentifier() for part in text.split(".")):
@@ -158,6 +167,7 @@ StageName: TypeAlias = Annotated[str, AfterValidator(stage)]
 ProjectName: TypeAlias = Annotated[str, AfterValidator(project)]
 Environment: TypeAlias = Annotated[str, AfterValidator(environment)]
 Repository: TypeAlias = Annotated[str, AfterValidator(repository)]
+TagWriter: TypeAlias = Annotated[str, AfterValidator(tag_writer)]
 TypeName: TypeAlias = Annotated[str, AfterValidator(type_name)]
 File: TypeAlias = Annotated[str, AfterValidator(path)]
 InputSource: TypeAlias = Annotated[str, AfterValidator(source)]

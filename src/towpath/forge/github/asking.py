@@ -91,6 +91,10 @@ class Line:
         """The same of something that is no part of this repository: a user, a team."""
         return self._asked(deed, call, given)[1]
 
+    def do(self, deed: Deed, call: Callable[..., Response[Any]], **given: Any) -> None:
+        """Ask for something that is answered without a word."""
+        self._called(deed, call, {"owner": self.owner, "repo": self.repo, **given})
+
     def pages(
         self, deed: Deed, call: Callable[..., Response[Any]], anywhere: bool = False, **given: Any
     ) -> Iterator[Any]:
@@ -106,12 +110,20 @@ class Line:
     def _asked(
         self, deed: Deed, call: Callable[..., Response[_Parsed]], given: dict[str, Any]
     ) -> tuple[Response[_Parsed], _Parsed]:
+        answer = self._called(deed, call, given)
+        try:
+            return answer, answer.parsed_data
+        except ValueError as error:  # no JSON, or JSON of another shape
+            raise words.unreadable(error, deed, self.api) from None
+
+    def _called(
+        self, deed: Deed, call: Callable[..., Response[_Parsed]], given: dict[str, Any]
+    ) -> Response[_Parsed]:
         from githubkit.exception import GitHubException
 
         try:
-            answer = call(**given)
-            return answer, answer.parsed_data
+            return call(**given)
         except GitHubException as error:
             raise words.refusal(error, deed, self.name, self.api) from None
-        except ValueError as error:  # no JSON, or JSON of another shape
+        except ValueError as error:  # a header that says no time
             raise words.unreadable(error, deed, self.api) from None

@@ -57,6 +57,10 @@ _FORGE = fields(
         "kind": one_of("github"),
         "repository": a("string", "`owner/name`.", pattern=r"^[\w.-]+/[\w.-]+$"),
         "api": a("string", "The address of a GitHub Enterprise server's API."),
+        "tag_writers": listed(
+            a("string", pattern=r"^(admin|maintain|write|app/\d+|@[\w.-]+/[\w.-]+)$"),
+            "Who may make version and stage tags; by default whoever may push.",
+        ),
     },
     required=("kind",),
 )
