@@ -71,6 +71,18 @@ def test_a_stage_tag_of_another_date(project: Project) -> None:
     assert ("stage tag", True) in [(c, "before 2026-01-01" in what) for c, what in checks]
 
 
+def test_a_stage_tag_that_claims_more_than_there_was(project: Project) -> None:
+    name = project.git("tag", "-l", "penguins#dev#*").split()[0]
+    message = project.git("tag", "-l", "--format=%(contents)", name)
+    date = project.git("tag", "-l", "--format=%(taggerdate:iso-strict)", name)
+    message = message.replace("Approval: recorded", "Approval: forge")
+    target = "penguins@v1.0.0^{commit}"
+    project.git("tag", "-f", "-a", name, "-m", message, target, at=date)
+    [(check, what)] = project.found(model="penguins")
+    assert check == "stage tag"
+    assert "claims the approval `forge` by Bo Diddley <bo@example.org>, and that was" in what
+
+
 def test_a_stage_tag_under_another_name(project: Project) -> None:
     name = project.git("tag", "-l", "penguins#dev#*").split()[0]
     project.git("update-ref", "refs/tags/penguins#dev#77", f"refs/tags/{name}")

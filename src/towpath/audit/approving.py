@@ -11,6 +11,7 @@ from towpath.audit.ledger import Ledger
 from towpath.errors import DeclarationError, ForgeError, TowpathError
 from towpath.registry import Promotion, policy
 from towpath.registry.promotions import parse_trailers
+from towpath.registry.staging import Assigned
 
 if TYPE_CHECKING:
     from towpath.forge import Forge
@@ -37,11 +38,16 @@ class Approved:
 
 @dataclass
 class Approvals:
-    """The approvals of one audit; ``forge`` is None where none is configured or to be asked."""
+    """The approvals of one audit.
+
+    ``forge`` is None where none is configured or to be asked; ``silent`` says why it is not.
+    """
 
     ledger: Ledger
     forge: Forge | None = None
+    silent: str = "the forge was not asked"
     _policies: dict[str, Project] = field(default_factory=dict)
+    _proved: dict[tuple[str, str], Approved] = field(default_factory=dict)
 
     def told(self, promotion: Promotion) -> Approved:
         """What reconcile wrote into the stage tag, which no network is needed for; without a tag,
@@ -52,18 +58,35 @@ class Approvals:
         return self.proved(promotion)
 
     def proved(self, promotion: Promotion) -> Approved:
-        """What the forge or Git say themselves."""
+        """What the forge or Git say themselves; asked once."""
+        place = promotion.commit, promotion.path
+        if place not in self._proved:
+            self._proved[place] = self._asked(promotion)
+        return self._proved[place]
+
+    def _asked(self, promotion: Promotion) -> Approved:
         from towpath.promotion import approval
 
-        repository = self.ledger.repository
         project = self.policy(promotion)
         try:
-            found = approval.of(promotion, repository, project, self.forge)
+            found = approval.of(promotion, self.ledger.repository, project, self.forge)
         except ForgeError as silent:
             return Approved(UNKNOWN, because=silent.faults[0].what)
-        if found.level == "none" and project.forge is not None and self.forge is None:
-            return Approved(UNKNOWN, evidence=found.evidence, because="the forge was not asked")
-        return Approved(found.level, found.by, found.where, found.evidence, found.why or None)
+        known = Approved(found.level, found.by, found.where, found.evidence, found.why or None)
+        if project.forge is None or self.forge is not None or self.is_enough(promotion, known):
+            return known
+        return Approved(UNKNOWN, found.by, found.where, found.evidence, self.silent)
+
+    def outdoes(self, tag: Assigned, promotion: Promotion) -> Approved | None:
+        """What a stage tag claims of its promotion's approval, where that is more than is so."""
+        from towpath.promotion import approval
+
+        known: Sequence[str] = approval.ORDER
+        claimed, found = _in_tag(tag.tag.message), self.proved(promotion)
+        if claimed is None or found.level == UNKNOWN or claimed.level == found.level:
+            return None
+        low = claimed.level in known and known.index(claimed.level) < known.index(found.level)
+        return None if low else claimed
 
     def least(self, promotion: Promotion) -> str:
         """The level that the policy asked for at the merge."""
@@ -103,16 +126,16 @@ class Approvals:
             return self.ledger.project
 
 
-def connected(workspace: Workspace) -> Forge | None:
-    """The forge, where one is configured and what it needs is there; else None."""
+def approvals(workspace: Workspace, ledger: Ledger, ask: bool) -> Approvals:
+    """The approvals of an audit that asks the forge, where there is one and it lets us in."""
     from towpath.promotion import place
 
-    if workspace.policy.forge is None:
-        return None
+    if not ask:
+        return Approvals(ledger)
     try:
-        return place.connected(workspace)
-    except TowpathError:
-        return None
+        return Approvals(ledger, place.connected(workspace))
+    except TowpathError as closed:
+        return Approvals(ledger, silent=closed.faults[0].what)
 
 
 def _in_tag(message: str) -> Approved | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.audit import dates
-from towpath.audit.approving import Approvals, Approved, connected
+from towpath.audit.approving import Approvals, Approved, approvals
 from towpath.audit.ledger import Ledger, known_stage, open_ledger
 from towpath.registry import Promotion
 from towpath.registry.staging import Assigned
@@ -73,9 +73,9 @@ def history(
     ledger = open_ledger(workspace, model)
     if stage is not None:
         known_stage(ledger, stage)
-    approvals = Approvals(ledger, connected(workspace) if forge else None)
+    known = approvals(workspace, ledger, forge)
     mine = [one for one in ledger.promotions if stage in (None, one.stage)]
-    return tuple(_entry(ledger, approvals, one) for one in mine)
+    return tuple(_entry(ledger, known, one) for one in mine)
 
 
 def at(workspace: Workspace, entries: Sequence[Entry], when: str) -> tuple[Moment, ...]:
@@ -102,11 +102,11 @@ def _standing(entries: Sequence[Entry]) -> Entry | None:
     return last if last and last.version else None
 
 
-def _entry(ledger: Ledger, approvals: Approvals, one: Promotion) -> Entry:
+def _entry(ledger: Ledger, known: Approvals, one: Promotion) -> Entry:
     tags = ledger.tags(one)
-    approval = approvals.told(one)
-    known = ledger.models.get(one.model)
-    version = known.at(one.version) if known and one.version else None
+    approval = known.told(one)
+    model = ledger.models.get(one.model)
+    version = model.at(one.version) if model and one.version else None
     return Entry(
         model=one.model,
         stage=one.stage,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.audit.approving import Approvals, connected
+from towpath.audit.approving import approvals
 from towpath.audit.checks import promotions, records, stage_tags, stores
 from towpath.audit.finding import Finding, Unchecked
 from towpath.audit.ledger import Ledger, known_stage, open_ledger
@@ -45,10 +45,10 @@ def verify(
     if stage is not None:
         known_stage(ledger, stage)
         ledger = ledger.only(stage)
-    approvals = Approvals(ledger, None if offline else connected(workspace))
+    known = approvals(workspace, ledger, ask=not offline)
     found = [
-        *promotions.check(ledger, approvals),
-        *stage_tags.check(ledger),
+        *promotions.check(ledger, known),
+        *stage_tags.check(ledger, known),
         *records.check(ledger),
         *([] if offline else _stores(workspace, ledger, environ or os.environ)),
     ]

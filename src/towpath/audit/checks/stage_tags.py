@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from towpath.audit import dates
+from towpath.audit.approving import Approvals
 from towpath.audit.finding import Finding, finding
 from towpath.audit.ledger import Ledger
 from towpath.git import refs
@@ -19,14 +20,16 @@ DELETE = (
 )
 
 
-def check(ledger: Ledger) -> Iterator[Finding]:
-    """Every stage tag: annotated, on its version's commit, after its promotion, in order."""
+def check(ledger: Ledger, approvals: Approvals) -> Iterator[Finding]:
+    """Every stage tag: annotated, on its version's commit, after its promotion, in order, and
+    claiming no other approval than there was."""
     yield from _lightweight(ledger)
     for tag in ledger.strays:
         yield from _stray(ledger, tag)
     for tag in ledger.assigned:
         yield from _renamed(tag, ledger)
     yield from _order(ledger)
+    yield from _claims(ledger, approvals)
 
 
 def _finding(name: str, what: str) -> Finding:
@@ -40,6 +43,16 @@ def _lightweight(ledger: Ledger) -> Iterator[Finding]:
         found = parse_tag(ref.name.removeprefix(TAGS))
         if found and found.stage and ledger.is_meant(found.stage) and not ref.annotated:
             yield _finding(ref.name, "it is a lightweight tag, which says neither who nor when")
+
+
+def _claims(ledger: Ledger, approvals: Approvals) -> Iterator[Finding]:
+    for one in ledger.promotions:
+        for tag in ledger.tags(one):
+            if claimed := approvals.outdoes(tag, one):
+                found = approvals.proved(one).level
+                by = f" by {', '.join(claimed.by)}" if claimed.by else ""
+                what = f"it claims the approval `{claimed.level}`{by}, and that was `{found}`"
+                yield _finding(tag.tag.name, what)
 
 
 def _stray(ledger: Ledger, tag: Assigned) -> Iterator[Finding]:
