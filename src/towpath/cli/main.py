@@ -17,6 +17,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "check": ("check", "Say all that is wrong with the project's declarations."),
         "graph": ("graph", "Draw a pipeline: text, Mermaid or SVG."),
         "schema": ("check", "Print the JSON Schema of a declaration, for editors."),
+        "doctor": ("doctor", "Say what stands in the way: Git, stages, stores, the forge."),
     },
     "Run": {
         "plan": ("plan", "Say for each step whether it would run, and why."),

@@ -1,0 +1,46 @@
+"""The forge: whether it is reached, by whom, and whether it enforces what the policy relies on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from towpath import forge
+from towpath.doctor.check import Check, faults, lacks, well
+from towpath.errors import TowpathError
+from towpath.git import clones, remotes
+
+if TYPE_CHECKING:
+    from towpath.forge import Forge
+    from towpath.spec.project import Project
+    from towpath.workspace import Workspace
+
+_ABOUT = "forge"
+
+
+def check(workspace: Workspace, project: Project, environ: Mapping[str, str]) -> Iterator[Check]:
+    """The forge that the project names, as this environment's token sees it."""
+    if project.forge is None:
+        yield well(_ABOUT, "there is none: `towpath approve` merges what is promoted")
+        return
+    try:
+        found = forge.connect(project, environ=environ)
+        assert found is not None
+        yield well(_ABOUT, f"{found.name} answers {found.user()}, asked about {found.repository}")
+    except TowpathError as error:
+        yield from faults(_ABOUT, error)
+        return
+    yield from _pushed(workspace, found)
+
+
+def _pushed(workspace: Workspace, found: Forge) -> Iterator[Check]:
+    """Promotions are pushed to the remote, and their pull requests opened at the forge."""
+    repository = workspace.registry
+    remote = remotes.chosen(repository)
+    address = clones.address(repository, remote) if remote else None
+    if address is None:
+        hint = f"git remote add origin https://github.com/{found.repository}.git"
+        yield lacks(_ABOUT, "there is no remote to push a promotion to", hint)
+    elif not address.removesuffix(".git").lower().endswith(found.repository.lower()):
+        said = f"promotions are pushed to {address}, and looked for in {found.repository}"
+        yield lacks(_ABOUT, said, "one of `git remote` and `forge: {repository: ...}` is another's")

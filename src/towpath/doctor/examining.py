@@ -1,0 +1,40 @@
+"""Looking at everything in turn; what cannot be looked at any more is left out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from towpath.doctor import at_forge, git, policy, stages
+from towpath.doctor.check import Check, faults, well
+from towpath.errors import TowpathError
+
+if TYPE_CHECKING:
+    from towpath.workspace import Workspace
+
+
+def examine(
+    workspace: Workspace, offline: bool = False, environ: Mapping[str, str] | None = None
+) -> tuple[Check, ...]:
+    """Every check of a project, in the order in which its faults should be mended.
+
+    ``offline`` leaves out the remote, the stores and the forge. ``environ`` holds the stores'
+    credentials and the forge's token, by default this process's environment. Nothing is changed.
+    """
+    return tuple(_all(workspace, offline, os.environ if environ is None else environ))
+
+
+def _all(workspace: Workspace, offline: bool, environ: Mapping[str, str]) -> Iterator[Check]:
+    yield from git.check(workspace, offline)
+    try:
+        project = workspace.policy
+        main = git.main(workspace)
+    except TowpathError as error:
+        yield from faults("declaration", error)
+        return
+    yield well("declaration", f"{project.name}, with the stages {', '.join(project.stages)}")
+    yield from policy.check(workspace, project, main)
+    if not offline:
+        yield from stages.check(workspace, project, environ)
+        yield from at_forge.check(workspace, project, environ)

@@ -1,0 +1,79 @@
+"""The repository: who works in it, and whether history and tags are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from towpath.doctor.check import Check, faults, lacks, well
+from towpath.errors import TowpathError
+from towpath.git import Repository, mainline, refs, remotes
+from towpath.registry.ready import WHOLE
+
+if TYPE_CHECKING:
+    from towpath.workspace import Workspace
+
+_TAGS = "refs/tags/"
+
+
+def check(workspace: Workspace, offline: bool) -> Iterator[Check]:
+    """The project's own repository; of a shared registry's clone, its tags."""
+    try:
+        repository = workspace.repository
+    except TowpathError as error:
+        yield from faults("git", error)
+        return
+    if repository is None:
+        yield lacks("git", "there is no Git repository here", "git init, and commit")
+        return
+    yield from _identity(repository)
+    yield from _history(repository)
+    if not offline:
+        yield from _remote(workspace, repository)
+
+
+def main(workspace: Workspace) -> str | None:
+    """The main branch's commit, where the registry is kept; None before the first one."""
+    repository = workspace.registry
+    return mainline.remote_main(repository) or mainline.main(repository)
+
+
+def _identity(repository: Repository) -> Iterator[Check]:
+    try:
+        yield well("git", f"commits are {repository.identity()}'s")
+    except TowpathError as error:
+        yield from faults("git", error)
+
+
+def _history(repository: Repository) -> Iterator[Check]:
+    if repository.head() is None:
+        yield lacks("git", "nothing is committed yet", "git add . && git commit")
+    elif repository.is_shallow():
+        yield lacks("git", "the clone is shallow: history was cut off", WHOLE)
+    elif remotes.is_tagless(repository):
+        yield lacks("git", "the clone was made without tags, which are the versions", WHOLE)
+    else:
+        yield well("git", "the history is whole")
+
+
+def _remote(workspace: Workspace, repository: Repository) -> Iterator[Check]:
+    remote = remotes.chosen(repository)
+    if remote is None and workspace.shared_registry is None:
+        yield well("git", "there is no remote: everything stays on this machine")
+    if remote is None:
+        return
+    try:
+        there = remotes.there(repository, remote, f"{_TAGS}*")
+    except TowpathError as error:
+        yield from faults("remote", error)
+        return
+    here = refs.objects(repository, _TAGS.rstrip("/"))
+    missing = sum(1 for name in there if name not in here)
+    moved = sorted(name for name in there if here.get(name, there[name]) != there[name])
+    if moved:
+        said = f"{moved[0].removeprefix(_TAGS)} is another tag there than here"
+        yield lacks("remote", said, "towpath verify says which of them is right")
+    if missing:
+        yield lacks("remote", f"{missing} of {remote}'s tags are not here", "towpath fetch")
+    if not moved and not missing:
+        yield well("remote", f"{remote} answers, and all its tags are here")

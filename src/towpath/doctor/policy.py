@@ -1,0 +1,51 @@
+"""Whether what the policy asks for an approval can be had at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from towpath.doctor.check import Check, lacks, well
+from towpath.git import Repository, refs
+from towpath.promotion import approval, owners
+from towpath.promotion.signing import SIGNERS
+
+if TYPE_CHECKING:
+    from towpath.spec.project import Project
+    from towpath.workspace import Workspace
+
+
+def check(workspace: Workspace, project: Project, main: str | None) -> Iterator[Check]:
+    """For each stage: who may let a version in, and by what."""
+    for name in project.stages:
+        yield _stage(workspace.registry, project, main, name)
+
+
+def _stage(repository: Repository, project: Project, main: str | None, name: str) -> Check:
+    about, level = f"stage {name}", approval.least(project, name)
+    named = _named(repository, project, main, name)
+    if level == "forge" and project.forge is None:
+        hint = "declare `forge: {kind: github, repository: owner/name}`, or a lower level"
+        return lacks(about, "is entered by a forge's reviews, and there is no forge", hint)
+    if level == "forge" and not named:
+        hint = f"name them in CODEOWNERS for /registry/stages/{name}/, on the main branch"
+        return lacks(about, "nobody is named who may approve what enters it", hint)
+    if level == "signed" and not _has_signers(repository, main):
+        hint = f"list them in {SIGNERS} on the main branch, as `mail ssh-ed25519 AAAA...`"
+        return lacks(about, "is entered by signatures, and no signer is allowed", hint)
+    who = f" of {', '.join(named)}" if named else ""
+    return well(about, f"is entered by an approval{who}, at least `{level}`")
+
+
+def _named(
+    repository: Repository, project: Project, main: str | None, name: str
+) -> tuple[str, ...]:
+    path = f"registry/stages/{name}/model.yaml"
+    written = owners.of(repository, main, path) if main else ()
+    return tuple(dict.fromkeys((*written, *project.stages[name].approvers)))
+
+
+def _has_signers(repository: Repository, main: str | None) -> bool:
+    name = f"{main}:{SIGNERS}"
+    found = refs.contents(repository, [name]).get(name, b"") if main else b""
+    return any(line and not line.startswith(b"#") for line in found.splitlines())

@@ -1,0 +1,62 @@
+"""The stages' stores: declared, apart from one another, and open to who asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from towpath.doctor.check import Check, faults, lacks, well
+from towpath.errors import TowpathError
+from towpath.reconcile.deployed import FOLDER
+from towpath.store.stage import StageStore
+
+if TYPE_CHECKING:
+    from towpath.spec.project import Project, Store
+    from towpath.workspace import Workspace
+
+_DECLARE = "declare `store:` with a folder that all may reach, or an S3 URL"
+
+
+def check(workspace: Workspace, project: Project, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Each stage's store. One whose keys are not in this environment is not looked at, since
+    nobody should hold the keys of every stage."""
+    urls = Counter(stage.store.url.rstrip("/") for stage in project.stages.values() if stage.store)
+    for name, stage in project.stages.items():
+        about = f"stage {name}"
+        if stage.store is None and project.forge:
+            said = "its store is a folder of this machine, which a forge's runner does not have"
+            yield lacks(about, said, _DECLARE)
+            continue
+        if stage.store and urls[stage.store.url.rstrip("/")] > 1:
+            said = f"another stage has its store too, {stage.store.url}"
+            yield lacks(about, said, "give each stage one of its own, with keys of its own")
+        yield from _opened(workspace, project, name, environ)
+
+
+def _opened(
+    workspace: Workspace, project: Project, name: str, environ: Mapping[str, str]
+) -> Iterator[Check]:
+    about = f"stage {name}"
+    if elsewhere := _keys_elsewhere(project.stages[name].store, environ):
+        said = f"its store is not looked at: not set here: {elsewhere}"
+        hint = "right, unless you act for that stage: then set it in your environment"
+        yield Check(about, "unknown", said, hint)
+        return
+    try:
+        store = StageStore.open(project, name, environ, workspace.home)
+        runs = len(store.names(FOLDER))
+    except TowpathError as error:
+        yield from faults(about, error)
+    else:
+        yield well(about, f"{store.shown} answers, and says that {_models(runs)} there")
+
+
+def _keys_elsewhere(store: Store | None, environ: Mapping[str, str]) -> str:
+    """The variables that hold a store's keys, and that are not set."""
+    keys = store.credentials.model_dump(exclude_none=True) if store and store.credentials else {}
+    return ", ".join(name for name in keys.values() if not environ.get(name))
+
+
+def _models(count: int) -> str:
+    return {0: "no model runs", 1: "1 model runs"}.get(count, f"{count} models run")
