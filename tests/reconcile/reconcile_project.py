@@ -84,7 +84,7 @@ class Project:
 
     def commit(self, message: str = "work", **env: str) -> str:
         """Everything committed on the branch that is checked out."""
-        self.git("add", "-A")
+        self.git("add", "-A", ":/")
         self.git("commit", "-qm", message, **env)
         return self.git("rev-parse", "HEAD")
 
@@ -96,7 +96,7 @@ class Project:
         path = self.root / "artifacts" / model / name
         artifact, sha256 = _stored(Store(self.root), path, content)
         key = hashlib.sha256(f"{model}{artifact.digest}{facts}".encode()).hexdigest()
-        relative = path.relative_to(self.root).as_posix()
+        relative = path.resolve().relative_to(self.repository.root).as_posix()
         record = Record(
             model=model,
             key=key,
@@ -140,9 +140,9 @@ class Project:
         place = f"registry/stages/{stage}/{model}.yaml"
         self.git("switch", "-qc", f"promote/{model}-{stage}")
         if version is None:
-            (self.root / place).unlink()
+            (self.repository.root / place).unlink()
         else:
-            self.write(place, self.stage_file(version, model, sha256))
+            Project(self.repository.root).write(place, self.stage_file(version, model, sha256))
         for name, content in (extra or {}).items():
             self.write(name, content)
         self.commit(f"Promote {model}@{version} to {stage}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from reconcile_project import Project
+from reconcile_project import Project, initialised
 
 from towpath.reconcile.deployed import deployed
 from towpath.registry import staging
@@ -59,3 +59,31 @@ def test_stock_gto_and_dvc_agree(project: Project, tmp_path: Path) -> None:
         "dvc", "artifacts", "get", ".", "abalone", "--stage", "prod", "-o", str(tmp_path / "got")
     )
     assert (tmp_path / "got").read_bytes() == b"one"
+
+
+def test_a_linked_work_tree_sees_the_same_stages(project: Project, tmp_path: Path) -> None:
+    version = project.register(b"one")
+    project.up_to("prod", version)
+    project.git("worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
+    linked = Project(tmp_path / "linked")
+    assert linked.said("prod") == {"abalone": f"nothing to do: {version}"}
+
+
+def test_two_projects_in_one_repository_keep_to_their_own(tmp_path: Path) -> None:
+    whole = initialised(tmp_path / "whole", "[dev]")
+    one, two = (Project(whole.root / name) for name in ("one", "two"))
+    for project in (one, two):
+        project.write(
+            "towpath.yaml", "name: part\nstages: {dev: {deploy: {to: files, path: out}}}\n"
+        )
+        project.write(".gitignore", "/.towpath/\n/artifacts/\n/out/\n")
+        project.commit("a part")
+    for project, model in ((one, "abalone"), (two, "rings")):
+        project.promote(project.register(b"x", model), "dev", model)
+        assert project.apply("dev").exit_code == 0
+        assert (project.root / f"out/{model}/current/model.bin").read_bytes() == b"x"
+    assert one.said("dev") == {"abalone": "nothing to do: v1.0.0"}
+    assert two.said("dev") == {"rings": "nothing to do: v1.0.0"}
+    two.promote(None, "dev", "rings")
+    assert one.plan("dev").pending == ()
+    assert two.said("dev") == {"rings": "remove v1.0.0"}

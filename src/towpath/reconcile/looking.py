@@ -28,7 +28,7 @@ def look(site: Site) -> Seen:
     """Read both sides. Every byte of the wanted versions in the stage's store is read."""
     records: dict[str, Record] = {}
     wanted = dict(_wanted(site, records))
-    tags = staging.current(site.view.repository, site.stage)
+    tags = _tags(site)
     remote = site.view.remote
     waiting = staging.unpublished(site.view.repository, remote, site.stage) if remote else ()
     unpublished = {one.model for one in waiting}
@@ -49,6 +49,19 @@ def _wanted(site: Site, records: dict[str, Record]) -> dict[str, Desired]:
         if path.parent.name == site.stage:
             desired[path.stem] = Desired(path.stem, None, fault=fault)
     return {model: one for model, one in desired.items() if _is_ours(site, records.get(model))}
+
+
+def _tags(site: Site) -> dict[str, staging.Assigned]:
+    """The stage's tags, of the models of this project."""
+    found = staging.current(site.view.repository, site.stage)
+    if not site.view.workspace.folder:
+        return found
+    return {model: tag for model, tag in found.items() if _is_ours(site, _tagged(site, tag))}
+
+
+def _tagged(site: Site, tag: staging.Assigned) -> Record | None:
+    version = staging.version_of(site.view.repository, tag)
+    return reading.read_record(site.view.repository, version) if version else None
 
 
 def _is_ours(site: Site, record: Record | None) -> bool:

@@ -37,16 +37,19 @@ class Assigned:
         return self.tag.target
 
 
-def history(repository: Repository, model: str | None = None) -> tuple[Assigned, ...]:
-    """Every stage tag (of a model), oldest first."""
-    pattern = f"{TAGS}{model}#*" if model else f"{TAGS}*#*"
+def history(
+    repository: Repository, model: str | None = None, stage: str | None = None
+) -> tuple[Assigned, ...]:
+    """Every stage tag (of a model, of a stage), oldest first."""
+    pattern = f"{TAGS}{model or '*'}#{stage or ''}*"
     found = (_assigned(ref) for ref in refs.listed(repository, pattern) if ref.annotated)
-    return tuple(sorted(filter(None, found), key=lambda one: (one.tag.time, one.tag.name)))
+    mine = (one for one in found if one and stage in (None, one.stage))
+    return tuple(sorted(mine, key=lambda one: (one.tag.time, one.tag.name)))
 
 
 def current(repository: Repository, stage: str) -> dict[str, Assigned]:
     """The newest tag of each model in a stage; those that left it are left out."""
-    newest = {one.model: one for one in history(repository) if one.stage == stage}
+    newest = {one.model: one for one in history(repository, stage=stage)}
     return {model: one for model, one in newest.items() if not one.undone}
 
 
@@ -86,7 +89,7 @@ def assign(
 def unpublished(repository: Repository, remote: str, stage: str) -> tuple[Assigned, ...]:
     """The tags of a stage that are here and not on the remote, or others there; oldest first."""
     theirs = remotes.there(repository, remote, f"{TAGS}*#{stage}*")
-    mine = (one for one in history(repository) if one.stage == stage)
+    mine = history(repository, stage=stage)
     return tuple(one for one in mine if theirs.get(one.tag.name) != one.tag.object)
 
 
