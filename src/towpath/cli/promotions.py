@@ -166,7 +166,9 @@ def waiting(session: Session, found: Sequence[Waiting]) -> None:
     if not found:
         return session.say("no promotion waits")
     rows = [(one.branch, one.title, one.author, one.url or "") for one in found]
-    return terminal.show(("promotion", "what", "by", ""), rows)
+    width = 4 if any(one.url for one in found) else 3
+    heads = ("promotion", "what", "by", "review")
+    return terminal.show(heads[:width], [row[:width] for row in rows])
 
 
 def put_away(session: Session, done: Put) -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from towpath.errors import RegistryError, UsageError, did_you_mean
-from towpath.git import Ref, Repository, refs
+from towpath.git import Ref, Repository, refs, remotes
 from towpath.registry import record as records
 from towpath.registry import tagging
 from towpath.registry.record import Record
@@ -121,7 +121,14 @@ def known_model(repository: Repository, name: str) -> Model:
     tags = (parse_tag(ref.removeprefix(TAGS)) for ref in refs.names(repository, TAGS.rstrip("/")))
     known = sorted({tag.model for tag in tags if tag})
     hint = did_you_mean(name, known) or (f"there is {', '.join(known[:9])}" if known else None)
-    raise UsageError(f"there is no model `{name}`", hint=hint or "none was registered yet")
+    raise UsageError(f"there is no model `{name}`", hint=hint or _none(repository))
+
+
+def _none(repository: Repository) -> str:
+    """Why no model is known: a clone may have been made without tags."""
+    if remotes.remotes(repository):
+        return "none is known in this clone; `towpath fetch` brings the registry's tags"
+    return "none was registered yet"
 
 
 def read_record(repository: Repository, version: ModelVersion) -> Record:
