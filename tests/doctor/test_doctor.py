@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from promotion_project import Project, begin
+from towpath import forge
 from towpath.doctor import Check, examine
 from towpath.workspace import Workspace
 
@@ -170,6 +171,38 @@ def test_a_forge_that_answers(tmp_path: Path, github: GitHubServer) -> None:
     assert f"GitHub answers ada, asked about {NAME}" in said
     assert "is entered by an approval of @bo, at least `forge`" in said
     assert not any("token-ada" in one for one in said)
+
+
+def test_a_forge_that_enforces_nothing_and_then_all(tmp_path: Path, github: GitHubServer) -> None:
+    project = at_forge(tmp_path, github)
+    github.repository(NAME).rights["ada"] = "admin"
+    said = lacking(project.root, github.environ())
+    assert "forge: main: changes come by pull request alone: yes; now: no" in said
+    assert "forge: environment prod: is there: yes; now: no" in said
+    assert not any("checks that must pass" in one for one in said), "no workflow gives one"
+    there = forge.connect(Workspace(project.root).policy, environ=github.environ())
+    assert there is not None
+    there.enforce(forge.wanted(Workspace(project.root).policy, "main", ()))
+    assert lacking(project.root, github.environ()) == []
+    assert "it enforces what the declaration relies on" in [
+        one.said for one in found(project.root, "well", github.environ())
+    ]
+
+
+def test_a_check_that_a_workflow_gives_is_required(tmp_path: Path, github: GitHubServer) -> None:
+    project = at_forge(tmp_path, github)
+    project.commit({".github/workflows/promotion.yml": "name: promotion\n"})
+    project.git("push", "-q", "origin", "main")
+    said = lacking(project.root, github.environ())
+    assert "forge: main: checks that must pass: promotion; now: none" in said
+
+
+def test_rules_that_a_token_may_not_read_are_unknown(tmp_path: Path, github: GitHubServer) -> None:
+    project = at_forge(tmp_path, github)
+    github.fail_next(403, {}, {"message": "Resource not accessible"}, path="/rules")
+    (one,) = found(project.root, "unknown", github.environ())
+    assert "Resource not accessible" in one.said
+    assert lacking(project.root) != []
 
 
 def test_a_forge_without_a_token_and_one_that_is_refused(
