@@ -76,18 +76,20 @@ class Project:
         """Its repository."""
         return Repository.open(self.root)
 
-    def register(self, content: bytes, model: str = "abalone", **facts: Any) -> str:
+    def register(
+        self, content: bytes, model: str = "abalone", path: str = PATH, **facts: Any
+    ) -> str:
         """A version with these bytes in the project's store; its name."""
-        path = self.root / PATH
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        file = self.root / PATH
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
         head = self.git("rev-parse", "HEAD")
         record = draft(
             model=model,
             key=hashlib.sha256(f"{model}{content!r}".encode()).hexdigest(),
-            artifact=Store(self.root).put(path),
+            artifact=Store(self.root).put(file),
             sha256=hashlib.sha256(content).hexdigest(),
-            path=PATH,
+            path=path,
             kind="bin",
             code=Code(head),
             **facts,

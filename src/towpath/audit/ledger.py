@@ -64,7 +64,8 @@ class Ledger:
     @cached_property
     def log(self) -> tuple[Promotion, ...]:
         """The same of every stage."""
-        return registry.promotions(self.repository, self.main, model=self.model)
+        found = registry.promotions(self.repository, self.main, model=self.model)
+        return tuple(one for one in found if self.is_ours(one.model))
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
@@ -77,12 +78,25 @@ class Ledger:
     def assigned(self) -> tuple[Assigned, ...]:
         """Every stage tag that is one, oldest first."""
         found = staging.history(self.repository, self.model)
-        return tuple(one for one in found if self.is_meant(one.stage))
+        mine = (one for one in found if self.is_ours(one.model))
+        return tuple(one for one in mine if self.is_meant(one.stage))
 
     @cached_property
     def project(self) -> Project:
         """The policy on the main branch now."""
         return policy.at(self.repository, self.main, self.folder)
+
+    def is_ours(self, model: str) -> bool:
+        """Whether a model is of this project, where a repository holds several: each has stages
+        and a policy of its own."""
+        return not self.folder or self._ours.get(model, True)
+
+    @cached_property
+    def _ours(self) -> Mapping[str, bool]:
+        last = {name: known.versions[-1] for name, known in self.models.items() if known.versions}
+        records = {name: self.record(name, version.version) for name, version in last.items()}
+        inside = f"{self.folder}/"
+        return {name: one.path.startswith(inside) for name, one in records.items() if one}
 
     def of(self, stage: str, model: str) -> Sequence[Promotion]:
         """The promotions of a model in a stage, oldest first."""
@@ -125,7 +139,7 @@ class Ledger:
     def wanted(self, stage: str | None = None) -> Sequence[Wanted]:
         """What the stages should run, by the stage files on main."""
         found = registry.stages(self.repository, self.main).wanted
-        mine = (one for one in found if self.model in (None, one.model))
+        mine = (one for one in found if self.model in (None, one.model) and self.is_ours(one.model))
         return [one for one in mine if stage in (None, one.stage)]
 
     def record(self, model: str, version: Version | None) -> Record | None:

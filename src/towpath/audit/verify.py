@@ -12,6 +12,7 @@ from towpath.audit.checks import promotions, records, stage_tags, stores
 from towpath.audit.finding import Finding, Unchecked
 from towpath.audit.ledger import Ledger, known_stage, open_ledger
 from towpath.errors import TowpathError
+from towpath.registry import shared
 from towpath.store.stage import StageStore
 
 if TYPE_CHECKING:
@@ -64,13 +65,21 @@ def verify(
     )
 
 
+def _origin(workspace: Workspace) -> str | None:
+    """The address of the project's code, as records in a shared registry name it."""
+    repository = workspace.repository
+    if repository is None or not workspace.shared_registry:
+        return None
+    return shared.origin(repository)
+
+
 def _stores(
     workspace: Workspace, ledger: Ledger, environ: Mapping[str, str]
 ) -> Iterator[Finding | Unchecked]:
     """The project's store and those of the stages, as far as this identity is let in."""
 
     try:
-        yield from stores.project(ledger, workspace.store, workspace.root)
+        yield from stores.project(ledger, workspace.store, workspace.root, _origin(workspace))
     except TowpathError as silent:
         yield Unchecked("artifact", "the project's store", silent.faults[0].what)
     for name in ledger.project.stages:

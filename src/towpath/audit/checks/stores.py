@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from towpath.audit.finding import Finding, Unchecked, finding
 from towpath.audit.ledger import Ledger
 from towpath.errors import TowpathError
+from towpath.git import clones
 from towpath.reconcile.deployed import Deployed, models, stored
 from towpath.registry import Record, Version
 from towpath.store.stage import FromProject, StageStore, State
@@ -18,13 +19,19 @@ if TYPE_CHECKING:
     from towpath.store import Store
 
 
-def project(ledger: Ledger, store: Store, root: Path) -> Iterator[Finding | Unchecked]:
-    """The project's store: no promoted version's bytes altered, and none missing that is wanted."""
+def project(
+    ledger: Ledger, store: Store, root: Path, origin: str | None
+) -> Iterator[Finding | Unchecked]:
+    """The project's store: no promoted version's bytes altered, and none missing that is wanted.
+
+    ``origin`` is the address of this project's code: in a shared registry the bytes of what other
+    projects made are not here.
+    """
     wanted = {(one.model, one.version) for one in ledger.wanted()}
     promoted = dict.fromkeys((one.model, one.version) for one in ledger.promotions if one.version)
     for model, version in promoted:
         record = ledger.record(model, version)
-        if record is None:
+        if record is None or not _is_from(origin, record):
             continue
         state = verify(FromProject(store), record.artifact, record.sha256)
         name, place = f"{model}@{version}", str(store.path(record.artifact.digest))
@@ -33,6 +40,11 @@ def project(ledger: Ledger, store: Store, root: Path) -> Iterator[Finding | Unch
             yield finding("artifact", what, place, "delete them there, then towpath pull")
         elif state is State.MISSING and (model, version) in wanted:
             yield from _elsewhere(root, name, record)
+
+
+def _is_from(origin: str | None, record: Record) -> bool:
+    there = record.code.repository
+    return there is None or (origin is not None and clones.same(origin, there))
 
 
 def _elsewhere(root: Path, name: str, record: Record) -> Iterator[Finding | Unchecked]:
