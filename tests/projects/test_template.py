@@ -130,7 +130,13 @@ def test_answers_stand_where_they_belong(tmp_path: Path) -> None:
         "towpath": "towpath==1.2",
     }
     project = projects.new("tabular", tmp_path, answers, ask=False)
-    assert "registry: https://git.example.org/models.git" in _text(project, "towpath.yaml")
+    declared = _text(project, "towpath.yaml")
+    assert "registry: https://git.example.org/models.git" in declared
+    assert "stages:" not in declared and "policy:" not in declared, "they are the registry's"
+    assert not (project / "registry").exists()
+    assert [path.name for path in sorted((project / ".github" / "workflows").iterdir())] == [
+        "checks.yml", "training.yml",
+    ]  # fmt: skip
     assert "    as: shells" in _text(project, "flows/training/pipeline.yaml")
     assert "@canal-company" in _text(project, ".github/CODEOWNERS")
     assert "github.com/canal-company/shells.git" in _text(project, "README.md")

@@ -114,6 +114,9 @@ def promoted_in_the_registry(registry: Project, line: Project) -> None:
     (version,) = json.loads(told(line, "models", "--json"))["models"]
     assert version["stages"] == ["dev"]
     assert "Bob" in told(line, "history", "line", "--stage", "dev")
+    for one in (line, registry):
+        assert "as the merged stage files say" in told(one, "verify")
+    assert "byte for byte the same" in told(line, "reproduce", "line@v1.0.0")
 
 
 def promoted_from_the_project(registry: Project, line: Project) -> None:

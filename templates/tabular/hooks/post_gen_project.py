@@ -36,7 +36,10 @@ Git does not know who you are, so the first commit waits; all is staged. Tell it
 def main() -> None:
     """Data first: when it cannot be had, cookiecutter removes the folder and nothing is left."""
     track(ANSWERS["__data"], dataset(ANSWERS["__data"]))
-    if ANSWERS["forge"] == "none":  # nothing is promoted by pull request
+    shares = ANSWERS["registry"] != "."  # stages and what is promoted to them are elsewhere
+    if shares:
+        shutil.rmtree("registry")
+    if shares or ANSWERS["forge"] == "none":  # nothing is promoted by pull request here
         for name in BY_PULL_REQUEST:
             Path(".github/workflows", name).unlink()
     for compiled in list(Path().rglob("__pycache__")):  # pip compiles an installed template too

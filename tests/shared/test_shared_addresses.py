@@ -1,0 +1,92 @@
+"""Addresses of repositories and stores, as a shared registry keeps and compares them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from running import Project, make
+from towpath.errors import StoreError
+from towpath.git import clones
+from towpath.registry import shared
+from towpath.store.described import Configuration, Described, described
+
+S3 = """\
+# a comment
+[core]
+    remote = store
+    analytics = false
+['remote "store"']
+    url = "s3://bucket/path"
+    endpointurl = https://s3.example.org
+    access_key_id = AKIA
+    secret_access_key = hidden
+    password = hidden
+[remote "other"]
+    url = /elsewhere
+"""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("https://github.com/acme/abalone", "git@github.com:acme/abalone.git", True),
+        ("https://a:b@GitHub.com/acme/abalone.git/", "ssh://git@github.com/acme/abalone", True),
+        ("file:///srv/abalone.git", "/srv/abalone", True),
+        ("https://github.com/acme/abalone", "https://github.com/acme/shells", False),
+        ("https://github.com/acme/abalone", "https://gitlab.com/acme/abalone", False),
+        ("https://github.com/acme/Abalone", "https://github.com/acme/abalone", False),
+    ],
+)  # fmt: skip
+def test_one_repository_by_two_addresses(one: str, other: str, same: bool) -> None:
+    assert clones.same(one, other) is same
+
+
+def test_what_is_shown_has_no_credentials() -> None:
+    assert clones.shown("https://ada:secret@github.com/a/b") == "https://github.com/a/b"
+    assert clones.shown("https://token@github.com/a/b") == "https://github.com/a/b"
+    assert clones.shown("git@github.com:a/b.git") == "git@github.com:a/b.git"
+
+
+def test_paths_are_taken_from_the_project(tmp_path: Path) -> None:
+    assert shared.address("../models", tmp_path / "abalone") == str(tmp_path / "models")
+    assert shared.address("git@github.com:a/b.git", tmp_path) == "git@github.com:a/b.git"
+    first, other = (shared.folder(f"https://x.org/{a}/models.git", tmp_path) for a in "ab")
+    assert first != other and first.name.startswith("models-")
+
+
+def test_only_the_address_of_a_store_is_for_others() -> None:
+    found = Configuration.parse(S3).default()
+    assert found == Described(
+        "store", {"url": "s3://bucket/path", "endpointurl": "https://s3.example.org"}
+    )
+    whole = Configuration.parse("[core]\n    autostage = true\n").using(found)
+    again = Configuration.parse(str(whole))
+    assert again.default() == found
+    assert again.sections["core"] == {"autostage": "true", "remote": "store"}
+    assert "hidden" not in str(again) and "AKIA" not in str(again)
+    with pytest.raises(StoreError, match="cannot be read"):
+        Configuration.parse("no section = 1")
+
+
+def test_a_folder_becomes_absolute_and_none_is_none(tmp_path: Path) -> None:
+    said = "[core]\n    remote = a\n['remote \"a\"']\n    url = ../../there\n"
+    project = make(tmp_path / "project", {".dvc/config": said})
+    found = described(project.root)
+    assert found and found.settings["url"] == str(tmp_path / "there")
+    assert described(make(tmp_path / "other").root) is None
+
+
+def test_who_commits_in_the_clone_is_who_commits_in_the_project(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.write("towpath.yaml", "name: a\nregistry: ../models.git\n")
+    project.git("init", "-q")
+    project.git("config", "user.name", "Grace Hopper")
+    project.git("config", "http.extraHeader", "Authorization: secret")
+    subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "models.git")], check=True)
+    clone = project.workspace.registry_at_hand
+    assert clone.bare and clone.root.is_relative_to(project.root / ".towpath" / "registry")
+    assert clone.identity().name == "Grace Hopper"
+    assert "secret" not in (clone.root / "config").read_text()
