@@ -152,6 +152,20 @@ def test_a_rejected_version_is_not_deployed_anew(project: Project) -> None:
     assert project.said("dev") == {"abalone": expected}
 
 
+def test_a_damaged_record_is_named_and_can_be_deleted(project: Project) -> None:
+    version = project.register(b"one")
+    project.up_to("dev", version)
+    record = project.root / ".towpath/stages/dev/towpath/deployed/abalone.json"
+    record.write_text('{"schema": 1}')
+    with pytest.raises(
+        StoreError, match=r"towpath/deployed/abalone.json in the store of dev .*damaged"
+    ):
+        project.plan("dev")
+    record.unlink()
+    assert project.said("dev") == {"abalone": f"deploy {version}"}
+    assert project.apply("dev").exit_code == 0
+
+
 def test_one_model_in_trouble_leaves_the_others_alone(project: Project) -> None:
     project.up_to("dev", project.register(b"one"))
     good, bad = project.register(b"two"), project.register(b"ring", model="rings")

@@ -42,6 +42,8 @@ def server() -> Iterator[s3_server.Server]:
         )
         for place, name in enumerate(names)
     ]
+    reads = ("Read:shells-prod", "List:shells-prod")
+    identities.append(s3_server.Identity("reader", "reader-key", "reader-secret-0b1d", reads))
     with s3_server.running(identities) as found:
         for name in names:
             found.client().create_bucket(Bucket=f"shells-{name}")
@@ -106,6 +108,15 @@ def test_each_stage_with_its_own_keys(project: Project, server: s3_server.Server
     assert "is not in the store of uat (s3://shells-uat/a prefix)" in str(
         applied.outcomes[0].faults
     )
+
+
+def test_a_key_that_may_only_read_is_enough_to_look(project: Project) -> None:
+    version = project.register(b"one")
+    project.up_to("prod", version)
+    project.environ.update({"PROD_KEY": "reader-key", "PROD_SECRET": "reader-secret-0b1d"})
+    assert project.said("prod") == {"abalone": f"nothing to do: {version}"}
+    with pytest.raises(StoreError, match=r"the store of prod .*Access Denied"):
+        project.apply("prod")
 
 
 def test_dev_can_neither_read_nor_write_prod(project: Project) -> None:

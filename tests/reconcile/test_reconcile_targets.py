@@ -126,10 +126,13 @@ def _registered(project: Project, content: bytes, kind: str = "skops") -> str:
 def test_a_version_is_tried_beside_the_one_that_runs(
     make_project: Callable[..., Project], trained: list[bytes]
 ) -> None:
-    project = make_project("{dev: {deploy: {to: files, path: out}}}")
+    project = make_project("{dev: {deploy: {to: files, path: out, sample: rows.csv}}}")
+    project.write("rows.csv", "height,sex\n1,F\n2,M\n")
+    project.commit("rows")
     first, second, broken = (_registered(project, content) for content in trained)
     project.promote(first, "dev")
-    assert project.apply("dev").outcomes[0].words == "3 rows predicted"
+    assert project.apply("dev").outcomes[0].words == "2 rows predicted"
+    declare(project, "{dev: {deploy: {to: files, path: out}}}")
     project.promote(second, "dev")
     words = project.apply("dev").outcomes[0].words
     assert words == f"3 rows predicted, 3 of 3 values other than {first}'s"
@@ -140,10 +143,6 @@ def test_a_version_is_tried_beside_the_one_that_runs(
         applied.outcomes[0].words
     )
     assert (project.root / "out/abalone/current").readlink().name == second
-    project.write("rows.csv", "height,wrong\n1,2\n")
-    declare(project, "{dev: {deploy: {to: files, path: out, sample: rows.csv}}}")
-    project.promote(first, "dev")
-    assert "the model takes `sex`" in project.apply("dev").outcomes[0].words
 
 
 FLOW = """

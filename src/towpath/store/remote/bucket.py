@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from towpath.errors import UserError
+from towpath.errors import StoreError, UserError
 from towpath.store.layout import locate
 from towpath.store.remote import door
 
@@ -34,13 +34,16 @@ class Bucket:
         """A bucket by its URL, with DVC's own settings (``endpointurl``, ``profile``, ...)."""
         os.environ["DVC_NO_ANALYTICS"] = "1"
         from dvc.fs import get_cloud_fs
+        from dvc_objects.fs.base import RemoteMissingDepsError
 
         try:
             kind, config, home = get_cloud_fs({}, url=url, **settings)
             files = kind(**config).fs
-        except ImportError as missing:
+        except RemoteMissingDepsError as missing:
             hint = "pip install 'towpath[s3]'"
-            raise UserError(f"S3 needs a package that is not here: {missing}", hint=hint) from None
+            raise UserError(f"{url} needs a package that is not here", hint=hint) from missing
+        except Exception as fault:  # DVC judges the settings, botocore the profile
+            raise StoreError(f"{url} cannot be opened: {fault}") from fault
         return cls(url, home.rstrip("/"), files)
 
     def open(self, path: str) -> AbstractContextManager[IO[bytes]]:
