@@ -69,6 +69,16 @@ def test_the_drawings(told: Project, tmp_path: Path) -> None:
     assert said["record"]["version"] == "v1.0.0"
 
 
+def test_things_of_the_same_name(project: Project) -> None:
+    """An input and a pipeline may share a name, and with a stage too."""
+    digest = "0b" * 16
+    name = project.register(b"8", data={"training": digest, "dev": digest}, pipeline="training")
+    project.promote(name, "dev")
+    drawn = towpath(project, "lineage", name).out
+    for words in ("○ training  ", "● training (2)", "○ dev  ", "✓ dev (2)", f"★ {name}"):
+        assert words in drawn
+
+
 def test_five_side_by_side(project: Project) -> None:
     names = ["abalone@v1.0.0", "abalone@v1.1.0", "penguins@v1.0.0"]
     names += [project.register(content, labels={"team": "b"}) for content in (b"5", b"6")]

@@ -58,7 +58,8 @@ def lineage(workspace: Workspace, reference: str, forge: bool = False) -> Lineag
     repository = workspace.registry
     found = registry.lineage(repository, reference)
     version, record = found.version, found.record
-    every = [v for model in registry.models(repository).values() for v in model.versions]
+    known = registry.models(repository).values()
+    every = [v for model in known for v in model.versions if str(v) != str(version)]
     entries = history(workspace, version.model, forge=forge) if version.version else ()
     return Lineage(
         version=str(version),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
 
 from towpath.audit.history import Entry
 from towpath.audit.lineage import Data, Lineage
@@ -11,16 +11,32 @@ from towpath.engine.drawing.picture import Box, Line, Picture, Shape
 
 def picture(found: Lineage) -> Picture:
     """From data and code through the run to the version, and on to the stages."""
-    run = found.record.pipeline or "run"
-    sources = [*(_data(one) for one in found.data), _code(found)]
-    made = _version(found)
-    boxes = [*sources, Box(run, Shape.STEP, f"run {found.record.run or 'unknown'}", ""), made]
-    lines = [Line(source.name, run) for source in sources] + [Line(run, made.name)]
-    for before, box in _way(found, made):
-        boxes.append(box)
-        lines.append(Line(before, box.name))
-    unique = {box.name: box for box in boxes}
-    return Picture(unique, tuple(lines), found.version, found.record.description or "")
+    boxes: dict[str, Box] = {}
+    lines: list[Line] = []
+    sources = [_add(boxes, box) for box in (*(_data(one) for one in found.data), _code(found))]
+    words = f"run {found.record.run or 'unknown'}"
+    run = _add(boxes, Box(found.record.pipeline or "run", Shape.STEP, words, ""))
+    made = _add(boxes, _version(found))
+    lines += [*(Line(source, run) for source in sources), Line(run, made)]
+    for entry in found.promotions:
+        stage = _add(boxes, Box(entry.stage, Shape.CHECK, _approved(entry), _merged(entry)))
+        lines.append(Line(made, stage))
+        if entry.entered:
+            until = f"until {entry.until}" if entry.until else "runs now"
+            box = Box(str(entry.tag), Shape.STEP, f"deployed {entry.entered}", until)
+            lines.append(Line(stage, _add(boxes, box)))
+    for other in found.used_by:
+        made_from = Box(other, Shape.REGISTER, "version", f"made from {found.version}")
+        lines.append(Line(made, _add(boxes, made_from)))
+    return Picture(boxes, tuple(lines), found.version, found.record.description or "")
+
+
+def _add(boxes: dict[str, Box], box: Box) -> str:
+    """Add a box under its name, or the next that is free; the name."""
+    names = (box.name, *(f"{box.name} ({count})" for count in range(2, len(boxes) + 3)))
+    name = next(name for name in names if name not in boxes)
+    boxes[name] = replace(box, name=name)
+    return name
 
 
 def _data(one: Data) -> Box:
@@ -40,19 +56,6 @@ def _version(found: Lineage) -> Box:
     kind = f"rejected: {found.rejected}" if found.rejected is not None else f"version by {by}"
     shape = Shape.FAIL if found.rejected is not None else Shape.REGISTER
     return Box(found.version, shape, kind, f"sha256 {record.sha256[:12]}, {record.time}")
-
-
-def _way(found: Lineage, made: Box) -> Iterator[tuple[str, Box]]:
-    """Where it went: each promotion below the version, its deployment below that."""
-    for place, entry in enumerate(found.promotions):
-        earlier = [one.stage for one in found.promotions[:place]].count(entry.stage)
-        name = f"{entry.stage} ({earlier + 1})" if earlier else entry.stage
-        yield made.name, Box(name, Shape.CHECK, _approved(entry), _merged(entry))
-        if entry.entered:
-            until = f"until {entry.until}" if entry.until else "runs now"
-            yield name, Box(str(entry.tag), Shape.STEP, f"deployed {entry.entered}", until)
-    for other in found.used_by:
-        yield made.name, Box(other, Shape.REGISTER, "version", f"made from {made.name}")
 
 
 def _approved(entry: Entry) -> str:
