@@ -1,0 +1,74 @@
+"""A shared registry on a forge: a project's promotion is a pull request of the registry's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from promotion_project import POLICY, begin, draft
+from running import Project
+from towpath import promotion, registry
+from towpath.git import mainline
+from towpath.registry import Code, Registration
+
+if TYPE_CHECKING:
+    from github_server import GitHubServer
+
+NAME = "acme/models"
+FORGE = f"forge: {{kind: github, repository: {NAME}}}\n"
+OWNERS = "* @ada\n/registry/stages/ @bo\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path, github: GitHubServer) -> Project:
+    """A project with ``abalone@v1.0.0`` in a registry on the forge, and no forge of its own."""
+    keepers = begin(tmp_path / "keepers", POLICY + FORGE)
+    keepers.commit({".github/CODEOWNERS": OWNERS})
+    keepers.git("remote", "add", "origin", github.remote(NAME))
+    keepers.git("push", "-q", "origin", "main")
+    made = Project(tmp_path / "abalone")
+    made.write("towpath.yaml", f"name: abalone\nregistry: {github.remote(NAME)}\n")
+    made.write(".gitignore", ".towpath/\n")
+    made.git("init", "-q", "-b", "main")
+    made.git("config", "user.name", "Ada Lovelace")
+    made.git("config", "user.email", "ada@example.org")
+    made.commit()
+    clone = made.workspace.registry
+    record = draft(code=Code(made.git("rev-parse", "HEAD"), "https://forge.example/abalone"))
+    base = mainline.main(clone)
+    assert base
+    registry.register(clone, Registration(record, base, {"dvc.yaml": b"a: 1\n"}))
+    (done,) = registry.publish(clone)
+    assert str(done) == "abalone@v1.0.0"
+    return made
+
+
+def test_a_pull_request_of_the_registry(
+    project: Project, github: GitHubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = promotion.promote(project.workspace, "abalone@v1.0.0", "dev")
+    pull = github.repository(NAME).pull(1)
+    assert (made.number, pull.branch, pull.base) == (1, "promote/abalone-v1.0.0-dev", "main")
+    assert pull.body == made.evidence
+    monkeypatch.setenv("GITHUB_TOKEN", github.person("bo").token)
+    done = promotion.approve(project.workspace, "1")
+    assert (done.level, done.by) == ("forge", "bo")
+    assert registry.find(project.workspace.registry, "abalone#dev").version is not None
+    assert project.git("status", "--porcelain") == ""
+    assert project.git("branch", "--list").split() == ["*", "main"], "the project has no part in it"
+
+
+def test_no_word_or_file_beside_git_has_the_token(project: Project, github: GitHubServer) -> None:
+    token = github.person("ada").token
+    said = project.towpath("fetch")
+    assert said.code == 0
+    assert token not in said.out + said.err
+    github.repository(NAME).path.rename(github.folder / "away.git")
+    clone = project.workspace.registry_at_hand
+    (clone.common / "towpath" / "fetched").unlink()
+    refused = project.towpath("models")
+    assert refused.code == 1
+    assert "it was never fetched here" in refused.err
+    assert token not in refused.err
