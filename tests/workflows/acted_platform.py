@@ -154,10 +154,15 @@ class Platform:
             self.hosted.check(head, job, result)
         return acted
 
-    def called(self, workflow: str, event: str, **payload: object) -> Acted:
-        """Run a workflow on main for an event that says no more than it is."""
-        given = {"ref": "refs/heads/main", **payload}
-        return self._runner().act(self._clone(), workflow, event, given)
+    def dispatched(self, workflow: str, **inputs: str) -> Acted:
+        """Run a workflow on main as the forge does where a person asks for it."""
+        given = {"ref": "refs/heads/main", "inputs": inputs}
+        return self._runner().act(self._clone(), workflow, "workflow_dispatch", given)
+
+    def scheduled(self, workflow: str, **matrix: str) -> Acted:
+        """Run a workflow on main as the forge does at its hour; of a matrix what is named."""
+        given = {"ref": "refs/heads/main"}
+        return self._runner().act(self._clone(), workflow, "schedule", given, matrix)
 
     def _clone(self) -> Path:
         """A fresh clone, from which the forge reads the workflows."""

@@ -107,8 +107,12 @@ class Runner:
         workflow: str,
         event: str,
         payload: Mapping[str, Any],
+        matrix: Mapping[str, str] | None = None,
     ) -> Acted:
-        """Run a workflow of ``clone`` for an event; the payload is completed as GitHub's is."""
+        """Run a workflow of ``clone`` for an event; the payload is completed as GitHub's is.
+
+        ``matrix`` picks one job of several that differ in a value.
+        """
         self.home.mkdir(parents=True, exist_ok=True)
         told = self.home / f"{workflow}-{event}.json"
         told.write_text(json.dumps({**_common(), **payload}))
@@ -130,6 +134,7 @@ class Runner:
             *_options("--secret", {"GITHUB_TOKEN": token, "TOWPATH_APP_KEY": "key"}),
             *_options("--var", {"TOWPATH_APP_ID": "12345"}),
             *self._stubs(folder),
+            *(word for key, one in (matrix or {}).items() for word in ("--matrix", f"{key}:{one}")),
         ]
         around = {"HOME": str(self.home), "PATH": os.environ["PATH"], **self.environment}
         done = subprocess.run(call, env=around, capture_output=True, text=True, timeout=300)
@@ -166,11 +171,6 @@ def push(before: str, after: str) -> dict[str, Any]:
         "after": after,
         "head_commit": {"id": after},
     }
-
-
-def dispatched(**inputs: str) -> dict[str, Any]:
-    """What GitHub says where a person starts a workflow on main."""
-    return {"ref": "refs/heads/main", "inputs": inputs}
 
 
 def pull_request(number: int, base: str, head: str, branch: str) -> dict[str, Any]:

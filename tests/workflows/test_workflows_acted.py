@@ -53,8 +53,7 @@ def train(platform: Platform) -> None:
 
 def propose(platform: Platform) -> str:
     """Somebody presses a button: the app opens a pull request, whose check shows the evidence."""
-    asked = {"version": "abalone@latest", "stage": "dev"}
-    acted = platform.called("promote", "workflow_dispatch", inputs=asked)
+    acted = platform.dispatched("promote", version="abalone@latest", stage="dev")
     assert acted.code == 0, acted.log
     (pull,) = platform.hosted.pulls.values()
     assert pull.author.login == "towpath[bot]"
@@ -105,12 +104,12 @@ def reconcile(platform: Platform, before: str) -> None:
 
 def drift(platform: Platform) -> None:
     """At night all is as it should be; altered bytes turn the job of that stage red."""
-    acted = platform.called("drift", "schedule")
+    acted = platform.scheduled("drift")
     assert acted.code == 0, acted.log
     bundle = max(platform.store("dev").rglob("files/md5/??/*"), key=lambda f: f.stat().st_size)
     bundle.chmod(0o644)
     bundle.write_bytes(b"another model")
-    acted = platform.called("drift", "schedule")
+    acted = platform.scheduled("drift", stage="dev")
     assert acted.code == 1
     assert "exit status 4" in acted.log, acted.log
     assert any("its bytes in the stage's store are" in page for page in acted.summaries)
@@ -144,7 +143,7 @@ def test_a_pull_request_that_promotes_nothing_is_green_and_none_of_it_is_execute
 def test_what_a_person_types_into_a_form_is_never_run(platform: Platform, tmp_path: Path) -> None:
     evil = tmp_path / "evil"
     params = f"max_mse=5 x=$(touch${{IFS}}{evil});touch {evil} `touch {evil}` --force"
-    acted = platform.called("training", "workflow_dispatch", inputs={"params": params})
+    acted = platform.dispatched("training", params=params)
     assert acted.jobs == {"training": "failure"}
     assert "--param --force is no assignment" in acted.log, acted.log
     assert not evil.exists()
