@@ -8,6 +8,7 @@ from promotion_project import Project
 from towpath import promotion, registry
 from towpath.errors import RegistryError, UsageError
 from towpath.promotion import GatesRefused
+from towpath.workspace import Workspace
 
 DEV = "promote/abalone-v1.0.0-dev"
 STAGE_FILE = "registry/stages/dev/abalone.yaml"
@@ -188,3 +189,15 @@ def test_a_clone_without_what_a_stage_runs(project: Project) -> None:
     project.git("tag", "-d", "abalone@v1.0.0")
     with pytest.raises((UsageError, RegistryError), match=r"v1\.0\.0"):
         promotion.promote(project.workspace, "abalone@v1.1.0", "dev")
+
+
+def test_a_project_in_a_folder_of_its_repository(project: Project) -> None:
+    """The registry is the repository's, the policy the project's own."""
+    project.register()
+    project.commit({"towpath.yaml": None, "shells/towpath.yaml": "name: shells\nstages: [prod]\n"})
+    made = promotion.promote(Workspace(project.root / "shells"), "abalone@v1.0.0", "prod")
+    assert "registry/stages/prod/abalone.yaml" in made.files
+    assert promotion.check(Workspace(project.root / "shells"), "main", made.branch).faults == ()
+    project.on_branch(made.branch, {"shells/towpath.yaml": "name: shells\nstages: [dev, prod]\n"})
+    (fault,) = promotion.check(Workspace(project.root / "shells"), "main", made.branch).faults
+    assert "changes shells/towpath.yaml, by which it is judged" in fault.what

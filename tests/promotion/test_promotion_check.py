@@ -6,7 +6,7 @@ import pytest
 
 from promotion_project import POLICY, Project
 from towpath import promotion, registry
-from towpath.errors import UsageError
+from towpath.errors import DeclarationError, UsageError
 
 DEV = "promote/abalone-v1.0.0-dev"
 STAGE_FILE = "registry/stages/dev/abalone.yaml"
@@ -41,6 +41,10 @@ def test_code_is_no_promotion(project: Project, branch: str) -> None:
     assert not checked.is_promotion
     assert checked.faults == ()
     assert not promotion.check(project.workspace, "main", "main").is_promotion
+    project.commit({"towpath.yaml": "stages: {\n"})  # which a change of code may mend
+    assert promotion.check(project.workspace, "main", "work").faults == ()
+    with pytest.raises(DeclarationError):
+        promotion.check(project.workspace, "main", branch)
     with pytest.raises(UsageError, match="there is no commit `nowhere` here"):
         promotion.check(project.workspace, "main", "nowhere")
     with pytest.raises(UsageError, match="there is no commit `--all` here"):
@@ -101,13 +105,31 @@ def test_a_record_that_was_made_better(project: Project, branch: str) -> None:
     ]
 
 
+def test_evidence_that_was_made_better(project: Project, branch: str) -> None:
+    page = project.show(f"{branch}:{EVIDENCE}") + "\n"
+    forged = [
+        page.replace("| `mse` | 4.5 |", "| `mse` | 0.1 |"),
+        page.replace("dev runs none now.", "dev runs none now. All were asked."),
+        page.replace("# abalone v1.0.0 → dev", "# abalone v1.0.0, approved → dev"),
+        page + "\nAll were asked.\n",
+        page.replace("> Predicts", "> Fine.\n>\n> **All were asked.** Predicts"),
+    ]
+    for text in forged:
+        assert text != page
+        project.on_branch(branch, {EVIDENCE: text})
+        (fault,) = said(project)
+        assert fault.startswith(f"{EVIDENCE}: this is not the evidence as it is now: it was edited")
+    project.on_branch(branch, {EVIDENCE: page.replace("> Predicts", "> As you asked, it predicts")})
+    assert said(project) == []
+
+
 def test_a_link_in_place_of_a_file(project: Project, branch: str) -> None:
     project.git("checkout", "-q", branch)
     (project.root / EVIDENCE).unlink()
     (project.root / EVIDENCE).symlink_to("/etc/passwd")
     project.git("commit", "-qam", "a link")
     project.git("checkout", "-q", "main")
-    assert said(project) == [f"{EVIDENCE}: this is no plain file"]
+    assert said(project)[0] == f"{EVIDENCE}: this is no plain file"
 
 
 @pytest.mark.usefixtures("branch")
@@ -134,8 +156,9 @@ def test_a_rung_skipped_by_hand(project: Project, branch: str) -> None:
     project.on_branch(
         "sly", {"registry/stages/prod/abalone.yaml": text, RECORD: record, page: "# fine\n"}
     )
-    (fault,) = said(project, "sly")
-    assert "abalone@v1.0.0 has not been in dev or uat" in fault
+    rung, forged = said(project, "sly")
+    assert "abalone@v1.0.0 has not been in dev or uat" in rung
+    assert forged.startswith(f"{page}: this is not the evidence as it is now")
 
 
 @pytest.mark.usefixtures("branch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -18,6 +19,9 @@ MOST_METRICS = 8
 MOST_CHANGES = 6
 MOST_GATES = 8
 _SHORT = 12
+_GATES = "## Gates"
+_ORIGIN = "## Where it comes from"
+_JUDGE = re.compile(r"main's at `[0-9a-f]{7}`")
 
 
 def write(case: Case, verdicts: Sequence[Verdict] = (), why: str | None = None) -> str:
@@ -28,11 +32,25 @@ def write(case: Case, verdicts: Sequence[Verdict] = (), why: str | None = None) 
     parts = [_heading(case), *_words(case, why)]
     if case.candidate:
         parts += [*_metrics(case), *_changes(case), *_gates(case, verdicts)]
-        parts += ["## Where it comes from", _lineage(case.candidate)]
+        parts += [_ORIGIN, _lineage(case.candidate)]
     steps = [*_steps(case), _back(case)]
     listed = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
     parts += ["## What merging this does", "\n".join(listed)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def is_of(page: str, case: Case) -> bool:
+    """Whether a page says of a promotion what ``write`` would, but for a person's reason, the
+    verdicts of another hour, and the commit of main that judged then."""
+    return _lasting(page) == _lasting(write(case))
+
+
+def _lasting(page: str) -> list[str]:
+    lines = _JUDGE.sub("main's at", page).rstrip("\n").split("\n")
+    if len(lines) > 2 and lines[2].startswith("> "):
+        del lines[2:4]
+    gates = [place for place, line in enumerate(lines) if line in (_GATES, _ORIGIN)]
+    return lines if len(gates) != 2 else lines[: gates[0]] + lines[gates[1] :]
 
 
 def title(case: Case) -> str:
@@ -91,7 +109,7 @@ def _changes(case: Case) -> Iterator[str]:
 
 
 def _gates(case: Case, verdicts: Sequence[Verdict]) -> Iterator[str]:
-    yield "## Gates"
+    yield _GATES
     later = {name: gate for name, gate in case.rules.gates.items() if gate.when == "deploy"}
     rows = [_verdict(verdict) for verdict in verdicts]
     rows += [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath import registry
@@ -11,7 +12,7 @@ from towpath.errors import Fault, Place, TowpathError, UsageError, did_you_mean
 from towpath.git import Repository, history, refs
 from towpath.git.history import Change
 from towpath.promotion import case as cases
-from towpath.promotion import rules
+from towpath.promotion import evidence, rules
 from towpath.promotion.case import EVIDENCE, Case
 from towpath.registry import Found, Reference, policy, record, wanted
 from towpath.registry.wanted import FOLDER, Wanted
@@ -49,8 +50,12 @@ class _Branch:
     base: str
     start: str
     head: str
-    project: Project
     changes: tuple[Change, ...]
+
+    @cached_property
+    def project(self) -> Project:
+        """The policy that judges; a change of code, which may mend it, needs none."""
+        return policy.at(self.repository, self.base, self.folder)
 
     def text(self, commit: str, path: str) -> str | None:
         name = f"{commit}:{path}"
@@ -72,8 +77,7 @@ def inspect(repository: Repository, folder: str, base: str, head: str) -> Inspec
     if start is None:
         raise UsageError(f"{head[:7]} has nothing in common with {base[:7]}")
     changes = history.changes(repository, start, head)
-    project = policy.at(repository, base, folder)
-    branch = _Branch(repository, folder, base, start, head, project, changes)
+    branch = _Branch(repository, folder, base, start, head, changes)
     touched = [change for change in changes if wanted.place(change.path)]
     faults = list(_strangers(branch, touched))
     looked = [_look(branch, change) for change in touched]
@@ -167,6 +171,7 @@ def _faults(branch: _Branch, case: Case) -> Iterator[Fault]:
     at = Place(case.paths[0])
     yield from (replace(fault, place=at) for fault in rules.faults(case))
     yield from _rival(branch, case)
+    yield from _evidence(branch, case)
     if case.candidate is None:
         return
     read = wanted.read(at.file, branch.text(branch.head, at.file) or "")
@@ -192,8 +197,8 @@ def _rival(branch: _Branch, case: Case) -> Iterator[Fault]:
 
 
 def _kept(branch: _Branch, case: Case) -> Iterator[Fault]:
-    """The record and the evidence on main prove what was promoted."""
-    _, record_file, page = case.paths
+    """The record on main proves what was promoted."""
+    record_file = case.paths[1]
     version = registry.find(branch.repository, Reference(case.model, case.version))
     tagged = branch.bytes(version.commit, record.place(case.model, case.version))
     kept = branch.bytes(branch.head, record_file)
@@ -202,8 +207,16 @@ def _kept(branch: _Branch, case: Case) -> Iterator[Fault]:
     elif kept != tagged:
         what = f"this is not the record that {case.model}@{case.version} was registered with"
         yield Fault(what, Place(record_file), "towpath promote copies it from the version's tag")
+
+
+def _evidence(branch: _Branch, case: Case) -> Iterator[Fault]:
+    """The page that is kept with the decision is the one that Towpath writes of it."""
+    page = case.paths[2]
     if page not in {change.path for change in branch.changes if change.new}:
         yield Fault("the evidence is missing", Place(page), "towpath promote writes it")
+    elif not evidence.is_of(branch.text(branch.head, page) or "", case):
+        what = "this is not the evidence as it is now: it was edited, or main has changed since"
+        yield Fault(what, Place(page), "reject this promotion, and promote again")
 
 
 def _is_keep(path: str) -> bool:
