@@ -35,8 +35,10 @@ class Patience:
 
         if tried + 1 < self.attempts:
             if isinstance(error, RateLimitExceeded):
-                wait = error.retry_after.total_seconds()
-                return RetryOption(wait <= self.longest, timedelta(seconds=wait))
+                wait = max(self.pause, error.retry_after.total_seconds())  # 0 would mean a minute
+                # Of no wait at all githubkit makes a minute.
+                after = timedelta(seconds=max(wait, self.pause))
+                return RetryOption(wait <= self.longest, after)
             if isinstance(error, RequestFailed) and error.response.status_code >= 500:
                 return RetryOption(True, timedelta(seconds=self.pause * 2**tried))
         return RetryOption(False)

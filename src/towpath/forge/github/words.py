@@ -59,7 +59,13 @@ def messages(response: httpx.Response) -> tuple[str, ...]:
         return ()
     listed = answer.get("errors")
     said = [_message(one) for one in listed] if isinstance(listed, list) else []
-    return (*said, *([str(answer["message"])] if answer.get("message") else []))
+    said += [str(answer["message"])] if answer.get("message") else []
+    return tuple(_plain(one) for one in said)
+
+
+def _plain(text: str) -> str:
+    """On one line, without what moves a terminal's cursor."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _message(error: Any) -> str:
