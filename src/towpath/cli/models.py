@@ -95,6 +95,12 @@ def _freshness(session: Session, repository: Repository) -> None:
     """How old this clone's view of the registry is; nothing without a remote."""
     from towpath.git import remotes
 
+    if address := session.workspace.shared_registry:
+        from towpath.registry import shared
+
+        if word := shared.staleness(repository, address):
+            session.say(f"\n{word}")
+        return
     age = remotes.age(repository) if remotes.remotes(repository) else None
     if age is not None and age > 3600:
         session.say(f"\nas of {age / 3600:.0f} hours ago; `towpath fetch` brings what is new")

@@ -50,6 +50,15 @@ def refresh(clone: Repository, address: str, fresh: float = FRESH) -> None:
         _tried(clone).touch()
 
 
+def staleness(clone: Repository, address: str) -> str | None:
+    """A word about a view that could not be brought up to date; None where it is fresh."""
+    age = remotes.age(clone)
+    if age is None or age <= FRESH:
+        return None
+    old = f"{age / 60:.0f} minutes" if age < 7200 else f"{age / 3600:.0f} hours"
+    return f"as of {old} ago: {clones.shown(address)} cannot be reached; towpath fetch says why"
+
+
 def push_main(clone: Repository, address: str) -> bool:
     """Push what was approved in the clone; False where there is nothing that the registry lacks.
 
