@@ -7,6 +7,8 @@ import json
 import pytest
 from audit_project import POLICY, Project
 
+from towpath.audit.history import history
+from towpath.audit.search import search
 from towpath.errors import RegistryError, UsageError
 from towpath.git import Repository
 from towpath.store import Store
@@ -294,6 +296,10 @@ def test_clones_that_cannot_tell(
         Project(folder / "shallow").verify()
     with pytest.raises(RegistryError, match="without tags"):
         Project(folder / "tagless").verify()
+    with pytest.raises(RegistryError, match="without tags"):
+        search(Project(folder / "tagless").repository, "mse < 5")
+    with pytest.raises(RegistryError, match="shallow clone"):
+        history(Project(folder / "shallow").workspace, "abalone")
 
 
 def _md5(project: Project, version: str) -> str:

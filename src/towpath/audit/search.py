@@ -13,8 +13,8 @@ from typing import Any
 from towpath import registry
 from towpath.audit import query
 from towpath.audit.facts import Facts, Term, Vocabulary
-from towpath.errors import UsageError, did_you_mean
-from towpath.git import Repository
+from towpath.errors import RegistryError, UsageError, did_you_mean
+from towpath.git import Repository, remotes
 from towpath.registry import ModelVersion, Stages, reading
 from towpath.spec import reference
 
@@ -45,6 +45,8 @@ def search(
     """
     stages = registry.stages(repository)
     versions = [v for model in registry.models(repository).values() for v in _versions(model)]
+    if not versions and remotes.is_tagless(repository):
+        raise RegistryError("this clone was made without tags", hint="towpath fetch")
     reading.summarise(versions)
     vocabulary = Vocabulary.of(versions)
     asked = query.parse(text, vocabulary)

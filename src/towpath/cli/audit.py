@@ -1,4 +1,4 @@
-"""`towpath search`, `history`, `lineage`, `verify` and `reproduce`: what was, and is it so."""
+"""`towpath history`, `lineage` and `verify`: what was, and whether it is so."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli.session import Session, interactive, json_option, pass_session, print_json
+from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,120 +14,8 @@ if TYPE_CHECKING:
     from towpath.audit.approving import Approved
     from towpath.audit.history import Entry, Moment
     from towpath.audit.lineage import Lineage
-    from towpath.audit.reproduce import Difference, Reproduced
-    from towpath.audit.search import Hits
     from towpath.audit.verify import Verified
     from towpath.cli.terminal import Cell
-
-
-@click.command()
-@click.argument("expression")
-@click.option("--sort", metavar="FACT", help="Order by a fact; `--sort=-mse`: the highest first.")
-@click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many.")
-@json_option
-@pass_session
-def search(
-    session: Session, expression: str, sort: str | None, limit: int | None, as_json: bool
-) -> None:
-    """Find versions of any model: `metrics.mse < 5 and stage == "prod"`.
-
-    Facts: metrics.NAME, params.NAME, labels.NAME, data.NAME (the name alone where it is clear),
-    model, version, stage, author, time, rejected, pipeline, run, kind, size, code, bump.
-    """
-    from towpath.audit.search import search as find
-
-    found = find(session.workspace.registry, expression, sort, limit)
-    if as_json:
-        return print_json("versions", _hits(found))
-    if not found.found:
-        return session.say(f"none of {found.searched} versions")
-    _hits_table(found)
-    left = f", {len(found.found)} shown" if len(found.found) < found.total else ""
-    return session.say(f"\n{found.total} of {found.searched} versions{left}")
-
-
-def _hits(found: Hits) -> list[dict[str, Any]]:
-    from towpath.cli.models import plain
-
-    tables = ("params", "labels", "data")
-    return [
-        {**plain(one, found.stages), **{table: one.summary.get(table, {}) for table in tables}}
-        for one in found.found
-    ]
-
-
-def _hits_table(found: Hits) -> None:
-    from towpath.cli import terminal
-    from towpath.cli.models import row
-
-    columns = [name.removeprefix("metrics.") for name in found.columns]
-    rows = [
-        row(version, found.stages, values)
-        for version, values in zip(found.found, found.values, strict=True)
-    ]
-    terminal.show(("version", *columns, "stages", "registered", "by"), rows, right=columns)
-
-
-@click.command()
-@click.argument("reference")
-@click.option("--keep", metavar="DIR", help="Do it in this new folder, and leave it there.")
-@click.option(
-    "--tolerance",
-    type=click.FloatRange(min=0),
-    default=1e-9,
-    show_default=True,
-    help="By which share a metric may differ.",
-)
-@json_option
-@pass_session
-def reproduce(
-    session: Session, reference: str, keep: str | None, tolerance: float, as_json: bool
-) -> int:
-    """Make a version again: its commit, data and parameters, in a scratch work tree.
-
-    Says whether the model is equal to the last byte, equal in its metrics, or in what it differs.
-    """
-    from towpath.audit.reproduce import reproduce as make_again
-
-    folder = (session.here / keep) if keep else None
-    if as_json or session.quiet:
-        done = make_again(session.workspace, reference, tolerance, folder)
-    else:
-        from towpath.cli.progress import LiveProgress, PlainProgress
-
-        with LiveProgress() if interactive() else PlainProgress() as progress:
-            done = make_again(session.workspace, reference, tolerance, folder, [progress])
-    if as_json:
-        print_json("reproduction", done)
-    else:
-        _say_reproduced(session, done)
-    return 3 if done.verdict == "different" else 0
-
-
-def _say_reproduced(session: Session, done: Reproduced) -> None:
-    from towpath.cli import terminal
-
-    said = {
-        "bytes": ("green", "byte for byte the same", f"sha256 {done.sha256}"),
-        "metrics": ("green", "the same metrics", f"within {done.tolerance:g}, other bytes"),
-        "different": ("red", "not the same", "other bytes, other metrics"),
-    }
-    colour, words, detail = said[done.verdict]
-    click.echo(f"{done.version}: {click.style(words, fg=colour, bold=True)} ({detail})")
-    differences = [*_rows("metric", done.differences), *_rows("", done.environment)]
-    if differences:
-        terminal.show(("", "name", "recorded", "now"), differences)
-    if done.folder:
-        session.say(f"kept in {done.folder}; `git worktree remove --force` takes it away")
-
-
-def _rows(section: str, found: tuple[Difference, ...]) -> list[tuple[str, ...]]:
-    from towpath.cli import terminal
-
-    def shown(value: object) -> str:
-        return repr(value) if isinstance(value, float) else terminal.brief(value)
-
-    return [(section or "package", d.name, shown(d.recorded), shown(d.now)) for d in found]
 
 
 @click.command()

@@ -31,7 +31,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "models": ("models", "List the models and their versions."),
         "show": ("models", "Show a version: its metrics, data, code and signature."),
         "compare": ("models", "Lay versions side by side."),
-        "search": ("audit", "Find versions by metric, parameter, label, stage, author or date."),
+        "search": ("search", "Find versions by metric, parameter, label, stage, author or date."),
         "transform": ("transform", "Score a table with a registered model."),
         "reject": ("models", "Mark a version as bad, or put a promotion away, with the reason."),
     },
@@ -47,7 +47,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "history": ("audit", "Say what each stage ran, when, and who let it in."),
         "lineage": ("audit", "Draw where a version came from, and where it went."),
         "verify": ("audit", "Find what was forged, altered or lost."),
-        "reproduce": ("audit", "Make a version again, and say whether it is the same."),
+        "reproduce": ("reproduce", "Make a version again, and say whether it is the same."),
     },
     "Store": {
         "push": ("transfer", "Push data, models and versions, which get their numbers."),

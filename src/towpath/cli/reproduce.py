@@ -1,0 +1,74 @@
+"""`towpath reproduce`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from towpath.cli.session import Session, interactive, json_option, pass_session, print_json
+
+if TYPE_CHECKING:
+    from towpath.audit.reproduce import Difference, Reproduced
+
+
+@click.command()
+@click.argument("reference")
+@click.option("--keep", metavar="DIR", help="Do it in this new folder, and leave it there.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=1e-9,
+    show_default=True,
+    help="By which share a metric may differ.",
+)
+@json_option
+@pass_session
+def reproduce(
+    session: Session, reference: str, keep: str | None, tolerance: float, as_json: bool
+) -> int:
+    """Make a version again: its commit, data and parameters, in a scratch work tree.
+
+    Says whether the model is equal to the last byte, equal in its metrics, or in what it differs.
+    """
+    from towpath.audit.reproduce import reproduce as make_again
+
+    folder = (session.here / keep) if keep else None
+    if as_json or session.quiet:
+        done = make_again(session.workspace, reference, tolerance, folder)
+    else:
+        from towpath.cli.progress import LiveProgress, PlainProgress
+
+        with LiveProgress() if interactive() else PlainProgress() as progress:
+            done = make_again(session.workspace, reference, tolerance, folder, [progress])
+    if as_json:
+        print_json("reproduction", done)
+    else:
+        _say_reproduced(session, done)
+    return 3 if done.verdict == "different" else 0
+
+
+def _say_reproduced(session: Session, done: Reproduced) -> None:
+    from towpath.cli import terminal
+
+    said = {
+        "bytes": ("green", "byte for byte the same", f"sha256 {done.sha256}"),
+        "metrics": ("green", "the same metrics", f"within {done.tolerance:g}, other bytes"),
+        "different": ("red", "not the same", "other bytes, other metrics"),
+    }
+    colour, words, detail = said[done.verdict]
+    click.echo(f"{done.version}: {click.style(words, fg=colour, bold=True)} ({detail})")
+    differences = [*_rows("metric", done.differences), *_rows("", done.environment)]
+    if differences:
+        terminal.show(("", "name", "recorded", "now"), differences)
+    if done.folder:
+        session.say(f"kept in {done.folder}; `git worktree remove --force` takes it away")
+
+
+def _rows(section: str, found: tuple[Difference, ...]) -> list[tuple[str, ...]]:
+    from towpath.cli import terminal
+
+    def shown(value: object) -> str:
+        return repr(value) if isinstance(value, float) else terminal.brief(value)
+
+    return [(section or "package", d.name, shown(d.recorded), shown(d.now)) for d in found]

@@ -1,0 +1,60 @@
+"""`towpath search`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from towpath.cli.session import Session, json_option, pass_session, print_json
+
+if TYPE_CHECKING:
+    from towpath.audit.search import Hits
+
+
+@click.command()
+@click.argument("expression")
+@click.option("--sort", metavar="FACT", help="Order by a fact; `--sort=-mse`: the highest first.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many.")
+@json_option
+@pass_session
+def search(
+    session: Session, expression: str, sort: str | None, limit: int | None, as_json: bool
+) -> None:
+    """Find versions of any model: `metrics.mse < 5 and stage == "prod"`.
+
+    Facts: metrics.NAME, params.NAME, labels.NAME, data.NAME (the name alone where it is clear),
+    model, version, stage, author, time, rejected, pipeline, run, kind, size, code, bump.
+    """
+    from towpath.audit.search import search as find
+
+    found = find(session.workspace.registry, expression, sort, limit)
+    if as_json:
+        return print_json("versions", _hits(found))
+    if not found.found:
+        return session.say(f"none of {found.searched} versions")
+    _hits_table(found)
+    left = f", {len(found.found)} shown" if len(found.found) < found.total else ""
+    return session.say(f"\n{found.total} of {found.searched} versions{left}")
+
+
+def _hits(found: Hits) -> list[dict[str, Any]]:
+    from towpath.cli.models import plain
+
+    tables = ("params", "labels", "data")
+    return [
+        {**plain(one, found.stages), **{table: one.summary.get(table, {}) for table in tables}}
+        for one in found.found
+    ]
+
+
+def _hits_table(found: Hits) -> None:
+    from towpath.cli import terminal
+    from towpath.cli.models import row
+
+    columns = [name.removeprefix("metrics.") for name in found.columns]
+    rows = [
+        row(version, found.stages, values)
+        for version, values in zip(found.found, found.values, strict=True)
+    ]
+    terminal.show(("version", *columns, "stages", "registered", "by"), rows, right=columns)
