@@ -9,11 +9,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath import registry
+from towpath.audit import pairing
 from towpath.errors import RegistryError, UsageError, did_you_mean
 from towpath.git import Repository, mainline, refs, remotes
 from towpath.promotion.case import paths
 from towpath.registry import Model, Promotion, Record, Version, Wanted, policy, reading, staging
-from towpath.registry.promotions import parse_trailers
 from towpath.registry.staging import Assigned
 
 if TYPE_CHECKING:
@@ -198,38 +198,7 @@ class Ledger:
 
     @cached_property
     def _paired(self) -> Sequence[tuple[Assigned, Promotion | None]]:
-        return tuple(self._pairs())
-
-    def _pairs(self) -> Iterator[tuple[Assigned, Promotion | None]]:
-        """Each stage tag with its promotion: the last before it that asked for its version.
-
-        Tags follow promotions in order: one that goes back behind its predecessor's was not
-        written by reconcile. Two tags may follow one promotion, where the first was mended.
-        """
-        reached: dict[tuple[str, str], int] = {}
-        for tag in self.assigned:
-            here = tag.stage, tag.model
-            version = None if tag.undone else self.version_on(tag.model, tag.commit)
-            place = _place(self.of(*here), tag, version, reached.get(here, 0))
-            reached[here] = reached.get(here, 0) if place is None else place
-            yield tag, None if place is None else self.of(*here)[place]
-
-
-def _place(
-    known: Sequence[Promotion], tag: Assigned, version: Version | None, least: int
-) -> int | None:
-    if version is None and not tag.undone:
-        return None
-    named = parse_trailers(tag.tag.message).get("promotion")
-    fitting = (
-        place
-        for place in reversed(range(least, len(known)))
-        if known[place].time <= tag.tag.time
-        and known[place].version == version
-        and known[place].fault is None
-        and (named is None or known[place].commit in named)
-    )
-    return next(fitting, None)
+        return tuple(pairing.pairs(self.assigned, self.of, self.version_on))
 
 
 def open_ledger(workspace: Workspace, model: str | None = None) -> Ledger:
