@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from towpath import forge
-from towpath.doctor import git
 from towpath.doctor.check import Check, faults, lacks, well
 from towpath.errors import TowpathError
-from towpath.git import Repository, clones, mainline, remotes
+from towpath.git import clones, remotes
+from towpath.promotion import enforcing
 
 if TYPE_CHECKING:
     from towpath.forge import Forge
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 _ABOUT = "forge"
-_WORKFLOWS = ".github/workflows"
 
 
 def check(workspace: Workspace, project: Project, environ: Mapping[str, str]) -> Iterator[Check]:
@@ -34,7 +32,7 @@ def check(workspace: Workspace, project: Project, environ: Mapping[str, str]) ->
         yield from faults(_ABOUT, error)
         return
     yield from _pushed(workspace, found)
-    yield from _enforced(workspace, project, found)
+    yield from _enforced(workspace, found)
 
 
 def _pushed(workspace: Workspace, found: Forge) -> Iterator[Check]:
@@ -50,26 +48,15 @@ def _pushed(workspace: Workspace, found: Forge) -> Iterator[Check]:
         yield lacks(_ABOUT, said, "one of `git remote` and `forge: {repository: ...}` is another's")
 
 
-def _enforced(workspace: Workspace, project: Project, found: Forge) -> Iterator[Check]:
+def _enforced(workspace: Workspace, found: Forge) -> Iterator[Check]:
     """What the forge lacks of what the declaration relies on; not every token may read it all."""
-    repository = workspace.registry
     try:
         actual = found.rules()
     except TowpathError as error:
         yield from faults(_ABOUT, error, "unknown")
         return
-    main = mainline.name(repository)
-    given = workflows(repository, git.main(workspace))
-    missing = forge.lacks(forge.wanted(project, main, given), actual)
+    missing = forge.lacks(enforcing.wanted(workspace), actual)
     for one in missing:
         yield lacks(_ABOUT, str(one), "towpath forge setup --apply")
     if not missing:
         yield well(_ABOUT, "it enforces what the declaration relies on")
-
-
-def workflows(repository: Repository, main: str | None) -> frozenset[str]:
-    """The names of the workflows on the main branch: a check that none gives stops every merge."""
-    if main is None:
-        return frozenset()
-    listed = repository.attempt("ls-tree", "--name-only", main, f"{_WORKFLOWS}/").text
-    return frozenset(PurePosixPath(path).stem for path in listed.splitlines())
