@@ -119,7 +119,7 @@ def _entry(ledger: Ledger, known: Approvals, one: Promotion) -> Entry:
         author=one.author,
         pull_request=_pull_request(one, approval),
         approval=approval,
-        evidence=approval.evidence or _evidence(ledger, one),
+        evidence=ledger.evidence(one) if ledger.has_evidence(one) else None,
         entered=dates.shown(tags[0].tag.time) if tags else None,
         tag=_name(tags[-1]) if tags else None,
         rejected=version.rejected if version else None,
@@ -153,8 +153,3 @@ def _pull_request(one: Promotion, approval: Approved) -> str | None:
         return approval.where
     found = _PULL.search(one.subject)
     return f"#{found[1]}" if found else None
-
-
-def _evidence(ledger: Ledger, one: Promotion) -> str | None:
-    path = ledger.evidence(one)
-    return path if ledger.files_at([(one.commit, path)]) else None

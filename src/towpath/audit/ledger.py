@@ -111,8 +111,7 @@ class Ledger:
 
     def tags(self, promotion: Promotion) -> Sequence[Assigned]:
         """The stage tags that follow from a promotion, oldest first."""
-        place = promotion.commit, promotion.path
-        return [tag for tag, one in self._paired if one and (one.commit, one.path) == place]
+        return self._tags.get((promotion.commit, promotion.path), ())
 
     @property
     def strays(self) -> Sequence[Assigned]:
@@ -135,6 +134,14 @@ class Ledger:
     def evidence(self, promotion: Promotion) -> str:
         """Where a promotion's evidence lies, from the repository's root."""
         return paths(promotion.stage, promotion.model, self.number(promotion))[2]
+
+    def has_evidence(self, promotion: Promotion) -> bool:
+        """Whether a promotion came with its evidence."""
+        return (promotion.commit, self.evidence(promotion)) in self._came
+
+    @cached_property
+    def _came(self) -> Mapping[tuple[str, str], bytes]:
+        return self.files_at({(one.commit, self.evidence(one)) for one in self.promotions})
 
     def wanted(self, stage: str | None = None) -> Sequence[Wanted]:
         """What the stages should run, by the stage files on main."""
@@ -195,6 +202,14 @@ class Ledger:
         told = self.repository.call("rev-list", "--no-walk", "--parents", "--stdin", stdin=asked)
         rows = (line.split() for line in told.splitlines())
         return {commit: tuple(parents) for commit, *parents in rows}
+
+    @cached_property
+    def _tags(self) -> Mapping[tuple[str, str], Sequence[Assigned]]:
+        found: defaultdict[tuple[str, str], list[Assigned]] = defaultdict(list)
+        for tag, one in self._paired:
+            if one:
+                found[one.commit, one.path].append(tag)
+        return found
 
     @cached_property
     def _paired(self) -> Sequence[tuple[Assigned, Promotion | None]]:

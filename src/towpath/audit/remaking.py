@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath import registry
-from towpath.errors import RegistryError, StepFailed, StoreError
+from towpath.errors import ExitCode, RegistryError, StepFailed, StoreError
 from towpath.registry import Record
 from towpath.spec import words
 from towpath.spec.artifact import Artifact
@@ -57,6 +57,8 @@ def remake(
     steps = tuple(name for name in _leading_to(graph, node) if not graph.registers(name))
     request = Request(graph.name, params, inputs, only=steps, force=True)
     done = run(place, request, listeners)
+    if done.exit_code == ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
     if done.exit_code:
         hint = "with --keep DIR its logs stay: towpath -C DIR logs"
         raise StepFailed(*(done.error or (f"the run was {done.state}",)), hint=hint)

@@ -110,13 +110,12 @@ def _copies(ledger: Ledger, tagged: Mapping[tuple[str, object], bytes | None]) -
 
 def _evidence(ledger: Ledger) -> Iterator[Finding]:
     """Each promotion came with its evidence, which is on main still."""
-    came = ledger.files_at({(one.commit, ledger.evidence(one)) for one in ledger.promotions})
     here = ledger.files({ledger.evidence(one) for one in ledger.promotions})
     for one in ledger.promotions:
         path = ledger.evidence(one)
         if one.fault:
             continue
-        if (one.commit, path) not in came:
+        if not ledger.has_evidence(one):
             what = f"{one} came without its evidence"
             hint = f"git show {one.commit[:7]}: nobody can say what its approver saw"
             yield finding("evidence", what, path, hint)
