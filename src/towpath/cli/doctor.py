@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -31,17 +32,16 @@ def doctor(session: Session, offline: bool, as_json: bool) -> int:
     if as_json:
         print_json("checks", found)
     else:
-        for one in found:
-            _say(session, one)
+        _say([one for one in found if not (session.quiet and one.verdict == "well")])
     missing = any(one.verdict == "lacks" for one in found)
     return int(ExitCode.REFUSED if missing else ExitCode.DONE)
 
 
-def _say(session: Session, one: Check) -> None:
-    """A check on a line; what is well is not said to who wants quiet."""
-    if session.quiet and one.verdict == "well":
-        return
-    mark, colour = _MARKS[one.verdict]
-    click.echo(f"{click.style(mark, fg=colour)} {click.style(one.about, bold=True)}: {one.said}")
-    if one.hint:
-        click.echo(f"    {click.style('hint', fg='cyan')}: {one.hint}")
+def _say(checks: Sequence[Check]) -> None:
+    """A check on a line; a hint that several in a row share is given once, after them."""
+    for one, following in zip(checks, (*checks[1:], None), strict=True):
+        mark, colour = _MARKS[one.verdict]
+        about = click.style(one.about, bold=True)
+        click.echo(f"{click.style(mark, fg=colour)} {about}: {one.said}")
+        if one.hint and (following is None or following.hint != one.hint):
+            click.echo(f"    {click.style('hint', fg='cyan')}: {one.hint}")
