@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from running import FOLDER, Project, make
+from running import FOLDER, Project, end, make
 from towpath import registry
 from towpath.audit.reproduce import Reproduced, reproduce
 from towpath.engine import server
@@ -104,6 +105,21 @@ def test_a_step_that_fails_and_a_commit_that_is_gone(project: Project) -> None:
     gone = _also(project, "5", code=Code("c0ffee" * 6 + "c0ff"))
     with pytest.raises(RegistryError, match="does not have the commit c0ffee"):
         again(project, gone)
+    assert len(project.git("worktree", "list").splitlines()) == 1
+
+
+def test_an_interruption_leaves_nothing(project: Project) -> None:
+    record = registry.get(project.workspace.registry, "mean@v1.0.0").record
+    project.git("switch", "-q", "--detach", record.code.commit)
+    project.code('return {"mean"', "__import__('time').sleep(60)\n    return {\"mean\"")
+    project.commit("slow")
+    slow = _also(project, "6", code=Code(project.git("rev-parse", "HEAD")))
+    project.git("switch", "-q", "main")
+    process = project.start("reproduce", slow)
+    assert process.stderr
+    assert any("fit" in line and "running" in line for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    assert end(process).code == 130
     assert len(project.git("worktree", "list").splitlines()) == 1
 
 
