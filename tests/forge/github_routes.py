@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import github_answers as answers
 import github_merging as merging
-from github_description import Operation, operation
+from github_description import Operation, complete, operation
 from github_state import Hosted, Person, Pull, Said, now
+from githubkit_schemas.latest import models
 
 if TYPE_CHECKING:
     from github_server import GitHubServer
@@ -187,7 +188,8 @@ def events(call: Call) -> Answer:
     if pull.merged_by is None:
         return []
     known = {"event": "merged", "commit_id": pull.merge_commit, "created_at": pull.merged_at}
-    return [{**known, "actor": answers.user(pull.merged_by), "id": 1}]
+    event = {**known, "actor": answers.user(pull.merged_by), "id": 1}
+    return [complete(models.AddedToProjectIssueEvent, event)]  # a merge's has the same fields
 
 
 @route("repos", "list_pull_requests_associated_with_commit")

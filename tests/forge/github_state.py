@@ -31,7 +31,7 @@ while read -r old new ref; do
     case "$ref" in
       $pattern)
         echo "error: GH013: Repository rule violations found for $ref." >&2
-        echo "- Cannot $doing this ref due to its rules" >&2
+        echo "- Cannot ${doing%ion} this ref due to its rules" >&2
         exit 1;;
     esac
   done < guarded

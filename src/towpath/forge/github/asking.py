@@ -87,34 +87,48 @@ class Line:
 
     def ask(self, deed: Deed, call: Callable[..., Response[_Parsed]], **given: Any) -> _Parsed:
         """What GitHub answers to a question about this repository. Raises ``ForgeError``."""
-        return self._asked(deed, call, {"owner": self.owner, "repo": self.repo, **given})[1]
+        return self.ask_of(deed, call, owner=self.owner, repo=self.repo, **given)
 
     def ask_of(self, deed: Deed, call: Callable[..., Response[_Parsed]], **given: Any) -> _Parsed:
         """The same of something that is no part of this repository: a user, a team."""
-        return self._asked(deed, call, given)[1]
+        return self._parsed(deed, self._called(deed, call, given))
 
     def do(self, deed: Deed, call: Callable[..., Response[Any]], **given: Any) -> None:
         """Ask for something that is answered without a word."""
         self._called(deed, call, {"owner": self.owner, "repo": self.repo, **given})
 
-    def pages(
-        self, deed: Deed, call: Callable[..., Response[Any]], anywhere: bool = False, **given: Any
+    def pages(self, deed: Deed, call: Callable[..., Response[Any]], **given: Any) -> Iterator[Any]:
+        """The answers to a question for a list of this repository's, page by page."""
+        return self.pages_of(deed, call, owner=self.owner, repo=self.repo, **given)
+
+    def pages_of(
+        self, deed: Deed, call: Callable[..., Response[Any]], **given: Any
     ) -> Iterator[Any]:
-        """The answers to a question for a list, page by page."""
-        where = {} if anywhere else {"owner": self.owner, "repo": self.repo}
+        """The same of something that is no part of this repository."""
+        for answer in self._pages(deed, call, given):
+            yield self._parsed(deed, answer)
+
+    def rows(self, deed: Deed, call: Callable[..., Response[Any]], **given: Any) -> Iterator[Any]:
+        """A list of this repository's whose rows GitHub's description knows only in part."""
+        for answer in self._pages(deed, call, {"owner": self.owner, "repo": self.repo, **given}):
+            page = self._read(deed, answer.json)
+            yield from page if isinstance(page, list) else ()
+
+    def _pages(
+        self, deed: Deed, call: Callable[..., Response[Any]], given: dict[str, Any]
+    ) -> Iterator[Response[Any]]:
         for number in count(1):
-            asked = {**where, **given, "per_page": _PAGE, "page": number}
-            answer, page = self._asked(deed, call, asked)
-            yield page
+            answer = self._called(deed, call, {**given, "per_page": _PAGE, "page": number})
+            yield answer
             if 'rel="next"' not in answer.headers.get("link", ""):
                 return
 
-    def _asked(
-        self, deed: Deed, call: Callable[..., Response[_Parsed]], given: dict[str, Any]
-    ) -> tuple[Response[_Parsed], _Parsed]:
-        answer = self._called(deed, call, given)
+    def _parsed(self, deed: Deed, answer: Response[_Parsed]) -> _Parsed:
+        return self._read(deed, lambda: answer.parsed_data)
+
+    def _read(self, deed: Deed, read: Callable[[], _Parsed]) -> _Parsed:
         try:
-            return answer, answer.parsed_data
+            return read()
         except ValueError as error:  # no JSON, or JSON of another shape
             raise words.unreadable(error, deed, self.api) from None
 

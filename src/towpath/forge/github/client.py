@@ -121,10 +121,10 @@ class GitHub:
         pull = self.pull(number)
         if pull.state == "merged" and pull.head == head:
             deed = Deed(f"say what merged pull request {number}", _READ)
-            pages = self.line.pages(deed, self._rest.issues.list_events, issue_number=number)
-            events = [one for page in pages for one in page if one.event == "merged"]
-            if events and events[-1].commit_id:
-                return str(events[-1].commit_id)
+            events = self.line.rows(deed, self._rest.issues.list_events, issue_number=number)
+            made = [one.get("commit_id") for one in events if one.get("event") == "merged"]
+            if made and made[-1]:
+                return str(made[-1])
         said = "; ".join(refused.messages)
         what = f"pull request {number} is {pull.state}" if pull.state != "open" else said
         hint = f"{pull.url} says what lacks; a conflict is mended by promoting again from main"
@@ -148,7 +148,7 @@ class GitHub:
             raise UsageError(f"`{team}` is no team", hint="teams are written @owner/team")
         deed = Deed(f"list the members of {team}", "members: read", f"team {team}")
         call = self._rest.teams.list_members_in_org
-        pages = self.line.pages(deed, call, anywhere=True, org=owner, team_slug=slug)
+        pages = self.line.pages_of(deed, call, org=owner, team_slug=slug)
         return tuple(one.login for page in pages for one in page)
 
     def rules(self) -> Rules:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from towpath.forge.github.asking import Deed
 
 _TOKEN = "see who it is of and when it ends at github.com/settings/tokens; GITHUB_TOKEN holds it"
+_LONGEST = 1000  # characters that are quoted of an answer
 _STATUS = "see githubstatus.com; nothing was lost: run it again later"
 
 
@@ -44,7 +45,7 @@ def unreadable(error: ValueError, deed: Deed, api: str) -> ForgeError:
     """An answer that is no JSON, or JSON of another shape than GitHub describes."""
     where = ""
     if hasattr(error, "errors") and (first := next(iter(error.errors()), None)):
-        where = f" ({'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']})"
+        where = f" ({_plain('.'.join(map(str, first['loc'])) or 'it')}: {first['msg']})"
     what = f"what {api} answered when asked to {deed.doing} is none of GitHub's answers{where}"
     return ForgeError(what, hint="is GITHUB_API_URL right, and no proxy in between?")
 
@@ -65,7 +66,7 @@ def messages(response: httpx.Response) -> tuple[str, ...]:
 
 def _plain(text: str) -> str:
     """On one line, without what moves a terminal's cursor."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_LONGEST]
 
 
 def _message(error: Any) -> str:
@@ -85,11 +86,12 @@ def _answered(response: httpx.Response, deed: Deed, name: str) -> Answered:
 
 def _fault(response: httpx.Response, said: tuple[str, ...], deed: Deed, name: str) -> Fault:
     status = response.status_code
-    quoted = "; ".join(said) or response.reason_phrase or "no word"
+    quoted = "; ".join(said) or _plain(response.reason_phrase) or "no word"
     if status == 401:
         return Fault(f"GitHub does not take the token: {quoted}", hint=_TOKEN)
     if status == 403:
-        needs = response.headers.get("x-accepted-github-permissions", "").replace("=", ": ")
+        header = _plain(response.headers.get("x-accepted-github-permissions", ""))
+        needs = header.replace("=", ": ")
         hint = f"the token needs the permission {needs or deed.permission} on {name}"
         return Fault(f"GitHub does not let this token {deed.doing}: {quoted}", hint=hint)
     if status == 404:

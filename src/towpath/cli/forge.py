@@ -1,0 +1,124 @@
+"""`towpath forge`: what the forge must enforce."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from towpath.cli.session import Session, json_option, pass_session, print_json
+
+if TYPE_CHECKING:
+    from towpath.cli.terminal import Cell
+    from towpath.forge import Forge, Lack, Rules
+
+
+@click.group()
+def forge() -> None:
+    """What the forge must enforce, so that nothing passes the policy by."""
+
+
+@forge.command()
+@click.option("--apply", "acts", is_flag=True, help="Make the forge enforce what it does not yet.")
+@click.option("--check", is_flag=True, help="Exit 4 where something is not enforced.")
+@click.option("--offline", is_flag=True, help="Only say what is needed: ask the forge nothing.")
+@json_option
+@pass_session
+def setup(session: Session, acts: bool, check: bool, offline: bool, as_json: bool) -> int:
+    """Say what the forge must enforce for this project, and what of that it does not; with
+    --apply, set it."""
+    from towpath.errors import ExitCode
+    from towpath.promotion import enforcing
+
+    _agree(acts, check, offline)
+    connected = _connected(session, offline)
+    wanted = enforcing.wanted(session.workspace)
+    done = connected.enforce(wanted) if connected and acts else ()
+    lacking = _lacking(wanted, connected)
+    if as_json:
+        _json(connected, wanted, lacking, done)
+    else:
+        _text(session, connected, wanted, lacking, done)
+    return int(ExitCode.PENDING if lacking and (check or acts) else ExitCode.DONE)
+
+
+def _agree(acts: bool, check: bool, offline: bool) -> None:
+    from towpath.errors import UsageError
+
+    if acts and check:
+        raise UsageError("--check changes nothing", hint="give --apply or --check")
+    if offline and (acts or check):
+        hint = "give --offline alone, to see what is needed"
+        raise UsageError("what is enforced is not known without asking the forge", hint=hint)
+
+
+def _connected(session: Session, offline: bool) -> Forge | None:
+    from towpath.errors import UserError
+    from towpath.promotion import place
+
+    if session.workspace.policy.forge is None:
+        hint = "in towpath.yaml: forge: {kind: github, repository: owner/name}"
+        raise UserError("this project names no forge", hint=hint)
+    return None if offline else place.connected(session.workspace)
+
+
+def _lacking(wanted: Rules, connected: Forge | None) -> tuple[Lack, ...]:
+    from towpath.forge import lacks
+
+    return lacks(wanted, connected.rules()) if connected else ()
+
+
+def _needed(wanted: Rules) -> tuple[Lack, ...]:
+    """Every rule that is wanted: what would lack where nothing were enforced."""
+    from towpath.forge import Rules, lacks
+
+    return lacks(wanted, Rules())
+
+
+def _text(
+    session: Session,
+    connected: Forge | None,
+    wanted: Rules,
+    lacking: Sequence[Lack],
+    done: Sequence[str],
+) -> None:
+    from towpath.cli import terminal
+
+    for line in done:
+        click.echo(line)
+    now = {(lack.where, lack.rule): lack.actual for lack in lacking}
+    rows = [_row(rule, connected is not None, now) for rule in _needed(wanted)]
+    terminal.show(("where", "rule", "wanted", "now"), rows)
+    if connected is None:
+        return
+    where = f"{connected.name}, {connected.repository}"
+    if lacking:
+        session.say(f"\n{where}: {len(lacking)} not enforced; towpath forge setup --apply sets it")
+    else:
+        session.say(f"\n{where}: all of it is enforced")
+
+
+def _row(rule: Lack, asked: bool, now: dict[tuple[str, str], str]) -> list[Cell]:
+    from towpath.cli.terminal import Styled
+
+    lack = now.get((rule.where, rule.rule))
+    state: Cell = "as wanted" if asked else "not asked"
+    if lack is not None:
+        state = Styled(lack, "bold red")
+    return [rule.where, rule.rule, rule.wanted, state]
+
+
+def _json(
+    connected: Forge | None, wanted: Rules, lacking: Sequence[Lack], done: Sequence[str]
+) -> None:
+    print_json(
+        "forge",
+        {
+            "forge": connected.name if connected else None,
+            "repository": connected.repository if connected else None,
+            "wanted": wanted,
+            "lacks": [vars(lack) for lack in lacking] if connected else None,
+            "done": list(done),
+        },
+    )
