@@ -14,6 +14,7 @@ from pathlib import Path
 from acting import REPOSITORY, Acted, Runner, pull_request, push
 from github_server import GitHubServer
 from github_state import Hosted
+from workflow_files import fits, read
 
 STAGES = ("dev", "uat", "prod")
 #: pip installs the project really, but neither fetches nor builds apart what is installed here.
@@ -136,6 +137,12 @@ class Platform:
     def tags(self) -> list[str]:
         """The tags on the forge."""
         return git(self.bare, "tag").splitlines()
+
+    def starts(self, workflow: str, before: str) -> bool:
+        """Whether what was pushed to main since would start a workflow: act does not ask."""
+        file = self.work / ".github" / "workflows" / f"{workflow}.yml"
+        changed = git(self.bare, "diff", "--name-only", before, "main").splitlines()
+        return any(fits(path, read(file)["on"]["push"]["paths"]) for path in changed)
 
     def pushed(self, workflow: str, before: str) -> Acted:
         """Run a workflow as the forge does after a push to main."""

@@ -92,6 +92,8 @@ def merge(platform: Platform) -> None:
 
 def reconcile(platform: Platform, before: str) -> None:
     """The merge brings the version into dev, and asks nothing of the other stages."""
+    assert platform.starts("reconcile", before)
+    assert not platform.starts("training", before)
     acted = platform.pushed("reconcile", before)
     assert acted.code == 0, acted.log
     assert acted.jobs == {"changed": "success", "dev": "success"}
@@ -131,12 +133,13 @@ def test_a_pull_request_that_promotes_nothing_is_green_and_none_of_it_is_execute
     backend = 'requires = []\nbuild-backend = "evil"\nbackend-path = ["."]\n'
     files = {"pyproject.toml": f"[build-system]\n{backend}"}
     files |= dict.fromkeys(("evil.py", "towpath.py", "sitecustomize.py"), touch)
-    platform.change("evil", files)
-    acted = platform.proposed("promotion", "evil")
+    branch = f"evil$(touch${{IFS}}{evil})"
+    platform.change(branch, files)
+    acted = platform.proposed("promotion", branch)
     assert acted.code == 0, acted.log
     assert "no promotion here" in acted.summaries[0]
     assert not evil.exists()
-    assert platform.proposed("checks", "evil").code == 1
+    assert platform.proposed("checks", branch).code == 1
     assert evil.exists(), "the checks execute what they check, and this would have been seen"
 
 
