@@ -111,6 +111,7 @@ class LiveProgress:
     def __init__(self) -> None:
         self.run: Run | None = None
         self._begun: dict[str, float] = {}
+        self._note = ""
         self._live = Live(
             console=terminal.console(sys.stderr), refresh_per_second=10, transient=True
         )
@@ -127,6 +128,7 @@ class LiveProgress:
 
     def __call__(self, event: Event) -> None:
         self.run = fold(self.run, event)
+        self._note = event["reason"] if event["event"] == "waiting" else ""
         self._note_time(event)
         self._live.update(self._view())
 
@@ -139,7 +141,8 @@ class LiveProgress:
 
     def _view(self) -> Group:
         assert self.run is not None
-        head = Text.assemble((self.run.pipeline, "bold"), "  ", (self.run.id, "dim"))
+        name = (self.run.pipeline, "bold"), "  ", (self.run.id, "dim")
+        head = Text.assemble(*name, f"  {self._note}" if self._note else "")
         return Group(head, steps_table(self.run, self._begun))
 
 
@@ -159,6 +162,8 @@ class PlainProgress:
         before, self.run = self.run, fold(self.run, event)
         if event["event"] == "started":
             click.echo(f"{event['time']}  {self.run.pipeline} {self.run.id} started", err=True)
+        elif event["event"] == "waiting":
+            click.echo(f"{event['time']}  {event['reason']}", err=True)
         elif event["event"] == "step" and before:
             line = _line(before.steps[event["step"]], self.run.steps[event["step"]])
             width = max(len(name) for name in self.run.steps)

@@ -83,6 +83,7 @@ def run(workspace: Workspace, request: Request, listeners: Iterable[Listener] = 
     decisions = prepared.decisions()
     if not needs_engine(prepared.graph, decisions):
         return conduct(prepared, lambda execution: replay(execution, decisions), listeners)
+    _ = workspace.project  # what is wrong there is said before the run begins
     wanted = tuple(name for name, decision in decisions.items() if decision.may_run)
     return conduct(prepared, partial(_with_engine, wanted), listeners)
 
@@ -92,6 +93,8 @@ def _with_engine(wanted: Collection[str], execution: Execution) -> None:
     from towpath.engine import server
 
     api = server.begin(execution.workspace.root)
+    if not api.warm:
+        execution.recorder("waiting", reason="the local Prefect API starts")
     os.environ.update(api.environment())  # Prefect reads it when it is imported
     with warmed(execution, wanted), server.run_in_progress(api, execution.run_id):
         from towpath.engine.flow import build
