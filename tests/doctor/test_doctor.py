@@ -197,10 +197,21 @@ def test_a_check_that_a_workflow_gives_is_required(tmp_path: Path, github: GitHu
     assert "forge: main: checks that must pass: promotion; now: none" in said
 
 
+def test_an_app_s_token_is_no_person_s(tmp_path: Path, github: GitHubServer) -> None:
+    project = at_forge(tmp_path, github)
+    github.fail_next(403, {}, {"message": "Resource not accessible by integration"}, path="/user")
+    told = found(project.root, "unknown", github.environ())
+    assert "the token is no person's" in next(one.said for one in told if one.about == "forge")
+    assert "forge: main: changes come by pull request alone: yes; now: no" in lacking(
+        project.root, github.environ()
+    )
+
+
 def test_rules_that_a_token_may_not_read_are_unknown(tmp_path: Path, github: GitHubServer) -> None:
     project = at_forge(tmp_path, github)
     github.fail_next(403, {}, {"message": "Resource not accessible"}, path="/rules")
-    (one,) = found(project.root, "unknown", github.environ())
+    told = found(project.root, "unknown", github.environ())
+    (one,) = [one for one in told if one.about == "forge"]
     assert "Resource not accessible" in one.said
     assert lacking(project.root) != []
 
@@ -249,11 +260,30 @@ def test_the_verb(tmp_path: Path) -> None:
         return subprocess.run(call, cwd=project.root, capture_output=True, text=True)
 
     done = typed("doctor")
-    assert done.returncode == 3, done.stderr
+    assert done.returncode == 4, done.stderr
     assert "✗ remote: origin cannot be reached" in done.stdout
     assert "hint: try: git ls-remote origin" in done.stdout
     done = typed("doctor", "--offline", "--json")
     assert done.returncode == 0
     checks = json.loads(done.stdout)["checks"]
-    assert {one["verdict"] for one in checks} == {"well"}
-    assert typed("-q", "doctor", "--offline").stdout == ""
+    assert {one["verdict"] for one in checks} == {"well", "unknown"}
+    assert [one["about"] for one in checks if one["verdict"] == "unknown"] == ["store"]
+
+
+def test_what_a_project_stands_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = f"{PLAIN}forge: {{kind: github, repository: {NAME}}}\n"
+    project = begin(tmp_path / "abalone", declared)
+    project.git("remote", "add", "origin", str(project.root))
+    told = {one.about: one.said for one in found(project.root, "unknown", offline=True)}
+    assert "no DVC remote" in told["store"]
+    assert "no .github/workflows/promotion.yml, reconcile.yml" in told["workflows"]
+    flows = {f".github/workflows/{name}.yml": "name: x\n" for name in ("promotion", "reconcile")}
+    project.commit({".dvc/config": "[core]\n    remote = cold\n", **flows})
+    told = {one.about: one.said for one in found(project.root, "well", offline=True)}
+    assert "DVC remote cold" in told["store"]
+    assert told["workflows"] == "promotion, reconcile"
+    assert any(one.said.startswith("git version") for one in found(project.root, "well"))
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    assert any(
+        one.startswith("prefect: the API http://127.0.0.1:9/api") for one in lacking(project.root)
+    )

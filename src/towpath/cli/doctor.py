@@ -16,13 +16,13 @@ _MARKS = {"well": ("✓", "green"), "lacks": ("✗", "red"), "unknown": ("?", "y
 
 
 @click.command()
-@click.option("--offline", is_flag=True, help="Leave out the remote, the stores and the forge.")
+@click.option("--offline", is_flag=True, help="Ask nobody: no remote, store, forge or API.")
 @json_option
 @pass_session
 def doctor(session: Session, offline: bool, as_json: bool) -> int:
     """Say what stands in the way: in Git, the declaration, the stages' stores, and the forge.
 
-    Changes nothing; exits 3 where something lacks. A store whose keys are not in this
+    Changes nothing; exits 4 where something lacks. A store whose keys are not in this
     environment, and what this token may not read at the forge, is marked `?`.
     """
     from towpath.doctor import examine
@@ -34,7 +34,7 @@ def doctor(session: Session, offline: bool, as_json: bool) -> int:
     else:
         _say([one for one in found if not (session.quiet and one.verdict == "well")])
     missing = any(one.verdict == "lacks" for one in found)
-    return int(ExitCode.REFUSED if missing else ExitCode.DONE)
+    return int(ExitCode.PENDING if missing else ExitCode.DONE)
 
 
 def _say(checks: Sequence[Check]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from towpath import forge
 from towpath.doctor.check import Check, faults, lacks, well
 from towpath.errors import TowpathError
+from towpath.forge import Forbidden
 from towpath.git import clones, remotes
 from towpath.promotion import enforcing
 
@@ -27,12 +28,21 @@ def check(workspace: Workspace, project: Project, environ: Mapping[str, str]) ->
     try:
         found = forge.connect(project, environ=environ)
         assert found is not None
-        yield well(_ABOUT, f"{found.name} answers {found.user()}, asked about {found.repository}")
+        yield _answers(found)
     except TowpathError as error:
         yield from faults(_ABOUT, error)
         return
     yield from _pushed(workspace, found)
     yield from _enforced(workspace, found)
+
+
+def _answers(found: Forge) -> Check:
+    """Who the token is of. An app's, as in GitHub's own workflows, is nobody's, and works."""
+    try:
+        return well(_ABOUT, f"{found.name} answers {found.user()}, asked about {found.repository}")
+    except Forbidden:
+        said = f"{found.name} answers, asked about {found.repository}; the token is no person's"
+        return Check(_ABOUT, "unknown", said, "towpath approve needs a person's token")
 
 
 def _pushed(workspace: Workspace, found: Forge) -> Iterator[Check]:

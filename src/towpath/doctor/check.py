@@ -13,7 +13,8 @@ Verdict: TypeAlias = Literal["well", "lacks", "unknown"]
 
 @dataclass(frozen=True)
 class Check:
-    """What is said of ``about``: ``unknown`` is what cannot be seen from here, and no fault."""
+    """What is said of ``about``: ``unknown`` is what cannot be seen from here, or may be
+    meant so, and no fault."""
 
     about: str
     verdict: Verdict

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from towpath.doctor import at_forge, git, policy, stages
+from towpath.doctor import around, at_forge, git, policy, stages
 from towpath.doctor.check import Check, faults, well
 from towpath.errors import TowpathError
 
@@ -19,13 +19,15 @@ def examine(
 ) -> tuple[Check, ...]:
     """Every check of a project, in the order in which its faults should be mended.
 
-    ``offline`` leaves out the remote, the stores and the forge. ``environ`` holds the stores'
-    credentials and the forge's token, by default this process's environment. Nothing is changed.
+    ``offline`` leaves out the remote, the stores, the forge and the Prefect API. ``environ`` holds
+    the stores' credentials and the forge's token, by default this process's environment. Nothing is
+    changed.
     """
     return tuple(_all(workspace, offline, os.environ if environ is None else environ))
 
 
 def _all(workspace: Workspace, offline: bool, environ: Mapping[str, str]) -> Iterator[Check]:
+    yield from around.git_itself(workspace)
     yield from git.check(workspace, offline)
     try:
         project = workspace.policy
@@ -35,6 +37,9 @@ def _all(workspace: Workspace, offline: bool, environ: Mapping[str, str]) -> Ite
         return
     yield well("declaration", f"{project.name}, with the stages {', '.join(project.stages)}")
     yield from policy.check(workspace, project, main)
+    yield from around.bytes_remote(workspace)
+    yield from around.workflows(workspace)
     if not offline:
+        yield from around.prefect(workspace)
         yield from stages.check(workspace, project, environ)
         yield from at_forge.check(workspace, project, environ)

@@ -6,6 +6,7 @@ GitHub is the one forge so far; ``forge.github`` is the one door to its client.
 from towpath.forge.connecting import connect
 from towpath.forge.forge import (
     Environment,
+    Forbidden,
     Forge,
     NotMergeable,
     PullRequest,
@@ -16,6 +17,7 @@ from towpath.forge.wanting import Lack, lacks, wanted
 
 __all__ = [
     "Environment",
+    "Forbidden",
     "Forge",
     "Lack",
     "NotMergeable",

@@ -72,6 +72,10 @@ class Rules:
     environments: Mapping[str, Environment] = field(default_factory=dict)
 
 
+class Forbidden(ForgeError):
+    """The forge knows who asks, and does not let them."""
+
+
 class NotMergeable(ForgeError):
     """The forge does not let it be merged as it stands: a conflict, a review or a check lacks."""
 

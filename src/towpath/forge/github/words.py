@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from towpath.errors import Fault, ForgeError
+from towpath.forge.forge import Forbidden
 
 if TYPE_CHECKING:
     import httpx
@@ -22,6 +23,10 @@ class Answered(ForgeError):
 
     status: int = 0
     messages: tuple[str, ...] = ()
+
+
+class _Forbidden(Answered, Forbidden):
+    """403."""
 
 
 def refusal(error: Exception, deed: Deed, name: str, api: str) -> ForgeError:
@@ -79,7 +84,8 @@ def _message(error: Any) -> str:
 
 def _answered(response: httpx.Response, deed: Deed, name: str) -> Answered:
     status, said = response.status_code, messages(response)
-    error = Answered(_fault(response, said, deed, name))
+    kind = _Forbidden if status == 403 else Answered
+    error = kind(_fault(response, said, deed, name))
     error.status, error.messages = status, said
     return error
 
