@@ -24,6 +24,8 @@ class Handler(BaseHTTPRequestHandler):
 
     github: GitHubServer
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one piece: in two, the second waits 40 ms for the first's receipt
+    disable_nagle_algorithm = True
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
