@@ -23,7 +23,7 @@ from towpath.engine.server import local, sweep
 pytest_plugins = ["forge_fixtures"]
 
 HERE = Path(__file__).parent
-RUNNING = ("engine", "cli", "shared")
+RUNNING = ("audit", "cli", "engine", "reconcile", "sharing", "story")
 OWN_API = HERE / "engine" / "server"
 
 GIT_CONFIG = """\

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from conftest import MakeProject
 from running import Project, ran, reasons, states
 from towpath import registry as registries
 from towpath.errors import RegistryError
 from towpath.git import remotes
+
+MakeProject = Callable[..., Project]
 
 
 def dvc(folder: Path, *words: str) -> str:
