@@ -100,3 +100,21 @@ def test_a_bad_file_is_a_fault_and_no_end(
     assert str(found.faults[0]).startswith("registry/stages/prod/abalone.yaml")
     with pytest.raises(RegistryError, match=r"registry/stages/prod/abalone\.yaml"):
         registry.find(repository, "abalone#prod")
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "name: a\nstages:\n  test:\n    gates: {good: {kind: metric}}\n  # then\n  live:\n",
+        "stages: [test, live]\n",
+        "stages:\n- test\n- live\n",
+        'stages:\n    test: {}\n    "live": {}\n',
+    ],
+)
+def test_stages_come_in_the_order_of_the_ladder(
+    policy: str, repository: Repository, register: Register, commit: Commit
+) -> None:
+    register(repository)
+    (repository.root / "towpath.yaml").write_text(policy)
+    commit({f"{stage}/abalone": stage_file() for stage in ("else", "live", "test")})
+    assert registry.stages(repository).of("abalone", Version(1, 0, 0))[:2] == ("test", "live")

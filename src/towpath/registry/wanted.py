@@ -17,6 +17,10 @@ FOLDER = "registry/stages"
 _PATH = re.compile(rf"{FOLDER}/(?P<stage>[^/]+)/(?P<model>[^/]+)\.yaml")
 _LINE = re.compile(r'([a-z][a-z0-9_]*): (?:"([\w.-]+)"|(v\d[\d.]*|[a-z][a-z0-9_-]*))')
 _DOUBTFUL = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])
+_STAGES = re.compile(r"^stages:.*\n(?:(?:[ \t#-].*)?\n)*", re.MULTILINE)
+_NAME = re.compile(
+    r"""(?:^ {1,4}|^ *- |[\[,] *)["']?([a-z][a-z0-9_-]*)["']?(?=:|\s*$|\s*[,\]])""", re.MULTILINE
+)
 KEYS = ("model", "version", "sha256", "replaces")
 
 
@@ -90,13 +94,31 @@ def stages(repository: Repository, main: str | None = None) -> Stages:
         "ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "--", f"{FOLDER}/"
     )
     places = {path: found for path in listed.split("\0") if (found := _PATH.fullmatch(path))}
-    contents = refs.contents(repository, [f"{commit}:{path}" for path in places])
+    policy = f"{commit}:towpath.yaml"
+    contents = refs.contents(repository, [*(f"{commit}:{path}" for path in places), policy])
+    order = _ladder(contents.get(policy, b"").decode("utf-8", "replace"))
     texts = {path: contents[f"{commit}:{path}"].decode("utf-8", "replace") for path in places}
     read = [_wanted(path, places[path], text) for path, text in texts.items()]
     return Stages(
-        wanted=tuple(one for one in read if isinstance(one, Wanted)),
+        wanted=tuple(
+            sorted(
+                (one for one in read if isinstance(one, Wanted)),
+                key=lambda one: order.get(one.stage, len(order)),
+            )
+        ),
         faults=tuple(one for one in read if isinstance(one, Fault)),
     )
+
+
+def _ladder(text: str) -> dict[str, int]:
+    """The place of each stage in the order in which ``towpath.yaml`` names them.
+
+    It is read by its looks, for a reader of YAML takes longer than listing all models, and only
+    the order in which stages are shown hangs on it; a stage that is not seen comes last.
+    """
+    block = _STAGES.search(text)
+    names = _NAME.findall(block[0]) if block else ["dev", "uat", "prod"]
+    return {name: place for place, name in enumerate(dict.fromkeys(names))}
 
 
 def _wanted(path: str, place: re.Match[str], text: str) -> Wanted | Fault:
