@@ -75,6 +75,8 @@ def parse(text: str) -> Expression:
 
 
 def _tree(text: str) -> ast.expr:
+    if "\0" in text:  # some releases of Python raise a ValueError of their own
+        raise SyntaxError("it holds a null character")
     return ast.parse(" ".join(text.split()), mode="eval").body
 
 
