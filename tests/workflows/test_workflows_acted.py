@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -24,7 +25,7 @@ def platform(tmp_path: Path, rendered: Path, github: GitHubServer, warm_api: Api
     return made
 
 
-def test_a_version_goes_from_main_into_dev(platform: Platform) -> None:
+def test_from_main_to_production_and_back(platform: Platform) -> None:
     protect(platform)
     train(platform)
     branch = propose(platform)
@@ -33,6 +34,11 @@ def test_a_version_goes_from_main_into_dev(platform: Platform) -> None:
     before = platform.main()
     merge(platform)
     reconcile(platform, before)
+    climb(platform, "abalone@v1.0.0", "uat", "prod")
+    train_anew(platform)
+    climb(platform, "abalone@v1.1.0", "dev", "uat", "prod")
+    roll_back(platform)
+    audit(platform)
     drift(platform)
 
 
@@ -85,7 +91,7 @@ def refuse_what_else_it_holds(platform: Platform, branch: str) -> None:
 
 def merge(platform: Platform) -> None:
     """Bo, whom CODEOWNERS names, approves and merges."""
-    (number,) = platform.hosted.pulls
+    number = max(platform.hosted.pulls)
     platform.towpath("approve", str(number), **platform.github.environ("bo"))
     assert platform.hosted.pulls[number].merged_by == platform.github.person("bo")
 
@@ -102,6 +108,50 @@ def reconcile(platform: Platform, before: str) -> None:
     assert "tagger github-actions[bot]" in said
     assert "forge" in said and "bo" in said, said
     assert list(platform.store("dev").rglob("deployed/abalone.json"))
+
+
+def climb(platform: Platform, version: str, *stages: str) -> None:
+    """Ada proposes the version for stage after stage, Bo approves, the forge does the rest."""
+    for stage in stages:
+        enter(platform, stage, "promote", version, "--to", stage)
+
+
+def enter(platform: Platform, stage: str, *words: str) -> None:
+    """A promotion by the command line, from its proposal to what the stage runs."""
+    platform.towpath("fetch")
+    platform.towpath(*words, "--push", **platform.github.environ("ada"))
+    pull = platform.hosted.pulls[max(platform.hosted.pulls)]
+    acted = platform.proposed("promotion", pull.branch)
+    assert acted.code == 0, acted.log
+    # The project's own tests were run above, and no promotion changes what they look at.
+    platform.hosted.check(git(platform.bare, "rev-parse", pull.branch), "checks", "success")
+    before = platform.main()
+    merge(platform)
+    acted = platform.pushed("reconcile", before)
+    assert acted.jobs == {"changed": "success", stage: "success"}, acted.log
+
+
+def train_anew(platform: Platform) -> None:
+    """Somebody asks for another parameter by the form."""
+    acted = platform.dispatched("training", params="learning_rate=0.05")
+    assert acted.code == 0, acted.log
+    assert "abalone@v1.1.0" in platform.tags()
+
+
+def roll_back(platform: Platform) -> None:
+    """Back to the version before, by the same way."""
+    enter(platform, "prod", "rollback", "abalone", "--stage", "prod")
+
+
+def audit(platform: Platform) -> None:
+    """What prod ran, who let it in, and that nothing was forged."""
+    platform.towpath("fetch")
+    asked = platform.github.environ("ada")
+    told = json.loads(platform.towpath("history", "abalone", "--stage", "prod", "--json", **asked))
+    assert {entry["approval"]["level"] for entry in told["history"]} == {"forge"}
+    ran = [entry["version"] for entry in told["history"]]
+    assert ran in (["v1.0.0", "v1.1.0", "v1.0.0"], ["v1.0.0", "v1.1.0", "v1.0.0"][::-1])
+    platform.towpath("verify", **asked)
 
 
 def drift(platform: Platform) -> None:
