@@ -63,8 +63,8 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
 
 INTERRUPTED = 130
 _EPILOG = (
-    "Exit codes: 0 done, 1 a step failed, 2 a wrong call or declaration, 3 a check or a gate said no, "
-    "4 drift or something lacking, 70 our bug, 130 interrupted."
+    "Exit codes: 0 done, 1 a step failed, 2 a wrong call or declaration, 3 a check or a gate "
+    "said no, 4 drift or something lacking, 70 our bug, 130 interrupted."
 )
 
 

@@ -7,6 +7,7 @@ gets; it is answered with the exit code. Imports are what a run of a small pipel
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import os
@@ -74,7 +75,10 @@ class Server:
         for kept in (self.listener, *self.running):
             kept.close()
         asked.enter()
-        deployed.execute(asked.root)
+        try:
+            deployed.execute(asked.root)
+        finally:
+            atexit._run_exitfuncs()  # Prefect sends its last logs and events there
 
     def _hear(self, asker: socket.socket) -> None:
         """Pass a signal on; whoever asked and is gone takes the run along."""

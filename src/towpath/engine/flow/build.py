@@ -86,16 +86,25 @@ def call(execution: Execution, api: str, body: Callable[[], Any]) -> None:
         flow(**graph.params)
 
 
+#: What a deployed run comes to import, of Prefect's own needs and of ours.
+_DEPLOYED = (
+    "anyio._backends._asyncio", "encodings.idna", "prefect.deployments.steps.pull",
+    "prefect.engine", "prefect.flow_engine", "prefect.main", "prefect.task_engine",
+    "prefect.utilities.visualization", "pydantic.v1", "towpath.checks", "towpath.code.reader",
+    "towpath.engine.drawing", "towpath.engine.drawing.svg", "towpath.engine.entrypoint",
+    "towpath.engine.flow.pipeline_flow", "towpath.engine.flow.schedule",
+    "towpath.engine.flow.signature", "towpath.engine.server.worker", "towpath.engine.transfer",
+    "towpath.spec.deployment", "towpath.spec.gates", "towpath.spec.project",
+    "towpath.spec.reading", "towpath.store", "towpath.store.pipelines", "towpath.store.statcache",
+)  # fmt: skip
+
+
 def load_for_deployed() -> None:
     """Import all that a deployed run needs, so that processes forked from this one have it."""
-    import prefect.deployments.steps.pull
-    import prefect.engine
-    import prefect.flow_engine
-    import prefect.main
-    import prefect.task_engine  # noqa: F401
+    from importlib import import_module
 
-    from towpath.engine import entrypoint  # noqa: F401
-    from towpath.engine.flow import pipeline_flow, schedule, signature  # noqa: F401
+    for name in _DEPLOYED:
+        import_module(name)
 
 
 def settings() -> dict[str, str]:
