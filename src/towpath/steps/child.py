@@ -42,7 +42,7 @@ def _serve(connection: socket.socket, watch: Watch | None) -> bool:
     _reseed()
     before = Traces.before(order.root)
     said = answer(order, watch)
-    _libc.fflush(None)  # what compiled code printed
+    _flush()
     said = replace(said, free=said.made is not None and before.none_left())
     wire.send(connection, said)
     return said.free
@@ -82,6 +82,12 @@ def _tidy() -> None:
     """What ends an ordinary Python process too: callbacks at exit, buffers."""
     with contextlib.suppress(Exception):
         atexit._run_exitfuncs()
+    _flush()
+
+
+def _flush() -> None:
+    """Bring all that was printed into the log: who waits for the answer reads it then."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
+    _libc.fflush(None)  # what compiled code printed
