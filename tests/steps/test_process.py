@@ -419,3 +419,18 @@ def test_when_the_run_ends_so_do_its_steps(project, tmp_path, number):
     run.wait(20)
     for pid in map(int, pids.read_text().split()):
         wait_until(lambda pid=pid: gone(pid), 20)
+
+
+def test_an_edit_within_a_second_that_keeps_the_size_is_run(project, monkeypatch):
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    for way in ("1", "0"):
+        monkeypatch.setenv("TOWPATH_FORK", way)
+        for answer in ("1", "2"):
+            project.write("shared/said.py", f"ANSWER = {answer}\n")
+            project.steps(
+                f"from shared.said import ANSWER\n\n\ndef run():\n    print(ANSWER, {answer})\n"
+            )
+            for path in ("shared/said.py", "flows/training/steps.py"):
+                os.utime(project.root / path, (1_000_000_000, 1_000_000_000))
+            project.carry_out("run")
+            assert project.lines[-1] == f"{answer} {answer}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from towpath.errors import Fault, Place, StepFailed, did_you_mean
+from towpath.steps import fresh
 
 
 def make_importable(root: Path, folder: str) -> None:
@@ -63,7 +64,8 @@ def load(root: Path, folder: str, run: str) -> Callable[..., object]:
 def _module(file: Path, name: str) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
+    source = fresh.FromSource(name, str(file))
+    spec = importlib.util.spec_from_file_location(name, file, loader=source)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module

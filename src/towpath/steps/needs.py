@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from towpath.errors import TowpathError
 from towpath.spec.artifact import Artifact
-from towpath.steps import formats, kinds, loading
+from towpath.steps import formats, fresh, kinds, loading
 from towpath.steps.order import Order
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def settle(root: str, folder: str) -> None:
     # loses nothing on a quiet machine, as it does where they sleep at once.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     loading.make_importable(Path(root), folder)
+    fresh.install(Path(root))
     _place.append((Path(root), folder))
 
 
