@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.cli.session import (
+    Session,
+    drawing_format_option,
+    drawing_output_option,
+    json_option,
+    pass_session,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -176,14 +183,8 @@ def _say_verified(session: Session, found: Verified) -> None:
 
 @click.command()
 @click.argument("reference")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "mermaid", "svg"]),
-    default=None,
-    help="Default: by -o's ending, else text.",
-)
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file.")
+@drawing_format_option
+@drawing_output_option
 @json_option
 @pass_session
 def lineage(

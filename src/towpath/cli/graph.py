@@ -6,19 +6,19 @@ from pathlib import Path
 
 import click
 
-from towpath.cli.session import Session, pass_session, pipeline_argument
+from towpath.cli.session import (
+    Session,
+    drawing_format_option,
+    drawing_output_option,
+    pass_session,
+    pipeline_argument,
+)
 
 
 @click.command()
 @pipeline_argument
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "mermaid", "svg"]),
-    default=None,
-    help="Default: by -o's ending, else text.",
-)
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file.")
+@drawing_format_option
+@drawing_output_option
 @pass_session
 def graph(session: Session, pipeline: str | None, form: str | None, output: str | None) -> None:
     """Draw PIPELINE: as text in the terminal, as Mermaid, or as an SVG file."""
