@@ -70,6 +70,19 @@ def test_all_that_a_step_says_is_in_its_log(project, way):
     assert order.log.read_text().splitlines() == project.lines
 
 
+def test_a_step_has_no_declaration_s_types_to_import(project, way):
+    project.steps("""
+        import sys
+
+        def look():
+            return [name for name in ("pydantic", "towpath.spec.pipeline") if name in sys.modules]
+    """)
+    way()
+    outputs = [{"path": "seen.json", "plot": {"x": "n"}}]
+    made = project.carry_out("look", outputs, retry={"attempts": 2})
+    assert made.values == {"seen": []}
+
+
 def test_lines_come_while_the_step_runs(project, warm):
     project.steps("""
         import time

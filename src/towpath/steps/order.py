@@ -53,9 +53,7 @@ class Order:
         The types of a declaration need pydantic, and without that in it a process is forked at
         half the cost.
         """
-        outputs: Any = {name: _plain(output) for name, output in self.outputs.items()}
-        step: Any = _plain(self.step)
-        return replace(self, step=step, outputs=outputs)
+        return replace(self, step=_plain(self.step), outputs=_plain(self.outputs))
 
     @property
     def run(self) -> Path:
@@ -68,5 +66,11 @@ class Order:
         return self.directory / "log.txt"
 
 
-def _plain(declared: object) -> SimpleNamespace:
-    return SimpleNamespace(**vars(declared))
+def _plain(declared: Any) -> Any:
+    from towpath.spec.declaration import Declaration
+
+    if isinstance(declared, Declaration):
+        return SimpleNamespace(**_plain(vars(declared)))
+    if isinstance(declared, Mapping):
+        return {name: _plain(part) for name, part in declared.items()}
+    return tuple(map(_plain, declared)) if isinstance(declared, tuple) else declared

@@ -45,7 +45,7 @@ FORMATS: Mapping[str, Format] = {
             "tables",
             _FRAMES[0],
             _FRAMES,
-            ("pandas", "pyarrow.parquet"),
+            ("pandas", "pyarrow.parquet", "pyarrow.dataset"),  # to read one imports the last
         ),
         Format("csv", (".csv",), "tables", _FRAMES[0], _FRAMES, ("pandas",)),
         Format("tsv", (".tsv",), "tables", _FRAMES[0], _FRAMES, ("pandas",)),
