@@ -151,6 +151,7 @@ class PlainProgress:
 
     def __init__(self) -> None:
         self.run: Run | None = None
+        self._width = 0
 
     def __enter__(self) -> PlainProgress:
         return self
@@ -161,14 +162,18 @@ class PlainProgress:
     def __call__(self, event: Event) -> None:
         before, self.run = self.run, fold(self.run, event)
         if event["event"] == "started":
-            click.echo(f"{event['time']}  {self.run.pipeline} {self.run.id} started", err=True)
+            self._width = max((len(name) for name in self.run.steps), default=0)
+            self._say(event, f"{self.run.pipeline} {self.run.id} started")
         elif event["event"] == "waiting":
-            click.echo(f"{event['time']}  {event['reason']}", err=True)
+            self._say(event, event["reason"])
         elif event["event"] == "step" and before:
             line = _line(before.steps[event["step"]], self.run.steps[event["step"]])
-            width = max(len(name) for name in self.run.steps)
             if line:
-                click.echo(f"{event['time']}  {event['step']:{width}}  {line}".rstrip(), err=True)
+                self._say(event, f"{event['step']:{self._width}}  {line}")
+
+    @staticmethod
+    def _say(event: Event, words: str) -> None:
+        click.echo(f"{event['time']}  {words}".rstrip(), err=True)
 
 
 def _line(before: StepRun, step: StepRun) -> str:

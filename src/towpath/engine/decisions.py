@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -127,9 +127,10 @@ class Judge:
             return "forced", None
         if cache is False:
             return "cache: false", None
-        entry = self._entry(key)
+        remembered = list(self.workspace.store.entries(key))
+        entry = self._entry(key) if remembered else None
         if entry is None:
-            return self._lost(key), None
+            return self._lost(remembered), None
         if isinstance(cache, Expiry) and _age(entry) > timedelta(seconds=cache.expires):
             return f"expired: made {entry.made}", None
         return "", entry
@@ -139,9 +140,8 @@ class Judge:
         store, writers = self.workspace.store, self.policy.writers
         return store.entry(key, sorted(writers)) if writers else store.entry(key)
 
-    def _lost(self, key: str) -> str:
+    def _lost(self, found: Sequence[Entry]) -> str:
         """Why a result that is remembered cannot be used; empty where none is."""
-        found = list(self.workspace.store.entries(key))
         writers = self.policy.writers
         if not found:
             return ""

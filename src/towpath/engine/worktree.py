@@ -38,10 +38,11 @@ def bring(workspace: Workspace, pipeline: str, wanted: Mapping[str, str]) -> Non
     for path, digest in before.items():
         if path not in wanted and _holds(workspace, path, digest):
             _remove(workspace.root, workspace.root / path)
-    for path, digest in wanted.items():
-        if not _holds(workspace, path, digest):
-            _sweep((workspace.root / path).parent)
-            workspace.store.link(digest, workspace.root / path)
+    missing = [path for path, digest in wanted.items() if not _holds(workspace, path, digest)]
+    for folder in {(workspace.root / path).parent for path in missing}:
+        _sweep(folder)
+    for path in missing:
+        workspace.store.link(wanted[path], workspace.root / path)
     if before != wanted:
         _write(ledger, wanted)
 

@@ -30,22 +30,23 @@ def main(connection: socket.socket, watch: Watch | None) -> NoReturn:
     with contextlib.suppress(wire.Hangup):  # the run is gone, or has no more orders
         _be_a_process_of_its_own()
         wire.send(connection, Started(os.getpid()))
-        while _serve(connection, watch):
+        before: Traces | None = None
+        while before := _serve(connection, watch, before):
             pass
     _tidy()
     os._exit(0)
 
 
-def _serve(connection: socket.socket, watch: Watch | None) -> bool:
-    """Carry out the next order; whether this process can take another after it."""
+def _serve(connection: socket.socket, watch: Watch | None, last: Traces | None) -> Traces | None:
+    """Carry out the next order; what the process was like before it, if it is so again."""
     order: Order = wire.receive(connection)
     _reseed()
-    before = Traces.before(order.root)
+    before = last.again() if last else Traces.before(order.root)
     said = answer(order, watch)
     _flush()
     said = replace(said, free=said.made is not None and before.none_left())
     wire.send(connection, said)
-    return said.free
+    return before if said.free else None
 
 
 def answer(order: Order, watch: Watch | None) -> Answer:

@@ -13,7 +13,7 @@ import resource
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,7 +32,7 @@ class Traces:
     root: Path
     cpu: float
     peak: int
-    environment: dict[str, str]
+    environment: dict[bytes, bytes]
     globals: dict[str, dict[str, Any]]
 
     @classmethod
@@ -41,7 +41,12 @@ class Traces:
         used = resource.getrusage(resource.RUSAGE_SELF)
         known = {module.__name__: _shallow(module) for module in _modules_of(root)}
         cpu = used.ru_utime + used.ru_stime
-        return cls(root, cpu, used.ru_maxrss, dict(os.environ), known)
+        return cls(root, cpu, used.ru_maxrss, dict(os.environb), known)
+
+    def again(self) -> Traces:
+        """The same process before its next step, where none were left by the last."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return replace(self, cpu=used.ru_utime + used.ru_stime, peak=used.ru_maxrss)
 
     def none_left(self) -> bool:
         """Whether the step since then was light and changed nothing that can be seen."""
@@ -50,7 +55,7 @@ class Traces:
             used.ru_utime + used.ru_stime - self.cpu < _LIGHT
             and used.ru_maxrss - self.peak < _SMALL
             and threading.active_count() == 1
-            and dict(os.environ) == self.environment
+            and dict(os.environb) == self.environment
             and self._same_modules()
             and not _has_children()
         )

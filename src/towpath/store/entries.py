@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,7 +71,7 @@ def relative(key: str, writer: str) -> str:
 
 def dumps(entry: Entry) -> str:
     """An entry as JSON, with the number of its schema."""
-    return json.dumps({"schema": SCHEMA, **asdict(entry)}, sort_keys=True, indent=1)
+    return json.dumps({"schema": SCHEMA, **asdict(entry)}, sort_keys=True)
 
 
 def loads(content: bytes) -> Entry | None:
@@ -107,17 +107,23 @@ def _is_sound(artifact: Artifact) -> bool:
 def replace_file(path: Path, content: bytes, through: Path | None = None) -> None:
     """Write a file whole or not at all, by a scratch file in the folder ``through``: one
     that nobody looks into, on the same file system. Without it that is the file's own."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     folder = through or path.parent
-    folder.mkdir(parents=True, exist_ok=True)
     scratch = folder / f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}"
     try:
-        scratch.write_bytes(content)
-        scratch.replace(path)
-    except OSError as error:
-        if through is None or error.errno != errno.EXDEV:
+        _in(folder, lambda: scratch.write_bytes(content))
+        _in(path.parent, lambda: scratch.replace(path))
+    except BaseException as error:
+        with suppress(OSError):
+            scratch.unlink()
+        if through is None or not isinstance(error, OSError) or error.errno != errno.EXDEV:
             raise
         replace_file(path, content)
-    finally:
-        with suppress(FileNotFoundError):
-            scratch.unlink()
+
+
+def _in(folder: Path, write: Callable[[], object]) -> None:
+    """Write into a folder, which is made where it is not there: mostly it is."""
+    try:
+        write()
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        write()

@@ -149,8 +149,9 @@ class Store:
             try:
                 self._fill(digest, scratch)
                 _replace(scratch, to)
-            finally:
+            except BaseException:
                 _remove(scratch)
+                raise
 
     def _fill(self, digest: str, target: Path) -> None:
         if not is_folder(digest):

@@ -14,6 +14,7 @@ from prefect.futures import PrefectFuture
 
 from towpath.engine.decisions import Decision, Verdict
 from towpath.engine.flow import tasks
+from towpath.engine.flow.over import Over
 from towpath.errors import Fault, StepFailed, TowpathError
 from towpath.spec.artifact import Made
 from towpath.spec.pipeline import Condition, Fail, RegisterModel
@@ -127,7 +128,8 @@ class Schedule:
 
     def _before(self, node: Node, ended: Mapping[str, Any]) -> list[Any]:
         failed = self.execution.known.failed  # what waits for a failed task is never run
-        return [ended[name] for name in node.needs if name in ended and name not in failed]
+        found = [ended[name] for name in node.needs if name in ended and name not in failed]
+        return [Over(each.task_run_id) for each in found] if self.threads else found
 
     def _next(self) -> str | None:
         """Wait for the next word; the name of the step that has ended, if one has."""
