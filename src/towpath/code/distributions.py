@@ -49,6 +49,11 @@ class Environment:
         inside = (Path(folder, part) for folder in folders for part in ("", "src"))
         return tuple(str(each) for each in inside if each.is_dir())
 
+    def is_fixed(self, module: str) -> bool:
+        """Whether a top name is that of installed packages only, none of them editable."""
+        owners = [self.distributions[name] for name in self._by_module.get(module, ())]
+        return bool(owners) and not any(owner.editable for owner in owners)
+
     def versions(self, modules: Iterable[str]) -> dict[str, str]:
         """Name and version of what provides these modules, with all it requires, by name.
 
@@ -90,11 +95,11 @@ def installed(kept: Path) -> Environment:
     ``kept`` is that file (JSON); it holds for the same folders on ``sys.path`` with the same times
     of change.
     """
-    stamp = json.dumps(_stamp())
-    known = _recall(kept, stamp)
+    now = stamp()
+    known = _recall(kept, now)
     if known is None:
-        known = _read(stamp)
-        _keep(kept, stamp, known)
+        known = _read(now)
+        _keep(kept, now, known)
     return Environment(known)
 
 
@@ -115,15 +120,15 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
-def _stamp() -> list[list[Any]]:
+def stamp() -> str:
     """What tells one state of the environment from another."""
-    stamp: list[list[Any]] = [[FORMAT, sys.version]]
+    found: list[list[Any]] = [[FORMAT, sys.version]]
     for entry in dict.fromkeys(sys.path):
         try:
-            stamp += _times(Path(entry or os.curdir))
+            found += _times(Path(entry or os.curdir))
         except OSError:
             continue
-    return stamp
+    return json.dumps(found)
 
 
 def _times(entry: Path) -> list[list[Any]]:

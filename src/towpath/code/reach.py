@@ -127,6 +127,11 @@ class Reach:
         tops = frozenset(each.partition(".")[0] for each in dotted)
         return tops - sys.stdlib_module_names - BUILTINS
 
+    @staticmethod
+    def loads(closure: Iterable[Node]) -> frozenset[str]:
+        """The modules that are imported and are not the project's, by their whole names."""
+        return frozenset(each.dotted for each in closure if isinstance(each, Loads))
+
     def carried(self, closure: Iterable[Node]) -> Iterator[Node]:
         """What objects made by this code may name: classes, functions that are values, widened."""
         for node in closure:

@@ -83,6 +83,15 @@ class Reader:
         reach = self._labels_of(folder).reach
         return self.environment.versions(reach.packages(self._closure(folder, run)))
 
+    def libraries(self, folder: str, run: str) -> tuple[str, ...]:
+        """The modules of installed packages that the reached code imports, sorted.
+
+        Those of editable packages are left out: their code is at work, like the project's.
+        """
+        loaded = self._labels_of(folder).reach.loads(self._closure(folder, run))
+        fixed = (each for each in loaded if self.environment.is_fixed(each.partition(".")[0]))
+        return tuple(sorted(fixed))
+
     def versions(self, modules: Iterable[str]) -> dict[str, str]:
         """The same for modules that a step uses without naming them (``pyarrow`` for .parquet)."""
         return self.environment.versions(modules)

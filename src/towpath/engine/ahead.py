@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from towpath.engine import libraries
 from towpath.engine.graph import outline
 from towpath.spec.pipeline import QualityCheck
 from towpath.steps import process
@@ -35,7 +36,8 @@ def begin(workspace: Workspace, declared: Declared) -> Ahead | None:
     """Import the steps' modules while Prefect sets itself up; None outside of a deployed run.
 
     A second call finds what the first began. A check's module takes seconds and is seldom needed,
-    since data that passed is not checked again: it comes when its step asks for it.
+    since data that passed is not checked again: where it is not there already, it comes when its
+    step asks for it.
     """
     if not os.environ.get(DEPLOYED):
         return None
@@ -44,6 +46,7 @@ def begin(workspace: Workspace, declared: Declared) -> Ahead | None:
         ahead = Ahead(ExitStack(), time.time_ns())
         nodes = outline(declared).nodes.values()
         wanted = [node for node in nodes if not isinstance(node.step, QualityCheck)]
-        ahead.server.enter_context(process.warm(workspace.root, declared.folder, wanted))
+        warm = process.warm(workspace.root, declared.folder, wanted, from_here=libraries.here())
+        ahead.server.enter_context(warm)
         _begun[key] = ahead
     return _begun[key]

@@ -56,7 +56,7 @@ class Call:
     def _talk(self, line: Line, tail: Tail) -> None:
         """Hand the order over, and follow the step until it has answered or is gone."""
         try:
-            wire.send(line.answers, self.order.plain())
+            self._hand_over(line)
             pause = _SHORTEST
             while self.answer is None and self.ended is None:
                 if self._listen(line, pause):
@@ -68,6 +68,12 @@ class Call:
             self._kill(line)
             line.close()
             raise
+
+    def _hand_over(self, line: Line) -> None:
+        try:
+            wire.send(line.answers, self.order.plain())
+        except wire.Hangup:  # the server could not fork, or the process is gone: it says which
+            self._take(wire.receive(line.ends), line)
 
     def _part(self, line: Line, server: Server) -> None:
         """Leave the process for another step if it is fit for one."""

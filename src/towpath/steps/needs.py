@@ -68,24 +68,34 @@ def of_order(order: Order) -> tuple[str, ...]:
 def settle(root: str, folder: str) -> None:
     """Make this process one that a project's code may be imported in."""
     os.chdir(root)
+    calm()
+    loading.make_importable(Path(root), folder)
+    fresh.install(Path(root))
+    _place.append((Path(root), folder))
+
+
+def calm() -> None:
+    """Tell libraries, which hear it when they are imported, what a step's process is."""
     os.environ.setdefault("MPLBACKEND", "Agg")  # a step has no screen
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     # OpenMP's threads spin while they wait. Where others want the processor too, fitting then took
     # twenty seconds instead of a fifth of one; with a short spin it takes two, and
     # loses nothing on a quiet machine, as it does where they sleep at once.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    loading.make_importable(Path(root), folder)
-    fresh.install(Path(root))
-    _place.append((Path(root), folder))
 
 
 _place: list[tuple[Path, str]] = []
 
 
+def is_project_s(need: str) -> bool:
+    """Whether what is needed is code of the project, and not a module of a package."""
+    return need.startswith(_RUN)
+
+
 def bring(need: str) -> None:
     """Import what is needed. What fails here fails again in the step's process, which tells it."""
     with contextlib.suppress(Exception, SystemExit, TowpathError):
-        if need.startswith(_RUN):
+        if is_project_s(need):
             loading.load(*_place[-1], need.removeprefix(_RUN))
         elif need not in sys.modules:
             importlib.import_module(need)

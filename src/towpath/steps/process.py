@@ -25,18 +25,24 @@ _stopped: set[_Key] = set()
 
 
 @contextlib.contextmanager
-def warm(root: Path, folder: str, wanted: Iterable[Wanted]) -> Iterator[None]:
+def warm(
+    root: Path, folder: str, wanted: Iterable[Wanted], from_here: bool = False
+) -> Iterator[None]:
     """Start the fork server of a run, which begins at once to import what these steps need.
 
     :func:`call` uses it while this lasts; at the end whatever still runs is killed. Without it, as
     in a worker of Prefect's or Dask's, each step has a server of its own.
+
+    :param from_here: fork the server itself from this process, which has one thread and
+        nothing imported that a step may not have.
     """
     key = os.getpid(), root, folder
     _stopped.discard(key)
     if not forks():
         yield
         return
-    with _stands(key, Server.start(root, folder, needs.of_steps(wanted))):
+    start = Server.fork if from_here else Server.start
+    with _stands(key, start(root, folder, needs.of_steps(wanted))):
         yield
 
 

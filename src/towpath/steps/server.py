@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from towpath.steps import child, needs, wire
@@ -167,9 +168,25 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
+def become(control: socket.socket, output: int, environment: Mapping[str, str]) -> None:
+    """Make a process that was just forked such a server, and be it to the end."""
+    os.setsid()
+    os.environ.update(environment)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, file in enumerate((nothing, output, output)):
+        os.dup2(file, number)
+    kept = control.fileno()
+    os.closerange(3, kept)
+    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+    _serve(control)
+
+
 def main() -> None:
     """Serve the run at the other end of the socket whose descriptor is the first argument."""
-    control = socket.socket(fileno=int(sys.argv[1]))
+    _serve(socket.socket(fileno=int(sys.argv[1])))
+
+
+def _serve(control: socket.socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides what an interrupt means
     wakeup, notify = socket.socketpair()
     notify.setblocking(False)

@@ -16,10 +16,15 @@ from threading import Lock
 from typing import IO
 
 from towpath.steps import wire
+from towpath.steps.forked import Forked
 from towpath.steps.messages import Hello
 
 _PATIENCE = 60.0
 """Seconds after which a process that falls silent in the middle of a word is taken for dead."""
+
+
+SEEDED = {"PYTHONHASHSEED": "0"}
+"""Sets iterate alike in every run, so that digests of outputs repeat."""
 
 
 @dataclass
@@ -47,7 +52,7 @@ class Line:
 class Server:
     """A running server."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     control: socket.socket
     output: IO[bytes]
     forks: bool
@@ -71,6 +76,18 @@ class Server:
             )  # fmt: skip
         wire.send(mine, Hello(str(root), folder, needs))
         return cls(process, mine, output, forks)
+
+    @classmethod
+    def fork(cls, root: Path, folder: str, needs: tuple[str, ...]) -> Server:
+        """The same, forked from this process with all that it has imported."""
+        from towpath.steps import server
+
+        mine, theirs = socket.socketpair()
+        output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
+        with theirs:
+            process = Forked.begin(lambda: server.become(theirs, output.fileno(), _environment()))
+        wire.send(mine, Hello(str(root), folder, needs))
+        return cls(process, mine, output, forks=True)
 
     @property
     def alive(self) -> bool:
@@ -141,5 +158,4 @@ class Server:
 
 
 def _environment() -> dict[str, str]:
-    """As the run's, but sets iterate alike in every run, so that digests of outputs repeat."""
-    return {"PYTHONHASHSEED": "0"} | dict(os.environ) | {"GX_ANALYTICS_ENABLED": "false"}
+    return SEEDED | dict(os.environ) | {"GX_ANALYTICS_ENABLED": "false"}

@@ -1,9 +1,10 @@
 """Serves Prefect's API on a socket that is already open: `python serve.py FD READY [BLANK]`.
 
-As `prefect server start` does, but for three things: no port can be lost between choosing and
-using it, callers wait at the socket instead of asking again and again, and the garbage collector
-rests during the imports (0.4 of 3.5 s). READY is a file to write when it answers; BLANK one to
-copy the database to while there is nothing in it yet.
+As `prefect server start` does, but for four things: no port can be lost between choosing and
+using it, callers wait at the socket instead of asking again and again, the garbage collector
+rests during the imports (0.4 of 3.5 s), and two writes that meet are no matter of the callers.
+READY is a file to write when it answers; BLANK one to copy the database to while there is nothing
+in it yet.
 """
 
 from __future__ import annotations
@@ -11,15 +12,98 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import random
 import socket
 import sqlite3
 import sys
+from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeAlias
 
 gc.disable()
 
 import uvicorn  # noqa: E402
+from uvicorn.importer import import_from_string  # noqa: E402
+
+PREFECT = "prefect.server.api.server:create_app"
+BUSY = 503
+PAUSES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.64)  # seconds; then the caller hears what it is
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Application: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Persistent:
+    """An application whose answer "busy" to a request is not sent, but the request made again.
+
+    Prefect answers so where a write met another one in SQLite and was rolled back. Its clients
+    then sleep for two seconds and more, which is half of what a small deployed run takes.
+    """
+
+    application: Application
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request; anything else is the application's own."""
+        if scope["type"] != "http":
+            return await self.application(scope, receive, send)
+        asked = await _whole(receive)
+        for pause in PAUSES:
+            answer = Answer(send)
+            try:
+                await self.application(dict(scope), _again(asked, receive), answer)
+            except Exception:  # it raises what it has answered to, for the server's log
+                if not answer.busy:
+                    raise
+            if not answer.busy:
+                return None
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # or they meet again
+        return await self.application(scope, _again(asked, receive), send)
+
+
+@dataclass
+class Answer:
+    """Sends an answer as it comes, unless it is "busy"."""
+
+    send: Send
+    busy: bool = field(default=False, init=False)
+
+    async def __call__(self, message: Message) -> None:
+        """Send a part of the answer."""
+        if message["type"] == "http.response.start":
+            self.busy = message["status"] == BUSY
+        if not self.busy:
+            await self.send(message)
+
+
+async def _whole(receive: Receive) -> Message:
+    """A request with its body in one message."""
+    body, more = b"", True
+    while more:
+        part = await receive()
+        if part["type"] != "http.request":
+            return part
+        body, more = body + part.get("body", b""), part.get("more_body", False)
+    return {"type": "http.request", "body": body, "more_body": False}
+
+
+def _again(asked: Message, receive: Receive) -> Receive:
+    """The request once more, and then what comes after it."""
+    parts = [asked]
+
+    async def following() -> Message:
+        return parts.pop() if parts else await receive()
+
+    return following
+
+
+def application() -> Persistent:
+    """Prefect's API and pages."""
+    return Persistent(import_from_string(PREFECT)())
 
 
 class Server(uvicorn.Server):
@@ -57,7 +141,7 @@ def copy_database(source: Path, target: Path) -> None:
 def main(fd: int, ready: Path, blank: Path | None) -> None:
     """Serve until told to stop."""
     config = uvicorn.Config(
-        "prefect.server.api.server:create_app",
+        application,
         factory=True,
         log_level="warning",
         access_log=False,

@@ -16,6 +16,7 @@ from towpath.engine.server import Api, leases, mark, process
 from towpath.engine.server.mark import Worker
 from towpath.errors import EngineError
 from towpath.steps.process import forks
+from towpath.steps.servers import SEEDED
 
 POOL = "towpath"
 START_SECONDS = 60.0
@@ -51,7 +52,7 @@ def _start_forking(api: Api, project: Path, worker: int) -> None:
     process.start(
         [sys.executable, "-P", "-m", "towpath.engine.forking", api.home.forking, str(worker)],
         folder=project,
-        environment={**os.environ, **api.environment(), **SETTINGS},
+        environment={**SEEDED, **os.environ, **api.environment(), **SETTINGS},
         log=api.home.forking_log,
     )
 

@@ -1,0 +1,86 @@
+"""A process forked from this one: what ``subprocess.Popen`` is to a program."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Lock
+
+_LOOK = 0.01  # seconds between two looks at a process that is waited for
+
+
+@dataclass
+class Forked:
+    """A process and, once it was seen to have ended, its exit code: negative for a signal."""
+
+    pid: int
+    returncode: int | None = None
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    @classmethod
+    def begin(cls, work: Callable[[], object]) -> Forked:
+        """Do some work in a process of its own, which ends with it as Python does."""
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        pid = os.fork()
+        if pid:
+            return cls(pid)
+        _work(work)
+        raise AssertionError("a process that has ended")
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+        with self._lock:
+            if self.returncode is None:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+            return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, as soon as there is one. TimeoutExpired after ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout if timeout is not None else None
+        while (code := self.poll()) is None:
+            if deadline and timeout and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired([str(self.pid)], timeout)
+            time.sleep(_LOOK)
+        return code
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def _work(work: Callable[[], object]) -> None:
+    """Work, and end: what was to be tidied up at the end of the other process is not ours."""
+    atexit._clear()
+    code = 1
+    try:
+        work()
+        code = 0
+    except SystemExit as end:
+        code = _code(end)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with suppress(BaseException):
+            atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+        os._exit(code)
+
+
+def _code(end: SystemExit) -> int:
+    if isinstance(end.code, str):
+        print(end.code, file=sys.stderr)
+        return 1
+    return (end.code or 0) % 256

@@ -1,0 +1,169 @@
+"""Deployed runs of a pipeline: what their steps have imported before they begin, and what not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from running import FOLDER, Project, make
+from towpath.engine import libraries
+from towpath.engine.server import worker
+from towpath.engine.server.project import Up, down, up
+
+PIPELINE = """\
+params:
+  n: 1
+steps:
+  look:
+    run: look
+    params: [n]
+    outputs: [seen.json]
+"""
+STEPS = """\
+import os
+import sys
+
+HAD = sorted({"alpha", "towpath.engine.forking"} & sys.modules.keys())
+
+import alpha
+import beside
+
+
+def look(n: int) -> dict:
+    return {"had": HAD, "word": beside.WORD, "variable": os.environ.get("OWN", ""),
+            "alpha": alpha.__version__}
+"""
+FLOW = "from towpath import flow\n\ntraining = flow(__file__)\n"
+DEPLOYMENTS = """\
+name: small
+deployments:
+- name: dev
+  entrypoint: flows/training/flow.py:training
+  work_pool: {name: towpath}
+"""
+
+
+def install(site: Path, text: str, version: str) -> None:
+    """A package ``alpha`` among the installed ones."""
+    info = site / f"alpha-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: alpha\nVersion: {version}\n")
+    (info / "RECORD").write_text(f"alpha/__init__.py,,\nalpha-{version}.dist-info/METADATA,,\n")
+    (site / "alpha").mkdir(exist_ok=True)
+    (site / "alpha" / "__init__.py").write_text(f'__version__ = "{version}"\n{text}')
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of installed packages that every Python here looks into."""
+    found = tmp_path / "env" / "site-packages"
+    found.mkdir(parents=True)
+    monkeypatch.setenv("PYTHONPATH", str(found))
+    return found
+
+
+@pytest.fixture
+def small(project: Path) -> Project:
+    """A pipeline whose one step says what its process had when it began."""
+    made = make(
+        project,
+        {
+            f"{FOLDER}/pipeline.yaml": PIPELINE,
+            f"{FOLDER}/steps.py": STEPS,
+            f"{FOLDER}/beside.py": 'WORD = "first"\n',
+            f"{FOLDER}/flow.py": FLOW,
+            "prefect.yaml": DEPLOYMENTS,
+        },
+    )
+    made.git("init", "-q", "-b", "main")
+    made.commit()
+    return made
+
+
+def stands(small: Project) -> Up:
+    """`towpath up` with its deployments, when the process that runs are forked from is at rest."""
+    standing = up(small.root)
+    prefect(small, "deploy", "--all")
+    place = standing.api.home
+    while not (place.forking.exists() and "libraries" in place.forking_log.read_text()):
+        time.sleep(0.1)
+    return standing
+
+
+def prefect(small: Project, *words: str) -> None:
+    command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
+    done = subprocess.run(command, cwd=small.root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def seen(small: Project, standing: Up, n: int, *words: str) -> Any:
+    """What the step of a deployed run saw."""
+    prefect(small, "deployment", "run", "training/dev", "--param", f"n={n}", *words)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = worker.ask(standing.api.port, "POST", "/flow_runs/filter", {})
+        states = [run["state"]["type"] for run in found]
+        assert "FAILED" not in states, standing.api.home.worker_log.read_text()
+        if states == ["COMPLETED"] * len(states) and len(small.runs()) == len(states):
+            last = small.workspace.runs / small.runs()[-1] / "events.jsonl"
+            events = [json.loads(line) for line in last.read_text().splitlines()]
+            return next(e for e in events if "made" in e)["made"]["values"]["seen"]
+        time.sleep(0.1)
+    raise AssertionError("the run did not end")
+
+
+def test_steps_have_their_packages_at_once_and_the_project_s_code_anew(
+    small: Project, site: Path
+) -> None:
+    install(site, "", "1.0")
+    standing = stands(small)
+    forked = ["alpha"]
+    assert seen(small, standing, 1) == {
+        "had": forked, "word": "first", "variable": "", "alpha": "1.0",
+    }  # fmt: skip
+    (small.root / FOLDER / "beside.py").write_text('WORD = "other"\n')
+    assert seen(small, standing, 2)["word"] == "other"
+
+    own = seen(small, standing, 3, "--job-variable", "env.OWN=mine")
+    assert (own["variable"], "alpha" in own["had"]) == ("mine", False)
+
+    (site / "alpha-1.0.dist-info").rename(site / "away")
+    install(site, "", "1.1")
+    upgraded = seen(small, standing, 4)
+    assert (upgraded["alpha"], "alpha" in upgraded["had"]) == ("1.1", False)
+    down(small.root)
+
+
+THREAD = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+
+
+def test_a_package_that_starts_a_thread_is_not_imported_ahead(small: Project, site: Path) -> None:
+    install(site, THREAD, "1.0")
+    standing = stands(small)
+    assert "begins anew without libraries" in standing.api.home.forking_log.read_text()
+    had = seen(small, standing, 1)["had"]
+    assert "alpha" not in had
+    down(small.root)
+
+
+def test_libraries_are_those_of_installed_packages(
+    small: Project, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(site, "", "1.0")
+    monkeypatch.syspath_prepend(site)
+    small.edit(f"{FOLDER}/pipeline.yaml", "[seen.json]", "[seen.json, table.parquet]")
+    found = set(libraries.of_project(small.root))
+    assert {"alpha", "pandas", "pyarrow.parquet", "towpath.steps.processing"} <= found
+    assert not {"beside", "steps", "os", "sys"} & found
+    (small.root / FOLDER / "pipeline.yaml").write_text("steps: [")
+    assert libraries.of_project(small.root) == ()
+
+
+def test_nothing_is_forked_from_a_process_that_holds_nothing() -> None:
+    assert not libraries.here()

@@ -1,0 +1,118 @@
+"""The API does not send its callers away when two writes meet."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from towpath.engine import server
+
+
+@pytest.fixture
+def serve() -> Iterator[Any]:
+    """The module, which rests the garbage collector where it is imported."""
+    from towpath.engine.server import serve
+
+    gc.enable()
+    yield serve
+    gc.enable()
+
+
+def ask(url: str, method: str, path: str, body: object) -> tuple[int, Any]:
+    asked = Request(f"{url}{path}", json.dumps(body).encode(), method=method)
+    asked.add_header("Content-Type", "application/json")
+    try:
+        with urlopen(asked) as answer:
+            return answer.status, json.loads(answer.read() or b"null")
+    except HTTPError as error:
+        return error.code, None
+
+
+def test_three_who_write_at_once_are_all_served(project: Path) -> None:
+    url = server.ensure(project).url
+    _, flow = ask(url, "POST", "/flows/", {"name": "many"})
+
+    def write(_: int) -> list[int]:
+        _, run = ask(url, "POST", "/flow_runs/", {"flow_id": flow["id"]})
+        running = {"state": {"type": "RUNNING"}, "force": True}
+        calls = [("PATCH", "labels", {"n": "1"}), ("POST", "set_state", running)] * 8
+        return [ask(url, way, f"/flow_runs/{run['id']}/{what}", said)[0]
+                for way, what, said in calls]  # fmt: skip
+
+    with ThreadPoolExecutor(3) as pool:
+        answers = Counter(code for codes in pool.map(write, range(3)) for code in codes)
+    assert answers == {204: 24, 201: 24}
+
+
+class Example:
+    """An application that is busy some times, and then answers with the body in two parts."""
+
+    def __init__(self, busy: int) -> None:
+        self.busy = busy
+        self.bodies: list[bytes] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        assert scope["seen"] is False
+        scope["seen"] = True  # as routers do
+        asked = await receive()
+        self.bodies.append(asked["body"])
+        self.busy -= 1
+        await send({"type": "http.response.start", "status": 503 if self.busy >= 0 else 200})
+        await send({"type": "http.response.body", "body": asked["body"][:2], "more_body": True})
+        await send({"type": "http.response.body", "body": asked["body"][2:]})
+        if self.busy >= 0:
+            raise RuntimeError("what the answer was about")
+
+
+def answer(application: Any) -> tuple[int, list[bytes]]:
+    parts = [
+        {"type": "http.request", "body": b"bo", "more_body": True},
+        {"type": "http.request", "body": b"dy", "more_body": False},
+    ]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return parts.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(application({"type": "http", "seen": False}, receive, send))
+    head, *rest = sent
+    return head["status"], [each["body"] for each in rest]
+
+
+def test_what_is_busy_is_asked_again_with_the_same_body(serve: Any) -> None:
+    example = Example(busy=2)
+    assert answer(serve.Persistent(example)) == (200, [b"bo", b"dy"])
+    assert example.bodies == [b"body"] * 3
+
+
+def test_what_stays_busy_says_so_in_the_end(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "PAUSES", (0.0, 0.0))
+    example = Example(busy=9)
+    with pytest.raises(RuntimeError, match="what the answer was about"):
+        answer(serve.Persistent(example))
+    assert len(example.bodies) == 3
+
+
+def test_any_other_error_is_raised_at_once(serve: Any) -> None:
+    calls = []
+
+    async def broken(*_: Any) -> None:
+        calls.append(1)
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        answer(serve.Persistent(broken))
+    assert len(calls) == 1
