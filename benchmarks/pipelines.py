@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 from benchmarks import projects
 from benchmarks.measure import Cost, Row, cost, environment, interleaved, median
 
 TOWPATH = str(Path(sys.executable).parent / "towpath")
+PREFECT = str(Path(sys.executable).parent / "prefect")
 RUNS = 5
 
 
@@ -25,6 +29,7 @@ def rows() -> Iterator[Row]:
         yield from six_steps(folder)
         yield from abalone(folder)
         yield from no_ops(folder)
+        yield from deployed(folder)
     yield from answers()
 
 
@@ -85,16 +90,13 @@ def _again(project: Path, _: int) -> Cost:
 
 
 def no_ops(folder: Path) -> Iterator[Row]:
-    """What a step costs that does nothing, by CPU of the client; Prefect's part is the floor.
-
-    The bound is 10 ms where a task of bare Prefect takes 3.5.
-    """
+    """What a step costs that does nothing, by CPU of the client; Prefect's part is the floor."""
     floor = _bare_prefect(folder)
     for shape in ("chain", "fan"):
         few = _no_op_run(folder, shape, 2, 3)
         each = (_no_op_run(folder, shape, 200, 3) - few) / 198
-        note = f"CPU; {each * 1000:.1f} ms, a task of bare Prefect {floor * 1000:.1f} ms"
-        yield Row(f"a no-op step, {shape} of 200", each / floor, 2.86, "x bare Prefect", note)
+        note = f"CPU; {each / floor:.2f} x a task of bare Prefect, {floor * 1000:.1f} ms"
+        yield Row(f"a no-op step, {shape} of 200", each * 1000, 10, "ms", note)
         slope = (_no_op_run(folder, shape, 1000, 1) - few) / 998
         yield Row("the same, of 1,000", slope / each, 1.3, "x that of 200", "it is linear")
 
@@ -118,6 +120,52 @@ def _bare_prefect(folder: Path) -> float:
 def _no_op_run(folder: Path, shape: str, count: int, runs: int) -> float:
     with _warm(projects.no_ops(folder, count, shape)) as project:
         return median([_first(project, n) for n in range(runs)], "cpu")
+
+
+def deployed(folder: Path) -> Iterator[Row]:
+    """How long a deployed run of abalone takes, from stock Prefect's command to its end."""
+    project = projects.abalone(folder / "deployed")
+    call = partial(subprocess.run, cwd=project, env=environment(), capture_output=True, check=True)
+    call([TOWPATH, "up"])
+    try:
+        call([PREFECT, "deploy", "--all"])
+        said = call([TOWPATH, "status", "--json"])
+        url = json.loads(said.stdout)["status"]["url"]
+        found = [_deployed_run(project, url, n) for n in range(RUNS)]
+    finally:
+        call([TOWPATH, "down", "--force"])
+    alone = statistics.median(command for _, command in found)
+    note = f"wall, from command to finished; the command alone {alone:.2f} s"
+    yield Row("prefect deployment run", statistics.median(all_ for all_, _ in found), 5, "s", note)
+
+
+def _deployed_run(project: Path, url: str, n: int) -> tuple[float, float]:
+    """Seconds until the run is finished, and until the command is."""
+    parameter = f"learning_rate={0.05 + n / 1000}"
+    command = [PREFECT, "deployment", "run", "training/dev", "--param", parameter]
+    began = time.perf_counter()
+    with (project.parent / "deployed.txt").open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=project, env=environment(), stdout=output, stderr=output
+        )
+        alone = None
+        while _finished(url) <= n:
+            time.sleep(0.02)
+            if alone is None and process.poll() is not None:
+                alone = time.perf_counter() - began
+        took = time.perf_counter() - began
+        process.wait()
+    return took, alone or took
+
+
+def _finished(url: str) -> int:
+    """How many runs are; RuntimeError where one failed."""
+    asked = Request(f"{url}/flow_runs/filter", b"{}", {"content-type": "application/json"})
+    with urlopen(asked) as answer:
+        states = [run["state_type"] for run in json.load(answer)]
+    if {"FAILED", "CRASHED"} & set(states):
+        raise RuntimeError("a deployed run failed")
+    return states.count("COMPLETED")
 
 
 def answers() -> Iterator[Row]:
