@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from own_home import MAIN, move_in
 from promotion_project import Project, begin
 from towpath import forge
 from towpath.doctor import Check, examine
@@ -39,16 +39,7 @@ stages:
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home; nothing of the machine's settings or tokens reaches a test."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    (folder / ".gitconfig").write_text("[init]\n\tdefaultBranch = main\n")
-    for name in [name for name in os.environ if name.startswith(("GIT_", "XDG_", "GITHUB_"))]:
-        monkeypatch.delenv(name)
-    for name in ("EMAIL", "GH_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    return folder
+    return move_in(tmp_path / "home", MAIN, monkeypatch)
 
 
 def found(

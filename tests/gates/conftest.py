@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import pandas
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from own_home import IDENTITY, MAIN, move_in
 from towpath import gates
 from towpath.errors import StoreError
 from towpath.gates import Context, Verdict
@@ -28,16 +28,9 @@ NOW = 1_790_000_000
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home whose owner Git knows; nothing of the machine's settings reaches a test."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    who = "[user]\n\tname = Ada Lovelace\n\temail = ada@example.org\n"
-    (folder / ".gitconfig").write_text(who + "[init]\n\tdefaultBranch = main\n")
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(folder / ".gitconfig"))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    return move_in(tmp_path / "home", IDENTITY + MAIN, monkeypatch)
 
 
 @pytest.fixture(scope="session")

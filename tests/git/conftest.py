@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from own_home import IDENTITY, MAIN, move_in
 from towpath.git import Repository
-
-IDENTITY = "[user]\n\tname = Ada Lovelace\n\temail = ada@example.org\n"
 
 Git = Callable[..., str]
 
@@ -19,15 +17,7 @@ Git = Callable[..., str]
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home whose owner Git knows; nothing of the machine's settings reaches a test."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    (folder / ".gitconfig").write_text(IDENTITY + "[init]\n\tdefaultBranch = main\n")
-    for name in [name for name in os.environ if name.startswith(("GIT_", "XDG_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.delenv("EMAIL", raising=False)
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    return folder
+    return move_in(tmp_path / "home", IDENTITY + MAIN, monkeypatch)
 
 
 @pytest.fixture

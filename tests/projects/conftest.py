@@ -10,23 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from own_home import IDENTITY, move_in
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 TABULAR = REPOSITORY / "templates" / "tabular"
-IDENTITY = "[user]\n\tname = Ada Lovelace\n\temail = ada@example.org\n"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home whose owner Git knows; nothing of the machine's settings reaches a test."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    (folder / ".gitconfig").write_text(IDENTITY)
-    for name in [name for name in os.environ if name.startswith(("GIT_", "XDG_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    return folder
+    return move_in(tmp_path / "home", IDENTITY, monkeypatch)
 
 
 def run(*words: str | Path, cwd: Path, **around: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,12 +12,11 @@ from typing import Any
 
 import pytest
 
+from own_home import IDENTITY, MAIN, move_in
 from towpath import registry
 from towpath.git import Repository
 from towpath.registry import Code, Column, Record, Registered, Registration, Signature
 from towpath.spec.artifact import Artifact
-
-IDENTITY = "[user]\n\tname = Ada Lovelace\n\temail = ada@example.org\n"
 
 Git = Callable[..., str]
 Draft = Callable[..., Record]
@@ -28,15 +26,7 @@ Register = Callable[..., Registered]
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home whose owner Git knows; nothing of the machine's settings reaches a test."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    (folder / ".gitconfig").write_text(IDENTITY + "[init]\n\tdefaultBranch = main\n")
-    for name in [name for name in os.environ if name.startswith(("GIT_", "XDG_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.delenv("EMAIL", raising=False)
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    return folder
+    return move_in(tmp_path / "home", IDENTITY + MAIN, monkeypatch)
 
 
 @pytest.fixture

@@ -1,0 +1,26 @@
+"""A home of a test's own, in which nothing of the machine's settings is heard."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+IDENTITY = "[user]\n\tname = Ada Lovelace\n\temail = ada@example.org\n"
+MAIN = "[init]\n\tdefaultBranch = main\n"
+
+_HEARD = ("GIT_", "XDG_", "GITHUB_")
+
+
+def move_in(folder: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder the home for the rest of a test; ``settings`` are Git's."""
+    folder.mkdir()
+    (folder / ".gitconfig").write_text(settings)
+    for name in [name for name in os.environ if name.startswith(_HEARD)]:
+        monkeypatch.delenv(name)
+    for name in ("EMAIL", "GH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    return folder
