@@ -77,11 +77,24 @@ def says(step: StepRun) -> str:
     if step.state in (State.FAILED, State.REFUSED, State.SKIPPED):
         return step.reason
     if step.state is State.REUSED:
-        return _registered(step) or f"reused, {step.reason}"
+        return _registered(step) or "; ".join(
+            filter(None, (f"reused, {step.reason}", _warned(step)))
+        )
     if step.state is State.RUNNING:
         again = f"attempt {step.attempt}; " if step.attempt > 1 else ""
         return again + step.reason
-    return _registered(step) or _numbers(step) or step.reason
+    return _registered(step) or _numbers(step) or _warned(step) or step.reason
+
+
+def _warned(step: StepRun) -> str:
+    """What a check that need not pass has found."""
+    said = step.made.facts.get("check")
+    failed = said.get("failed") if isinstance(said, dict) else 0
+    if not failed:
+        return ""
+    return (
+        f"{failed} expectation{'s' if failed != 1 else ''} not met: `towpath logs last {step.name}`"
+    )
 
 
 def _registered(step: StepRun) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
 from towpath.engine import keys
 from towpath.engine.known import Known, Waiting
-from towpath.errors import TowpathError
+from towpath.errors import StepFailed, TowpathError
 from towpath.spec.artifact import Entry, Made
 from towpath.spec.pipeline import Condition, Expiry, Fail, RegisterModel
 from towpath.steps import condition
@@ -131,7 +131,7 @@ class Judge:
         entry = self._entry(key) if remembered else None
         if entry is None:
             return self._lost(remembered), None
-        if isinstance(cache, Expiry) and _age(entry) > timedelta(seconds=cache.expires):
+        if isinstance(cache, Expiry) and _age(entry) > cache.expires:
             return f"expired: made {entry.made}", None
         return "", entry
 
@@ -164,7 +164,10 @@ def plan(judge: Judge, known: Known) -> Iterator[Decision]:
     Conditions whose values are known are decided on the way, for they choose what follows.
     """
     for node in judge.graph.nodes.values():
-        decision = judge.decide(node, known)
+        try:
+            decision = judge.decide(node, known)
+        except StepFailed as error:  # a key that is not there, say: the run will tell it
+            decision = Decision(node.name, Verdict.UNDECIDED, error.faults[0].what)
         if isinstance(node.step, Condition) and decision.verdict is Verdict.RUN:
             decision = _choose(judge, node, node.step, decision, known)
         elif decision.verdict is Verdict.SKIP:
@@ -218,8 +221,9 @@ def _made_by(entry: Entry) -> str:
     return f"made by {entry.made_by}"
 
 
-def _age(entry: Entry) -> timedelta:
-    return datetime.now(UTC) - datetime.fromisoformat(entry.made)
+def _age(entry: Entry) -> float:
+    """In seconds."""
+    return (datetime.now(UTC) - datetime.fromisoformat(entry.made)).total_seconds()
 
 
 def _names(steps: frozenset[str]) -> str:

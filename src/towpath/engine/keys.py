@@ -28,7 +28,7 @@ _WRITERS = {".parquet": ("pandas", "pyarrow"), ".csv": ("pandas",), ".skops": ("
 _PLAIN = {".csv", ".tsv", ".parquet", ".json", ".txt", ".html", ".png", ".npy"}
 
 #: What of a declaration does not touch what the step makes.
-_INDIFFERENT = {"description", "after", "retry", "timeout", "cache", "must_pass"}
+_INDIFFERENT = {"description", "after", "retry", "timeout", "cache"}
 
 #: The packages that a kind of ours uses on the user's data.
 _OWN_PACKAGES = {

@@ -83,9 +83,10 @@ class Names:
     def _bare(
         self, source: Source, kind: str, reference: Reference, place: Place | None
     ) -> Source | None:
-        if reference.output is None:
+        if reference.output is None and not reference.keys:
             return source
-        what = f"`{reference.name}` is {kind}: it has no `{reference.output}`"
+        key = f"`{reference.output}`" if reference.output else f"key `{reference.keys[0]}`"
+        what = f"`{reference.name}` is {kind}: it has no {key}"
         self.faults.append(Fault(what, place, f"write `{reference.name}`"))
         return None
 

@@ -78,8 +78,10 @@ class Run:
     error: tuple[str, ...] = ()
 
     def count(self, state: State) -> int:
-        """How many steps came to this; a condition is no work, and does not count."""
-        return sum(s.state is state and s.kind != "condition" for s in self.steps.values())
+        """How many steps came to this; a condition is no work, and counts only where it failed."""
+        counts = state in (State.FAILED, State.INTERRUPTED)
+        found = (s for s in self.steps.values() if s.state is state)
+        return sum(counts or s.kind != "condition" for s in found)
 
     @property
     def values(self) -> dict[str, Json]:
@@ -133,7 +135,10 @@ class Recorder:
         self.folder = folder
         self._listeners = tuple(listeners)
         self._lock = threading.Lock()
-        self._file: TextIO = (folder / EVENTS).open("a", encoding="utf-8")
+        # What UTF-8 has no bytes for is written as JSON may write it: an escape.
+        self._file: TextIO = (folder / EVENTS).open(
+            "a", encoding="utf-8", errors="backslashreplace"
+        )
 
     def __call__(self, event: str, **fields: Any) -> None:
         entry = {"event": event, "time": now(), **fields}
@@ -218,7 +223,7 @@ def replay(events: Iterable[Event]) -> Run | None:
 def read(folder: Path) -> Run | None:
     """The run recorded in ``folder``; a torn last line, as a kill leaves it, is left out."""
     try:
-        lines = (folder / EVENTS).read_text(encoding="utf-8").splitlines()
+        lines = (folder / EVENTS).read_text(encoding="utf-8").split("\n")
     except OSError:
         return None
     return _alive(replay(_events(lines)))

@@ -149,6 +149,7 @@ def conduct(
         recorder.close()
     run = record.read(recorder.folder)
     assert run is not None
+    assert run.state.ended
     return run
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from towpath.spec.lookup import Lookup, find
 from towpath.spec.reference import Reference, of_node
 
 LONGEST = 2000  # characters; the subset has no loops, so length bounds the work
+DEEPEST = 100
+_LINES = re.compile(r"\s*\n\s*")
 
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -77,7 +80,18 @@ def parse(text: str) -> Expression:
 def _tree(text: str) -> ast.expr:
     if "\0" in text:  # some releases of Python raise a ValueError of their own
         raise SyntaxError("it holds a null character")
-    return ast.parse(" ".join(text.split()), mode="eval").body
+    tree = ast.parse(_LINES.sub(" ", text.strip()), mode="eval").body
+    if _depth(tree) > DEEPEST:
+        raise RecursionError
+    return tree
+
+
+def _depth(node: ast.AST) -> int:
+    """How many expressions stand in each other."""
+    depth, level = 0, [node]
+    while level := [child for each in level for child in ast.iter_child_nodes(each)]:
+        depth += 1
+    return depth
 
 
 def _references(node: ast.expr) -> Iterator[Reference]:

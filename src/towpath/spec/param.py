@@ -122,7 +122,7 @@ def _fits(value: Any, wanted: ParamType) -> bool:
             return isinstance(value, int) and not isinstance(value, bool)
         case "number":
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            return number and math.isfinite(value)
+            return number and (isinstance(value, int) or math.isfinite(value))
         case "list":
             return isinstance(value, list | tuple)
         case "string":

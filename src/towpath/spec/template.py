@@ -69,6 +69,6 @@ def _filled(hole: Hole, lookup: Lookup) -> str:
     value = find(hole.reference, lookup)
     try:
         return format(value, hole.format)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         what = f"`{hole.reference}` is {value!r} and cannot be written as `{hole.format}`"
         raise StepFailed(what) from None

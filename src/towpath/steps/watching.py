@@ -19,7 +19,7 @@ from towpath.store import layout
 # ruff: noqa: PTH109, PTH112, PTH113, PTH118, PTH206
 
 _CODE = (".py", ".pyc", ".pyi", ".so", ".pth")
-_OURS = (".towpath", ".dvc", ".git", ".venv", "__pycache__", ".ipynb_checkpoints")
+_OURS = (".towpath", ".dvc", ".git", ".venv", "__pycache__", ".ipynb_checkpoints", ".dvcignore")
 
 
 class Watch:
@@ -82,6 +82,15 @@ class Watch:
 
 
 def _opened(details: tuple[Any, ...]) -> Iterator[Any]:
+    """The file; not what is named within an open folder, as when a tree is removed: the event
+    leaves that folder out, and such a name is one from the working directory only by chance."""
+    path, mode, *_ = (*details, None)
+    bare = mode is None and isinstance(path, str) and not path.startswith("/")
+    if not (bare and not os.path.lexists(path)):
+        yield path
+
+
+def _connected(details: tuple[Any, ...]) -> Iterator[Any]:
     yield details[0]
 
 
@@ -91,4 +100,4 @@ def _started(details: tuple[Any, ...]) -> Iterator[Any]:
     yield from (word for word in words if isinstance(word, str) and os.path.isfile(word))
 
 
-_EVENTS = {"open": _opened, "sqlite3.connect": _opened, "subprocess.Popen": _started}
+_EVENTS = {"open": _opened, "sqlite3.connect": _connected, "subprocess.Popen": _started}

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from towpath.spec.pipeline import Retry
     from towpath.steps.order import Order
 
+_DELAYS = 50  # Prefect takes no more; the last one is that of all further attempts
+
 #: Told what happens in a thread: ``begun`` with the attempt's number, ``made`` with the result.
 Tell = Callable[[str, Any], None]
 
@@ -115,7 +117,7 @@ def _retries(retry: Retry | None, order: Order) -> dict[str, Any]:
     again = retry.attempts - 1
     return {
         "retries": again,
-        "retry_delay_seconds": [retry.delay * retry.backoff**n for n in range(again)],
+        "retry_delay_seconds": [retry.delay * retry.backoff**n for n in range(min(again, _DELAYS))],
         "retry_jitter_factor": retry.jitter or None,
         "retry_condition_fn": _again(retry.errors, order),
     }
