@@ -6,14 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli.session import (
-    Session,
-    drawing_format_option,
-    drawing_output_option,
-    json_option,
-    pass_session,
-    print_json,
-)
+from towpath.cli import drawn
+from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -183,31 +177,22 @@ def _say_verified(session: Session, found: Verified) -> None:
 
 @click.command()
 @click.argument("reference")
-@drawing_format_option
-@drawing_output_option
+@drawn.format_option
+@drawn.output_option
 @json_option
 @pass_session
 def lineage(
     session: Session, reference: str, form: str | None, output: str | None, as_json: bool
 ) -> None:
     """Draw where a version came from and where it went: data, code, run, promotions, stages."""
-    from pathlib import Path
-
     from towpath.audit.lineage import lineage as trace
 
     found = trace(session.workspace, reference)
     if as_json:
         return print_json("lineage", {**_fields(found), "deployments": found.deployments})
     from towpath.audit.picture import picture
-    from towpath.engine import drawing
 
-    form = form or {".svg": "svg", ".mmd": "mermaid"}.get(Path(output or "").suffix, "text")
-    draw = {"text": drawing.text, "mermaid": drawing.mermaid, "svg": drawing.svg}[form]
-    drawn = draw(picture(found))
-    if not output:
-        return click.echo(drawn)
-    (session.here / output).write_text(drawn + "\n", encoding="utf-8")
-    return session.say(f"wrote {output}")
+    return drawn.show(session, picture(found), form, output)
 
 
 def _fields(found: Lineage) -> dict[str, Any]:

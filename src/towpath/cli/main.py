@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 from typing import Any
@@ -144,6 +145,9 @@ def towpath(ctx: click.Context, folder: str | None, quiet: bool, verbose: bool) 
 
 def main() -> None:
     """Run the command line and exit; the one `try` of the program."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a sign is no reason to fail
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     gc.disable()  # a call is short, and imports leave no garbage; a run turns it on
     code = _guarded(sys.argv[1:])
     if code == INTERRUPTED:  # a thread of the run that was interrupted may still wait for something

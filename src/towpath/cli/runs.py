@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("-n", "--number", default=20, show_default=True, help="How many, the newest first.")
+@click.option(
+    "-n", "--number", type=click.IntRange(min=1), default=20, show_default=True,
+    help="How many, the newest first.",
+)  # fmt: skip
 @click.option("--pipeline", help="Only runs of this pipeline.")
 @json_option
 @pass_session
@@ -26,6 +29,8 @@ def runs(session: Session, number: int, pipeline: str | None, as_json: bool) -> 
     found = list(recorded.recent(session.workspace.runs, number, pipeline))
     if as_json:
         return print_json("runs", found)
+    if not found and pipeline and recorded.names(session.workspace.runs):
+        return session.say(f"no run of `{session.workspace.pipeline_name(pipeline)}` is recorded")
     if not found:
         return session.say("no run is recorded here; `towpath run` makes one")
     from towpath.cli import terminal

@@ -20,16 +20,6 @@ FORMAT_VERSION = 1
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-drawing_format_option = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "mermaid", "svg"]),
-    default=None,
-    help="Default: by -o's ending, else text.",
-)
-drawing_output_option = click.option(
-    "-o", "--output", type=click.Path(dir_okay=False), help="Write to a file."
-)
 pipeline_argument = click.argument("pipeline", required=False)
 param_option = click.option(
     "-p",

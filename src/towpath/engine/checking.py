@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from towpath.engine.graph import check, compile, outline
+from towpath.engine.graph import compile, outline
+from towpath.engine.resolving import resolve
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
 from towpath.spec.pipeline import FunctionStep, QualityCheck
 
@@ -31,35 +32,50 @@ def compiled(
     a parameter or an input given wrongly.
     """
     declared = workspace.pipeline(pipeline)
-    if faults := check(declared):
-        raise DeclarationError(*faults)
-    graph = compile(declared, params or {}, inputs or {})
-    if faults := tuple(code_faults(workspace, declared, graph)):
-        raise DeclarationError(*faults)
-    return graph
+    if found := _faults(workspace, declared):
+        raise DeclarationError(*found)
+    return compile(declared, params or {}, inputs or {})
 
 
 def faults(workspace: Workspace, pipeline: str) -> tuple[Fault, ...]:
     """Everything that is wrong with a pipeline, its code included, each with its place."""
-    declared = workspace.pipeline(pipeline)
-    if found := check(declared):
-        return found
-    return tuple(code_faults(workspace, declared, outline(declared)))
+    return _faults(workspace, workspace.pipeline(pipeline))
 
 
-def code_faults(workspace: Workspace, declared: Declared, graph: Graph) -> Iterator[Fault]:
-    """What is wrong between the steps and the functions and files they name."""
-    for node in graph.nodes.values():
-        place = declared.places.at("steps", node.name)
-        named = declared.places.at("steps", node.name, "run") or place
-        try:
-            if isinstance(node.step, FunctionStep):
-                found = workspace.code.signature(graph.folder, node.step.run)
-                yield from _signature_faults(node, found, place)
-            elif isinstance(node.step, QualityCheck):
-                yield from _suite_faults(workspace, graph, node.step, place)
-        except TowpathError as error:
-            yield from (_placed(fault, named) for fault in error.faults)
+def _faults(workspace: Workspace, declared: Declared) -> tuple[Fault, ...]:
+    resolved = resolve(declared)
+    found = [*resolved.faults]
+    for node in resolved.nodes.values():
+        found += _code_faults(workspace, declared, node)
+    return tuple(dict.fromkeys(found))
+
+
+def _code_faults(workspace: Workspace, declared: Declared, node: Node) -> Iterator[Fault]:
+    """What is wrong between a step and the functions and files it names."""
+    places, folder = declared.places, declared.folder
+    place = places.at("steps", node.name)
+    named = places.at("steps", node.name, "run") or place
+    try:
+        if isinstance(node.step, FunctionStep):
+            found = workspace.code.signature(folder, node.step.run)
+            yield from _signature_faults(node, found, place, whole=_is_whole(declared, node))
+        elif isinstance(node.step, QualityCheck):
+            yield from _suite_faults(workspace, folder, node.step, place)
+    except TowpathError as error:
+        yield from (_placed(fault, named) for fault in error.faults)
+    try:
+        workspace.code.files(folder, node.step.code)
+    except TowpathError as error:
+        at = places.at("steps", node.name, "code") or place
+        yield from (_placed(fault, at) for fault in error.faults)
+
+
+def _is_whole(declared: Declared, node: Node) -> bool:
+    """Whether every input that the step declares could be resolved."""
+    step = declared.pipeline.steps[node.name]
+    inputs: Any = getattr(step, "inputs", ())
+    params: Any = getattr(step, "params", ())
+    return len(node.arguments) >= len(inputs) + len(params)
 
 
 def _placed(fault: Fault, place: Place | None) -> Fault:
@@ -68,7 +84,9 @@ def _placed(fault: Fault, place: Place | None) -> Fault:
     return fault if has_line else Fault(fault.what, place, fault.hint)
 
 
-def _signature_faults(node: Node, found: Signature, place: Place | None) -> Iterator[Fault]:
+def _signature_faults(
+    node: Node, found: Signature, place: Place | None, whole: bool
+) -> Iterator[Fault]:
     takes = {argument.name: argument for argument in found.arguments}
     unknown = [name for name in node.arguments if name not in takes]
     for name in unknown:
@@ -79,7 +97,7 @@ def _signature_faults(node: Node, found: Signature, place: Place | None) -> Iter
         is_output = name in node.outputs and argument.annotation == _PATH
         is_given = name in node.arguments or is_output
         mistyped = did_you_mean(name, unknown)  # one typo is one fault
-        if argument.required and not is_given and not mistyped:
+        if argument.required and not is_given and not mistyped and whole:
             yield _missing(node, found, name)
 
 
@@ -92,15 +110,15 @@ def _missing(node: Node, found: Signature, name: str) -> Fault:
 
 
 def _suite_faults(
-    workspace: Workspace, graph: Graph, step: QualityCheck, place: Place | None
+    workspace: Workspace, folder: str, step: QualityCheck, place: Place | None
 ) -> Iterator[Fault]:
     from towpath import checks
 
-    path = workspace.root / graph.folder / step.expectations
+    path = workspace.root / folder / step.expectations
     if not path.is_file():
-        yield Fault(f"there is no {graph.folder}/{step.expectations}", place)
+        yield Fault(f"there is no {folder}/{step.expectations}", place)
         return
-    yield from checks.suite_faults(path, f"{graph.folder}/{step.expectations}")
+    yield from checks.suite_faults(path, f"{folder}/{step.expectations}")
 
 
 def drawable(workspace: Workspace, pipeline: str) -> Graph:

@@ -209,6 +209,8 @@ def _difference(label: str, old: str | None, new: str | None) -> str:
         return "its declaration changed"
     if what in ("parameter", "package", "python") and old and new:
         return f"{'Python' if what == 'python' else f'`{name}`'} {old} -> {new}"
+    if what == "format" and old and new:
+        return f"input `{name}` is read as {new}, no longer as {old}"
     if what == "input" and old and new:
         return f"input `{name}` changed"
     if what == "code" and old and new:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.engine.source import outputs_of
 from towpath.spec.artifact import Artifact, Json
 from towpath.spec.pipeline import BatchTransform, FunctionStep, Output, QualityCheck
+from towpath.steps import formats
 
 if TYPE_CHECKING:
     from towpath.code import Reader
     from towpath.engine.graph import Graph, Node
+    from towpath.engine.source import Source
     from towpath.steps.order import Value
 
 #: What a kind does by itself; a change in the meaning of a kind raises its number.
@@ -49,10 +51,12 @@ def ingredients(
     for name, argument in arguments.items():
         if isinstance(argument, Artifact):
             found[f"input {name}"] = argument.digest
+            found[f"format {name}"] = _format(graph, node, name, argument)
         else:
             found[f"parameter {name}"] = canonical(argument.value)
     found |= code_of(graph, node, reader)
-    found |= _packages(graph, node, reader)
+    read = [each.name for each in arguments.values() if isinstance(each, Artifact)]
+    found |= _packages(graph, node, reader, read)
     found["python"] = ".".join(platform.python_version_tuple()[:2])
     return found
 
@@ -130,12 +134,27 @@ def sources(graph: Graph, node: Node, reader: Reader) -> Iterator[str]:
             yield from reader.sources(graph.folder, maker.step.run)
 
 
-def _packages(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:
-    """The versions of what the step's code imports, and of what reads and writes its files."""
+def _format(graph: Graph, node: Node, name: str, artifact: Artifact) -> str:
+    """What reads an argument's bytes: of the same bytes another format makes another value."""
+    declared = declared_format(graph, node.arguments[name])
+    known = formats.known(artifact.name, declared)
+    return known.name if known else artifact.name
+
+
+def declared_format(graph: Graph, source: Source) -> str | None:
+    """The format that is declared for what a source takes, where one is."""
+    made = (graph.nodes[each.step].outputs[each.output] for each in outputs_of(source))
+    return next((output.format for output in made if output.format), None)
+
+
+def _packages(graph: Graph, node: Node, reader: Reader, read: Sequence[str]) -> dict[str, str]:
+    """The versions of what the step's code imports, of what reads and writes its files, and of
+    what the code imported that made the objects it is given."""
     step = node.step
-    files = [o.path for o in node.outputs.values()]
+    files = [*read, *(o.path for o in node.outputs.values())]
     own = [name for file in files for name in _WRITERS.get(Path(file).suffix, ())]
     found = reader.versions((*_OWN_PACKAGES.get(type(step), ()), *own))
-    if isinstance(step, FunctionStep):
-        found |= reader.packages(graph.folder, step.run)
+    for each in (node, *_makers(graph, node)):
+        if isinstance(each.step, FunctionStep):
+            found |= reader.packages(graph.folder, each.step.run)
     return {f"package {name}": version for name, version in found.items()}

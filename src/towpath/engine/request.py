@@ -77,6 +77,8 @@ def selected(graph: Graph, request: Request) -> frozenset[str] | None:
         chosen &= _after(graph, request.begin)
     if request.end:
         chosen &= needed(graph, frozenset({request.end}))
+    if not chosen:
+        raise UsageError("no step is selected", hint=f"the order is {', '.join(graph.nodes)}")
     return chosen
 
 

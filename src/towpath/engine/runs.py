@@ -62,19 +62,27 @@ class Difference:
 
 
 def diff(left: Run, right: Run) -> list[Difference]:
-    """In what two runs differ: parameters, metrics, data, code, steps."""
-    return [
+    """In what two runs differ: parameters, metrics, data, code, steps; and outputs of which no
+    number tells it."""
+    found = [
         Difference(section, name, a.get(name), b.get(name))
         for section, a, b in (
             ("parameters", left.params, right.params),
             ("metrics", metrics(left), metrics(right)),
             ("data", left.inputs, right.inputs),
             ("code", code(left), code(right)),
+            ("outputs", _outputs(left), _outputs(right)),
             ("steps", _states(left), _states(right)),
         )
         for name in sorted({*a, *b})
         if a.get(name) != b.get(name)
     ]
+    told = tuple(each.name for each in found if each.section == "metrics")
+    return [d for d in found if d.section != "outputs" or not _is_told(d.name, told)]
+
+
+def _is_told(output: str, metrics: tuple[str, ...]) -> bool:
+    return any(name.startswith(f"{output}.") for name in metrics)
 
 
 def metrics(run: Run) -> dict[str, Json]:
@@ -98,12 +106,23 @@ def flatten(value: Json, prefix: str) -> Iterator[tuple[str, Json]]:
 
 
 def code(run: Run) -> Mapping[str, Json]:
-    """The digests of the code that a run's steps reached, and its packages, by label."""
+    """The digests of the code that a run's steps reached, its packages, and by step what the
+    declaration says of it, by label."""
+    found: dict[str, Json] = {}
+    for step in run.steps.values():
+        for label, digest in step.ingredients.items():
+            if label.startswith(("code ", "package ")):
+                found[label] = digest
+            elif label == "declaration":
+                found[f"declaration of {step.name}"] = digest
+    return found
+
+
+def _outputs(run: Run) -> dict[str, Json]:
     return {
-        label: digest
+        f"{step.name}.{name}": artifact.digest
         for step in run.steps.values()
-        for label, digest in step.ingredients.items()
-        if label.startswith(("code ", "package "))
+        for name, artifact in step.made.outputs.items()
     }
 
 

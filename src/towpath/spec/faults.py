@@ -94,7 +94,10 @@ class _Found:
                 how = {**_HOW, **getattr(self.model, "HOW", {})}.get(self.key)
                 return Fault(f"`{self.key}` is missing in {inside}", self.place, how)
             case "extra_forbidden":
-                hint = did_you_mean(self.key, keys(self.model))
+                known = keys(self.model)
+                hint = did_you_mean(self.key, known)
+                if len(self.names) > 1:
+                    hint = hint or f"it has {', '.join(known)}"
                 return Fault(f"{inside} has no key `{self.key}`", self.place, hint)
         subject = f"`{self.key}`" if self.names else self.owner
         if self.type == "string_too_short":

@@ -179,6 +179,8 @@ class _Reader:
 
     def _param(self, item: _Item) -> Any:
         owner = f"parameter `{item.entry.key}`"
+        if self._within(item, "", words.parameter, item.entry.key) is None:
+            return None
         data = self._within(item, f"{owner}: ", short_form, documents.plain(item.entry.node))
         return None if data is None else self._validated(item, owner, Param, data)
 
@@ -253,6 +255,8 @@ def _with_kind(fault: Fault, model: type[Any]) -> Fault:
     """Say to which kinds a key belongs that this kind does not have."""
     match = re.search(r"has no key `(\w+)`$", fault.what)
     if not match or fault.hint or not issubclass(model, Step):
+        return fault
+    if not fault.what.startswith("step `"):  # of something inside the step
         return fault
     kinds = [kind for kind, other in KINDS.items() if match[1] in keys(other)]
     hint = (

@@ -20,6 +20,7 @@ _WRITER = re.compile(r"admin|maintain|write|app/\d+|@[\w.-]+/[\w.-]+")
 _VERSION = re.compile(r"[a-z0-9-]+(@(v\d+\.\d+\.\d+|latest)|#[a-z0-9]([a-z0-9-]*[a-z0-9])?)")
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)? ?(?:ms|s|m|h|d|w) ?)+")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|w)")
+_PREFECTS = frozenset({"self", "wait_for", "return_state", "model_config"})
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
@@ -36,6 +37,14 @@ def name(text: str) -> str:
         refuse(f"`{text}` is no name: letters, digits and `_` only, no digit first", hint)
     if keyword.iskeyword(text):
         refuse(f"`{text}` is a word of Python and cannot be a name", f"write `{text}_`")
+    return text
+
+
+def parameter(text: str) -> str:
+    """A name that Prefect takes for a flow's parameter: none of its own, nor of its model's."""
+    if text in _PREFECTS or text.startswith("_"):
+        near = f"{text.strip('_')}_value"
+        refuse(f"`{text}` cannot be a parameter: Prefect keeps it", f"write `{near}`")
     return text
 
 
