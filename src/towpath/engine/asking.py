@@ -5,6 +5,7 @@ It imports nothing but what Python begins with anyway: a run waits for it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ PATIENCE = 5.0
 OWN = "PREFECT__"
 YES = b"+"
 _LENGTH = struct.Struct("!I")
+_CODE = struct.Struct("!h")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def different(asked: Mapping[str, str], ours: Mapping[str, str]) -> list[str]:
 
 
 def ask(path: Path, root: Path) -> int | None:
-    """Have a run executed by the server at ``path``: its exit code; None where it does not."""
+    """Have a run executed by the server at ``path``: its exit code, negative for the signal that
+    killed it; None where it does not."""
     with socket.socket(socket.AF_UNIX) as server:
         try:
             server.settimeout(PATIENCE)
@@ -65,8 +68,8 @@ def ask(path: Path, root: Path) -> int | None:
         server.settimeout(None)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda got, _: server.sendall(bytes([got])))
-        code = server.recv(1)
-        return code[0] if code else 1
+        said = server.recv(_CODE.size)
+        return int(_CODE.unpack(said)[0]) if len(said) == _CODE.size else 1
 
 
 def _send(server: socket.socket, root: Path) -> None:
@@ -92,6 +95,12 @@ def accept(asker: socket.socket) -> None:
     """Say that the run will be executed."""
     asker.sendall(YES)
     asker.settimeout(None)
+
+
+def tell(asker: socket.socket, code: int) -> None:
+    """Say how the run has ended; nobody may be there to hear it."""
+    with contextlib.suppress(OSError):
+        asker.sendall(_CODE.pack(code))
 
 
 def _exactly(asker: socket.socket, length: int) -> bytes:

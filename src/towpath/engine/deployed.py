@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -21,6 +22,9 @@ def main(root: Path, server: Path) -> int:
     if code is None:
         execute(root)
         return 0
+    if code < 0:  # who started this process looks at how it ends
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
     return code
 
 

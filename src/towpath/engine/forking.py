@@ -23,7 +23,7 @@ from towpath.engine import asking, deployed, libraries
 from towpath.engine.asking import Asked
 from towpath.engine.flow import build
 from towpath.engine.libraries import Held
-from towpath.steps.forked import Forked
+from towpath.steps.forked import Forked, end_with_parent
 
 BARE = "bare"
 
@@ -92,23 +92,32 @@ class Server:
             print("not forked, for settings that differ:", *other, flush=True)
             asked.close()
             return asker.close()
-        asking.accept(asker)
-        begun = Forked.begin(lambda: self._execute(asked))
+        try:
+            asking.accept(asker)
+        except OSError:  # it has not waited, and executes the run itself
+            asked.close()
+            return asker.close()
+        begun = Forked.begin(lambda: self._execute(asked, asker))
         asked.close()
         self.running[asker] = Child(begun, os.pidfd_open(begun.pid))
         return None
 
-    def _execute(self, asked: Asked) -> None:
-        """Be the process of a run."""
+    def _execute(self, asked: Asked, asker: socket.socket) -> None:
+        """Be the process of a run, which is told to end where this one is gone: nobody else could
+        stop it then."""
         os.setsid()
-        for kept in (self.listener, *self.running):
+        end_with_parent(signal.SIGTERM)
+        for kept in (self.listener, asker, *self.running):
             kept.close()
         asked.enter()
         deployed.execute(asked.root)
 
     def _hear(self, asker: socket.socket) -> None:
         """Pass a signal on; whoever asked and is gone takes the run along."""
-        said = asker.recv(1)
+        try:
+            said = asker.recv(1)
+        except OSError:
+            said = b""
         pid = self.running[asker].process.pid
         with contextlib.suppress(ProcessLookupError):
             if said:
@@ -120,8 +129,7 @@ class Server:
         ended = self.running.pop(asker)
         code = ended.process.wait()
         os.close(ended.ended)
-        with contextlib.suppress(OSError):
-            asker.sendall(bytes([code % 256]))
+        asking.tell(asker, code)
         asker.close()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 
+_PR_SET_PDEATHSIG = 1
 _LOOK = 0.01  # seconds between two looks at a process that is waited for
 
 
@@ -59,6 +62,12 @@ class Forked:
             os.kill(self.pid, signal.SIGKILL)
 
 
+def end_with_parent(number: int) -> None:
+    """Have this process sent a signal when the one that forked it ends; on Linux alone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
 def _work(work: Callable[[], object]) -> None:
     """Work, and end: what was to be tidied up at the end of the other process is not ours."""
     atexit._clear()
@@ -71,6 +80,8 @@ def _work(work: Callable[[], object]) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
+        with suppress(BaseException):  # Prefect's logs are sent by a thread, to the last of them
+            threading._shutdown()  # type: ignore[attr-defined]
         with suppress(BaseException):
             atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):

@@ -13,6 +13,7 @@ from prefect.context import TaskRunContext
 from prefect.states import Completed
 
 from towpath.engine.flow import artifacts
+from towpath.engine.flow.lines import Lines
 from towpath.errors import StepFailed
 from towpath.spec.artifact import Made
 
@@ -102,8 +103,8 @@ def _task(function: Callable[[], Any], node: Node, **options: Any) -> Task[[], A
 def _call(order: Order) -> Made:
     from towpath.steps import process
 
-    logger = get_run_logger()
-    return process.call(order, order.step.timeout, logger.info)
+    with Lines(get_run_logger().info) as lines:
+        return process.call(order, order.step.timeout, lines)
 
 
 def _attempt() -> int:
