@@ -31,7 +31,7 @@ help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 demo: $(VENV)/.installed  ## from nothing to a registered model, in build/demo/abalone
-	@BIN=$(abspath $(BIN)) .ci/demo $(DEMO)
+	@BIN="$(BIN)" .ci/demo $(DEMO)
 
 test: $(VENV)/.developing  ## every test
 	$(PY) -m pytest -n $(JOBS)
@@ -62,10 +62,10 @@ $(VENV)/.created:
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "Towpath needs Python 3.11, 3.12 or 3.13, and none was found." >&2; \
 		echo "Install one, or say where it is: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; fi
-	@$(PYTHON) -c '$(SUITABLE)' || { \
+	@"$(PYTHON)" -c '$(SUITABLE)' || { \
 		echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13, which Towpath needs." >&2; exit 1; }
 	@command -v git >/dev/null || { echo "Towpath needs Git, which was not found." >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
+	"$(PYTHON)" -m venv --clear $(VENV)
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints/*.txt
