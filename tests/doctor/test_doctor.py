@@ -278,3 +278,25 @@ def test_what_a_project_stands_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert any(
         one.startswith("prefect: the API http://127.0.0.1:9/api") for one in lacking(project.root)
     )
+
+
+def test_the_remote_is_the_one_that_dvc_would_take(tmp_path: Path) -> None:
+    project = begin(tmp_path / "abalone", PLAIN)
+    project.git("remote", "add", "origin", str(project.root))
+
+    def dvc(*words: str) -> None:
+        call = [sys.executable, "-m", "dvc", *words]
+        subprocess.run(call, cwd=project.root, check=True, capture_output=True)
+
+    def said() -> str:
+        checks = examine(Workspace(project.root), True, {})
+        return next(one.said for one in checks if one.about == "store")
+
+    dvc("init")
+    assert said().endswith("no DVC remote")
+    dvc("remote", "add", "Cold", str(tmp_path / "cold"))
+    assert said() == "bytes are pushed to the DVC remote cold", "the only one"
+    dvc("remote", "add", "--local", "warm", str(tmp_path / "warm"))
+    assert said().endswith("no DVC remote"), "none of the two is the default"
+    dvc("remote", "default", "warm")
+    assert said() == "bytes are pushed to the DVC remote warm"

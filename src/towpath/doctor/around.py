@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from towpath.doctor.check import Check, lacks, well
-from towpath.git import Repository, command, mainline, remotes
+from towpath.errors import StoreError
+from towpath.git import command, mainline, remotes
 from towpath.promotion import enforcing
+from towpath.store import layout
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 OLDEST = (2, 31)
 #: Workflows without which nothing checks a promotion, or brings it about.
 NEEDED = ("promotion", "reconcile")
+_REMOTE = re.compile(r'remote "(.+)"\.')  # what a setting of DVC's files begins with
 _PATIENCE = 2.0  # seconds for the Prefect API
 
 
@@ -36,7 +39,7 @@ def bytes_remote(workspace: Workspace) -> Iterator[Check]:
     repository = workspace.repository
     if repository is None or remotes.chosen(repository) is None:
         return
-    name = _default(workspace, repository)
+    name = _default(workspace)
     if name is None:
         said = "versions can be pushed, and the bytes of data and models cannot: no DVC remote"
         yield Check("store", "unknown", said, "dvc remote add --default store s3://bucket/path")
@@ -44,14 +47,15 @@ def bytes_remote(workspace: Workspace) -> Iterator[Check]:
         yield well("store", f"bytes are pushed to the DVC remote {name}")
 
 
-def _default(workspace: Workspace, repository: Repository) -> str | None:
-    """The default remote as DVC's files have it: loading DVC for it would take a second."""
-    for file in ("config.local", "config"):
-        path = workspace.root / ".dvc" / file
-        asked = ("config", "--file", str(path), "core.remote")
-        if path.is_file() and (found := repository.attempt(*asked).text.strip()):
-            return found
-    return None
+def _default(workspace: Workspace) -> str | None:
+    """The remote that is meant when none is named, as DVC's files have it: `core.remote`, or the
+    only one. Loading DVC for it would take a second."""
+    try:
+        said = layout.settings(layout.locate(workspace.root).dvc)
+    except StoreError:  # no `.dvc` here or above
+        return None
+    known = {found[1] for key in said if (found := _REMOTE.match(key))}
+    return said.get("core.remote") or (known.pop() if len(known) == 1 else None)
 
 
 def workflows(workspace: Workspace) -> Iterator[Check]:
