@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,8 @@ from subprocess import CompletedProcess
 import pytest
 
 from towpath import projects
-from towpath.engine.server import Api
+from towpath.engine.server import Api, home
+from towpath.engine.server.project import status
 
 from .conftest import REPOSITORY, git, run
 
@@ -55,6 +55,19 @@ def test_a_new_project_runs_registers_and_passes_its_own_tests(tmp_path: Path, t
     assert "6 passed" in tests.stdout
 
 
+def test_a_new_project_s_own_tests_leave_no_api_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL")
+    project = projects.new("tabular", tmp_path, {}, ask=False)
+    call = (sys.executable, "-m", "pytest", "-q", "tests/test_pipeline.py", "--basetemp")
+    tests = run(*call, tmp_path / "base", cwd=project)
+    assert tests.returncode == 0, tests.stdout + tests.stderr
+    copy = tmp_path / "base" / "copy0" / "abalone"
+    assert home.of(copy).log.is_file(), "there was one"
+    assert status(copy).local is None
+
+
 def test_a_model_that_misses_its_gate_is_not_registered(tmp_path: Path) -> None:
     project = projects.new("tabular", tmp_path, {}, ask=False)
     said = run(sys.executable, "-m", "towpath", "run", "-p", "max_mse=0.5", cwd=project)
@@ -79,17 +92,20 @@ def test_the_demo_ends_with_a_registered_model_and_a_second_time_reuses_it(
     tmp_path: Path, home: Path
 ) -> None:
     (home / ".gitconfig").unlink()  # a fresh machine
-    folder = tmp_path / "build" / "demo"
-    first = _demo(folder)
+    checkout = tmp_path / "a checkout"
+    checkout.mkdir()
+    (checkout / ".venv").symlink_to(BIN.parent)
+    folder = checkout / "build" / "demo"
+    first = _demo(checkout)
     assert "$ towpath new" in first and "abalone@v1.0.0" in first
-    second = _demo(folder)
+    second = _demo(checkout)
     assert "$ towpath new" not in second and "abalone@v1.0.0" in second
     assert git(folder / "abalone", "tag").split() == ["abalone@v1.0.0"]
     assert git(folder / "abalone", "config", "user.email").strip() == "demo@localhost"
 
 
-def _demo(folder: Path) -> str:
-    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    said = run(REPOSITORY / ".ci" / "demo", folder, cwd=folder.parents[1], BIN=str(BIN), PATH=path)
+def _demo(checkout: Path) -> str:
+    """What `make demo` calls, in a checkout whose path has a blank in it."""
+    said = run(REPOSITORY / ".ci" / "demo", "build/demo", cwd=checkout, BIN=".venv/bin")
     assert said.returncode == 0, said.stdout + said.stderr
     return said.stdout + said.stderr

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,12 @@ LEFT_BEHIND = shutil.ignore_patterns(".venv", ".towpath", "artifacts", "cache", 
 
 
 @pytest.fixture(scope="session")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """This project as it stands, uncommitted changes and all, with a store and runs of its own."""
     folder = tmp_path_factory.mktemp("copy") / PROJECT.name
     shutil.copytree(PROJECT, folder, ignore=LEFT_BEHIND)
-    return folder
+    yield folder
+    towpath(folder, "down", "--force")  # the Prefect API that the run started, if it did
 
 
 def towpath(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
