@@ -5,7 +5,9 @@ Plain Python: a stranger's cookiecutter has nothing else.
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,13 +16,22 @@ from jinja2.ext import Extension
 
 FOLDER = Path(__file__).resolve().parent
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+NO_TEXT = {"null", "true", "false", "yes", "no", "on", "off"}  # to readers of YAML
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
-REQUIREMENT = re.compile(r"towpath(\[[a-z0-9, ]+\])?\s*([=<>!~@].*)?", re.DOTALL)
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S.*|[\w.-]+@[\w.-]+:\S.*")
+SHORT = re.compile(r"(gh:|gl:|bb:)([^\s/]+(?:/[^\s/]+)+)")
 FORGES = {
     "gh:": "https://github.com/",
     "gl:": "https://gitlab.com/",
     "bb:": "https://bitbucket.org/",
 }
+VERSION = r"([0-9]+!)?[0-9]+(\.[0-9]+)*(\.?(a|b|rc|post|dev)[0-9]+)*(\+[a-z0-9.]+)?(\.\*)?"
+RELEASE = rf"\s*(===?|~=|!=|<=?|>=?)\s*{VERSION}"
+REQUIREMENT = re.compile(
+    rf"towpath(\[[a-z0-9, ]+\])?({RELEASE}(\s*,{RELEASE})*|\s*@\s*[a-z][a-z0-9+.-]*://\S+)?"
+)
+PLAIN = re.compile(r"[A-Za-z./]([\w./@:+~%=-]*[\w/])?")  # means itself without quotes
+UNFIT = "quotation marks, line breaks and other control characters cannot stand in it"
 
 
 def faults(answers: Mapping[str, str]) -> list[str]:
@@ -30,25 +41,34 @@ def faults(answers: Mapping[str, str]) -> list[str]:
 
 
 def _name(answers: Mapping[str, str]) -> str | None:
-    if NAME.fullmatch(answers["name"]) and len(answers["name"]) <= 64:
+    name = answers["name"]
+    if name in NO_TEXT:
+        return f"name: `{name}` will not do: where a name stands, YAML reads something else"
+    if NAME.fullmatch(name) and len(name) <= 64:
         return None
     return (
-        f"name: `{answers['name']}` will not do: lower case letters, digits and single hyphens, "
+        f"name: `{name}` will not do: lower case letters, digits and single hyphens, "
         "beginning with a letter, at most 64"
     )
 
 
 def _registry(answers: Mapping[str, str]) -> str | None:
     registry = answers.get("registry", ".")
-    if registry == "." or is_git_address(registry) or Path(registry).is_absolute():
+    if is_unfit(registry):
+        return f"registry: {UNFIT}"
+    if short := SHORT.fullmatch(registry):
+        url = _in_full(short)
+        return f"registry: Git does not know the short form `{registry}`: write {url}"
+    if registry == "." or ADDRESS.fullmatch(registry) or Path(registry).is_absolute():
         return None
     return f"registry: `{registry}` is neither `.` (in the project) nor a Git URL"
 
 
 def _store(answers: Mapping[str, str]) -> str | None:
     store = answers.get("store", "")
-    address = Path(store).is_absolute() or bool(re.match(r"[a-z0-9]+://.", store))
-    if not store or (address and not re.search(r"[\n\"']", store)):
+    if is_unfit(store):
+        return f"store: {UNFIT}"
+    if not store or Path(store).is_absolute() or re.match(r"[a-z0-9]+://.", store):
         return None
     return f"store: `{store}` is neither the whole path of a folder nor a URL"
 
@@ -65,11 +85,12 @@ def _forge(answers: Mapping[str, str]) -> str | None:
 
 def _source(answers: Mapping[str, str]) -> str | None:
     source = answers["towpath"]
-    if '"' in source or "\n" in source:
-        return "towpath: a quotation mark or a line break cannot stand in a requirement"
-    if source == "auto" or is_git_address(source) or REQUIREMENT.fullmatch(source):
-        return None
     if is_python_project(Path(source).expanduser()):
+        return None
+    if is_unfit(source):
+        return f"towpath: {UNFIT}"
+    address = is_git_address(source) and " " not in source
+    if source == "auto" or address or REQUIREMENT.fullmatch(source):
         return None
     return (
         f"towpath: `{source}` is not a requirement (towpath==1.0), a Git URL, "
@@ -77,9 +98,14 @@ def _source(answers: Mapping[str, str]) -> str | None:
     )
 
 
+def is_unfit(text: str) -> bool:
+    """Whether a line of a file could not hold this, however it is quoted there."""
+    return not text.isprintable() or any(mark in text for mark in "\"'")
+
+
 def is_git_address(text: str) -> bool:
     """Whether Git would clone this: https, ssh, file, scp's short form, or cookiecutter's."""
-    return "://" in text or bool(re.match(r"[\w.-]+@[\w.-]+:", text)) or text[:3] in FORGES
+    return bool(ADDRESS.fullmatch(text) or SHORT.fullmatch(text))
 
 
 def is_python_project(folder: Path) -> bool:
@@ -109,18 +135,40 @@ def _where_this_came_from(template: str, checkout: str | None) -> str:
 def _git_url(address: str) -> str:
     if address.startswith(("git+", "file:")) and not address.endswith(".git"):
         return address
-    for short, host in FORGES.items():
-        if address.startswith(short):
-            return f"git+{host}{address[len(short) :]}.git"
+    if short := SHORT.fullmatch(address):
+        return f"git+{_in_full(short)}"
     if "://" not in address:
         return "git+ssh://" + address.replace(":", "/", 1)
     return address if address.startswith("git+") else f"git+{address}"
 
 
+def _in_full(short: re.Match[str]) -> str:
+    return f"{FORGES[short[1]]}{short[2].removesuffix('.git')}.git"
+
+
+def in_yaml(text: str) -> str:
+    """A value of towpath.yaml: in quotes where YAML would take it for something else."""
+    return text if PLAIN.fullmatch(text) else in_toml(text)
+
+
+def in_toml(text: str) -> str:
+    """A value of pyproject.toml. Jinja's own `tojson` would write `<` and `>` as numbers."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def in_dvc(text: str) -> str:
+    """A value of .dvc/config, whose quotes know no escapes."""
+    return text if PLAIN.fullmatch(text) else f'"{text}"'
+
+
 class Source(Extension):
-    """Gives the templates `requirement`, and the hooks the folder that they stand in."""
+    """Gives the templates `requirement` and quotes, and the hooks the folder they stand in."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.filters["requirement"] = requirement
+        environment.filters["in_yaml"] = in_yaml
+        environment.filters["in_toml"] = in_toml
+        environment.filters["in_dvc"] = in_dvc
+        environment.filters["in_shell"] = shlex.quote
         environment.globals["template_folder"] = str(FOLDER)

@@ -18,6 +18,8 @@ from .conftest import REPOSITORY, TABULAR
 LINES = [
     ("towpath==1.0", "", "towpath==1.0"),
     ("towpath[s3]>=1,<2", "", "towpath[s3]>=1,<2"),
+    ("towpath == 1.0rc1.dev5+g3fa1", "", "towpath == 1.0rc1.dev5+g3fa1"),
+    ("towpath @ https://example.org/t.whl", "", "towpath @ https://example.org/t.whl"),
     ("https://git.example.org/towpath", "", "towpath @ git+https://git.example.org/towpath"),
     ("git+ssh://git@example.org/t.git@v1", "", "towpath @ git+ssh://git@example.org/t.git@v1"),
     (
@@ -34,7 +36,9 @@ LINES = [
 
 @pytest.mark.parametrize(("answer", "template", "line"), LINES)
 def test_an_answer_becomes_a_requirement(answer: str, template: str, line: str) -> None:
-    made = _rules().requirement(answer, {"_template": template, "_checkout": None})
+    rules = _rules()
+    assert rules.faults({"name": "a", "forge": "none", "repository": "", "towpath": answer}) == []
+    made = rules.requirement(answer, {"_template": template, "_checkout": None})
     assert made == line
     assert Requirement(made).name == "towpath"
 

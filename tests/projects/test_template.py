@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import re
+import shlex
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from towpath import projects, store
+from towpath.spec.project import read_project
+from towpath.store import layout
 from towpath.store.tracked import pointers, track
 
 from .conftest import contents, cookiecutter, git, run
@@ -141,6 +146,24 @@ def test_answers_stand_where_they_belong(tmp_path: Path) -> None:
     assert "@canal-company" in _text(project, ".github/CODEOWNERS")
     assert "github.com/canal-company/shells.git" in _text(project, "README.md")
     assert '"towpath==1.2",' in _text(project, "pyproject.toml")
+
+
+def test_answers_with_odd_characters_are_quoted_where_they_stand(tmp_path: Path) -> None:
+    registry = "/srv/Team #1: all/models.git"
+    odd = {"registry": registry, "towpath": r"https://x.org/a\qb.git"}
+    project = projects.new("tabular", tmp_path, odd, ask=False)
+    assert read_project(project).registry == registry
+    (line, *_) = tomllib.loads(_text(project, "pyproject.toml"))["project"]["dependencies"]
+    assert line == r"towpath @ git+https://x.org/a\qb.git"
+
+
+@pytest.mark.parametrize("place", ["/srv/a #1", r"/srv/a, b\c", "s3://models/store"])
+def test_dvc_reads_the_store_that_was_answered(tmp_path: Path, place: str) -> None:
+    project = projects.new("registry", tmp_path, {"store": place}, ask=False)
+    assert _dvc(project, "config", "remote.store.url").strip() == place
+    assert layout.settings(project / ".dvc")['remote "store".url'] == place
+    (line,) = re.findall("dvc remote add --default (.*)", _text(project, "README.md"))
+    assert shlex.split(line) == ["store", place]
 
 
 def test_without_an_identity_the_first_commit_waits_and_says_so(tmp_path: Path, home: Path) -> None:
