@@ -12,8 +12,30 @@ from towpath.errors import ExitCode, UsageError
 
 from .conftest import REPOSITORY, TABULAR, run
 
+YAML_WORDS = ("null", "true", "false", "yes", "no", "on", "off")
 NAME = "lower case letters, digits and single hyphens, beginning with a letter, at most 64"
+YAML = "where a name stands, YAML reads something else"
+UNFIT = "quotation marks, line breaks and other control characters cannot stand in it"
+SHORT = "Git does not know the short form"
+REQUIREMENT = "is not a requirement (towpath==1.0), a Git URL, "
+REQUIREMENT += "or the whole path of a folder that holds Towpath"
 BAD = [
+    *(({"name": word}, [f"name: `{word}` will not do: {YAML}"]) for word in YAML_WORDS),
+    ({"name": "Null"}, [f"name: `Null` will not do: {NAME}"]),
+    ({"registry": 'https://x.org/a"b: c #d'}, [f"registry: {UNFIT}"]),
+    ({"registry": "https://x.org/a\nname: b"}, [f"registry: {UNFIT}"]),
+    ({"registry": "/srv/a\u2028b"}, [f"registry: {UNFIT}"]),
+    (
+        {"registry": "gh:me/x"},
+        [f"registry: {SHORT} `gh:me/x`: write https://github.com/me/x.git"],
+    ),
+    (
+        {"registry": "gl:me/us/x.git"},
+        [f"registry: {SHORT} `gl:me/us/x.git`: write https://gitlab.com/me/us/x.git"],
+    ),
+    ({"towpath": "towpath @ bogus bogus"}, [f"towpath: `towpath @ bogus bogus` {REQUIREMENT}"]),
+    ({"towpath": "towpath==new"}, [f"towpath: `towpath==new` {REQUIREMENT}"]),
+    ({"towpath": "https://x.org/a b"}, [f"towpath: `https://x.org/a b` {REQUIREMENT}"]),
     ({"name": "Abalone"}, [f"name: `Abalone` will not do: {NAME}"]),
     ({"name": "größe"}, [f"name: `größe` will not do: {NAME}"]),
     ({"name": ""}, [f"name: `` will not do: {NAME}"]),
@@ -41,14 +63,11 @@ BAD = [
     ),
     (
         {"towpath": "../towpath"},
-        [
-            "towpath: `../towpath` is not a requirement (towpath==1.0), a Git URL, "
-            "or the whole path of a folder that holds Towpath"
-        ],
+        [f"towpath: `../towpath` {REQUIREMENT}"],
     ),
     (
         {"towpath": 'towpath", "evil'},
-        ["towpath: a quotation mark or a line break cannot stand in a requirement"],
+        [f"towpath: {UNFIT}"],
     ),
     (
         {"name": "Two", "registry": "models"},
@@ -65,6 +84,15 @@ BAD = [
             "task: `none` is no choice (one of: regression, classification)",
         ],
     ),
+    (
+        {"name": "Ab", "task": "x", "nme": "1", "registry": "foo"},
+        [
+            "the template does not ask for `nme` (did you mean `name`?)",
+            "task: `x` is no choice (one of: regression, classification)",
+            f"name: `Ab` will not do: {NAME}",
+            "registry: `foo` is neither `.` (in the project) nor a Git URL",
+        ],
+    ),
 ]
 
 
@@ -79,6 +107,11 @@ def test_bad_answers_are_refused_with_nothing_made(
     assert not (tmp_path / "new").exists()
 
 
+def test_a_person_who_gave_bad_answers_is_asked_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="`nme`"):
+        projects.new("tabular", tmp_path, {"nme": "1"}, ask=True)
+
+
 def test_cookiecutter_refuses_them_too(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     folder.mkdir()
@@ -86,6 +119,8 @@ def test_cookiecutter_refuses_them_too(tmp_path: Path) -> None:
     said = run(sys.executable, "-m", *call, "name=Two", "registry=models", cwd=folder)
     assert said.returncode != 0
     assert f"name: `Two` will not do: {NAME}\nregistry: `models`" in said.stderr
+    said = run(sys.executable, "-m", *call, "name=no", "registry=https://x\ny", cwd=folder)
+    assert f"name: `no` will not do: {YAML}\nregistry: {UNFIT}" in said.stderr
     assert list(folder.iterdir()) == []
 
 

@@ -23,12 +23,14 @@ def answer(folder: Path, given: Mapping[str, str], ask: bool) -> dict[str, str]:
     what the template's own rules (``faults`` in its ``towpath_template.py``) say.
     """
     questions = json.loads((folder / QUESTIONS).read_text(encoding="utf-8"))
-    if wrong := [*_unknown(questions, given), *_impossible(questions, given)]:
-        raise UsageError(*wrong)
+    wrong = [*_unknown(questions, given), *_impossible(questions, given)]
+    refused = {key for key, _ in wrong}
+    sound = {key: value for key, value in given.items() if key not in refused}
     with importing_from(folder):
-        answers = _collect(questions, given, ask)
-        if wrong := [Fault(words) for words in _faults(folder, answers)]:
-            raise UsageError(*wrong)
+        answers = _collect(questions, sound, ask and not wrong)
+        faults = [fault for _, fault in wrong] + [Fault(said) for said in _faults(folder, answers)]
+    if faults:
+        raise UsageError(*faults)
     return answers
 
 
@@ -45,22 +47,24 @@ def importing_from(folder: Path) -> Iterator[None]:
         sys.modules.pop(RULES, None)
 
 
-def _unknown(questions: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[Fault]:
+def _unknown(questions: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[tuple[str, Fault]]:
     public = [key for key in questions if not key.startswith("_")]
     for key in given:
         if key not in public:
             hint = did_you_mean(key, public) or f"it asks for: {', '.join(public)}"
-            yield Fault(f"the template does not ask for `{key}`", hint=hint)
+            yield key, Fault(f"the template does not ask for `{key}`", hint=hint)
 
 
-def _impossible(questions: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[Fault]:
+def _impossible(
+    questions: Mapping[str, Any], given: Mapping[str, str]
+) -> Iterator[tuple[str, Fault]]:
     for key, value in given.items():
         choices = questions.get(key)
         if isinstance(choices, list) and value not in choices:
             hint = did_you_mean(value, choices) or f"one of: {', '.join(choices)}"
-            yield Fault(f"{key}: `{value}` is no choice", hint=hint)
+            yield key, Fault(f"{key}: `{value}` is no choice", hint=hint)
         if "{{" in value or "{%" in value:
-            yield Fault(f"{key}: `{value}` has the braces of a template in it")
+            yield key, Fault(f"{key}: `{value}` has the braces of a template in it")
 
 
 def _collect(questions: dict[str, Any], given: Mapping[str, str], ask: bool) -> dict[str, str]:
