@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from jinja2 import Environment
@@ -85,7 +86,7 @@ def _forge(answers: Mapping[str, str]) -> str | None:
 
 def _source(answers: Mapping[str, str]) -> str | None:
     source = answers["towpath"]
-    if is_python_project(Path(source).expanduser()):
+    if is_python_project(_folder(source)):
         return None
     if is_unfit(source):
         return f"towpath: {UNFIT}"
@@ -108,6 +109,12 @@ def is_git_address(text: str) -> bool:
     return bool(ADDRESS.fullmatch(text) or SHORT.fullmatch(text))
 
 
+def _folder(text: str) -> Path:
+    with suppress(RuntimeError):  # `~name`, and nobody has that name
+        return Path(text).expanduser()
+    return Path(text)
+
+
 def is_python_project(folder: Path) -> bool:
     """Whether pip could install this folder; a relative path would mean different things later."""
     return folder.is_absolute() and (folder / "pyproject.toml").is_file()
@@ -121,7 +128,7 @@ def requirement(source: str, answers: Mapping[str, str | None]) -> str:
         return source
     if is_git_address(source):
         return f"towpath @ {_git_url(source)}"
-    return f"towpath @ {Path(source).expanduser().as_uri()}"
+    return f"towpath @ {_folder(source).as_uri()}"
 
 
 def _where_this_came_from(template: str, checkout: str | None) -> str:

@@ -34,6 +34,7 @@ BAD = [
         [f"registry: {SHORT} `gl:me/us/x.git`: write https://gitlab.com/me/us/x.git"],
     ),
     ({"towpath": "towpath @ bogus bogus"}, [f"towpath: `towpath @ bogus bogus` {REQUIREMENT}"]),
+    ({"towpath": "~nobody-of-this-name/t"}, [f"towpath: `~nobody-of-this-name/t` {REQUIREMENT}"]),
     ({"towpath": "towpath==new"}, [f"towpath: `towpath==new` {REQUIREMENT}"]),
     ({"towpath": "https://x.org/a b"}, [f"towpath: `https://x.org/a b` {REQUIREMENT}"]),
     ({"name": "Abalone"}, [f"name: `Abalone` will not do: {NAME}"]),
