@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from running import FOLDER, Project, ran, reasons, states
 
 FAILING = """\
@@ -232,3 +234,92 @@ def test_what_cannot_begin(project: Project) -> None:
         "(did you mean `level`?)",
         "flows/training/steps.py:1: two() wants `other`, which step `two` does not give it",
     ]
+
+
+SIGNS = """\
+def shout(text: str) -> dict:
+    raise ValueError(text)
+"""
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u0085"])
+def test_a_record_holds_whatever_signs_there_are(project: Project, sign: str) -> None:
+    project.declare(
+        """\
+        params: {text: a}
+        steps:
+          shout: {run: shout, params: [text], outputs: [a.json]}
+        """,
+        SIGNS,
+    )
+    run = project.run(params={"text": f"a{sign}b"})
+    assert (run.state, run.exit_code) == ("failed", 1)
+    assert run.params == {"text": f"a{sign}b"}
+
+
+def test_half_a_character(project: Project) -> None:
+    declared = """\
+        params: {text: a}
+        steps:
+          shout: {run: shout, params: [text], outputs: [a.json]}
+        """
+    project.declare(declared, SIGNS.replace("ValueError(text)", "ValueError(chr(0xD800))"))
+    assert "must be text" in str(project.refused(params={"text": "a\ud800"}))
+    run = project.run()
+    assert (run.state, run.exit_code) == ("failed", 1)
+    assert "\ud800" in run.error[0]
+
+
+def test_a_key_that_is_not_there_is_a_step_that_failed(project: Project) -> None:
+    project.declare(
+        """\
+        steps:
+          one: {run: one, outputs: [a.json]}
+          two: {run: two, inputs: {x: one.a.nosuch}, outputs: [b.json]}
+          other: {run: one, outputs: [c.json]}
+        """,
+        "def one(): return {'v': 1}\n\n\ndef two(x): return {'x': x}\n",
+    )
+    for _ in range(2):  # the second knows from the start what there is
+        run = project.run()
+        assert (run.state, run.exit_code) == ("failed", 1)
+        assert run.error == ("two: one.a has no `nosuch` (it has v)",)
+        assert states(run)["other"] in ("done", "reused")
+
+
+def test_a_failed_condition_counts(project: Project) -> None:
+    project.declare(
+        """\
+        steps:
+          one: {run: one, outputs: [a.json]}
+          good: {kind: condition, if: one.a.v > 1, then: [two]}
+          two: {run: one, outputs: [b.json]}
+        """,
+        "def one(): return {'v': float('nan')}\n",
+    )
+    said = project.towpath("run")
+    assert said.code == 1
+    assert re.search(r"failed in [\d.]+s: .*1 failed", said.err)
+
+
+def test_sixty_attempts(project: Project) -> None:
+    project.declare(
+        "steps: {one: {run: one, outputs: [a.json], retry: {attempts: 60, backoff: 1.01}}}\n",
+        "def one(): return {'v': 1}\n",
+    )
+    assert project.run().state == "done"
+
+
+def test_what_code_names_is_looked_for_before_anything_runs(project: Project) -> None:
+    project.declare(
+        """\
+        steps:
+          one: {run: missing, outputs: [a.json], tiemout: 3}
+          two: {run: two, outputs: [b.json], code: [nosuch.R]}
+          three: {run: gone, outputs: [c.json]}
+        """,
+        "def two(): return {'v': 1}\n",
+    )
+    faults = "\n".join(map(str, project.refused().faults))
+    for words in ("no key `tiemout`", "yaml:3: `code: nosuch.R` matches no file", "`gone`"):
+        assert words in faults

@@ -64,3 +64,18 @@ def test_a_check_decides(project: Project) -> None:
     assert project.output("check/result.json")["passed"] is False
     assert project.tags() == ["mean@v1.0.0"]
     assert ran(project.run()) == set()
+    assert reasons(project.run())["check"].startswith("made by ")
+    assert "1 expectation not met" in project.towpath("run").err
+
+    project.edit(f"{FOLDER}/pipeline.yaml", "raw.yaml\n    must_pass: false\n", "raw.yaml\n")
+    project.commit()
+    again = project.run()
+    assert (again.state, again.exit_code) == ("refused", 3)
+
+
+def test_a_row_is_shown_with_all_columns_of_its_rule(project: Project) -> None:
+    project.declare(f"inputs: {{raw: data/raw.csv}}\n{CHECK}")
+    rule = "{type: expect_compound_columns_to_be_unique, column_list: [a, b]}"
+    project.write(f"{FOLDER}/expectations/raw.yaml", f"expectations:\n  - {rule}\n")
+    project.write("data/raw.csv", "c,a,b\n1,2,3\n4,2,3\n")
+    assert project.run().error[0].endswith("row 0: a 2, b 3; row 1: a 2, b 3")

@@ -164,3 +164,117 @@ def test_a_fresh_clone_with_the_store_executes_nothing(project: Project, tmp_pat
     assert reasons(run)["fit"] == f"made by {first.id}"
     assert clone.output("score/metrics.json") == project.output("score/metrics.json")
     clone.assert_whole()
+
+
+FORMS = """\
+import functools
+import tempfile
+from pathlib import Path
+
+
+def path_in(raw: Path) -> dict:
+    return {"name": raw.name}
+
+
+def sub_out() -> dict:
+    return {"v": 1}
+
+
+def folder_out() -> dict:
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / "inner").mkdir()
+    return {"a.txt": "x", "b.json": {"v": 1}}
+
+
+def folder_in(parts: Path) -> dict:
+    return {"names": sorted(each.name for each in parts.iterdir())}
+
+
+def columns(table) -> dict:
+    return {"type": type(table).__name__, "columns": list(getattr(table, "columns", ()))}
+"""
+
+
+def test_paths_and_folders_are_reused(project: Project) -> None:
+    project.declare(
+        """\
+        inputs: {raw: data/raw.json}
+        steps:
+          path_in: {run: path_in, inputs: [raw], outputs: [m.json]}
+          sub_out: {run: sub_out, outputs: [reports/m.json]}
+          folder_out: {run: folder_out, outputs: [parts/]}
+          folder_in: {run: folder_in, inputs: [folder_out.parts], outputs: [m.json]}
+        """,
+        FORMS,
+    )
+    first = project.run()
+    assert (first.state, ran(project.run())) == ("done", set())
+
+
+def test_the_same_bytes_in_another_format_are_another_input(project: Project) -> None:
+    declared = """\
+        inputs: {table: data/t.csv}
+        steps:
+          columns: {run: columns, inputs: [table], outputs: [m.json]}
+        """
+    project.declare(declared, FORMS)
+    for name in ("t.csv", "t.tsv"):
+        project.write(f"data/{name}", "a,b\n1,2\n")
+    project.run()
+    assert project.output("columns/m.json")["columns"] == ["a", "b"]
+    project.declare(declared.replace("t.csv", "t.tsv"))
+    second = project.run()
+    assert reasons(second)["columns"] == "input `table` is read as tsv, no longer as csv"
+    assert project.output("columns/m.json")["columns"] == ["a,b"]
+
+
+def test_a_trusted_class_of_the_project_belongs_to_a_model_that_is_an_input(
+    project: Project,
+) -> None:
+    scale = "class Scale:\n    def predict(self):\n        return 2\n"
+    project.write("scale.py", scale)
+    project.write("towpath.yaml", "name: small\ntrust: [scale.Scale]\n")
+    project.declare(
+        """\
+        steps:
+          make: {run: make, outputs: [m.skops]}
+        """,
+        "from scale import Scale\n\n\ndef make(): return Scale()\n",
+    )
+    assert project.run().state == "done"
+    model = project.root / "models" / "m.skops"
+    model.parent.mkdir()
+    model.write_bytes((project.artifacts / "make" / "m.skops").read_bytes())
+    project.declare(
+        """\
+        inputs: {m: models/m.skops}
+        steps:
+          use: {run: use, inputs: [m], outputs: [u.json]}
+        """,
+        "def use(m): return {'p': m.predict()}\n",
+    )
+    project.run()
+    assert (project.output("use/u.json"), ran(project.run())) == ({"p": 2}, set())
+    project.write("scale.py", scale.replace("2", "4"))
+    assert "trusted" in reasons(project.run())["use"]
+    assert project.output("use/u.json") == {"p": 4}
+
+
+def test_code_that_a_step_names_by_folder_and_pattern(project: Project) -> None:
+    project.declare(
+        """\
+        steps:
+          one: {run: one, outputs: [a.json], code: [sql/, conf/r.txt, "*.html"]}
+        """,
+        "from pathlib import Path\n\n\ndef one():\n"
+        "    return {'v': Path('flows/training/sql/a.sql').read_text()}\n",
+    )
+    for path in (f"{FOLDER}/sql/a.sql", "conf/r.txt", f"{FOLDER}/t.html"):
+        project.write(path, "1\n")
+    assert project.run().exit_code == 0
+    assert ran(project.run()) == set()
+    listed = project.root.joinpath("dvc.yaml").read_text()
+    for path in (f"{FOLDER}/sql", "conf/r.txt", f"{FOLDER}/t.html"):
+        assert f"- {path}\n" in listed
+    project.write(f"{FOLDER}/sql/b.sql", "2\n")
+    assert ran(project.run()) == {"one"}

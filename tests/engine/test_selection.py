@@ -67,3 +67,7 @@ def test_what_cannot_be_asked(project: Project) -> None:
         "no step `scor` in training (did you mean `score`?)",
         "no step `fti` in training (did you mean `fit`?)",
     ]
+
+
+def test_a_selection_of_nothing_is_refused(project: Project) -> None:
+    assert "no step is selected" in str(project.refused(begin="score", end="clean"))

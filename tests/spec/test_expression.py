@@ -167,3 +167,19 @@ def test_messages() -> None:
 def test_messages_that_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"reference|format|names nothing"):
         template.parse(text)
+
+
+def test_blanks_within_a_text_are_kept_and_lines_may_break() -> None:
+    condition = expression.parse('label ==\n    "a  b"')
+    assert condition.evaluate(lambda _: "a  b")
+    assert not condition.evaluate(lambda _: "a b")
+
+
+def test_what_nests_too_deeply_is_refused_when_it_is_read() -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        expression.parse("not " * 480 + "a")
+
+
+def test_a_number_that_no_format_holds() -> None:
+    with pytest.raises(StepFailed, match="cannot be written as"):
+        template.parse("{a.b.c:.2f}").fill(lambda _: {"c": 10**400})

@@ -71,6 +71,7 @@ class Result:
     samples: tuple[Row, ...] = ()
     error: str = ""
     place: str = ""
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ def shown(value: Json) -> str:
 
 def _sample(row: Row, result: Result) -> str:
     """A row by its number from 0, as pandas counts, with the values that matter."""
-    names = [result.column] if result.column in row.values else list(row.values)[:4]
-    values = ", ".join(f"{name} {row.values[name]}" for name in names if name)
+    names = [name for name in result.columns if name in row.values] or list(row.values)[:4]
+    values = ", ".join(f"{name} {row.values[name]}" for name in names)
     return f"row {row.index}: {values}"
 
 

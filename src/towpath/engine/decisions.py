@@ -100,7 +100,7 @@ class Judge:
             arguments = known.arguments(node)
         except Waiting as waiting:
             return Decision(node.name, Verdict.UNDECIDED, f"after `{waiting.step}`")
-        found = keys.ingredients(self.graph, node, arguments, self.workspace.code)
+        found = keys.ingredients(self.graph, node, arguments, self.workspace)
         key = keys.key(found)
         if self.policy.selected is not None and node.name not in self.policy.selected:
             return self._earlier(node, key, found)

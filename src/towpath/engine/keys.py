@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.engine.source import outputs_of
+from towpath.engine.source import FromInput, outputs_of
 from towpath.spec.artifact import Artifact, Json
 from towpath.spec.pipeline import BatchTransform, FunctionStep, Output, QualityCheck
 from towpath.steps import formats
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node
     from towpath.engine.source import Source
     from towpath.steps.order import Value
+    from towpath.workspace import Workspace
 
 #: What a kind does by itself; a change in the meaning of a kind raises its number.
 REVISIONS = {"quality_check": 1, "batch_transform": 1}
@@ -40,13 +41,14 @@ _OWN_PACKAGES = {
 
 
 def ingredients(
-    graph: Graph, node: Node, arguments: Mapping[str, Artifact | Value], reader: Reader
+    graph: Graph, node: Node, arguments: Mapping[str, Artifact | Value], workspace: Workspace
 ) -> dict[str, str]:
     """What goes into a step's key, by a label that a person understands.
 
     Every argument's bytes or value, the declaration apart from what does not touch the result,
     the code that the function reaches, Python's minor version, and the packages' versions.
     """
+    reader = workspace.code
     found = {"declaration": digest(_declaration(node))}
     for name, argument in arguments.items():
         if isinstance(argument, Artifact):
@@ -55,6 +57,7 @@ def ingredients(
         else:
             found[f"parameter {name}"] = canonical(argument.value)
     found |= code_of(graph, node, reader)
+    found |= _trusted(graph, node, workspace)
     read = [each.name for each in arguments.values() if isinstance(each, Artifact)]
     found |= _packages(graph, node, reader, read)
     found["python"] = ".".join(platform.python_version_tuple()[:2])
@@ -91,6 +94,24 @@ def _carried(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:
         if isinstance(maker.step, FunctionStep):
             found |= reader.carried(graph.folder, maker.step.run)
     return found
+
+
+def _trusted(graph: Graph, node: Node, workspace: Workspace) -> dict[str, str]:
+    """The project's modules whose classes a model may name that is an input, and no step's."""
+    inputs = [graph.inputs[s.name] for s in node.arguments.values() if isinstance(s, FromInput)]
+    if all(Path(path).suffix in _PLAIN for path in inputs):
+        return {}
+    files = {file for name in workspace.project.trust if (file := _module(graph, workspace, name))}
+    found = workspace.code.files(graph.folder, sorted(files))
+    return {f"code {label} (trusted)": value for label, value in found.items()}
+
+
+def _module(graph: Graph, workspace: Workspace, name: str) -> str | None:
+    """The file of the project that a type's full name begins with; None for a package's type."""
+    parts = name.split(".")[:-1]
+    paths = ("/".join(parts[:count]) + ".py" for count in range(len(parts), 0, -1))
+    starts = workspace.root / graph.folder, workspace.root
+    return next((p for p in paths if any((start / p).is_file() for start in starts)), None)
 
 
 def _makers(graph: Graph, node: Node) -> list[Node]:

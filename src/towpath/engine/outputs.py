@@ -7,7 +7,7 @@ from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.engine import tree, worktree
+from towpath.engine import keys, tree, worktree
 from towpath.engine.graph import FromInput, FromParam
 from towpath.engine.known import Waiting
 from towpath.spec.artifact import Artifact
@@ -106,11 +106,19 @@ def _inputs(graph: Graph, node: Node) -> Iterator[str]:
 
 
 def _code(workspace: Workspace, graph: Graph, node: Node) -> Iterator[str]:
-    if isinstance(node.step, FunctionStep):
-        yield from workspace.code.sources(graph.folder, node.step.run)
-    if isinstance(node.step, QualityCheck):
-        yield f"{graph.folder}/{node.step.expectations}"
-    yield from (f"{graph.folder}/{path}" for path in node.step.code)
+    """The files of code that DVC is to watch; of a folder the folder, to which files may come."""
+    folders = [f for f in (_folder(workspace, graph, said) for said in node.step.code) if f]
+    yield from folders
+    inside = tuple(f"{folder}/" for folder in folders)
+    sources = keys.sources(graph, node, workspace.code)
+    yield from (file for file in sources if not file.startswith(inside))
+
+
+def _folder(workspace: Workspace, graph: Graph, said: str) -> str | None:
+    for path in (f"{graph.folder}/{said}", said):
+        if (workspace.root / path).is_dir():
+            return path.rstrip("/")
+    return None
 
 
 def _params(node: Node) -> Iterator[str]:

@@ -126,7 +126,16 @@ def _fits(value: Any, wanted: ParamType) -> bool:
         case "list":
             return isinstance(value, list | tuple)
         case "string":
-            return isinstance(value, str)
+            return isinstance(value, str) and _is_whole(value)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text has bytes: half of a character, as a wrong encoding leaves it, has none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _within(value: Any, key: str, bound: float) -> bool:

@@ -91,6 +91,7 @@ def _said(expectation: Expectation) -> dict[str, Any]:
     return {
         "type": expectation.type,
         "column": next(iter(expectation.columns), None),
+        "columns": tuple(expectation.columns),
         "rule": rules.rule(expectation.type, expectation.arguments),
         "meaning": expectation.meaning,
         "severity": expectation.severity,
