@@ -11,6 +11,7 @@ from running import FOLDER, Project, make, ran, reasons, states
 from towpath import registry
 from towpath.errors import UserError
 from towpath.registry import Record
+from towpath.store.tracked import track
 
 
 def record(project: Project, reference: str) -> Record:
@@ -67,6 +68,30 @@ def test_from_uncommitted_changes_to_the_second_version(project: Project) -> Non
     assert record(project, "mean@latest").metrics["error"] > found.metrics["error"]
     assert project.git("status", "--porcelain") == ""
     project.assert_whole()
+
+
+def test_tracked_data_that_differs_from_its_pointer_is_not_committed(project: Project) -> None:
+    raw = project.root / "data/raw.json"
+    project.git("rm", "-q", "--cached", "data/raw.json")
+    track(project.root, raw)
+    project.commit()
+    raw.write_text("[5, 6]")
+    assert project.git("status", "--porcelain") == ""
+    said = "data/raw.json not committed: it is not what data/raw.json.dvc says"
+    assert reasons(project.run())["register"] == said
+    assert project.tags() == []
+    project.write("notes.txt", "new")
+    files, data = project.refused(require_register=True).faults
+    assert files.what == "cannot register: 1 file not committed"
+    assert (data.what, data.hint) == (
+        f"cannot register: {said}", "dvc add data/raw.json, then commit data/raw.json.dvc",
+    )  # fmt: skip
+
+    track(project.root, raw)
+    project.commit()
+    assert ran(project.run(require_register=True)) == {"register"}
+    pointer = project.git("show", "mean@v1.0.0:data/raw.json.dvc")
+    assert record(project, "mean@v1.0.0").data["raw"] in pointer
 
 
 def test_clones_and_heads_of_all_kinds(project: Project, tmp_path: Path) -> None:

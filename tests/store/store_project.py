@@ -6,9 +6,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from towpath.spec.artifact import Artifact, Entry, Made
-from towpath.store import Store
+from towpath.store import Store, placing, remote
+from towpath.store.remote.transfer import Moved
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,14 @@ class Project:
             text = text.replace("[core]\n", f"[core]\n    remote = {name}\n", 1)
         config.write_text(f"{text}['remote \"{name}\"']\n    url = {folder}\n")
         return folder
+
+
+def pull(root: Path, *words: Any, **more: Any) -> Moved:
+    """What `towpath pull` does with the store's part."""
+    try:
+        return remote.fetch(root, *words, **more)
+    finally:
+        placing.place(root)
 
 
 def entry_of(key: str, *outputs: Artifact, writer: str = "local", step: str = "prepare") -> Entry:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from store_project import Project, entry_of
+from store_project import Project, entry_of, pull
 
 from towpath.errors import StoreError, UsageError
 from towpath.spec.artifact import Artifact
@@ -47,13 +48,13 @@ def test_a_clone_that_pulls_has_it_all(pushed: tuple[Project, Path, Artifact]) -
     project.git("commit", "-qm", "all")
     clone = Project(project.root.parent / "clone")
     project.git("clone", "-q", ".", str(clone.root))
-    moved = remote.pull(clone.root)
+    moved = pull(clone.root)
     assert (moved.objects, moved.entries) == (5, 1)
     assert clone.store.entry(KEY) == project.store.entry(KEY)
     assert (clone.root / "data/raw.csv").read_text() == "1,2\n"
     clone.store.link(made.digest, Path("out"))
     assert clone.store.digest(Path("out")).digest == made.digest
-    assert remote.pull(clone.root) == remote.fetch(clone.root, [])
+    assert pull(clone.root) == remote.fetch(clone.root, [])
     assert clone.dvc("status", "-c").strip() == "Cache and remote 'store' are in sync."
     assert sorted(remote.listing(clone.root)) == sorted(
         [made.digest, *clone.store.members(made.digest).values(), *pipelines.made(clone.root)[1:],
@@ -78,7 +79,7 @@ def test_we_pull_what_stock_dvc_pushed(project: Project) -> None:
     project.dvc("push")
     _forget(project)
     shutil.rmtree(project.root / "data")
-    assert remote.pull(project.root).objects == 4
+    assert pull(project.root).objects == 4
     assert (project.root / "data/c").read_text() == "c"
 
 
@@ -101,7 +102,7 @@ def test_wrong_bytes_there_are_named_and_never_come_in(
     _damage(_object(there, digest))
     _forget(project)
     with pytest.raises(StoreError) as caught:
-        remote.pull(project.root)
+        pull(project.root)
     (fault,) = caught.value.faults
     assert fault.what == f"{digest} in remote `store` holds other bytes than its name says"
     assert fault.hint is not None
@@ -114,7 +115,7 @@ def test_wrong_bytes_there_are_named_and_never_come_in(
     project.store.put(Path("artifacts/p/out"))
     assert remote.push(project.root, [made.digest]).objects == 1
     _forget(project)
-    remote.pull(project.root)
+    pull(project.root)
     assert project.store.entry(KEY) is not None
 
 
@@ -128,12 +129,51 @@ def test_what_came_whole_stays_when_something_is_missing(
     _forget(project)
     (project.root / "data/raw.csv").unlink()
     with pytest.raises(StoreError) as caught:
-        remote.pull(project.root)
+        pull(project.root)
     assert [str(fault).split(" ")[0] for fault in caught.value.faults] == sorted(
         (members["a.csv"], members["b/c.csv"]), key=list(members.values()).index
     )
     assert (project.root / "data/raw.csv").exists()
     assert project.store.has(members["b/größe.csv"])
+
+
+def test_one_wrong_object_keeps_no_other_result_from_coming(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That of an old run is a warning; that of tracked data is a fault, after the rest came."""
+    there = project.remote("store")
+    raw = track(project.root, project.write("data/raw.csv", "1,2\n")).artifact
+    project.write("out/b.csv", "b")
+    new, old = project.store.put(Path("out")), project.store.put(project.write("a.csv", "a"))
+    (project.root / "a.csv").unlink()
+    for number, made in enumerate((new, old)):
+        project.store.remember(entry_of(f"{number}{KEY[1:]}", made))
+    remote.push(project.root)
+    _damage(_object(there, old.digest))
+    _forget(project)
+    moved = pull(project.root)
+    assert (moved.objects, moved.entries) == (3, 1)
+    assert project.store.entry(f"0{KEY[1:]}") is not None
+    assert list(project.store.entries(f"1{KEY[1:]}")) == []
+    assert f"{old.digest} in remote `store` holds other bytes" in caplog.text
+
+    _damage(_object(there, raw.digest))
+    _forget(project)
+    with pytest.raises(StoreError) as caught:
+        pull(project.root)
+    (fault,) = caught.value.faults
+    assert fault.what.startswith(f"{raw.digest} in remote")
+    assert project.store.entry(f"0{KEY[1:]}") is not None
+
+
+def test_what_a_result_was_made_from_is_pushed_where_it_is_here(project: Project) -> None:
+    project.remote("store")
+    made, raw = (project.store.put(project.write(name, name)) for name in ("a.csv", "raw.csv"))
+    said = {"input raw": raw.digest, "input gone": "0" * 32, "parameter x": made.digest}
+    project.store.remember(replace(entry_of(KEY, made), ingredients=said))
+    beside = project.store.put(project.write("b.csv", "b"))
+    assert remote.push(project.root, beside=[beside.digest, "1" * 32]).objects == 3
+    assert remote.missing(project.root, [raw.digest, beside.digest]) == []
 
 
 def test_an_entry_whose_bytes_were_collected_there_is_left_there(project: Project) -> None:
@@ -143,7 +183,7 @@ def test_an_entry_whose_bytes_were_collected_there_is_left_there(project: Projec
     remote.push(project.root)
     _object(there, made.digest).unlink()
     _forget(project)
-    assert remote.pull(project.root) == remote.fetch(project.root, [])
+    assert pull(project.root) == remote.fetch(project.root, [])
     assert list(project.store.entries(KEY)) == []
 
 
@@ -178,7 +218,7 @@ def test_only_what_is_asked_for_comes(project: Project) -> None:
         project.store.remember(entry_of(f"{number}{KEY[1:]}", made, step=step))
     remote.push(project.root)
     _forget(project)
-    moved = remote.pull(project.root, [], wanted=lambda entry: entry.step == "train")
+    moved = pull(project.root, [], wanted=lambda entry: entry.step == "train")
     assert (moved.objects, moved.entries) == (1, 1)
     keys = [f"0{KEY[1:]}", f"1{KEY[1:]}", "ab" * 32]
     assert [entry.step for entry in remote.lookup(project.root, keys)] == ["prepare", "train"]
@@ -243,4 +283,4 @@ def test_what_a_users_own_stage_does_not_store_is_no_fault(
     )
     project.dvc("repro")
     remote.push(project.root)
-    assert remote.pull(project.root).objects == 0
+    assert pull(project.root).objects == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import s3_server
 from s3_server import Server
-from store_project import Project, entry_of
+from store_project import Project, entry_of, pull
 
 from towpath.errors import StoreError
 from towpath.store import remote
@@ -51,7 +51,9 @@ def _remote(project: Project, name: str, url: str, server: str) -> None:
     project.dvc("remote", "modify", name, "endpointurl", server)
 
 
-def test_push_wrong_bytes_pull(project: Project, server: Server, bucket: str) -> None:
+def test_push_wrong_bytes_pull(
+    project: Project, server: Server, bucket: str, caplog: pytest.LogCaptureFixture
+) -> None:
     _remote(project, "store", f"s3://{bucket}/a prefix", server.url)
     project.dvc("remote", "default", "store")
     local = project.remote("backup", default=False)
@@ -73,7 +75,7 @@ def test_push_wrong_bytes_pull(project: Project, server: Server, bucket: str) ->
     with pytest.raises(StoreError, match=rf"{digest} is not in remote `store` \(s3://{bucket}"):
         remote.fetch(project.root, [digest])
     assert remote.lookup(project.root, [KEY])
-    moved = remote.pull(project.root)
+    moved = pull(project.root)
     assert (moved.objects, moved.entries) == (62, 1)
     assert project.store.entry(KEY) is not None
 
@@ -81,8 +83,10 @@ def test_push_wrong_bytes_pull(project: Project, server: Server, bucket: str) ->
     place = f"a prefix/files/md5/{torn[:2]}/{torn[2:]}"
     server.client().put_object(Bucket=bucket, Key=place, Body=b"7" * 99 + b"8")
     shutil.rmtree(project.store.layout.cache)
+    assert pull(project.root).entries == 0
+    assert f"{torn} in remote `store` holds other bytes" in caplog.text
     with pytest.raises(StoreError, match=f"{torn} in remote `store` holds other bytes") as caught:
-        remote.pull(project.root)
+        remote.fetch(project.root, [made.digest])
     hint = caught.value.faults[0].hint
     assert hint is not None
     assert hint.startswith(f"delete s3://{bucket}/{place}, then")

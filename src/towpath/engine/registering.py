@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath import registry
@@ -17,8 +19,9 @@ from towpath.engine.runs import flatten
 from towpath.engine.source import outputs_of
 from towpath.errors import Fault, RegistryError, StepFailed, TowpathError, UserError
 from towpath.registry import Bump, Code, Record, Registration, Signature, reading, shared
-from towpath.spec import template
+from towpath.spec import template, words
 from towpath.spec.artifact import Artifact, Entry, Json, Made
+from towpath.store import tracked
 from towpath.workspace import PROJECT_FILE
 
 if TYPE_CHECKING:
@@ -41,13 +44,35 @@ class Registering:
     @cached_property
     def readiness(self) -> registry.Ready | registry.Skipped:
         """Whether this run may register; asked once, before its first step."""
-        found = registry.readiness(self.workspace.repository, self.required, self._is_written)
+        found = self._committed()
         unseen = self._registry if isinstance(self._registry, TowpathError) else None
         if unseen is None or isinstance(found, registry.Skipped):
             return found
         if self.required:
             raise unseen
         return registry.Skipped("; ".join(f.what for f in unseen.faults), unseen.faults)
+
+    def _committed(self) -> registry.Ready | registry.Skipped:
+        """Whether all that goes into a version is committed: files to Git, tracked data by its
+        pointer. UserError with every fault where registering is required."""
+        found = registry.readiness(self.workspace.repository, written=self._is_written)
+        faults = [*(found.faults if isinstance(found, registry.Skipped) else ()), *self._data()]
+        if faults and self.required:
+            raise UserError(*(Fault(f"cannot register: {f.what}", f.place, f.hint) for f in faults))
+        if faults:
+            return registry.Skipped("; ".join(fault.what for fault in faults), tuple(faults))
+        return found
+
+    def _data(self) -> Iterator[Fault]:
+        """Inputs that are not what their pointers say: a clone could not have them."""
+        paths = [said for said in self.graph.inputs.values() if not words.is_model_reference(said)]
+        pointers = [p for said in paths for p in tracked.changed(self.workspace.root, Path(said))]
+        for pointer in dict.fromkeys(pointers):
+            path, file = (
+                os.path.relpath(p, self.workspace.root) for p in (pointer.path, pointer.file)
+            )
+            what = f"{path} not committed: it is not what {file} says"
+            yield Fault(what, hint=f"dvc add {path}, then commit {file}")
 
     @cached_property
     def _registry(self) -> Repository | TowpathError:

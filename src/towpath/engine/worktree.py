@@ -47,6 +47,18 @@ def bring(workspace: Workspace, pipeline: str, wanted: Mapping[str, str]) -> Non
         _write(ledger, wanted)
 
 
+def adopt(workspace: Workspace, pipeline: str, outputs: Mapping[str, str]) -> None:
+    """Take outputs that were pulled for outputs of a run, so that a later one may take them away.
+
+    Only those that the work tree does hold: what was changed there is the user's.
+    """
+    ledger = workspace.state / "state" / "outputs" / f"{pipeline}.json"
+    before = _read(ledger)
+    held = {path: digest for path, digest in outputs.items() if _holds(workspace, path, digest)}
+    if (after := {**before, **held}) != before:
+        _write(ledger, after)
+
+
 def _holds(workspace: Workspace, path: str, digest: str) -> bool:
     target = workspace.root / path
     return target.exists() and workspace.store.digest(target).digest == digest

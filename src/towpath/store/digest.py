@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -22,6 +23,8 @@ from towpath.store.statcache import Stamp
 
 FOLDER = ".dir"
 
+_DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
+
 
 class Found(NamedTuple):
     """A regular file under a folder: its absolute path, its path below the folder, its stamp."""
@@ -29,6 +32,11 @@ class Found(NamedTuple):
     path: str
     relative: str
     stamp: Stamp
+
+
+def is_digest(text: str) -> bool:
+    """Whether a text is the digest of a file or a folder."""
+    return _DIGEST.fullmatch(text) is not None
 
 
 def is_folder(digest: str) -> bool:

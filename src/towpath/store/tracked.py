@@ -77,6 +77,27 @@ def pointers(root: Path) -> Iterator[Pointer]:
                 yield from _read(Path(folder, name))
 
 
+def changed(root: Path, path: Path) -> list[Pointer]:
+    """The pointers of a file or a folder, of what is in it and of what it is in, that say other
+    bytes than are there now: a change that `dvc add` was not told of, and Git does not see."""
+    store, path = Store(root), _absolute(root, path)
+    above = [found for each in (path, *path.parents) if (found := _pointer_of(each))]
+    inside = [pointer for pointer in above if pointer.file.is_relative_to(store.root)]
+    return [found for found in (*inside, *pointers(path)) if _differs(store, found, path)]
+
+
+def _differs(store: Store, pointer: Pointer, path: Path) -> bool:
+    """Whether what is at a path, or in it, is not what a pointer says; of a tracked folder that
+    it is in only the path counts, where the folder's manifest is here."""
+    if path != pointer.path and path.is_relative_to(pointer.path):
+        members = store.objects.members(pointer.artifact.digest)
+        if members is not None and path.is_file():
+            name = path.relative_to(pointer.path).as_posix()
+            return members.get(name) != store.digest(path).digest
+    there = pointer.path.exists()
+    return there and store.digest(pointer.path).digest != pointer.artifact.digest
+
+
 def ignore(path: Path) -> None:
     """Name a file or a folder in the `.gitignore` beside it, once."""
     beside, line = path.with_name(".gitignore"), f"/{_escaped(path.name)}"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from towpath.store.remote.entries import Wanted
     from towpath.store.remote.transfer import Moved, Progress
 
-__all__ = ["copy", "default", "fetch", "listing", "lookup", "missing", "names", "pull", "push"]
+__all__ = ["copy", "default", "fetch", "listing", "lookup", "missing", "names", "push"]
 
 
 def names(root: Path) -> tuple[str, ...]:
@@ -36,11 +36,13 @@ def push(
     remote: str | None = None,
     wanted: Wanted | None = None,
     progress: Progress | None = None,
+    beside: Iterable[str] = (),
 ) -> Moved:
     """Bring bytes, then the entries that speak of them, to a remote.
 
     Without ``digests`` it is all that the project names: tracked data, and what `dvc.lock` and the
-    entries say. ``wanted`` chooses entries: all, or none where ``digests`` are given.
+    entries say. ``wanted`` chooses entries: all, or none where ``digests`` are given. What the
+    entries were made from goes along, and what ``beside`` names, where it is here.
     Raises StoreError, with every fault, for bytes that are neither here nor there, or that did
     not arrive whole.
     """
@@ -49,8 +51,11 @@ def push(
 
     store, there = _open(root, remote)
     sent = entries.here(store, wanted or _default(digests))
-    named = [d for d in _project(root) if store.has(d)] if digests is None else list(digests)
-    needed = [*named, *(digest for entry in sent for digest in entries.outputs(entry))]
+    optional = [*beside, *(digest for entry in sent for digest in entries.inputs(entry))]
+    if digests is None:
+        optional += _project(root)
+    held = [digest for digest in dict.fromkeys(optional) if store.has(digest)]
+    needed = [*(digests or ()), *held, *(d for entry in sent for d in entries.outputs(entry))]
     count = upload(store, there, needed, progress or silent)
     return Moved(count, entries.send(store, there, sent))
 
@@ -64,37 +69,23 @@ def fetch(
 ) -> Moved:
     """Bring bytes, then the entries that speak of them, from a remote to this store.
 
-    ``digests`` and ``wanted`` are as for ``push``. Raises StoreError, with every fault, for what
-    the remote does not have or holds with wrong bytes; what came whole stays.
+    ``digests`` and ``wanted`` are as for ``push``. What came whole stays, the entries that speak of
+    it too. Then raises StoreError, with every fault, for what the remote does not have or holds
+    with wrong bytes; what only other entries speak of is a warning, since they are left there.
     """
     from towpath.store.remote import entries
-    from towpath.store.remote.transfer import Moved, download, silent
+    from towpath.store.remote.arriving import download
+    from towpath.store.remote.transfer import Moved, silent
 
     store, there = _open(root, remote)
     come = entries.there(there, wanted or _default(digests))
     named = _reachable(root, store, remote) if digests is None else list(digests)
     needed = [*named, *(digest for entry in come for digest in entries.outputs(entry))]
-    count = download(store, there, needed, progress or silent)
-    return Moved(count, entries.receive(store, come))
-
-
-def pull(
-    root: Path,
-    digests: Iterable[str] | None = None,
-    remote: str | None = None,
-    wanted: Wanted | None = None,
-    progress: Progress | None = None,
-) -> Moved:
-    """Fetch, and put tracked data where it belongs unless something lies there."""
-    from towpath.store import tracked
-
-    store = _store(root)
-    try:
-        return fetch(root, digests, remote, wanted, progress)
-    finally:
-        for pointer in tracked.pointers(root):
-            if not pointer.path.exists() and store.has(pointer.artifact.digest):
-                tracked.restore(root, pointer.path, pointer.artifact)
+    arrived = download(store, there, needed, progress or silent)
+    whole = [entry for entry in come if arrived.is_whole(entries.outputs(entry))]
+    moved = Moved(arrived.objects, entries.receive(store, whole))
+    arrived.settle(named)
+    return moved
 
 
 def copy(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from towpath.spec.artifact import Entry
+from towpath.store.digest import is_digest
 from towpath.store.entries import WRITERS, loads, relative
 from towpath.store.local import Store
 from towpath.store.remote.door import Remote, speaking
@@ -13,11 +14,18 @@ Wanted = Callable[[Entry], bool]
 """Which entries are asked for: those of a pipeline, of a step, or all."""
 
 _HOME = ("towpath", "entries")
+_INPUT = "input "
 
 
 def outputs(entry: Entry) -> list[str]:
     """The digests that an entry speaks of."""
     return [artifact.digest for artifact in entry.result.outputs.values()]
+
+
+def inputs(entry: Entry) -> list[str]:
+    """The digests of what an entry was made from."""
+    found = (said for label, said in entry.ingredients.items() if label.startswith(_INPUT))
+    return [digest for digest in found if is_digest(digest)]
 
 
 def here(store: Store, wanted: Wanted) -> list[Entry]:

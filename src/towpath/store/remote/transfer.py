@@ -50,22 +50,6 @@ def upload(store: Store, remote: Remote, digests: Iterable[str], progress: Progr
         return _in_batches(remote, absent, progress, lambda batch: _send(store, remote, batch))
 
 
-def download(store: Store, remote: Remote, digests: Iterable[str], progress: Progress) -> int:
-    """Bring files and folders to this store; how many objects were not here.
-
-    Nothing is given its name before its bytes were hashed. Raises StoreError, with every fault,
-    for what is not there, and for what is there with wrong bytes.
-    """
-    with speaking(remote.name, remote.url):
-        manifests: dict[str, bytes] = {}
-        needed = _expanded(store, remote, digests, manifests)
-        files = store.objects.unverified(d for d in needed if d not in manifests)
-        count = _in_batches(remote, files, progress, lambda batch: _receive(store, remote, batch))
-        for digest, content in manifests.items():
-            store.objects.add_bytes(content, digest)
-        return count + len(manifests)
-
-
 def transfer(
     store: Store, source: Remote, target: Remote, digests: Iterable[str], progress: Progress
 ) -> int:
@@ -78,29 +62,24 @@ def transfer(
         return _in_batches(target, absent, progress, lambda batch: _relay(source, target, batch))
 
 
-def _expanded(
-    store: Store, remote: Remote, digests: Iterable[str], fetched: dict[str, bytes] | None = None
-) -> list[str]:
+def _expanded(store: Store, remote: Remote, digests: Iterable[str]) -> list[str]:
     """The digests and those of their folders' files; manifests not here are read there."""
     found: dict[str, None] = {}
     for digest in dict.fromkeys(digests):
         found[digest] = None
         if is_folder(digest):
-            content = store.objects.read(digest)
-            if content is None:
-                content = _manifest(remote, digest)
-                if fetched is not None:
-                    fetched[digest] = content
+            content = store.objects.read(digest) or manifest_of(remote, digest)
             found |= dict.fromkeys(read_manifest(content).values())
     return list(found)
 
 
-def _manifest(remote: Remote, digest: str) -> bytes:
+def manifest_of(remote: Remote, digest: str) -> bytes:
+    """A folder's manifest as it is there. Raises StoreError where it is missing or wrong."""
     content = remote.read(remote.path(digest))
     if content is None:
-        raise StoreError(_not_there(remote, digest))
+        raise StoreError(not_there(remote, digest))
     if md5(content) + FOLDER != digest:
-        raise StoreError(_wrong(remote, digest))
+        raise StoreError(wrong(remote, digest))
     return content
 
 
@@ -138,7 +117,7 @@ def _in_batches(
     """
     faults: list[Fault] = []
     done = 0
-    for batch in _batches(digests, _BATCH * remote.jobs):
+    for batch in batches(digests, remote):
         if faults and is_folder(batch[0]):
             break
         try:
@@ -151,7 +130,9 @@ def _in_batches(
     return len(digests)
 
 
-def _batches(digests: Sequence[str], size: int) -> Iterator[list[str]]:
+def batches(digests: Sequence[str], remote: Remote) -> Iterator[list[str]]:
+    """What is moved at once, files before folders' manifests."""
+    size = _BATCH * remote.jobs
     for chosen in (False, True):
         phase = [digest for digest in digests if is_folder(digest) is chosen]
         for start in range(0, len(phase), size):
@@ -175,7 +156,7 @@ def _send(store: Store, remote: Remote, digests: list[str]) -> None:
 def _relay(source: Remote, target: Remote, digests: list[str]) -> None:
     sizes = source.sizes([source.path(digest) for digest in digests])
     _raise(
-        _not_there(source, digest)
+        not_there(source, digest)
         for digest, size in zip(digests, sizes, strict=True)
         if size is None
     )
@@ -183,7 +164,7 @@ def _relay(source: Remote, target: Remote, digests: list[str]) -> None:
     broken = _broken(target, digests)
     for digest in broken:
         target.remove(digest)
-    _raise(_wrong(source, digest) for digest in broken)
+    _raise(wrong(source, digest) for digest in broken)
 
 
 def _broken(remote: Remote, digests: list[str]) -> list[str]:
@@ -196,28 +177,16 @@ def _broken(remote: Remote, digests: list[str]) -> list[str]:
     ]
 
 
-def _receive(store: Store, remote: Remote, digests: list[str]) -> None:
-    sizes = remote.sizes([remote.path(digest) for digest in digests])
-    there = [digest for digest, size in zip(digests, sizes, strict=True) if size is not None]
-    faults = [_not_there(remote, digest) for digest in digests if digest not in set(there)]
-    scratch = {digest: store.objects.incoming.path() for digest in there}
-    try:
-        remote.get({remote.path(digest): str(path) for digest, path in scratch.items()})
-        wrong = [d for d, path in scratch.items() if not store.objects.adopt(path, d)]
-    finally:
-        for path in scratch.values():
-            path.unlink(missing_ok=True)
-    _raise([*faults, *(_wrong(remote, digest) for digest in wrong)])
-
-
-def _not_there(remote: Remote, digest: str) -> Fault:
+def not_there(remote: Remote, digest: str) -> Fault:
+    """That a remote does not have an object."""
     return Fault(
         f"{digest} is not in remote `{remote.name}` ({remote.url})",
         hint="push it from where it was made, or run what makes it again",
     )
 
 
-def _wrong(remote: Remote, digest: str) -> Fault:
+def wrong(remote: Remote, digest: str) -> Fault:
+    """That a remote has an object with wrong bytes."""
     return Fault(
         f"{digest} in remote `{remote.name}` holds other bytes than its name says",
         hint=f"delete {remote.shown(digest)}, then push it again from where its bytes are right",
@@ -225,9 +194,12 @@ def _wrong(remote: Remote, digest: str) -> Fault:
 
 
 def _raise(faults: Iterable[Fault]) -> None:
-    found = list(faults)
-    if len(found) > _SHOWN:
-        rest = len(found) - _SHOWN
-        found = [*found[:_SHOWN], Fault(f"and {rest} more like these")]
-    if found:
+    if found := first_of(list(faults)):
         raise StoreError(*found)
+
+
+def first_of(faults: Sequence[Fault]) -> list[Fault]:
+    """As many as a person reads, and how many more there are."""
+    rest = len(faults) - _SHOWN
+    more = [Fault(f"and {rest} more like these")] if rest > 0 else []
+    return [*faults[:_SHOWN], *more]

@@ -1,0 +1,119 @@
+"""Two clones that work together by push and pull: real Git, and a folder as DVC's remote."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from running import Project, ran, states
+from towpath.audit.reproduce import reproduce
+from towpath.engine import server, transfer
+from towpath.engine.server import home
+from towpath.store.tracked import track
+
+RAW = "data/raw.json"
+
+
+@pytest.fixture
+def ada(project: Project, tmp_path: Path) -> Project:
+    """A clone whose data DVC tracks, that ran and pushed."""
+    project.git("init", "-q", "--bare", "-b", "main", str(tmp_path / "origin.git"))
+    project.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    project.write(
+        ".dvc/config", f"[core]\n    remote = r\n['remote \"r\"']\n    url = {tmp_path}/r\n"
+    )
+    project.git("rm", "-q", "--cached", RAW)
+    track(project.root, project.root / RAW)
+    _publish(project, "[1, 2, -3, 4]")
+    return project
+
+
+def _publish(project: Project, raw: str) -> None:
+    (project.root / RAW).write_text(raw)
+    track(project.root, project.root / RAW)
+    project.commit("data")
+    project.run()
+    project.commit("what the run wrote")
+    project.git("push", "-q", "-u", "origin", "main")
+    transfer.push(project.workspace)
+
+
+def _clone(project: Project, name: str) -> Project:
+    made = Project(project.root.parent / name)
+    address = project.git("remote", "get-url", "origin")
+    project.git("clone", "-q", address, str(made.root))
+    return made
+
+
+def _dvc(project: Project, *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *words], cwd=project.root, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def test_a_clone_that_pulls_is_as_after_the_run(ada: Project) -> None:
+    bob = _clone(ada, "bob")
+    assert transfer.pull(bob.workspace).left == ()
+    assert _dvc(bob, "status") == "Data and pipelines are up to date."
+    assert bob.output("fit/model.json") == ada.output("fit/model.json")
+    before = (bob.artifacts / "fit/model.json").stat().st_mtime_ns
+    assert ran(bob.run()) == set()
+    assert bob.git("status", "--porcelain") == ""
+    assert (bob.artifacts / "fit/model.json").stat().st_mtime_ns == before
+
+    bob.edit("flows/training/pipeline.yaml", "outputs: [metrics.json]", "outputs: [m.json]")
+    bob.edit("flows/training/pipeline.yaml", "if: score.metrics", "if: score.m")
+    bob.edit("flows/training/pipeline.yaml", "{score.metrics.", "{score.m.")
+    bob.edit(
+        "flows/training/pipeline.yaml",
+        "inputs: [fit.model, score.metrics]",
+        "inputs: [fit.model, score.m]",
+    )
+    assert bob.run().exit_code == 0
+    assert [p.name for p in (bob.artifacts / "score").iterdir()] == ["m.json"], "pulled, so a run's"
+
+
+def test_a_teammates_change_of_data_arrives(ada: Project, caplog: pytest.LogCaptureFixture) -> None:
+    bob = _clone(ada, "bob")
+    transfer.pull(bob.workspace)
+    bob.run()
+    _publish(ada, "[7, 8]")
+    bob.git("pull", "-q")
+    assert transfer.pull(bob.workspace).left == ()
+    assert (bob.root / RAW).read_text() == "[7, 8]"
+    assert ran(bob.run()) == set()
+    assert bob.git("status", "--porcelain") == ""
+
+    (bob.root / RAW).write_text("[9]")
+    bob.run()  # so that the store knows these bytes, which are bob's work all the same
+    bob.git("checkout", "-q", "dvc.lock")
+    assert transfer.pull(bob.workspace).left == (RAW,)
+    assert (bob.root / RAW).read_text() == "[9]"
+    assert f"{RAW} was changed here" in caplog.text
+    assert states(ada.run())["register"] == "reused"
+
+
+def test_a_version_can_be_made_again_from_what_was_pushed(
+    ada: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a clone that has only the remote; and nothing of Prefect's goes on afterwards."""
+    ada.git("rm", "-q", "--cached", f"{RAW}.dvc")
+    (ada.root / f"{RAW}.dvc").unlink()  # the data is only in the versions' records from now on
+    (ada.root / ".git/info/exclude").write_text(f"/{RAW}\n")
+    (ada.root / RAW).write_text("[3, 5]")
+    ada.commit("untracked")
+    ada.run()
+    ada.git("push", "-q")
+    transfer.push(ada.workspace)
+    eve = _clone(ada, "eve")
+    transfer.pull(eve.workspace)
+    monkeypatch.delenv("PREFECT_API_URL")
+    before = set((home.base() / "prefect").iterdir())
+    assert reproduce(eve.workspace, "mean@latest").verdict == "bytes"
+    assert set((home.base() / "prefect").iterdir()) - before <= {server.blank.path()}
+    assert str(eve.root) not in os.environ.get("PREFECT_API_URL", "")
