@@ -6,6 +6,7 @@ from pathlib import Path
 
 from towpath.errors import RegistryError
 from towpath.git import refs
+from towpath.git.command import lines
 from towpath.git.repository import Repository
 
 
@@ -58,14 +59,14 @@ def _work_tree(repository: Repository, branch: str) -> Path | None:
     """The work tree that has a branch checked out."""
     listed = repository.call("worktree", "list", "--porcelain")
     for entry in listed.split("\n\n"):
-        lines = entry.splitlines()
-        if f"branch refs/heads/{branch}" in lines and "bare" not in lines:
-            return Path(lines[0].removeprefix("worktree "))
+        said = lines(entry)
+        if f"branch refs/heads/{branch}" in said and "bare" not in said:
+            return Path(said[0].removeprefix("worktree "))
     return None
 
 
 def _in_the_way(tree: Path, branch: str, err: str) -> list[str]:
-    files = [line.strip() for line in err.splitlines() if line.startswith("\t")]
+    files = [line.strip() for line in lines(err) if line.startswith("\t")]
     if files:
         return [f"{tree}: {', '.join(files)} would be overwritten, and is not committed"]
-    return [f"{branch} in {tree} cannot be moved forward: {err.strip().splitlines()[-1]}"]
+    return [f"{branch} in {tree} cannot be moved forward: {lines(err.strip())[-1]}"]

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from towpath.errors import RegistryError, UserError
+from towpath.git import patience
 
 # A hook of another repository sets these; with them Git would work there and not here.
 FOREIGN = (
@@ -34,8 +35,6 @@ SETTINGS = {
     "advice.detachedHead": "false",
     "color.ui": "false",
 }
-# A server that stops answering is an error after half a minute, not a hang.
-PATIENCE = {"http.lowSpeedLimit": "1", "http.lowSpeedTime": "30"}
 
 
 @dataclass(frozen=True)
@@ -52,11 +51,17 @@ class Outcome:
         return self.out.decode("utf-8", "surrogateescape").rstrip("\n")
 
     @property
+    def said(self) -> list[str]:
+        """The lines of the complaint; each step of a progress, which goes over the last, is one."""
+        return [line.strip() for line in lines(self.err.replace("\r", "\n")) if line.strip()]
+
+    @property
     def complaint(self) -> str:
         """The last line in which Git says what is wrong, without its own prefix."""
-        lines = [line.strip() for line in self.err.splitlines() if line.strip()]
-        grave = [line for line in lines if line.startswith(("fatal:", "error:", "remote: error"))]
-        last = (grave or lines or [f"exit code {self.code}"])[-1]
+        grave = [
+            line for line in self.said if line.startswith(("fatal:", "error:", "remote: error"))
+        ]
+        last = (grave or self.said or [f"exit code {self.code}"])[-1]
         return last.removeprefix("fatal: ").removeprefix("error: ")
 
 
@@ -66,21 +71,29 @@ def attempt(
     stdin: bytes = b"",
     env: Mapping[str, str] | None = None,
     alone: bool = False,
+    silence: float | None = None,
 ) -> Outcome:
     """Call Git in ``root`` and say how it went, whatever it answers.
 
     ``alone`` takes the terminal away, so that ssh cannot stop a run to ask for a password.
-    Raises ``UserError`` where there is no Git.
+    ``silence`` is for a call of a remote that says how far it is (``--progress``): it is ended,
+    with all that it started, once it has said nothing for so many seconds. Raises ``UserError``
+    where there is no Git.
     """
+    words = ["git", "-C", str(root), *_settings(alone), *arguments]
+    whole = _environment() | (_ssh(root) if alone else {}) | dict(env or {})
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *_settings(alone), *arguments],
-            input=stdin,
-            capture_output=True,
-            env=_environment() | dict(env or {}),
-            start_new_session=alone,
-            check=False,
-        )
+        if silence is None:
+            done = subprocess.run(
+                words,
+                input=stdin,
+                capture_output=True,
+                env=whole,
+                start_new_session=alone,
+                check=False,
+            )
+        else:
+            done = patience.listen(words, whole, silence)
     except FileNotFoundError as missing:
         raise UserError("Git is not installed", hint="install git 2.31 or later") from missing
     return Outcome(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))
@@ -96,10 +109,28 @@ def call(
     return outcome
 
 
+def lines(text: str) -> list[str]:
+    """The lines of what Git printed, without empty ones.
+
+    They end at a line feed and nowhere else: ``str.splitlines`` and ``str.split`` also cut at
+    what a name or a message may hold (U+2028, U+0085, a blank that does not break).
+    """
+    return [line for line in text.split("\n") if line]
+
+
 @cache
 def _settings(alone: bool) -> tuple[str, ...]:
-    chosen = SETTINGS | (PATIENCE if alone else {})
+    chosen = SETTINGS | (patience.HTTP if alone else {})
     return tuple(word for key, value in chosen.items() for word in ("-c", f"{key}={value}"))
+
+
+def _ssh(root: Path) -> dict[str, str]:
+    """How ssh is called; as the user says it, where the user says it."""
+    if "GIT_SSH_COMMAND" in os.environ or "GIT_SSH" in os.environ:
+        return {}
+    if attempt(root, "config", "--get", "core.sshCommand").code == 0:
+        return {}
+    return {"GIT_SSH_COMMAND": patience.SSH}
 
 
 def _environment() -> dict[str, str]:

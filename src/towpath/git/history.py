@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from towpath.git.command import lines
 from towpath.git.repository import Repository
 
 PLAIN = "100644"
@@ -47,7 +48,7 @@ def authors(repository: Repository, old: str, new: str) -> tuple[tuple[str, str]
     told = repository.call(
         "log", "--no-mailmap", "--no-show-signature", f"--format={_PEOPLE}", new, f"^{old}"
     )
-    pairs = (line.partition("\0") for line in told.splitlines() if line)
+    pairs = (line.partition("\0") for line in lines(told))
     return tuple(dict.fromkeys((name, mail) for name, _, mail in pairs))
 
 

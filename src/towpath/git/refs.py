@@ -37,13 +37,14 @@ def listed(repository: Repository, *patterns: str) -> tuple[Ref, ...]:
 
 def names(repository: Repository, *patterns: str) -> tuple[str, ...]:
     """The names alone, which costs no look at any object."""
-    return tuple(repository.call("for-each-ref", "--format=%(refname)", *patterns).split())
+    listed = repository.call("for-each-ref", "--format=%(refname)", *patterns)
+    return tuple(command.lines(listed))
 
 
 def objects(repository: Repository, *patterns: str) -> dict[str, str]:
     """Ref by name with the object it holds: what two repositories must agree upon."""
     rows = repository.call("for-each-ref", "--format=%(refname) %(objectname)", *patterns)
-    return dict(_pair(row) for row in rows.splitlines())
+    return dict(_pair(row) for row in command.lines(rows))
 
 
 def change(
@@ -58,7 +59,8 @@ def change(
     new = dict(create or {})
     lines = [f"create {name} {value}\n" for name, value in new.items()]
     lines += [f"delete {name}\n" for name in names(repository, *delete)] if delete else []
-    done = repository.attempt("update-ref", "--stdin", stdin="".join(lines).encode())
+    asked = "".join(lines).encode("utf-8", "surrogateescape")
+    done = repository.attempt("update-ref", "--stdin", stdin=asked)
     if not done.code:
         return True
     if new and names(repository, *new):

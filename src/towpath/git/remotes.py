@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from towpath.errors import RegistryError, UsageError, did_you_mean
-from towpath.git import refs
-from towpath.git.command import Outcome
+from towpath.git import patience, refs
+from towpath.git.command import Outcome, lines
 from towpath.git.repository import Repository
 
 # Pruning, which a user may have set, would delete versions that were not pushed yet.
@@ -19,11 +19,15 @@ TAKE_ONLY = (
     "--no-recurse-submodules",
     "--no-write-fetch-head",
 )
+NOT_PUSHED = "failed to push some refs"
+# A connection that broke off ends in the same words.
+BROKEN = ("hung up", "disconnect", "RPC failed", "unable to access", "Could not read from remote")
+MOST_SAID = 5
 
 
 def remotes(repository: Repository) -> tuple[str, ...]:
     """The names of the remotes."""
-    return tuple(repository.call("remote").split())
+    return tuple(lines(repository.call("remote")))
 
 
 def chosen(repository: Repository, name: str | None = None) -> str | None:
@@ -47,7 +51,7 @@ def push(repository: Repository, remote: str, tags: Mapping[str, str]) -> dict[s
     """Push objects, by the names that they get on the remote and that must not be there yet.
 
     Returns the refused names with the remote's words; raises ``RegistryError`` where the remote
-    cannot be reached.
+    cannot be reached, or a hook here does not let anything go.
     """
     # An empty lease says: only if there is no such ref, also where Git would fast-forward it.
     flags = ("--porcelain", "--no-follow-tags", "--no-recurse-submodules")
@@ -56,10 +60,9 @@ def push(repository: Repository, remote: str, tags: Mapping[str, str]) -> dict[s
     done = repository.attempt("push", *flags, *leases, remote, *specs, alone=True)
     if done.code == 0:
         return {}
-    rows = [line.split("\t") for line in done.text.splitlines() if line.count("\t") == 2]
-    refused = {row[1].partition(":")[2]: _because(done, row[2]) for row in rows if row[0] == "!"}
+    refused = {row[1].partition(":")[2]: _because(done, row[2]) for row in _refusals(done)}
     if not refused:
-        raise unreachable(remote, done)
+        raise _not_pushed(remote, done)
     return refused
 
 
@@ -68,7 +71,7 @@ def push_branch(
 ) -> str | None:
     """Push a branch if the remote's is still at ``over`` (None: not there); why it was refused.
 
-    Raises ``RegistryError`` where the remote cannot be reached.
+    Raises ``RegistryError`` where the remote cannot be reached, or a hook here says no.
     """
     ref = f"refs/heads/{branch}"
     flags = ("--porcelain", "--no-follow-tags", "--no-recurse-submodules")
@@ -76,10 +79,9 @@ def push_branch(
     done = repository.attempt("push", *flags, lease, remote, f"{commit}:{ref}", alone=True)
     if done.code == 0:
         return None
-    rows = [line.split("\t") for line in done.text.splitlines() if line.count("\t") == 2]
-    refused = next((row[2] for row in rows if row[0] == "!"), None)
+    refused = next((row[2] for row in _refusals(done)), None)
     if refused is None:
-        raise unreachable(remote, done)
+        raise _not_pushed(remote, done)
     return _because(done, refused)
 
 
@@ -91,10 +93,17 @@ def delete_branch(repository: Repository, remote: str, branch: str, at: str) -> 
 
 
 def fetch(repository: Repository, remote: str, *specs: str) -> bool:
-    """Fetch by refspecs; False where a ref here differs from the remote's and was left alone."""
-    done = repository.attempt("fetch", *TAKE_ONLY, remote, *specs, alone=True)
+    """Fetch by refspecs; False where a ref here differs from the remote's and was left alone.
+
+    Raises ``RegistryError`` where the remote cannot be reached, or a ref here leaves no room for
+    one of the remote's (``abalone@v1.0.0/x`` for ``abalone@v1.0.0``).
+    """
+    done = _heard(repository, "fetch", "--progress", *TAKE_ONLY, remote, *specs)
     if done.code == 0:
         return True
+    if crossed := [line for line in done.said if "cannot lock ref" in line]:
+        what = f"not all of {remote} can be kept here: {crossed[0].removeprefix('error: ')}"
+        raise RegistryError(what, hint="delete the one that is here and no version: git tag -d")
     if "[rejected]" in done.err or "would clobber existing tag" in done.err:
         return False
     raise unreachable(remote, done)
@@ -102,10 +111,10 @@ def fetch(repository: Repository, remote: str, *specs: str) -> bool:
 
 def there(repository: Repository, remote: str, *patterns: str) -> dict[str, str]:
     """The refs of a remote and the objects they hold, without what tags point at."""
-    done = repository.attempt("ls-remote", "--refs", remote, *patterns, alone=True)
+    done = _heard(repository, "ls-remote", "--refs", remote, *patterns)
     if done.code:
         raise unreachable(remote, done)
-    rows = (line.split("\t") for line in done.text.splitlines())
+    rows = (line.split("\t") for line in lines(done.text))
     return {name: object_ for object_, name in rows}
 
 
@@ -146,8 +155,38 @@ def is_tagless(repository: Repository) -> bool:
     )
 
 
+def _heard(repository: Repository, *words: str) -> Outcome:
+    """Ask a remote that must go on speaking.
+
+    A push is not asked so, since a hook, here or there, may work for minutes without a word;
+    before each push a remote is listed or fetched from.
+    """
+    return repository.attempt(*words, alone=True, silence=patience.SILENCE)
+
+
+def _refusals(done: Outcome) -> list[list[str]]:
+    """The rows of ``push --porcelain`` that say no: the flag, the names, the reason."""
+    rows = [line.split("\t") for line in lines(done.text) if line.count("\t") == 2]
+    return [row for row in rows if row[0] == "!"]
+
+
+def _not_pushed(remote: str, done: Outcome) -> RegistryError:
+    """Why a push came to nothing without a word about any name.
+
+    Git says nothing but ``failed to push some refs`` where a hook here ended it: the words are
+    then the hook's own.
+    """
+    if NOT_PUSHED not in done.err or any(word in done.err for word in BROKEN):
+        return unreachable(remote, done)
+    told = [*(line.strip() for line in lines(done.text)), *done.said]
+    words = [line for line in told if NOT_PUSHED not in line] or ["it said nothing"]
+    what = f"the push to {remote} was refused here, by a pre-push hook perhaps"
+    hint = f"what was not pushed waits here; git push {remote} shows all that is said"
+    return RegistryError(f"{what}: {'; '.join(words[-MOST_SAID:])}", hint=hint)
+
+
 def _because(done: Outcome, summary: str) -> str:
-    remote = [line.removeprefix("remote: ").strip() for line in done.err.splitlines()]
+    remote = [line.removeprefix("remote: ").strip() for line in done.said]
     said = [line for line in remote if line.startswith(("error:", "GH"))]
     return "; ".join([summary, *said])
 

@@ -72,9 +72,15 @@ class Repository:
         """What Git prints; ``RegistryError`` where it fails."""
         return command.call(self.root, *words, stdin=stdin, env=env).text
 
-    def attempt(self, *words: str, stdin: bytes = b"", alone: bool = False) -> Outcome:
-        """What Git answers, whatever it is."""
-        return command.attempt(self.root, *words, stdin=stdin, alone=alone)
+    def attempt(
+        self,
+        *words: str,
+        stdin: bytes = b"",
+        alone: bool = False,
+        silence: float | None = None,
+    ) -> Outcome:
+        """What Git answers, whatever it is; ``alone`` and ``silence`` as in ``command``."""
+        return command.attempt(self.root, *words, stdin=stdin, alone=alone, silence=silence)
 
     def head(self) -> str | None:
         """The commit that is checked out; None before the first one."""
