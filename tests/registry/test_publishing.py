@@ -201,3 +201,52 @@ def test_a_shallow_clone_publishes_when_told_to(clone: Clone, git: Git, register
     assert [str(one) for one in registry.publish(bob)] == ["abalone@v1.1.0"]
     registry.fetch(ada)
     assert registry.get(ada, "abalone@v1.1.0").record.parameters == {}
+
+
+@pytest.mark.parametrize("name", ["abalone@v1.0.0", "abalone@v1.0.0/x"])
+def test_a_number_whose_name_another_ref_has_there_is_passed_over(
+    origin: Path, clone: Clone, git: Git, register: Register, name: str
+) -> None:
+    ada = clone("ada")
+    register(ada)
+    git(origin, "tag", name, "main")
+    assert [str(one) for one in registry.publish(ada)] == ["abalone@v2.0.0"]
+
+
+def test_a_number_that_is_hidden_there_is_named(
+    origin: Path, clone: Clone, git: Git, register: Register
+) -> None:
+    """A ref that a remote keeps to itself cannot be known, and is not tried sixty times."""
+    ada = clone("ada")
+    register(ada)
+    git(origin, "tag", "abalone@v1.0.0", "main")
+    git(origin, "config", "uploadpack.hideRefs", "refs/tags")
+    with pytest.raises(RegistryError, match=r"origin refused abalone@v1\.0\.0: "):
+        registry.publish(ada)
+    assert len(registry.known_model(ada, "abalone").candidates) == 1
+
+
+def test_a_ref_here_that_leaves_no_room_for_a_version_there(
+    clone: Clone, git: Git, register: Register
+) -> None:
+    ada, bob = clone("ada"), clone("bob")
+    register(ada)
+    registry.publish(ada)
+    git(bob.root, "tag", "abalone@v1.0.0/x")
+    with pytest.raises(RegistryError, match=r"not all of origin can be kept here: .*v1\.0\.0/x"):
+        registry.fetch(bob)
+
+
+def test_a_hook_of_ones_own_is_not_an_unreachable_remote(clone: Clone, register: Register) -> None:
+    ada = clone("ada")
+    register(ada)
+    hook = ada.common / "hooks" / "pre-push"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'tests fail, no push' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(RegistryError, match="refused here") as no:
+        registry.publish(ada)
+    assert "tests fail, no push" in str(no.value)
+    assert "cannot be reached" not in str(no.value)
+    hook.unlink()
+    assert [str(one) for one in registry.publish(ada)] == ["abalone@v1.0.0"]

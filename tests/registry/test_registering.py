@@ -11,7 +11,16 @@ import pytest
 from towpath import registry
 from towpath.errors import RegistryError, UsageError, UserError
 from towpath.git import Repository, locked, refs
-from towpath.registry import Bump, Code, Column, Record, Registered, Registration, Signature
+from towpath.registry import (
+    Bump,
+    Code,
+    Column,
+    Record,
+    Registered,
+    Registration,
+    Signature,
+    reading,
+)
 
 Git = Callable[..., str]
 Draft = Callable[..., Record]
@@ -243,3 +252,77 @@ def test_the_lock_is_given_back(repository: Repository, register: Register) -> N
     register(repository)
     with locked(repository, "registry", patience=1):
         pass
+
+
+@pytest.mark.parametrize("name", ["abalone@v1.0.0", "abalone@v1.0.0/x", "abalone@v1.0.0!#1"])
+def test_a_number_whose_name_another_ref_has_is_passed_over(
+    repository: Repository, git: Git, register: Register, name: str
+) -> None:
+    git(repository.root, "tag", name)
+    assert str(register(repository)) == "abalone@v2.0.0"
+    git(repository.root, "tag", name.replace("v1.0.0", "v2.1.0"))
+    assert str(register(repository, "b", parameters={})) == "abalone@v2.2.0"
+    assert numbers(repository) == ["v2.0.0", "v2.2.0"]
+
+
+def test_a_name_that_is_free_and_cannot_be_made_is_said(
+    repository: Repository, git: Git, register: Register
+) -> None:
+    """What stands in the way of a rejection's name is no event of the model."""
+    register(repository)
+    git(repository.root, "tag", "abalone@v1.0.0!#1/x")
+    with pytest.raises(RegistryError, match=r"refs/tags/abalone@v1\.0\.0!#1 cannot be made"):
+        registry.reject(repository, "abalone@v1.0.0", "wrong")
+
+
+def test_who_rejected_is_known(repository: Repository, git: Git, register: Register) -> None:
+    register(repository)
+    git(repository.root, "config", "user.name", "Grace Hopper")
+    registry.reject(repository, "abalone@v1.0.0", "wrong")
+    found = registry.find(repository, "abalone@v1.0.0")
+    assert (found.rejected, found.rejected_by) == ("wrong", "Grace Hopper")
+
+
+@pytest.mark.parametrize(
+    ("last", "summary"),
+    [
+        ('{"labels":[1]}', {}),
+        ('{"labels":{"x":[1]},"key":"ab"}', {"key": "ab"}),
+        ('{"metrics":{"mse":"low"},"size":"large","time":7}', {}),
+        (
+            '{"schema":1,"metrics":{"mse":1.5},"new":[1]}',
+            {"schema": 1, "metrics": {"mse": 1.5}, "new": [1]},
+        ),
+        ('{"size":' + "9" * 5000 + "}", {}),
+        ("[" * 100_000, {}),
+    ],
+)
+def test_facts_of_another_kind_are_none(
+    repository: Repository, git: Git, register: Register, last: str, summary: dict[str, object]
+) -> None:
+    """A hand can write the line, too."""
+    register(repository)
+    (repository.root / "message").write_text(f"by hand\n\ntowpath: {last}\n")
+    git(repository.root, "tag", "-a", "abalone@v1.0.1", "-F", "message")
+    _, hand = registry.known_model(repository, "abalone").versions
+    assert hand.summary == summary
+    assert hand.metrics == summary.get("metrics", {})
+    every = list(registry.models(repository)["abalone"].versions)
+    reading.summarise(every)
+    assert every[1].summary == summary
+    assert every[0].summary["labels"] == {"team": "shellfish"}
+
+
+def test_names_and_messages_with_line_separators(
+    repository: Repository, git: Git, register: Register
+) -> None:
+    """What Unicode calls the end of a line ends none of Git's."""
+    odd = "odd\u2028tag\u00a0\u0085é"
+    git(repository.root, "tag", "-a", odd, "-m", f"said\u2028in\u2029{odd}")
+    register(repository)
+    name = f"refs/tags/{odd}"
+    assert name in refs.names(repository, "refs/tags")
+    assert name in refs.objects(repository, "refs/tags")
+    assert list(registry.models(repository)) == ["abalone"]
+    assert refs.change(repository, delete=[name])
+    assert refs.names(repository, "refs/tags") == ("refs/tags/abalone@v1.0.0",)

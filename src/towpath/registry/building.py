@@ -52,12 +52,13 @@ def build(
 def numbered(repository: Repository, known: Model, draft: Record) -> Record:
     """The record with its number, and the reason for it, from what differs to the version before.
 
-    The version before is the latest in good standing. A number that was ever given is passed over.
+    The version before is the latest in good standing. A number that was ever given, or
+    whose name another ref has, is passed over.
     """
     before = known.latest or (known.versions[-1] if known.versions else None)
     why = _bump(repository, before, draft)
     level = "major" if why.level == "first" else why.level
-    number = following(before.version if before else None, level, known.numbers)
+    number = following(before.version if before else None, level, known.taken)
     return replace(draft, version=number, bump=why)
 
 

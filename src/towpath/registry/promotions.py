@@ -156,7 +156,7 @@ def _read(change: _Change, texts: Mapping[str, bytes]) -> Wanted | Fault | None:
 def parse_trailers(text: str) -> dict[str, tuple[str, ...]]:
     """``Key: value`` lines, by lower-case key, in their order."""
     found: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
-    for line in text.splitlines():
+    for line in text.split("\n"):
         key, colon, value = line.partition(":")
         if colon:
             found[key.strip().lower()] += (value.strip(),)

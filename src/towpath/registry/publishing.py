@@ -62,7 +62,7 @@ def publish(repository: Repository, remote: str | None = None) -> tuple[Register
 def _publish(repository: Repository, remote: str, candidate: ModelVersion) -> Registered:
     """Give one candidate its number on the remote."""
     draft = reading.read_record(repository, candidate)
-    refused = 0
+    refused, last = 0, ""
     for attempt in range(TRIES):
         known = _current(repository, remote, candidate.model)
         if there := twin(known, candidate.key):
@@ -77,7 +77,9 @@ def _publish(repository: Repository, remote: str, candidate: ModelVersion) -> Re
         if not words:
             _settle(repository, candidate, {built.ref: built.tag})
             return made(built)
-        refused = 0 if _is_taken(repository, remote, built) else refused + 1
+        # The same name again is no race: what took it was fetched, and it would be passed over.
+        raced = built.ref != last and _is_taken(repository, remote, built)
+        refused, last = 0 if raced else refused + 1, built.ref
         if refused > PATIENCE_WITH_REFUSAL:
             raise RegistryError(_refusal(remote, built.ref, words[built.ref]))
         pause(attempt)

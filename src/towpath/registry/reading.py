@@ -26,13 +26,14 @@ class ModelVersion:
     """A version, or a candidate for one, as its tag tells it.
 
     ``version`` is None for a candidate; ``rejected`` is the reason, None for a version in good
-    standing.
+    standing, and ``rejected_by`` the name of who gave it.
     """
 
     model: str
     version: Version | None
     tag: Ref
     rejected: str | None = None
+    rejected_by: str = ""
 
     @property
     def commit(self) -> str:
@@ -65,22 +66,22 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class Model:
-    """A model: its versions by number, its candidates by age, its last tag's date."""
+    """A model: its versions by number, its candidates by age, its last tag's date.
+
+    ``taken`` are the numbers that a version cannot have: those that were given, and those whose
+    name some other ref has, a lightweight tag say.
+    """
 
     name: str
     versions: tuple[ModelVersion, ...] = ()
     candidates: tuple[ModelVersion, ...] = ()
     last: int = 0
+    taken: frozenset[Version] = frozenset()
 
     @property
     def latest(self) -> ModelVersion | None:
         """The highest version that was not rejected."""
         return next((v for v in reversed(self.versions) if v.rejected is None), None)
-
-    @property
-    def numbers(self) -> frozenset[Version]:
-        """Every number that was ever given."""
-        return frozenset(v.version for v in self.versions if v.version)
 
     def at(self, number: Version) -> ModelVersion | None:
         """The version of a number."""
@@ -109,8 +110,8 @@ def _messages(versions: Iterable[ModelVersion]) -> list[str]:
 
 def model(repository: Repository, name: str) -> Model:
     """One model; without a version where the name is not known yet."""
-    found = refs.listed(repository, f"{TAGS}{name}@*", f"{TAGS}{name}#*", f"{CANDIDATES}{name}/*")
-    return fold(found).get(name, Model(name))
+    mine = (f"{TAGS}{name}@*", f"{TAGS}{name}@*/**", f"{TAGS}{name}#*", f"{CANDIDATES}{name}/*")
+    return fold(refs.listed(repository, *mine)).get(name, Model(name))
 
 
 def known_model(repository: Repository, name: str) -> Model:
@@ -151,7 +152,7 @@ def fold(found: Iterable[Ref]) -> dict[str, Model]:
         if ref.name.startswith(CANDIDATES):
             name = ref.name.removeprefix(CANDIDATES).partition("/")[0]
             drafts[name].wait(ModelVersion(name, None, ref))
-        elif ref.annotated and (tag := parse_tag(ref.name.removeprefix(TAGS))):
+        elif tag := parse_tag(ref.name.removeprefix(TAGS).partition("/")[0]):
             drafts[tag.model].add(tag, ref)
     return {name: _model(name, draft) for name, draft in sorted(drafts.items())}
 
@@ -162,7 +163,8 @@ class _Draft:
 
     versions: list[ModelVersion] = field(default_factory=list)
     candidates: list[ModelVersion] = field(default_factory=list)
-    rejected: dict[Version, str] = field(default_factory=dict)
+    rejected: dict[Version, Ref] = field(default_factory=dict)
+    taken: set[Version] = field(default_factory=set)
     times: list[int] = field(default_factory=list)
 
     def wait(self, candidate: ModelVersion) -> None:
@@ -170,11 +172,15 @@ class _Draft:
         self.candidates.append(candidate)
 
     def add(self, tag: TagName, ref: Ref) -> None:
+        if tag.version:
+            self.taken.add(tag.version)
+        if not ref.annotated or "/" in ref.name.removeprefix(TAGS):
+            return  # it holds the name and says nothing
         self.times.append(ref.time)
         if tag.version is None:
             return
         if tag.undone:
-            self.rejected[tag.version] = ref.message.strip()
+            self.rejected[tag.version] = ref
         else:
             self.versions.append(ModelVersion(tag.model, tag.version, ref))
 
@@ -185,6 +191,7 @@ def _model(name: str, draft: _Draft) -> Model:
         versions=tuple(sorted(_judged(draft), key=_number)),
         candidates=tuple(sorted(draft.candidates, key=lambda v: (v.time, v.tag.name))),
         last=max(draft.times, default=0),
+        taken=frozenset(draft.taken),
     )
 
 
@@ -195,5 +202,8 @@ def _number(version: ModelVersion) -> tuple[int, int, int]:
 
 def _judged(draft: _Draft) -> Iterator[ModelVersion]:
     for version in draft.versions:
-        reason = draft.rejected.get(version.version) if version.version else None
-        yield version if reason is None else replace(version, rejected=reason)
+        mark = draft.rejected.get(version.version) if version.version else None
+        if mark is None:
+            yield version
+        else:
+            yield replace(version, rejected=mark.message.strip(), rejected_by=mark.tagger)

@@ -58,10 +58,12 @@ def register(repository: Repository, request: Registration) -> Registered:
 
     The same key gives the version that it gave before, unless that was rejected. Raises
     ``UsageError`` for a name that no model may have, or that in a shared registry another
-    repository has, ``UserError`` without a Git identity.
+    repository has, ``UserError`` without a Git identity, ``RegistryError`` where Git does not
+    let a ref be made.
     """
     draft = request.record
     references.check_name(draft.model)
+    refused = ""
     with locked(repository, LOCK):
         waits = bool(remotes.remotes(repository))
         for attempt in range(TRIES):
@@ -73,6 +75,9 @@ def register(repository: Repository, request: Registration) -> Registered:
             built = build(repository, known, chosen, request.base, request.files)
             if refs.change(repository, {built.ref: built.tag}):
                 return made(built)
+            if built.ref == refused:
+                raise blocked(built.ref)
+            refused = built.ref
             pause(attempt)  # another tool took the number: a fetch of tags, or stock GTO
     raise crowded(draft.model)
 
@@ -107,6 +112,12 @@ def pause(attempt: int) -> None:
 def crowded(model: str) -> RegistryError:
     """Said when the number was taken from under us every time."""
     return RegistryError(f"no number for {model} after {TRIES} tries", hint="try again")
+
+
+def blocked(ref: str) -> RegistryError:
+    """Said when a name is refused again, though it was looked up anew whether it is free."""
+    what = f"{ref} cannot be made: another ref is in its way"
+    return RegistryError(what, hint=f"git for-each-ref '{ref}' shows which")
 
 
 def twin(known: Model, key: str) -> ModelVersion | None:

@@ -9,7 +9,7 @@ from towpath.git import Repository, Stamp, locked, refs, tag
 from towpath.registry import finding, reading
 from towpath.registry.reading import TAGS, ModelVersion
 from towpath.registry.references import parse_tag
-from towpath.registry.registering import LOCK, TRIES, crowded, pause
+from towpath.registry.registering import LOCK, TRIES, blocked, crowded, pause
 
 
 def reject(repository: Repository, reference: str, reason: str) -> ModelVersion:
@@ -32,6 +32,7 @@ def reject(repository: Repository, reference: str, reason: str) -> ModelVersion:
 
 def _deregister(repository: Repository, version: ModelVersion, reason: str) -> None:
     who = repository.identity()
+    refused = ""
     for attempt in range(TRIES):
         last = reading.model(repository, version.model).last
         name = f"{version}!#{_next(repository, version)}"
@@ -40,6 +41,9 @@ def _deregister(repository: Repository, version: ModelVersion, reason: str) -> N
             repository, {f"{TAGS}{name}": tag(repository, name, version.commit, reason, stamp)}
         ):
             return
+        if name == refused:
+            raise blocked(f"{TAGS}{name}")
+        refused = name
         pause(attempt)
     raise crowded(version.model)
 

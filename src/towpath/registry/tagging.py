@@ -20,6 +20,16 @@ METRICS = ',"metrics":{'  # in a value its quotes would be escaped, and no table
 LONGEST_VALUE = 200
 MOST_METRICS = 100
 
+SCALARS = (str, int, float, bool)
+TABLES: Mapping[str, tuple[type, ...]] = {
+    "metrics": (int, float, bool),
+    **dict.fromkeys(("params", "labels", "data"), SCALARS),
+}
+NUMBERS = frozenset(["schema", "size"])
+TEXTS = frozenset(
+    ["key", "md5", "sha256", "kind", "pipeline", "run", "code", "repository", "author", "time"]
+) | {"bump", "reason"}
+
 _DECODER = json.JSONDecoder()
 
 
@@ -68,9 +78,9 @@ def parse(text: str) -> dict[str, Any]:
         return {}
     try:
         data = json.loads(last)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return {}
-    return data if isinstance(data, dict) else {}
+    return sound(data) if isinstance(data, dict) else {}
 
 
 def parse_all(texts: Sequence[str]) -> list[dict[str, Any]]:
@@ -78,10 +88,17 @@ def parse_all(texts: Sequence[str]) -> list[dict[str, Any]]:
     lines = [text.rpartition(f"\n{MARK}")[2] for text in texts]
     try:
         found = json.loads(f"[{','.join(lines)}]")
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return [parse(text) for text in texts]
     whole = len(found) == len(texts) and all(type(one) is dict for one in found)
-    return found if whole else [parse(text) for text in texts]
+    return [sound(one) for one in found] if whole else [parse(text) for text in texts]
+
+
+def sound(data: dict[str, Any]) -> dict[str, Any]:
+    """The facts that are of the kind which Towpath writes: a tag may be made by hand."""
+    if all(_fits(key, value) for key, value in data.items()):
+        return data
+    return {key: value for key, value in data.items() if _fits(key, value)}
 
 
 def metrics(text: str) -> Mapping[str, float]:
@@ -91,9 +108,9 @@ def metrics(text: str) -> Mapping[str, float]:
         return {}
     try:
         found, _ = _DECODER.raw_decode(text, at + len(METRICS) - 1)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if _fits("metrics", found) else {}
 
 
 def numbers(metrics: Mapping[str, Json]) -> dict[str, float]:
@@ -108,6 +125,12 @@ def _leaves(data: Mapping[str, Json], before: str) -> Iterator[tuple[str, float]
             yield from _leaves(value, f"{before}{key}.")
         elif isinstance(value, int | float) and math.isfinite(value):
             yield f"{before}{key}", value
+
+
+def _fits(key: str, value: object) -> bool:
+    if kinds := TABLES.get(key):
+        return isinstance(value, dict) and all(type(one) in kinds for one in value.values())
+    return (key not in TEXTS or type(value) is str) and (key not in NUMBERS or type(value) is int)
 
 
 def _short(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def _plain(text: str) -> dict[str, object] | None:
     Hundreds of stage files are read to list the models: a reader of YAML takes longer for them
     than all the rest takes.
     """
-    found = [_LINE.fullmatch(line) for line in text.splitlines()]
+    found = [_LINE.fullmatch(line) for line in text.removesuffix("\n").split("\n")]
     if not all(line and line[3] not in _DOUBTFUL for line in found):
         return None
     pairs = [(line[1], line[2] or line[3]) for line in found if line]
