@@ -13,9 +13,10 @@ from towpath.cli.session import Session, json_option, pass_session, print_json
 if TYPE_CHECKING:
     from towpath.cli.terminal import Cell
     from towpath.git import Repository
-    from towpath.registry import Model, ModelVersion, Record, Stages
+    from towpath.registry import Lineage, Model, ModelVersion, Record, Stages
 
 _MOST_METRICS = 4
+_END = 253402300799  # 9999-12-31T23:59:59Z
 
 
 @click.command()
@@ -59,7 +60,8 @@ def plain(version: ModelVersion, stages: Stages) -> dict[str, Any]:
 
 
 def _time(version: ModelVersion) -> str:
-    return datetime.fromtimestamp(version.time, UTC).isoformat()[:19] + "Z"
+    moment = min(version.time, _END)  # a hand can date a tag beyond what a calendar has
+    return datetime.fromtimestamp(moment, UTC).isoformat()[:19] + "Z"
 
 
 def _table(session: Session, found: Any, stages: Stages) -> None:
@@ -116,11 +118,18 @@ def show(session: Session, reference: str, as_json: bool) -> None:
 
     found = registry.lineage(session.workspace.registry, reference)
     if as_json:
-        return print_json(
-            "version",
-            {**_plain_record(found.record), "stages": found.stages, "commit": found.version.commit},
-        )
+        return print_json("version", {**_plain_record(found.record), **_plain_standing(found)})
     return _say(found)
+
+
+def _plain_standing(found: Lineage) -> dict[str, Any]:
+    """What became of a version after its record was written."""
+    return {
+        "stages": found.stages,
+        "commit": found.version.commit,
+        "rejected": found.version.rejected,
+        "rejected_by": found.version.rejected_by or None,
+    }
 
 
 def _plain_record(record: Record) -> dict[str, Any]:
@@ -130,9 +139,12 @@ def _plain_record(record: Record) -> dict[str, Any]:
     return {**plain, "version": str(record.version) if record.version else None}
 
 
-def _say(found: Any) -> None:
-    record: Record = found.record
+def _say(found: Lineage) -> None:
+    record = found.record
     click.secho(str(found.version), bold=True)
+    if found.version.rejected is not None:
+        by = f" (by {found.version.rejected_by})" if found.version.rejected_by else ""
+        click.secho(f"rejected: {found.version.rejected}{by}", fg="red")
     if record.description:
         click.echo(record.description)
     before = (

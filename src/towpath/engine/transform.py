@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.engine import origin
-from towpath.errors import Fault, UsageError
+from towpath.errors import Fault, StepFailed, TowpathError, UsageError
 from towpath.registry import Record
 from towpath.steps import scoring
 
@@ -53,7 +53,8 @@ def transform(workspace: Workspace, asked: Transform) -> Transformed:
     """Score a table with a version of a model.
 
     Raises ``UsageError`` with every fault for what cannot be, ``StoreError`` where no store has
-    the bytes or has others than the record says, ``StepFailed`` or ``Refused`` as a step does.
+    the bytes or has others than the record says, ``StepFailed`` or ``Refused`` as a step does:
+    also for rows that the model does not take.
     """
     found = registry.get(workspace.registry, asked.reference)
     faults = [*_pinned(asked, found.record), *_unfit(asked, found.record)]
@@ -65,12 +66,21 @@ def transform(workspace: Workspace, asked: Transform) -> Transformed:
         model = Path(scratch, found.record.artifact.name)
         source = origin.bring(workspace, project, found.record, model, stage)
         _importable(workspace, found.record, project)
-        rows = scoring.score(
-            model, asked.data, asked.output, project.trust, asked.method, asked.batch_size
-        )
+        rows = _scored(asked, str(found.version), model, project.trust)
     return Transformed(
         str(found.version), found.record.sha256, source, rows, os.fspath(asked.output)
     )
+
+
+def _scored(asked: Transform, version: str, model: Path, trust: Iterable[str]) -> int:
+    try:
+        return scoring.score(model, asked.data, asked.output, trust, asked.method, asked.batch_size)
+    except TowpathError:
+        raise
+    except Exception as refused:  # a model may raise anything over a table that it does not like
+        words = str(refused).strip().partition("\n")[0] or "it says no more"
+        what = f"{version} refused the rows of {asked.data}: {type(refused).__name__}: {words}"
+        raise StepFailed(Fault(what)) from refused
 
 
 def _unfit(asked: Transform, record: Record) -> Iterator[Fault]:
