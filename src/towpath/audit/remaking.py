@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,13 +58,30 @@ def remake(
     node = _registering(graph, record)
     steps = tuple(name for name in _leading_to(graph, node) if not graph.registers(name))
     request = Request(graph.name, params, inputs, only=steps, force=True)
-    done = run(place, request, listeners)
+    with _own_api(place):
+        done = run(place, request, listeners)
     if done.exit_code == ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     if done.exit_code:
         hint = "with --keep DIR its logs stay: towpath -C DIR logs"
         raise StepFailed(*(done.error or (f"the run was {done.state}",)), hint=hint)
     return _remade(place, done, node)
+
+
+@contextmanager
+def _own_api(place: Workspace) -> Iterator[None]:
+    """The local Prefect API that a run in this folder starts is of no use to anyone after it."""
+    from towpath.engine.flow import build
+    from towpath.engine.server import home, local, state
+
+    own = home.of(place.root)
+    try:
+        yield
+    finally:
+        if state.running(own):
+            build.flush()
+            local.stop(own)
+        shutil.rmtree(own.folder, ignore_errors=True)
 
 
 def _own_store(place: Workspace) -> None:

@@ -19,6 +19,7 @@ _QUIET = {
 }
 
 
+_FLUSH_SECONDS = 5.0
 DASK_SECONDS = 2.5
 _KEPT = ExitStack()
 """Contexts that last as long as the process."""
@@ -84,6 +85,15 @@ def call(execution: Execution, api: str, body: Callable[[], Any]) -> None:
     # Prefect's heartbeat sleeps a second after the flow has ended; a run here has a lease instead.
     with temporary_settings({PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         flow(**graph.params)
+
+
+def flush() -> None:
+    """Send what Prefect holds back of its logs and events, before the API that they go to stops."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=_FLUSH_SECONDS)
 
 
 #: What a deployed run comes to import, of Prefect's own needs and of ours.
