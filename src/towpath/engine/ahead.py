@@ -26,14 +26,14 @@ _begun: dict[tuple[Path, str], Ahead] = {}
 
 @dataclass(frozen=True)
 class Ahead:
-    """A fork server, and when it began to import the project's code (ns since 1970)."""
+    """A fork server, and when the project's code was about to be read (ns since 1970)."""
 
     server: ExitStack
     since: int
 
 
 def begin(workspace: Workspace, declared: Declared) -> Ahead | None:
-    """Import the steps' modules while Prefect sets itself up; None outside of a deployed run.
+    """Import the steps' packages while Prefect sets itself up; None outside of a deployed run.
 
     A second call finds what the first began. A check's module takes seconds and is seldom needed,
     since data that passed is not checked again: where it is not there already, it comes when its
@@ -46,7 +46,10 @@ def begin(workspace: Workspace, declared: Declared) -> Ahead | None:
         ahead = Ahead(ExitStack(), time.time_ns())
         nodes = outline(declared).nodes.values()
         wanted = [node for node in nodes if not isinstance(node.step, QualityCheck)]
-        warm = process.warm(workspace.root, declared.folder, wanted, from_here=libraries.here())
+        imported = libraries.of_steps(workspace, declared.folder, wanted)
+        warm = process.warm(
+            workspace.root, declared.folder, wanted, imported, from_here=libraries.here()
+        )
         ahead.server.enter_context(warm)
         _begun[key] = ahead
     return _begun[key]

@@ -62,6 +62,8 @@ class Execution:
 
     def order(self, node: Node) -> Order:
         """What a step's process needs to carry it out."""
+        from towpath.engine import libraries
+
         return Order(
             root=self.workspace.root,
             pipeline=self.graph.name,
@@ -78,6 +80,7 @@ class Execution:
                 if step in self.known.made
             },
             trust=self.workspace.project.trust,
+            libraries=libraries.of_step(self.workspace, self.graph.folder, node.step),
         )
 
     def _formats(self, node: Node) -> Iterator[tuple[str, str]]:

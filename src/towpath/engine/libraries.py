@@ -1,8 +1,9 @@
-"""Installed packages that deployed runs import, there before a run begins.
+"""Installed packages that the steps import, there before the steps begin.
 
-The process that runs are forked from imports them while nothing is asked of it, and a run forks
-the server of its steps from itself: a model's training waits for scikit-learn longer than for
-anything else. Nothing of the project is among them, for its code may be edited between two runs.
+A run's fork server imports them, in the order of the steps. Where runs are deployed, the process
+that they are forked from imports them while nothing is asked of it, and a run forks the server of
+its steps from itself: a model's training waits for scikit-learn longer than for anything else.
+Nothing of the project is among them, for its code may be edited between two runs.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.code import distributions
 from towpath.engine.graph import outline
 from towpath.errors import TowpathError
-from towpath.spec.pipeline import FunctionStep
+from towpath.spec.pipeline import AnyStep
 from towpath.steps import needs
 from towpath.steps.servers import SEEDED
 from towpath.workspace import Workspace
@@ -81,15 +82,25 @@ def _needed(root: Path) -> Iterator[str]:
             nodes = outline(workspace.pipeline(name)).nodes.values()
         except TowpathError:  # the run will say so
             continue
-        yield from (need for need in needs.of_steps(nodes) if not needs.is_project_s(need))
-        folder = workspace.pipeline(name).folder
-        for step in (node.step for node in nodes):
-            if isinstance(step, FunctionStep):
-                yield from _imported(workspace, folder, step.run)
+        yield from needs.of_steps(
+            nodes, of_steps(workspace, workspace.pipeline(name).folder, nodes)
+        )
+
+
+def of_steps(workspace: Workspace, folder: str, wanted: Iterable[needs.Wanted]) -> needs.Libraries:
+    """The modules of installed packages that each function's code imports, by its ``run``."""
+    runs = dict.fromkeys(each.step.run for each in wanted if hasattr(each.step, "run"))
+    return {run: _imported(workspace, folder, run) for run in runs}
+
+
+def of_step(workspace: Workspace, folder: str, step: AnyStep) -> tuple[str, ...]:
+    """The same for one step."""
+    run = getattr(step, "run", None)
+    return _imported(workspace, folder, run) if run else ()
 
 
 def _imported(workspace: Workspace, folder: str, run: str) -> tuple[str, ...]:
     try:
         return workspace.code.libraries(folder, run)
-    except TowpathError:
+    except TowpathError:  # the step will say so
         return ()

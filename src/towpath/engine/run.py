@@ -107,11 +107,14 @@ def _with_engine(wanted: Collection[str], execution: Execution) -> None:
 
 @contextlib.contextmanager
 def warmed(execution: Execution, wanted: Collection[str]) -> Iterator[None]:
-    """A fork server that imports the modules of the steps ``wanted`` while the run begins."""
+    """A fork server that imports the packages of the steps ``wanted`` while the run begins."""
+    from towpath.engine import libraries
     from towpath.steps import process
 
-    graph = execution.graph
-    with process.warm(execution.workspace.root, graph.folder, [graph.nodes[n] for n in wanted]):
+    workspace, folder = execution.workspace, execution.graph.folder
+    nodes = [execution.graph.nodes[name] for name in wanted]
+    imported = libraries.of_steps(workspace, folder, nodes)
+    with process.warm(workspace.root, folder, nodes, imported):
         yield
 
 

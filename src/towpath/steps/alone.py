@@ -1,4 +1,4 @@
-"""A step's process that was not forked: for macOS, and where a module starts threads."""
+"""A step's process that was not forked: for macOS, and where a package starts threads."""
 
 from __future__ import annotations
 

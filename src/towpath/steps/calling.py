@@ -10,10 +10,11 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from towpath.errors import Fault, StepFailed
 from towpath.spec.artifact import Made
-from towpath.steps import needs, wire
+from towpath.steps import loading, needs, wire
 from towpath.steps.following import Tail
 from towpath.steps.messages import Answer, CannotFork, Ended, Started
 from towpath.steps.order import Order
@@ -44,7 +45,7 @@ class Call:
         order.directory.mkdir(parents=True, exist_ok=True)
         tail = Tail(order.log, self.log)
         try:
-            line = server.connect(needs.of_order(order))
+            line = server.connect(needs.of_order(order), _shared(order))
             self._talk(line, tail)
             self._part(line, server)
         except wire.Hangup:
@@ -77,7 +78,7 @@ class Call:
 
     def _part(self, line: Line, server: Server) -> None:
         """Leave the process for another step if it is fit for one."""
-        if self.answer and self.answer.free and server.forks:
+        if self.answer and self.answer.free and line.module and server.forks:
             server.keep(line)
         else:
             line.close()
@@ -139,6 +140,15 @@ class Call:
             raise self.answer.error
         assert self.answer.made
         return self.answer.made
+
+
+def _shared(order: Order) -> Path | None:
+    """The file of the step's function, if the step may share a process: not where its code imports
+    packages, which have settings."""
+    run = getattr(order.step, "run", None)
+    if not run or order.libraries:
+        return None
+    return loading.locate(order.root, order.folder, run).file
 
 
 def _signal(group: int, number: int) -> None:

@@ -38,13 +38,17 @@ def main(connection: socket.socket, watch: Watch | None) -> NoReturn:
 
 
 def _serve(connection: socket.socket, watch: Watch | None, last: Traces | None) -> Traces | None:
-    """Carry out the next order; what the process was like before it, if it is so again."""
+    """Carry out the next order; what the process was like before it, if it is so again.
+
+    What is random is seeded anew first: a module that seeds it when it is imported is the last.
+    """
     order: Order = wire.receive(connection)
     _reseed()
     before = last.again() if last else Traces.before(order.root)
     said = answer(order, watch)
     _flush()
-    said = replace(said, free=said.made is not None and before.none_left())
+    idle = said.made is not None and watch is not None and watch.idle
+    said = replace(said, free=idle and before.none_left())
     wire.send(connection, said)
     return before if said.free else None
 

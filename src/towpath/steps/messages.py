@@ -26,7 +26,7 @@ class Started:
 
 @dataclass(frozen=True)
 class CannotFork:
-    """From a server: the step wants a process of its own, since a module started threads."""
+    """From a server: the step wants a process of its own, since a package started threads."""
 
     threads: int
 

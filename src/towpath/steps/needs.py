@@ -1,4 +1,8 @@
-"""What a step's process needs to have imported, so that a fork server imports it once for all."""
+"""What a step's process needs to have imported, so that a fork server imports it once for all.
+
+All of it are modules of packages. The project's own modules are imported by each step's process
+for itself: what one does when it is imported is then no business of steps that do not import it.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,9 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from towpath.errors import TowpathError
 from towpath.spec.artifact import Artifact
 from towpath.steps import formats, fresh, kinds, loading
 from towpath.steps.order import Order
@@ -18,8 +22,11 @@ from towpath.steps.order import Order
 if TYPE_CHECKING:
     from towpath.spec.pipeline import Output, Step
 
-_RUN = "run:"
-"""Marks the need of a function of the project rather than of a module by its name."""
+Libraries: TypeAlias = Mapping[str, tuple[str, ...]]
+"""The modules of installed packages that a function's code imports, by the step's ``run``."""
+
+NO_LIBRARIES: Libraries = MappingProxyType({})
+"""Where nobody has read the code: each step's process imports them for itself."""
 
 
 class Wanted(Protocol):
@@ -32,27 +39,33 @@ class Wanted(Protocol):
     def outputs(self) -> Mapping[str, Output]: ...
 
 
-def of_steps(wanted: Iterable[Wanted]) -> tuple[str, ...]:
+def of_steps(wanted: Iterable[Wanted], libraries: Libraries = NO_LIBRARIES) -> tuple[str, ...]:
     """What these steps need, in their order; what the run itself carries out needs nothing."""
     in_processes = [each for each in wanted if each.step.kind in kinds.IN_A_PROCESS]
-    files = [
-        (each.step, [(o.path, o.format) for o in each.outputs.values()]) for each in in_processes
-    ]
-    return tuple(dict.fromkeys(need for step, names in files for need in of_step(step, names)))
+    found = (
+        of_step(
+            each.step,
+            [(o.path, o.format) for o in each.outputs.values()],
+            libraries.get(getattr(each.step, "run", ""), ()),
+        )
+        for each in in_processes
+    )
+    return tuple(dict.fromkeys(need for needs in found for need in needs))
 
 
-def of_step(step: Step, files: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
-    """What a step needs that reads and writes files of these names and declared formats."""
+def of_step(
+    step: Step, files: Iterable[tuple[str, str | None]], libraries: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """What a step needs that reads and writes files of these names and declared formats, and whose
+    code imports these libraries."""
     found = [kinds.IN_A_PROCESS[step.kind]]
-    if hasattr(step, "run"):
-        found.append(_RUN + step.run)
     if step.kind == "quality_check":
         found += ["pandas", "towpath.checks.suite.loaded"]
     for name, declared in files:
         format = formats.known(name, declared)
         if format and format.name not in ("json", "html"):
             found += [f"towpath.steps.formats.{format.module}", *format.preload]
-    return tuple(found)
+    return (*found, *libraries)
 
 
 def of_order(order: Order) -> tuple[str, ...]:
@@ -62,7 +75,8 @@ def of_order(order: Order) -> tuple[str, ...]:
         for name, value in order.arguments.items()
         if isinstance(value, Artifact)
     ]
-    return of_step(order.step, [*read, *((o.path, o.format) for o in order.outputs.values())])
+    written = [(output.path, output.format) for output in order.outputs.values()]
+    return of_step(order.step, [*read, *written], order.libraries)
 
 
 def settle(root: str, folder: str) -> None:
@@ -71,7 +85,6 @@ def settle(root: str, folder: str) -> None:
     calm()
     loading.make_importable(Path(root), folder)
     fresh.install(Path(root))
-    _place.append((Path(root), folder))
 
 
 def calm() -> None:
@@ -84,18 +97,8 @@ def calm() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
-_place: list[tuple[Path, str]] = []
-
-
-def is_project_s(need: str) -> bool:
-    """Whether what is needed is code of the project, and not a module of a package."""
-    return need.startswith(_RUN)
-
-
 def bring(need: str) -> None:
     """Import what is needed. What fails here fails again in the step's process, which tells it."""
-    with contextlib.suppress(Exception, SystemExit, TowpathError):
-        if is_project_s(need):
-            loading.load(*_place[-1], need.removeprefix(_RUN))
-        elif need not in sys.modules:
+    with contextlib.suppress(Exception, SystemExit):
+        if need not in sys.modules:
             importlib.import_module(need)

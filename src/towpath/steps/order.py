@@ -32,7 +32,8 @@ class Order:
     (``flows/training``). ``arguments`` are the bytes and values by argument name; ``formats``
     tells the declared format of an argument whose file name does not. ``directory`` belongs to
     this step of this run: its log, and its outputs until they are stored. ``facts`` are those of
-    the steps it consumes, by step; ``trust`` the types that the project lets a model file hold.
+    the steps it consumes, by step; ``trust`` the types that the project lets a model file hold;
+    ``libraries`` the modules of installed packages that its code imports, as far as they are known.
     """
 
     root: Path
@@ -46,6 +47,7 @@ class Order:
     facts: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     trust: tuple[str, ...] = ()
     formats: Mapping[str, str] = field(default_factory=dict)
+    libraries: tuple[str, ...] = ()
 
     def plain(self) -> Order:
         """The same with its declaration as plain attributes, which is how it crosses to a process.

@@ -1,4 +1,4 @@
-"""Runs a step in a process of its own, forked from a server that has its modules imported."""
+"""Runs a step in a process of its own, forked from a server that has its packages imported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from towpath.errors import StepFailed
 from towpath.spec.artifact import Made
 from towpath.steps import needs
 from towpath.steps.calling import Call, Unforkable
-from towpath.steps.needs import Wanted
+from towpath.steps.needs import Libraries, Wanted
 from towpath.steps.order import Order
 from towpath.steps.servers import Server
 
@@ -26,13 +26,18 @@ _stopped: set[_Key] = set()
 
 @contextlib.contextmanager
 def warm(
-    root: Path, folder: str, wanted: Iterable[Wanted], from_here: bool = False
+    root: Path,
+    folder: str,
+    wanted: Iterable[Wanted],
+    libraries: Libraries = needs.NO_LIBRARIES,
+    from_here: bool = False,
 ) -> Iterator[None]:
     """Start the fork server of a run, which begins at once to import what these steps need.
 
     :func:`call` uses it while this lasts; at the end whatever still runs is killed. Without it, as
     in a worker of Prefect's or Dask's, each step has a server of its own.
 
+    :param libraries: what their code imports of installed packages.
     :param from_here: fork the server itself from this process, which has one thread and
         nothing imported that a step may not have.
     """
@@ -42,7 +47,7 @@ def warm(
         yield
         return
     start = Server.fork if from_here else Server.start
-    with _stands(key, start(root, folder, needs.of_steps(wanted))):
+    with _stands(key, start(root, folder, needs.of_steps(wanted, libraries))):
         yield
 
 

@@ -1,8 +1,9 @@
-"""The fork server of a run: imports the project's modules once, then forks a process a step.
+"""The fork server of a run: imports the steps' packages once, then forks a process a step.
 
 It has one thread and is started anew for each run, so a step never sees code of yesterday. It
 imports in the order of the steps and forks a step as soon as what that step needs is there, so
-the first steps run while the modules of later ones are imported.
+the first steps run while the packages of later ones are imported. It imports nothing of the
+project: a module may change what other code sees, and only who imports it may see that.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Applicant:
 
 @dataclass
 class Server:
-    """The server's state: steps whose modules are not there yet, the socket to tell the end of
+    """The server's state: needs whose modules are not there yet, the socket to tell the end of
     each process on, and when to kill the process groups that were asked to end."""
 
     control: socket.socket

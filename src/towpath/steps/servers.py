@@ -30,9 +30,11 @@ SEEDED = {"PYTHONHASHSEED": "0"}
 @dataclass
 class Line:
     """The way to one process: ``answers`` leads to itself, ``ends`` to the server. ``needs`` is
-    what it has imported; ``pid`` is known once it has said so."""
+    what it has imported, and ``module`` the one file of the project whose functions it may call;
+    without, it takes one step only. ``pid`` is known once it has said so."""
 
     needs: frozenset[str]
+    module: Path | None
     answers: socket.socket
     ends: socket.socket
     pid: int | None = None
@@ -94,16 +96,18 @@ class Server:
         """Whether it has not ended."""
         return self.process.poll() is None
 
-    def connect(self, needs: tuple[str, ...]) -> Line:
+    def connect(self, needs: tuple[str, ...], module: Path | None) -> Line:
         """A line to a process for one step: one that has nothing to do, or a new one.
 
+        :param module: the file of the step's function, if it may share a process with others'.
         :raises wire.Hangup: if the server is gone.
         """
-        return self._free(needs) or self._new(needs)
+        return (module and self._free(needs, module)) or self._new(needs, module)
 
-    def _free(self, needs: tuple[str, ...]) -> Line | None:
+    def _free(self, needs: tuple[str, ...], module: Path) -> Line | None:
         with self.lock:
-            fit = [line for line in self.idle if line.needs.issuperset(needs)]
+            same = (line for line in self.idle if line.module == module)
+            fit = [line for line in same if line.needs.issuperset(needs)]
             for line in fit:
                 self.idle.remove(line)
                 if line.silent:
@@ -116,7 +120,7 @@ class Server:
         with self.lock:
             self.idle.append(line)
 
-    def _new(self, needs: tuple[str, ...]) -> Line:
+    def _new(self, needs: tuple[str, ...], module: Path | None) -> Line:
         answers, answering = socket.socketpair()
         answers.settimeout(_PATIENCE)
         ends, ending = socket.socketpair()
@@ -128,7 +132,7 @@ class Server:
                 answers.close()
                 ends.close()
                 raise wire.Hangup from error
-        return Line(frozenset(needs), answers, ends)
+        return Line(frozenset(needs), module, answers, ends)
 
     def last_words(self) -> str:
         """The end of what the server itself printed."""

@@ -67,10 +67,16 @@ class Watch:
             return cls(root)
 
     def restart(self) -> None:
-        """Begin anew for a step: what the project's modules opened while they were imported stays,
-        since each step depends on it."""
+        """Begin anew for a step: what packages opened while they were imported stays, since each
+        step depends on it."""
         self.opened = dict.fromkeys(self.imported)
         self.on = True
+
+    @property
+    def idle(self) -> bool:
+        """Whether the step opened no file of the project, nor did its modules while they were
+        imported: to a second step in the same process these would open nothing."""
+        return len(self.opened) == len(self.imported)
 
     def undeclared(self, declared: tuple[str, ...]) -> list[str]:
         """The files opened that are none of ``declared``, relative to the root, sorted; folders

@@ -1,0 +1,261 @@
+"""What steps of a run share: packages, and at most a process that can keep nothing for the next."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from towpath.steps import process
+
+FOLDER = "flows/training"
+LOOK = """
+def look(x):
+    with open('/proc/self/stat') as file:
+        return int(file.read().split()[0])
+"""
+"""A function that tells its process without any import."""
+
+
+@contextmanager
+def served(project, *orders):
+    """The fork server of a run of these steps."""
+    libraries = {order.step.run: order.libraries for order in orders}
+    wanted = [SimpleNamespace(step=order.step, outputs=order.outputs) for order in orders]
+    with process.warm(project.root, FOLDER, wanted, libraries):
+        yield
+
+
+def seen(project, run, times=3, libraries=()):
+    """What a step returns, carried out several times in one run."""
+    orders = [project.order(run, ["out.json"], {"x": n}) for n in range(times)]
+    orders = [replace(order, libraries=libraries) for order in orders]
+    with served(project, *orders):
+        return [project.call(order).values["out"] for order in orders]
+
+
+@pytest.fixture(params=["1", "0"], ids=["forked", "alone"])
+def either_way(request, monkeypatch):
+    """Forked from a server, and started by itself as on macOS."""
+    monkeypatch.setenv("TOWPATH_FORK", request.param)
+
+
+def test_a_module_that_changes_others_changes_nothing_for_steps_that_do_not_import_it(project):
+    project.write("moda.py", """
+        import os, warnings
+        import pandas as pd
+        import modb
+
+        modb.helper = lambda: "patched"
+        modb.SEEN.append("moda")
+        pd.set_option("display.max_rows", 7)
+        os.environ["LEFT"] = "by moda"
+        warnings.simplefilter("error")
+
+        def f(x):
+            return modb.g(x)
+    """)  # fmt: skip
+    project.write("modb.py", """
+        import os, warnings
+        import pandas as pd
+
+        SEEN = []
+
+        def helper():
+            return "own"
+
+        def g(x):
+            warnings.warn("no error")
+            return [helper(), SEEN, pd.get_option("display.max_rows"), os.environ.get("LEFT")]
+    """)  # fmt: skip
+    project.write("modc.py", "from moda import f\n\n\ndef h(x):\n    return 1\n")
+    runs = ["modc:h", "moda:f", "modb:g"]
+    given = [project.order(run, ["out.json"], {"x": n}) for n in range(2) for run in runs]
+    orders = [replace(order, libraries=("pandas",)) for order in given]
+    with served(project, *orders):
+        for order in orders:
+            if order.step.run == "moda:f":
+                with pytest.raises(Exception, match="no error"):
+                    project.call(order)
+            elif order.step.run == "modb:g":
+                assert project.call(order).values["out"] == ["own", [], 60, None]
+            else:
+                assert project.call(order).values["out"] == 1
+
+
+def test_packages_are_there_before_a_step_s_module_is_imported(project):
+    project.steps("""
+        import sys
+
+        HAD = [name for name in ("wave", "xmlrpc.client") if name in sys.modules]
+
+        def look(x):
+            return HAD
+    """)
+    assert seen(project, "look", 2, ("wave",)) == [["wave"]] * 2
+    assert (
+        seen(project, "look", 2, ("wave", "no_such_module", "xmlrpc.client"))
+        == [["wave", "xmlrpc.client"]] * 2
+    )
+
+
+THREAD = """
+    import threading
+
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+"""
+COUNT = """
+    import os, threading
+    import threaded
+
+    def count(x):
+        return [threading.active_count(), os.getppid()]
+"""
+
+
+def test_a_module_that_starts_a_thread_is_imported_after_the_fork(project):
+    project.write("threaded.py", THREAD)
+    project.steps(COUNT)
+    for threads, parent in seen(project, "count"):
+        assert threads == 2
+        assert parent != os.getpid()
+
+
+def test_a_package_that_starts_a_thread_is_not_forked(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "env"))
+    project.write("../env/threaded.py", THREAD)
+    project.steps(COUNT)
+    for threads, parent in seen(project, "count", 6, ("threaded",)):
+        assert threads == 2  # from the second on the server says no before it is told what to do
+        assert parent == os.getpid()
+
+
+SEEDED = """
+    import random
+    import numpy as np
+
+    random.seed(0)
+    np.random.seed(0)
+
+    def look(x):
+        return [random.random(), float(np.random.random())]
+"""
+
+
+@pytest.mark.parametrize("libraries", [(), ("numpy",)])
+@pytest.mark.usefixtures("either_way")
+def test_a_seed_at_the_top_of_a_module_stands(project, libraries):
+    project.steps(SEEDED)
+    assert (
+        seen(project, "look", 2, libraries) + seen(project, "look", 1, libraries)
+        == [[0.8444218515250481, 0.5488135039273248]] * 3
+    )
+
+
+@pytest.mark.parametrize("libraries", [(), ("numpy",)])
+@pytest.mark.usefixtures("either_way")
+def test_without_a_seed_no_two_steps_draw_the_same(project, libraries):
+    project.steps("\n".join(line for line in SEEDED.splitlines() if "seed" not in line))
+    drawn = seen(project, "look", 2, libraries) + seen(project, "look", 1, libraries)
+    assert len({number for pair in drawn for number in pair}) == 6
+
+
+HARMLESS = """
+from __future__ import annotations
+
+import json
+import math as m
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial, reduce
+from pathlib import Path
+
+from beside import TWO, twice
+
+LIMITS = (1, ("a", None), frozenset({2.0}))
+WORD = re.compile("a+")
+HERE = Path("x")
+
+def other(x: list, by=LIMITS, *, at: str = "x") -> int:
+    return twice(len([n for n in x]))
+"""
+
+
+def test_a_process_is_used_again_where_nothing_can_be_kept(project):
+    project.write(f"{FOLDER}/beside.py", "TWO = 2\n\ndef twice(x):\n    return x * TWO\n")
+    project.steps(HARMLESS + LOOK)
+    assert len(set(seen(project, "look", 4))) == 1
+
+
+def test_a_process_is_not_used_again_for_another_module_or_with_packages(project):
+    project.steps(LOOK)
+    project.write("other.py", LOOK)
+    orders = [project.order(run, ["out.json"], {"x": 0}) for run in ("look", "other:look") * 2]
+    orders += [replace(order, libraries=("wave",)) for order in orders]
+    with served(project, *orders):
+        pids = [project.call(order).values["out"] for order in orders]
+    assert pids[:2] == pids[2:4]
+    assert len(set(pids)) == 6
+
+
+KEPT = {
+    "a generator of numpy": "import numpy as np\nR = np.random.default_rng(0)\n"
+    "def keep(x): return float(R.random())",
+    "a generator": "import random\nR = random.Random(0)\ndef keep(x): return R.random()",
+    "a method of one": "from random import Random\nd = Random(0).random\ndef keep(x): return d()",
+    "a class": "class Seen:\n    count = 0\ndef keep(x):\n    Seen.count += 1\n"
+    "    return Seen.count",
+    "an object": "from types import SimpleNamespace\nS = SimpleNamespace(n=0)\n"
+    "def keep(x):\n    S.n += 1\n    return S.n",
+    "a list in a tuple": "S = ([],)\ndef keep(x):\n    S[0].append(x)\n    return len(S[0])",
+    "a dict in a dict": "S = {'a': {}}\ndef keep(x):\n    S['a'][x] = 1\n    return len(S['a'])",
+    "a default": "def keep(x, seen=[]):\n    seen.append(x)\n    return len(seen)",
+    "a named default": "def keep(x, *, s=[]):\n    s.append(x)\n    return len(s)",
+    "a function": "def keep(x):\n    keep.n += 1\n    return keep.n\nkeep.n = 0",
+    "a global": "N = 0\ndef keep(x):\n    global N\n    N += 1\n    return N",
+    "globals": "N = 0\ndef keep(x):\n    globals()['N'] += 1\n    return N",
+    "a closure": "def make():\n    s = []\n    def keep(x):\n        s.append(x)\n"
+    "        return len(s)\n    return keep\nkeep = make()",
+    "a cache": "import functools\n@functools.cache\ndef one(n): return n\n"
+    "def keep(x):\n    one(x)\n    return one.cache_info().currsize",
+    "an iterator": "import itertools\nN = itertools.count()\ndef keep(x): return next(N)",
+    "a module": "import json\ndef keep(x):\n    had = hasattr(json, 'left')\n    json.left = 1\n"
+    "    return had",
+    "another module": "import beside\ndef keep(x):\n    beside.N += 1\n    return beside.N",
+    "pandas": "import pandas as pd\ndef keep(x):\n    had = pd.get_option('display.max_rows')\n"
+    "    pd.set_option('display.max_rows', 7)\n    return had",
+    "numpy": "import numpy as np\ndef keep(x): return np.seterr(all='raise')['over']",
+    "warnings": "import warnings\ndef keep(x):\n    warnings.simplefilter('error', append=True)\n"
+    "    return len(warnings.filters)",
+    "an import within": "def keep(x):\n    import warnings\n"
+    "    warnings.filterwarnings('error', str(x))\n    return len(warnings.filters)",
+    "a name": "def keep(x):\n    sys = __import__('sys')\n    sys.left = had = "
+    "getattr(sys, 'left', 0) + 1\n    return had",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", KEPT.values(), ids=list(KEPT))
+def test_a_step_does_not_find_what_the_last_one_kept(project, text):
+    project.write(f"{FOLDER}/beside.py", "N = 0\n")
+    project.steps(text + "\n")
+    assert len(set(seen(project, "keep"))) == 1
+
+
+def test_a_file_that_a_module_reads_when_imported_counts_for_each_step(project, warm):
+    project.write("version.txt", "1")
+    project.steps("""
+        with open("version.txt") as file:
+            VERSION = file.read()
+        del file
+
+        def look(x):
+            return VERSION
+    """)
+    warm()
+    for n in range(3):
+        made = project.carry_out("look", ["out.json"], {"x": n})
+        assert made.facts["undeclared"] == ["version.txt"]
