@@ -12,12 +12,18 @@ Chain: TypeAlias = tuple[str, ...]
 
 _WATCHED = """
 __subclasses__ __globals__ __builtins__ __doc__ __code__ f_globals f_locals f_back f_lineno gi_frame
-cr_frame tb_frame tb_lineno
+cr_frame tb_frame tb_lineno model_json_schema
 """
 WATCHED = frozenset(_WATCHED.split())
 """Attributes of any object whatever that lead out of what can be read."""
 
 LOADERS = frozenset({"import_module", "__import__"})
+
+EVALUATORS = frozenset({"eval", "query"})
+"""Methods of a table that read names of whoever calls them out of a text."""
+
+GETTERS = frozenset({"attrgetter", "getattr", "methodcaller", "__getattribute__"})
+"""Functions that are told an attribute by a text."""
 
 
 @dataclass(frozen=True, eq=False)

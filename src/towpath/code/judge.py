@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from towpath.code.quiet import Quiet
 
 _BUILDING = frozenset({"__init__", "__post_init__"})
+_SORTING = frozenset({"max", "min", "sorted"})
+_PUTTING = frozenset({"add", "append", "appendleft", "insert", "setdefault"})
 
 
 @dataclass
@@ -58,10 +60,19 @@ class Judge:
             self.augment(node)
         elif isinstance(node, ast.Name | ast.Attribute | ast.Subscript):
             self.place(node)
-        elif isinstance(node, harmless.LOUD):
+        elif isinstance(node, harmless.LOUD) or self._puts_away(node):
             self.doing.loud = True
+            self.body(children(node))
         elif not isinstance(node, harmless.LATER):
             self.body(children(node))
+
+    def _puts_away(self, node: ast.AST) -> bool:
+        """``TABLE["a"] = zip(...)``: no name tells then that the value ends."""
+        return (
+            isinstance(node, ast.Assign)
+            and any(isinstance(each, ast.Attribute | ast.Subscript) for each in node.targets)
+            and self.quiet.endings.holds(self.file, node.value)
+        )
 
     def place(self, node: ast.Name | ast.Attribute | ast.Subscript) -> None:
         """A name, an attribute or an item: read, or changed."""
@@ -104,6 +115,8 @@ class Judge:
             self.doing.changed.add(target.id)
         else:
             self.doing.loud = True
+        is_list = isinstance(node.value, ast.List | ast.Tuple)
+        self.doing.loud |= is_list and self.quiet.endings.holds(self.file, node.value)
         self.node(node.value)
 
     def _is_fresh(self, name: str) -> bool:
@@ -119,6 +132,11 @@ class Judge:
             inner = Judge(self.quiet, self.file, {*self.local, *bindings(node.body)})
             inner.body(node.body)
             self.doing.changed |= inner.doing.changed
+            named = (each for each in node.body if isinstance(each, FUNCTIONS))
+            named = (each for each in named if each.name in harmless.OF_BASES)
+            self.doing.loud |= not all(
+                inner.is_quiet_call(each, False, plain=False) for each in named
+            )
             if inner.doing.loud or not all(self._is_harmless(each) for each in bases):
                 self.doing.loud = True
 
@@ -132,41 +150,156 @@ class Judge:
         outside = self._is_outside(node.func) or self._is_method(node)
         if not outside and not self._is_harmless(node.func, returned_too):
             self.doing.loud = True
+        if outside and self._writes(node, returned_too):
+            self.doing.loud = True
         for each in (*node.args, *(keyword.value for keyword in node.keywords)):
             self.node(each)
-            if outside and not self._is_wrapping(node.func):
+            if outside and not self._is_holding(node.func):
                 self.callback(each)
+        called = (each.value for each in node.keywords if each.arg in harmless.CALLED)
+        if outside and not all(map(self._is_quiet_value, called)):
+            self.doing.loud = True
         if not isinstance(node.func, ast.Name):
             self.node(node.func)
+
+    def _writes(self, node: ast.Call, is_decorator: bool) -> bool:
+        """Whether a harmless function of a library is told to change what it is given."""
+        dotted = {each.dotted for each in self._outside(node.func)}
+        if any(keyword.arg in harmless.INTO for keyword in node.keywords):
+            return True
+        if not dotted.isdisjoint(harmless.INTO_SECOND | _SORTING):
+            is_open = any(isinstance(each, ast.Starred) for each in node.args)
+            is_open |= any(each.arg is None for each in node.keywords)
+            if dotted.isdisjoint(_SORTING) and (is_open or len(node.args) > 1):
+                return True
+            return any(each.arg is None for each in node.keywords)
+        return bool(node.args) and not is_decorator and not dotted.isdisjoint(harmless.CHANGING)
 
     def callback(self, node: ast.expr) -> None:
         """What is handed to a library may be called by it."""
         for each in ast.walk(node):
             if isinstance(each, ast.Lambda):
-                names = {*self.local, *(argument.arg for argument in parameters(each.args))}
-                inner = Judge(self.quiet, self.file, names).body([each.body])
-                self.doing.loud |= inner.loud or bool(inner.changed)
+                self.doing.loud |= not self._is_quiet_lambda(each)
+            elif isinstance(each, ast.Attribute):
+                self.doing.loud |= self._is_bound_method(each)
             chain = chain_of(each)
             for meaning in self._meanings(chain) if chain else ():
-                if isinstance(meaning, Symbol) and is_definition(self._defined(meaning)):
-                    self.doing.loud |= not self.quiet.is_quiet(meaning)
+                if isinstance(meaning, Symbol):
+                    self.doing.loud |= not self._is_quiet_name(meaning)
+
+    def _is_quiet_lambda(self, node: ast.Lambda) -> bool:
+        names = {*self.local, *(argument.arg for argument in parameters(node.args))}
+        inner = Judge(self.quiet, self.file, names).body([node.body])
+        return not inner.loud and not inner.changed
+
+    def _is_quiet_name(self, symbol: Symbol) -> bool:
+        """Whether a name, if it is one of a function at all, is one of a quiet function."""
+        if is_definition(self._defined(symbol)):
+            return self.quiet.is_quiet(symbol)
+        value = self.quiet.value(symbol)
+        judge = Judge(self.quiet, symbol.file)
+        if isinstance(value, ast.Lambda):
+            return judge._is_quiet_lambda(value)
+        if isinstance(value, ast.Attribute):
+            return not judge._is_bound_method(value)
+        if isinstance(value, ast.Call) and judge._is_wrapping(value.func):
+            return judge._is_quiet_value(value)
+        return True
+
+    def _is_bound_method(self, node: ast.Attribute) -> bool:
+        """``NAMES.append``, or a method of an instance that the project made."""
+        chain = chain_of(node)
+        meanings = self._meanings(chain or ())
+        if meanings and all(isinstance(each, Outside) for each in meanings):
+            return False
+        if node.attr in harmless.FILLING:
+            return True
+        value = (
+            self.quiet.value(meanings[0]) if meanings and isinstance(meanings[0], Symbol) else None
+        )
+        return isinstance(value, ast.Call) and self._has_method(value.func, node.attr)
+
+    def _has_method(self, node: ast.expr, name: str) -> bool:
+        """Whether the class that an expression names says how to do this."""
+        symbols = (
+            each for each in self._meanings(chain_of(node) or ()) if isinstance(each, Symbol)
+        )
+        classes = (each for each in map(self._defined, symbols) if isinstance(each, ast.ClassDef))
+        return any(
+            isinstance(each, FUNCTIONS) and each.name == name and not each.decorator_list
+            for defined in classes
+            for each in defined.body
+        )
+
+    def _is_quiet_value(self, node: ast.expr) -> bool:
+        """Whether a value that is called for certain (``key=...``) only makes values."""
+        if isinstance(node, ast.Constant):
+            return True
+        if isinstance(node, ast.Lambda):
+            return self._is_quiet_lambda(node)
+        if isinstance(node, ast.Call):
+            return self._is_quiet_made(node)
+        chain = chain_of(node)
+        meanings = self._meanings(chain) if chain else []
+        if not chain or (len(chain) > 1 and any(isinstance(each, Symbol) for each in meanings)):
+            return False
+        return bool(meanings) and all(map(self._is_quiet_meaning, meanings))
+
+    def _is_quiet_meaning(self, meaning: Meaning) -> bool:
+        if isinstance(meaning, Outside):
+            return harmless.is_harmless(meaning.dotted)
+        if not isinstance(meaning, Symbol):
+            return False
+        if is_definition(self._defined(meaning)):
+            return self.quiet.is_quiet(meaning)
+        value = self.quiet.value(meaning)
+        return value is not None and Judge(self.quiet, meaning.file)._is_quiet_value(value)
+
+    def _is_quiet_made(self, node: ast.Call) -> bool:
+        """``itemgetter(1)``, ``methodcaller("lower")``, ``partial(function)``."""
+        dotted = {each.dotted for each in self._outside(node.func)}
+        if dotted == {"operator.methodcaller"}:
+            name = node.args[0] if node.args else None
+            return isinstance(name, ast.Constant) and name.value in harmless.READING
+        if dotted == {"functools.partial"}:
+            return all(map(self._is_quiet_value, node.args[:1]))
+        return bool(dotted) and dotted <= {"operator.attrgetter", "operator.itemgetter"}
 
     def _is_method(self, node: ast.Call) -> bool:
         """A method of a literal, of a harmless value, or one that fills a fresh container."""
         if not isinstance(node.func, ast.Attribute):
             return False
-        owner = node.func.value
-        if isinstance(owner, ast.Name):
+        owner, name = node.func.value, node.func.attr
+        if isinstance(owner, ast.Name) and not self._builds(node):
             if owner.id in self.local or not self._is_fresh(owner.id):
                 return False
-            if node.func.attr in harmless.FILLING:
+            if name in harmless.FILLING:
                 self.doing.changed.add(owner.id)
-            return node.func.attr in harmless.FILLING | harmless.READING
+                return name not in _PUTTING or not any(
+                    self.quiet.endings.holds(self.file, each) for each in node.args
+                )
+            return name in harmless.READING
+        if self._builds(node):
+            return True
         while isinstance(owner, ast.Attribute | ast.Call):
             if isinstance(owner, ast.Call) and self._is_outside(owner.func):
-                return True
+                return name in harmless.READING
             owner = owner.func if isinstance(owner, ast.Call) else owner.value
         return isinstance(owner, ast.Constant | ast.JoinedStr)
+
+    def _builds(self, node: ast.Call) -> bool:
+        """``super().__init__(...)``, and ``object.__setattr__(self, ...)`` in a constructor."""
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+        if not (isinstance(node.func, ast.Attribute) and node.func.attr.startswith("__")):
+            return False
+        given = node.args[:1]
+        if isinstance(owner, ast.Call) and chain_of(owner.func) == ("super",):
+            given = owner.args[1:]
+            if not owner.args:
+                return True
+        elif not self._is_outside(owner):
+            return False
+        return any(isinstance(each, ast.Name) and each.id == self.building for each in given)
 
     def _is_harmless(self, node: ast.expr, returned_too: bool = False) -> bool:
         """Whether calling what this names only makes a value."""
@@ -184,10 +317,20 @@ class Judge:
         meanings = self._meanings(chain_of(node) or ())
         return self._is_harmless(node) and all(isinstance(each, Outside) for each in meanings)
 
+    def _outside(self, node: ast.expr) -> list[Outside]:
+        meanings = self._meanings(chain_of(node) or ())
+        return [each for each in meanings if isinstance(each, Outside)]
+
+    def _is_holding(self, node: ast.expr) -> bool:
+        """Whether a call keeps what it is given: ``partial(f)``, ``STEPS.append(f)``."""
+        owner = node.value if isinstance(node, ast.Attribute) else None
+        is_fresh = isinstance(owner, ast.Name) and owner.id not in self.local
+        return self._is_wrapping(node) or (is_fresh and self._is_fresh(owner.id))  # type: ignore[union-attr]
+
     def _is_wrapping(self, node: ast.expr) -> bool:
         """``functools.partial`` and its like hold a function, and do not call it."""
         meanings = self._meanings(chain_of(node) or ())
-        return all(
+        return bool(meanings) and all(
             isinstance(each, Outside) and each.dotted in harmless.HOLDING for each in meanings
         )
 
@@ -209,7 +352,7 @@ class Judge:
         """Whether making a subclass or an instance, or using it with operators, does only that."""
         doing = self.body([node])
         methods = [each for each in node.body if isinstance(each, FUNCTIONS)]
-        called = [each for each in methods if each.name.startswith("__") or each.decorator_list]
+        called = [each for each in methods if _is_called_unseen(each)]
         if doing.loud or doing.changed or any(m.name in harmless.OF_SUBCLASSES for m in called):
             return False
         return all(self.is_quiet_call(each, False, plain=False) for each in called)
@@ -228,6 +371,12 @@ class Judge:
             return False
         nested = [each for each in node.body if isinstance(each, FUNCTIONS)]
         return not returned_too or all(judge.is_quiet_call(each, False) for each in nested)
+
+
+def _is_called_unseen(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a method runs without being called by its name."""
+    is_special = node.name.startswith("__") or node.name in harmless.OF_BASES
+    return is_special or bool(node.decorator_list)
 
 
 def _plain_base(node: ast.expr) -> ast.expr:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from towpath.code.facts import LOADERS, WATCHED, Chain, Facts, Scope
+from towpath.code.facts import EVALUATORS, GETTERS, LOADERS, WATCHED, Chain, Facts, Scope
 from towpath.code.imports import (
     COMPREHENSIONS,
     FUNCTIONS,
@@ -85,6 +85,9 @@ class _Reading:
     def attribute(self, node: ast.Attribute, scope: Scope | None, called: bool = False) -> None:
         value, attributes = attributes_of(node)
         self.facts.signs.update(WATCHED.intersection(attributes))
+        said = attributes[:-1] if called else attributes
+        if isinstance(node.ctx, ast.Load) and not EVALUATORS.isdisjoint(said):
+            self.facts.signs.add("expression")  # query = frame.query; query("age > @limit")
         if isinstance(value, ast.Name):
             self.speak((value.id, *attributes), scope, called)
         else:
@@ -105,10 +108,12 @@ class _Reading:
             self.facts.modules.add(given.value)  # type: ignore[union-attr]
             self.facts.loaders.add(chain_of(node.func) or ("__import__",))
             return
-        if called in ("query", "eval") and isinstance(node.func, ast.Attribute) and rest[1:]:
+        if called in EVALUATORS and isinstance(node.func, ast.Attribute) and rest[1:]:
             self.expression(given, scope)
-        if called == "getattr" and len(node.args) > 1 and _is_text(node.args[1]):
-            self.facts.signs.update(WATCHED & {node.args[1].value})  # type: ignore[attr-defined]
+            if any(keyword.arg in ("level", None) for keyword in node.keywords):
+                self.facts.signs.add("frames")
+        if called in GETTERS and any(map(_is_evaluator, node.args)):
+            self.facts.signs.add("expression")
         if any(keyword.arg == "allow_pickle" for keyword in node.keywords):
             self.facts.signs.add("pickle")
         if isinstance(node.func, ast.Name):
@@ -120,13 +125,33 @@ class _Reading:
         for each in rest[1:]:
             self.visit(each, scope)
 
+    def constant(self, node: ast.Constant, _scope: Scope | None) -> None:
+        """``attrgetter("__doc__")`` and ``"{0.__doc__}".format`` name an attribute in a text."""
+        if isinstance(node.value, str) and "_" in node.value:
+            self.facts.signs.update(WATCHED.intersection(re.findall(r"\w+", node.value)))
+
+    def statement(self, node: ast.Expr, scope: Scope | None) -> None:
+        """A text that stands alone is a docstring or a remark."""
+        if not isinstance(node.value, ast.Constant):
+            self.visit(node.value, scope)
+
+    def pattern(self, node: ast.MatchClass, scope: Scope | None) -> None:
+        """``case object(__doc__=text)`` reads attributes."""
+        self.facts.signs.update(WATCHED.intersection(node.kwd_attrs))
+        for child in children(node):
+            self.visit(child, scope)
+
     def expression(self, given: ast.expr | None, scope: Scope | None) -> None:
         """``frame.query("age > @limit")`` reads ``limit`` out of the caller's frame."""
         if not (_is_text(given) or isinstance(given, ast.JoinedStr)):
             self.facts.signs.add("expression")
             return
+        if isinstance(given, ast.JoinedStr):
+            self.facts.signs.add("template")
         for part in ast.walk(given):  # type: ignore[arg-type]
             if _is_text(part):
+                if part.value.rstrip().endswith("@"):  # type: ignore[attr-defined]
+                    self.facts.signs.add("expression")  # f"age > @{name}"
                 for word in re.findall(r"@\s*([^\W\d]\w*)", part.value):  # type: ignore[attr-defined]
                     self.speak((word,), scope)
 
@@ -210,6 +235,12 @@ class _Reading:
                     continue  # Literal["not a type"]
 
 
+def _is_evaluator(node: ast.expr) -> bool:
+    """Whether a text is, as an attribute, one that reads names out of a text."""
+    text = node.value if isinstance(node, ast.Constant) else None
+    return isinstance(text, str) and not EVALUATORS.isdisjoint(text.split("."))
+
+
 def _is_text(node: ast.AST | None) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
@@ -220,6 +251,9 @@ _HANDLERS: dict[type[ast.AST], Callable[[_Reading, Any, Scope | None], None]] = 
     ast.Import: _Reading.imported,
     ast.ImportFrom: _Reading.imported,
     ast.Call: _Reading.call,
+    ast.Constant: _Reading.constant,
+    ast.Expr: _Reading.statement,
+    ast.MatchClass: _Reading.pattern,
     ast.Lambda: _Reading.lambda_,
     ast.ClassDef: _Reading.class_,
     ast.AnnAssign: _Reading.annotated,

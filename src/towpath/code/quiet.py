@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from towpath.code.ending import Endings
 from towpath.code.imports import at_definition, bindings, own
 from towpath.code.judge import Doing, Judge
 from towpath.code.source import is_definition
@@ -32,6 +33,7 @@ class Quiet:
 
     def __init__(self, view: View) -> None:
         self.view = view
+        self.endings = Endings(view, self.definition)
         self._calls: dict[tuple[Symbol, bool], bool] = {}
         self._modules: dict[str, AtImport] = {}
         self._open: dict[str, set[str]] = {}
@@ -84,6 +86,8 @@ class Quiet:
 
         So it is always in a circle of imports, since there a module may be half made.
         """
+        if self.endings.is_ending(symbol):
+            return True
         if symbol.file == file and file in self._open:
             return symbol.name in self._open[file]
         if symbol.file != file and file in self.view.loaded(symbol.file):
@@ -114,6 +118,11 @@ class Quiet:
         numbers = source.binders.get(symbol.name, ())
         is_one = len(numbers) == 1 and symbol.name not in source.imports
         return source.statements[numbers[0]] if is_one else None
+
+    def value(self, symbol: Symbol) -> ast.expr | None:
+        """The one value that a plain assignment gives to a name."""
+        values = self._values(symbol.file, symbol.name)
+        return values[0] if len(values) == 1 else None
 
     def is_fresh(self, file: str, name: str) -> bool:
         """Whether a name is only ever one value that this module wrote down itself."""

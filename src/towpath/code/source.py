@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from towpath.code.imports import FUNCTIONS, Import, bindings, own, read_imports
@@ -30,6 +31,13 @@ class Source:
 
     def has(self, name: str) -> bool:
         return name in self.binders or name in self.imports
+
+    @cached_property
+    def has_names_in_texts(self) -> bool:
+        """Whether a text of the module speaks of a name as ``"@limit"`` does."""
+        nodes = (node for statement in self.statements for node in ast.walk(statement))
+        texts = (node.value for node in nodes if isinstance(node, ast.Constant))
+        return any(isinstance(text, str) and re.search(r"(?<!\w)@", text) for text in texts)
 
     @property
     def names(self) -> tuple[str, ...]:

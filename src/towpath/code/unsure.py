@@ -83,6 +83,7 @@ _NAMES: dict[str, Widening] = {
     "pydoc": Widening.TEXT,
     "doctest": Widening.TEXT,
     # expressions in strings that name what the calling module has
+    "pandas.eval": Widening.MODULE,
     "patsy": Widening.MODULE,
     "formulaic": Widening.MODULE,
     "statsmodels": Widening.MODULE,
@@ -114,6 +115,8 @@ _SURE = frozenset(
 _SIGNS: dict[str, Widening] = {
     "globals": Widening.MODULE,
     "expression": Widening.MODULE,
+    "frames": Widening.PROJECT,
+    "model_json_schema": Widening.DOCSTRINGS,
     "pickle": Widening.PROJECT,
     "__doc__": Widening.DOCSTRINGS,
     "__subclasses__": Widening.PROJECT,
@@ -135,6 +138,8 @@ def of_name(dotted: str, is_module: bool = False) -> Widening | None:
     """What speaking of an outside name (``sys.modules.get``, ``eval``, ``sys`` itself) widens."""
     if is_module and dotted in ("sys", "os", "asyncio", "skops", "skops.io", "joblib"):
         return Widening.TEXT
+    if is_module and dotted == "pandas":
+        return Widening.MODULE
     parts = dotted.split(".")
     leading = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
     if any(each in _SURE for each in leading):
@@ -144,4 +149,4 @@ def of_name(dotted: str, is_module: bool = False) -> Widening | None:
 
 def of_signs(signs: Iterable[str]) -> frozenset[Widening]:
     """What the signs in a piece of code widen."""
-    return frozenset(_SIGNS[each] for each in signs)
+    return frozenset(_SIGNS[each] for each in signs if each in _SIGNS)

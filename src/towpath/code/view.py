@@ -228,6 +228,8 @@ class View:
             loaded = Import(name, name, name, level=len(module) - len(name))
             yield from (*self.runs(file, loaded), *self.of_import(file, loaded, ()))
         yield from unsure.of_signs(facts.signs)
+        if "template" in facts.signs and self.source(file).has_names_in_texts:
+            yield Widening.MODULE  # f"age > {limit}", where limit may be "@LIMIT"
 
     def star(self, file: str, imported: Import) -> Iterator[Meaning]:
         """A star import of a module of the project: that module, whole."""
