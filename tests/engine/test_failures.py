@@ -267,7 +267,7 @@ def test_half_a_character(project: Project) -> None:
     assert "must be text" in str(project.refused(params={"text": "a\ud800"}))
     run = project.run()
     assert (run.state, run.exit_code) == ("failed", 1)
-    assert "\ud800" in run.error[0]
+    assert run.error == (f"shout: {FOLDER}/steps.py:2: ValueError: \\ud800",)
 
 
 def test_a_key_that_is_not_there_is_a_step_that_failed(project: Project) -> None:

@@ -192,3 +192,32 @@ def test_ci_believes_only_ci(project: Project, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("CI")
     assert ran(project.run()) == set(), "what CI wrote is believed by all"
     project.assert_whole()
+
+
+def test_code_that_git_ignores_is_not_committed(project: Project) -> None:
+    project.write(f"{FOLDER}/helper.py", "def same(x):\n    return x\n")
+    project.code("\n\ndef fit(", "\n\nfrom helper import same\n\n\ndef fit(")
+    project.code("factor * sum", "same(factor) * sum")
+    project.write(".git/info/exclude", "helper.py\n")
+    project.commit()
+    assert project.git("status", "--porcelain") == ""
+    run = project.run()
+    assert reasons(run)["register"] == f"{FOLDER}/helper.py not committed: Git ignores it"
+    assert project.tags() == []
+    project.write(".git/info/exclude", "")
+    project.commit()
+    assert states(project.run())["register"] == "done"
+
+
+def test_a_run_says_what_it_published(project: Project, tmp_path: Path) -> None:
+    project.git("init", "-q", "--bare", "-b", "main", str(tmp_path / "origin.git"))
+    project.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    said = project.towpath("run", "--push")
+    assert (said.code, said.err.splitlines()[-1]) == (0, "published mean@v1.0.0")
+
+
+@pytest.mark.parametrize("verb", ["push", "pull"])
+def test_without_git_there_is_nothing_to_push(loose: Project, verb: str) -> None:
+    said = loose.towpath(verb)
+    assert said.code == 2
+    assert said.err.startswith("error: this project is in no Git repository")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from towpath.errors import UsageError
 
 DATE = r"\d{4}-\d{2}-\d{2}"
+_LAST = 253_402_300_799  # 9999-12-31T23:59:59Z
 MOMENT = rf"{DATE}(?:[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?(?:Z|[+-]\d{{2}}:?\d{{2}})?)?"
 
 
@@ -28,8 +29,8 @@ def moment(text: str) -> int:
 
 
 def shown(seconds: int) -> str:
-    """A moment in UTC, ISO 8601."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """A moment in UTC, ISO 8601; one beyond the calendar, as a forged tag may have, is its end."""
+    return datetime.fromtimestamp(min(seconds, _LAST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def normal(text: str) -> str:

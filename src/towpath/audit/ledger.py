@@ -185,7 +185,7 @@ class Ledger:
     def tag_names(self) -> Mapping[str, str]:
         """The name that each annotated tag's own object says, by its ref."""
         told = self.repository.call("for-each-ref", "--format=%(refname)%00%(tag)", "refs/tags")
-        pairs = (line.split("\0") for line in told.splitlines())
+        pairs = (line.split("\0") for line in filter(None, told.split("\n")))
         return {name: tag for name, tag in pairs if tag}
 
     def base(self, commit: str) -> str:
@@ -200,7 +200,7 @@ class Ledger:
         """The parents of commits, in one call."""
         asked = "".join(f"{commit}\n" for commit in commits).encode()
         told = self.repository.call("rev-list", "--no-walk", "--parents", "--stdin", stdin=asked)
-        rows = (line.split() for line in told.splitlines())
+        rows = (line.split() for line in filter(None, told.split("\n")))
         return {commit: tuple(parents) for commit, *parents in rows}
 
     @cached_property

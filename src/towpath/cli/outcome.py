@@ -28,6 +28,8 @@ def say(session: Session, run: Run) -> None:
     for step in run.steps.values():
         if version := step.made.facts.get("version"):
             session.say(_registered(str(version), bool(step.made.facts.get("new"))))
+    for named in run.published:
+        session.say(f"published {named}")
 
 
 def _unsure(step: StepRun, undeclared: object) -> str:

@@ -76,6 +76,7 @@ class Run:
     steps: Mapping[str, StepRun] = field(default_factory=dict)
     exit_code: int = 0
     error: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
 
     def count(self, state: State) -> int:
         """How many steps came to this; a condition is no work, and counts only where it failed."""
@@ -161,6 +162,8 @@ def fold(run: Run | None, event: Event) -> Run:
         raise ValueError("a run's log begins with `started`")
     if event["event"] == "step":
         return replace(run, steps={**run.steps, event["step"]: _step(run, event)})
+    if event["event"] == "published":
+        return replace(run, published=tuple(event["versions"]))
     if event["event"] == "finished":
         return replace(
             run,

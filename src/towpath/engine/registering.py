@@ -56,7 +56,8 @@ class Registering:
         """Whether all that goes into a version is committed: files to Git, tracked data by its
         pointer. UserError with every fault where registering is required."""
         found = registry.readiness(self.workspace.repository, written=self._is_written)
-        faults = [*(found.faults if isinstance(found, registry.Skipped) else ()), *self._data()]
+        faults = [*(found.faults if isinstance(found, registry.Skipped) else ())]
+        faults += [*self._data(), *self._ignored()]
         if faults and self.required:
             raise UserError(*(Fault(f"cannot register: {f.what}", f.place, f.hint) for f in faults))
         if faults:
@@ -73,6 +74,19 @@ class Registering:
             )
             what = f"{path} not committed: it is not what {file} says"
             yield Fault(what, hint=f"dvc add {path}, then commit {file}")
+
+    def _ignored(self) -> Iterator[Fault]:
+        """Code that Git ignores, and no commit holds: the version could not be made again."""
+        repository = self.workspace.repository
+        if repository is None:
+            return
+        nodes, reader = self.graph.nodes.values(), self.workspace.code
+        files = {f for node in nodes for f in keys.sources(self.graph, node, reader)}
+        asked = {f"{self._prefix}{file}": file for file in sorted(files)}
+        known = repository.call("ls-files", "-z", "--", *asked).split("\0") if asked else []
+        for path in asked.keys() - set(known):
+            hint = "take it out of .gitignore or .git/info/exclude, and commit it"
+            yield Fault(f"{asked[path]} not committed: Git ignores it", hint=hint)
 
     @cached_property
     def _registry(self) -> Repository | TowpathError:

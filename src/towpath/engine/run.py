@@ -143,8 +143,11 @@ def conduct(
             finish(*_outcome(execution))
         else:
             finish(State.FAILED, error.exit_code, [str(fault) for fault in error.faults])
-    except BaseException as error:
+    except Exception as error:
         finish(State.FAILED, ExitCode.BUG, [f"{type(error).__name__}: {error}"])
+        raise
+    except BaseException:  # such as a worker's word to a deployed run that it is cancelled
+        finish(State.INTERRUPTED, ExitCode.INTERRUPTED)
         raise
     else:
         finish(*_outcome(execution))
@@ -163,7 +166,8 @@ def _settle(prepared: Prepared, execution: Execution) -> None:
     if prepared.request.default and not execution.errors:
         outputs.publish(prepared.workspace, prepared.graph, execution.known)
     if prepared.request.push:
-        transfer.push(prepared.workspace)
+        versions = transfer.push(prepared.workspace).versions
+        execution.recorder("published", versions=list(versions))
 
 
 def _started(prepared: Prepared, run_id: str) -> dict[str, Any]:

@@ -144,6 +144,8 @@ def fetch(workspace: Workspace) -> Moved:
 
 
 def _ends(workspace: Workspace, remote: str | None) -> tuple[str | None, str | None]:
+    if workspace.repository is None:
+        raise UsageError("this project is in no Git repository", hint="git init, and commit")
     store = remote or stores.default(workspace.root)
     origin = _origin(workspace)
     if store is None and origin is None:

@@ -45,7 +45,7 @@ def waiting(workspace: Workspace) -> tuple[Waiting, ...]:
     repository, base = workspace.registry, mainline.main(workspace.registry)
     flags = ["--no-merged", base] if base else []
     told = repository.call("for-each-ref", *flags, f"--format={_WAITING}", f"refs/heads/{BRANCH}*")
-    rows = (line.split("\0") for line in told.splitlines())
+    rows = (line.split("\0") for line in filter(None, told.split("\n")))
     return tuple(Waiting(name, title, author) for name, title, author in rows)
 
 

@@ -34,5 +34,5 @@ def workflows(repository: Repository, commit: str | None) -> tuple[str, ...]:
     if commit is None:
         return ()
     listed = repository.attempt("ls-tree", "--name-only", "--full-tree", commit, _FOLDER).text
-    paths = [PurePosixPath(line) for line in listed.splitlines()]
+    paths = [PurePosixPath(line) for line in filter(None, listed.split("\n"))]
     return tuple(path.stem for path in paths if path.suffix in (".yml", ".yaml"))

@@ -121,7 +121,7 @@ def _failure(error: BaseException, order: Order) -> StepFailed:
 def _said(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the step called sys.exit({'' if error.code is None else repr(error.code)})"
-    words = str(error).strip()
+    words = str(error).strip().encode(errors="backslashreplace").decode()
     if len(words) > 600:
         words = words[:600] + " ..."
     name = type(error).__name__

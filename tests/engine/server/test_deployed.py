@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from running import FOLDER, Project, make
-from towpath.engine import libraries
+from towpath.engine import libraries, runs
 from towpath.engine.server import worker
 from towpath.engine.server.project import Up, down, up
 
@@ -168,3 +168,31 @@ def test_libraries_are_those_of_installed_packages(
 
 def test_nothing_is_forked_from_a_process_that_holds_nothing() -> None:
     assert not libraries.here()
+
+
+def test_a_schedule_runs(small: Project, site: Path) -> None:
+    install(site, "", "1.0")
+    small.write("prefect.yaml", f"{DEPLOYMENTS}  schedules: [{{interval: 2}}]\n")
+    stands(small)
+    deadline = time.monotonic() + 60
+    while not any(run.state == "done" for run in runs.recent(small.workspace.runs)):
+        assert time.monotonic() < deadline, "nothing was run"
+        time.sleep(0.2)
+    down(small.root, force=True)
+
+
+def test_the_last_of_a_run_s_log_is_there(small: Project, site: Path) -> None:
+    install(site, "", "1.0")
+    standing = stands(small)
+    seen(small, standing, 1)
+    deadline = time.monotonic() + 20
+    while "Finished in state Completed()" not in _logged(standing):
+        assert time.monotonic() < deadline, _logged(standing)
+        time.sleep(0.2)
+    assert "Beginning flow run" in _logged(standing)
+    down(small.root)
+
+
+def _logged(standing: Up) -> str:
+    found = worker.ask(standing.api.port, "POST", "/logs/filter", {"limit": 200})
+    return "\n".join(each["message"] for each in found)
