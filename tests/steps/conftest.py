@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from towpath.code import Reader
 from towpath.spec.artifact import Artifact, Json, Made
 from towpath.spec.outputs import output_files
 from towpath.spec.pipeline import AnyStep
@@ -83,6 +84,7 @@ class Project:
             / "r1"
             / f"{self.count}-{run or said['kind']}",
             facts=facts or {},
+            code=Reader(self.root).file_names(FOLDER, declared.code),
         )
 
     def call(self, order: Order, timeout: float | None = None) -> Made:

@@ -120,5 +120,6 @@ class Outcome:
 
 
 def _document(result: Result) -> dict[str, Json]:
-    said: dict[str, Json] = {**asdict(result), "samples": [asdict(row) for row in result.samples]}
+    samples: list[Json] = [asdict(row) for row in result.samples]
+    said: dict[str, Json] = {**asdict(result), "columns": list(result.columns), "samples": samples}
     return {key: value for key, value in said.items() if value not in (None, "", [])}

@@ -80,6 +80,7 @@ class Execution:
                 if step in self.known.made
             },
             trust=self.workspace.project.trust,
+            code=self.workspace.code.file_names(self.graph.folder, node.step.code),
             libraries=libraries.of_step(self.workspace, self.graph.folder, node.step),
         )
 

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from dataclasses import replace
 from typing import NoReturn
 
@@ -85,6 +86,8 @@ def _reseed() -> None:
 
 def _tidy() -> None:
     """What ends an ordinary Python process too: callbacks at exit, buffers."""
+    with contextlib.suppress(Exception):  # threads that the step did not wait for
+        threading._shutdown()  # type: ignore[attr-defined]
     with contextlib.suppress(Exception):
         atexit._run_exitfuncs()
     _flush()

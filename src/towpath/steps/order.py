@@ -33,7 +33,8 @@ class Order:
     tells the declared format of an argument whose file name does not. ``directory`` belongs to
     this step of this run: its log, and its outputs until they are stored. ``facts`` are those of
     the steps it consumes, by step; ``trust`` the types that the project lets a model file hold;
-    ``libraries`` the modules of installed packages that its code imports, as far as they are known.
+    ``libraries`` the modules of installed packages that its code imports, as far as they are known;
+    ``code`` the files that the step names as its code, from the root.
     """
 
     root: Path
@@ -48,6 +49,7 @@ class Order:
     trust: tuple[str, ...] = ()
     formats: Mapping[str, str] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
 
     def plain(self) -> Order:
         """The same with its declaration as plain attributes, which is how it crosses to a process.

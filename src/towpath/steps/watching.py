@@ -18,7 +18,7 @@ from towpath.store import layout
 # A hook that hears every file opened keeps to plain strings.
 # ruff: noqa: PTH109, PTH112, PTH113, PTH118, PTH206
 
-_CODE = (".py", ".pyc", ".pyi", ".so", ".pth")
+_CODE = (".py", ".pyc", ".pyi", ".so")
 _OURS = (".towpath", ".dvc", ".git", ".venv", "__pycache__", ".ipynb_checkpoints", ".dvcignore")
 
 

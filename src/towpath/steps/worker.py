@@ -79,11 +79,9 @@ def _facts(order: Order, watch: Watch, before: Usage) -> dict[str, Json]:
 
 
 def _declared(order: Order) -> tuple[str, ...]:
-    """Files that the step's key holds: those under ``code:``, which may stand beside the pipeline
-    or count from the root, and a check's suite."""
+    """Files that the step's key holds: those that ``code:`` names, and a check's suite."""
     suite = getattr(order.step, "expectations", None)
-    named = (*order.step.code, suite) if suite else order.step.code
-    return tuple(path for name in named for path in (name, f"{order.folder}/{name}"))
+    return (*order.code, f"{order.folder}/{suite}") if suite else order.code
 
 
 @dataclass(frozen=True)
