@@ -100,7 +100,8 @@ CASES = [
         "expect_column_pair_values_a_to_be_greater_than_b",
         {"column_A": "size", "column_B": "height"},
         (False, 6, 1, 16.666667, [3]),
-        "expected that `size` is above `height`, but 1 of 6 rows is not (16.7 %): row 3: size 4, height None",
+        "expected that `size` is above `height`, but 1 of 6 rows is not (16.7 %): "
+        "row 3: size 4, height None",
     ),
     (
         "expect_column_values_to_be_between",
