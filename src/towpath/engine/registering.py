@@ -78,7 +78,7 @@ class Registering:
     def _ignored(self) -> Iterator[Fault]:
         """Code that Git ignores, and no commit holds: the version could not be made again."""
         repository = self.workspace.repository
-        if repository is None:
+        if repository is None or repository.head() is None:
             return
         nodes, reader = self.graph.nodes.values(), self.workspace.code
         files = {f for node in nodes for f in keys.sources(self.graph, node, reader)}
