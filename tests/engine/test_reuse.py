@@ -278,3 +278,21 @@ def test_code_that_a_step_names_by_folder_and_pattern(project: Project) -> None:
         assert f"- {path}\n" in listed
     project.write(f"{FOLDER}/sql/b.sql", "2\n")
     assert ran(project.run()) == {"one"}
+
+
+def test_one_step_alone_reads_its_inputs_as_in_a_run(project: Project) -> None:
+    project.declare(
+        """\
+        steps:
+          write: {run: write, outputs: [{path: t.csv, format: text}]}
+          kind: {run: kind, inputs: [write.t], outputs: [k.json], code: [side/]}
+        """,
+        "from pathlib import Path\n\n\ndef write(): return 'a,b'\n\n\n"
+        "def kind(t):\n    Path('flows/training/side/x.sql').read_text()\n"
+        "    return {'kind': type(t).__name__}\n",
+    )
+    project.write(f"{FOLDER}/side/x.sql", "1\n")
+    project.run()
+    (project.artifacts / "kind" / "k.json").unlink()
+    said = project.towpath("step", "training", "kind")
+    assert (said.code, project.output("kind/k.json")) == (0, {"kind": "str"}), said.err

@@ -12,6 +12,7 @@ from towpath import registry
 from towpath.audit import pairing
 from towpath.errors import RegistryError, UsageError, did_you_mean
 from towpath.git import Repository, mainline, refs, remotes
+from towpath.git.command import lines
 from towpath.promotion.case import paths
 from towpath.registry import Model, Promotion, Record, Version, Wanted, policy, reading, staging
 from towpath.registry.staging import Assigned
@@ -185,7 +186,7 @@ class Ledger:
     def tag_names(self) -> Mapping[str, str]:
         """The name that each annotated tag's own object says, by its ref."""
         told = self.repository.call("for-each-ref", "--format=%(refname)%00%(tag)", "refs/tags")
-        pairs = (line.split("\0") for line in filter(None, told.split("\n")))
+        pairs = (line.split("\0") for line in lines(told))
         return {name: tag for name, tag in pairs if tag}
 
     def base(self, commit: str) -> str:
@@ -200,7 +201,7 @@ class Ledger:
         """The parents of commits, in one call."""
         asked = "".join(f"{commit}\n" for commit in commits).encode()
         told = self.repository.call("rev-list", "--no-walk", "--parents", "--stdin", stdin=asked)
-        rows = (line.split() for line in filter(None, told.split("\n")))
+        rows = (line.split() for line in lines(told))
         return {commit: tuple(parents) for commit, *parents in rows}
 
     @cached_property

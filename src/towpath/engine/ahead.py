@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,19 +19,12 @@ if TYPE_CHECKING:
 DEPLOYED = "PREFECT__FLOW_RUN_ID"
 """Prefect sets it in a process that executes one deployed run."""
 
-_begun: dict[tuple[Path, str], Ahead] = {}
+_begun: dict[tuple[Path, str], ExitStack] = {}
 
 
-@dataclass(frozen=True)
-class Ahead:
-    """A fork server, and when the project's code was about to be read (ns since 1970)."""
-
-    server: ExitStack
-    since: int
-
-
-def begin(workspace: Workspace, declared: Declared) -> Ahead | None:
-    """Import the steps' packages while Prefect sets itself up; None outside of a deployed run.
+def begin(workspace: Workspace, declared: Declared) -> ExitStack | None:
+    """A fork server that imports the steps' packages while Prefect sets itself up; None outside of
+    a deployed run. It lasts until the answer is closed.
 
     A second call finds what the first began. A check's module takes seconds and is seldom needed,
     since data that passed is not checked again: where it is not there already, it comes when its
@@ -43,13 +34,13 @@ def begin(workspace: Workspace, declared: Declared) -> Ahead | None:
         return None
     key = workspace.root, declared.folder
     if key not in _begun:
-        ahead = Ahead(ExitStack(), time.time_ns())
+        server = ExitStack()
         nodes = outline(declared).nodes.values()
         wanted = [node for node in nodes if not isinstance(node.step, QualityCheck)]
         imported = libraries.of_steps(workspace, declared.folder, wanted)
         warm = process.warm(
             workspace.root, declared.folder, wanted, imported, from_here=libraries.here()
         )
-        ahead.server.enter_context(warm)
-        _begun[key] = ahead
+        server.enter_context(warm)
+        _begun[key] = server
     return _begun[key]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.engine import ahead, keys
-from towpath.engine.ahead import Ahead
-from towpath.engine.execution import touched
+from towpath.engine import ahead
 from towpath.engine.flow import build
 from towpath.engine.record import Run, State
 from towpath.engine.request import Request
@@ -40,31 +39,17 @@ def flow(file: str) -> Flow[..., Any]:
 
 
 def _run(
-    root: Path, pipeline: str, begun: Ahead | None, params: Mapping[str, Any]
+    root: Path, pipeline: str, begun: ExitStack | None, params: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The body of a deployed flow: a run as `towpath run` makes it, inside Prefect's own."""
     workspace = Workspace(root)
     prepared = prepare(workspace, Request(pipeline, _given(workspace, pipeline, params)))
 
     def carry_out(execution: Execution) -> None:
-        with (
-            begun.server
-            if begun and _is_current(begun, execution)
-            else warmed(execution, execution.graph.nodes)
-        ):
+        with begun or warmed(execution, execution.graph.nodes):
             build.schedule(execution)
 
     return _answer(conduct(prepared, carry_out, [build.run_log()]))
-
-
-def _is_current(begun: Ahead, execution: Execution) -> bool:
-    """Whether no code was edited since a server imported it; if it was, that server ends."""
-    reader, graph = execution.workspace.code, execution.graph
-    files = {f for node in graph.nodes.values() for f in keys.sources(graph, node, reader)}
-    if any(touched(execution.workspace.root / file, begun.since) for file in files):
-        begun.server.close()
-        return False
-    return True
 
 
 def _given(workspace: Workspace, pipeline: str, params: Mapping[str, Any]) -> dict[str, Any]:

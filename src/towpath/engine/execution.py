@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,8 @@ from towpath.engine import keys
 from towpath.engine.decisions import Decision, Judge, Verdict, choice
 from towpath.engine.known import Known
 from towpath.engine.memory import Last
+from towpath.engine.orders import order
 from towpath.engine.record import Recorder, State, made_as_json, now
-from towpath.engine.source import outputs_of
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
 from towpath.spec.artifact import Entry, Json, Made
 from towpath.spec.pipeline import Condition, Fail, RegisterModel
@@ -62,34 +62,7 @@ class Execution:
 
     def order(self, node: Node) -> Order:
         """What a step's process needs to carry it out."""
-        from towpath.engine import libraries
-
-        return Order(
-            root=self.workspace.root,
-            pipeline=self.graph.name,
-            folder=self.graph.folder,
-            name=node.name,
-            step=node.step,
-            arguments=self.known.arguments(node),
-            outputs=node.outputs,
-            directory=self.recorder.folder / node.name,
-            formats=dict(self._formats(node)),
-            facts={
-                step: self.known.made[step].facts
-                for step in node.data_needs
-                if step in self.known.made
-            },
-            trust=self.workspace.project.trust,
-            code=self.workspace.code.file_names(self.graph.folder, node.step.code),
-            libraries=libraries.of_step(self.workspace, self.graph.folder, node.step),
-        )
-
-    def _formats(self, node: Node) -> Iterator[tuple[str, str]]:
-        """The declared format of each argument whose file name does not tell it."""
-        for name, source in node.arguments.items():
-            for made in outputs_of(source):
-                if declared := self.graph.nodes[made.step].outputs[made.output].format:
-                    yield name, declared
+        return order(self.workspace, self.graph, node, self.known, self.recorder.folder / node.name)
 
     def done(self, node: Node, decision: Decision, made: Made, seconds: float) -> None:
         """A step has ended well: remember it, unless it read what it did not declare."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from towpath.engine import checking, inputs, tree
+from towpath.engine import checking, inputs, libraries, tree
 from towpath.engine.decisions import Decision, Verdict
 from towpath.engine.known import Known
+from towpath.engine.orders import order
 from towpath.errors import Fault, StepFailed, UsageError, did_you_mean
 from towpath.spec.artifact import Artifact, Json, Made
 from towpath.spec.pipeline import QualityCheck
 from towpath.steps.kinds import IN_A_PROCESS
-from towpath.steps.order import Order
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node
@@ -35,27 +35,15 @@ def carry_out(workspace: Workspace, pipeline: str, step: str) -> Made:
             known.take(
                 Decision(name, Verdict.REUSE), _from_tree(workspace, known, graph.nodes[name])
             )
-    order = _order(workspace, graph, node, known)
-    with process.warm(workspace.root, graph.folder, [node]):
-        made = process.call(order, node.step.timeout, print)
+    directory = workspace.state / "steps" / graph.name / node.name
+    asked = order(workspace, graph, node, known, directory)
+    imported = libraries.of_steps(workspace, graph.folder, [node])
+    with process.warm(workspace.root, graph.folder, [node], imported):
+        made = process.call(asked, node.step.timeout, print)
     for name in tree.own_outputs(node):
         target = workspace.root / tree.output_path(graph, step, name)
         workspace.store.link(made.outputs[name].digest, target)
     return made
-
-
-def _order(workspace: Workspace, graph: Graph, node: Node, known: Known) -> Order:
-    return Order(
-        root=workspace.root,
-        pipeline=graph.name,
-        folder=graph.folder,
-        name=node.name,
-        step=node.step,
-        arguments=known.arguments(node),
-        outputs=node.outputs,
-        directory=workspace.state / "steps" / graph.name / node.name,
-        trust=workspace.project.trust,
-    )
 
 
 def _from_tree(workspace: Workspace, known: Known, node: Node) -> Made:

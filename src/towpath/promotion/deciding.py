@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from towpath.errors import UsageError
 from towpath.git import branches, mainline, remotes
+from towpath.git.command import lines
 from towpath.promotion import merging, place, reviewing
 from towpath.promotion.merging import Approved
 from towpath.promotion.proposal import BRANCH
@@ -45,7 +46,7 @@ def waiting(workspace: Workspace) -> tuple[Waiting, ...]:
     repository, base = workspace.registry, mainline.main(workspace.registry)
     flags = ["--no-merged", base] if base else []
     told = repository.call("for-each-ref", *flags, f"--format={_WAITING}", f"refs/heads/{BRANCH}*")
-    rows = (line.split("\0") for line in filter(None, told.split("\n")))
+    rows = (line.split("\0") for line in lines(told))
     return tuple(Waiting(name, title, author) for name, title, author in rows)
 
 

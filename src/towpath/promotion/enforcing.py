@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from towpath import forge
 from towpath.git import Repository, mainline
+from towpath.git.command import lines
 
 if TYPE_CHECKING:
     from towpath.forge import Rules
@@ -34,5 +35,5 @@ def workflows(repository: Repository, commit: str | None) -> tuple[str, ...]:
     if commit is None:
         return ()
     listed = repository.attempt("ls-tree", "--name-only", "--full-tree", commit, _FOLDER).text
-    paths = [PurePosixPath(line) for line in filter(None, listed.split("\n"))]
+    paths = [PurePosixPath(line) for line in lines(listed)]
     return tuple(path.stem for path in paths if path.suffix in (".yml", ".yaml"))

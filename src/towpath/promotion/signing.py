@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from towpath.git import Repository, refs
+from towpath.git.command import lines
 
 SIGNERS = "registry/allowed_signers"
 _SSH = "-----BEGIN SSH SIGNATURE-----"
@@ -35,7 +36,7 @@ def is_signed(repository: Repository, commit: str) -> bool:
     """Whether a commit carries an SSH signature, whoever's."""
     content = refs.contents(repository, [commit]).get(commit, b"").decode("utf-8", "replace")
     head = content.partition("\n\n")[0]
-    found = [line.partition(" ")[2] for line in head.splitlines() if line.startswith("gpgsig")]
+    found = [line.partition(" ")[2] for line in lines(head) if line.startswith("gpgsig")]
     return bool(found) and all(first == _SSH for first in found)
 
 

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import gc
 import os
 import signal
 import socket
 import sys
-import threading
 from dataclasses import replace
 from typing import NoReturn
 
 from towpath.errors import Fault, TowpathError
 from towpath.steps import wire
+from towpath.steps.forked import end_with_parent, flush, tidy
 from towpath.steps.messages import Answer, Started
 from towpath.steps.order import Order
 from towpath.steps.traces import Traces
 from towpath.steps.watching import Watch
 from towpath.steps.worker import perform
-
-_libc = ctypes.CDLL(None)
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def main(connection: socket.socket, watch: Watch | None) -> NoReturn:
@@ -34,7 +30,7 @@ def main(connection: socket.socket, watch: Watch | None) -> NoReturn:
         before: Traces | None = None
         while before := _serve(connection, watch, before):
             pass
-    _tidy()
+    tidy()
     os._exit(0)
 
 
@@ -47,7 +43,7 @@ def _serve(connection: socket.socket, watch: Watch | None, last: Traces | None) 
     _reseed()
     before = last.again() if last else Traces.before(order.root)
     said = answer(order, watch)
-    _flush()
+    flush()  # who waits for the answer reads the log then
     idle = said.made is not None and watch is not None and watch.idle
     said = replace(said, free=idle and before.none_left())
     wire.send(connection, said)
@@ -71,8 +67,7 @@ def _be_a_process_of_its_own() -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    if sys.platform == "linux":
-        _libc.prctl(_DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+    end_with_parent(signal.SIGKILL)
     atexit._clear()  # what the server has to tidy up is the server's
     gc.enable()
 
@@ -82,20 +77,3 @@ def _reseed() -> None:
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed()
-
-
-def _tidy() -> None:
-    """What ends an ordinary Python process too: callbacks at exit, buffers."""
-    with contextlib.suppress(Exception):  # threads that the step did not wait for
-        threading._shutdown()  # type: ignore[attr-defined]
-    with contextlib.suppress(Exception):
-        atexit._run_exitfuncs()
-    _flush()
-
-
-def _flush() -> None:
-    """Bring all that was printed into the log: who waits for the answer reads it then."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
-    _libc.fflush(None)  # what compiled code printed

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 
+_libc = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _LOOK = 0.01  # seconds between two looks at a process that is waited for
 
@@ -49,9 +50,9 @@ class Forked:
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit code, as soon as there is one. TimeoutExpired after ``timeout`` seconds."""
-        deadline = time.monotonic() + timeout if timeout is not None else None
+        begun = time.monotonic()
         while (code := self.poll()) is None:
-            if deadline and timeout and time.monotonic() > deadline:
+            if timeout is not None and time.monotonic() > begun + timeout:
                 raise subprocess.TimeoutExpired([str(self.pid)], timeout)
             time.sleep(_LOOK)
         return code
@@ -65,7 +66,7 @@ class Forked:
 def end_with_parent(number: int) -> None:
     """Have this process sent a signal when the one that forked it ends; on Linux alone."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+        _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def _work(work: Callable[[], object]) -> None:
@@ -80,14 +81,26 @@ def _work(work: Callable[[], object]) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
-        with suppress(BaseException):  # Prefect's logs are sent by a thread, to the last of them
-            threading._shutdown()  # type: ignore[attr-defined]
-        with suppress(BaseException):
-            atexit._run_exitfuncs()
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(Exception):
-                stream.flush()
+        tidy()
         os._exit(code)
+
+
+def tidy() -> None:
+    """What ends an ordinary Python process too: its threads are waited for, of which one may send
+    logs to the last of them; callbacks at exit; buffers."""
+    with suppress(BaseException):
+        threading._shutdown()  # type: ignore[attr-defined]
+    with suppress(BaseException):
+        atexit._run_exitfuncs()
+    flush()
+
+
+def flush() -> None:
+    """Bring all that was printed to where it goes, also by compiled code."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    _libc.fflush(None)
 
 
 def _code(end: SystemExit) -> int:

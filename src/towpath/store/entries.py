@@ -18,6 +18,7 @@ from typing import Any
 
 from towpath.spec.artifact import Artifact, Entry, Made
 from towpath.store.copying import saying
+from towpath.store.digest import is_digest
 from towpath.store.layout import Layout
 
 SCHEMA = 1
@@ -97,7 +98,7 @@ def _entry(said: dict[str, Any]) -> Entry:
 
 def _is_sound(artifact: Artifact) -> bool:
     return (
-        re.fullmatch(r"[0-9a-f]{32}(\.dir)?", artifact.digest) is not None
+        is_digest(artifact.digest)
         and isinstance(artifact.size, int)
         and isinstance(artifact.name, str)
         and "/" not in artifact.name
