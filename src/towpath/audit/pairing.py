@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from towpath.registry import Promotion, Version
-from towpath.registry.promotions import parse_trailers
+from towpath.registry.main_line import parse_trailers
 from towpath.registry.staging import Assigned
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from towpath.git.command import lines
@@ -9,6 +10,7 @@ from towpath.git.repository import Repository
 
 PLAIN = "100644"
 _PEOPLE = "%an%x00%ae%n%cn%x00%ce"
+_WRITER = "%ae%x00%ce"
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,20 @@ class Change:
     old: str | None
     new: str | None
     mode: str
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Who wrote a commit and who made it, by the mails that it says: nothing proves them."""
+
+    commit: str
+    author: str
+    committer: str
+
+    @property
+    def mails(self) -> frozenset[str]:
+        """Both mails, lower case."""
+        return frozenset((self.author.lower(), self.committer.lower()))
 
 
 def merge_base(repository: Repository, one: str, other: str) -> str | None:
@@ -60,3 +76,62 @@ def parents(repository: Repository, commit: str) -> tuple[str, ...]:
 def _change(fields: list[str], path: str) -> Change:
     _, mode, old, new, status = fields
     return Change(path, None if status == "A" else old, None if status == "D" else new, mode)
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit of a branch: its parents, the first one first; its committer's date in seconds
+    since 1970, which whoever made it could choose."""
+
+    name: str
+    parents: tuple[str, ...]
+    time: int
+
+
+def first_parent_line(repository: Repository, head: str) -> tuple[Commit, ...]:
+    """The commits that a branch was at, one after the other, oldest first: ``head`` and its first
+    parents."""
+    listed = repository.call(
+        "log", "--first-parent", "--no-show-signature", "--format=%H %ct %P", "--reverse", head
+    )
+    return tuple(_commit(line.split(" ")) for line in lines(listed))
+
+
+def changes_against(
+    repository: Repository, parents: Mapping[str, str]
+) -> dict[str, tuple[Change, ...]]:
+    """The files in which each commit (the key) differs from one parent of it, in one call."""
+    pairs = "".join(f"{commit} {parent}\n" for commit, parent in parents.items())
+    listed = repository.call(
+        "diff-tree", "--stdin", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--always",
+        stdin=pairs.encode(),
+    )  # fmt: skip
+    changed: dict[str, list[Change]] = {}
+    commit = ""
+    fields = iter(field for field in listed.split("\0") if field.strip("\n"))
+    for field in fields:
+        if field.startswith(":"):
+            change = _change(field.lstrip(":").split(" "), next(fields))
+            changed[commit].append(change)
+        else:
+            commit = field.strip("\n").split(" ")[0]
+            changed[commit] = []
+    return {commit: tuple(files) for commit, files in changed.items()}
+
+
+def writers(repository: Repository, old: str, new: str, paths: Iterable[str]) -> tuple[Writer, ...]:
+    """Who wrote ``paths`` in the commits that ``new`` has and ``old`` lacks.
+
+    A merge that takes the files as one of its parents has them (a branch brought up to date)
+    wrote nothing of them.
+    """
+    listed = repository.call(
+        "log", "--no-mailmap", "--no-show-signature", f"--format=%H%x00{_WRITER}",
+        new, f"^{old}", "--", *(f":(top,literal){path}" for path in paths),
+    )  # fmt: skip
+    return tuple(Writer(*line.split("\0")) for line in lines(listed))
+
+
+def _commit(words: list[str]) -> Commit:
+    name, time, *parents = words
+    return Commit(name, tuple(parent for parent in parents if parent), int(time))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from towpath.errors import Fault, RegistryError
 from towpath.git import Repository, mainline, refs
 from towpath.registry import wanted
+from towpath.registry.main_line import MainChange, MainLine, read_changes, read_main_line
 from towpath.registry.versions import Version
 from towpath.registry.wanted import FOLDER, Wanted
 
 SHALLOW = "git fetch --unshallow --tags (in GitHub Actions: actions/checkout with fetch-depth: 0)"
-_FIELDS = ("%H", "%P", "%ct", "%an <%ae>", "%s", "%(trailers:only,unfold)")
-_FORMAT = "".join(f"{one}%x00" for one in _FIELDS)
+_COMMITTER = re.compile(rb"^committer .*> (\d{1,12}) [+-]\d{4}$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,10 @@ class Promotion:
     ``version`` is None where the model was taken out of the stage, and where the file cannot be
     understood: ``fault`` then says why. ``commit`` is the commit on main; ``head`` the promotion's
     own last commit where main merged it, None where it came by a squash, a rebase, or by hand.
-    ``time`` is seconds since 1970. ``trailers`` are the commit message's (``Approved-by``,
-    ``Promotion``, ...), by lower-case key.
+    ``time`` is since when main wanted it, in seconds since 1970: the commit's date, and that of
+    the commit before it or of the version where those are later. ``claimed`` is the date
+    that the commit says. ``base`` is the commit that main was at before, None of the first one.
+    ``trailers`` are the commit message's (``Approved-by``, ``Promotion``, ...), by lower-case key.
     """
 
     stage: str
@@ -40,6 +42,8 @@ class Promotion:
     subject: str
     trailers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     fault: Fault | None = None
+    base: str | None = None
+    claimed: int = 0
 
     @property
     def path(self) -> str:
@@ -52,84 +56,68 @@ class Promotion:
         return f"{what} -> {self.stage}"
 
 
-@dataclass(frozen=True)
-class _Change:
-    """A stage file as one commit left it: its path, and its blob (None where it was deleted)."""
-
-    path: str
-    blob: str | None
-
-
 def promotions(
     repository: Repository,
     main: str | None = None,
     stage: str | None = None,
     model: str | None = None,
+    line: MainLine | None = None,
 ) -> tuple[Promotion, ...]:
     """Every promotion on ``main`` (default: the main branch), oldest first.
 
-    One call of Git reads the log, one the files. Raises ``RegistryError`` in a shallow clone,
-    whose log was cut off and would give the wrong answer.
+    ``line`` is main's first-parent line where the caller has read it already. Raises
+    ``RegistryError`` in a shallow clone, whose log was cut off and would give the wrong answer.
     """
     commit = main or mainline.main(repository)
     if commit is None:
         return ()
     if repository.is_shallow():
         raise RegistryError("a shallow clone lacks the promotions before", hint=SHALLOW)
-    found = list(_log(repository, commit, f":(glob){FOLDER}/{stage or '*'}/{model or '*'}.yaml"))
-    blobs = {change.blob for _, changes in found for change in changes if change.blob}
-    texts = refs.contents(repository, blobs)
-    made = (_promotion(head, change, texts) for head, changes in found for change in changes)
-    return tuple(
+    pathspec = f":(top,glob){FOLDER}/{stage or '*'}/{model or '*'}.yaml"
+    changes = list(read_changes(repository, commit, "--", pathspec))
+    texts = refs.contents(
+        repository, {blob for change in changes for blob in change.files.values() if blob}
+    )
+    made = (_promotion(change, path, texts) for change in changes for path in change.files)
+    mine = [
         one
         for one in made
         if one and (stage or one.stage) == one.stage and (model or one.model) == one.model
-    )
+    ]
+    return _placed(repository, mine, line or read_main_line(repository, commit)) if mine else ()
 
 
-def _log(
-    repository: Repository, commit: str, pathspec: str
-) -> Iterator[tuple[list[str], list[_Change]]]:
-    """The commits that touched what ``pathspec`` covers: their fields, and the files they left."""
-    told = repository.call(
-        "log",
-        "--first-parent",
-        "--diff-merges=first-parent",
-        "--reverse",
-        "--root",
-        "--raw",
-        "--no-abbrev",
-        "--no-renames",
-        "--no-show-signature",
-        "--no-mailmap",
-        "-z",
-        f"--format={_FORMAT}",
-        commit,
-        "--",
-        pathspec,
-    )
-    words = told.split("\0")
-    at = 0
-    while at + len(_FIELDS) < len(words):
-        head, at = words[at : at + len(_FIELDS)], at + len(_FIELDS) + 1
-        changes = []
-        while at + 1 < len(words) and words[at].lstrip("\n").startswith(":"):
-            changes.append(_change(words[at], words[at + 1]))
-            at += 2
-        yield head, changes
+def _placed(
+    repository: Repository, promotions: list[Promotion], line: MainLine
+) -> tuple[Promotion, ...]:
+    """Each with the commit before it, and with the earliest date at which it can have been made:
+    main had the commit before it by then, and the version was there."""
+    tagged = _commit_times(repository, {(p.model, p.version) for p in promotions if p.version})
+    placed = []
+    for promotion in promotions:
+        time = line.times[promotion.commit]
+        made = tagged.get((promotion.model, promotion.version), 0)
+        time = max(time, made) if made <= line.now else time
+        placed.append(replace(promotion, time=time, base=line.parent(promotion.commit)))
+    return tuple(placed)
 
 
-def _change(raw: str, path: str) -> _Change:
-    _, _, _, blob, status = raw.split(" ")
-    return _Change(path, None if status == "D" else blob)
+def _commit_times(
+    repository: Repository, versions: set[tuple[str, Version | None]]
+) -> dict[tuple[str, Version | None], int]:
+    """When these versions were made, by their commits; those alone are opened."""
+    names = {f"refs/tags/{m}@{version}^{{commit}}": (m, version) for m, version in versions}
+    contents = refs.contents(repository, names)
+    heads = {names[name]: content.partition(b"\n\n")[0] for name, content in contents.items()}
+    dated = {version: _COMMITTER.search(head) for version, head in heads.items()}
+    return {version: int(committer[1]) for version, committer in dated.items() if committer}
 
 
-def _promotion(head: list[str], change: _Change, texts: Mapping[str, bytes]) -> Promotion | None:
-    place = wanted.place(change.path)
+def _promotion(change: MainChange, path: str, texts: Mapping[str, bytes]) -> Promotion | None:
+    place = wanted.place(path)
     if place is None:
         return None
-    commit, parents, time, author, subject, trailers = head
-    read = _read(change, texts)
+    read = _read(path, change.files[path], texts)
     file = read if isinstance(read, Wanted) else None
     return Promotion(
         stage=place[0],
@@ -137,27 +125,18 @@ def _promotion(head: list[str], change: _Change, texts: Mapping[str, bytes]) -> 
         version=file.version if file else None,
         sha256=file.sha256 if file else None,
         replaces=file.replaces if file else None,
-        commit=commit,
-        head=parents.split()[1] if " " in parents else None,
-        time=int(time),
-        author=author,
-        subject=subject,
-        trailers=parse_trailers(trailers),
+        commit=change.commit,
+        head=change.parents[1] if len(change.parents) > 1 else None,
+        time=change.time,
+        author=change.author,
+        subject=change.subject,
+        trailers=change.trailers,
         fault=read if isinstance(read, Fault) else None,
+        claimed=change.time,
     )
 
 
-def _read(change: _Change, texts: Mapping[str, bytes]) -> Wanted | Fault | None:
-    if change.blob is None:
+def _read(path: str, blob: str | None, texts: Mapping[str, bytes]) -> Wanted | Fault | None:
+    if blob is None:
         return None
-    return wanted.read(change.path, texts.get(change.blob, b"").decode("utf-8", "replace"))
-
-
-def parse_trailers(text: str) -> dict[str, tuple[str, ...]]:
-    """``Key: value`` lines, by lower-case key, in their order."""
-    found: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
-    for line in text.split("\n"):
-        key, colon, value = line.partition(":")
-        if colon:
-            found[key.strip().lower()] += (value.strip(),)
-    return dict(found)
+    return wanted.read(path, texts.get(blob, b"").decode("utf-8", "replace"))

@@ -1,0 +1,146 @@
+"""The main branch's first-parent line: what it held, one commit after the other, and since when.
+
+Whoever pushes to main chooses which commit comes first and what date it has. So a date counts from
+its first parent's at the earliest, and a merge that puts another commit into first place is seen
+by what it brings: changes that main had decided upon already.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from towpath.git import Repository, history
+from towpath.git.history import Commit
+
+CLOCK_SKEW = 300
+"""Seconds by which the clocks of two honest machines may differ (the bound of RFC 4120, 5.2)."""
+
+
+@dataclass(frozen=True)
+class Backdated:
+    """A commit whose date lies before its first parent's, or ahead of now."""
+
+    commit: str
+    time: int
+    parent_time: int
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the date has not come yet."""
+        return self.time > self.parent_time
+
+
+@dataclass(frozen=True)
+class MainLine:
+    """The commits of main, oldest first, as ``head`` has them at ``now`` (seconds since 1970)."""
+
+    head: str
+    commits: tuple[Commit, ...]
+    now: int
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """The place of each commit on the line, 0 for the oldest."""
+        return {commit.name: place for place, commit in enumerate(self.commits)}
+
+    @cached_property
+    def times(self) -> Mapping[str, int]:
+        """When main had each commit at the earliest: no date counts that lies before the one
+        before it, and none that has not come yet, which would move all that come after it."""
+        counted: dict[str, int] = {}
+        latest = 0
+        for commit in self.commits:
+            if commit.time <= self.now + CLOCK_SKEW:
+                latest = max(latest, commit.time)
+            counted[commit.name] = latest
+        return counted
+
+    def holds(self, commit: str) -> bool:
+        """Whether main was ever at a commit."""
+        return commit in self.places
+
+    def parent(self, commit: str) -> str | None:
+        """The commit that main was at before; None of the first."""
+        place = self.places.get(commit, 0)
+        return self.commits[place - 1].name if place else None
+
+    def merged(self, commit: str) -> tuple[str, ...]:
+        """The further parents of a commit of the line: what it merged."""
+        return self.commits[self.places[commit]].parents[1:]
+
+    def backdated(self, commits: Iterable[str]) -> tuple[Backdated, ...]:
+        """Those of ``commits`` whose date cannot be, by more than clocks differ."""
+        found: list[Backdated] = []
+        for name in commits:
+            commit, parent = self.commits[self.places[name]], self.parent(name)
+            before = self.times[parent] if parent else 0
+            if commit.time < before - CLOCK_SKEW:
+                found.append(Backdated(name, commit.time, before))
+            elif commit.time > self.now + CLOCK_SKEW:
+                found.append(Backdated(name, commit.time, self.now))
+        return tuple(found)
+
+
+def read_main_line(repository: Repository, head: str, now: int | None = None) -> MainLine:
+    """The line that ends at ``head``."""
+    moment = int(time.time()) if now is None else now
+    return MainLine(head, history.first_parent_line(repository, head), moment)
+
+
+@dataclass(frozen=True)
+class MainChange:
+    """A commit of main's first-parent line and what it made of the files that were asked about.
+
+    ``files`` are blobs by path, None where the file was taken away. ``time`` is the commit's own
+    claim. ``trailers`` are the commit message's, by lower-case key.
+    """
+
+    commit: str
+    parents: tuple[str, ...]
+    time: int
+    author: str
+    subject: str
+    trailers: Mapping[str, tuple[str, ...]]
+    files: Mapping[str, str | None]
+
+
+_FIELDS = ("%H", "%P", "%ct", "%an <%ae>", "%s", "%(trailers:only,unfold)")
+_FORMAT = "".join(f"{field}%x00" for field in _FIELDS)
+
+
+def read_changes(repository: Repository, head: str, *words: str) -> Iterator[MainChange]:
+    """The commits of the line that fit, oldest first: ``words`` are what ``git log`` is given
+    further, such as ``--`` and pathspecs."""
+    listed = repository.call(
+        "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--root", "--raw",
+        "--no-abbrev", "--no-renames", "--no-show-signature", "--no-mailmap", "-z",
+        f"--format={_FORMAT}", head, *words,
+    )  # fmt: skip
+    cells = listed.split("\0")
+    at = 0
+    while at + len(_FIELDS) < len(cells):
+        fields, at = cells[at : at + len(_FIELDS)], at + len(_FIELDS) + 1
+        files: dict[str, str | None] = {}
+        while at + 1 < len(cells) and cells[at].lstrip("\n").startswith(":"):
+            *_, blob, status = cells[at].split(" ")
+            files[cells[at + 1]] = None if status == "D" else blob
+            at += 2
+        name, parents, time_, author, subject, trailers = fields
+        yield MainChange(
+            name.lstrip("\n"), tuple(parents.split()), int(time_), author, subject,
+            parse_trailers(trailers), files,
+        )  # fmt: skip
+
+
+def parse_trailers(text: str) -> dict[str, tuple[str, ...]]:
+    """``Key: value`` lines, by lower-case key, in their order."""
+    values: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
+    for line in text.split("\n"):
+        key, colon, value = line.partition(":")
+        if colon:
+            values[key.strip().lower()] += (value.strip(),)
+    return dict(values)
