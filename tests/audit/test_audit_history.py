@@ -18,14 +18,24 @@ def dated(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Prod takes v1.0.0 in January, v1.1.0 on 1 March at noon, and goes back on the 10th; what
     was merged on the 1st was carried out on the 2nd, and what on the 10th, not yet."""
     made = begin(tmp_path_factory.mktemp("dated") / "abalone")
-    made.register(b"one", metrics={"mse": 4.5})
-    made.register(b"two", metrics={"mse": 4.25}, parameters={"learning_rate": 0.05})
+    made.git("commit", "-q", "--amend", "--no-edit", at="2026-01-02T09:00:00Z")
+    _date(made, made.register(b"one", metrics={"mse": 4.5}))
+    _date(made, made.register(b"two", metrics={"mse": 4.25}, parameters={"learning_rate": 0.05}))
     _merge(made, "v1.0.0", "2026-01-05T09:00:00Z", "Promote (#7)")
     _deploy(made, "v1.0.0", 1, "2026-01-05T09:05:00Z")
     _merge(made, "v1.1.0", "2026-03-01T12:00:00Z", "Merge pull request #12 from acme/promote")
     _deploy(made, "v1.1.0", 2, "2026-03-02T07:00:00Z", "Where: https://example.org/pull/12")
     _merge(made, "v1.0.0", "2026-03-10T00:00:00Z", "Back")
     return made
+
+
+def _date(made: Project, version: str) -> None:
+    """A version as it would stand there if it had been registered in January."""
+    at = "2026-01-03T09:00:00Z"
+    tree, parent = made.git("rev-parse", f"{version}^{{tree}}", f"{version}^{{commit}}^").split()
+    commit = made.git("commit-tree", tree, "-p", parent, "-m", f"Register {version}", at=at)
+    words = made.git("tag", "-l", "--format=%(contents)", version)
+    made.git("tag", "-f", "-a", version, "-m", words, commit, at=at)
 
 
 def _merge(made: Project, version: str, at: str, subject: str) -> None:
@@ -39,7 +49,8 @@ def _merge(made: Project, version: str, at: str, subject: str) -> None:
     made.commit("promote", at=at)
     made.git("switch", "-q", "main")
     made.be("bo")
-    words = f"{subject}\n\nApproved-by: Bo Diddley <bo@example.org>\nApproval: recorded\n"
+    words = f"{subject}\n\nPromotion: abalone@{version} -> prod\n"
+    words += "Approved-by: Bo Diddley <bo@example.org>\nApproval: recorded\n"
     made.git("merge", "-q", "--no-ff", "-m", words, "promote/x", at=at)
     made.git("branch", "-qD", "promote/x")
     made.be("ada")
@@ -74,8 +85,12 @@ def test_the_log(dated: Project) -> None:
     assert (second.entered, second.until) == ("2026-03-02T07:00:00Z", "2026-03-10T00:00:00Z")
     assert second.tag == "abalone#prod#2"
     assert second.sha256 == registry.get(dated.repository, "abalone@v1.1.0").record.sha256
-    assert (second.approval.level, second.approval.by) == ("forge", ("grace", "heidi"))
-    assert second.pull_request == "https://example.org/pull/12"
+    # Its tag claims an approval of the forge: whoever may push tags can have written that.
+    assert (second.approval.level, second.approval.by) == (
+        "recorded",
+        ("Bo Diddley <bo@example.org>",),
+    )
+    assert second.pull_request == "#12"
     assert (first.pull_request, third.pull_request) == ("#7", None)
     assert (second.evidence, third.evidence) == (EVIDENCE, None)
     assert (third.entered, third.until) == (None, None)

@@ -126,10 +126,12 @@ def test_less_than_the_policy_asks_for(project: Project) -> None:
     project.git("commit", "-qm", "out")
     project.git("switch", "-q", "main")
     project.be("bo")
-    words = "Out\n\nApproved-by: Bo Diddley <bo@example.org>\nApproval: recorded\n"
+    words = "Out\n\nPromotion: abalone out of uat\nApproved-by: Bo Diddley <bo@example.org>\n"
     project.git("merge", "-q", "--no-ff", "-m", words, "promote/x")
-    [what] = [what for check, what in project.found() if check == "promotion"]
-    assert "was approved as `recorded` and needed `signed`" in what
+    short = [what for check, what in project.found() if check == "promotion"]
+    # What stages want now is judged by the rules of now as well.
+    assert len(short) == 4
+    assert all("was approved as `recorded` and needed `signed`" in what for what in short)
 
 
 def test_a_promotion_that_brought_more(project: Project) -> None:

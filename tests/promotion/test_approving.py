@@ -52,8 +52,10 @@ def test_a_merge_that_says_who_made_it(project: Project) -> None:
     assert project.git("status", "--porcelain") == ""
     assert not project.has(branch)
     trailers = project.git("log", "-1", "--format=%(trailers:only)").splitlines()
+    sha256 = registry.get(project.repository, "abalone@v1.0.0").record.sha256
     assert trailers == [
         "Promotion: abalone@v1.0.0 -> dev",
+        f"Digest: abalone@v1.0.0 sha256:{sha256}",
         "Approved-by: Bo Diddley <bo@example.org>",
         "Approval: recorded",
     ]
@@ -173,9 +175,15 @@ def test_a_stage_that_asks_for_the_forge(project: Project) -> None:
 
 
 def test_signed(project: Project, tmp_path: Path) -> None:
+    ada = key_of(project, tmp_path, "ada")
+    project.git("config", "--unset", "user.signingkey")
     project.commit({"towpath.yaml": POLICY + "policy: {approval: signed}\n"})
-    branch = proposed(project)
+    with pytest.raises(UsageError, match=r"an unsigned promotion is nobody's .*user\.signingkey"):
+        proposed(project)
+    project.git("config", "user.signingkey", f"{tmp_path / 'ada.pub'}")
+    branch = promotion.promote(project.workspace, "abalone@latest", "dev").branch
     project.be("bo")
+    project.git("config", "--unset", "user.signingkey")
     with pytest.raises(UsageError, match=r"does not know with which SSH key .*user\.signingkey"):
         promotion.approve(project.workspace, branch)
     line = key_of(project, tmp_path, "bo")
@@ -183,7 +191,7 @@ def test_signed(project: Project, tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"none of registry/allowed_signers's .*on main"):
         promotion.approve(project.workspace, branch)
     assert project.git("rev-parse", "main") == main
-    project.commit({"registry/allowed_signers": line})
+    project.commit({"registry/allowed_signers": ada + line})
 
     done = promotion.approve(project.workspace, branch)
 
@@ -234,7 +242,8 @@ def test_signers_that_a_promotion_brings_along(project: Project, tmp_path: Path)
     with pytest.raises(Refused, match=r"changes registry/allowed_signers, by which it is judged"):
         promotion.approve(project.workspace, branch)
     project.git("merge", "-q", "-S", "--no-ff", branch)
-    assert found(project).level == "recorded"
+    assert found(project).level == "none"
+    assert "also changed registry/allowed_signers" in found(project).why
 
 
 def test_a_commit_by_hand_is_approved_by_nobody(project: Project) -> None:

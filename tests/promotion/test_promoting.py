@@ -39,7 +39,9 @@ def test_a_branch_with_three_files_beside_the_work_tree(project: Project) -> Non
     assert project.show(f"{DEV}:{EVIDENCE}") + "\n" == made.evidence
     message = project.git("log", "-1", "--format=%B", DEV)
     assert message.startswith("Promote abalone@v1.0.0 to dev\n\nTry it\n\n")
-    assert message.endswith("Promotion: abalone@v1.0.0 -> dev")
+    assert message.endswith(
+        f"Promotion: abalone@v1.0.0 -> dev\nDigest: abalone@v1.0.0 sha256:{sha}"
+    )
 
 
 def test_a_dry_run_writes_nothing(project: Project) -> None:

@@ -145,7 +145,9 @@ class Project:
             Project(self.repository.root).write(place, self.stage_file(version, model, sha256))
         for name, content in (extra or {}).items():
             self.write(name, content)
-        self.commit(f"Promote {model}@{version} to {stage}")
+        named = f"{model}@{version} -> {stage}" if version else f"{model} out of {stage}"
+        self.git("add", "-A", f":/{place}", *(extra or {}))
+        self.git("commit", "-qm", f"Promote {model}@{version} to {stage}\n\nPromotion: {named}")
         self.git("switch", "-q", "main")
         message = f"{model}@{version} enters {stage}\n\n{trailers}"
         branch = f"promote/{model}-{stage}"

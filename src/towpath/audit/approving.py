@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath.audit.ledger import Ledger
-from towpath.errors import DeclarationError, ForgeError, TowpathError
-from towpath.registry import Promotion, policy
-from towpath.registry.promotions import parse_trailers
+from towpath.errors import ForgeError, TowpathError
+from towpath.registry import Promotion
+from towpath.registry.main_line import parse_trailers
 from towpath.registry.staging import Assigned
 
 if TYPE_CHECKING:
     from towpath.forge import Forge
-    from towpath.spec.project import Project
+    from towpath.promotion.approval_rule import ApprovalRule, Judgement
     from towpath.workspace import Workspace
 
 UNKNOWN = "unknown"
@@ -38,7 +38,7 @@ class Approved:
 
 @dataclass
 class Approvals:
-    """The approvals of one audit.
+    """The approvals of one audit, by the one rule.
 
     ``forge`` is None where none is configured or to be asked; ``silent`` says why it is not.
     """
@@ -46,16 +46,27 @@ class Approvals:
     ledger: Ledger
     forge: Forge | None = None
     silent: str = "the forge was not asked"
-    _policies: dict[str, Project] = field(default_factory=dict)
     _proved: dict[tuple[str, str], Approved] = field(default_factory=dict)
 
+    @cached_property
+    def rule(self) -> ApprovalRule:
+        """The rule of approval, of the main branch that is audited."""
+        from towpath.promotion.approval_rule import ApprovalRule
+
+        return ApprovalRule(
+            self.ledger.repository, self.ledger.main, self.ledger.folder, self.forge
+        )
+
     def told(self, promotion: Promotion) -> Approved:
-        """What reconcile wrote into the stage tag, which no network is needed for; without a tag,
-        as ``proved``."""
+        """As ``proved``; where only a forge could tell that is not asked, what the stage tag
+        claims, which whoever may push tags could have written."""
+        known = self.proved(promotion)
+        if known.level != UNKNOWN:
+            return known
         for tag in self.ledger.tags(promotion):
-            if found := _in_tag(tag.tag.message):
-                return found
-        return self.proved(promotion)
+            if claimed := _in_tag(tag.tag.message):
+                return replace(claimed, because=f"its stage tag says so: {self.silent}")
+        return known
 
     def proved(self, promotion: Promotion) -> Approved:
         """What the forge or Git say themselves; asked once."""
@@ -65,17 +76,26 @@ class Approvals:
         return self._proved[place]
 
     def _asked(self, promotion: Promotion) -> Approved:
-        from towpath.promotion import approval
-
-        project = self.policy(promotion)
         try:
-            found = approval.of(promotion, self.ledger.repository, project, self.forge)
+            judged = self.judged(promotion)
         except ForgeError as silent:
             return Approved(UNKNOWN, because=silent.faults[0].what)
+        found = judged.approval
         known = Approved(found.level, found.by, found.where, found.evidence, found.why or None)
-        if project.forge is None or self.forge is not None or self.is_enough(promotion, known):
+        if self.ledger.project.forge is None or self.forge is not None or judged.is_enough:
             return known
         return Approved(UNKNOWN, found.by, found.where, found.evidence, self.silent)
+
+    def judged(self, promotion: Promotion) -> Judgement:
+        """What the rule says of a promotion. Raises ``ForgeError``."""
+        place = promotion.commit, promotion.path
+        if place not in self._judged:
+            self._judged[place] = self.rule.judge(promotion)
+        return self._judged[place]
+
+    @cached_property
+    def _judged(self) -> dict[tuple[str, str], Judgement]:
+        return {}
 
     def outdoes(self, tag: Assigned, promotion: Promotion) -> Approved | None:
         """What a stage tag claims of its promotion's approval, where that is more than is so."""
@@ -87,43 +107,6 @@ class Approvals:
             return None
         low = claimed.level in known and known.index(claimed.level) < known.index(found.level)
         return None if low else claimed
-
-    def least(self, promotion: Promotion) -> str:
-        """The level that the policy asked for at the merge."""
-        from towpath.promotion import approval
-
-        return approval.least(self.policy(promotion), promotion.stage)
-
-    def is_enough(self, promotion: Promotion, found: Approved) -> bool:
-        """Whether an approval reaches that level."""
-        from towpath.promotion import approval
-
-        known: Sequence[str] = approval.ORDER
-        return known.index(found.level) >= known.index(self.least(promotion))
-
-    def policy(self, promotion: Promotion) -> Project:
-        """The declaration that judged a promotion: that of the commit before it."""
-        text = self._texts.get(promotion.commit, "")
-        if text not in self._policies:
-            self._policies[text] = self._parsed(text)
-        return self._policies[text]
-
-    @cached_property
-    def _texts(self) -> dict[str, str]:
-        """The declarations' texts by promotion: few differ, and all are read in one call."""
-        path = policy.place(self.ledger.folder)
-        bases = {one.commit: self.ledger.base(one.commit) for one in self.ledger.promotions}
-        found = self.ledger.files_at({(base, path) for base in bases.values()})
-        told = {commit: found.get((base, path), b"") for commit, base in bases.items()}
-        return {commit: text.decode("utf-8", "replace") for commit, text in told.items()}
-
-    def _parsed(self, text: str) -> Project:
-        from towpath.spec.project import parse_project
-
-        try:
-            return parse_project(text)
-        except DeclarationError:  # there was none yet, or one that cannot be read
-            return self.ledger.project
 
 
 def approvals(workspace: Workspace, ledger: Ledger, ask: bool) -> Approvals:

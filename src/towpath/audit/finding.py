@@ -8,7 +8,15 @@ from typing import Literal, TypeAlias
 from towpath.errors import Fault, Place
 
 Check: TypeAlias = Literal[
-    "promotion", "stage tag", "version tag", "record", "evidence", "artifact", "deployment"
+    "main",
+    "rules",
+    "promotion",
+    "stage tag",
+    "version tag",
+    "record",
+    "evidence",
+    "artifact",
+    "deployment",
 ]
 
 

@@ -7,26 +7,31 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.audit.approving import approvals
-from towpath.audit.checks import promotions, records, stage_tags, stores
+from towpath.audit.approving import Approvals, approvals
+from towpath.audit.checks import main_line, promotions, records, stage_tags, stores
 from towpath.audit.finding import Finding, Unchecked
 from towpath.audit.ledger import Ledger, known_stage, open_ledger
-from towpath.errors import TowpathError
+from towpath.errors import ForgeError, TowpathError
 from towpath.registry import shared
 from towpath.store.stage import StageStore
 
 if TYPE_CHECKING:
+    from towpath.promotion.rule_changes import RuleChange
     from towpath.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found wrong, what could not be looked at, and how much was looked at."""
+    """What was found wrong, what could not be looked at, and how much was looked at.
+
+    ``rule_changes`` are all changes of the rules on main, the oldest first, whoever agreed.
+    """
 
     main: str
     findings: tuple[Finding, ...]
     unchecked: tuple[Unchecked, ...]
     looked_at: Mapping[str, int]
+    rule_changes: tuple[RuleChange, ...] = ()
 
 
 def verify(
@@ -48,6 +53,7 @@ def verify(
         ledger = ledger.only(stage)
     known = approvals(workspace, ledger, ask=not offline)
     found = [
+        *main_line.check(known),
         *promotions.check(ledger, known),
         *stage_tags.check(ledger, known),
         *records.check(ledger),
@@ -62,7 +68,15 @@ def verify(
             "stage tags": len(ledger.assigned),
             "versions": sum(len(each.versions) for each in ledger.models.values()),
         },
+        rule_changes=_rule_changes(known),
     )
+
+
+def _rule_changes(known: Approvals) -> tuple[RuleChange, ...]:
+    try:
+        return known.rule.rules.changes
+    except ForgeError:  # told among what could not be looked at
+        return ()
 
 
 def _origin(workspace: Workspace) -> str | None:

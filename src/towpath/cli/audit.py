@@ -164,6 +164,7 @@ def _say_verified(session: Session, found: Verified) -> None:
         click.echo(f"    {click.style('hint', fg='cyan')}: {one.fault.hint}")
     for left in found.unchecked:
         session.say(f"{click.style('?', fg='yellow')} {left.check}: {left.what}: {left.why}")
+    _say_rules(session, found)
     if found.findings:
         count = counted(len(found.findings), "findings")
         click.echo(f"{click.style(count, fg='red', bold=True)} in {looked}")
@@ -173,6 +174,15 @@ def _say_verified(session: Session, found: Verified) -> None:
         )
         verdict = click.style("as the merged stage files say", fg="green", bold=True)
         click.echo(f"{verdict}: {looked}{not_all}")
+
+
+def _say_rules(session: Session, found: Verified) -> None:
+    """Every change of who may approve, for a person to read: by whom it was agreed to."""
+    for change in found.rule_changes[1:]:  # the first is the project's own beginning
+        by = ", ".join(change.by) or change.author
+        proves = {"recorded": f"by {by}, which proves nothing", "none": f"by {change.author}"}
+        words = proves.get(change.level, f"by {by}")
+        session.say(f"rules changed: {change}: {change.level} {words}")
 
 
 @click.command()

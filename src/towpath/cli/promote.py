@@ -111,20 +111,41 @@ def _propose(session: Session, propose: Callable[..., Proposed], said: dict[str,
 @click.option(
     "--sign/--no-sign", default=None, help="Sign the merge (default: as the policy asks)."
 )
-@click.option("--push", is_flag=True, help="Push the main branch after the merge.")
+@click.option("--push", is_flag=True, help="Push the main branch with it.")
+@click.option(
+    "--rules", is_flag=True, help="Approve the rules that main's files say now (docs/trust.md)."
+)
 @json_option
 @pass_session
 def approve(
-    session: Session, promotion: str | None, sign: bool | None, push: bool, as_json: bool
+    session: Session,
+    promotion: str | None,
+    sign: bool | None,
+    push: bool,
+    rules: bool,
+    as_json: bool,
 ) -> None:
     """Approve a PROMOTION, named by its branch or its pull request's number, and merge it.
 
-    Without one, list those that wait.
+    Without one, list those that wait. With --rules, agree to rules of who may approve that were
+    changed on the main branch.
     """
     from towpath import promotion as room
 
+    if rules:
+        return _ratify(session, promotion, push, as_json)
     if promotion is None:
         waiting = room.waiting(session.workspace)
         return print_json("waiting", waiting) if as_json else promotions.waiting(session, waiting)
     done = room.approve(session.workspace, promotion, sign=sign, push=push)
     return print_json("approval", done) if as_json else promotions.approved(session, done)
+
+
+def _ratify(session: Session, promotion: str | None, push: bool, as_json: bool) -> None:
+    from towpath.errors import UsageError
+    from towpath.promotion.ratify import ratify_rules
+
+    if promotion is not None:
+        raise UsageError("--rules names no promotion", hint="towpath approve --rules")
+    done = ratify_rules(session.workspace, push=push)
+    return print_json("rules", done) if as_json else promotions.ratified(session, done)

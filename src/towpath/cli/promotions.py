@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from towpath.gates import Verdict
     from towpath.promotion import Approved, Case, Checked, Proposed, Put
     from towpath.promotion.deciding import Waiting
+    from towpath.promotion.ratify import Ratified
 
 
 def show(made: Proposed, form: str = "text") -> None:
@@ -159,6 +160,19 @@ def approved(session: Session, done: Approved) -> None:
         push = "towpath push" if shared else f"git push {remote} {name}"
         return session.say(f"next    {push}, then towpath reconcile")
     return session.say("next    towpath reconcile")
+
+
+def ratified(session: Session, done: Ratified) -> None:
+    """Rules that were agreed to, by whom; what lacks still."""
+    for path in done.paths:
+        click.secho(f"approved the rules in {path}", bold=True)
+    click.echo(f"by      {done.by}")
+    click.echo(f"level   {done.level}")
+    click.echo(f"commit  {done.commit[:7]}" + (f" ({done.url})" if done.url else ""))
+    if done.waits:
+        session.say(f"waits   {done.waits}")
+    elif not done.pushed:
+        session.say("next    push the main branch, if it has a remote")
 
 
 def waiting(session: Session, found: Sequence[Waiting]) -> None:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 @click.option("--check", is_flag=True, help="Exit 4 where there is anything to do.")
 @click.option("--offline", is_flag=True, help="Do not ask the remote what was merged meanwhile.")
 @click.option(
+    "--accept-history",
+    is_flag=True,
+    help="Take a main branch that was rewritten as it is: you have looked at it.",
+)
+@click.option(
     "--format", "form", type=click.Choice(["text", "md"]), default="text", help="Markdown, or text."
 )
 @json_option
@@ -29,6 +34,7 @@ def reconcile(
     acts: bool,
     check: bool,
     offline: bool,
+    accept_history: bool,
     form: str,
     as_json: bool,
 ) -> int:
@@ -39,7 +45,12 @@ def reconcile(
 
     if acts and check:
         raise UsageError("--check changes nothing", hint="give --apply or --check")
-    options = Options(offline=offline, say=session.say, listener=_teller(session))
+    options = Options(
+        offline=offline,
+        say=session.say,
+        listener=_teller(session),
+        accepts_history=accept_history,
+    )
     names = stages or tuple(session.workspace.policy.stages)
     done = [_reconciled(session, name, options, acts) for name in names]
     _print(done, "json" if as_json else form)

@@ -1,17 +1,23 @@
-"""Who let a promotion in, and how sure one can be of it: forge, signed, recorded, or nobody."""
+"""Who let a promotion in, and how sure one can be of it: forge, signed, recorded, or nobody.
+
+What counts is written down in docs/trust.md. ``approval_rule`` asks it of a whole main branch.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from towpath.git import Repository, history, refs
 from towpath.promotion import owners, signing
-from towpath.promotion.case import paths
-from towpath.registry import Promotion, stages
+from towpath.promotion.case import naming, paths
+from towpath.promotion.pull_requests import find_pull, standing
+from towpath.promotion.rulebook import Rulebook, read_rulebook
+from towpath.promotion.signing import Signature, read_signatures
+from towpath.registry import Promotion, Version, stages, wanted
 
 if TYPE_CHECKING:
     from towpath.forge import Forge, PullRequest, Review
@@ -22,6 +28,7 @@ ORDER: tuple[Level, ...] = ("none", "recorded", "signed", "forge")
 
 OWN = "who made it"
 ANOTHER = "ask a colleague; a project of one says `policy: {self_approval: true}` on main"
+UNSIGNED = "the promotion is unsigned, so it is nobody's"
 
 _NOREPLY = re.compile(r"(?:\d+\+)?(?P<login>[\w\[\]-]+)@users\.noreply\.[\w.-]+")
 _PERSON = re.compile(r"[^<]*<(?P<mail>[^>]*)>")
@@ -47,14 +54,20 @@ class Approval:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A promotion, and what it is judged by."""
+class Inquiry:
+    """A promotion on main, the commit before it, and what is known of how it came.
+
+    ``commit_paths`` are the files that its commit changed, ``number`` is the version that it is
+    about (of a model taken out, the one that left), ``together`` the promotions of that commit.
+    """
 
     promotion: Promotion
     repository: Repository
-    project: Project
     forge: Forge | None
     parent: str
+    commit_paths: tuple[str, ...]
+    number: Version | None
+    together: tuple[Promotion, ...]
 
     @cached_property
     def base(self) -> str:
@@ -68,48 +81,140 @@ class _Asked:
             commit = before[0]
         return commit
 
-    @property
-    def named(self) -> tuple[str, ...]:
-        """Whom CODEOWNERS of the base or the stage's policy names."""
-        stage = self.project.stages.get(self.promotion.stage)
-        declared = stage.approvers if stage else ()
-        return (*owners.of(self.repository, self.base, self.promotion.path), *declared)
+    @cached_property
+    def files(self) -> tuple[str, str, str]:
+        """Where its stage file, record and evidence lie."""
+        return paths(self.promotion.stage, self.promotion.model, self.number)
 
     @property
-    def authors(self) -> frozenset[str]:
-        """The mails and logins of those who wrote the promotion."""
+    def page(self) -> str | None:
+        """The evidence on main, by its path; None where the promotion brought none."""
+        path = self.files[2]
+        if path in self.commit_paths:
+            return path
+        name = f"{self.promotion.commit}:{path}"
+        return path if name in refs.contents(self.repository, [name]) else None
+
+    @property
+    def strangers(self) -> tuple[str, ...]:
+        """The files that its commit changed and that belong to no promotion of it."""
+        own = {f"registry/models/{p.model}/" for p in self.together}
+        own |= {f"registry/evidence/{p.model}/" for p in self.together}
+        stage_files = {p.path for p in self.together}
+        return tuple(
+            path
+            for path in self.commit_paths
+            if path not in stage_files
+            and f"{path.rpartition('/')[0]}/" not in own
+            and not path.endswith("/.gitkeep")
+        )
+
+    @cached_property
+    def writers(self) -> tuple[history.Writer, ...]:
+        """Who wrote its files on their way to main, by what their commits say."""
         head = self.promotion.head or self.promotion.commit
-        return people(history.authors(self.repository, self.base, head))
+        return history.writers(self.repository, self.base, head, self.files)
+
+    @cached_property
+    def authors(self) -> frozenset[str]:
+        """Their mails, and the logins in mails that a forge made up."""
+        return people(("", mail) for writer in self.writers for mail in writer.mails)
 
     @cached_property
     def pull(self) -> PullRequest | None:
         """The pull request that brought it: the forge says so, and its head is the one merged."""
-        found = self.forge.of_commit(self.promotion.commit) if self.forge else ()
-        merged = (pull for pull in found if pull.state == "merged")
-        mine = (pull for pull in merged if self.promotion.head in (None, pull.head))
-        one = next(mine, None)
-        return self.forge.pull(one.number) if self.forge and one else None  # with who merged it
+        if self.forge is None:
+            return None
+        return find_pull(self.forge, self.promotion.commit, self.promotion.head)
+
+    @cached_property
+    def reviews(self) -> tuple[Review, ...]:
+        """The reviews of that pull request."""
+        return self.forge.reviews(self.pull.number) if self.forge and self.pull else ()
+
+    def signatures(self, signers: bytes | None) -> dict[str, Signature]:
+        """Who signed its commit and those that wrote its files."""
+        commits = [self.promotion.commit, *(writer.commit for writer in self.writers)]
+        return read_signatures(self.repository, commits, signers)
+
+    @cached_property
+    def named(self) -> bool:
+        """Whether its commit's message names it (``Promotion:``) and its digest, if it says one."""
+        said = self.promotion.trailers
+        line = naming(self.promotion.model, self.promotion.version, self.promotion.stage)
+        digests = [d.split(" ") for d in said.get("digest", ())]
+        what = f"{self.promotion.model}@{self.promotion.version}"
+        right = f"sha256:{self.promotion.sha256}"
+        return line in said.get("promotion", ()) and all(
+            words[-1] == right for words in digests if words[0] == what
+        )
+
+    @cached_property
+    def head_names_it(self) -> bool:
+        """Whether the merged commit names it, as ``towpath promote`` writes it."""
+        line = naming(self.promotion.model, self.promotion.version, self.promotion.stage)
+        head = self.promotion.head
+        content = refs.contents(self.repository, [head]).get(head, b"") if head else b""
+        message = content.decode("utf-8", "replace").partition("\n\n")[2]
+        return f"Promotion: {line}" in message.split("\n")
+
+
+def inquire(promotion: Promotion, repository: Repository, forge: Forge | None = None) -> Inquiry:
+    """An inquiry into one promotion alone. Raises ``ForgeError`` later, when the forge is asked."""
+    parent = promotion.base or promotion.commit
+    changed = history.changes_against(repository, {promotion.commit: parent})
+    return Inquiry(
+        promotion,
+        repository,
+        forge,
+        parent,
+        tuple(change.path for change in changed.get(promotion.commit, ())),
+        promotion.version or _left(repository, promotion, parent),
+        (promotion, *_beside(promotion, changed.get(promotion.commit, ()))),
+    )
+
+
+def _beside(promotion: Promotion, changed: Sequence[history.Change]) -> list[Promotion]:
+    """The other promotions that came with the same commit, as far as their files name them."""
+    places = [wanted.place(change.path) for change in changed if change.path != promotion.path]
+    return [replace(promotion, stage=p[0], model=p[1]) for p in places if p]
+
+
+def _left(repository: Repository, promotion: Promotion, parent: str) -> Version | None:
+    was = stages(repository, parent).at(promotion.stage, promotion.model)
+    return was.version if was else None
 
 
 def of(
     promotion: Promotion, repository: Repository, project: Project, forge: Forge | None = None
 ) -> Approval:
-    """Who approved a promotion, at the highest level that can be shown.
-
-    Owners and signers are those of the commit before it; ``project`` says who may approve and
-    whether authors may. Raises ``ForgeError`` where the forge does not answer.
+    """Who approved a promotion, at the highest level that can be shown by the files of the commit
+    before it; ``project`` says who may approve and whether authors may. Raises ``ForgeError``
+    where the forge does not answer.
     """
-    before = history.parents(repository, promotion.commit)
-    if not before:
+    inquiry = inquire(promotion, repository, forge)
+    rules = replace(read_rulebook(repository, inquiry.base), project=project)
+    return approve_under(rules, inquiry)
+
+
+def approve_under(rules: Rulebook, inquiry: Inquiry) -> Approval:
+    """The highest level that a promotion reaches under a rulebook."""
+    promotion = inquiry.promotion
+    if promotion.base is None:
         return Approval("none", why="it came with the first commit")
-    asked = _Asked(promotion, repository, project, forge, before[0])
-    page = _page(asked)
+    page = inquiry.page
+    if promotion.fault:
+        return Approval("none", evidence=page, why="its stage file cannot be understood")
+    if inquiry.strangers:
+        named = ", ".join(inquiry.strangers[:3]) + (" and more" if inquiry.strangers[3:] else "")
+        why = f"its commit also changed {named}, so nothing approves it alone"
+        return Approval("none", evidence=page, why=why)
     lacks: list[str] = []
     for way in (_forge, _signed, _recorded):
-        found = way(asked)
-        if not isinstance(found, str):
-            return Approval(found.level, found.by, found.where, page, "; ".join(lacks))
-        lacks += [found] if found else []
+        reached = way(rules, inquiry)
+        if not isinstance(reached, str):
+            return replace(reached, evidence=page, why="; ".join(lacks))
+        lacks += [reached] if reached else []
     return Approval("none", evidence=page, why="; ".join(lacks))
 
 
@@ -126,105 +231,131 @@ def enough(approval: Approval, level: Level) -> bool:
 
 def people(pairs: Iterable[tuple[str, str]]) -> frozenset[str]:
     """Mails, lower case, and the logins in mails that a forge made up for its users."""
-    found = {mail.lower() for _, mail in pairs}
-    logins = {known["login"] for mail in found if (known := _NOREPLY.fullmatch(mail))}
-    return frozenset(found | logins)
+    mails = {mail.lower() for _, mail in pairs}
+    logins = {known["login"] for mail in mails if (known := _NOREPLY.fullmatch(mail))}
+    return frozenset(mails | logins)
 
 
-def standing(reviews: Sequence[Review], head: str) -> dict[str, Review]:
-    """The reviews that approve a head, by login: of each person the last word counts."""
-    last: dict[str, Review] = {}
-    for review in reviews:
-        if review.state in ("approved", "changes_requested", "dismissed"):
-            last[review.user.lower()] = review
-    return {
-        user: one for user, one in last.items() if one.state == "approved" and one.commit == head
-    }
+def named_people(rules: Rulebook, stage: str, path: str) -> tuple[str, ...]:
+    """Whom CODEOWNERS names for a stage file, and the policy for its stage."""
+    declared = rules.policy.stages.get(stage) if rules.policy else None
+    return (*rules.owners(path), *(declared.approvers if declared else ()))
 
 
-def _forge(asked: _Asked) -> Approval | str:
-    if asked.forge is None:
+def allows_self_approval(rules: Rulebook) -> bool:
+    """Whether who made a promotion may approve it."""
+    return rules.policy is not None and rules.policy.policy.self_approval
+
+
+def _forge(rules: Rulebook, inquiry: Inquiry) -> Approval | str:
+    forge, pull = inquiry.forge, inquiry.pull
+    if forge is None:
         return ""
-    if asked.pull is None:
-        return f"{asked.forge.name} knows no merged pull request of it"
-    pull = asked.pull
-    if not _is_what_was_seen(asked, pull.head):
+    if pull is None:
+        return f"{forge.name} knows no merged pull request of it"
+    if not _is_what_was_seen(inquiry, pull.head):
         return f"main holds another stage file than {pull.url} did"
-    approved = standing(asked.forge.reviews(pull.number), pull.head)
+    approved = standing(inquiry.reviews, pull.head)
     if not approved:
         return f"{pull.url} was merged without an approving review of its head"
-    authors = {pull.author.lower(), *asked.authors}
-    free = asked.project.policy.self_approval
-    others = [user for user in approved if free or user not in authors]
-    may = owners.people(asked.named, asked.forge)
-    by = tuple(approved[user].user for user in others if user in may)
+    authors = {pull.author.lower(), *inquiry.authors}
+    reviewers = {login: review.user for login, review in approved.items()}
+    stage, path = inquiry.promotion.stage, inquiry.promotion.path
+    return weigh_reviews(rules, stage, path, forge, pull, reviewers, authors)
+
+
+def weigh_reviews(
+    rules: Rulebook,
+    stage: str,
+    path: str,
+    forge: Forge,
+    pull: PullRequest,
+    reviewers: dict[str, str],
+    authors: set[str],
+) -> Approval | str:
+    """What reviews of a pull request's head come to; ``reviewers`` are logins by lower case."""
+    free = allows_self_approval(rules)
+    others = [login for login in reviewers if free or login not in authors]
+    may = owners.people(named_people(rules, stage, path), forge)
+    by = tuple(reviewers[login] for login in others if login in may)
     if by:
         return Approval("forge", by, pull.url)
     if not others:
         return f"{pull.url} was approved by {OWN} alone"
-    said = f"{pull.url} was approved by {', '.join(others)}"
+    said = f"{pull.url} was approved by {', '.join(reviewers[login] for login in others)}"
     return f"{said}, whom neither CODEOWNERS nor the policy names"
 
 
-def _is_what_was_seen(asked: _Asked, head: str) -> bool:
+def _is_what_was_seen(inquiry: Inquiry, head: str) -> bool:
     """Whether main has the stage file of the head that was reviewed: a merge made by hand may hold
     anything. Of a squash the head may be gone, and the forge made it."""
-    if asked.repository.commit(head) is None:
+    if inquiry.repository.commit(head) is None:
         return True
-    names = [f"{commit}:{asked.promotion.path}" for commit in (head, asked.promotion.commit)]
-    found = refs.contents(asked.repository, names)
-    return found.get(names[0]) == found.get(names[1])
+    names = [f"{commit}:{inquiry.promotion.path}" for commit in (head, inquiry.promotion.commit)]
+    contents = refs.contents(inquiry.repository, names)
+    return contents.get(names[0]) == contents.get(names[1])
 
 
-def _signed(asked: _Asked) -> Approval | str:
-    commit = asked.promotion.commit
-    name = signing.signer(asked.repository, commit, asked.base)
-    if name is None:
-        if signing.is_signed(asked.repository, commit):
+def _signed(rules: Rulebook, inquiry: Inquiry) -> Approval | str:
+    commit = inquiry.promotion.commit
+    if rules.signers is None and not signing.is_signed(inquiry.repository, commit):
+        return ""
+    signatures = inquiry.signatures(rules.signers)
+    approver = signatures.get(commit)
+    if approver is None:
+        if signing.is_signed(inquiry.repository, commit):
             return f"its signature is none of {signing.SIGNERS}'s"
         return ""
-    named = owners.mails(asked.named)
-    if named and name.lower() not in named:
-        return f"{name} signed it, whom the policy does not name"
-    if not asked.project.policy.self_approval and name.lower() in asked.authors:
-        return f"{OWN} signed it, {name}"
-    return Approval("signed", (name,), f"merge {commit[:7]}")
+    if not inquiry.named or "approval" not in inquiry.promotion.trailers:
+        return f"{approver.name} signed a commit whose message does not say that it approves it"
+    named = owners.mails(named_people(rules, inquiry.promotion.stage, inquiry.promotion.path))
+    if named and approver.name.lower() not in named:
+        return f"{approver.name} signed it, whom the policy does not name"
+    if not allows_self_approval(rules) and (said := _own(inquiry, approver, signatures)):
+        return said
+    return Approval("signed", (approver.name,), f"merge {commit[:7]}")
 
 
-def _recorded(asked: _Asked) -> Approval | str:
+def _own(inquiry: Inquiry, approver: Signature, signatures: dict[str, Signature]) -> str | None:
+    """Why it cannot be told that another made the promotion than who approved it: names and mails
+    of commits are whatever their maker typed, so that signatures alone tell makers apart."""
+    if approver.name.lower() in inquiry.authors:
+        return f"{OWN} signed it, {approver.name}"
+    if inquiry.promotion.head is None:
+        return f"{OWN} signed it, {approver.name}"
+    makers = [signatures.get(writer.commit) for writer in inquiry.writers]
+    if any(maker is not None and maker.is_of(approver) for maker in makers):
+        return f"{OWN} signed it, {approver.name}"
+    if not makers or None in makers:
+        return f"{UNSIGNED}: {approver.name} may have made it"
+    return None
+
+
+def _recorded(rules: Rulebook, inquiry: Inquiry) -> Approval | str:
     """A merge, and whom it names: the forge's word before that of a message anybody can write."""
-    by, authors = _mergers(asked), set(asked.authors)
+    promotion, pull = inquiry.promotion, inquiry.pull
+    by, authors = _mergers(inquiry), set(inquiry.authors)
     if not by:
         return "it came by no merge, and nothing says who let it in"
-    if pull := asked.pull:
+    if pull is None and not (inquiry.named or inquiry.head_names_it):
+        return "neither the merge nor what it merged names this promotion"
+    if pull:
         authors.add(pull.author.lower())
-    found = [person for person in by if _mail(person) not in authors]
-    if not found and not asked.project.policy.self_approval:
+    others = [person for person in by if _mail(person) not in authors]
+    if not others and not allows_self_approval(rules):
         return f"{OWN} merged it"
-    where = asked.pull.url if asked.pull else f"merge {asked.promotion.commit[:7]}"
-    return Approval("recorded", tuple(found or by), where)
+    where = pull.url if pull else f"merge {promotion.commit[:7]}"
+    return Approval("recorded", tuple(others or by), where)
 
 
-def _mergers(asked: _Asked) -> tuple[str, ...]:
-    if asked.pull:
-        return (asked.pull.merged_by,) if asked.pull.merged_by else ()
-    if asked.promotion.head is None:
+def _mergers(inquiry: Inquiry) -> tuple[str, ...]:
+    if inquiry.pull:
+        return (inquiry.pull.merged_by,) if inquiry.pull.merged_by else ()
+    if inquiry.promotion.head is None:
         return ()
-    return asked.promotion.trailers.get("approved-by", ()) or (asked.promotion.author,)
+    return inquiry.promotion.trailers.get("approved-by", ()) or (inquiry.promotion.author,)
 
 
 def _mail(person: str) -> str:
-    found = _PERSON.fullmatch(person)
-    return (found["mail"] if found else person).lower()
-
-
-def _page(asked: _Asked) -> str | None:
-    """The evidence on main, by its path; None where the promotion brought none."""
-    one = asked.promotion
-    number = one.version
-    if number is None:
-        was = stages(asked.repository, asked.base).at(one.stage, one.model)
-        number = was.version if was else None
-    path = paths(one.stage, one.model, number)[2]
-    name = f"{one.commit}:{path}"
-    return path if name in refs.contents(asked.repository, [name]) else None
+    parted = _PERSON.fullmatch(person)
+    return (parted["mail"] if parted else person).lower()

@@ -86,6 +86,11 @@ def paths(stage: str, model: str, version: Version | None) -> tuple[str, str, st
     )
 
 
+def naming(model: str, version: Version | None, stage: str) -> str:
+    """A promotion by its name, as the ``Promotion:`` trailer of its commits says it."""
+    return f"{model}@{version} -> {stage}" if version else f"{model} out of {stage}"
+
+
 def gather(
     repository: Repository,
     folder: str,

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.errors import Fault, UsageError
-from towpath.git import Repository, mainline
-from towpath.promotion import evidence, inspecting, judging
+from towpath.errors import Fault, Place, UsageError
+from towpath.git import Repository, history, mainline
+from towpath.promotion import evidence, inspecting, judging, signing
+from towpath.promotion.approval import UNSIGNED, allows_self_approval, least
+from towpath.promotion.approval_rule import ApprovalRule
 from towpath.promotion.case import Case
 from towpath.promotion.inspecting import Inspected
 from towpath.promotion.proposal import failures
@@ -42,6 +44,8 @@ class Checked:
 
     inspected: Inspected
     judged: tuple[Judged, ...]
+    unsound: tuple[Fault, ...] = ()
+    """What is wrong with the rules of the main branch, or with who made the promotion."""
 
     @property
     def is_promotion(self) -> bool:
@@ -51,7 +55,7 @@ class Checked:
     @property
     def faults(self) -> tuple[Fault, ...]:
         """Why it may not be merged, all of it."""
-        return (*self.inspected.faults, *self._failures())
+        return (*self.inspected.faults, *self.unsound, *self._failures())
 
     def _failures(self) -> Iterator[Fault]:
         for one in self.judged:
@@ -76,7 +80,32 @@ def of(workspace: Workspace, repository: Repository, base: str, head: str) -> Ch
     """The same of two commits of the registry's repository."""
     found = inspecting.inspect(repository, workspace.folder, base, head)
     judged = (Judged(case, judging.judge(workspace, repository, case)) for case in found.cases)
-    return Checked(found, tuple(judged))
+    rule = ApprovalRule(repository, base, workspace.folder)
+    unsound = _unsound(rule, found) if found.cases else ()
+    return Checked(found, tuple(judged), tuple(unsound))
+
+
+def _unsound(rule: ApprovalRule, found: Inspected) -> Iterator[Fault]:
+    """Why no approval of this promotion would count, whoever gave it."""
+    yield from rule.rules.faults(rule.folder)
+    rules = rule.rules.rules_at(found.base, rule.folder)
+    if rules.signers is None or allows_self_approval(rules):
+        return
+    for case in found.cases:
+        if least(case.project, case.stage) == "signed" and not _is_signed(rule, found, case):
+            what = (
+                f"{case.stage} asks for a signature, and {UNSIGNED}: its approver may have made it"
+            )
+            hint = f"let its maker sign it: {signing.CONFIGURE}; reject it, and promote again"
+            yield Fault(what, Place(case.paths[0]), hint)
+
+
+def _is_signed(rule: ApprovalRule, found: Inspected, case: Case) -> bool:
+    """Whether each commit that wrote the promotion's files is signed by somebody who may sign."""
+    writers = history.writers(rule.repository, found.start, found.head, case.paths)
+    signers = rule.rules.rules_at(found.base, rule.folder).signers
+    commits = [writer.commit for writer in writers]
+    return set(commits) <= set(signing.read_signatures(rule.repository, commits, signers))
 
 
 def _commit(repository: Repository, name: str) -> str:

@@ -169,7 +169,8 @@ def _found(branch: _Branch, read: Wanted) -> Found:
 def _faults(branch: _Branch, case: Case) -> Iterator[Fault]:
     """What is wrong with one promotion: its rungs, its three files, a rival that was quicker."""
     at = Place(case.paths[0])
-    yield from (replace(fault, place=at) for fault in rules.faults(case))
+    amiss = rules.faults(branch.repository, branch.folder, case)
+    yield from (replace(fault, place=at) for fault in amiss)
     yield from _rival(branch, case)
     yield from _evidence(branch, case)
     if case.candidate is None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from towpath import registry
 from towpath.errors import Fault, Refused, RegistryError, UsageError, did_you_mean
 from towpath.git import (
     Repository,
@@ -22,6 +21,7 @@ from towpath.git import (
 )
 from towpath.promotion import approval, checking, evidence, proposal, signing
 from towpath.promotion.approval import Approval, Level
+from towpath.promotion.approval_rule import ApprovalRule
 from towpath.promotion.checking import Checked
 from towpath.promotion.proposal import BRANCH
 from towpath.promotion.writing import LOCK
@@ -29,7 +29,6 @@ from towpath.registry import Promotion
 
 if TYPE_CHECKING:
     from towpath.promotion.place import Place
-    from towpath.spec.project import Project
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,8 @@ def merge(place: Place, branch: str, sign: bool | None = None, push: bool = Fals
     promotion's files. Raises ``Refused`` with every fault; then nothing is merged.
     """
     with locked(place.repository, LOCK):
-        return _pushed(place, _merged(place, branch, sign), push)
+        done = _made(place, branch, sign)
+        return settle(place, done, push)
 
 
 def head_of(place: Place, branch: str) -> str:
@@ -85,7 +85,8 @@ def sound(place: Place, head: str) -> Checked:
     return checked
 
 
-def _merged(place: Place, branch: str, sign: bool | None) -> Approved:
+def _made(place: Place, branch: str, sign: bool | None) -> Approved:
+    """The merge's commit, which no branch holds yet; judged as anybody will judge it."""
     repository = place.repository
     head = head_of(place, branch)
     _refuse_parted(place)
@@ -97,7 +98,7 @@ def _merged(place: Place, branch: str, sign: bool | None) -> Approved:
     if "forge" in needed:
         what = f"{', '.join(map(str, cases))} needs an approval at the forge"
         raise Refused(what, hint="push the branch, and let it be reviewed as a pull request")
-    signs = _signs(repository, "signed" in needed, sign)
+    signs = decide_signing(repository, "signed" in needed, sign)
     level: Level = "signed" if signs else "recorded"
     told = [line for case in cases for line in proposal.trailers(case)]
     title = evidence.title(cases[0]) + (f", and {len(cases) - 1} more" if cases[1:] else "")
@@ -108,15 +109,58 @@ def _merged(place: Place, branch: str, sign: bool | None) -> Approved:
         place.base,
         files,
         "\n".join(words) + "\n",
-        Stamp(who, int(time.time())),
+        Stamp(who, moment_after(repository, place.base, head)),
         without=without,
         merging=(head,),
         sign=signs,
     )
-    _refuse(place, project, commit, signs)
-    branches.advance(repository, mainline.name(repository), commit)
-    branches.drop(repository, branch)
-    return Approved(tuple(map(str, cases)), branch, str(who), level, commit)
+    reached = _refuse(place, commit, signs)
+    return Approved(tuple(map(str, cases)), branch, str(who), reached, commit)
+
+
+def moment_after(repository: Repository, *parents: str) -> int:
+    """The time of a commit: no earlier than its parents', whose clocks may be ahead of this one,
+    for a date before a parent's counts as false."""
+    dates = repository.call("log", "--no-walk", "--format=%ct", *parents).split()
+    return max(int(time.time()), *map(int, dates))
+
+
+def settle(place: Place, done: Approved, push: bool) -> Approved:
+    """Bring a commit that was made upon main there: to the remote first, if it is to be pushed,
+    so that where the remote refuses nothing here says what is not so."""
+    repository = place.repository
+    name = mainline.name(repository)
+    assert done.commit
+    pushed = push and place.remote is not None
+    if pushed:
+        _push_main(place, name, done.commit)
+    try:
+        branches.advance(repository, name, done.commit)
+    except RegistryError as held:
+        if not pushed:
+            raise
+        what = f"{place.remote} has {done.commit[:7]} on {name}, and {name} here could not follow"
+        hint = "commit or stash what is in its way, then: git pull --ff-only"
+        raise RegistryError(Fault(what, hint=hint), *held.faults) from held
+    if done.branch:
+        branches.drop(repository, done.branch)
+    return replace(done, pushed=pushed)
+
+
+def _push_main(place: Place, name: str, commit: str) -> None:
+    """Push main forward. A remote that went on meanwhile is left as it is: what is approved was
+    made upon an older main, and is made again upon the new one."""
+    assert place.remote
+    ref = f"refs/heads/{name}"
+    over = remotes.there(place.repository, place.remote, ref).get(ref)
+    known = over is None or place.repository.commit(over) is not None
+    if not known or (over and not history.is_ancestor(place.repository, over, commit)):
+        what = f"{name} went on at {place.remote} meanwhile; nothing was approved"
+        raise RegistryError(what, hint="towpath fetch, then run it again")
+    if refused := remotes.push_branch(place.repository, place.remote, name, commit, over):
+        what = f"{place.remote} refused {name}: {refused}; nothing was approved"
+        hint = "who may push there? a protected branch takes pull requests alone"
+        raise RegistryError(what, hint=hint)
 
 
 def _refuse_parted(place: Place) -> None:
@@ -124,7 +168,9 @@ def _refuse_parted(place: Place) -> None:
     mine = branches.commit_of(place.repository, name)
     if mine and not history.is_ancestor(place.repository, mine, place.base):
         what = f"{name} here and {place.remote}'s have parted"
-        raise RegistryError(what, hint=f"git switch {name} && git pull --no-rebase")
+        # A pull with a merge would put what was decided there out of main's first-parent line.
+        hint = f"git fetch; git switch {name}; git rebase --rebase-merges {place.remote}/{name}"
+        raise RegistryError(what, hint=hint)
 
 
 def _content(
@@ -140,33 +186,39 @@ def _content(
     return {names[name]: content for name, content in contents.items()}, gone
 
 
-def _signs(repository: Repository, needed: bool, asked: bool | None) -> bool:
+def decide_signing(repository: Repository, needed: bool, asked: bool | None) -> bool:
+    """Whether a commit that approves is signed: where that is needed, asked for, or Git's habit.
+
+    Raises ``UsageError`` where it is to be and Git knows no key.
+    """
     if needed and asked is False:
         raise UsageError("the policy asks for a signature", hint="leave --no-sign out")
-    always = (repository.setting("commit.gpgSign") or "").lower() in ("true", "1", "yes", "on")
-    configured = signing.is_configured(repository)
-    signs = asked if asked is not None else needed or (always and configured)
-    if signs and not configured:
-        raise UsageError(
-            "Git does not know with which SSH key to sign",
-            hint="git config gpg.format ssh; git config user.signingkey ~/.ssh/id_ed25519.pub",
-        )
+    signs = asked if asked is not None else needed or signing.is_usual(repository)
+    if signs and not signing.is_configured(repository):
+        raise UsageError("Git does not know with which SSH key to sign", hint=signing.CONFIGURE)
     return signs
 
 
-def _refuse(place: Place, project: Project, commit: str, signs: bool) -> None:
-    """The merge is judged as anybody will judge it who finds it on main."""
-    found = registry.promotions(place.repository, commit)
-    for one in found:
-        if one.commit != commit:
+def _refuse(place: Place, commit: str, signs: bool) -> Level:
+    """The merge is judged as anybody will judge it who finds it on main; the level it reached."""
+    rule = ApprovalRule(place.repository, commit, place.workspace.folder)
+    reached: list[Level] = []
+    for promotion in rule.log:
+        if promotion.commit != commit:
             continue
-        got = approval.of(one, place.repository, project)
-        needed: Level = "signed" if signs else approval.least(project, one.stage)
-        if not approval.enough(got, needed):
-            raise Refused(_refusal(one, needed, got, place.repository.identity().email))
+        judged = rule.judge(promotion)
+        needed: Level = "signed" if signs else judged.needed
+        if not approval.enough(judged.approval, needed):
+            mail = place.repository.identity().email
+            raise Refused(_refusal(promotion, needed, judged.approval, mail))
+        reached.append(judged.approval.level)
+    return min(reached, key=approval.ORDER.index)
 
 
 def _refusal(one: Promotion, needed: Level, got: Approval, mail: str) -> Fault:
+    if approval.UNSIGNED in got.why:
+        what = f"{one} needs an approval that is `{needed}`: {got.why}"
+        return Fault(what, hint=f"let its maker sign it: {signing.CONFIGURE}; then promote again")
     if approval.OWN in got.why:
         what = f"{mail} made {one}, and the policy wants another to approve it"
         return Fault(what, hint=approval.ANOTHER)
@@ -174,16 +226,3 @@ def _refusal(one: Promotion, needed: Level, got: Approval, mail: str) -> Fault:
     hint = line if signing.SIGNERS in got.why else None
     why = got.why or f"this would be `{got.level}`"
     return Fault(f"{one} needs an approval that is `{needed}`: {why}", hint=hint)
-
-
-def _pushed(place: Place, done: Approved, push: bool) -> Approved:
-    if not push or place.remote is None or done.commit is None:
-        return done
-    name = mainline.name(place.repository)
-    ref = f"refs/heads/{name}"
-    over = remotes.there(place.repository, place.remote, ref, f"refs/heads/{done.branch}")
-    refused = remotes.push_branch(place.repository, place.remote, name, done.commit, over.get(ref))
-    if refused:
-        what = f"{place.remote} refused {name}: {refused}"
-        raise RegistryError(what, hint=f"it is merged here; git pull --no-rebase, then push {name}")
-    return replace(done, pushed=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from towpath.errors import Fault, Refused
 from towpath.promotion import evidence
-from towpath.promotion.case import Case
+from towpath.promotion.case import Case, naming
 from towpath.registry import wanted
 
 if TYPE_CHECKING:
@@ -87,9 +87,10 @@ def message(case: Case, why: str | None = None) -> str:
 
 def trailers(case: Case) -> list[str]:
     """What tools read of a promotion's commit."""
-    what = f"{case.model}@{case.version}" if case.version else case.model
-    said = f"{what} -> {case.stage}" if case.version else f"{what} out of {case.stage}"
-    return [f"Promotion: {said}", *([f"Replaces: {case.replaces}"] if case.replaces else [])]
+    named = [f"Promotion: {naming(case.model, case.version, case.stage)}"]
+    if case.candidate:
+        named += [f"Digest: {case.model}@{case.version} sha256:{case.candidate.sha256}"]
+    return [*named, *([f"Replaces: {case.replaces}"] if case.replaces else [])]
 
 
 def failures(case: Case, verdicts: Sequence[Verdict]) -> list[Fault]:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.errors import Refused, UsageError
+from towpath.errors import Fault, Refused, UsageError
 from towpath.forge import NotMergeable
-from towpath.git import Repository, branches, remotes
+from towpath.git import Repository, branches, history, remotes
 from towpath.promotion import approval, merging
+from towpath.promotion.approval import Level, allows_self_approval, weigh_reviews
+from towpath.promotion.approval_rule import ApprovalRule
+from towpath.promotion.case import Case
+from towpath.promotion.checking import Checked
 from towpath.promotion.merging import Approved
 from towpath.promotion.proposal import BRANCH
+from towpath.promotion.pull_requests import standing
 
 if TYPE_CHECKING:
     from towpath.forge import Forge, PullRequest
@@ -27,11 +32,9 @@ def approve(place: Place, forge: Forge, named: str) -> Approved:
     checked = merging.sound(place, pull.head)
     what = tuple(str(one.case) for one in checked.judged)
     user = forge.user()
+    _foresee(place, forge, pull, checked, user)
     if user.lower() != pull.author.lower():
         forge.approve(pull.number, pull.head)
-    elif not checked.judged[0].case.project.policy.self_approval:
-        said = f"{user} opened {pull.url}, and the policy wants another to approve"
-        raise Refused(said, hint=approval.ANOTHER)
     try:
         commit = forge.merge(pull.number, pull.head)
     except NotMergeable as refused:
@@ -39,7 +42,56 @@ def approve(place: Place, forge: Forge, named: str) -> Approved:
         return Approved(what, pull.branch, user, "forge", None, pull.url, waits)
     registry.fetch(place.repository)
     tidy(place.repository, pull)
-    return Approved(what, pull.branch, user, "forge", commit, pull.url, pushed=True)
+    level = _reached(place, forge, commit)
+    return Approved(what, pull.branch, user, level, commit, pull.url, pushed=True)
+
+
+def _foresee(place: Place, forge: Forge, pull: PullRequest, checked: Checked, user: str) -> None:
+    """Ask the one rule what the merge will come to, before it is made: what reconcile would refuse
+    is not merged. Raises ``Refused`` with what each promotion lacks."""
+    rule = ApprovalRule(place.repository, place.base, place.workspace.folder, forge)
+    if unsound := rule.rules.faults(rule.folder):
+        raise Refused(*unsound)
+    rules = rule.rules.rules_at(place.base, rule.folder)
+    approved = standing(forge.reviews(pull.number), pull.head)
+    reviewers = {login: review.user for login, review in approved.items()}
+    if user.lower() != pull.author.lower():
+        reviewers[user.lower()] = user
+    faults = []
+    for judged in checked.judged:
+        case = judged.case
+        needed = approval.least(case.project, case.stage)
+        authors = {pull.author.lower(), *_authors(place, checked, case)}
+        reached = weigh_reviews(rules, case.stage, case.paths[0], forge, pull, reviewers, authors)
+        if needed == "recorded" and (user.lower() not in authors or allows_self_approval(rules)):
+            continue
+        if isinstance(reached, str):
+            faults.append(_lacks(case, needed, reached, user, pull))
+    if faults:
+        raise Refused(*faults)
+
+
+def _lacks(case: Case, needed: Level, why: str, user: str, pull: PullRequest) -> Fault:
+    if user.lower() == pull.author.lower():
+        said = f"{user} opened {pull.url}, and the policy wants another to approve"
+        return Fault(said, hint=approval.ANOTHER)
+    what = f"{case} needs an approval that is `{needed}`: {why}"
+    owners = f"name them for /{case.paths[0]} in CODEOWNERS, or in `approvers` of {case.stage}"
+    return Fault(what, hint=f"ask one whom main names; or {owners}, on main")
+
+
+def _authors(place: Place, checked: Checked, case: Case) -> frozenset[str]:
+    """Who wrote the promotion's files: not who brought its branch up to date with main."""
+    start, head = checked.inspected.start, checked.inspected.head
+    writers = history.writers(place.repository, start, head, case.paths)
+    return approval.people(("", mail) for writer in writers for mail in writer.mails)
+
+
+def _reached(place: Place, forge: Forge, commit: str) -> Level:
+    """The level that the merge reached, as anybody finds it on main."""
+    rule = ApprovalRule(place.repository, commit, place.workspace.folder, forge)
+    levels = [rule.judge(one).approval.level for one in rule.log if one.commit == commit]
+    return min(levels, key=approval.ORDER.index, default="none")
 
 
 def refuse(forge: Forge, named: str, reason: str) -> PullRequest:

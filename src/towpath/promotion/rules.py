@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from towpath import registry
 from towpath.errors import Fault, UsageError
 from towpath.git import Repository
+from towpath.promotion.approval_rule import ApprovalRule
 from towpath.promotion.case import Case, was_in
 from towpath.registry import Found, ModelVersion
 
@@ -32,14 +33,15 @@ def standing(version: ModelVersion) -> Iterator[Fault]:
         yield Fault(f"{version} has no number yet", hint="towpath push gives it one")
 
 
-def faults(case: Case) -> Iterator[Fault]:
-    """Why a version cannot enter this stage now."""
+def faults(repository: Repository, folder: str, case: Case) -> Iterator[Fault]:
+    """Why a version cannot enter this stage now; ``folder`` is the project's."""
     if case.version is None:
         if case.incumbent is None:
             yield Fault(f"{case.stage} runs no {case.model}", hint="towpath models")
         return
     if case.version == case.replaces:
-        yield Fault(f"{case.stage} runs {case.model}@{case.version} already")
+        if not is_short(repository, folder, case):
+            yield Fault(f"{case.stage} runs {case.model}@{case.version} already")
     elif missing := rungs(case):
         skipped = f"{case.model}@{case.version} has not been in {' or '.join(missing)}"
         hint = f"towpath promote {case.model}@{case.version} --to {missing[0]}"
@@ -57,3 +59,12 @@ def rungs(case: Case) -> tuple[str, ...]:
             break
         missing.insert(0, stage)
     return tuple(missing)
+
+
+def is_short(repository: Repository, folder: str, case: Case) -> bool:
+    """Whether what a stage runs was approved at less than the rules ask for: it may then be
+    promoted there again, to be approved as it should."""
+    rule = ApprovalRule(repository, case.base, folder)
+    mine = [one for one in rule.log if (one.stage, one.model) == (case.stage, case.model)]
+    judged = [rule.judge(promotion) for promotion in mine[-1:]]
+    return any(judgement.backdated or not judgement.is_enough for judgement in judged)

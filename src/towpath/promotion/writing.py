@@ -17,7 +17,8 @@ from towpath.git import (
     refs,
     remotes,
 )
-from towpath.promotion import evidence, proposal
+from towpath.promotion import evidence, proposal, signing
+from towpath.promotion.approval import least
 from towpath.promotion.place import Place
 from towpath.promotion.proposal import Proposed
 
@@ -43,9 +44,22 @@ def _written(place: Place, made: Proposed) -> Proposed:
         return replace(made, head=old, new=False, evidence=_page(repository, made, old))
     stamp = Stamp(repository.identity(), int(time.time()))
     words = proposal.message(made.case, place.why)
-    head = commit_beside(repository, made.base, made.files, words, stamp, without=made.without)
+    head = commit_beside(
+        repository, made.base, made.files, words, stamp, made.without, sign=_signs(repository, made)
+    )
     branches.put(repository, made.branch, head)
     return replace(made, head=head)
+
+
+def _signs(repository: Repository, made: Proposed) -> bool:
+    """Whether the promotion is signed: where its stage asks for signatures, nobody can tell its
+    maker from its approver otherwise. Raises ``UsageError`` where Git knows no key for it."""
+    case = made.case
+    needed = least(case.project, case.stage) == "signed" and not case.project.policy.self_approval
+    if needed and not signing.is_configured(repository):
+        what = f"{case.stage} asks for signatures, and an unsigned promotion is nobody's"
+        raise UsageError(what, hint=f"{signing.CONFIGURE}; then promote again")
+    return needed or signing.is_usual(repository)
 
 
 def _there(place: Place, branch: str) -> str | None:

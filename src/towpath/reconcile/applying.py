@@ -15,6 +15,14 @@ from towpath.reconcile.changes import Blocked, Change, Nothing, Plan, Remove
 from towpath.reconcile.judging import GatesRefused, Judge
 from towpath.reconcile.looking import Seen
 from towpath.reconcile.site import Site, View, view
+from towpath.reconcile.witness import (
+    PATH,
+    Witness,
+    find_displaced_since,
+    find_rewritten,
+    read_witness,
+    write_witness,
+)
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -57,13 +65,15 @@ class Applied:
 @dataclass(frozen=True)
 class Options:
     """How a reconcile is called. ``patience`` is for another's lease, in seconds; ``environ``
-    holds credentials (default: the process's environment)."""
+    holds credentials (default: the process's environment). ``accepts_history`` says that a person
+    has looked at a main branch that was rewritten, and takes it as it is."""
 
     offline: bool = False
     environ: Mapping[str, str] | None = None
     say: Callable[[str], object] = len
     listener: Listener | None = None
     patience: float | None = None
+    accepts_history: bool = False
 
 
 def plan(workspace: Workspace, stage: str, options: Options = Options()) -> Plan:
@@ -72,6 +82,7 @@ def plan(workspace: Workspace, stage: str, options: Options = Options()) -> Plan
     notes = list(_notes(site.view))
     if holder := lease.holder(site.store):
         notes.append(f"it is being reconciled by {holder}")
+    _refuse_unsound(site, options)
     return _planned(site, looking.look(site), tuple(notes))
 
 
@@ -88,6 +99,7 @@ def apply(workspace: Workspace, stage: str, options: Options = Options()) -> App
     with lease.held(early.store, options.patience) as held:
         site = Site.of(view(workspace, options.offline), stage, options.environ, options.say)
         _refuse_another(early, site)
+        remembered = _refuse_unsound(site, options)
         seen = looking.look(site)
         made = _planned(site, seen, tuple(_notes(site.view)))
 
@@ -99,7 +111,31 @@ def apply(workspace: Workspace, stage: str, options: Options = Options()) -> App
         with _scratch() as folder:
             work = steps.Work(site, seen, Judge(site, folder), folder, step)
             outcomes = tuple(_carried_out(work, change) for change in made.pending)
+        write_witness(site.store, remembered, site.view.main)
     return Applied(made, outcomes)
+
+
+def _refuse_unsound(site: Site, options: Options) -> Witness:
+    """Nothing is done upon a main branch that was rewritten, or whose rules nobody agreed to; what
+    the stage remembers of it.
+
+    Raises ``Refused`` with every fault.
+    """
+    faults = [*site.rule.rules.faults(site.rule.folder)]
+    if options.accepts_history:
+        remembered = Witness(None, _mark(site))
+    else:
+        remembered = read_witness(site.store)
+        faults += find_rewritten(site.rule, remembered)
+        faults += find_displaced_since(site.rule, remembered)
+    if faults:
+        raise Refused(*faults)
+    return remembered
+
+
+def _mark(site: Site) -> str | None:
+    kept = site.store.read(PATH)
+    return kept[1] if kept else None
 
 
 def _refuse_another(early: Site, site: Site) -> None:

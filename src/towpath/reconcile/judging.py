@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from towpath import registry
 from towpath.errors import Fault, Refused
-from towpath.promotion import approval
+from towpath.promotion.approval_rule import again, backdated_fault
 from towpath.promotion.case import time_in
 from towpath.reconcile.data import StageData
 from towpath.reconcile.deployed import Approved
@@ -34,10 +32,10 @@ class Judge:
     site: Site
     scratch: Path
 
-    @cached_property
+    @property
     def log(self) -> tuple[Promotion, ...]:
         """Every promotion of every stage, oldest first."""
-        return registry.promotions(self.site.view.repository, self.site.view.main)
+        return self.site.rule.log
 
     def promotion(self, model: str) -> Promotion | None:
         """The change of the main branch that made the stage want what it wants of a model."""
@@ -45,20 +43,18 @@ class Judge:
         return mine[-1] if mine else None
 
     def approved(self, promotion: Promotion) -> Approved:
-        """Who let it in. Raises ``Refused`` where that is less than the stage's least level."""
-        site = self.site
-        found = approval.of(promotion, site.view.repository, site.project, site.forge)
-        least = approval.least(site.project, site.stage)
-        if not approval.enough(found, least):
-            asked = f"{site.stage} asks for at least `{least}`"
+        """Who let it in. Raises ``Refused`` where that is less than the stage's least level, and
+        where the date of its commit cannot be."""
+        judged = self.site.rule.judge(promotion)
+        found = judged.approval
+        if judged.backdated:
+            raise Refused(backdated_fault(promotion, judged.backdated))
+        if not judged.is_enough:
+            asked = f"{self.site.stage} asks for at least `{judged.needed}`"
             why = f": {found.why}" if found.why else ""
             what = f"the promotion {promotion} ({promotion.commit[:7]}) is approved as "
-            raise Refused(
-                Fault(
-                    f"{what}`{found.level}`, and {asked}{why}",
-                    hint="have it approved, or revert it",
-                )
-            )
+            hint = again(promotion)
+            raise Refused(Fault(f"{what}`{found.level}`, and {asked}{why}", hint=hint))
         return Approved(found.level, found.by, found.where, found.evidence)
 
     def base(self, promotion: Promotion) -> str:

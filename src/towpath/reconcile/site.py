@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from towpath import registry
 from towpath.errors import RegistryError, UsageError, did_you_mean
 from towpath.git import Repository, mainline, remotes
+from towpath.promotion.approval_rule import ApprovalRule
 from towpath.registry import policy
 from towpath.store.stage import StageStore
 
@@ -142,6 +143,12 @@ class Site:
         from towpath.promotion.place import connected
 
         return connected(self.view.workspace)
+
+    @cached_property
+    def rule(self) -> ApprovalRule:
+        """The rule of approval, of the main branch that is looked at."""
+        view = self.view
+        return ApprovalRule(view.repository, view.main, view.workspace.folder, self.forge)
 
     @cached_property
     def target(self) -> Target:

@@ -1,0 +1,24 @@
+"""Is main's line whole: are its rules agreed to, and has no decision been put out of it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from towpath.audit.approving import UNKNOWN, Approvals
+from towpath.audit.finding import Finding, Unchecked
+from towpath.errors import ForgeError
+
+
+def check(approvals: Approvals) -> Iterator[Finding | Unchecked]:
+    """The rules that nobody agreed to who had to, and the decisions that a merge displaced."""
+    rule = approvals.rule
+    try:
+        history = rule.rules
+    except ForgeError as silent:
+        yield Unchecked("rules", "who agreed to changes of the rules", silent.faults[0].what)
+    else:
+        yield from (Finding("rules", fault) for fault in history.faults(rule.folder))
+        for change in history.changes:
+            if change.level == UNKNOWN:
+                yield Unchecked("rules", f"who agreed to {change}", change.why)
+    yield from (Finding("main", fault) for fault in rule.displaced_faults())

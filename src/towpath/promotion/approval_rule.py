@@ -1,0 +1,212 @@
+"""The one rule of approval, as docs/trust.md says it: asked by approve, check, reconcile, verify
+and history alike."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from towpath.errors import Fault, Place
+from towpath.git import Repository, history
+from towpath.promotion.approval import (
+    ORDER,
+    Approval,
+    Inquiry,
+    Level,
+    approve_under,
+    enough,
+    least,
+)
+from towpath.promotion.displaced import Displaced, find_displaced
+from towpath.promotion.rule_changes import RuleHistory, read_rule_history
+from towpath.promotion.rulebook import Rulebook
+from towpath.registry import Promotion, Version
+from towpath.registry.main_line import Backdated, MainLine, read_main_line
+from towpath.registry.promotions import promotions
+
+if TYPE_CHECKING:
+    from towpath.forge import Forge
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a promotion reached, and the least that it needed; ``backdated`` where its commit's
+    date cannot be."""
+
+    approval: Approval
+    needed: Level
+    backdated: Backdated | None = None
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether it is approved as its stage asks."""
+        return enough(self.approval, self.needed)
+
+
+@dataclass(frozen=True)
+class ApprovalRule:
+    """The rule, for the main branch that ends at ``head`` and the project in ``folder``.
+
+    ``forge`` is asked where there is one. Every method raises ``ForgeError`` where it does not
+    answer, and ``RegistryError`` in a shallow clone.
+    """
+
+    repository: Repository
+    head: str
+    folder: str = ""
+    forge: Forge | None = None
+
+    @cached_property
+    def line(self) -> MainLine:
+        """Main's first-parent line."""
+        return read_main_line(self.repository, self.head)
+
+    @cached_property
+    def log(self) -> tuple[Promotion, ...]:
+        """Every promotion on it, oldest first."""
+        return promotions(self.repository, self.head, line=self.line)
+
+    @cached_property
+    def rules(self) -> RuleHistory:
+        """The rules on it, and which of them are in force."""
+        return read_rule_history(self.repository, self.line, self.forge)
+
+    @cached_property
+    def displaced(self) -> tuple[Displaced, ...]:
+        """Decisions that main took once, and that its first-parent line does not hold any more."""
+        return find_displaced(self.repository, self.line)
+
+    def judge(self, promotion: Promotion) -> Judgement:
+        """How a promotion was approved.
+
+        It is judged by the rules in force before it; what a stage wants now, by those of now as
+        well, and the stricter counts.
+        """
+        backdated = self.line.backdated([promotion.commit])
+        inquiry = self._inquiry(promotion)
+        judged = self._under(self._rules_at(inquiry.base), inquiry)
+        if self._current.get((promotion.stage, promotion.model)) == promotion.commit:
+            judged = _stricter(judged, self._under(self._rules_at(self.head), inquiry))
+            if self.rules.pending:
+                judged = _stricter(judged, self._under(self._written, inquiry))
+        return replace(judged, backdated=backdated[0] if backdated else None)
+
+    def _under(self, rules: Rulebook, inquiry: Inquiry) -> Judgement:
+        project = rules.policy
+        needed = least(project, inquiry.promotion.stage) if project else "recorded"
+        return Judgement(approve_under(rules, inquiry), needed)
+
+    @cached_property
+    def _written(self) -> Rulebook:
+        return self.rules.rules_written(self.folder)
+
+    def _rules_at(self, commit: str) -> Rulebook:
+        known = self._rulebooks
+        if commit not in known:
+            known[commit] = self.rules.rules_at(commit, self.folder)
+        return known[commit]
+
+    @cached_property
+    def _rulebooks(self) -> dict[str, Rulebook]:
+        return {}
+
+    @cached_property
+    def _current(self) -> Mapping[tuple[str, str], str]:
+        """The commit that made each stage want what it wants now of a model."""
+        return {(one.stage, one.model): one.commit for one in self.log}
+
+    def _inquiry(self, promotion: Promotion) -> Inquiry:
+        changed = self._changed.get(promotion.commit, ())
+        together = tuple(self._together[promotion.commit]) or (promotion,)
+        return Inquiry(
+            promotion,
+            self.repository,
+            self.forge,
+            promotion.base or promotion.commit,
+            tuple(change.path for change in changed),
+            promotion.version or self._left.get((promotion.commit, promotion.path)),
+            together,
+        )
+
+    @cached_property
+    def _changed(self) -> Mapping[str, tuple[history.Change, ...]]:
+        """What each promotion's commit changed on main, of all in one call of Git."""
+        parents = {one.commit: one.base for one in self.log if one.base}
+        return history.changes_against(self.repository, parents)
+
+    @cached_property
+    def _together(self) -> Mapping[str, list[Promotion]]:
+        beside: defaultdict[str, list[Promotion]] = defaultdict(list)
+        for promotion in self.log:
+            beside[promotion.commit].append(promotion)
+        return beside
+
+    @cached_property
+    def _left(self) -> Mapping[tuple[str, str], Version | None]:
+        """Of each promotion that took a model out, the version that left."""
+        ran: dict[tuple[str, str], Version | None] = {}
+        left: dict[tuple[str, str], Version | None] = {}
+        for promotion in self.log:
+            place = promotion.stage, promotion.model
+            left[promotion.commit, promotion.path] = ran.get(place)
+            ran[place] = promotion.version
+        return left
+
+    def decisions(self) -> tuple[str, ...]:
+        """The commits of main that count: promotions that were approved as they had to be, and
+        changes of the rules that were agreed to."""
+        approved = [one.commit for one in self.log if self.judge(one).is_enough]
+        agreed = [one.commit for one in self.rules.changes if one.level not in ("none", "unknown")]
+        return tuple(dict.fromkeys([*approved, *agreed]))
+
+    def displaced_faults(self) -> tuple[Fault, ...]:
+        """The decisions that were put out of main's line, as faults."""
+        return tuple(displaced_fault(one) for one in self.displaced)
+
+
+def displaced_fault(displaced: Displaced) -> Fault:
+    """A decision that a merge put out of main's line."""
+    what = (
+        f"{displaced.merge[:7]} put {displaced.subject} ({displaced.commit[:7]}) out of main's "
+        "first-parent line: main was re-parented, and what it decided there counts no more"
+    )
+    hint = (
+        f"git log --graph {displaced.merge[:7]}; let main go on from {displaced.commit[:7]}, "
+        "or read what it decided, and: towpath reconcile STAGE --apply --accept-history"
+    )
+    return Fault(what, Place("main"), hint)
+
+
+def _stricter(then: Judgement, now: Judgement) -> Judgement:
+    """Of two judgements of one promotion, what both of them allow."""
+    needed = max(then.needed, now.needed, key=ORDER.index)
+    if ORDER.index(now.approval.level) < ORDER.index(then.approval.level):
+        why = f"by the rules of now {now.approval.why or 'nobody may approve it so'}"
+        return Judgement(replace(now.approval, why=why), needed)
+    return Judgement(then.approval, needed)
+
+
+def again(promotion: Promotion) -> str:
+    """How what main wants without a sufficient approval comes to have one."""
+    if promotion.version is None:
+        return f"towpath rollback {promotion.model} --stage {promotion.stage}, or decide it again"
+    what = f"{promotion.model}@{promotion.version} --to {promotion.stage}"
+    return f"towpath promote {what}, and let it be approved; or: towpath rollback"
+
+
+def backdated_fault(promotion: Promotion, dated: Backdated) -> Fault:
+    """A promotion whose commit has a date that cannot be."""
+    said = (moment(dated.time), moment(dated.parent_time))
+    relation = "which has not come yet: it is" if dated.is_ahead else "before the commit under it,"
+    what = f"its commit {dated.commit[:7]} is dated {said[0]}, {relation} {said[1]}"
+    return Fault(what, Place(f"{promotion.path} at {dated.commit[:7]}"), again(promotion))
+
+
+def moment(seconds: int) -> str:
+    """A time in UTC, ISO 8601; one beyond the calendar is its end."""
+    last = 253_402_300_799  # 9999-12-31T23:59:59Z
+    return datetime.fromtimestamp(min(max(seconds, 0), last), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

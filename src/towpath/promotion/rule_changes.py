@@ -1,0 +1,331 @@
+"""Which rules are in force: every change of them on main, and who agreed to it under those before.
+
+Whoever may push to main could else lower what main asks for, and promote then. So a change of a
+rule file counts once it is approved under the rules before it; until then the rules before it are
+in force, and whatever acts upon main stops (docs/trust.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from towpath.errors import Fault, Place
+from towpath.git import Repository, history, refs
+from towpath.git.command import lines
+from towpath.promotion import owners
+from towpath.promotion.pull_requests import find_pull, standing
+from towpath.promotion.rulebook import PATTERNS, Rulebook, is_rule, owned_model
+from towpath.promotion.signing import Signature, read_signatures
+from towpath.registry import policy
+from towpath.registry.main_line import MainChange, MainLine, read_changes
+
+if TYPE_CHECKING:
+    from towpath.forge import Forge
+
+RULES = "rules"
+"""The trailer that names a rule file which a signed commit approves."""
+
+ALONE = "alone signed for it, and the policy wants another to"
+
+RATIFY = "towpath approve --rules"
+
+RuleLevel: TypeAlias = Literal["recorded", "signed", "forge", "none", "unknown"]
+
+
+@dataclass(frozen=True)
+class RuleChange:
+    """A commit of main that changed rule files, or agreed to a change that stood there already.
+
+    ``level`` is ``none`` where the rules before it ask for more than it has, and ``unknown`` where
+    only a forge could tell that was not asked; ``why`` says what lacks.
+    """
+
+    commit: str
+    time: int
+    author: str
+    paths: tuple[str, ...]
+    level: RuleLevel
+    by: tuple[str, ...] = ()
+    where: str | None = None
+    why: str = ""
+
+    def __str__(self) -> str:
+        named = ", ".join(self.paths[:3]) + (" and more" if self.paths[3:] else "")
+        return f"{named} ({self.commit[:7]})"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The rule files in force from a place of the line on: blobs by path."""
+
+    place: int
+    blobs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RuleHistory:
+    """The rules of main, as far back as it goes.
+
+    ``pending`` are the paths whose content on main now nobody agreed to who had to.
+    """
+
+    repository: Repository
+    line: MainLine
+    changes: tuple[RuleChange, ...]
+    snapshots: tuple[Snapshot, ...]
+    pending: tuple[str, ...]
+    written: Mapping[str, str]
+    """The rule files as main has them now, agreed to or not: blobs by path."""
+
+    def rules_written(self, folder: str = "") -> Rulebook:
+        """The rules as main's files say them now, whoever put them there."""
+        return _load(self.repository, self.written, folder)
+
+    def rules_at(self, commit: str, folder: str = "") -> Rulebook:
+        """The rules in force when main was at a commit."""
+        place = self.line.places.get(commit, 0)
+        blobs = next((s.blobs for s in reversed(self.snapshots) if s.place <= place), {})
+        return _load(self.repository, blobs, folder)
+
+    def faults(self, folder: str = "") -> tuple[Fault, ...]:
+        """What keeps main from being acted upon: rules of this project that nobody agreed to."""
+        return tuple(
+            Fault(self._unagreed(path), Place(path), hint=f"read it, then: {RATIFY}")
+            for path in self.pending
+            if concerns(path, folder)
+        )
+
+    def _unagreed(self, path: str) -> str:
+        last = next((change for change in reversed(self.changes) if path in change.paths), None)
+        where = f" in {last.commit[:7]} by {last.author}" if last else ""
+        why = f": {last.why}" if last and last.why else ""
+        return f"it says who may approve, and was changed{where} without an approval{why}"
+
+
+def concerns(path: str, folder: str) -> bool:
+    """Whether a rule file is one of the project in ``folder``: its own ``towpath.yaml``, and what
+    all projects of a repository share."""
+    return path.rpartition("/")[2] != policy.FILE or path == policy.place(folder)
+
+
+def read_rule_history(
+    repository: Repository, line: MainLine, forge: Forge | None = None
+) -> RuleHistory:
+    """The rules from main's first commit to ``line.head``. Raises ``ForgeError`` where the forge
+    does not answer."""
+    fold = _Fold(repository, line, forge)
+    for change in _rule_commits(repository, line):
+        fold.take(change)
+    return RuleHistory(
+        repository,
+        line,
+        tuple(fold.changes),
+        tuple(fold.snapshots),
+        tuple(fold.open_paths()),
+        fold.now,
+    )
+
+
+def _rule_commits(repository: Repository, line: MainLine) -> list[MainChange]:
+    """The commits that changed a rule file, and those whose message agrees to one."""
+    changed = {c.commit: c for c in read_changes(repository, line.head, "--", *PATTERNS)}
+    agreed = read_changes(repository, line.head, "-i", f"--grep=^{RULES}: ")
+    commits = {**{c.commit: replace(c, files={}) for c in agreed}, **changed}
+    for commit in _merges_that_agree(repository, line) - set(commits):
+        [merge] = read_changes(repository, commit, "-1")
+        commits[commit] = replace(merge, files={})
+    return sorted(commits.values(), key=lambda change: line.places[change.commit])
+
+
+def _merges_that_agree(repository: Repository, line: MainLine) -> set[str]:
+    """The merges of the line whose merged commit agrees to rules: a forge's merge has a message of
+    its own, and the review is of what was merged."""
+    listed = repository.call("log", "-i", f"--grep=^{RULES}: ", "--format=%H", line.head)
+    beside = {commit for commit in lines(listed) if not line.holds(commit)}
+    return {c.name for c in line.commits if beside & set(c.parents[1:])}
+
+
+@dataclass
+class _Fold:
+    """The rules while main's line is walked. ``now`` is what main says, ``force`` what counts;
+    ``signed`` are those who signed for what a path says now, and whether they named it."""
+
+    repository: Repository
+    line: MainLine
+    forge: Forge | None
+    changes: list[RuleChange] = field(default_factory=list)
+    snapshots: list[Snapshot] = field(default_factory=list)
+    now: dict[str, str] = field(default_factory=dict)
+    force: dict[str, str] = field(default_factory=dict)
+    signed: dict[str, list[tuple[Signature, bool]]] = field(default_factory=dict)
+
+    def open_paths(self) -> list[str]:
+        """The paths that main has otherwise than the rules in force."""
+        return [p for p in sorted({*self.now, *self.force}) if self.now.get(p) != self.force.get(p)]
+
+    def take(self, change: MainChange) -> None:
+        """Go on by one commit."""
+        for path, blob in change.files.items():
+            if not is_rule(path):
+                continue
+            self.signed.pop(path, None)
+            self.now.pop(path, None)
+            if blob is not None:
+                self.now[path] = blob
+        paths = self.open_paths()
+        if not paths:
+            return
+        rules = _load(self.repository, self.force)
+        if not self.line.places[change.commit]:
+            self._agree(change, paths, "recorded", (change.author,))
+            return
+        due = {path: rules.required(path) for path in paths}
+        plain = [path for path in paths if due[path] == "recorded"]
+        if plain:
+            self._agree(change, plain, "recorded", (change.author,))
+        self._signed(change, [path for path in paths if due[path] == "signed"], rules)
+        self._reviewed(change, [path for path in paths if due[path] == "forge"], rules)
+
+    def _agree(
+        self,
+        change: MainChange,
+        paths: list[str],
+        level: RuleLevel,
+        by: tuple[str, ...] = (),
+        where: str | None = None,
+        why: str = "",
+    ) -> None:
+        if level != "none":
+            for path in paths:
+                self.force.pop(path, None)
+                if path in self.now:
+                    self.force[path] = self.now[path]
+            place = self.line.places[change.commit]
+            self.snapshots.append(Snapshot(place, dict(self.force)))
+        time = self.line.times[change.commit]
+        self.changes.append(
+            RuleChange(change.commit, time, change.author, tuple(paths), level, by, where, why)
+        )
+
+    def _signed(self, change: MainChange, paths: list[str], rules: Rulebook) -> None:
+        """Signatures: one that names the path, and where nobody approves their own, another's."""
+        if not paths:
+            return
+        agreed: dict[str, list[str]] = {}
+        lacks: dict[str, list[str]] = {}
+        for path in paths:
+            self.signed.setdefault(path, []).extend(_sponsors(self.repository, change, path, rules))
+            names, why = _weigh(self.signed[path], path, rules)
+            if why:
+                lacks.setdefault(why, []).append(path)
+            else:
+                agreed.setdefault(", ".join(names), []).append(path)
+        for names_, mine in agreed.items():
+            self._agree(change, mine, "signed", tuple(names_.split(", ")))
+        for why, mine in lacks.items():
+            self._agree(change, mine, "none", why=why)
+
+    def _reviewed(self, change: MainChange, paths: list[str], rules: Rulebook) -> None:
+        """A pull request whose head was approved by those who own the files."""
+        if not paths:
+            return
+        if self.forge is None:
+            self._agree(change, paths, "unknown", why="the forge was not asked")
+            return
+        by, where, why = _reviewers(self.repository, change, paths, rules, self.forge)
+        self._agree(change, paths, "none" if why else "forge", by, where, why)
+
+
+def _load(repository: Repository, blobs: Mapping[str, str], folder: str = "") -> Rulebook:
+    contents = refs.contents(repository, set(blobs.values()))
+    return Rulebook({path: contents[blob] for path, blob in blobs.items()}, folder)
+
+
+def _sponsors(
+    repository: Repository, change: MainChange, path: str, rules: Rulebook
+) -> Iterator[tuple[Signature, bool]]:
+    """Who signed for a path in a commit, and whether they named it. A signature under a merge says
+    nothing of what the merge happens to bring: who signed what was merged wrote it."""
+    makers = [change.commit]
+    if len(change.parents) > 1:
+        first, *merged = change.parents
+        makers += [w.commit for end in merged for w in history.writers(
+            repository, first, end, [path])]  # fmt: skip
+    signatures = read_signatures(repository, makers, rules.signers)
+    for commit in makers:
+        if commit not in signatures:
+            continue
+        names_it = commit == change.commit and _names(change, path)
+        if names_it or len(change.parents) < 2 or commit != change.commit:
+            yield signatures[commit], names_it
+
+
+def _names(change: MainChange, path: str) -> bool:
+    """Whether a commit's message says that it approves a path: by ``Rules:``, or, for a file that
+    says whose a model is and travels with the model's promotion, by ``Promotion:``."""
+    if path in change.trailers.get(RULES, ()):
+        return True
+    model = owned_model(path)
+    named = change.trailers.get("promotion", ()) if "approval" in change.trailers else ()
+    return model is not None and any(line.startswith(f"{model}@") for line in named)
+
+
+def _weigh(
+    signed: list[tuple[Signature, bool]], path: str, rules: Rulebook
+) -> tuple[list[str], str]:
+    """The names that approve a path, or what lacks."""
+    owned = owners.mails(rules.owners(path))
+    alone = all(project.policy.self_approval for project in rules.policies.values())
+    named = [s for s, names_it in signed if names_it and (not owned or s.name.lower() in owned)]
+    if not named:
+        whom = f" by {' or '.join(sorted(owned))}" if owned else ""
+        return [], f"no commit that is signed{whom} names it (`Rules: {path}`)"
+    for approver in named:
+        others = [other for other, _ in signed if not other.is_of(approver)]
+        if others or alone:
+            return [approver.name], ""
+    return [], f"{named[0].name} {ALONE}"
+
+
+def _reviewers(
+    repository: Repository,
+    change: MainChange,
+    paths: list[str],
+    rules: Rulebook,
+    forge: Forge,
+) -> tuple[tuple[str, ...], str | None, str]:
+    """Who approved a change of rules at the forge, where; or why nobody did."""
+    head = change.parents[1] if len(change.parents) > 1 else None
+    pull = find_pull(forge, change.commit, head)
+    if pull is None:
+        return (), None, f"{forge.name} knows no merged pull request of it"
+    if _differs(repository, pull.head, change.commit, paths):
+        return (), pull.url, f"main holds another content than {pull.url} did"
+    approved = standing(forge.reviews(pull.number), pull.head)
+    by = [review.user for user, review in approved.items() if user != pull.author.lower()]
+    for path in paths:
+        may = owners.people(_named(path, rules), forge)
+        by = [user for user in by if user.lower() in may]
+    if by:
+        return tuple(by), pull.url, ""
+    return (), pull.url, f"{pull.url} has no approving review of its head by an owner of it"
+
+
+def _named(path: str, rules: Rulebook) -> tuple[str, ...]:
+    """Who may agree to a change of a rule file: its owners, or else those of the stages."""
+    if owned := rules.owners(path):
+        return owned
+    persons: list[str] = []
+    for project in rules.policies.values():
+        for name, stage in project.stages.items():
+            persons += [*stage.approvers, *rules.owners(f"registry/stages/{name}/model.yaml")]
+    return tuple(persons)
+
+
+def _differs(repository: Repository, head: str, commit: str, paths: list[str]) -> bool:
+    """Whether main has these files otherwise than the head that was reviewed, if it is here."""
+    if repository.commit(head) is None:
+        return False
+    return bool(history.changes(repository, head, commit, *paths))

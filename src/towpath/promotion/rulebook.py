@@ -1,0 +1,128 @@
+"""The rules that decide who may approve what: ``towpath.yaml``, the owners, the signers.
+
+They stand in files on main, so that whoever changes those files changes the rules. A rulebook is
+what they say at one commit; ``rule_changes`` says which of them are in force.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from towpath.errors import DeclarationError
+from towpath.git import Repository, refs
+from towpath.promotion import owners
+from towpath.promotion.signing import SIGNERS
+from towpath.registry import policy
+
+if TYPE_CHECKING:
+    from towpath.spec.project import Approval, Project
+
+PATTERNS = (
+    f":(top,glob)**/{policy.FILE}",
+    *(f":(top,literal){path}" for path in owners.FILES),
+    f":(top,literal){SIGNERS}",
+    ":(top,glob)registry/models/*/project.yaml",
+)
+"""What Git is asked for: every file that is a rule."""
+
+LEVELS: tuple[Approval, ...] = ("recorded", "signed", "forge")
+_BELONGING = re.compile(r"registry/models/([^/]+)/project\.yaml")
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """The rules that files of these ``texts`` say (by path from the Git root), for the project in
+    ``folder``. ``project`` judges where a ``towpath.yaml`` of its own is given."""
+
+    texts: Mapping[str, bytes]
+    folder: str = ""
+    project: Project | None = None
+
+    @property
+    def signers(self) -> bytes | None:
+        """The text of ``registry/allowed_signers``; None where there is none."""
+        return self.texts.get(SIGNERS)
+
+    def owners(self, path: str) -> tuple[str, ...]:
+        """Whom CODEOWNERS names for a path."""
+        text = next((self.texts[file] for file in owners.FILES if file in self.texts), b"")
+        return owners.match(text.decode("utf-8", "replace"), path)
+
+    @cached_property
+    def policy(self) -> Project | None:
+        """What the project's ``towpath.yaml`` declares; None where it is not there, or cannot be
+        read."""
+        if self.project is not None:
+            return self.project
+        return self.policies.get(policy.place(self.folder))
+
+    @cached_property
+    def policies(self) -> Mapping[str, Project]:
+        """What each ``towpath.yaml`` declares, by its path, as far as it can be read."""
+        read = {path: read_policy(text) for path, text in self.texts.items() if _is_policy(path)}
+        return {path: project for path, project in read.items() if project}
+
+    def required(self, path: str) -> Approval:
+        """The least level of an approval that may change a rule file.
+
+        That is the highest that any stage asks for, of the project whose ``towpath.yaml`` it is;
+        of a file that concerns all, or is new, of any project.
+        """
+        own = self.policies.get(path)
+        asked = [own] if own else [*self.policies.values()]
+        levels: list[Approval] = [strictest(project) for project in asked]
+        least: Approval = max(levels, key=LEVELS.index, default="recorded")
+        # Before there is anybody who could agree, the first are taken as they come.
+        nobody = (least == "signed" and not self.signers) or (least == "forge" and not self._owned)
+        return "recorded" if nobody else least
+
+    @property
+    def _owned(self) -> bool:
+        """Whether the rules name anybody whose review counts."""
+        stages = (stage for policy in self.policies.values() for stage in policy.stages.values())
+        owning = (self.texts.get(file, b"") for file in owners.FILES)
+        return any(stage.approvers for stage in stages) or any(b"@" in text for text in owning)
+
+
+def strictest(project: Project) -> Approval:
+    """The highest level that any stage of a project asks for."""
+    stages = (stage.approval or project.policy.approval for stage in project.stages.values())
+    return max(stages, key=LEVELS.index)
+
+
+def read_rulebook(repository: Repository, commit: str, folder: str = "") -> Rulebook:
+    """The rules as the files of a commit say them, whoever put them there."""
+    listed = repository.call("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+    paths = [path for path in listed.split("\0") if is_rule(path)]
+    names = {f"{commit}:{path}": path for path in paths}
+    contents = refs.contents(repository, names)
+    return Rulebook({names[name]: content for name, content in contents.items()}, folder)
+
+
+def is_rule(path: str) -> bool:
+    """Whether a file decides who may approve."""
+    return _is_policy(path) or path in (SIGNERS, *owners.FILES) or owned_model(path) is not None
+
+
+def owned_model(path: str) -> str | None:
+    """The model whose project a file names; None for another file."""
+    named = _BELONGING.fullmatch(path)
+    return named[1] if named else None
+
+
+def _is_policy(path: str) -> bool:
+    return path.rpartition("/")[2] == policy.FILE
+
+
+def read_policy(text: bytes) -> Project | None:
+    """What the text of a ``towpath.yaml`` declares; None where it declares nothing sound."""
+    from towpath.spec.project import parse_project
+
+    try:
+        return parse_project(text.decode("utf-8", "replace"))
+    except DeclarationError:
+        return None

@@ -1,0 +1,167 @@
+"""A project whose prod asks for signatures: two signers, an origin, and Mallory, who may push."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from promotion_project import draft
+from towpath import promotion, reconcile, registry
+from towpath.audit.verify import verify
+from towpath.git import Repository
+from towpath.promotion.approval_rule import ApprovalRule, Judgement
+from towpath.registry import Code, Registration
+from towpath.store import Store, initialise
+from towpath.workspace import Workspace
+
+POLICY = """\
+name: abalone
+stages:
+  dev: {approval: recorded}
+  prod: {approval: signed}
+policy: {ladder: false}
+"""
+LOWERED = POLICY.replace("prod: {approval: signed}", "prod: {approval: recorded}")
+STAGE_FILE = "registry/stages/prod/abalone.yaml"
+SIGNERS = "registry/allowed_signers"
+PEOPLE = ("ada", "bo", "cleo", "mallory")
+
+
+@dataclass(frozen=True)
+class Clone:
+    """One person's clone, with a key of their own."""
+
+    root: Path
+    keys: Path
+
+    def git(self, *words: str, ok: bool = True, at: str | None = None) -> str:
+        """Stock Git, as a person types it."""
+        dates = {"GIT_COMMITTER_DATE": at, "GIT_AUTHOR_DATE": at} if at else {}
+        done = subprocess.run(
+            ["git", *words], cwd=self.root, capture_output=True, text=True,
+            env={**os.environ, **dates},
+        )  # fmt: skip
+        assert not ok or done.returncode == 0, done.stderr + done.stdout
+        return done.stdout.strip()
+
+    def be(self, who: str, key: str | None = None) -> Clone:
+        """Another takes the keyboard, with their key."""
+        self.git("config", "user.name", who.capitalize())
+        self.git("config", "user.email", f"{who}@example.org")
+        self.git("config", "gpg.format", "ssh")
+        self.git("config", "user.signingkey", str(self.keys / f"{key or who}.pub"))
+        return self
+
+    def line(self, who: str) -> str:
+        """The line of somebody in allowed_signers."""
+        kind, key, *_ = (self.keys / f"{who}.pub").read_text().split(" ")
+        return f"{who}@example.org {kind} {key}\n"
+
+    def write(self, path: str, text: str) -> None:
+        """A file of the work tree."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def commit(self, message: str, *flags: str, at: str | None = None) -> str:
+        """All of the work tree committed; the commit."""
+        self.git("add", "-A")
+        self.git("commit", "-q", *flags, "-m", message, at=at)
+        return self.git("rev-parse", "HEAD")
+
+    def head(self, name: str = "main") -> str:
+        """A commit by name."""
+        return self.git("rev-parse", name)
+
+    @property
+    def workspace(self) -> Workspace:
+        """A fresh look at it."""
+        return Workspace(self.root)
+
+    @property
+    def rule(self) -> ApprovalRule:
+        """The rule of approval of main as it is here."""
+        return ApprovalRule(Repository.open(self.root), self.head())
+
+    def judged(self, stage: str = "prod") -> Judgement:
+        """How the newest promotion to a stage was approved."""
+        mine = [one for one in self.rule.log if one.stage == stage]
+        return self.rule.judge(mine[-1])
+
+    def promote(self, version: str, stage: str = "prod") -> str:
+        """Ada's promotion, signed; its branch."""
+        self.be("ada")
+        return promotion.promote(self.workspace, version, stage).branch
+
+    def approve(self, branch: str, who: str = "bo", push: bool = False) -> promotion.Approved:
+        """Approved by a signer."""
+        self.be(who)
+        return promotion.approve(self.workspace, branch, push=push)
+
+    def reconcile(self, stage: str = "prod", **options: bool) -> int:
+        """The stage becomes what main says; the exit code."""
+        wanted = reconcile.Options(**options)  # type: ignore[arg-type]
+        return int(reconcile.apply(self.workspace, stage, wanted).exit_code)
+
+    def findings(self) -> list[str]:
+        """What an audit finds, in words."""
+        return [one.fault.what for one in verify(self.workspace).findings]
+
+
+def make_keys(folder: Path) -> Path:
+    """A key for each of the people."""
+    folder.mkdir()
+    for who in PEOPLE:
+        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", who, "-f", folder / who]
+        subprocess.run(words, check=True)
+    return folder
+
+
+def begin(root: Path, keys: Path, signers: tuple[str, ...] = ("ada", "bo")) -> Clone:
+    """A project on main that says who may sign, pushed to an origin, with two versions."""
+    origin = root.parent / f"{root.name}.git"
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(origin)], check=True)
+    subprocess.run(["git", "clone", "-q", str(origin), str(root)], check=True, capture_output=True)
+    made = Clone(root, keys).be("ada")
+    made.git("symbolic-ref", "HEAD", "refs/heads/main")
+    initialise(root)
+    made.write("towpath.yaml", POLICY)
+    made.write(".gitignore", "/.towpath/\n/artifacts/\n")
+    made.write(SIGNERS, "".join(made.line(who) for who in signers))
+    made.commit("A project")
+    for content in (b"one", b"two"):
+        register(made, content)
+    made.git("push", "-q", "-u", "origin", "main")
+    registry.publish(Repository.open(root))
+    return made
+
+
+def register(made: Clone, content: bytes) -> str:
+    """A version with these bytes in the project's store; its name."""
+    path = "artifacts/training/train/model.bin"
+    made.write(path, content.decode())
+    record = draft(
+        key=content.hex(),
+        artifact=Store(made.root).put(made.root / path),
+        sha256=hashlib.sha256(content).hexdigest(),
+        path=path,
+        kind="bin",
+        code=Code(made.head("HEAD")),
+        parameters={"content": content.decode()},
+    )
+    record = replace(record, key=hashlib.sha256(content).hexdigest())
+    files = {"dvc.yaml": b"stages: {}\n", "dvc.lock": b"schema: '2.0'\n"}
+    request = Registration(record, made.head("HEAD"), files)
+    return str(registry.register(Repository.open(made.root), request))
+
+
+def clone(made: Clone, name: str, who: str) -> Clone:
+    """Another's clone of the origin, with all tags, that shares the stages' stores."""
+    root = made.root.parent / name
+    origin = made.root.parent / f"{made.root.name}.git"
+    subprocess.run(["git", "clone", "-q", str(origin), str(root)], check=True)
+    (root / ".towpath").symlink_to(made.root / ".towpath")
+    return Clone(root, made.keys).be(who)

@@ -1,0 +1,316 @@
+"""Attacks on who may approve: what reaches prod is what two signers said, whoever may push.
+
+Mallory may push to main and to tags, and has no key among the signers.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from approval_world import LOWERED, POLICY, SIGNERS, STAGE_FILE, Clone, begin, clone, make_keys
+
+from towpath import promotion
+from towpath.errors import Refused, RegistryError
+from towpath.promotion.ratify import ratify_rules
+from towpath.store.stage import StageStore
+
+BRANCH = "promote/abalone-v1.0.0-prod"
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the keys, the origin and Ada's clone."""
+    folder = tmp_path_factory.mktemp("signed")
+    home = folder / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        from own_home import MAIN, move_in
+
+        move_in(home, MAIN, patch)
+        begin(folder / "abalone", make_keys(folder / "keys"))
+    return folder
+
+
+@pytest.fixture
+def ada(told: Path, tmp_path: Path) -> Clone:
+    """A copy of it for one test, in Ada's hands."""
+    folder = tmp_path / "world"
+    shutil.copytree(told, folder, symlinks=True)
+    made = Clone(folder / "abalone", folder / "keys").be("ada")
+    made.git("remote", "set-url", "origin", str(folder / "abalone.git"))
+    return made
+
+
+def running(made: Clone) -> str | None:
+    """What prod runs, by its own record."""
+    from towpath.reconcile.deployed import deployed
+
+    store = StageStore.open(made.workspace.project, "prod", {}, made.root)
+    found = deployed(store, "abalone")
+    return str(found.version) if found else None
+
+
+def in_prod(made: Clone, version: str) -> None:
+    """A version is promoted, approved, pushed and deployed."""
+    made.approve(made.promote(f"abalone@{version}"), push=True)
+    assert made.reconcile() == 0
+    assert running(made) == version
+
+
+def refused(made: Clone, words: str) -> None:
+    """Reconcile does not bring what main says now, and verify tells why."""
+    before = running(made)
+    try:
+        assert made.reconcile() == 3
+    except Refused as stopped:
+        assert words in str(stopped)
+    assert running(made) == before
+    assert any(words in what for what in made.findings()), made.findings()
+
+
+def test_two_signers_bring_it_to_prod(ada: Clone) -> None:
+    in_prod(ada, "v1.0.0")
+    assert ada.judged().approval.level == "signed"
+    assert ada.judged().approval.by == ("bo@example.org",)
+    assert ada.findings() == []
+
+
+def test_a_pull_with_a_merge_approves_nothing(ada: Clone) -> None:
+    """A5: the promotion's own commit on main; a signer pulls it, signs his merge, and pushes."""
+    branch = ada.promote("abalone@v1.0.0")
+    bo = clone(ada, "bo", "bo")
+    bo.write("notes.md", "mine\n")
+    bo.commit("Notes", "-S")
+    ada.be("mallory").git("push", "-q", "origin", f"{branch}:main")
+    refused(ada_as(ada, branch), "came by no")
+    bo.git("pull", "-q", "--no-rebase", "-S", "origin", "main")
+    bo.git("push", "-q", "origin", "main")
+    refused(bo, "message does not say that it approves it")
+
+
+def ada_as(made: Clone, branch: str) -> Clone:
+    """The same clone with main where a branch is."""
+    made.git("reset", "-q", "--hard", branch)
+    return made
+
+
+def test_a_promotion_of_who_approves_it_under_another_name(ada: Clone) -> None:
+    """A8: Bo makes the promotion as Ada, and approves it as himself."""
+    ada.be("ada", key="bo")
+    branch = promotion.promote(ada.workspace, "abalone@v1.0.0", "prod").branch
+    with pytest.raises(Refused, match=r"made abalone"):
+        ada.approve(branch)
+    ada.git("branch", "-D", branch)
+    unsigned = unsigned_promotion(ada)
+    with pytest.raises(Refused, match="unsigned, so it is nobody's"):
+        ada.approve(unsigned)
+
+
+def unsigned_promotion(made: Clone) -> str:
+    """Ada's promotion, without her signature."""
+    branch = made.promote("abalone@v1.0.0")
+    made.git("switch", "-q", branch)
+    made.git("commit", "-q", "--amend", "--no-edit", "--no-gpg-sign")
+    made.git("switch", "-q", "main")
+    return branch
+
+
+def by_hand(made: Clone, branch: str, *words: str, at: str | None = None) -> str:
+    """A merge with all that an approval says, made by stock Git; the commit."""
+    message = (
+        "Promote abalone@v1.0.0 to prod\n\nPromotion: abalone@v1.0.0 -> prod\n"
+        "Approved-by: Bo <bo@example.org>\nApproval: signed\n"
+    )
+    made.git("merge", "-q", "--no-ff", "-m", message, *words, branch, at=at)
+    return made.head("HEAD")
+
+
+def test_rules_that_mallory_changes(ada: Clone) -> None:
+    """A7, A11: a plain commit lets Mallory's key in, or lowers the level; nothing is deployed
+    upon it, and a signer who agrees makes it count."""
+    for path, text in {
+        SIGNERS: ada.line("ada") + ada.line("mallory"),
+        "towpath.yaml": LOWERED,
+    }.items():
+        branch = ada.promote("abalone@v1.0.0")
+        start = ada.head()
+        ada.be("mallory")
+        ada.write(path, text)
+        ada.commit("Tidy up")
+        with pytest.raises(Refused, match="without an approval"):
+            promotion.approve(ada.workspace, branch)
+        by_hand(ada, branch, "-S")
+        refused(ada, "was changed in")
+        ada.git("reset", "-q", "--hard", start)
+        ada.git("branch", "-qD", branch)
+
+
+def test_a_merge_that_lowers_the_level_itself(ada: Clone) -> None:
+    """A11: the level is that before the merge."""
+    branch = ada.promote("abalone@v1.0.0")
+    ada.be("mallory").git("switch", "-q", branch)
+    ada.write("towpath.yaml", LOWERED)
+    ada.commit("Tidy up")
+    ada.git("switch", "-q", "main")
+    by_hand(ada, branch)
+    refused(ada, "towpath.yaml")
+
+
+def test_an_unsigned_merge_and_the_rules_lowered_and_put_back(ada: Clone) -> None:
+    """Rules that nobody agreed to never count, not even for what was merged in between."""
+    branch = ada.promote("abalone@v1.0.0")
+    ada.be("mallory")
+    ada.write("towpath.yaml", LOWERED)
+    ada.commit("Tidy up")
+    by_hand(ada, branch)
+    ada.write("towpath.yaml", POLICY)
+    ada.commit("Put it back")
+    refused(ada, "needed `signed`")
+
+
+def test_rules_that_two_signers_agree_to(ada: Clone) -> None:
+    ada.be("ada")
+    ada.write(SIGNERS, ada.line("ada") + ada.line("bo") + ada.line("cleo"))
+    ada.commit("Cleo may sign", "-S")
+    assert ada.rule.rules.pending == (SIGNERS,)
+    with pytest.raises(Refused, match="no commit that is signed"):
+        ada.be("mallory")
+        ratify_rules(ada.workspace)
+    done = ratify_rules(ada.be("bo").workspace)
+    assert (done.level, done.waits, ada.head()) == ("signed", None, done.commit)
+    assert ada.rule.rules.pending == ()
+    assert [change.level for change in ada.rule.rules.changes] == ["recorded", "none", "signed"]
+    assert ada.approve(ada.promote("abalone@v1.0.0"), "cleo").level == "signed"
+    assert ada.findings() == []
+
+
+def test_one_signer_alone_changes_no_rules(ada: Clone) -> None:
+    ada.be("bo")
+    ada.write("towpath.yaml", LOWERED)
+    ada.commit("Lower it", "-S")
+    done = ratify_rules(ada.workspace)
+    assert done.waits is not None
+    assert "alone signed for it" in done.waits
+    refused(ada, "alone signed for it")
+    assert ratify_rules(ada.be("ada").workspace).waits is None
+    assert ada.findings() == []
+
+
+def test_a_signer_who_was_removed(ada: Clone) -> None:
+    """A6: Bo's key is out; he merges on the commit before, and merges main into that."""
+    branch = ada.promote("abalone@v1.0.0")
+    before = ada.head()
+    ada.write(SIGNERS, ada.line("ada") + ada.line("cleo"))
+    ada.commit("Bo left", "-S")
+    ratify_rules(ada.be("bo").workspace)
+    removed = ada.head()
+    ada.git("switch", "-qc", "side", before)
+    by_hand(ada, branch, "-S")
+    ada.git("merge", "-q", "--no-ff", "-S", "-m", "Merge main", removed)
+    ada.git("branch", "-qf", "main", "side")
+    ada.git("switch", "-q", "main")
+    assert not ada.judged().is_enough
+    refused(ada, "put Approve the rules in registry/allowed_signers")
+
+
+def test_dates_that_cannot_be(ada: Clone) -> None:
+    """A9: a merge dated before its own parent does not count, and says so; what waited a day in
+    dev has not waited it."""
+    branch = ada.promote("abalone@v1.0.0")
+    ada.be("bo")
+    by_hand(ada, branch, "-S", at="2026-01-05T09:00:00Z")
+    [made] = ada.rule.log
+    parent = int(ada.git("log", "-1", "--format=%ct", "HEAD^"))
+    assert made.time == max(parent, int(ada.git("log", "-1", "--format=%ct", "abalone@v1.0.0")))
+    refused(ada, "is dated 2026-01-05T09:00:00Z, before the commit under it")
+
+
+def test_a_date_that_has_not_come_moves_nothing_after_it(ada: Clone) -> None:
+    branch = ada.promote("abalone@v1.0.0", "dev")
+    ada.be("bo")
+    message = "Promotion: abalone@v1.0.0 -> dev\nApproved-by: Bo <bo@example.org>\n"
+    ada.git("merge", "-q", "--no-ff", "-m", f"In\n\n{message}", branch, at="2099-01-05T09:00:00Z")
+    [early] = ada.rule.log
+    assert ada.judged("dev").backdated
+    assert early.time <= ada.rule.line.now
+    ada.approve(ada.promote("abalone@v1.1.0", "dev"))
+    assert all(one.time <= ada.rule.line.now for one in ada.rule.log)
+
+
+def test_an_old_approval_played_again(ada: Clone) -> None:
+    """A12: a merge whose first-parent line ends at an approval of old."""
+    in_prod(ada, "v1.0.0")
+    old = ada.head()
+    in_prod(ada, "v1.1.0")
+    new = ada.head()
+    ada.be("mallory").git("reset", "-q", "--hard", old)
+    ada.git("merge", "-q", "-s", "ours", "-m", "Merge main", new)
+    ada.git("push", "-q", "origin", "main")
+    refused(ada, "main was re-parented")
+    assert ada.reconcile(accepts_history=True) == 0  # a person has looked, and wants it so
+    assert running(ada) == "v1.0.0"
+
+
+def test_a_main_that_was_rewritten(ada: Clone) -> None:
+    in_prod(ada, "v1.0.0")
+    old = ada.head()
+    in_prod(ada, "v1.1.0")
+    ada.be("mallory").git("reset", "-q", "--hard", old)
+    ada.git("push", "-q", "--force", "origin", "main")
+    with pytest.raises(Refused, match="it was rewritten"):
+        ada.reconcile()
+    assert running(ada) == "v1.1.0"
+
+
+def test_a_line_that_took_another_way_and_lost_nothing(ada: Clone) -> None:
+    """A developer's pull with a merge is no attack."""
+    in_prod(ada, "v1.0.0")
+    ada.git("switch", "-qc", "work")
+    ada.write("steps.py", "a = 1\n")
+    ada.commit("Work")
+    ada.git("switch", "-q", "main")
+    ada.write("notes.md", "b\n")
+    ada.commit("Notes")
+    assert ada.reconcile() == 0
+    ada.git("switch", "-q", "work")
+    ada.git("merge", "-q", "--no-ff", "-m", "Merge main", "main")
+    ada.git("branch", "-qf", "main", "work")
+    ada.git("switch", "-q", "main")
+    assert ada.reconcile() == 0
+
+
+def test_a_promotion_is_approved_again_where_the_rules_ask_for_more(ada: Clone) -> None:
+    ada.approve(ada.promote("abalone@v1.0.0", "dev"))
+    assert ada.reconcile("dev") == 0
+    ada.be("ada")
+    ada.write(
+        "towpath.yaml", POLICY.replace("dev: {approval: recorded}", "dev: {approval: signed}")
+    )
+    ada.commit("Signatures for dev too", "-S")
+    ratify_rules(ada.be("bo").workspace)
+    [short] = ada.findings()
+    assert "approved as `recorded` and needed `signed`" in short
+    ada.approve(ada.promote("abalone@v1.0.0", "dev"))
+    assert ada.findings() == []
+    assert ada.reconcile("dev") == 0
+
+
+def test_a_push_that_another_was_quicker_with(ada: Clone) -> None:
+    """Nothing here says what is not so there: neither main nor the branch has moved."""
+    branch = ada.promote("abalone@v1.0.0")
+    before = ada.head()
+    other = clone(ada, "other", "cleo")
+    other.write("notes.md", "mine\n")
+    other.commit("Notes")
+    hook = ada.root / ".git" / "hooks" / "pre-push"
+    hook.write_text(f"#!/bin/sh\nunset GIT_DIR\ngit -C '{other.root}' push -q origin main\n")
+    hook.chmod(0o755)
+    with pytest.raises(RegistryError, match="nothing was approved"):
+        ada.approve(branch, push=True)
+    assert ada.head() == before
+    assert ada.git("branch", "--list", branch)
+    hook.unlink()
+    assert ada.approve(branch, push=True).pushed
+    assert (other.git("fetch", "-q"), other.head("origin/main")) == ("", ada.head())
+    assert ada.git("show", f"main:{STAGE_FILE}")
