@@ -110,6 +110,18 @@ class Inquiry:
         )
 
     @cached_property
+    def is_as_proposed(self) -> bool:
+        """Whether its commit merged one branch, and has the promotion's files as that has them: a
+        merge made by hand may hold anything, and merge something else for its look."""
+        commit, head = self.promotion.commit, self.promotion.head
+        if head is None or len(history.parents(self.repository, commit)) != 2:
+            return False
+        names = [f"{side}:{path}" for path in self.files for side in (commit, head)]
+        contents = refs.contents(self.repository, names)
+        held = [contents.get(name) for name in names]
+        return held[::2] == held[1::2]
+
+    @cached_property
     def writers(self) -> tuple[history.Writer, ...]:
         """Who wrote its files on their way to main, by what their commits say."""
         head = self.promotion.head or self.promotion.commit
@@ -323,6 +335,8 @@ def _own(inquiry: Inquiry, approver: Signature, signatures: dict[str, Signature]
         return f"{OWN} signed it, {approver.name}"
     if inquiry.promotion.head is None:
         return f"{OWN} signed it, {approver.name}"
+    if not inquiry.is_as_proposed:
+        return f"{approver.name} signed a merge with other files than the branch that it merged"
     makers = [signatures.get(writer.commit) for writer in inquiry.writers]
     if any(maker is not None and maker.is_of(approver) for maker in makers):
         return f"{OWN} signed it, {approver.name}"
