@@ -288,6 +288,7 @@ def test_a_main_that_was_rewritten(ada: Clone) -> None:
     with pytest.raises(Refused, match="it was rewritten"):
         ada.reconcile()
     assert running(ada) == "v1.1.0"
+    assert any("it was rewritten" in what for what in ada.findings())
 
 
 def test_a_line_that_took_another_way_and_lost_nothing(ada: Clone) -> None:

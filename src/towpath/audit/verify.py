@@ -57,7 +57,7 @@ def verify(
         *promotions.check(ledger, known),
         *stage_tags.check(ledger, known),
         *records.check(ledger),
-        *([] if offline else _stores(workspace, ledger, environ or os.environ)),
+        *([] if offline else _stores(workspace, ledger, environ or os.environ, known)),
     ]
     return Verified(
         main=ledger.main,
@@ -88,7 +88,7 @@ def _origin(workspace: Workspace) -> str | None:
 
 
 def _stores(
-    workspace: Workspace, ledger: Ledger, environ: Mapping[str, str]
+    workspace: Workspace, ledger: Ledger, environ: Mapping[str, str], known: Approvals
 ) -> Iterator[Finding | Unchecked]:
     """The project's store and those of the stages, as far as this identity is let in."""
 
@@ -104,4 +104,5 @@ def _stores(
         except TowpathError as closed:
             yield Unchecked("artifact", f"the store of {name}", closed.faults[0].what)
             continue
+        yield from main_line.remembered(known, store)
         yield from stores.stage(ledger, store)
