@@ -169,6 +169,15 @@ class Workspace:
         inside = self.root.resolve().relative_to(self.repository.root.resolve()).as_posix()
         return "" if inside == "." else inside
 
+    @property
+    def claimant(self) -> str:
+        """The folder of a project that may own models here. Raises ``UsageError`` where the
+        registry is shared, in which repositories own them."""
+        if self.shared_registry:
+            hint = "`owners` in the shared registry's towpath.yaml says whose a model is"
+            raise UsageError("this project shares a registry with others", hint=hint)
+        return self.folder
+
     @cached_property
     def home(self) -> Path:
         """The project's folder in the main work tree, where its linked work trees keep stages."""

@@ -34,6 +34,11 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "compare": ("models", "Lay versions side by side."),
         "search": ("search", "Find versions by metric, parameter, label, stage, author or date."),
         "transform": ("transform", "Score a table with a registered model."),
+        "claim": ("registering", "Write down that a model is of this project."),
+        "restore": (
+            "registering",
+            "Put a tag right: make a lost one again, set a false aside.",
+        ),
         "reject": ("models", "Mark a version as bad, or put a promotion away, with the reason."),
     },
     "Promotion": {

@@ -86,11 +86,16 @@ def row(version: ModelVersion, stages: Stages, facts: Sequence[object]) -> list[
 
 
 def _state(version: ModelVersion, stages: Stages) -> str:
+    where = " ".join(stages.of(version.model, version.version))
     if version.rejected is not None:
-        return f"rejected: {version.rejected}"
+        return (
+            f"{where}, and rejected: {version.rejected}"
+            if where
+            else f"rejected: {version.rejected}"
+        )
     if version.version is None:
         return "waits for its number (towpath push)"
-    return " ".join(stages.of(version.model, version.version)) or "—"
+    return where or "—"
 
 
 def _freshness(session: Session, repository: Repository) -> None:

@@ -35,7 +35,8 @@ def check(workspace: Workspace, offline: bool) -> Iterator[Check]:
 def main(workspace: Workspace) -> str | None:
     """The main branch's commit, where the registry is kept; None before the first one."""
     repository = workspace.registry
-    return mainline.remote_main(repository) or mainline.main(repository)
+    branch = mainline.find(repository)
+    return branch and (branch.far or branch.near)
 
 
 def _identity(repository: Repository) -> Iterator[Check]:
@@ -54,6 +55,21 @@ def _history(repository: Repository) -> Iterator[Check]:
         yield lacks("git", "the clone was made without tags, which are the versions", WHOLE)
     else:
         yield well("git", "the history is whole")
+
+
+def _main(repository: Repository, remote: str) -> Iterator[Check]:
+    """Which branch is main: as the remote says it now, and as it was last asked here."""
+    try:
+        now, kept = remotes.head(repository, remote), mainline.kept_head(repository, remote)
+    except TowpathError as error:
+        yield from faults("remote", error)
+        return
+    if now is None and kept is None:
+        said = f"{remote} does not say which of its branches is main: its HEAD names none"
+        yield lacks("remote", said, f"git remote set-head {remote} <branch>")
+    elif now is not None and kept not in (None, now):
+        said = f"the main branch of {remote} is `{now}` now, and here it is taken to be `{kept}`"
+        yield lacks("remote", said, "towpath fetch")
 
 
 def _remote(workspace: Workspace, repository: Repository) -> Iterator[Check]:
@@ -75,5 +91,6 @@ def _remote(workspace: Workspace, repository: Repository) -> Iterator[Check]:
         yield lacks("remote", said, "towpath verify says which of them is right")
     if missing:
         yield lacks("remote", f"{missing} of {remote}'s tags are not here", "towpath fetch")
+    yield from _main(repository, remote)
     if not moved and not missing:
         yield well("remote", f"{remote} answers, and all its tags are here")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def policy(workspace: Workspace) -> Project:
     """The declaration on the registry's main branch: where stages keep their bytes."""
     repository = workspace.registry
-    main = mainline.main(repository)
+    main = mainline.seen(repository)
     if main is None:
         return workspace.project
     return policies.at(repository, main, workspace.folder)

@@ -40,13 +40,17 @@ class Transform:
 
 @dataclass(frozen=True)
 class Transformed:
-    """What was done: the version and its digest, the store it came from, and the rows written."""
+    """What was done: the version and its digest, the store it came from, and the rows written.
+
+    ``rejected`` is the reason for which the version should not be used any more.
+    """
 
     version: str
     sha256: str
     source: str
     rows: int
     output: str
+    rejected: str | None = None
 
 
 def transform(workspace: Workspace, asked: Transform) -> Transformed:
@@ -68,7 +72,12 @@ def transform(workspace: Workspace, asked: Transform) -> Transformed:
         _importable(workspace, found.record, project)
         rows = _scored(asked, str(found.version), model, project.trust)
     return Transformed(
-        str(found.version), found.record.sha256, source, rows, os.fspath(asked.output)
+        str(found.version),
+        found.record.sha256,
+        source,
+        rows,
+        os.fspath(asked.output),
+        found.version.rejected,
     )
 
 

@@ -19,6 +19,7 @@ TAKE_ONLY = (
     "--no-recurse-submodules",
     "--no-write-fetch-head",
 )
+_SYMBOLIC = "ref: refs/heads/"  # how ls-remote begins the line of a HEAD that is a branch
 NOT_PUSHED = "failed to push some refs"
 # A connection that broke off ends in the same words.
 BROKEN = ("hung up", "disconnect", "RPC failed", "unable to access", "Could not read from remote")
@@ -116,6 +117,16 @@ def there(repository: Repository, remote: str, *patterns: str) -> dict[str, str]
         raise unreachable(remote, done)
     rows = (line.split("\t") for line in lines(done.text))
     return {name: object_ for object_, name in rows}
+
+
+def head(repository: Repository, remote: str) -> str | None:
+    """The branch that a remote's HEAD is; None where it names none that is there."""
+    done = _heard(repository, "ls-remote", "--symref", remote, "HEAD")
+    if done.code:
+        raise unreachable(remote, done)
+    said = (line.partition("\t") for line in lines(done.text))
+    heads = (ref for ref, _, what in said if what == "HEAD" and ref.startswith(_SYMBOLIC))
+    return next((ref.removeprefix(_SYMBOLIC) for ref in heads), None)
 
 
 def unreachable(remote: str, outcome: Outcome) -> RegistryError:

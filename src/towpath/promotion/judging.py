@@ -43,7 +43,7 @@ def judge(
             now=moment,
             scratch=Path(scratch),
             stage_available=False,
-            folder=workspace.folder,
+            folder=case.folder,
         )
         return gates.judge(context, "review")
 

@@ -93,10 +93,16 @@ def _deploy(work: Work, change: Deploy | Repair, record: Record, promotion: Prom
 
 
 def take_out(work: Work, change: Remove) -> str:
-    """End a model in a stage: at the target, then in the record and by the tag."""
+    """End a model in a stage: at the target, then in the record and by the tag.
+
+    Raises ``DeployError`` where the last word of main about it is not that very deletion.
+    """
     site, model, step = work.site, change.model, work.step
     step(model, "approval")
     promotion, approved = _allowed(work, model)
+    if not promotion.is_deletion or promotion.commit != change.deletion:
+        what = f"no change of main took {model} out of {site.stage}: {promotion} is its last word"
+        raise DeployError(what, hint=f"towpath demote {model} --stage {site.stage}")
     step(model, "switch")
     site.target.remove(model)
     step(model, "record")
@@ -171,7 +177,7 @@ def _record(site: Site, promotion: Promotion, approved: Approved, record: Record
 
 
 def _tag(site: Site, model: str, number: Version, promotion: Promotion, approved: Approved) -> None:
-    repository, remote = site.view.repository, site.view.remote
+    repository, remote = site.view.repository, _remote(site, promotion)
     now = staging.current(repository, site.stage).get(model)
     version = reading.model(repository, model).at(number)
     assert version is not None  # its record was read
@@ -184,8 +190,14 @@ def _tag(site: Site, model: str, number: Version, promotion: Promotion, approved
                 staging.publish(repository, remote, one)
 
 
+def _remote(site: Site, promotion: Promotion) -> str | None:
+    """Where a stage tag is pushed to: nowhere while the merge that it follows from is only here,
+    for others would find a tag of a promotion that they do not know."""
+    return site.view.remote if site.view.is_shared(promotion.commit) else None
+
+
 def _untag(site: Site, model: str, promotion: Promotion, approved: Approved) -> None:
-    repository, remote = site.view.repository, site.view.remote
+    repository, remote = site.view.repository, _remote(site, promotion)
     now = staging.current(repository, site.stage).get(model)
     version = staging.version_of(repository, now) if now else None
     if version:

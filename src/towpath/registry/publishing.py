@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from towpath.errors import Fault, RegistryError, UsageError
-from towpath.git import Repository, locked, refs, remotes
+from towpath.git import Repository, locked, mainline, refs, remotes
 from towpath.registry import ownership, reading, record
 from towpath.registry.building import Built, build, numbered
 from towpath.registry.reading import CANDIDATES, TAGS, Model, ModelVersion
@@ -37,6 +37,7 @@ def fetch(repository: Repository, remote: str | None = None) -> Fetched:
     everything = ("refs/tags/*:refs/tags/*", f"+refs/heads/*:refs/remotes/{source}/*")
     if not remotes.fetch(repository, source, *everything):
         _refuse_conflicts(repository, source, remotes.there(repository, source, "refs/tags/*"))
+    mainline.follow(repository, source)
     remotes.mark_fetched(repository)
     new = (name for name in refs.names(repository, "refs/tags") if name not in before)
     tags = tuple(name.removeprefix(TAGS) for name in new)
@@ -173,7 +174,11 @@ def _clash(remote: str, ref: str) -> Fault:
     name = ref.removeprefix(TAGS)
     return Fault(
         f"{name} here and on {remote} are two different versions",
-        hint=f"git tag -d '{name}', towpath fetch, and run again: yours gets the next number",
+        hint=(
+            f"towpath restore {name}, where it was promoted: main says which is right; else "
+            f"git update-ref refs/towpath/set-aside/{name}/mine refs/tags/{name}, git tag -d "
+            f"'{name}', towpath fetch, and run again: yours gets the next number"
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,9 @@ from towpath.registry.versions import Version
 TAGS = "refs/tags/"
 CANDIDATES = "refs/towpath/candidates/"
 SHOWN_KEY = 8
+SKEW = 86_400.0
+"""Seconds by which another machine's clock may be ahead. A tag dated later was dated by a hand: if
+later tags rose above it, one forged tag would date all that follow."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,13 @@ class Model:
 
     @property
     def latest(self) -> ModelVersion | None:
-        """The highest version that was not rejected."""
-        return next((v for v in reversed(self.versions) if v.rejected is None), None)
+        """The highest version that Towpath registered and nobody rejected: a tag that a hand made
+        under a version's name is none, however high its number."""
+        return next(self.standing(), None)
+
+    def standing(self) -> Iterator[ModelVersion]:
+        """The versions in good standing, the highest first."""
+        return (v for v in reversed(self.versions) if v.rejected is None and v.key)
 
     def at(self, number: Version) -> ModelVersion | None:
         """The version of a number."""
@@ -130,6 +139,12 @@ def _none(repository: Repository) -> str:
     if remotes.remotes(repository):
         return "none is known in this clone; `towpath fetch` brings the registry's tags"
     return "none was registered yet"
+
+
+def has_record(repository: Repository, version: ModelVersion) -> bool:
+    """Whether a version's commit holds a file where its record should be."""
+    name = f"{version.commit}:{records.place(version.model, version.version)}"
+    return bool(refs.contents(repository, [name]))
 
 
 def read_record(repository: Repository, version: ModelVersion) -> Record:
@@ -190,9 +205,15 @@ def _model(name: str, draft: _Draft) -> Model:
         name=name,
         versions=tuple(sorted(_judged(draft), key=_number)),
         candidates=tuple(sorted(draft.candidates, key=lambda v: (v.time, v.tag.name))),
-        last=max(draft.times, default=0),
+        last=latest_date(draft.times),
         taken=frozenset(draft.taken),
     )
+
+
+def latest_date(times: Iterable[int]) -> int:
+    """The latest of these dates that has come, by any clock; 0 where none has."""
+    now = time.time() + SKEW
+    return max((moment for moment in times if moment <= now), default=0)
 
 
 def _number(version: ModelVersion) -> tuple[int, int, int]:

@@ -7,10 +7,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from towpath.errors import Fault, Place
 from towpath.git import Repository, mainline, refs
 from towpath.registry.versions import Version
+
+if TYPE_CHECKING:
+    from towpath.registry.ownership import Owners
+    from towpath.spec.project import Project
 
 FOLDER = "registry/stages"
 
@@ -85,9 +90,27 @@ def write(wanted: Wanted) -> str:
     return documents.dump({**facts, **before})
 
 
+def undeclared(found: Stages, project: Project, owners: Owners, folder: str) -> tuple[Fault, ...]:
+    """Stage files of stages that the project does not declare: nothing makes them so any more."""
+    mine = (one for one in found.wanted if owners.owns(folder, one.model))
+    return tuple(
+        Fault(
+            f"it wants {one.model}@{one.version} in `{one.stage}`, and no such stage is declared",
+            Place(path(one.stage, one.model)),
+            hint=(
+                f"declare `{one.stage}` in towpath.yaml again; before it goes, "
+                f"towpath demote {one.model} --stage {one.stage}"
+            ),
+        )
+        for one in mine
+        if one.stage not in project.stages
+    )
+
+
 def stages(repository: Repository, main: str | None = None) -> Stages:
-    """The stage files on ``main`` (default: the main branch); none before the first commit."""
-    commit = main or mainline.main(repository)
+    """The stage files on ``main`` (default: the main branch, as far as this clone knows it); none
+    before the first commit."""
+    commit = main or mainline.seen(repository)
     if commit is None:
         return Stages()
     listed = repository.call(
