@@ -14,7 +14,7 @@ from towpath import registry
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with one version, in no stage."""
-    move_in(tmp_path / "home", MAIN, monkeypatch)
+    move_in(tmp_path / "own home", MAIN, monkeypatch)
     made = begin(tmp_path / "abalone", "name: abalone\nstages: [dev]\n")
     made.register(b"one")
     return made

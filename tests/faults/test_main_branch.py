@@ -30,7 +30,7 @@ NO_GATE = "name: abalone\nstages: {dev: }\npolicy: {self_approval: true}\n"
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home; nothing of the machine's settings or tokens reaches a test."""
-    return move_in(tmp_path / "home", MAIN, monkeypatch)
+    return move_in(tmp_path / "own home", MAIN, monkeypatch)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from towpath.registry import restoring, staging
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home; nothing of the machine's settings or tokens reaches a test."""
-    return move_in(tmp_path / "home", MAIN, monkeypatch)
+    return move_in(tmp_path / "own home", MAIN, monkeypatch)
 
 
 SAME = {"parameters": {"learning_rate": 0.08}}

@@ -24,7 +24,7 @@ SECOND = "name: second\nstages: {dev: {store: %s}, lab: }\n"
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    move_in(tmp_path / "home", MAIN, monkeypatch)
+    move_in(tmp_path / "own home", MAIN, monkeypatch)
     yield
 
 
@@ -138,10 +138,14 @@ def test_two_repositories_with_one_store_leave_each_other_alone(
     project: Project, tmp_path: Path
 ) -> None:
     other = begin(tmp_path / "other", _policy(tmp_path, "other"))
-    other.promote(other.register(b"ink", "squid"), "dev")
+    with pytest.raises(Refused):  # the store remembers another main than this repository's
+        other.promote(other.register(b"ink", "squid"), "dev")
+    record = tmp_path / "dev" / "towpath" / "deployed"
+    (record / "squid.json").write_bytes((record / "abalone.json").read_bytes())
     assert _said(project) == {"abalone": "nothing to do: v1.1.0"}
-    assert _said(other) == {"squid": "nothing to do: v1.0.0"}
     assert any("squid" in note for note in reconcile.plan(project.workspace, "dev").notes)
+    assert reconcile.apply(project.workspace, "dev").outcomes == ()
+    assert (record / "squid.json").exists()
 
 
 def test_the_root_does_not_deploy_what_is_of_a_project_below_it(
@@ -270,8 +274,6 @@ def test_a_claim_that_names_nothing_gives_nothing_away(
 def test_a_model_leaves_by_a_merged_deletion_and_by_nothing_else(
     project: Project, tmp_path: Path
 ) -> None:
-    planted = begin(tmp_path / "planted", _policy(tmp_path, "planted"))
-    planted.promote(planted.register(b"evil", "abalone"), "dev")
     project.register(b"never promoted", "whelk")
     record = tmp_path / "dev" / "towpath" / "deployed"
     (record / "whelk.json").write_text((record / "abalone.json").read_text())

@@ -16,7 +16,7 @@ from towpath import registry
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project in whose dev a rejected version runs, after one that stands."""
-    move_in(tmp_path / "home", MAIN, monkeypatch)
+    move_in(tmp_path / "own home", MAIN, monkeypatch)
     made = begin(tmp_path / "abalone", "name: abalone\nstages: [dev]\n")
     made.promote(made.register(b"one"), "dev")
     made.promote(made.register(b"two", parameters={"learning_rate": 0.08}), "dev")

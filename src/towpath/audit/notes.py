@@ -10,8 +10,10 @@ from functools import cached_property
 from towpath.audit.approving import Approvals
 from towpath.audit.finding import Check, Finding
 from towpath.audit.ledger import Ledger
-from towpath.git import history
-from towpath.promotion import approval, signing
+from towpath.git import history, refs
+from towpath.promotion import approval
+from towpath.promotion.pull_requests import standing
+from towpath.promotion.signing import SIGNERS, read_signatures
 
 FOLDER = "registry/notes"
 EXPLAIN = "say what happened in registry/notes/{id}.md, and let another merge that into main"
@@ -38,16 +40,16 @@ class Notes:
 
     def split(self, findings: Iterable[Finding]) -> tuple[list[Finding], list[Explained]]:
         """Findings that stand, and those that were explained."""
-        standing: list[Finding] = []
+        unexplained: list[Finding] = []
         explained: list[Explained] = []
         for one in findings:
             path = f"{FOLDER}/{one.id}.md"
             by = self._approved.get(path) if one.check in PAST else None
             if by is None:
-                standing.append(one)
+                unexplained.append(one)
             else:
                 explained.append(Explained(one, path, by))
-        return standing, explained
+        return unexplained, explained
 
     @cached_property
     def _approved(self) -> dict[str, str]:
@@ -78,11 +80,13 @@ class Notes:
         if level == "forge" and (forge := self.approvals.forge):
             for pull in forge.of_commit(commit):
                 if pull.state == "merged" and pull.head == head:
-                    reviews = approval.standing(forge.reviews(pull.number), head)
+                    reviews = standing(forge.reviews(pull.number), head)
                     yield from ((one.user, user) for user, one in reviews.items())
         elif level == "signed":
-            name = signing.signer(repository, commit, base)
-            yield from [(name, name.lower())] if name else []
+            name = f"{base}:{SIGNERS}"
+            signers = refs.contents(repository, [name]).get(name)
+            for signature in read_signatures(repository, [commit], signers).values():
+                yield signature.name, signature.name.lower()
         elif level == "recorded":
             words = ("show", "-s", "--no-show-signature", "--format=%cn <%ce>", commit)
             told = repository.call(*words)

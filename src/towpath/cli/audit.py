@@ -166,9 +166,9 @@ def _say_verified(session: Session, found: Verified) -> None:
         )
         click.echo(f"    {one.fault.what}")
         click.echo(f"    {click.style('hint', fg='cyan')}: {one.fault.hint}")
-    for one in found.explained:
-        what = f"{one.finding.fault.place}: {one.finding.fault.what}"
-        session.say(f"{click.style('i', fg='blue')} {what}: explained in {one.note}, by {one.by}")
+    for past in found.explained:
+        what = f"{past.finding.fault.place}: {past.finding.fault.what}"
+        session.say(f"{click.style('i', fg='blue')} {what}: explained in {past.note}, by {past.by}")
     for left in found.unchecked:
         session.say(f"{click.style('?', fg='yellow')} {left.check}: {left.what}: {left.why}")
     _say_rules(session, found)

@@ -36,7 +36,7 @@ def main(workspace: Workspace) -> str | None:
     """The main branch's commit, where the registry is kept; None before the first one."""
     repository = workspace.registry
     branch = mainline.find(repository)
-    return branch and (branch.far or branch.near)
+    return (branch.far or branch.near) if branch else None
 
 
 def _identity(repository: Repository) -> Iterator[Check]:
