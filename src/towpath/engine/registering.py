@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.engine import elsewhere, keys, outputs, tree
+from towpath.engine.code_paths import OUTSIDE_HINT, git_paths
 from towpath.engine.decisions import Decision, Verdict
 from towpath.engine.known import Waiting
 from towpath.engine.record import now
@@ -82,7 +83,10 @@ class Registering:
             return
         nodes, reader = self.graph.nodes.values(), self.workspace.code
         files = {f for node in nodes for f in keys.sources(self.graph, node, reader)}
-        asked = {f"{self._prefix}{file}": file for file in sorted(files)}
+        places = {f: git_paths(repository.root, self.workspace.root / f) for f in sorted(files)}
+        for file in (file for file, paths in places.items() if paths is None):
+            yield Fault(f"{file} not committed: it lies outside the repository", hint=OUTSIDE_HINT)
+        asked = {path: file for file, paths in places.items() for path in paths or ()}
         known = repository.call("ls-files", "-z", "--", *asked).split("\0") if asked else []
         for path in asked.keys() - set(known):
             hint = "take it out of .gitignore or .git/info/exclude, and commit it"
