@@ -6,9 +6,11 @@ import json
 import os
 import platform
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -39,9 +41,19 @@ def _known(error: Exception) -> TowpathError | None:
         context = getattr(error, "ctx", None)
         hint = f"`{context.command_path} --help`" if context else None
         return UsageError(error.format_message(), hint=hint)
-    if isinstance(error, OSError) and error.filename:
-        return UsageError(f"{error.filename}: {error.strerror}")
-    return None
+    return _of_system(error) if isinstance(error, OSError) else None
+
+
+def _of_system(error: OSError) -> TowpathError | None:
+    from towpath.store.refusals import explain_refusal
+
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        return UsageError("the working folder was deleted", hint="cd to one that is there")
+    if known := explain_refusal(error, here, Path(tempfile.gettempdir())):
+        return known
+    return UsageError(f"{error.filename}: {error.strerror}") if error.filename else None
 
 
 def as_text(faults: Sequence[Fault]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import os
+import signal
 import sys
 from typing import Any
 
@@ -153,12 +154,19 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a sign is no reason to fail
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # Asked to end, a command ends as it does at Ctrl-C: with Git and whatever else it has started,
+    # its scratch files removed, its run recorded as interrupted.
+    signal.signal(signal.SIGTERM, _interrupt)
     gc.disable()  # a call is short, and imports leave no garbage; a run turns it on
     code = _guarded(sys.argv[1:])
     if code == INTERRUPTED:  # a thread of the run that was interrupted may still wait for something
         sys.stdout.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _guarded(arguments: list[str]) -> int:

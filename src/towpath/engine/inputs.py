@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.errors import Fault, StoreError, TowpathError, UserError
+from towpath.scratch import scratch_folder
 from towpath.spec import words
 from towpath.spec.artifact import Artifact
 
@@ -70,7 +70,7 @@ def _model(workspace: Workspace, reference: str) -> Artifact:
 def _bring(workspace: Workspace, record: Record, stage: str | None) -> None:
     from towpath.engine import origin
 
-    with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
+    with scratch_folder() as scratch:
         path = Path(scratch, record.artifact.name)
         origin.bring(workspace, origin.policy(workspace), record, path, stage)
         workspace.store.put(path)

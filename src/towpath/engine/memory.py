@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+from towpath.scratch import replace_text
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,4 @@ class Memory:
         merged = {**Memory(self.path)._known, **latest}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({step: asdict(last) for step, last in merged.items()})
-        scratch = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(self.path)
+        replace_text(self.path, text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from towpath import registry
 from towpath.engine import origin
 from towpath.errors import Fault, StepFailed, TowpathError, UsageError
 from towpath.registry import Record
+from towpath.scratch import scratch_folder
 from towpath.steps import scoring
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def transform(workspace: Workspace, asked: Transform) -> Transformed:
         raise UsageError(*faults)
     project = origin.policy(workspace)
     stage = asked.stage or registry.parse(asked.reference).stage
-    with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
+    with scratch_folder() as scratch:
         model = Path(scratch, found.record.artifact.name)
         source = origin.bring(workspace, project, found.record, model, stage)
         _importable(workspace, found.record, project)

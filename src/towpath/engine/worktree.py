@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from towpath.scratch import replace_text, sweep_beside
+
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
-
-_STALE = 3600.0  # seconds after which a copy that was begun is nobody's any more
 
 
 @contextmanager
@@ -39,8 +37,8 @@ def bring(workspace: Workspace, pipeline: str, wanted: Mapping[str, str]) -> Non
         if path not in wanted and _holds(workspace, path, digest):
             _remove(workspace.root, workspace.root / path)
     missing = [path for path, digest in wanted.items() if not _holds(workspace, path, digest)]
-    for folder in {(workspace.root / path).parent for path in missing}:
-        _sweep(folder)
+    for folder in {(workspace.root / path).parent for path in (*wanted, *before)}:
+        sweep_beside(folder)  # copies that a killed run had begun
     for path in missing:
         workspace.store.link(wanted[path], workspace.root / path)
     if before != wanted:
@@ -75,14 +73,6 @@ def _remove(root: Path, path: Path) -> None:
             (root / folder).rmdir()
 
 
-def _sweep(folder: Path) -> None:
-    """Remove copies that a killed run had begun."""
-    for stray in folder.glob(".*.towpath"):
-        with suppress(OSError):
-            if stray.stat().st_ctime < time.time() - _STALE:
-                _remove(folder, stray)
-
-
 def _read(ledger: Path) -> dict[str, str]:
     try:
         found = json.loads(ledger.read_text(encoding="utf-8"))
@@ -93,6 +83,4 @@ def _read(ledger: Path) -> dict[str, str]:
 
 def _write(ledger: Path, wanted: Mapping[str, str]) -> None:
     ledger.parent.mkdir(parents=True, exist_ok=True)
-    scratch = ledger.with_suffix(f".{os.getpid()}")
-    scratch.write_text(json.dumps(dict(wanted)), encoding="utf-8")
-    scratch.replace(ledger)
+    replace_text(ledger, json.dumps(dict(wanted)))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.errors import RegistryError
 from towpath.git.repository import Identity, Repository
+from towpath.scratch import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def commit_beside(
     returned.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
+        with scratch_folder() as scratch:
             blobs = _blobs(repository, Path(scratch), files)
             tree = _tree(repository, Path(scratch) / "index", base, blobs, without)
     except OSError as full:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from towpath.errors import RegistryError, UsageError
 from towpath.git.repository import Repository
+from towpath.scratch import scratch_folder
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def laid_out(repository: Repository, commit: str, keep: Path | None = None) -> I
             raise UsageError(f"{keep} is there already", hint="name a folder that is not")
         yield _add(repository, commit, keep.absolute())
         return
-    with tempfile.TemporaryDirectory(prefix="towpath-", ignore_cleanup_errors=True) as scratch:
+    with scratch_folder() as scratch:
         folder = Path(scratch).resolve() / "tree"
         try:
             yield _add(repository, commit, folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from towpath.reconcile.witness import (
     read_witness,
     write_witness,
 )
+from towpath.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -199,5 +199,5 @@ def _first(error: TowpathError) -> str:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="towpath-", ignore_cleanup_errors=True) as folder:
+    with scratch_folder() as folder:
         yield Path(folder)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from towpath.errors import Fault, StoreError
 from towpath.reconcile.site import Site
 from towpath.registry import Record
+from towpath.scratch import scratch_folder
 from towpath.spec.artifact import Artifact
 from towpath.store import verified
 from towpath.store.place import Source
@@ -83,7 +83,7 @@ def fetch_from_project(site: Site, artifact: Artifact, into: Path) -> Path:
     """Bring tracked data from the project's own store or its default remote."""
     faults: list[Fault] = []
     for source in _project(site):
-        with tempfile.TemporaryDirectory(prefix="towpath-") as folder:
+        with scratch_folder() as folder:
             try:
                 return verified.fetch(source, artifact, into, None, Path(folder))
             except Unsound as unsound:
