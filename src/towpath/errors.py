@@ -20,6 +20,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from towpath.credentials import hide_credentials
+
 
 class ExitCode(IntEnum):
     """What the command line answers to the shell; the table stands in docs/commands.md."""
@@ -47,11 +49,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong: what, where, and how to mend it."""
+    """One thing that is wrong: what, where, and how to mend it; without anybody's password."""
 
     what: str
     place: Place | None = None
     hint: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "what", hide_credentials(self.what))
+        if self.hint:
+            object.__setattr__(self, "hint", hide_credentials(self.hint))
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""

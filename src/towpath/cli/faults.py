@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 import click
 
 import towpath
+from towpath.credentials import hide_credentials
 from towpath.errors import ExitCode, Fault, TowpathError, UsageError
 
 
@@ -85,7 +85,8 @@ def _bug(error: Exception, arguments: Sequence[str]) -> int:
         return int(ExitCode.BUG)
     _tell(as_text([Fault(f"a fault of Towpath itself: {type(error).__name__}: {error}")]))
     if "-v" in arguments or "--verbose" in arguments or os.environ.get("TOWPATH_TRACEBACK"):
-        traceback.print_exception(error, file=sys.stderr)
+        said = "".join(traceback.format_exception(error))
+        click.echo(hide_credentials(said), err=True)
     else:
         python = f"Python {platform.python_version()}, {platform.system()}"
         where = f"towpath {towpath.__version__}, {python}"

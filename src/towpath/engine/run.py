@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import towpath
+from towpath.credentials import hide_credentials
 from towpath.engine import checking, inputs, leftovers, record
 from towpath.engine.decisions import Decision, Judge, Policy, Verdict, plan
 from towpath.engine.execution import Execution, needs_engine, replay
@@ -169,7 +170,7 @@ def _conducted(
     except Exception as error:
         refused = isinstance(error, OSError) and explain_refusal(error, recorder.folder)
         code = ExitCode.FAILED if refused else ExitCode.BUG
-        finish(State.FAILED, code, [f"{type(error).__name__}: {error}"])
+        finish(State.FAILED, code, [hide_credentials(f"{type(error).__name__}: {error}")])
         raise
     except BaseException:  # such as a worker's word to a deployed run that it is cancelled
         finish(State.INTERRUPTED, ExitCode.INTERRUPTED)

@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from towpath.credentials import hide_credentials
 from towpath.errors import RegistryError
 from towpath.git import command
 from towpath.git.repository import Repository
 
 ORIGIN = "origin"
 _SHORT = re.compile(r"(?:[\w.-]+@)?(?P<host>[\w.-]{2,}):(?P<path>(?!//).*)")  # ssh's short form
-_PASSWORD = re.compile(r"(?<=://)[^/@]*@")
 
 
 def begin(folder: Path, address: str) -> Repository:
@@ -72,9 +72,7 @@ def address(repository: Repository, remote: str) -> str | None:
 
 def shown(address: str) -> str:
     """An address without the name and the password that may stand in it."""
-    if address.startswith(("http://", "https://")):
-        return _PASSWORD.sub("", address)
-    return address
+    return hide_credentials(address)
 
 
 def is_remote(address: str) -> bool:

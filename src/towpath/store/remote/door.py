@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
+from towpath.credentials import remember_secrets
 from towpath.errors import StoreError, TowpathError, UsageError, did_you_mean
 from towpath.store.copying import FULL
 from towpath.store.layout import Layout
@@ -173,7 +174,10 @@ def _repository(layout: Layout) -> Any:
     from dvc.repo import Repo
 
     try:
-        return Repo(os.fspath(layout.home))
+        repository = Repo(os.fspath(layout.home))
+        for settings in repository.config["remote"].values():
+            remember_secrets(settings)
+        return repository
     except ConfigError as fault:
         raise StoreError(f".dvc/config cannot be read: {fault}") from fault
 
