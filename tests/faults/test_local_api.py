@@ -290,6 +290,15 @@ def command_lines() -> Iterator[bytes]:
             yield (folder / "cmdline").read_bytes()
 
 
+def test_up_says_where_git_would_commit_the_secret(project: Path) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+    advice = up(project).advice
+    assert advice
+    assert "Git does not ignore prefect.toml" in advice
+    (project / ".gitignore").write_text("/prefect.toml\n")
+    assert up(project).advice is None
+
+
 def test_its_files_are_the_owner_s(project: Path, api: server.Api) -> None:
     folders = (api.home.folder, api.home.folder.parent, api.home.leases)
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}

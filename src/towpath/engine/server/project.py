@@ -24,6 +24,7 @@ from towpath.engine.server.home import Home
 from towpath.engine.server.mark import Worker
 from towpath.engine.server.state import State
 from towpath.errors import EngineError
+from towpath.workspace import Workspace
 
 SETTINGS = """\
 {ours}
@@ -188,4 +189,13 @@ def _tell_prefect(api: Api, project: Path) -> tuple[Path | None, str | None]:
         ours=configured.OURS, url=api.url, secret=api.endpoint.secret, pool=worker.POOL
     )
     state.replace(path, said)
-    return path, None
+    return path, _warn_of_git(project, path)
+
+
+def _warn_of_git(project: Path, settings: Path) -> str | None:
+    """What to do where the next `git add .` would commit the secret."""
+    repository = Workspace(project).repository
+    if repository is None or repository.attempt("check-ignore", "-q", str(settings)).code != 1:
+        return None
+    what = f"Git does not ignore {settings.name}, which holds the secret of the local API"
+    return f"{what}: echo /{settings.name} >> .gitignore"
