@@ -179,9 +179,13 @@ def _conducted(
         finish(*_outcome(execution))
     finally:
         recorder.close()
-    run = record.read(recorder.folder)
+    return _read_ended(recorder.folder)
+
+
+def _read_ended(folder: Path) -> Run:
+    run = record.read(folder)
     if run is None:
-        what = f"the record of the run, {recorder.folder}, was taken away while it ran"
+        what = f"the record of the run, {folder}, was taken away while it ran"
         raise StoreError(what, hint="run again: every step that ended well is reused")
     assert run.state.ended
     return run
