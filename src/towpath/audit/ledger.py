@@ -274,8 +274,8 @@ class Ledger:
         """Every change of files under these folders on main's first-parent line, newest first."""
         told = self.repository.call(
             "log", "--first-parent", "--diff-merges=first-parent", "--root", "--no-renames",
-            "--no-mailmap", "--no-show-signature", "--name-status", "-z",
-            "--format=%x01%H%x02%an <%ae>", self.main, "--", *folders,
+            "--ignore-submodules=none", "--no-mailmap", "--no-show-signature", "--name-status",
+            "-z", "--format=%x01%H%x02%an <%ae>", self.main, "--", *folders,
         )  # fmt: skip
         for entry in told.split("\1")[1:]:
             head, _, rest = entry.partition("\0")

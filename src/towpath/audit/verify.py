@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.audit.approving import Approvals, approvals
-from towpath.audit.checks import main_line, promotions, records, stage_tags, standing, stores
+from towpath.audit.checks import (
+    main_line,
+    promotions,
+    records,
+    stage_tags,
+    standing,
+    stores,
+    substitutes,
+)
 from towpath.audit.finding import Finding, Unchecked
 from towpath.audit.ledger import Ledger, known_stage, open_ledger
 from towpath.audit.notes import Explained, Notes
@@ -64,6 +72,7 @@ def verify(
         *promotions.check(ledger, known),
         *stage_tags.check(ledger, known),
         *records.check(ledger),
+        *substitutes.check(ledger),
         *([] if offline else _stores(workspace, ledger, environ or os.environ, known)),
     ]
     notes = Notes(ledger, known)

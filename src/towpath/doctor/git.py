@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from towpath.doctor.check import Check, faults, lacks, well
 from towpath.errors import TowpathError
-from towpath.git import Repository, mainline, refs, remotes
+from towpath.git import Repository, history, mainline, refs, remotes
 from towpath.registry.ready import WHOLE
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ def _history(repository: Repository) -> Iterator[Check]:
         yield lacks("git", "the clone was made without tags, which are the versions", WHOLE)
     else:
         yield well("git", "the history is whole")
+    if replaced := history.substitutes(repository):
+        said = f"stock Git shows others in place of {len(replaced)} objects, Towpath does not"
+        yield Check("git", "unknown", said, f"git replace -d {replaced[0]}, or .git/info/grafts")
 
 
 def _main(repository: Repository, remote: str) -> Iterator[Check]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from towpath.git import refs
 from towpath.git.command import lines
 from towpath.git.repository import Repository
 
@@ -51,9 +52,11 @@ def is_ancestor(repository: Repository, one: str, other: str) -> bool:
 
 def changes(repository: Repository, old: str, new: str, *paths: str) -> tuple[Change, ...]:
     """The files in which two commits differ, by their path from the root."""
+    # `.gitmodules` may say that a submodule is not looked at: that file is the branch's own.
     told = repository.call(
-        "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", old, new, "--", *paths
-    )
+        "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none",
+        old, new, "--", *paths,
+    )  # fmt: skip
     words = [word for word in told.split("\0") if word]
     rows = zip(words[::2], words[1::2], strict=True)
     return tuple(_change(raw.lstrip(":").split(" "), path) for raw, path in rows)
@@ -71,6 +74,21 @@ def authors(repository: Repository, old: str, new: str) -> tuple[tuple[str, str]
 def parents(repository: Repository, commit: str) -> tuple[str, ...]:
     """The parents of a commit, the first one first."""
     return tuple(repository.call("rev-list", "-1", "--parents", commit).split()[1:])
+
+
+def substitutes(repository: Repository) -> tuple[str, ...]:
+    """The objects that this clone shows others in place of (``git replace``, grafts).
+
+    Towpath does not obey them, since they are no part of what was pushed, signed and merged; stock
+    Git, GTO and DVC do.
+    """
+    place = "refs/replace/"
+    replaced = [name.removeprefix(place) for name in refs.names(repository, place)]
+    grafts = repository.common / "info" / "grafts"
+    if grafts.is_file():
+        text = grafts.read_text(encoding="utf-8", errors="replace")
+        replaced += [row.split(" ")[0] for row in lines(text) if not row.startswith("#")]
+    return tuple(dict.fromkeys(replaced))
 
 
 def _change(fields: list[str], path: str) -> Change:

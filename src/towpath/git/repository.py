@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,18 +92,32 @@ class Repository:
         return found.text or None
 
     def state(self, ignore: Callable[[str], bool] | None = None) -> State:
-        """Head, branch and uncommitted files in one call; ``ignore`` drops paths by their name."""
+        """Head, branch and uncommitted files; ``ignore`` drops paths by their name."""
         listed = self.call(
-            "status", "--porcelain=v2", "--branch", "--untracked-files=all", "--no-renames", "-z"
-        )
+            "status", "--porcelain=v2", "--branch", "--untracked-files=all", "--no-renames", "-z",
+            "--ignore-submodules=none",
+        )  # fmt: skip
         lines = [line for line in listed.split("\0") if line]
         notes = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
-        paths = (_path(line) for line in lines if not line.startswith("# "))
+        changed = {_path(line) for line in lines if not line.startswith("# ")}
+        changed.update(self._unwatched())
         return State(
             commit=None if notes["branch.oid"] == "(initial)" else notes["branch.oid"],
             branch=None if notes["branch.head"] == "(detached)" else notes["branch.head"],
-            changed=tuple(sorted(path for path in paths if not (ignore and ignore(path)))),
+            changed=tuple(sorted(path for path in changed if not (ignore and ignore(path)))),
         )
+
+    def _unwatched(self) -> Iterator[str]:
+        """Changed files that `status` keeps silent about, since somebody told Git not to look
+        (``update-index --assume-unchanged`` or ``--skip-worktree``)."""
+        rows = self.call("ls-files", "-v", "-s", "-z").split("\0")
+        quiet = dict(_staged(row) for row in rows if row and (row[0].islower() or row[0] == "S"))
+        paths = [
+            path for path in quiet if (self.root / path).is_file()
+        ]  # sparse ones are not there
+        asked = "".join(f"{path}\n" for path in paths).encode("utf-8", "surrogateescape")
+        hashed = self.call("hash-object", "--stdin-paths", stdin=asked) if paths else ""
+        yield from (p for p, now in zip(paths, hashed.split(), strict=True) if now != quiet[p])
 
     def identity(self) -> Identity:
         """Who commits here; ``UserError`` with the commands to type where nobody was named."""
@@ -135,6 +149,12 @@ def _opened(path: Path, asked: Outcome) -> Repository | None:
         return Repository(Path(lines[0]), Path(lines[0]), bare=True)
     hint = f"git config --global --add safe.directory '{path}'" if "dubious" in asked.err else None
     raise RegistryError(f"Git does not open {path}: {asked.complaint}", hint=hint)
+
+
+def _staged(row: str) -> tuple[str, str]:
+    """Path and blob in a row of ``ls-files -v -s``."""
+    fields, _, path = row.partition("\t")
+    return path, fields.split(" ")[2]
 
 
 def _path(line: str) -> str:

@@ -1,0 +1,407 @@
+"""Git as people have it: whatever a hook, a front end or a person's settings say to Git, Towpath's
+answers are the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from git_ways_showcase import WAITING, answers, tell
+
+from own_home import IDENTITY, MAIN, move_in
+from promotion_project import Project
+from towpath import promotion, registry
+from towpath.audit.verify import verify
+from towpath.doctor import examine
+from towpath.errors import Place, RegistryError
+
+Settings = Mapping[str, str]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home whose owner Git knows; nothing of the machine's settings reaches a test."""
+    return move_in(tmp_path / "home", IDENTITY + MAIN, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The showcase, which nobody may change."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("showcase")
+        move_in(folder / "home", IDENTITY + MAIN, patch)
+        return tell(folder / "abalone")
+
+
+@pytest.fixture(scope="module")
+def plain(told: Project) -> dict[str, Any]:
+    """What is so, without anybody's settings."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("GIT_CONFIG")]:
+            patch.delenv(name)
+        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        told.git("config", "user.email", "ada@example.org")
+        return answers(told.root)
+
+
+@pytest.fixture
+def project(told: Project, tmp_path: Path) -> Project:
+    """A copy of the showcase."""
+    folder = tmp_path / "abalone"
+    shutil.copytree(told.root, folder, symlinks=True)
+    return Project(folder)
+
+
+ENVIRONMENTS: dict[str, Settings] = {
+    "magit": {"GIT_LITERAL_PATHSPECS": "1"},
+    "glob": {"GIT_GLOB_PATHSPECS": "1"},
+    "noglob": {"GIT_NOGLOB_PATHSPECS": "1"},
+    "icase": {"GIT_ICASE_PATHSPECS": "1"},
+    "dir": {"GIT_DIR": "/nowhere/.git"},
+    "bare dir": {"GIT_DIR": "."},
+    "work tree": {"GIT_WORK_TREE": "/nowhere"},
+    "implicit": {"GIT_IMPLICIT_WORK_TREE": "0", "GIT_DIR": ".git"},
+    "index": {"GIT_INDEX_FILE": "/nowhere/index"},
+    "index version": {"GIT_INDEX_VERSION": "nonsense"},
+    "common dir": {"GIT_COMMON_DIR": "/nowhere/.git"},
+    "objects": {"GIT_OBJECT_DIRECTORY": "/nowhere/objects"},
+    "alternates": {"GIT_ALTERNATE_OBJECT_DIRECTORIES": "/nowhere/objects"},
+    "quarantine": {"GIT_QUARANTINE_PATH": "/nowhere/incoming"},
+    "namespace": {"GIT_NAMESPACE": "other"},
+    "prefix": {"GIT_PREFIX": "flows/"},
+    "super prefix": {"GIT_INTERNAL_SUPER_PREFIX": "sub/"},
+    "graft file": {"GIT_GRAFT_FILE": "{grafts}"},
+    "shallow file": {"GIT_SHALLOW_FILE": "{shallow}"},
+    "replace base": {"GIT_REPLACE_REF_BASE": "refs/other/"},
+    "config file": {"GIT_CONFIG": "/nowhere/config"},
+    "attributes": {"GIT_ATTR_SOURCE": "no-such-tree"},
+    "system attributes": {"GIT_ATTR_NOSYSTEM": "1"},
+    "external diff": {"GIT_EXTERNAL_DIFF": "false"},
+    "diff options": {"GIT_DIFF_OPTS": "--unified=nonsense"},
+    "ellipsis": {"GIT_PRINT_SHA1_ELLIPSIS": "yes"},
+    "ref paranoia": {"GIT_REF_PARANOIA": "1"},
+    "ref format": {"GIT_DEFAULT_REF_FORMAT": "reftable"},
+    "hash": {"GIT_DEFAULT_HASH": "sha256"},
+    "notes": {"GIT_NOTES_DISPLAY_REF": "refs/notes/*", "GIT_NOTES_REF": "refs/notes/x"},
+    "pager": {"GIT_PAGER": "false", "GIT_PAGER_IN_USE": "true", "PAGER": "false"},
+    "editor": {"GIT_EDITOR": "false", "GIT_SEQUENCE_EDITOR": "false"},
+    "dates": {"GIT_COMMITTER_DATE": "no date", "GIT_AUTHOR_DATE": "no date"},
+    "reflog": {"GIT_REFLOG_ACTION": "rebase (pick)"},
+    "trace": {"GIT_TRACE": "1", "GIT_TRACE_SETUP": "1", "GIT_CURL_VERBOSE": "1"},
+    "trace to the output": {"GIT_TRACE": "1", "GIT_TRACE2": "1", "GIT_TRACE_REFS": "1"},
+    "flush": {"GIT_FLUSH": "0"},
+    "lazy": {"GIT_NO_LAZY_FETCH": "1"},
+    "locks": {"GIT_OPTIONAL_LOCKS": "1"},
+    "columns": {"COLUMNS": "20", "TERM": "xterm"},
+    "tongue": {"LANGUAGE": "de", "LC_ALL": "de_DE.UTF-8", "LANG": "de_DE.UTF-8"},
+    "merge": {"GIT_MERGE_AUTOEDIT": "yes", "GIT_MERGE_VERBOSITY": "5"},
+    "of a git -c": {"GIT_CONFIG_PARAMETERS": "'log.follow'='true' 'log.showSignature'='true'"},
+    "of CI": {
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_0": "log.follow",
+        "GIT_CONFIG_VALUE_0": "true",
+        "GIT_CONFIG_KEY_1": "diff.orderFile",
+        "GIT_CONFIG_VALUE_1": "/nowhere",
+    },
+}
+
+SETTINGS: dict[str, Settings] = {
+    "log": {
+        "log.follow": "true",
+        "log.showSignature": "true",
+        "log.date": "relative",
+        "log.mailmap": "true",
+        "log.decorate": "full",
+        "log.diffMerges": "dense-combined",
+        "log.showRoot": "false",
+        "log.abbrevCommit": "true",
+        "format.pretty": "fuller",
+        "format.notes": "true",
+        "notes.displayRef": "refs/notes/*",
+    },
+    "diff": {
+        "diff.external": "false",
+        "diff.renames": "copies",
+        "diff.noprefix": "true",
+        "diff.mnemonicPrefix": "true",
+        "diff.orderFile": "/nowhere/order",
+        "diff.ignoreSubmodules": "all",
+        "diff.submodule": "log",
+        "diff.relative": "true",
+        "diff.context": "0",
+        "diff.statGraphWidth": "1",
+        "diff.suppressBlankEmpty": "true",
+        "diff.wordRegex": ".",
+    },
+    "core": {
+        "core.quotePath": "true",
+        "core.abbrev": "4",
+        "core.precomposeUnicode": "true",
+        "core.untrackedCache": "true",
+        "core.commentChar": "P",
+        "core.pager": "false",
+        "core.editor": "false",
+        "core.sharedRepository": "group",
+        "core.logAllRefUpdates": "always",
+        "core.attributesFile": "{attributes}",
+        "core.checkStat": "minimal",
+        "core.trustctime": "false",
+        "core.preloadIndex": "false",
+        "core.fsmonitor": "true",
+        "core.splitIndex": "true",
+        "core.warnAmbiguousRefs": "true",
+        "core.useReplaceRefs": "true",
+        "core.multiPackIndex": "true",
+        "core.commitGraph": "false",
+    },
+    "lists": {
+        "column.ui": "always",
+        "column.status": "always",
+        "column.branch": "always",
+        "tag.sort": "-creatordate",
+        "branch.sort": "-committerdate",
+        "versionsort.suffix": "-rc",
+        "pager.log": "true",
+        "pager.for-each-ref": "true",
+    },
+    "status": {
+        "status.relativePaths": "false",
+        "status.showUntrackedFiles": "no",
+        "status.submoduleSummary": "true",
+        "status.short": "true",
+        "status.branch": "false",
+        "status.showStash": "true",
+        "status.renames": "copies",
+        "status.aheadBehind": "true",
+        "status.displayCommentPrefix": "true",
+    },
+    "encoding": {
+        "i18n.logOutputEncoding": "latin1",
+        "i18n.commitEncoding": "latin1",
+        "gui.encoding": "latin1",
+    },
+    "merge": {
+        "merge.ff": "false",
+        "merge.verifySignatures": "true",
+        "merge.autoStash": "true",
+        "branch.main.mergeOptions": "--squash",
+        "pull.twohead": "ours",
+        "merge.default": "union",
+    },
+    "refs": {
+        "transfer.hideRefs": "refs/tags",
+        "uploadpack.hideRefs": "refs/tags",
+        "receive.denyCurrentBranch": "refuse",
+        "uploadpack.allowFilter": "false",
+    },
+    "housekeeping": {
+        "gc.auto": "1",
+        "gc.autoDetach": "false",
+        "gc.pruneExpire": "now",
+        "maintenance.auto": "true",
+        "extensions.worktreeConfig": "true",
+        "safe.bareRepository": "explicit",
+        "feature.manyFiles": "true",
+        "feature.experimental": "true",
+        "index.threads": "1",
+        "core.hooksPath": "/nowhere/hooks",
+    },
+    "trailers": {
+        "trailer.separators": "=#",
+        "trailer.where": "start",
+        "trailer.ifexists": "replace",
+        "trailer.ifmissing": "doNothing",
+        "trailer.promotion.key": "Other",
+        "trailer.promotion.command": "echo other",
+    },
+    "colours": {
+        "color.ui": "always",
+        "color.diff": "always",
+        "color.status": "always",
+        "color.branch": "always",
+        "color.remote": "always",
+        "color.push": "always",
+        "color.transport": "always",
+        "color.advice": "always",
+        "color.decorate": "always",
+        "color.interactive": "always",
+    },
+    "aliases": {
+        "alias.log": "!false",
+        "alias.status": "!false",
+        "alias.for-each-ref": "!false",
+        "help.autoCorrect": "immediate",
+    },
+    "lines": {"core.autocrlf": "true", "core.eol": "crlf", "core.safecrlf": "true"},
+    "signing": {"commit.gpgSign": "true", "tag.gpgSign": "true", "push.gpgSign": "if-asked"},
+    "submodules": {
+        "submodule.recurse": "true",
+        "push.recurseSubmodules": "check",
+        "fetch.recurseSubmodules": "true",
+    },
+}
+
+
+def differing(plain: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """The commands that answer otherwise."""
+    return [name for name in plain if found[name] != plain[name]]
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """Files that settings name: attributes that turn all about, a graft, a shallow boundary."""
+    texts = {
+        "attributes": "* text eol=crlf -diff export-ignore\n*.yaml filter=nonsense\n",
+        "grafts": "",
+        "shallow": "",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    return {name: str(folder / name) for name in texts}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_an_environment_changes_no_answer(
+    name: str,
+    told: Project,
+    plain: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files = files_of(tmp_path)
+    head = told.git("rev-parse", "main")
+    for file in ("grafts", "shallow"):
+        (tmp_path / file).write_text(f"{head}\n")
+    for variable, value in ENVIRONMENTS[name].items():
+        monkeypatch.setenv(variable, value.format(**files))
+    assert differing(plain, answers(told.root)) == []
+
+
+@pytest.mark.parametrize("group", SETTINGS)
+def test_a_group_of_settings_changes_no_answer(
+    group: str, told: Project, plain: dict[str, Any], home: Path, tmp_path: Path
+) -> None:
+    files = files_of(tmp_path)
+    for key, value in SETTINGS[group].items():
+        setting = str(home / ".gitconfig"), key, value.format(**files)
+        subprocess.run(["git", "config", "--file", *setting], check=True)
+    assert differing(plain, answers(told.root)) == []
+
+
+def set_up(project: Project, settings: Settings) -> None:
+    """A person's own settings of this repository."""
+    for key, value in settings.items():
+        project.git("config", key, value)
+
+
+def tree_of(project: Project, name: str) -> str:
+    return project.git("rev-parse", f"{name}^{{tree}}")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"branch.main.mergeOptions": "--squash"},
+        {"branch.main.mergeOptions": "-s ours"},
+        {"branch.main.mergeOptions": "--no-ff --no-commit"},
+        {"pull.twohead": "ours"},
+        {"merge.ff": "false", "merge.verifySignatures": "true"},
+        {"i18n.commitEncoding": "latin1", "core.commentChar": "P"},
+        {"core.autocrlf": "true", "core.safecrlf": "true"},
+        {"status.showUntrackedFiles": "no", "diff.ignoreSubmodules": "all"},
+    ],
+)
+def test_an_approval_is_the_same_merge_whatever_merging_is_set_to(
+    settings: Settings, project: Project
+) -> None:
+    project.git("checkout", "-q", "--", "steps.py")
+    set_up(project, settings)
+    main = project.git("rev-parse", "main")
+    done = promotion.approve(project.workspace, WAITING)
+    assert project.git("rev-parse", "main") == project.git("rev-parse", "HEAD") == done.commit
+    assert project.git("rev-parse", f"{done.commit}^1") == main
+    assert project.git("status", "--porcelain", "-uno") == ""
+    assert (project.root / "registry/stages/dev/abalone.yaml").is_file()
+    assert [p.trailers["approval"] for p in registry.promotions(project.repository)] == [
+        ("recorded",)
+    ] * 3
+    assert project.git("cat-file", "commit", done.commit).count("encoding ") == 0
+
+
+def test_a_touched_file_is_no_change_and_a_changed_one_stays(project: Project) -> None:
+    (project.root / "registry/stages/dev/abalone.yaml").touch()
+    promotion.approve(project.workspace, WAITING)
+    assert project.git("status", "--porcelain").split("\n")[0] == "M steps.py"
+
+
+def test_a_hook_that_refuses_leaves_all_as_it_was(project: Project) -> None:
+    hook = project.root / ".git/hooks/reference-transaction"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text('#!/bin/sh\n[ "$1" = prepared ] && grep -q refs/heads/main && exit 1\nexit 0\n')
+    hook.chmod(0o755)
+    main = project.git("rev-parse", "main")
+    stage = (project.root / "registry/stages/dev/abalone.yaml").read_text()
+    with pytest.raises(RegistryError, match=r"cannot be moved forward: .*hook"):
+        promotion.approve(project.workspace, WAITING)
+    assert project.git("rev-parse", "main") == main
+    assert (project.root / "registry/stages/dev/abalone.yaml").read_text() == stage
+    assert project.git("status", "--porcelain", "-uno") == "M steps.py"
+
+
+def test_what_git_was_told_not_to_look_at_is_not_committed_either(project: Project) -> None:
+    """A version from it could not be made again."""
+    project.git("checkout", "-q", "--", "steps.py")
+    shutil.rmtree(project.root / "neu")
+    project.commit({"ünsichtbar.py": "a = 1\n", "absent.py": "b = 1\n"})
+    project.git("update-index", "--assume-unchanged", "ünsichtbar.py")
+    project.git("update-index", "--skip-worktree", "steps.py", "absent.py")
+    (project.root / "absent.py").unlink()  # as a sparse checkout has it
+    assert isinstance(registry.readiness(project.repository), registry.Ready)
+    project.write("ünsichtbar.py", "a = 2\n")
+    project.write("steps.py", "hidden = 1\n")
+    ready = registry.readiness(project.repository)
+    assert isinstance(ready, registry.Skipped)
+    assert ready.reason == "2 files not committed"
+    assert ready.faults[0].hint == "steps.py, ünsichtbar.py"
+
+
+def test_replaced_objects_are_not_believed_and_named(
+    project: Project, plain: dict[str, Any]
+) -> None:
+    """`git replace` of the merge that let a version in, and a graft that hides it."""
+    merge = project.git("rev-parse", "main")
+    other = project.git("commit-tree", f"{merge}^1^{{tree}}", "-p", f"{merge}^1", "-m", "nothing")
+    project.git("replace", merge, other)
+    assert differing(plain, answers(project.root)) == ["verify"]
+    (project.root / ".git/info/grafts").write_text(f"# a graft\n{merge} {merge}~2\n{other}\n")
+    assert differing(plain, answers(project.root)) == ["verify"]
+    findings = verify(project.workspace, offline=True).findings
+    assert [(f.fault.place, f.fault.hint) for f in findings if "stock Git" in f.fault.what] == [
+        (Place(name), f"git replace -d {name}; of .git/info/grafts, delete its line")
+        for name in (merge, other)
+    ]
+    said = [one.said for one in examine(project.workspace, offline=True)]
+    assert "stock Git shows others in place of 2 objects, Towpath does not" in said
+    project.git("replace", "-d", merge)  # the hint leads to green
+    (project.root / ".git/info/grafts").unlink()
+    assert differing(plain, answers(project.root)) == []
+
+
+def test_a_branch_cannot_hide_a_submodule_from_its_check(project: Project) -> None:
+    """`.gitmodules` is the branch's own, and may say that its submodules are not looked at."""
+    project.git("checkout", "-q", "--", "steps.py")
+    shutil.rmtree(project.root / "neu")
+    modules = '[submodule "lib"]\n\tpath = lib\n\turl = https://example.org/lib\n\tignore = all\n'
+    project.commit({".gitmodules": modules})
+    project.git("checkout", "-q", WAITING)
+    head = project.git("rev-parse", "HEAD")
+    project.git("update-index", "--add", "--cacheinfo", f"160000,{head},lib")
+    project.git("commit", "-qm", "and something else")
+    project.git("checkout", "-q", "main")
+    checked = promotion.check(project.workspace, base="main", head=WAITING)
+    assert "this promotion also changes lib" in [fault.what for fault in checked.faults]
