@@ -10,6 +10,13 @@ from towpath.git.command import lines
 from towpath.git.repository import Repository
 
 PLAIN = "100644"
+# The file of no bytes, as repositories of SHA-1 and those of SHA-256 call it.
+EMPTY = frozenset(
+    (
+        "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+        "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+    )
+)
 _PEOPLE = "%an%x00%ae%n%cn%x00%ce"
 _WRITER = "%ae%x00%ce"
 
@@ -23,6 +30,12 @@ class Change:
     old: str | None
     new: str | None
     mode: str
+
+    @property
+    def keeps_folder(self) -> bool:
+        """Whether it only keeps an empty folder in Git, or gives that up: an empty `.gitkeep`."""
+        is_empty = self.new is None or (self.new in EMPTY and self.mode == PLAIN)
+        return self.path.rpartition("/")[2] == ".gitkeep" and is_empty
 
 
 @dataclass(frozen=True)

@@ -116,19 +116,19 @@ def _one_line(text: str) -> str:
 def _strangers(branch: _Branch, touched: Sequence[Change]) -> Iterator[Fault]:
     """Files that do not belong to the promotion, or to any."""
     own = {path for change in touched for path in _paths(branch, change)}
-    others = [change.path for change in branch.changes if change.path not in own]
+    strangers = [c for c in branch.changes if c.path not in own and not c.keeps_folder]
+    others = [change.path for change in strangers]
     yield from (
         Fault("this is no plain file", Place(change.path))
         for change in branch.changes
         if change.path in own and change.new and change.mode != history.PLAIN
     )
     if not touched:
-        others = [path for path in others if path.startswith(KEPT) and not _is_free(path)]
+        others = [p for p in others if p.startswith(KEPT) and not ownership.is_rule(p)]
         if others:
             hint = "towpath promote writes them; main keeps what was decided as it was"
             yield Fault(f"only a promotion changes {_named(others)}", hint=hint)
         return
-    others = [path for path in others if not _is_keep(path)]
     judged_by = [path for path in others if _judges(branch, path)]
     if judged_by:
         what = f"this promotion changes {_named(judged_by)}, by which it is judged"
@@ -252,15 +252,6 @@ def _claimed(branch: _Branch, case: Case) -> Iterator[Fault]:
     if case.claims and branch.bytes(branch.head, path) != write_claim(case.folder):
         what = f"the first promotion of {case.model} says whose it is, and this does not"
         yield Fault(what, Place(path), "towpath promote writes it")
-
-
-def _is_keep(path: str) -> bool:
-    return path.rpartition("/")[2] == ".gitkeep"
-
-
-def _is_free(path: str) -> bool:
-    """Whether a change that is no promotion may bring a file under what promotions keep."""
-    return _is_keep(path) or ownership.is_rule(path)
 
 
 def _named(paths: Sequence[str]) -> str:
