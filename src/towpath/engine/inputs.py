@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.errors import Fault, StoreError, TowpathError, UserError
+from towpath.git import large_files
 from towpath.scratch import scratch_folder
 from towpath.spec import words
 from towpath.spec.artifact import Artifact
@@ -40,6 +42,10 @@ def _artifact(workspace: Workspace, name: str, said: str) -> Artifact:
     if not path.exists() and not _restored(workspace, path):
         hint = "its path is from the project's root; `--input name=path` overrides it"
         raise UserError(Fault(f"input `{name}` is {said}, which is not there", hint=hint))
+    if pointer := next(large_files.pointers_in(path), None):
+        shown = os.path.relpath(pointer, workspace.root)
+        what = f"input `{name}`: {shown} is a pointer of Git LFS, and not the data"
+        raise UserError(Fault(what, hint=large_files.PULL))
     # The bytes go into the store, for a run works on what it was given, not on what a path holds.
     return workspace.store.put(path)
 

@@ -19,6 +19,7 @@ from towpath.engine.record import now
 from towpath.engine.runs import flatten
 from towpath.engine.source import outputs_of
 from towpath.errors import Fault, RegistryError, StepFailed, TowpathError, UserError
+from towpath.git import submodules
 from towpath.registry import Bump, Code, Record, Registration, Signature, reading, shared
 from towpath.spec import template, words
 from towpath.spec.artifact import Artifact, Entry, Json, Made
@@ -87,8 +88,15 @@ class Registering:
         for file in (file for file, paths in places.items() if paths is None):
             yield Fault(f"{file} not committed: it lies outside the repository", hint=OUTSIDE_HINT)
         asked = {path: file for file, paths in places.items() for path in paths or ()}
-        known = repository.call("ls-files", "-z", "--", *asked).split("\0") if asked else []
-        for path in asked.keys() - set(known):
+        words = ("ls-files", "-z", "--recurse-submodules", "--")
+        known = repository.call(*words, *asked).split("\0") if asked else []
+        unknown = asked.keys() - set(known)
+        missing = list(submodules.absent(repository)) if unknown else []
+        for path in sorted(unknown):
+            if link := next((link for link in missing if path.startswith(f"{link}/")), None):
+                what = f"{asked[path]} not committed: the submodule {link} is not set up"
+                yield Fault(what, hint=submodules.SET_UP)
+                continue
             hint = "take it out of .gitignore or .git/info/exclude, and commit it"
             yield Fault(f"{asked[path]} not committed: Git ignores it", hint=hint)
 

@@ -37,10 +37,9 @@ def _made(folder: Path, address: str) -> None:
         new = Path(scratch, folder.name)
         new.mkdir()
         command.call(new, "init", "-q", "--bare", "--initial-branch=main", "--template=")
-        command.call(new, "config", f"remote.{ORIGIN}.url", address)
-        command.call(
-            new, "config", f"remote.{ORIGIN}.fetch", f"+refs/heads/*:refs/remotes/{ORIGIN}/*"
-        )
+        made = Repository(new, new, bare=True)
+        made.call("config", f"remote.{ORIGIN}.url", address)
+        made.call("config", f"remote.{ORIGIN}.fetch", f"+refs/heads/*:refs/remotes/{ORIGIN}/*")
         with suppress(FileExistsError):
             _placed(new, folder)
 

@@ -82,6 +82,11 @@ SETTINGS = {
         "false",
     ),
 }
+# For files that are laid out beside the work tree: their bytes are the commit's on every machine,
+# and no hook of the user's takes the folder for a checkout of theirs.
+AS_COMMITTED = (
+    "-c", "core.autocrlf=false", "-c", "core.eol=lf", "-c", f"core.hooksPath={os.devnull}",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def contents(repository: Repository, names: Iterable[str]) -> dict[str, bytes]:
     """The bytes of objects (``<commit>:<path>``), in one call; what is not there is left out."""
     wanted = list(names)
     asked = "".join(f"{name}\n" for name in wanted).encode("utf-8", "surrogateescape")
-    answered = command.call(repository.root, "cat-file", "--batch", stdin=asked)
+    answered = repository.ask("cat-file", "--batch", stdin=asked)
     return dict(_contents(wanted, answered.out))
 
 

@@ -157,13 +157,23 @@ def age(repository: Repository) -> float | None:
 
 
 def is_tagless(repository: Repository) -> bool:
-    """Whether the clone was told to leave tags out, and none were fetched by Towpath since."""
-    keys = repository.attempt("config", "--get-regexp", r"^remote\..*\.tagopt$").text
-    return (
-        "--no-tags" in keys
-        and not _stamp(repository).exists()
-        and not refs.names(repository, "refs/tags")
-    )
+    """Whether the clone was told to leave tags out (``--no-tags``), or all that is beside one
+    branch (``--single-branch``, ``--depth``), and none were fetched by Towpath since."""
+    rows = lines(repository.attempt("config", "--get-regexp", r"^remote\..*\.(tagopt|fetch)$").text)
+    specs = [row for row in rows if not row.endswith(" --no-tags")]
+    is_narrow = len(specs) < len(rows) or (bool(specs) and all("*" not in row for row in specs))
+    return is_narrow and not _stamp(repository).exists() and not refs.names(repository, "refs/tags")
+
+
+def view(repository: Repository) -> str | None:
+    """Why versions of the registry may be missing here, in words; None where none should be."""
+    if repository.is_shallow():
+        return "this clone is shallow"
+    if is_tagless(repository):
+        return "this clone was made without tags"
+    if remotes(repository) and last_fetched(repository) is None:
+        return "this repository never fetched all tags"
+    return None
 
 
 def _heard(repository: Repository, *words: str) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from towpath.errors import RegistryError, UserError
@@ -30,11 +30,13 @@ class State:
     """What a repository stands on, and which files are not committed (paths from its root).
 
     ``commit`` is None before the first commit; ``branch`` is None where the head is detached.
+    ``submodules`` are those that are not as this commit pins them, with what differs, in words.
     """
 
     commit: str | None
     branch: str | None
     changed: tuple[str, ...]
+    submodules: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,11 @@ class Repository:
 
     def call(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> str:
         """What Git prints; ``RegistryError`` where it fails."""
-        return command.call(self.root, *words, stdin=stdin, env=env).text
+        return self.ask(*words, stdin=stdin, env=env).text
+
+    def ask(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Outcome:
+        """The same with the bytes that Git printed."""
+        return command.call(self.root, *words, stdin=stdin, env=self._named(env))
 
     def attempt(
         self,
@@ -80,7 +86,14 @@ class Repository:
         silence: float | None = None,
     ) -> Outcome:
         """What Git answers, whatever it is; ``alone`` and ``silence`` as in ``command``."""
-        return command.attempt(self.root, *words, stdin=stdin, alone=alone, silence=silence)
+        return command.attempt(
+            self.root, *words, stdin=stdin, env=self._named(), alone=alone, silence=silence
+        )
+
+    def _named(self, env: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
+        """The environment of a call: a bare repository is named outright, for Git does not look
+        for one where ``safe.bareRepository`` is ``explicit``."""
+        return {**(env or {}), "GIT_DIR": str(self.common)} if self.bare else env
 
     def head(self) -> str | None:
         """The commit that is checked out; None before the first one."""
@@ -99,12 +112,14 @@ class Repository:
         )  # fmt: skip
         lines = [line for line in listed.split("\0") if line]
         notes = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
-        changed = {_path(line) for line in lines if not line.startswith("# ")}
-        changed.update(self._unwatched())
+        entries = {_path(line): line for line in lines if not line.startswith("# ")}
+        parted = {path: why for path, line in entries.items() if (why := _parted(line))}
+        changed = {*(entries.keys() - parted.keys()), *self._unwatched()}
         return State(
             commit=None if notes["branch.oid"] == "(initial)" else notes["branch.oid"],
             branch=None if notes["branch.head"] == "(detached)" else notes["branch.head"],
             changed=tuple(sorted(path for path in changed if not (ignore and ignore(path)))),
+            submodules=parted,
         )
 
     def _unwatched(self) -> Iterator[str]:
@@ -132,6 +147,27 @@ class Repository:
         """Whether the history was cut off when it was cloned."""
         return (self.common / "shallow").exists()
 
+    def main_work_tree(self) -> Path | None:
+        """The work tree that others may be linked to; None where the repository is bare.
+
+        Raises ``UserError`` in a linked work tree of a repository that does not say where it is
+        (``git clone --separate-git-dir``).
+        """
+        if self.bare or self.common == self.root / ".git":
+            return None if self.bare else self.root
+        if self.call("rev-parse", "--path-format=absolute", "--git-dir") == str(self.common):
+            return self.root
+        there = f"--git-dir={self.common}"
+        if self.attempt(there, "rev-parse", "--is-bare-repository").text == "true":
+            return None
+        if self.common.name == ".git":
+            return self.common.parent
+        if named := self.attempt(there, "config", "--get", "core.worktree").text:
+            return (self.common / named).resolve()
+        what = f"{self.common} does not say where its main work tree is, which holds the stages"
+        hint = f"git --git-dir='{self.common}' config core.worktree <path of the main work tree>"
+        raise UserError(what, hint=hint)
+
     def setting(self, key: str) -> str | None:
         """A value of Git's configuration, None where it is not set."""
         return self.attempt("config", "--get", key).text or None
@@ -155,6 +191,18 @@ def _staged(row: str) -> tuple[str, str]:
     """Path and blob in a row of ``ls-files -v -s``."""
     fields, _, path = row.partition("\t")
     return path, fields.split(" ")[2]
+
+
+def _parted(line: str) -> str:
+    """In what a submodule is not as its gitlink says, by an entry of ``status --porcelain=v2``;
+    empty for a file, and for a gitlink that was changed itself."""
+    letters = line.split(" ", 3)[2] if line[0] in "1u" else "N..."
+    words = {
+        "C": "its commit is not the one that is committed",
+        "M": "files in it are changed",
+        "U": "files in it are not committed",
+    }
+    return ", ".join(words[letter] for letter in letters if letter in words)
 
 
 def _path(line: str) -> str:

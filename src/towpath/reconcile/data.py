@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from towpath import documents
 from towpath.errors import StoreError, UserError
-from towpath.git import refs
+from towpath.git import large_files, refs
 from towpath.reconcile import sources
 from towpath.reconcile.site import Site
 from towpath.spec.artifact import Artifact
@@ -39,7 +39,12 @@ class StageData:
         into.parent.mkdir(parents=True, exist_ok=True)
         if pointed := self._pointed(name):
             return self._fetched(pointed, into)
-        content = self._committed(name) or self._stored(name)
+        committed = self._committed(name)
+        is_elsewhere = committed is None or large_files.is_pointer(committed)
+        content = self._stored(name) if is_elsewhere else committed
+        if content is None and committed is not None:
+            what = f"{name} is in Git LFS, and reconcile reads from Git, which has only a pointer"
+            raise UserError(what, hint="track it with DVC, or put it into a declared store")
         if content is None:
             tried = ", ".join(self.site.project.stores) or "no declared store"
             what = f"{name} is neither in {self.base[:7]} nor in a store ({tried})"

@@ -53,7 +53,8 @@ def write(
         changed = {name: text for name, text in wanted.items() if text != _text(root / name)}
         for name, text in changed.items():
             with saying(name, root):
-                replace_file(root / name, text.encode(), store.layout.dvc / "tmp")
+                content = documents.bytes_of(text, root / name)
+                replace_file(root / name, content, store.layout.dvc / "tmp")
     return bool(changed)
 
 

@@ -63,7 +63,7 @@ def track(root: Path, path: Path) -> Pointer:
     artifact = store.put(path)
     file = path.with_name(path.name + SUFFIX)
     with saying(file.name, path.parent):
-        replace_file(file, _pointed(file, path, artifact).encode())
+        replace_file(file, documents.bytes_of(_pointed(file, path, artifact), file))
         ignore(path)
     return Pointer(file, path, artifact)
 
@@ -104,7 +104,7 @@ def ignore(path: Path) -> None:
     said = beside.read_text(encoding="utf-8") if beside.exists() else ""
     if line not in said.splitlines():
         gap = "" if not said or said.endswith("\n") else "\n"
-        replace_file(beside, f"{said}{gap}{line}\n".encode())
+        replace_file(beside, documents.bytes_of(f"{said}{gap}{line}\n", beside))
 
 
 def _escaped(name: str) -> str:
