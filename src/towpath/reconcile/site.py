@@ -153,8 +153,13 @@ class Site:
 
     @property
     def home(self) -> Path:
-        """The project's folder in the main work tree: folders in towpath.yaml start there."""
+        """Where folders in towpath.yaml start, for all work trees of the repository."""
         return self.view.workspace.home
+
+    @property
+    def checkout(self) -> Path:
+        """The project's folder with its files: programs of the project are started there."""
+        return self.view.workspace.checkout
 
     @cached_property
     def store(self) -> StageStore:

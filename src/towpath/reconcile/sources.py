@@ -51,7 +51,7 @@ def _project(site: Site) -> Iterator[Source]:
     from towpath.store.layout import locate
 
     try:
-        locate(site.home)
+        locate(site.checkout)
     except StoreError:
         pass  # a registry of its own has no store: the bytes are in those that it declares
     else:
@@ -64,10 +64,10 @@ def _own(site: Site) -> Iterator[Source]:
     """The project's store on this machine, then its default remote."""
     from towpath.store import Store
 
-    yield FromProject(Store(site.home))
+    yield FromProject(Store(site.checkout))
     from towpath.store.remote.bucket import default_remote
 
-    if remote := default_remote(site.home):
+    if remote := default_remote(site.checkout):
         yield remote
 
 
