@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ import pytest
 from git_ways_showcase import WAITING, answers, tell
 
 from own_home import IDENTITY, MAIN, move_in
-from promotion_project import Project
+from promotion_project import Project, begin
 from towpath import promotion, registry
 from towpath.audit.verify import verify
 from towpath.doctor import examine
-from towpath.errors import Place, RegistryError
+from towpath.errors import Place, RegistryError, UserError
+from towpath.git import command
+from towpath.registry import shared
+from towpath.workspace import Workspace
 
 Settings = Mapping[str, str]
 
@@ -405,3 +409,154 @@ def test_a_branch_cannot_hide_a_submodule_from_its_check(project: Project) -> No
     project.git("checkout", "-q", "main")
     checked = promotion.check(project.workspace, base="main", head=WAITING)
     assert "this promotion also changes lib" in [fault.what for fault in checked.faults]
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "travels"),
+    [("", 0o644, True), ("import os\n", 0o644, False), ("", 0o755, False)],
+)
+def test_only_an_empty_gitkeep_travels_with_a_promotion(
+    content: str, mode: int, travels: bool, project: Project
+) -> None:
+    project.git("stash", "-qu")
+    project.git("checkout", "-q", WAITING)
+    project.write("registry/stages/prod/.gitkeep", content)
+    (project.root / "registry/stages/prod/.gitkeep").chmod(mode)
+    project.git("add", "registry")
+    project.git("commit", "-qm", "and a folder")
+    project.git("checkout", "-q", "main")
+    faults = [fault.what for fault in promotion.check(project.workspace, "main", WAITING).faults]
+    expected = "this promotion also changes registry/stages/prod/.gitkeep"
+    assert (expected in faults) is not travels
+    project.git("merge", "-q", "--no-ff", WAITING)
+    brought = [f.fault.what for f in verify(project.workspace, offline=True).findings]
+    assert any("also changed registry/stages/prod/.gitkeep" in w for w in brought) is not travels
+
+
+def test_a_gitkeep_with_content_is_no_change_of_code_either(project: Project) -> None:
+    project.git("stash", "-qu")
+    head = project.on_branch("sly", {"registry/models/.gitkeep": "anything\n"})
+    faults = [fault.what for fault in promotion.check(project.workspace, "main", head).faults]
+    assert faults == ["only a promotion changes registry/models/.gitkeep"]
+
+
+def test_all_work_trees_of_a_bare_clone_share_the_stages(told: Project, tmp_path: Path) -> None:
+    for bare, home in (("repo.git", "repo.git/towpath"), ("box/.bare", "box"), ("b/.git", "b")):
+        subprocess.run(
+            ["git", "clone", "-q", "--bare", str(told.root), str(tmp_path / bare)], check=True
+        )
+        git = Project(tmp_path / bare)
+        trees = [tmp_path / bare.partition("/")[0] / name for name in ("one", "two")]
+        for tree, branch in zip(trees, ("main", "code"), strict=True):
+            git.git("worktree", "add", "-q", str(tree), branch)
+        assert {Workspace(tree).home for tree in trees} == {tmp_path / home}
+        assert [Workspace(tree).checkout for tree in trees] == trees
+        assert answers(trees[0])["stages"] == answers(trees[1])["stages"]
+
+
+def test_linked_work_trees_of_a_clone_of_a_submodule_and_of_a_git_folder_elsewhere(
+    project: Project, tmp_path: Path
+) -> None:
+    whole = begin(tmp_path / "whole")
+    local = ("-c", "protocol.file.allow=always")
+    whole.git(*local, "submodule", "--quiet", "add", str(project.root), "models")
+    apart = tmp_path / "apart"
+    clone = ["clone", "-q", f"--separate-git-dir={tmp_path / 'far.git'}", str(project.root)]
+    subprocess.run(["git", *clone, str(apart)], check=True)
+    for number, main in enumerate((project.root, whole.root / "models", apart)):
+        linked = tmp_path / f"linked{number}"
+        Project(main).git("worktree", "add", "-q", "--detach", str(linked), "HEAD")
+        assert Workspace(main).home == main
+        if main == apart:
+            with pytest.raises(UserError, match="does not say where its main work tree is") as why:
+                _ = Workspace(linked).home
+            hint = str(why.value.faults[0].hint).replace("<path of the main work tree>", str(main))
+            subprocess.run(hint, shell=True, check=True)
+        assert Workspace(linked).home == Workspace(linked).checkout == main
+        assert Workspace(main).home == main
+        Project(main).git("worktree", "remove", str(linked))
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        (("--depth=1",), "this clone "),
+        (("--no-tags",), "this clone was made without tags"),
+        (("--single-branch",), "this clone was made without tags"),
+    ],
+)
+def test_a_clone_that_lacks_versions_says_so(
+    how: tuple[str, ...], why: str, project: Project, tmp_path: Path
+) -> None:
+    clone = Project(tmp_path / "clone")
+    project.git("clone", "-q", *how, "-b", "main", f"file://{project.root}", str(clone.root))
+    for words in (("models",), ("search", "size > 1"), ("show", "abalone@latest")):
+        done = towpath(clone, *words)
+        printed = f"{done.stdout}{done.stderr}"
+        assert why in printed and "towpath fetch" in printed, (words, printed)
+        assert "towpath run" not in printed
+    assert towpath(clone, "fetch").returncode == 0
+    assert "abalone@v1.1.0" in towpath(clone, "models").stdout
+    assert why not in towpath(clone, "models").stdout
+    assert towpath(clone, "history", "abalone").returncode == 0
+
+
+def towpath(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command line in a project."""
+    return subprocess.run(
+        [sys.executable, "-m", "towpath", *words],
+        cwd=project.root, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_a_shared_registry_is_read_where_bare_repositories_must_be_named(
+    told: Project, home: Path, tmp_path: Path
+) -> None:
+    with (home / ".gitconfig").open("a") as settings:
+        settings.write("[safe]\n\tbareRepository = explicit\n")
+    address = f"file://{told.root}"
+    clone = shared.at_hand(address, tmp_path / "registry")
+    shared.refresh(clone, address)
+    assert [str(v) for v in registry.models(clone)["abalone"].versions] == [
+        "abalone@v1.0.0", "abalone@v1.1.0",
+    ]  # fmt: skip
+    assert registry.get(clone, "abalone@v1.0.0").record.metrics == {"mse": 4.5}
+
+
+def test_from_a_hook_of_a_commit_all_is_as_without(project: Project) -> None:
+    """A pre-commit hook gets the index, the dates and the `-c` of the commit that calls it."""
+    hook = project.root / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f'#!/bin/sh\n"{sys.executable}" -m towpath models >"$OUT" 2>&1\n')
+    hook.chmod(0o755)
+    before = towpath(project, "models").stdout
+    out = project.root.parent / "out"
+    project.git("add", "-A")
+    subprocess.run(
+        ["git", "-c", "log.follow=true", "-c", "core.quotePath=true", "commit", "-qm", "x",
+         "--date=2001-01-01T00:00:00", "steps.py"],
+        cwd=project.root, env={**os.environ, "OUT": str(out)}, check=True,
+    )  # fmt: skip
+    assert "abalone@v1.1.0" in before
+    assert out.read_text() == before
+
+
+def test_who_one_is_and_where_a_trace_goes_stays_the_persons_own(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.name")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "The robot of CI")
+    monkeypatch.setenv("GIT_TRACE", str(tmp_path / "trace"))
+    assert project.repository.identity().name == "The robot of CI"
+    assert "GIT_COMMITTER_IDENT" in (tmp_path / "trace").read_text()
+    monkeypatch.setenv("GIT_COMMITTER_NAME", "The robot itself")
+    assert project.repository.identity().name == "The robot itself"
+
+
+def test_what_git_calls_local_to_a_repository_never_reaches_it() -> None:
+    """As the Git that is installed says; what is given by `-c` is overruled, not dropped."""
+    done = subprocess.run(["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True)
+    assert set(done.stdout.split()) - command.FOREIGN == {
+        "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT",
+    }  # fmt: skip

@@ -36,8 +36,10 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
         return print_json(
             "models", [plain(v, stages) for m in found.values() for v in _versions(m)]
         )
-    _table(session, found, stages)
-    return _freshness(session, repository)
+    if any(_versions(model) for model in found.values()):
+        _table(found, stages)
+        return _freshness(session, repository)
+    return session.say(_nothing(session, repository))
 
 
 def _versions(model: Model) -> list[ModelVersion]:
@@ -64,12 +66,10 @@ def _time(version: ModelVersion) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat()[:19] + "Z"
 
 
-def _table(session: Session, found: Any, stages: Stages) -> None:
+def _table(found: Any, stages: Stages) -> None:
     from towpath.cli import terminal
 
     versions = [v for model in found.values() for v in _versions(model)]
-    if not versions:
-        return session.say("no model is registered here; `towpath run` registers one")
     metrics = list(dict.fromkeys(name for v in versions for name in v.metrics))[:_MOST_METRICS]
     rows = [row(v, stages, [v.metrics.get(name) for name in metrics]) for v in versions]
     return terminal.show(("version", *metrics, "stages", "registered", "by"), rows, right=metrics)
@@ -98,6 +98,16 @@ def _state(version: ModelVersion, stages: Stages) -> str:
     return where or "—"
 
 
+def _nothing(session: Session, repository: Repository) -> str:
+    """Why there is no version: none was made, or this clone does not have them."""
+    from towpath.git import remotes
+
+    missing = None if session.workspace.shared_registry else remotes.view(repository)
+    if missing:
+        return f"no model is known here: {missing}; `towpath fetch` brings the registry's tags"
+    return "no model is registered here; `towpath run` registers one"
+
+
 def _freshness(session: Session, repository: Repository) -> None:
     """How old this clone's view of the registry is; nothing without a remote."""
     from towpath.git import remotes
@@ -107,6 +117,9 @@ def _freshness(session: Session, repository: Repository) -> None:
 
         if word := shared.staleness(repository, address):
             session.say(f"\n{word}")
+        return
+    if missing := remotes.view(repository):
+        session.say(f"\n{missing}; `towpath fetch` brings all of the registry's tags")
         return
     age = remotes.age(repository) if remotes.remotes(repository) else None
     if age is not None and age > 3600:

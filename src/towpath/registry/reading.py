@@ -136,6 +136,8 @@ def known_model(repository: Repository, name: str) -> Model:
 
 def _none(repository: Repository) -> str:
     """Why no model is known: a clone may have been made without tags."""
+    if missing := remotes.view(repository):
+        return f"{missing}; `towpath fetch` brings the registry's tags"
     if remotes.remotes(repository):
         return "none is known in this clone; `towpath fetch` brings the registry's tags"
     return "none was registered yet"
