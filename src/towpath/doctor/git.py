@@ -52,7 +52,9 @@ def _history(repository: Repository) -> Iterator[Check]:
     elif repository.is_shallow():
         yield lacks("git", "the clone is shallow: history was cut off", WHOLE)
     elif remotes.is_tagless(repository):
-        yield lacks("git", "the clone was made without tags, which are the versions", WHOLE)
+        yield lacks(
+            "git", "the clone was made without tags, which are the versions", "towpath fetch"
+        )
     else:
         yield well("git", "the history is whole")
     if replaced := history.substitutes(repository):
