@@ -135,6 +135,7 @@ def changes_against(
     pairs = "".join(f"{commit} {parent}\n" for commit, parent in parents.items())
     listed = repository.call(
         "diff-tree", "--stdin", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--always",
+        "--ignore-submodules=none",
         stdin=pairs.encode(),
     )  # fmt: skip
     changed: dict[str, list[Change]] = {}

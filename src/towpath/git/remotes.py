@@ -167,7 +167,7 @@ def is_tagless(repository: Repository) -> bool:
 
 def view(repository: Repository) -> str | None:
     """Why versions of the registry may be missing here, in words; None where none should be."""
-    if repository.is_shallow():
+    if repository.is_shallow() and not _stamp(repository).exists():
         return "this clone is shallow"
     if is_tagless(repository):
         return "this clone was made without tags"

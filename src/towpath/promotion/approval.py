@@ -104,9 +104,7 @@ class Inquiry:
         return tuple(
             path
             for path in self.commit_paths
-            if path not in stage_files
-            and f"{path.rpartition('/')[0]}/" not in own
-            and not path.endswith("/.gitkeep")
+            if path not in stage_files and f"{path.rpartition('/')[0]}/" not in own
         )
 
     @cached_property
@@ -180,7 +178,7 @@ def inquire(promotion: Promotion, repository: Repository, forge: Forge | None = 
         repository,
         forge,
         parent,
-        tuple(change.path for change in changed.get(promotion.commit, ())),
+        tuple(c.path for c in changed.get(promotion.commit, ()) if not c.keeps_folder),
         promotion.version or _left(repository, promotion, parent),
         (promotion, *_beside(promotion, changed.get(promotion.commit, ()))),
     )

@@ -135,19 +135,19 @@ def read_changes(repository: Repository, head: str, *words: str) -> Iterator[Mai
         name, parents, time_, author, subject, body = fields
         yield MainChange(
             name.lstrip("\n"), tuple(parents.split()), int(time_), author, subject,
-            parse_trailers(_trailer_block(body)), files,
+            read_trailers(body), files,
         )  # fmt: skip
 
 
-def _trailer_block(body: str) -> str:
-    """The trailers at the end of a message, each on one line; empty where it ends in prose.
+def read_trailers(body: str) -> dict[str, tuple[str, ...]]:
+    """The trailers at the end of a message, by lower-case key; none where it ends in prose.
 
     Git's own ``%(trailers)`` goes by a reader's ``trailer.*`` settings: two people would read two
     approvals in one merge.
     """
     paragraph = body.replace("\r\n", "\n").rstrip().rpartition("\n\n")[2]
     rows = re.sub(r"\n[ \t]+", " ", paragraph).split("\n")
-    return "\n".join(rows) if all(map(_TRAILER.match, rows)) else ""
+    return parse_trailers("\n".join(rows)) if all(map(_TRAILER.match, rows)) else {}
 
 
 def parse_trailers(text: str) -> dict[str, tuple[str, ...]]:
