@@ -480,7 +480,7 @@ def test_linked_work_trees_of_a_clone_of_a_submodule_and_of_a_git_folder_elsewhe
 @pytest.mark.parametrize(
     ("how", "why"),
     [
-        (("--depth=1",), "this clone "),
+        (("--depth=1",), "shallow"),
         (("--no-tags",), "this clone was made without tags"),
         (("--single-branch",), "this clone was made without tags"),
     ],

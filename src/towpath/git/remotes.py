@@ -158,10 +158,12 @@ def age(repository: Repository) -> float | None:
 
 def is_tagless(repository: Repository) -> bool:
     """Whether the clone was told to leave tags out (``--no-tags``), or all that is beside one
-    branch (``--single-branch``, ``--depth``), and none were fetched by Towpath since."""
+    branch (``--single-branch``), and none were fetched by Towpath since."""
     rows = lines(repository.attempt("config", "--get-regexp", r"^remote\..*\.(tagopt|fetch)$").text)
     specs = [row for row in rows if not row.endswith(" --no-tags")]
-    is_narrow = len(specs) < len(rows) or (bool(specs) and all("*" not in row for row in specs))
+    is_one_branch = bool(specs) and all("*" not in row for row in specs)
+    # A shallow clone follows one branch too, and is told by that.
+    is_narrow = len(specs) < len(rows) or (is_one_branch and not repository.is_shallow())
     return is_narrow and not _stamp(repository).exists() and not refs.names(repository, "refs/tags")
 
 
