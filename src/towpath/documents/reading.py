@@ -54,6 +54,10 @@ def value(text: str) -> Any:
 
 def parse(text: str, shown: str) -> Document:
     """The tree of a text together with its faults; ``shown`` is the file's name in messages."""
+    if (half := _half_a_character(text)) is not None:
+        # What Git holds need not be UTF-8, and the C reader answers with an error of Python's.
+        place = Place(shown, text.count("\n", 0, half) + 1)
+        return Document(Composer(shown).nothing(), (Fault("the text is not UTF-8", place),))
     try:
         return _composed(text, shown, pure=False)
     except YAMLError:
@@ -65,6 +69,15 @@ def parse(text: str, shown: str) -> Document:
     except YAMLError as error:
         nothing = Composer(shown).nothing()
         return Document(nothing, (syntax_fault(error, text, shown),))
+
+
+def _half_a_character(text: str) -> int | None:
+    """Where a text holds what UTF-8 has no bytes for."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
 
 
 def text_of(path: Path, shown: str) -> str:

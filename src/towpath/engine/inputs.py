@@ -70,7 +70,26 @@ def _model(workspace: Workspace, reference: str) -> Artifact:
     record = registry.get(workspace.registry, reference).record
     if not workspace.store.has(record.artifact.digest):
         _bring(workspace, record, registry.parse(reference).stage)
+    hold_against(workspace, record, reference)
     return record.artifact
+
+
+def hold_against(workspace: Workspace, record: Record, shown: str) -> None:
+    """Hold the bytes in the project's store against a record's SHA-256.
+
+    Two files of one MD5 can be made, and the store knows bytes by it alone: what a step is given
+    must be what was approved. Raises ``StoreError`` where it is not.
+    """
+    from towpath.engine.registering import sha256_of
+
+    if sha256_of(workspace.store, record.artifact) == record.sha256:
+        return
+    path = workspace.store.path(record.artifact.digest)
+    raise StoreError(
+        f"the bytes of {shown} in the project's store have the MD5 of its record, "
+        "and not its SHA-256",
+        hint=f"somebody made them so: keep {path} for who looks into it, then delete it there",
+    )
 
 
 def _bring(workspace: Workspace, record: Record, stage: str | None) -> None:

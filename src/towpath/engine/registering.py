@@ -24,6 +24,7 @@ from towpath.registry import Bump, Code, Record, Registration, Signature, readin
 from towpath.spec import template, words
 from towpath.spec.artifact import Artifact, Entry, Json, Made
 from towpath.store import tracked
+from towpath.store.digest import is_folder
 from towpath.workspace import PROJECT_FILE
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ def _pipeline_digest(graph: Graph, node: Node, known: Known) -> str:
 
 def sha256_of(store: Store, artifact: Artifact) -> str:
     """SHA-256 of a file in a store; of a folder that of its sorted ``sha256sum`` lines."""
-    if artifact.files is None:
+    if not is_folder(artifact.digest):
         return _file_sha256(store, artifact.digest)
     lines = sorted(
         f"{_file_sha256(store, digest)}  {path}\n"

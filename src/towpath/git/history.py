@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from towpath.git import refs
 from towpath.git.command import lines
 from towpath.git.repository import Repository
+from towpath.spec.limits import clamp_second
 
 PLAIN = "100644"
 # The file of no bytes, as repositories of SHA-1 and those of SHA-256 call it.
@@ -166,4 +167,4 @@ def writers(repository: Repository, old: str, new: str, paths: Iterable[str]) ->
 
 def _commit(words: list[str]) -> Commit:
     name, time, *parents = words
-    return Commit(name, tuple(parent for parent in parents if parent), int(time))
+    return Commit(name, tuple(parent for parent in parents if parent), clamp_second(time))

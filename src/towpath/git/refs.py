@@ -8,6 +8,7 @@ from typing import NamedTuple
 from towpath.errors import RegistryError
 from towpath.git import command
 from towpath.git.repository import Repository
+from towpath.spec.limits import clamp_second
 
 FIELDS = ("refname", "objectname", "objecttype", "object", "taggername", "taggerdate:unix")
 FORMAT = "".join(f"%({field})%00" for field in (*FIELDS, "contents"))
@@ -88,7 +89,7 @@ def _rows(found: str) -> Iterator[Ref]:
             target=target if annotated else object_,
             annotated=annotated,
             tagger=tagger,
-            time=int(time or 0),
+            time=clamp_second(time),
             message=message,
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from towpath import registry
-from towpath.errors import Fault
+from towpath.errors import Fault, Malformed, RegistryError
 from towpath.git import Repository
 from towpath.reconcile import deployed
 from towpath.reconcile.planning import Actual, Desired
@@ -111,7 +111,10 @@ def _desired(site: Site, one: Wanted, records: dict[str, Record]) -> Desired:
     if version is None:
         what = f"the main branch wants {one.model}@{one.version}, which this clone does not have"
         return Desired(one.model, one.version, one.sha256, Fault(what, hint="towpath fetch"))
-    record = reading.read_record(site.view.repository, version)
+    try:
+        record = reading.read_record(site.view.repository, version)
+    except RegistryError as damaged:  # which keeps no other model from being reconciled
+        return Desired(one.model, one.version, one.sha256, damaged.faults[0])
     if record.sha256 != one.sha256:
         what = (
             f"the stage file asks for sha256 {one.sha256[:12]}…, "
@@ -134,7 +137,11 @@ def _actual(
 ) -> Actual:
     bundle = site.store.verify(record.artifact, record.sha256) if record else State.MISSING
     version = staging.version_of(site.view.repository, tag) if tag else None
-    known = deployed.deployed(site.store, model)
+    known, fault = None, None
+    try:
+        known = deployed.deployed(site.store, model)
+    except Malformed as damaged:
+        fault = damaged.faults[0]
     return Actual(
         bundle=bundle,
         deployed=known,
@@ -142,4 +149,5 @@ def _actual(
         tagged=version.version if version else None,
         published=published,
         target=site.target.shown,
+        fault=fault,
     )

@@ -42,7 +42,8 @@ class Actual:
 
     ``bundle`` is what the stage's store has of the wanted version. ``running`` is None where the
     target cannot tell. ``target`` is what runs versions there by the declaration of now.
-    ``published`` is whether the stage's tags are on the remote.
+    ``published`` is whether the stage's tags are on the remote; ``fault`` why it cannot be told
+    what the stage runs of the model.
     """
 
     bundle: State = State.MISSING
@@ -51,6 +52,7 @@ class Actual:
     tagged: Version | None = None
     published: bool = True
     target: str = ""
+    fault: Fault | None = None
 
     @property
     def version(self) -> Version | None:
@@ -69,7 +71,7 @@ class Actual:
     def is_trace(self) -> bool:
         """Whether anything of the model is in the stage."""
         runs = self.running is not None and self.running.version is not None
-        return bool(self.version or runs or self.tagged)
+        return bool(self.version or runs or self.tagged or self.fault)
 
 
 def compare(wanted: Mapping[str, Desired], actual: Mapping[str, Actual]) -> tuple[Change, ...]:
@@ -84,6 +86,8 @@ def compare(wanted: Mapping[str, Desired], actual: Mapping[str, Actual]) -> tupl
 
 def _change(wanted: Desired, actual: Actual) -> Change | None:
     model = wanted.model
+    if actual.fault:
+        return Blocked(model, actual.fault, wanted.version)
     if wanted.deletion is not None and wanted.fault is None:
         return Remove(model, actual.version, wanted.deletion) if actual.is_trace else None
     if wanted.fault or wanted.version is None:

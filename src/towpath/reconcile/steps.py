@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from towpath.errors import DeployError
+from towpath.errors import DeployError, RegistryError
 from towpath.reconcile import bundle as bundles
 from towpath.reconcile import deployed, smoke, sources
 from towpath.reconcile.bundle import Bundle
@@ -136,7 +136,10 @@ def _beside(work: Work, change: Deploy | Repair) -> Bundle | None:
     version = reading.model(work.site.view.repository, change.model).at(over) if over else None
     if version is None:
         return None
-    record = reading.read_record(work.site.view.repository, version)
+    try:
+        record = reading.read_record(work.site.view.repository, version)
+    except RegistryError:  # then there is nothing to be laid beside the new one
+        return None
     if work.site.store.verify(record.artifact, record.sha256) is not State.WHOLE:
         return None
     return work.bundle(record)

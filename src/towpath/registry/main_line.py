@@ -16,6 +16,7 @@ from functools import cached_property
 
 from towpath.git import Repository, history
 from towpath.git.history import Commit
+from towpath.spec.limits import clamp_second
 
 CLOCK_SKEW = 300
 """Seconds by which the clocks of two honest machines may differ (the bound of RFC 4120, 5.2)."""
@@ -134,7 +135,7 @@ def read_changes(repository: Repository, head: str, *words: str) -> Iterator[Mai
             at += 2
         name, parents, time_, author, subject, body = fields
         yield MainChange(
-            name.lstrip("\n"), tuple(parents.split()), int(time_), author, subject,
+            name.lstrip("\n"), tuple(parents.split()), clamp_second(time_), author, subject,
             read_trailers(body), files,
         )  # fmt: skip
 

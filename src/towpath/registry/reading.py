@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -72,6 +72,8 @@ class ModelVersion:
 class Model:
     """A model: its versions by number, its candidates by age, its last tag's date.
 
+    ``last`` leaves out a date that has not come yet: whoever pushes a tag chooses its date, and
+    every later tag would have to be later still.
     ``taken`` are the numbers that a version cannot have: those that were given, and those whose
     name some other ref has, a lightweight tag say.
     """
@@ -105,16 +107,6 @@ class Model:
 def models(repository: Repository) -> Mapping[str, Model]:
     """Every model, by name."""
     return fold(refs.listed(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/")))
-
-
-def summarise(versions: Sequence[ModelVersion]) -> None:
-    """Read the summaries of many versions at once, which is quicker than one after the other."""
-    for version, summary in zip(versions, tagging.parse_all(_messages(versions)), strict=True):
-        version.__dict__["summary"] = summary
-
-
-def _messages(versions: Iterable[ModelVersion]) -> list[str]:
-    return [version.tag.message for version in versions]
 
 
 def model(repository: Repository, name: str) -> Model:
@@ -159,7 +151,11 @@ def read_record(repository: Repository, version: ModelVersion) -> Record:
             f"{version} has no record {place}",
             hint="its tag was not made by Towpath, or this clone lacks its commit: towpath fetch",
         )
-    return records.read(content.decode("utf-8", "replace"), f"{version}:{place}")
+    found = records.read(content.decode("utf-8", "replace"), f"{version}:{place}")
+    if (found.model, found.version) != (version.model, version.version):
+        what = f"{version}:{place} is the record of {found.model}@{found.version or found.key[:8]}"
+        raise RegistryError(what, hint="its tag was moved or copied: towpath verify")
+    return found
 
 
 def fold(found: Iterable[Ref]) -> dict[str, Model]:

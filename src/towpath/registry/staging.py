@@ -18,6 +18,7 @@ from towpath.registry import reading
 from towpath.registry.reading import TAGS, ModelVersion
 from towpath.registry.references import TagName, parse_tag
 from towpath.registry.registering import LOCK, TRIES, crowded, pause
+from towpath.spec.limits import clamp_second
 
 PATIENCE_WITH_REFUSAL = 5
 
@@ -140,7 +141,7 @@ def _made(
 def _newest(repository: Repository) -> int:
     """The latest date of any annotated tag that can be true, in seconds since 1970."""
     told = repository.call("for-each-ref", "--format=%(taggerdate:unix)", "refs/tags")
-    return reading.latest_date(int(line) for line in lines(told))
+    return reading.latest_date(clamp_second(line) for line in lines(told))
 
 
 def _fetch(repository: Repository, remote: str, model: str) -> None:

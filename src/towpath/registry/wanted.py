@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from towpath.errors import Fault, Place
 from towpath.git import Repository, mainline, refs
 from towpath.registry.versions import Version
+from towpath.spec.digests import describe
+from towpath.spec.foreign_values import is_model_name
 
 if TYPE_CHECKING:
     from towpath.registry.ownership import Owners
@@ -162,6 +164,11 @@ def _faults(place: re.Match[str], data: Mapping[str, object]) -> Iterator[str]:
         yield f"`model` is {data.get('model')}, and the file is {place['model']}'s"
     if Version.parse(str(data.get("version"))) is None:
         yield f"`version` is {data.get('version')}, which is no version"
+    if data.get("replaces") is not None and Version.parse(str(data["replaces"])) is None:
+        yield f"`replaces` is {describe(data['replaces'])}, which is no version"
+    for what in ("model", "stage"):
+        if not is_model_name(place[what]):
+            yield f"{describe(place[what])} cannot be the name of a {what}"
     if not re.fullmatch(r"[0-9a-f]{64}", str(data.get("sha256"))):
         yield "`sha256` is missing or no SHA-256"
 

@@ -77,7 +77,11 @@ def described(root: Path) -> Described | None:
     file = locate(root).dvc / "config"
     if not file.is_file():
         return None
-    found = Configuration.parse(file.read_text(encoding="utf-8")).default()
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as wrong:
+        raise StoreError(".dvc/config is not UTF-8") from wrong
+    found = Configuration.parse(text).default()
     if found is None or "://" in found.settings["url"]:
         return found
     folder = os.path.normpath(file.parent / Path(found.settings["url"]).expanduser())

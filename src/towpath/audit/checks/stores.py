@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from towpath.audit.finding import Finding, Unchecked, finding
 from towpath.audit.ledger import Ledger
-from towpath.errors import TowpathError
+from towpath.errors import Malformed, TowpathError
 from towpath.git import clones
 from towpath.reconcile.deployed import Deployed, models, stored
 from towpath.reconcile.looking import is_strange
@@ -134,7 +134,13 @@ def _stranger(ledger: Ledger, store: StageStore, model: str) -> Iterator[Uncheck
 
 
 def _deployed(ledger: Ledger, store: StageStore, model: str) -> Iterator[Finding]:
-    found = stored(store, model).record
+    try:
+        found = stored(store, model).record
+    except Malformed as damaged:
+        fault = damaged.faults[0]
+        place = f"towpath/deployed/{model}.json in {store.shown}"
+        yield finding("deployment", fault.what, place, fault.hint or "")
+        return
     for one in (found, *found.previous) if found else ():
         yield from _follows(ledger, store, one)
 

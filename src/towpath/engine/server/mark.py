@@ -8,6 +8,9 @@ from pathlib import Path
 
 from towpath.engine.server import api_processes, configured, process, state
 from towpath.engine.server.home import Home
+from towpath.errors import Malformed
+from towpath.spec import foreign_values as foreign
+from towpath.spec.foreign_values import Fields
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,21 @@ class Worker:
 def read(home: Home) -> Worker | None:
     """The worker of `towpath up`, living or not; None where the project is not up."""
     try:
-        return Worker(**json.loads(home.up.read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+        return read_worker(home.up.read_bytes())
+    except (FileNotFoundError, Malformed):
         return None
+
+
+def read_worker(content: bytes) -> Worker:
+    """The worker in a file; ``Malformed`` for what is none: its process would be ended."""
+    fields = Fields(foreign.parse_json(content))
+    return Worker(
+        pid=fields.get("pid", foreign.read_process),
+        born=fields.get("born", foreign.read_second),
+        since=fields.get("since", foreign.read_text),
+        pool=fields.get("pool", foreign.read_text),
+        project=fields.get("project", foreign.read_text),
+    )
 
 
 def write(home: Home, worker: Worker) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from towpath.engine.server import process
 from towpath.engine.server.home import Home
-from towpath.errors import EngineError
+from towpath.errors import EngineError, Malformed
+from towpath.spec import foreign_values as foreign
+from towpath.spec.foreign_values import Fields
 
 LOCAL_USER = "towpath"
 """The name in front of each local API's secret, by which it is told from others."""
@@ -94,9 +96,22 @@ def installed() -> str:
 def read(home: Home) -> State | None:
     """The state as it was last written, true or not."""
     try:
-        return State(**json.loads(home.state.read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+        return read_state(home.state.read_bytes())
+    except (FileNotFoundError, Malformed):
         return None
+
+
+def read_state(content: bytes) -> State:
+    """The state in a file; ``Malformed`` for what is none: it names a process and an address."""
+    fields = Fields(foreign.parse_json(content))
+    return State(
+        port=fields.get("port", foreign.read_port),
+        pid=fields.get("pid", foreign.read_process),
+        born=fields.get("born", foreign.read_second),
+        since=fields.get("since", foreign.read_text),
+        prefect=fields.get("prefect", foreign.read_text),
+        secret=fields.get("secret", foreign.read_text),
+    )
 
 
 def running(home: Home) -> State | None:

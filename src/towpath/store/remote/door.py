@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from towpath.credentials import remember_secrets
 from towpath.errors import StoreError, TowpathError, UsageError, did_you_mean
+from towpath.spec.digests import require_md5
 from towpath.store.copying import FULL
 from towpath.store.layout import Layout
 
@@ -38,8 +39,8 @@ class Remote:
         return int(self._files.jobs)
 
     def path(self, digest: str) -> str:
-        """Where an object stands there, or would."""
-        return str(self._objects.oid_to_path(digest))
+        """Where an object stands there, or would; ``Malformed`` for no digest."""
+        return str(self._objects.oid_to_path(require_md5(digest)))
 
     def side_path(self, *parts: str) -> str:
         """A path beside the objects: what DVC knows nothing of."""
@@ -111,7 +112,11 @@ class Remote:
 
         files = localfs if source is None else source._files
         self._objects.add(
-            list(sources.values()), files, list(sources), check_exists=False, batch_size=self.jobs
+            list(sources.values()),
+            files,
+            [*map(require_md5, sources)],
+            check_exists=False,
+            batch_size=self.jobs,
         )
 
     def put_file(self, local: str, path: str) -> None:
