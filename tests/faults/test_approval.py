@@ -12,6 +12,7 @@ import pytest
 from approval_world import LOWERED, POLICY, SIGNERS, STAGE_FILE, Clone, begin, clone, make_keys
 
 from towpath import promotion
+from towpath.audit.verify import verify
 from towpath.errors import Refused, RegistryError
 from towpath.promotion.ratify import ratify_rules
 from towpath.store.stage import StageStore
@@ -322,6 +323,22 @@ def test_a_promotion_is_approved_again_where_the_rules_ask_for_more(ada: Clone) 
     ada.approve(ada.promote("abalone@v1.0.0", "dev"))
     assert ada.findings() == []
     assert ada.reconcile("dev") == 0
+
+
+def test_a_note_explains_nothing_until_signers_agree(ada: Clone) -> None:
+    branch = ada.promote("abalone@v1.0.0")
+    ada.be("mallory")
+    by_hand(ada, branch)
+    [amiss] = verify(ada.workspace).findings
+    ada.write(f"registry/notes/{amiss.id}.md", "It is well.\n")
+    ada.commit("A word")
+    assert [one.id for one in verify(ada.workspace).findings] == [amiss.id]
+    ratify_rules(ada.be("bo").workspace)
+    assert [one.id for one in verify(ada.workspace).findings] == [amiss.id]
+    ratify_rules(ada.be("ada").workspace)
+    assert verify(ada.workspace).findings == ()
+    refused_by_reconcile = ada.reconcile()
+    assert refused_by_reconcile == 3  # an explained promotion is none that was approved
 
 
 def test_a_push_that_another_was_quicker_with(ada: Clone) -> None:

@@ -16,7 +16,7 @@ from towpath.git import Repository, history, refs
 from towpath.git.command import lines
 from towpath.promotion import owners
 from towpath.promotion.pull_requests import find_pull, standing
-from towpath.promotion.rulebook import PATTERNS, Rulebook, is_rule, owned_model
+from towpath.promotion.rulebook import PATTERNS, Rulebook, is_note, is_rule, owned_model
 from towpath.promotion.signing import Signature, read_signatures
 from towpath.registry import policy
 from towpath.registry.main_line import MainChange, MainLine, read_changes
@@ -94,8 +94,16 @@ class RuleHistory:
         return tuple(
             Fault(self._unagreed(path), Place(path), hint=f"read it, then: {RATIFY}")
             for path in self.pending
-            if concerns(path, folder)
+            if concerns(path, folder) and not is_note(path)
         )
+
+    def agreed(self, path: str) -> tuple[str, ...]:
+        """Who agreed to a file as main has it now; nobody where nobody did, or it is not there."""
+        if path in self.pending or path not in self.written:
+            return ()
+        counted = (change for change in reversed(self.changes) if path in change.paths)
+        last = next((change for change in counted if change.level != "none"), None)
+        return (last.by or (last.author,)) if last else ()
 
     def _unagreed(self, path: str) -> str:
         last = next((change for change in reversed(self.changes) if path in change.paths), None)

@@ -21,13 +21,18 @@ from towpath.registry import policy
 if TYPE_CHECKING:
     from towpath.spec.project import Approval, Project
 
+NOTES = "registry/notes"
+"""Where findings of the past are explained (``audit.notes``): as a rule is, a note is a word that
+counts once those agreed who had to."""
+
 PATTERNS = (
     f":(top,glob)**/{policy.FILE}",
     *(f":(top,literal){path}" for path in owners.FILES),
     f":(top,literal){SIGNERS}",
     ":(top,glob)registry/models/*/project.yaml",
+    f":(top,glob){NOTES}/*.md",
 )
-"""What Git is asked for: every file that is a rule."""
+"""What Git is asked for: every file that counts once it was agreed to."""
 
 LEVELS: tuple[Approval, ...] = ("recorded", "signed", "forge")
 _BELONGING = re.compile(r"registry/models/([^/]+)/project\.yaml")
@@ -104,8 +109,18 @@ def read_rulebook(repository: Repository, commit: str, folder: str = "") -> Rule
 
 
 def is_rule(path: str) -> bool:
-    """Whether a file decides who may approve."""
-    return _is_policy(path) or path in (SIGNERS, *owners.FILES) or owned_model(path) is not None
+    """Whether a file decides who may approve, or counts by the same agreement."""
+    return (
+        _is_policy(path)
+        or path in (SIGNERS, *owners.FILES)
+        or owned_model(path) is not None
+        or is_note(path)
+    )
+
+
+def is_note(path: str) -> bool:
+    """Whether a file explains a finding."""
+    return path.startswith(f"{NOTES}/") and path.endswith(".md")
 
 
 def owned_model(path: str) -> str | None:
