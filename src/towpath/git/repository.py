@@ -76,11 +76,14 @@ class Repository:
         self,
         *words: str,
         stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
         alone: bool = False,
         silence: float | None = None,
     ) -> Outcome:
         """What Git answers, whatever it is; ``alone`` and ``silence`` as in ``command``."""
-        return command.attempt(self.root, *words, stdin=stdin, alone=alone, silence=silence)
+        return command.attempt(
+            self.root, *words, stdin=stdin, env=env, alone=alone, silence=silence
+        )
 
     def head(self) -> str | None:
         """The commit that is checked out; None before the first one."""
