@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,15 +11,17 @@ from typing import Any
 
 from towpath.errors import RegistryError, UsageError, did_you_mean
 from towpath.git import Ref, Repository, refs, remotes
+from towpath.registry import backup_refs, tagging
 from towpath.registry import record as records
-from towpath.registry import tagging
+from towpath.registry.backup_refs import KEPT
 from towpath.registry.record import Record
-from towpath.registry.references import TagName, parse_tag
+from towpath.registry.references import NAME, TagName, parse_tag
 from towpath.registry.versions import Version
 
 TAGS = "refs/tags/"
 CANDIDATES = "refs/towpath/candidates/"
 SHOWN_KEY = 8
+_CANDIDATE = re.compile(rf"{NAME}/[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ class Model:
 
 def models(repository: Repository) -> Mapping[str, Model]:
     """Every model, by name."""
-    return fold(refs.listed(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/")))
+    found = refs.listed(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/"))
+    return fold([*found, *backup_refs.lost(repository, found)])
 
 
 def summarise(versions: Sequence[ModelVersion]) -> None:
@@ -111,7 +115,10 @@ def _messages(versions: Iterable[ModelVersion]) -> list[str]:
 def model(repository: Repository, name: str) -> Model:
     """One model; without a version where the name is not known yet."""
     mine = (f"{TAGS}{name}@*", f"{TAGS}{name}@*/**", f"{TAGS}{name}#*", f"{CANDIDATES}{name}/*")
-    return fold(refs.listed(repository, *mine)).get(name, Model(name))
+    found = refs.listed(repository, *mine)
+    backups = (f"{KEPT}{name}@*", f"{KEPT}{name}@*/**")
+    whole = [*found, *backup_refs.lost(repository, found, *backups)]
+    return fold(whole).get(name, Model(name))
 
 
 def known_model(repository: Repository, name: str) -> Model:
@@ -150,11 +157,18 @@ def fold(found: Iterable[Ref]) -> dict[str, Model]:
     drafts: defaultdict[str, _Draft] = defaultdict(_Draft)
     for ref in found:
         if ref.name.startswith(CANDIDATES):
-            name = ref.name.removeprefix(CANDIDATES).partition("/")[0]
-            drafts[name].wait(ModelVersion(name, None, ref))
+            if is_candidate(ref):
+                name = ref.name.removeprefix(CANDIDATES).partition("/")[0]
+                drafts[name].wait(ModelVersion(name, None, ref))
         elif tag := parse_tag(ref.name.removeprefix(TAGS).partition("/")[0]):
             drafts[tag.model].add(tag, ref)
     return {name: _model(name, draft) for name, draft in sorted(drafts.items())}
+
+
+def is_candidate(ref: Ref) -> bool:
+    """Whether a ref under ``refs/towpath/candidates/`` holds what Towpath put there."""
+    place = _CANDIDATE.fullmatch(ref.name.removeprefix(CANDIDATES))
+    return bool(place and ref.annotated and f"\n{tagging.MARK}" in ref.message)
 
 
 @dataclass(frozen=True)
