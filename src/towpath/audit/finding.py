@@ -17,6 +17,7 @@ Check: TypeAlias = Literal[
     "evidence",
     "artifact",
     "deployment",
+    "signature",
 ]
 
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.audit.approving import Approvals, approvals
-from towpath.audit.checks import main_line, promotions, records, stage_tags, stores
+from towpath.audit.checks import (
+    main_line,
+    promotions,
+    records,
+    signatures,
+    stage_tags,
+    stores,
+)
+from towpath.audit.checks.signatures import Signed
 from towpath.audit.finding import Finding, Unchecked
 from towpath.audit.ledger import Ledger, known_stage, open_ledger
 from towpath.errors import ForgeError, TowpathError
@@ -32,6 +40,7 @@ class Verified:
     unchecked: tuple[Unchecked, ...]
     looked_at: Mapping[str, int]
     rule_changes: tuple[RuleChange, ...] = ()
+    signatures: tuple[Signed, ...] = ()
 
 
 def verify(
@@ -40,23 +49,26 @@ def verify(
     stage: str | None = None,
     offline: bool = False,
     environ: Mapping[str, str] | None = None,
+    signed: bool = False,
 ) -> Verified:
     """Hold the registry, the tags and the stores against the merged stage files.
 
     ``stage`` leaves out what concerns other stages alone; ``offline`` leaves out the stores and
-    the forge. Raises ``UsageError`` for a model or a stage that is not there, ``RegistryError``
-    in a clone without tags or without the whole history.
+    the forge; ``signed`` looks at every signature, too. Raises ``UsageError`` for a model or a
+    stage that is not there, ``RegistryError`` in a clone without tags or without the whole history.
     """
     ledger = open_ledger(workspace, model)
     if stage is not None:
         known_stage(ledger, stage)
         ledger = ledger.only(stage)
     known = approvals(workspace, ledger, ask=not offline)
+    surveyed = signatures.survey(ledger) if signed else ()
     found = [
         *main_line.check(known),
         *promotions.check(ledger, known),
         *stage_tags.check(ledger, known),
         *records.check(ledger),
+        *signatures.check(ledger, surveyed),
         *([] if offline else _stores(workspace, ledger, environ or os.environ)),
     ]
     return Verified(
@@ -67,8 +79,10 @@ def verify(
             "promotions": len(ledger.promotions),
             "stage tags": len(ledger.assigned),
             "versions": sum(len(each.versions) for each in ledger.models.values()),
+            **({"signatures": len(surveyed)} if signed else {}),
         },
         rule_changes=_rule_changes(known),
+        signatures=surveyed,
     )
 
 
