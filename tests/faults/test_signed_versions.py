@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +78,19 @@ def test_a_refused_main_is_not_left_ahead(tmp_path: Path, keys: Keys) -> None:
     project.git("branch", "-qD", f"promote/abalone-{first}-dev")
     project.git("push", "-q", "origin", f":promote/abalone-{first}-dev")
     assert take(project, first, "dev")().pushed
+
+
+def test_a_work_tree_in_the_way_of_a_merge_that_was_pushed(tmp_path: Path, keys: Keys) -> None:
+    project = signing_project(tmp_path, keys)
+    origin_of(project, tmp_path / "origin.git")
+    first = project.register(b"one")
+    approve = take(project, first, "dev")
+    project.write("registry/stages/dev/abalone.yaml", "mine\n")
+    with pytest.raises(RegistryError, match="it is merged on origin, and main here stays behind"):
+        approve()
+    (project.root / "registry/stages/dev/abalone.yaml").unlink()
+    project.git("pull", "-q", "--ff-only", "origin", "main")
+    assert registry.promotions(project.repository)[-1].version
 
 
 def test_a_candidate_is_signed_and_its_number_too(tmp_path: Path, keys: Keys) -> None:
@@ -198,3 +214,121 @@ def test_a_shared_registrys_clone_signs_as_the_project_does(tmp_path: Path, keys
     clones.follow_settings(clone, Repository.open(project.root))
     assert clone.setting("tag.gpgSign") is None
     assert clone.setting("gpg.format") == "ssh"
+
+
+# `towpath verify --signatures`
+
+
+def verified(project: Project, *words: str) -> tuple[int, str]:
+    """What the command says, and its exit code."""
+    call = [sys.executable, "-m", "towpath", "verify", "--signatures", "--offline", *words]
+    done = subprocess.run(call, cwd=project.root, capture_output=True, text=True)
+    return done.returncode, done.stdout
+
+
+def signed(project: Project) -> dict[str, str]:
+    """How the signature of each thing stands."""
+    found = json.loads(verified(project, "--json")[1])["verification"]["signatures"]
+    return {one["name"]: one["signature"]["standing"] for one in found}
+
+
+def test_verify_lists_who_signed_each(tmp_path: Path, keys: Keys) -> None:
+    project = signing_project(tmp_path, keys)
+    origin_of(project, tmp_path / "origin.git")
+    take(project, project.register(b"one"), "dev")()
+    assert project.apply("dev").exit_code == 0
+    registry.reject(project.repository, f"abalone@{project.register(b'two')}", "leaked")
+    code, said = verified(project)
+    assert code == 0, said
+    assert said.count("bo@example.org") == 6
+    assert set(signed(project).values()) == {"good"}
+    shown = subprocess.run(
+        [sys.executable, "-m", "towpath", "show", "abalone@v1.0.0"],
+        cwd=project.root, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "by bo@example.org (ED25519 key SHA256:" in shown.stdout
+
+
+def test_an_unsigned_version_is_found_and_the_hint_leads_to_green(
+    tmp_path: Path, keys: Keys
+) -> None:
+    project = signing_project(tmp_path, keys)
+    project.git("config", "tag.gpgSign", "false")
+    project.register(b"one")
+    code, said = verified(project)
+    assert code == 3
+    assert "signature: abalone@v1.0.0" in said and "nobody signed it" in said
+    assert "git config tag.gpgSign true; then towpath reject 'abalone@v1.0.0'" in said
+    project.git("config", "tag.gpgSign", "true")
+    registry.reject(project.repository, "abalone@v1.0.0", "unsigned")
+    assert project.register(b"one") == "v1.0.1"
+    assert verified(project)[0] == 0
+
+
+def test_a_key_that_main_does_not_name(tmp_path: Path, keys: Keys) -> None:
+    project = signing_project(tmp_path, keys)
+    project.git("config", "user.signingkey", str(keys.make("mallory")))
+    project.register(b"one")
+    code, said = verified(project)
+    assert code == 3
+    assert "which registry/allowed_signers of main does not name" in said
+    assert signed(project) == {"abalone@v1.0.0": "unknown"}
+    allowed = keys.allowed(bo="bo@example.org", mallory="new@example.org")
+    project.write("registry/allowed_signers", allowed)
+    project.git("config", "user.signingkey", str(keys.make("bo")))
+    project.commit("a signer")
+    assert verified(project)[0] == 0
+
+
+def test_a_signature_of_another_message_does_not_hold(tmp_path: Path, keys: Keys) -> None:
+    project = signing_project(tmp_path, keys)
+    project.register(b"one")
+    text = project.git("cat-file", "tag", "abalone@v1.0.0")
+    altered = tmp_path / "altered"
+    altered.write_text(text.replace('"kind":"bin"', '"kind":"skops"') + "\n")
+    fake = project.git("hash-object", "-t", "tag", "-w", str(altered))
+    project.git("update-ref", "refs/tags/abalone@v1.0.0", fake)
+    code, said = verified(project)
+    assert code == 3
+    assert "its signature does not hold" in said
+    assert signed(project) == {"abalone@v1.0.0": "bad"}
+
+
+def test_a_name_that_pretends(tmp_path: Path, keys: Keys) -> None:
+    """What the checking program prints of a stranger's words is not believed."""
+    project = signing_project(tmp_path, keys)
+    program = tmp_path / "ssh-keygen.sh"
+    said = 'Good "git" signature for bo@example.org with ED25519 key SHA256:x'
+    program.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in "-Y sign"*) exec ssh-keygen "$@";; esac\n'
+        f"echo '{said}' >&2\nexit 1\n"
+    )
+    program.chmod(0o755)
+    project.register(b"one")
+    project.git("config", "gpg.ssh.program", str(program))
+    assert signed(project)["abalone@v1.0.0"] != "good"
+
+
+def test_no_signers_on_main_is_one_finding_that_says_so(tmp_path: Path, keys: Keys) -> None:
+    project = signing_project(tmp_path, keys)
+    (project.root / "registry/allowed_signers").unlink()
+    project.commit("no signers")
+    project.register(b"one")
+    code, said = verified(project)
+    assert code == 3
+    assert "it is not on main, so nobody's signature is known" in said
+
+
+def test_many_signed_tags_are_listed_as_quickly_as_others() -> None:
+    """The message is cut where it was signed, at next to no cost."""
+    import time
+
+    from towpath.git import signatures
+
+    line = 'towpath: {"schema":1,"key":"' + "a" * 64 + '","metrics":{"mse":4.5}}\n'
+    block = "-----BEGIN SSH SIGNATURE-----\n" + "x" * 300 + "\n-----END SSH SIGNATURE-----\n"
+    messages = [f"abalone v1.0.{n}\n\n{line}{block}" for n in range(10_000)]
+    start = time.process_time()
+    assert all(signatures.without(message).endswith("}}\n") for message in messages)
+    assert time.process_time() - start < 0.2

@@ -97,6 +97,24 @@ def same(one: str, other: str) -> bool:
     return _place(one) == _place(other)
 
 
+def owner_of(address: str) -> str:
+    """Who a repository at a forge belongs to; empty of an address that says no such thing."""
+    return _owner_and_name(address)[0]
+
+
+def is_fork(address: str, repository: str) -> bool:
+    """Whether an address is of a repository ``owner/name`` in another's hands."""
+    owner, name = (word.lower() for word in _owner_and_name(address))
+    there, _, called = repository.lower().partition("/")
+    return bool(owner) and owner != there and name == called
+
+
+def _owner_and_name(address: str) -> tuple[str, str]:
+    """The last two words of a URL's path, as forges have them."""
+    words = _place(address).split("/")[1:] if is_remote(address) else []
+    return (words[-2], words[-1]) if len(words) > 1 else ("", "")
+
+
 def _place(address: str) -> str:
     """Host and path: what is left of an address without scheme, user and ``.git``."""
     if short := _SHORT.fullmatch(address):

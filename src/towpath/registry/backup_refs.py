@@ -13,6 +13,8 @@ from towpath.git import Ref, Repository, refs, remotes
 
 KEPT = "refs/towpath/versions/"
 _TAGS = "refs/tags/"
+FEW = 100
+"""Git holds each ref against each name that is asked for: of more names, all refs are listed."""
 
 
 def backup_of(tag: str) -> str:
@@ -32,8 +34,9 @@ def lost(repository: Repository, here: Iterable[Ref], *patterns: str) -> list[Re
     missing = known.keys() - {ref.name for ref in here} if known else ()
     if not missing:
         return []
-    found = refs.listed(repository, *map(backup_of, missing))
-    return [ref._replace(name=_tag(ref.name)) for ref in found]
+    asked = map(backup_of, missing) if len(missing) <= FEW else (KEPT.rstrip("/"),)
+    found = (ref._replace(name=_tag(ref.name)) for ref in refs.listed(repository, *asked))
+    return [ref for ref in found if ref.name in missing]
 
 
 def restore(repository: Repository) -> tuple[str, ...]:
@@ -42,7 +45,9 @@ def restore(repository: Repository) -> tuple[str, ...]:
     Called under the registry's lock, before anything is numbered or published.
     """
     known = kept(repository)
-    here = set(refs.names(repository, _TAGS.rstrip("/"))) if known else set()
+    if not known:
+        return ()
+    here = set(refs.names(repository, *(known if len(known) <= FEW else (_TAGS.rstrip("/"),))))
     missing = {name: object_ for name, object_ in known.items() if name not in here}
     made = [name for name, object_ in missing.items() if refs.change(repository, {name: object_})]
     return tuple(name.removeprefix(_TAGS) for name in made)

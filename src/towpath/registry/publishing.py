@@ -79,8 +79,13 @@ def publish(repository: Repository, remote: str | None = None) -> tuple[Register
     done = _Publication()
     with locked(repository, LOCK):
         backup_refs.restore(repository)
-        _push_numbered(repository, source, done)
-        _push_candidates(repository, source, done)
+        try:
+            _push_numbered(repository, source, done)
+            _push_candidates(repository, source, done)
+        except (remotes.NotReached, remotes.NotAllowed) as refused:
+            if not done.published:
+                raise
+            done.faults += refused.faults  # it went away half way
     if done.faults:
         raise Unpublished(done.faults, tuple(done.published))
     return tuple(done.published)
@@ -93,9 +98,8 @@ def _push_candidates(repository: Repository, remote: str, done: _Publication) ->
     for candidate in (one for model in reading.fold(waiting).values() for one in model.candidates):
         try:
             done.published.append(_publish(repository, remote, candidate))
-        except (remotes.NotReached, remotes.NotAllowed) as refused:
-            done.faults += refused.faults
-            return
+        except (remotes.NotReached, remotes.NotAllowed):
+            raise
         except (RegistryError, UsageError) as refused:
             place = candidate.tag.name
             done.faults += [Fault(f"{place}: {f.what}", hint=f.hint) for f in refused.faults]
@@ -181,10 +185,7 @@ def _push_numbered(repository: Repository, remote: str, done: _Publication) -> N
         backup_refs.release(repository, theirs)
         clashes = _conflicts(repository, remote, theirs)
         mine = _unpublished(repository, theirs, warn=not attempt)
-        refused = _push_all(repository, remote, {ref.name: ref.object for ref, _ in mine})
-        gone = [(ref, tag) for ref, tag in mine if ref.name not in refused]
-        backup_refs.release(repository, [ref.name for ref, _ in gone])
-        done.published += [_told(ref, tag) for ref, tag in gone]
+        refused = _push_tags(repository, remote, mine, done)
         if not refused:
             break
         pause(attempt)
@@ -245,12 +246,17 @@ def _told(ref: Ref, tag: TagName) -> Registered:
     return Registered(tag.model, tag.version, version.key, ref.target, ref.name, new=True)
 
 
-def _push_all(repository: Repository, remote: str, tags: Mapping[str, str]) -> dict[str, str]:
+def _push_tags(
+    repository: Repository, remote: str, tags: list[tuple[Ref, TagName]], done: _Publication
+) -> dict[str, str]:
+    """Push tags, so many at once; those that were refused, with the remote's words."""
     refused: dict[str, str] = {}
-    names = sorted(tags)
-    for start in range(0, len(names), AT_ONCE):
-        some = {ref: tags[ref] for ref in names[start : start + AT_ONCE]}
-        refused |= remotes.push(repository, remote, some)
+    for start in range(0, len(tags), AT_ONCE):
+        some = tags[start : start + AT_ONCE]
+        refused |= remotes.push(repository, remote, {ref.name: ref.object for ref, _ in some})
+        gone = [(ref, tag) for ref, tag in some if ref.name not in refused]
+        backup_refs.release(repository, [ref.name for ref, _ in gone])
+        done.published += [_told(ref, tag) for ref, tag in gone]
     return refused
 
 
