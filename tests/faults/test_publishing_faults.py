@@ -407,3 +407,37 @@ def test_pushing_through_the_engine_says_the_same(project: Project, tmp_path: Pa
     origin_of(project, tmp_path / "origin.git")
     moved = transfer.push(Workspace(project.root))
     assert (moved.versions, moved.faults) == (("abalone@v1.0.0",), ())
+
+
+JUNK = {
+    "a blob": ("abalone@v3.0.0", "HEAD:towpath.yaml"),
+    "a tree": ("abalone@v3.0.0", "HEAD^{tree}"),
+    "a tag of a tree": ("abalone@v3.0.0", None),
+    "no model of ours": ("Übung@v1.0.0", "HEAD"),
+    "a line's end": ("abalone@v3.0.0\u2028x", "HEAD"),
+    "below a version": ("abalone@v2.0.0/x", "HEAD"),
+    "a rejection of nothing": ("abalone@v3.0.0!#1", "HEAD"),
+    "a stage's": ("abalone#dev#1", "HEAD^{tree}"),
+}
+
+
+@pytest.mark.parametrize("kind", JUNK)
+def test_junk_on_a_remote_is_fetched_and_breaks_nothing(
+    project: Project, tmp_path: Path, kind: str
+) -> None:
+    name, target = JUNK[kind]
+    origin_of(project, tmp_path / "origin.git")
+    registry.publish(project.repository)
+    if target is None:
+        project.git("tag", "-a", "-m", 'x\n\ntowpath: {"schema":1}', name, "HEAD^{tree}")
+    else:
+        project.git("update-ref", f"refs/tags/{name}", project.git("rev-parse", target))
+    project.git("push", "-q", "origin", f"refs/tags/{name}:refs/tags/{name}")
+    other = Project(tmp_path / "other")
+    project.git("clone", "-q", "--no-tags", str(tmp_path / "origin.git"), str(other.root))
+    for words in (["fetch"], ["models"], ["show", "abalone@v1.0.0"], ["verify", "--signatures"]):
+        done = towpath(other, *words)
+        assert done.returncode in (0, 3), done.stderr
+        assert "Traceback" not in done.stderr
+    assert names(registry.publish(other.repository)) == []
+    assert registry.known_model(other.repository, "abalone").at(registry.Version(1, 0, 0))
