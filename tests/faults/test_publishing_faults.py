@@ -214,6 +214,14 @@ def test_a_plain_fetch_that_prunes_takes_no_version(
     assert len(there.stdout.split()) == 4
 
 
+def test_a_tag_that_a_person_deleted_is_gone_and_its_number_spent(project: Project) -> None:
+    """Without a remote nothing prunes: what is not there any more was taken away."""
+    project.git("tag", "-d", "abalone@v1.0.0")
+    assert towpath(project, "show", "abalone@v1.0.0").returncode == 2
+    assert project.register(b"another") == "v2.0.0"
+    assert project.git("tag") == "abalone@v2.0.0"
+
+
 def test_towpath_fetch_brings_a_pruned_version_back(project: Project, tmp_path: Path) -> None:
     origin_of(project, tmp_path / "origin.git")
     project.git("fetch", "-q", "--prune", "origin", "+refs/tags/*:refs/tags/*")
@@ -406,7 +414,7 @@ def test_unshallowing_takes_no_tag(project: Project, tmp_path: Path) -> None:
 def test_pushing_through_the_engine_says_the_same(project: Project, tmp_path: Path) -> None:
     origin_of(project, tmp_path / "origin.git")
     moved = transfer.push(Workspace(project.root))
-    assert (moved.versions, moved.faults) == (("abalone@v1.0.0",), ())
+    assert (moved.versions, moved.failure) == (("abalone@v1.0.0",), None)
 
 
 JUNK = {

@@ -13,7 +13,7 @@ from towpath.cli.session import Session, json_option, pass_session, print_json
 if TYPE_CHECKING:
     from towpath.cli.terminal import Cell
     from towpath.git import Repository
-    from towpath.git.signatures import Signature
+    from towpath.git.signatures import SignedBy
     from towpath.registry import Lineage, Model, ModelVersion, Record, Stages
 
 _MOST_METRICS = 4
@@ -163,7 +163,7 @@ def _plain_record(record: Record) -> dict[str, Any]:
     return {**plain, "version": str(record.version) if record.version else None}
 
 
-def _say(found: Lineage, signed: Signature) -> None:
+def _say(found: Lineage, signed: SignedBy) -> None:
     record = found.record
     click.secho(str(found.version), bold=True)
     if found.version.rejected is not None:
@@ -192,7 +192,7 @@ def _say(found: Lineage, signed: Signature) -> None:
     _columns(record)
 
 
-def _signed(signed: Signature) -> dict[str, str]:
+def _signed(signed: SignedBy) -> dict[str, str]:
     if signed.standing == "unsigned":
         return {}
     return {"signed": _SIGNED[signed.standing].format(who=signed.who, key=signed.key)}

@@ -69,7 +69,7 @@ def _progress(session: Session, verb: str) -> Iterator[Callable[[int, int], None
 
 
 def _say(session: Session, moved: Moved, verb: str, as_json: bool) -> None:
-    if as_json and not moved.faults:
+    if as_json and not moved.failure:
         return print_json("transfer", _plain(moved))
     if moved.store:
         counted = f"{moved.objects} objects, {moved.entries} results for reuse"

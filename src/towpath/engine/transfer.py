@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath import registry
 from towpath.engine import worktree
-from towpath.errors import Fault, RegistryError, UsageError, UserError
+from towpath.errors import RegistryError, UsageError, UserError
 from towpath.git import clones, remotes
 from towpath.registry import Registered, Unpublished, shared
 from towpath.store import locked, placing
@@ -32,7 +32,7 @@ class Moved:
 
     ``store`` and ``origin`` name the store's and the registry's remote, None where there is none;
     a shared registry is named by its address. ``left`` are the paths of data and outputs that were
-    changed here, so that a pull did not touch them; ``faults`` say what did not go.
+    changed here, so that a pull did not touch them; ``failure`` says what did not go.
     """
 
     store: str | None
@@ -41,12 +41,12 @@ class Moved:
     entries: int = 0
     versions: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
-    faults: tuple[Fault, ...] = ()
+    failure: RegistryError | None = None
 
     def complete(self) -> None:
         """Raise ``RegistryError`` where something did not go, after what did was said."""
-        if self.faults:
-            raise RegistryError(*self.faults)
+        if self.failure:
+            raise self.failure
 
 
 def push(
@@ -63,12 +63,12 @@ def push(
     objects, entries = (sent.objects, sent.entries) if sent else (0, 0)
     if not origin:
         return Moved(store, origin, objects, entries)
-    done, faults = _publish(workspace)
+    done, failure = _publish(workspace)
     _warn_of_bytes(workspace, store, done)
     named = tuple(str(version) for version in done if version.new)
-    if workspace.shared_registry and not faults and _push_approved(workspace):
+    if workspace.shared_registry and not failure and _push_approved(workspace):
         named = (*named, "what was approved here")
-    return Moved(store, origin, objects, entries, named, faults=faults)
+    return Moved(store, origin, objects, entries, named, failure=failure)
 
 
 def _send(workspace: Workspace, remote: str | None, progress: Progress | None) -> Sent:
@@ -93,12 +93,12 @@ def _values(said: Any) -> Iterable[Any]:
     return said.values() if isinstance(said, dict) else ()
 
 
-def _publish(workspace: Workspace) -> tuple[tuple[Registered, ...], tuple[Fault, ...]]:
+def _publish(workspace: Workspace) -> tuple[tuple[Registered, ...], Unpublished | None]:
     """Push versions and rejections: what is new there, and what did not go."""
     try:
-        return registry.publish(workspace.registry), ()
+        return registry.publish(workspace.registry), None
     except Unpublished as some:
-        return some.published, some.faults
+        return some.published, some
 
 
 def _push_approved(workspace: Workspace) -> bool:

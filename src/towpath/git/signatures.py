@@ -30,7 +30,7 @@ _HINT = (
 
 
 @dataclass(frozen=True)
-class Signature:
+class SignedBy:
     """How the signature of one object stands.
 
     ``good`` is of ``who``, a name among the allowed signers; ``unknown`` holds and is of a key that
@@ -54,22 +54,28 @@ def signers_file(allowed: bytes) -> Iterator[Path]:
 
 def verify(
     repository: Repository, kind: str, object_: str, content: str, signers: Path
-) -> Signature:
+) -> SignedBy:
     """How a tag's or a commit's (``kind``) signature stands; ``content`` is the object's text."""
     signature = of_tag(content) if kind == "tag" else of_commit(content)
     if not signature:
-        return Signature("unsigned")
+        return SignedBy("unsigned")
     if not signature.startswith(_SSH):
-        return Signature("foreign")
-    settings = ("-c", "gpg.format=ssh", "-c", f"gpg.ssh.allowedSignersFile={signers}")
+        return SignedBy("foreign")
+    # A program of an agent's signs, and verifies nothing.
+    pairs = (
+        "gpg.format=ssh",
+        f"gpg.ssh.allowedSignersFile={signers}",
+        "gpg.ssh.program=ssh-keygen",
+    )
+    settings = tuple(word for pair in pairs for word in ("-c", pair))
     checked = repository.attempt(*settings, f"verify-{kind}", object_)
     for line in checked.said:
         # A name may hold anything, so a failed check is believed before what is printed.
         if (good := _GOOD.fullmatch(line)) and checked.code == 0:
-            return Signature("good", good["who"], good["key"])
+            return SignedBy("good", good["who"], good["key"])
         if unknown := _UNKNOWN.fullmatch(line):
-            return Signature("unknown", key=unknown["key"])
-    return Signature("bad")
+            return SignedBy("unknown", key=unknown["key"])
+    return SignedBy("bad")
 
 
 def of_commit(content: str) -> str:

@@ -29,14 +29,19 @@ def kept(repository: Repository, *patterns: str) -> dict[str, str]:
 
 
 def lost(repository: Repository, here: Iterable[Ref], *patterns: str) -> list[Ref]:
-    """Tags that are in no ``refs/tags`` any more, as if they were; ``here`` are those that are."""
+    """Tags that are in no ``refs/tags`` any more, as if they were; ``here`` are those that are.
+
+    Without a remote nothing prunes: who deleted such a tag meant to, and it holds its number alone.
+    """
     known = kept(repository, *patterns)
     missing = known.keys() - {ref.name for ref in here} if known else ()
     if not missing:
         return []
     asked = map(backup_of, missing) if len(missing) <= FEW else (KEPT.rstrip("/"),)
     found = (ref._replace(name=_tag(ref.name)) for ref in refs.listed(repository, *asked))
-    return [ref for ref in found if ref.name in missing]
+    is_pruned = bool(remotes.remotes(repository))
+    whole = [ref for ref in found if ref.name in missing]
+    return whole if is_pruned else [ref._replace(annotated=False) for ref in whole]
 
 
 def restore(repository: Repository) -> tuple[str, ...]:
@@ -45,7 +50,7 @@ def restore(repository: Repository) -> tuple[str, ...]:
     Called under the registry's lock, before anything is numbered or published.
     """
     known = kept(repository)
-    if not known:
+    if not known or not remotes.remotes(repository):
         return ()
     here = set(refs.names(repository, *(known if len(known) <= FEW else (_TAGS.rstrip("/"),))))
     missing = {name: object_ for name, object_ in known.items() if name not in here}

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from towpath.errors import Fault, RegistryError, UsageError
+from towpath.errors import ExitCode, Fault, RegistryError, TowpathError, UsageError
 from towpath.git import Ref, Repository, locked, refs, remotes
 from towpath.registry import backup_refs, ownership, reading, record
 from towpath.registry.building import Built, build, numbered
@@ -30,9 +30,10 @@ class Fetched:
 class Unpublished(RegistryError):
     """Something could not be published; ``published`` is what could, and is there now."""
 
-    def __init__(self, faults: Iterable[Fault], published: tuple[Registered, ...]) -> None:
-        super().__init__(*faults)
-        self.published = published
+    def __init__(self, done: _Publication) -> None:
+        super().__init__(*done.faults)
+        self.published = tuple(done.published)
+        self.exit_code = done.exit_code
 
 
 @dataclass
@@ -41,6 +42,13 @@ class _Publication:
 
     published: list[Registered] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    wrong: list[TowpathError] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """That of a wrong call where nothing but that stood in the way: another's name, say."""
+        mine = [fault for error in self.wrong for fault in error.faults]
+        return ExitCode.WRONG if len(mine) == len(self.faults) else ExitCode.FAILED
 
 
 def fetch(repository: Repository, remote: str | None = None) -> Fetched:
@@ -87,7 +95,7 @@ def publish(repository: Repository, remote: str | None = None) -> tuple[Register
                 raise
             done.faults += refused.faults  # it went away half way
     if done.faults:
-        raise Unpublished(done.faults, tuple(done.published))
+        raise Unpublished(done)
     return tuple(done.published)
 
 
@@ -102,6 +110,7 @@ def _push_candidates(repository: Repository, remote: str, done: _Publication) ->
             raise
         except (RegistryError, UsageError) as refused:
             place = candidate.tag.name
+            done.wrong += [refused] if isinstance(refused, UsageError) else []
             done.faults += [Fault(f"{place}: {f.what}", hint=f.hint) for f in refused.faults]
 
 

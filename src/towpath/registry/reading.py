@@ -97,9 +97,14 @@ class Model:
 
 
 def models(repository: Repository) -> Mapping[str, Model]:
-    """Every model, by name."""
+    """Every model, by name; a version whose tag was pruned is read from its second ref."""
     found = refs.listed(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/"))
     return fold([*found, *backup_refs.lost(repository, found)])
+
+
+def tagged_models(repository: Repository) -> Mapping[str, Model]:
+    """Every model as its tags alone tell it: what an audit looks at."""
+    return fold(refs.listed(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/")))
 
 
 def summarise(versions: Sequence[ModelVersion]) -> None:
@@ -112,10 +117,19 @@ def _messages(versions: Iterable[ModelVersion]) -> list[str]:
     return [version.tag.message for version in versions]
 
 
+def tagged_model(repository: Repository, name: str) -> Model:
+    """One model as its tags alone tell it."""
+    return fold(refs.listed(repository, *_patterns(name))).get(name, Model(name))
+
+
+def _patterns(name: str) -> tuple[str, ...]:
+    """The refs of one model."""
+    return (f"{TAGS}{name}@*", f"{TAGS}{name}@*/**", f"{TAGS}{name}#*", f"{CANDIDATES}{name}/*")
+
+
 def model(repository: Repository, name: str) -> Model:
     """One model; without a version where the name is not known yet."""
-    mine = (f"{TAGS}{name}@*", f"{TAGS}{name}@*/**", f"{TAGS}{name}#*", f"{CANDIDATES}{name}/*")
-    found = refs.listed(repository, *mine)
+    found = refs.listed(repository, *_patterns(name))
     backups = (f"{KEPT}{name}@*", f"{KEPT}{name}@*/**")
     whole = [*found, *backup_refs.lost(repository, found, *backups)]
     return fold(whole).get(name, Model(name))

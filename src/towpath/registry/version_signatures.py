@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from towpath.git import Repository, mainline, refs, signatures
-from towpath.git.signatures import Signature
+from towpath.git.signatures import SignedBy
 from towpath.registry.reading import ModelVersion
 
 SIGNERS = "registry/allowed_signers"
@@ -15,10 +15,10 @@ def allowed_signers(repository: Repository, commit: str | None) -> bytes:
     return refs.contents(repository, [name]).get(name, b"") if commit else b""
 
 
-def signature_of(repository: Repository, version: ModelVersion) -> Signature:
+def signature_of(repository: Repository, version: ModelVersion) -> SignedBy:
     """How the signature of a version's tag stands; of an unsigned one nothing is asked."""
     if not version.tag.signature:
-        return Signature("unsigned")
+        return SignedBy("unsigned")
     allowed = allowed_signers(repository, mainline.main(repository))
     with signatures.signers_file(allowed) as signers:
         tag = version.tag

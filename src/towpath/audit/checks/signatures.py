@@ -9,7 +9,7 @@ from towpath.audit.checks.stage_tags import DELETE
 from towpath.audit.finding import Finding, Unchecked, finding
 from towpath.audit.ledger import Ledger
 from towpath.git import refs, signatures
-from towpath.git.signatures import Signature
+from towpath.git.signatures import SignedBy
 from towpath.registry.references import parse_tag
 from towpath.registry.version_signatures import SIGNERS, allowed_signers
 
@@ -29,7 +29,7 @@ class Signed:
 
     kind: str
     name: str
-    signature: Signature
+    signature: SignedBy
     counts: bool = True
 
 
@@ -41,7 +41,7 @@ def survey(ledger: Ledger) -> tuple[Signed, ...]:
     allowed = allowed_signers(ledger.repository, ledger.main)
     with signatures.signers_file(allowed) as signers:
 
-        def judge(kind: str, object_: str, content: str) -> Signature:
+        def judge(kind: str, object_: str, content: str) -> SignedBy:
             return signatures.verify(ledger.repository, kind, object_, content, signers)
 
         tags = [
