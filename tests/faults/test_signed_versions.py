@@ -71,7 +71,7 @@ def test_a_refused_main_is_not_left_ahead(tmp_path: Path, keys: Keys) -> None:
     demand(origin)
     project.git("config", "commit.gpgSign", "false")
     before = project.git("rev-parse", "main")
-    with pytest.raises(RegistryError, match=r"origin refused main, and nothing is merged: .*GH006"):
+    with pytest.raises(RegistryError, match=r"origin refused main: .*GH006"):
         approve()
     assert project.git("rev-parse", "main", "origin/main").split() == [before, before]
     project.git("config", "commit.gpgSign", "true")
@@ -86,7 +86,7 @@ def test_a_work_tree_in_the_way_of_a_merge_that_was_pushed(tmp_path: Path, keys:
     first = project.register(b"one")
     approve = take(project, first, "dev")
     project.write("registry/stages/dev/abalone.yaml", "mine\n")
-    with pytest.raises(RegistryError, match="it is merged on origin, and main here stays behind"):
+    with pytest.raises(RegistryError, match="main here could not follow"):
         approve()
     (project.root / "registry/stages/dev/abalone.yaml").unlink()
     project.git("pull", "-q", "--ff-only", "origin", "main")
@@ -266,7 +266,7 @@ def test_an_unsigned_version_is_found_and_the_hint_leads_to_green(
 
 
 def test_a_key_that_main_does_not_name(tmp_path: Path, keys: Keys) -> None:
-    project = signing_project(tmp_path, keys)
+    project = signing_project(tmp_path, keys, "recorded")
     project.git("config", "user.signingkey", str(keys.make("mallory")))
     project.register(b"one")
     code, said = verified(project)
@@ -294,20 +294,21 @@ def test_a_signature_of_another_message_does_not_hold(tmp_path: Path, keys: Keys
     assert signed(project) == {"abalone@v1.0.0": "bad"}
 
 
-def test_a_name_that_pretends(tmp_path: Path, keys: Keys) -> None:
-    """What the checking program prints of a stranger's words is not believed."""
+def test_a_program_of_ones_own_signs_and_judges_nothing(tmp_path: Path, keys: Keys) -> None:
+    """Programs of agents only sign; and one may say what it likes."""
     project = signing_project(tmp_path, keys)
+    project.git("config", "user.signingkey", str(keys.make("mallory")))
     program = tmp_path / "ssh-keygen.sh"
     said = 'Good "git" signature for bo@example.org with ED25519 key SHA256:x'
     program.write_text(
         "#!/bin/sh\n"
         'case "$*" in "-Y sign"*) exec ssh-keygen "$@";; esac\n'
-        f"echo '{said}' >&2\nexit 1\n"
+        f"echo '{said}'; echo '{said}' >&2\n"
     )
     program.chmod(0o755)
-    project.register(b"one")
     project.git("config", "gpg.ssh.program", str(program))
-    assert signed(project)["abalone@v1.0.0"] != "good"
+    project.register(b"one")
+    assert signed(project)["abalone@v1.0.0"] == "unknown"
 
 
 def test_no_signers_on_main_is_one_finding_that_says_so(tmp_path: Path, keys: Keys) -> None:
