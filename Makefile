@@ -25,7 +25,7 @@ unexport PREFECT_API_URL PREFECT_API_KEY PREFECT_PROFILE
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench ci constraints clean
+.PHONY: help demo test fuzz lint bench ci constraints clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -35,6 +35,9 @@ demo: $(VENV)/.installed  ## from nothing to a registered model, in build/demo/a
 
 test: $(VENV)/.developing  ## every test
 	$(PY) -m pytest -n $(JOBS)
+
+fuzz: $(VENV)/.developing  ## the readers of what strangers write, on a million documents
+	TOWPATH_FUZZ=$${TOWPATH_FUZZ:-50000} $(PY) -m pytest --timeout 0 tests/faults/test_readers_fuzzed.py
 
 lint: $(VENV)/.developing  ## style, types and architecture
 	$(BIN)/ruff check .

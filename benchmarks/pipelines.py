@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 
 from benchmarks import projects
 from benchmarks.measure import Cost, Row, cost, environment, interleaved, median
+from towpath.engine.server.guard import basic_authorization
 
 TOWPATH = str(Path(sys.executable).parent / "towpath")
 PREFECT = str(Path(sys.executable).parent / "prefect")
@@ -108,7 +109,10 @@ def _bare_prefect(folder: Path) -> float:
         said = subprocess.run(
             [TOWPATH, "status", "--json"], cwd=project, env=environment(), capture_output=True
         )
-        env = {"PREFECT_API_URL": json.loads(said.stdout)["status"]["url"]}
+        env = {
+            "PREFECT_API_URL": json.loads(said.stdout)["status"]["url"],
+            "PREFECT_API_AUTH_STRING": _secret(project),
+        }
 
         def chain(count: int) -> Callable[[int], Cost]:
             return lambda _: cost([sys.executable, script, str(count)], project, env)
@@ -143,13 +147,14 @@ def _deployed_run(project: Path, url: str, n: int) -> tuple[float, float]:
     """Seconds until the run is finished, and until the command is."""
     parameter = f"learning_rate={0.05 + n / 1000}"
     command = [PREFECT, "deployment", "run", "training/dev", "--param", parameter]
+    secret = _secret(project)
     began = time.perf_counter()
     with (project.parent / "deployed.txt").open("wb") as output:
         process = subprocess.Popen(
             command, cwd=project, env=environment(), stdout=output, stderr=output
         )
         alone = None
-        while _finished(url) <= n:
+        while _finished(url, secret) <= n:
             time.sleep(0.02)
             if alone is None and process.poll() is not None:
                 alone = time.perf_counter() - began
@@ -158,9 +163,22 @@ def _deployed_run(project: Path, url: str, n: int) -> tuple[float, float]:
     return took, alone or took
 
 
-def _finished(url: str) -> int:
+def _secret(project: Path) -> str:
+    """What the project's local API wants to hear."""
+    said = subprocess.run(
+        [TOWPATH, "status", "--secret"],
+        cwd=project,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    return said.stdout.strip()
+
+
+def _finished(url: str, secret: str) -> int:
     """How many runs are; RuntimeError where one failed."""
-    asked = Request(f"{url}/flow_runs/filter", b"{}", {"content-type": "application/json"})
+    headers = {"content-type": "application/json", "authorization": basic_authorization(secret)}
+    asked = Request(f"{url}/flow_runs/filter", b"{}", headers)
     with urlopen(asked) as answer:
         states = [run["state_type"] for run in json.load(answer)]
     if {"FAILED", "CRASHED"} & set(states):

@@ -92,3 +92,4 @@ def prefect_api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     if path.parts[0] in RUNNING and not request.path.is_relative_to(OWN_API):
         api: server.Api = request.getfixturevalue("warm_api")
         monkeypatch.setenv("PREFECT_API_URL", api.url)
+        monkeypatch.setenv("PREFECT_API_AUTH_STRING", api.endpoint.secret)

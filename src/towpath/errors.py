@@ -6,6 +6,7 @@ TowpathError                  70  a bug of ours, when raised as itself
 │   └── UsageError             2  a command or an argument says what cannot be
 ├── StepFailed                 1  a step of a run failed
 ├── StoreError                 1  bytes are missing, wrong, or cannot be written
+│   └── Malformed              1  a value is not of the type that it must have
 ├── RegistryError              1  Git or the registry refused
 ├── ForgeError                 1  the forge refused, or cannot be reached
 ├── EngineError                1  the Prefect API cannot be reached or started
@@ -19,6 +20,8 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+
+from towpath.credentials import hide_credentials
 
 
 class ExitCode(IntEnum):
@@ -47,11 +50,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong: what, where, and how to mend it."""
+    """One thing that is wrong: what, where, and how to mend it; without anybody's password."""
 
     what: str
     place: Place | None = None
     hint: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "what", hide_credentials(self.what))
+        if self.hint:
+            object.__setattr__(self, "hint", hide_credentials(self.hint))
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
@@ -103,6 +111,14 @@ class StoreError(TowpathError):
     """Bytes are missing or wrong, or cannot be written."""
 
     exit_code = ExitCode.FAILED
+
+
+class Malformed(StoreError, ValueError):
+    """What another wrote is not of the type that it must have: no digest, no path, no number.
+
+    Who reads it says of what (``RegistryError``, ``StoreError``, a finding); raised as itself it
+    stopped at the last door, where a value was about to become a file's name.
+    """
 
 
 class RegistryError(TowpathError):

@@ -166,16 +166,42 @@ class Workspace:
         """
         if self.shared_registry or self.repository is None or self.repository.bare:
             return ""
-        inside = self.root.resolve().relative_to(self.repository.root.resolve()).as_posix()
+        inside = self._inside(self.repository).as_posix()
         return "" if inside == "." else inside
+
+    @property
+    def claimant(self) -> str:
+        """The folder of a project that may own models here. Raises ``UsageError`` where the
+        registry is shared, in which repositories own them."""
+        if self.shared_registry:
+            hint = "`owners` in the shared registry's towpath.yaml says whose a model is"
+            raise UsageError("this project shares a registry with others", hint=hint)
+        return self.folder
 
     @cached_property
     def home(self) -> Path:
-        """The project's folder in the main work tree, where its linked work trees keep stages."""
+        """Where stages are kept, and what else is one for all work trees of a repository: the
+        project's folder in the main work tree.
+
+        A bare repository has none: there it is a folder beside the repository where that is hidden
+        (``.git``, ``.bare``), else one in it.
+        """
         repository = self.repository
-        if repository is None or repository.bare or repository.common.name != ".git":
+        if repository is None or repository.bare:
             return self.root
-        return repository.common.parent / self.root.resolve().relative_to(repository.root.resolve())
+        main = repository.main_work_tree()
+        if main is None:
+            common = repository.common
+            main = common.parent if common.name.startswith(".") else common / "towpath"
+        return main / self._inside(repository)
+
+    @cached_property
+    def checkout(self) -> Path:
+        """The project's folder in the main work tree; in this one where there is none."""
+        return self.home if (self.home / PROJECT_FILE).is_file() else self.root
+
+    def _inside(self, repository: Repository) -> Path:
+        return self.root.resolve().relative_to(repository.root.resolve())
 
     @property
     def state(self) -> Path:

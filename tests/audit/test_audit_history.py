@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from audit_project import Project, begin
 
+from audit_project import Project, begin
 from towpath import registry
 from towpath.audit import history as audit
 from towpath.audit.history import Entry, Moment

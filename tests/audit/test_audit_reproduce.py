@@ -21,6 +21,7 @@ from towpath.store.tracked import track
 @pytest.fixture(autouse=True)
 def _api(warm_api: server.Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", warm_api.url)
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", warm_api.endpoint.secret)
 
 
 @pytest.fixture

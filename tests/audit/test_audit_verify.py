@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from audit_project import POLICY, Project
 
+from audit_project import POLICY, Project
 from towpath.audit.history import history
 from towpath.audit.search import search
 from towpath.errors import RegistryError, UsageError

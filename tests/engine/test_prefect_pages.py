@@ -11,12 +11,14 @@ from urllib.request import Request, urlopen
 from running import Project
 from towpath.engine.record import Run
 from towpath.engine.server import Api
+from towpath.engine.server.guard import basic_authorization
 
 
 def ask(api: Api, path: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the API answers to a filter."""
     asked = Request(f"{api.url}/{path}/filter", json.dumps(body).encode(), method="POST")
     asked.add_header("Content-Type", "application/json")
+    asked.add_header("Authorization", basic_authorization(api.endpoint.secret))
     with urlopen(asked) as answer:
         found: list[dict[str, Any]] = json.load(answer)
     return found

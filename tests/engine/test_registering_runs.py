@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import site
+import sys
 from pathlib import Path
 
 import pytest
 
 from running import FOLDER, Project, make, ran, reasons, states
 from towpath import registry
+from towpath.engine import run
+from towpath.engine.registering import Registering
+from towpath.engine.request import Request
 from towpath.errors import UserError
 from towpath.registry import Record
 from towpath.store.tracked import track
@@ -207,6 +212,75 @@ def test_code_that_git_ignores_is_not_committed(project: Project) -> None:
     project.write(".git/info/exclude", "")
     project.commit()
     assert states(project.run())["register"] == "done"
+
+
+LIBRARY = "def same(x):\n    return x\n"
+
+
+def use_library(project: Project) -> None:
+    project.code("\n\ndef fit(", "\n\nfrom helper import same\n\n\ndef fit(")
+    project.code("factor * sum", "same(factor) * sum")
+    project.commit()
+
+
+def test_a_library_outside_the_repository_counts_and_is_no_version(
+    project: Project, tmp_path: Path
+) -> None:
+    library = tmp_path / "library" / "helper.py"
+    library.parent.mkdir()
+    library.write_text(LIBRARY)
+    use_library(project)
+    path = {"PYTHONPATH": str(library.parent)}
+    said = project.towpath("plan", **path)
+    assert said.code == 0, said.err
+    said = project.towpath("run", **path)
+    assert said.code == 0, said.err
+    reason = f"{library} not committed: it lies outside the repository"
+    assert reason in " ".join((said.out + said.err).split())
+    assert project.tags() == []
+    assert str(library) not in (project.root / "dvc.yaml").read_text()
+    refused = project.towpath("run", "--require-register", **path)
+    assert (refused.code, "cannot register" in refused.err) == (2, True)
+    assert "install it as a package" in refused.err
+    library.write_text("def same(x):\n    return x + 0\n")
+    said = project.towpath("plan", "--json", **path)
+    verdicts = {step["step"]: step["verdict"] for step in said.json["plan"]}
+    assert (verdicts["clean"], verdicts["fit"]) == ("reuse", "run")
+
+
+@pytest.mark.parametrize("where", ["a parent", "a .pth file", "a link", "a link within", "nested"])
+def test_wherever_a_library_lies_a_plan_can_be_made(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    beside = project.root / FOLDER
+    elsewhere = {
+        "a parent": project.root.parent,
+        "a .pth file": tmp_path / "behind",
+        "a link": tmp_path / "linked",
+        "a link within": project.root / "shared",
+        "nested": project.root / "nested",
+    }[where]
+    elsewhere.mkdir(exist_ok=True)
+    (elsewhere / "helper.py").write_text(LIBRARY)
+    if where.startswith("a link"):
+        (beside / "helper.py").symlink_to(elsewhere / "helper.py")
+    elif where == "nested":
+        project.git("init", "-q", str(elsewhere))
+        project.write(".git/info/exclude", "nested\n")
+    if where in ("a parent", "nested"):
+        monkeypatch.syspath_prepend(elsewhere)
+    elif where == "a .pth file":
+        (tmp_path / "site").mkdir()
+        (tmp_path / "site" / "library.pth").write_text(f"{elsewhere}\n")
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        site.addsitedir(str(tmp_path / "site"))
+    use_library(project)
+    assert project.plan()["fit"] == "undecided: after `clean`"
+    within = {"a link within": "committed", "nested": "Git ignores it"}
+    expected = within.get(where, "it lies outside")
+    graph = run.prepare(project.workspace, Request("training")).graph
+    readiness = Registering(project.workspace, graph).readiness
+    assert expected in getattr(readiness, "reason", "committed")
 
 
 def test_a_run_says_what_it_published(project: Project, tmp_path: Path) -> None:

@@ -126,6 +126,19 @@ def by_hand(made: Clone, branch: str, *words: str, at: str | None = None) -> str
     return made.head("HEAD")
 
 
+def test_a_merge_of_another_branch_for_its_look(ada: Clone) -> None:
+    """Bo merges what Ada signed once, and puts a version of his own choice into the merge."""
+    branch = ada.promote("abalone@v1.0.0")
+    other = ada.promote("abalone@v1.1.0")
+    ada.be("bo").git("merge", "-q", "--no-ff", "--no-commit", branch)
+    ada.git("rm", "-rqf", "registry/evidence", "registry/models", "registry/stages")
+    ada.git("checkout", "-q", other, "--", "registry/evidence", "registry/models")
+    ada.git("checkout", "-q", other, "--", "registry/stages")
+    said = "Promotion: abalone@v1.1.0 -> prod\nApproval: signed\n"
+    ada.git("commit", "-q", "-S", "-m", f"Promote abalone@v1.1.0 to prod\n\n{said}")
+    refused(ada, "other files than the branch that it merged")
+
+
 def test_rules_that_mallory_changes(ada: Clone) -> None:
     """A7, A11: a plain commit lets Mallory's key in, or lowers the level; nothing is deployed
     upon it, and a signer who agrees makes it count."""
@@ -183,6 +196,20 @@ def test_rules_that_two_signers_agree_to(ada: Clone) -> None:
     assert [change.level for change in ada.rule.rules.changes] == ["recorded", "none", "signed"]
     assert ada.approve(ada.promote("abalone@v1.0.0"), "cleo").level == "signed"
     assert ada.findings() == []
+
+
+def test_a_signature_under_an_earlier_content_is_none_of_a_later(ada: Clone) -> None:
+    """Ada signed a harmless change of the file on a branch; Mallory's is upon it."""
+    ada.git("switch", "-qc", "work")
+    ada.write(SIGNERS, ada.line("ada") + ada.line("bo") + "# two\n")
+    ada.commit("A comment", "-S")
+    ada.be("mallory").write(SIGNERS, ada.line("ada") + ada.line("bo") + ada.line("mallory"))
+    ada.commit("Another")
+    ada.be("bo").git("switch", "-q", "main")
+    words = f"Merge work\n\nRules: {SIGNERS}\nApproval: signed\n"
+    ada.git("merge", "-q", "--no-ff", "-S", "-m", words, "work")
+    assert ada.rule.rules.pending == (SIGNERS,)
+    refused(ada, "bo@example.org alone signed for it")
 
 
 def test_one_signer_alone_changes_no_rules(ada: Clone) -> None:
@@ -261,6 +288,7 @@ def test_a_main_that_was_rewritten(ada: Clone) -> None:
     with pytest.raises(Refused, match="it was rewritten"):
         ada.reconcile()
     assert running(ada) == "v1.1.0"
+    assert any("it was rewritten" in what for what in ada.findings())
 
 
 def test_a_line_that_took_another_way_and_lost_nothing(ada: Clone) -> None:

@@ -24,6 +24,7 @@ SHAPE = [
     ".dvc/.gitignore",
     ".dvc/config",
     ".dvcignore",
+    ".gitattributes",
     ".github/CODEOWNERS",
     ".github/workflows/checks.yml",
     ".github/workflows/training.yml",

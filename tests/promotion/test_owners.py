@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from promotion_project import Project
 from towpath.promotion import owners
 
 PROD = "registry/stages/prod/abalone.yaml"
@@ -33,6 +36,26 @@ PROD = "registry/stages/prod/abalone.yaml"
         ("/a\\ b/ @ada", "a b/c", ("@ada",)),
         ("a.c @ada", "abc", ()),
         ("", PROD, ()),
+        ("* @all\r\n/registry/ @ada\r\n", PROD, ("@ada",)),
+        ("*\t@all\t@bo\t# all", PROD, ("@all", "@bo")),
+        ("* @all\n/registry/ # nobody", PROD, ()),
+        ("* @all\n!/registry/ @ada", PROD, ("@all",)),  # GitHub knows no negation,
+        ("* @all\n/registry/stages/[a-z]*/ @ada", PROD, ("@all",)),  # no ranges,
+        ("* @all\n[Section] @ada\n", PROD, ("@all",)),  # no sections,
+        ("* @all\n\\#a @ada", "#a", ("@all",)),  # no escaped comment,
+        ("* @all\n/registry/ ada", PROD, ("@all",)),  # and no owner without an @
+        ("* @all\u2028/registry/ @ada", PROD, ()),  # a line ends at a line feed and nowhere else
+        ("/Registry/ @ada", PROD, ()),
+        ("/* @ada", PROD, ()),
+        ("/* @ada", "steps.py", ("@ada",)),
+        ("registry/ @ada", "registry", ()),  # a file, not the folder
+        ("**/stages @ada", PROD, ("@ada",)),
+        ("registry/**/**/abalone.yaml @ada", PROD, ("@ada",)),
+        ("stages/prod @ada", PROD, ()),  # a slash within: from the root
+        ("a**lone.yaml @ada", PROD, ("@ada",)),
+        ("registry**abalone.yaml @ada", PROD, ()),  # `**` beside others is a `*`
+        ("/ @ada", PROD, ()),
+        ("/a\\ b/* @ada", "a b/c", ("@ada",)),
     ],
 )
 def test_who_is_named(text: str, path: str, named: tuple[str, ...]) -> None:
@@ -43,3 +66,36 @@ def test_people_and_mails() -> None:
     named = ("@Ada", "bo", "@org/team", "Eve@example.org")
     assert owners.people(named, None) == {"ada", "bo"}
     assert owners.mails(named) == {"eve@example.org"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "**/" * 200 + "x @ada",
+        "*a" * 400 + "*x @ada",
+        "*" * 900 + "x @ada",
+        "a?*" * 300 + "x @ada",
+        "registry/" + "**/a*/" * 150 + "x @ada",
+        "\\ " * 450 + "x @ada",
+        "x @" + "a-" * 450 + "!",
+    ],
+)
+def test_no_pattern_takes_long(line: str) -> None:
+    began = time.process_time()
+    text = "* @all\n" + f"{line}\n" * 3
+    assert owners.match(text, "registry/" + "a" * 60 + "/" + "a/" * 60 + "y.yaml") == ("@all",)
+    assert time.process_time() - began < 1.0
+
+
+def test_a_file_that_github_does_not_load_names_nobody(project: Project) -> None:
+    head = project.commit({"CODEOWNERS": "* @ada\n" + "#" * (owners.LARGEST - 8) + "\n"})
+    assert owners.of(project.repository, head, PROD) == ("@ada",)
+    head = project.commit({"CODEOWNERS": "* @ada\n" + "#" * owners.LARGEST})
+    assert owners.of(project.repository, head, PROD) == ()
+
+
+def test_the_largest_file_is_read_in_seconds() -> None:
+    text = "* @all\n" + "*a*/b @ada\n" * (owners.LARGEST // 11 - 1)
+    began = time.process_time()
+    assert owners.match(text, PROD) == ("@all",)
+    assert time.process_time() - began < 10.0

@@ -40,6 +40,9 @@ def test_a_gate_that_says_no_leaves_the_incumbent(make_project: Callable[..., Pr
     assert (project.root / "out/abalone/current").readlink().name == good
 
     declare(project, STRICT.replace("below: 5", "below: 7"))
+    assert project.apply("prod").exit_code == 3  # the gate before the promotion counts, too
+    project.promote(good, "prod")
+    project.promote(bad, "prod")
     assert project.apply("prod").exit_code == 0
     declare(project, STRICT.replace("below: 5", "below: 1"))
     project.promote(good, "prod")
@@ -59,6 +62,22 @@ def test_a_promotion_cannot_bring_the_policy_that_judges_it(
     applied = project.apply("prod")
     assert (applied.exit_code, _runs(project)) == (3, None)
     assert "its commit also changed towpath.yaml" in applied.outcomes[0].words
+
+
+def test_a_gate_that_was_taken_away_after_the_merge_still_counts(
+    make_project: Callable[..., Project],
+) -> None:
+    project = make_project(STRICT)
+    bad = project.register(b"two", metrics={"mse": 6.0})
+    project.up_to("dev", bad)
+    project.promote(bad, "prod")
+    project.write("towpath.yaml", "name: shells\nstages: " + STRICT.replace("below: 5", "below: 9"))
+    project.commit("More patience")
+    applied = project.apply("prod")
+    assert (applied.exit_code, _runs(project)) == (3, None)
+    assert applied.outcomes[0].words.startswith(
+        "gate good (metric) says no: 6.0, bound mse below 5"
+    )
 
 
 OWN = """

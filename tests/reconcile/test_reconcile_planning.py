@@ -16,6 +16,7 @@ from towpath.store.verified import State
 
 OLD, NEW = Version(1, 0, 0), Version(1, 1, 0)
 WANTED = Desired("abalone", NEW, "aa")
+GONE = Desired("abalone", None, deletion="5f")
 HERE = Deployed(
     "abalone", "prod", NEW, "aa", "5f", "c0ffee", Approved("recorded"), "2026-11-22", "files x"
 )
@@ -36,11 +37,12 @@ def _plan(wanted: Desired | None, actual: Actual | None) -> Any:
         (WANTED, None, Deploy, "deploy v1.1.0"),
         (WANTED, BEFORE, Deploy, "deploy v1.1.0 over v1.0.0"),
         (replace(WANTED, sha256="cc"), FINE, Deploy, "deploy v1.1.0 over v1.1.0"),
-        (None, FINE, Remove, "remove v1.1.0"),
-        (None, replace(FINE, deployed=None), Remove, "remove what is left of it"),
-        (None, Actual(tagged=NEW), Remove, "remove what is left of it"),
-        (None, Actual(running=Running(None)), None, ""),
-        (None, Actual(running=Running("v9.9.9")), Remove, "remove what is left of it"),
+        (GONE, FINE, Remove, "remove v1.1.0"),
+        (GONE, replace(FINE, deployed=None), Remove, "remove what is left of it"),
+        (GONE, Actual(tagged=NEW), Remove, "remove what is left of it"),
+        (GONE, Actual(running=Running(None)), None, ""),
+        (GONE, Actual(running=Running("v9.9.9")), Remove, "remove what is left of it"),
+        (None, FINE, None, ""),
         (
             WANTED,
             replace(FINE, bundle=State.ALTERED),
@@ -117,7 +119,6 @@ def test_models_are_sorted_and_do_not_know_one_another() -> None:
     wanted = {name: replace(WANTED, model=name) for name in ("b", "c")}
     found = compare(wanted, {"c": FINE, "a": FINE, "b": BEFORE, "z": Actual()})
     assert [(change.model, change.kind) for change in found] == [
-        ("a", "remove"),
         ("b", "deploy"),
         ("c", "nothing"),
     ]

@@ -28,8 +28,8 @@ artifact:
   size: 7
   files: 2
 code:
-  commit: c0ffee
-key: f00d
+  commit: c0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ff
+key: f00df00df00df00df00df00df00df00df00df00df00df00df00df00df00df00d
 """
 
 
@@ -37,7 +37,7 @@ def test_a_record_says_the_same_when_read_again(draft: Draft) -> None:
     whole = draft(
         version=Version(1, 2, 3),
         bump=registry.Bump("minor", "parameter x"),
-        code=Code("c0ffee", "https://forge.example/a.git", {"steps.train": "d1"}),
+        code=Code("c0ffee" * 6 + "c0ff", "https://forge.example/a.git", {"steps.train": "d1"}),
         signature=Signature(None, (Column("kind", "string"),), 7, ("m", "f", 3), "sklearn.SVC"),
     )
     text = record.write(whole)
@@ -49,12 +49,12 @@ def test_a_record_says_the_same_when_read_again(draft: Draft) -> None:
 def test_the_least_record() -> None:
     least = Record(
         model="abalone",
-        key="f00d",
+        key="f00d" * 16,
         artifact=Artifact("5f" * 16 + ".dir", 7, "abalone", 2),
         path="models/abalone",
         sha256="ab" * 32,
         kind="folder",
-        code=Code("c0ffee"),
+        code=Code("c0ffee" * 6 + "c0ff"),
     )
     assert record.write(least) == LEAST
     assert record.read(LEAST, "x") == least
@@ -68,7 +68,7 @@ def test_the_least_record() -> None:
         ("a: {", "x:"),
         ("model: abalone\n", "x has schema None, not 1"),
         ("schema: 2\n", "x has schema 2, not 1 (a newer Towpath wrote it: upgrade)"),
-        ("schema: 1\nmodel: abalone\n", "x is damaged: KeyError"),
+        ("schema: 1\nmodel: abalone\n", "x is damaged: `artifact` is missing"),
         (LEAST.replace("artifact:\n", "artifact: none\nother:\n"), "x is damaged"),
         (LEAST.replace("  commit: c0ffee", "  - c0ffee"), "x is damaged"),
     ],

@@ -19,7 +19,6 @@ from towpath.registry import (
     Registered,
     Registration,
     Signature,
-    reading,
 )
 
 Git = Callable[..., str]
@@ -308,7 +307,6 @@ def test_facts_of_another_kind_are_none(
     assert hand.summary == summary
     assert hand.metrics == summary.get("metrics", {})
     every = list(registry.models(repository)["abalone"].versions)
-    reading.summarise(every)
     assert every[1].summary == summary
     assert every[0].summary["labels"] == {"team": "shellfish"}
 

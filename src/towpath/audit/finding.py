@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -28,6 +29,12 @@ class Finding:
     check: Check
     fault: Fault
 
+    @property
+    def id(self) -> str:
+        """What a note is named by that explains it: a digest of its very words."""
+        text = "\0".join([self.check, str(self.fault.place), self.fault.what])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
 
 @dataclass(frozen=True)
 class Unchecked:
@@ -39,5 +46,7 @@ class Unchecked:
 
 
 def finding(check: Check, what: str, place: str, hint: str) -> Finding:
-    """A finding at a place: a file on main, a ref, a store's object."""
-    return Finding(check, Fault(what, Place(place), hint))
+    """A finding at a place: a file on main, a ref, a store's object. ``{id}`` in the hint becomes
+    its id."""
+    plain = Finding(check, Fault(what, Place(place)))
+    return Finding(check, Fault(what, Place(place), hint.replace("{id}", plain.id)))

@@ -26,7 +26,7 @@ class Entry:
     ``version`` is None where the model was taken out, ``over`` the version before. ``merged`` is
     when main took it, ``until`` when main took the next; ``entered`` is when reconcile had
     carried it out, by its tag; None where it has not, or nobody ran it. ``fault`` says why the
-    stage file cannot be understood.
+    stage file cannot be understood; ``reverts`` is the promotion that this took back by hand.
     """
 
     model: str
@@ -45,6 +45,7 @@ class Entry:
     tag: str | None
     rejected: str | None
     fault: str | None = None
+    reverts: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def _entry(ledger: Ledger, known: Approvals, one: Promotion) -> Entry:
         tag=_name(tags[-1]) if tags else None,
         rejected=version.rejected if version else None,
         fault=one.fault.what if one.fault else None,
+        reverts=str(reverted) if (reverted := ledger.reverts(one)) else None,
     )
 
 

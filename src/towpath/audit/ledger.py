@@ -14,7 +14,20 @@ from towpath.errors import RegistryError, UsageError, did_you_mean
 from towpath.git import Repository, mainline, refs, remotes
 from towpath.git.command import lines
 from towpath.promotion.case import paths
-from towpath.registry import Model, Promotion, Record, Version, Wanted, policy, reading, staging
+from towpath.registry import (
+    Model,
+    ModelVersion,
+    Promotion,
+    Record,
+    Version,
+    Wanted,
+    policy,
+    reading,
+    staging,
+)
+from towpath.registry import record as records
+from towpath.registry.decided import Decisions, is_registration, record_paths
+from towpath.registry.ownership import Owners, read_owners, shown
 from towpath.registry.staging import Assigned
 
 if TYPE_CHECKING:
@@ -89,15 +102,79 @@ class Ledger:
 
     def is_ours(self, model: str) -> bool:
         """Whether a model is of this project, where a repository holds several: each has stages
-        and a policy of its own."""
-        return not self.folder or self._ours.get(model, True)
+        and a policy of its own. What is nobody's is everybody's to look at."""
+        return self.owners.owns(self.folder, model) or self.owners.project_of(model) is None
 
     @cached_property
-    def _ours(self) -> Mapping[str, bool]:
-        last = {name: known.versions[-1] for name, known in self.models.items() if known.versions}
-        records = {name: self.record(name, version.version) for name, version in last.items()}
-        inside = f"{self.folder}/"
-        return {name: one.path.startswith(inside) for name, one in records.items() if one}
+    def owners(self) -> Owners:
+        """Whose each model is, by main."""
+        return read_owners(self.repository, self.main)
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        """The records and digests that main decided upon, of every model."""
+        return Decisions.read(self.repository, self.main, self.model)
+
+    def decided(self, path: str) -> bytes | None:
+        """A record as it first came to main; None where none did."""
+        return self._decided.get(path)
+
+    @cached_property
+    def _decided(self) -> Mapping[str, bytes]:
+        blobs = self.decisions.records
+        texts = refs.contents(self.repository, set(blobs.values()))
+        return {path: texts[blob] for path, blob in blobs.items() if blob in texts}
+
+    def brought(self, path: str) -> str:
+        """The commit of main that first brought a record, short."""
+        return self.decisions.came(path)[:7]
+
+    def is_confirmed(self, promotion: Promotion) -> bool:
+        """Whether the very next change of the stage file asks for the same version again, with
+        evidence: what came by a hand was looked at afterwards, and let in."""
+        after = self.next(promotion)
+        if after is None or after.version is None or not self.brings_evidence(after):
+            return False
+        return (after.version, after.sha256) == (promotion.version, promotion.sha256)
+
+    def was_in(self, promotion: Promotion) -> bool:
+        """Whether the stage asked for that version before."""
+        mine = list(self.of(promotion.stage, promotion.model))
+        before = mine[: mine.index(promotion)]
+        return any(one.version == promotion.version for one in before)
+
+    def reverts(self, promotion: Promotion) -> Promotion | None:
+        """The change that this one took back by hand: it left the stage file as that had found
+        it, and brought no evidence."""
+        mine = list(self.of(promotion.stage, promotion.model))
+        place = mine.index(promotion)
+        if place == 0 or self.brings_evidence(promotion):
+            return None
+        found = mine[place - 2] if place > 1 else None
+        same = (found.version, found.sha256, found.replaces) if found else (None, None, None)
+        now = (promotion.version, promotion.sha256, promotion.replaces)
+        return mine[place - 1] if same == now else None
+
+    def brings_evidence(self, promotion: Promotion) -> bool:
+        """Whether a promotion's own commit wrote its evidence."""
+        path, commit = self.evidence(promotion), promotion.commit
+        before = self.base(commit)
+        held = self.files_at([(commit, path), (before, path)])
+        if before == commit:
+            return (commit, path) in held
+        return held.get((commit, path)) not in (None, held.get((before, path)))
+
+    def before(self, promotion: Promotion) -> Promotion | None:
+        """The last change of the same stage file that named a version."""
+        mine = list(self.of(promotion.stage, promotion.model))
+        before = mine[: mine.index(promotion)]
+        return next((one for one in reversed(before) if one.version), None)
+
+    def next(self, promotion: Promotion) -> Promotion | None:
+        """The next change of the same stage file."""
+        mine = list(self.of(promotion.stage, promotion.model))
+        place = mine.index(promotion)
+        return mine[place + 1] if mine[place + 1 :] else None
 
     def of(self, stage: str, model: str) -> Sequence[Promotion]:
         """The promotions of a model in a stage, oldest first."""
@@ -158,6 +235,31 @@ class Ledger:
         except RegistryError:
             return None
 
+    def lost_on(self, model: str, commit: str) -> str | None:
+        """The promoted version whose record a commit holds, and whose tag stands elsewhere or is
+        gone."""
+        known = self.models.get(model)
+        for path in record_paths(self.repository, commit, model):
+            number = Version.parse(path.removesuffix(".yaml").rpartition("/")[2])
+            tagged = known.at(number) if known and number else None
+            if number is None or (tagged is not None and tagged.commit == commit):
+                continue
+            held = self.files_at([(commit, path)]).get((commit, path))
+            if held == self.decided(path) and is_registration(self.repository, commit, path):
+                return f"{model}@{number}"
+        return None
+
+    def records(self) -> Iterator[tuple[ModelVersion, Record]]:
+        """Every numbered version with its record, as far as it can be read."""
+        versions = [one for model in self.models.values() for one in model.versions]
+        names = [f"{one.commit}:{records.place(one.model, one.version)}" for one in versions]
+        texts = refs.contents(self.repository, names)
+        for one, name in zip(versions, names, strict=True):
+            try:
+                yield one, records.read(texts.get(name, b"").decode("utf-8", "replace"), name)
+            except RegistryError:
+                continue  # another check says so
+
     def files(self, paths: Iterable[str]) -> dict[str, bytes]:
         """The files on main now, by path; what is not there is left out."""
         found = self.files_at((self.main, path) for path in paths)
@@ -172,8 +274,8 @@ class Ledger:
         """Every change of files under these folders on main's first-parent line, newest first."""
         told = self.repository.call(
             "log", "--first-parent", "--diff-merges=first-parent", "--root", "--no-renames",
-            "--no-mailmap", "--no-show-signature", "--name-status", "-z",
-            "--format=%x01%H%x02%an <%ae>", self.main, "--", *folders,
+            "--ignore-submodules=none", "--no-mailmap", "--no-show-signature", "--name-status",
+            "-z", "--format=%x01%H%x02%an <%ae>", self.main, "--", *folders,
         )  # fmt: skip
         for entry in told.split("\1")[1:]:
             head, _, rest = entry.partition("\0")
@@ -230,6 +332,10 @@ def open_ledger(workspace: Workspace, model: str | None = None) -> Ledger:
     if main is None:
         raise RegistryError("nothing is committed yet, so there is no history")
     ledger = Ledger(repository, main, workspace.folder, model)
+    if ledger.owners.projects and workspace.folder not in ledger.owners.projects:
+        known = ", ".join(f"`{shown(folder)}`" for folder in ledger.owners.projects)
+        what = f"main holds no project in `{shown(workspace.folder)}`, and has {known}"
+        raise RegistryError(what, hint="work in one of those, or merge what brings this one")
     if model is not None and not ledger.promotions:
         registry.known_model(repository, model)
     return ledger

@@ -10,6 +10,7 @@ from towpath import registry
 from towpath.audit.history import Entry, history
 from towpath.git import Repository, refs
 from towpath.registry import ModelVersion, Record
+from towpath.registry.ownership import folder_of_pipeline
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -93,8 +94,9 @@ def _declared(workspace: Workspace, record: Record) -> tuple[Mapping[str, str], 
     repository = workspace.repository
     if repository is None or repository.commit(record.code.commit) is None:
         return {}, {}
-    prefix = f"{workspace.root.resolve().relative_to(repository.root.resolve()).as_posix()}/"
-    prefix = "" if prefix == "./" else prefix
+    here = workspace.root.resolve().relative_to(repository.root.resolve()).as_posix()
+    then = folder_of_pipeline(repository, record, here)
+    prefix = "" if then in ("", ".") else f"{then}/"
     name = f"{record.code.commit}:{prefix}flows/{record.pipeline}/pipeline.yaml"
     text = refs.contents(repository, [name]).get(name, b"").decode("utf-8", "replace")
     said = documents.plain(documents.parse(text, name).node)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath import registry
+from towpath.engine.inputs import hold_against
 from towpath.errors import ExitCode, RegistryError, StepFailed, StoreError
 from towpath.registry import Record
 from towpath.spec import words
@@ -139,6 +140,7 @@ def _model(workspace: Workspace, place: Workspace, said: str, digest: str) -> st
     if found is None:
         raise RegistryError(f"no version of {name} has the bytes {digest}", hint="towpath fetch")
     _bring(workspace, digest)
+    hold_against(workspace, registry.read_record(workspace.registry, found), str(found))
     path = place.state / "inputs" / name
     workspace.store.link(digest, path)
     place.store.put(path)

@@ -13,6 +13,7 @@ from towpath.audit import remaking
 from towpath.errors import RegistryError
 from towpath.git import worktree
 from towpath.registry import Record, tagging
+from towpath.registry.ownership import folder_of_pipeline
 
 if TYPE_CHECKING:
     from towpath.audit.remaking import Remade
@@ -75,9 +76,10 @@ def reproduce(
         what = f"{found.version} does not say which pipeline made it"
         raise RegistryError(what, hint="its record was not written by a run")
     environment = tuple(_environment(record))
-    prefix = workspace.root.resolve().relative_to(workspace.repository.root.resolve())
+    here = workspace.root.resolve().relative_to(workspace.repository.root.resolve()).as_posix()
+    then = folder_of_pipeline(workspace.repository, record, here)
     with worktree.laid_out(workspace.repository, record.code.commit, keep) as folder:
-        remade = remaking.remake(workspace, record, folder / prefix, listeners)
+        remade = remaking.remake(workspace, record, folder / then, listeners)
     return _judged(str(found.version), record, remade, tolerance, environment, keep)
 
 

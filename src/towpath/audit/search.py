@@ -15,7 +15,7 @@ from towpath.audit import query
 from towpath.audit.facts import Facts, Term, Vocabulary
 from towpath.errors import RegistryError, UsageError, did_you_mean
 from towpath.git import Repository, remotes
-from towpath.registry import ModelVersion, Stages, reading
+from towpath.registry import ModelVersion, Stages
 from towpath.spec import reference
 
 
@@ -47,7 +47,6 @@ def search(
     versions = [v for model in registry.models(repository).values() for v in _versions(model)]
     if not versions and remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
-    reading.summarise(versions)
     vocabulary = Vocabulary.of(versions)
     asked = query.parse(text, vocabulary)
     key = _term(sort, vocabulary) if sort else None

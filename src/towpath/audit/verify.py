@@ -14,12 +14,16 @@ from towpath.audit.checks import (
     records,
     signatures,
     stage_tags,
+    standing,
     stores,
+    substitutes,
 )
 from towpath.audit.checks.signatures import Signed
 from towpath.audit.finding import Finding, Unchecked
 from towpath.audit.ledger import Ledger, known_stage, open_ledger
-from towpath.errors import ForgeError, TowpathError
+from towpath.audit.notes import Explained, Notes
+from towpath.errors import ForgeError, RegistryError, TowpathError
+from towpath.git import Repository, mainline, remotes
 from towpath.registry import shared
 from towpath.store.stage import StageStore
 
@@ -33,6 +37,7 @@ class Verified:
     """What was found wrong, what could not be looked at, and how much was looked at.
 
     ``rule_changes`` are all changes of the rules on main, the oldest first, whoever agreed.
+    ``explained`` are findings of the past that a note on main explains.
     """
 
     main: str
@@ -40,6 +45,7 @@ class Verified:
     unchecked: tuple[Unchecked, ...]
     looked_at: Mapping[str, int]
     rule_changes: tuple[RuleChange, ...] = ()
+    explained: tuple[Explained, ...] = ()
     signatures: tuple[Signed, ...] = ()
 
 
@@ -57,6 +63,7 @@ def verify(
     the forge; ``signed`` looks at every signature, too. Raises ``UsageError`` for a model or a
     stage that is not there, ``RegistryError`` in a clone without tags or without the whole history.
     """
+    ahead = () if offline else tuple(_main_branch(workspace.registry))
     ledger = open_ledger(workspace, model)
     if stage is not None:
         known_stage(ledger, stage)
@@ -64,16 +71,22 @@ def verify(
     known = approvals(workspace, ledger, ask=not offline)
     surveyed = signatures.survey(ledger) if signed else ()
     found = [
+        *ahead,
         *main_line.check(known),
+        *standing.check(ledger),
         *promotions.check(ledger, known),
         *stage_tags.check(ledger, known),
         *records.check(ledger),
         *signatures.check(ledger, surveyed),
-        *([] if offline else _stores(workspace, ledger, environ or os.environ)),
+        *substitutes.check(ledger),
+        *([] if offline else _stores(workspace, ledger, environ or os.environ, known)),
     ]
+    notes = Notes(ledger, known)
+    unexplained, explained = notes.split(one for one in found if isinstance(one, Finding))
     return Verified(
         main=ledger.main,
-        findings=tuple(one for one in found if isinstance(one, Finding)),
+        findings=tuple(unexplained),
+        explained=tuple(explained),
         unchecked=tuple(one for one in found if isinstance(one, Unchecked)),
         looked_at={
             "promotions": len(ledger.promotions),
@@ -93,6 +106,26 @@ def _rule_changes(known: Approvals) -> tuple[RuleChange, ...]:
         return ()
 
 
+def _main_branch(repository: Repository) -> Iterator[Unchecked]:
+    """Whether the remote still takes the branch for main that is read here.
+
+    Raises ``RegistryError`` where it does not: what would be found is of another branch.
+    """
+    remote = remotes.chosen(repository)
+    kept = mainline.kept_head(repository, remote) if remote else None
+    if remote is None or kept is None:
+        return
+    try:
+        now = remotes.head(repository, remote)
+    except RegistryError as silent:
+        what = f"whether `{kept}` is still the main branch of {remote}"
+        yield Unchecked("promotion", what, silent.faults[0].what)
+        return
+    if now not in (None, kept):
+        what = f"the main branch of {remote} is `{now}` now, and here it is taken to be `{kept}`"
+        raise RegistryError(what, hint="towpath fetch")
+
+
 def _origin(workspace: Workspace) -> str | None:
     """The address of the project's code, as records in a shared registry name it."""
     repository = workspace.repository
@@ -102,7 +135,7 @@ def _origin(workspace: Workspace) -> str | None:
 
 
 def _stores(
-    workspace: Workspace, ledger: Ledger, environ: Mapping[str, str]
+    workspace: Workspace, ledger: Ledger, environ: Mapping[str, str], known: Approvals
 ) -> Iterator[Finding | Unchecked]:
     """The project's store and those of the stages, as far as this identity is let in."""
 
@@ -118,4 +151,5 @@ def _stores(
         except TowpathError as closed:
             yield Unchecked("artifact", f"the store of {name}", closed.faults[0].what)
             continue
+        yield from main_line.remembered(known, store)
         yield from stores.stage(ledger, store)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from towpath.engine.server.mark import Worker
     from towpath.engine.server.project import Status, Up
 
+_ENTER = "  (its password: `towpath status --secret`)"
 _NEXT = "Next:  prefect deploy --all && prefect deployment run 'training/dev'"
 
 
@@ -34,7 +35,7 @@ def up(session: Session, as_json: bool) -> None:
 
 def _up(started: Up) -> Iterator[tuple[str, str]]:
     yield "API", started.api.url
-    yield "UI", started.api.ui
+    yield "UI", f"{started.api.ui}{_ENTER if started.api.started_by_us else ''}"
     yield "worker", _worker(started.worker)
     yield "log", str(started.worker_log)
     if started.settings:
@@ -63,12 +64,15 @@ def down(session: Session, force: bool, as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--secret", is_flag=True, help="Print the secret of the local API, and nothing else.")
 @json_option
 @pass_session
-def status(session: Session, as_json: bool) -> None:
+def status(session: Session, secret: bool, as_json: bool) -> None:
     """Say what runs: the Prefect API, the worker, runs in progress. Nothing is started."""
     from towpath.engine.server import project
 
+    if secret:
+        return click.echo(project.read_secret(session.workspace.root))
     found = project.status(session.workspace.root)
     if as_json:
         return print_json("status", found)
@@ -80,7 +84,7 @@ def _status(found: Status) -> Iterator[tuple[str, str]]:
         yield "API", "none runs; `towpath run` starts one and lets it rest, `towpath up` keeps it"
     else:
         yield "API", f"{found.url}  ({found.origin})"
-        yield "UI", str(found.ui)
+        yield "UI", f"{found.ui}{_ENTER if found.local else ''}"
     if found.trouble:
         yield "trouble", found.trouble
     if found.local:

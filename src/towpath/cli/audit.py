@@ -70,7 +70,7 @@ def _history_row(entry: Entry) -> list[Cell]:
         shown,
         entry.stage,
         entry.merged,
-        _approved(entry.approval),
+        _approved(entry.approval) + (", reverted by hand" if entry.reverts else ""),
         entry.pull_request or entry.commit[:7],
         entry.entered or "—",
         terminal.brief(entry.sha256),
@@ -152,8 +152,12 @@ def verify(
 def _verification(found: Verified) -> dict[str, Any]:
     from dataclasses import asdict
 
-    findings = [{"check": one.check, **asdict(one.fault)} for one in found.findings]
-    return {**asdict(found), "findings": findings}
+    findings = [{"id": one.id, "check": one.check, **asdict(one.fault)} for one in found.findings]
+    explained = [
+        {"id": one.finding.id, "what": one.finding.fault.what, "note": one.note, "by": one.by}
+        for one in found.explained
+    ]
+    return {**asdict(found), "findings": findings, "explained": explained}
 
 
 def counted(count: int, what: str) -> str:
@@ -170,6 +174,9 @@ def _say_verified(session: Session, found: Verified) -> None:
         )
         click.echo(f"    {one.fault.what}")
         click.echo(f"    {click.style('hint', fg='cyan')}: {one.fault.hint}")
+    for past in found.explained:
+        what = f"{past.finding.fault.place}: {past.finding.fault.what}"
+        session.say(f"{click.style('i', fg='blue')} {what}: explained in {past.note}, by {past.by}")
     for left in found.unchecked:
         session.say(f"{click.style('?', fg='yellow')} {left.check}: {left.what}: {left.why}")
     _say_rules(session, found)

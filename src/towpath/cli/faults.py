@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import platform
-import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
 import towpath
+from towpath.credentials import hide_credentials
 from towpath.errors import ExitCode, Fault, TowpathError, UsageError
 
 
@@ -39,9 +41,19 @@ def _known(error: Exception) -> TowpathError | None:
         context = getattr(error, "ctx", None)
         hint = f"`{context.command_path} --help`" if context else None
         return UsageError(error.format_message(), hint=hint)
-    if isinstance(error, OSError) and error.filename:
-        return UsageError(f"{error.filename}: {error.strerror}")
-    return None
+    return _of_system(error) if isinstance(error, OSError) else None
+
+
+def _of_system(error: OSError) -> TowpathError | None:
+    from towpath.store.refusals import explain_refusal
+
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        return UsageError("the working folder was deleted", hint="cd to one that is there")
+    if known := explain_refusal(error, here, Path(tempfile.gettempdir())):
+        return known
+    return UsageError(f"{error.filename}: {error.strerror}") if error.filename else None
 
 
 def as_text(faults: Sequence[Fault]) -> str:
@@ -73,7 +85,8 @@ def _bug(error: Exception, arguments: Sequence[str]) -> int:
         return int(ExitCode.BUG)
     _tell(as_text([Fault(f"a fault of Towpath itself: {type(error).__name__}: {error}")]))
     if "-v" in arguments or "--verbose" in arguments or os.environ.get("TOWPATH_TRACEBACK"):
-        traceback.print_exception(error, file=sys.stderr)
+        said = "".join(traceback.format_exception(error))
+        click.echo(hide_credentials(said), err=True)
     else:
         python = f"Python {platform.python_version()}, {platform.system()}"
         where = f"towpath {towpath.__version__}, {python}"

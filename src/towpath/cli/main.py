@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import os
+import signal
 import sys
 from typing import Any
 
@@ -34,6 +35,11 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "compare": ("models", "Lay versions side by side."),
         "search": ("search", "Find versions by metric, parameter, label, stage, author or date."),
         "transform": ("transform", "Score a table with a registered model."),
+        "claim": ("registering", "Write down that a model is of this project."),
+        "restore": (
+            "registering",
+            "Put a tag right: make a lost one again, set a false aside.",
+        ),
         "reject": ("models", "Mark a version as bad, or put a promotion away, with the reason."),
     },
     "Promotion": {
@@ -148,12 +154,19 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a sign is no reason to fail
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # Asked to end, a command ends as it does at Ctrl-C: with Git and whatever else it has started,
+    # its scratch files removed, its run recorded as interrupted.
+    signal.signal(signal.SIGTERM, _interrupt)
     gc.disable()  # a call is short, and imports leave no garbage; a run turns it on
     code = _guarded(sys.argv[1:])
     if code == INTERRUPTED:  # a thread of the run that was interrupted may still wait for something
         sys.stdout.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _guarded(arguments: list[str]) -> int:

@@ -43,9 +43,11 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
         return print_json(
             "models", [plain(v, stages) for m in found.values() for v in _versions(m)]
         )
-    _table(session, found, stages)
-    _unpublished(session, repository, set(found))
-    return _freshness(session, repository)
+    if any(_versions(model) for model in found.values()):
+        _table(found, stages)
+        _unpublished(session, repository, set(found))
+        return _freshness(session, repository)
+    return session.say(_nothing(session, repository))
 
 
 def _versions(model: Model) -> list[ModelVersion]:
@@ -72,12 +74,10 @@ def _time(version: ModelVersion) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat()[:19] + "Z"
 
 
-def _table(session: Session, found: Any, stages: Stages) -> None:
+def _table(found: Any, stages: Stages) -> None:
     from towpath.cli import terminal
 
     versions = [v for model in found.values() for v in _versions(model)]
-    if not versions:
-        return session.say("no model is registered here; `towpath run` registers one")
     metrics = list(dict.fromkeys(name for v in versions for name in v.metrics))[:_MOST_METRICS]
     rows = [row(v, stages, [v.metrics.get(name) for name in metrics]) for v in versions]
     return terminal.show(("version", *metrics, "stages", "registered", "by"), rows, right=metrics)
@@ -94,11 +94,26 @@ def row(version: ModelVersion, stages: Stages, facts: Sequence[object]) -> list[
 
 
 def _state(version: ModelVersion, stages: Stages) -> str:
+    where = " ".join(stages.of(version.model, version.version))
     if version.rejected is not None:
-        return f"rejected: {version.rejected}"
+        return (
+            f"{where}, and rejected: {version.rejected}"
+            if where
+            else f"rejected: {version.rejected}"
+        )
     if version.version is None:
         return "waits for its number (towpath push)"
-    return " ".join(stages.of(version.model, version.version)) or "—"
+    return where or "—"
+
+
+def _nothing(session: Session, repository: Repository) -> str:
+    """Why there is no version: none was made, or this clone does not have them."""
+    from towpath.git import remotes
+
+    missing = None if session.workspace.shared_registry else remotes.view(repository)
+    if missing:
+        return f"no model is known here: {missing}; `towpath fetch` brings the registry's tags"
+    return "no model is registered here; `towpath run` registers one"
 
 
 def _unpublished(session: Session, repository: Repository, models: set[str]) -> None:
@@ -120,6 +135,9 @@ def _freshness(session: Session, repository: Repository) -> None:
 
         if word := shared.staleness(repository, address):
             session.say(f"\n{word}")
+        return
+    if missing := remotes.view(repository):
+        session.say(f"\n{missing}; `towpath fetch` brings all of the registry's tags")
         return
     age = remotes.age(repository) if remotes.remotes(repository) else None
     if age is not None and age > 3600:

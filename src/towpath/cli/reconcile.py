@@ -55,7 +55,7 @@ def reconcile(
     done = [_reconciled(session, name, options, acts) for name in names]
     _print(done, "json" if as_json else form)
     codes = {_code(one) for one in done}
-    if check and any(plan.pending for plan, _ in done):
+    if check and any(plan.asks_for_action for plan, _ in done):
         return int(ExitCode.PENDING)
     return int(next((c for c in (ExitCode.FAILED, ExitCode.REFUSED) if c in codes), ExitCode.DONE))
 

@@ -32,10 +32,19 @@ def search(
     if as_json:
         return print_json("versions", _hits(found))
     if not found.found:
-        return session.say(f"none of {found.searched} versions")
+        return session.say(f"none of {found.searched} versions{_missing(session)}")
     _hits_table(found)
     left = f", {len(found.found)} shown" if len(found.found) < found.total else ""
     return session.say(f"\n{found.total} of {found.searched} versions{left}")
+
+
+def _missing(session: Session) -> str:
+    """What the search could not see, in a clone that lacks versions."""
+    from towpath.git import remotes
+
+    shared = session.workspace.shared_registry
+    missing = None if shared else remotes.view(session.workspace.registry)
+    return f": {missing}; `towpath fetch` brings the registry's tags" if missing else ""
 
 
 def _hits(found: Hits) -> list[dict[str, Any]]:

@@ -49,6 +49,8 @@ def transform(
         batch_size=batch_size,
     )
     done = operation.transform(session.workspace, asked)
+    if done.rejected is not None:  # whatever was asked for: nobody should read past it
+        click.echo(f"warning: {done.version} was rejected: {done.rejected}", err=True)
     if as_json:
         return print_json("transform", done)
     return session.say(f"{done.rows:,} rows scored with {done.version} from {done.source}")

@@ -13,6 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from towpath.scratch import scratch_beside
+
 FORMAT = 1
 
 
@@ -161,7 +163,7 @@ def _recall(kept: Path, stamp: str) -> tuple[Distribution, ...] | None:
 def _keep(kept: Path, stamp: str, known: tuple[Distribution, ...]) -> None:
     """Kept for the next process; where that cannot be, it reads for itself."""
     text = json.dumps({"stamp": stamp, "distributions": [asdict(each) for each in known]})
-    beside = kept.with_name(f"{kept.name}.{os.getpid()}")
+    beside = scratch_beside(kept)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         beside.write_text(text, "utf-8")

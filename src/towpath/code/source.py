@@ -12,6 +12,7 @@ from pathlib import Path
 
 from towpath.code.imports import FUNCTIONS, Import, bindings, own, read_imports
 from towpath.errors import DeclarationError, Fault, Place
+from towpath.git import large_files
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +57,20 @@ def parse(content: bytes, shown: str) -> Source:
 
 
 def read_bytes(file: Path, shown: str) -> bytes:
-    """A file's content; one that cannot be read is a fault."""
+    """A file's content; one that cannot be read is a fault.
+
+    A text's lines end in a line feed, however Git laid it out (``core.autocrlf``): the same commit
+    is the same code on every machine.
+    """
     try:
-        return file.read_bytes()
+        content = file.read_bytes()
     except OSError as error:
         why = (error.strerror or "unreadable").lower()
         raise DeclarationError(Fault(f"`{shown}` cannot be read: {why}", Place(shown))) from None
+    if large_files.is_pointer(content):
+        what = f"`{shown}` is a pointer of Git LFS, and not the file"
+        raise DeclarationError(Fault(what, Place(shown), large_files.PULL))
+    return content if b"\0" in content else content.replace(b"\r\n", b"\n")
 
 
 @lru_cache(maxsize=4096)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from towpath.credentials import hide_credentials
 from towpath.errors import TowpathError
 
 Verdict: TypeAlias = Literal["well", "lacks", "unknown"]
@@ -20,6 +21,9 @@ class Check:
     verdict: Verdict
     said: str
     hint: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "said", hide_credentials(self.said))
 
 
 def well(about: str, said: str) -> Check:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from towpath.doctor import around, at_forge, git, policy, stages
+from towpath.doctor import around, at_forge, checkout, git, policy, stages, standing
 from towpath.doctor.check import Check, faults, well
 from towpath.errors import TowpathError
 
@@ -36,7 +36,9 @@ def _all(workspace: Workspace, offline: bool, environ: Mapping[str, str]) -> Ite
         yield from faults("declaration", error)
         return
     yield well("declaration", f"{project.name}, with the stages {', '.join(project.stages)}")
+    yield from checkout.check(workspace)
     yield from policy.check(workspace, project, main)
+    yield from standing.check(workspace, project, main)
     yield from around.bytes_remote(workspace)
     yield from around.workflows(workspace)
     if not offline:

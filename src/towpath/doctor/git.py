@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from towpath.doctor import unpublished
 from towpath.doctor.check import Check, faults, lacks, well
 from towpath.errors import TowpathError
-from towpath.git import Repository, mainline, refs, remotes
+from towpath.git import Repository, history, mainline, refs, remotes
 from towpath.registry.ready import WHOLE
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def check(workspace: Workspace, offline: bool) -> Iterator[Check]:
 def main(workspace: Workspace) -> str | None:
     """The main branch's commit, where the registry is kept; None before the first one."""
     repository = workspace.registry
-    return mainline.remote_main(repository) or mainline.main(repository)
+    branch = mainline.find(repository)
+    return (branch.far or branch.near) if branch else None
 
 
 def _identity(repository: Repository) -> Iterator[Check]:
@@ -52,9 +53,29 @@ def _history(repository: Repository) -> Iterator[Check]:
     elif repository.is_shallow():
         yield lacks("git", "the clone is shallow: history was cut off", WHOLE)
     elif remotes.is_tagless(repository):
-        yield lacks("git", "the clone was made without tags, which are the versions", WHOLE)
+        yield lacks(
+            "git", "the clone was made without tags, which are the versions", "towpath fetch"
+        )
     else:
         yield well("git", "the history is whole")
+    if replaced := history.substitutes(repository):
+        said = f"stock Git shows others in place of {len(replaced)} objects, Towpath does not"
+        yield Check("git", "unknown", said, f"git replace -d {replaced[0]}, or .git/info/grafts")
+
+
+def _main(repository: Repository, remote: str) -> Iterator[Check]:
+    """Which branch is main: as the remote says it now, and as it was last asked here."""
+    try:
+        now, kept = remotes.head(repository, remote), mainline.kept_head(repository, remote)
+    except TowpathError as error:
+        yield from faults("remote", error)
+        return
+    if now is None and kept is None:
+        said = f"{remote} does not say which of its branches is main: its HEAD names none"
+        yield lacks("remote", said, f"git remote set-head {remote} <branch>")
+    elif now is not None and kept not in (None, now):
+        said = f"the main branch of {remote} is `{now}` now, and here it is taken to be `{kept}`"
+        yield lacks("remote", said, "towpath fetch")
 
 
 def _remote(workspace: Workspace, repository: Repository) -> Iterator[Check]:
@@ -77,5 +98,6 @@ def _remote(workspace: Workspace, repository: Repository) -> Iterator[Check]:
     if missing:
         yield lacks("remote", f"{missing} of {remote}'s tags are not here", "towpath fetch")
     yield from unpublished.check(repository, remote, there)
+    yield from _main(repository, remote)
     if not moved and not missing:
         yield well("remote", f"{remote} answers, and all its tags are here")

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from towpath.doctor import standing
 from towpath.doctor.check import Check, faults, lacks, well
 from towpath.errors import TowpathError
-from towpath.reconcile.deployed import FOLDER
+from towpath.reconcile.deployed import models
 from towpath.store.stage import StageStore
 
 if TYPE_CHECKING:
@@ -45,11 +46,14 @@ def _opened(
         return
     try:
         store = StageStore.open(project, name, environ, workspace.home)
-        runs = len(store.names(FOLDER))
+        runs = models(store)
     except TowpathError as error:
         yield from faults(about, error)
-    else:
-        yield well(about, f"{store.shown} answers, and says that {_models(runs)} there")
+        return
+    yield well(about, f"{store.shown} answers, and says that {_models(len(runs))} there")
+    if strangers := standing.strangers(workspace, runs):
+        said = f"{store.shown} also holds models of another project: {', '.join(strangers)}"
+        yield lacks(about, said, "give each project a store of its own: `store:` of the stage")
 
 
 def _keys_elsewhere(store: Store | None, environ: Mapping[str, str]) -> str:

@@ -56,12 +56,24 @@ class Composer:
     def _scalar(self, event: events.ScalarEvent) -> Scalar:
         place = self._place(event)
         if not event.implicit[0]:  # quoted, a block, or tagged
-            return Scalar(event.value, place, sound=event.tag is None)
+            return self._quoted(event, place)
         try:
             return Scalar(resolve(event.value), place)
         except DoubtError as doubt:
             self.faults.append(Fault(str(doubt), place, doubt.hint))
             return Scalar(event.value, place, sound=False)
+
+    def _quoted(self, event: events.ScalarEvent, place: Place) -> Scalar:
+        """JSON escapes a character beyond 16 bits as two halves, which YAML does not join; one
+        half alone can be written nowhere."""
+        text = event.value
+        if not text.isascii():
+            halves = text.encode("utf-16", "surrogatepass")
+            text = halves.decode("utf-16", "replace")
+            if "\ufffd" in text and "\ufffd" not in event.value:
+                self._fault("this text holds half a character", event, "write the character out")
+                return Scalar(text, place, sound=False)
+        return Scalar(text, place, sound=event.tag is None)
 
     def _sequence(
         self, start: events.Event, stream: Iterator[events.Event], depth: int

@@ -30,6 +30,9 @@ def edit(
         data = yaml.load(text)
     except YAMLError as error:
         raise DeclarationError(syntax_fault(error, text, name)) from None
+    except (ValueError, TypeError) as error:  # ruamel makes a date of `0000-00-00`
+        what = f"this cannot be changed without being written anew: {error}"
+        raise DeclarationError(Fault(what, Place(name))) from None
     if data is None:
         data = yaml.map()
     if not isinstance(data, MutableMapping):

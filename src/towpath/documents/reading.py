@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from towpath.documents.composing import Composer
 from towpath.documents.tree import Node, plain
 from towpath.errors import DeclarationError, Fault, Place
 
+CRLF = "\r\n"
 _HINTS = {
     "mapping values are not allowed": "two colons in one line: write the value in quotes",
     "'\\t'": "indent with blanks, not with tabs",
@@ -52,6 +54,10 @@ def value(text: str) -> Any:
 
 def parse(text: str, shown: str) -> Document:
     """The tree of a text together with its faults; ``shown`` is the file's name in messages."""
+    if (half := _half_a_character(text)) is not None:
+        # What Git holds need not be UTF-8, and the C reader answers with an error of Python's.
+        place = Place(shown, text.count("\n", 0, half) + 1)
+        return Document(Composer(shown).nothing(), (Fault("the text is not UTF-8", place),))
     try:
         return _composed(text, shown, pure=False)
     except YAMLError:
@@ -65,16 +71,34 @@ def parse(text: str, shown: str) -> Document:
         return Document(nothing, (syntax_fault(error, text, shown),))
 
 
-def text_of(path: Path, shown: str) -> str:
-    """A file's text, which must be UTF-8."""
+def _half_a_character(text: str) -> int | None:
+    """Where a text holds what UTF-8 has no bytes for."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        text.encode()
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
+
+
+def text_of(path: Path, shown: str) -> str:
+    """A file's text, which must be UTF-8; its lines end in a line feed, also where Git laid the
+    file out with ``core.autocrlf``, so that nobody who looks for a line must know both ends."""
+    try:
+        return path.read_bytes().decode("utf-8-sig").replace(CRLF, "\n")
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise DeclarationError(Fault("the file is not UTF-8", Place(shown, line))) from None
     except OSError as error:
         what = f"the file cannot be read: {(error.strerror or str(error)).lower()}"
         raise DeclarationError(Fault(what, Place(shown))) from None
+
+
+def bytes_of(text: str, path: Path) -> bytes:
+    """The bytes of a text that takes the place of a file: its lines end as the file's do now."""
+    with suppress(FileNotFoundError):
+        if CRLF.encode() in path.read_bytes():
+            text = text.replace("\n", CRLF)
+    return text.encode()
 
 
 def _sound(document: Document) -> Node:

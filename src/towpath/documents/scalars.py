@@ -29,6 +29,7 @@ _SWITCH = re.compile(r"yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF")
 _SIXTIES = re.compile(r"[-+]?[0-9]+(:[0-9]{1,2})+(\.[0-9]*)?")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]")
 _GROUPED = re.compile(r"[-+]?(0b[01_]+|0x[0-9a-fA-F]*_[0-9a-fA-F_]*|[0-9]+_[0-9_]*(\.[0-9_]*)?)")
+_LONGEST = 200  # a longer one, in base 16 too, is no floating number any more
 _PLAIN_TEXT = re.compile(r"[A-Za-z_][A-Za-z0-9_./ -]*")
 
 
@@ -65,7 +66,7 @@ def _number(text: str) -> Value:
     if _INTEGER.fullmatch(text):
         return _integer(text)
     if _RADIX.fullmatch(text):
-        return int(text, 0)
+        return _radix(text)
     if _FLOAT.fullmatch(text):
         return _float(text)
     return text
@@ -94,9 +95,15 @@ def _switch(text: str) -> str:
 
 
 def _integer(text: str) -> int:
-    if len(text) > 400:
+    if len(text) > _LONGEST:
         raise DoubtError("this number is too long")
     return int(text)
+
+
+def _radix(text: str) -> int:
+    if len(text) > _LONGEST:
+        raise DoubtError("this number is too long")
+    return int(text, 0)
 
 
 def _float(text: str) -> float:

@@ -20,6 +20,7 @@ PATIENCE = 5.0
 OWN = "PREFECT__"
 YES = b"+"
 _LENGTH = struct.Struct("!I")
+_PEER = struct.Struct("3i")
 _CODE = struct.Struct("!h")
 
 
@@ -60,6 +61,8 @@ def ask(path: Path, root: Path) -> int | None:
         try:
             server.settimeout(PATIENCE)
             server.connect(str(path))
+            if not is_own_peer(server):
+                return None
             _send(server, root)
             if server.recv(1) != YES:
                 return None
@@ -70,6 +73,16 @@ def ask(path: Path, root: Path) -> int | None:
             signal.signal(number, lambda got, _: server.sendall(bytes([got])))
         said = server.recv(_CODE.size)
         return int(_CODE.unpack(said)[0]) if len(said) == _CODE.size else 1
+
+
+def is_own_peer(other: socket.socket) -> bool:
+    """Whether a process of this user is at the other end, as the system knows; the folder of the
+    socket is its owner's alone, this holds where somebody has opened it."""
+    if not hasattr(socket, "SO_PEERCRED"):  # macOS, where nothing is forked
+        return False
+    said = other.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    _, user, _ = _PEER.unpack(said)
+    return bool(user == os.geteuid())
 
 
 def _send(server: socket.socket, root: Path) -> None:

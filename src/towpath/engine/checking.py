@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from towpath.engine import submodule_code
 from towpath.engine.graph import compile, outline
 from towpath.engine.resolving import resolve
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
@@ -47,6 +48,7 @@ def _faults(workspace: Workspace, declared: Declared) -> tuple[Fault, ...]:
     found = [*resolved.faults]
     for node in resolved.nodes.values():
         found += _code_faults(workspace, declared, node)
+    found += submodule_code.faults(workspace, declared, resolved.nodes.values())
     return tuple(dict.fromkeys(found))
 
 

@@ -42,13 +42,16 @@ def _begin(root: Path) -> None:
     from urllib.parse import urlsplit
 
     from towpath.engine import ahead
-    from towpath.engine.server import worker
+    from towpath.engine.server import configured, worker
+    from towpath.engine.server.state import Endpoint
     from towpath.workspace import Workspace
 
     port = urlsplit(os.environ.get("PREFECT_API_URL", "")).port
     if port is None:
         return
-    entrypoint = worker.entrypoint(port, os.environ[ahead.DEPLOYED])
+    # Of the worker, which has spoken to this API just now, and ends with it.
+    endpoint = Endpoint(port, os.environ.get(configured.AUTH, ""))
+    entrypoint = worker.entrypoint(endpoint, os.environ[ahead.DEPLOYED])
     pipeline = Path(entrypoint.rpartition(":")[0]).parent.name
     workspace = Workspace(root)
     if pipeline in workspace.pipelines:

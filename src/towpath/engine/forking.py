@@ -84,6 +84,8 @@ class Server:
             print("all libraries are imported", flush=True)
 
     def _begin(self, asker: socket.socket) -> None:
+        if not asking.is_own_peer(asker):
+            return asker.close()
         try:
             asked = asking.receive(asker)
         except (OSError, ValueError):
@@ -140,6 +142,7 @@ def main(path: Path, worker: int, bare: bool) -> None:
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
+        path.chmod(0o600)
         listener.listen(64)
         gc.collect()
         gc.freeze()

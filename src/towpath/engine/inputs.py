@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.errors import Fault, StoreError, TowpathError, UserError
+from towpath.git import large_files
+from towpath.scratch import scratch_folder
 from towpath.spec import words
 from towpath.spec.artifact import Artifact
 
@@ -40,6 +42,10 @@ def _artifact(workspace: Workspace, name: str, said: str) -> Artifact:
     if not path.exists() and not _restored(workspace, path):
         hint = "its path is from the project's root; `--input name=path` overrides it"
         raise UserError(Fault(f"input `{name}` is {said}, which is not there", hint=hint))
+    if pointer := next(large_files.pointers_in(path), None):
+        shown = os.path.relpath(pointer, workspace.root)
+        what = f"input `{name}`: {shown} is a pointer of Git LFS, and not the data"
+        raise UserError(Fault(what, hint=large_files.PULL))
     # The bytes go into the store, for a run works on what it was given, not on what a path holds.
     return workspace.store.put(path)
 
@@ -64,13 +70,32 @@ def _model(workspace: Workspace, reference: str) -> Artifact:
     record = registry.get(workspace.registry, reference).record
     if not workspace.store.has(record.artifact.digest):
         _bring(workspace, record, registry.parse(reference).stage)
+    hold_against(workspace, record, reference)
     return record.artifact
+
+
+def hold_against(workspace: Workspace, record: Record, shown: str) -> None:
+    """Hold the bytes in the project's store against a record's SHA-256.
+
+    Two files of one MD5 can be made, and the store knows bytes by it alone: what a step is given
+    must be what was approved. Raises ``StoreError`` where it is not.
+    """
+    from towpath.engine.registering import sha256_of
+
+    if sha256_of(workspace.store, record.artifact) == record.sha256:
+        return
+    path = workspace.store.path(record.artifact.digest)
+    raise StoreError(
+        f"the bytes of {shown} in the project's store have the MD5 of its record, "
+        "and not its SHA-256",
+        hint=f"somebody made them so: keep {path} for who looks into it, then delete it there",
+    )
 
 
 def _bring(workspace: Workspace, record: Record, stage: str | None) -> None:
     from towpath.engine import origin
 
-    with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
+    with scratch_folder() as scratch:
         path = Path(scratch, record.artifact.name)
         origin.bring(workspace, origin.policy(workspace), record, path, stage)
         workspace.store.put(path)

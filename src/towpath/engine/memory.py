@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+from towpath.errors import Malformed
+from towpath.scratch import replace_text
+from towpath.spec import foreign_values as foreign
+from towpath.spec.foreign_values import Fields
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,8 @@ class Memory:
     @cached_property
     def _known(self) -> dict[str, Last]:
         try:
-            document = json.loads(self.path.read_text(encoding="utf-8"))
-            return {
-                step: Last(said["key"], said["ingredients"], tuple(said["undeclared"]))
-                for step, said in document.items()
-            }
-        except (OSError, ValueError, KeyError, TypeError):
+            return foreign.table_of(_read_last)(foreign.parse_json(self.path.read_bytes()))
+        except (OSError, Malformed):
             return {}
 
     def remember(self, latest: Mapping[str, Last]) -> None:
@@ -52,6 +52,13 @@ class Memory:
         merged = {**Memory(self.path)._known, **latest}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({step: asdict(last) for step, last in merged.items()})
-        scratch = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(self.path)
+        replace_text(self.path, text)
+
+
+def _read_last(value: object) -> Last:
+    fields = Fields(value)
+    return Last(
+        fields.get("key", foreign.read_text),
+        fields.get("ingredients", foreign.table_of(foreign.read_text)),
+        fields.get("undeclared", foreign.list_of(foreign.read_text)),
+    )

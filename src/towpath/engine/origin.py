@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from towpath.errors import Fault, StoreError, TowpathError
 from towpath.git import mainline
 from towpath.registry import policy as policies
+from towpath.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from towpath.registry import Record
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def policy(workspace: Workspace) -> Project:
     """The declaration on the registry's main branch: where stages keep their bytes."""
     repository = workspace.registry
-    main = mainline.main(repository)
+    main = mainline.seen(repository)
     if main is None:
         return workspace.project
     return policies.at(repository, main, workspace.folder)
@@ -44,7 +44,7 @@ def bring(
     for opened in _sources(workspace, project, stage):
         try:
             source = opened()
-            with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
+            with scratch_folder() as scratch:
                 fetch(source, record.artifact, into, record.sha256, Path(scratch))
         except TowpathError as refused:  # a store that is down need not be the one that has them
             faults += refused.faults

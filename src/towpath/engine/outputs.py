@@ -111,7 +111,9 @@ def _code(workspace: Workspace, graph: Graph, node: Node) -> Iterator[str]:
     yield from folders
     inside = tuple(f"{folder}/" for folder in folders)
     sources = keys.sources(graph, node, workspace.code)
-    yield from (file for file in sources if not file.startswith(inside))
+    # Code outside of the project has a path of this machine, which is for no file of Git's.
+    own = (file for file in sources if not Path(file).is_absolute())
+    yield from (file for file in own if not file.startswith(inside))
 
 
 def _folder(workspace: Workspace, graph: Graph, said: str) -> str | None:

@@ -13,11 +13,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TextIO
 
-from towpath.spec.artifact import Artifact, Json, Made
+from towpath.engine.run_events import Event as Event
+from towpath.engine.run_events import read_events
+from towpath.errors import Fault, Malformed, Place, StoreError
+from towpath.spec.artifact import Json, Made
+from towpath.spec.digests import describe
+from towpath.spec.foreign_values import read_made
 
 EVENTS = "events.jsonl"
-
-Event = Mapping[str, Any]
 
 
 class State(StrEnum):
@@ -120,13 +123,9 @@ def made_as_json(made: Made) -> dict[str, Any]:
     }
 
 
-def made_from_json(document: Mapping[str, Any]) -> Made:
-    """The inverse of :func:`made_as_json`."""
-    return Made(
-        {name: Artifact(**fields) for name, fields in document.get("outputs", {}).items()},
-        document.get("values", {}),
-        document.get("facts", {}),
-    )
+def _made(said: Made | Mapping[str, Any]) -> Made:
+    """A step's result: of an event that was read it is one, of one that is new its plain data."""
+    return said if isinstance(said, Made) else read_made(said)
 
 
 class Recorder:
@@ -159,7 +158,7 @@ def fold(run: Run | None, event: Event) -> Run:
     if event["event"] == "started":
         return _started(event)
     if run is None:
-        raise ValueError("a run's log begins with `started`")
+        raise Malformed("a run's log begins with `started`")
     if event["event"] == "step":
         return replace(run, steps={**run.steps, event["step"]: _step(run, event)})
     if event["event"] == "published":
@@ -205,7 +204,7 @@ def _step(run: Run, event: Event) -> StepRun:
         attempt=event.get("attempt", before.attempt),
         key=event.get("key", before.key),
         ingredients=event.get("ingredients", before.ingredients),
-        made=made_from_json(event["made"]) if "made" in event else before.made,
+        made=_made(event["made"]) if "made" in event else before.made,
         error=tuple(event.get("error", before.error)),
     )
 
@@ -224,20 +223,31 @@ def replay(events: Iterable[Event]) -> Run | None:
 
 
 def read(folder: Path) -> Run | None:
-    """The run recorded in ``folder``; a torn last line, as a kill leaves it, is left out."""
+    """The run recorded in ``folder``; a torn last line, as a kill leaves it, is left out.
+
+    Raises ``StoreError``, with its place, for a record that was not written by a run.
+    """
+    shown = f"{folder.name}/{EVENTS}"
     try:
         lines = (folder / EVENTS).read_text(encoding="utf-8").split("\n")
+        run = replay(read_events(lines, shown))
     except OSError:
         return None
-    return _alive(replay(_events(lines)))
+    except Malformed as wrong:
+        fault = wrong.faults[0]
+        what = f"the record of run {folder.name} cannot be read: {fault.what}"
+        raise StoreError(Fault(what, fault.place or Place(shown), _hint(folder))) from None
+    except UnicodeDecodeError:
+        what = f"the record of run {folder.name} is not UTF-8"
+        raise StoreError(Fault(what, Place(shown), _hint(folder))) from None
+    if run is not None and run.id != folder.name:
+        what = f"the record of run {folder.name} is that of another, {describe(run.id)}"
+        raise StoreError(Fault(what, Place(shown), _hint(folder)))
+    return _alive(run)
 
 
-def _events(lines: Iterable[str]) -> Iterable[Event]:
-    for line in lines:
-        try:
-            yield json.loads(line)
-        except ValueError:
-            return
+def _hint(folder: Path) -> str:
+    return f"no run wrote it so: remove {folder}, and the others are listed without it"
 
 
 def _alive(run: Run | None) -> Run | None:
@@ -251,6 +261,8 @@ def _process_lives(origin: Mapping[str, Json]) -> bool:
     pid = origin.get("pid")
     if not isinstance(pid, int) or origin.get("host") != os.uname().nodename:
         return True
+    if not 0 < pid < 1 << 31:  # no process has such a number: a signal would go to a group
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.engine import elsewhere, keys, outputs, tree
+from towpath.engine.code_paths import OUTSIDE_HINT, git_paths
 from towpath.engine.decisions import Decision, Verdict
 from towpath.engine.known import Waiting
 from towpath.engine.record import now
 from towpath.engine.runs import flatten
 from towpath.engine.source import outputs_of
 from towpath.errors import Fault, RegistryError, StepFailed, TowpathError, UserError
+from towpath.git import submodules
 from towpath.registry import Bump, Code, Record, Registration, Signature, reading, shared
 from towpath.spec import template, words
 from towpath.spec.artifact import Artifact, Entry, Json, Made
 from towpath.store import tracked
+from towpath.store.digest import is_folder
 from towpath.workspace import PROJECT_FILE
 
 if TYPE_CHECKING:
@@ -82,9 +85,19 @@ class Registering:
             return
         nodes, reader = self.graph.nodes.values(), self.workspace.code
         files = {f for node in nodes for f in keys.sources(self.graph, node, reader)}
-        asked = {f"{self._prefix}{file}": file for file in sorted(files)}
-        known = repository.call("ls-files", "-z", "--", *asked).split("\0") if asked else []
-        for path in asked.keys() - set(known):
+        places = {f: git_paths(repository.root, self.workspace.root / f) for f in sorted(files)}
+        for file in (file for file, paths in places.items() if paths is None):
+            yield Fault(f"{file} not committed: it lies outside the repository", hint=OUTSIDE_HINT)
+        asked = {path: file for file, paths in places.items() for path in paths or ()}
+        words = ("ls-files", "-z", "--recurse-submodules", "--")
+        known = repository.call(*words, *asked).split("\0") if asked else []
+        unknown = asked.keys() - set(known)
+        missing = list(submodules.absent(repository)) if unknown else []
+        for path in sorted(unknown):
+            if link := next((link for link in missing if path.startswith(f"{link}/")), None):
+                what = f"{asked[path]} not committed: the submodule {link} is not set up"
+                yield Fault(what, hint=submodules.SET_UP)
+                continue
             hint = "take it out of .gitignore or .git/info/exclude, and commit it"
             yield Fault(f"{asked[path]} not committed: Git ignores it", hint=hint)
 
@@ -235,7 +248,7 @@ def _pipeline_digest(graph: Graph, node: Node, known: Known) -> str:
 
 def sha256_of(store: Store, artifact: Artifact) -> str:
     """SHA-256 of a file in a store; of a folder that of its sorted ``sha256sum`` lines."""
-    if artifact.files is None:
+    if not is_folder(artifact.digest):
         return _file_sha256(store, artifact.digest)
     lines = sorted(
         f"{_file_sha256(store, digest)}  {path}\n"

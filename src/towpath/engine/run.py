@@ -6,14 +6,17 @@ import contextlib
 import getpass
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import towpath
-from towpath.engine import checking, inputs, record
+from towpath.credentials import hide_credentials
+from towpath.engine import checking, inputs, leftovers, record
 from towpath.engine.decisions import Decision, Judge, Policy, Verdict, plan
 from towpath.engine.execution import Execution, needs_engine, replay
 from towpath.engine.known import Known
@@ -21,7 +24,8 @@ from towpath.engine.memory import Memory
 from towpath.engine.record import Event, Recorder, Run, State
 from towpath.engine.registering import Registering
 from towpath.engine.request import Request, in_ci, needed, selected
-from towpath.errors import ExitCode, Refused, StepFailed, TowpathError
+from towpath.errors import ExitCode, Refused, StepFailed, StoreError, TowpathError
+from towpath.store.refusals import explain_refusal
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph
@@ -121,14 +125,34 @@ def warmed(execution: Execution, wanted: Collection[str]) -> Iterator[None]:
 def conduct(
     prepared: Prepared, carry_out: Callable[[Execution], None], listeners: Iterable[Listener]
 ) -> Run:
-    """Record a run from its beginning to its end, whatever happens in between."""
-    recorder = Recorder(record.new_folder(prepared.workspace.runs), listeners)
+    """Record a run from its beginning to its end, whatever happens in between.
+
+    StoreError where the disk refuses, or the record was taken away meanwhile.
+    """
+    runs = prepared.workspace.runs
+    leftovers.sweep(runs)
+    try:
+        return _conducted(prepared, carry_out, listeners)
+    except OSError as refusal:
+        if known := explain_refusal(refusal, runs, Path(tempfile.gettempdir())):
+            raise known from refusal
+        raise
+
+
+def _conducted(
+    prepared: Prepared, carry_out: Callable[[Execution], None], listeners: Iterable[Listener]
+) -> Run:
+    recorder = _begin_record(prepared.workspace.runs, listeners)
     run_id = recorder.folder.name
     execution = Execution(
         prepared.workspace, prepared.judge, prepared.known, recorder, run_id, prepared.planned
     )
     begun = time.perf_counter()
-    recorder("started", **_started(prepared, run_id))
+    try:
+        recorder("started", **_started(prepared, run_id))
+    except OSError:  # without this line it is no record
+        leftovers.discard(recorder.folder)
+        raise
     finish = partial(_finish, execution, begun)
     try:
         try:
@@ -144,7 +168,9 @@ def conduct(
         else:
             finish(State.FAILED, error.exit_code, [str(fault) for fault in error.faults])
     except Exception as error:
-        finish(State.FAILED, ExitCode.BUG, [f"{type(error).__name__}: {error}"])
+        refused = isinstance(error, OSError) and explain_refusal(error, recorder.folder)
+        code = ExitCode.FAILED if refused else ExitCode.BUG
+        finish(State.FAILED, code, [hide_credentials(f"{type(error).__name__}: {error}")])
         raise
     except BaseException:  # such as a worker's word to a deployed run that it is cancelled
         finish(State.INTERRUPTED, ExitCode.INTERRUPTED)
@@ -153,10 +179,24 @@ def conduct(
         finish(*_outcome(execution))
     finally:
         recorder.close()
-    run = record.read(recorder.folder)
-    assert run is not None
+    return _read_ended(recorder.folder)
+
+
+def _read_ended(folder: Path) -> Run:
+    run = record.read(folder)
+    if run is None:
+        what = f"the record of the run, {folder}, was taken away while it ran"
+        raise StoreError(what, hint="run again: every step that ended well is reused")
     assert run.state.ended
     return run
+
+
+def _begin_record(runs: Path, listeners: Iterable[Listener]) -> Recorder:
+    try:
+        return Recorder(record.new_folder(runs), listeners)
+    except (NotADirectoryError, FileExistsError) as refusal:
+        hint = f"move it away: {runs.parent.name} is the folder of Towpath's own files"
+        raise StoreError(f"{runs.parent} is no folder", hint=hint) from refusal
 
 
 def _settle(prepared: Prepared, execution: Execution) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from towpath.engine import record
 from towpath.engine.record import Run
-from towpath.errors import UsageError
+from towpath.errors import StoreError, UsageError
 from towpath.spec.artifact import Json
 
 
@@ -20,16 +20,27 @@ def names(folder: Path) -> list[str]:
 
 
 def recent(folder: Path, count: int | None = None, pipeline: str | None = None) -> Iterator[Run]:
-    """The runs, the newest first; at most ``count`` of them."""
+    """The runs, the newest first; at most ``count`` of them. A record that cannot be read is
+    named in a warning, and hides no other."""
     given = 0
     for name in reversed(names(folder)):
-        run = record.read(folder / name)
+        try:
+            run = record.read(folder / name)
+        except StoreError as broken:
+            _warn(broken)
+            continue
         if run is None or (pipeline and run.pipeline != pipeline):
             continue
         if count is not None and given >= count:
             return
         given += 1
         yield run
+
+
+def _warn(broken: StoreError) -> None:
+    import logging
+
+    logging.getLogger("towpath.engine").warning("%s", broken.faults[0])
 
 
 def find(folder: Path, word: str) -> Run:

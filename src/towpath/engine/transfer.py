@@ -177,7 +177,17 @@ def _was_committed(workspace: Workspace, pointer: Path, digest: str) -> bool:
     """Whether a pointer named a digest in any commit; without Git nobody can tell."""
     if workspace.repository is None:
         return True
-    asked = ("log", "--all", "--reflog", "-1", "--format=%H", f"-S{digest}", "--", str(pointer))
+    asked = (
+        "log",
+        "--all",
+        "--reflog",
+        "-1",
+        "--format=%H",
+        f"-S{digest}",
+        "--no-textconv",
+        "--",
+        str(pointer),
+    )
     return bool(workspace.repository.attempt(*asked).text)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from towpath import registry
 from towpath.engine import origin
 from towpath.errors import Fault, StepFailed, TowpathError, UsageError
 from towpath.registry import Record
+from towpath.scratch import scratch_folder
 from towpath.steps import scoring
 
 if TYPE_CHECKING:
@@ -40,13 +40,17 @@ class Transform:
 
 @dataclass(frozen=True)
 class Transformed:
-    """What was done: the version and its digest, the store it came from, and the rows written."""
+    """What was done: the version and its digest, the store it came from, and the rows written.
+
+    ``rejected`` is the reason for which the version should not be used any more.
+    """
 
     version: str
     sha256: str
     source: str
     rows: int
     output: str
+    rejected: str | None = None
 
 
 def transform(workspace: Workspace, asked: Transform) -> Transformed:
@@ -62,13 +66,18 @@ def transform(workspace: Workspace, asked: Transform) -> Transformed:
         raise UsageError(*faults)
     project = origin.policy(workspace)
     stage = asked.stage or registry.parse(asked.reference).stage
-    with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
+    with scratch_folder() as scratch:
         model = Path(scratch, found.record.artifact.name)
         source = origin.bring(workspace, project, found.record, model, stage)
         _importable(workspace, found.record, project)
         rows = _scored(asked, str(found.version), model, project.trust)
     return Transformed(
-        str(found.version), found.record.sha256, source, rows, os.fspath(asked.output)
+        str(found.version),
+        found.record.sha256,
+        source,
+        rows,
+        os.fspath(asked.output),
+        found.version.rejected,
     )
 
 

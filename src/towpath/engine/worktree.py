@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from towpath.errors import Malformed
+from towpath.scratch import replace_text, sweep_beside
+from towpath.spec.digests import Md5
+from towpath.spec.foreign_values import parse_json, table_of
+from towpath.spec.project_paths import ProjectPath, resolve_inside
+
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
-
-_STALE = 3600.0  # seconds after which a copy that was begun is nobody's any more
 
 
 @contextmanager
@@ -32,17 +34,21 @@ def bring(workspace: Workspace, pipeline: str, wanted: Mapping[str, str]) -> Non
     """Make the work tree hold these outputs, digests by path, and no others that a run put there.
 
     Nothing is touched where nothing differs, and nothing is taken away that was changed since.
+    Raises ``Malformed`` for an output that a link of the work tree leads elsewhere.
     """
     ledger = workspace.state / "state" / "outputs" / f"{pipeline}.json"
     before = _read(ledger)
     for path, digest in before.items():
         if path not in wanted and _holds(workspace, path, digest):
-            _remove(workspace.root, workspace.root / path)
+            with suppress(Malformed):  # a link leads it elsewhere: that is not ours to take away
+                resolve_inside(workspace.root, path)
+                _remove(workspace.root, workspace.root / path)
     missing = [path for path, digest in wanted.items() if not _holds(workspace, path, digest)]
-    for folder in {(workspace.root / path).parent for path in missing}:
-        _sweep(folder)
+    for path in (*wanted, *before):
+        with suppress(Malformed):
+            sweep_beside(resolve_inside(workspace.root, path).parent)  # a killed run's copies
     for path in missing:
-        workspace.store.link(wanted[path], workspace.root / path)
+        workspace.store.link(wanted[path], resolve_inside(workspace.root, path))
     if before != wanted:
         _write(ledger, wanted)
 
@@ -66,7 +72,7 @@ def _holds(workspace: Workspace, path: str, digest: str) -> bool:
 
 def _remove(root: Path, path: Path) -> None:
     """Take a file or a folder away, and the folders above it that are empty then."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink()
@@ -75,24 +81,15 @@ def _remove(root: Path, path: Path) -> None:
             (root / folder).rmdir()
 
 
-def _sweep(folder: Path) -> None:
-    """Remove copies that a killed run had begun."""
-    for stray in folder.glob(".*.towpath"):
-        with suppress(OSError):
-            if stray.stat().st_ctime < time.time() - _STALE:
-                _remove(folder, stray)
-
-
 def _read(ledger: Path) -> dict[str, str]:
+    """What a run put there last; nothing where the file is none, for it says what to take away."""
     try:
-        found = json.loads(ledger.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = table_of(Md5)(parse_json(ledger.read_bytes()))
+        return {ProjectPath(path): digest for path, digest in found.items()}
+    except (OSError, Malformed):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _write(ledger: Path, wanted: Mapping[str, str]) -> None:
     ledger.parent.mkdir(parents=True, exist_ok=True)
-    scratch = ledger.with_suffix(f".{os.getpid()}")
-    scratch.write_text(json.dumps(dict(wanted)), encoding="utf-8")
-    scratch.replace(ledger)
+    replace_text(ledger, json.dumps(dict(wanted)))

@@ -11,7 +11,8 @@ from towpath import documents
 from towpath.errors import did_you_mean
 from towpath.gates.context import Context
 from towpath.gates.finding import Unjudged
-from towpath.git import Repository, refs
+from towpath.git import Repository, large_files, refs
+from towpath.git.command import AS_COMMITTED
 from towpath.registry import policy
 from towpath.spec.declared import Places
 
@@ -62,6 +63,8 @@ class Policy:
             content = self._content(path)
             if content is None:
                 raise Unjudged(self._missing(path))
+            if large_files.is_pointer(content):
+                raise Unjudged(f"{path} is in Git LFS, and gates read from Git: only a pointer")
             target = self.room() / PurePosixPath(path).name
             target.write_bytes(content)
             self._made[path] = target
@@ -73,9 +76,8 @@ class Policy:
             room = self.room()
             env = {"GIT_INDEX_FILE": str(room / "index"), "GIT_WORK_TREE": str(room)}
             self.repository.call("read-tree", self.commit, env=env)
-            self.repository.call(
-                "checkout-index", "--all", "--quiet", f"--prefix={room}/tree/", env=env
-            )
+            words = ("checkout-index", "--all", "--quiet", f"--prefix={room}/tree/")
+            self.repository.call(*AS_COMMITTED, *words, env=env)
             self._made[""] = room / "tree" / self.folder
         return self._made[""]
 

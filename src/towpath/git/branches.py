@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from towpath.errors import RegistryError
-from towpath.git import refs
+from towpath.git import history, refs
 from towpath.git.command import lines
 from towpath.git.repository import Repository
 
@@ -22,17 +22,39 @@ def advance(repository: Repository, branch: str, commit: str) -> None:
     ``RegistryError`` where it touches one of them, or where the branch is not behind ``commit``;
     then nothing has moved.
     """
-    tree = _work_tree(repository, branch)
-    if tree is not None:
-        done = Repository(tree, repository.common).attempt("merge", "--ff-only", "-q", commit)
-        if done.code:
-            raise RegistryError(*_in_the_way(tree, branch, done.err), hint="commit or stash them")
-        return
     old = commit_of(repository, branch)
     if old is not None and repository.attempt("merge-base", "--is-ancestor", old, commit).code:
         raise RegistryError(f"{branch} moved meanwhile", hint="run it again")
-    nothing = "0" * len(commit)
-    repository.call("update-ref", f"refs/heads/{branch}", commit, old or nothing)
+    folder = _work_tree(repository, branch)
+    ref = f"refs/heads/{branch}"
+    if folder is None or old is None:
+        repository.call("update-ref", ref, commit, old or "0" * len(commit))
+        return
+    tree = Repository(folder, repository.common)
+    _lay_out(tree, branch, old, commit)
+    moved = tree.attempt("update-ref", "-m", "towpath: fast-forward", ref, commit, old)
+    if moved.code:  # it moved meanwhile, or a hook of the user's refuses
+        tree.attempt("read-tree", "-m", "-u", commit, old)
+        raise RegistryError(f"{branch} in {folder} cannot be moved forward: {moved.complaint}")
+
+
+def _lay_out(tree: Repository, branch: str, old: str, commit: str) -> None:
+    """Bring a work tree and its index from one commit to a later one.
+
+    ``git merge --ff-only`` does the same, but obeys what a person set for their own merges
+    (``branch.main.mergeOptions``, ``pull.twohead``, ``merge.verifySignatures``), and may then
+    squash, or make a merge commit that nobody judged.
+    """
+    tree.attempt("update-index", "-q", "--refresh")  # a file that was only touched is no change
+    done = tree.attempt("read-tree", "-m", "-u", old, commit)
+    if done.code == 0:
+        return
+    touched = {change.path for change in history.changes(tree, old, commit)}
+    if files := [path for path in tree.state().changed if path in touched]:
+        what = f"{tree.root}: {', '.join(files)} would be overwritten, and is not committed"
+        raise RegistryError(what, hint="commit or stash them")
+    what = f"{branch} in {tree.root} cannot be moved forward: {done.complaint}"
+    raise RegistryError(what, hint="commit or stash what is changed there")
 
 
 def put(repository: Repository, branch: str, commit: str) -> None:
@@ -63,10 +85,3 @@ def _work_tree(repository: Repository, branch: str) -> Path | None:
         if f"branch refs/heads/{branch}" in said and "bare" not in said:
             return Path(said[0].removeprefix("worktree "))
     return None
-
-
-def _in_the_way(tree: Path, branch: str, err: str) -> list[str]:
-    files = [line.strip() for line in lines(err) if line.startswith("\t")]
-    if files:
-        return [f"{tree}: {', '.join(files)} would be overwritten, and is not committed"]
-    return [f"{branch} in {tree} cannot be moved forward: {lines(err.strip())[-1]}"]

@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from towpath.credentials import hide_credentials
 from towpath.errors import RegistryError
 from towpath.git import command
 from towpath.git.repository import Repository
 
 ORIGIN = "origin"
 _SHORT = re.compile(r"(?:[\w.-]+@)?(?P<host>[\w.-]{2,}):(?P<path>(?!//).*)")  # ssh's short form
-_PASSWORD = re.compile(r"(?<=://)[^/@]*@")
 
 
 def begin(folder: Path, address: str) -> Repository:
@@ -37,10 +37,9 @@ def _made(folder: Path, address: str) -> None:
         new = Path(scratch, folder.name)
         new.mkdir()
         command.call(new, "init", "-q", "--bare", "--initial-branch=main", "--template=")
-        command.call(new, "config", f"remote.{ORIGIN}.url", address)
-        command.call(
-            new, "config", f"remote.{ORIGIN}.fetch", f"+refs/heads/*:refs/remotes/{ORIGIN}/*"
-        )
+        made = Repository(new, new, bare=True)
+        made.call("config", f"remote.{ORIGIN}.url", address)
+        made.call("config", f"remote.{ORIGIN}.fetch", f"+refs/heads/*:refs/remotes/{ORIGIN}/*")
         with suppress(FileExistsError):
             _placed(new, folder)
 
@@ -82,9 +81,7 @@ def address(repository: Repository, remote: str) -> str | None:
 
 def shown(address: str) -> str:
     """An address without the name and the password that may stand in it."""
-    if address.startswith(("http://", "https://")):
-        return _PASSWORD.sub("", address)
-    return address
+    return hide_credentials(address)
 
 
 def is_remote(address: str) -> bool:

@@ -12,29 +12,81 @@ from pathlib import Path
 from towpath.errors import RegistryError, UserError
 from towpath.git import patience
 
-# A hook of another repository sets these; with them Git would work there and not here.
-FOREIGN = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_COMMON_DIR",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_NAMESPACE",
-    "GIT_PREFIX",
-    "GIT_QUARANTINE_PATH",
-)
-OWN = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
-# A user's settings that change what plumbing prints, keeps or leaves running behind us.
+# What Git reads and a hook, a front end (Magit, Neogit) or a script around us may have set for a
+# call of its own: with these Git would answer for another repository, or otherwise than we asked.
+# What a person says who they are, and how to reach and unlock a remote, stays; so does the
+# configuration that is given by variables, which SETTINGS overrule as they do a file's.
+# fmt: off
+FOREIGN = frozenset((
+    # another repository, or another part of it
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE",
+    "GIT_INDEX_VERSION", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_QUARANTINE_PATH", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_CONFIG",
+    # another history
+    "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS",
+    "GIT_REF_PARANOIA", "GIT_NO_LAZY_FETCH",
+    # other files for the same words
+    "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS",
+    "GIT_ICASE_PATHSPECS", "GIT_ATTR_SOURCE", "GIT_ATTR_NOSYSTEM",
+    "GIT_DISABLE_UNTRACKED_CACHE", "GIT_FORCE_UNTRACKED_CACHE",
+    # other words for the same files
+    "GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS", "GIT_PRINT_SHA1_ELLIPSIS", "GIT_NOTES_REF",
+    "GIT_NOTES_DISPLAY_REF", "GIT_NOTES_REWRITE_REF", "GIT_NOTES_REWRITE_MODE", "GIT_PAGER",
+    "GIT_PAGER_IN_USE", "GIT_FLUSH", "GIT_ADVICE", "GIT_CURL_VERBOSE",
+    # what is made is made otherwise
+    "GIT_DEFAULT_HASH", "GIT_DEFAULT_REF_FORMAT", "GIT_DEFAULT_BRANCH", "GIT_TEMPLATE_DIR",
+    "GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE", "GIT_REFLOG_ACTION", "GIT_MERGE_AUTOEDIT",
+    "GIT_MERGE_VERBOSITY", "GIT_EDITOR", "GIT_SEQUENCE_EDITOR", "GIT_PUSH_OPTION_COUNT",
+    "GIT_OPTIONAL_LOCKS",
+))
+# fmt: on
+OWN = {
+    "LC_ALL": "C",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    # `git replace` and grafts show another history than the one that was signed and merged.
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": os.devnull,
+}
+# A user's settings that change what plumbing prints, keeps, refuses or leaves running behind us.
 SETTINGS = {
     "core.quotePath": "false",
     "core.splitIndex": "false",
     "core.fsmonitor": "false",
+    "core.ignoreStat": "false",
+    "core.checkStat": "default",
+    "core.trustctime": "true",
+    "core.safecrlf": "false",
     "gc.auto": "0",
     "maintenance.auto": "false",
     "advice.detachedHead": "false",
-    "color.ui": "false",
+    "advice.graftFileDeprecated": "false",
+    "log.follow": "false",
+    "log.showSignature": "false",
+    "log.mailmap": "false",
+    "log.showRoot": "true",
+    "diff.ignoreSubmodules": "none",
+    "diff.orderFile": os.devnull,
+    "diff.renames": "false",
+    "diff.relative": "false",
+    "i18n.commitEncoding": "UTF-8",
+    "i18n.logOutputEncoding": "UTF-8",
+    "trailer.separators": ":",
+    **dict.fromkeys(
+        # A colour that is set for one command counts for more than `color.ui`.
+        (
+            f"color.{command}"
+            for command in ("ui", "diff", "status", "branch", "remote", "push", "transport")
+        ),
+        "false",
+    ),
 }
+# For files that are laid out beside the work tree: their bytes are the commit's on every machine,
+# and no hook of the user's takes the folder for a checkout of theirs.
+AS_COMMITTED = (
+    "-c", "core.autocrlf=false", "-c", "core.eol=lf", "-c", f"core.hooksPath={os.devnull}",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -134,5 +186,11 @@ def _ssh(root: Path) -> dict[str, str]:
 
 
 def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
-    return kept | OWN
+    return {name: value for name, value in os.environ.items() if not _is_foreign(name, value)} | OWN
+
+
+def _is_foreign(name: str, value: str) -> bool:
+    """Whether Git must not see a variable; a trace may go to a file, not into what Git answers."""
+    if name.startswith("GIT_TRACE"):
+        return not value.startswith(("/", "af_unix:"))
+    return name in FOREIGN

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from towpath.git import refs
 from towpath.git.command import lines
 from towpath.git.repository import Repository
+from towpath.spec.limits import clamp_second
 
 PLAIN = "100644"
+# The file of no bytes, as repositories of SHA-1 and those of SHA-256 call it.
+EMPTY = frozenset(
+    (
+        "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+        "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+    )
+)
 _PEOPLE = "%an%x00%ae%n%cn%x00%ce"
 _WRITER = "%ae%x00%ce"
 
@@ -22,6 +31,12 @@ class Change:
     old: str | None
     new: str | None
     mode: str
+
+    @property
+    def keeps_folder(self) -> bool:
+        """Whether it only keeps an empty folder in Git, or gives that up: an empty `.gitkeep`."""
+        is_empty = self.new is None or (self.new in EMPTY and self.mode == PLAIN)
+        return self.path.rpartition("/")[2] == ".gitkeep" and is_empty
 
 
 @dataclass(frozen=True)
@@ -51,9 +66,11 @@ def is_ancestor(repository: Repository, one: str, other: str) -> bool:
 
 def changes(repository: Repository, old: str, new: str, *paths: str) -> tuple[Change, ...]:
     """The files in which two commits differ, by their path from the root."""
+    # `.gitmodules` may say that a submodule is not looked at: that file is the branch's own.
     told = repository.call(
-        "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", old, new, "--", *paths
-    )
+        "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none",
+        old, new, "--", *paths,
+    )  # fmt: skip
     words = [word for word in told.split("\0") if word]
     rows = zip(words[::2], words[1::2], strict=True)
     return tuple(_change(raw.lstrip(":").split(" "), path) for raw, path in rows)
@@ -71,6 +88,21 @@ def authors(repository: Repository, old: str, new: str) -> tuple[tuple[str, str]
 def parents(repository: Repository, commit: str) -> tuple[str, ...]:
     """The parents of a commit, the first one first."""
     return tuple(repository.call("rev-list", "-1", "--parents", commit).split()[1:])
+
+
+def substitutes(repository: Repository) -> tuple[str, ...]:
+    """The objects that this clone shows others in place of (``git replace``, grafts).
+
+    Towpath does not obey them, since they are no part of what was pushed, signed and merged; stock
+    Git, GTO and DVC do.
+    """
+    place = "refs/replace/"
+    replaced = [name.removeprefix(place) for name in refs.names(repository, place)]
+    grafts = repository.common / "info" / "grafts"
+    if grafts.is_file():
+        text = grafts.read_text(encoding="utf-8", errors="replace")
+        replaced += [row.split(" ")[0] for row in lines(text) if not row.startswith("#")]
+    return tuple(dict.fromkeys(replaced))
 
 
 def _change(fields: list[str], path: str) -> Change:
@@ -104,6 +136,7 @@ def changes_against(
     pairs = "".join(f"{commit} {parent}\n" for commit, parent in parents.items())
     listed = repository.call(
         "diff-tree", "--stdin", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--always",
+        "--ignore-submodules=none",
         stdin=pairs.encode(),
     )  # fmt: skip
     changed: dict[str, list[Change]] = {}
@@ -134,4 +167,4 @@ def writers(repository: Repository, old: str, new: str, paths: Iterable[str]) ->
 
 def _commit(words: list[str]) -> Commit:
     name, time, *parents = words
-    return Commit(name, tuple(parent for parent in parents if parent), int(time))
+    return Commit(name, tuple(parent for parent in parents if parent), clamp_second(time))

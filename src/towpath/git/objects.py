@@ -11,6 +11,7 @@ from pathlib import Path
 from towpath.errors import RegistryError
 from towpath.git import signatures
 from towpath.git.repository import Identity, Repository
+from towpath.scratch import scratch_folder
 
 # `git tag` alone knows how to sign a tag, and it makes the ref at once, where a number must be
 # free on the remote first. This hook lets it make the object, notes its name, and ends there.
@@ -54,7 +55,7 @@ def commit_beside(
     """
     signs = signatures.signs_commits(repository) if sign is None else sign
     try:
-        with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
+        with scratch_folder() as scratch:
             blobs = _blobs(repository, Path(scratch), files)
             tree = _tree(repository, Path(scratch) / "index", base, blobs, without)
     except OSError as full:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from towpath.errors import RegistryError
 from towpath.git import command, signatures
 from towpath.git.repository import Repository
+from towpath.spec.limits import clamp_second
 
 FIELDS = ("refname", "objectname", "objecttype", "object", "taggername", "taggerdate:unix")
 FORMAT = "".join(f"%({field})%00" for field in (*FIELDS, "contents"))
@@ -74,7 +75,7 @@ def contents(repository: Repository, names: Iterable[str]) -> dict[str, bytes]:
     """The bytes of objects (``<commit>:<path>``), in one call; what is not there is left out."""
     wanted = list(names)
     asked = "".join(f"{name}\n" for name in wanted).encode("utf-8", "surrogateescape")
-    answered = command.call(repository.root, "cat-file", "--batch", stdin=asked)
+    answered = repository.ask("cat-file", "--batch", stdin=asked)
     return dict(_contents(wanted, answered.out))
 
 
@@ -91,7 +92,7 @@ def _rows(found: str) -> Iterator[Ref]:
             target=target if annotated else object_,
             annotated=annotated,
             tagger=tagger,
-            time=int(time or 0),
+            time=clamp_second(time),
             message=text,
             signature=message[len(text) :],
         )

@@ -28,6 +28,7 @@ SEND_ONLY = (
     "--no-recurse-submodules",
     "--no-force-if-includes",
 )
+_SYMBOLIC = "ref: refs/heads/"  # how ls-remote begins the line of a HEAD that is a branch
 NOT_PUSHED = "failed to push some refs"
 # A connection that broke off ends in the words of a hook that refused, and in these.
 BROKEN = ("hung up", "disconnect", "RPC failed", "unable to access", "Could not read from remote")
@@ -180,6 +181,16 @@ def there(repository: Repository, remote: str, *patterns: str) -> dict[str, str]
     return {name: object_ for object_, name in rows}
 
 
+def head(repository: Repository, remote: str) -> str | None:
+    """The branch that a remote's HEAD is; None where it names none that is there."""
+    done = _heard(repository, "ls-remote", "--symref", remote, "HEAD")
+    if done.code:
+        raise unreachable(remote, done)
+    said = (line.partition("\t") for line in lines(done.text))
+    heads = (ref for ref, _, what in said if what == "HEAD" and ref.startswith(_SYMBOLIC))
+    return next((ref.removeprefix(_SYMBOLIC) for ref in heads), None)
+
+
 def unreachable(remote: str, outcome: Outcome) -> RegistryError:
     """Git's own words about a remote that did not answer as it should, or not at all."""
     wait = "what was not pushed waits here"
@@ -217,13 +228,25 @@ def age(repository: Repository) -> float | None:
 
 
 def is_tagless(repository: Repository) -> bool:
-    """Whether the clone was told to leave tags out, and none were fetched by Towpath since."""
-    keys = repository.attempt("config", "--get-regexp", r"^remote\..*\.tagopt$").text
-    return (
-        "--no-tags" in keys
-        and not _stamp(repository).exists()
-        and not refs.names(repository, "refs/tags")
-    )
+    """Whether the clone was told to leave tags out (``--no-tags``), or all that is beside one
+    branch (``--single-branch``), and none were fetched by Towpath since."""
+    rows = lines(repository.attempt("config", "--get-regexp", r"^remote\..*\.(tagopt|fetch)$").text)
+    specs = [row for row in rows if not row.endswith(" --no-tags")]
+    is_one_branch = bool(specs) and all("*" not in row for row in specs)
+    # A shallow clone follows one branch too, and is told by that.
+    is_narrow = len(specs) < len(rows) or (is_one_branch and not repository.is_shallow())
+    return is_narrow and not _stamp(repository).exists() and not refs.names(repository, "refs/tags")
+
+
+def view(repository: Repository) -> str | None:
+    """Why versions of the registry may be missing here, in words; None where none should be."""
+    if repository.is_shallow() and not _stamp(repository).exists():
+        return "this clone is shallow"
+    if is_tagless(repository):
+        return "this clone was made without tags"
+    if remotes(repository) and last_fetched(repository) is None:
+        return "this repository never fetched all tags"
+    return None
 
 
 def _heard(repository: Repository, *words: str) -> Outcome:

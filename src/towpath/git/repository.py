@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from towpath.errors import RegistryError, UserError
@@ -30,11 +30,13 @@ class State:
     """What a repository stands on, and which files are not committed (paths from its root).
 
     ``commit`` is None before the first commit; ``branch`` is None where the head is detached.
+    ``submodules`` are those that are not as this commit pins them, with what differs, in words.
     """
 
     commit: str | None
     branch: str | None
     changed: tuple[str, ...]
+    submodules: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,11 @@ class Repository:
 
     def call(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> str:
         """What Git prints; ``RegistryError`` where it fails."""
-        return command.call(self.root, *words, stdin=stdin, env=env).text
+        return self.ask(*words, stdin=stdin, env=env).text
+
+    def ask(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Outcome:
+        """The same with the bytes that Git printed."""
+        return command.call(self.root, *words, stdin=stdin, env=self._named(env))
 
     def attempt(
         self,
@@ -82,8 +88,13 @@ class Repository:
     ) -> Outcome:
         """What Git answers, whatever it is; ``alone`` and ``silence`` as in ``command``."""
         return command.attempt(
-            self.root, *words, stdin=stdin, env=env, alone=alone, silence=silence
+            self.root, *words, stdin=stdin, env=self._named(env), alone=alone, silence=silence
         )
+
+    def _named(self, env: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
+        """The environment of a call: a bare repository is named outright, for Git does not look
+        for one where ``safe.bareRepository`` is ``explicit``."""
+        return {**(env or {}), "GIT_DIR": str(self.common)} if self.bare else env
 
     def head(self) -> str | None:
         """The commit that is checked out; None before the first one."""
@@ -95,18 +106,34 @@ class Repository:
         return found.text or None
 
     def state(self, ignore: Callable[[str], bool] | None = None) -> State:
-        """Head, branch and uncommitted files in one call; ``ignore`` drops paths by their name."""
+        """Head, branch and uncommitted files; ``ignore`` drops paths by their name."""
         listed = self.call(
-            "status", "--porcelain=v2", "--branch", "--untracked-files=all", "--no-renames", "-z"
-        )
+            "status", "--porcelain=v2", "--branch", "--untracked-files=all", "--no-renames", "-z",
+            "--ignore-submodules=none",
+        )  # fmt: skip
         lines = [line for line in listed.split("\0") if line]
         notes = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
-        paths = (_path(line) for line in lines if not line.startswith("# "))
+        entries = {_path(line): line for line in lines if not line.startswith("# ")}
+        parted = {path: why for path, line in entries.items() if (why := _parted(line))}
+        changed = {*(entries.keys() - parted.keys()), *self._unwatched()}
         return State(
             commit=None if notes["branch.oid"] == "(initial)" else notes["branch.oid"],
             branch=None if notes["branch.head"] == "(detached)" else notes["branch.head"],
-            changed=tuple(sorted(path for path in paths if not (ignore and ignore(path)))),
+            changed=tuple(sorted(path for path in changed if not (ignore and ignore(path)))),
+            submodules=parted,
         )
+
+    def _unwatched(self) -> Iterator[str]:
+        """Changed files that `status` keeps silent about, since somebody told Git not to look
+        (``update-index --assume-unchanged`` or ``--skip-worktree``)."""
+        rows = self.call("ls-files", "-v", "-s", "-z").split("\0")
+        quiet = dict(_staged(row) for row in rows if row and (row[0].islower() or row[0] == "S"))
+        paths = [
+            path for path in quiet if (self.root / path).is_file()
+        ]  # sparse ones are not there
+        asked = "".join(f"{path}\n" for path in paths).encode("utf-8", "surrogateescape")
+        hashed = self.call("hash-object", "--stdin-paths", stdin=asked) if paths else ""
+        yield from (p for p, now in zip(paths, hashed.split(), strict=True) if now != quiet[p])
 
     def identity(self) -> Identity:
         """Who commits here; ``UserError`` with the commands to type where nobody was named."""
@@ -120,6 +147,27 @@ class Repository:
     def is_shallow(self) -> bool:
         """Whether the history was cut off when it was cloned."""
         return (self.common / "shallow").exists()
+
+    def main_work_tree(self) -> Path | None:
+        """The work tree that others may be linked to; None where the repository is bare.
+
+        Raises ``UserError`` in a linked work tree of a repository that does not say where it is
+        (``git clone --separate-git-dir``).
+        """
+        if self.bare or self.common == self.root / ".git":
+            return None if self.bare else self.root
+        if self.call("rev-parse", "--path-format=absolute", "--git-dir") == str(self.common):
+            return self.root
+        there = f"--git-dir={self.common}"
+        if self.attempt(there, "rev-parse", "--is-bare-repository").text == "true":
+            return None
+        if self.common.name == ".git":
+            return self.common.parent
+        if named := self.attempt(there, "config", "--get", "core.worktree").text:
+            return (self.common / named).resolve()
+        what = f"{self.common} does not say where its main work tree is, which holds the stages"
+        hint = f"git --git-dir='{self.common}' config core.worktree <path of the main work tree>"
+        raise UserError(what, hint=hint)
 
     def setting(self, key: str) -> str | None:
         """A value of Git's configuration, None where it is not set."""
@@ -138,6 +186,24 @@ def _opened(path: Path, asked: Outcome) -> Repository | None:
         return Repository(Path(lines[0]), Path(lines[0]), bare=True)
     hint = f"git config --global --add safe.directory '{path}'" if "dubious" in asked.err else None
     raise RegistryError(f"Git does not open {path}: {asked.complaint}", hint=hint)
+
+
+def _staged(row: str) -> tuple[str, str]:
+    """Path and blob in a row of ``ls-files -v -s``."""
+    fields, _, path = row.partition("\t")
+    return path, fields.split(" ")[2]
+
+
+def _parted(line: str) -> str:
+    """In what a submodule is not as its gitlink says, by an entry of ``status --porcelain=v2``;
+    empty for a file, and for a gitlink that was changed itself."""
+    letters = line.split(" ", 3)[2] if line[0] in "1u" else "N..."
+    words = {
+        "C": "its commit is not the one that is committed",
+        "M": "files in it are changed",
+        "U": "files in it are not committed",
+    }
+    return ", ".join(words[letter] for letter in letters if letter in words)
 
 
 def _path(line: str) -> str:

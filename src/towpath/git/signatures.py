@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Literal, TypeAlias
 from towpath.errors import RegistryError
 from towpath.git.command import Outcome
 from towpath.git.repository import Repository
+from towpath.scratch import scratch_folder
 
 Standing: TypeAlias = Literal["good", "unknown", "bad", "foreign", "unsigned"]
 
@@ -46,7 +46,7 @@ class SignedBy:
 @contextmanager
 def signers_file(allowed: bytes) -> Iterator[Path]:
     """The allowed signers as a file, for ``verify``."""
-    with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
+    with scratch_folder() as scratch:
         file = Path(scratch, "allowed_signers")
         file.write_bytes(allowed)
         yield file

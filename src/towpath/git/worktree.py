@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from towpath.errors import RegistryError, UsageError
+from towpath.git import submodules
+from towpath.git.command import AS_COMMITTED
 from towpath.git.repository import Repository
+from towpath.scratch import scratch_folder
 
 
 @contextmanager
 def laid_out(repository: Repository, commit: str, keep: Path | None = None) -> Iterator[Path]:
-    """The files of ``commit`` in a scratch folder, which is gone afterwards.
+    """The files of ``commit``, and of its submodules, in a scratch folder, gone afterwards.
 
     ``keep`` names a folder that is not there yet, and stays. Raises ``RegistryError`` where this
-    clone does not have the commit.
+    clone does not have the commit, or one that it pins.
     """
     if repository.commit(commit) is None:
         hint = "git fetch the repository of the code, with its whole history"
@@ -26,7 +28,7 @@ def laid_out(repository: Repository, commit: str, keep: Path | None = None) -> I
             raise UsageError(f"{keep} is there already", hint="name a folder that is not")
         yield _add(repository, commit, keep.absolute())
         return
-    with tempfile.TemporaryDirectory(prefix="towpath-", ignore_cleanup_errors=True) as scratch:
+    with scratch_folder() as scratch:
         folder = Path(scratch).resolve() / "tree"
         try:
             yield _add(repository, commit, folder)
@@ -35,5 +37,6 @@ def laid_out(repository: Repository, commit: str, keep: Path | None = None) -> I
 
 
 def _add(repository: Repository, commit: str, folder: Path) -> Path:
-    repository.call("worktree", "add", "--quiet", "--detach", str(folder), commit)
+    repository.call(*AS_COMMITTED, "worktree", "add", "-q", "--detach", str(folder), commit)
+    submodules.lay_out(repository, commit, folder)
     return folder

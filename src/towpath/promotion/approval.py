@@ -104,10 +104,20 @@ class Inquiry:
         return tuple(
             path
             for path in self.commit_paths
-            if path not in stage_files
-            and f"{path.rpartition('/')[0]}/" not in own
-            and not path.endswith("/.gitkeep")
+            if path not in stage_files and f"{path.rpartition('/')[0]}/" not in own
         )
+
+    @cached_property
+    def is_as_proposed(self) -> bool:
+        """Whether its commit merged one branch, and has the promotion's files as that has them: a
+        merge made by hand may hold anything, and merge something else for its look."""
+        commit, head = self.promotion.commit, self.promotion.head
+        if head is None or len(history.parents(self.repository, commit)) != 2:
+            return False
+        names = [f"{side}:{path}" for path in self.files for side in (commit, head)]
+        contents = refs.contents(self.repository, names)
+        held = [contents.get(name) for name in names]
+        return held[::2] == held[1::2]
 
     @cached_property
     def writers(self) -> tuple[history.Writer, ...]:
@@ -168,7 +178,7 @@ def inquire(promotion: Promotion, repository: Repository, forge: Forge | None = 
         repository,
         forge,
         parent,
-        tuple(change.path for change in changed.get(promotion.commit, ())),
+        tuple(c.path for c in changed.get(promotion.commit, ()) if not c.keeps_folder),
         promotion.version or _left(repository, promotion, parent),
         (promotion, *_beside(promotion, changed.get(promotion.commit, ()))),
     )
@@ -323,6 +333,8 @@ def _own(inquiry: Inquiry, approver: Signature, signatures: dict[str, Signature]
         return f"{OWN} signed it, {approver.name}"
     if inquiry.promotion.head is None:
         return f"{OWN} signed it, {approver.name}"
+    if not inquiry.is_as_proposed:
+        return f"{approver.name} signed a merge with other files than the branch that it merged"
     makers = [signatures.get(writer.commit) for writer in inquiry.writers]
     if any(maker is not None and maker.is_of(approver) for maker in makers):
         return f"{OWN} signed it, {approver.name}"

@@ -127,7 +127,7 @@ class ApprovalRule:
             self.repository,
             self.forge,
             promotion.base or promotion.commit,
-            tuple(change.path for change in changed),
+            tuple(change.path for change in changed if not change.keeps_folder),
             promotion.version or self._left.get((promotion.commit, promotion.path)),
             together,
         )

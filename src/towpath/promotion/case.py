@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.errors import UsageError, did_you_mean
-from towpath.git import Repository
-from towpath.registry import Promotion, Record, Reference, Version, policy, record, wanted
+from towpath.git import Repository, refs
+from towpath.registry import (
+    Promotion,
+    Record,
+    Reference,
+    Version,
+    ownership,
+    policy,
+    record,
+    wanted,
+)
 from towpath.registry.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -25,6 +34,9 @@ class Case:
     ``base`` is the commit of the main branch whose policy, ``project``, judges; ``incumbent`` is
     what the stage file names there; ``log`` holds the model's promotions up to there. ``back``
     says that the version was in the stage before: a rollback, which no gate may hold up.
+    ``folder`` is that of the project that the model is of; ``claims`` says that this promotion is
+    the model's first, and writes down whose it is; ``by_hand`` that the stage file as it stands
+    was written by no promotion, so that the version that it names may be let in afterwards.
     """
 
     stage: str
@@ -35,6 +47,9 @@ class Case:
     project: Project
     log: tuple[Promotion, ...]
     back: bool = False
+    folder: str = ""
+    claims: bool = False
+    by_hand: bool = False
 
     @property
     def version(self) -> Version | None:
@@ -101,12 +116,16 @@ def gather(
 ) -> Case:
     """Everything that a promotion upon ``base`` is judged by; ``folder`` is the project's.
 
-    Raises ``UsageError`` for a stage that the policy does not know, ``RegistryError`` where this
-    clone lacks what the stage runs now.
+    Raises ``UsageError`` for a stage that the policy does not know and for a model that is of
+    another project, ``RegistryError`` where this clone lacks what the stage runs now.
     """
     project = policy.at(repository, base, folder)
     known_stage(project, stage)
     log = registry.promotions(repository, base, model=model)
+    owners = ownership.read_owners(repository, base)
+    claims = owners.is_unclaimed(model) and not log and folder in owners.projects
+    if not claims:
+        ownership.refuse_other(owners, folder, model)
     version = candidate.version if candidate else None
     return Case(
         stage=stage,
@@ -117,7 +136,24 @@ def gather(
         project=project,
         log=log,
         back=version is not None and bool(was_in(log, stage, version)),
+        folder=folder,
+        claims=claims,
+        by_hand=came_by_hand(repository, log, stage, model),
     )
+
+
+def came_by_hand(
+    repository: Repository, log: tuple[Promotion, ...], stage: str, model: str
+) -> bool:
+    """Whether the last change of a stage file came without its evidence: no promotion made it,
+    but an edit, or the revert of a promotion."""
+    last = next((one for one in reversed(log) if one.stage == stage), None)
+    if last is None or last.version is None:
+        return False
+    page = paths(stage, model, last.version)[2]
+    names = [f"{last.commit}:{page}", f"{last.commit}^1:{page}"]
+    found = refs.contents(repository, names)
+    return found.get(names[0]) in (None, found.get(names[1]))
 
 
 def known_stage(project: Project, stage: str) -> None:

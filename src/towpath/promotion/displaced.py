@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from towpath.git import Repository
 from towpath.git.command import lines
-from towpath.registry.main_line import MainLine
+from towpath.registry.main_line import MainLine, read_trailers
 
-_FACTS = "%H%x00%P%x00%(trailers:key=Approval,valueonly,separator=%x02)%x00%s"
+_FACTS = ("%H", "%P", "%s", "%b")
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,15 @@ def _is_update(repository: Repository, line: MainLine, parents: tuple[str, ...])
 
 def _log(
     repository: Repository, line: MainLine, *words: str
-) -> list[tuple[str, tuple[str, ...], str, str]]:
-    """The commits of main's whole history that fit and are not on its line."""
-    listed = repository.call("log", "--no-show-signature", f"--format={_FACTS}", *words, line.head)
-    rows = (row.split("\0", 3) for row in lines(listed))
+) -> list[tuple[str, tuple[str, ...], bool, str]]:
+    """The commits of main's whole history that fit and are not on its line: name, parents, whether
+    they say an approval, subject."""
+    form = "%x00".join(_FACTS)
+    cells = repository.call("log", "-z", f"--format={form}", *words, line.head).split("\0")
+    rows = zip(*(cells[place :: len(_FACTS)] for place in range(len(_FACTS))), strict=False)
     return [
-        (commit, tuple(parents.split()), approval, subject)
-        for commit, parents, approval, subject in rows
+        (commit, tuple(parents.split()), "approval" in read_trailers(body), subject)
+        for commit, parents, subject, body in rows
         if not line.holds(commit)
     ]
 

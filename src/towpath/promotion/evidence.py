@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from towpath.credentials import hide_credentials
 from towpath.promotion import differing
 from towpath.promotion.case import Case
 from towpath.promotion.markdown import code, prose, table
@@ -168,7 +169,7 @@ def _steps(case: Case) -> Iterator[str]:
         yield f"Notes it in the deployment record, and tags {code(f'{case.model}#{case.stage}')}."
         return
     origin = f"{case.lower}'s store" if case.lower else "the project's store"
-    store = f" ({code(_plain(case.rules.store.url))})" if case.rules.store else ""
+    store = f" ({code(hide_credentials(_plain(case.rules.store.url)))})" if case.rules.store else ""
     later = [name for name, gate in case.rules.gates.items() if gate.when == "deploy"]
     gates = f", then judges {', '.join(map(code, later[:6]))}" if later else ""
     yield f"Verifies the bytes in {origin}, copies them to {case.stage}'s{store}{gates}."

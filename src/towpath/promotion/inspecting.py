@@ -14,7 +14,8 @@ from towpath.git.history import Change
 from towpath.promotion import case as cases
 from towpath.promotion import evidence, rules
 from towpath.promotion.case import EVIDENCE, Case
-from towpath.registry import Found, Reference, policy, record, wanted
+from towpath.registry import Found, Reference, ownership, policy, record, wanted
+from towpath.registry.ownership import Owners, claim_path, read_claim, read_owners, write_claim
 from towpath.registry.wanted import FOLDER, Wanted
 
 if TYPE_CHECKING:
@@ -56,6 +57,20 @@ class _Branch:
     def project(self) -> Project:
         """The policy that judges; a change of code, which may mend it, needs none."""
         return policy.at(self.repository, self.base, self.folder)
+
+    @cached_property
+    def owners(self) -> Owners:
+        """Whose each model is, by main."""
+        return read_owners(self.repository, self.base)
+
+    def project_of(self, model: str) -> str:
+        """The folder of the project whose policy judges a model's promotion: whose it is by main,
+        or, for a model that is nobody's yet, that which the promotion claims it for."""
+        owner = self.owners.project_of(model)
+        if owner is None and self.owners.is_unclaimed(model):
+            claim = read_claim(model, self.text(self.head, claim_path(model)) or "")
+            return claim if isinstance(claim, str) else self.folder
+        return self.folder if owner is None else owner
 
     def text(self, commit: str, path: str) -> str | None:
         name = f"{commit}:{path}"
@@ -101,20 +116,20 @@ def _one_line(text: str) -> str:
 def _strangers(branch: _Branch, touched: Sequence[Change]) -> Iterator[Fault]:
     """Files that do not belong to the promotion, or to any."""
     own = {path for change in touched for path in _paths(branch, change)}
-    others = [change.path for change in branch.changes if change.path not in own]
+    strangers = [c for c in branch.changes if c.path not in own and not c.keeps_folder]
+    others = [change.path for change in strangers]
     yield from (
         Fault("this is no plain file", Place(change.path))
         for change in branch.changes
         if change.path in own and change.new and change.mode != history.PLAIN
     )
     if not touched:
-        others = [path for path in others if path.startswith(KEPT) and not _is_keep(path)]
+        others = [p for p in others if p.startswith(KEPT) and not ownership.is_rule(p)]
         if others:
             hint = "towpath promote writes them; main keeps what was decided as it was"
             yield Fault(f"only a promotion changes {_named(others)}", hint=hint)
         return
-    others = [path for path in others if not _is_keep(path)]
-    judged_by = [path for path in others if path in (*RULES, policy.place(branch.folder))]
+    judged_by = [path for path in others if _judges(branch, path)]
     if judged_by:
         what = f"this promotion changes {_named(judged_by)}, by which it is judged"
         yield Fault(what, hint="merge the change of the rules first, and promote then")
@@ -131,14 +146,23 @@ def _paths(branch: _Branch, change: Change) -> tuple[str, ...]:
     if isinstance(read, Fault):
         return (change.path,)
     files = cases.paths(place[0], place[1], read.version)
-    return files if change.new else (files[0], files[2])
+    if not change.new:
+        return (files[0], files[2])
+    return (*files, claim_path(place[1])) if branch.owners.is_unclaimed(place[1]) else files
+
+
+def _judges(branch: _Branch, path: str) -> bool:
+    """Whether a promotion is judged by a file: by its policy, its owners and its signers."""
+    return path in RULES or ownership.is_rule(path) or path == policy.place(branch.folder)
 
 
 def _look(branch: _Branch, change: Change) -> Case | tuple[Fault, ...]:
     """The promotion in one stage file, or why it is none."""
     stage, model = wanted.place(change.path) or ("", "")
-    if stage not in branch.project.stages:
-        hint = did_you_mean(stage, branch.project.stages)
+    folder = branch.project_of(model)
+    project = policy.at(branch.repository, branch.base, folder)
+    if stage not in project.stages:
+        hint = did_you_mean(stage, project.stages)
         return (Fault(f"there is no stage `{stage}`", Place(change.path), hint),)
     read = wanted.read(change.path, branch.text(branch.head, change.path) or "")
     if change.new and isinstance(read, Fault):
@@ -147,7 +171,7 @@ def _look(branch: _Branch, change: Change) -> Case | tuple[Fault, ...]:
         found = _found(branch, read) if isinstance(read, Wanted) and change.new else None
         case = cases.gather(
             branch.repository,
-            branch.folder,
+            folder,
             branch.base,
             stage,
             model,
@@ -173,6 +197,8 @@ def _faults(branch: _Branch, case: Case) -> Iterator[Fault]:
     yield from (replace(fault, place=at) for fault in amiss)
     yield from _rival(branch, case)
     yield from _evidence(branch, case)
+    yield from _claimed(branch, case)
+    yield from rules.contradictions(branch.repository, case)
     if case.candidate is None:
         return
     read = wanted.read(at.file, branch.text(branch.head, at.file) or "")
@@ -220,8 +246,12 @@ def _evidence(branch: _Branch, case: Case) -> Iterator[Fault]:
         yield Fault(what, Place(page), "reject this promotion, and promote again")
 
 
-def _is_keep(path: str) -> bool:
-    return path.rpartition("/")[2] == ".gitkeep"
+def _claimed(branch: _Branch, case: Case) -> Iterator[Fault]:
+    """The first promotion of a model says whose it is, where more than one may be meant."""
+    path = claim_path(case.model)
+    if case.claims and branch.bytes(branch.head, path) != write_claim(case.folder):
+        what = f"the first promotion of {case.model} says whose it is, and this does not"
+        yield Fault(what, Place(path), "towpath promote writes it")
 
 
 def _named(paths: Sequence[str]) -> str:

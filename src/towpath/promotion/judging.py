@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from towpath.errors import StoreError
 from towpath.git import Repository
 from towpath.promotion.case import Case, time_in
 from towpath.registry import Record
+from towpath.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from towpath.gates import Verdict
@@ -29,7 +29,7 @@ def judge(
     from towpath import gates
 
     moment = int(time.time()) if now is None else now
-    with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
+    with scratch_folder() as scratch:
         context = gates.Context(
             stage=case.stage,
             candidate=case.candidate,
@@ -43,7 +43,7 @@ def judge(
             now=moment,
             scratch=Path(scratch),
             stage_available=False,
-            folder=workspace.folder,
+            folder=case.folder,
         )
         return gates.judge(context, "review")
 

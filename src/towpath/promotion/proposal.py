@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from towpath.errors import Fault, Refused
 from towpath.promotion import evidence
 from towpath.promotion.case import Case, naming
-from towpath.registry import wanted
+from towpath.registry import ownership, wanted
 
 if TYPE_CHECKING:
     from towpath.gates import Verdict
@@ -61,6 +61,8 @@ def draft(
     files = {page: text.encode()}
     if case.wanted and record is not None:
         files |= {stage_file: wanted.write(case.wanted).encode(), record_file: record}
+    if case.wanted and case.claims:
+        files[ownership.claim_path(case.model)] = ownership.write_claim(case.folder)
     return Proposed(
         case=case,
         branch=branch(case),

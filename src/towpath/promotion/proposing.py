@@ -86,7 +86,8 @@ def _case(place: Place, stage: str, model: str, candidate: Record | None) -> Cas
 
 
 def _propose(place: Place, case: Case) -> Proposed:
-    if said := list(rules.faults(place.repository, place.workspace.folder, case)):
+    faults = rules.faults(place.repository, place.workspace.folder, case)
+    if said := [*faults, *rules.contradictions(place.repository, case)]:
         raise UsageError(*said)
     verdicts = judging.judge(place.workspace, place.repository, case)
     made = proposal.draft(case, verdicts, recorded(place.repository, case), place.why)

@@ -42,7 +42,7 @@ def _ran(case: Case) -> list[Version]:
 
 def _asked(case: Case, asked: Version) -> Version:
     ran = sorted(set(_ran(case)))
-    if asked == case.replaces:
+    if asked == case.replaces and not case.by_hand:
         raise UsageError(f"{case.stage} runs {case.model}@{asked} already")
     if asked not in ran:
         what = f"{case.stage} never ran {case.model}@{asked}, so that is no rollback"

@@ -246,20 +246,24 @@ def _load(repository: Repository, blobs: Mapping[str, str], folder: str = "") ->
 def _sponsors(
     repository: Repository, change: MainChange, path: str, rules: Rulebook
 ) -> Iterator[tuple[Signature, bool]]:
-    """Who signed for a path in a commit, and whether they named it. A signature under a merge says
-    nothing of what the merge happens to bring: who signed what was merged wrote it."""
+    """Who signed for what a path says now, in a commit of main, and whether they named it.
+
+    A signature under a merge says nothing of what the merge happens to bring: who signed what was
+    merged wrote it, as far as that is what main has.
+    """
     makers = [change.commit]
     if len(change.parents) > 1:
         first, *merged = change.parents
-        makers += [w.commit for end in merged for w in history.writers(
-            repository, first, end, [path])]  # fmt: skip
+        for end in merged:
+            makers += [writer.commit for writer in history.writers(repository, first, end, [path])]
     signatures = read_signatures(repository, makers, rules.signers)
-    for commit in makers:
-        if commit not in signatures:
-            continue
-        names_it = commit == change.commit and _names(change, path)
-        if names_it or len(change.parents) < 2 or commit != change.commit:
-            yield signatures[commit], names_it
+    contents = refs.contents(repository, [f"{commit}:{path}" for commit in makers])
+    main = contents.get(f"{change.commit}:{path}")
+    for commit, signature in signatures.items():
+        named = commit == change.commit and _names(change, path)
+        wrote = commit != change.commit or (path in change.files and len(change.parents) < 2)
+        if named or (wrote and contents.get(f"{commit}:{path}") == main):
+            yield signature, named
 
 
 def _names(change: MainChange, path: str) -> bool:

@@ -9,7 +9,8 @@ from towpath.errors import Fault, UsageError
 from towpath.git import Repository
 from towpath.promotion.approval_rule import ApprovalRule
 from towpath.promotion.case import Case, was_in
-from towpath.registry import Found, ModelVersion
+from towpath.registry import Found, ModelVersion, Reference
+from towpath.registry.decided import Decisions
 
 
 def promotable(repository: Repository, reference: str) -> Found:
@@ -40,12 +41,21 @@ def faults(repository: Repository, folder: str, case: Case) -> Iterator[Fault]:
             yield Fault(f"{case.stage} runs no {case.model}", hint="towpath models")
         return
     if case.version == case.replaces:
-        if not is_short(repository, folder, case):
+        if not case.by_hand and not is_short(repository, folder, case):
             yield Fault(f"{case.stage} runs {case.model}@{case.version} already")
     elif missing := rungs(case):
         skipped = f"{case.model}@{case.version} has not been in {' or '.join(missing)}"
         hint = f"towpath promote {case.model}@{case.version} --to {missing[0]}"
         yield Fault(f"{skipped}: {case.stage} is entered from {case.lower}", hint=hint)
+
+
+def contradictions(repository: Repository, case: Case) -> tuple[Fault, ...]:
+    """In what the version is not what main decided upon under its number: its tag was moved, or
+    the number was given again."""
+    if case.version is None:
+        return ()
+    version = registry.find(repository, Reference(case.model, case.version))
+    return Decisions(repository, case.base, case.log, case.model).contradictions(version)
 
 
 def rungs(case: Case) -> tuple[str, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.git import Repository, refs, signatures
 from towpath.git.command import lines
+from towpath.scratch import scratch_folder
 
 SIGNERS = "registry/allowed_signers"
 CONFIGURE = "git config gpg.format ssh; git config user.signingkey ~/.ssh/id_ed25519.pub"
@@ -44,7 +44,7 @@ def read_signatures(
     signed = [commit for commit in asked if _carries(contents.get(commit, b""))]
     if not signed:
         return {}
-    with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
+    with scratch_folder() as scratch:
         file = Path(scratch, "allowed_signers")
         file.write_bytes(signers)
         listed = repository.call(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from towpath.reconcile.witness import (
     read_witness,
     write_witness,
 )
+from towpath.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -83,7 +83,8 @@ def plan(workspace: Workspace, stage: str, options: Options = Options()) -> Plan
     if holder := lease.holder(site.store):
         notes.append(f"it is being reconciled by {holder}")
     _refuse_unsound(site, options)
-    return _planned(site, looking.look(site), tuple(notes))
+    seen = looking.look(site)
+    return _planned(site, seen, (*notes, *_beside(site, seen)))
 
 
 def apply(workspace: Workspace, stage: str, options: Options = Options()) -> Applied:
@@ -101,7 +102,7 @@ def apply(workspace: Workspace, stage: str, options: Options = Options()) -> App
         _refuse_another(early, site)
         remembered = _refuse_unsound(site, options)
         seen = looking.look(site)
-        made = _planned(site, seen, tuple(_notes(site.view)))
+        made = _planned(site, seen, (*_notes(site.view), *_beside(site, seen)))
 
         def step(model: str, name: str) -> None:
             held.check()
@@ -161,6 +162,17 @@ def _notes(known: View) -> Iterator[str]:
         yield f"the main branch here is {known.ahead} commits ahead of {known.remote}: push it"
 
 
+def _beside(site: Site, seen: Seen) -> Iterator[str]:
+    """Models in the stage's store that are another project's: they are left alone."""
+    if seen.strangers:
+        named = ", ".join(seen.strangers)
+        yield f"{site.store.place.shown} also holds what is not of this project: {named}"
+    for one in seen.wanted.values():
+        if one.rejected is not None and seen.actual[one.model].runs(one):
+            way = f"towpath rollback {one.model} --stage {site.stage}"
+            yield f"{one.model}@{one.version} runs, and was rejected: {one.rejected} ({way})"
+
+
 def _carried_out(work: steps.Work, change: Change) -> Outcome:
     if isinstance(change, Blocked):
         return Outcome(change, "refused", str(change), (change.fault,))
@@ -187,5 +199,5 @@ def _first(error: TowpathError) -> str:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="towpath-", ignore_cleanup_errors=True) as folder:
+    with scratch_folder() as folder:
         yield Path(folder)

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from towpath.errors import RegistryError
+from towpath.errors import Malformed, RegistryError
 from towpath.registry import Record
 from towpath.registry.record import write
 from towpath.registry.versions import Version
+from towpath.spec.digests import Sha256
+from towpath.spec.foreign_values import Fields, parse_json, read_text, table_of
 from towpath.store.stage import StageStore
 
 MANIFEST = "MANIFEST.json"
@@ -68,9 +70,10 @@ def files(folder: Path) -> Iterator[tuple[str, str]]:
 def is_whole(folder: Path, version: str) -> bool:
     """Whether a bundle is as it was made: these files, with these bytes, of this version."""
     try:
-        said = json.loads((folder / MANIFEST).read_bytes())
-        return bool(said["version"] == version and said["files"] == dict(files(folder)))
-    except (OSError, ValueError, KeyError, TypeError):
+        fields = Fields(parse_json((folder / MANIFEST).read_bytes()))
+        listed = fields.get("files", table_of(Sha256))
+        return fields.get("version", read_text) == version and listed == dict(files(folder))
+    except (OSError, Malformed):
         return False
 
 

@@ -69,10 +69,14 @@ class Repair:
 
 @dataclass(frozen=True)
 class Remove:
-    """The model is taken out; ``version`` is what runs, None where only traces are left."""
+    """The model is taken out; ``version`` is what runs, None where only traces are left.
+
+    ``deletion`` is its authority: the commit of the main branch that deleted the stage file.
+    """
 
     model: str
     version: Version | None = None
+    deletion: str = ""
     kind: ClassVar[str] = "remove"
 
     def __str__(self) -> str:
@@ -111,3 +115,9 @@ class Plan:
     def pending(self) -> tuple[Change, ...]:
         """What is to be done, or cannot be."""
         return tuple(change for change in self.changes if not isinstance(change, Nothing))
+
+    @property
+    def asks_for_action(self) -> bool:
+        """Whether anything is to be done by reconcile, or by a person: a version that runs and
+        was rejected meanwhile runs until somebody goes back."""
+        return bool(self.pending) or any(getattr(one, "note", "") for one in self.changes)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from towpath import documents
-from towpath.errors import StoreError, UserError
-from towpath.git import refs
+from towpath.errors import Fault, Malformed, Place, StoreError, UserError
+from towpath.git import large_files, refs
 from towpath.reconcile import sources
 from towpath.reconcile.site import Site
 from towpath.spec.artifact import Artifact
+from towpath.spec.project_paths import ProjectPath
+from towpath.store import tracked
+from towpath.store.output_rows import OutputRow
 from towpath.store.stage import StageStore, Unsound
 
 
@@ -30,16 +32,23 @@ class StageData:
 
     def __call__(self, name: str) -> Path:
         """The file on this machine. Raises ``UserError`` where nothing has it."""
-        pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or not pure.parts:
-            raise UserError(f"{name} is no path inside the project")
-        into = self.scratch / pure
+        try:
+            name = ProjectPath(name)
+        except Malformed as wrong:
+            what = f"{name} is no path inside the project: {wrong.faults[0].what}"
+            raise UserError(what) from None
+        into = self.scratch / name
         if into.exists():
             return into
         into.parent.mkdir(parents=True, exist_ok=True)
         if pointed := self._pointed(name):
             return self._fetched(pointed, into)
-        content = self._committed(name) or self._stored(name)
+        committed = self._committed(name)
+        is_elsewhere = committed is None or large_files.is_pointer(committed)
+        content = self._stored(name) if is_elsewhere else committed
+        if content is None and committed is not None:
+            what = f"{name} is in Git LFS, and reconcile reads from Git, which has only a pointer"
+            raise UserError(what, hint="track it with DVC, or put it into a declared store")
         if content is None:
             tried = ", ".join(self.site.project.stores) or "no declared store"
             what = f"{name} is neither in {self.base[:7]} nor in a store ({tried})"
@@ -60,13 +69,15 @@ class StageData:
         text = self._committed(f"{name}.dvc")
         if text is None:
             return None
-        said = documents.plain(documents.parse(text.decode(), f"{name}.dvc").node)
-        outs = said.get("outs") if isinstance(said, dict) else None
-        if not isinstance(outs, list) or not isinstance(outs[0], dict):
-            raise UserError(f"{name}.dvc is no file of DVC's")
-        size = outs[0].get("size")
-        digest = str(outs[0].get("md5"))
-        return Artifact(digest, size if isinstance(size, int) else 0, PurePosixPath(name).name)
+        shown = f"{name}.dvc"
+        rows = list(tracked.read_pointer(text.decode("utf-8", "replace"), shown))
+        if faults := [row for row in rows if isinstance(row, Fault)]:
+            raise UserError(*faults)
+        found = (row.artifact for row in rows if isinstance(row, OutputRow) and row.path == name)
+        artifact = next(found, None)
+        if artifact is None:
+            raise UserError(Fault(f"it does not say which bytes {name} has", Place(shown)))
+        return artifact
 
     def _fetched(self, artifact: Artifact, into: Path) -> Path:
         for store in (*self._stores(), self.site.store):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from towpath.errors import StoreError
-from towpath.registry.versions import Version
+from towpath.errors import Fault, Malformed, StoreError
+from towpath.registry.versions import Version, read_version
+from towpath.spec import foreign_values as foreign
+from towpath.spec.digests import CommitId, Md5, Sha256
+from towpath.spec.foreign_values import Fields
 from towpath.store.stage import StageStore
 
 FOLDER = "towpath/deployed"
@@ -63,15 +65,18 @@ def deployed(store: StageStore, model: str) -> Deployed | None:
 
 
 def stored(store: StageStore, model: str) -> Stored:
-    """The record as it stands, also of a model that was taken out."""
+    """The record as it stands, also of a model that was taken out.
+
+    Raises ``Malformed`` for one that no reconcile wrote.
+    """
     found = store.read(_path(model))
     return Stored(_load(found[0], store, model), found[1]) if found else Stored()
 
 
 def models(store: StageStore) -> tuple[str, ...]:
-    """The models of which a stage has a record."""
-    names = store.names(FOLDER)
-    return tuple(name.removesuffix(".json") for name in names if name.endswith(".json"))
+    """The models of which a stage has a record; a file of another name is no model's."""
+    found = (name.removesuffix(".json") for name in store.names(FOLDER) if name.endswith(".json"))
+    return tuple(name for name in found if foreign.is_model_name(name))
 
 
 def record(store: StageStore, known: Stored, new: Deployed) -> None:
@@ -111,24 +116,43 @@ def _plain(one: Deployed) -> dict[str, Any]:
 
 def _load(content: bytes, store: StageStore, model: str) -> Deployed:
     try:
-        data = json.loads(content)
-        if data.pop("schema") != SCHEMA:
-            raise ValueError("it has another schema")
-        previous = tuple(_read(old) for old in data.pop("previous"))
-        return replace(_read(data), previous=previous)
-    except (ValueError, TypeError, KeyError) as fault:
-        raise StoreError(
-            f"the record {_path(model)} in {store.shown} is damaged: {fault}",
-            hint="delete it there, and reconcile writes it anew",
-        ) from fault
+        return read_deployed(content, model)
+    except Malformed as wrong:
+        what = f"the record {_path(model)} in {store.shown} is damaged: {wrong.faults[0].what}"
+        hint = f"find out who wrote it; delete it in {store.place.shown}, and reconcile writes it"
+        raise Malformed(Fault(what, hint=hint)) from wrong
 
 
-def _read(data: Mapping[str, Any]) -> Deployed:
-    approval = data["approval"]
+def read_deployed(content: bytes, model: str) -> Deployed:
+    """The record of a model in a file's bytes; ``Malformed`` for what is none of it."""
+    fields = Fields(foreign.parse_json(content))
+    if fields.get("schema", foreign.read_count) != SCHEMA:
+        raise Malformed("it has another schema")
+    previous = fields.get("previous", foreign.list_of(lambda old: _read(Fields(old), model)))
+    return replace(_read(fields, model), previous=previous)
+
+
+def _read(fields: Fields, model: str) -> Deployed:
+    if fields.get("model", foreign.read_model_name) != model:
+        raise Malformed("it is the record of another model")
     return Deployed(
-        **{
-            **data,
-            "version": Version.parse(data["version"]) if data["version"] else None,
-            "approval": Approved(**{**approval, "by": tuple(approval["by"])}),
-        }
+        model=model,
+        stage=fields.get("stage", foreign.read_model_name),
+        version=fields.find("version", read_version),
+        sha256=fields.find("sha256", Sha256),
+        md5=fields.find("md5", Md5),
+        promotion=fields.get("promotion", CommitId),
+        approval=fields.get("approval", _read_approved),
+        time=fields.get("time", foreign.read_moment),
+        target=fields.get("target", foreign.read_text),
+    )
+
+
+def _read_approved(value: object) -> Approved:
+    fields = Fields(value)
+    return Approved(
+        fields.get("level", foreign.read_text),
+        fields.get("by", foreign.list_of(foreign.read_text)),
+        fields.find("where", foreign.read_text),
+        fields.find("evidence", foreign.read_text),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +14,10 @@ from towpath.promotion.case import time_in
 from towpath.reconcile.data import StageData
 from towpath.reconcile.deployed import Approved
 from towpath.reconcile.site import Site
-from towpath.registry import Promotion, Record, Version, policy, reading
+from towpath.registry import Promotion, Record, Version, reading
 
 if TYPE_CHECKING:
-    from towpath.gates import Verdict
+    from towpath.gates import Context, Verdict
     from towpath.spec.project import Project
 
 
@@ -57,27 +57,6 @@ class Judge:
             raise Refused(Fault(f"{what}`{found.level}`, and {asked}{why}", hint=hint))
         return Approved(found.level, found.by, found.where, found.evidence)
 
-    def base(self, promotion: Promotion) -> str:
-        """The commit whose policy judges a promotion.
-
-        That is the main branch's head; but of a merge that changed more than the registry it is
-        the commit before it, for no candidate may bring the policy that judges it.
-        """
-        repository = self.site.view.repository
-        before = repository.commit(f"{promotion.commit}^1")
-        if before is None:
-            return self.site.view.main
-        changed = (
-            "diff",
-            "--quiet",
-            before,
-            promotion.commit,
-            "--",
-            ":(top)",
-            ":(top,exclude)registry",
-        )
-        return before if repository.attempt(*changed).code else self.site.view.main
-
     def gated(
         self,
         record: Record,
@@ -85,19 +64,51 @@ class Judge:
         promotion: Promotion,
         bring: Callable[[Record], Path],
     ) -> tuple[Verdict, ...]:
-        """The verdicts of the stage's deploy gates. Raises ``GatesRefused`` with those that
-        say no."""
+        """The verdicts of the stage's deploy gates, by the rules of now and by those in force
+        before the promotion: a gate that either names must pass.
+
+        Raises ``GatesRefused`` with those that say no.
+        """
         from towpath import gates
 
-        base = self.base(promotion)
+        verdicts: list[Verdict] = []
+        for base, project in self._policies(promotion):
+            context = self._context(base, project, record, incumbent, bring)
+            verdicts += [v for v in gates.judge(context, "deploy") if v not in verdicts]
+        failed = [verdict for verdict in verdicts if not verdict.passed]
+        if failed:
+            raise GatesRefused(*(_fault(verdict) for verdict in failed))
+        return tuple(verdicts)
+
+    def _policies(self, promotion: Promotion) -> Iterator[tuple[str, Project]]:
+        """The commits whose gates count, and what they declare: two where the stage's differ."""
+        view = self.site.view
+        yield view.main, view.project
+        if promotion.base is None:
+            return
+        rules = self.site.rule.rules.rules_at(promotion.base, view.workspace.folder)
+        stage = rules.policy.stages.get(self.site.stage) if rules.policy else None
+        if rules.policy and stage and stage.gates != self.site.declared.gates:
+            yield promotion.base, rules.policy
+
+    def _context(
+        self,
+        base: str,
+        project: Project,
+        record: Record,
+        incumbent: Version | None,
+        bring: Callable[[Record], Path],
+    ) -> Context:
+        from towpath import gates
+
         view, now = self.site.view, int(time.time())
-        context = gates.Context(
+        return gates.Context(
             stage=self.site.stage,
             candidate=record,
             incumbent=self._record(record.model, incumbent),
             repository=view.repository,
             base=base,
-            project=self._project(base),
+            project=project,
             lower_since=self._lower_since(record, now),
             model=bring,
             data=StageData(self.site, base, self.scratch / "data"),
@@ -106,17 +117,6 @@ class Judge:
             stage_available=True,
             folder=view.workspace.folder,
         )
-        verdicts = gates.judge(context, "deploy")
-        failed = [verdict for verdict in verdicts if not verdict.passed]
-        if failed:
-            raise GatesRefused(*(_fault(verdict) for verdict in failed))
-        return verdicts
-
-    def _project(self, base: str) -> Project:
-        view = self.site.view
-        if base == view.main:
-            return view.project
-        return policy.at(view.repository, base, view.workspace.folder)
 
     def _record(self, model: str, version: Version | None) -> Record | None:
         """The record of the version that runs; None where there is none in this clone."""

@@ -13,18 +13,22 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from towpath.errors import StoreError, TowpathError
+from towpath.errors import Malformed, StoreError, TowpathError
+from towpath.spec import foreign_values as foreign
+from towpath.spec.foreign_values import Fields
 from towpath.store.stage import StageStore
 
 PATH = "towpath/lease.json"
 LASTS = 120.0
 """Seconds for which a lease holds that is not renewed."""
+SKEW = 300.0
+"""Seconds by which the clocks of two machines may differ that reconcile one stage."""
 PATIENCE = 15.0
 _PAUSE = 0.5
 
@@ -44,9 +48,20 @@ class Lease:
     process: int
     began: float
 
+    def ends(self, now: float) -> float:
+        """When it stops to count.
+
+        No holder may ask for more than ``LASTS`` from now. One that says so was written by hand,
+        or by a clock that is wrong: it counts as long as one that was never renewed.
+        """
+        if self.expires <= now + LASTS + SKEW:
+            return self.expires
+        return self.since + LASTS if self.since <= now + SKEW else now
+
     def __str__(self) -> str:
         since, until = (
-            datetime.fromtimestamp(t, UTC).strftime("%H:%M:%SZ") for t in (self.since, self.expires)
+            datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            for t in (self.since, self.ends(time.time()))
         )
         return f"{self.owner} since {since} (until {until} unless renewed)"
 
@@ -122,13 +137,17 @@ def _take(store: StageStore, patience: float) -> Held:
             if mark is not None:
                 return Held(store, lease, mark)
         elif time.monotonic() > end:
-            hint = "wait for it; if it died, the lease ends by itself"
+            hint = (
+                "wait for it; if it died, the lease ends by itself, or at once when you delete "
+                f"{PATH} in {store.place.shown}"
+            )
             raise StoreError(f"{store.name} is being reconciled by {known}", hint=hint)
         time.sleep(_PAUSE)
 
 
 def _is_free(lease: Lease) -> bool:
-    return time.time() > lease.expires or _is_dead(lease)
+    now = time.time()
+    return now >= lease.ends(now) or _is_dead(lease)
 
 
 def _is_dead(lease: Lease) -> bool:
@@ -183,10 +202,24 @@ def _dump(lease: Lease) -> bytes:
 def _load(content: bytes) -> Lease | None:
     """A lease; None for what is none, which nobody can hold."""
     try:
-        data: Mapping[str, object] = json.loads(content)
-        return Lease(**data)  # type: ignore[arg-type]  # a wrong key is a TypeError
-    except (ValueError, TypeError):
+        return read_lease(content)
+    except Malformed:
         return None
+
+
+def read_lease(content: bytes) -> Lease:
+    """The lease in a file's bytes; ``Malformed`` for what is none."""
+    fields = Fields(foreign.parse_json(content))
+    fields.refuse_others("owner", "since", "expires", "nonce", "machine", "process", "began")
+    return Lease(
+        owner=fields.get("owner", foreign.read_text),
+        since=fields.get("since", foreign.read_second),
+        expires=fields.get("expires", foreign.read_second),
+        nonce=fields.get("nonce", foreign.read_text),
+        machine=fields.get("machine", foreign.read_text),
+        process=fields.get("process", foreign.read_process),
+        began=fields.get("began", foreign.read_second),
+    )
 
 
 def _lost(store: StageStore) -> StoreError:

@@ -2,72 +2,108 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from towpath import registry
-from towpath.errors import Fault
+from towpath.errors import Fault, Malformed, RegistryError
+from towpath.git import Repository
 from towpath.reconcile import deployed
 from towpath.reconcile.planning import Actual, Desired
 from towpath.reconcile.site import Site
 from towpath.registry import Record, reading, staging
+from towpath.registry.decided import Decisions
+from towpath.registry.ownership import Owners
 from towpath.registry.wanted import Wanted
 from towpath.store.verified import State
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Both sides, and the records of the wanted versions, by model."""
+    """Both sides, and the records of the wanted versions, by model.
+
+    ``strangers`` are the models in the stage's store that belong to another project.
+    """
 
     wanted: dict[str, Desired]
     actual: dict[str, Actual]
     records: dict[str, Record]
+    strangers: tuple[str, ...] = ()
 
 
 def look(site: Site) -> Seen:
     """Read both sides. Every byte of the wanted versions in the stage's store is read."""
     records: dict[str, Record] = {}
+    tags = staging.current(site.view.repository, site.stage)
+    stored = deployed.models(site.store)
     wanted = dict(_wanted(site, records))
-    tags = _tags(site)
-    remote = site.view.remote
-    waiting = staging.unpublished(site.view.repository, remote, site.stage) if remote else ()
-    unpublished = {one.model for one in waiting}
-    models = {*wanted, *deployed.models(site.store), *tags}
+    known = {*stored, *tags} - {*wanted}
+    strangers = {model for model in known if _is_strange(site, model)}
+    unasked = {model: _unasked(site, model) for model in known - strangers}
+    unpublished = {one.model for one in _unpublished(site)}
     actual = {
         model: _actual(site, model, records.get(model), tags.get(model), model not in unpublished)
-        for model in sorted(models)
+        for model in sorted({*wanted, *unasked})
     }
-    return Seen(wanted, actual, records)
+    wanted |= {model: one for model, one in unasked.items() if actual[model].is_trace}
+    return Seen(wanted, actual, records, tuple(sorted(strangers & {*stored})))
 
 
-def _wanted(site: Site, records: dict[str, Record]) -> dict[str, Desired]:
+def _wanted(site: Site, records: dict[str, Record]) -> Iterator[tuple[str, Desired]]:
+    """What the stage files of this project's models ask for; a model that is nobody's has a fault
+    instead, since no project's stores and gates may be guessed."""
     found = registry.stages(site.view.repository, site.view.main)
-    mine = [one for one in found.wanted if one.stage == site.stage]
-    desired = {one.model: _desired(site, one, records) for one in mine}
+    owners = site.view.owners
+    for one in found.wanted:
+        if one.stage == site.stage and owners.owns(site.view.workspace.folder, one.model):
+            yield one.model, _desired(site, one, records)
+        elif one.stage == site.stage and owners.project_of(one.model) is None:
+            fault = owners.why_nobodys(one.model)
+            yield one.model, Desired(one.model, one.version, one.sha256, fault)
     for fault in found.faults:
         path = PurePosixPath(fault.place.file if fault.place else "")
-        if path.parent.name == site.stage:
-            desired[path.stem] = Desired(path.stem, None, fault=fault)
-    return {model: one for model, one in desired.items() if _is_ours(site, records.get(model))}
+        if path.parent.name == site.stage and not _is_strange(site, path.stem):
+            yield path.stem, Desired(path.stem, None, fault=fault)
 
 
-def _tags(site: Site) -> dict[str, staging.Assigned]:
-    """The stage's tags, of the models of this project."""
-    found = staging.current(site.view.repository, site.stage)
-    if not site.view.workspace.folder:
-        return found
-    return {model: tag for model, tag in found.items() if _is_ours(site, _tagged(site, tag))}
+def _is_strange(site: Site, model: str) -> bool:
+    """Whether a model is another project's."""
+    view = site.view
+    return is_strange(view.repository, view.owners, view.workspace.folder, view.decisions, model)
 
 
-def _tagged(site: Site, tag: staging.Assigned) -> Record | None:
-    version = staging.version_of(site.view.repository, tag)
-    return reading.read_record(site.view.repository, version) if version else None
+def is_strange(
+    repository: Repository, owners: Owners, folder: str, decisions: Decisions, model: str
+) -> bool:
+    """Whether a model is another project's, of this repository or of one that shares the store."""
+    if not owners.owns(folder, model):
+        return owners.project_of(model) is not None
+    promoted = any(one.model == model for one in decisions.log)
+    return not promoted and not reading.model(repository, model).versions
 
 
-def _is_ours(site: Site, record: Record | None) -> bool:
-    """Whether a model is of this project, where a repository holds several."""
-    folder = site.view.workspace.folder
-    return not folder or record is None or record.path.startswith(f"{folder}/")
+def _unasked(site: Site, model: str) -> Desired:
+    """What main says of a model that is in the stage and has no stage file: it was taken out by
+    a change that deleted the file, or nobody ever asked for it."""
+    if not site.view.owners.owns(site.view.workspace.folder, model):
+        return Desired(model, None, fault=site.view.owners.why_nobodys(model))
+    mine = [one for one in site.view.promotions_of(model) if one.stage == site.stage]
+    if mine and mine[-1].is_deletion:
+        return Desired(model, None, deletion=mine[-1].commit)
+    what = f"it is in {site.stage}, and no change of main ever asked for it there"
+    return Desired(model, None, fault=Fault(what, hint="towpath verify says what of it is there"))
+
+
+def _unpublished(site: Site) -> tuple[staging.Assigned, ...]:
+    """The stage's tags that the remote lacks, and that may be there by now: those that follow
+    from a merge which is only here wait for that to be pushed."""
+    remote, view = site.view.remote, site.view
+    if not remote:
+        return ()
+    last = {one.model: one.commit for one in view.decisions.log if one.stage == site.stage}
+    waiting = staging.unpublished(view.repository, remote, site.stage)
+    return tuple(one for one in waiting if one.model not in last or view.is_shared(last[one.model]))
 
 
 def _desired(site: Site, one: Wanted, records: dict[str, Record]) -> Desired:
@@ -75,7 +111,10 @@ def _desired(site: Site, one: Wanted, records: dict[str, Record]) -> Desired:
     if version is None:
         what = f"the main branch wants {one.model}@{one.version}, which this clone does not have"
         return Desired(one.model, one.version, one.sha256, Fault(what, hint="towpath fetch"))
-    record = reading.read_record(site.view.repository, version)
+    try:
+        record = reading.read_record(site.view.repository, version)
+    except RegistryError as damaged:  # which keeps no other model from being reconciled
+        return Desired(one.model, one.version, one.sha256, damaged.faults[0])
     if record.sha256 != one.sha256:
         what = (
             f"the stage file asks for sha256 {one.sha256[:12]}…, "
@@ -83,6 +122,8 @@ def _desired(site: Site, one: Wanted, records: dict[str, Record]) -> Desired:
         )
         fault = Fault(what, hint="it was edited by hand: promote the version again")
         return Desired(one.model, one.version, one.sha256, fault)
+    if faults := site.view.decisions.contradictions(version):
+        return Desired(one.model, one.version, one.sha256, faults[0])
     records[one.model] = record
     return Desired(one.model, one.version, one.sha256, rejected=version.rejected)
 
@@ -96,7 +137,11 @@ def _actual(
 ) -> Actual:
     bundle = site.store.verify(record.artifact, record.sha256) if record else State.MISSING
     version = staging.version_of(site.view.repository, tag) if tag else None
-    known = deployed.deployed(site.store, model)
+    known, fault = None, None
+    try:
+        known = deployed.deployed(site.store, model)
+    except Malformed as damaged:
+        fault = damaged.faults[0]
     return Actual(
         bundle=bundle,
         deployed=known,
@@ -104,4 +149,5 @@ def _actual(
         tagged=version.version if version else None,
         published=published,
         target=site.target.shown,
+        fault=fault,
     )

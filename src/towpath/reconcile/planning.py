@@ -14,9 +14,10 @@ from towpath.store.verified import State
 
 @dataclass(frozen=True)
 class Desired:
-    """What a stage file on the main branch asks for.
+    """What the main branch asks for of a model.
 
     ``fault`` is why it cannot be had, ``rejected`` why the version should not be used any more.
+    ``deletion`` is the commit of main that deleted the stage file: then the model is to leave.
     """
 
     model: str
@@ -24,6 +25,7 @@ class Desired:
     sha256: str | None = None
     fault: Fault | None = None
     rejected: str | None = None
+    deletion: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Actual:
 
     ``bundle`` is what the stage's store has of the wanted version. ``running`` is None where the
     target cannot tell. ``target`` is what runs versions there by the declaration of now.
-    ``published`` is whether the stage's tags are on the remote.
+    ``published`` is whether the stage's tags are on the remote; ``fault`` why it cannot be told
+    what the stage runs of the model.
     """
 
     bundle: State = State.MISSING
@@ -49,6 +52,7 @@ class Actual:
     tagged: Version | None = None
     published: bool = True
     target: str = ""
+    fault: Fault | None = None
 
     @property
     def version(self) -> Version | None:
@@ -67,18 +71,25 @@ class Actual:
     def is_trace(self) -> bool:
         """Whether anything of the model is in the stage."""
         runs = self.running is not None and self.running.version is not None
-        return bool(self.version or runs or self.tagged)
+        return bool(self.version or runs or self.tagged or self.fault)
 
 
 def compare(wanted: Mapping[str, Desired], actual: Mapping[str, Actual]) -> tuple[Change, ...]:
-    """A change for each model that a stage should run or has traces of, by name."""
-    names = sorted({*wanted, *(name for name, one in actual.items() if one.is_trace)})
-    return tuple(_change(name, wanted.get(name), actual.get(name, Actual())) for name in names)
+    """A change for each model of which the main branch asks anything, by name.
+
+    Absence is no wish: what is in the stage and was never asked for is left alone, and a model
+    leaves only where main deleted its stage file.
+    """
+    changes = (_change(wanted[name], actual.get(name, Actual())) for name in sorted(wanted))
+    return tuple(change for change in changes if change)
 
 
-def _change(model: str, wanted: Desired | None, actual: Actual) -> Change:
-    if wanted is None:
-        return Remove(model, actual.version)
+def _change(wanted: Desired, actual: Actual) -> Change | None:
+    model = wanted.model
+    if actual.fault:
+        return Blocked(model, actual.fault, wanted.version)
+    if wanted.deletion is not None and wanted.fault is None:
+        return Remove(model, actual.version, wanted.deletion) if actual.is_trace else None
     if wanted.fault or wanted.version is None:
         fault = wanted.fault or Fault("no version is named")
         return Blocked(model, fault, wanted.version)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.errors import RegistryError, UsageError, did_you_mean
-from towpath.git import Repository, mainline, remotes
+from towpath.git import Repository, history, mainline, remotes
 from towpath.promotion.approval_rule import ApprovalRule
-from towpath.registry import policy
+from towpath.registry import Promotion, policy
+from towpath.registry.decided import Decisions
+from towpath.registry.ownership import Owners, read_owners
 from towpath.store.stage import StageStore
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ class View:
     """The registry as it is read: its main branch's head, and the remote that it is shared by.
 
     ``remote`` is None without one, and offline; ``ahead`` counts commits on the main branch here
-    that the remote's does not have, and that therefore do not count yet.
+    that the remote's does not have: with a forge they do not count yet, and without one nothing
+    that follows from them is pushed. ``there`` is the remote's main branch.
     """
 
     workspace: Workspace
@@ -36,11 +39,37 @@ class View:
     main: str
     remote: str | None = None
     ahead: int = 0
+    there: str | None = None
+
+    def is_shared(self, commit: str) -> bool:
+        """Whether the remote's main branch holds a commit, so that what follows from it may be
+        told to others; without a remote there is nobody to tell."""
+        return self.there is None or history.is_ancestor(self.repository, commit, self.there)
 
     @cached_property
     def project(self) -> Project:
         """The policy: ``towpath.yaml`` on the main branch."""
         return policy.at(self.repository, self.main, self.workspace.folder)
+
+    @cached_property
+    def owners(self) -> Owners:
+        """Whose each model is, by main."""
+        return read_owners(self.repository, self.main)
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        """Every promotion of every stage, and the records that came with them.
+
+        None in a shallow clone: it may be planned for there, and approval, which needs the log,
+        is asked before anything is changed.
+        """
+        if self.repository.is_shallow():
+            return Decisions(self.repository, self.main, ())
+        return Decisions.read(self.repository, self.main)
+
+    def promotions_of(self, model: str) -> tuple[Promotion, ...]:
+        """A model's promotions, oldest first."""
+        return tuple(one for one in self.decisions.log if one.model == model)
 
 
 def view(workspace: Workspace, offline: bool = False) -> View:
@@ -57,9 +86,10 @@ def view(workspace: Workspace, offline: bool = False) -> View:
     if near is None:
         raise RegistryError("there is no main branch yet, so no stage wants anything")
     # What a forge merged is approved; what is only here is not there yet.
-    there = mainline.remote_main(repository) if remote and workspace.policy.forge else None
+    there = mainline.remote_main(repository) if remote else None
     ahead = _ahead(repository, there) if there else 0
-    return View(workspace, repository, there or near, remote, ahead)
+    main = (there if workspace.policy.forge else None) or near
+    return View(workspace, repository, main, remote, ahead, there)
 
 
 def _ahead(repository: Repository, there: str) -> int:
@@ -114,8 +144,13 @@ class Site:
 
     @property
     def home(self) -> Path:
-        """The project's folder in the main work tree: folders in towpath.yaml start there."""
+        """Where folders in towpath.yaml start, for all work trees of the repository."""
         return self.view.workspace.home
+
+    @property
+    def checkout(self) -> Path:
+        """The project's folder with its files: programs of the project are started there."""
+        return self.view.workspace.checkout
 
     @cached_property
     def store(self) -> StageStore:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from towpath.errors import Fault, StoreError
 from towpath.reconcile.site import Site
 from towpath.registry import Record
+from towpath.scratch import scratch_folder
 from towpath.spec.artifact import Artifact
 from towpath.store import verified
 from towpath.store.place import Source
@@ -51,7 +51,7 @@ def _project(site: Site) -> Iterator[Source]:
     from towpath.store.layout import locate
 
     try:
-        locate(site.home)
+        locate(site.checkout)
     except StoreError:
         pass  # a registry of its own has no store: the bytes are in those that it declares
     else:
@@ -64,10 +64,10 @@ def _own(site: Site) -> Iterator[Source]:
     """The project's store on this machine, then its default remote."""
     from towpath.store import Store
 
-    yield FromProject(Store(site.home))
+    yield FromProject(Store(site.checkout))
     from towpath.store.remote.bucket import default_remote
 
-    if remote := default_remote(site.home):
+    if remote := default_remote(site.checkout):
         yield remote
 
 
@@ -83,7 +83,7 @@ def fetch_from_project(site: Site, artifact: Artifact, into: Path) -> Path:
     """Bring tracked data from the project's own store or its default remote."""
     faults: list[Fault] = []
     for source in _project(site):
-        with tempfile.TemporaryDirectory(prefix="towpath-") as folder:
+        with scratch_folder() as folder:
             try:
                 return verified.fetch(source, artifact, into, None, Path(folder))
             except Unsound as unsound:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from towpath.errors import DeployError
+from towpath.errors import DeployError, RegistryError
 from towpath.reconcile import bundle as bundles
 from towpath.reconcile import deployed, smoke, sources
 from towpath.reconcile.bundle import Bundle
@@ -93,10 +93,16 @@ def _deploy(work: Work, change: Deploy | Repair, record: Record, promotion: Prom
 
 
 def take_out(work: Work, change: Remove) -> str:
-    """End a model in a stage: at the target, then in the record and by the tag."""
+    """End a model in a stage: at the target, then in the record and by the tag.
+
+    Raises ``DeployError`` where the last word of main about it is not that very deletion.
+    """
     site, model, step = work.site, change.model, work.step
     step(model, "approval")
     promotion, approved = _allowed(work, model)
+    if not promotion.is_deletion or promotion.commit != change.deletion:
+        what = f"no change of main took {model} out of {site.stage}: {promotion} is its last word"
+        raise DeployError(what, hint=f"towpath demote {model} --stage {site.stage}")
     step(model, "switch")
     site.target.remove(model)
     step(model, "record")
@@ -130,7 +136,10 @@ def _beside(work: Work, change: Deploy | Repair) -> Bundle | None:
     version = reading.model(work.site.view.repository, change.model).at(over) if over else None
     if version is None:
         return None
-    record = reading.read_record(work.site.view.repository, version)
+    try:
+        record = reading.read_record(work.site.view.repository, version)
+    except RegistryError:  # then there is nothing to be laid beside the new one
+        return None
     if work.site.store.verify(record.artifact, record.sha256) is not State.WHOLE:
         return None
     return work.bundle(record)
@@ -171,7 +180,7 @@ def _record(site: Site, promotion: Promotion, approved: Approved, record: Record
 
 
 def _tag(site: Site, model: str, number: Version, promotion: Promotion, approved: Approved) -> None:
-    repository, remote = site.view.repository, site.view.remote
+    repository, remote = site.view.repository, _remote(site, promotion)
     now = staging.current(repository, site.stage).get(model)
     version = reading.model(repository, model).at(number)
     assert version is not None  # its record was read
@@ -184,8 +193,14 @@ def _tag(site: Site, model: str, number: Version, promotion: Promotion, approved
                 staging.publish(repository, remote, one)
 
 
+def _remote(site: Site, promotion: Promotion) -> str | None:
+    """Where a stage tag is pushed to: nowhere while the merge that it follows from is only here,
+    for others would find a tag of a promotion that they do not know."""
+    return site.view.remote if site.view.is_shared(promotion.commit) else None
+
+
 def _untag(site: Site, model: str, promotion: Promotion, approved: Approved) -> None:
-    repository, remote = site.view.repository, site.view.remote
+    repository, remote = site.view.repository, _remote(site, promotion)
     now = staging.current(repository, site.stage).get(model)
     version = staging.version_of(repository, now) if now else None
     if version:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from towpath.errors import RegistryError
 from towpath.git import Repository, Stamp, commit_beside, tag
-from towpath.registry import changes, reading, record, tagging
+from towpath.registry import changes, decided, reading, record, tagging
 from towpath.registry.reading import CANDIDATES, TAGS, Model, ModelVersion
 from towpath.registry.record import Bump, Record
 from towpath.registry.versions import following
@@ -52,13 +52,15 @@ def build(
 def numbered(repository: Repository, known: Model, draft: Record) -> Record:
     """The record with its number, and the reason for it, from what differs to the version before.
 
-    The version before is the latest in good standing. A number that was ever given, or
-    whose name another ref has, is passed over.
+    The version before is the latest in good standing. A number that was ever given, also where
+    its tag is gone, or whose name another ref has, is passed over.
     """
-    before = known.latest or (known.versions[-1] if known.versions else None)
+    true = (one for one in known.standing() if reading.has_record(repository, one))
+    before = next(true, None) or (known.versions[-1] if known.versions else None)
     why = _bump(repository, before, draft)
     level = "major" if why.level == "first" else why.level
-    number = following(before.version if before else None, level, known.taken)
+    taken = known.taken | decided.spent(repository, draft.model)
+    number = following(before.version if before else None, level, taken)
     return replace(draft, version=number, bump=why)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from towpath.errors import RegistryError, UsageError, did_you_mean
 from towpath.git import Repository
 from towpath.registry import references
-from towpath.registry.reading import Model, ModelVersion, known_model, read_record
+from towpath.registry.reading import Model, ModelVersion, has_record, known_model, read_record
 from towpath.registry.record import Record
 from towpath.registry.references import Reference
 from towpath.registry.versions import Version
@@ -36,16 +37,27 @@ def find(repository: Repository, reference: str | Reference) -> ModelVersion:
     stage names a version that this clone does not have.
     """
     asked = references.parse(reference) if isinstance(reference, str) else reference
-    return chosen(known_model(repository, asked.model), asked, lambda: stages(repository))
+    return chosen(
+        known_model(repository, asked.model),
+        asked,
+        lambda: stages(repository),
+        partial(has_record, repository),
+    )
 
 
-def chosen(model: Model, asked: Reference, staged: Callable[[], Stages]) -> ModelVersion:
-    """The version of ``model`` that is asked for, as ``find``; ``staged`` is called for a stage."""
+def chosen(
+    model: Model,
+    asked: Reference,
+    staged: Callable[[], Stages],
+    holds: Callable[[ModelVersion], bool] = bool,
+) -> ModelVersion:
+    """The version of ``model`` that is asked for, as ``find``; ``staged`` is called for a stage,
+    ``holds`` to ask whether a version's commit has its record."""
     if asked.stage:
         return _staged(staged(), model, asked.stage)
     if asked.version:
         return _numbered(model, asked.version)
-    return _keyed(model, asked.key) if asked.key else _latest(model)
+    return _keyed(model, asked.key) if asked.key else _latest(model, holds)
 
 
 def _numbered(model: Model, number: Version) -> ModelVersion:
@@ -56,13 +68,17 @@ def _numbered(model: Model, number: Version) -> ModelVersion:
     raise UsageError(f"there is no {model.name}@{number}", hint=hint)
 
 
-def _latest(model: Model) -> ModelVersion:
-    if version := model.latest:
-        return version
+def _latest(model: Model, holds: Callable[[ModelVersion], bool]) -> ModelVersion:
+    for version in model.standing():  # a forged tag may repeat the words of a true one
+        if holds(version):
+            return version
     if model.candidates:
         what = f"{model.name} has no version yet"
         waiting = ", ".join(str(candidate) for candidate in model.candidates)
         raise UsageError(what, hint=f"{waiting} waits for its number: towpath push")
+    if any(version.rejected is None for version in model.versions):
+        what = f"no version of {model.name} in good standing was registered by Towpath"
+        raise UsageError(what, hint=f"towpath verify {model.name} says what is wrong with its tags")
     raise UsageError(f"every version of {model.name} was rejected")
 
 

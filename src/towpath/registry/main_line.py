@@ -7,6 +7,7 @@ by what it brings: changes that main had decided upon already.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +16,7 @@ from functools import cached_property
 
 from towpath.git import Repository, history
 from towpath.git.history import Commit
+from towpath.spec.limits import clamp_second
 
 CLOCK_SKEW = 300
 """Seconds by which the clocks of two honest machines may differ (the bound of RFC 4120, 5.2)."""
@@ -108,7 +110,8 @@ class MainChange:
     files: Mapping[str, str | None]
 
 
-_FIELDS = ("%H", "%P", "%ct", "%an <%ae>", "%s", "%(trailers:only,unfold)")
+_FIELDS = ("%H", "%P", "%ct", "%an <%ae>", "%s", "%b")
+_TRAILER = re.compile(r"[A-Za-z0-9-]+[ \t]*:|\(cherry picked from commit ")
 _FORMAT = "".join(f"{field}%x00" for field in _FIELDS)
 
 
@@ -118,6 +121,7 @@ def read_changes(repository: Repository, head: str, *words: str) -> Iterator[Mai
     listed = repository.call(
         "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--root", "--raw",
         "--no-abbrev", "--no-renames", "--no-show-signature", "--no-mailmap", "-z",
+        "--ignore-submodules=none",
         f"--format={_FORMAT}", head, *words,
     )  # fmt: skip
     cells = listed.split("\0")
@@ -129,11 +133,22 @@ def read_changes(repository: Repository, head: str, *words: str) -> Iterator[Mai
             *_, blob, status = cells[at].split(" ")
             files[cells[at + 1]] = None if status == "D" else blob
             at += 2
-        name, parents, time_, author, subject, trailers = fields
+        name, parents, time_, author, subject, body = fields
         yield MainChange(
-            name.lstrip("\n"), tuple(parents.split()), int(time_), author, subject,
-            parse_trailers(trailers), files,
+            name.lstrip("\n"), tuple(parents.split()), clamp_second(time_), author, subject,
+            read_trailers(body), files,
         )  # fmt: skip
+
+
+def read_trailers(body: str) -> dict[str, tuple[str, ...]]:
+    """The trailers at the end of a message, by lower-case key; none where it ends in prose.
+
+    Git's own ``%(trailers)`` goes by a reader's ``trailer.*`` settings: two people would read two
+    approvals in one merge.
+    """
+    paragraph = body.replace("\r\n", "\n").rstrip().rpartition("\n\n")[2]
+    rows = re.sub(r"\n[ \t]+", " ", paragraph).split("\n")
+    return parse_trailers("\n".join(rows)) if all(map(_TRAILER.match, rows)) else {}
 
 
 def parse_trailers(text: str) -> dict[str, tuple[str, ...]]:

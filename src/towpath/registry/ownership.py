@@ -1,16 +1,210 @@
-"""Whose a model's name is in a registry that several repositories share."""
+"""Whose a model is: said by a file on the main branch, never by where files lay once.
+
+Where main holds one project, every model is that project's. Where it holds several, a model is of
+the project that ``registry/models/<model>/project.yaml`` names; the first promotion of a model
+writes it, and a model without one is nobody's until a project claims it. In a registry that
+several repositories share, ``owners`` in its ``towpath.yaml`` says who may register a name.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.errors import DeclarationError, Fault, RegistryError, UsageError
+from towpath.errors import DeclarationError, Fault, Place, RegistryError, UsageError
 from towpath.git import Repository, clones, mainline, refs
-from towpath.registry import policy
+from towpath.registry import policy, reading, references
 
 if TYPE_CHECKING:
     from towpath.registry.reading import Model
     from towpath.registry.record import Record
+
+ROOT = "."
+_CLAIM = re.compile(r"registry/models/(?P<model>[^/]+)/project\.yaml")
+_TEMPLATE = "{{"  # in a path: cookiecutter's, so what lies there is a template and no project
+
+
+@dataclass(frozen=True)
+class Owners:
+    """Whose each model is, as one commit of the main branch says.
+
+    ``projects`` are the folders of the projects, from the Git root (``""`` for the root);
+    ``claims`` holds what each model's own file says: a folder, or the fault of a file that
+    cannot be understood.
+    """
+
+    projects: tuple[str, ...] = ()
+    claims: Mapping[str, str | Fault] | None = None
+
+    def project_of(self, model: str) -> str | None:
+        """The folder of the project that a model belongs to; None where it is nobody's."""
+        claim = (self.claims or {}).get(model)
+        if claim is None:
+            return self.projects[0] if len(self.projects) == 1 else None
+        return claim if isinstance(claim, str) and claim in self.projects else None
+
+    def owns(self, folder: str, model: str) -> bool:
+        """Whether a model belongs to the project in ``folder``."""
+        return not self.projects or self.project_of(model) == folder
+
+    def is_unclaimed(self, model: str) -> bool:
+        """Whether no file says whose a model is, and there is more than one it may be."""
+        return len(self.projects) > 1 and model not in (self.claims or {})
+
+    def why_nobodys(self, model: str) -> Fault:
+        """What is wrong with a model that is nobody's, and how a project comes by it."""
+        claim, place = (self.claims or {}).get(model), Place(claim_path(model))
+        hint = claim_hint(model)
+        if isinstance(claim, Fault):
+            return Fault(claim.what, claim.place, hint)
+        if claim is None:
+            known = ", ".join(f"`{shown(folder)}`" for folder in self.projects)
+            what = f"nothing on main says whose `{model}` is, and main holds the projects {known}"
+            return Fault(what, place, hint)
+        what = (
+            f"`{model}` is said to be of the project in `{shown(claim)}`, and main has none there"
+        )
+        return Fault(what, place, hint)
+
+
+def shown(folder: str) -> str:
+    """A project's folder as a person writes it."""
+    return folder or ROOT
+
+
+def claim_path(model: str) -> str:
+    """Where it is written whose a model is, from the Git root."""
+    return f"registry/models/{model}/project.yaml"
+
+
+def is_rule(path: str) -> bool:
+    """Whether a file says whose a model is: a change of it is a change of the rules."""
+    return _CLAIM.fullmatch(path) is not None
+
+
+def claim_hint(model: str) -> str:
+    """How a project comes by a model that is nobody's."""
+    return (
+        f"in the project that it is of: towpath claim {model}; "
+        f"then commit {claim_path(model)}, and merge that into main"
+    )
+
+
+def write_claim(folder: str) -> bytes:
+    """The file that says that a model is of the project in ``folder``."""
+    from towpath import documents
+
+    return documents.dump({"project": shown(folder)}).encode()
+
+
+def read_claim(model: str, text: str) -> str | Fault:
+    """The folder that a claim names, or what is wrong with it."""
+    from towpath import documents
+
+    path = claim_path(model)
+    document = documents.parse(text, path)
+    data = documents.plain(document.node)
+    named = data.get("project") if isinstance(data, dict) else None
+    if document.faults or not isinstance(named, str) or set(data) != {"project"}:
+        return Fault("this does not say `project: <folder>`, and nothing else", Place(path))
+    return "" if named.strip("/") == ROOT else named.strip("/")
+
+
+def read_owners(repository: Repository, commit: str) -> Owners:
+    """Whose each model is by ``commit``, read in two calls of Git."""
+    listed = repository.call("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+    paths = listed.split("\0")
+    declared = [path for path in paths if _is_declaration(path)]
+    claimed = {path: found["model"] for path in paths if (found := _CLAIM.fullmatch(path))}
+    several = len(declared) > 1
+    names = [f"{commit}:{path}" for path in [*claimed, *(declared if several else [])]]
+    texts = {name: text.decode("utf-8", "replace") for name, text in _read(repository, names)}
+    own = [path for path in declared if not several or _keeps_it_here(texts[f"{commit}:{path}"])]
+    return Owners(
+        projects=tuple(sorted(path.rpartition("/")[0] for path in own)),
+        claims={
+            model: read_claim(model, texts[f"{commit}:{path}"]) for path, model in claimed.items()
+        },
+    )
+
+
+def folder_at(repository: Repository, commit: str, folder: str) -> str:
+    """Where the project that is in ``folder`` now lay in an older commit.
+
+    That is ``folder``, or, where the commit has nothing there and held one project alone, that
+    one's: the project was moved since.
+    """
+    projects = read_owners(repository, commit).projects
+    return projects[0] if len(projects) == 1 and folder not in projects else folder
+
+
+def folder_of_pipeline(repository: Repository, record: Record, folder: str) -> str:
+    """Where the project lay that made a version, in the version's code: it may have moved since.
+
+    ``folder`` is where it is now, for a record whose own path leaves it open.
+    """
+    commit = record.code.commit
+    if repository.commit(commit) is None:
+        return folder
+    listed = repository.call("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+    pipeline = f"flows/{record.pipeline}/pipeline.yaml"
+    paths = set(listed.split("\0"))
+    made = [
+        path.rpartition("/")[0]
+        for path in paths
+        if _is_declaration(path) and _inside(path.rpartition("/")[0], pipeline) in paths
+    ]
+    around = [one for one in made if record.path.startswith(_inside(one, ""))]
+    return max(around, key=len, default=folder)  # the innermost
+
+
+def _inside(folder: str, path: str) -> str:
+    return f"{folder}/{path}" if folder else path
+
+
+def _is_declaration(path: str) -> bool:
+    return path.rpartition("/")[2] == policy.FILE and _TEMPLATE not in path
+
+
+def _read(repository: Repository, names: list[str]) -> Iterator[tuple[str, bytes]]:
+    yield from refs.contents(repository, names).items() if names else ()
+
+
+def _keeps_it_here(text: str) -> bool:
+    """Whether a declaration keeps its registry in this repository, and not in a shared one."""
+    from towpath import documents
+
+    data = documents.plain(documents.parse(text, policy.FILE).node)
+    return not isinstance(data, dict) or data.get("registry", ROOT) == ROOT
+
+
+def claim(repository: Repository | None, folder: str, model: str) -> str:
+    """Write into the work tree that a model is of the project in ``folder``; the file's path."""
+    references.check_name(model)
+    if repository is None or repository.bare:
+        raise UsageError("there is no work tree of a Git repository here", hint="git init")
+    reading.known_model(repository, model)
+    path = repository.root / claim_path(model)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(write_claim(folder))
+    except OSError as refused:
+        what = f"{claim_path(model)} cannot be written: {refused.strerror}"
+        raise RegistryError(what) from refused
+    return claim_path(model)
+
+
+def refuse_other(owners: Owners, folder: str, model: str) -> None:
+    """Raise ``UsageError`` where a model is another project's, or nobody's that was claimed."""
+    if owners.owns(folder, model):
+        return
+    owner = owners.project_of(model)
+    if owner is None:
+        raise UsageError(owners.why_nobodys(model))
+    what = f"`{model}` is of the project in `{shown(owner)}`, and this is `{shown(folder)}`"
+    raise UsageError(Fault(what, Place(claim_path(model)), hint=f"towpath -C {shown(owner)} ..."))
 
 
 def check(repository: Repository, known: Model, draft: Record) -> None:
@@ -38,7 +232,7 @@ def check(repository: Repository, known: Model, draft: Record) -> None:
 
 def _named(repository: Repository, model: str) -> tuple[str, ...]:
     """Who may register a model, by the policy on the main branch; none where it does not say."""
-    main = mainline.main(repository)
+    main = mainline.seen(repository)
     if main is None or not refs.contents(repository, [f"{main}:{policy.FILE}"]):
         return ()
     try:

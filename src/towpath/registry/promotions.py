@@ -50,6 +50,11 @@ class Promotion:
         """The stage file, from the repository's root."""
         return wanted.path(self.stage, self.model)
 
+    @property
+    def is_deletion(self) -> bool:
+        """Whether it deleted the stage file: the model leaves the stage."""
+        return self.version is None and self.fault is None
+
     def __str__(self) -> str:
         gone = "not to be understood" if self.fault else "taken out"
         what = f"{self.model}@{self.version}" if self.version else f"{self.model} ({gone})"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from towpath.errors import ExitCode, Fault, RegistryError, TowpathError, UsageError
-from towpath.git import Ref, Repository, locked, refs, remotes
+from towpath.git import Ref, Repository, locked, mainline, refs, remotes
 from towpath.registry import backup_refs, ownership, reading, record
 from towpath.registry.building import Built, build, numbered
 from towpath.registry.reading import CANDIDATES, TAGS, Model, ModelVersion
@@ -62,6 +62,7 @@ def fetch(repository: Repository, remote: str | None = None) -> Fetched:
     everything = ("refs/tags/*:refs/tags/*", f"+refs/heads/*:refs/remotes/{source}/*")
     if not remotes.fetch(repository, source, *everything):
         _refuse_conflicts(repository, source, remotes.there(repository, source, "refs/tags/*"))
+    mainline.follow(repository, source)
     remotes.mark_fetched(repository)
     new = (name for name in refs.names(repository, "refs/tags") if name not in before)
     tags = tuple(name.removeprefix(TAGS) for name in new)
@@ -301,7 +302,11 @@ def _clash(remote: str, ref: str) -> Fault:
     name = ref.removeprefix(TAGS)
     return Fault(
         f"{name} here and on {remote} are two different versions",
-        hint=f"git tag -d '{name}', towpath fetch, and run again: yours gets the next number",
+        hint=(
+            f"towpath restore {name}, where it was promoted: main says which is right; else "
+            f"git update-ref refs/towpath/set-aside/{name}/mine refs/tags/{name}, git tag -d "
+            f"'{name}', towpath fetch, and run again: yours gets the next number"
+        ),
     )
 
 

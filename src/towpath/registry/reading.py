@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -22,6 +23,9 @@ TAGS = "refs/tags/"
 CANDIDATES = "refs/towpath/candidates/"
 SHOWN_KEY = 8
 _CANDIDATE = re.compile(rf"{NAME}/[0-9a-f]+")
+SKEW = 86_400.0
+"""Seconds by which another machine's clock may be ahead. A tag dated later was dated by a hand: if
+later tags rose above it, one forged tag would date all that follow."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ class ModelVersion:
 class Model:
     """A model: its versions by number, its candidates by age, its last tag's date.
 
+    ``last`` leaves out a date that has not come yet: whoever pushes a tag chooses its date, and
+    every later tag would have to be later still.
     ``taken`` are the numbers that a version cannot have: those that were given, and those whose
     name some other ref has, a lightweight tag say.
     """
@@ -83,8 +89,13 @@ class Model:
 
     @property
     def latest(self) -> ModelVersion | None:
-        """The highest version that was not rejected."""
-        return next((v for v in reversed(self.versions) if v.rejected is None), None)
+        """The highest version that Towpath registered and nobody rejected: a tag that a hand made
+        under a version's name is none, however high its number."""
+        return next(self.standing(), None)
+
+    def standing(self) -> Iterator[ModelVersion]:
+        """The versions in good standing, the highest first."""
+        return (v for v in reversed(self.versions) if v.rejected is None and v.key)
 
     def at(self, number: Version) -> ModelVersion | None:
         """The version of a number."""
@@ -105,16 +116,6 @@ def models(repository: Repository) -> Mapping[str, Model]:
 def tagged_models(repository: Repository) -> Mapping[str, Model]:
     """Every model as its tags alone tell it: what an audit looks at."""
     return fold(refs.listed(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/")))
-
-
-def summarise(versions: Sequence[ModelVersion]) -> None:
-    """Read the summaries of many versions at once, which is quicker than one after the other."""
-    for version, summary in zip(versions, tagging.parse_all(_messages(versions)), strict=True):
-        version.__dict__["summary"] = summary
-
-
-def _messages(versions: Iterable[ModelVersion]) -> list[str]:
-    return [version.tag.message for version in versions]
 
 
 def tagged_model(repository: Repository, name: str) -> Model:
@@ -148,9 +149,17 @@ def known_model(repository: Repository, name: str) -> Model:
 
 def _none(repository: Repository) -> str:
     """Why no model is known: a clone may have been made without tags."""
+    if missing := remotes.view(repository):
+        return f"{missing}; `towpath fetch` brings the registry's tags"
     if remotes.remotes(repository):
         return "none is known in this clone; `towpath fetch` brings the registry's tags"
     return "none was registered yet"
+
+
+def has_record(repository: Repository, version: ModelVersion) -> bool:
+    """Whether a version's commit holds a file where its record should be."""
+    name = f"{version.commit}:{records.place(version.model, version.version)}"
+    return bool(refs.contents(repository, [name]))
 
 
 def read_record(repository: Repository, version: ModelVersion) -> Record:
@@ -163,7 +172,11 @@ def read_record(repository: Repository, version: ModelVersion) -> Record:
             f"{version} has no record {place}",
             hint="its tag was not made by Towpath, or this clone lacks its commit: towpath fetch",
         )
-    return records.read(content.decode("utf-8", "replace"), f"{version}:{place}")
+    found = records.read(content.decode("utf-8", "replace"), f"{version}:{place}")
+    if (found.model, found.version) != (version.model, version.version):
+        what = f"{version}:{place} is the record of {found.model}@{found.version or found.key[:8]}"
+        raise RegistryError(what, hint="its tag was moved or copied: towpath verify")
+    return found
 
 
 def fold(found: Iterable[Ref]) -> dict[str, Model]:
@@ -218,9 +231,15 @@ def _model(name: str, draft: _Draft) -> Model:
         name=name,
         versions=tuple(sorted(_judged(draft), key=_number)),
         candidates=tuple(sorted(draft.candidates, key=lambda v: (v.time, v.tag.name))),
-        last=max(draft.times, default=0),
+        last=latest_date(draft.times),
         taken=frozenset(draft.taken),
     )
+
+
+def latest_date(times: Iterable[int]) -> int:
+    """The latest of these dates that has come, by any clock; 0 where none has."""
+    now = time.time() + SKEW
+    return max((moment for moment in times if moment <= now), default=0)
 
 
 def _number(version: ModelVersion) -> tuple[int, int, int]:

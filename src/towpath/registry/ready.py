@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from towpath.errors import Fault, UserError
-from towpath.git import Identity, Repository, State
+from towpath.git import Identity, Repository, State, submodules
 
 MOST_NAMED = 5
 WHOLE = "git fetch --unshallow --tags (in GitHub Actions: actions/checkout with fetch-depth: 0)"
@@ -57,6 +57,9 @@ def _faults(repository: Repository, state: State) -> Iterator[Fault]:
         yield Fault("nothing is committed yet", hint="git add . && git commit")
     elif state.changed:
         yield Fault(_uncommitted(state.changed), hint=_named(state.changed))
+    for path, why in state.submodules.items():
+        hint = f"{submodules.SET_UP}; or commit in {path}, and then git add {path}"
+        yield Fault(f"the submodule {path} is not as it is committed: {why}", hint=hint)
     if repository.is_shallow():
         yield Fault("a shallow clone lacks the versions before", hint=WHOLE)
     try:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
-from towpath.errors import RegistryError
-from towpath.registry.signature import Signature
-from towpath.registry.versions import Version
+from towpath.errors import Malformed, RegistryError
+from towpath.registry.signature import Signature, read_signature
+from towpath.registry.versions import Version, read_version
+from towpath.spec import foreign_values as foreign
 from towpath.spec.artifact import Artifact, Json
+from towpath.spec.digests import FOLDER_SUFFIX, CommitId, Md5, Sha256
+from towpath.spec.foreign_values import Fields
+from towpath.spec.project_paths import ProjectPath
 
 SCHEMA = 1
 CANDIDATE = "candidate"
@@ -109,9 +113,9 @@ def read(text: str, shown: str) -> Record:
         hint = "a newer Towpath wrote it: upgrade" if _newer(data) else None
         raise RegistryError(f"{shown} has schema {data.get('schema')}, not {SCHEMA}", hint=hint)
     try:
-        return _record(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as missing:
-        raise RegistryError(f"{shown} is damaged: {missing!r} is missing or wrong") from missing
+        return _record(Fields(data))
+    except Malformed as wrong:
+        raise RegistryError(f"{shown} is damaged: {wrong.faults[0].what}") from wrong
 
 
 def _whole(record: Record) -> dict[str, Any]:
@@ -154,44 +158,66 @@ def _artifact(record: Record) -> dict[str, Any]:
     }
 
 
-def _record(data: Mapping[str, Any]) -> Record:
-    version, signature, bump = data.get("version"), data.get("signature"), data.get("bump")
+def _record(fields: Fields) -> Record:
+    artifact, path = fields.get("artifact", _read_artifact)
+    pipeline = fields.find("pipeline", Fields) or Fields({})
     return Record(
-        model=data["model"],
-        key=data["key"],
-        code=_code(data["code"]),
-        signature=Signature.from_json(signature) if signature else None,
-        version=Version.parse(version) if version else None,
-        bump=Bump(bump["level"], bump["reason"]) if bump else None,
-        **_bytes(data["artifact"]),
-        **_made_by(data),
+        model=fields.get("model", foreign.read_model_name),
+        key=fields.get("key", foreign.read_key),
+        artifact=artifact,
+        path=path,
+        sha256=fields.get("artifact", _read_sha256),
+        kind=fields.get("artifact", _read_kind),
+        code=fields.get("code", _read_code),
+        signature=fields.find("signature", read_signature),
+        metrics=fields.table("metrics", foreign.read_json),
+        parameters=fields.table("parameters", foreign.read_json),
+        run=fields.find("run", foreign.read_text),
+        pipeline=pipeline.find("name", foreign.read_pipeline_name),
+        pipeline_digest=pipeline.find("digest", foreign.read_text),
+        data=fields.table("data", Md5),
+        packages=fields.table("packages", foreign.read_text),
+        python=fields.find("python", foreign.read_text),
+        author=fields.find("author", foreign.read_text),
+        time=fields.find("time", foreign.read_moment),
+        description=fields.find("description", foreign.read_text),
+        labels=fields.table("labels", foreign.read_text),
+        version=fields.find("version", read_version),
+        bump=fields.find("bump", _read_bump),
     )
 
 
-def _code(said: Mapping[str, Any]) -> Code:
-    return Code(said["commit"], said.get("repository"), said.get("digests", {}))
+def _read_code(value: object) -> Code:
+    fields = Fields(value)
+    return Code(
+        fields.get("commit", CommitId),
+        fields.find("repository", foreign.read_text),
+        fields.table("digests", foreign.read_text),
+    )
 
 
-def _made_by(data: Mapping[str, Any]) -> dict[str, Any]:
-    pipeline = data.get("pipeline", {})
-    facts = ("run", "python", "author", "time", "description")
-    tables = ("labels", "metrics", "parameters", "data", "packages")
-    return {
-        "pipeline": pipeline.get("name"),
-        "pipeline_digest": pipeline.get("digest"),
-        **{name: data.get(name) for name in facts},
-        **{name: data.get(name, {}) for name in tables},
-    }
+def _read_bump(value: object) -> Bump:
+    fields = Fields(value)
+    level = fields.get("level", foreign.one_of("first", "major", "minor", "patch"))
+    return Bump(cast(Reason, level), fields.get("reason", foreign.read_text))
 
 
-def _bytes(said: Mapping[str, Any]) -> dict[str, Any]:
-    name = said["path"].rstrip("/").rsplit("/", 1)[-1]
-    return {
-        "artifact": Artifact(said["md5"], said["size"], name, said.get("files")),
-        "path": said["path"],
-        "sha256": said["sha256"],
-        "kind": said["kind"],
-    }
+def _read_artifact(value: object) -> tuple[Artifact, str]:
+    fields = Fields(value)
+    path = fields.get("path", ProjectPath)
+    size, files = fields.get("size", foreign.read_count), fields.find("files", foreign.read_count)
+    digest = fields.get("md5", Md5)
+    if (files is None) == digest.endswith(FOLDER_SUFFIX):
+        raise Malformed("a folder has `files` and an MD5 that ends in `.dir`, a file has neither")
+    return Artifact(digest, size, path.rpartition("/")[2], files), path
+
+
+def _read_sha256(value: object) -> str:
+    return Fields(value).get("sha256", Sha256)
+
+
+def _read_kind(value: object) -> str:
+    return Fields(value).get("kind", foreign.read_text)
 
 
 def _present(data: dict[str, Any]) -> dict[str, Any]:

@@ -22,8 +22,8 @@ _KEY = re.compile(rf"[0-9a-f]{{{SHORTEST_KEY},64}}")
 _REFERENCE = re.compile(rf"(?P<model>{NAME})(?:@(?P<which>[^@#]+)|#(?P<stage>{NAME}))")
 _TAG = re.compile(
     rf"(?P<model>{NAME})"
-    rf"(?:@(?P<version>v\d+\.\d+\.\d+)|#(?P<stage>{NAME}))"
-    r"(?P<undone>!?)(?:#(?P<number>\d+))?"
+    rf"(?:@(?P<version>v[0-9]+\.[0-9]+\.[0-9]+)|#(?P<stage>{NAME}))"
+    r"(?P<undone>!?)(?:#(?P<number>[0-9]{1,9}))?"
 )
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from towpath.spec import foreign_values as foreign
 from towpath.spec.artifact import Json
+from towpath.spec.foreign_values import Fields
 
 UNKNOWN = "unknown"
 
@@ -120,6 +122,30 @@ def _listed(columns: Columns | None) -> Json:
     if columns is None:
         return UNKNOWN
     return [{"name": column.name, "type": column.type} for column in columns]
+
+
+def read_signature(value: object) -> Signature:
+    """A signature out of a record, which anybody may have written; ``Malformed`` where it is none.
+
+    Facts that this Towpath does not know are left out.
+    """
+    fields = Fields(value)
+    return Signature(
+        inputs=fields.find("inputs", _read_columns),
+        outputs=fields.find("outputs", _read_columns),
+        features=fields.find("features", foreign.read_count),
+        classes=fields.find("classes", foreign.list_of(foreign.read_json)),
+        model=fields.find("model", foreign.read_text),
+    )
+
+
+def _read_columns(value: object) -> Columns | None:
+    return None if value == UNKNOWN else foreign.list_of(_read_column)(value)
+
+
+def _read_column(value: object) -> Column:
+    fields = Fields(value)
+    return Column(fields.get("name", foreign.read_text), fields.get("type", foreign.read_text))
 
 
 def _columns(listed: object) -> Columns | None:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 
 from towpath.errors import Fault, RegistryError
 from towpath.git import Ref, Repository, Stamp, locked, refs, remotes, tag
+from towpath.git.command import lines
 from towpath.registry import backup_refs, reading
 from towpath.registry.reading import TAGS, ModelVersion
 from towpath.registry.references import TagName, parse_tag
 from towpath.registry.registering import LOCK, TRIES, crowded, pause
+from towpath.spec.limits import clamp_second
 
 PATIENCE_WITH_REFUSAL = 5
 
@@ -48,8 +50,11 @@ def history(
 
 
 def current(repository: Repository, stage: str) -> dict[str, Assigned]:
-    """The newest tag of each model in a stage; those that left it are left out."""
-    newest = {one.model: one for one in history(repository, stage=stage)}
+    """The newest tag of each model in a stage; those that left it are left out, and so are tags
+    whose date has not come yet."""
+    now = time.time() + reading.SKEW
+    mine = (one for one in history(repository, stage=stage) if one.tag.time <= now)
+    newest = {one.model: one for one in mine}
     return {model: one for model, one in newest.items() if not one.undone}
 
 
@@ -135,15 +140,9 @@ def _made(
 
 
 def _newest(repository: Repository) -> int:
-    """The latest date of any annotated tag, in seconds since 1970."""
-    found = repository.call(
-        "for-each-ref",
-        "--sort=-taggerdate",
-        "--count=1",
-        "--format=%(taggerdate:unix)",
-        "refs/tags",
-    )
-    return int(found or 0)
+    """The latest date of any annotated tag that can be true, in seconds since 1970."""
+    told = repository.call("for-each-ref", "--format=%(taggerdate:unix)", "refs/tags")
+    return reading.latest_date(clamp_second(line) for line in lines(told))
 
 
 def _fetch(repository: Repository, remote: str, model: str) -> None:

@@ -8,12 +8,14 @@ by without opening a commit. It repeats the record; where they differ, the recor
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from towpath.registry.record import SCHEMA, Record
 from towpath.spec.artifact import Json
+from towpath.spec.digests import is_md5, is_sha256
+from towpath.spec.limits import LARGEST, MOST_BYTES, is_finite
 
 MARK = "towpath: "
 METRICS = ',"metrics":{'  # in a value its quotes would be escaped, and no table holds a table
@@ -21,16 +23,11 @@ LONGEST_VALUE = 200
 MOST_METRICS = 100
 
 SCALARS = (str, int, float, bool)
-TABLES: Mapping[str, tuple[type, ...]] = {
-    "metrics": (int, float, bool),
-    **dict.fromkeys(("params", "labels", "data"), SCALARS),
-}
-NUMBERS = frozenset(["schema", "size"])
-TEXTS = frozenset(
-    ["key", "md5", "sha256", "kind", "pipeline", "run", "code", "repository", "author", "time"]
-) | {"bump", "reason"}
+NUMBERS = (int, float, bool)
 
 _DECODER = json.JSONDecoder()
+_KEY = re.compile(r"[0-9a-f]{1,64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 def message(record: Record) -> str:
@@ -72,33 +69,26 @@ def line(data: Mapping[str, Json]) -> str:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The summary in a tag's message; empty in a tag that Towpath did not write."""
-    _, mark, last = text.rpartition(f"\n{MARK}")
-    if not mark:
+    """The summary in a tag's message; empty in a tag that Towpath did not write.
+
+    Facts that are not of the kind which Towpath writes are left out: a tag may be made by hand.
+    """
+    start = text.rfind(f"\n{MARK}")
+    if start < 0:
         return {}
     try:
-        data = json.loads(last)
+        data, end = _DECODER.raw_decode(text, start + len(MARK) + 1)
+        # Half a character, as JSON can escape it and a stray byte leaves it, is no text.
+        if not text.isascii() or "\\u" in text:
+            line(data).encode()
     except (ValueError, RecursionError):
         return {}
-    return sound(data) if isinstance(data, dict) else {}
-
-
-def parse_all(texts: Sequence[str]) -> list[dict[str, Any]]:
-    """The summaries in many messages: one document, unless one of them is not ours."""
-    lines = [text.rpartition(f"\n{MARK}")[2] for text in texts]
-    try:
-        found = json.loads(f"[{','.join(lines)}]")
-    except (ValueError, RecursionError):
-        return [parse(text) for text in texts]
-    whole = len(found) == len(texts) and all(type(one) is dict for one in found)
-    return [sound(one) for one in found] if whole else [parse(text) for text in texts]
-
-
-def sound(data: dict[str, Any]) -> dict[str, Any]:
-    """The facts that are of the kind which Towpath writes: a tag may be made by hand."""
-    if all(_fits(key, value) for key, value in data.items()):
-        return data
-    return {key: value for key, value in data.items() if _fits(key, value)}
+    if type(data) is not dict or text[end:].strip():
+        return {}
+    for key, value in data.items():  # no generator: ten thousand tags are searched
+        if not _fits(key, value):
+            return {key: value for key, value in data.items() if _fits(key, value)}
+    return data
 
 
 def metrics(text: str) -> Mapping[str, float]:
@@ -123,14 +113,61 @@ def _leaves(data: Mapping[str, Json], before: str) -> Iterator[tuple[str, float]
     for key, value in data.items():
         if isinstance(value, dict):
             yield from _leaves(value, f"{before}{key}.")
-        elif isinstance(value, int | float) and math.isfinite(value):
+        elif isinstance(value, int | float) and is_finite(value):
             yield f"{before}{key}", value
 
 
 def _fits(key: str, value: object) -> bool:
-    if kinds := TABLES.get(key):
-        return isinstance(value, dict) and all(type(one) in kinds for one in value.values())
-    return (key not in TEXTS or type(value) is str) and (key not in NUMBERS or type(value) is int)
+    check = _CHECKS.get(key)
+    return check is None or check(value)
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MOST_BYTES
+
+
+def _is_key(value: object) -> bool:
+    return type(value) is str and _KEY.fullmatch(value) is not None
+
+
+def _is_commit(value: object) -> bool:
+    return type(value) is str and _COMMIT.fullmatch(value) is not None
+
+
+def _are_numbers(value: object) -> bool:
+    if type(value) is not dict:
+        return False
+    for number in value.values():
+        if type(number) not in NUMBERS or not -LARGEST < number < LARGEST:  # NaN is in no order
+            return False
+    return True
+
+
+def _are_scalars(value: object) -> bool:
+    if type(value) is not dict:
+        return False
+    for scalar in value.values():
+        if type(scalar) is not str and (type(scalar) not in SCALARS or not is_finite(scalar)):
+            return False
+    return True
+
+
+_CHECKS: Mapping[str, Callable[[object], bool]] = {
+    "key": _is_key,
+    "md5": is_md5,
+    "sha256": is_sha256,
+    "code": _is_commit,
+    "metrics": _are_numbers,
+    **dict.fromkeys(("params", "labels", "data"), _are_scalars),
+    **dict.fromkeys(("schema", "size"), _is_count),
+    **dict.fromkeys(
+        ("kind", "pipeline", "run", "repository", "author", "time", "bump", "reason"), _is_text
+    ),
+}
 
 
 def _short(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
+from towpath.errors import Malformed, RegistryError
+from towpath.spec.digests import describe
+
 Level: TypeAlias = Literal["major", "minor", "patch"]
 
-_NUMBER = re.compile(r"v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+_PART = r"(0|[1-9][0-9]{0,8})"
+_NUMBER = re.compile(rf"v{_PART}\.{_PART}\.{_PART}")
+_LARGEST = 999_999_999
 
 
 @dataclass(frozen=True, order=True)
@@ -52,4 +57,15 @@ def following(base: Version | None, level: Level, taken: Container[Version]) -> 
     number = FIRST if base is None else base.bump(level)
     while number in taken:
         number = number.bump(level)
+    if max(number.major, number.minor, number.patch) > _LARGEST:
+        # Somebody tagged the last number by hand: what follows would be no version to any reader.
+        raise RegistryError(f"no number follows {base}", hint="ask who gave it: git show the tag")
     return number
+
+
+def read_version(value: object) -> Version:
+    """The number in a file; ``Malformed`` where the value is none."""
+    found = Version.parse(value) if isinstance(value, str) else None
+    if found is None:
+        raise Malformed(f"{describe(value)} is no version")
+    return found

@@ -7,10 +7,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from towpath.errors import Fault, Place
 from towpath.git import Repository, mainline, refs
 from towpath.registry.versions import Version
+from towpath.spec.digests import describe
+from towpath.spec.foreign_values import is_model_name
+
+if TYPE_CHECKING:
+    from towpath.registry.ownership import Owners
+    from towpath.spec.project import Project
 
 FOLDER = "registry/stages"
 
@@ -85,9 +92,27 @@ def write(wanted: Wanted) -> str:
     return documents.dump({**facts, **before})
 
 
+def undeclared(found: Stages, project: Project, owners: Owners, folder: str) -> tuple[Fault, ...]:
+    """Stage files of stages that the project does not declare: nothing makes them so any more."""
+    mine = (one for one in found.wanted if owners.owns(folder, one.model))
+    return tuple(
+        Fault(
+            f"it wants {one.model}@{one.version} in `{one.stage}`, and no such stage is declared",
+            Place(path(one.stage, one.model)),
+            hint=(
+                f"declare `{one.stage}` in towpath.yaml again; before it goes, "
+                f"towpath demote {one.model} --stage {one.stage}"
+            ),
+        )
+        for one in mine
+        if one.stage not in project.stages
+    )
+
+
 def stages(repository: Repository, main: str | None = None) -> Stages:
-    """The stage files on ``main`` (default: the main branch); none before the first commit."""
-    commit = main or mainline.main(repository)
+    """The stage files on ``main`` (default: the main branch, as far as this clone knows it); none
+    before the first commit."""
+    commit = main or mainline.seen(repository)
     if commit is None:
         return Stages()
     listed = repository.call(
@@ -139,6 +164,11 @@ def _faults(place: re.Match[str], data: Mapping[str, object]) -> Iterator[str]:
         yield f"`model` is {data.get('model')}, and the file is {place['model']}'s"
     if Version.parse(str(data.get("version"))) is None:
         yield f"`version` is {data.get('version')}, which is no version"
+    if data.get("replaces") is not None and Version.parse(str(data["replaces"])) is None:
+        yield f"`replaces` is {describe(data['replaces'])}, which is no version"
+    for what in ("model", "stage"):
+        if not is_model_name(place[what]):
+            yield f"{describe(place[what])} cannot be the name of a {what}"
     if not re.fullmatch(r"[0-9a-f]{64}", str(data.get("sha256"))):
         yield "`sha256` is missing or no SHA-256"
 

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from towpath.errors import Malformed
+from towpath.spec.digests import describe, require_md5
+from towpath.spec.limits import MOST_BYTES
+from towpath.spec.project_paths import require_name
+
 Scalar: TypeAlias = str | int | float | bool | None
 Json: TypeAlias = "Scalar | list[Json] | dict[str, Json]"
 
@@ -16,13 +21,21 @@ class Artifact:
 
     ``digest`` is 32 hexadecimal digits of MD5, with ``.dir`` behind them for a folder; ``size``
     is in bytes; ``name`` is the file's name (``train.parquet``), whose extension picks a reader;
-    ``files`` counts a folder's files.
+    ``files`` counts a folder's files. Anything else is ``Malformed``: a digest and a name become
+    paths, and who holds an artifact need not look at them again.
     """
 
     digest: str
     size: int
     name: str
     files: int | None = None
+
+    def __post_init__(self) -> None:
+        require_md5(self.digest)
+        require_name(self.name)
+        for count in (self.size, self.files or 0):
+            if not 0 <= count <= MOST_BYTES:
+                raise Malformed(f"{describe(count)} is not a size")
 
 
 @dataclass(frozen=True)

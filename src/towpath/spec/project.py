@@ -15,7 +15,14 @@ from towpath.spec.declaration import Declaration
 from towpath.spec.declared import Places
 from towpath.spec.faults import faults_of
 from towpath.spec.kinds import Kinds
-from towpath.spec.words import Environment, ModelName, ProjectName, Repository, StageName
+from towpath.spec.words import (
+    BranchName,
+    Environment,
+    ModelName,
+    ProjectName,
+    Repository,
+    StageName,
+)
 
 if TYPE_CHECKING:
     from towpath.spec.deployment import AnyDeployment
@@ -136,6 +143,7 @@ class Project(Declaration):
     """A project. ``stages`` are in the order in which a version climbs them.
 
     ``registry`` is ``.`` for the project's own repository, or the Git URL of a shared one.
+    ``main`` is the main branch, where that is not the remote's HEAD.
     ``owners`` says, in a shared registry, which repositories may register a model; one that is
     not named belongs to who registered it first. ``trust`` names types that a model file may hold
     beside the known ones.
@@ -148,6 +156,7 @@ class Project(Declaration):
     )
     stores: Mapping[StageName, AnyStore] = Field(default_factory=dict)
     registry: str = Field(default=".", min_length=1)
+    main: BranchName | None = None
     owners: Mapping[ModelName, Annotated[tuple[str, ...], Field(strict=False, min_length=1)]] = (
         Field(default_factory=dict)
     )

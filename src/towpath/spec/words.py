@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MODEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _PIPELINE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
+_BRANCH = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*", re.ASCII)
 _PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
 _ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*")
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -132,6 +133,13 @@ def project(text: str) -> str:
     return text
 
 
+def branch(text: str) -> str:
+    """The name of a branch, as Git takes it."""
+    if not _BRANCH.fullmatch(text) or ".." in text or text.endswith((".lock", ".")):
+        refuse(f"`{text}` is no name of a branch", "write `main`")
+    return text
+
+
 def environment(text: str) -> str:
     """The name of an environment variable: a value written by mistake is not repeated."""
     if not _ENVIRONMENT.fullmatch(text):
@@ -174,6 +182,7 @@ PipelineName: TypeAlias = Annotated[str, AfterValidator(pipeline)]
 ModelName: TypeAlias = Annotated[str, AfterValidator(model)]
 StageName: TypeAlias = Annotated[str, AfterValidator(stage)]
 ProjectName: TypeAlias = Annotated[str, AfterValidator(project)]
+BranchName: TypeAlias = Annotated[str, AfterValidator(branch)]
 Environment: TypeAlias = Annotated[str, AfterValidator(environment)]
 Repository: TypeAlias = Annotated[str, AfterValidator(repository)]
 TagWriter: TypeAlias = Annotated[str, AfterValidator(tag_writer)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from towpath.steps.order import Order
 from towpath.steps.servers import Server
 
 _Key = tuple[int, Path, str]
+
+BYTES = ("inputs", "outputs")
+"""The folders of a step, in its run's, that hold bytes while it runs; beside them is its log."""
 
 _lock = Lock()
 _standing: list[tuple[_Key, Server]] = []
@@ -62,9 +66,20 @@ def call(order: Order, timeout: float | None = None, log: Callable[[str], object
     key = os.getpid(), order.root, order.folder
     try:
         _refuse_if_stopped(key)
-        return _called(key, Call(order, timeout, log))
+        return _kept_small(order, lambda: _called(key, Call(order, timeout, log)))
     except StepFailed:
         _refuse_if_stopped(key)  # it was killed for that, which says more than how
+        raise
+
+
+def _kept_small(order: Order, carry_out: Callable[[], Made]) -> Made:
+    """Carry out a step; of one that fails the log stays, and not the bytes it was making, with
+    which each further attempt would fill the disk a little more."""
+    try:
+        return carry_out()
+    except BaseException:
+        for name in BYTES:
+            shutil.rmtree(order.directory / name, ignore_errors=True)
         raise
 
 

@@ -89,6 +89,20 @@ def _send(source: int, target: int) -> None:
         write_all(target, content)
 
 
+def mount_of(path: Path) -> Path:
+    """Where the file system of a path is mounted; of one that is not there, that of its folder."""
+    folder = standing_folder(path)
+    while not folder.is_mount() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def standing_folder(path: Path) -> Path:
+    """A path, or the nearest folder above it that is there."""
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
 @contextmanager
 def saying(what: str, where: Path) -> Iterator[None]:
     """Turn the system's refusal to write into a StoreError that says what to do."""
@@ -97,9 +111,10 @@ def saying(what: str, where: Path) -> Iterator[None]:
     except OSError as refusal:
         number = refusal.errno or 0
         if number in FULL:
+            room = f"make room in {where}, on {mount_of(where)}, and run again"
             raise StoreError(
                 f"{what} could not be stored: {FULL[number]}",
-                hint=f"nothing half-written was left behind; make room in {where} and run again",
+                hint=f"nothing half-written was left behind; {room}",
             ) from refusal
         if number in _FORBIDDEN:
             raise StoreError(

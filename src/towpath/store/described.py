@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from towpath.credentials import strip_credentials
 from towpath.errors import StoreError
 
 PUBLIC = ("url", "endpointurl", "region", "profile")
@@ -56,7 +57,7 @@ class Configuration:
         if chosen is None or chosen not in found:
             return None
         said = self.sections[found[chosen]]
-        known = {key: _bare(said[key]) for key in PUBLIC if key in said}
+        known = {key: strip_credentials(_bare(said[key])) for key in PUBLIC if key in said}
         return Described(chosen, known) if "url" in known else None
 
     def using(self, remote: Described) -> Configuration:
@@ -76,7 +77,11 @@ def described(root: Path) -> Described | None:
     file = locate(root).dvc / "config"
     if not file.is_file():
         return None
-    found = Configuration.parse(file.read_text(encoding="utf-8")).default()
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as wrong:
+        raise StoreError(".dvc/config is not UTF-8") from wrong
+    found = Configuration.parse(text).default()
     if found is None or "://" in found.settings["url"]:
         return found
     folder = os.path.normpath(file.parent / Path(found.settings["url"]).expanduser())

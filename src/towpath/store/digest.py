@@ -11,19 +11,19 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
-from towpath.errors import StoreError
+from towpath.errors import Malformed, StoreError
+from towpath.spec.digests import FOLDER_SUFFIX, Md5, describe, is_md5
+from towpath.spec.foreign_values import Fields, parse_json
+from towpath.spec.project_paths import ProjectPath, is_reserved
 from towpath.store.copying import md5
 from towpath.store.ignore import IGNORE_FILE, Ignore
 from towpath.store.statcache import Stamp
 
-FOLDER = ".dir"
-
-_DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
+FOLDER = FOLDER_SUFFIX
 
 
 class Found(NamedTuple):
@@ -36,7 +36,7 @@ class Found(NamedTuple):
 
 def is_digest(text: str) -> bool:
     """Whether a text is the digest of a file or a folder."""
-    return _DIGEST.fullmatch(text) is not None
+    return is_md5(text)
 
 
 def is_folder(digest: str) -> bool:
@@ -56,21 +56,33 @@ def manifest_digest(content: bytes) -> str:
 
 
 def read_manifest(content: bytes) -> dict[str, str]:
-    """Digests by relative path, of a manifest whose bytes are known to be right.
+    """Digests by relative path. That its bytes are those of its name says nothing: whoever makes
+    a manifest gives it its name.
 
-    Raises ValueError for what is no manifest, or names a file outside of its folder.
+    Raises ``Malformed`` for what is no manifest, and for one that names a file outside of its
+    folder, in a folder of Git's, DVC's or ours, or twice.
     """
-    rows = json.loads(content)
+    rows = parse_json(content)
     if not isinstance(rows, list):
-        raise ValueError("not a list")
+        raise Malformed("a manifest is a list")
     members: dict[str, str] = {}
-    for row in rows:
-        path, digest = row["relpath"], row["md5"]
-        pure = PurePosixPath(path)
-        if pure.is_absolute() or ".." in pure.parts or not pure.parts:
-            raise ValueError(f"{path} is outside of its folder")
+    for row in map(Fields, rows):
+        path, digest = row.get("relpath", ProjectPath), row.get("md5", Md5)
+        if path in members or is_folder(digest):
+            raise Malformed(f"{describe(path)} is no file, or stands there twice")
         members[path] = digest
+    _refuse_nested(members)
     return members
+
+
+def _refuse_nested(members: Mapping[str, str]) -> None:
+    """A file cannot be the folder of another."""
+    folders = {path.rpartition("/")[0] for path in members}
+    for folder in folders:
+        while folder:
+            if folder in members:
+                raise Malformed(f"{describe(folder)} is a file and a folder")
+            folder = folder.rpartition("/")[0]
 
 
 def files_under(folder: Path, ignore: Ignore) -> Iterator[Found]:
@@ -95,7 +107,9 @@ def _walk(folder: str, below: str, ignore: Ignore, faults: list[str]) -> Iterato
         is_directory = entry.is_dir(follow_symlinks=False)
         if ignore.ignores(relative, is_directory):
             continue
-        if is_directory:
+        if is_reserved(entry.name):
+            faults.append(_refusal(entry))
+        elif is_directory:
             yield from _walk(entry.path, f"{relative}/", ignore, faults)
         elif entry.name != IGNORE_FILE and entry.is_file():
             yield Found(entry.path, relative, Stamp.of(entry.stat()))
@@ -105,6 +119,8 @@ def _walk(folder: str, below: str, ignore: Ignore, faults: list[str]) -> Iterato
 
 def _refusal(entry: os.DirEntry[str]) -> str:
     """Why a thing in a folder cannot be stored."""
+    if is_reserved(entry.name):
+        return f"{entry.path}: what is called so may not stand inside a stored folder"
     if entry.name == IGNORE_FILE:
         return f"{entry.path}: a {IGNORE_FILE} may not stand inside a stored folder"
     if entry.is_dir():

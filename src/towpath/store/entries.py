@@ -10,15 +10,17 @@ import errno
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
-from typing import Any
 
-from towpath.spec.artifact import Artifact, Entry, Made
+from towpath.errors import Malformed
+from towpath.spec import foreign_values as foreign
+from towpath.spec.artifact import Entry
+from towpath.spec.foreign_values import Fields, parse_json
 from towpath.store.copying import saying
-from towpath.store.digest import is_digest
 from towpath.store.layout import Layout
 
 SCHEMA = 1
@@ -78,30 +80,26 @@ def dumps(entry: Entry) -> str:
 def loads(content: bytes) -> Entry | None:
     """The entry in a file; None where it is torn, garbage, or of another schema."""
     try:
-        said = json.loads(content)
-        if said.pop("schema") != SCHEMA:
+        fields = Fields(parse_json(content))
+        if fields.get("schema", foreign.read_count) != SCHEMA:
             return None
-        return _entry(said)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        fields.refuse_others("schema", *(field.name for field in dataclass_fields(Entry)))
+        return _read_entry(fields)
+    except Malformed:
         return None
 
 
-def _entry(said: dict[str, Any]) -> Entry:
-    result = said.pop("result")
-    outputs = {name: Artifact(**artifact) for name, artifact in result["outputs"].items()}
-    made = Made(outputs, dict(result["values"]), dict(result["facts"]))
-    entry = Entry(result=made, **said)
-    if not isinstance(entry.ingredients, Mapping) or not all(map(_is_sound, outputs.values())):
-        raise ValueError("not an entry")
-    return entry
-
-
-def _is_sound(artifact: Artifact) -> bool:
-    return (
-        is_digest(artifact.digest)
-        and isinstance(artifact.size, int)
-        and isinstance(artifact.name, str)
-        and "/" not in artifact.name
+def _read_entry(fields: Fields) -> Entry:
+    return Entry(
+        key=fields.get("key", foreign.read_key),
+        pipeline=fields.get("pipeline", foreign.read_text),
+        step=fields.get("step", foreign.read_text),
+        made_by=fields.get("made_by", foreign.read_text),
+        made=fields.get("made", foreign.read_moment),
+        seconds=fields.get("seconds", foreign.read_duration),
+        writer=fields.get("writer", foreign.one_of(*WRITERS)),
+        ingredients=fields.get("ingredients", foreign.table_of(foreign.read_text)),
+        result=fields.get("result", foreign.read_made),
     )
 
 

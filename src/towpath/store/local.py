@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from towpath.errors import StoreError
+from towpath.scratch import scratch_beside
 from towpath.spec.artifact import Artifact, Entry, Json
 from towpath.store.copying import copy_plain, saying
 from towpath.store.digest import Found, is_folder, manifest
@@ -143,7 +144,7 @@ class Store:
         if not self.has(digest):
             raise _absent(digest)
         to = self.root / to
-        scratch = to.with_name(f".{to.name}.{os.urandom(4).hex()}.towpath")
+        scratch = scratch_beside(to)
         with saying(to.name, to.parent):
             to.parent.mkdir(parents=True, exist_ok=True)
             try:

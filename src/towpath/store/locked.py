@@ -2,53 +2,80 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from towpath import documents
-from towpath.store.merging import LOCK, PIPELINE, stages_of
-from towpath.store.stages import OWNER
+from towpath.errors import DeclarationError, Fault, Malformed, Place, StoreError
+from towpath.store.merging import LOCK, PIPELINE, owner_of, stages_of
+from towpath.store.output_rows import OutputRow, join_inside_or_root, read_rows
 
 
 @dataclass(frozen=True)
 class Output:
     """One output: its path from the project's root, its digest, the pipeline that made it.
 
-    ``pipeline`` is None for an output of a stage of the user's own.
+    ``pipeline`` is None for an output of a stage of the user's own; ``place`` is the line of
+    `dvc.lock` that names it.
     """
 
     path: str
     digest: str
-    pipeline: str | None = None
+    pipeline: str | None
+    place: Place
 
 
 def outputs(root: Path) -> Iterator[Output]:
-    """Every output that DVC keeps inside the project, of our stages and of others."""
-    declared = _stages(root, PIPELINE)
-    for name, said in _stages(root, LOCK).items():
+    """Every output that DVC keeps inside the project, of our stages and of others.
+
+    Raises StoreError behind the last of them, with every row that leads where no data may be;
+    DeclarationError where one of the two files is none.
+    """
+    declared = _declared(root)
+    faults: list[Fault] = []
+    for name, said in _locked(root):
         stage = declared.get(name) or declared.get(name.partition("@")[0]) or {}
-        owner = (stage.get("meta") or {}).get(OWNER)
-        for row in said.get("outs") or ():
-            path = _inside(root, stage.get("wdir") or ".", row)
-            if path is not None:
-                yield Output(path, row["md5"], str(owner) if owner else None)
+        owner = owner_of(stage)
+        for row in _rows(said, stage.get("wdir"), name):
+            if isinstance(row, OutputRow):
+                pipeline = str(owner) if owner else None
+                yield Output(row.path, row.artifact.digest, pipeline, row.place)
+            else:
+                faults.append(row)
+    if faults:
+        raise StoreError(*faults)
 
 
-def _stages(root: Path, name: str) -> Mapping[str, Mapping[str, Any]]:
-    path = root / name
-    return stages_of(documents.text_of(path, name), name) if path.exists() else {}
+def _rows(said: documents.Mapping, folder: object, stage: str) -> Iterator[OutputRow | Fault]:
+    """The rows of one stage, whose paths start in its working folder."""
+    if isinstance(folder, str) and "${" in folder:
+        return  # DVC's own templates: where they lead is not known here
+    try:
+        home = join_inside_or_root("", folder)
+    except Malformed as wrong:
+        what = f"`wdir` of stage `{stage}` cannot be followed: {wrong.faults[0].what}"
+        yield Fault(what, Place(PIPELINE), "towpath writes only inside the project")
+        return
+    yield from read_rows(said, home, LOCK)
 
 
-def _inside(root: Path, folder: str, row: Mapping[str, Any]) -> str | None:
-    """An output's path from the root; None where it lies elsewhere, or has no digest of DVC 3's."""
-    if row.get("hash") != "md5" or "md5" not in row or "://" in row["path"] or "${" in folder:
-        return None
-    path = Path(os.path.normpath(root.absolute() / folder / row["path"]))
-    return (
-        path.relative_to(root.absolute()).as_posix()
-        if path.is_relative_to(root.absolute())
-        else None
-    )
+def _declared(root: Path) -> Mapping[str, Mapping[str, Any]]:
+    path = root / PIPELINE
+    return stages_of(documents.text_of(path, PIPELINE), PIPELINE) if path.exists() else {}
+
+
+def _locked(root: Path) -> Iterator[tuple[str, documents.Mapping]]:
+    """The stages of `dvc.lock` by name, as nodes, which know their lines."""
+    path = root / LOCK
+    node = documents.read(path, LOCK) if path.exists() else None
+    stages = node.get("stages") if isinstance(node, documents.Mapping) else None
+    if stages is None or documents.plain(stages.node) is None:
+        return
+    if not isinstance(stages.node, documents.Mapping):
+        raise DeclarationError(Fault("`stages` must be a mapping of mappings", stages.place))
+    for entry in stages.node.entries:
+        if not isinstance(entry.node, documents.Mapping):
+            raise DeclarationError(Fault("`stages` must be a mapping of mappings", entry.place))
+        yield entry.key, entry.node

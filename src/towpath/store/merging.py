@@ -30,7 +30,7 @@ def owned(text: str, pipeline: str | None) -> frozenset[str]:
     found = section(text, "stages")
     if found is None:
         stages = stages_of(text, PIPELINE)
-        owners = {name: (said.get("meta") or {}).get(OWNER) for name, said in stages.items()}
+        owners = {name: owner_of(said) for name, said in stages.items()}
     else:
         owners = {name: _owner(said) for name, said in found.entries.items()}
     return frozenset(name for name, owner in owners.items() if owner and pipeline in (owner, None))
@@ -43,6 +43,12 @@ def stages_of(text: str, shown: str) -> dict[str, dict[str, Any]]:
     if not isinstance(stages, dict) or not all(isinstance(said, dict) for said in stages.values()):
         raise DeclarationError(Fault("`stages` must be a mapping of mappings", Place(shown)))
     return stages
+
+
+def owner_of(stage: Mapping[str, Any]) -> Any:
+    """The pipeline that a stage of `dvc.yaml` is of; None for a stage of the user's own."""
+    meta = stage.get("meta")
+    return meta.get(OWNER) if isinstance(meta, dict) else None
 
 
 def _owner(entry: str) -> str | None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from towpath.errors import Malformed
+from towpath.spec.digests import require_md5
 from towpath.store.copying import clone, copy_hashing, md5, md5_of, write_all
 from towpath.store.digest import FOLDER, is_folder, manifest_digest, read_manifest
 from towpath.store.incoming import Incoming, Scratch
@@ -38,6 +40,7 @@ class Objects:
         return Path(self._path(digest))
 
     def _path(self, digest: str) -> str:
+        require_md5(digest)  # anything else is a path of its writer's choice
         return f"{self._home}/{digest[:2]}/{digest[2:]}"
 
     @cached_property
@@ -112,7 +115,7 @@ class Objects:
         content = self.read(digest)
         try:
             return None if content is None else read_manifest(content)
-        except (ValueError, KeyError, TypeError):
+        except Malformed:
             return None
 
     def add_bytes(self, content: bytes, digest: str | None = None) -> str:

@@ -8,7 +8,7 @@ in its length.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from towpath import documents
 from towpath.errors import Fault, Place, StoreError
 from towpath.spec.artifact import Artifact, Json
+from towpath.spec.digests import is_md5
 from towpath.store import merging
 from towpath.store.copying import saying
 from towpath.store.entries import replace_file
@@ -53,7 +54,8 @@ def write(
         changed = {name: text for name, text in wanted.items() if text != _text(root / name)}
         for name, text in changed.items():
             with saying(name, root):
-                replace_file(root / name, text.encode(), store.layout.dvc / "tmp")
+                content = documents.bytes_of(text, root / name)
+                replace_file(root / name, content, store.layout.dvc / "tmp")
     return bool(changed)
 
 
@@ -123,11 +125,17 @@ def made(root: Path, ours: bool | None = None) -> list[str]:
     found = section(text, "stages")
     if found is None:
         stages = merging.stages_of(text, LOCK)
-        entries = {
-            name: documents.dump({"outs": said.get("outs")}) for name, said in stages.items()
-        }
+        named = {name: list(_digests_in(said.get("outs"))) for name, said in stages.items()}
     else:
         entries = {name: entry.partition(" outs:\n")[2] for name, entry in found.entries.items()}
+        named = {name: _MADE.findall(said) for name, said in entries.items()}
     owned = merging.owned(_text(root / PIPELINE), None)
-    chosen = (said for name, said in entries.items() if ours is None or (name in owned) == ours)
-    return [digest for said in chosen for digest in _MADE.findall(said)]
+    chosen = (said for name, said in named.items() if ours is None or (name in owned) == ours)
+    return [digest for said in chosen for digest in said]
+
+
+def _digests_in(outs: object) -> Iterator[str]:
+    """The digests that a parser found under `outs`."""
+    for row in outs if isinstance(outs, list) else ():
+        if isinstance(row, dict) and is_md5(row.get("md5")):
+            yield str(row["md5"])

@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Protocol
 
+from towpath.spec.digests import require_md5
+
 OBJECTS = "files/md5"
 
 
@@ -68,5 +70,6 @@ class Source(Protocol):
 
 
 def object_path(digest: str) -> str:
-    """Where DVC 3 keeps an object: two digits, then the rest."""
+    """Where DVC 3 keeps an object: two digits, then the rest; ``Malformed`` for no digest."""
+    require_md5(digest)
     return f"{OBJECTS}/{digest[:2]}/{digest[2:]}"

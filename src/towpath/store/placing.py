@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from towpath.errors import StoreError
+from towpath.errors import Fault, Malformed, Place, StoreError
+from towpath.spec.project_paths import resolve_inside
 from towpath.store import locked, tracked
 from towpath.store.local import Store
+
+ELSEWHERE = "remove the link or the line, and ask who wrote it: only the project is written to"
 
 Known = Callable[[Path, str], bool]
 """Whether a pointer file ever named a digest: then the bytes are no change that was made here."""
@@ -21,11 +24,13 @@ Known = Callable[[Path, str], bool]
 
 @dataclass(frozen=True)
 class _Place:
-    """Where bytes belong, what says so, and how a change that stands there can be kept."""
+    """Where bytes belong, what says so and in which line, and how a change that stands there can
+    be kept."""
 
     path: Path
     digest: str
     said_by: Path
+    line: Place
     keep: str
 
 
@@ -35,22 +40,57 @@ def place(root: Path, known: Known | None = None) -> tuple[str, ...]:
     What stands there is replaced where the store holds it whole, and for tracked data where
     ``known`` says that it was committed once: a change that a run has seen is in the store too.
     Anything else is left, with a warning; the answer are the paths of what was left.
+
+    Raises StoreError, when all that may be placed is, for what leads out of the project, into
+    Git's, DVC's or our folders, or through a link that leads there.
     """
     store, left = Store(root), []
-    for found in _places(store.root, known is not None):
-        if store.has(found.digest) and not _placed(store, found, known):
-            left.append(_shown(store, found.path))
-            _warn(store, found)
+    faults: list[Fault] = []
+    for found in _places(store.root, known is not None, faults):
+        try:
+            _refuse_elsewhere(store, found)
+            if store.has(found.digest) and not _placed(store, found, known):
+                left.append(_shown(store, found.path))
+                _warn(store, found)
+        except Malformed as wrong:
+            faults.append(Fault(wrong.faults[0].what, found.line, ELSEWHERE))
+    if faults:
+        raise StoreError(*faults)
     return tuple(left)
 
 
-def _places(root: Path, committed: bool) -> Iterator[_Place]:
-    for pointer in tracked.pointers(root):
-        keep = f"`dvc add {_relative(pointer.path, root)}`" + (" and commit" if committed else "")
-        yield _Place(pointer.path, pointer.artifact.digest, pointer.file, keep)
-    for output in locked.outputs(root):
-        path = root / output.path
-        yield _Place(path, output.digest, root / "dvc.lock", f"`cp -r {output.path}` elsewhere")
+def _places(root: Path, committed: bool, faults: list[Fault]) -> Iterator[_Place]:
+    """What can be placed; ``faults`` fills up with what can not."""
+    try:
+        for pointer in tracked.pointers(root):
+            keep = f"`dvc add {_relative(pointer.path, root)}`"
+            keep += " and commit" if committed else ""
+            place = pointer.place
+            yield _Place(pointer.path, pointer.artifact.digest, pointer.file, place, keep)
+    except StoreError as refused:
+        faults += refused.faults
+    try:
+        for output in locked.outputs(root):
+            keep = f"`cp -r {output.path}` elsewhere"
+            path, said_by = root / output.path, root / "dvc.lock"
+            yield _Place(path, output.digest, said_by, output.place, keep)
+    except StoreError as refused:
+        faults += refused.faults
+
+
+def _refuse_elsewhere(store: Store, place: _Place) -> None:
+    """Raise ``Malformed`` where the disk leads a place elsewhere than its text says.
+
+    A link in the last part is replaced and not followed; but one that somebody set to a file
+    elsewhere is theirs, unless it leads into the cache, where DVC itself may link to.
+    """
+    path = resolve_inside(store.root, _relative(place.path, store.root))
+    if not path.is_symlink():
+        return
+    target = Path(os.path.realpath(path))
+    homes = (store.root, store.layout.cache)
+    if not any(target.is_relative_to(os.path.realpath(home)) for home in homes):
+        raise Malformed(f"`{_shown(store, place.path)}` is a link that leads out of the project")
 
 
 def _placed(store: Store, place: _Place, known: Known | None) -> bool:

@@ -83,18 +83,23 @@ def _entries(lines: list[str]) -> tuple[dict[str, str], str] | None:
             return None
         if len(content[1]) == len(indent):
             key = _ENTRY.match(content[2])
-            if key is None or (name := unquoted(key["key"])) in found:
+            named = unquoted(key["key"]) if key else None
+            if named is None or named in found:
                 return None
+            name = named
             found[name] = ""
         found[name] += waiting + line
         waiting = ""
     return found, indent or "  "
 
 
-def unquoted(key: str) -> str:
-    """A key as it is meant."""
+def unquoted(key: str) -> str | None:
+    """A key as it is meant; None where only a parser of YAML can say (`"\\x41"`)."""
     if key.startswith('"'):
-        said: str = json.loads(key)
+        try:
+            said: str = json.loads(key)
+        except ValueError:
+            return None
         return said
     return key[1:-1].replace("''", "'") if key.startswith("'") else key.strip()
 

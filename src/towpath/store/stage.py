@@ -7,7 +7,6 @@ for the record: a name is no proof.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from towpath.errors import StoreError, TowpathError
+from towpath.scratch import scratch_folder
 from towpath.spec.artifact import Artifact
 from towpath.store.copying import FULL
 from towpath.store.digest import is_folder
@@ -85,7 +85,7 @@ class StageStore:
         Raises Unsound where what comes is not what the record says, StoreError where what arrived
         is not; nothing wrong stays.
         """
-        with tempfile.TemporaryDirectory(prefix="towpath-") as folder, self._speaking():
+        with scratch_folder() as folder, self._speaking():
             scratch = Path(folder)
             digests = received(source, artifact, sha256, scratch, self.place.jobs)
             # Contents go before the manifest that names them.
@@ -100,7 +100,7 @@ class StageStore:
 
     def fetch(self, artifact: Artifact, into: Path, sha256: str | None = None) -> Path:
         """Bring a file or a folder to a path of this machine, verified; the path."""
-        with tempfile.TemporaryDirectory(prefix="towpath-") as folder, self._speaking():
+        with scratch_folder() as folder, self._speaking():
             return fetch(FromStage(self), artifact, into, sha256, Path(folder), self.place.jobs)
 
     def read(self, path: str) -> tuple[bytes, str] | None:

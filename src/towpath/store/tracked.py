@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from towpath import documents
-from towpath.errors import Fault, Place, StoreError
+from towpath.errors import Fault, Malformed, Place, StoreError
 from towpath.spec.artifact import Artifact
+from towpath.spec.project_paths import resolve_inside
 from towpath.store.copying import saying
 from towpath.store.entries import replace_file
 from towpath.store.local import Store
+from towpath.store.output_rows import OutputRow, read_rows
 
 SUFFIX = ".dvc"
 _PASSED_OVER = frozenset({"node_modules", "__pycache__"})
@@ -21,26 +23,31 @@ _PASSED_OVER = frozenset({"node_modules", "__pycache__"})
 
 @dataclass(frozen=True)
 class Pointer:
-    """What a `.dvc` file says: where the data lies (absolute), and its digest."""
+    """What a `.dvc` file says: where the data lies (absolute, inside the project), and its digest.
+
+    ``place`` is the line that says so.
+    """
 
     file: Path
     path: Path
     artifact: Artifact
+    place: Place
 
 
 def tracked(root: Path, path: Path) -> Artifact | None:
     """The digest that a pointer gives a file or a folder, whether its bytes are here or not.
 
     A path inside a tracked folder is looked up in the folder's manifest, when that is here.
-    What the path holds may differ from its pointer: then it is what it holds.
+    What the path holds may differ from its pointer: then it is what it holds. Raises StoreError
+    where the pointer is none, or leads where no data may be.
     """
-    path = _absolute(root, path)
-    if pointer := _pointer_of(path):
+    root, path = root.absolute(), _absolute(root, path)
+    if pointer := _pointer_of(root, path):
         return pointer.artifact
     for folder in path.parents:
-        if folder == root.absolute().parent:
+        if folder == root.parent:
             break
-        if pointer := _pointer_of(folder):
+        if pointer := _pointer_of(root, folder):
             return _inside(Store(root), pointer, path)
     return None
 
@@ -48,6 +55,8 @@ def tracked(root: Path, path: Path) -> Artifact | None:
 def restore(root: Path, path: Path, artifact: Artifact) -> None:
     """Put tracked bytes where they belong. Raises StoreError when they are not in the store."""
     store, path = Store(root), _absolute(root, path)
+    if path.is_relative_to(store.root):
+        resolve_inside(store.root, path.relative_to(store.root).as_posix())
     if not store.has(artifact.digest):
         shown = path.relative_to(store.root) if path.is_relative_to(store.root) else path
         raise StoreError(
@@ -63,27 +72,56 @@ def track(root: Path, path: Path) -> Pointer:
     artifact = store.put(path)
     file = path.with_name(path.name + SUFFIX)
     with saying(file.name, path.parent):
-        replace_file(file, _pointed(file, path, artifact).encode())
+        replace_file(file, documents.bytes_of(_pointed(file, path, artifact), file))
         ignore(path)
-    return Pointer(file, path, artifact)
+    return Pointer(file, path, artifact, Place(file.name))
 
 
 def pointers(root: Path) -> Iterator[Pointer]:
-    """Every pointer of a project. Raises DeclarationError or StoreError for one that is torn."""
-    for folder, names, files in os.walk(root):
+    """Every pointer of a project.
+
+    Raises StoreError behind the last of them, with every fault: for one that is torn, and for one
+    that leads where no data may be. The others can be followed until then.
+    """
+    found = survey(root)
+    yield from found.pointers
+    if found.faults:
+        raise StoreError(*found.faults)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The pointers of a project that can be followed, and what is wrong with the others."""
+
+    pointers: tuple[Pointer, ...]
+    faults: tuple[Fault, ...]
+
+
+def survey(root: Path, below: Path | None = None) -> Survey:
+    """Every pointer of a project, or of a folder of it."""
+    root = root.absolute()
+    sound: list[Pointer] = []
+    faults: list[Fault] = []
+    for folder, names, files in os.walk(below or root):
         names[:] = sorted(name for name in names if _is_walked(Path(folder, name)))
         for name in sorted(files):
             if name.endswith(SUFFIX) and name != SUFFIX:
-                yield from _read(Path(folder, name))
+                read = list(_read(root, Path(folder, name)))
+                sound += [each for each in read if isinstance(each, Pointer)]
+                faults += [each for each in read if isinstance(each, Fault)]
+    return Survey(tuple(sound), tuple(faults))
 
 
 def changed(root: Path, path: Path) -> list[Pointer]:
     """The pointers of a file or a folder, of what is in it and of what it is in, that say other
     bytes than are there now: a change that `dvc add` was not told of, and Git does not see."""
     store, path = Store(root), _absolute(root, path)
-    above = [found for each in (path, *path.parents) if (found := _pointer_of(each))]
-    inside = [pointer for pointer in above if pointer.file.is_relative_to(store.root)]
-    return [found for found in (*inside, *pointers(path)) if _differs(store, found, path)]
+    above = [each for each in (path, *path.parents) if each.is_relative_to(store.root)]
+    inside = [found for each in above if (found := _pointer_of(store.root, each))]
+    below = survey(store.root, path)
+    if below.faults:
+        raise StoreError(*below.faults)
+    return [found for found in (*inside, *below.pointers) if _differs(store, found, path)]
 
 
 def _differs(store: Store, pointer: Pointer, path: Path) -> bool:
@@ -104,7 +142,7 @@ def ignore(path: Path) -> None:
     said = beside.read_text(encoding="utf-8") if beside.exists() else ""
     if line not in said.splitlines():
         gap = "" if not said or said.endswith("\n") else "\n"
-        replace_file(beside, f"{said}{gap}{line}\n".encode())
+        replace_file(beside, documents.bytes_of(f"{said}{gap}{line}\n", beside))
 
 
 def _escaped(name: str) -> str:
@@ -119,28 +157,40 @@ def _is_walked(folder: Path) -> bool:
     return not hidden and not folder.is_symlink() and not (folder / "pyvenv.cfg").exists()
 
 
-def _pointer_of(path: Path) -> Pointer | None:
+def _pointer_of(root: Path, path: Path) -> Pointer | None:
     file = path.with_name(path.name + SUFFIX) if path.name else path
-    if not path.name or not file.is_file():
+    if not path.name or not file.is_file() or not file.is_relative_to(root):
         return None
-    return next((pointer for pointer in _read(file) if pointer.path == path), None)
+    read = list(_read(root, file))
+    if faults := [fault for fault in read if isinstance(fault, Fault)]:
+        raise StoreError(*faults)
+    here = (found for found in read if isinstance(found, Pointer) and found.path == path)
+    return next(here, None)
 
 
-def _read(file: Path) -> Iterator[Pointer]:
-    # What is doubtful in what people wrote beside the digest is DVC's to judge, not ours.
-    document = documents.parse(documents.text_of(file, file.name), file.name)
-    data = documents.plain(document.node)
+def _read(root: Path, file: Path) -> Iterator[Pointer | Fault]:
+    """What a file points at. What is doubtful in what people wrote beside it is DVC's to judge."""
+    shown = file.relative_to(root).as_posix()
     try:
-        folder = file.parent / (data.get("wdir") or ".")
-        for out in data.get("outs") or ():
-            if "md5" in out and out.get("hash") == "md5":
-                path = Path(os.path.normpath(folder / out["path"]))
-                size, files = int(out.get("size", 0)), out.get("nfiles")
-                yield Pointer(file, path, Artifact(out["md5"], size, path.name, files))
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise StoreError(
-            Fault("this is no pointer of DVC's", Place(file.name), "`dvc add` writes it anew")
-        ) from None
+        resolve_inside(root, shown)
+        text = documents.text_of(file, shown)
+    except Malformed as wrong:
+        yield Fault(wrong.faults[0].what, Place(shown))
+        return
+    for read in read_pointer(text, shown):
+        if isinstance(read, Fault):
+            yield read
+        else:
+            yield Pointer(file, root / read.path, read.artifact, read.place)
+
+
+def read_pointer(text: str, shown: str) -> Iterator[OutputRow | Fault]:
+    """The rows of a `.dvc` file's text; ``shown`` is its path from the project's root."""
+    node = documents.parse(text, shown).node
+    if not isinstance(node, documents.Mapping):
+        yield Fault("this is no pointer of DVC's", Place(shown), "`dvc add` writes it anew")
+        return
+    yield from read_rows(node, shown.rpartition("/")[0], shown)
 
 
 def _inside(store: Store, pointer: Pointer, path: Path) -> Artifact | None:

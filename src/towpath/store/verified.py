@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from towpath.errors import StoreError
+from towpath.errors import Malformed, StoreError
 from towpath.spec.artifact import Artifact
 from towpath.store.copying import copy_plain, md5
 from towpath.store.digest import FOLDER, is_folder, read_manifest
@@ -100,7 +100,11 @@ def _members(source: Source, digest: str) -> dict[str, str]:
         content = file.read()
     if md5(content) + FOLDER != digest:
         raise Unsound(f"the manifest {digest} in {source.shown} was altered")
-    return read_manifest(content)
+    try:
+        return read_manifest(content)
+    except Malformed as wrong:
+        what = f"the manifest {digest} in {source.shown} is none: {wrong.faults[0].what}"
+        raise Unsound(what, hint="whoever made it made it by hand: nothing of it is used") from None
 
 
 def _hashes(source: Source, digest: str, scratch: Path | None = None) -> tuple[str, str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from towpath.engine.server import Api, configured
-from towpath.engine.server.home import Home
+from towpath.engine import server
+from towpath.engine.server import configured
 from towpath.errors import DeclarationError
 
 ENV, DOT, TOML, PYPROJECT, PROFILE = (f"http://{name}.example/api" for name in "edtpr")
@@ -90,12 +90,15 @@ def test_what_a_run_set_for_itself_is_not_the_users(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lay_out(tmp_path / "project", ["prefect.toml"])
-    ours = Api(ENV, True, True, "local", Home(tmp_path))
-    for name, value in ours.environment().items():
-        monkeypatch.setenv(name, value)
+    for name in (configured.KEY, configured.SET_BY_US):
+        monkeypatch.setenv(name, ENV)
+    for name in (configured.AUTH, configured.AUTH_SET_BY_US):
+        monkeypatch.setenv(name, "towpath:secret")
     found = configured.find(tmp_path / "project")
     assert found
     assert found.url == TOML
+    server.begin(tmp_path / "project")
+    assert configured.AUTH not in os.environ, "it is not for an API of the user's own"
 
 
 def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:

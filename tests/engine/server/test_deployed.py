@@ -108,7 +108,7 @@ def seen(small: Project, standing: Up, n: int, *words: str) -> Any:
     prefect(small, "deployment", "run", "training/dev", "--param", f"n={n}", *words)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        found = worker.ask(standing.api.port, "POST", "/flow_runs/filter", {})
+        found = worker.ask(standing.api.endpoint, "POST", "/flow_runs/filter", {})
         states = [run["state"]["type"] for run in found]
         assert "FAILED" not in states, standing.api.home.worker_log.read_text()
         if states == ["COMPLETED"] * len(states) and len(small.runs()) == len(states):
@@ -194,5 +194,5 @@ def test_the_last_of_a_run_s_log_is_there(small: Project, site: Path) -> None:
 
 
 def _logged(standing: Up) -> str:
-    found = worker.ask(standing.api.port, "POST", "/logs/filter", {"limit": 200})
+    found = worker.ask(standing.api.endpoint, "POST", "/logs/filter", {"limit": 200})
     return "\n".join(each["message"] for each in found)

@@ -40,8 +40,7 @@ def test_from_the_first_start_to_the_end(project: Path, processes: Processes) ->
     assert (first.warm, again.warm) == (False, True)
     assert first.url == again.url
     assert first.started_by_us
-    with urlopen(f"{first.url}/admin/version") as answer:
-        assert answer.read().decode().strip('"') == state.installed()
+    assert worker.ask(first.endpoint, "GET", "/admin/version") == state.installed()
     assert blank.path().is_file()  # so that the next project's first start needs no migrations
 
     os.kill(int(first.home.ready.read_text()), signal.SIGKILL)
@@ -89,16 +88,18 @@ def test_it_rests_but_not_under_a_run(
 
 def test_a_killed_run_is_called_crashed_by_the_next(project: Path) -> None:
     api = server.ensure(project)
-    flow = worker.ask(api.port, "POST", "/flows/", {"name": "training"})["id"]
+    flow = worker.ask(api.endpoint, "POST", "/flows/", {"name": "training"})["id"]
     body = {"name": "killed", "flow_id": flow, "state": {"type": "RUNNING"}}
     lives = {**body, "name": "lives"}
-    made = [worker.ask(api.port, "POST", "/flow_runs/", each)["id"] for each in (body, lives)]
+    made = [worker.ask(api.endpoint, "POST", "/flow_runs/", each)["id"] for each in (body, lives)]
     (api.home.leases / "killed").touch()
     os.utime(api.home.leases / "killed", (0, 0))
     with server.run_in_progress(api, "lives"):
         os.utime(api.home.leases / "lives", (0, 0))
         server.settle_killed(api)
-        states = [worker.ask(api.port, "GET", f"/flow_runs/{run}")["state_type"] for run in made]
+        states = [
+            worker.ask(api.endpoint, "GET", f"/flow_runs/{run}")["state_type"] for run in made
+        ]
         assert states == ["CRASHED", "RUNNING"]
         assert leases.runs(api.home) == ("lives",)
         assert leases.left(api.home) == ()

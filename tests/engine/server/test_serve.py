@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from towpath.engine import server
+from towpath.engine.server.guard import basic_authorization
 
 
 @pytest.fixture
@@ -28,9 +29,11 @@ def serve() -> Iterator[Any]:
     gc.enable()
 
 
-def ask(url: str, method: str, path: str, body: object) -> tuple[int, Any]:
-    asked = Request(f"{url}{path}", json.dumps(body).encode(), method=method)
+def ask(api: server.Api, method: str, path: str, body: object) -> tuple[int, Any]:
+    secret = basic_authorization(api.endpoint.secret)
+    asked = Request(f"{api.url}{path}", json.dumps(body).encode(), method=method)
     asked.add_header("Content-Type", "application/json")
+    asked.add_header("Authorization", secret)
     try:
         with urlopen(asked) as answer:
             return answer.status, json.loads(answer.read() or b"null")
@@ -39,14 +42,14 @@ def ask(url: str, method: str, path: str, body: object) -> tuple[int, Any]:
 
 
 def test_three_who_write_at_once_are_all_served(project: Path) -> None:
-    url = server.ensure(project).url
-    _, flow = ask(url, "POST", "/flows/", {"name": "many"})
+    api = server.ensure(project)
+    _, flow = ask(api, "POST", "/flows/", {"name": "many"})
 
     def write(_: int) -> list[int]:
-        _, run = ask(url, "POST", "/flow_runs/", {"flow_id": flow["id"]})
+        _, run = ask(api, "POST", "/flow_runs/", {"flow_id": flow["id"]})
         running = {"state": {"type": "RUNNING"}, "force": True}
         calls = [("PATCH", "labels", {"n": "1"}), ("POST", "set_state", running)] * 8
-        return [ask(url, way, f"/flow_runs/{run['id']}/{what}", said)[0]
+        return [ask(api, way, f"/flow_runs/{run['id']}/{what}", said)[0]
                 for way, what, said in calls]  # fmt: skip
 
     with ThreadPoolExecutor(3) as pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from towpath.engine import server
-from towpath.engine.server import configured, home, local, mark, worker
+from towpath.engine.server import configured, home, local, mark, state, worker
 from towpath.engine.server.project import down, status, up
 from towpath.errors import EngineError
 
@@ -50,17 +51,17 @@ def prefect(project: Path, *arguments: str) -> str:
     return told.stdout
 
 
-def last_state(port: int) -> str:
-    runs = worker.ask(port, "POST", "/flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"})
+def last_state(endpoint: state.Endpoint) -> str:
+    runs = worker.ask(endpoint, "POST", "/flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"})
     return str(runs[0]["state"]["type"])
 
 
-def wait_for(port: int, state: str) -> None:
+def wait_for(endpoint: state.Endpoint, wanted: str) -> None:
     for _ in range(300):
-        if last_state(port) == state:
+        if last_state(endpoint) == wanted:
             return
         time.sleep(0.1)
-    raise AssertionError(f"{last_state(port)}, not {state}")
+    raise AssertionError(f"{last_state(endpoint)}, not {wanted}")
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -79,15 +80,16 @@ def test_the_story(project: Path, processes: Callable[[], list[psutil.Process]])
     standing = up(project)
     assert standing.settings == project / "prefect.toml"
     assert standing.api.url in standing.settings.read_text()
+    assert stat.S_IMODE(standing.settings.stat().st_mode) == 0o600
     assert up(project).worker == standing.worker
 
     prefect(project, "deploy", "--all")
     prefect(project, "deployment", "run", "training/dev", "--param", "learning_rate=0.05")
-    wait_for(standing.api.port, "COMPLETED")
+    wait_for(standing.api.endpoint, "COMPLETED")
     assert (project / "seen.txt").read_text() == f"0.05 in {project}"
 
     prefect(project, "deployment", "run", "training/dev", "--param", "seconds=600")
-    wait_for(standing.api.port, "RUNNING")
+    wait_for(standing.api.endpoint, "RUNNING")
     seen = status(project)
     assert (seen.url, seen.trouble) == (standing.api.url, None)
     assert seen.local
@@ -104,7 +106,7 @@ def test_the_story(project: Path, processes: Callable[[], list[psutil.Process]])
     assert not (project / "prefect.toml").exists()
     assert status(project).url is None
     assert up(project).worker.is_alive
-    assert last_state(standing.api.port) == "CRASHED"
+    assert last_state(standing.api.endpoint) == "CRASHED"
     assert status(project).runs == ()
     down(project)
     again = down(project)
@@ -119,12 +121,12 @@ def test_a_run_is_forked_and_can_be_cancelled(project: Path) -> None:
     while not standing.api.home.forking.exists():
         time.sleep(0.1)
     prefect(project, "deployment", "run", "training/dev", "--param", "seconds=600")
-    wait_for(standing.api.port, "RUNNING")
+    wait_for(standing.api.endpoint, "RUNNING")
     wait_until((project / "parent.txt").exists)
     assert "towpath.engine.forking" in (project / "parent.txt").read_text()
-    run = worker.ask(standing.api.port, "POST", "/flow_runs/filter", {})[0]["id"]
+    run = worker.ask(standing.api.endpoint, "POST", "/flow_runs/filter", {})[0]["id"]
     prefect(project, "flow-run", "cancel", run)
-    wait_for(standing.api.port, "CANCELLED")
+    wait_for(standing.api.endpoint, "CANCELLED")
     down(project)
     wait_until(lambda: not standing.api.home.forking.exists())
 
@@ -142,7 +144,7 @@ def test_a_run_that_cannot_be_forked_is_executed_all_the_same(
     other = ["--job-variable", "env.PREFECT_LOGGING_LEVEL=DEBUG"]
     variable = other if stand_in == "other settings" else []
     prefect(project, "deployment", "run", "training/dev", *variable)
-    wait_for(standing.api.port, "COMPLETED")
+    wait_for(standing.api.endpoint, "COMPLETED")
     assert "towpath.engine.forking" not in (project / "parent.txt").read_text()
     down(project)
 
@@ -172,13 +174,14 @@ def test_with_an_api_of_ones_own_only_a_worker_starts(
     project: Path, theirs: server.Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", theirs.url)
+    monkeypatch.setenv(configured.AUTH, theirs.endpoint.secret)
     standing = up(project)
     assert (standing.api.url, standing.settings) == (theirs.url, None)
     assert not (project / "prefect.toml").exists()
     seen = status(project)
     assert (seen.url, seen.trouble, seen.local) == (theirs.url, None, None)
     assert seen.worker == standing.worker
-    assert worker.ask(theirs.port, "GET", "/work_pools/towpath")["type"] == "process"
+    assert worker.ask(theirs.endpoint, "GET", "/work_pools/towpath")["type"] == "process"
     ended = down(project)
     assert (ended.api, ended.worker) == (False, True)
     assert server.ensure(project).url == theirs.url

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from towpath.audit.approving import UNKNOWN, Approvals
 from towpath.audit.finding import Finding, Unchecked
-from towpath.errors import ForgeError
+from towpath.errors import ForgeError, TowpathError
+from towpath.reconcile.witness import find_rewritten, read_witness
+from towpath.store.stage import StageStore
 
 
 def check(approvals: Approvals) -> Iterator[Finding | Unchecked]:
@@ -22,3 +24,13 @@ def check(approvals: Approvals) -> Iterator[Finding | Unchecked]:
             if change.level == UNKNOWN:
                 yield Unchecked("rules", f"who agreed to {change}", change.why)
     yield from (Finding("main", fault) for fault in rule.displaced_faults())
+
+
+def remembered(approvals: Approvals, store: StageStore) -> Iterator[Finding | Unchecked]:
+    """What a stage remembers of main, and main does not hold any more."""
+    try:
+        rewritten = find_rewritten(approvals.rule, read_witness(store))
+    except TowpathError as silent:
+        yield Unchecked("main", f"what {store.shown} remembers", silent.faults[0].what)
+        return
+    yield from (Finding("main", fault) for fault in rewritten)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from towpath.audit import notes
 from towpath.audit.approving import UNKNOWN, Approvals
 from towpath.audit.finding import Finding, Unchecked, finding
 from towpath.audit.ledger import Ledger
-from towpath.promotion.approval_rule import again, backdated_fault
+from towpath.promotion.approval_rule import backdated_fault
 from towpath.registry import Promotion
-
-BY_HAND = "git show {commit}; promote what should be there with `towpath promote`"
 
 
 def check(ledger: Ledger, approvals: Approvals) -> Iterator[Finding | Unchecked]:
     """Every change of a stage file on the main branch."""
     for one in ledger.promotions:
-        yield from _read(one)
-        yield from _approved(approvals, one)
+        if ledger.is_confirmed(one):
+            continue  # what came by a hand was looked at since, and let in by a promotion
+        yield from _read(ledger, one)
+        yield from _approved(ledger, approvals, one)
         yield from _chained(ledger, one)
 
 
@@ -25,13 +26,32 @@ def _place(one: Promotion) -> str:
     return f"{one.path} at {one.commit[:7]}"
 
 
-def _read(one: Promotion) -> Iterator[Finding]:
+def _way(ledger: Ledger, one: Promotion) -> str:
+    """How a change that came by a hand is put right: by a promotion that lets it in afterwards,
+    where it stands still; what is past is explained. Undoing it by `git revert` would change the
+    stage file by hand once more."""
+    if ledger.next(one) is not None:
+        return f"git show {one.commit[:7]}; {notes.EXPLAIN}"
+    if one.version is None:
+        before = ledger.before(one)
+        version = f"{one.model}@{before.version}" if before else f"{one.model}@latest"
+        again = f"towpath promote {version} --to {one.stage}"
+        return f"{again} puts it right; then {notes.EXPLAIN}"
+    if ledger.was_in(one):
+        back = f"towpath rollback {one.model} --stage {one.stage} --to {one.version}"
+        return f"{back} lets it in by its rules; or go to another version, and {notes.EXPLAIN}"
+    again = f"towpath promote {one.model}@{one.version} --to {one.stage}"
+    return f"{again} lets it in by its rules; or go to another version, and {notes.EXPLAIN}"
+
+
+def _read(ledger: Ledger, one: Promotion) -> Iterator[Finding]:
     if one.fault:
-        hint = BY_HAND.format(commit=one.commit[:7])
-        yield finding("promotion", one.fault.what, _place(one), hint)
+        yield finding("promotion", one.fault.what, _place(one), _way(ledger, one))
 
 
-def _approved(approvals: Approvals, one: Promotion) -> Iterator[Finding | Unchecked]:
+def _approved(
+    ledger: Ledger, approvals: Approvals, one: Promotion
+) -> Iterator[Finding | Unchecked]:
     found = approvals.proved(one)
     if found.level == UNKNOWN:
         yield Unchecked("promotion", f"who approved {one} ({one.commit[:7]})", str(found.because))
@@ -40,14 +60,15 @@ def _approved(approvals: Approvals, one: Promotion) -> Iterator[Finding | Unchec
     because = f": {found.because}" if found.because else ""
     if judged.backdated:
         fault = backdated_fault(one, judged.backdated)
-        yield finding("promotion", f"{one}: {fault.what}", _place(one), again(one))
+        yield finding("promotion", f"{one}: {fault.what}", _place(one), _way(ledger, one))
     if found.level == "none":
-        what = f"{one} came by no approved promotion{because}"
-        hint = f"{one.author} put it on main; " + BY_HAND.format(commit=one.commit[:7])
-        yield finding("promotion", what, _place(one), hint)
+        what = f"{one} came by no approved promotion{because}: {one.author} put it on main"
+        if reverted := ledger.reverts(one):
+            what += f", and with it took {reverted} back by hand"
+        yield finding("promotion", what, _place(one), _way(ledger, one))
     elif not judged.is_enough:
         what = f"{one} was approved as `{found.level}` and needed `{judged.needed}`{because}"
-        yield finding("promotion", what, _place(one), again(one))
+        yield finding("promotion", what, _place(one), _way(ledger, one))
 
 
 def _chained(ledger: Ledger, one: Promotion) -> Iterator[Finding]:
@@ -57,16 +78,14 @@ def _chained(ledger: Ledger, one: Promotion) -> Iterator[Finding]:
     before = mine[place - 1].version if place else None
     if one.version is None:
         return
-    if one.replaces != before:
+    if one.replaces != before and not ledger.reverts(one):
         said, was = one.replaces or "nothing", before or "nothing"
         what = f"it says that it replaces {said}, and {was} was there"
-        hint = BY_HAND.format(commit=one.commit[:7])
-        yield finding("promotion", what, _place(one), hint)
+        yield finding("promotion", what, _place(one), _way(ledger, one))
     known = ledger.models.get(one.model)
     version = known.at(one.version) if known else None
     sha256 = version.summary.get("sha256") if version else None
     if sha256 is not None and sha256 != one.sha256:
         here, there = str(one.sha256)[:12], sha256[:12]
         what = f"its sha256 is {here}…, and {version} was registered with {there}…"
-        hint = BY_HAND.format(commit=one.commit[:7])
-        yield finding("promotion", what, _place(one), hint)
+        yield finding("promotion", what, _place(one), _way(ledger, one))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 
+from towpath.audit import dates, notes
 from towpath.audit.finding import Check, Finding, finding
-from towpath.audit.ledger import Ledger
+from towpath.audit.ledger import Ledger, Touch
 from towpath.errors import RegistryError
 from towpath.git import refs
-from towpath.registry import ModelVersion, Record, record, tagging
+from towpath.registry import ModelVersion, Record, Version, reading, record, restoring, tagging
 from towpath.registry.references import parse_tag
 
 KEPT = ("registry/models", "registry/evidence")
-COMPARE = "git log -p main -- {path}; what the tag of the version holds is right if nobody moved it"
+BACK = "git checkout {commit} -- ':/{path}', and commit: it is as it was decided upon"
 
 
 def check(ledger: Ledger) -> Iterator[Finding]:
@@ -24,6 +26,7 @@ def check(ledger: Ledger) -> Iterator[Finding]:
         text = texts.get(_name(version))
         yield from _version(version, text, parents.get(version.commit, ()))
     yield from _lightweight(ledger)
+    yield from _dated(ledger)
     yield from _copies(ledger, {(v.model, v.version): texts.get(_name(v)) for v in versions})
     yield from _evidence(ledger)
     yield from _touched(ledger)
@@ -37,7 +40,7 @@ def _version(
     version: ModelVersion, content: bytes | None, parents: tuple[str, ...]
 ) -> Iterator[Finding]:
     """A version's commit holds its record, upon its code; its tag repeats the record."""
-    hint = "git show the tag; another clone, or the registry's remote, has it as it was"
+    hint = restoring.way(str(version))
     if content is None:
         what = f"it stands on {version.commit[:7]}, which holds no record of it"
         yield finding("version tag", what, str(version), hint)
@@ -82,30 +85,60 @@ def _lightweight(ledger: Ledger) -> Iterator[Finding]:
         found = parse_tag(short)
         if found and found.version and not ref.annotated:
             what = "it is a lightweight tag, which is no version"
-            hint = f"git tag -d '{short}', then towpath fetch"
-            yield finding("version tag", what, short, hint)
+            yield finding("version tag", what, short, restoring.way(short))
+
+
+def _dated(ledger: Ledger) -> Iterator[Finding]:
+    """No tag of a version or a rejection is dated after now: stock GTO would take it for newer."""
+    for ref in refs.listed(ledger.repository, f"refs/tags/{ledger.model or '*'}@v*"):
+        short = ref.name.removeprefix("refs/tags/")
+        if ref.time > time.time() + reading.SKEW and parse_tag(short):
+            what = f"it is dated {dates.shown(ref.time)}, which has not come yet"
+            yield finding("version tag", what, short, restoring.way(short))
 
 
 def _copies(ledger: Ledger, tagged: Mapping[tuple[str, object], bytes | None]) -> Iterator[Finding]:
-    """Main's copy of a promoted record is that of its tag."""
+    """Main's copy of a promoted record is as it was decided upon, and so is that of its tag."""
     promoted = {(one.model, one.version): one for one in ledger.promotions if one.version}
     paths = {key: record.place(one.model, one.version) for key, one in promoted.items()}
     copies = ledger.files(paths.values())
     for key, path in paths.items():
-        name, copy, original = f"{key[0]}@{key[1]}", copies.get(path), tagged.get(key)
-        hint = COMPARE.format(path=path)
+        name, original = f"{key[0]}@{key[1]}", tagged.get(key)
         if original is None:
             what = f"{name} was promoted, and its tag is gone or holds no record"
-            yield finding(
-                "version tag", what, name, "towpath fetch; git push a clone's that has it"
-            )
-        elif copy is None:
-            yield finding(
-                "record", f"the record of {name}, which was promoted, is not on main", path, hint
-            )
-        elif copy != original:
-            what = f"main's record of {name} is not the one on its tag: one of them was altered"
-            yield finding("record", what, path, hint)
+            yield finding("version tag", what, name, restoring.way(name))
+        yield from _copy(ledger, name, copies.get(path), original)
+
+
+def _copy(
+    ledger: Ledger, name: str, copy: bytes | None, original: bytes | None
+) -> Iterator[Finding]:
+    """Main's record of a promoted version, and its tag's, are what main decided upon."""
+    path = record.place(*_parts(name))
+    decided = ledger.decided(path)
+    if decided is None:
+        what = f"the record of {name}, which was promoted, is not on main"
+        hint = f"git show 'refs/tags/{name}:{path}' > '{path}', and commit"
+        yield finding("record", what, path, hint)
+        return
+    back = BACK.format(commit=ledger.brought(path), path=path)
+    if copy is None:
+        what = f"the record of {name}, which was promoted, is not on main"
+        yield finding("record", what, path, back)
+    elif original is not None and copy != original:
+        what = f"main's record of {name} is not the one on its tag: one of them was altered"
+        yield finding("record", what, path, back if copy != decided else restoring.way(name))
+    elif copy != decided:
+        what = f"main's record of {name} is not the one that was decided upon: it was altered"
+        yield finding("record", what, path, back)
+    if original is not None and original == copy != decided:
+        what = f"its record is not the one that main decided upon: the tag of {name} was moved"
+        yield finding("version tag", what, name, restoring.way(name))
+
+
+def _parts(name: str) -> tuple[str, Version | None]:
+    model, _, number = name.partition("@")
+    return model, Version.parse(number)
 
 
 def _evidence(ledger: Ledger) -> Iterator[Finding]:
@@ -113,29 +146,41 @@ def _evidence(ledger: Ledger) -> Iterator[Finding]:
     here = ledger.files({ledger.evidence(one) for one in ledger.promotions})
     for one in ledger.promotions:
         path = ledger.evidence(one)
-        if one.fault:
+        if one.fault or ledger.is_confirmed(one):
             continue
         if not ledger.has_evidence(one):
             what = f"{one} came without its evidence"
-            hint = f"git show {one.commit[:7]}: nobody can say what its approver saw"
-            yield finding("evidence", what, path, hint)
+            yield finding("evidence", what, f"{path} at {one.commit[:7]}", notes.EXPLAIN)
         elif path not in here:
-            hint = f"git checkout {one.commit[:7]} -- {path}, and commit"
+            hint = BACK.format(commit=one.commit[:7], path=path)
             yield finding("evidence", f"the evidence of {one} is gone from main", path, hint)
 
 
 def _touched(ledger: Ledger) -> Iterator[Finding]:
-    """Records and evidence change with a promotion of theirs, and never else."""
-    owners: dict[str, set[str]] = {}
+    """Records and evidence change with a promotion of theirs, and never else. What was put back
+    as it had been is mended."""
+    owners: dict[str, list[str]] = {}
     for one in ledger.log:
         for path in (record.place(one.model, one.version), ledger.evidence(one)):
-            owners.setdefault(path, set()).add(one.commit)
-    for touch in ledger.touches(*KEPT):
-        owned = owners.get(touch.path)
-        if owned is not None and touch.commit not in owned:
-            check: Check = "record" if touch.path.startswith(KEPT[0]) else "evidence"
-            what = (
-                f"{touch.author} {touch.what} it in {touch.commit[:7]}, after it was decided upon"
-            )
-            hint = f"git show {touch.commit[:7]}; git revert {touch.commit[:7]}"
-            yield finding(check, what, touch.path, hint)
+            owners.setdefault(path, []).append(one.commit)
+    touched = [touch for touch in ledger.touches(*KEPT) if _is_strange(owners, touch)]
+    right = {touch.path: _last(ledger, owners[touch.path], touch.path) for touch in touched}
+    before = ledger.files_at((commit, path) for path, commit in right.items())
+    now = ledger.files(right)
+    for touch in touched:
+        path, commit = touch.path, right[touch.path]
+        if now.get(path) == before.get((commit, path)):
+            continue
+        check: Check = "record" if path.startswith(KEPT[0]) else "evidence"
+        what = f"{touch.author} {touch.what} it in {touch.commit[:7]}, after it was decided upon"
+        yield finding(check, what, path, BACK.format(commit=commit[:7], path=path))
+
+
+def _is_strange(owners: Mapping[str, list[str]], touch: Touch) -> bool:
+    return touch.path in owners and touch.commit not in owners[touch.path]
+
+
+def _last(ledger: Ledger, commits: list[str], path: str) -> str:
+    """The last promotion's commit that left a file there; a deletion of a hand brings none."""
+    held = ledger.files_at((commit, path) for commit in commits)
+    return next((one for one in reversed(commits) if (one, path) in held), commits[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -10,14 +11,11 @@ from towpath.audit.approving import Approvals
 from towpath.audit.finding import Finding, finding
 from towpath.audit.ledger import Ledger
 from towpath.git import refs
+from towpath.registry import reading, restoring
 from towpath.registry.references import parse_tag
 from towpath.registry.staging import Assigned
 
 TAGS = "refs/tags/"
-DELETE = (
-    "git tag -d '{name}', and git push REMOTE ':refs/tags/{name}' where it was pushed; "
-    "then towpath reconcile"
-)
 
 
 def check(ledger: Ledger, approvals: Approvals) -> Iterator[Finding]:
@@ -29,12 +27,15 @@ def check(ledger: Ledger, approvals: Approvals) -> Iterator[Finding]:
     for tag in ledger.assigned:
         yield from _renamed(tag, ledger)
     yield from _order(ledger)
+    yield from _dated(ledger)
     yield from _claims(ledger, approvals)
 
 
 def _finding(name: str, what: str) -> Finding:
+    """The tag is set aside, not deleted: it may be all that keeps a commit."""
     short = name.removeprefix(TAGS)
-    return finding("stage tag", what, short, DELETE.format(name=short))
+    hint = f"{restoring.way(short)}; then towpath reconcile --apply writes what is right"
+    return finding("stage tag", what, short, hint)
 
 
 def _lightweight(ledger: Ledger) -> Iterator[Finding]:
@@ -43,6 +44,19 @@ def _lightweight(ledger: Ledger) -> Iterator[Finding]:
         found = parse_tag(ref.name.removeprefix(TAGS))
         if found and found.stage and ledger.is_meant(found.stage) and not ref.annotated:
             yield _finding(ref.name, "it is a lightweight tag, which says neither who nor when")
+
+
+def _is_ahead(tag: Assigned) -> bool:
+    return tag.tag.time > time.time() + reading.SKEW
+
+
+def _dated(ledger: Ledger) -> Iterator[Finding]:
+    """No tag is dated after now: stock GTO would take it for the newest for ever."""
+    strays = {tag.tag.name for tag in ledger.strays}
+    for tag in ledger.assigned:
+        if _is_ahead(tag) and tag.tag.name not in strays:
+            when = dates.shown(tag.tag.time)
+            yield _finding(tag.tag.name, f"it is dated {when}, which has not come yet")
 
 
 def _claims(ledger: Ledger, approvals: Approvals) -> Iterator[Finding]:
@@ -58,6 +72,11 @@ def _claims(ledger: Ledger, approvals: Approvals) -> Iterator[Finding]:
 def _stray(ledger: Ledger, tag: Assigned) -> Iterator[Finding]:
     version = ledger.version_on(tag.model, tag.commit)
     when = dates.shown(tag.tag.time)
+    if version is None and (lost := ledger.lost_on(tag.model, tag.commit)):
+        what = f"the tag of {lost} is gone, and this one keeps its commit {tag.commit[:7]}"
+        short = tag.tag.name.removeprefix(TAGS)
+        yield finding("stage tag", what, short, restoring.way(lost))
+        return
     if version is None:
         what = f"it stands on {tag.commit[:7]}, which is the commit of no version of {tag.model}"
     elif tag.undone:
@@ -79,7 +98,7 @@ def _renamed(tag: Assigned, ledger: Ledger) -> Iterator[Finding]:
 def _order(ledger: Ledger) -> Iterator[Finding]:
     """The numbers of a model's events rise with their dates, and no two dates are the same."""
     by_model: dict[str, list[Assigned]] = {}
-    for tag in ledger.assigned:
+    for tag in (one for one in ledger.assigned if not _is_ahead(one)):
         by_model.setdefault(tag.model, []).append(tag)
     for tags in by_model.values():
         for before, after in pairwise(tags):

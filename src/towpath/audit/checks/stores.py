@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.audit.finding import Finding, Unchecked, finding
 from towpath.audit.ledger import Ledger
-from towpath.errors import TowpathError
+from towpath.errors import Malformed, TowpathError
 from towpath.git import clones
 from towpath.reconcile.deployed import Deployed, models, stored
+from towpath.reconcile.looking import is_strange
 from towpath.registry import Record, Version
 from towpath.store.stage import FromProject, StageStore, State
 from towpath.store.verified import verify
@@ -22,24 +23,38 @@ if TYPE_CHECKING:
 def project(
     ledger: Ledger, store: Store, root: Path, origin: str | None
 ) -> Iterator[Finding | Unchecked]:
-    """The project's store: no promoted version's bytes altered, and none missing that is wanted.
+    """The project's store: no version's bytes altered, and none missing that is wanted by a stage
+    or may still be promoted. What was promoted and replaced is in its stages' stores.
 
     ``origin`` is the address of this project's code: in a shared registry the bytes of what other
     projects made are not here.
     """
     wanted = {(one.model, one.version) for one in ledger.wanted()}
-    promoted = dict.fromkeys((one.model, one.version) for one in ledger.promotions if one.version)
-    for model, version in promoted:
-        record = ledger.record(model, version)
-        if record is None or not _is_from(origin, record):
+    promoted = {(one.model, one.version) for one in ledger.promotions if one.version}
+    missing: list[tuple[str, Record]] = []
+    for version, record in ledger.records():
+        key, name = (version.model, version.version), str(version)
+        if not _is_from(origin, record) or not ledger.is_ours(version.model):
             continue
         state = verify(FromProject(store), record.artifact, record.sha256)
-        name, place = f"{model}@{version}", str(store.path(record.artifact.digest))
         if state is State.ALTERED:
             what = f"the bytes of {name} in the project's store were altered"
-            yield finding("artifact", what, place, "delete them there, then towpath pull")
-        elif state is State.MISSING and (model, version) in wanted:
-            yield from _elsewhere(root, name, record)
+            path = str(store.path(record.artifact.digest))
+            yield finding("artifact", what, path, _bring_back(root, path))
+        elif state is State.MISSING and key in wanted:
+            missing.append((f"{name}, which a stage wants,", record))
+        elif state is State.MISSING and key not in promoted and version.rejected is None:
+            missing.append((name, record))
+    yield from _elsewhere(root, missing) if missing else ()
+
+
+def _bring_back(root: Path, place: str) -> str:
+    """How altered bytes are replaced: they are moved away, not deleted, for they may be a clue."""
+    from towpath.store import remote
+
+    aside = f"mv '{place}' '{place}.altered'"
+    back = "towpath pull" if remote.default(root) else "copy them from where they are right"
+    return f"{aside}, then {back}"
 
 
 def _is_from(origin: str | None, record: Record) -> bool:
@@ -47,21 +62,34 @@ def _is_from(origin: str | None, record: Record) -> bool:
     return there is None or (origin is not None and clones.same(origin, there))
 
 
-def _elsewhere(root: Path, name: str, record: Record) -> Iterator[Finding | Unchecked]:
-    """What is not here may be on the store's remote."""
+def _elsewhere(root: Path, missing: Sequence[tuple[str, Record]]) -> Iterator[Finding | Unchecked]:
+    """What is not here may be on the store's remote, which is asked once."""
     from towpath.store import remote
 
     if (there := remote.default(root)) is None:
-        what = f"the bytes of {name}, which a stage wants, are not in the project's store"
-        hint = "copy them from the stage's store, or towpath reproduce makes them again"
-        yield finding("artifact", what, record.artifact.digest, hint)
+        for name, record in missing:
+            what = f"the bytes of {name} are not in the project's store"
+            yield finding("artifact", what, record.artifact.digest, _way_back(record))
         return
     try:
-        if remote.missing(root, [record.artifact.digest], there):
-            what = f"the bytes of {name} are neither in the project's store nor on {there}"
-            yield finding("artifact", what, record.artifact.digest, "towpath push where they are")
+        gone = set(remote.missing(root, [record.artifact.digest for _, record in missing], there))
     except TowpathError as silent:
-        yield Unchecked("artifact", f"{name} on {there}", silent.faults[0].what)
+        names = ", ".join(name for name, _ in missing)
+        yield Unchecked("artifact", f"{names} on {there}", silent.faults[0].what)
+        return
+    for name, record in missing:
+        if record.artifact.digest in gone:
+            what = f"the bytes of {name} are neither in the project's store nor on {there}"
+            hint = f"towpath push where they are; else {_way_back(record)}"
+            yield finding("artifact", what, record.artifact.digest, hint)
+
+
+def _way_back(record: Record) -> str:
+    name = f"{record.model}@{record.version}"
+    return (
+        "copy them from the stage's store, or towpath reproduce makes them again; "
+        f"where they are lost: towpath reject {name} --reason '...'"
+    )
 
 
 def stage(ledger: Ledger, store: StageStore) -> Iterator[Finding | Unchecked]:
@@ -70,7 +98,11 @@ def stage(ledger: Ledger, store: StageStore) -> Iterator[Finding | Unchecked]:
         for one in ledger.wanted(store.name):
             yield from _bytes(ledger, store, one.model, one.version)
         for model in models(store):
-            if ledger.model in (None, model):
+            if ledger.model not in (None, model):
+                continue
+            if is_strange(ledger.repository, ledger.owners, ledger.folder, ledger.decisions, model):
+                yield from _stranger(ledger, store, model)
+            else:
                 yield from _deployed(ledger, store, model)
     except TowpathError as silent:
         yield Unchecked("artifact", store.shown, silent.faults[0].what)
@@ -95,8 +127,20 @@ def _bytes(
         yield finding("artifact", what, record.artifact.digest, hint)
 
 
+def _stranger(ledger: Ledger, store: StageStore, model: str) -> Iterator[Unchecked]:
+    """What another repository keeps in the same store can only be looked at from there."""
+    if ledger.owners.owns(ledger.folder, model):
+        yield Unchecked("deployment", f"{model} in {store.shown}", "no model of this registry")
+
+
 def _deployed(ledger: Ledger, store: StageStore, model: str) -> Iterator[Finding]:
-    found = stored(store, model).record
+    try:
+        found = stored(store, model).record
+    except Malformed as damaged:
+        fault = damaged.faults[0]
+        place = f"towpath/deployed/{model}.json in {store.shown}"
+        yield finding("deployment", fault.what, place, fault.hint or "")
+        return
     for one in (found, *found.previous) if found else ():
         yield from _follows(ledger, store, one)
 

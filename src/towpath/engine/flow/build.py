@@ -74,16 +74,22 @@ def call(execution: Execution, api: str, body: Callable[[], Any]) -> None:
     """Run an execution's pipeline as a flow, against the API at ``api``."""
     load()
     from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
         PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
         temporary_settings,
     )
 
+    from towpath.engine.server.configured import AUTH
+
     graph = execution.graph
     runner = execution.workspace.project.runner
     flow = build(graph.pipeline, lambda _: body(), runner, execution.run_id)
     # Prefect's heartbeat sleeps a second after the flow has ended; a run here has a lease instead.
-    with temporary_settings({PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    settings = {PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    if local := os.environ.get(AUTH):  # where Prefect was imported before it was set
+        settings[PREFECT_API_AUTH_STRING] = local
+    with temporary_settings(settings):
         flow(**graph.params)
 
 

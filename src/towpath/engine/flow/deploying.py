@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.engine.flow.build import load
+from towpath.engine.server.state import is_local_secret
 from towpath.errors import EngineError, TowpathError
 
 if TYPE_CHECKING:
@@ -87,10 +88,10 @@ def _client(api: str) -> Iterator[SyncPrefectClient]:
     load()
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectHTTPStatusError
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import temporary_settings
 
     try:
-        with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
+        with temporary_settings(_settings(api)), get_client(sync_client=True) as client:
             yield client
     except TowpathError:
         raise
@@ -100,6 +101,17 @@ def _client(api: str) -> Iterator[SyncPrefectClient]:
     except Exception as silent:  # httpx's errors, which are for the forge's client alone to name
         hint = "look at the stage's `api` in towpath.yaml, and at the network"
         raise EngineError(f"the Prefect API {api} does not answer: {silent}", hint=hint) from silent
+
+
+def _settings(api: str) -> dict[Any, str | None]:
+    """Prefect's settings for a stage's API: it hears no secret that is a local API's."""
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
+
+    chosen: dict[Any, str | None] = {PREFECT_API_URL: api}
+    secret = PREFECT_API_AUTH_STRING.value() or ""
+    if is_local_secret(secret) and PREFECT_API_URL.value() != api:
+        chosen[PREFECT_API_AUTH_STRING] = None
+    return chosen
 
 
 def _make_pool(client: SyncPrefectClient, pool: str) -> None:

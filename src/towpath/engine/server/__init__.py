@@ -11,10 +11,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from towpath.engine.server.configured import SET_BY_US
+from towpath.engine.server.configured import AUTH, AUTH_SET_BY_US, SET_BY_US
 from towpath.engine.server.home import Home, of
 from towpath.errors import EngineError, Fault, Place, TowpathError
+
+if TYPE_CHECKING:
+    from towpath.engine.server.state import Endpoint
 
 __all__ = ["Api", "begin", "ensure", "prepare", "run_in_progress", "settle_killed", "wait"]
 
@@ -46,15 +50,34 @@ class Api:
         """The port of a local API."""
         return int(self.ui.rpartition(":")[2])
 
+    @property
+    def endpoint(self) -> Endpoint:
+        """The way to a local API, proved to be ours still; EngineError where it has ended."""
+        from towpath.engine.server import state
+
+        return state.prove_endpoint(self.home, self.port)
+
+    @property
+    def keeper(self) -> int:
+        """The process that keeps a local API; EngineError where it has ended."""
+        from towpath.engine.server import state
+
+        return state.prove_endpoint(self.home, self.port).keeper
+
     def environment(self) -> Mapping[str, str]:
-        """What a process needs in its environment, before it imports Prefect, to use this API."""
+        """What a process needs in its environment, before it imports Prefect, to use this API.
+
+        EngineError where a local API has ended meanwhile.
+        """
         own = {"PREFECT_API_URL": self.url, "DO_NOT_TRACK": "1"}
         if not self.started_by_us:
             return own
         # Behind a proxy Prefect's client would ask the proxy for the loopback address.
         known = os.environ.get("NO_PROXY", "").split(",")
         direct = ",".join(dict.fromkeys([*filter(None, known), "127.0.0.1"]))
-        return {**own, SET_BY_US: self.url, "NO_PROXY": direct, "no_proxy": direct}
+        secret = self.endpoint.secret
+        own |= {AUTH: secret, AUTH_SET_BY_US: secret, SET_BY_US: self.url}
+        return {**own, "NO_PROXY": direct, "no_proxy": direct}
 
 
 def ensure(project: Path | None = None) -> Api:
@@ -72,6 +95,7 @@ def begin(project: Path | None = None) -> Api:
 
     home = of(project)
     if said := configured.find(project):
+        configured.forget_secret()
         return Api(said.url, False, True, said.origin, home, said.place)
     found, warm = local.begin(home)
     return Api(found.url, True, warm, f"local, kept in {home.folder}", home)

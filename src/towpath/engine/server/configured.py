@@ -18,6 +18,8 @@ from towpath.errors import DeclarationError, Fault, Place
 KEY = "PREFECT_API_URL"
 # What a run set for itself is not the user's word, neither to its children nor to the next run.
 SET_BY_US = "TOWPATH_SET_PREFECT_API_URL"
+AUTH = "PREFECT_API_AUTH_STRING"
+AUTH_SET_BY_US = "TOWPATH_SET_PREFECT_API_AUTH_STRING"
 OURS = "# Written by `towpath up`; `towpath down` removes it."
 
 
@@ -37,6 +39,14 @@ def find(project: Path | None) -> Configured | None:
         return Configured(said, f"environment variable {KEY}") if said else None
     folder = project or Path.cwd()
     return _dotenv(folder) or _toml(folder) or _pyproject(folder) or _profile(folder)
+
+
+def forget_secret() -> None:
+    """Where the API is the user's own, it must not hear the secret that a run, in which this is
+    called, has set for its local one."""
+    ours = os.environ.pop(AUTH_SET_BY_US, None)
+    if ours is not None and os.environ.get(AUTH) == ours:
+        del os.environ[AUTH]
 
 
 def is_ours(path: Path) -> bool:

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,14 +84,12 @@ class Home:
 
     def make(self) -> None:
         """Make the folders; only their owner may look inside. EngineError where that fails."""
-        if self.leases.is_dir():
-            return
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self.folder.mkdir(mode=0o700, exist_ok=True)
-            if self.project:
+            for folder in (self.folder.parent, self.folder, self.leases):
+                _close_folder(folder)
+            if self.project and not (self.folder / "project").exists():
                 (self.folder / "project").write_bytes(os.fsencode(self.project))
-            self.leases.mkdir(exist_ok=True)
         except OSError as error:
             said = f"cannot keep a local Prefect API in {self.folder}: {error.strerror}"
             raise EngineError(said, hint="name another folder in TOWPATH_HOME") from None
@@ -113,6 +112,17 @@ class Home:
         with (self.folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _close_folder(folder: Path) -> None:
+    """Make a folder that is ours alone. EngineError for one that somebody else has made there."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.stat()
+    if found.st_uid != os.geteuid():  # its owner could put a state of his own there
+        said = f"cannot keep a local Prefect API in {folder}: it belongs to another user"
+        raise EngineError(said, hint="name another folder in TOWPATH_HOME")
+    if stat.S_IMODE(found.st_mode) & 0o077:  # an older Towpath's, or a copied one
+        folder.chmod(0o700)
 
 
 def base() -> Path:

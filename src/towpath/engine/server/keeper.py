@@ -131,4 +131,5 @@ class Keeper:
 
 
 if __name__ == "__main__":
+    os.umask(0o077)  # what it and its server write holds the API's secret, or what it keeps
     Keeper(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]).keep()

@@ -8,9 +8,19 @@ import time
 from http.client import HTTPException
 from pathlib import Path
 
-from towpath.engine.server import blank, health, leases, mark, process, settings, state, sweep
+from towpath.engine.server import (
+    api_processes,
+    blank,
+    health,
+    leases,
+    mark,
+    process,
+    settings,
+    state,
+    sweep,
+)
 from towpath.engine.server.home import Home
-from towpath.engine.server.state import State
+from towpath.engine.server.state import Endpoint, State
 from towpath.errors import EngineError
 
 
@@ -48,12 +58,11 @@ def stop(home: Home) -> bool:
     if not home.folder.is_dir():
         return False
     with home.locked():
-        found = state.running(home)
-        if found:
-            process.end(found.pid)
+        keepers = _living_keepers(home)
+        _end_all(home, keepers)
         mark.remove(home)
         home.state.unlink(missing_ok=True)
-    return found is not None
+    return bool(keepers)
 
 
 def _usable(home: Home) -> State | None:
@@ -64,22 +73,43 @@ def _usable(home: Home) -> State | None:
 
 
 def _start(home: Home) -> State:
-    if (old := state.running(home)) is not None:
-        _refuse_while_used(home, old)
-        process.end(old.pid)
+    if keepers := _living_keepers(home):
+        _refuse_while_used(home, state.running(home))
+    _end_all(home, keepers)
     # What `towpath up` left of an API that was killed, or of the time before a reboot.
     mark.remove(home)
     sweep.sweep()
     with _listen(_last_port(home)) as listener:
-        started = state.record(listener.getsockname()[1], _spawn(home, listener.fileno()))
+        endpoint = Endpoint(listener.getsockname()[1], state.make_secret())
+        pid = _spawn(home, endpoint, listener.fileno())
+    started = state.record(endpoint.port, pid, endpoint.secret)
     home.port.write_text(str(started.port))
     state.write(home, started)
     return started
 
 
-def _refuse_while_used(home: Home, old: State) -> None:
+def _living_keepers(home: Home) -> list[int]:
+    """The one that the state tells of, and any that it should have told of."""
+    known = state.running(home)
+    return list({*([known.pid] if known else []), *api_processes.keepers(home)})
+
+
+def _end_all(home: Home, keepers: list[int]) -> None:
+    """Two servers must never write to one database, nor may an old one that asks for no secret
+    go on; a server whose keeper was killed lives for up to two seconds more."""
+    for keeper in keepers:
+        process.end(keeper)
+    for server in api_processes.orphans(home):
+        process.end(server)
+
+
+def _refuse_while_used(home: Home, old: State | None) -> None:
     if runs := leases.runs(home):
-        said = f"the local API is Prefect {old.prefect}, this environment has {state.installed()}"
+        said = (
+            f"the local API is Prefect {old.prefect}, this environment has {state.installed()}"
+            if old
+            else f"{home.state} is lost or of an older Towpath, so that the local API is replaced"
+        )
         raise EngineError(f"{said}, and run {runs[0]} uses it", hint="wait for its end")
 
 
@@ -102,7 +132,7 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _spawn(home: Home, fd: int) -> int:
+def _spawn(home: Home, endpoint: Endpoint, fd: int) -> int:
     beside = Path(__file__).parent
     # -P and -I: what lies in the folder of the script must not stand in for a library.
     serve: list[str | Path] = [sys.executable, "-P", beside / "serve.py", str(fd), home.ready]
@@ -118,7 +148,7 @@ def _spawn(home: Home, fd: int) -> int:
     return process.start(
         [*keep, str(fd), *serve, *([left] if left else [])],
         folder=home.folder,
-        environment=settings.server_environment(home),
+        environment=settings.server_environment(home, endpoint),
         log=home.log,
         pass_fds=[fd],
     )

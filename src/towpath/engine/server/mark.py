@@ -6,8 +6,11 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from towpath.engine.server import configured, process, state
+from towpath.engine.server import api_processes, configured, process, state
 from towpath.engine.server.home import Home
+from towpath.errors import Malformed
+from towpath.spec import foreign_values as foreign
+from towpath.spec.foreign_values import Fields
 
 
 @dataclass(frozen=True)
@@ -23,15 +26,27 @@ class Worker:
     @property
     def is_alive(self) -> bool:
         """Whether the process still runs."""
-        return process.is_alive(self.pid, self.born)
+        return process.is_ours(self.pid, self.born)
 
 
 def read(home: Home) -> Worker | None:
     """The worker of `towpath up`, living or not; None where the project is not up."""
     try:
-        return Worker(**json.loads(home.up.read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+        return read_worker(home.up.read_bytes())
+    except (FileNotFoundError, Malformed):
         return None
+
+
+def read_worker(content: bytes) -> Worker:
+    """The worker in a file; ``Malformed`` for what is none: its process would be ended."""
+    fields = Fields(foreign.parse_json(content))
+    return Worker(
+        pid=fields.get("pid", foreign.read_process),
+        born=fields.get("born", foreign.read_second),
+        since=fields.get("since", foreign.read_text),
+        pool=fields.get("pool", foreign.read_text),
+        project=fields.get("project", foreign.read_text),
+    )
 
 
 def write(home: Home, worker: Worker) -> None:
@@ -39,16 +54,18 @@ def write(home: Home, worker: Worker) -> None:
     state.replace(home.up, json.dumps(asdict(worker), indent=2) + "\n")
 
 
-def remove(home: Home) -> Worker | None:
-    """End the worker, take away the `prefect.toml` if we wrote it. The worker that lived."""
-    found = read(home)
-    if found is None:
-        return None
-    alive = found.is_alive
-    if alive:
-        process.end(found.pid)
-    toml = Path(found.project) / "prefect.toml"
-    if configured.is_ours(toml):
+def remove(home: Home) -> bool:
+    """End the worker, take away the `prefect.toml` if we wrote it. Whether a worker lived.
+
+    A worker that no file tells of any more is ended as well: it would take runs beside a new one.
+    """
+    worker = read(home)
+    project = worker.project if worker else home.project_root()
+    living = {worker.pid} if worker and worker.is_alive else set()
+    living |= set(api_processes.workers(home))
+    for pid in living:
+        process.end(pid)
+    if project and configured.is_ours(toml := Path(project) / "prefect.toml"):
         toml.unlink(missing_ok=True)
     home.up.unlink(missing_ok=True)
-    return found if alive else None
+    return bool(living)

@@ -22,7 +22,7 @@ def start(
     pass_fds: Sequence[int] = (),
 ) -> int:
     """Start a process that outlives this one and that its terminal's Ctrl-C does not reach."""
-    with log.open("wb") as said:
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as said:
         started = subprocess.Popen(
             command,
             cwd=folder,
@@ -54,6 +54,28 @@ def is_alive(pid: int, since: float) -> bool:
     """Whether `pid` is still the process that was created at `since`, and not a later one."""
     now = born(pid)
     return now > 0 and abs(now - since) < 1
+
+
+def is_ours(pid: int, since: float) -> bool:
+    """The same, and whether it is a process of this user."""
+    import psutil
+
+    try:
+        return is_alive(pid, since) and psutil.Process(pid).uids().effective == os.geteuid()
+    except psutil.NoSuchProcess:
+        return False
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether a process of this user holds the socket that listens at a loopback port."""
+    import psutil
+
+    try:
+        sockets = psutil.Process(pid).net_connections(kind="tcp4")
+    except psutil.Error:
+        return False
+    local = ("127.0.0.1", port)
+    return any(s.status == psutil.CONN_LISTEN and tuple(s.laddr) == local for s in sockets)
 
 
 def end(pid: int, seconds: float = 20.0) -> None:

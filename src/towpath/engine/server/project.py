@@ -24,11 +24,13 @@ from towpath.engine.server.home import Home
 from towpath.engine.server.mark import Worker
 from towpath.engine.server.state import State
 from towpath.errors import EngineError
+from towpath.workspace import Workspace
 
 SETTINGS = """\
 {ours}
 [api]
 url = "{url}"
+auth_string = "{secret}"
 
 [deployments]
 default_work_pool_name = "{pool}"
@@ -96,7 +98,7 @@ def up(project: Path) -> Up:
     if api.started_by_us:
         worker.make_pool(api, project)
     if api.started_by_us and not api.warm:
-        worker.settle(api.port)
+        worker.settle(api.endpoint)
     worker.wait(standing, api.home.worker_log)
     written, advice = _tell_prefect(api, project)
     return Up(api, standing, api.home.worker_log, written, advice)
@@ -114,8 +116,8 @@ def down(project: Path, *, force: bool = False) -> Down:
         worked = mark.remove(place)
     if found and busy:
         with suppress(EngineError):  # an API that does not answer any more is to be stopped, too
-            worker.settle(found.port)
-    return Down(local.stop(place), worked is not None)
+            worker.settle(state.prove_endpoint(place))
+    return Down(local.stop(place), worked)
 
 
 def status(project: Path) -> Status:
@@ -129,6 +131,14 @@ def status(project: Path) -> Status:
         runs = leases.runs(place)
         return Status(api.url, api.ui, api.origin, trouble, None, living, place.worker_log, runs)
     return _local_status(place, living)
+
+
+def read_secret(project: Path) -> str:
+    """The secret of the project's local API, for its owner's eyes. EngineError where none runs."""
+    place = home.of(project.resolve())
+    if state.running(place) is None:
+        raise EngineError("no local Prefect API runs here", hint="`towpath up` starts one")
+    return state.prove_endpoint(place).secret
 
 
 def _local_status(place: Home, living: Worker | None) -> Status:
@@ -146,7 +156,7 @@ def _runs(place: Home, found: State | None) -> tuple[str, ...]:
     deployed: tuple[str, ...] = ()
     if found and _living_worker(place):
         with suppress(EngineError):
-            deployed = worker.running(found.port)
+            deployed = worker.running(state.prove_endpoint(place))
     return tuple(sorted({*leases.runs(place), *deployed}))
 
 
@@ -158,7 +168,10 @@ def _living_worker(place: Home) -> Worker | None:
 def _standing_worker(api: Api, project: Path) -> Worker:
     api.home.make()
     with api.home.locked():
-        return _living_worker(api.home) or worker.start(api, project)
+        if standing := _living_worker(api.home):
+            return standing
+        mark.remove(api.home)
+        return worker.start(api, project)
 
 
 def _tell_prefect(api: Api, project: Path) -> tuple[Path | None, str | None]:
@@ -167,8 +180,22 @@ def _tell_prefect(api: Api, project: Path) -> tuple[Path | None, str | None]:
     path = project / "prefect.toml"
     if path.exists() and not configured.is_ours(path):
         said = (
-            f'prefect.toml is your own and stays as it is: put url = "{api.url}" under [api] in it'
+            f'prefect.toml is your own and stays as it is: put url = "{api.url}" under [api] in it,'
+            " and auth_string with what `towpath status --secret` prints"
         )
-        return None, f"{said}, or export PREFECT_API_URL={api.url}"
-    state.replace(path, SETTINGS.format(ours=configured.OURS, url=api.url, pool=worker.POOL))
-    return path, None
+        secret = f'{configured.AUTH}="$(towpath status --secret)"'
+        return None, f"{said}; or export {configured.KEY}={api.url} {secret}"
+    said = SETTINGS.format(
+        ours=configured.OURS, url=api.url, secret=api.endpoint.secret, pool=worker.POOL
+    )
+    state.replace(path, said)
+    return path, _warn_of_git(project, path)
+
+
+def _warn_of_git(project: Path, settings: Path) -> str | None:
+    """What to do where the next `git add .` would commit the secret."""
+    repository = Workspace(project).repository
+    if repository is None or repository.attempt("check-ignore", "-q", str(settings)).code != 1:
+        return None
+    what = f"Git does not ignore {settings.name}, which holds the secret of the local API"
+    return f"{what}: echo /{settings.name} >> .gitignore"

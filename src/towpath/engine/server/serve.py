@@ -1,8 +1,9 @@
 """Serves Prefect's API on a socket that is already open: `python serve.py FD READY [BLANK]`.
 
-As `prefect server start` does, but for four things: no port can be lost between choosing and
-using it, callers wait at the socket instead of asking again and again, the garbage collector
-rests during the imports (0.4 of 3.5 s), and two writes that meet are no matter of the callers.
+As `prefect server start` does, but for five things: it answers its owner alone (`guard`), no port
+can be lost between choosing and using it, callers wait at the socket instead of asking again and
+again, the garbage collector rests during the imports (0.4 of 3.5 s), and two writes that meet are
+no matter of the callers.
 READY is a file to write when it answers; BLANK one to copy the database to while there is nothing
 in it yet.
 """
@@ -16,25 +17,21 @@ import random
 import socket
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
 
 gc.disable()
 
 import uvicorn  # noqa: E402
 from uvicorn.importer import import_from_string  # noqa: E402
 
+from towpath.engine.server.guard import Application, Guard, Message, Receive, Send  # noqa: E402
+from towpath.engine.server.settings import SECRET  # noqa: E402
+
 PREFECT = "prefect.server.api.server:create_app"
 BUSY = 503
 PAUSES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.64)  # seconds; then the caller hears what it is
-
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Application: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -101,9 +98,11 @@ def _again(asked: Message, receive: Receive) -> Receive:
     return following
 
 
-def application() -> Persistent:
-    """Prefect's API and pages."""
-    return Persistent(import_from_string(PREFECT)())
+def application() -> Guard:
+    """Prefect's API and pages, for its owner. KeyError without a secret: it is not served then."""
+    secret = os.environ[SECRET]
+    prefect: Application = import_from_string(PREFECT)()
+    return Guard(Persistent(prefect), prefect, secret)
 
 
 class Server(uvicorn.Server):

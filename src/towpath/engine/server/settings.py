@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from towpath.engine.server.home import Home
+from towpath.engine.server.state import Endpoint
 from towpath.errors import UsageError
 
 REST_SECONDS = 15 * 60.0
@@ -26,10 +27,22 @@ SERVER: Mapping[str, str] = {
 }
 
 
-def server_environment(home: Home) -> dict[str, str]:
-    """The server's environment: the user's, with none of the user's own Prefect settings."""
+SECRET = "PREFECT_SERVER_API_AUTH_STRING"
+
+
+def server_environment(home: Home, endpoint: Endpoint) -> dict[str, str]:
+    """The server's environment: the user's, with none of the user's own Prefect settings.
+
+    The secret goes this way because command lines are for everybody to read, this is not.
+    """
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
-    return {**kept, **SERVER, "PREFECT_HOME": str(home.folder)}
+    origins = ",".join(f"http://{name}:{endpoint.port}" for name in ("127.0.0.1", "localhost"))
+    own = {
+        "PREFECT_HOME": str(home.folder),
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origins,
+        SECRET: endpoint.secret,
+    }
+    return {**kept, **SERVER, **own}
 
 
 def rest() -> float:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+import secrets
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from towpath.engine.server import process
 from towpath.engine.server.home import Home
+from towpath.errors import EngineError, Malformed
+from towpath.spec import foreign_values as foreign
+from towpath.spec.foreign_values import Fields
+
+LOCAL_USER = "towpath"
+"""The name in front of each local API's secret, by which it is told from others."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +23,8 @@ class State:
     """A local API: its address, its keeper's process, and what it was started with.
 
     `born` is the keeper's creation time (seconds since 1970), which tells it from a later process
-    of the same number.
+    of the same number. `secret` is what a client of this API must say, as ``user:password``; each
+    start has a new one, for when an API has ended, whoever takes its port hears the old one.
     """
 
     port: int
@@ -24,6 +32,7 @@ class State:
     born: float
     since: str
     prefect: str
+    secret: str = field(repr=False)
 
     @property
     def url(self) -> str:
@@ -36,9 +45,45 @@ class State:
         return f"http://127.0.0.1:{self.port}"
 
 
-def record(port: int, pid: int) -> State:
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a local API listens, the secret that it wants to hear, and the process that keeps it
+    (0 where that is not asked for)."""
+
+    port: int
+    secret: str = field(repr=False)
+    keeper: int = 0
+
+
+def make_secret() -> str:
+    """A secret for one API, of letters that need no quotes in TOML and in a shell."""
+    return f"{LOCAL_USER}:{secrets.token_urlsafe(32)}"
+
+
+def is_local_secret(secret: str) -> bool:
+    """Whether a secret is one of a local API, and so not for the ears of another."""
+    return secret.startswith(f"{LOCAL_USER}:")
+
+
+def record(port: int, pid: int, secret: str) -> State:
     """The state of an API that was started just now, kept by process `pid`."""
-    return State(port, pid, process.born(pid), process.now(), installed())
+    return State(port, pid, process.born(pid), process.now(), installed(), secret)
+
+
+def prove_endpoint(home: Home, port: int | None = None) -> Endpoint:
+    """The way to the API of `home`, once the system has said that its keeper holds the port.
+
+    The secret is for that process alone: had the API ended, anybody could listen there by now.
+    Raises EngineError where it does not run, or no longer at `port`.
+    """
+    state = running(home)
+    if (
+        state is None
+        or port not in (None, state.port)
+        or not process.listens(state.pid, state.port)
+    ):
+        raise EngineError("the local Prefect API has ended", hint="run the command again")
+    return Endpoint(state.port, state.secret, state.pid)
 
 
 def installed() -> str:
@@ -51,15 +96,28 @@ def installed() -> str:
 def read(home: Home) -> State | None:
     """The state as it was last written, true or not."""
     try:
-        return State(**json.loads(home.state.read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+        return read_state(home.state.read_bytes())
+    except (FileNotFoundError, Malformed):
         return None
 
 
+def read_state(content: bytes) -> State:
+    """The state in a file; ``Malformed`` for what is none: it names a process and an address."""
+    fields = Fields(foreign.parse_json(content))
+    return State(
+        port=fields.get("port", foreign.read_port),
+        pid=fields.get("pid", foreign.read_process),
+        born=fields.get("born", foreign.read_second),
+        since=fields.get("since", foreign.read_text),
+        prefect=fields.get("prefect", foreign.read_text),
+        secret=fields.get("secret", foreign.read_text),
+    )
+
+
 def running(home: Home) -> State | None:
-    """The state of an API whose keeper lives."""
+    """The state of an API whose keeper lives, a process of this user."""
     state = read(home)
-    return state if state and process.is_alive(state.pid, state.born) else None
+    return state if state and process.is_ours(state.pid, state.born) else None
 
 
 def write(home: Home, state: State) -> None:
@@ -68,9 +126,11 @@ def write(home: Home, state: State) -> None:
 
 
 def replace(path: Path, text: str) -> None:
-    """Write a file beside `path` and move it there."""
+    """Write a file beside `path` and move it there; none but its owner may ever read it."""
     new = path.with_name(f"{path.name}.{os.getpid()}")
-    new.write_text(text)
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
     new.replace(path)
 
 

@@ -12,8 +12,10 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from towpath.engine.server import Api, leases, mark, process
+from towpath.engine.server import Api, api_processes, leases, mark, process
+from towpath.engine.server.guard import basic_authorization
 from towpath.engine.server.mark import Worker
+from towpath.engine.server.state import Endpoint
 from towpath.errors import EngineError
 from towpath.steps.process import forks
 from towpath.steps.servers import SEEDED
@@ -33,9 +35,11 @@ SETTINGS = {
 
 def start(api: Api, project: Path) -> Worker:
     """A worker of this environment in this project; it may come up before the API does."""
-    command = [sys.executable, "-P", "-m", "prefect", "worker", "start", "--pool", POOL]
+    keeper = str(api.keeper) if api.started_by_us else "0"
+    command = [sys.executable, "-P", "-m", api_processes.WORKER, str(api.home.folder), keeper]
+    words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", project.name]
     pid = process.start(
-        [*command, "--type", "process", "--name", project.name, "--install-policy", "never"],
+        [*command, *words, "--install-policy", "never"],
         folder=project,
         environment={**os.environ, **api.environment(), **SETTINGS},
         log=api.home.worker_log,
@@ -74,52 +78,54 @@ def make_pool(api: Api, project: Path) -> None:
     The pool names the command that executes a run. Left to itself the worker starts a supervisor,
     which imports Prefect, to start a second process, which imports it again: 1.7 s a run.
     """
-    port = api.port
-    kinds = ask(port, "GET", "/collections/views/aggregate-worker-metadata")
+    endpoint = api.endpoint
+    kinds = ask(endpoint, "GET", "/collections/views/aggregate-worker-metadata")
     template = kinds["prefect"]["process"]["default_base_job_configuration"]
     ours = [sys.executable, "-m", "towpath.engine.deployed", str(project), str(api.home.forking)]
     command = shlex.join(ours)
     template["variables"]["properties"]["command"]["default"] = command
     wanted = {"type": "process", "base_job_template": template}
-    made = ask(port, "POST", "/work_pools/", {"name": POOL, **wanted}, but=409)
+    made = ask(endpoint, "POST", "/work_pools/", {"name": POOL, **wanted}, but=409)
     if made is None:
-        ask(port, "PATCH", f"/work_pools/{POOL}", {"base_job_template": template})
+        ask(endpoint, "PATCH", f"/work_pools/{POOL}", {"base_job_template": template})
 
 
-def entrypoint(port: int, flow_run: str) -> str:
+def entrypoint(endpoint: Endpoint, flow_run: str) -> str:
     """The flow that a deployed run executes, as ``flows/training/flow.py:training``."""
-    run = ask(port, "GET", f"/flow_runs/{flow_run}")
-    found = ask(port, "GET", f"/deployments/{run['deployment_id']}")
+    run = ask(endpoint, "GET", f"/flow_runs/{flow_run}")
+    found = ask(endpoint, "GET", f"/deployments/{run['deployment_id']}")
     return str(found["entrypoint"])
 
 
-def running(port: int) -> tuple[str, ...]:
+def running(endpoint: Endpoint) -> tuple[str, ...]:
     """The names of the deployed runs that are executed now."""
-    return tuple(found["name"] for found in _deployed(port))
+    return tuple(found["name"] for found in _deployed(endpoint))
 
 
-def settle(port: int) -> None:
+def settle(endpoint: Endpoint) -> None:
     """Call the deployed runs crashed whose worker is gone: nobody else would ever say so."""
     message = "The worker was stopped while it executed this run."
-    _crash(port, _deployed(port), message)
+    _crash(endpoint, _deployed(endpoint), message)
 
 
 def settle_killed(api: Api) -> None:
     """The same for runs of `towpath run` whose process was killed, by a local API's leases."""
     for run in leases.left(api.home):
-        found = ask(api.port, "POST", "/flow_runs/filter", _in_progress(name={"any_": [run]}))
-        _crash(api.port, found, "The process of this run was killed.")
+        found = ask(api.endpoint, "POST", "/flow_runs/filter", _in_progress(name={"any_": [run]}))
+        _crash(api.endpoint, found, "The process of this run was killed.")
         (api.home.leases / run).unlink(missing_ok=True)
 
 
-def _crash(port: int, runs: Iterable[Mapping[str, Any]], message: str) -> None:
+def _crash(endpoint: Endpoint, runs: Iterable[Mapping[str, Any]], message: str) -> None:
     state = {"type": "CRASHED", "message": message}
     for found in runs:
-        ask(port, "POST", f"/flow_runs/{found['id']}/set_state", {"state": state, "force": True})
+        ask(
+            endpoint, "POST", f"/flow_runs/{found['id']}/set_state", {"state": state, "force": True}
+        )
 
 
-def _deployed(port: int) -> list[dict[str, Any]]:
-    found = ask(port, "POST", "/flow_runs/filter", _in_progress())
+def _deployed(endpoint: Endpoint) -> list[dict[str, Any]]:
+    found = ask(endpoint, "POST", "/flow_runs/filter", _in_progress())
     return [each for each in found if each["deployment_id"]]
 
 
@@ -127,16 +133,18 @@ def _in_progress(**also: Any) -> dict[str, Any]:
     return {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "CANCELLING"]}}, **also}}
 
 
-def ask(port: int, method: str, path: str, body: object = None, but: int | None = None) -> Any:
+def ask(
+    endpoint: Endpoint, method: str, path: str, body: object = None, but: int | None = None
+) -> Any:
     """Call a local API: its answer, or None where it answered with the status `but`.
 
     A write that meets another one in SQLite is answered by 503, and asked for again.
     """
     deadline = time.monotonic() + ASK_SECONDS
-    status, said = _call(port, method, path, body)
+    status, said = _call(endpoint, method, path, body)
     while status == BUSY and time.monotonic() < deadline:
         time.sleep(0.1)
-        status, said = _call(port, method, path, body)
+        status, said = _call(endpoint, method, path, body)
     if status == but:
         return None
     if status >= 300:
@@ -144,10 +152,11 @@ def ask(port: int, method: str, path: str, body: object = None, but: int | None 
     return json.loads(said) if said else None
 
 
-def _call(port: int, method: str, path: str, body: object) -> tuple[int, bytes]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=ASK_SECONDS)
+def _call(endpoint: Endpoint, method: str, path: str, body: object) -> tuple[int, bytes]:
+    connection = HTTPConnection("127.0.0.1", endpoint.port, timeout=ASK_SECONDS)
     try:
-        connection.request(method, f"/api{path}", json.dumps(body or {}), JSON)
+        headers = JSON | {"authorization": basic_authorization(endpoint.secret)}
+        connection.request(method, f"/api{path}", json.dumps(body or {}), headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
     except (OSError, HTTPException) as error:

@@ -22,13 +22,14 @@ def _files(site: Site, declared: Any) -> Target:
 def _command(site: Site, declared: Any) -> Target:
     from towpath.reconcile.targets.command import Command
 
-    return Command(declared, site.stage, site.home, site.environ, site.say)
+    return Command(declared, site.stage, site.checkout, site.environ, site.say)
 
 
 def _prefect(site: Site, declared: Any) -> Target:
     from towpath.reconcile.targets.prefect import Prefect
 
-    return Prefect(declared, site.stage, site.home, site.declared.api, site.declared.work_pool)
+    api, pool = site.declared.api, site.declared.work_pool
+    return Prefect(declared, site.stage, site.checkout, api, pool)
 
 
 KINDS: Mapping[str, Callable[[Site, Any], Target]] = {

@@ -7,6 +7,7 @@ from towpath.spec.schema.terms import DRAFT, Schema, a, either, fields, listed, 
 
 _PIECE = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _VARIABLE = a("string", "The name of an environment variable.", pattern="^[A-Z_][A-Z0-9_]*$")
+BRANCH = r"^[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*$"
 _STAGE_NAMES: Schema = {"propertyNames": ref("stage_name")}
 
 _STORE = fields(
@@ -80,6 +81,11 @@ SCHEMA: Schema = {
             ),
             "stores": named(ref("store"), "Stores by name.", **_STAGE_NAMES),
             "registry": a("string", "`.`, or the Git URL of a shared registry.", minLength=1),
+            "main": a(
+                "string",
+                "The main branch, where it is not the one that the remote's HEAD names.",
+                pattern=BRANCH,
+            ),
             "owners": named(
                 listed(a("string"), minItems=1),
                 "In a shared registry: the repositories that may register a model, by its name.",

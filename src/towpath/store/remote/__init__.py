@@ -53,7 +53,7 @@ def push(
     sent = entries.here(store, wanted or _default(digests))
     optional = [*beside, *(digest for entry in sent for digest in entries.inputs(entry))]
     if digests is None:
-        optional += _project(root)
+        optional += _project(root, whole=True)
     held = [digest for digest in dict.fromkeys(optional) if store.has(digest)]
     needed = [*(digests or ()), *held, *(d for entry in sent for d in entries.outputs(entry))]
     count = upload(store, there, needed, progress or silent)
@@ -152,12 +152,17 @@ def _default(digests: Iterable[str] | None) -> Wanted:
     return lambda _: digests is None
 
 
-def _project(root: Path) -> list[str]:
-    """The digests that a project's files name: tracked data, and what `dvc.lock` says was made."""
+def _project(root: Path, whole: bool = False) -> list[str]:
+    """The digests that a project's files name: tracked data, and what `dvc.lock` says was made.
+
+    Pointers that cannot be followed are left out, for who places data says what is wrong with
+    them; where the list must be ``whole`` they are a StoreError.
+    """
     from towpath.store import tracked
     from towpath.store.pipelines import made
 
-    return [*(pointer.artifact.digest for pointer in tracked.pointers(root)), *made(root)]
+    found = tracked.pointers(root) if whole else tracked.survey(root).pointers
+    return [*(pointer.artifact.digest for pointer in found), *made(root)]
 
 
 def _reachable(root: Path, store: Store, remote: str | None) -> list[str]:

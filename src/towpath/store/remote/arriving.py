@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from towpath.errors import Fault, StoreError
-from towpath.store.digest import is_folder, read_manifest
+from towpath.store.digest import is_folder
 from towpath.store.local import Store
 from towpath.store.remote.door import Remote, speaking
 from towpath.store.remote.transfer import (
@@ -14,6 +14,7 @@ from towpath.store.remote.transfer import (
     batches,
     first_of,
     manifest_of,
+    members_of,
     not_there,
     wrong,
 )
@@ -50,8 +51,10 @@ def download(store: Store, remote: Remote, digests: Iterable[str], progress: Pro
     with speaking(remote.name, remote.url):
         wanted = tuple(dict.fromkeys(digests))
         faults: dict[str, Fault] = {}
-        manifests = dict(_manifests(store, remote, wanted, faults))
-        members = {digest: read_manifest(content) for digest, content in manifests.items()}
+        manifests: dict[str, bytes] = {}
+        members: dict[str, dict[str, str]] = {}
+        for digest, content, held in _manifests(store, remote, wanted, faults):
+            manifests[digest], members[digest] = content, held
         files = [d for d in wanted if not is_folder(d)]
         files += [each for held in members.values() for each in held.values()]
         absent = store.objects.unverified(dict.fromkeys(files))
@@ -72,11 +75,13 @@ def download(store: Store, remote: Remote, digests: Iterable[str], progress: Pro
 
 def _manifests(
     store: Store, remote: Remote, digests: Iterable[str], faults: dict[str, Fault]
-) -> Iterator[tuple[str, bytes]]:
-    """The folders' manifests, from here or from there; a fault for each that neither has."""
+) -> Iterator[tuple[str, bytes, dict[str, str]]]:
+    """The folders' manifests and what they name, from here or from there; a fault for each that
+    neither has, and for each that is none."""
     for digest in filter(is_folder, digests):
         try:
-            yield digest, store.objects.read(digest) or manifest_of(remote, digest)
+            content = store.objects.read(digest) or manifest_of(remote, digest)
+            yield digest, content, members_of(digest, content)
         except StoreError as error:
             faults[digest] = error.faults[0]
 

@@ -11,7 +11,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
+from towpath.credentials import remember_secrets
 from towpath.errors import StoreError, TowpathError, UsageError, did_you_mean
+from towpath.spec.digests import require_md5
 from towpath.store.copying import FULL
 from towpath.store.layout import Layout
 
@@ -37,8 +39,8 @@ class Remote:
         return int(self._files.jobs)
 
     def path(self, digest: str) -> str:
-        """Where an object stands there, or would."""
-        return str(self._objects.oid_to_path(digest))
+        """Where an object stands there, or would; ``Malformed`` for no digest."""
+        return str(self._objects.oid_to_path(require_md5(digest)))
 
     def side_path(self, *parts: str) -> str:
         """A path beside the objects: what DVC knows nothing of."""
@@ -110,7 +112,11 @@ class Remote:
 
         files = localfs if source is None else source._files
         self._objects.add(
-            list(sources.values()), files, list(sources), check_exists=False, batch_size=self.jobs
+            list(sources.values()),
+            files,
+            [*map(require_md5, sources)],
+            check_exists=False,
+            batch_size=self.jobs,
         )
 
     def put_file(self, local: str, path: str) -> None:
@@ -173,7 +179,10 @@ def _repository(layout: Layout) -> Any:
     from dvc.repo import Repo
 
     try:
-        return Repo(os.fspath(layout.home))
+        repository = Repo(os.fspath(layout.home))
+        for settings in repository.config["remote"].values():
+            remember_secrets(settings)
+        return repository
     except ConfigError as fault:
         raise StoreError(f".dvc/config cannot be read: {fault}") from fault
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from towpath.errors import Fault, StoreError
+from towpath.errors import Fault, Malformed, StoreError
 from towpath.store.copying import md5
 from towpath.store.digest import FOLDER, is_folder, read_manifest
 from towpath.store.local import Store
@@ -69,8 +69,19 @@ def _expanded(store: Store, remote: Remote, digests: Iterable[str]) -> list[str]
         found[digest] = None
         if is_folder(digest):
             content = store.objects.read(digest) or manifest_of(remote, digest)
-            found |= dict.fromkeys(read_manifest(content).values())
+            found |= dict.fromkeys(members_of(digest, content).values())
     return list(found)
+
+
+def members_of(digest: str, content: bytes) -> dict[str, str]:
+    """The digests that a folder's manifest names, by path. Raises StoreError where it is none."""
+    try:
+        return read_manifest(content)
+    except Malformed as wrong:
+        what = f"the manifest {digest} is none: {wrong.faults[0].what}"
+        raise StoreError(
+            what, hint="whoever made it made it by hand: nothing of it is used"
+        ) from wrong
 
 
 def manifest_of(remote: Remote, digest: str) -> bytes:

@@ -1,0 +1,32 @@
+"""Is every model some project's, and every stage file of a stage that is declared?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from towpath import registry
+from towpath.audit.finding import Finding, finding
+from towpath.audit.ledger import Ledger
+from towpath.errors import Fault
+from towpath.registry import wanted
+
+
+def check(ledger: Ledger) -> Iterator[Finding]:
+    """Each model that was ever promoted, and each stage file that is on main."""
+    for model in dict.fromkeys(one.model for one in ledger.promotions):
+        if not ledger.owners.owns(ledger.folder, model):
+            yield _finding(ledger.owners.why_nobodys(model))
+    found = registry.stages(ledger.repository, ledger.main)
+    for one in ledger.wanted(ledger.stage):
+        version = ledger.models[one.model].at(one.version) if one.model in ledger.models else None
+        if version is not None and version.rejected is not None:
+            what = f"{one.stage} should run {version}, which was rejected: {version.rejected}"
+            hint = f"towpath rollback {one.model} --stage {one.stage}"
+            place = wanted.path(one.stage, one.model)
+            yield finding("promotion", what, place, f"{hint}, or towpath demote takes it out")
+    for fault in wanted.undeclared(found, ledger.project, ledger.owners, ledger.folder):
+        yield _finding(fault)
+
+
+def _finding(fault: Fault) -> Finding:
+    return finding("promotion", fault.what, str(fault.place), fault.hint or "")

@@ -1,0 +1,58 @@
+"""`towpath claim` and `towpath restore`: whose a model is, and a version's lost tag made again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from towpath.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from towpath.registry.restoring import Restored
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@pass_session
+def claim(session: Session, models: tuple[str, ...]) -> None:
+    """Write down that MODEL is of this project, where a repository holds several.
+
+    The file counts once it is on the main branch: commit it, and have that merged.
+    """
+    from towpath.registry import ownership
+
+    for model in models:
+        path = ownership.claim(session.workspace.repository, session.workspace.claimant, model)
+        session.say(f"wrote {path}: commit it, and merge that into main")
+
+
+@click.command()
+@click.argument("tags", nargs=-1, required=True, metavar="TAG...")
+@pass_session
+def restore(session: Session, tags: tuple[str, ...]) -> None:
+    """Put a tag right: make a promoted version's lost one again, or set a false one aside.
+
+    A version's tag (abalone@v1.1.0) is made as main has decided it; a stage tag (abalone#dev#3)
+    is set aside. What a name held before is kept under refs/towpath/set-aside.
+    """
+    from towpath.registry import restoring
+
+    for name in tags:
+        _say_restored(session, restoring.restore(session.workspace.registry, name))
+
+
+def _say_restored(session: Session, done: Restored) -> None:
+    from towpath.git import remotes
+
+    if not done.new:
+        return session.say(f"{done.name} is as it should be")
+    what = f"restored {done.name} on {done.commit[:7]}" if done.commit else f"set {done.name} aside"
+    session.say(what + (f"; what it was is kept as {done.aside}" if done.aside else ""))
+    remote = remotes.chosen(session.workspace.registry)
+    if remote and done.aside:
+        spec = f"+refs/tags/{done.name}" if done.commit else f":refs/tags/{done.name}"
+        session.say(f"next    where it was pushed: git push {remote} '{spec}'")
+    elif remote:
+        session.say("next    towpath push")
+    return None

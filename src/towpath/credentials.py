@@ -1,0 +1,75 @@
+"""Makes text harmless in which somebody's password, token or key may stand.
+
+Addresses of remotes hold them (``https://user:password@host``, ``?token=...``), and so do the
+errors of the libraries that speak to a remote. Whatever is said of an error passes here, see
+``errors.Fault``: a terminal, a log, a run's record and Prefect's pages are read by others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote, unquote, urlsplit
+
+HIDDEN = "***"
+_SHORTEST = 4
+"""Characters below which a value is no secret, and hiding it would make other words unreadable."""
+
+_USER = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?P<who>[^/\s'\"`<>?#]*)@")
+_QUERY = re.compile(
+    r"(?P<name>[?&;][\w.~%-]*(?:token|key|secret|pass|pwd|sig|auth|cred|sas)[\w.~%-]*=)"
+    r"[^&;\s'\"`<>)\]]+",
+    re.IGNORECASE,
+)
+_PAIR = re.compile(
+    r"(?P<name>\b(?:AccountKey|SharedAccessKey|SharedAccessSignature)=)[^;\s'\"]+", re.IGNORECASE
+)
+_HEADER = re.compile(r"(?P<name>\bAuthorization['\"]?\s*[:=]\s*['\"]?\w+\s+)[^\s'\"]+", re.I)
+_SECRET_SETTING = re.compile(r"key|secret|pass|token|sas|connection_string|cred|auth", re.I)
+
+_known: set[str] = set()
+
+
+def hide_credentials(text: str) -> str:
+    """The text without what lets somebody in, wherever it stands."""
+    for secret in sorted(_known, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    if "://" in text:
+        text = _USER.sub(_without_password, text)
+    if "=" in text or ":" in text:
+        for pattern in (_QUERY, _PAIR, _HEADER):
+            text = pattern.sub(rf"\g<name>{HIDDEN}", text)
+    return text
+
+
+def strip_credentials(address: str) -> str:
+    """An address that lets nobody in, for a file that others read."""
+    return re.sub(r"[?&;][^?&;=]*=\*\*\*", "", hide_credentials(address))
+
+
+def remember_secrets(settings: Mapping[str, object]) -> None:
+    """Hide from now on, in this process, what the settings of a remote hold that is secret.
+
+    A library may say a key without a word beside it by which it could be told.
+    """
+    for name, value in settings.items():
+        text = str(value)
+        if name == "url" and "://" in text:
+            parts = urlsplit(text)
+            _remember(parts.password or "")
+        elif _SECRET_SETTING.search(name):
+            _remember(text)
+
+
+def _remember(secret: str) -> None:
+    for form in {secret, unquote(secret), quote(unquote(secret), safe="")}:
+        if len(form) >= _SHORTEST:
+            _known.add(form)
+
+
+def _without_password(found: re.Match[str]) -> str:
+    """Of http the whole name goes, for a token may stand in its place; of ssh the name stays."""
+    scheme, who = found["scheme"], found["who"]
+    if scheme.lower().startswith(("http", "git+http", "webdav")):
+        return f"{scheme}://"
+    return f"{scheme}://{who.partition(':')[0]}@"

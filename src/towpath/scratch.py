@@ -1,0 +1,100 @@
+"""What is temporary, by a name that tells whose it is: the next command clears what was left.
+
+A process that is killed clears nothing. So a scratch file beside its target is called
+``.<name>.<process>-<random>.towpath``, and a scratch folder holds a file that is locked while its
+process lives: the system unlocks it, however the process ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+SUFFIX = ".towpath"
+PREFIX = "towpath-"
+LOCK = ".in-use"
+_BESIDE = re.compile(r"\..+\.(?:(?P<pid>\d+)-)?[0-9a-f]{8}\.towpath")
+_STALE = 3600.0
+"""Seconds after which a scratch file whose name tells no process (an older Towpath's) is stale."""
+_YOUNG = 2.0
+"""Seconds in which a folder may have been made, but not yet locked."""
+
+
+def scratch_beside(target: Path) -> Path:
+    """A path beside ``target``, for what shall stand there once it is whole."""
+    token = os.urandom(4).hex()
+    return target.with_name(f".{target.name}.{os.getpid()}-{token}{SUFFIX}")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a small file whole or not at all, and clear what a killed process left beside it."""
+    sweep_beside(path.parent)
+    scratch = scratch_beside(path)
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def sweep_beside(folder: Path) -> None:
+    """Remove the scratch files in a folder whose processes are gone."""
+    for stray in folder.glob(f".*{SUFFIX}"):
+        named = _BESIDE.fullmatch(stray.name)
+        with suppress(OSError):
+            if named and _is_left(stray, named["pid"]):
+                _remove(stray)
+
+
+def _is_left(stray: Path, pid: str | None) -> bool:
+    if pid is None:
+        return stray.lstat().st_ctime < time.time() - _STALE
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):  # another user's process has the number by now
+        return stray.lstat().st_ctime < time.time() - _STALE
+    return False
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder of the system's for temporary files, which is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as made:
+        work = Path(made, "work")
+        with Path(made, LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            work.mkdir()
+            yield work
+
+
+def sweep_folders() -> None:
+    """Remove the scratch folders of this user whose processes were killed."""
+    with suppress(OSError):
+        for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+            with suppress(OSError):
+                if folder.lstat().st_uid == os.geteuid() and not folder.is_symlink():
+                    _sweep_folder(folder)
+
+
+def _sweep_folder(folder: Path) -> None:
+    with (folder / LOCK).open("r+") as lock:
+        if os.fstat(lock.fileno()).st_mtime > time.time() - _YOUNG:
+            return
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: it is in use
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

@@ -1,0 +1,552 @@
+"""The local Prefect API, and whatever else listens, is its owner's alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pwd
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from running import end, start
+from towpath.engine import server
+from towpath.engine.server import (
+    api_processes,
+    configured,
+    guard,
+    health,
+    home,
+    local,
+    mark,
+    process,
+    state,
+    worker,
+)
+from towpath.engine.server.project import down, status, up
+from towpath.errors import EngineError
+
+FLOW = """\
+from prefect import flow
+
+@flow(log_prints=True)
+def training(learning_rate: float = 0.1) -> None:
+    print("rate", learning_rate)
+"""
+DEPLOYMENTS = """\
+name: example
+pull:
+- prefect.deployments.steps.set_working_directory:
+    directory: "{{ $PWD }}"
+deployments:
+- name: dev
+  entrypoint: flow.py:training
+"""
+STRANGER = "nobody"
+
+
+@pytest.fixture(scope="module")
+def project() -> Iterator[Path]:
+    """A project that is up, in a folder that another user may enter; pytest's own they may not."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        root = Path(folder, "project")
+        root.mkdir()
+        (root / "towpath.yaml").write_text("name: example\n")
+        (root / "flow.py").write_text(FLOW)
+        (root / "prefect.yaml").write_text(DEPLOYMENTS)
+        yield root
+        down(root, force=True)
+
+
+@pytest.fixture
+def api(project: Path) -> server.Api:
+    """Its API, which stands."""
+    return up(project).api
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Path]:
+    """A project of a test's own."""
+    root = tmp_path / "fresh"
+    root.mkdir()
+    yield root
+    local.stop(home.of(root))
+
+
+def ask(
+    api: server.Api, method: str, path: str, headers: dict[str, str] | None = None, body: str = "{}"
+) -> tuple[int, dict[str, str], bytes]:
+    """What the API answers: status, headers, body."""
+    connection = HTTPConnection("127.0.0.1", api.port, timeout=10)
+    try:
+        connection.request(
+            method, path, body, {"content-type": "application/json", **(headers or {})}
+        )
+        answer = connection.getresponse()
+        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+    finally:
+        connection.close()
+
+
+def owner(api: server.Api) -> dict[str, str]:
+    """The header of who knows the secret."""
+    return {"authorization": guard.basic_authorization(api.endpoint.secret)}
+
+
+def routes(api: server.Api) -> list[tuple[str, str]]:
+    """Every route that Prefect has, with something in place of what it wants to be told."""
+    _, _, said = ask(api, "GET", "/api/openapi.json", owner(api), "")
+    paths = json.loads(said)["paths"]
+    filled = {path: re.sub(r"\{[^}]*\}", "x", path) for path in paths}
+    return [(method.upper(), f"/api{filled[path]}") for path in paths for method in paths[path]]
+
+
+def test_no_route_answers_without_the_secret(api: server.Api) -> None:
+    known = routes(api)
+    assert len(known) > 150
+    probes = {("GET", path) for path in guard.PROBES}
+    wrong = {"authorization": guard.basic_authorization("towpath:guessed")}
+    for method, path in known:
+        answers = {ask(api, method, path, headers)[0] for headers in ({}, wrong)}
+        assert answers == ({200} if (method, path) in probes else {401}), (method, path)
+    for path in ("/api/docs", "/api/openapi.json", "/api/static/prefect-logo-mark-gradient.png"):
+        assert ask(api, "GET", path)[0] == 401
+    assert ask(api, "GET", "/api/health")[2] == b"true"
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Bearer {}", "basic {}", "Basic {}=", "Basic ", "Basic é", "{}", "Basic {} Basic {}"],
+)
+def test_what_only_resembles_the_secret_is_none(api: server.Api, header: str) -> None:
+    secret = owner(api)["authorization"].removeprefix("Basic ").removesuffix("=")
+    said = header.replace("{}", secret[:-1]).encode().decode("latin-1")
+    assert ask(api, "POST", "/api/flows/", {"authorization": said})[0] == 401
+
+
+def test_a_body_is_not_read_before_its_sender_is_known(api: server.Api) -> None:
+    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as line:
+        head = f"POST /api/flows/ HTTP/1.1\r\nHost: 127.0.0.1:{api.port}\r\n"
+        line.sendall(f"{head}Content-Length: 99999999999\r\n\r\n".encode())
+        assert b" 401 " in line.recv(4096)
+
+
+HOSTS = ["evil.example:{}", "evil.example", "127.0.0.1.evil.example:{}", "localhost@evil:{}", ""]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("path", ["/api/flows/filter", "/api/health", "/", "/ui-settings"])
+def test_a_foreign_host_is_refused_whatever_it_says(api: server.Api, host: str, path: str) -> None:
+    said = {"host": host.format(api.port)}
+    for headers in (said, {**said, **owner(api)}):
+        assert ask(api, "POST" if "filter" in path else "GET", path, headers)[0] == 421
+
+
+def test_a_request_without_host_or_with_two_is_refused(api: server.Api) -> None:
+    own = f"Host: 127.0.0.1:{api.port}\r\n"
+    secret = f"Authorization: {owner(api)['authorization']}\r\n"
+    two = f"HTTP/1.1\r\n{own}Host: evil.example\r\n"
+    for rest in ("HTTP/1.0\r\n", two):
+        with socket.create_connection(("127.0.0.1", api.port), timeout=10) as line:
+            line.sendall(f"GET /api/admin/version {rest}{secret}\r\n".encode())
+            assert re.match(rb"HTTP/1.1 4(00|21) ", line.recv(4096))
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "https://127.0.0.1:{}", "http://127.0.0.1:1", ""]
+)
+def test_a_page_of_another_origin_gets_nothing(api: server.Api, origin: str) -> None:
+    said = {"origin": origin.format(api.port)}
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": "x"}
+    preflight, headers, _ = ask(api, "OPTIONS", "/api/flow_runs/", {**said, **asked}, "")
+    assert preflight == 403
+    assert not [name for name in headers if name.startswith("access-control")]
+    code, headers, _ = ask(api, "POST", "/api/flows/filter", {**said, **owner(api)})
+    assert code == 403
+    assert not [name for name in headers if name.startswith("access-control")]
+
+
+def test_prefect_s_pages_work_for_the_owner_and_hold_nothing(api: server.Api) -> None:
+    code, headers, page = ask(api, "GET", "/", {"accept": "text/html"}, "")
+    if code == 307:
+        code, _, page = ask(api, "GET", headers["location"], {"accept": "text/html"}, "")
+    assert code == 200
+    script = re.search(r'src="(/[^"]+[.]js)"', page.decode())
+    assert script
+    assert ask(api, "GET", script[1], body="")[0] == 200
+    settings = json.loads(ask(api, "GET", "/ui-settings", body="")[2])
+    assert (settings["api_url"], settings["auth"]) == ("/api", "BASIC"), "it asks for the secret"
+    own = {"origin": f"http://127.0.0.1:{api.port}", **owner(api)}
+    assert ask(api, "POST", "/api/flows/filter", own)[0] == 200
+    tunnel = {"host": "localhost:9999", "origin": "http://localhost:9999", **owner(api)}
+    assert ask(api, "POST", "/api/flows/filter", tunnel)[0] == 200
+
+
+SOCKETS = {
+    "events/in": {"type": "nothing"},
+    "events/out": {"type": "filter", "filter": {}},
+    "logs/out": {"type": "filter", "filter": {}},
+    "task_runs/subscriptions/scheduled": {"type": "subscribe", "keys": ["x"]},
+    "work_pools/towpath/workers/connect": {"type": "hello"},
+}
+
+
+@pytest.mark.parametrize("path", SOCKETS)
+@pytest.mark.parametrize("token", [None, "towpath:guessed"])
+def test_no_web_socket_opens_without_the_secret(
+    api: server.Api, path: str, token: str | None
+) -> None:
+    url = f"ws://127.0.0.1:{api.port}/api/{path}"
+    with pytest.raises((ConnectionClosed, InvalidStatus)), connect(url) as plain:
+        plain.recv(timeout=10)
+    with (
+        pytest.raises((ConnectionClosed, InvalidStatus)) as refused,
+        connect(url, subprotocols=["prefect"]) as asked,  # type: ignore[list-item]
+    ):
+        asked.send(json.dumps({"type": "auth", "token": token}))
+        asked.send(json.dumps(SOCKETS[path]))
+        asked.recv(timeout=10)
+    assert not isinstance(refused.value, TimeoutError)
+    foreign: dict[str, Any] = {"origin": "http://evil.example", "subprotocols": ["prefect"]}
+    with pytest.raises(InvalidStatus, match="403"), connect(url, **foreign):
+        pass
+    rebound = url.replace("127.0.0.1", "evil.example")  # a name that was made to lead here
+    line = socket.create_connection(("127.0.0.1", api.port))
+    with pytest.raises(InvalidStatus, match="403"), connect(rebound, sock=line):
+        pass
+
+
+def test_a_web_socket_opens_with_the_secret(api: server.Api) -> None:
+    url = f"ws://127.0.0.1:{api.port}/api/events/out"
+    with connect(url, subprotocols=["prefect"]) as asked:  # type: ignore[list-item]
+        asked.send(json.dumps({"type": "auth", "token": api.endpoint.secret}))
+        assert json.loads(asked.recv(timeout=10)) == {"type": "auth_success"}
+
+
+def prefect(project: Path, *words: str) -> str:
+    """A stock command in the project's folder, with nothing of ours in its environment."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_API", "TOWPATH_SET"))}
+    call = [sys.executable, "-m", "prefect", "--no-prompt", *words]
+    done = subprocess.run(
+        call, cwd=project, env={**kept, "PWD": str(project)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_stock_prefect_works_and_the_secret_stays_where_it_is(
+    project: Path, api: server.Api
+) -> None:
+    said = prefect(project, "deploy", "--all")
+    said += prefect(project, "deployment", "run", "training/dev", "--param", "learning_rate=0.05")
+    runs: list[dict[str, Any]] = []
+    deadline = time.monotonic() + 60
+    while not runs or runs[0]["state_type"] != "COMPLETED":
+        assert time.monotonic() < deadline, api.home.worker_log.read_text()
+        runs = worker.ask(api.endpoint, "POST", "/flow_runs/filter", {})
+        time.sleep(0.2)
+    assert runs[0]["id"] in prefect(project, "flow-run", "ls", "-o", "json")
+    for words in (["status"], ["status", "--json"], ["up"], ["up", "--json"]):
+        done = end(start(project, *words))
+        assert done.code == 0, done.err
+        said += done.out + done.err
+
+    secret = api.endpoint.secret
+    encoded = guard.basic_authorization(secret).removeprefix("Basic ")
+    assert secret not in said
+    assert end(start(project, "status", "--secret")).out == f"{secret}\n"
+    for word in (secret.encode(), encoded.encode()):
+        holders = {p.name for p in api.home.folder.rglob("*") if p.is_file() and holds(p, word)}
+        assert holders <= {"state.json"}
+        assert {p.name for p in project.rglob("*") if holds(p, word)} <= {"prefect.toml"}
+        assert not [c for c in command_lines() if word in c]
+
+
+def holds(path: Path, word: bytes) -> bool:
+    """Whether a file has these bytes somewhere."""
+    return path.is_file() and word in path.read_bytes()
+
+
+def command_lines() -> Iterator[bytes]:
+    """How each process was called, as everybody on the machine may read it."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            yield (folder / "cmdline").read_bytes()
+
+
+def test_up_says_where_git_would_commit_the_secret(project: Path) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+    advice = up(project).advice
+    assert advice
+    assert "Git does not ignore prefect.toml" in advice
+    (project / ".gitignore").write_text("/prefect.toml\n")
+    assert up(project).advice is None
+
+
+def test_its_files_are_the_owner_s(project: Path, api: server.Api) -> None:
+    folders = (api.home.folder, api.home.folder.parent, api.home.leases)
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
+    secret = (api.home.state, project / "prefect.toml", api.home.log, api.home.worker_log)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in secret} == {0o600}
+    assert stat.S_IMODE(api.home.database.stat().st_mode) == 0o600
+
+
+AS_STRANGER = """
+import json, os, socket, sys
+from pathlib import Path
+user, paths, sock, pids = json.loads(sys.argv[1])
+os.setgroups([]); os.setgid(user); os.setuid(user)
+got = []
+for path in paths + [f"/proc/{pid}/environ" for pid in pids]:
+    try:
+        Path(path).read_bytes()
+        got.append(path)
+    except OSError:
+        pass
+with socket.socket(socket.AF_UNIX) as line:
+    try:
+        line.connect(sock)
+        line.sendall(b"x")
+        got.append(sock)
+    except OSError:
+        pass
+print(json.dumps(got))
+"""
+
+
+def stranger(*told: Any) -> list[str]:
+    """What another user of the machine gets to read, and where they get in."""
+    if os.geteuid():
+        pytest.skip("only root can be another user")
+    user = pwd.getpwnam(STRANGER).pw_uid
+    call = [sys.executable, "-I", "-c", AS_STRANGER, json.dumps([user, *told])]
+    done = subprocess.run(call, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found: list[str] = json.loads(done.stdout)
+    return found
+
+
+def wait_for_forking(api: server.Api) -> None:
+    deadline = time.monotonic() + 60
+    while not api.home.forking.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_another_user_reads_nothing_and_gets_in_nowhere(project: Path, api: server.Api) -> None:
+    wait_for_forking(api)
+    known = state.running(api.home)
+    assert known
+    pids = [known.pid, state.server_pid(api.home, known), up(project).worker.pid]
+    files = [str(project / "prefect.toml"), *map(str, api.home.folder.rglob("*"))]
+    (project / "readable").touch()
+    got = stranger([str(project / "readable"), *files], str(api.home.forking), pids)
+    assert got == [str(project / "readable")]
+
+
+def test_another_user_is_turned_away_where_the_folder_was_opened(api: server.Api) -> None:
+    wait_for_forking(api)
+    opened = [api.home.folder, *list(api.home.folder.parents)[:3]]
+    modes = [folder.stat().st_mode for folder in opened]
+    try:
+        for folder in opened:
+            folder.chmod(0o755)
+        api.home.forking.chmod(0o666)
+        call = f"import socket,os,sys; os.setgid({pwd.getpwnam(STRANGER).pw_gid})\n"
+        call += f"os.setuid({pwd.getpwnam(STRANGER).pw_uid})\n"
+        call += "line = socket.socket(socket.AF_UNIX); line.settimeout(10)\n"
+        call += f"line.connect({str(api.home.forking)!r})\n"
+        call += "print(line.recv(1))"
+        if os.geteuid():
+            pytest.skip("only root can be another user")
+        done = subprocess.run([sys.executable, "-I", "-c", call], capture_output=True, text=True)
+        assert done.stdout == "b''\n", done.stderr
+    finally:
+        for folder, mode in zip(opened, modes, strict=True):
+            folder.chmod(mode)
+        api.home.forking.chmod(0o600)
+
+
+def test_a_folder_that_somebody_else_has_made_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give a folder away")
+    monkeypatch.setenv("TOWPATH_HOME", str(tmp_path / "home"))
+    place = home.of(tmp_path)
+    place.folder.mkdir(parents=True)
+    os.chown(place.folder, pwd.getpwnam(STRANGER).pw_uid, -1)
+    with pytest.raises(EngineError, match="belongs to another user"):
+        server.begin(tmp_path)
+
+
+def server_processes(root: Path) -> list[psutil.Process]:
+    """Keepers and servers of a project's API."""
+    place = home.of(root)
+    pids = [*api_processes.keepers(place), *api_processes.orphans(place)]
+    return [psutil.Process(pid) for pid in pids]
+
+
+def forget(api: server.Api, left: str) -> None:
+    """Lose the state of an API, or write it as an older Towpath did, which knew no secret."""
+    known = json.loads(api.home.state.read_text())
+    api.home.state.unlink()
+    if left == "unreadable":
+        api.home.state.write_bytes(b"\xff[")
+    elif left == "older":
+        del known["secret"]
+        api.home.state.write_text(json.dumps(known))
+
+
+@pytest.mark.parametrize("left", ["lost", "older"])
+def test_an_api_that_no_state_tells_of_is_replaced(fresh: Path, left: str) -> None:
+    old = server.begin(fresh)
+    secret = old.endpoint.secret
+    with server.run_in_progress(old, "20261122-144200-3fa1"):
+        forget(old, left)
+        with pytest.raises(EngineError, match="run 20261122-144200-3fa1 uses it"):
+            server.ensure(fresh)
+    new = server.ensure(fresh)
+    assert not new.warm
+    assert len(server_processes(fresh)) == 2, "a keeper and a server, the new ones"
+    known = state.running(new.home)
+    assert known
+    assert [known.pid] == api_processes.keepers(new.home)
+    before = {"authorization": guard.basic_authorization(secret)}
+    for headers in ({}, before):
+        assert ask(new, "POST", "/api/flows/filter", headers)[0] == 401
+    assert ask(new, "POST", "/api/flows/filter", owner(new))[0] == 200
+    forget(new, "unreadable")
+    assert local.stop(new.home), "`towpath down` ends it all the same"
+    assert not server_processes(fresh)
+
+
+def test_a_worker_that_no_file_tells_of_is_replaced(project: Path) -> None:
+    first = up(project).worker
+    home.of(project).up.unlink()
+    second = up(project).worker
+    assert not first.is_alive
+    assert api_processes.workers(home.of(project)) == [second.pid]
+
+
+SQUATTER = """
+import os, socket, sys
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("127.0.0.1", int(sys.argv[1])))
+listener.listen()
+print("listens", flush=True)
+while True:
+    line, _ = listener.accept()
+    asked = line.recv(65536)
+    print(asked, flush=True)
+    body = b"true" if b"/api/health" in asked else b"[]"
+    line.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n%s" % (len(body), body))
+    line.close()
+"""
+
+
+@contextlib.contextmanager
+def squatted(port: int) -> Iterator[Callable[[], str]]:
+    """Somebody else listens at a port, and says that all is well; call for what was told them."""
+    call = [sys.executable, "-I", "-c", SQUATTER, str(port)]
+    deadline = time.monotonic() + 10
+    while True:
+        other = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert other.stdout
+        if other.stdout.readline() == "listens\n":
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    def heard() -> str:
+        other.kill()
+        return other.communicate()[0]
+
+    try:
+        yield heard
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_who_took_the_port_hears_no_secret_and_is_not_believed(fresh: Path) -> None:
+    dead = server.ensure(fresh)
+    secret = dead.endpoint.secret
+    left = dead.home.state.read_text()
+    for gone in server_processes(fresh):
+        gone.kill()
+        gone.wait()
+    assert dead.home.state.read_text() == left
+    with squatted(dead.port) as heard:
+        assert health.answers(dead.port, 5), "the squatter says that all is well"
+        # A process of ours has the keeper's number by now.
+        me = {"pid": os.getpid(), "born": process.born(os.getpid())}
+        for text in (json.dumps(json.loads(left) | me), left):
+            dead.home.state.write_text(text)
+            with pytest.raises(EngineError, match="has ended"):
+                dead.environment()
+        assert status(fresh).url is None
+        new = server.begin(fresh)
+        assert new.port != dead.port
+        assert new.endpoint.secret != secret
+        told = heard()
+    assert "GET /api/health" in told
+    for word in (secret, new.endpoint.secret):
+        assert word not in told
+        assert guard.basic_authorization(word) not in told
+
+
+def test_a_worker_takes_no_runs_from_who_comes_after_its_api(fresh: Path) -> None:
+    standing = up(fresh)
+    keeper, *servers = server_processes(fresh)
+    # Both at once, as the system does that has no memory left: the port is free from then on.
+    for doomed in (keeper, *servers):
+        doomed.send_signal(signal.SIGKILL)
+    with squatted(standing.api.port):
+        deadline = time.monotonic() + 5
+        while standing.worker.is_alive and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not standing.worker.is_alive
+    assert mark.read(standing.api.home), "the next `towpath up` clears what is left"
+
+
+def test_what_a_run_set_for_itself_does_not_reach_another_s_api(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(configured.AUTH, state.make_secret())
+    monkeypatch.setenv(configured.KEY, "http://127.0.0.1:1/api")
+    with socket.socket() as theirs:
+        theirs.bind(("127.0.0.1", 0))
+        theirs.listen()
+        theirs.settimeout(60)
+        url = f"http://127.0.0.1:{theirs.getsockname()[1]}/api"
+        call = [sys.executable, "-c", ASK_STAGE, url]
+        asking = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        line, _ = theirs.accept()
+        asked = line.recv(65536).lower()
+        asking.kill()
+        asking.wait()
+        line.close()
+    assert b" /api/" in asked
+    assert b"authorization" not in asked
+
+
+ASK_STAGE = "import sys; from towpath.engine.flow import deploying; "
+ASK_STAGE += "deploying.current(sys.argv[1], 'a/b')"
