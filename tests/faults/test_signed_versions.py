@@ -333,3 +333,18 @@ def test_many_signed_tags_are_listed_as_quickly_as_others() -> None:
     start = time.process_time()
     assert all(signatures.without(message).endswith("}}\n") for message in messages)
     assert time.process_time() - start < 0.2
+
+
+def test_a_lost_tag_comes_back_with_its_signature(tmp_path: Path, keys: Keys) -> None:
+    project = signing_project(tmp_path, keys)
+    origin_of(project, tmp_path / "origin.git")
+    first = project.register(b"one")
+    take(project, first, "dev")()
+    assert project.apply("dev").exit_code == 0
+    before = project.git("rev-parse", f"refs/tags/abalone@{first}")
+    project.git("tag", "-d", f"abalone@{first}")
+    project.git("config", "user.signingkey", str(keys.make("mallory")))
+    call = [sys.executable, "-m", "towpath", "restore", f"abalone@{first}"]
+    done = subprocess.run(call, cwd=project.root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert project.git("rev-parse", f"refs/tags/abalone@{first}") == before

@@ -71,14 +71,21 @@ def commit_beside(
     return signed.text
 
 
-def tag(repository: Repository, name: str, target: str, message: str, stamp: Stamp) -> str:
+def tag(
+    repository: Repository,
+    name: str,
+    target: str,
+    message: str,
+    stamp: Stamp,
+    sign: bool | None = None,
+) -> str:
     """An annotated tag's object, which no ref holds yet: it can be pushed before it is kept.
 
-    It is signed where ``tag.gpgSign`` or ``tag.forceSignAnnotated`` say so; raises
-    ``RegistryError`` where that cannot be done.
+    ``sign`` says whether it is signed (default: as ``tag.gpgSign`` and ``tag.forceSignAnnotated``
+    do); raises ``RegistryError`` where that cannot be done.
     """
     text = f"{signatures.plain(message).rstrip()}\n"
-    if signatures.signs_tags(repository):
+    if signatures.signs_tags(repository) if sign is None else sign:
         return _signed_tag(repository, name, target, text, stamp)
     head = f"object {target}\ntype commit\ntag {name}\n"
     tagger = f"tagger {stamp.who} {stamp.time} +0000\n"

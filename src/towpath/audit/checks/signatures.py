@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from towpath.audit.checks.stage_tags import DELETE
 from towpath.audit.finding import Finding, Unchecked, finding
 from towpath.audit.ledger import Ledger
 from towpath.git import refs, signatures
 from towpath.git.signatures import SignedBy
+from towpath.registry import restoring
 from towpath.registry.references import parse_tag
 from towpath.registry.version_signatures import SIGNERS, allowed_signers
 
@@ -101,7 +101,7 @@ def _wrong(one: Signed) -> Finding | None:
 def _away(one: Signed) -> str:
     """How a thing that nobody signed is replaced by one that somebody did."""
     if one.kind == "stage tag":
-        return DELETE.format(name=one.name)
+        return f"{restoring.way(one.name)}; then towpath reconcile --apply writes it again"
     if one.kind == "version":
         return REJECT.format(name=one.name)
     return "ask who made it, and promote what should be there with `towpath promote`"
