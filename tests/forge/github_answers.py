@@ -36,7 +36,7 @@ def pull(hosted: Hosted, one: Pull, url: str) -> dict[str, Any]:
         "title": one.title,
         "body": one.body,
         "user": user(one.author),
-        "head": side(hosted, one.branch, one.head, one.author),
+        "head": side(one.fork or hosted, one.branch, one.head, one.author),
         "base": side(hosted, one.base, base, one.author),
         "created_at": one.time,
         "updated_at": one.time,
@@ -56,7 +56,10 @@ def repository(hosted: Hosted) -> dict[str, Any]:
     """A repository."""
     name = hosted.name.partition("/")[2]
     owner = {"login": hosted.owner, "id": 0, "type": "Organization"}
-    return {"full_name": hosted.name, "name": name, "owner": owner, "default_branch": "main"}
+    ways = ("allow_merge_commit", "allow_squash_merge", "allow_rebase_merge")
+    allowed = dict(zip(ways, hosted.methods.values(), strict=True))
+    known = {"full_name": hosted.name, "name": name, "owner": owner, "default_branch": "main"}
+    return {**known, **allowed}
 
 
 def review(hosted: Hosted, one: Pull, said: Said, url: str) -> dict[str, Any]:

@@ -93,27 +93,37 @@ def whoami(call: Call) -> Answer:
 def repository(call: Call) -> Answer:
     right = call.hosted.right(call.who)
     permissions = {"pull": True, "push": right != "read", "admin": right == "admin"}
-    return {**answers.repository(call.hosted), "permissions": permissions}
+    told = answers.repository(call.hosted)
+    if right == "read":  # who may not push is not told how it is merged
+        told = {key: value for key, value in told.items() if not key.startswith("allow_")}
+    return {**told, "permissions": permissions}
 
 
 @route("pulls", "create", 201)
 def open_pull(call: Call) -> Answer:
-    hosted, body = call.writable("pull_requests"), call.body
-    branch = body["head"].removeprefix(f"{hosted.owner}:")
-    head = merging.resolve(hosted.path, f"refs/heads/{branch}")
+    hosted, body = call.hosted, call.body
+    owner, _, branch = body["head"].rpartition(":")
+    # Of a fork one needs to be its owner, and of this repository to see it.
+    fork = call.server.fork(hosted, owner) if owner and owner != hosted.owner else None
+    if fork is None:
+        call.writable("pull_requests")
+    elif fork.right(call.who) == "read":
+        raise _invalid("PullRequest", "head")
+    head = (fork or hosted).branch(branch, hosted)
     base = merging.resolve(hosted.path, f"refs/heads/{body['base']}")
     for name, commit in (("head", head), ("base", base)):
         if commit is None:
             raise _invalid("PullRequest", name)
     if not merging.between(hosted.path, base, head):
         raise _custom(f"No commits between {body['base']} and {branch}")
-    if any(p.open and (p.branch, p.base) == (branch, body["base"]) for p in hosted.pulls.values()):
-        raise _custom(f"A pull request already exists for {hosted.owner}:{branch}.")
+    said = (fork, branch, body["base"])
+    if any(p.open and (p.fork, p.branch, p.base) == said for p in hosted.pulls.values()):
+        raise _custom(f"A pull request already exists for {owner or hosted.owner}:{branch}.")
     if len(body.get("body") or "") > 65536:
         raise _custom("body is too long (maximum is 65536 characters)")
     number = len(hosted.pulls) + 1
     words = (body["title"], body.get("body"), branch, body["base"])
-    hosted.pulls[number] = Pull(number, *words, call.who, head)
+    hosted.pulls[number] = Pull(number, *words, call.who, head, fork=fork)
     return answers.pull(hosted, hosted.pull(number), call.server.url)
 
 
@@ -123,7 +133,7 @@ def list_pulls(call: Call) -> Answer:
     found = [hosted.pull(number) for number in sorted(hosted.pulls, reverse=True)]
     state, head = asked.get("state", "open"), asked.get("head")
     found = [p for p in found if state == "all" or p.open == (state == "open")]
-    found = [p for p in found if head in (None, f"{hosted.owner}:{p.branch}")]
+    found = [p for p in found if head in (None, f"{(p.fork or hosted).owner}:{p.branch}")]
     return [answers.pull(hosted, p, call.server.url) for p in found]
 
 
@@ -134,7 +144,9 @@ def get_pull(call: Call) -> Answer:
 
 @route("pulls", "update")
 def update_pull(call: Call) -> Answer:
-    hosted, pull = call.writable("pull_requests"), call.pull
+    hosted, pull = call.hosted, call.pull
+    if pull.author is not call.who:  # who opened it may change it
+        call.writable("pull_requests")
     pull.title = call.body.get("title", pull.title)
     pull.body = call.body.get("body", pull.body)
     if pull.merged_at and call.body.get("state") == "open":
@@ -172,9 +184,10 @@ def merge(call: Call) -> Answer:
         raise Refusal(405, "Pull Request is not mergeable")
     if body.get("sha", pull.head) != pull.head:
         raise Refusal(409, "Head branch was modified. Review and try the merge again.")
-    if refused := hosted.refusal(pull):
+    method = body.get("merge_method", "merge")
+    if refused := hosted.unmergeable(method) or hosted.refusal(pull):
         raise Refusal(405, refused)
-    call.server.merge(hosted, pull, call.who, body.get("merge_method", "merge"))
+    call.server.merge(hosted, pull, call.who, method)
     return {"sha": pull.merge_commit, "merged": True, "message": "Pull Request successfully merged"}
 
 

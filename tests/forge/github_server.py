@@ -92,6 +92,10 @@ class GitHubServer:
             self.repositories[name] = new_repository(name, self.folder / f"{name}.git")
         return self.repositories[name]
 
+    def fork(self, hosted: Hosted, owner: str) -> Hosted | None:
+        """The fork of a repository that belongs to a person or an organisation."""
+        return self.repositories.get(f"{owner}/{hosted.name.partition('/')[2]}")
+
     def remote(self, name: str, login: str = "ada") -> str:
         """The URL to clone and push with, as a person."""
         person = self.person(login)
@@ -137,7 +141,9 @@ class GitHubServer:
         base = merging.resolve(hosted.path, ref)
         pull = hosted.pull(pull.number)
         head = pull.head
-        title = f"Merge pull request #{pull.number} from {hosted.owner}/{pull.branch}"
+        title = (
+            f"Merge pull request #{pull.number} from {(pull.fork or hosted).owner}/{pull.branch}"
+        )
         try:
             if method == "merge":
                 message = f"{title}\n\n{pull.title}"

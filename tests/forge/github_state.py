@@ -39,6 +39,7 @@ done
 exit 0
 """
 _counter = itertools.count(1)
+METHODS = {"merge": "Merge commits", "squash": "Squash merges", "rebase": "Rebase merges"}
 
 
 def now() -> str:
@@ -91,6 +92,7 @@ class Pull:
     reviews: list[Said] = field(default_factory=list)
     comments: list[tuple[Person, str]] = field(default_factory=list)
     time: str = field(default_factory=now)
+    fork: Hosted | None = None  # whose branch it is, where it is not the repository's own
 
 
 @dataclass
@@ -106,6 +108,7 @@ class Hosted:
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
     branches: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     checks: dict[tuple[str, str], str] = field(default_factory=dict)
+    methods: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(METHODS, True))
 
     @property
     def owner(self) -> str:
@@ -123,7 +126,7 @@ class Hosted:
     def pull(self, number: int) -> Pull:
         """A pull request as it stands, its head where its branch is now."""
         pull = self.pulls[number]
-        head = resolve(self.path, f"refs/heads/{pull.branch}") if pull.open else None
+        head = (pull.fork or self).branch(pull.branch, self) if pull.open else None
         if head and head != pull.head:
             pull.head = head
             if self._dismisses():
@@ -131,6 +134,13 @@ class Hosted:
                     review.state = "DISMISSED" if review.state == "APPROVED" else review.state
         git(self.path, "update-ref", f"refs/pull/{number}/head", pull.head)
         return pull
+
+    def branch(self, name: str, base: Hosted) -> str | None:
+        """The commit of a branch, which the repository that it is proposed to then has, too."""
+        head = resolve(self.path, f"refs/heads/{name}")
+        if head and self is not base:
+            git(base.path, "fetch", "--quiet", str(self.path), head)
+        return head
 
     def of_commit(self, commit: str) -> list[Pull]:
         """The pull requests that brought a commit, or would."""
@@ -156,6 +166,18 @@ class Hosted:
             return f"At least {needed} approving review is required by reviewers with write access."
         if any(rule["owners"] for rule in wanted) and self._unowned(pull, approved):
             return "Waiting on code owner review."
+        return None
+
+    def unmergeable(self, method: str) -> str | None:
+        """Why nothing is merged in this way, whatever it is."""
+        types = {rule["type"] for rule in self.main_rules()}
+        if "merge_queue" in types:
+            return "Changes must be made through the merge queue"
+        if not self.methods[method]:
+            return f"{METHODS[method]} are not allowed on this repository."
+        old = (self.protection or {}).get("required_linear_history")
+        if method == "merge" and (old or "required_linear_history" in types):
+            return "Merge commits are not allowed on this repository."
         return None
 
     def main_rules(self) -> list[dict[str, Any]]:

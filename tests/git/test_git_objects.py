@@ -55,12 +55,11 @@ def test_the_same_commit_twice_is_one(repository: Repository) -> None:
     assert made(repository) != made(repository, time=1_700_000_001)
 
 
-def test_hooks_and_signing_of_a_person_do_not_run(repository: Repository, git: Git) -> None:
+def test_hooks_of_a_person_do_not_run(repository: Repository) -> None:
     hook = repository.common / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
-    git(repository.root, "config", "commit.gpgSign", "true")
     assert made(repository)
 
 

@@ -179,9 +179,18 @@ def test_the_required_check_reports_on_every_pull_request(folder: Path) -> None:
     for name in ("promotion", "checks"):
         workflow = read(folder / f"{name}.yml")
         assert workflow["on"]["pull_request"] is None, "a filter would leave the check pending"
+        assert workflow["on"]["merge_group"] is None, "it would never report in a merge queue"
         (job,) = workflow["jobs"].items()
         assert job[0] == name
         assert "if" not in job[1] and "name" not in job[1]
+
+
+def test_a_merge_group_is_judged_by_what_it_adds(made: dict[str, Job]) -> None:
+    (check,) = [step for step in made["promotion/promotion"].steps if "env" in step]
+    assert '--base "$BASE" --head "$HEAD"' in check["run"]
+    assert check["env"]["BASE"] == "${{ github.event.merge_group.base_sha || 'origin/main' }}"
+    head = "github.event.merge_group.head_sha || github.event.pull_request.head.sha"
+    assert check["env"]["HEAD"] == f"${{{{ {head} }}}}"
 
 
 def test_the_head_of_a_pull_request_is_not_executed(made: dict[str, Job]) -> None:

@@ -18,6 +18,7 @@ Check: TypeAlias = Literal[
     "evidence",
     "artifact",
     "deployment",
+    "signature",
 ]
 
 

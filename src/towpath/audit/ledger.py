@@ -85,8 +85,8 @@ class Ledger:
     def models(self) -> Mapping[str, Model]:
         """The models by name."""
         if self.model is None:
-            return reading.models(self.repository)
-        return {self.model: reading.model(self.repository, self.model)}
+            return reading.tagged_models(self.repository)
+        return {self.model: reading.tagged_model(self.repository, self.model)}
 
     @cached_property
     def assigned(self) -> tuple[Assigned, ...]:

@@ -12,11 +12,13 @@ from towpath.audit.checks import (
     main_line,
     promotions,
     records,
+    signatures,
     stage_tags,
     standing,
     stores,
     substitutes,
 )
+from towpath.audit.checks.signatures import Signed
 from towpath.audit.finding import Finding, Unchecked
 from towpath.audit.ledger import Ledger, known_stage, open_ledger
 from towpath.audit.notes import Explained, Notes
@@ -44,6 +46,7 @@ class Verified:
     looked_at: Mapping[str, int]
     rule_changes: tuple[RuleChange, ...] = ()
     explained: tuple[Explained, ...] = ()
+    signatures: tuple[Signed, ...] = ()
 
 
 def verify(
@@ -52,12 +55,13 @@ def verify(
     stage: str | None = None,
     offline: bool = False,
     environ: Mapping[str, str] | None = None,
+    signed: bool = False,
 ) -> Verified:
     """Hold the registry, the tags and the stores against the merged stage files.
 
     ``stage`` leaves out what concerns other stages alone; ``offline`` leaves out the stores and
-    the forge. Raises ``UsageError`` for a model or a stage that is not there, ``RegistryError``
-    in a clone without tags or without the whole history.
+    the forge; ``signed`` looks at every signature, too. Raises ``UsageError`` for a model or a
+    stage that is not there, ``RegistryError`` in a clone without tags or without the whole history.
     """
     ahead = () if offline else tuple(_main_branch(workspace.registry))
     ledger = open_ledger(workspace, model)
@@ -65,6 +69,7 @@ def verify(
         known_stage(ledger, stage)
         ledger = ledger.only(stage)
     known = approvals(workspace, ledger, ask=not offline)
+    surveyed = signatures.survey(ledger) if signed else ()
     found = [
         *ahead,
         *main_line.check(known),
@@ -72,6 +77,7 @@ def verify(
         *promotions.check(ledger, known),
         *stage_tags.check(ledger, known),
         *records.check(ledger),
+        *signatures.check(ledger, surveyed),
         *substitutes.check(ledger),
         *([] if offline else _stores(workspace, ledger, environ or os.environ, known)),
     ]
@@ -86,8 +92,10 @@ def verify(
             "promotions": len(ledger.promotions),
             "stage tags": len(ledger.assigned),
             "versions": sum(len(each.versions) for each in ledger.models.values()),
+            **({"signatures": len(surveyed)} if signed else {}),
         },
         rule_changes=_rule_changes(known),
+        signatures=surveyed,
     )
 
 

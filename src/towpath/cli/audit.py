@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from towpath.audit.approving import Approved
+    from towpath.audit.checks.signatures import Signed
     from towpath.audit.history import Entry, Moment
     from towpath.audit.lineage import Lineage
     from towpath.audit.verify import Verified
@@ -122,10 +123,16 @@ def _moment(moment: Moment) -> Iterator[tuple[str, str]]:
 @click.argument("model", required=False)
 @click.option("--stage", help="Only what concerns this stage.")
 @click.option("--offline", is_flag=True, help="Leave out the stores and the forge.")
+@click.option("--signatures", "signed", is_flag=True, help="Also who signed each, and what not.")
 @json_option
 @pass_session
 def verify(
-    session: Session, model: str | None, stage: str | None, offline: bool, as_json: bool
+    session: Session,
+    model: str | None,
+    stage: str | None,
+    offline: bool,
+    signed: bool,
+    as_json: bool,
 ) -> int:
     """Hold everything (of MODEL) against the merged stage files.
 
@@ -134,7 +141,7 @@ def verify(
     """
     from towpath.audit.verify import verify as recompute
 
-    found = recompute(session.workspace, model, stage, offline)
+    found = recompute(session.workspace, model, stage, offline, signed=signed)
     if as_json:
         print_json("verification", _verification(found))
     else:
@@ -159,6 +166,7 @@ def counted(count: int, what: str) -> str:
 
 
 def _say_verified(session: Session, found: Verified) -> None:
+    _signatures(found)
     looked = ", ".join(counted(count, what) for what, count in found.looked_at.items())
     for one in found.findings:
         click.echo(
@@ -190,6 +198,31 @@ def _say_rules(session: Session, found: Verified) -> None:
         proves = {"recorded": f"by {by}, which proves nothing", "none": f"by {change.author}"}
         words = proves.get(change.level, f"by {by}")
         session.say(f"rules changed: {change}: {change.level} {words}")
+
+
+def _signatures(found: Verified) -> None:
+    """Who signed what; nothing where nobody asked."""
+    if found.signatures:
+        from towpath.cli import terminal
+
+        rows = [(one.name, one.kind, _signer(one)) for one in found.signatures]
+        terminal.show(("what", "", "signed by"), rows)
+        click.echo()
+
+
+def _signer(one: Signed) -> Cell:
+    from towpath.cli.terminal import Styled
+
+    signature = one.signature
+    said = {
+        "good": signature.who,
+        "unknown": f"nobody whom main knows ({signature.key})",
+        "bad": "does not hold",
+        "foreign": "OpenPGP or X.509, not checked here",
+        "unsigned": "—",
+    }[signature.standing]
+    wrong = signature.standing in ("unknown", "bad")
+    return Styled(said, "bold red") if wrong else said
 
 
 @click.command()

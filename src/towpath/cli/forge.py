@@ -35,7 +35,7 @@ def setup(session: Session, acts: bool, check: bool, offline: bool, as_json: boo
     connected = _connected(session, offline)
     wanted = enforcing.wanted(session.workspace)
     done = connected.enforce(wanted) if connected and acts else ()
-    lacking = _lacking(wanted, connected)
+    lacking = _lacking(session, wanted, connected)
     if as_json:
         _json(connected, wanted, lacking, done)
     else:
@@ -63,10 +63,14 @@ def _connected(session: Session, offline: bool) -> Forge | None:
     return None if offline else place.connected(session.workspace)
 
 
-def _lacking(wanted: Rules, connected: Forge | None) -> tuple[Lack, ...]:
+def _lacking(session: Session, wanted: Rules, connected: Forge | None) -> tuple[Lack, ...]:
     from towpath.forge import lacks
+    from towpath.promotion import enforcing
 
-    return lacks(wanted, connected.rules()) if connected else ()
+    if connected is None:
+        return ()
+    actual = connected.rules()
+    return (*lacks(wanted, actual), *enforcing.queue_lacks(session.workspace, actual))
 
 
 def _needed(wanted: Rules) -> tuple[Lack, ...]:
@@ -88,15 +92,23 @@ def _text(
     for line in done:
         click.echo(line)
     now = {(lack.where, lack.rule): lack.actual for lack in lacking}
-    rows = [_row(rule, connected is not None, now) for rule in _needed(wanted)]
+    needed = {(rule.where, rule.rule): rule for rule in (*_needed(wanted), *lacking)}
+    rows = [_row(rule, connected is not None, now) for rule in needed.values()]
     terminal.show(("where", "rule", "wanted", "now"), rows)
     if connected is None:
         return
     where = f"{connected.name}, {connected.repository}"
+    silent = [lack for lack in lacking if "merge queue" in lack.rule]
+    if len(lacking) > len(silent):
+        count = len(lacking) - len(silent)
+        session.say(f"\n{where}: {count} not enforced; towpath forge setup --apply sets it")
+    if silent:
+        session.say(
+            f"\n{where} has a merge queue, where no check reports: write {silent[0].wanted}"
+        )
     if lacking:
-        session.say(f"\n{where}: {len(lacking)} not enforced; towpath forge setup --apply sets it")
-    else:
-        session.say(f"\n{where}: all of it is enforced")
+        return
+    session.say(f"\n{where}: all of it is enforced")
 
 
 def _row(rule: Lack, asked: bool, now: dict[tuple[str, str], str]) -> list[Cell]:

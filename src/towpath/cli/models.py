@@ -13,9 +13,16 @@ from towpath.cli.session import Session, json_option, pass_session, print_json
 if TYPE_CHECKING:
     from towpath.cli.terminal import Cell
     from towpath.git import Repository
+    from towpath.git.signatures import SignedBy
     from towpath.registry import Lineage, Model, ModelVersion, Record, Stages
 
 _MOST_METRICS = 4
+_SIGNED = {
+    "good": "by {who} ({key})",
+    "unknown": "by a key that registry/allowed_signers of main does not name ({key})",
+    "bad": "the signature does not hold: towpath verify --signatures",
+    "foreign": "with OpenPGP or X.509; git verify-tag holds it against your own keyring",
+}
 _END = 253402300799  # 9999-12-31T23:59:59Z
 
 
@@ -38,6 +45,7 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
         )
     if any(_versions(model) for model in found.values()):
         _table(found, stages)
+        _unpublished(session, repository, set(found))
         return _freshness(session, repository)
     return session.say(_nothing(session, repository))
 
@@ -108,6 +116,16 @@ def _nothing(session: Session, repository: Repository) -> str:
     return "no model is registered here; `towpath run` registers one"
 
 
+def _unpublished(session: Session, repository: Repository, models: set[str]) -> None:
+    """Which versions no remote has: another clone does not see them, and they lie on one disk."""
+    from towpath import registry
+
+    mine = [tag for tag in registry.only_here(repository) if tag.partition("@")[0] in models]
+    if mine:
+        more = f" and {len(mine) - 3} more" if mine[3:] else ""
+        session.say(f"\nonly here: {', '.join(mine[:3])}{more}; `towpath push` publishes them")
+
+
 def _freshness(session: Session, repository: Repository) -> None:
     """How old this clone's view of the registry is; nothing without a remote."""
     from towpath.git import remotes
@@ -134,10 +152,16 @@ def show(session: Session, reference: str, as_json: bool) -> None:
     """Show a version, named as abalone@v1.0.0, abalone@latest or abalone#prod."""
     from towpath import registry
 
-    found = registry.lineage(session.workspace.registry, reference)
+    repository = session.workspace.registry
+    found = registry.lineage(repository, reference)
+    signed = registry.signature_of(repository, found.version)
     if as_json:
-        return print_json("version", {**_plain_record(found.record), **_plain_standing(found)})
-    return _say(found)
+        standing = {**_plain_standing(found), "signature": signed}
+        return print_json("version", {**_plain_record(found.record), **standing})
+    _say(found, signed)
+    if str(found.version) in registry.only_here(repository):
+        session.say("\nonly here: `towpath push` publishes it")
+    return None
 
 
 def _plain_standing(found: Lineage) -> dict[str, Any]:
@@ -157,7 +181,7 @@ def _plain_record(record: Record) -> dict[str, Any]:
     return {**plain, "version": str(record.version) if record.version else None}
 
 
-def _say(found: Lineage) -> None:
+def _say(found: Lineage, signed: SignedBy) -> None:
     record = found.record
     click.secho(str(found.version), bold=True)
     if found.version.rejected is not None:
@@ -171,7 +195,11 @@ def _say(found: Lineage) -> None:
     reason = f"  ({record.bump.reason}{before})" if record.bump else ""
     section(
         "registered",
-        {"by": f"{record.author}, {record.time}{reason}", "stages": ", ".join(found.stages) or "—"},
+        {
+            "by": f"{record.author}, {record.time}{reason}",
+            "stages": ", ".join(found.stages) or "—",
+            **_signed(signed),
+        },
     )
     section("model", _model(record))
     section("metrics", record.metrics)
@@ -180,6 +208,12 @@ def _say(found: Lineage) -> None:
     section("code", _code(record))
     section("labels", record.labels)
     _columns(record)
+
+
+def _signed(signed: SignedBy) -> dict[str, str]:
+    if signed.standing == "unsigned":
+        return {}
+    return {"signed": _SIGNED[signed.standing].format(who=signed.who, key=signed.key)}
 
 
 def _code(record: Record) -> dict[str, str]:

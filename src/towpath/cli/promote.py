@@ -124,7 +124,7 @@ def approve(
     push: bool,
     rules: bool,
     as_json: bool,
-) -> None:
+) -> int | None:
     """Approve a PROMOTION, named by its branch or its pull request's number, and merge it.
 
     Without one, list those that wait. With --rules, agree to rules of who may approve that were
@@ -133,12 +133,20 @@ def approve(
     from towpath import promotion as room
 
     if rules:
-        return _ratify(session, promotion, push, as_json)
+        _ratify(session, promotion, push, as_json)
+        return None
     if promotion is None:
         waiting = room.waiting(session.workspace)
-        return print_json("waiting", waiting) if as_json else promotions.waiting(session, waiting)
+        if as_json:
+            print_json("waiting", waiting)
+        else:
+            promotions.waiting(session, waiting)
+        return None
     done = room.approve(session.workspace, promotion, sign=sign, push=push)
-    return print_json("approval", done) if as_json else promotions.approved(session, done)
+    if not as_json:
+        return promotions.approved(session, done)
+    print_json("approval", done)
+    return promotions.pending(done)
 
 
 def _ratify(session: Session, promotion: str | None, push: bool, as_json: bool) -> None:

@@ -140,7 +140,7 @@ def _why(verdict: Verdict) -> str:
     return "" if verdict.passed else verdict.detail
 
 
-def approved(session: Session, done: Approved) -> None:
+def approved(session: Session, done: Approved) -> int:
     """What was approved, by whom, at which level; what follows."""
     from towpath.git import mainline, remotes
 
@@ -150,16 +150,27 @@ def approved(session: Session, done: Approved) -> None:
     click.echo(f"by      {done.by}")
     click.echo(f"level   {done.level}{proves}")
     if done.commit is None:
-        return session.say(f"waits   {done.waits} ({done.url})")
-    click.echo(f"merge   {done.commit[:7]}" + (f" ({done.url})" if done.url else ""))
+        session.say(f"waits   {done.waits} ({done.url})")
+        return pending(done)
+    how = "" if done.method == "merge" else f" by {done.method}"
+    click.echo(f"merge   {done.commit[:7]}{how}" + (f" ({done.url})" if done.url else ""))
     repository = session.workspace.registry
     remote = remotes.chosen(repository)
     if remote and not done.pushed:
         name = mainline.name(repository)
         shared = session.workspace.shared_registry
         push = "towpath push" if shared else f"git push {remote} {name}"
-        return session.say(f"next    {push}, then towpath reconcile")
-    return session.say("next    towpath reconcile")
+        session.say(f"next    {push}, then towpath reconcile")
+    else:
+        session.say("next    towpath reconcile")
+    return pending(done)
+
+
+def pending(done: Approved) -> int:
+    """The exit code of an approval: what is approved and not merged yet is no done work."""
+    from towpath.errors import ExitCode
+
+    return int(ExitCode.DONE if done.commit else ExitCode.PENDING)
 
 
 def ratified(session: Session, done: Ratified) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -69,12 +69,18 @@ def _progress(session: Session, verb: str) -> Iterator[Callable[[int, int], None
 
 
 def _say(session: Session, moved: Moved, verb: str, as_json: bool) -> None:
-    if as_json:
-        return print_json("transfer", moved)
+    if as_json and not moved.failure:
+        return print_json("transfer", _plain(moved))
     if moved.store:
         counted = f"{moved.objects} objects, {moved.entries} results for reuse"
         session.say(f"store {moved.store}: {verb} {counted}")
     if moved.origin:
         named = ", ".join(moved.versions) or "nothing new"
         session.say(f"registry {moved.origin}: {verb} {named}")
-    return None
+    return moved.complete()
+
+
+def _plain(moved: Moved) -> dict[str, Any]:
+    """What moved, as a document: a fault is a document of its own."""
+    fields = ("store", "origin", "objects", "entries", "versions", "left")
+    return {name: getattr(moved, name) for name in fields}

@@ -53,6 +53,9 @@ def _pushed(workspace: Workspace, found: Forge) -> Iterator[Check]:
     if address is None:
         hint = f"git remote add origin https://github.com/{found.repository}.git"
         yield lacks(_ABOUT, "there is no remote to push a promotion to", hint)
+    elif clones.is_fork(address, found.repository):
+        said = f"promotions are pushed to the fork {address}, and proposed to {found.repository}"
+        yield well(_ABOUT, said)
     elif not address.removesuffix(".git").lower().endswith(found.repository.lower()):
         said = f"promotions are pushed to {address}, and looked for in {found.repository}"
         yield lacks(_ABOUT, said, "one of `git remote` and `forge: {repository: ...}` is another's")
@@ -68,5 +71,9 @@ def _enforced(workspace: Workspace, found: Forge) -> Iterator[Check]:
     missing = forge.lacks(enforcing.wanted(workspace), actual)
     for one in missing:
         yield lacks(_ABOUT, str(one), "towpath forge setup --apply")
-    if not missing:
+    silent = enforcing.queue_lacks(workspace, actual)
+    for one in silent:
+        hint = f"write {enforcing.QUEUED} of each, as the workflows of a new project have it"
+        yield lacks(_ABOUT, str(one), hint)
+    if not missing and not silent:
         yield well(_ABOUT, "it enforces what the declaration relies on")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from towpath.doctor import unpublished
 from towpath.doctor.check import Check, faults, lacks, well
 from towpath.errors import TowpathError
 from towpath.git import Repository, history, mainline, refs, remotes
@@ -96,6 +97,7 @@ def _remote(workspace: Workspace, repository: Repository) -> Iterator[Check]:
         yield lacks("remote", said, "towpath verify says which of them is right")
     if missing:
         yield lacks("remote", f"{missing} of {remote}'s tags are not here", "towpath fetch")
+    yield from unpublished.check(repository, remote, there)
     yield from _main(repository, remote)
     if not moved and not missing:
         yield well("remote", f"{remote} answers, and all its tags are here")

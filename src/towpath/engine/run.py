@@ -206,8 +206,9 @@ def _settle(prepared: Prepared, execution: Execution) -> None:
     if prepared.request.default and not execution.errors:
         outputs.publish(prepared.workspace, prepared.graph, execution.known)
     if prepared.request.push:
-        versions = transfer.push(prepared.workspace).versions
-        execution.recorder("published", versions=list(versions))
+        moved = transfer.push(prepared.workspace)
+        execution.recorder("published", versions=list(moved.versions))
+        moved.complete()
 
 
 def _started(prepared: Prepared, run_id: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from towpath import registry
 from towpath.engine import worktree
 from towpath.errors import RegistryError, UsageError, UserError
 from towpath.git import clones, remotes
-from towpath.registry import shared
+from towpath.registry import Registered, Unpublished, shared
 from towpath.store import locked, placing
 from towpath.store import remote as stores
 from towpath.store.digest import is_digest
@@ -31,7 +32,7 @@ class Moved:
 
     ``store`` and ``origin`` name the store's and the registry's remote, None where there is none;
     a shared registry is named by its address. ``left`` are the paths of data and outputs that were
-    changed here, so that a pull did not touch them.
+    changed here, so that a pull did not touch them; ``failure`` says what did not go.
     """
 
     store: str | None
@@ -40,6 +41,12 @@ class Moved:
     entries: int = 0
     versions: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    failure: RegistryError | None = None
+
+    def complete(self) -> None:
+        """Raise ``RegistryError`` where something did not go, after what did was said."""
+        if self.failure:
+            raise self.failure
 
 
 def push(
@@ -48,12 +55,20 @@ def push(
     """Push bytes, then entries, then versions, which get their numbers: each rests on the former.
 
     Errors: UsageError where there is no remote at all, StoreError or RegistryError where one
-    does not take what it is sent.
+    does not take anything of what it is sent. A version whose bytes are not there, too, is
+    published with a warning.
     """
     store, origin = _ends(workspace, remote)
-    moved = _send(workspace, remote, progress) if store else None
-    named = _publish(workspace) if origin else ()
-    return Moved(store, origin, *((moved.objects, moved.entries) if moved else (0, 0)), named)
+    sent = _send(workspace, remote, progress) if store else None
+    objects, entries = (sent.objects, sent.entries) if sent else (0, 0)
+    if not origin:
+        return Moved(store, origin, objects, entries)
+    done, failure = _publish(workspace)
+    _warn_of_bytes(workspace, store, done)
+    named = tuple(str(version) for version in done if version.new)
+    if workspace.shared_registry and not failure and _push_approved(workspace):
+        named = (*named, "what was approved here")
+    return Moved(store, origin, objects, entries, named, failure=failure)
 
 
 def _send(workspace: Workspace, remote: str | None, progress: Progress | None) -> Sent:
@@ -78,15 +93,47 @@ def _values(said: Any) -> Iterable[Any]:
     return said.values() if isinstance(said, dict) else ()
 
 
-def _publish(workspace: Workspace) -> tuple[str, ...]:
-    """Push versions, and what was approved in the clone of a shared registry, which nobody else
-    pushes; the names of what is new there."""
-    done = registry.publish(workspace.registry)
-    named = tuple(str(version) for version in done if version.new)
+def _publish(workspace: Workspace) -> tuple[tuple[Registered, ...], Unpublished | None]:
+    """Push versions and rejections: what is new there, and what did not go."""
+    try:
+        return registry.publish(workspace.registry), None
+    except Unpublished as some:
+        return some.published, some
+
+
+def _push_approved(workspace: Workspace) -> bool:
+    """Push what was approved in the clone of a shared registry, which nobody else pushes."""
     address = workspace.shared_registry
-    if address and shared.push_main(workspace.registry, address):
-        return (*named, "what was approved here")
-    return named
+    return bool(address and shared.push_main(workspace.registry, address))
+
+
+def _warn_of_bytes(
+    workspace: Workspace, store: str | None, published: tuple[Registered, ...]
+) -> None:
+    """Say which versions were published whose bytes others cannot have."""
+    fresh = [one for one in published if one.new and one.key]  # a rejection has no bytes
+    bytes_of = {str(one): _digest(workspace, one) for one in fresh}
+    digests = [digest for digest in bytes_of.values() if digest]
+    gone = set(stores.missing(workspace.root, digests, store) if store and digests else digests)
+    names = [name for name, digest in bytes_of.items() if digest in gone]
+    if not names:
+        return
+    where = f"are not on {store}" if store else "are on this machine alone: there is no DVC remote"
+    then = "make them again with towpath run" if store else "dvc remote add -d NAME URL"
+    logging.getLogger("towpath.store").warning(
+        "the bytes of %s %s; nobody else can use what was published (%s, then towpath push)",
+        ", ".join(names),
+        where,
+        then,
+    )
+
+
+def _digest(workspace: Workspace, one: Registered) -> str | None:
+    """The digest of a version's bytes, if its tag says one."""
+    known = registry.known_model(workspace.registry_at_hand, one.model)
+    version = known.at(one.version) if one.version else None
+    digest = version.summary.get("md5") if version else None
+    return digest if isinstance(digest, str) and is_digest(digest) else None
 
 
 def pull(

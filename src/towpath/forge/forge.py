@@ -57,7 +57,7 @@ class Rules:
     ``approvals`` is how many reviews a merge needs; ``last_push`` says that who pushed last does
     not count among them. No tag of ``protected_tags`` (patterns as ``*@v*``) is moved or deleted,
     and none is made but by ``tag_writers`` (``@owner/team``, ``app/<id>``, ``maintain``, ``admin``;
-    None: by whoever may push).
+    None: by whoever may push). With a ``merge_queue`` the checks run again on what it holds.
     """
 
     required_checks: tuple[str, ...] = ()
@@ -70,6 +70,16 @@ class Rules:
     protected_tags: tuple[str, ...] = ()
     tag_writers: tuple[str, ...] | None = None
     environments: Mapping[str, Environment] = field(default_factory=dict)
+    merge_queue: bool = False
+
+
+@dataclass(frozen=True)
+class MergeWays:
+    """How the forge merges into main: by the methods that it allows, the usual one first; with a
+    ``queue`` it merges itself, once it has checked what the queue holds."""
+
+    methods: tuple[Method, ...]
+    queue: bool = False
 
 
 class Forbidden(ForgeError):
@@ -98,7 +108,10 @@ class Forge(Protocol):
         ...
 
     def open(self, branch: str, base: str, title: str, body: str) -> PullRequest:
-        """Open a pull request; the one that is open already for the branch, brought up to date."""
+        """Open a pull request; the one that is open already for the branch, brought up to date.
+
+        A branch of another repository, a fork, is named with its owner: ``ada:promote/x``.
+        """
         ...
 
     def pull(self, number: int) -> PullRequest:
@@ -119,6 +132,10 @@ class Forge(Protocol):
 
     def approve(self, number: int, head: str, words: str = "") -> Review:
         """Approve this very head, as the token's user."""
+        ...
+
+    def merge_ways(self) -> MergeWays:
+        """How it merges into main."""
         ...
 
     def merge(self, number: int, head: str, method: Method = "merge") -> str:

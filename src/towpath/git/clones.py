@@ -55,12 +55,22 @@ def _placed(new: Path, folder: Path) -> None:
 
 
 def follow_settings(clone: Repository, model: Repository) -> None:
-    """Who commits and how it is signed in one repository holds in the other, too."""
-    said = model.attempt("config", "--local", "--null", "--get-regexp", r"^(user|gpg)\.").text
-    for pair in filter(None, said.split("\0")):
-        key, _, value = pair.partition("\n")
-        if clone.setting(key) != value:
-            clone.call("config", key, value)
+    """Who commits, and whether and how it is signed in one repository, holds in the other, too."""
+    theirs, mine = _settings(model), _settings(clone)
+    for key in mine.keys() - theirs.keys():
+        clone.call("config", "--local", "--unset-all", key)
+    for key, value in theirs.items():
+        if mine.get(key) != value:
+            clone.call("config", "--local", "--replace-all", key, value)
+
+
+def _settings(repository: Repository) -> dict[str, str]:
+    """A repository's own settings about persons and signatures."""
+    keys = r"^(user|gpg)\.|^(commit\.gpgsign|tag\.gpgsign|tag\.forcesignannotated)$"
+    said = repository.attempt("config", "--local", "--null", "--get-regexp", keys).text
+    pairs = (pair.partition("\n") for pair in said.split("\0") if pair)
+    # A key without `=` is true, and has no value to copy.
+    return {key: value if equals else "true" for key, equals, value in pairs}
 
 
 def address(repository: Repository, remote: str) -> str | None:
@@ -82,6 +92,24 @@ def is_remote(address: str) -> bool:
 def same(one: str, other: str) -> bool:
     """Whether two addresses are of one repository, however it is spoken to."""
     return _place(one) == _place(other)
+
+
+def owner_of(address: str) -> str:
+    """Who a repository at a forge belongs to; empty of an address that says no such thing."""
+    return _owner_and_name(address)[0]
+
+
+def is_fork(address: str, repository: str) -> bool:
+    """Whether an address is of a repository ``owner/name`` in another's hands."""
+    owner, name = (word.lower() for word in _owner_and_name(address))
+    there, _, called = repository.lower().partition("/")
+    return bool(owner) and owner != there and name == called
+
+
+def _owner_and_name(address: str) -> tuple[str, str]:
+    """The last two words of a URL's path, as forges have them."""
+    words = _place(address).split("/")[1:] if is_remote(address) else []
+    return (words[-2], words[-1]) if len(words) > 1 else ("", "")
 
 
 def _place(address: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from towpath.errors import RegistryError
-from towpath.git import command
+from towpath.git import command, signatures
 from towpath.git.repository import Repository
 from towpath.spec.limits import clamp_second
 
@@ -18,7 +18,8 @@ class Ref(NamedTuple):
     """A ref and, where it holds an annotated tag, what the tag says.
 
     ``target`` is the object that a tag points at (of other refs, their own object); ``time`` is
-    in seconds since 1970, 0 without a tagger.
+    in seconds since 1970, 0 without a tagger. ``signature`` is what stands behind the message of a
+    signed tag: whose it is, and whether it holds, is not said.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Ref(NamedTuple):
     tagger: str
     time: int
     message: str
+    signature: str = ""
 
 
 def listed(repository: Repository, *patterns: str) -> tuple[Ref, ...]:
@@ -83,6 +85,7 @@ def _rows(found: str) -> Iterator[Ref]:
     for start in range(0, len(cells) - width + 1, width):
         name, object_, kind, target, tagger, time, message = cells[start : start + width]
         annotated = kind == "tag"
+        text = signatures.without(message) if annotated else message
         yield Ref(
             name=name.lstrip("\n"),
             object=object_,
@@ -90,7 +93,8 @@ def _rows(found: str) -> Iterator[Ref]:
             annotated=annotated,
             tagger=tagger,
             time=clamp_second(time),
-            message=message,
+            message=text,
+            signature=message[len(text) :],
         )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from towpath.errors import RegistryError, UsageError, did_you_mean
@@ -11,19 +12,56 @@ from towpath.git import patience, refs
 from towpath.git.command import Outcome, lines
 from towpath.git.repository import Repository
 
-# Pruning, which a user may have set, would delete versions that were not pushed yet.
+# Pruning, which a user may have set, would delete versions that were not pushed yet; and refspecs
+# that a user has beside ours (a mirror's) would move branches here.
 TAKE_ONLY = (
     "--no-tags",
     "--no-prune",
     "--no-prune-tags",
     "--no-recurse-submodules",
     "--no-write-fetch-head",
+    "--refmap=",
+)
+SEND_ONLY = (
+    "--porcelain",
+    "--no-follow-tags",
+    "--no-recurse-submodules",
+    "--no-force-if-includes",
 )
 _SYMBOLIC = "ref: refs/heads/"  # how ls-remote begins the line of a HEAD that is a branch
 NOT_PUSHED = "failed to push some refs"
-# A connection that broke off ends in the same words.
+# A connection that broke off ends in the words of a hook that refused, and in these.
 BROKEN = ("hung up", "disconnect", "RPC failed", "unable to access", "Could not read from remote")
+ABSENT = (
+    *BROKEN,
+    "Could not resolve",
+    "unable to connect",
+    "unable to look up",
+    "Connection ",
+    "timed out",
+    "no answer for",
+    "early EOF",
+    "does not appear to be a git repository",
+    "not found",
+    "does not exist",
+    "could not read Username",
+    "could not read Password",
+    "Authentication failed",
+)
+# Who is known and may not: over http, over ssh, and in the words of GitHub and GitLab.
+_FORBIDDEN = re.compile(
+    r"returned error: 403|Permission to \S+ denied|[Ww]rite access to \S+ (?:is )?not granted|"
+    r"not allowed to (?:push|upload|access)|insufficient permission|unable to create temporary"
+)
 MOST_SAID = 5
+
+
+class NotReached(RegistryError):
+    """The remote does not answer."""
+
+
+class NotAllowed(RegistryError):
+    """The remote answers, and does not let this person do it."""
 
 
 def remotes(repository: Repository) -> tuple[str, ...]:
@@ -52,13 +90,13 @@ def push(repository: Repository, remote: str, tags: Mapping[str, str]) -> dict[s
     """Push objects, by the names that they get on the remote and that must not be there yet.
 
     Returns the refused names with the remote's words; raises ``RegistryError`` where the remote
-    cannot be reached, or a hook here does not let anything go.
+    cannot be reached, ``NotAllowed`` where it lets nothing in from this person, or a hook here does
+    not let anything go.
     """
     # An empty lease says: only if there is no such ref, also where Git would fast-forward it.
-    flags = ("--porcelain", "--no-follow-tags", "--no-recurse-submodules")
     leases = [f"--force-with-lease={ref}:" for ref in tags]
     specs = [f"{object_}:{ref}" for ref, object_ in tags.items()]
-    done = repository.attempt("push", *flags, *leases, remote, *specs, alone=True)
+    done = _send(repository, remote, leases, specs)
     if done.code == 0:
         return {}
     refused = {row[1].partition(":")[2]: _because(done, row[2]) for row in _refusals(done)}
@@ -72,12 +110,11 @@ def push_branch(
 ) -> str | None:
     """Push a branch if the remote's is still at ``over`` (None: not there); why it was refused.
 
-    Raises ``RegistryError`` where the remote cannot be reached, or a hook here says no.
+    Raises as ``push`` does.
     """
     ref = f"refs/heads/{branch}"
-    flags = ("--porcelain", "--no-follow-tags", "--no-recurse-submodules")
     lease = f"--force-with-lease={ref}:{over or ''}"
-    done = repository.attempt("push", *flags, lease, remote, f"{commit}:{ref}", alone=True)
+    done = _send(repository, remote, [lease], [f"{commit}:{ref}"])
     if done.code == 0:
         return None
     refused = next((row[2] for row in _refusals(done)), None)
@@ -89,8 +126,23 @@ def push_branch(
 def delete_branch(repository: Repository, remote: str, branch: str, at: str) -> bool:
     """Delete a remote's branch if it is still at a commit; whether that was done."""
     ref = f"refs/heads/{branch}"
-    flags = ("--porcelain", "--no-recurse-submodules", f"--force-with-lease={ref}:{at}")
-    return repository.attempt("push", *flags, remote, f":{ref}", alone=True).code == 0
+    return _send(repository, remote, [f"--force-with-lease={ref}:{at}"], [f":{ref}"]).code == 0
+
+
+def _send(
+    repository: Repository, remote: str, leases: Sequence[str], specs: Sequence[str]
+) -> Outcome:
+    """Push these refs and nothing else, however a person's own pushes are configured.
+
+    A mirror takes no single refs; options are meant for a person's pushes (``merge_request.create``
+    with every tag), and a server that knows none refuses all. A push is signed where a person
+    signs theirs, if the server wants to know.
+    """
+    settings = ("-c", f"remote.{remote}.mirror=false", "-c", "push.pushOption=")
+    asked = (repository.setting("push.gpgSign") or "false").lower()
+    signed = "--no-signed" if asked in ("false", "no", "off", "0") else "--signed=if-asked"
+    words = ("push", *SEND_ONLY, signed, *leases, remote, *specs)
+    return repository.attempt(*settings, *words, alone=True)
 
 
 def fetch(repository: Repository, remote: str, *specs: str) -> bool:
@@ -108,6 +160,16 @@ def fetch(repository: Repository, remote: str, *specs: str) -> bool:
     if "[rejected]" in done.err or "would clobber existing tag" in done.err:
         return False
     raise unreachable(remote, done)
+
+
+def deepen(repository: Repository, remote: str) -> None:
+    """Bring the history that a shallow clone lacks; nothing where it lacks none."""
+    if repository.is_shallow():
+        branches = f"+refs/heads/*:refs/remotes/{remote}/*"
+        words = ("fetch", "--unshallow", "--progress", *TAKE_ONLY, remote, branches)
+        done = _heard(repository, *words)
+        if done.code:
+            raise unreachable(remote, done)
 
 
 def there(repository: Repository, remote: str, *patterns: str) -> dict[str, str]:
@@ -130,9 +192,18 @@ def head(repository: Repository, remote: str) -> str | None:
 
 
 def unreachable(remote: str, outcome: Outcome) -> RegistryError:
-    """Git's own words about a remote that did not answer as it should."""
-    hint = f"try: git ls-remote {remote}; what was not pushed waits here"
-    return RegistryError(f"{remote} cannot be reached: {outcome.complaint}", hint=hint)
+    """Git's own words about a remote that did not answer as it should, or not at all."""
+    wait = "what was not pushed waits here"
+    if _FORBIDDEN.search(outcome.err):
+        words = [line.removeprefix("remote: ") for line in outcome.said if "unable to" not in line]
+        because = "; ".join(words[-MOST_SAID:]) or "it answers 403"
+        what = f"{remote} does not let you do this: {because}"
+        return NotAllowed(what, hint=f"ask who may, or use another account; {wait}")
+    if any(word in outcome.err for word in ABSENT):
+        what = f"{remote} cannot be reached: {outcome.complaint}"
+        return NotReached(what, hint=f"try: git ls-remote {remote}; {wait}")
+    what = f"Git did not do this with {remote}: {outcome.complaint}"
+    return RegistryError(what, hint=f"git config --get-regexp 'push|fetch|remote'; {wait}")
 
 
 def mark_fetched(repository: Repository) -> None:
@@ -199,7 +270,8 @@ def _not_pushed(remote: str, done: Outcome) -> RegistryError:
     Git says nothing but ``failed to push some refs`` where a hook here ended it: the words are
     then the hook's own.
     """
-    if NOT_PUSHED not in done.err or any(word in done.err for word in BROKEN):
+    broken = any(word in done.err for word in BROKEN)
+    if NOT_PUSHED not in done.err or broken or _FORBIDDEN.search(done.err):
         return unreachable(remote, done)
     told = [*(line.strip() for line in lines(done.text)), *done.said]
     words = [line for line in told if NOT_PUSHED not in line] or ["it said nothing"]

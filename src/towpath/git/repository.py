@@ -82,12 +82,13 @@ class Repository:
         self,
         *words: str,
         stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
         alone: bool = False,
         silence: float | None = None,
     ) -> Outcome:
         """What Git answers, whatever it is; ``alone`` and ``silence`` as in ``command``."""
         return command.attempt(
-            self.root, *words, stdin=stdin, env=self._named(), alone=alone, silence=silence
+            self.root, *words, stdin=stdin, env=self._named(env), alone=alone, silence=silence
         )
 
     def _named(self, env: Mapping[str, str] | None = None) -> Mapping[str, str] | None:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Approved:
     """What came of approving. ``commit`` is the merge on main, None where a forge has the approval
-    and does not merge yet: ``waits`` says why. ``pushed`` says whether the remote's main has it.
+    and does not merge yet: ``waits`` says why. ``pushed`` says whether the remote's main has it,
+    ``method`` how it was merged (``merge``, ``squash``, ``rebase``).
     """
 
     what: tuple[str, ...]
@@ -45,6 +46,7 @@ class Approved:
     url: str | None = None
     waits: str | None = None
     pushed: bool = False
+    method: str = "merge"
 
 
 def merge(place: Place, branch: str, sign: bool | None = None, push: bool = False) -> Approved:
@@ -112,7 +114,7 @@ def _made(place: Place, branch: str, sign: bool | None) -> Approved:
         Stamp(who, moment_after(repository, place.base, head)),
         without=without,
         merging=(head,),
-        sign=signs,
+        sign=signs or sign,  # where nothing was said, as Git signs every commit
     )
     reached = _refuse(place, commit, signs)
     return Approved(tuple(map(str, cases)), branch, str(who), reached, commit)

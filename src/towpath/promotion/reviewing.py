@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from towpath import registry
@@ -19,7 +20,12 @@ from towpath.promotion.pull_requests import standing
 
 if TYPE_CHECKING:
     from towpath.forge import Forge, PullRequest
+    from towpath.forge.forge import Method
     from towpath.promotion.place import Place
+
+# Of a method that the older branch protection forbids, which only administrators may read:
+# "Merge commits are not allowed on this repository."
+_OTHER_METHOD = "are not allowed on this"
 
 
 def approve(place: Place, forge: Forge, named: str) -> Approved:
@@ -35,15 +41,34 @@ def approve(place: Place, forge: Forge, named: str) -> Approved:
     _foresee(place, forge, pull, checked, user)
     if user.lower() != pull.author.lower():
         forge.approve(pull.number, pull.head)
-    try:
-        commit = forge.merge(pull.number, pull.head)
-    except NotMergeable as refused:
-        waits = "; ".join(fault.what for fault in refused.faults)
-        return Approved(what, pull.branch, user, "forge", None, pull.url, waits)
+    merged = _merge(forge, pull)
+    if isinstance(merged, str):
+        return Approved(what, pull.branch, user, "forge", None, pull.url, merged)
+    commit, method = merged
     registry.fetch(place.repository)
     tidy(place.repository, pull)
     level = _reached(place, forge, commit)
-    return Approved(what, pull.branch, user, level, commit, pull.url, pushed=True)
+    done = Approved(what, pull.branch, user, level, commit, pull.url, pushed=True)
+    return replace(done, method=method)
+
+
+def _merge(forge: Forge, pull: PullRequest) -> tuple[str, Method] | str:
+    """The merge and its method: the first that the forge allows; else why it waits."""
+    ways = forge.merge_ways()
+    if ways.queue:
+        press = f"press `Merge when ready` at {pull.url}, or: gh pr merge {pull.number}"
+        return f"{pull.base} has a merge queue, which merges it once it is in there: {press}"
+    if not ways.methods:
+        return f"{forge.name} allows no method of merging into {pull.base}"
+    waits = ""
+    for method in ways.methods:
+        try:
+            return forge.merge(pull.number, pull.head, method), method
+        except NotMergeable as refused:
+            waits = "; ".join(fault.what for fault in refused.faults)
+            if _OTHER_METHOD not in waits:
+                break
+    return waits
 
 
 def _foresee(place: Place, forge: Forge, pull: PullRequest, checked: Checked, user: str) -> None:

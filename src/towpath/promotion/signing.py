@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from towpath.git import Repository, refs
+from towpath.git import Repository, refs, signatures
 from towpath.git.command import lines
 from towpath.scratch import scratch_folder
 
@@ -85,5 +85,4 @@ def is_configured(repository: Repository) -> bool:
 
 def is_usual(repository: Repository) -> bool:
     """Whether Git here signs every commit with an SSH key."""
-    always = (repository.setting("commit.gpgSign") or "").lower() in ("true", "1", "yes", "on")
-    return always and is_configured(repository)
+    return signatures.signs_commits(repository) and is_configured(repository)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from towpath.errors import Fault, RegistryError, UsageError
 from towpath.git import (
     Repository,
     Stamp,
     branches,
+    clones,
     commit_beside,
     history,
     locked,
@@ -21,6 +23,9 @@ from towpath.promotion import evidence, proposal, signing
 from towpath.promotion.approval import least
 from towpath.promotion.place import Place
 from towpath.promotion.proposal import Proposed
+
+if TYPE_CHECKING:
+    from towpath.forge import Forge
 
 LOCK = "promotion"
 
@@ -51,7 +56,7 @@ def _written(place: Place, made: Proposed) -> Proposed:
     return replace(made, head=head)
 
 
-def _signs(repository: Repository, made: Proposed) -> bool:
+def _signs(repository: Repository, made: Proposed) -> bool | None:
     """Whether the promotion is signed: where its stage asks for signatures, nobody can tell its
     maker from its approver otherwise. Raises ``UsageError`` where Git knows no key for it."""
     case = made.case
@@ -59,7 +64,7 @@ def _signs(repository: Repository, made: Proposed) -> bool:
     if needed and not signing.is_configured(repository):
         what = f"{case.stage} asks for signatures, and an unsigned promotion is nobody's"
         raise UsageError(what, hint=f"{signing.CONFIGURE}; then promote again")
-    return needed or signing.is_usual(repository)
+    return needed or None  # else as Git signs every commit
 
 
 def _there(place: Place, branch: str) -> str | None:
@@ -118,8 +123,18 @@ def _opened(place: Place, made: Proposed) -> Proposed:
     if place.forge is None:
         return replace(made, pushed=True)
     name = mainline.name(place.repository)
-    pull = place.forge.open(made.branch, name, evidence.title(made.case), made.evidence)
+    pull = place.forge.open(
+        _head(place, place.forge, made.branch), name, evidence.title(made.case), made.evidence
+    )
     return replace(made, pushed=True, url=pull.url, number=pull.number)
+
+
+def _head(place: Place, forge: Forge, branch: str) -> str:
+    """What the forge calls a branch: one of a fork, to which the remote leads, with its owner."""
+    address = clones.address(place.repository, place.remote) if place.remote else None
+    if address and clones.is_fork(address, forge.repository):
+        return f"{clones.owner_of(address)}:{branch}"
+    return branch
 
 
 def _push(place: Place, made: Proposed) -> None:
@@ -131,9 +146,24 @@ def _push(place: Place, made: Proposed) -> None:
         return
     if over and not _may_go(repository, made, over, head):
         raise _differs(made, over)
-    if refused := remotes.push_branch(repository, remote, made.branch, head, over):
+    try:
+        refused = remotes.push_branch(repository, remote, made.branch, head, over)
+    except remotes.NotAllowed as no:
+        raise RegistryError(*(_by_fork(place, made.branch, f.what) for f in no.faults)) from no
+    if refused:
         what = f"{remote} refused the branch {made.branch}: {refused}"
         raise RegistryError(what, hint="it is here; push it by hand, or run this again")
+
+
+def _by_fork(place: Place, branch: str, what: str) -> Fault:
+    """What is left to whom the repository does not let push."""
+    where = place.forge.repository if place.forge else place.remote
+    own = f"git remote add mine URL-OF-YOUR-FORK, git push mine {branch}"
+    if place.forge:
+        own = f"gh repo fork {where} --remote --remote-name mine, git push mine {branch}"
+        own += f", gh pr create --repo {where} --head YOU:{branch}"
+    what = f"{what}; the promotion is here, on the branch {branch}"
+    return Fault(what, hint=f"from a fork of your own: {own}; or ask who may push to {where}")
 
 
 def _may_go(repository: Repository, made: Proposed, over: str, head: str) -> bool:

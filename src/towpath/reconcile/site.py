@@ -80,7 +80,7 @@ def view(workspace: Workspace, offline: bool = False) -> View:
     repository = workspace.registry_at_hand
     remote = None if offline else remotes.chosen(repository)
     if remote:
-        _deepen(repository, remote)
+        remotes.deepen(repository, remote)  # the promotions are in the history
         registry.fetch(repository, remote)
     near = mainline.main(repository)
     if near is None:
@@ -90,15 +90,6 @@ def view(workspace: Workspace, offline: bool = False) -> View:
     ahead = _ahead(repository, there) if there else 0
     main = (there if workspace.policy.forge else None) or near
     return View(workspace, repository, main, remote, ahead, there)
-
-
-def _deepen(repository: Repository, remote: str) -> None:
-    """Bring the history that a shallow clone lacks: the promotions are in it."""
-    if not repository.is_shallow():
-        return
-    done = repository.attempt("fetch", "--unshallow", "--no-tags", remote, alone=True)
-    if done.code:
-        raise remotes.unreachable(remote, done)
 
 
 def _ahead(repository: Repository, there: str) -> int:

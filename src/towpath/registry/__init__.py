@@ -1,10 +1,11 @@
 """The registry: versions of models as tags, found by name, given once, never taken back."""
 
 from towpath.registry import policy
+from towpath.registry.backup_refs import only_here
 from towpath.registry.comparing import Comparison, Lineage, compare, lineage
 from towpath.registry.finding import Found, find, get
 from towpath.registry.promotions import Promotion, promotions
-from towpath.registry.publishing import Fetched, fetch, publish
+from towpath.registry.publishing import Fetched, Unpublished, fetch, publish
 from towpath.registry.reading import Model, ModelVersion, known_model, models, read_record
 from towpath.registry.ready import Ready, Skipped, readiness
 from towpath.registry.record import Bump, Code, Record
@@ -12,6 +13,7 @@ from towpath.registry.references import Reference, check_name, parse
 from towpath.registry.registering import Registered, Registration, register
 from towpath.registry.rejecting import reject
 from towpath.registry.signature import Column, Signature
+from towpath.registry.version_signatures import signature_of
 from towpath.registry.versions import Version
 from towpath.registry.wanted import Stages, Wanted, stages
 
@@ -34,6 +36,7 @@ __all__ = [
     "Signature",
     "Skipped",
     "Stages",
+    "Unpublished",
     "Version",
     "Wanted",
     "check_name",
@@ -44,6 +47,7 @@ __all__ = [
     "known_model",
     "lineage",
     "models",
+    "only_here",
     "parse",
     "policy",
     "promotions",
@@ -52,5 +56,6 @@ __all__ = [
     "readiness",
     "register",
     "reject",
+    "signature_of",
     "stages",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,15 +12,17 @@ from typing import Any
 
 from towpath.errors import RegistryError, UsageError, did_you_mean
 from towpath.git import Ref, Repository, refs, remotes
+from towpath.registry import backup_refs, tagging
 from towpath.registry import record as records
-from towpath.registry import tagging
+from towpath.registry.backup_refs import KEPT
 from towpath.registry.record import Record
-from towpath.registry.references import TagName, parse_tag
+from towpath.registry.references import NAME, TagName, parse_tag
 from towpath.registry.versions import Version
 
 TAGS = "refs/tags/"
 CANDIDATES = "refs/towpath/candidates/"
 SHOWN_KEY = 8
+_CANDIDATE = re.compile(rf"{NAME}/[0-9a-f]+")
 SKEW = 86_400.0
 """Seconds by which another machine's clock may be ahead. A tag dated later was dated by a hand: if
 later tags rose above it, one forged tag would date all that follow."""
@@ -105,14 +108,32 @@ class Model:
 
 
 def models(repository: Repository) -> Mapping[str, Model]:
-    """Every model, by name."""
+    """Every model, by name; a version whose tag was pruned is read from its second ref."""
+    found = refs.listed(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/"))
+    return fold([*found, *backup_refs.lost(repository, found)])
+
+
+def tagged_models(repository: Repository) -> Mapping[str, Model]:
+    """Every model as its tags alone tell it: what an audit looks at."""
     return fold(refs.listed(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/")))
+
+
+def tagged_model(repository: Repository, name: str) -> Model:
+    """One model as its tags alone tell it."""
+    return fold(refs.listed(repository, *_patterns(name))).get(name, Model(name))
+
+
+def _patterns(name: str) -> tuple[str, ...]:
+    """The refs of one model."""
+    return (f"{TAGS}{name}@*", f"{TAGS}{name}@*/**", f"{TAGS}{name}#*", f"{CANDIDATES}{name}/*")
 
 
 def model(repository: Repository, name: str) -> Model:
     """One model; without a version where the name is not known yet."""
-    mine = (f"{TAGS}{name}@*", f"{TAGS}{name}@*/**", f"{TAGS}{name}#*", f"{CANDIDATES}{name}/*")
-    return fold(refs.listed(repository, *mine)).get(name, Model(name))
+    found = refs.listed(repository, *_patterns(name))
+    backups = (f"{KEPT}{name}@*", f"{KEPT}{name}@*/**")
+    whole = [*found, *backup_refs.lost(repository, found, *backups)]
+    return fold(whole).get(name, Model(name))
 
 
 def known_model(repository: Repository, name: str) -> Model:
@@ -163,11 +184,18 @@ def fold(found: Iterable[Ref]) -> dict[str, Model]:
     drafts: defaultdict[str, _Draft] = defaultdict(_Draft)
     for ref in found:
         if ref.name.startswith(CANDIDATES):
-            name = ref.name.removeprefix(CANDIDATES).partition("/")[0]
-            drafts[name].wait(ModelVersion(name, None, ref))
+            if is_candidate(ref):
+                name = ref.name.removeprefix(CANDIDATES).partition("/")[0]
+                drafts[name].wait(ModelVersion(name, None, ref))
         elif tag := parse_tag(ref.name.removeprefix(TAGS).partition("/")[0]):
             drafts[tag.model].add(tag, ref)
     return {name: _model(name, draft) for name, draft in sorted(drafts.items())}
+
+
+def is_candidate(ref: Ref) -> bool:
+    """Whether a ref under ``refs/towpath/candidates/`` holds what Towpath put there."""
+    place = _CANDIDATE.fullmatch(ref.name.removeprefix(CANDIDATES))
+    return bool(place and ref.annotated and f"\n{tagging.MARK}" in ref.message)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from towpath.errors import RegistryError
 from towpath.git import Repository, locked, refs, remotes
-from towpath.registry import ownership, reading, references
+from towpath.registry import backup_refs, ownership, reading, references
 from towpath.registry.building import Built, build, numbered
 from towpath.registry.reading import Model, ModelVersion
 from towpath.registry.record import Record
@@ -50,6 +50,8 @@ class Registered:
     reason: str = ""
 
     def __str__(self) -> str:
+        if self.ref.startswith(reading.TAGS):  # a rejection is called by its whole name
+            return self.ref.removeprefix(reading.TAGS)
         return f"{self.model}@{self.version or self.key[: reading.SHOWN_KEY]}"
 
 
@@ -65,6 +67,7 @@ def register(repository: Repository, request: Registration) -> Registered:
     references.check_name(draft.model)
     refused = ""
     with locked(repository, LOCK):
+        backup_refs.restore(repository)
         waits = bool(remotes.remotes(repository))
         for attempt in range(TRIES):
             known = reading.model(repository, draft.model)
@@ -73,13 +76,21 @@ def register(repository: Repository, request: Registration) -> Registered:
             ownership.check(repository, known, draft)
             chosen = draft if waits else numbered(repository, known, draft)
             built = build(repository, known, chosen, request.base, request.files)
-            if refs.change(repository, {built.ref: built.tag}):
+            if refs.change(repository, _kept_twice(built)):
                 return made(built)
             if built.ref == refused:
                 raise blocked(built.ref)
             refused = built.ref
             pause(attempt)  # another tool took the number: a fetch of tags, or stock GTO
     raise crowded(draft.model)
+
+
+def _kept_twice(built: Built) -> dict[str, str]:
+    """A candidate's ref; a number's tag, and what keeps it until a remote has it."""
+    names = [built.ref]
+    if built.record.version:
+        names.append(backup_refs.backup_of(built.ref))
+    return dict.fromkeys(names, built.tag)
 
 
 def told(version: ModelVersion) -> Registered:

@@ -6,7 +6,7 @@ import time
 
 from towpath.errors import UsageError
 from towpath.git import Repository, Stamp, locked, refs, tag
-from towpath.registry import finding, reading
+from towpath.registry import backup_refs, finding, reading
 from towpath.registry.reading import TAGS, ModelVersion
 from towpath.registry.references import parse_tag
 from towpath.registry.registering import LOCK, TRIES, blocked, crowded, pause
@@ -21,6 +21,7 @@ def reject(repository: Repository, reference: str, reason: str) -> ModelVersion:
     if not reason.strip():
         raise UsageError("a rejection says why", hint="--reason 'trained on leaked labels'")
     with locked(repository, LOCK):
+        backup_refs.restore(repository)
         version = finding.find(repository, reference)
         if version.version is None:
             raise UsageError(f"{version} has no number yet", hint="towpath push gives it one")
@@ -37,9 +38,9 @@ def _deregister(repository: Repository, version: ModelVersion, reason: str) -> N
         last = reading.model(repository, version.model).last
         name = f"{version}!#{_next(repository, version)}"
         stamp = Stamp(who, max(int(time.time()), last + 1))
-        if refs.change(
-            repository, {f"{TAGS}{name}": tag(repository, name, version.commit, reason, stamp)}
-        ):
+        mark = tag(repository, name, version.commit, reason, stamp)
+        ref = f"{TAGS}{name}"
+        if refs.change(repository, {ref: mark, backup_refs.backup_of(ref): mark}):
             return
         if name == refused:
             raise blocked(f"{TAGS}{name}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from towpath.errors import RegistryError, UsageError
 from towpath.git import Identity, Repository, Stamp, history, locked, mainline, refs, tag
-from towpath.registry import reading, references, tagging
+from towpath.registry import backup_refs, reading, references, tagging
 from towpath.registry import record as records
 from towpath.registry.decided import RECORDS, Decisions, is_registration
 from towpath.registry.reading import TAGS, ModelVersion
@@ -61,6 +61,7 @@ def restore(repository: Repository, named: str) -> Restored:
         hint = "write abalone@v1.0.0, or a stage tag as towpath verify shows it: 'abalone#dev#3'"
         raise UsageError(f"`{named}` is no tag of the registry", hint=hint)
     with locked(repository, LOCK):
+        backup_refs.restore(repository)
         if asked.version is None or asked.undone:
             return _set_aside(repository, named)
         decided, path = _decided(repository, asked.model, asked.version)
@@ -113,7 +114,8 @@ def _set_aside(repository: Repository, named: str) -> Restored:
         raise UsageError(f"there is no tag {named} here", hint="towpath fetch")
     aside = f"{ASIDE}{named}/{old[:12]}"
     repository.call("update-ref", aside, old)
-    repository.call("update-ref", "-d", ref, old)
+    backup = backup_refs.backup_of(ref)
+    refs.change(repository, delete=[ref, backup])  # or the next command would bring it back
     return Restored(named, None, aside)
 
 
@@ -153,16 +155,30 @@ def _holds(repository: Repository, commit: str, path: str, decided: bytes) -> bo
 
 
 def _made(repository: Repository, record: Record, commit: str) -> str:
-    """The tag's object. Registering stamps commit and tag alike, so that the commit's committer
-    and date give the same object again, which other clones have."""
+    """The tag's object, as it may still lie here, with its signature; else made again.
+
+    Registering stamps commit and tag alike, so that the commit's committer and date give the same
+    object again, which other clones have: unless it was signed, which nobody can do again.
+    """
+    named = f"{record.model}@{record.version}"
     told = repository.call(
         "show", "-s", "--no-show-signature", "--format=%cn%x00%ce%x00%ct", commit
     )
     name, mail, seconds = told.split("\0")
     stamp = Stamp(Identity(name, mail), int(seconds))
-    return tag(
-        repository, f"{record.model}@{record.version}", commit, tagging.message(record), stamp
-    )
+    made = tag(repository, named, commit, tagging.message(record), stamp, sign=False)
+    return _signed(repository, made) or made
+
+
+def _signed(repository: Repository, made: str) -> str | None:
+    """The same tag with its signature, where Git has not yet thrown it away."""
+    told = repository.attempt("fsck", "--unreachable", "--no-reflogs", "--no-progress").text
+    rows = (line.rpartition(" ") for line in told.split("\n"))
+    objects = [object_ for what, _, object_ in rows if what == "unreachable tag"]
+    found = refs.contents(repository, [made, *objects])
+    text = found.pop(made)
+    begin = text + b"-----BEGIN "
+    return next((object_ for object_, other in found.items() if other.startswith(begin)), None)
 
 
 def _put(repository: Repository, named: str, made: str, commit: str) -> Restored:
@@ -178,4 +194,6 @@ def _put(repository: Repository, named: str, made: str, commit: str) -> Restored
     aside = f"{ASIDE}{named}/{old[:12]}"
     repository.call("update-ref", aside, old)
     repository.call("update-ref", ref, made, old)
+    if ref in backup_refs.kept(repository):
+        repository.call("update-ref", backup_refs.backup_of(ref), made)
     return Restored(named, commit, aside)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from towpath.errors import Fault, RegistryError
 from towpath.git import Ref, Repository, Stamp, locked, refs, remotes, tag
 from towpath.git.command import lines
-from towpath.registry import reading
+from towpath.registry import backup_refs, reading
 from towpath.registry.reading import TAGS, ModelVersion
 from towpath.registry.references import TagName, parse_tag
 from towpath.registry.registering import LOCK, TRIES, crowded, pause
@@ -74,6 +74,7 @@ def assign(
     """
     refused = 0
     with locked(repository, LOCK):
+        backup_refs.restore(repository)  # or a number of theirs would be free for this tag
         for attempt in range(TRIES):
             if remote:
                 _fetch(repository, remote, version.model)

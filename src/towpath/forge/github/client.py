@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from towpath.errors import ForgeError, UsageError
-from towpath.forge.forge import Method, NotMergeable, PullRequest, Review, Rules
+from towpath.forge.forge import MergeWays, Method, NotMergeable, PullRequest, Review, Rules
 from towpath.forge.github import reading, ruling
 from towpath.forge.github.asking import Deed, Line, Patience
 from towpath.forge.github.words import Answered
@@ -73,7 +73,7 @@ class GitHub:
         deed = Deed("list pull requests", _READ)
         given: dict[str, Any] = {"state": state}
         if branch:
-            given["head"] = f"{self.line.owner}:{branch}"
+            given["head"] = branch if ":" in branch else f"{self.line.owner}:{branch}"
         pages = self.line.pages(deed, self._rest.pulls.list, **given)
         return tuple(reading.pull_request(one) for page in pages for one in page)
 
@@ -101,6 +101,10 @@ class GitHub:
         given = {"commit_id": head, "event": "APPROVE", **({"body": words} if words else {})}
         call = self._rest.pulls.create_review
         return reading.review(self._of_pull(deed, call, number, **given))
+
+    def merge_ways(self) -> MergeWays:
+        """How it merges into main."""
+        return ruling.merge_ways(self.line)
 
     def merge(self, number: int, head: str, method: Method = "merge") -> str:
         """Merge if the head is still this one; the commit that this made on the base."""

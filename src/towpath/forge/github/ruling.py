@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from towpath.forge.forge import Rules
+from towpath.forge.forge import MergeWays, Method, Rules
 from towpath.forge.github import places
 from towpath.forge.github.asking import Deed, Line
 from towpath.forge.github.words import Answered
@@ -19,6 +19,7 @@ _READ = "metadata: read"
 _WRITE = "administration: write"
 _ROLES = {2: "maintain", 4: "write", 5: "admin"}
 _REFS = "refs/tags/"
+_TALKS = "required_review_thread_resolution"
 
 
 def read(line: Line) -> Rules:
@@ -28,13 +29,34 @@ def read(line: Line) -> Rules:
     return replace(_of_tags(line, enforced), environments=places.read(line))
 
 
+def merge_ways(line: Line) -> MergeWays:
+    """How GitHub merges into main. Who may not push is not told which methods the repository
+    allows: then all that no rule forbids."""
+    found: Any = line.ask(Deed(f"read {line.name}", _READ), line.github.rest.repos.get)
+    said: dict[Method, object] = {
+        "merge": found.allow_merge_commit,
+        "squash": found.allow_squash_merge,
+        "rebase": found.allow_rebase_merge,
+    }
+    methods = [method for method, allowed in said.items() if allowed is not False]
+    rules = _branch_rules(line, found.default_branch)
+    for rule in rules:
+        named = getattr(getattr(rule, "parameters", None), "allowed_merge_methods", None)
+        if isinstance(named, list):
+            methods = [method for method in methods if method in named]
+        if rule.type == "required_linear_history":
+            methods = [method for method in methods if method != "merge"]
+    return MergeWays(tuple(methods), any(rule.type == "merge_queue" for rule in rules))
+
+
 def enforce(line: Line, rules: Rules) -> Sequence[str]:
     """Make GitHub enforce these rules; what was changed, a line each. Nothing is weakened."""
     actual = read(line)
     lacking = lacks(rules, actual)
     done = []
     if _touches(lacking, "main"):
-        done.append(_set(line, MAIN, "branch", ["~DEFAULT_BRANCH"], _rules_of_main(rules, actual)))
+        ours = _with_kept(_rules_of_main(rules, actual), _kept(line, MAIN))
+        done.append(_set(line, MAIN, "branch", ["~DEFAULT_BRANCH"], ours))
     if _touches(lacking, "tags"):
         patterns = [f"{_REFS}{pattern}" for pattern in rules.protected_tags]
         done.append(_set(line, TAGS, "tag", patterns, [{"type": "deletion"}, {"type": "update"}]))
@@ -58,11 +80,12 @@ def _default_branch(line: Line) -> str:
 
 def _of_main(line: Line, main: str) -> Rules:
     """The rules of all rulesets that hold for the main branch, an organisation's too."""
-    deed = Deed("read the rules of the main branch", _READ)
-    call: Any = line.github.rest.repos.get_branch_rules
-    found = [rule for page in line.pages(deed, call, branch=main) for rule in page]
-    by_type = {rule.type: rule for rule in found}
-    rules = Rules(no_force_push={"non_fast_forward", "deletion"} <= by_type.keys())
+    found = _branch_rules(line, main)
+    types = {rule.type for rule in found}
+    rules = Rules(
+        no_force_push={"non_fast_forward", "deletion"} <= types,
+        merge_queue="merge_queue" in types,
+    )
     for rule in found:
         if rule.type == "pull_request":
             rules = _reviews(rules, rule.parameters)
@@ -70,6 +93,12 @@ def _of_main(line: Line, main: str) -> Rules:
             names = [check.context for check in rule.parameters.required_status_checks]
             rules = replace(rules, required_checks=(*rules.required_checks, *names))
     return rules
+
+
+def _branch_rules(line: Line, main: str) -> list[Any]:
+    deed = Deed("read the rules of the main branch", _READ)
+    call: Any = line.github.rest.repos.get_branch_rules
+    return [rule for page in line.pages(deed, call, branch=main) for rule in page]
 
 
 def _reviews(rules: Rules, given: Any) -> Rules:
@@ -155,7 +184,7 @@ def _rules_of_main(rules: Rules, actual: Rules) -> list[dict[str, Any]]:
         "require_code_owner_review": rules.code_owners or actual.code_owners,
         "dismiss_stale_reviews_on_push": rules.dismiss_stale or actual.dismiss_stale,
         "require_last_push_approval": rules.last_push or actual.last_push,
-        "required_review_thread_resolution": False,
+        _TALKS: False,
     }
     made: list[dict[str, Any]] = [{"type": "deletion"}, {"type": "non_fast_forward"}]
     made.append({"type": "pull_request", "parameters": reviews})
@@ -164,6 +193,31 @@ def _rules_of_main(rules: Rules, actual: Rules) -> list[dict[str, Any]]:
         strict = {"strict_required_status_checks_policy": False, "required_status_checks": checks}
         made.append({"type": "required_status_checks", "parameters": strict})
     return made
+
+
+def _kept(line: Line, name: str) -> dict[str, dict[str, Any]]:
+    """The rules that one of our rulesets has, by their kind: somebody may have added to it."""
+    known = next((one for one in _brief(line) if one.name == name), None)
+    if known is None:
+        return {}
+    call: Any = line.github.rest.repos.get_repo_ruleset
+    whole: Any = line.ask(Deed("read a ruleset", _READ), call, ruleset_id=known.id)
+    plain = (rule.model_dump(mode="json", exclude_unset=True) for rule in whole.rules or ())
+    return {rule["type"]: rule for rule in plain}
+
+
+def _with_kept(
+    ours: Sequence[dict[str, Any]], kept: Mapping[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Our rules, and what stands beside them: a merge queue, methods, conversations to resolve."""
+    made = [*ours]
+    for rule in made:
+        old = kept.get(rule["type"], {}).get("parameters", {})
+        if rule["type"] == "pull_request" and old:
+            held = {key: old[key] for key in old if key not in rule["parameters"] or key == _TALKS}
+            rule["parameters"] = {**rule["parameters"], **held}
+    types = {rule["type"] for rule in made}
+    return [*made, *(rule for name, rule in kept.items() if name not in types)]
 
 
 def _set(
