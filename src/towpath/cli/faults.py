@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,6 +12,8 @@ from dataclasses import asdict
 import click
 
 import towpath
+from towpath.cli import terminal
+from towpath.cli.terminal import Styled
 from towpath.errors import ExitCode, Fault, TowpathError, UsageError
 
 
@@ -22,14 +23,19 @@ def say(error: Exception, arguments: Sequence[str]) -> int:
     if known is None:
         return _bug(error, arguments)
     if "--json" in arguments:
-        click.echo(as_json(known.faults, known.exit_code))
+        terminal.echo_json(as_json(known.faults, known.exit_code))
     else:
-        _tell(as_text(known.faults))
+        _tell(known.faults)
     return int(known.exit_code)
 
 
-def _tell(text: str) -> None:
-    click.echo(text, err=True, color=False if os.environ.get("NO_COLOR") else None)
+def _tell(faults: Sequence[Fault]) -> None:
+    """A line for each fault, its hint below it, the word `error` in red where there is colour."""
+    for fault in faults:
+        where = (Styled(f"{fault.place}: ", "bold"),) if fault.place else ()
+        terminal.echo_marked(Styled("error", "bold red"), *where, fault.what)
+        if fault.hint:
+            terminal.echo_marked(Styled("  hint", "cyan"), fault.hint)
 
 
 def _known(error: Exception) -> TowpathError | None:
@@ -42,17 +48,6 @@ def _known(error: Exception) -> TowpathError | None:
     if isinstance(error, OSError) and error.filename:
         return UsageError(f"{error.filename}: {error.strerror}")
     return None
-
-
-def as_text(faults: Sequence[Fault]) -> str:
-    """A line for each fault, its hint below it, the word `error` in red where there is colour."""
-    lines: list[str] = []
-    for fault in faults:
-        where = click.style(f"{fault.place}: ", bold=True) if fault.place else ""
-        lines.append(f"{click.style('error', fg='red', bold=True)}: {where}{fault.what}")
-        if fault.hint:
-            lines.append(f"  {click.style('hint', fg='cyan')}: {fault.hint}")
-    return "\n".join(lines)
 
 
 def as_json(faults: Sequence[Fault], code: ExitCode) -> str:
@@ -69,15 +64,15 @@ def as_json(faults: Sequence[Fault], code: ExitCode) -> str:
 def _bug(error: Exception, arguments: Sequence[str]) -> int:
     """A fault of ours: a short word, and a report that can be sent."""
     if "--json" in arguments:
-        click.echo(as_json([Fault(f"{type(error).__name__}: {error}")], ExitCode.BUG))
+        terminal.echo_json(as_json([Fault(f"{type(error).__name__}: {error}")], ExitCode.BUG))
         return int(ExitCode.BUG)
-    _tell(as_text([Fault(f"a fault of Towpath itself: {type(error).__name__}: {error}")]))
+    _tell([Fault(f"a fault of Towpath itself: {type(error).__name__}: {error}")])
     if "-v" in arguments or "--verbose" in arguments or os.environ.get("TOWPATH_TRACEBACK"):
-        traceback.print_exception(error, file=sys.stderr)
+        terminal.echo_block("".join(traceback.format_exception(error)).rstrip(), err=True)
     else:
         python = f"Python {platform.python_version()}, {platform.system()}"
         where = f"towpath {towpath.__version__}, {python}"
-        click.echo(
+        terminal.echo(
             f"  Please report it with the output of `towpath -v {' '.join(arguments)}` ({where}).",
             err=True,
         )

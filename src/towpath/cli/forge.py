@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
@@ -83,20 +84,19 @@ def _text(
     lacking: Sequence[Lack],
     done: Sequence[str],
 ) -> None:
-    from towpath.cli import terminal
-
     for line in done:
-        click.echo(line)
+        terminal.echo(line)
     now = {(lack.where, lack.rule): lack.actual for lack in lacking}
     rows = [_row(rule, connected is not None, now) for rule in _needed(wanted)]
     terminal.show(("where", "rule", "wanted", "now"), rows)
     if connected is None:
         return
     where = f"{connected.name}, {connected.repository}"
+    session.say()
     if lacking:
-        session.say(f"\n{where}: {len(lacking)} not enforced; towpath forge setup --apply sets it")
+        session.say(f"{where}: {len(lacking)} not enforced; towpath forge setup --apply sets it")
     else:
-        session.say(f"\n{where}: all of it is enforced")
+        session.say(f"{where}: all of it is enforced")
 
 
 def _row(rule: Lack, asked: bool, now: dict[tuple[str, str], str]) -> list[Cell]:
