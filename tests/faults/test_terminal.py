@@ -313,7 +313,9 @@ def test_a_page_holds_nothing_hidden_and_no_trailer_of_a_stranger(hostile: Proje
     assert said.codes[-1][0] == 0, said.err
     branch = "promote/abalone-v1.1.0-dev"
     trailers = hostile.git("log", "-1", "--format=%(trailers:only)", branch)
-    assert trailers.splitlines() == ["Promotion: abalone@v1.1.0 -> dev", "Replaces: v1.0.0"]
+    assert {line.partition(":")[0] for line in trailers.splitlines()} == {
+        "Promotion", "Digest", "Replaces",
+    }  # fmt: skip
     pages = [name for name in hostile.git("ls-tree", "-r", "--name-only", branch).splitlines()
              if name.endswith(".md") and "v1.1.0" in name]  # fmt: skip
     page = hostile.show(f"{branch}:{pages[0]}")
