@@ -6,9 +6,14 @@ import os
 import platform
 import sys
 
-from benchmarks import pipelines, registry, store
+from benchmarks import pipelines, promotions, registry, store
 
-SUITES = {"pipelines": pipelines.rows, "store": store.rows, "registry": registry.rows}
+SUITES = {
+    "pipelines": pipelines.rows,
+    "store": store.rows,
+    "registry": registry.rows,
+    "promotions": promotions.rows,
+}
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -102,24 +103,28 @@ def _timed(command: Sequence[str], project: Path, _: int) -> Cost:
     return cost(command, project)
 
 
-def make(root: Path, models: int, each: int) -> Path:
+def make(root: Path, models: int, each: int, policy: str | None = None) -> Path:
     """A project with a registry of ``models`` times ``each`` versions, as registering and
-    promoting write them: the tags, their commits and the stage files on main."""
+    promoting write them: the tags, their commits and the stage files on main. With a ``policy``
+    nothing is promoted yet."""
     root.mkdir(parents=True)
     git = partial(subprocess.run, cwd=root, env=environment(), check=True, capture_output=True)
     git(["git", "init", "-q", "-b", "main"])
     git(["git", "config", "user.name", "Ada"])
     git(["git", "config", "user.email", "ada@example.org"])
-    stream = b"".join([_main(models), *_versions(models, each), b"done\n"])
-    git(["git", "fast-import", "--quiet", "--force", "--done"], input=stream)
+    files = {"towpath.yaml": policy} if policy else _staged(models)
+    importing = ["git", "fast-import", "--quiet", "--force", "--done"]
+    git(importing, input=_commit("refs/heads/main", 1, "Stages", BEGIN, files) + b"done\n")
+    code = git(["git", "rev-parse", "main"]).stdout.decode().strip()
+    git(importing, input=b"".join([*_versions(models, each, code), b"done\n"]))
     git(["git", "update-ref", "-d", "refs/heads/scratch"])
     git(["git", "pack-refs", "--all"])
     git(["git", "reset", "-q", "--hard", "main"])
     return root
 
 
-def _main(models: int) -> bytes:
-    """The one commit of the main branch: the declaration, and what each stage should run."""
+def _staged(models: int) -> dict[str, str]:
+    """The files of the main branch: the declaration, and what each stage should run."""
     files = {"towpath.yaml": "name: many\n"}
     for model in range(models):
         for place, stage in enumerate(STAGES):
@@ -127,16 +132,17 @@ def _main(models: int) -> bytes:
             said = {"model": made.model, "version": made.version, "sha256": made.sha256}
             text = "".join(f"{key}: {value}\n" for key, value in said.items())
             files[f"registry/stages/{stage}/{made.model}.yaml"] = text
-    return _commit("refs/heads/main", 1, "Stages", BEGIN, files)
+    return files
 
 
-def _versions(models: int, each: int) -> Iterator[bytes]:
+def _versions(models: int, each: int, code: str) -> Iterator[bytes]:
     for number in range(models * each):
         made = a_record(f"model-{number % models}", number // models)
+        made = replace(made, code=replace(made.code, commit=code))
         when, mark = BEGIN + timedelta(minutes=number), 2 + number
         files = {made.place: record.write(made), "dvc.yaml": "stages: {}\n", "dvc.lock": "a: 1\n"}
         name = f"{made.model}@{made.version}"
-        yield _commit("refs/heads/scratch", mark, f"Register {name}", when, files, "from :1\n")
+        yield _commit("refs/heads/scratch", mark, f"Register {name}", when, files, f"from {code}\n")
         message = tagging.message(made).encode()
         head = f"tag {name}\nfrom :{mark}\ntagger {_signed(when)}\ndata {len(message) + 1}\n"
         yield head.encode() + message + b"\n\n"
@@ -145,12 +151,13 @@ def _versions(models: int, each: int) -> Iterator[bytes]:
 def _commit(
     ref: str, mark: int, message: str, when: datetime, files: dict[str, str], base: str = ""
 ) -> bytes:
-    head = f"commit {ref}\nmark :{mark}\ncommitter {_signed(when)}\n{_data(message)}{base}"
-    body = "".join(f"M 100644 inline {path}\n{_data(text)}" for path, text in files.items())
+    head = f"commit {ref}\nmark :{mark}\ncommitter {_signed(when)}\n{data(message)}{base}"
+    body = "".join(f"M 100644 inline {path}\n{data(text)}" for path, text in files.items())
     return f"{head}{body}\n".encode()
 
 
-def _data(text: str) -> str:
+def data(text: str) -> str:
+    """Text as fast-import takes it."""
     return f"data {len(text.encode())}\n{text}\n"
 
 
@@ -158,19 +165,25 @@ def _signed(when: datetime) -> str:
     return f"Ada Lovelace <ada@example.org> {when:%s} +0000"
 
 
+def content(model: str, number: int) -> bytes:
+    """The bytes of a version."""
+    return f"{model} {number}".encode()
+
+
 def a_record(model: str, number: int) -> Record:
     """A version with three metrics, five parameters and a signature of eight columns."""
-    digest = hashlib.sha256(f"{model} {number}".encode()).hexdigest()
+    held = content(model, number)
+    digest = hashlib.sha256(held).hexdigest()
     chance = random.Random(digest)
     return Record(
         model=model,
         key=digest,
         version=Version(1, number, 0),
         bump=Bump("minor", "parameter learning_rate 0.1 -> 0.05"),
-        artifact=Artifact(digest[:32], 1_234_567, "model.skops"),
-        path="artifacts/training/train/model.skops",
+        artifact=Artifact(hashlib.md5(held).hexdigest(), len(held), "model.bin"),
+        path="artifacts/training/train/model.bin",
         sha256=digest,
-        kind="skops",
+        kind="bin",
         code=Code(digest[:40], digests={f"steps.step_{n}": digest[n:] for n in range(6)}),
         signature=Signature(COLUMNS, (Column("rings", "number"),)),
         metrics={name: chance.uniform(4, 8) for name in ("mse", "mae", "r2")},

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from towpath.engine.flow import shared
 from towpath.errors import StepFailed
+from towpath.markdown_text import code_block
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _show(plan: Plan) -> None:
     for line in lines:
         shared.say(line)
     text = f"{plan.stage} as of {plan.commit}, in {plan.store}, for {plan.target}:"
-    listed = "\n".join(["```", text, *lines, "```"])
+    listed = code_block("\n".join([text, *lines]))
     shared.show(f"reconcile-{plan.stage}", listed, "What reconciling the stage means")
 
 

@@ -201,7 +201,7 @@ def test_text_of_others_is_only_text(desk):
     assert f"<td>{' '.join(HOSTILE.split())}</td>" in text
     assert shown.count("<td>") == 2 * len(gates.page([]).splitlines()[0].split(" | "))
     assert shown.count("<strong>FAILED</strong>") == 2
-    for called in ("@ada", "#7", "http:", "www."):
+    for called in ("@ada", "#7", "http://", "www."):
         assert called not in html.unescape(shown), "GitHub would make a link of it"
     cells = gates.rows(verdicts)
     assert cells[1][4].startswith("x | `rm -rf` <img src=x> @ada")

@@ -8,8 +8,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from promotion_project import POLICY, Project, begin, draft
+from towpath import markdown_text as markdown
 from towpath import promotion
-from towpath.promotion import markdown
 from towpath.registry import Column, Signature
 
 MALICE = (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def up(session: Session, as_json: bool) -> None:
     _rows(_up(started))
     if started.advice:
         session.say(started.advice)
-    return session.say(f"\n{_NEXT}")
+    session.say()
+    return session.say(_NEXT)
 
 
 def _up(started: Up) -> Iterator[tuple[str, str]]:
@@ -72,7 +74,7 @@ def status(session: Session, secret: bool, as_json: bool) -> None:
     from towpath.engine.server import project
 
     if secret:
-        return click.echo(project.read_secret(session.workspace.root))
+        return terminal.echo(project.read_secret(session.workspace.root))
     found = project.status(session.workspace.root)
     if as_json:
         return print_json("status", found)
@@ -99,4 +101,4 @@ def _status(found: Status) -> Iterator[tuple[str, str]]:
 
 def _rows(pairs: Iterator[tuple[str, str]]) -> None:
     for name, value in pairs:
-        click.echo(f"{click.style(name.ljust(9), fg='cyan')} {value}")
+        terminal.echo(terminal.Styled(name.ljust(9), "cyan"), f" {value}")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli import drawn
+from towpath.cli import drawn, terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.cli.terminal import Styled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,18 +55,14 @@ def history(
 
 
 def _history_table(entries: Sequence[Entry]) -> None:
-    from towpath.cli import terminal
-
     heads = ("version", "stage", "merged", "approved", "review", "runs since", "sha256", "evidence")
     terminal.show(heads, [_history_row(entry) for entry in reversed(entries)])
 
 
 def _history_row(entry: Entry) -> list[Cell]:
-    from towpath.cli import terminal
-
     style = "bold" if entry.until is None and entry.version else "dim"
     struck = " strike" if entry.rejected is not None else ""
-    shown = terminal.Styled(_what(entry), f"{style}{struck}")
+    shown = Styled(_what(entry), f"{style}{struck}")
     return [
         shown,
         entry.stage,
@@ -98,7 +95,7 @@ def _moments(session: Session, model: str, when: str, moments: Sequence[Moment])
         head = f"{moment.stage} at {moment.at}" + (
             " (the end of that day)" if len(when) == 10 else ""
         )
-        click.secho(head, bold=True)
+        terminal.echo(Styled(head, "bold"))
         section("", dict(_moment(moment)))
     return None
 
@@ -169,26 +166,25 @@ def _say_verified(session: Session, found: Verified) -> None:
     _signatures(found)
     looked = ", ".join(counted(count, what) for what, count in found.looked_at.items())
     for one in found.findings:
-        click.echo(
-            f"{click.style('✗', fg='red')} {click.style(one.check, bold=True)}: {one.fault.place}"
-        )
-        click.echo(f"    {one.fault.what}")
-        click.echo(f"    {click.style('hint', fg='cyan')}: {one.fault.hint}")
+        check = Styled(one.check, "bold")
+        terminal.echo(Styled("✗", "red"), " ", check, f": {one.fault.place}")
+        terminal.echo(f"    {one.fault.what}")
+        terminal.echo("    ", Styled("hint", "cyan"), f": {one.fault.hint}")
     for past in found.explained:
         what = f"{past.finding.fault.place}: {past.finding.fault.what}"
-        session.say(f"{click.style('i', fg='blue')} {what}: explained in {past.note}, by {past.by}")
+        session.say(Styled("i", "blue"), f" {what}: explained in {past.note}, by {past.by}")
     for left in found.unchecked:
-        session.say(f"{click.style('?', fg='yellow')} {left.check}: {left.what}: {left.why}")
+        session.say(Styled("?", "yellow"), f" {left.check}: {left.what}: {left.why}")
     _say_rules(session, found)
     if found.findings:
         count = counted(len(found.findings), "findings")
-        click.echo(f"{click.style(count, fg='red', bold=True)} in {looked}")
+        terminal.echo(Styled(count, "bold red"), f" in {looked}")
     else:
         not_all = (
             f", {len(found.unchecked)} things could not be looked at" if found.unchecked else ""
         )
-        verdict = click.style("as the merged stage files say", fg="green", bold=True)
-        click.echo(f"{verdict}: {looked}{not_all}")
+        verdict = Styled("as the merged stage files say", "bold green")
+        terminal.echo(verdict, f": {looked}{not_all}")
 
 
 def _say_rules(session: Session, found: Verified) -> None:
@@ -207,7 +203,7 @@ def _signatures(found: Verified) -> None:
 
         rows = [(one.name, one.kind, _signer(one)) for one in found.signatures]
         terminal.show(("what", "", "signed by"), rows)
-        click.echo()
+        terminal.echo()
 
 
 def _signer(one: Signed) -> Cell:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
@@ -74,4 +75,4 @@ def schema(of: Literal["pipeline", "project"]) -> None:
     """Print the JSON Schema of a pipeline's (or the project's) declaration."""
     from towpath.spec.schema import json_schema
 
-    click.echo(json.dumps(json_schema(of), indent=2))
+    terminal.echo_json(json.dumps(json_schema(of), indent=2))

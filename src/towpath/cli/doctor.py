@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.cli.terminal import Styled
 
 if TYPE_CHECKING:
     from towpath.doctor import Check
@@ -41,7 +43,6 @@ def _say(checks: Sequence[Check]) -> None:
     """A check on a line; a hint that several in a row share is given once, after them."""
     for one, following in zip(checks, (*checks[1:], None), strict=True):
         mark, colour = _MARKS[one.verdict]
-        about = click.style(one.about, bold=True)
-        click.echo(f"{click.style(mark, fg=colour)} {about}: {one.said}")
+        terminal.echo(Styled(mark, colour), " ", Styled(one.about, "bold"), f": {one.said}")
         if one.hint and (following is None or following.hint != one.hint):
-            click.echo(f"    {click.style('hint', fg='cyan')}: {one.hint}")
+            terminal.echo("    ", Styled("hint", "cyan"), f": {one.hint}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import Session
 from towpath.errors import UsageError
 
@@ -31,7 +32,7 @@ def show(session: Session, what: Any, form: str | None, output: str | None) -> N
     draw = {"text": drawing.text, "mermaid": drawing.mermaid, "svg": drawing.svg}
     drawn = draw[form or _form(output)](what)
     if not output:
-        return click.echo(drawn)
+        return terminal.echo_block(drawn)
     (session.here / output).write_text(drawn + "\n", encoding="utf-8")
     return session.say(f"wrote {output}")
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import click
 
 import towpath
+from towpath.cli import terminal
+from towpath.cli.terminal import Styled
 from towpath.credentials import hide_credentials
 from towpath.errors import ExitCode, Fault, TowpathError, UsageError
 
@@ -24,14 +26,19 @@ def say(error: Exception, arguments: Sequence[str]) -> int:
     if known is None:
         return _bug(error, arguments)
     if "--json" in arguments:
-        click.echo(as_json(known.faults, known.exit_code))
+        terminal.echo_json(as_json(known.faults, known.exit_code))
     else:
-        _tell(as_text(known.faults))
+        _tell(known.faults)
     return int(known.exit_code)
 
 
-def _tell(text: str) -> None:
-    click.echo(text, err=True, color=False if os.environ.get("NO_COLOR") else None)
+def _tell(faults: Sequence[Fault]) -> None:
+    """A line for each fault, its hint below it, the word `error` in red where there is colour."""
+    for fault in faults:
+        where = (Styled(f"{fault.place}: ", "bold"),) if fault.place else ()
+        terminal.echo_marked(Styled("error", "bold red"), *where, fault.what)
+        if fault.hint:
+            terminal.echo_marked(Styled("  hint", "cyan"), fault.hint)
 
 
 def _known(error: Exception) -> TowpathError | None:
@@ -56,17 +63,6 @@ def _of_system(error: OSError) -> TowpathError | None:
     return UsageError(f"{error.filename}: {error.strerror}") if error.filename else None
 
 
-def as_text(faults: Sequence[Fault]) -> str:
-    """A line for each fault, its hint below it, the word `error` in red where there is colour."""
-    lines: list[str] = []
-    for fault in faults:
-        where = click.style(f"{fault.place}: ", bold=True) if fault.place else ""
-        lines.append(f"{click.style('error', fg='red', bold=True)}: {where}{fault.what}")
-        if fault.hint:
-            lines.append(f"  {click.style('hint', fg='cyan')}: {fault.hint}")
-    return "\n".join(lines)
-
-
 def as_json(faults: Sequence[Fault], code: ExitCode) -> str:
     """The document that stands for a fault on stdout."""
     document = {
@@ -81,16 +77,16 @@ def as_json(faults: Sequence[Fault], code: ExitCode) -> str:
 def _bug(error: Exception, arguments: Sequence[str]) -> int:
     """A fault of ours: a short word, and a report that can be sent."""
     if "--json" in arguments:
-        click.echo(as_json([Fault(f"{type(error).__name__}: {error}")], ExitCode.BUG))
+        terminal.echo_json(as_json([Fault(f"{type(error).__name__}: {error}")], ExitCode.BUG))
         return int(ExitCode.BUG)
-    _tell(as_text([Fault(f"a fault of Towpath itself: {type(error).__name__}: {error}")]))
+    _tell([Fault(f"a fault of Towpath itself: {type(error).__name__}: {error}")])
     if "-v" in arguments or "--verbose" in arguments or os.environ.get("TOWPATH_TRACEBACK"):
-        said = "".join(traceback.format_exception(error))
-        click.echo(hide_credentials(said), err=True)
+        said = "".join(traceback.format_exception(error)).rstrip()
+        terminal.echo_block(hide_credentials(said), err=True)
     else:
         python = f"Python {platform.python_version()}, {platform.system()}"
         where = f"towpath {towpath.__version__}, {python}"
-        click.echo(
+        terminal.echo(
             f"  Please report it with the output of `towpath -v {' '.join(arguments)}` ({where}).",
             err=True,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
@@ -87,10 +88,8 @@ def _text(
     lacking: Sequence[Lack],
     done: Sequence[str],
 ) -> None:
-    from towpath.cli import terminal
-
     for line in done:
-        click.echo(line)
+        terminal.echo(line)
     now = {(lack.where, lack.rule): lack.actual for lack in lacking}
     needed = {(rule.where, rule.rule): rule for rule in (*_needed(wanted), *lacking)}
     rows = [_row(rule, connected is not None, now) for rule in needed.values()]
@@ -99,16 +98,14 @@ def _text(
         return
     where = f"{connected.name}, {connected.repository}"
     silent = [lack for lack in lacking if "merge queue" in lack.rule]
+    session.say()
     if len(lacking) > len(silent):
         count = len(lacking) - len(silent)
-        session.say(f"\n{where}: {count} not enforced; towpath forge setup --apply sets it")
+        session.say(f"{where}: {count} not enforced; towpath forge setup --apply sets it")
     if silent:
-        session.say(
-            f"\n{where} has a merge queue, where no check reports: write {silent[0].wanted}"
-        )
-    if lacking:
-        return
-    session.say(f"\n{where}: all of it is enforced")
+        session.say(f"{where} has a merge queue, where no check reports: write {silent[0].wanted}")
+    if not lacking:
+        session.say(f"{where}: all of it is enforced")
 
 
 def _row(rule: Lack, asked: bool, now: dict[tuple[str, str], str]) -> list[Cell]:

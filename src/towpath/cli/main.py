@@ -123,8 +123,9 @@ class Verbs(click.Group):
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value:
         from towpath import __version__
+        from towpath.cli import terminal
 
-        click.echo(f"towpath {__version__}")
+        terminal.echo(f"towpath {__version__}")
         ctx.exit()
 
 
@@ -151,12 +152,15 @@ def towpath(ctx: click.Context, folder: str | None, quiet: bool, verbose: bool) 
 
 def main() -> None:
     """Run the command line and exit; the one `try` of the program."""
+    from towpath.cli import terminal
+
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a sign is no reason to fail
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     # Asked to end, a command ends as it does at Ctrl-C: with Git and whatever else it has started,
     # its scratch files removed, its run recorded as interrupted.
     signal.signal(signal.SIGTERM, _interrupt)
+    terminal.guard_streams()
     gc.disable()  # a call is short, and imports leave no garbage; a run turns it on
     code = _guarded(sys.argv[1:])
     if code == INTERRUPTED:  # a thread of the run that was interrupted may still wait for something
@@ -176,7 +180,9 @@ def _guarded(arguments: list[str]) -> int:
     except click.exceptions.Abort:
         return INTERRUPTED
     except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
+        from towpath.cli import terminal
+
+        terminal.echo("interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:  # `towpath runs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

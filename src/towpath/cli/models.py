@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.cli.terminal import Styled
 
 if TYPE_CHECKING:
     from towpath.cli.terminal import Cell
@@ -75,8 +77,6 @@ def _time(version: ModelVersion) -> str:
 
 
 def _table(found: Any, stages: Stages) -> None:
-    from towpath.cli import terminal
-
     versions = [v for model in found.values() for v in _versions(model)]
     metrics = list(dict.fromkeys(name for v in versions for name in v.metrics))[:_MOST_METRICS]
     rows = [row(v, stages, [v.metrics.get(name) for name in metrics]) for v in versions]
@@ -85,9 +85,7 @@ def _table(found: Any, stages: Stages) -> None:
 
 def row(version: ModelVersion, stages: Stages, facts: Sequence[object]) -> list[Cell]:
     """A version in a table: its name, facts of it, where it stands, when and by whom."""
-    from towpath.cli import terminal
-
-    shown = terminal.Styled(str(version), "bold" if version.rejected is None else "dim strike")
+    shown = Styled(str(version), "bold" if version.rejected is None else "dim strike")
     numbers = [terminal.number(fact) for fact in facts]
     author = version.tag.tagger.partition(" <")[0]
     return [shown, *numbers, _state(version, stages), _time(version), author]
@@ -134,14 +132,17 @@ def _freshness(session: Session, repository: Repository) -> None:
         from towpath.registry import shared
 
         if word := shared.staleness(repository, address):
-            session.say(f"\n{word}")
+            session.say()
+            session.say(word)
         return
     if missing := remotes.view(repository):
-        session.say(f"\n{missing}; `towpath fetch` brings all of the registry's tags")
+        session.say()
+        session.say(f"{missing}; `towpath fetch` brings all of the registry's tags")
         return
     age = remotes.age(repository) if remotes.remotes(repository) else None
     if age is not None and age > 3600:
-        session.say(f"\nas of {age / 3600:.0f} hours ago; `towpath fetch` brings what is new")
+        session.say()
+        session.say(f"as of {age / 3600:.0f} hours ago; `towpath fetch` brings what is new")
 
 
 @click.command()
@@ -183,12 +184,12 @@ def _plain_record(record: Record) -> dict[str, Any]:
 
 def _say(found: Lineage, signed: SignedBy) -> None:
     record = found.record
-    click.secho(str(found.version), bold=True)
+    terminal.echo(Styled(str(found.version), "bold"))
     if found.version.rejected is not None:
         by = f" (by {found.version.rejected_by})" if found.version.rejected_by else ""
-        click.secho(f"rejected: {found.version.rejected}{by}", fg="red")
+        terminal.echo(Styled(f"rejected: {found.version.rejected}{by}", "red"))
     if record.description:
-        click.echo(record.description)
+        terminal.echo_block(record.description.replace("\n", "\n  "))
     before = (
         f", {record.bump.level} over {found.before.version}" if found.before and record.bump else ""
     )
@@ -223,8 +224,6 @@ def _code(record: Record) -> dict[str, str]:
 
 
 def _model(record: Record) -> dict[str, str]:
-    from towpath.cli import terminal
-
     return {
         "file": f"{record.path}, {terminal.size(record.artifact.size)}",
         "md5": record.artifact.digest,
@@ -237,13 +236,12 @@ def section(title: str, pairs: Any) -> None:
     """Pairs below one another, under a title where there is one; nothing where there is none."""
     if not pairs:
         return
-    from towpath.cli import terminal
-
     if title:
-        click.echo(f"\n{click.style(title, fg='cyan')}")
+        terminal.echo()
+        terminal.echo(Styled(title, "cyan"))
     width = max(len(name) for name in pairs)
     for name, value in pairs.items():
-        click.echo(f"  {name.ljust(width)}  {terminal.number(value)}")
+        terminal.echo(f"  {name.ljust(width)}  {terminal.number(value)}")
 
 
 def _columns(record: Record) -> None:
@@ -273,8 +271,6 @@ def compare(session: Session, references: tuple[str, ...], everything: bool, as_
         return print_json(
             "comparison", {"versions": [str(v) for v in found.versions], "rows": said}
         )
-    from towpath.cli import terminal
-
     shown = [(r.section, r.name, *(terminal.brief(value) for value in r.values)) for r in rows]
     return terminal.show(("", "name", *(str(v) for v in found.versions)), shown)
 

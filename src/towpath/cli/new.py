@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import Session, assignments, interactive, pass_session
 
 
@@ -28,7 +29,7 @@ def new(
 
     if catalogue:
         for found in projects.catalogue():
-            click.echo(f"{found.name:12} {found.description}")
+            terminal.echo(f"{found.name:12} {found.description}")
         return
     if "=" in template:
         template, answers = "tabular", (template, *answers)
@@ -37,6 +38,8 @@ def new(
         template, session.here / (output or "."), assignments(answers, "answer"), ask
     )
     commands = projects.next_commands(made, session.here)
-    session.say(f"made {commands[0].removeprefix('cd ')}\n\nNext:")
+    session.say(f"made {commands[0].removeprefix('cd ')}")
+    session.say()
+    session.say("Next:")
     for command in commands:
         session.say(f"  {command}")

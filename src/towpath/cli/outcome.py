@@ -4,30 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
 from towpath.cli import terminal
+from towpath.cli.terminal import Styled
 from towpath.engine.record import Run, State, StepRun
 
 if TYPE_CHECKING:
     from towpath.cli.session import Session
+    from towpath.cli.terminal import Piece
 
 
 def say(session: Session, run: Run) -> None:
     """Say how a run ended, on stderr; errors are said even when quiet."""
     for line in run.error:
-        click.echo(f"{click.style('error', fg='red', bold=True)}: {line}", err=True)
+        terminal.echo_marked(Styled("error", "bold red"), line)
     for step in run.steps.values():
         if undeclared := step.made.facts.get("undeclared"):
-            click.echo(
-                f"{click.style('warning', fg='yellow')}: {_unsure(step, undeclared)}", err=True
-            )
-    session.say(_summary(run))
+            terminal.echo_marked(Styled("warning", "yellow"), _unsure(step, undeclared))
+    session.say(*_summary(run))
     if failed := [s.name for s in run.steps.values() if s.state in (State.FAILED, State.REFUSED)]:
         session.say(f"  towpath logs {run.id} {failed[0]}")
     for step in run.steps.values():
         if version := step.made.facts.get("version"):
-            session.say(_registered(str(version), bool(step.made.facts.get("new"))))
+            session.say(*_registered(str(version), bool(step.made.facts.get("new"))))
     for named in run.published:
         session.say(f"published {named}")
 
@@ -40,7 +38,7 @@ def _unsure(step: StepRun, undeclared: object) -> str:
     )
 
 
-def _summary(run: Run) -> str:
+def _summary(run: Run) -> tuple[Piece, ...]:
     counts = {state: run.count(state) for state in State}
     words = [
         f"{counts[state]} {word}"
@@ -52,10 +50,9 @@ def _summary(run: Run) -> str:
     ]  # fmt: skip
     colour = "green" if run.state is State.DONE else "red"
     took = terminal.duration(run.seconds) or "0.0s"
-    return f"{click.style(str(run.state), fg=colour, bold=True)} in {took}: {', '.join(words)}"
+    return Styled(str(run.state), f"bold {colour}"), f" in {took}: {', '.join(words)}"
 
 
-def _registered(version: str, new: bool) -> str:
-    shown = click.style(version, bold=True)
-    said = f"registered {shown}" if new else f"{shown} was registered before"
-    return f"{said}   (towpath show {version})"
+def _registered(version: str, new: bool) -> tuple[Piece, ...]:
+    shown, how = Styled(version, "bold"), f"   (towpath show {version})"
+    return ("registered ", shown, how) if new else (shown, " was registered before", how)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import (
     Session,
     assignments,
@@ -44,9 +45,5 @@ def plan(
             for d in decisions
         ]
         return print_json("plan", said)
-    from rich.text import Text
-
-    from towpath.cli import terminal
-
-    rows = [(d.step, Text(d.verdict, style=_COLOURS[d.verdict]), d.reason) for d in decisions]
+    rows = [(d.step, terminal.Styled(d.verdict, _COLOURS[d.verdict]), d.reason) for d in decisions]
     return terminal.show(("step", "", "why"), rows)

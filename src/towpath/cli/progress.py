@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 
-import click
 from rich.console import Group
-from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -125,19 +122,14 @@ class LiveProgress:
         self.run: Run | None = None
         self._begun: dict[str, float] = {}
         self._note = ""
-        self._live = Live(
-            console=terminal.console(sys.stderr), refresh_per_second=10, transient=True
-        )
+        self._live = terminal.LiveView()
 
     def __enter__(self) -> LiveProgress:
-        self._live.__enter__()
+        self._live.start()
         return self
 
     def __exit__(self, *what: object) -> None:
-        self._live.update(Text(""))
-        self._live.__exit__(None, None, None)
-        if self.run:
-            terminal.console(sys.stderr).print(self._view())
+        self._live.stop(self._view() if self.run else None)
 
     def __call__(self, event: Event) -> None:
         self.run = fold(self.run, event)
@@ -186,7 +178,7 @@ class PlainProgress:
 
     @staticmethod
     def _say(event: Event, words: str) -> None:
-        click.echo(f"{event['time']}  {words}".rstrip(), err=True)
+        terminal.echo(f"{event['time']}  {words}".rstrip(), err=True)
 
 
 def _line(before: StepRun, step: StepRun) -> str:

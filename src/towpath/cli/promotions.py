@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from towpath.cli import terminal
 from towpath.cli.session import Session, print_json
-from towpath.cli.session import plain as without_colour
 from towpath.cli.terminal import Styled
 
 if TYPE_CHECKING:
@@ -23,17 +19,13 @@ if TYPE_CHECKING:
 def show(made: Proposed, form: str = "text") -> None:
     """A proposal: candidate and incumbent, and the verdicts."""
     if form == "md":
-        return click.echo(made.evidence)
+        return terminal.echo_markdown(made.evidence)
     return _case(made.case, made.verdicts)
 
 
 def page(evidence: str, form: str) -> None:
     """The evidence: as Markdown, or set for a terminal that a person looks at."""
-    if form == "md" or not sys.stdout.isatty() or without_colour():
-        return click.echo(evidence)
-    from rich.markdown import Markdown
-
-    return terminal.console().print(Markdown(evidence, hyperlinks=False))
+    terminal.echo_markdown(evidence, reads=form != "md")
 
 
 def next_step(session: Session, made: Proposed) -> None:
@@ -45,9 +37,9 @@ def next_step(session: Session, made: Proposed) -> None:
         return _age(session)
     found = "" if made.new else ", as an earlier call left it"
     pushed = "pushed" if made.pushed else "not pushed"
-    click.echo(f"branch  {made.branch} ({made.head[:7]}, {pushed}{found})")
+    terminal.echo(f"branch  {made.branch} ({made.head[:7]}, {pushed}{found})")
     if made.url:
-        click.echo(f"review  {made.url}")
+        terminal.echo(f"review  {made.url}")
         return session.say(f"next    a reviewer merges it there, or: towpath approve {made.number}")
     forge = session.workspace.policy.forge is not None and remotes.chosen(
         session.workspace.registry
@@ -101,13 +93,14 @@ def _case(case: Case, verdicts: Sequence[Verdict]) -> None:
 
     now = f", which runs {case.replaces}" if case.replaces else ""
     back = " (a rollback)" if case.back else ""
-    click.secho(f"{case}{now}{back}\n", bold=True)
+    terminal.echo(Styled(f"{case}{now}{back}", "bold"))
+    terminal.echo()
     rows = differing.metrics(case.incumbent, case.candidate) if case.candidate else []
     if rows:
         _metrics(case, rows[:10])
     if case.candidate and case.rules.gates:
         terminal.show(("gate", "", "found", "bound", "from"), list(_gates(case, verdicts)))
-        click.echo()
+        terminal.echo()
 
 
 def _metrics(case: Case, rows: Sequence[Any]) -> None:
@@ -117,7 +110,7 @@ def _metrics(case: Case, rows: Sequence[Any]) -> None:
     ]
     width = 4 if case.incumbent else 2
     terminal.show(heads[:width], [cell[:width] for cell in cells], right=heads[1:width])
-    click.echo()
+    terminal.echo()
 
 
 def _difference(row: Any) -> str:
@@ -145,15 +138,15 @@ def approved(session: Session, done: Approved) -> int:
     from towpath.git import mainline, remotes
 
     for what in done.what:
-        click.secho(f"approved {what}", bold=True)
+        terminal.echo(Styled(f"approved {what}", "bold"))
     proves = ", which proves nothing to others" if done.level == "recorded" else ""
-    click.echo(f"by      {done.by}")
-    click.echo(f"level   {done.level}{proves}")
+    terminal.echo(f"by      {done.by}")
+    terminal.echo(f"level   {done.level}{proves}")
     if done.commit is None:
         session.say(f"waits   {done.waits} ({done.url})")
         return pending(done)
     how = "" if done.method == "merge" else f" by {done.method}"
-    click.echo(f"merge   {done.commit[:7]}{how}" + (f" ({done.url})" if done.url else ""))
+    terminal.echo(f"merge   {done.commit[:7]}{how}" + (f" ({done.url})" if done.url else ""))
     repository = session.workspace.registry
     remote = remotes.chosen(repository)
     if remote and not done.pushed:
@@ -176,10 +169,10 @@ def pending(done: Approved) -> int:
 def ratified(session: Session, done: Ratified) -> None:
     """Rules that were agreed to, by whom; what lacks still."""
     for path in done.paths:
-        click.secho(f"approved the rules in {path}", bold=True)
-    click.echo(f"by      {done.by}")
-    click.echo(f"level   {done.level}")
-    click.echo(f"commit  {done.commit[:7]}" + (f" ({done.url})" if done.url else ""))
+        terminal.echo(Styled(f"approved the rules in {path}", "bold"))
+    terminal.echo(f"by      {done.by}")
+    terminal.echo(f"level   {done.level}")
+    terminal.echo(f"commit  {done.commit[:7]}" + (f" ({done.url})" if done.url else ""))
     if done.waits:
         session.say(f"waits   {done.waits}")
     elif not done.pushed:
@@ -224,19 +217,20 @@ def _plain_check(checked: Checked) -> dict[str, Any]:
 
 
 def _say_check(session: Session, checked: Checked, form: str) -> None:
-    from towpath.promotion.markdown import prose
+    from towpath.markdown_text import prose
 
     if not checked.is_promotion:
         words = "no promotion here: no stage file changes"
-        return click.echo(words) if form == "md" else session.say(words)
+        return terminal.echo(words) if form == "md" else session.say(words)
     for one in checked.judged:
         if form == "md":
-            click.echo(one.evidence)
+            terminal.echo_markdown(one.evidence)
         else:
             _case(one.case, one.verdicts)
     if form == "md":
         said = "".join(f"- {prose(fault, 600)}\n" for fault in checked.faults)
-        click.echo(f"**Not to be merged:**\n\n{said}" if said else "**This may be merged.**")
+        verdict = f"**Not to be merged:**\n\n{said}" if said else "**This may be merged.**"
+        terminal.echo_markdown(verdict)
     elif not checked.faults:
         session.say("this may be merged, as far as the policy and the review gates say")
     return None

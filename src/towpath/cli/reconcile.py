@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.cli.terminal import Styled
 
 if TYPE_CHECKING:
+    from towpath.cli.terminal import Piece
     from towpath.reconcile import Applied, Change, Options, Outcome, Plan
 
 
@@ -92,34 +95,39 @@ def _print(done: Sequence[tuple[Plan, Applied | None]], form: str) -> None:
 
 
 def _text(plan: Plan, applied: Applied | None) -> None:
-    head = click.style(plan.stage, bold=True)
-    click.echo(f"{head}  main {plan.commit[:7]}, store {plan.store}, target {plan.target}")
+    where = f"  main {plan.commit[:7]}, store {plan.store}, target {plan.target}"
+    terminal.echo(Styled(plan.stage, "bold"), where)
     for note in plan.notes:
-        click.echo(f"  {click.style('note', fg='yellow')}: {note}")
+        terminal.echo("  ", Styled("note", "yellow"), f": {note}")
     if not plan.changes:
-        click.echo("  nothing is wanted here, and nothing runs")
+        terminal.echo("  nothing is wanted here, and nothing runs")
     width = max((len(change.model) for change in plan.changes), default=0)
     for change in plan.changes:
         outcome = _outcome(applied, change)
-        state, words = _said(outcome)
-        click.echo(f"  {change.model.ljust(width)}  {change}{state}")
-        for line in words:
-            click.echo(f"  {' ' * width}  {line}")
+        terminal.echo(f"  {change.model.ljust(width)}  {change}", *_state(outcome))
+        for line in _details(outcome):
+            terminal.echo(f"  {' ' * width}  {line}")
 
 
+_LONGEST_CELL = 2000  # characters of a note or an outcome in Markdown
 _COLOURS = {"done": "green", "refused": "red", "failed": "red"}
 
 
-def _said(outcome: Outcome | None) -> tuple[str, list[str]]:
-    """How it went, and what a person should read of it."""
+def _state(outcome: Outcome | None) -> tuple[Piece, ...]:
+    """How it went."""
+    return (" … ", Styled(outcome.state, _COLOURS[outcome.state])) if outcome else ()
+
+
+def _details(outcome: Outcome | None) -> list[str]:
+    """What a person should read of it, line by line."""
     if outcome is None:
-        return "", []
-    state = f" … {click.style(outcome.state, fg=_COLOURS[outcome.state])}"
+        return []
     faults = [
         f"{fault.what}" + (f" ({fault.hint})" if fault.hint else "") for fault in outcome.faults
     ]
-    lines = faults or ([outcome.words] if outcome.words else [])
-    return state, [*lines, *([f"to go back: {outcome.revert}"] if outcome.revert else [])]
+    said = faults or ([outcome.words] if outcome.words else [])
+    lines = [line for words in said for line in words.splitlines()]
+    return [*lines, *([f"to go back: {outcome.revert}"] if outcome.revert else [])]
 
 
 def _outcome(applied: Applied | None, change: Change) -> Outcome | None:
@@ -129,15 +137,15 @@ def _outcome(applied: Applied | None, change: Change) -> Outcome | None:
 
 def _markdown(plan: Plan, applied: Applied | None) -> None:
     """A table for a pull request or a job's summary; what others wrote is no markup of it."""
-    click.echo(f"### {_cell(plan.stage)}\n")
-    click.echo(
-        f"main `{plan.commit[:7]}`, store {_cell(plan.store)}, target {_cell(plan.target)}\n"
-    )
+    from towpath.markdown_text import prose
+
+    where = f"store {prose(plan.store)}, target {prose(plan.target)}"
+    terminal.echo_markdown(f"### {prose(plan.stage)}\n\nmain `{plan.commit[:7]}`, {where}\n")
     for note in plan.notes:
-        click.echo(f"> {_cell(note)}\n")
+        terminal.echo_markdown(f"> {prose(note, _LONGEST_CELL)}\n")
     if not plan.changes:
-        return click.echo("Nothing is wanted here, and nothing runs.\n")
-    click.echo("| model | plan | outcome |\n|---|---|---|")
+        return terminal.echo_markdown("Nothing is wanted here, and nothing runs.\n")
+    terminal.echo_markdown("| model | plan | outcome |\n|---|---|---|")
     for change in plan.changes:
         outcome = _outcome(applied, change)
         told = str(outcome.state) if outcome else ""
@@ -145,16 +153,9 @@ def _markdown(plan: Plan, applied: Applied | None) -> None:
             told += ": " + "; ".join([f.what for f in outcome.faults] or [outcome.words])
         if outcome and outcome.revert:
             told += f"; to go back: {outcome.revert}"
-        click.echo(f"| {_cell(change.model)} | {_cell(str(change))} | {_cell(told)} |")
-    return click.echo()
-
-
-def _cell(text: str) -> str:
-    """Text as Markdown shows it literally, in one line of a table."""
-    plain = " ".join(text.split())
-    for mark in "\\`*_[]<>|#@":
-        plain = plain.replace(mark, f"\\{mark}" if mark not in "<>@" else f"&#{ord(mark)};")
-    return plain
+        cells = (change.model, str(change), told)
+        terminal.echo_markdown(f"| {' | '.join(prose(cell, _LONGEST_CELL) for cell in cells)} |")
+    return terminal.echo()
 
 
 def _plain(plan: Plan, applied: Applied | None) -> dict[str, Any]:

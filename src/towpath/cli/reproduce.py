@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import Session, interactive, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
@@ -49,15 +50,14 @@ def reproduce(
 
 
 def _say_reproduced(session: Session, done: Reproduced) -> None:
-    from towpath.cli import terminal
-
     said = {
         "bytes": ("green", "byte for byte the same", f"sha256 {done.sha256}"),
         "metrics": ("green", "the same metrics", f"within {done.tolerance:g}, other bytes"),
         "different": ("red", "not the same", "other bytes, other metrics"),
     }
     colour, words, detail = said[done.verdict]
-    click.echo(f"{done.version}: {click.style(words, fg=colour, bold=True)} ({detail})")
+    verdict = terminal.Styled(words, f"bold {colour}")
+    terminal.echo(f"{done.version}: ", verdict, f" ({detail})")
     differences = [*_rows("metric", done.differences), *_rows("", done.environment)]
     if differences:
         terminal.show(("", "name", "recorded", "now"), differences)
@@ -66,8 +66,6 @@ def _say_reproduced(session: Session, done: Reproduced) -> None:
 
 
 def _rows(section: str, found: tuple[Difference, ...]) -> list[tuple[str, ...]]:
-    from towpath.cli import terminal
-
     def shown(value: object) -> str:
         return repr(value) if isinstance(value, float) else terminal.brief(value)
 

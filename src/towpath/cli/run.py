@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -87,5 +86,4 @@ def _carry_out(session: Session, request: Request, as_json: bool) -> int:
         from towpath.cli.outcome import say
 
         say(session, done)
-    sys.stdout.flush()
     return done.exit_code

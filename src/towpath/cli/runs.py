@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ def runs(session: Session, number: int, pipeline: str | None, as_json: bool) -> 
         return session.say(f"no run of `{session.workspace.pipeline_name(pipeline)}` is recorded")
     if not found:
         return session.say("no run is recorded here; `towpath run` makes one")
-    from towpath.cli import terminal
     from towpath.cli.progress import look
 
     rows = [
@@ -97,13 +97,13 @@ def _say_log(step: StepRun, text: str, alone: bool) -> None:
 
     if not alone:
         why = f", {step.reason}" if step.state in (State.REUSED, State.SKIPPED) else ""
-        click.secho(f"── {step.name}  {step.state}{why}", bold=True)
+        terminal.echo(terminal.Styled(f"── {step.name}  {step.state}{why}", "bold"))
     elif not text and step.state is not State.DONE:
-        click.echo(f"{step.name} was {step.state}: {step.reason}", err=True)
+        terminal.echo(f"{step.name} was {step.state}: {step.reason}", err=True)
     for line in step.error:
-        click.echo(f"error: {line}")
+        terminal.echo_block(f"error: {line}")
     if text:
-        click.echo(text.rstrip("\n"))
+        terminal.echo_block(text.rstrip("\n"), colours=True)
 
 
 def _log(path: Path) -> str:
@@ -126,7 +126,5 @@ def diff(session: Session, left: str, right: str, as_json: bool) -> None:
         return print_json("diff", {"left": one.id, "right": other.id, "differences": found})
     if not found:
         return session.say(f"{one.id} and {other.id} do not differ")
-    from towpath.cli import terminal
-
     rows = [(d.section, d.name, terminal.brief(d.left), terminal.brief(d.right)) for d in found]
     return terminal.show(("", "name", one.id, other.id), rows)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def search(
         return session.say(f"none of {found.searched} versions{_missing(session)}")
     _hits_table(found)
     left = f", {len(found.found)} shown" if len(found.found) < found.total else ""
-    return session.say(f"\n{found.total} of {found.searched} versions{left}")
+    session.say()
+    return session.say(f"{found.total} of {found.searched} versions{left}")
 
 
 def _missing(session: Session) -> str:
@@ -58,7 +60,6 @@ def _hits(found: Hits) -> list[dict[str, Any]]:
 
 
 def _hits_table(found: Hits) -> None:
-    from towpath.cli import terminal
     from towpath.cli.models import row
 
     columns = [name.removeprefix("metrics.") for name in found.columns]

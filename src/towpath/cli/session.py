@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import cached_property
@@ -13,7 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from towpath.cli import terminal
+
 if TYPE_CHECKING:
+    from towpath.cli.terminal import Piece
     from towpath.workspace import Workspace
 
 FORMAT_VERSION = 1
@@ -54,10 +56,10 @@ class Session:
         """The folder the command works in."""
         return Path(self.folder or ".").absolute()
 
-    def say(self, text: str = "") -> None:
-        """A word to a person: stderr, so that stdout holds only what was asked for."""
+    def say(self, *pieces: Piece) -> None:
+        """A line to a person: stderr, so that stdout holds only what was asked for."""
         if not self.quiet:
-            click.echo(text, err=True)
+            terminal.echo(*pieces, err=True)
 
 
 pass_session = click.make_pass_decorator(Session)
@@ -70,7 +72,7 @@ def print_json(kind: str, document: Any) -> None:
     if "NaN" in text or "Infinity" in text:
         known = json.loads(text, parse_constant=lambda _: None)
         text = json.dumps(known, ensure_ascii=False)
-    click.echo(text)
+    terminal.echo_json(text)
 
 
 def _plain(value: Any) -> Any:
@@ -106,4 +108,4 @@ def interactive() -> bool:
     from towpath.engine.request import in_ci
 
     dumb = os.environ.get("TERM") == "dumb"
-    return sys.stderr.isatty() and not (in_ci() or plain() or dumb)
+    return terminal.is_terminal(err=True) and not (in_ci() or plain() or dumb)

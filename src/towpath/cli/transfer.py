@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import Session, interactive, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
@@ -61,11 +61,10 @@ def _progress(session: Session, verb: str) -> Iterator[Callable[[int, int], None
         return
 
     def show(done: int, total: int) -> None:
-        click.echo(f"\r{verb} {done} of {total} objects", nl=False, err=True)
+        terminal.echo_counter(f"{verb} {done} of {total} objects")
 
     yield show
-    click.echo("\r\033[K", nl=False, err=True)
-    sys.stderr.flush()
+    terminal.echo_counter("")
 
 
 def _say(session: Session, moved: Moved, verb: str, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 
@@ -50,7 +51,7 @@ def transform(
     )
     done = operation.transform(session.workspace, asked)
     if done.rejected is not None:  # whatever was asked for: nobody should read past it
-        click.echo(f"warning: {done.version} was rejected: {done.rejected}", err=True)
+        terminal.echo(f"warning: {done.version} was rejected: {done.rejected}", err=True)
     if as_json:
         return print_json("transform", done)
     return session.say(f"{done.rows:,} rows scored with {done.version} from {done.source}")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from towpath.credentials import hide_credentials
+from towpath.markdown_text import code, prose, table
 from towpath.promotion import differing
 from towpath.promotion.case import Case
-from towpath.promotion.markdown import code, prose, table
 
 if TYPE_CHECKING:
     from towpath.gates import Verdict

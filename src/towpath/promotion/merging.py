@@ -82,6 +82,9 @@ def sound(place: Place, head: str) -> Checked:
     checked = checking.of(place.workspace, place.repository, place.base, head)
     if checked.faults:
         raise Refused(*checked.faults)
+    if not checked.judged and history.is_ancestor(place.repository, head, place.base):
+        # A call that was ended between the push and what follows it here, or another's merge.
+        raise UsageError(f"{head[:7]} was merged already", hint="git pull, then towpath reconcile")
     if not checked.judged:
         raise UsageError(f"{head[:7]} changes no stage file: it is no promotion")
     return checked

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from towpath.control_characters import show_controls
 from towpath.engine.drawing.picture import Box, Line, Picture, Shape, picture
 
 if TYPE_CHECKING:
@@ -48,4 +49,4 @@ def _line(line: Line) -> str:
 
 
 def _text(text: str) -> str:
-    return text.translate(_ESCAPES)
+    return show_controls(text).translate(_ESCAPES)

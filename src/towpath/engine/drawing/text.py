@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from towpath.control_characters import show_controls
 from towpath.engine.drawing.picture import Box, Line, Picture, Shape, picture
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def _written(rows: list[_Row], drawn: Picture, parents: dict[str, Line]) -> Iter
         name = f"{row.lead}{row.box.shape.value} {row.box.name}"
         behind = f"  from {', '.join(others[row.box.name])}" if others.get(row.box.name) else ""
         detail = ("if " if row.box.shape is Shape.CONDITION else "") + row.box.detail
-        yield f"{name:<{width}}  {row.box.kind:<{kinds}}  {detail}{behind}".rstrip()
+        line = f"{name:<{width}}  {row.box.kind:<{kinds}}  {detail}{behind}".rstrip()
+        yield show_controls(line)
 
 
 def _others(drawn: Picture, parents: dict[str, Line]) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 
+from towpath.markdown_text import code_block
 from towpath.spec.artifact import Artifact, Json, Made
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def publish_graph(graph: Graph, folder: Path) -> None:
     """Show what is run, as a drawing that Prefect's Markdown can hold."""
     from towpath.engine import drawing
 
-    parts = f"```mermaid\n{drawing.mermaid(graph)}\n```", f"```\n{drawing.text(graph)}\n```"
+    parts = code_block(drawing.mermaid(graph), "mermaid"), code_block(drawing.text(graph))
     text = "\n\n".join((f"Run record: `{folder}`", *parts))
     create_markdown_artifact(text, key=f"{_slug(graph.name)}-graph", description="What was run")
 

@@ -108,16 +108,20 @@ class Remote:
 
     def put(self, sources: Mapping[str, str], source: Remote | None = None) -> None:
         """Upload objects: paths by digest, on this machine or on another remote."""
+        from dvc_objects.fs import generic
         from dvc_objects.fs.local import localfs
 
         files = localfs if source is None else source._files
-        self._objects.add(
-            list(sources.values()),
-            files,
-            [*map(require_md5, sources)],
-            check_exists=False,
-            batch_size=self.jobs,
+        paths = [self.path(require_md5(digest)) for digest in sources]
+        for folder in {self._files.parent(path) for path in paths}:
+            self._files.makedirs(folder)
+        # Not DVC's own `add`, which tries a reflink first: that stands in its place empty for a
+        # moment, and a kill leaves a torn object. A copy is written beside its place and renamed.
+        generic.transfer(
+            files, list(sources.values()), self._files, paths, links=["copy"], batch_size=self.jobs
         )
+        for path in paths:
+            self._objects.protect(path)
 
     def put_file(self, local: str, path: str) -> None:
         """Upload a small file; what stands there is replaced."""

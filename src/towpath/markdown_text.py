@@ -8,8 +8,9 @@ heading, or a mention that calls people in.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
+
+from towpath.control_characters import is_hidden, show_controls
 
 LONGEST = 300
 LONGEST_CODE = 80
@@ -21,7 +22,6 @@ _GAP = "\u200b"  # a space of no width, with which neither a mention nor an addr
 _CALLS = re.compile(
     r"(?<=[@#])|(?<=gh)(?=-)|(?<=:)(?=//)|(?<=www)(?=\.)|(?<=mailto)(?=:)", re.IGNORECASE
 )
-_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def prose(text: object, longest: int = LONGEST) -> str:
@@ -41,6 +41,12 @@ def code(text: object, longest: int = LONGEST_CODE) -> str:
     return f"{fence}{pad}{plain}{pad}{fence}"
 
 
+def code_block(text: str, language: str = "") -> str:
+    """Text of several lines as a block of code, which no line of it can end."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{language}\n{show_controls(text, chr(10))}\n{fence}"
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
     """A table; the cells are Markdown already. ``right`` counts the columns of figures from 0."""
     figures = set(right)
@@ -51,5 +57,5 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[i
 def _line(text: object, longest: int) -> str:
     """One line, without what is not seen: control characters, and those that turn text around."""
     words = " ".join(str(text).split())
-    seen = "".join(char for char in words if unicodedata.category(char) not in _HIDDEN)
+    seen = "".join(char for char in words if not is_hidden(char))
     return seen if len(seen) <= longest else f"{seen[: longest - 1].rstrip()}…"
