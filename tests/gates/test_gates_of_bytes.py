@@ -428,7 +428,7 @@ def test_percentiles(share, found):
 
 def why(kind, asked):
     """Why a gate's process would say that it cannot be evaluated."""
-    return work._said(kind, asked)["why"]
+    return work.answer({"kind": kind, "asked": asked})["why"]
 
 
 def test_a_model_that_takes_other_columns(desk, tmp_path):

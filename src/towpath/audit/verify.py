@@ -105,3 +105,4 @@ def _stores(
             yield Unchecked("artifact", f"the store of {name}", closed.faults[0].what)
             continue
         yield from stores.stage(ledger, store)
+        yield from stores.target(ledger, store, workspace.home)
