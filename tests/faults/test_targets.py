@@ -30,7 +30,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def findings(project: Project) -> list[str]:
-    return [str(one) for one in verify(project.workspace).findings]
+    found = verify(project.workspace).findings
+    return [one.fault.what for one in found if one.check in ("artifact", "deployment")]
 
 
 def vouching(folder: Path) -> None:
@@ -89,10 +90,8 @@ def test_what_was_altered_with_all_that_vouches_for_it_is_seen_and_mended(
     folder, outside = project.root / "deploy/abalone/versions/v1.0.0", tmp_path / "outside"
     outside.mkdir()
     alter(folder, outside)
-    before = {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()}
     vouching(folder)
-    if alter is a_link_to_a_folder:
-        before[outside / "MANIFEST.json"] = (outside / "MANIFEST.json").read_bytes()
+    before = {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()}
     assert project.said("dev") == {"abalone": ALTERED}
     assert findings(project) == ["abalone@v1.0.0 in files deploy is not what its record says"]
     assert project.apply("dev").exit_code == 0

@@ -121,6 +121,9 @@ GOLDEN, SAFE = "{kind: golden, samples: g.csv}", "{kind: safe}"
 def test_bytes_as_recorded_are_safe(desk):
     verdict = desk.one(SAFE)
     assert (verdict.passed, verdict.value) == (True, "safe")
+    assert re.fullmatch(
+        r"sha256 \w{12}... as recorded; \d+ types in model.skops known", verdict.detail
+    )
 
 
 @pytest.mark.parametrize("gate", [GOLDEN, SAFE, "{kind: function, run: 'f:f'}"])

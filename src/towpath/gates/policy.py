@@ -11,7 +11,7 @@ from towpath import documents
 from towpath.errors import did_you_mean
 from towpath.gates.context import Context
 from towpath.gates.finding import Unjudged
-from towpath.git import Repository, refs
+from towpath.git import Repository, lfs, refs
 from towpath.registry import policy
 from towpath.spec.declared import Places
 
@@ -86,7 +86,8 @@ class Policy:
 
     def _content(self, path: str) -> bytes | None:
         name = f"{self.commit}:{self._whole(path)}"
-        return refs.contents(self.repository, [name]).get(name)
+        content = refs.contents(self.repository, [name]).get(name)
+        return None if content is None else lfs.resolve(self.repository, content, path)
 
     def _whole(self, path: str) -> str:
         return f"{self.folder}/{path}".lstrip("/")

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from towpath import documents
 from towpath.errors import StoreError, UserError
-from towpath.git import refs
+from towpath.git import lfs, refs
 from towpath.reconcile import sources
 from towpath.reconcile.site import Site
 from towpath.spec.artifact import Artifact
@@ -53,7 +53,9 @@ class StageData:
 
     def _committed(self, name: str) -> bytes | None:
         asked = f"{self.base}:{self._path(name)}"
-        return refs.contents(self.site.view.repository, [asked]).get(asked)
+        repository = self.site.view.repository
+        content = refs.contents(repository, [asked]).get(asked)
+        return None if content is None else lfs.resolve(repository, content, name)
 
     def _pointed(self, name: str) -> Artifact | None:
         """What ``<name>.dvc`` in the commit points at."""

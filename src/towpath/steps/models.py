@@ -58,6 +58,14 @@ def inspect(path: Path, name: str, trust: Iterable[str] = ()) -> tuple[str, ...]
         return allowed_types.find_strange(skops_archive.read_held(file, name), trust)
 
 
+def count_held(path: Path, name: str, trust: Iterable[str] = ()) -> tuple[int, tuple[str, ...]]:
+    """How many types and functions a file names, and which of them the project alone lets in."""
+    with path.open("rb") as file:
+        held = skops_archive.read_held(file, name)
+    own = set(allowed_types.find_strange(held)).intersection(trust)
+    return len({full for _, full in held}), tuple(sorted(own))
+
+
 def _refusal(name: str, strange: list[str]) -> Fault:
     listed = ", ".join(sorted(strange))
     return Fault(
