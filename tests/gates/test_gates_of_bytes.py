@@ -121,6 +121,9 @@ GOLDEN, SAFE = "{kind: golden, samples: g.csv}", "{kind: safe}"
 def test_bytes_as_recorded_are_safe(desk):
     verdict = desk.one(SAFE)
     assert (verdict.passed, verdict.value) == (True, "safe")
+    assert re.fullmatch(
+        r"sha256 \w{12}... as recorded; \d+ types in model.skops known", verdict.detail
+    )
 
 
 @pytest.mark.parametrize("gate", [GOLDEN, SAFE, "{kind: function, run: 'f:f'}"])
@@ -428,7 +431,7 @@ def test_percentiles(share, found):
 
 def why(kind, asked):
     """Why a gate's process would say that it cannot be evaluated."""
-    return work._said(kind, asked)["why"]
+    return work.answer({"kind": kind, "asked": asked})["why"]
 
 
 def test_a_model_that_takes_other_columns(desk, tmp_path):

@@ -8,8 +8,8 @@ import json
 import os
 import re
 import time
-from pathlib import Path
 
+import psutil
 import pytest
 from markdown_it import MarkdownIt
 
@@ -93,12 +93,12 @@ def test_a_function_that_is_not_there(desk, run, why):
     assert why in verdict.detail
 
 
-def test_a_function_that_hangs_is_ended_with_all_that_it_started(desk, tmp_path):
+def test_a_function_that_hangs_is_ended_with_all_that_it_started(desk):
+    seconds = f"600.{os.getpid()}"
     code = f"""
 import subprocess, time
 def judge(context):
-    child = subprocess.Popen(["sleep", "600"])
-    open({str(tmp_path / "pid")!r}, "w").write(str(child.pid))
+    subprocess.Popen(["sleep", "{seconds}"], start_new_session=True)
     time.sleep(600)
 """
     begun = time.monotonic()
@@ -108,19 +108,37 @@ def judge(context):
         "cannot be evaluated: it took longer than its timeout of 3 s and was ended"
     )
     assert time.monotonic() - begun < 15
-    _is_gone(int((tmp_path / "pid").read_text()))
+    assert not _runs(["sleep", seconds])
 
 
-def _is_gone(pid):
-    for _ in range(100):
-        try:
-            os.kill(pid, 0)
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return
-        except (ProcessLookupError, FileNotFoundError):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"process {pid} still runs")
+def _runs(words):
+    return any(
+        process.info["cmdline"] == words and process.info["status"] != psutil.STATUS_ZOMBIE
+        for process in psutil.process_iter(["cmdline", "status"])
+    )
+
+
+def test_a_function_gets_what_its_gate_declares_and_nothing_else(desk, monkeypatch):
+    code = """
+import os, socket
+
+def judge(context):
+    keys = sorted(name for name in os.environ if name.endswith("_KEY"))
+    try:
+        socket.socket().close()
+        return {"passed": True, "detail": f"{keys} with a socket"}
+    except OSError:
+        return {"passed": True, "detail": f"{keys} without"}
+"""
+    for name in ("API_KEY", "PROD_KEY"):
+        monkeypatch.setenv(name, "hunter2")
+    files = {"checks/own.py": code}
+    assert desk.one(OWN, files).detail == "[] without"
+    declared = f"{OWN[:-1]}, environment: [API_KEY], network: true}}"
+    assert desk.one(declared, files).detail == "['API_KEY'] with a socket"
+    missing = desk.one(f"{OWN[:-1]}, environment: [NO_KEY]}}", files)
+    assert not missing.passed
+    assert "NO_KEY is not in the environment, and `environment` names it" in missing.detail
 
 
 POLICY = """

@@ -30,7 +30,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.tree import DecisionTreeClassifier
 
 from towpath.errors import Refused, StepFailed
-from towpath.steps import models, trusting
+from towpath.steps import allowed_types, models
 
 ROWS = numpy.random.default_rng(0).random((200, 4))
 TABLE = pandas.DataFrame(ROWS, columns=list("abcd"))
@@ -235,10 +235,27 @@ def test_what_skops_cannot_keep_says_what_can(tmp_path):
     assert "format: joblib" in failure.value.faults[0].hint
 
 
-def test_only_classes_that_a_library_defines_itself_are_harmless():
-    assert trusting.is_harmless("sklearn.model_selection._split.StratifiedKFold")
-    assert not trusting.is_harmless("sklearn.model_selection._split.warnings.catch_warnings")
-    assert not trusting.is_harmless("sklearn.utils.validation.check_array")
-    assert not trusting.is_harmless("sklearn.svm._libsvm.fit")
-    assert not trusting.is_harmless("sklearn.no_such_module.Thing")
-    assert not trusting.is_harmless("sklearnevil.Thing")
+def test_a_class_is_let_in_by_what_it_does_when_it_is_made():
+    def is_let_in(name, loader="ObjectNode"):
+        return allowed_types.find_strange([(loader, name)]) == ()
+
+    assert is_let_in("sklearn.model_selection._split.StratifiedKFold")
+    assert is_let_in("sklearn.linear_model._base.LinearRegression")
+    assert not is_let_in("sklearn.linear_model._base.LinearRegression", "ListNode")  # is called
+    assert not is_let_in("sklearn.model_selection._split.warnings.catch_warnings")
+    assert not is_let_in("sklearn.utils.validation.check_array")
+    assert is_let_in("sklearn.utils.validation.check_array", "FunctionNode")
+    assert not is_let_in("sklearn.svm._libsvm.fit", "FunctionNode")
+    assert not is_let_in("sklearn.no_such_module.Thing")
+    assert not is_let_in("sklearnevil.Thing")
+    assert not is_let_in("sklearn.linear_model.LinearRegression")  # where it is not defined
+    assert not is_let_in("scipy.stats._continuous_distns.norm_gen")
+    assert is_let_in("numpy.log1p", "FunctionNode")
+    assert not is_let_in("numpy.load", "FunctionNode")
+
+
+def test_a_class_with_methods_of_its_own_for_being_made_is_not_quiet():
+    assert allowed_types.is_quiet(Ridge)
+    for method in ("__new__", "__setstate__", "__getattr__", "__getattribute__", "__del__"):
+        kind = type("Mine", (Ridge,), {method: lambda *_: None})
+        assert not allowed_types.is_quiet(kind), method

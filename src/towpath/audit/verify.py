@@ -153,3 +153,4 @@ def _stores(
             continue
         yield from main_line.remembered(known, store)
         yield from stores.stage(ledger, store)
+        yield from stores.target(ledger, store, workspace.home)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.engine import origin
-from towpath.errors import Fault, StepFailed, TowpathError, UsageError
+from towpath.errors import Fault, UsageError
 from towpath.registry import Record
 from towpath.scratch import scratch_folder
 from towpath.steps import scoring
@@ -69,8 +69,7 @@ def transform(workspace: Workspace, asked: Transform) -> Transformed:
     with scratch_folder() as scratch:
         model = Path(scratch, found.record.artifact.name)
         source = origin.bring(workspace, project, found.record, model, stage)
-        _importable(workspace, found.record, project)
-        rows = _scored(asked, str(found.version), model, project.trust)
+        rows = _scored(workspace, asked, found.record, project, model)
     return Transformed(
         str(found.version),
         found.record.sha256,
@@ -81,15 +80,20 @@ def transform(workspace: Workspace, asked: Transform) -> Transformed:
     )
 
 
-def _scored(asked: Transform, version: str, model: Path, trust: Iterable[str]) -> int:
-    try:
-        return scoring.score(model, asked.data, asked.output, trust, asked.method, asked.batch_size)
-    except TowpathError:
-        raise
-    except Exception as refused:  # a model may raise anything over a table that it does not like
-        words = str(refused).strip().partition("\n")[0] or "it says no more"
-        what = f"{version} refused the rows of {asked.data}: {type(refused).__name__}: {words}"
-        raise StepFailed(Fault(what)) from refused
+def _scored(
+    workspace: Workspace, asked: Transform, record: Record, project: Project, model: Path
+) -> int:
+    scored = scoring.Scoring(
+        f"{record.model}@{record.version}",
+        model,
+        asked.data,
+        asked.output,
+        trust=project.trust,
+        folders=_folders(workspace, record, project),
+        method=asked.method,
+        batch_size=asked.batch_size,
+    )
+    return scoring.score(scored)
 
 
 def _unfit(asked: Transform, record: Record) -> Iterator[Fault]:
@@ -101,9 +105,8 @@ def _pinned(asked: Transform, record: Record) -> Iterator[Fault]:
         yield Fault(f"{asked.reference} has the SHA-256 {record.sha256}, not {asked.sha256}")
 
 
-def _importable(workspace: Workspace, record: Record, project: Project) -> None:
-    """Let a model's file name the project's own classes, where the policy trusts some."""
-    if project.trust and record.pipeline:
-        from towpath.steps import loading
-
-        loading.make_importable(workspace.root, f"flows/{record.pipeline}")
+def _folders(workspace: Workspace, record: Record, project: Project) -> tuple[Path, ...]:
+    """Where the project's own classes are found, where the policy trusts some."""
+    if not (project.trust and record.pipeline):
+        return ()
+    return workspace.root, workspace.root / "flows" / record.pipeline

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from towpath import checks, documents
 from towpath.code import Reader
 from towpath.errors import Fault, Place, TowpathError
+from towpath.git import large_files
 from towpath.registry.policy import FILE
 from towpath.spec import gates as declared
 from towpath.spec.declared import Places
@@ -52,6 +53,8 @@ def _missing(root: Path, path: str, place: Place | None) -> Iterator[Fault]:
         yield Fault(f"there is no {path}", place)
     elif (root / f"{path}.dvc").is_file():
         yield Fault(f"DVC tracks {path}, and gates read from Git", place)
+    elif large_files.is_pointer_file(root / path):
+        yield Fault(f"{path} is a pointer of Git LFS, not its bytes", place, large_files.PULL)
 
 
 def _function_faults(run: str, reader: Reader, place: Place | None) -> Iterator[Fault]:

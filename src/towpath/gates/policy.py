@@ -63,8 +63,6 @@ class Policy:
             content = self._content(path)
             if content is None:
                 raise Unjudged(self._missing(path))
-            if large_files.is_pointer(content):
-                raise Unjudged(f"{path} is in Git LFS, and gates read from Git: only a pointer")
             target = self.room() / PurePosixPath(path).name
             target.write_bytes(content)
             self._made[path] = target
@@ -88,7 +86,10 @@ class Policy:
 
     def _content(self, path: str) -> bytes | None:
         name = f"{self.commit}:{self._whole(path)}"
-        return refs.contents(self.repository, [name]).get(name)
+        content = refs.contents(self.repository, [name]).get(name)
+        return (
+            None if content is None else large_files.resolve_pointer(self.repository, content, path)
+        )
 
     def _whole(self, path: str) -> str:
         return f"{self.folder}/{path}".lstrip("/")

@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from towpath.errors import Malformed, RegistryError
+from towpath.errors import RegistryError, TowpathError
 from towpath.registry import Record
-from towpath.registry.record import write
+from towpath.registry.record import read, write
 from towpath.registry.versions import Version
-from towpath.spec.digests import Sha256
-from towpath.spec.foreign_values import Fields, parse_json, read_text, table_of
 from towpath.store.stage import StageStore
 
 MANIFEST = "MANIFEST.json"
@@ -59,7 +57,7 @@ def build(store: StageStore, record: Record, folder: Path) -> Bundle:
 
 
 def files(folder: Path) -> Iterator[tuple[str, str]]:
-    """Every file of a bundle but its manifest: its path in it, and its SHA-256."""
+    """Every file in a folder but a bundle's manifest: its path in it, and its SHA-256."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name != MANIFEST:
@@ -67,14 +65,44 @@ def files(folder: Path) -> Iterator[tuple[str, str]]:
                 yield name, hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def is_whole(folder: Path, version: str) -> bool:
-    """Whether a bundle is as it was made: these files, with these bytes, of this version."""
+def is_whole(folder: Path, record: Record, stage: str) -> bool:
+    """Whether a bundle is what a record from Git says, file by file, and nothing besides.
+
+    What lies in the folder vouches for nothing: whoever alters the model alters what describes it.
+    """
+    bundle = Bundle(folder, stage, record)
     try:
-        fields = Fields(parse_json((folder / MANIFEST).read_bytes()))
-        listed = fields.get("files", table_of(Sha256))
-        return fields.get("version", read_text) == version and listed == dict(files(folder))
-    except (OSError, Malformed):
+        return _is_plain(bundle) and _is_described(bundle)
+    except (OSError, ValueError, TypeError, RecursionError, TowpathError):
         return False
+
+
+def _is_plain(bundle: Bundle) -> bool:
+    """The three parts and no other, no link among them, and the model's own bytes."""
+    folder = bundle.folder
+    if folder.is_symlink() or any(path.is_symlink() for path in folder.rglob("*")):
+        return False
+    names = {path.name for path in folder.iterdir()}
+    wanted = {bundle.record.artifact.name, RECORD, MANIFEST}
+    return names == wanted and _sha256(bundle) == bundle.record.sha256
+
+
+def _is_described(bundle: Bundle) -> bool:
+    """The record beside the model is Git's, and the manifest says what there is."""
+    content = (bundle.folder / RECORD).read_text(encoding="utf-8")
+    beside = json.loads((bundle.folder / MANIFEST).read_bytes())
+    return read(content, RECORD) == bundle.record and beside == json.loads(_manifest(bundle))
+
+
+def _sha256(bundle: Bundle) -> str:
+    """The model's, as its record has it: of a folder, that of its sorted ``sha256sum`` lines."""
+    if bundle.file.is_dir() != (bundle.record.artifact.files is not None):
+        return ""
+    found = dict(files(bundle.file) if bundle.file.is_dir() else files(bundle.folder))
+    if not bundle.file.is_dir():
+        return found[bundle.record.artifact.name]
+    lines = sorted(f"{digest}  {name}\n" for name, digest in found.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _manifest(bundle: Bundle) -> str:

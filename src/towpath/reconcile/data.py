@@ -47,8 +47,7 @@ class StageData:
         is_elsewhere = committed is None or large_files.is_pointer(committed)
         content = self._stored(name) if is_elsewhere else committed
         if content is None and committed is not None:
-            what = f"{name} is in Git LFS, and reconcile reads from Git, which has only a pointer"
-            raise UserError(what, hint="track it with DVC, or put it into a declared store")
+            content = large_files.resolve_pointer(self.site.view.repository, committed, name)
         if content is None:
             tried = ", ".join(self.site.project.stores) or "no declared store"
             what = f"{name} is neither in {self.base[:7]} nor in a store ({tried})"

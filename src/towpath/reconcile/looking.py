@@ -145,7 +145,7 @@ def _actual(
     return Actual(
         bundle=bundle,
         deployed=known,
-        running=site.target.current(model),
+        running=site.target.current(model, record),
         tagged=version.version if version else None,
         published=published,
         target=site.target.shown,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.errors import DeployError
 from towpath.reconcile.bundle import Bundle
+from towpath.steps.sandbox import Sandbox, SandboxEnded, SandboxTimeout
 
 if TYPE_CHECKING:
     from towpath.spec.project import Project
@@ -28,8 +27,25 @@ class Tried:
     words: str
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """What one version predicts, or why it does not."""
+
+    predictions: tuple[Any, ...]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class _Result:
+    """How many rows were tried, what came of each version, and which fences were missing."""
+
+    rows: int
+    models: tuple[_Outcome, ...]
+    caution: str
+
+
 def test(new: Bundle, old: Bundle | None, project: Project, sample: Path | None) -> Tried:
-    """Let both predict the same rows, in a process of their own.
+    """Let both predict the same rows, in a sandbox.
 
     The rows are the sample's, or made of the columns that the record's signature names. The new
     version fails where it cannot be loaded, raises, or predicts what is no number; rows that the
@@ -39,54 +55,61 @@ def test(new: Bundle, old: Bundle | None, project: Project, sample: Path | None)
     if new.record.kind not in SAFE:
         return Tried(f"no smoke test: a {new.record.kind} model is not loaded here")
     beside = [old] if old and old.record.kind in SAFE else []
-    answer = _asked(_question([new, *beside], project, sample))
-    mine, *theirs = answer["models"]
-    if "error" in mine:
-        failed = theirs and "error" in theirs[0]
-        if sample is None and failed and theirs[0]["error"] == mine["error"]:
-            return Tried(f"neither version predicts rows made from the signature: {mine['error']}")
-        what = f"{new.model}@{new.version} failed its smoke test: {mine['error']}"
+    reads = [bundle.file for bundle in (new, *beside)] + ([sample] if sample else [])
+    result = _asked(_question([new, *beside], project, sample), reads)
+    mine, *theirs = result.models
+    if mine.error is not None:
+        if sample is None and theirs and theirs[0].error == mine.error:
+            return Tried(f"neither version predicts rows made from the signature: {mine.error}")
+        what = f"{new.model}@{new.version} failed its smoke test: {mine.error}"
         raise DeployError(
             what, hint="what ran before runs on; `sample` in `deploy` names real rows"
         )
-    return Tried(_words(answer, old))
+    return Tried(_words(result, old))
 
 
 def _question(bundles: list[Bundle], project: Project, sample: Path | None) -> dict[str, Any]:
     signature = bundles[0].record.signature
     columns = signature.inputs if signature else None
     return {
-        "models": [str(bundle.file) for bundle in bundles],
+        "models": [str(bundle.file.absolute()) for bundle in bundles],
         "trust": list(project.trust),
-        "sample": str(sample) if sample else None,
+        "sample": str(sample.absolute()) if sample else None,
         "columns": [{"name": c.name, "type": c.type} for c in columns or ()],
         "features": signature.features if signature else None,
     }
 
 
-def _asked(question: dict[str, Any]) -> Any:
-    command = [sys.executable, "-P", "-m", "towpath.steps.smoke"]
+def _asked(question: dict[str, Any], folders: list[Path]) -> _Result:
+    with tempfile.TemporaryDirectory(prefix="towpath-smoke-") as folder:
+        sandbox = Sandbox(Path(folder), PATIENCE, reads=tuple(folders))
+        try:
+            answer = sandbox.ask("towpath.steps.smoke", question)
+        except SandboxTimeout:
+            raise DeployError(f"the smoke test did not end within {PATIENCE:g} s") from None
+        except SandboxEnded as ended:
+            raise DeployError(f"the smoke test failed: {ended}") from None
     try:
-        done = subprocess.run(
-            command,
-            input=json.dumps(question),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise DeployError(f"the smoke test did not end within {PATIENCE:g} s") from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no words"])[-1]
-        raise DeployError(f"the smoke test's process ended with {done.returncode}: {last}")
-    return json.loads(done.stdout)
+        rows = int(answer.said["rows"])
+        models = tuple(map(_outcome, answer.said["models"]))
+    except (LookupError, TypeError, ValueError):
+        models = ()
+    if len(models) != len(question["models"]):
+        raise DeployError("the smoke test's process answered with what is no answer")
+    return _Result(rows, models, answer.caution)
 
 
-def _words(answer: Any, old: Bundle | None) -> str:
-    mine, *theirs = (model.get("predictions", []) for model in answer["models"])
-    said = f"{answer['rows']} rows predicted"
+def _outcome(said: Any) -> _Outcome:
+    error = said.get("error")
+    words = None if error is None else "".join(c if c.isprintable() else " " for c in str(error))
+    return _Outcome(tuple(said.get("predictions", ())), words)
+
+
+def _words(result: _Result, old: Bundle | None) -> str:
+    mine, *theirs = (model.predictions for model in result.models)
+    caution = f" ({result.caution})" if result.caution else ""
+    counted = f"{result.rows} rows predicted"
     if not theirs or old is None or len(theirs[0]) != len(mine):
-        return said
-    differing = sum(1 for one, other in zip(mine, theirs[0], strict=True) if one != other)
-    return f"{said}, {differing} of {len(mine)} values other than {old.version}'s"
+        return f"{counted}{caution}"
+    differing = sum(1 for new, before in zip(mine, theirs[0], strict=True) if new != before)
+    return f"{counted}, {differing} of {len(mine)} values other than {old.version}'s{caution}"

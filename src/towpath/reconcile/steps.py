@@ -156,7 +156,7 @@ def _sample(work: Work) -> Path | None:
 
 def _confirm(site: Site, bundle: Bundle) -> None:
     """Ask the target what runs now, where it can tell."""
-    running = site.target.current(bundle.model)
+    running = site.target.current(bundle.model, bundle.record)
     if running is not None and running.version != str(bundle.version):
         what = f"{site.target.shown} was given {bundle.version} and runs {running.version}"
         raise DeployError(what, hint="look at the target; then run again")

@@ -203,13 +203,16 @@ class Function(Timed):
     """The project's own: ``module:function``, from the commit whose policy judges.
 
     It is called with one mapping (docs/gates.md). ``data`` names files of the stage's data that it
-    needs; without ``model`` the version's bytes are not brought.
+    needs; without ``model`` the version's bytes are not brought. ``environment`` names variables
+    that it gets, and ``network`` lets it connect.
     """
 
     kind: Literal["function"] = "function"
     run: ModuleFunction
     model: bool = True
     data: Annotated[tuple[File, ...], Field(strict=False)] = ()
+    environment: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    network: bool = False
 
     @model_validator(mode="after")
     def _sound(self) -> Self:

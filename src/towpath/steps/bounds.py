@@ -1,65 +1,163 @@
-"""Whether indices inside a loaded model stay inside what they index.
+"""Whether the numbers inside a loaded model stay inside what they index.
 
-scikit-learn's compiled code follows a tree's indices without looking, so that a made-up file could
-read memory that is none of its business. The types are harmless; the numbers in them need this.
+Compiled code of scikit-learn and SciPy follows indices and sizes without looking, so that a made-up
+file could read, and write, memory that is none of its business. The types are harmless; the numbers
+in them need this, before anything is predicted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 _DEEPEST = 100
+_OPAQUE = str | bytes | int | float | None
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a model, and how many columns reach it.
+
+    ``is_tight`` is whether what is around it hands its columns on without looking.
+    """
+
+    value: Any
+    width: int | None
+    is_tight: bool = False
 
 
 def fault(model: object) -> str:
     """Why part of ``model`` cannot be used safely; empty where all of it can."""
-    for part, width in _indexed(model, None, set(), 0):
-        if found := _CHECKS[type(part).__name__](part, width):
-            return found
+    try:
+        for part in _parts(_Part(model, None), set(), 0):
+            if part is None:
+                return "it is nested too deeply"
+            if reason := _shadowed(part.value) or _unsound(part):
+                return reason
+    except Exception as error:  # whatever a made-up state does to those who look at it
+        return f"part of it is not as it is made: {type(error).__name__}: {error}"
     return ""
 
 
-def _indexed(
-    value: Any, width: int | None, seen: set[int], depth: int
-) -> Iterator[tuple[Any, int | None]]:
-    """Every part with indices, and how many columns the estimator around it lets in."""
-    if id(value) in seen or depth > _DEEPEST or isinstance(value, str | bytes | int | float | None):
+def _parts(part: _Part, seen: set[tuple[int, int | None]], depth: int) -> Iterator[_Part | None]:
+    """Every part of a model; None where it goes too deep to be looked at."""
+    value = part.value
+    if isinstance(value, _OPAQUE) or (id(value), part.width) in seen:
         return
-    seen.add(id(value))
-    if type(value).__name__ in _CHECKS and type(value).__module__.startswith("sklearn."):
-        yield value, width
+    if depth > _DEEPEST:
+        yield None
         return
-    inner = vars(value).get("n_features_in_", width) if hasattr(value, "__dict__") else width
-    for part in _parts(value):
-        yield from _indexed(part, inner, seen, depth + 1)
+    seen.add((id(value), part.width))
+    own = _columns(part)
+    yield _Part(value, own, part.is_tight)
+    is_tight = bool(_names(value) & _TIGHT)
+    for inner in _inside(value):
+        is_container = isinstance(inner, dict | list | tuple) or _is_array(value)
+        keeps = is_tight or (part.is_tight and (is_container or _is_container(value)))
+        yield from _parts(_Part(inner, own, keeps), seen, depth + 1)
 
 
-def _parts(value: Any) -> Iterator[Any]:
+_TIGHT = frozenset({"BaseForest", "BaseGradientBoosting", "IsolationForest"})
+"""Ensembles that hand their columns to their trees without having them counted again."""
+
+
+def _columns(part: _Part) -> int | None:
+    """How many columns a part lets in: its own number, which is no more than what reaches it where
+    nothing in between counts them."""
+    value = part.value
+    own = vars(value).get("n_features_in_") if hasattr(value, "__dict__") else None
+    if own is None:
+        return part.width
+    count = _whole(own)
+    if _names(value) & {"IsolationForest"}:
+        chosen = (len(columns) for columns in value.estimators_features_)
+        count = min([count, *chosen])
+    return min(count, part.width) if part.is_tight and part.width is not None else count
+
+
+def _whole(number: Any) -> int:
+    import numpy
+
+    if isinstance(number, bool) or not isinstance(number, int | numpy.integer):
+        raise TypeError("a number of columns is no whole number")
+    return int(number)
+
+
+def _names(value: Any) -> frozenset[str]:
+    """The names of a value's class and of those that it descends from, as scientific Python
+    defines them."""
+    kinds = (kind for kind in type(value).__mro__ if kind.__module__.startswith(_HOMES))
+    return frozenset(kind.__name__ for kind in kinds)
+
+
+_HOMES = ("sklearn.", "scipy.", "numpy.")
+
+
+def _is_array(value: Any) -> bool:
+    return type(value).__name__ == "ndarray"
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, dict | list | tuple | set) or _is_array(value)
+
+
+def _inside(value: Any) -> Iterator[Any]:
     if isinstance(value, dict):
         yield from value.values()
     elif isinstance(value, list | tuple | set):
         yield from value
-    elif type(value).__name__ == "ndarray":
+    elif _is_array(value):
         if value.dtype == object:
             yield from value.ravel().tolist()
-    elif hasattr(value, "__dict__"):
+    elif type(value).__name__ == "partial":
+        yield from (value.func, value.args, value.keywords)
+    elif _names(value) & {"BinaryTree32", "BinaryTree64"}:
+        yield value.__getstate__()[11]  # how it measures distance
+    elif hasattr(value, "__dict__") and not isinstance(value, type):
         yield from vars(value).values()
 
 
+def _shadowed(value: Any) -> str:
+    """An estimator's file may give it attributes, never other methods: with a harmless function in
+    the place of the one that looks at the columns, nobody would look."""
+    ours = any(kind.__module__.startswith("sklearn.") for kind in type(value).__mro__)
+    if not ours or not hasattr(value, "__dict__"):
+        return ""
+    for name in vars(value):
+        if callable(getattr(type(value), str(name), None)):
+            return f"a {type(value).__name__} in it has its own `{name}`"
+    return ""
+
+
+def _unsound(part: _Part) -> str:
+    for name, check in _CHECKS.items():
+        if name in _names(part.value) and (reason := check(part.value, part.width)):
+            return reason
+    return ""
+
+
 def _tree(tree: Any, width: int | None) -> str:
+    if not 0 < tree.node_count <= tree.capacity:  # first: all its arrays are cut to this length
+        return "a tree points outside itself"
+    if width is None:
+        return "a tree stands where nothing counts the columns"
     left, right = tree.children_left, tree.children_right
     leaf = left == -1
     if (leaf != (right == -1)).any():
         return "a node of a tree has one child"
-    limit = tree.n_features if width is None else min(width, tree.n_features)
-    return _walk(left, right, tree.feature, leaf, limit)
+    reason = _walk(left, right, tree.feature, leaf, min(width, tree.n_features))
+    if not reason and tree.max_depth < tree.compute_node_depths().max() - 1:
+        return "a tree is deeper than it says"
+    return reason
 
 
 def _predictor(predictor: Any, width: int | None) -> str:
     nodes = predictor.nodes
     if not len(nodes):
         return "a tree has no nodes"
+    if width is None:
+        return "a tree stands where nothing counts the columns"
     leaf = nodes["is_leaf"].astype(bool)
     by_category = ~leaf & nodes["is_categorical"].astype(bool)
     sets = min(len(predictor.binned_left_cat_bitsets), len(predictor.raw_left_cat_bitsets))
@@ -68,7 +166,30 @@ def _predictor(predictor: Any, width: int | None) -> str:
     return _walk(nodes["left"], nodes["right"], nodes["feature_idx"], leaf, width)
 
 
-def _walk(left: Any, right: Any, feature: Any, leaf: Any, width: int | None) -> str:
+def _boosted(model: Any, width: int | None) -> str:
+    """Nodes that ask for a category do so of a column that the mapper knows categories of."""
+    import numpy
+
+    mapper = vars(model).get("_bin_mapper")
+    if mapper is None:
+        return ""
+    is_categorical = numpy.asarray(mapper.is_categorical_).astype(bool)
+    if width is None or is_categorical.shape != (width,):
+        return "a mapper of values is of other columns"
+    for column in numpy.flatnonzero(is_categorical):
+        known = numpy.asarray(mapper.bin_thresholds_[column])
+        if len(known) and not ((known >= 0) & (known < 256)).all():
+            return "a mapper of values knows categories that there cannot be"
+    for predictor in (each for stage in model._predictors for each in stage):
+        nodes = predictor.nodes
+        asks = nodes["is_categorical"].astype(bool) & ~nodes["is_leaf"].astype(bool)
+        asked = nodes["feature_idx"][asks]
+        if (asked >= width).any() or not is_categorical[asked].all():
+            return "a tree points to categories that are not there"
+    return ""
+
+
+def _walk(left: Any, right: Any, feature: Any, leaf: Any, width: int) -> str:
     """Children stand behind their parent, so that a walk ends, and before the end of the array."""
     import numpy
 
@@ -78,26 +199,148 @@ def _walk(left: Any, right: Any, feature: Any, leaf: Any, width: int | None) -> 
         if not ((child > here) & (child < len(left))).all():
             return "a tree points outside itself"
     used = feature[inner].astype("int64")
-    if (used < 0).any() or (width is not None and (used >= width).any()):
+    if (used < 0).any() or (used >= width).any():
         return "a tree asks for columns that are not there"
     return ""
 
 
 def _neighbours(tree: Any, _width: int | None) -> str:
+    """All its arrays are of its points and of its nodes, and its leaves are at its end."""
     import numpy
 
-    data, order, nodes, _ = (numpy.asarray(array) for array in tree.get_arrays())
-    count = len(data)
-    outside = (order < 0).any() or (order >= count).any() or len(order) != count
-    spans = (nodes["idx_start"] < 0) | (nodes["idx_end"] > count)
-    if outside or spans.any() or (nodes["idx_start"] > nodes["idx_end"]).any():
-        return "a tree of neighbours points outside itself"
+    data, order, nodes, spaces, _, _, count, *_, metric, weights = tree.__getstate__()
+    points, columns = data.shape
+    sides = 2 if type(tree).__name__.startswith("KDTree") else 1
+    outside = "a tree of neighbours points outside itself"
+    if len(order) != points or (order < 0).any() or (order >= points).any():
+        return outside
+    if count < 1 or len(nodes) != count or spaces.shape != (sides, count, columns):
+        return outside
+    spans = (nodes["idx_start"] < 0) | (nodes["idx_end"] > points)
+    if spans.any() or (nodes["idx_start"] > nodes["idx_end"]).any():
+        return outside
+    inner = numpy.arange(count)[nodes["is_leaf"] == 0]
+    if (2 * inner + 2 >= count).any():
+        return outside
+    if weights is not None and len(weights) != points:
+        return outside
+    metric._validate_data(data)  # whose own numbers fit these columns; else ValueError
     return ""
 
 
+def _metric(metric: Any, _width: int | None) -> str:
+    _, vector, matrix, *_ = metric.__getstate__()
+    if matrix.shape[0] == matrix.shape[1] or matrix.size <= 1:
+        return "" if vector.ndim == 1 else "a distance is not as it is made"
+    return "a distance is not as it is made"
+
+
+def _neighbourhood(model: Any, width: int | None) -> str:
+    """The points that it remembers have the columns that it takes, and an answer each."""
+    import numpy
+
+    points, answers = vars(model).get("_fit_X"), vars(model).get("_y")
+    if points is None:
+        return ""
+    if model.metric != "precomputed" and points.shape[1] != width:
+        return "a model of neighbours remembers other columns"
+    if answers is not None and len(numpy.asarray(answers)) != points.shape[0]:
+        return "a model of neighbours does not know an answer for each point"
+    tree = vars(model).get("_tree")
+    if tree is not None and tree.__getstate__()[0].shape != points.shape:
+        return "a tree of neighbours is of other points"
+    return ""
+
+
+def _clusters(model: Any, width: int | None) -> str:
+    centres = vars(model).get("cluster_centers_")
+    if centres is None or (centres.ndim == 2 and centres.shape[1] == width and len(centres)):
+        return ""
+    return "the centres of clusters have other columns"
+
+
+def _support(model: Any, width: int | None) -> str:
+    """libsvm takes each of these arrays to be as long as the number of vectors says."""
+    import numpy
+
+    if "_n_support" not in vars(model):
+        return ""
+    counts, vectors, chosen = model._n_support, model.support_vectors_, model.support_
+    kinds, number = len(counts), len(chosen)
+    pairs = kinds * (kinds - 1) // 2
+    whole = number if model._impl in ("c_svc", "nu_svc") else 2 * number  # as libsvm writes it
+    is_within = numpy.all(counts >= 0) and counts.sum() == whole
+    if model._sparse is False:
+        lengths = {len(model._probA), len(model._probB)} <= {0, pairs}
+        is_within &= lengths and model._dual_coef_.shape == (kinds - 1, number)
+        is_within &= numpy.shape(model._intercept_) == (pairs,)
+    if model.kernel == "precomputed":
+        is_within &= not number or (chosen.min() >= 0 and chosen.max() < model.shape_fit_[0])
+    elif not callable(model.kernel):
+        is_within &= vectors.shape == (number, width)
+    return "" if is_within else "the vectors of a support vector machine are not as it says"
+
+
+def _vocabulary(model: Any, _width: int | None) -> str:
+    words = vars(model).get("vocabulary_")
+    if words is None or sorted(words.values()) == list(range(len(words))):
+        return ""
+    return "a vocabulary counts words to columns that are not there"
+
+
+def _encoder(model: Any, _width: int | None) -> str:
+    """As many columns come out as there are categories, so that each has its place."""
+    if "_n_features_outs" not in vars(model):
+        return ""
+    if list(model._n_features_outs) != list(model._compute_n_features_outs()):
+        return "an encoder writes categories to columns that are not there"
+    for number, mapping in enumerate(vars(model).get("_default_to_infrequent_mappings") or ()):
+        dropped = model.drop_idx_ is not None and model.drop_idx_[number] is not None
+        limit = model._n_features_outs[number] + dropped
+        if mapping is not None and not ((mapping >= 0) & (mapping < limit)).all():
+            return "an encoder writes categories to columns that are not there"
+    return ""
+
+
+def _sparse(matrix: Any, _width: int | None) -> str:
+    check = getattr(matrix, "check_format", None)
+    if check is not None:
+        check(full_check=True)
+    elif matrix.format == "coo":
+        matrix._check()
+    return ""
+
+
+def _spline(spline: Any, _width: int | None) -> str:
+    type(spline)(spline.t, spline.c, spline.k, spline.extrapolate, spline.axis)
+    return ""
+
+
+def _random(generator: Any, _width: int | None) -> str:
+    """How far into its buffer it has read."""
+    bits = getattr(generator, "bit_generator", None)
+    state = bits.state if bits is not None else generator.get_state(legacy=False)
+    inside = 0 <= state["state"].get("pos", 0) <= 624 and 0 <= state.get("buffer_pos", 0) <= 4
+    return "" if inside else "a generator of random numbers reads outside its buffer"
+
+
 _CHECKS: Mapping[str, Callable[[Any, int | None], str]] = {
+    "BSpline": _spline,
+    "BaseHistGradientBoosting": _boosted,
+    "BaseLibSVM": _support,
+    "BinaryTree32": _neighbours,
+    "BinaryTree64": _neighbours,
+    "BisectingKMeans": _clusters,
+    "CountVectorizer": _vocabulary,
+    "DictVectorizer": _vocabulary,
+    "DistanceMetric": _metric,
+    "Generator": _random,
+    "NeighborsBase": _neighbourhood,
+    "OneHotEncoder": _encoder,
+    "RandomState": _random,
     "Tree": _tree,
     "TreePredictor": _predictor,
-    **dict.fromkeys(("KDTree", "KDTree32", "KDTree64"), _neighbours),
-    **dict.fromkeys(("BallTree", "BallTree32", "BallTree64"), _neighbours),
+    "_BaseKMeans": _clusters,
+    "_spbase": _sparse,
 }
+"""What is looked at, by the name of a class or of one that it descends from."""

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import re
 import warnings
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from towpath.errors import Fault, Refused, StepFailed
-from towpath.steps import bounds, repeatable, trusting
-
-_SCHEMA = "schema.json"
-_CLASS = re.compile(r'"__class__": "([^"\\]+)",\s*"__module__": "([^"\\]+)"')
-_FUNCTION = re.compile(r'"module_path": "([^"\\]+)",\s*"function": "([^"\\]+)"')
-_REFUSED = re.compile(r"Untrusted types found in the file: (\[.*?\])\.")
+from towpath.steps import allowed_types, bounds, repeatable, skops_archive
 
 
 def dump(model: object, path: Path) -> None:
@@ -39,21 +31,22 @@ def load(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
     """The model in a file called ``name``, if all that it holds is known or trusted.
 
     :param trust: full names of types that the project lets in besides the known ones.
-    :raises Refused: where it holds others, or indices that point outside of what they index.
+    :raises Refused: where it holds others, or numbers that lead compiled code outside of its data.
     :raises StepFailed: where it is no skops file.
     """
     from towpath.steps.skops_library import skops_io
 
-    mentioned = _types_in(path, name)
-    trusted = sorted(mentioned.difference(trusting.strange(mentioned, trust)))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            model = skops_io.load(path, trusted=trusted)
-    except Exception as error:
-        if found := _REFUSED.search(str(error)):
-            raise Refused(_refusal(name, ast.literal_eval(found[1]))) from None
-        raise StepFailed(Fault(f"{name} cannot be read: {error}")) from error
+    with path.open("rb") as file:  # once, so that what was looked at is what is loaded
+        held = skops_archive.read_held(file, name)
+        if strange := allowed_types.find_strange(held, trust):
+            raise Refused(_refusal(name, list(strange)))
+        file.seek(0)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model = skops_io.load(file, trusted=sorted({full for _, full in held}))
+        except Exception as error:
+            raise StepFailed(Fault(f"{name} cannot be read: {error}")) from error
     if reason := bounds.fault(model):
         raise Refused(Fault(f"{name} is not safe to use: {reason}"))
     return model
@@ -61,22 +54,16 @@ def load(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
 
 def inspect(path: Path, name: str, trust: Iterable[str] = ()) -> tuple[str, ...]:
     """What :func:`load` would refuse a file for: full names, sorted. Nothing of it is loaded."""
-    from towpath.steps.skops_library import skops_io
-
-    _types_in(path, name)
-    return trusting.strange(skops_io.get_untrusted_types(file=path), trust)
+    with path.open("rb") as file:
+        return allowed_types.find_strange(skops_archive.read_held(file, name), trust)
 
 
-def _types_in(path: Path, name: str) -> frozenset[str]:
-    """The full names of all classes and functions that a model's file mentions."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            text = archive.read(_SCHEMA).decode()
-    except (zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
-        raise StepFailed(Fault(f"{name} is no skops file: {error}")) from error
-    classes = (f"{match[2]}.{match[1]}" for match in _CLASS.finditer(text))
-    functions = (f"{match[1]}.{match[2]}" for match in _FUNCTION.finditer(text))
-    return frozenset((*classes, *functions))
+def count_held(path: Path, name: str, trust: Iterable[str] = ()) -> tuple[int, tuple[str, ...]]:
+    """How many types and functions a file names, and which of them the project alone lets in."""
+    with path.open("rb") as file:
+        held = skops_archive.read_held(file, name)
+    own = set(allowed_types.find_strange(held)).intersection(trust)
+    return len({full for _, full in held}), tuple(sorted(own))
 
 
 def _refusal(name: str, strange: list[str]) -> Fault:

@@ -3,6 +3,10 @@
 When it is imported, skops asks scikit-learn for all of its estimators, and SciPy and NumPy for
 their functions, to learn their names. That imports all of scikit-learn, pytest and Dask, and takes
 a second of every run. The names do not change while the packages stay the same, so they are kept.
+
+Towpath's own reading of a model's file does not rest on them: what a file may hold says
+``allowed_types``. They serve a step's own code that uses skops. In a sandbox, where no such file
+can be kept, they are empty.
 """
 
 from __future__ import annotations
@@ -18,12 +22,26 @@ from types import ModuleType, SimpleNamespace
 
 import platformdirs
 
+from towpath.steps import confinement
+
 _SURVEY = "skops.io._trusted_types"
 _SURVEYED = ("skops", "scikit-learn", "scipy", "numpy")
 _HOMES = ("numpy.", "scipy.", "sklearn.")
 _PLAIN = {
     f"builtins.{name}" for name in ("bool", "float", "int", "list", "map", "set", "str", "tuple")
 }
+
+_LISTS = (
+    "CONTAINER_TYPE_NAMES",
+    "NUMPY_DTYPE_TYPE_NAMES",
+    "NUMPY_UFUNC_TYPE_NAMES",
+    "PRIMITIVE_TYPE_NAMES",
+    "SCIPY_UFUNC_TYPE_NAMES",
+    "SKLEARN_ESTIMATOR_TYPE_NAMES",
+    "SKLEARN_INTERNAL_TYPE_NAMES",
+)
+_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
+"""NumPy's generators of bits: skops looks for these in its own list alone."""
 
 _Names = Mapping[str, list[str]]
 
@@ -57,8 +75,15 @@ def _compact(state: object, **_: object) -> str:
     return json.dumps(state)
 
 
+def _names() -> _Names | None:
+    if not confinement.is_confined():
+        return _kept()
+    generators = [f"numpy.random.{name}" for name in _GENERATORS]
+    return {**{name: [] for name in _LISTS}, "NUMPY_RANDOM_BIT_GENERATOR_TYPE_NAMES": generators}
+
+
 def _import() -> ModuleType:
-    names = None if _SURVEY in sys.modules else _kept()
+    names = None if _SURVEY in sys.modules else _names()
     if names is not None:
         sys.modules[_SURVEY] = ModuleType(_SURVEY)
         vars(sys.modules[_SURVEY]).update(names)

@@ -1,14 +1,8 @@
-"""The process of a smoke test: two models predict the same few rows, side by side.
-
-``python -m towpath.steps.smoke`` reads one JSON document from stdin and answers with one on
-stdout, so that a model that crashes, leaks or hangs does so here.
-"""
+"""What a smoke test does in its sandbox: two models predict the same few rows, side by side."""
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,14 +20,15 @@ _VALUES: Mapping[str, tuple[Any, ...]] = {
 }
 
 
-def main() -> None:
-    """Answer ``{"rows": n, "models": [{"predictions": [...]} or {"error": "..."}]}``."""
-    asked = json.load(sys.stdin)
-    answer, sys.stdout = sys.stdout, sys.stderr  # what a model prints is no part of the answer
-    models = [_loaded(Path(path), asked["trust"]) for path in asked["models"]]
-    table = _table(asked, [model for model, _ in models if model is not None])
-    told = [_predicted(model, table) if model is not None else {"error": e} for model, e in models]
-    json.dump({"rows": len(table), "models": told}, answer)
+def answer(question: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"rows": n, "models": [{"predictions": [...]} or {"error": "..."}]}``."""
+    loaded = [_loaded(Path(path), question["trust"]) for path in question["models"]]
+    table = _table(question, [model for model, _ in loaded if model is not None])
+    results = [
+        _predicted(model, table) if model is not None else {"error": error}
+        for model, error in loaded
+    ]
+    return {"rows": len(table), "models": results}
 
 
 def _loaded(path: Path, trust: list[str]) -> tuple[Any, str]:
@@ -100,7 +95,3 @@ def _predicted(model: Any, table: Any) -> dict[str, Any]:
     if any(isinstance(value, float) and not math.isfinite(value) for value in values):
         return {"error": "it predicts values that are no numbers"}
     return {"predictions": values}
-
-
-if __name__ == "__main__":
-    main()

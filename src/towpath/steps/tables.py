@@ -28,6 +28,7 @@ class Source:
         """
         _require_table(self.format, self.name)
         assert self.format
+        formats.refuse_pointer(self.path, self.name)
         if size is None:
             yield formats.read(self.path, Asked(self.name, declared=self.format.name))
         elif self.format.name == "parquet":

@@ -12,6 +12,7 @@ from towpath.errors import Malformed, TowpathError
 from towpath.git import clones
 from towpath.reconcile.deployed import Deployed, models, stored
 from towpath.reconcile.looking import is_strange
+from towpath.reconcile.targets.files import Files
 from towpath.registry import Record, Version
 from towpath.store.stage import FromProject, StageStore, State
 from towpath.store.verified import verify
@@ -131,6 +132,24 @@ def _stranger(ledger: Ledger, store: StageStore, model: str) -> Iterator[Uncheck
     """What another repository keeps in the same store can only be looked at from there."""
     if ledger.owners.owns(ledger.folder, model):
         yield Unchecked("deployment", f"{model} in {store.shown}", "no model of this registry")
+
+
+def target(ledger: Ledger, store: StageStore, home: Path) -> Iterator[Finding]:
+    """The folder that a stage's versions run from, where it is on this machine: each is what its
+    record in Git says. Other targets are asked by ``reconcile --check``, with the stage's keys."""
+    declared = ledger.project.stages[store.name].deploy
+    if declared is None or declared.to != "files" or not (home / declared.path).is_dir():
+        return
+    files = Files(home / declared.path, declared.path, store.name)
+    for one in ledger.wanted(store.name):
+        record = ledger.record(one.model, one.version)
+        running = files.current(one.model, record)
+        if record is None or running is None or running.version != str(one.version):
+            continue  # not there yet: reconcile's to bring
+        if not running.whole:
+            what = f"{one.model}@{one.version} in {files.shown} is not what its record says"
+            hint = f"find out who wrote there; towpath reconcile {store.name} --apply mends it"
+            yield finding("deployment", what, f"{declared.path}/{one.model}/current", hint)
 
 
 def _deployed(ledger: Ledger, store: StageStore, model: str) -> Iterator[Finding]:

@@ -27,22 +27,23 @@ def bound(gate: Function) -> str:
 def judge(gate: Function, context: Context, policy: Policy) -> Finding:
     """Whether the function says so."""
     incumbent = context.incumbent
+    copy = _copy(context, policy) if gate.model else None
     told = {
         "stage": context.stage,
         "candidate": record.document(context.candidate),
         "incumbent": record.document(incumbent) if incumbent else None,
-        "model": _copy(context, policy) if gate.model else None,
+        "model": str(copy) if copy else None,
         "data": {name: predicting.data(context, name) for name in gate.data},
     }
     asked = {"root": str(policy.tree()), "run": gate.run, "context": told}
-    said = process.ask(gate, context, asked, secrets=True)
+    said = process.ask_own(gate, context, asked, [copy.parent] if copy else [])
     return Finding(said["passed"], said["value"], str(said["detail"] or ""), said["bound"])
 
 
-def _copy(context: Context, policy: Policy) -> str:
+def _copy(context: Context, policy: Policy) -> Path:
     """The version's bytes under their own name: a store's file has none, and must not be written
     to."""
-    return str(artifact.copied(context, context.candidate, policy.room()))
+    return artifact.copied(context, context.candidate, policy.room())
 
 
 def work(asked: dict[str, Any]) -> dict[str, Any]:

@@ -35,18 +35,35 @@ def judge(gate: Safe, context: Context, policy: Policy) -> Finding:
         for each in artifact.files(path)
     }
     asked = {"files": names, **predicting.trusted(context, policy)}
-    unsafe: dict[str, str] = process.ask(gate, context, asked)["unsafe"]
+    answer = process.ask(gate, context, asked)
+    unsafe: dict[str, str] = answer["unsafe"]
     if unsafe:
         said = "; ".join(f"{name} {why}" for name, why in list(unsafe.items())[:5])
         return Finding(False, "unsafe", said)
-    return Finding(True, "safe", f"sha256 {record.sha256[:12]}... as recorded")
+    parts = [f"sha256 {record.sha256[:12]}... as recorded", *answer["looked_at"]]
+    return Finding(True, "safe", "; ".join([*parts, *filter(None, [answer["caution"]])]))
 
 
 def work(asked: dict[str, Any]) -> dict[str, Any]:
-    """What is unsafe, by file."""
+    """What is unsafe, by file; and what was looked at, where nothing is."""
     predicting.make_importable(asked)
-    judged = {name: _unsafe(Path(p), name, asked["trust"]) for name, p in asked["files"].items()}
-    return {"unsafe": {name: why for name, why in judged.items() if why}}
+    trust = asked["trust"]
+    judged = {name: _unsafe(Path(path), name, trust) for name, path in asked["files"].items()}
+    unsafe = {name: why for name, why in judged.items() if why}
+    looked_at = [] if unsafe else [_looked_at(Path(p), n, trust) for n, p in asked["files"].items()]
+    return {"unsafe": unsafe, "looked_at": list(filter(None, looked_at))[:5]}
+
+
+def _looked_at(path: Path, name: str, trust: list[str]) -> str:
+    """By which rule a .skops file was let in."""
+    from towpath.steps import models
+
+    if Path(name).suffix.lower() != ".skops":
+        return ""
+    count, own = models.count_held(path, name, trust)
+    return f"{count} types in {name} known" + (
+        f", of these trusted: {', '.join(own)}" if own else ""
+    )
 
 
 def _unsafe(path: Path, name: str, trust: list[str]) -> str:

@@ -16,7 +16,7 @@ __all__ = ["Target", "of"]
 def _files(site: Site, declared: Any) -> Target:
     from towpath.reconcile.targets.files import Files
 
-    return Files(site.home / declared.path, declared.path)
+    return Files(site.home / declared.path, declared.path, site.stage)
 
 
 def _command(site: Site, declared: Any) -> Target:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,9 +13,12 @@ from typing import TYPE_CHECKING
 from towpath.errors import DeployError
 from towpath.reconcile.bundle import Bundle
 from towpath.reconcile.planning import Running
+from towpath.registry import Record
 
 if TYPE_CHECKING:
     from towpath.spec.deployment import Command as Declared
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 _SHOWN = 20
 """Lines of a failed program's output that its error repeats."""
@@ -35,12 +39,17 @@ class Command:
         """It with the program's name."""
         return f"command {self.declared.run[0]}"
 
-    def current(self, model: str) -> Running | None:
-        """The first word that ``check`` prints; None where there is no ``check``."""
+    def current(self, model: str, record: Record | None) -> Running | None:
+        """What ``check`` prints: the version, and as it likes the SHA-256 of what it serves, which
+        is held against the record. None where there is no ``check``."""
         if self.declared.check is None:
             return None
-        said = self._run(self.declared.check, {"TOWPATH_MODEL": model}).split()
-        return Running(said[0] if said else None)
+        words = self._run(self.declared.check, {"TOWPATH_MODEL": model}).split()
+        version = words[0] if words else None
+        if record is None or str(record.version) != version:
+            return Running(version)
+        told = words[1] if len(words) > 1 and _SHA256.fullmatch(words[1]) else None
+        return Running(version, told in (None, record.sha256))
 
     def prepare(self, bundle: Bundle) -> None:
         """A program has one call: it is made when it is switched."""

@@ -17,6 +17,7 @@ from towpath.errors import DeployError
 from towpath.reconcile import bundle as bundles
 from towpath.reconcile.bundle import Bundle
 from towpath.reconcile.planning import Running
+from towpath.registry import Record
 from towpath.store.copying import FULL
 
 _VERSIONS = "versions"
@@ -29,26 +30,35 @@ class Files:
 
     root: Path
     path: str
+    stage: str
 
     @property
     def shown(self) -> str:
         """It with the folder as it was declared."""
         return f"files {self.path}"
 
-    def current(self, model: str) -> Running | None:
-        """Where ``current`` points, and whether the bundle there is as it was put."""
+    def current(self, model: str, record: Record | None) -> Running | None:
+        """Where ``current`` points, and whether what lies there is what the record says."""
         link = self.root / model / _CURRENT
         if not link.is_symlink():
-            return Running(None)
-        version = link.readlink().name
-        return Running(version, bundles.is_whole(self._place(model, version), version))
+            return Running("something that is no link" if link.exists() else None)
+        aim = link.readlink()
+        is_ours = aim == Path(_VERSIONS, aim.name)  # else a server reads elsewhere
+        return Running(aim.name, is_ours and self._is_whole(model, aim.name, record))
+
+    def _is_whole(self, model: str, version: str, record: Record | None) -> bool:
+        if record is None or str(record.version) != version:
+            return True  # of another version: told as such
+        return bundles.is_whole(self._place(model, version), record, self.stage)
 
     def prepare(self, bundle: Bundle) -> None:
         """Fill the version's folder; one that is there and was altered is mended file by file."""
         place = self._place(bundle.model, str(bundle.version))
         with self._saying():
-            if bundles.is_whole(place, str(bundle.version)):
+            if bundles.is_whole(place, bundle.record, self.stage):
                 return
+            if place.is_symlink() or (place.exists() and not place.is_dir()):
+                place.unlink()
             if place.exists():
                 _mend(bundle.folder, place)
                 return
@@ -95,9 +105,13 @@ class Files:
 def _mend(source: Path, target: Path) -> None:
     """Make a folder equal to another, each file in one step, while a server may read there."""
     wanted = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
-    for path in sorted(target.rglob("*"), reverse=True):
-        if not path.is_dir() and path.relative_to(target) not in wanted:
-            path.unlink()
+    folders = {parent for path in wanted for parent in path.parents}
+    for path in sorted(target.rglob("*"), reverse=True):  # what is in a folder comes before it
+        name = path.relative_to(target)
+        if path.is_symlink() or (not path.is_dir() and name not in wanted):
+            path.unlink()  # a link first of all: what is written must not go where it leads
+        elif path.is_dir() and name not in folders:
+            path.rmdir()
     for name in sorted(wanted):
         scratch = (target / name).with_name(f".{name.name}.{os.urandom(4).hex()}")
         scratch.parent.mkdir(parents=True, exist_ok=True)

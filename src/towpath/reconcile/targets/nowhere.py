@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from towpath.reconcile.bundle import Bundle
 from towpath.reconcile.planning import Running
+from towpath.registry import Record
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Nowhere:
 
     shown: str = "the stage's store"
 
-    def current(self, model: str) -> Running | None:  # noqa: ARG002
+    def current(self, model: str, record: Record | None) -> Running | None:  # noqa: ARG002
         """Nothing runs that could be asked."""
         return None
 

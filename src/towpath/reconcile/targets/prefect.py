@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from towpath.errors import DeployError
 from towpath.reconcile.bundle import Bundle
 from towpath.reconcile.planning import Running
+from towpath.registry import Record
 
 if TYPE_CHECKING:
     from towpath.spec.deployment import Prefect as Declared
@@ -44,15 +45,19 @@ class Prefect:
 
         return server.ensure(self.home).url
 
-    def current(self, model: str) -> Running | None:
-        """The version that the deployment's parameters name, and whether they are as written."""
+    def current(self, model: str, record: Record | None) -> Running | None:
+        """The version that the deployment's parameters name, and whether they are as written:
+        the declared ones, and those that pin it to the record's digest."""
         from towpath.engine.flow import deploying
 
         found = deploying.current(self.address, self._name(model))
         if found is None:
             return Running(None)
         name, _, version = str(found.get("reference")).partition("@")
-        whole = all(found.get(key) == value for key, value in self.declared.parameters.items())
+        wanted = dict(self.declared.parameters)
+        if record is not None and str(record.version) == version:
+            wanted |= {"stage": self.stage, "sha256": record.sha256}
+        whole = all(found.get(key) == value for key, value in wanted.items())
         return Running(version or "a version that it does not name", whole and name == model)
 
     def prepare(self, bundle: Bundle) -> None:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from towpath.reconcile.bundle import Bundle
 from towpath.reconcile.planning import Running
+from towpath.registry import Record
 
 
 class Target(Protocol):
@@ -20,8 +21,12 @@ class Target(Protocol):
         """It as the plan and the record of what is deployed call it."""
         ...
 
-    def current(self, model: str) -> Running | None:
-        """What runs of a model; None where the target cannot tell."""
+    def current(self, model: str, record: Record | None) -> Running | None:
+        """What runs of a model; None where the target cannot tell.
+
+        ``record`` is Git's, of the version that should run: what runs under its number is held
+        against that, never against what the target says of itself.
+        """
         ...
 
     def prepare(self, bundle: Bundle) -> None:

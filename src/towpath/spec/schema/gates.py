@@ -151,6 +151,8 @@ GATES: Schema = {
                 ),
                 "model": a("boolean", "false: it does not need the version's bytes."),
                 "data": listed(ref("path"), "Files of the stage's data that it needs."),
+                "environment": listed(a("string"), "Variables that it gets; else only bare ones."),
+                "network": a("boolean", "true: it may connect."),
                 **_TIMEOUT,
             },
         ),

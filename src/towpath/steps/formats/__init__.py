@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from towpath.errors import Fault, StepFailed
+from towpath.git import large_files
 
 PATH = "pathlib.Path"
 
@@ -116,12 +117,21 @@ def read(path: Path, asked: Asked) -> object:
     found = asked.format
     assert found, f"{asked.name} is handed on as a path"
     wanted = asked.wanted if asked.wanted in found.types else found.default
+    refuse_pointer(path, asked.name)
     try:
         return found.load().read(path, replace(asked, wanted=wanted))
     except ModuleNotFoundError as error:
         raise StepFailed(_not_installed(asked.name, wanted, error)) from error
     except (ValueError, OSError, KeyError, EOFError) as error:
         raise StepFailed(Fault(f"{asked.name} cannot be read as {found.name}: {error}")) from error
+
+
+def refuse_pointer(path: Path, name: str) -> None:
+    """Raise ``StepFailed`` for a file that only stands for another: read as text or as a table it
+    would be taken for the data."""
+    if large_files.is_pointer_file(path):
+        what = f"{name} is a pointer of Git LFS, not its bytes"
+        raise StepFailed(Fault(what, hint=large_files.PULL))
 
 
 def write(value: object, path: Path, declared: str | None = None) -> None:

@@ -1,0 +1,204 @@
+"""The inside of a sandbox: fences first, then somebody's code, then whatever it left is ended.
+
+``python -c "from towpath.steps.confinement import main; main()" ORDER ANSWER`` is started by
+``sandbox``. Three processes: this one makes the namespaces; its child is the first in them, keeps
+watch over memory and ends everything with the third, which works. What that one answers goes
+through a pipe of its own: whatever is printed is only print.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import site
+import sys
+import sysconfig
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+TOO_MUCH_MEMORY = 251
+"""The exit code for it."""
+
+_LOOK = 0.05  # seconds between two looks at memory
+_HEADROOM = 8 << 30  # what libraries reserve without using it
+_SYSTEM = (
+    *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store"),
+    *("/etc/ld.so.cache", "/etc/localtime", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf"),
+    *("/etc/alternatives", "/etc/fonts", "/etc/mime.types", "/etc/os-release", "/etc/ssl/certs"),
+    *("/sys/devices/system", "/sys/fs/cgroup", "/dev/urandom", "/dev/random", "/dev/zero"),
+    *("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys", "/proc/filesystems"),
+)
+"""What libraries read. Not homes, `/var`, `/run`, nor the rest of `/etc`: keys lie there."""
+
+_confined = False
+
+
+def is_confined() -> bool:
+    """Whether this process is inside a sandbox."""
+    return _confined
+
+
+def main() -> None:
+    """Do what the order says; the exit code is that of who works."""
+    order, answer = json.loads(Path(sys.argv[1]).read_bytes()), int(sys.argv[2])
+    missing: list[str] = []
+    if sys.platform != "linux":
+        _limit(order, has_namespace=False)
+        _work(order, answer, ["namespaces", "file access", "system calls"])
+    from towpath.steps import kernel_fences as fences
+
+    fences.die_with_parent(signal.SIGKILL)
+    with suppress(OSError):  # where the machine's memory runs out, it is this that goes
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    if not fences.enter_namespaces(order["network"]):
+        missing.append("namespaces")
+        _watch(order, answer, missing, own_proc=False)
+    if child := os.fork():
+        _, status = os.waitpid(child, 0)
+        os._exit(_code(status))
+    fences.die_with_parent(signal.SIGKILL)
+    _watch(order, answer, missing, own_proc=fences.mount_own())
+
+
+def _watch(order: Mapping[str, Any], answer: int, missing: list[str], own_proc: bool) -> None:
+    """Start who works, look at the memory of all, and end all of it when that one has ended."""
+    from towpath.steps import kernel_fences as fences
+
+    fences.adopt_orphans()
+    child = os.fork()
+    if not child:
+        fences.die_with_parent(signal.SIGKILL)
+        _fence(order, missing, own_proc)
+        _work(order, answer, missing)
+    os.close(answer)
+    code = _wait(child, order["memory"])
+    _end(os.getpid())
+    os._exit(code)
+
+
+def _wait(child: int, limit: int) -> int:
+    """How the child ended; `TOO_MUCH_MEMORY` where it and what it started took more."""
+    handle = os.pidfd_open(child)
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    while not poll.poll(_LOOK * 1000):
+        if sum(map(_resident, _descendants(os.getpid()))) > limit:
+            return TOO_MUCH_MEMORY
+    return _code(os.waitpid(child, 0)[1])
+
+
+def _code(status: int) -> int:
+    """An exit code for a status, as a shell gives it."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def _descendants(process: int) -> Iterator[int]:
+    with suppress(OSError):
+        for thread in Path(f"/proc/{process}/task").iterdir():
+            for child in map(int, (thread / "children").read_text().split()):
+                yield child
+                yield from _descendants(child)
+
+
+def _resident(process: int) -> int:
+    with suppress(OSError, IndexError, ValueError):
+        pages = Path(f"/proc/{process}/statm").read_text().split()[1]
+        return int(pages) * resource.getpagesize()
+    return 0
+
+
+def _end(process: int) -> None:
+    """Kill what is left, also what fled into a session of its own: its orphans come to us."""
+    deadline = time.monotonic() + 5
+    while left := list(_descendants(process)):
+        for one in left:
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if time.monotonic() > deadline:  # one that the kernel holds: nothing can be done
+            return
+        time.sleep(0.005)
+
+
+def _fence(order: Mapping[str, Any], missing: list[str], own_proc: bool) -> None:
+    from towpath.steps import kernel_fences as fences
+
+    _limit(order, has_namespace="namespaces" not in missing)
+    if not own_proc and "namespaces" not in missing:
+        missing.append("own /proc")
+    fences.drop_capabilities()
+    writes = [Path(order["folder"]), Path("/dev/null"), *map(Path, order["writes"])]
+    reads = [*_readable(), *map(Path, order["reads"])]
+    if own_proc:
+        reads.append(Path("/proc"))
+        writes.append(Path("/dev/shm"))
+    else:
+        reads.append(Path("/proc/self"))
+    if not fences.landlock(reads, writes, order["network"]):
+        missing.append("file access")
+    if not fences.forbid_calls(order["network"]):
+        missing.append("system calls")
+
+
+def _limit(order: Mapping[str, Any], has_namespace: bool) -> None:
+    seconds = int(order["seconds"]) * (os.cpu_count() or 1) + 5
+    limits = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_CPU: seconds,
+        resource.RLIMIT_AS: order["memory"] + _HEADROOM,
+        resource.RLIMIT_FSIZE: order["file_size"],
+    }
+    if has_namespace:  # else it counts all that this user runs
+        limits[resource.RLIMIT_NPROC] = 2048
+    for which, limit in limits.items():
+        _, most = resource.getrlimit(which)
+        bound = limit if most == resource.RLIM_INFINITY else min(limit, most)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(which, (bound, bound))
+
+
+def _readable() -> Iterator[Path]:
+    """Where the system, Python, its packages and Towpath itself are."""
+    yield from map(Path, _SYSTEM)
+    yield from map(Path, {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix})
+    yield from map(Path, sysconfig.get_paths().values())
+    yield from map(Path, [*sys.path, *site.getsitepackages()])
+    yield Path(__file__).parents[1]
+    yield Path(sys.executable).resolve().parent
+    for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV"):
+        yield from map(Path, filter(None, os.environ.get(name, "").split(os.pathsep)))
+
+
+def _work(order: Mapping[str, Any], answer: int, missing: list[str]) -> None:
+    """Say which fences are missing, then let the module answer, and end without tidying up: what
+    somebody's library left behind may hang."""
+    import faulthandler
+
+    global _confined
+    _confined = True
+    os.set_inheritable(answer, False)
+    _write(answer, {"missing": missing})
+    faulthandler.enable()
+    warnings.simplefilter("ignore")
+    said = importlib.import_module(order["module"]).answer(order["question"])
+    _write(answer, {"answer": said})
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _write(answer: int, said: Mapping[str, Any]) -> None:
+    content = json.dumps(said).encode() + b"\n"
+    while content:
+        content = content[os.write(answer, content) :]

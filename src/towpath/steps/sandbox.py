@@ -1,0 +1,210 @@
+"""The one way to run somebody's code: in a child process with a bare environment, its own folder,
+bounds of time and memory, and as many fences as the system has.
+
+What runs in it is a module with ``answer(question)``, both of JSON's types. Nothing that a model's
+file or somebody's function does there reaches this process but that answer, the last line that was
+printed, and an exit code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from towpath.steps.confinement import TOO_MUCH_MEMORY
+
+_ORDER = "order.json"
+_LONGEST_ANSWER = 4 << 20
+_LAST_WORDS = 8 << 10
+_COMMAND = "from towpath.steps.confinement import main; main()"
+
+_KEPT = frozenset(
+    {
+        *("PATH", "TZ", "LANG", "LANGUAGE", "VIRTUAL_ENV", "CONDA_PREFIX"),
+        *("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+    }
+)
+_KEPT_FAMILIES = ("LC_", "OMP_", "MKL_", "OPENBLAS_")
+_OURS = {
+    "GX_ANALYTICS_ENABLED": "false",
+    "MPLBACKEND": "Agg",
+    "GOMP_SPINCOUNT": "1000",
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+class SandboxEnded(Exception):  # the code in a sandbox did not answer; these words say why
+    """The code in a sandbox did not answer: it took too long or too much, crashed, or lied."""
+
+
+def _memory() -> int:
+    """Three quarters of the machine's, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+
+
+class SandboxTimeout(SandboxEnded):
+    """It took longer than it may."""
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """What somebody's code may do.
+
+    ``folder`` is an empty one of its own: its home, where it works, and, besides ``writes``, the
+    only place that it may write to. Besides the system's and Python's files it may read ``reads``
+    alone. ``environment`` are variables that it has besides the bare ones. ``seconds`` are those
+    of a clock, ``memory`` and ``file_size`` bytes: of all its processes, and of each file.
+    """
+
+    folder: Path
+    seconds: float
+    reads: tuple[Path, ...] = ()
+    writes: tuple[Path, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    network: bool = False
+    memory: int = field(default_factory=_memory)
+    file_size: int = 1 << 30
+
+    def ask(self, module: str, question: Mapping[str, Any]) -> Answer:
+        """What a module answers.
+
+        :raises SandboxEnded: where it raised, crashed, took longer or more than it may, or does
+            not answer in JSON.
+        """
+        folder = self.folder.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        order = {
+            "module": module,
+            "question": question,
+            "folder": str(folder),
+            "reads": [str(path.absolute()) for path in self.reads],
+            "writes": [str(path.absolute()) for path in self.writes],
+            "seconds": self.seconds,
+            "memory": self.memory,
+            "file_size": self.file_size,
+            "network": self.network,
+        }
+        (folder / _ORDER).write_text(json.dumps(order), encoding="utf-8")
+        return _run(self, folder)
+
+    def variables(self) -> dict[str, str]:
+        """The environment of what runs: nothing of this process's but what finds programs."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name in _KEPT or name.startswith(_KEPT_FAMILIES)
+        }
+        folder = str(self.folder.absolute())
+        return {**kept, **_OURS, "HOME": folder, "TMPDIR": folder, **self.environment}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was answered, and which fences this system does not have."""
+
+    said: Any
+    missing: tuple[str, ...]
+
+    @property
+    def caution(self) -> str:
+        """``without namespaces here``; empty where all fences stood."""
+        return f"without {' and '.join(self.missing)} here" if self.missing else ""
+
+
+def _run(sandbox: Sandbox, folder: Path) -> Answer:
+    _hide()
+    inside, outside = os.pipe()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _COMMAND, str(folder / _ORDER), str(outside)],
+            cwd=folder,
+            env=sandbox.variables(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(outside,),
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(inside)
+        raise
+    finally:
+        os.close(outside)
+    try:
+        answer, printed = _listen(process, inside, sandbox.seconds)
+        status = process.wait(5)
+    except subprocess.TimeoutExpired:
+        raise SandboxEnded("its process does not end") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # the rest dies with it: see `confinement`
+        process.wait()
+        os.close(inside)
+        assert process.stdout is not None
+        process.stdout.close()
+    return _read(sandbox, answer, printed, status)
+
+
+def _hide() -> None:
+    """Keep this process's environment, where keys are, from whoever runs as the same user."""
+    if sys.platform == "linux":
+        from towpath.steps import kernel_fences
+
+        kernel_fences.hide_from_children()
+
+
+def _listen(process: subprocess.Popen[bytes], inside: int, seconds: float) -> tuple[bytes, bytes]:
+    """All of the answer and the end of what was printed, which may be without end."""
+    answer, printed = bytearray(), bytearray()
+    deadline = time.monotonic() + seconds
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(inside, selectors.EVENT_READ, answer)
+        selector.register(process.stdout.fileno(), selectors.EVENT_READ, printed)
+        while selector.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise SandboxTimeout(f"it took longer than {seconds:g} s and was ended")
+            for key, _ in selector.select(left):
+                part = os.read(key.fd, 1 << 16)
+                key.data.extend(part)
+                if not part:
+                    selector.unregister(key.fd)
+            del printed[:-_LAST_WORDS]
+            if len(answer) > _LONGEST_ANSWER:
+                raise SandboxEnded("its answer is too long")
+    return bytes(answer), bytes(printed)
+
+
+def _read(sandbox: Sandbox, answer: bytes, printed: bytes, status: int) -> Answer:
+    first, _, second = answer.partition(b"\n")
+    if not second:
+        raise SandboxEnded(_ending(sandbox, printed, status))
+    try:
+        missing, said = json.loads(first)["missing"], json.loads(second)["answer"]
+        return Answer(said, tuple(map(str, missing)))
+    except (ValueError, TypeError, LookupError, RecursionError):
+        raise SandboxEnded("it does not answer in JSON") from None
+
+
+def _ending(sandbox: Sandbox, printed: bytes, status: int) -> str:
+    """How it ended, and the last line that it printed, with nothing that a terminal obeys."""
+    if status == TOO_MUCH_MEMORY:
+        return f"it took more than {sandbox.memory / (1 << 20):,.0f} MiB of memory and was ended"
+    number = -status if status < 0 else status - 128
+    names = {one.value: one.name for one in signal.Signals}
+    how = f"was killed by {names[number]}" if number in names else f"ended with {status}"
+    lines = printed.decode("utf-8", "replace").strip().splitlines()
+    last = "".join(each if each.isprintable() else " " for each in lines[-1][:300]) if lines else ""
+    return f"its process {how} before it answered" + (f": {last}" if last else "")
