@@ -58,6 +58,8 @@ def refusing() -> Iterator[int]:
 def project(tmp_path: Path) -> Iterator[Project]:
     made = make(tmp_path / "project")
     made.git("init", "-q", "-b", "main")
+    made.git("config", "user.name", "Ada Tester")
+    made.git("config", "user.email", "ada@example.org")
     made.commit()
     yield made
     credentials._known.clear()

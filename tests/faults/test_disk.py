@@ -52,6 +52,8 @@ def small(tmp_path: Path) -> Iterator[Path]:
 def project(small: Path) -> Project:
     made = make(small / "project")
     made.git("init", "-q", "-b", "main")
+    made.git("config", "user.name", "Ada Tester")
+    made.git("config", "user.email", "ada@example.org")
     made.commit()
     return made
 
@@ -127,6 +129,8 @@ def test_a_read_only_project_says_so(project: Project, small: Path) -> None:
 def plain(tmp_path: Path) -> Project:
     made = make(tmp_path / "plain")
     made.git("init", "-q", "-b", "main")
+    made.git("config", "user.name", "Ada Tester")
+    made.git("config", "user.email", "ada@example.org")
     made.commit()
     return made
 
