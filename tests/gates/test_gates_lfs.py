@@ -49,7 +49,7 @@ def test_a_pointer_whose_bytes_are_elsewhere_is_called_one(desk, extension):
     assert not verdict.passed
     assert verdict.detail == (
         f"cannot be evaluated: golden.{extension} is a pointer of Git LFS, and its bytes are not "
-        "in this clone (git lfs pull, where git-lfs is installed)"
+        "in this clone (git lfs pull (and git lfs install, once on each machine))"
     )
 
 

@@ -20,12 +20,12 @@ _BEGINNINGS = (
     b"version https://hawser.github.com/spec/",
 )
 _POINTER = re.compile(rb"(?:[a-z0-9.-]+ [^\n]*\n)*?oid sha256:([0-9a-f]{64})\nsize (\d{1,18})\n?\Z")
-_LEAST, _LARGEST = 100, 1024  # bytes, by the specification of the format
+_LARGEST = 1024  # bytes, by the specification of the format
 
 
 def is_pointer(content: bytes) -> bool:
     """Whether these bytes are LFS's word about a file, and not the file."""
-    return _LEAST <= len(content) < _LARGEST and content.startswith(_BEGINNINGS)
+    return len(content) < _LARGEST and content.startswith(_BEGINNINGS)
 
 
 def pointers_in(path: Path) -> Iterator[Path]:
@@ -72,4 +72,4 @@ def _objects(repository: Repository) -> Path:
 
 
 def _has_size_of_pointer(path: Path) -> bool:
-    return _LEAST <= path.stat().st_size < _LARGEST
+    return path.stat().st_size < _LARGEST
