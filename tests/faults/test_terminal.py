@@ -55,7 +55,8 @@ for words in json.load(open(sys.argv[1])):
 
 COMMANDS = [
     ["models"], ["models", "abalone"], ["show", "abalone@v1.0.0"], ["show", "abalone@v1.1.0"],
-    ["show", "penguins@latest"], ["show", EVIL], ["compare", "abalone@v1.0.0", "abalone@v1.1.0"],
+    ["show", "penguins@latest"], ["show", "broken@latest"], ["show", EVIL],
+    ["compare", "abalone@v1.0.0", "abalone@v1.1.0"],
     ["search", "metrics.mse < 9"], ["search", EVIL], ["history", "abalone"], ["history", EVIL],
     ["history", "abalone", "--at", "2099-01-01"], ["history", "abalone", "--at", EVIL],
     ["lineage", "abalone@v1.0.0"], ["lineage", "abalone@v1.1.0", "--format", "mermaid"],
@@ -107,7 +108,6 @@ def evil_facts() -> dict[str, Any]:
         "data": {f"d{EVIL}": "0a" * 16},
         "packages": {f"k{EVIL}": EVIL},
         "run": f"run{EVIL}",
-        "pipeline": f"training{EVIL}",
         "author": f"Mallory {EVIL} <m@example.org>",
         "python": EVIL,
     }
@@ -132,14 +132,14 @@ def record_run(project: Project, name: str) -> None:
     folder = project.root / ".towpath" / "runs" / name
     (folder / "clean").mkdir(parents=True)
     (folder / "clean" / "log.txt").write_text(EVIL, encoding="utf-8")
-    odd = EVIL if name == "evil-0" else ""
-    clean = {"event": "step", "step": "clean", "time": EVIL, "state": "failed"}
+    when = EVIL if name == "a-broken" else "2026-11-22T14:42:00.000Z"
+    clean = {"event": "step", "step": "clean", "time": when, "state": "failed"}
     events: list[dict[str, Any]] = [
-        {"event": "started", "time": EVIL, "run": name + odd, "pipeline": EVIL,
+        {"event": "started", "time": when, "run": name, "pipeline": EVIL, "origin": {"host": EVIL},
          "params": {EVIL: name + EVIL}, "inputs": {EVIL: EVIL + name},
-         "asked": {"params": {EVIL: EVIL}}, "origin": {"host": EVIL}, "steps": {"clean": EVIL}},
+         "asked": {"params": {EVIL: EVIL}}, "steps": {"clean": EVIL}},
         {**clean, "reason": EVIL, "error": [EVIL], "made": {"values": {EVIL: {EVIL: EVIL}}}},
-        {"event": "finished", "time": EVIL, "state": "failed", "seconds": 1, "exit_code": 1,
+        {"event": "finished", "time": when, "state": "failed", "seconds": 1, "exit_code": 1,
          "error": [EVIL]},
     ]  # fmt: skip
     lines = "".join(json.dumps(event) + "\n" for event in events)
@@ -156,6 +156,7 @@ def plant(root: Path) -> Project:
     project.promote("abalone@v1.0.0", "dev")
     register(project, b"two", **evil_facts())
     register(project, b"three", model="penguins", metrics={"mse": 4.4}, description=EVIL)
+    register(project, b"four", model="broken", pipeline=EVIL)
     registry.reject(project.repository, "penguins@v1.0.0", EVIL)
     # by hand: tags, names, people, subjects, a branch, a stage file, evidence, a declaration
     evil_person = {"GIT_COMMITTER_NAME": f"Mal{LINE}", "GIT_AUTHOR_NAME": f"Mal{LINE}",
@@ -174,8 +175,8 @@ def plant(root: Path) -> Project:
     project.git("checkout", "-qb", "promote/abalone-\u202e\x9bv1.1.0-prod")
     project.commit({"registry/prod/abalone.yaml": f"version: {json.dumps(EVIL)}\n"}, EVIL)
     project.git("checkout", "-q", "main")
-    for number in range(2):
-        record_run(project, f"evil-{number}")
+    for name in ("evil-0", "evil-1", "a-broken"):
+        record_run(project, name)
     return project
 
 
@@ -460,3 +461,22 @@ def test_only_the_door_prints() -> None:
     # main alone prepares the streams that the door writes on
     assert {name for name, count in found.items() if count} == {"cli/main.py"}
     assert found["cli/main.py"] <= 4
+
+
+def test_no_line_of_ours_holds_a_newline() -> None:
+    """Where a line is printed, a newline is shown as a sign: ours are calls of their own."""
+    found = []
+    for path in (Path(towpath.__file__).parent / "cli").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in ("say", "echo")
+            ):
+                parts = (part for word in node.args for part in ast.walk(word))
+                found += [
+                    f"{path.name}:{part.lineno}"
+                    for part in parts
+                    if isinstance(part, ast.Constant) and "\n" in str(part.value)
+                ]
+    assert found == []

@@ -112,7 +112,7 @@ class Remote:
         from dvc_objects.fs.local import localfs
 
         files = localfs if source is None else source._files
-        paths = [self.path(require_md5(digest)) for digest in sources]
+        paths = [self.path(digest) for digest in sources]
         for folder in {self._files.parent(path) for path in paths}:
             self._files.makedirs(folder)
         # Not DVC's own `add`, which tries a reflink first: that stands in its place empty for a
