@@ -70,17 +70,8 @@ def verify(
         ledger = ledger.only(stage)
     known = approvals(workspace, ledger, ask=not offline)
     surveyed = signatures.survey(ledger) if signed else ()
-    found = [
-        *ahead,
-        *main_line.check(known),
-        *standing.check(ledger),
-        *promotions.check(ledger, known),
-        *stage_tags.check(ledger, known),
-        *records.check(ledger),
-        *signatures.check(ledger, surveyed),
-        *substitutes.check(ledger),
-        *([] if offline else _stores(workspace, ledger, environ or os.environ, known)),
-    ]
+    kept = () if offline else _stores(workspace, ledger, environ or os.environ, known)
+    found = [*ahead, *_git(ledger, known), *signatures.check(ledger, surveyed), *kept]
     notes = Notes(ledger, known)
     unexplained, explained = notes.split(one for one in found if isinstance(one, Finding))
     return Verified(
@@ -97,6 +88,16 @@ def verify(
         rule_changes=_rule_changes(known),
         signatures=surveyed,
     )
+
+
+def _git(ledger: Ledger, known: Approvals) -> Iterator[Finding | Unchecked]:
+    """All that Git alone tells."""
+    yield from main_line.check(known)
+    yield from standing.check(ledger)
+    yield from promotions.check(ledger, known)
+    yield from stage_tags.check(ledger, known)
+    yield from records.check(ledger)
+    yield from substitutes.check(ledger)
 
 
 def _rule_changes(known: Approvals) -> tuple[RuleChange, ...]:
