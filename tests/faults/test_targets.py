@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from own_home import IDENTITY, MAIN, move_in
+from own_home import IDENTITY, MAIN
 from reconcile.reconcile_project import Project, initialised
 from towpath.audit.verify import verify
 
@@ -18,8 +18,8 @@ ALTERED = "repair v1.0.0: what the target runs was altered"
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    move_in(tmp_path / "home", IDENTITY + MAIN, monkeypatch)
+def project(home: Path, tmp_path: Path) -> Project:
+    (home / ".gitconfig").write_text(IDENTITY + MAIN)
     made = initialised(tmp_path / "project", "{dev: {deploy: {to: files, path: deploy}}}")
     version = made.register(b"honest bytes")
     assert version == "v1.0.0"
