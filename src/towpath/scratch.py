@@ -10,8 +10,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -68,6 +66,8 @@ def _is_left(stray: Path, pid: str | None) -> bool:
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A folder of the system's for temporary files, which is gone afterwards."""
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as made:
         work = Path(made, "work")
         with Path(made, LOCK).open("w") as lock:
@@ -78,6 +78,8 @@ def scratch_folder() -> Iterator[Path]:
 
 def sweep_folders() -> None:
     """Remove the scratch folders of this user whose processes were killed."""
+    import tempfile
+
     with suppress(OSError):
         for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
             with suppress(OSError):
@@ -86,6 +88,8 @@ def sweep_folders() -> None:
 
 
 def _sweep_folder(folder: Path) -> None:
+    import shutil
+
     with (folder / LOCK).open("r+") as lock:
         if os.fstat(lock.fileno()).st_mtime > time.time() - _YOUNG:
             return
@@ -94,6 +98,8 @@ def _sweep_folder(folder: Path) -> None:
 
 
 def _remove(path: Path) -> None:
+    import shutil
+
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
