@@ -99,6 +99,7 @@ from skops_files import plain, stated, mapped, listed, write
 from towpath.steps import models
 from towpath.errors import TowpathError
 import sklearn, scipy.stats, pandas
+import towpath.steps.skops_library  # whose survey of scientific Python loads pickles of its own
 MARK = pathlib.Path({mark!r})
 CODE = f"__import__('pathlib').Path({mark!r}).touch()"
 compiled = []
