@@ -71,6 +71,7 @@ def test_a_lost_tag_is_made_again_to_the_last_bit(project: Project) -> None:
 def test_a_tag_is_only_made_on_a_commit_that_holds_the_record(project: Project) -> None:
     commit = project.git("rev-parse", "abalone@v1.1.0^{commit}")
     project.git("tag", "-d", "abalone@v1.1.0", "abalone#dev#1")
+    project.git("update-ref", "-d", "refs/towpath/versions/abalone@v1.1.0")
     project.git("reflog", "expire", "--expire=now", "--all")
     project.git("gc", "-q", "--prune=now")
     assert project.repository.commit(commit) is None

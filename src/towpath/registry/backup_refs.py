@@ -29,31 +29,33 @@ def kept(repository: Repository, *patterns: str) -> dict[str, str]:
 
 
 def lost(repository: Repository, here: Iterable[Ref], *patterns: str) -> list[Ref]:
-    """Tags that are in no ``refs/tags`` any more, as if they were; ``here`` are those that are.
+    """Tags that were pruned, as if they were in ``refs/tags``; ``here`` are those that are.
 
-    Without a remote nothing prunes: who deleted such a tag meant to, and it holds its number alone.
+    Without a remote nothing prunes: who deleted such a tag meant to.
     """
     known = kept(repository, *patterns)
     missing = known.keys() - {ref.name for ref in here} if known else ()
-    if not missing:
+    if not missing or not remotes.remotes(repository):
         return []
     asked = map(backup_of, missing) if len(missing) <= FEW else (KEPT.rstrip("/"),)
     found = (ref._replace(name=_tag(ref.name)) for ref in refs.listed(repository, *asked))
-    is_pruned = bool(remotes.remotes(repository))
-    whole = [ref for ref in found if ref.name in missing]
-    return whole if is_pruned else [ref._replace(annotated=False) for ref in whole]
+    return [ref for ref in found if ref.name in missing]
 
 
 def restore(repository: Repository) -> tuple[str, ...]:
-    """Make the tags again that were pruned; which those are.
+    """Make the tags again that were pruned; which those are. Without a remote a tag that is gone
+    was taken away, and its second ref goes after it.
 
     Called under the registry's lock, before anything is numbered or published.
     """
     known = kept(repository)
-    if not known or not remotes.remotes(repository):
+    if not known:
         return ()
     here = set(refs.names(repository, *(known if len(known) <= FEW else (_TAGS.rstrip("/"),))))
     missing = {name: object_ for name, object_ in known.items() if name not in here}
+    if missing and not remotes.remotes(repository):
+        refs.change(repository, delete=[backup_of(name) for name in missing])
+        return ()
     made = [name for name, object_ in missing.items() if refs.change(repository, {name: object_})]
     return tuple(name.removeprefix(_TAGS) for name in made)
 
