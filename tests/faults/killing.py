@@ -3,7 +3,7 @@
 ``python killing.py`` has one thread and everything imported, and forks a child for each command:
 pytest's own process has more threads, and must not fork. A child dies
 
-- after its nth call of Git that changes anything: a stand-in for ``git`` on its PATH
+- after its nth call of Git that moves a ref: a stand-in for ``git`` on its PATH
   kills the process that called it; or
 - at its nth step upon files, told by an audit hook.
 """
@@ -24,12 +24,11 @@ from typing import Any
 
 KILLED = -signal.SIGKILL
 STEPS = ("os.rename", "os.remove", "os.mkdir", "os.link", "os.chmod", "shutil.copyfile")
-#: Calls of Git that change a repository, here or there.
+#: Calls of Git that move a ref, here or there: objects that no ref names are nobody's state.
 SHIM = """#!/bin/sh
 case " $* " in
-  *" update-ref "*|*" push "*|*" fetch "*|*" commit-tree "*|*" mktag "*|*" hash-object "*|\
-  *" write-tree "*|*" read-tree "*|*" merge "*|*" branch "*|*" symbolic-ref "*|*" switch "*|\
-  *" commit "*|*" tag "*|*" reset "*|*" init "*|*" checkout "*)
+  *" update-ref "*|*" push "*|*" fetch "*|*" merge "*|*" branch "*|*" symbolic-ref "*|\
+  *" switch "*|*" commit "*|*" tag "*|*" reset "*|*" checkout "*)
     n=$(($(cat "$KILLING_COUNT") + 1)); echo $n > "$KILLING_COUNT" ;;
   *) exec "$KILLING_GIT" "$@" ;;
 esac
@@ -76,7 +75,7 @@ class Commands:
         return Ended(code, (self.scratch / "log.txt").read_text(encoding="utf-8"))
 
     def killed_by_git(self, due: int, folder: Path, *words: str) -> Ended:
-        """A command killed after its nth call of Git that changes anything."""
+        """A command killed after its nth call of Git that moves a ref."""
         stand_in = self.scratch / "bin" / "git"
         if not stand_in.exists():
             stand_in.parent.mkdir()

@@ -116,8 +116,8 @@ def shared(told: Shared, tmp_path: Path) -> Shared:
 def kills(
     commands: Commands, shared: Shared, *words: str, who: str = "ada"
 ) -> Iterator[tuple[Shared, str]]:
-    """The command killed after each of its calls of Git that change anything: the folder each
-    time, and at which point."""
+    """The command killed after each of its calls of Git that move a ref: the folder each time, and
+    at which point."""
     for due in range(1, 40):
         killed = shared.copy(f"killed-{due}")
         killed.ada.be(who)

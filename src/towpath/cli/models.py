@@ -121,7 +121,8 @@ def _unpublished(session: Session, repository: Repository, models: set[str]) -> 
     mine = [tag for tag in registry.only_here(repository) if tag.partition("@")[0] in models]
     if mine:
         more = f" and {len(mine) - 3} more" if mine[3:] else ""
-        session.say(f"\nonly here: {', '.join(mine[:3])}{more}; `towpath push` publishes them")
+        session.say()
+        session.say(f"only here: {', '.join(mine[:3])}{more}; `towpath push` publishes them")
 
 
 def _freshness(session: Session, repository: Repository) -> None:
@@ -161,7 +162,8 @@ def show(session: Session, reference: str, as_json: bool) -> None:
         return print_json("version", {**_plain_record(found.record), **standing})
     _say(found, signed)
     if str(found.version) in registry.only_here(repository):
-        session.say("\nonly here: `towpath push` publishes it")
+        session.say()
+        session.say("only here: `towpath push` publishes it")
     return None
 
 
