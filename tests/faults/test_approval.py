@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from approval_world import LOWERED, POLICY, SIGNERS, STAGE_FILE, Clone, begin, clone, make_keys
 
-from towpath import promotion
+from towpath import promotion, registry
 from towpath.audit.verify import verify
-from towpath.errors import Refused, RegistryError
+from towpath.errors import ExitCode, Refused, RegistryError, TowpathError, UsageError
+from towpath.git import Repository
 from towpath.promotion.ratify import ratify_rules
 from towpath.store.stage import StageStore
 
@@ -239,7 +240,139 @@ def test_a_signer_who_was_removed(ada: Clone) -> None:
     ada.git("branch", "-qf", "main", "side")
     ada.git("switch", "-q", "main")
     assert not ada.judged().is_enough
+    refused(ada, "it says who may approve, and was changed")
+
+
+def test_a_signer_who_was_removed_by_a_plain_agreement(ada: Clone) -> None:
+    """The same where the merge leaves the removal out: it is a decision that main lost."""
+    branch = ada.promote("abalone@v1.0.0")
+    before = ada.head()
+    ada.write(SIGNERS, ada.line("ada") + ada.line("cleo"))
+    ada.commit("Bo left", "-S")
+    ratify_rules(ada.be("bo").workspace)
+    removed = ada.head()
+    ada.git("switch", "-qc", "side", before)
+    by_hand(ada, branch, "-S")
+    ada.git("merge", "-q", "-s", "ours", "--no-ff", "-m", "Merge main", removed)
+    ada.git("branch", "-qf", "main", "side")
+    ada.git("switch", "-q", "main")
     refused(ada, "put Approve the rules in registry/allowed_signers")
+
+
+def test_an_agreement_says_that_it_is_one(ada: Clone) -> None:
+    ada.write(SIGNERS, ada.line("ada") + ada.line("bo") + ada.line("cleo"))
+    ada.commit("Cleo may sign", "-S")
+    ada.be("bo").commit(f"Agree\n\nRules: {SIGNERS}\n", "-S", "--allow-empty")
+    assert ada.rule.rules.pending == (SIGNERS,)
+
+
+def test_a_key_that_expired_signs_no_rules_at_an_earlier_date(ada: Clone) -> None:
+    """Bo and Cleo left, by dates in the file; they sign as of a day before that."""
+    left = 'valid-before="20261101" '
+    gone = [ada.line(who).replace("ssh-", f"{left}ssh-", 1) for who in ("bo", "cleo")]
+    ada.write(SIGNERS, ada.line("ada") + "".join(gone))
+    ada.commit("They left", "-S")
+    ratify_rules(ada.be("bo").workspace)
+    assert ada.rule.rules.pending == ()
+    ada.be("bo").write(SIGNERS, ada.line("bo") + ada.line("cleo"))
+    ada.commit("Back", "-S", at="2026-10-01T09:00:00Z")
+    words = f"Agree\n\nRules: {SIGNERS}\nApproval: signed\n"
+    ada.be("cleo").commit(words, "-S", "--allow-empty", at="2026-10-02T09:00:00Z")
+    assert ada.rule.rules.pending == (SIGNERS,)
+    refused(ada, "its date cannot be")
+
+
+def test_a_line_with_another_beginning(ada: Clone) -> None:
+    """A first commit of Mallory's own, with signers of her own, is put before main."""
+    main = ada.head()
+    ada.be("mallory").git("switch", "-q", "--orphan", "other")
+    ada.git("checkout", "-q", main, "--", ".")
+    ada.write(SIGNERS, ada.line("mallory") + ada.line("cleo"))
+    ada.commit("A project")
+    words = ("-s", "ours", "--allow-unrelated-histories", "-m", "Merge main")
+    ada.git("merge", "-q", *words, main)
+    ada.git("branch", "-qf", "main", "other")
+    ada.git("switch", "-q", "main")
+    branch = promotion.promote(ada.workspace, "abalone@v1.0.0", "prod").branch
+    ada.approve(branch, "cleo")
+    refused(ada, "put what main was from its first commit on")
+
+
+def test_another_main_that_nobody_agreed_to(ada: Clone) -> None:
+    """A plain commit says `main: trunk`, and trunk has signers of Mallory's own."""
+    main = ada.head()
+    ada.be("mallory").git("switch", "-q", "--orphan", "other")
+    ada.git("checkout", "-q", main, "--", ".")
+    ada.write(SIGNERS, ada.line("mallory") + ada.line("cleo"))
+    ada.write("towpath.yaml", POLICY + "main: trunk\n")
+    ada.commit("A project")
+    ada.git("branch", "-q", "trunk", "other")
+    ada.git("switch", "-q", "main")
+    ada.write("towpath.yaml", POLICY + "main: trunk\n")
+    ada.commit("Tidy up")
+    ada.git("push", "-q", "origin", "main", "trunk")
+    other = clone(ada, "other", "ada")
+    registry.fetch(Repository.open(other.root))
+    with pytest.raises(Refused, match=r"towpath\.yaml: it says who may approve, and was changed"):
+        other.reconcile()
+
+
+def test_a_proposal_of_old_over_what_runs(ada: Clone) -> None:
+    """Ada took hers back; Bo merges its commit all the same, over what was decided since."""
+    other = ada.promote("abalone@v1.1.0")
+    old = ada.head(other)
+    promotion.refuse(ada.workspace, other, "not now")
+    in_prod(ada, "v1.0.0")
+    ada.be("bo").git("merge", "-q", "--no-ff", "--no-commit", old, ok=False)
+    ada.git("checkout", "-q", old, "--", "registry")
+    said = "Promotion: abalone@v1.1.0 -> prod\nApproval: signed\n"
+    ada.git("commit", "-q", "-S", "-m", f"Promote abalone@v1.1.0 to prod\n\n{said}")
+    refused(ada, "it says that it replaces nothing, and v1.0.0 was there")
+
+
+def test_what_nobody_approved_was_never_in_a_stage(ada: Clone) -> None:
+    """Mallory writes a stage file and takes it away again: no version climbs over that."""
+    file = STAGE_FILE.replace("/prod/", "/dev/")
+    ada.be("ada").write("towpath.yaml", POLICY.replace("ladder: false", "ladder: true"))
+    ada.commit("A ladder", "-S")
+    ratify_rules(ada.be("bo").workspace)
+    branch = ada.promote("abalone@v1.0.0", "dev")
+    ada.be("mallory").git("checkout", "-q", branch, "--", "registry")
+    ada.commit("In")
+    ada.git("rm", "-q", file)
+    ada.commit("Out")
+    with pytest.raises(UsageError, match=r"has not been in dev"):
+        promotion.promote(ada.be("ada").workspace, "abalone@v1.0.0", "prod")
+
+
+def test_a_submodule_where_a_file_is_read(ada: Clone) -> None:
+    """What is no file is a fault in words, never a fault of Towpath's own."""
+    for path in (STAGE_FILE, "sub/towpath.yaml", "registry/models/abalone/project.yaml"):
+        start = ada.head()
+        ada.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},{path}")
+        ada.git("commit", "-qm", "A submodule")
+        assert ada.findings() or path != STAGE_FILE
+        with pytest.raises(TowpathError) as wrong:
+            promotion.promote(ada.be("ada").workspace, "abalone@v1.0.0", "prod")
+            ada.reconcile()
+            raise Refused("nothing to say of it")
+        assert wrong.value.exit_code != ExitCode.BUG
+        ada.git("reset", "-q", "--hard", start)
+
+
+def test_a_pull_with_a_merge_that_loses_no_decision(ada: Clone) -> None:
+    """Bo approved and pushed; Ada had a commit of her own, and pulls as Git pulls by default."""
+    branch = ada.promote("abalone@v1.0.0", "dev")
+    bo = clone(ada, "bo", "bo")
+    ada.git("push", "-q", "origin", branch)
+    bo.git("fetch", "-q")
+    bo.git("branch", "-q", branch, f"origin/{branch}")
+    bo.approve(branch, push=True)
+    ada.be("ada").write("notes.md", "mine\n")
+    ada.commit("Notes")
+    ada.git("pull", "-q", "--no-rebase", "origin", "main")
+    assert ada.findings() == []
+    assert ada.reconcile("dev") == 0
 
 
 def test_dates_that_cannot_be(ada: Clone) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from audit_project import Project, begin
 from own_home import MAIN, move_in
 from towpath import promotion, reconcile, registry
-from towpath.errors import Refused, UsageError
+from towpath.errors import Refused, TowpathError, UsageError
 from towpath.git import Stamp, refs, tag
 from towpath.reconcile import Blocked, Deploy
 from towpath.registry import restoring, staging
@@ -174,10 +176,45 @@ def test_a_stray_tag_does_not_become_the_latest(project: Project) -> None:
     message = project.git("for-each-ref", "--format=%(contents)", "refs/tags/abalone@v1.1.0")
     project.git("tag", "-a", "-m", message, "abalone@v8.0.0")
     assert str(registry.find(project.repository, "abalone@latest")) == "abalone@v1.1.0"
-    assert project.register(b"three", data={"raw": "ff"}, **SAME) == "abalone@v1.2.0"
+    assert project.register(b"three", data={"raw": "ff" * 16}, **SAME) == "abalone@v1.2.0"
     for name in ("abalone@v7.0.0", "abalone@v8.0.0"):
         assert (name, f"towpath restore {name}") in [
             (str(one.fault.place), one.fault.hint) for one in project.verify().findings
         ]
         assert restoring.restore(project.repository, name).commit is None
+    assert project.verify().findings == ()
+
+
+def test_an_honest_stage_tag_is_not_set_aside(project: Project) -> None:
+    """Neither beside a forged one that would make it look out of order, nor at a person's word."""
+    forged = "abalone#dev#9"
+    words = ("-a", "-m", "x", forged, "abalone@v1.1.0^{}")
+    project.git("tag", *words, at="1970-01-02T00:00:00Z")
+    places = {str(one.fault.place) for one in project.verify().findings}
+    assert places == {forged}
+    calling = [sys.executable, "-m", "towpath", "-C", str(project.root), "restore"]
+    refused = subprocess.run([*calling, "abalone#dev#1"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "nothing is wrong with `abalone#dev#1`" in refused.stderr
+    assert subprocess.run([*calling, forged], capture_output=True).returncode == 0
+    assert project.verify().findings == ()
+
+
+def test_a_tag_on_another_commit_with_the_same_record_is_refused(project: Project) -> None:
+    project.git("tag", "-f", "-a", "-m", "x", "abalone@v1.1.0", "main")
+    with pytest.raises(UsageError, match="which did not register it"):
+        promotion.promote(project.workspace, "abalone@v1.1.0", "prod")
+
+
+def test_a_damaged_memory_of_main_is_a_finding(project: Project) -> None:
+    file = project.root / ".towpath/stages/dev/towpath/main.json"
+    for torn in ("[]", '{"schema": 1, "main": "../x"}', "{", "[" * 9000):
+        file.write_text(torn)
+        [damaged] = [one for one in project.verify().findings if one.check == "main"]
+        assert "is damaged" in damaged.fault.what
+        assert "--accept-history" in str(damaged.fault.hint)
+        with pytest.raises(TowpathError, match="is damaged"):
+            reconcile.apply(project.workspace, "dev")
+    accepted = reconcile.Options(accepts_history=True)
+    assert reconcile.apply(project.workspace, "dev", accepted).exit_code == 0
     assert project.verify().findings == ()

@@ -62,7 +62,7 @@ def test_a_page_with_hostile_facts(project: Project) -> None:
         parameters={MALICE: MALICE},
         data={f"{MALICE}{n}": "0a" * 16 for n in range(50)},
         run=MALICE,
-        pipeline="`x`",
+        pipeline="x",
         author=MALICE,
         description=f"{MALICE}\n\n# Approved by @bo\n",
     )

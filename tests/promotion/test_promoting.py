@@ -77,7 +77,7 @@ def test_a_branch_that_was_merged_or_squashed_makes_room(project: Project) -> No
     project.git("commit", "-qm", "squashed by hand")
     project.promote("abalone@v1.0.1", "dev")
     assert project.has(DEV)
-    made = promotion.rollback(project.workspace, "abalone", "dev")
+    made = promotion.promote(project.workspace, "abalone@v1.0.0", "dev")
     assert (made.branch, made.new) == (DEV, True)
     assert "replaces: v1.0.1" in project.show(f"{DEV}:{STAGE_FILE}").replace('"', "")
 

@@ -18,7 +18,7 @@ EXPLAIN = (
     "where main's rules ask for more than a commit: towpath approve --rules"
 )
 #: What is past and cannot be undone. What is wrong now can be mended, and no word is enough for it.
-PAST: frozenset[Check] = frozenset(["promotion", "evidence"])
+PAST: frozenset[Check] = frozenset(["main", "promotion", "evidence"])
 _NOTE = re.compile(rf"{NOTES}/([0-9a-f]{{12}})\.md")
 
 
@@ -60,5 +60,7 @@ class Notes:
             return {}
         paths = [path for path in history.written if _NOTE.fullmatch(path)]
         kept = self.ledger.files(paths)
-        by = {path: ", ".join(history.agreed(path)) for path in paths if kept[path].strip()}
+        by = {
+            path: ", ".join(history.agreed(path)) for path in paths if kept.get(path, b"").strip()
+        }
         return {path: names for path, names in by.items() if names}

@@ -90,6 +90,13 @@ def verify(
     )
 
 
+def doubted_tags(workspace: Workspace, model: str) -> frozenset[str]:
+    """The stage tags of a model with which something is wrong: those that may be set aside."""
+    ledger = open_ledger(workspace, model)
+    found = stage_tags.check(ledger, approvals(workspace, ledger, ask=False))
+    return frozenset(str(one.fault.place) for one in found if isinstance(one, Finding))
+
+
 def _git(ledger: Ledger, known: Approvals) -> Iterator[Finding | Unchecked]:
     """All that Git alone tells."""
     yield from main_line.check(known)

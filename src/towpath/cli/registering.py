@@ -39,7 +39,20 @@ def restore(session: Session, tags: tuple[str, ...]) -> None:
     from towpath.registry import restoring
 
     for name in tags:
+        _refuse_honest(session, name)
         _say_restored(session, restoring.restore(session.workspace.registry, name))
+
+
+def _refuse_honest(session: Session, name: str) -> None:
+    """A stage tag is proof of what a stage ran: one with which nothing is wrong stays."""
+    from towpath.audit.verify import doubted_tags
+    from towpath.errors import UsageError
+    from towpath.registry.references import parse_tag
+
+    tag = parse_tag(name)
+    if tag and tag.stage and name not in doubted_tags(session.workspace, tag.model):
+        what = f"nothing is wrong with `{name}`, as far as towpath verify can tell"
+        raise UsageError(what, hint="it is proof of what the stage ran, and stays")
 
 
 def _say_restored(session: Session, done: Restored) -> None:

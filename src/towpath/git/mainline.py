@@ -81,6 +81,17 @@ def find(repository: Repository, ask: bool = True) -> MainBranch | None:
     return _local(repository)
 
 
+def redirecting(repository: Repository) -> str | None:
+    """The commit of the branch that the remote's HEAD is, where the declaration there names
+    another one as main; None where nothing is redirected."""
+    remote = remotes.chosen(repository)
+    kept = kept_head(repository, remote) if remote else None
+    if remote is None or kept is None or name(repository) == kept:
+        return None
+    branch = _at(repository, remote, kept)
+    return branch.far or branch.near
+
+
 def kept_head(repository: Repository, remote: str) -> str | None:
     """Which branch the remote said to be its main one, when it was last asked."""
     ref = repository.attempt("symbolic-ref", "-q", f"refs/remotes/{remote}/HEAD").text

@@ -6,18 +6,20 @@ What counts is written down in docs/trust.md. ``approval_rule`` asks it of a who
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from towpath.git import Repository, history, refs
 from towpath.promotion import owners, signing
-from towpath.promotion.case import naming, paths
+from towpath.promotion.case import EVIDENCE, naming, paths
 from towpath.promotion.pull_requests import find_pull, standing
 from towpath.promotion.rulebook import Rulebook, read_rulebook
 from towpath.promotion.signing import Signature, read_signatures
 from towpath.registry import Promotion, Version, stages, wanted
+from towpath.registry.main_line import read_trailers
+from towpath.registry.ownership import claim_path
 
 if TYPE_CHECKING:
     from towpath.forge import Forge, PullRequest, Review
@@ -58,7 +60,8 @@ class Inquiry:
     """A promotion on main, the commit before it, and what is known of how it came.
 
     ``commit_paths`` are the files that its commit changed, ``number`` is the version that it is
-    about (of a model taken out, the one that left), ``together`` the promotions of that commit.
+    about (of a model taken out, the one that left), ``together`` the promotions of that commit,
+    ``before`` what the stage was to run until then.
     """
 
     promotion: Promotion
@@ -68,6 +71,7 @@ class Inquiry:
     commit_paths: tuple[str, ...]
     number: Version | None
     together: tuple[Promotion, ...]
+    before: Version | None = None
 
     @cached_property
     def base(self) -> str:
@@ -98,13 +102,11 @@ class Inquiry:
     @property
     def strangers(self) -> tuple[str, ...]:
         """The files that its commit changed and that belong to no promotion of it."""
-        own = {f"registry/models/{p.model}/" for p in self.together}
-        own |= {f"registry/evidence/{p.model}/" for p in self.together}
-        stage_files = {p.path for p in self.together}
+        own = {path for p in self.together for path in _files_of(p)}
         return tuple(
             path
             for path in self.commit_paths
-            if path not in stage_files and f"{path.rpartition('/')[0]}/" not in own
+            if path not in own and not any(_is_page_of(path, p) for p in self.together)
         )
 
     @cached_property
@@ -160,13 +162,17 @@ class Inquiry:
         )
 
     @cached_property
-    def head_names_it(self) -> bool:
-        """Whether the merged commit names it, as ``towpath promote`` writes it."""
-        line = naming(self.promotion.model, self.promotion.version, self.promotion.stage)
+    def head_trailers(self) -> Mapping[str, tuple[str, ...]]:
+        """What the merged commit says, as ``towpath promote`` and ``towpath approve`` write it."""
         head = self.promotion.head
         content = refs.contents(self.repository, [head]).get(head, b"") if head else b""
-        message = content.decode("utf-8", "replace").partition("\n\n")[2]
-        return f"Promotion: {line}" in message.split("\n")
+        return read_trailers(content.decode("utf-8", "replace").partition("\n\n")[2])
+
+    @property
+    def head_names_it(self) -> bool:
+        """Whether the merged commit names it."""
+        line = naming(self.promotion.model, self.promotion.version, self.promotion.stage)
+        return line in self.head_trailers.get("promotion", ())
 
 
 def inquire(promotion: Promotion, repository: Repository, forge: Forge | None = None) -> Inquiry:
@@ -181,7 +187,25 @@ def inquire(promotion: Promotion, repository: Repository, forge: Forge | None = 
         tuple(c.path for c in changed.get(promotion.commit, ()) if not c.keeps_folder),
         promotion.version or _left(repository, promotion, parent),
         (promotion, *_beside(promotion, changed.get(promotion.commit, ()))),
+        _left(repository, promotion, parent),
     )
+
+
+def _files_of(promotion: Promotion) -> tuple[str, ...]:
+    """The files that a promotion may bring, but for the evidence of a model that it takes out."""
+    claim = claim_path(promotion.model)
+    if promotion.version is None:
+        return promotion.path, claim
+    return (*paths(promotion.stage, promotion.model, promotion.version), claim)
+
+
+def _is_page_of(path: str, promotion: Promotion) -> bool:
+    """Whether a file is the evidence that a model was taken out, or of a file that is beyond
+    understanding: which version it was about the stage file does not say."""
+    if promotion.version is not None:
+        return False
+    folder = f"{EVIDENCE}/{promotion.model}/"
+    return path.startswith(folder) and path.endswith(f"-{promotion.stage}.md")
 
 
 def _beside(promotion: Promotion, changed: Sequence[history.Change]) -> list[Promotion]:
@@ -263,6 +287,8 @@ def _forge(rules: Rulebook, inquiry: Inquiry) -> Approval | str:
         return ""
     if pull is None:
         return f"{forge.name} knows no merged pull request of it"
+    if wrong := _replaces_another(inquiry):
+        return wrong
     if not _is_what_was_seen(inquiry, pull.head):
         return f"main holds another stage file than {pull.url} did"
     approved = standing(inquiry.reviews, pull.head)
@@ -296,6 +322,16 @@ def weigh_reviews(
     return f"{said}, whom neither CODEOWNERS nor the policy names"
 
 
+def _replaces_another(inquiry: Inquiry) -> str | None:
+    """Why a promotion is none over what was there: an old proposal, merged again later, was made
+    and approved over something else."""
+    promotion, was = inquiry.promotion, inquiry.before
+    if promotion.version is None or promotion.replaces == was:
+        return None
+    said = promotion.replaces or "nothing"
+    return f"it says that it replaces {said}, and {was or 'nothing'} was there"
+
+
 def _is_what_was_seen(inquiry: Inquiry, head: str) -> bool:
     """Whether main has the stage file of the head that was reviewed: a merge made by hand may hold
     anything. Of a squash the head may be gone, and the forge made it."""
@@ -318,6 +354,8 @@ def _signed(rules: Rulebook, inquiry: Inquiry) -> Approval | str:
         return ""
     if not inquiry.named or "approval" not in inquiry.promotion.trailers:
         return f"{approver.name} signed a commit whose message does not say that it approves it"
+    if wrong := _replaces_another(inquiry):
+        return wrong
     named = owners.mails(named_people(rules, inquiry.promotion.stage, inquiry.promotion.path))
     if named and approver.name.lower() not in named:
         return f"{approver.name} signed it, whom the policy does not name"
@@ -365,7 +403,9 @@ def _mergers(inquiry: Inquiry) -> tuple[str, ...]:
         return (inquiry.pull.merged_by,) if inquiry.pull.merged_by else ()
     if inquiry.promotion.head is None:
         return ()
-    return inquiry.promotion.trailers.get("approved-by", ()) or (inquiry.promotion.author,)
+    said = inquiry.promotion.trailers.get("approved-by", ())
+    # A pull with a merge puts its own commit before an approval that main had: that one counts.
+    return said or inquiry.head_trailers.get("approved-by", ()) or (inquiry.promotion.author,)
 
 
 def _mail(person: str) -> str:

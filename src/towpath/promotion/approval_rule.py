@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath.errors import Fault, Place
-from towpath.git import Repository, history
+from towpath.git import Repository, history, mainline
 from towpath.promotion.approval import (
     ORDER,
     Approval,
@@ -130,6 +130,7 @@ class ApprovalRule:
             tuple(change.path for change in changed if not change.keeps_folder),
             promotion.version or self._left.get((promotion.commit, promotion.path)),
             together,
+            self._left.get((promotion.commit, promotion.path)),
         )
 
     @cached_property
@@ -147,7 +148,7 @@ class ApprovalRule:
 
     @cached_property
     def _left(self) -> Mapping[tuple[str, str], Version | None]:
-        """Of each promotion that took a model out, the version that left."""
+        """What each stage was to run of a model until a promotion came."""
         ran: dict[tuple[str, str], Version | None] = {}
         left: dict[tuple[str, str], Version | None] = {}
         for promotion in self.log:
@@ -156,12 +157,32 @@ class ApprovalRule:
             ran[place] = promotion.version
         return left
 
+    def counted(self) -> tuple[Promotion, ...]:
+        """The promotions that count: what came by no sufficient approval was never in a stage, for
+        the ladder, a soak or a rollback. Where only a forge could tell and none is asked, all."""
+        if self.forge is None and any(p.forge for p in self.rules_now().policies.values()):
+            return self.log
+        return tuple(one for one in self.log if self.judge(one).is_enough)
+
+    def rules_now(self) -> Rulebook:
+        """The rules in force at main's head."""
+        return self._rules_at(self.head)
+
     def decisions(self) -> tuple[str, ...]:
         """The commits of main that count: promotions that were approved as they had to be, and
         changes of the rules that were agreed to."""
         approved = [one.commit for one in self.log if self.judge(one).is_enough]
         agreed = [one.commit for one in self.rules.changes if one.level not in ("none", "unknown")]
         return tuple(dict.fromkeys([*approved, *agreed]))
+
+    def unsound(self) -> tuple[Fault, ...]:
+        """What keeps main from being acted upon: rules that nobody agreed to, here, or on the
+        branch that says that this one is main."""
+        redirecting = mainline.redirecting(self.repository)
+        if redirecting is None:
+            return self.rules.faults(self.folder)
+        other = replace(self, head=redirecting).rules.faults(self.folder)
+        return (*other, *self.rules.faults(self.folder))
 
     def displaced_faults(self) -> tuple[Fault, ...]:
         """The decisions that were put out of main's line, as faults."""
@@ -175,8 +196,8 @@ def displaced_fault(displaced: Displaced) -> Fault:
         "first-parent line: main was re-parented, and what it decided there counts no more"
     )
     hint = (
-        f"git log --graph {displaced.merge[:7]}; let main go on from {displaced.commit[:7]}, "
-        "or read what it decided, and: towpath reconcile STAGE --apply --accept-history"
+        f"git log --graph {displaced.merge[:7]} shows it; decide again what was lost, and: "
+        "towpath reconcile STAGE --apply --accept-history"
     )
     return Fault(what, Place("main"), hint)
 

@@ -50,6 +50,13 @@ class Case:
     folder: str = ""
     claims: bool = False
     by_hand: bool = False
+    counted: tuple[Promotion, ...] | None = None
+
+    @property
+    def stays(self) -> tuple[Promotion, ...]:
+        """The promotions by which versions were in stages: of the log those that count, where
+        ``rules.count_approved`` has looked."""
+        return self.log if self.counted is None else self.counted
 
     @property
     def version(self) -> Version | None:

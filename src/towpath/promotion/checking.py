@@ -87,7 +87,7 @@ def of(workspace: Workspace, repository: Repository, base: str, head: str) -> Ch
 
 def _unsound(rule: ApprovalRule, found: Inspected) -> Iterator[Fault]:
     """Why no approval of this promotion would count, whoever gave it."""
-    yield from rule.rules.faults(rule.folder)
+    yield from rule.unsound()
     rules = rule.rules.rules_at(found.base, rule.folder)
     if rules.signers is None or allows_self_approval(rules):
         return

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from towpath.git import Repository
+from towpath.git import Repository, history, refs
 from towpath.git.command import lines
+from towpath.promotion.rulebook import PATTERNS, is_rule
 from towpath.registry.main_line import MainLine, read_trailers
+from towpath.registry.wanted import FOLDER
 
 _FACTS = ("%H", "%P", "%s", "%b")
 
@@ -28,21 +30,63 @@ class Displaced:
 
 
 def find_displaced(repository: Repository, line: MainLine) -> tuple[Displaced, ...]:
-    """Every decision in main's history that is not on its line."""
+    """Every decision in main's history that is not on its line, and that a merge lost: one that
+    has the files as the decided side had them took no decision away."""
     beside = dict(_decisions(repository, line))
-    if not beside:
-        return ()
-    return tuple(
-        Displaced(commit, subject, _bringer(repository, line, commit))
+    lost = [
+        Displaced(commit, subject, bringer)
         for commit, subject in beside.items()
-    )
+        if not _is_kept(repository, line, commit, bringer := _bringer(repository, line, commit))
+    ]
+    return (*lost, *_other_beginnings(repository, line))
+
+
+def _is_kept(repository: Repository, line: MainLine, commit: str, merge: str) -> bool:
+    """Whether a merge has what a decision beside the line was about as the merged side had it."""
+    parent = next(iter(history.parents(repository, commit)), None)
+    if parent is None or merge == commit:
+        return False
+    patterns = (f":(top){FOLDER}", *PATTERNS)
+    changed = history.changes(repository, parent, commit, *patterns)
+    paths = [change.path for change in changed]
+    named = read_trailers(_message(repository, commit)).get("rules", ())
+    sides = [side for side in line.merged(merge) if history.is_ancestor(repository, commit, side)]
+    return all(_same(repository, merge, side, [*paths, *named]) for side in sides[:1])
+
+
+def _message(repository: Repository, commit: str) -> str:
+    return repository.call("log", "-1", "--no-show-signature", "--format=%B", commit)
+
+
+def _same(repository: Repository, one: str, other: str, paths: list[str]) -> bool:
+    """Whether two commits have these files alike."""
+    names = {path: (f"{one}:{path}", f"{other}:{path}") for path in paths}
+    contents = refs.contents(repository, [name for pair in names.values() for name in pair])
+    return all(contents.get(mine) == contents.get(theirs) for mine, theirs in names.values())
+
+
+def _other_beginnings(repository: Repository, line: MainLine) -> Iterator[Displaced]:
+    """A history that was merged along and has rules, but another first commit than the line: the
+    line of one's own that was put first names its own first signers."""
+    first = line.commits[0].name
+    listed = lines(repository.call("rev-list", "--max-parents=0", line.head))
+    for root in (root for root in listed if root != first):
+        merge = _bringer(repository, line, root)
+        for side in line.merged(merge):
+            if not history.is_ancestor(repository, first, side) and _has_rules(repository, side):
+                yield Displaced(side, "what main was from its first commit on", merge)
+
+
+def _has_rules(repository: Repository, commit: str) -> bool:
+    listed = repository.call("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+    return any(is_rule(path) for path in listed.split("\0"))
 
 
 def _decisions(repository: Repository, line: MainLine) -> Iterator[tuple[str, str]]:
     """Commits beside the line that only main can have had: those that say an approval, which
     ``towpath approve`` writes upon main alone, and merges of a promotion's own commit."""
     named: set[str] = set()
-    decisions = ("-E", "-i", "--grep=^(Promotion|Rules): ")
+    decisions = ("-E", "-i", "--grep=^(Promotion|Rules)[ \t]*:")
     for commit, _, approval, subject in _log(repository, line, *decisions):
         named.add(commit)
         if approval:

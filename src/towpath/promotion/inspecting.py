@@ -180,7 +180,7 @@ def _look(branch: _Branch, change: Change) -> Case | tuple[Fault, ...]:
     except TowpathError as error:
         at = Place(change.path)
         return tuple(replace(fault, place=fault.place or at) for fault in error.faults)
-    return case
+    return rules.count_approved(branch.repository, folder, case, None)
 
 
 def _found(branch: _Branch, read: Wanted) -> Found:

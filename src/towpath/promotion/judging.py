@@ -52,7 +52,7 @@ def lower_since(case: Case, now: int) -> int | None:
     """Since when a version has been in the stage below, its stays there put together."""
     if case.lower is None or case.version is None:
         return None
-    spent = time_in(case.log, case.lower, case.version, now)
+    spent = time_in(case.stays, case.lower, case.version, now)
     return None if spent is None else now - spent
 
 

@@ -82,7 +82,8 @@ def demote(
 
 def _case(place: Place, stage: str, model: str, candidate: Record | None) -> Case:
     folder = place.workspace.folder
-    return cases.gather(place.repository, folder, place.base, stage, model, candidate)
+    case = cases.gather(place.repository, folder, place.base, stage, model, candidate)
+    return rules.count_approved(place.repository, folder, case, place.forge)
 
 
 def _propose(place: Place, case: Case) -> Proposed:

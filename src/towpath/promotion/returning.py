@@ -37,7 +37,7 @@ def _stack(case: Case) -> list[Version]:
 
 
 def _ran(case: Case) -> list[Version]:
-    return [one.version for one in case.log if one.stage == case.stage and one.version]
+    return [one.version for one in case.stays if one.stage == case.stage and one.version]
 
 
 def _asked(case: Case, asked: Version) -> Version:

@@ -75,7 +75,7 @@ def _foresee(place: Place, forge: Forge, pull: PullRequest, checked: Checked, us
     """Ask the one rule what the merge will come to, before it is made: what reconcile would refuse
     is not merged. Raises ``Refused`` with what each promotion lacks."""
     rule = ApprovalRule(place.repository, place.base, place.workspace.folder, forge)
-    if unsound := rule.rules.faults(rule.folder):
+    if unsound := rule.unsound():
         raise Refused(*unsound)
     rules = rule.rules.rules_at(place.base, rule.folder)
     approved = standing(forge.reviews(pull.number), pull.head)

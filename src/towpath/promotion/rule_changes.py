@@ -221,6 +221,10 @@ class _Fold:
         """Signatures: one that names the path, and where nobody approves their own, another's."""
         if not paths:
             return
+        if self.line.backdated([change.commit]):
+            # A key that expired would else sign at a date at which it had not.
+            self._agree(change, paths, "none", why="its date cannot be")
+            return
         agreed: dict[str, list[str]] = {}
         lacks: dict[str, list[str]] = {}
         for path in paths:
@@ -248,7 +252,8 @@ class _Fold:
 
 def _load(repository: Repository, blobs: Mapping[str, str], folder: str = "") -> Rulebook:
     contents = refs.contents(repository, set(blobs.values()))
-    return Rulebook({path: contents[blob] for path, blob in blobs.items()}, folder)
+    # A submodule in the place of a rule file has no bytes here: it says nothing.
+    return Rulebook({path: contents.get(blob, b"") for path, blob in blobs.items()}, folder)
 
 
 def _sponsors(
@@ -275,12 +280,14 @@ def _sponsors(
 
 
 def _names(change: MainChange, path: str) -> bool:
-    """Whether a commit's message says that it approves a path: by ``Rules:``, or, for a file that
-    says whose a model is and travels with the model's promotion, by ``Promotion:``."""
+    """Whether a commit's message says ``Approval:`` and names a path: by ``Rules:``, or, for a file
+    that says whose a model is and travels with the model's promotion, by ``Promotion:``."""
+    if "approval" not in change.trailers:
+        return False
     if path in change.trailers.get(RULES, ()):
         return True
     model = owned_model(path)
-    named = change.trailers.get("promotion", ()) if "approval" in change.trailers else ()
+    named = change.trailers.get("promotion", ())
     return model is not None and any(line.startswith(f"{model}@") for line in named)
 
 

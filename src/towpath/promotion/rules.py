@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.errors import Fault, UsageError
@@ -11,6 +13,9 @@ from towpath.promotion.approval_rule import ApprovalRule
 from towpath.promotion.case import Case, was_in
 from towpath.registry import Found, ModelVersion, Reference
 from towpath.registry.decided import Decisions
+
+if TYPE_CHECKING:
+    from towpath.forge import Forge
 
 
 def promotable(repository: Repository, reference: str) -> Found:
@@ -65,10 +70,19 @@ def rungs(case: Case) -> tuple[str, ...]:
     names = list(case.project.stages)
     missing: list[str] = []
     for stage in reversed(names[: names.index(case.stage)]):
-        if was_in(case.log, stage, case.version):
+        if was_in(case.stays, stage, case.version):
             break
         missing.insert(0, stage)
     return tuple(missing)
+
+
+def count_approved(repository: Repository, folder: str, case: Case, forge: Forge | None) -> Case:
+    """The same with the promotions that count: what nobody approved was never in a stage, so that
+    no version climbs over it, and none comes back to it."""
+    rule = ApprovalRule(repository, case.base, folder, forge)
+    counted = tuple(one for one in rule.counted() if one.model == case.model)
+    back = case.version is not None and bool(was_in(counted, case.stage, case.version))
+    return replace(case, counted=counted, back=back)
 
 
 def is_short(repository: Repository, folder: str, case: Case) -> bool:

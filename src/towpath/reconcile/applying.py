@@ -122,7 +122,7 @@ def _refuse_unsound(site: Site, options: Options) -> Witness:
 
     Raises ``Refused`` with every fault.
     """
-    faults = [*site.rule.rules.faults(site.rule.folder)]
+    faults = [*site.rule.unsound()]
     if options.accepts_history:
         remembered = Witness(None, _mark(site))
     else:

@@ -39,7 +39,7 @@ class Deploy:
         return f"deploy {self.version}" + (f" over {self.over}" if self.over else "")
 
 
-Part: TypeAlias = Literal["bundle", "target", "tag"]
+Part: TypeAlias = Literal["bundle", "target", "record", "tag"]
 
 
 @dataclass(frozen=True)

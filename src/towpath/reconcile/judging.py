@@ -128,7 +128,8 @@ class Judge:
         below, version = self.site.below, record.version
         if below is None or version is None:
             return None
-        mine = tuple(one for one in self.log if one.model == record.model)
+        counted = self.site.rule.counted()
+        mine = tuple(one for one in counted if one.model == record.model)
         spent = time_in(mine, below, version, now)
         return None if spent is None else now - spent
 

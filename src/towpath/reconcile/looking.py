@@ -145,6 +145,7 @@ def _actual(
     return Actual(
         bundle=bundle,
         deployed=known,
+        followed=known is None or site.rule.line.holds(known.promotion),
         running=site.target.current(model, record),
         tagged=version.version if version else None,
         published=published,

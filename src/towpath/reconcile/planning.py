@@ -42,7 +42,8 @@ class Actual:
 
     ``bundle`` is what the stage's store has of the wanted version. ``running`` is None where the
     target cannot tell. ``target`` is what runs versions there by the declaration of now.
-    ``published`` is whether the stage's tags are on the remote; ``fault`` why it cannot be told
+    ``followed`` is whether main's line holds the promotion that the record names,
+    ``published`` whether the stage's tags are on the remote; ``fault`` why it cannot be told
     what the stage runs of the model.
     """
 
@@ -52,6 +53,7 @@ class Actual:
     tagged: Version | None = None
     published: bool = True
     target: str = ""
+    followed: bool = True
     fault: Fault | None = None
 
     @property
@@ -111,6 +113,8 @@ def _amiss(version: Version, actual: Actual) -> Iterator[Amiss]:
         yield Amiss("bundle", f"its bytes in the stage's store are {actual.bundle}")
     if wrong := _wrong_at_target(version, actual):
         yield Amiss("target", wrong)
+    if not actual.followed:
+        yield Amiss("record", "its deployment record names a promotion that main does not hold")
     if actual.tagged is None:
         yield Amiss("tag", "the stage tag is missing")
     elif actual.tagged != version:

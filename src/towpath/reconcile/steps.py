@@ -63,7 +63,7 @@ def put(work: Work, change: Deploy | Repair) -> str:
         step(model, "copy")
         site.say(f"{model}: {record.artifact.name} came from {sources.bring(site, record)}")
     words = _deploy(work, change, record, promotion) if change.needs("target") else ""
-    if change.needs("target"):
+    if change.needs("target") or change.needs("record"):
         step(model, "record")
         _record(site, promotion, approved, record)
     if change.needs("tag"):

@@ -8,18 +8,17 @@ there.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 
-from towpath.errors import Fault, Place, StoreError
+from towpath.errors import Fault, Malformed, Place
 from towpath.promotion.approval_rule import ApprovalRule, displaced_fault
+from towpath.spec.digests import CommitId
+from towpath.spec.foreign_values import Fields, parse_json, read_count
 from towpath.store.stage import StageStore
 
 PATH = "towpath/main.json"
 SCHEMA = 1
 ACCEPT = "--accept-history"
-
-_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 @dataclass(frozen=True)
@@ -32,18 +31,18 @@ class Witness:
 
 
 def read_witness(store: StageStore) -> Witness:
-    """What a stage remembers of main. Raises ``StoreError`` where the file cannot be read."""
+    """What a stage remembers of main. Raises ``Malformed`` for what no reconcile wrote."""
     kept = store.read(PATH)
     if kept is None:
         return Witness()
     try:
-        data = json.loads(kept[0])
-        head = data["main"]
-        if data["schema"] != SCHEMA or not _COMMIT.fullmatch(head):
-            raise ValueError("it names no commit")
-    except (ValueError, TypeError, KeyError, RecursionError) as fault:
-        what = f"{PATH} in {store.shown} is damaged: {fault}"
-        raise StoreError(what, hint=f"towpath reconcile STAGE --apply {ACCEPT}") from fault
+        fields = Fields(parse_json(kept[0]))
+        head = fields.get("main", CommitId)
+        if fields.get("schema", read_count) != SCHEMA:
+            raise Malformed("it has another schema")
+    except Malformed as fault:
+        what = f"{PATH} in {store.shown} is damaged: {fault.faults[0].what}"
+        raise Malformed(what, hint=f"towpath reconcile {store.name} --apply {ACCEPT}") from fault
     return Witness(head, kept[1])
 
 
@@ -64,8 +63,12 @@ def find_rewritten(rule: ApprovalRule, known: Witness) -> tuple[Fault, ...]:
     repository = rule.repository
     short = known.head[:7]
     if repository.commit(known.head) is None:
-        what = f"main does not hold {short}, with which this stage was reconciled: it was rewritten"
-        return (Fault(what, Place("main"), hint=_hint(rule)),)
+        what = (
+            f"this repository has no {short}, with which the stage was reconciled: main was "
+            "rewritten, or another repository uses the same store"
+        )
+        hint = f"two registries need two stores (`store` in towpath.yaml); else {_hint(rule)}"
+        return (Fault(what, Place("main"), hint=hint),)
     before = ApprovalRule(repository, known.head, rule.folder, rule.forge)
     lost = [commit for commit in before.decisions() if not rule.line.holds(commit)]
     if not lost:

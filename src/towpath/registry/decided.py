@@ -59,6 +59,9 @@ class Decisions:
         if first and texts.get(first) != texts.get(tagged):
             what = f"the tag of {name} holds another record than main decided upon"
             found.append(Fault(what, Place(path), hint))
+        elif first and not is_registration(self.repository, version.commit, path):
+            what = f"the tag of {name} stands on {version.commit[:7]}, which did not register it"
+            found.append(Fault(what, Place(path), hint))
         elif now in texts and texts[now] != texts.get(tagged):
             what = f"main's record of {name} was changed after it was decided upon"
             back = f"git checkout {self.came(path)[:7]} -- ':/{path}', and commit"

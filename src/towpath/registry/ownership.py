@@ -121,11 +121,13 @@ def read_owners(repository: Repository, commit: str) -> Owners:
     several = len(declared) > 1
     names = [f"{commit}:{path}" for path in [*claimed, *(declared if several else [])]]
     texts = {name: text.decode("utf-8", "replace") for name, text in _read(repository, names)}
-    own = [path for path in declared if not several or _keeps_it_here(texts[f"{commit}:{path}"])]
+    # What is listed and holds no text (a submodule of that name) declares nothing.
+    own = [p for p in declared if not several or _keeps_it_here(texts.get(f"{commit}:{p}", ""))]
     return Owners(
         projects=tuple(sorted(path.rpartition("/")[0] for path in own)),
         claims={
-            model: read_claim(model, texts[f"{commit}:{path}"]) for path, model in claimed.items()
+            model: read_claim(model, texts.get(f"{commit}:{path}", ""))
+            for path, model in claimed.items()
         },
     )
 

@@ -122,7 +122,8 @@ def stages(repository: Repository, main: str | None = None) -> Stages:
     policy = f"{commit}:towpath.yaml"
     contents = refs.contents(repository, [*(f"{commit}:{path}" for path in places), policy])
     order = _ladder(contents.get(policy, b"").decode("utf-8", "replace"))
-    texts = {path: contents[f"{commit}:{path}"].decode("utf-8", "replace") for path in places}
+    # What is listed and holds no text (a submodule of that name) is a fault as an empty file is.
+    texts = {p: contents.get(f"{commit}:{p}", b"").decode("utf-8", "replace") for p in places}
     read = [_wanted(path, places[path], text) for path, text in texts.items()]
     return Stages(
         wanted=tuple(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from towpath.audit import notes
 from towpath.audit.approving import UNKNOWN, Approvals
-from towpath.audit.finding import Finding, Unchecked
-from towpath.errors import ForgeError, TowpathError
-from towpath.reconcile.witness import find_rewritten, read_witness
+from towpath.audit.finding import Finding, Unchecked, finding
+from towpath.errors import ForgeError, Malformed, TowpathError
+from towpath.reconcile.witness import PATH, find_rewritten, read_witness
 from towpath.store.stage import StageStore
 
 
@@ -19,17 +20,23 @@ def check(approvals: Approvals) -> Iterator[Finding | Unchecked]:
     except ForgeError as silent:
         yield Unchecked("rules", "who agreed to changes of the rules", silent.faults[0].what)
     else:
-        yield from (Finding("rules", fault) for fault in history.faults(rule.folder))
+        yield from (Finding("rules", fault) for fault in rule.unsound())
         for change in history.changes:
             if change.level == UNKNOWN:
                 yield Unchecked("rules", f"who agreed to {change}", change.why)
-    yield from (Finding("main", fault) for fault in rule.displaced_faults())
+    for fault in rule.displaced_faults():
+        hint = f"{fault.hint}; then {notes.EXPLAIN}"
+        yield finding("main", fault.what, str(fault.place), hint)
 
 
 def remembered(approvals: Approvals, store: StageStore) -> Iterator[Finding | Unchecked]:
     """What a stage remembers of main, and main does not hold any more."""
     try:
         rewritten = find_rewritten(approvals.rule, read_witness(store))
+    except Malformed as damaged:
+        fault = damaged.faults[0]
+        yield finding("main", fault.what, PATH, str(fault.hint))
+        return
     except TowpathError as silent:
         yield Unchecked("main", f"what {store.shown} remembers", silent.faults[0].what)
         return

@@ -98,7 +98,10 @@ def _renamed(tag: Assigned, ledger: Ledger) -> Iterator[Finding]:
 def _order(ledger: Ledger) -> Iterator[Finding]:
     """The numbers of a model's events rise with their dates, and no two dates are the same."""
     by_model: dict[str, list[Assigned]] = {}
-    for tag in (one for one in ledger.assigned if not _is_ahead(one)):
+    # Beside a forged tag an honest one would look out of order, and be set aside for it.
+    forged = {tag.tag.name for tag in ledger.strays}
+    honest = [tag for tag in ledger.assigned if tag.tag.name not in forged]
+    for tag in (one for one in honest if not _is_ahead(one)):
         by_model.setdefault(tag.model, []).append(tag)
     for tags in by_model.values():
         for before, after in pairwise(tags):

@@ -86,10 +86,10 @@ def _elsewhere(root: Path, missing: Sequence[tuple[str, Record]]) -> Iterator[Fi
 
 
 def _way_back(record: Record) -> str:
-    name = f"{record.model}@{record.version}"
+    reject = f"towpath reject {record.model}@{record.version} --reason '...'"
     return (
-        "copy them from the stage's store, or towpath reproduce makes them again; "
-        f"where they are lost: towpath reject {name} --reason '...'"
+        "towpath pull, or copy them from the stage's store; towpath reproduce tells whether "
+        f"they can be made again; where they are lost for good: {reject}"
     )
 
 
@@ -119,7 +119,7 @@ def _bytes(
     if record is None:
         return
     state = store.verify(record.artifact, record.sha256)
-    name, hint = f"{model}@{version}", f"towpath reconcile {store.name}"
+    name, hint = f"{model}@{version}", f"towpath reconcile {store.name} --apply"
     if state is State.ALTERED:
         what = f"the bytes of {name} in {store.shown} were altered"
         yield finding("artifact", what, record.artifact.digest, hint)
@@ -167,7 +167,7 @@ def _deployed(ledger: Ledger, store: StageStore, model: str) -> Iterator[Finding
 def _follows(ledger: Ledger, store: StageStore, one: Deployed) -> Iterator[Finding]:
     """What a deployment record says followed from a promotion, of these bytes."""
     place = f"towpath/deployed/{one.model}.json in {store.shown}"
-    hint = f"find out who wrote it; towpath reconcile {store.name} writes what is right"
+    hint = f"find out who wrote it; towpath reconcile {store.name} --apply writes what is right"
     what = f"{one.model}@{one.version}" if one.version else f"{one.model} taken out"
     same = [
         promotion
