@@ -226,6 +226,7 @@ def test_a_forge_nobody_is_named_at_and_another_repository_s_remote(
     project.commit({".github/CODEOWNERS": "# nobody yet\n"})
     project.git("push", "-q", "origin", "main")
     project.git("remote", "set-url", "origin", github.remote("acme/other"))
+    project.git("push", "-q", "origin", "main")
     said = lacking(project.root, github.environ())
     assert "stage prod: nobody is named who may approve what enters it" in said
     assert any(one.startswith("forge: promotions are pushed to http://127") for one in said)

@@ -185,10 +185,10 @@ def test_a_broken_record_of_a_wanted_version_stops_no_other(project: Project) ->
 def test_a_manifest_at_the_target_that_is_none_is_repaired(project: Project, text: str) -> None:
     folder = project.root / "deploy" / "dev" / "abalone" / "versions" / "v1.0.0"
     (folder / bundle.MANIFEST).write_text(text)
-    assert not bundle.is_whole(folder, "v1.0.0")
+    assert not bundle.is_whole(folder, project.record("v1.0.0", "abalone"), "dev")
     assert project.said("dev")["abalone"].startswith("repair v1.0.0")
     assert project.apply("dev").exit_code == 0
-    assert bundle.is_whole(folder, "v1.0.0")
+    assert bundle.is_whole(folder, project.record("v1.0.0", "abalone"), "dev")
 
 
 def test_verify_lists_a_damaged_deployment_record_and_goes_on(project: Project) -> None:

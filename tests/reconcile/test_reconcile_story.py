@@ -79,6 +79,9 @@ def test_two_projects_in_one_repository_keep_to_their_own(tmp_path: Path) -> Non
         project.write(".gitignore", "/.towpath/\n/artifacts/\n/out/\n")
         project.commit("a part")
     for project, model in ((one, "abalone"), (two, "rings")):
+        claim = f"registry/models/{model}/project.yaml"
+        Project(whole.root).write(claim, f"project: {project.root.name}\n")
+        project.commit("Whose it is")
         project.promote(project.register(b"x", model), "dev", model)
         assert project.apply("dev").exit_code == 0
         assert (project.root / f"out/{model}/current/model.bin").read_bytes() == b"x"
