@@ -20,9 +20,11 @@ from towpath.promotion.rulebook import PATTERNS, Rulebook, is_note, is_rule, own
 from towpath.promotion.signing import Signature, read_signatures
 from towpath.registry import policy
 from towpath.registry.main_line import MainChange, MainLine, read_changes
+from towpath.registry.wanted import FOLDER
 
 if TYPE_CHECKING:
     from towpath.forge import Forge
+    from towpath.spec.project import Approval
 
 RULES = "rules"
 """The trailer that names a rule file which a signed commit approves."""
@@ -123,7 +125,7 @@ def read_rule_history(
 ) -> RuleHistory:
     """The rules from main's first commit to ``line.head``. Raises ``ForgeError`` where the forge
     does not answer."""
-    fold = _Fold(repository, line, forge)
+    fold = _Fold(repository, line, forge, _first_decision(repository, line))
     for change in _rule_commits(repository, line):
         fold.take(change)
     return RuleHistory(
@@ -134,6 +136,13 @@ def read_rule_history(
         tuple(fold.open_paths()),
         fold.now,
     )
+
+
+def _first_decision(repository: Repository, line: MainLine) -> int:
+    """The place of the first commit of the line that changed a stage file; behind its end where
+    none did."""
+    decided = read_changes(repository, line.head, "--", f":(top,glob){FOLDER}/*/*.yaml")
+    return min((line.places[change.commit] for change in decided), default=len(line.commits))
 
 
 def _rule_commits(repository: Repository, line: MainLine) -> list[MainChange]:
@@ -163,6 +172,7 @@ class _Fold:
     repository: Repository
     line: MainLine
     forge: Forge | None
+    first_decision: int
     changes: list[RuleChange] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
     now: dict[str, str] = field(default_factory=dict)
@@ -189,12 +199,20 @@ class _Fold:
         if not self.line.places[change.commit]:
             self._agree(change, paths, "recorded", (change.author,))
             return
-        due = {path: rules.required(path) for path in paths}
+        due = {path: self._required(rules, path, change) for path in paths}
         plain = [path for path in paths if due[path] == "recorded"]
         if plain:
             self._agree(change, plain, "recorded", (change.author,))
         self._signed(change, [path for path in paths if due[path] == "signed"], rules)
         self._reviewed(change, [path for path in paths if due[path] == "forge"], rules)
+
+    def _required(self, rules: Rulebook, path: str, change: MainChange) -> Approval:
+        """The level that a change needs. A project is set up before it is put on a forge, where
+        no pull request tells of that: until the first promotion its rules are taken as they come.
+        """
+        least = rules.required(path)
+        is_set_up = self.line.places[change.commit] < self.first_decision
+        return "recorded" if least == "forge" and is_set_up else least
 
     def _agree(
         self,
