@@ -7,8 +7,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from audit_project import Project
 
+from audit_project import Project
 from running import Said, end, start
 from towpath import registry
 from towpath.audit.lineage import lineage

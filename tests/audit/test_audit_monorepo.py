@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from audit_project import Project, begin
-
 from towpath.audit.history import history
 from towpath.audit.verify import verify
 

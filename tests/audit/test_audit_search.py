@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from audit_project import Project, begin
 
+from audit_project import Project, begin
 from towpath import registry
 from towpath.audit.search import Hits, search
 from towpath.errors import UsageError
