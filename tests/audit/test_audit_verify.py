@@ -68,9 +68,9 @@ def test_a_stage_tag_of_another_date(project: Project) -> None:
     project.git("tag", "-d", name)
     target = "abalone@v1.0.0^{commit}"
     project.git("tag", "-a", name, "-m", message, target, at="2026-01-01T00:00:00Z")
-    checks = project.found()
-    assert ("stage tag", True) in [(c, "not in order" in what) for c, what in checks]
-    assert ("stage tag", True) in [(c, "before 2026-01-01" in what) for c, what in checks]
+    # The honest tags beside it are in order, whatever it says: it alone is named.
+    [what] = [what for check, what in project.found() if check == "stage tag"]
+    assert "before 2026-01-01" in what
 
 
 def test_a_stage_tag_that_claims_more_than_there_was(project: Project) -> None:

@@ -133,8 +133,7 @@ def approve(
     from towpath import promotion as room
 
     if rules:
-        _ratify(session, promotion, push, as_json)
-        return None
+        return _ratify(session, promotion, push, as_json)
     if promotion is None:
         waiting = room.waiting(session.workspace)
         if as_json:
@@ -149,11 +148,15 @@ def approve(
     return promotions.pending(done)
 
 
-def _ratify(session: Session, promotion: str | None, push: bool, as_json: bool) -> None:
-    from towpath.errors import UsageError
+def _ratify(session: Session, promotion: str | None, push: bool, as_json: bool) -> int:
+    from towpath.errors import ExitCode, UsageError
     from towpath.promotion.ratify import ratify_rules
 
     if promotion is not None:
         raise UsageError("--rules names no promotion", hint="towpath approve --rules")
     done = ratify_rules(session.workspace, push=push)
-    return print_json("rules", done) if as_json else promotions.ratified(session, done)
+    if as_json:
+        print_json("rules", done)
+    else:
+        promotions.ratified(session, done)
+    return int(ExitCode.PENDING if done.waits else ExitCode.DONE)
