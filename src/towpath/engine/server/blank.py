@@ -28,6 +28,7 @@ def wanted(of: Home) -> Path | None:
     with suppress(FileNotFoundError):
         new = of.folder / f"blank.{os.getpid()}"
         shutil.copyfile(kept, new)
+        new.chmod(0o600)  # what runs hold is the owner's alone
         new.replace(of.database)
         return None
     return kept
