@@ -6,10 +6,21 @@ Mallory may push to main and to tags, and has no key among the signers.
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
-from approval_world import LOWERED, POLICY, SIGNERS, STAGE_FILE, Clone, begin, clone, make_keys
+from approval_world import (
+    LOWERED,
+    POLICY,
+    SIGNERS,
+    STAGE_FILE,
+    Clone,
+    begin,
+    clone,
+    make_keys,
+    register,
+)
 
 from towpath import promotion, registry
 from towpath.audit.verify import verify
@@ -492,3 +503,97 @@ def test_a_push_that_another_was_quicker_with(ada: Clone) -> None:
     assert ada.approve(branch, push=True).pushed
     assert (other.git("fetch", "-q"), other.head("origin/main")) == ("", ada.head())
     assert ada.git("show", f"main:{STAGE_FILE}")
+
+
+def agree(made: Clone, path: str, text: str) -> None:
+    """Ada changes a rule, and Bo agrees to it."""
+    made.be("ada").write(path, text)
+    made.commit("Another rule", "-S")
+    assert ratify_rules(made.be("bo").workspace).waits is None
+
+
+def test_one_person_s_two_keys_are_one_signer_s(ada: Clone) -> None:
+    """Ada has a second key, under another name beside her own."""
+    second = ada.line("cleo").replace("cleo@", "ada@home.example.org,ada@", 1)
+    agree(ada, SIGNERS, ada.line("ada") + ada.line("bo") + second)
+    branch = ada.promote("abalone@v1.0.0")
+    with pytest.raises(Refused, match=r"made abalone@v1\.0\.0"):
+        ada.approve(branch, "cleo")
+    assert ada.approve(branch, "bo").level == "signed"
+    assert ada.judged().approval.by == ("bo@example.org",)
+    assert ada.findings() == []
+
+
+def test_a_name_that_fits_everybody_approves_nobody_s_promotion(ada: Clone) -> None:
+    """A line of `*@example.org` may be Ada's own second key: it is taken for hers."""
+    anybody = ada.line("cleo").replace("cleo@", "*@", 1)
+    agree(ada, SIGNERS, ada.line("ada") + ada.line("bo") + anybody)
+    branch = ada.promote("abalone@v1.0.0")
+    with pytest.raises(Refused, match=r"made abalone@v1\.0\.0"):
+        ada.approve(branch, "cleo")
+    assert ada.findings() == [
+        "`*@example.org` does not say who holds the key: "
+        "it is taken for each whom it fits, and approves nothing of theirs"
+    ]
+    ada.be("cleo").write(SIGNERS, ada.line("ada") + ada.line("bo") + ada.line("mallory"))
+    ada.commit("Mallory may sign", "-S")
+    assert ratify_rules(ada.be("cleo").workspace).waits
+    assert ada.rule.rules.pending == (SIGNERS,)
+
+
+def test_a_certificate_approves_nothing(ada: Clone) -> None:
+    """Who holds the authority's key makes a certificate of Bo's name for a key of her own."""
+    authority = ada.line("cleo").replace("cleo@example.org", "*@example.org cert-authority", 1)
+    agree(ada, SIGNERS, ada.line("ada") + ada.line("bo") + authority)
+    keys = [str(ada.keys / name) for name in ("cleo", "mallory.pub")]
+    words = ["ssh-keygen", "-q", "-s", keys[0], "-I", "bo", "-n", "bo@example.org", keys[1]]
+    subprocess.run(words, check=True)
+    branch = ada.promote("abalone@v1.0.0")
+    ada.be("bo", key="mallory-cert")
+    with pytest.raises(Refused, match="so a certificate approves nothing"):
+        promotion.approve(ada.workspace, branch)
+    assert "registry/allowed_signers:3" in str(verify(ada.workspace).findings[0].fault.place)
+
+
+def numbered(made: Clone, content: bytes) -> str:
+    """A version, registered and published, its tag signed by whose clone it is; its number."""
+    made.git("config", "tag.gpgSign", "true")
+    register(made, content)
+    registry.publish(Repository.open(made.root))
+    return str(registry.find(Repository.open(made.root), "abalone@latest").version)
+
+
+def test_each_version_is_signed_where_the_policy_wants_it(ada: Clone) -> None:
+    unsigned = ada.promote("abalone@v1.0.0")
+    agree(ada, "towpath.yaml", POLICY.replace("ladder: false", "ladder: false, versions: signed"))
+    words = "the policy wants each version's tag signed by an allowed signer: nobody signed it"
+    with pytest.raises(UsageError, match=words) as refusal:
+        promotion.promote(ada.be("ada").workspace, "abalone@v1.1.0", "prod")
+    assert "git config tag.gpgSign true" in str(refusal.value.faults[0].hint)
+    with pytest.raises(Refused, match=words):
+        ada.approve(unsigned)
+    by_hand(ada, unsigned, "-S")
+    refused(ada, words)
+    assert numbered(ada.be("mallory"), b"three") == "v1.2.0"
+    with pytest.raises(UsageError, match=r"which registry/allowed_signers of main does not name"):
+        promotion.promote(ada.be("ada").workspace, "abalone@v1.2.0", "prod")
+    assert numbered(ada.be("ada"), b"four") == "v1.3.0"
+    for number in ("v1.0.0", "v1.1.0", "v1.2.0"):
+        registry.reject(Repository.open(ada.root), f"abalone@{number}", "unsigned")
+    ada.approve(ada.promote("abalone@v1.3.0"))
+    assert ada.reconcile() == 0
+    assert running(ada) == "v1.3.0"
+    assert ada.findings() == []
+
+
+def test_a_version_whose_signer_left_runs_on_and_is_named(ada: Clone) -> None:
+    """The rules of now count too: a stolen key's versions are to go."""
+    agree(ada, "towpath.yaml", POLICY.replace("ladder: false", "ladder: false, versions: signed"))
+    number = numbered(ada.be("bo"), b"three")
+    for old in ("v1.0.0", "v1.1.0"):
+        registry.reject(Repository.open(ada.root), f"abalone@{old}", "unsigned")
+    in_prod(ada, number)
+    agree(ada, SIGNERS, ada.line("ada") + ada.line("cleo"))
+    assert any("wants each version's tag signed" in what for what in ada.findings())
+    assert ada.reconcile() == 3
+    assert running(ada) == number

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from towpath.git import Repository, history, refs
+from towpath.git.allowed_signers import SIGNERS, read_allowed_signers
 from towpath.promotion import owners, signing
 from towpath.promotion.case import EVIDENCE, naming, paths
 from towpath.promotion.pull_requests import find_pull, standing
@@ -350,24 +351,30 @@ def _signed(rules: Rulebook, inquiry: Inquiry) -> Approval | str:
     approver = signatures.get(commit)
     if approver is None:
         if signing.is_signed(inquiry.repository, commit):
-            return f"its signature is none of {signing.SIGNERS}'s"
+            return f"its signature is none of {SIGNERS}'s{_not_honoured(rules.signers)}"
         return ""
     if not inquiry.named or "approval" not in inquiry.promotion.trailers:
         return f"{approver.name} signed a commit whose message does not say that it approves it"
     if wrong := _replaces_another(inquiry):
         return wrong
     named = owners.mails(named_people(rules, inquiry.promotion.stage, inquiry.promotion.path))
-    if named and approver.name.lower() not in named:
+    if named and not approver.names & named:
         return f"{approver.name} signed it, whom the policy does not name"
     if not allows_self_approval(rules) and (said := _own(inquiry, approver, signatures)):
         return said
     return Approval("signed", (approver.name,), f"merge {commit[:7]}")
 
 
+def _not_honoured(signers: bytes | None) -> str:
+    """The first line of the signers that counts for nothing, which may be whose it was."""
+    faults = read_allowed_signers(signers or b"").faults
+    return f" ({faults[0].place}: {faults[0].what})" if faults else ""
+
+
 def _own(inquiry: Inquiry, approver: Signature, signatures: dict[str, Signature]) -> str | None:
     """Why it cannot be told that another made the promotion than who approved it: names and mails
     of commits are whatever their maker typed, so that signatures alone tell makers apart."""
-    if approver.name.lower() in inquiry.authors:
+    if (approver.names | approver.signer.person) & inquiry.authors:
         return f"{OWN} signed it, {approver.name}"
     if inquiry.promotion.head is None:
         return f"{OWN} signed it, {approver.name}"

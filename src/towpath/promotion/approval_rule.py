@@ -24,9 +24,10 @@ from towpath.promotion.approval import (
 from towpath.promotion.displaced import Displaced, find_displaced
 from towpath.promotion.rule_changes import RuleHistory, read_rule_history
 from towpath.promotion.rulebook import Rulebook
-from towpath.registry import Promotion, Version
+from towpath.registry import ModelVersion, Promotion, Version
 from towpath.registry.main_line import Backdated, MainLine, read_main_line
 from towpath.registry.promotions import promotions
+from towpath.registry.version_signatures import lacking_signature
 
 if TYPE_CHECKING:
     from towpath.forge import Forge
@@ -174,6 +175,20 @@ class ApprovalRule:
         approved = [one.commit for one in self.log if self.judge(one).is_enough]
         agreed = [one.commit for one in self.rules.changes if one.level not in ("none", "unknown")]
         return tuple(dict.fromkeys([*approved, *agreed]))
+
+    def version_faults(
+        self, version: ModelVersion, promotion: Promotion | None = None
+    ) -> tuple[Fault, ...]:
+        """Why a version does not count, where the rules of now, or those before its promotion,
+        want each signed: by the signers of now. Raises ``ForgeError``."""
+        books = [self.rules_now()]
+        books += [self._written] if self.rules.pending else []
+        books += [self._rules_at(promotion.base)] if promotion and promotion.base else []
+        if not any(book.policy and book.policy.policy.versions == "signed" for book in books):
+            return ()
+        allowed = self.rules_now().signers or b""
+        fault = lacking_signature(self.repository, version, allowed)
+        return (replace(fault, what=f"{version}: {fault.what}"),) if fault else ()
 
     def unsound(self) -> tuple[Fault, ...]:
         """What keeps main from being acted upon: rules that nobody agreed to, here, or on the

@@ -14,6 +14,7 @@ from towpath.promotion.approval_rule import ApprovalRule
 from towpath.promotion.case import Case
 from towpath.promotion.inspecting import Inspected
 from towpath.promotion.proposal import failures
+from towpath.promotion.stored_bytes import look_at_bytes
 
 if TYPE_CHECKING:
     from towpath.gates import Verdict
@@ -45,7 +46,10 @@ class Checked:
     inspected: Inspected
     judged: tuple[Judged, ...]
     unsound: tuple[Fault, ...] = ()
-    """What is wrong with the rules of the main branch, or with who made the promotion."""
+    """What is wrong with the rules of the main branch, with who made the promotion, or with the
+    version's bytes."""
+    unchecked: tuple[str, ...] = ()
+    """Which bytes could not be looked at, and why."""
 
     @property
     def is_promotion(self) -> bool:
@@ -81,8 +85,11 @@ def of(workspace: Workspace, repository: Repository, base: str, head: str) -> Ch
     found = inspecting.inspect(repository, workspace.folder, base, head)
     judged = (Judged(case, judging.judge(workspace, repository, case)) for case in found.cases)
     rule = ApprovalRule(repository, base, workspace.folder)
-    unsound = _unsound(rule, found) if found.cases else ()
-    return Checked(found, tuple(judged), tuple(unsound))
+    unsound = list(_unsound(rule, found) if found.cases else ())
+    stored = [look_at_bytes(workspace, case) for case in found.cases]
+    unsound += [fault for one in stored for fault in one.faults]
+    unchecked = [words for one in stored for words in one.unchecked]
+    return Checked(found, tuple(judged), tuple(unsound), tuple(unchecked))
 
 
 def _unsound(rule: ApprovalRule, found: Inspected) -> Iterator[Fault]:

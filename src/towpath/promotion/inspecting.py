@@ -199,6 +199,7 @@ def _faults(branch: _Branch, case: Case) -> Iterator[Fault]:
     yield from _evidence(branch, case)
     yield from _claimed(branch, case)
     yield from rules.contradictions(branch.repository, case)
+    yield from rules.unsigned(branch.repository, case.folder, case)
     if case.candidate is None:
         return
     read = wanted.read(at.file, branch.text(branch.head, at.file) or "")

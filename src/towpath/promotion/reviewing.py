@@ -43,13 +43,14 @@ def approve(place: Place, forge: Forge, named: str) -> Approved:
         forge.approve(pull.number, pull.head)
     merged = _merge(forge, pull)
     if isinstance(merged, str):
-        return Approved(what, pull.branch, user, "forge", None, pull.url, merged)
+        waiting = Approved(what, pull.branch, user, "forge", None, pull.url, merged)
+        return replace(waiting, unchecked=checked.unchecked)
     commit, method = merged
     registry.fetch(place.repository)
     tidy(place.repository, pull)
     level = _reached(place, forge, commit)
     done = Approved(what, pull.branch, user, level, commit, pull.url, pushed=True)
-    return replace(done, method=method)
+    return replace(done, method=method, unchecked=checked.unchecked)
 
 
 def _merge(forge: Forge, pull: PullRequest) -> tuple[str, Method] | str:

@@ -315,7 +315,7 @@ def _weigh(
     """The names that approve a path, or what lacks."""
     owned = owners.mails(rules.owners(path))
     alone = all(project.policy.self_approval for project in rules.policies.values())
-    named = [s for s, names_it in signed if names_it and (not owned or s.name.lower() in owned)]
+    named = [s for s, names_it in signed if names_it and (not owned or s.names & owned)]
     if not named:
         whom = f" by {' or '.join(sorted(owned))}" if owned else ""
         return [], f"no commit that is signed{whom} names it (`Rules: {path}`)"

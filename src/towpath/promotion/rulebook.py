@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from towpath.errors import DeclarationError
 from towpath.git import Repository, refs
+from towpath.git.allowed_signers import SIGNERS
 from towpath.promotion import owners
-from towpath.promotion.signing import SIGNERS
 from towpath.registry import policy
 
 if TYPE_CHECKING:

@@ -63,6 +63,14 @@ def contradictions(repository: Repository, case: Case) -> tuple[Fault, ...]:
     return Decisions(repository, case.base, case.log, case.model).contradictions(version)
 
 
+def unsigned(repository: Repository, folder: str, case: Case) -> tuple[Fault, ...]:
+    """Why the version's tag does not count, where the policy wants each signed."""
+    if case.version is None:
+        return ()
+    version = registry.find(repository, Reference(case.model, case.version))
+    return ApprovalRule(repository, case.base, folder).version_faults(version)
+
+
 def rungs(case: Case) -> tuple[str, ...]:
     """The stages below that a version has left out, the lowest first; none for what was here."""
     if not case.project.policy.ladder or case.back or case.version is None:

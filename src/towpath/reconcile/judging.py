@@ -55,7 +55,15 @@ class Judge:
             what = f"the promotion {promotion} ({promotion.commit[:7]}) is approved as "
             hint = again(promotion)
             raise Refused(Fault(f"{what}`{found.level}`, and {asked}{why}", hint=hint))
+        if unsigned := self._unsigned(promotion):
+            raise Refused(*unsigned)
         return Approved(found.level, found.by, found.where, found.evidence)
+
+    def _unsigned(self, promotion: Promotion) -> tuple[Fault, ...]:
+        """Why the version's tag does not count, where the policy wants each signed."""
+        known = reading.model(self.site.view.repository, promotion.model)
+        version = known.at(promotion.version) if promotion.version else None
+        return self.site.rule.version_faults(version, promotion) if version else ()
 
     def gated(
         self,
