@@ -12,13 +12,13 @@ from towpath.git import Repository, refs
 from towpath.registry import (
     Promotion,
     Record,
-    Reference,
     Version,
     ownership,
     policy,
     record,
     wanted,
 )
+from towpath.registry.finding import read_incumbent
 from towpath.registry.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def incumbent(repository: Repository, base: str, stage: str, model: str) -> Reco
     found = registry.stages(repository, base).at(stage, model)
     if found is None:
         return None
-    return registry.get(repository, Reference(model, found.version)).record
+    return read_incumbent(repository, base, model, found.version)
 
 
 def was_in(log: tuple[Promotion, ...], stage: str, version: Version) -> list[Promotion]:

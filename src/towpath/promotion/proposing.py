@@ -77,7 +77,8 @@ def demote(
 ) -> Proposed:
     """Propose that a model leave a stage."""
     place = find(workspace, push, dry_run, why)
-    registry.known_model(place.repository, model)
+    if registry.stages(place.repository, place.base).at(stage, model) is None:
+        registry.known_model(place.repository, model)  # else main knows it, be its tags lost
     return _propose(place, _case(place, stage, model, None))
 
 

@@ -110,7 +110,8 @@ def _desired(site: Site, one: Wanted, records: dict[str, Record]) -> Desired:
     version = reading.model(site.view.repository, one.model).at(one.version)
     if version is None:
         what = f"the main branch wants {one.model}@{one.version}, which this clone does not have"
-        return Desired(one.model, one.version, one.sha256, Fault(what, hint="towpath fetch"))
+        hint = reading.way_to_have(site.view.repository, f"{one.model}@{one.version}")
+        return Desired(one.model, one.version, one.sha256, Fault(what, hint=hint))
     try:
         record = reading.read_record(site.view.repository, version)
     except RegistryError as damaged:  # which keeps no other model from being reconciled
