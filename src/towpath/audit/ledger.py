@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.audit import pairing
-from towpath.errors import RegistryError, UsageError, did_you_mean
+from towpath.errors import RegistryError, TowpathError, UsageError, did_you_mean
 from towpath.git import Repository, mainline, refs, remotes
 from towpath.git.command import lines
 from towpath.promotion.case import paths
@@ -97,8 +97,15 @@ class Ledger:
 
     @cached_property
     def project(self) -> Project:
-        """The policy on the main branch now."""
-        return policy.at(self.repository, self.main, self.folder)
+        """The policy on the main branch now; where it is gone or cannot be read, which is a
+        finding, the last that could."""
+        try:
+            return policy.at(self.repository, self.main, self.folder)
+        except TowpathError:
+            before = policy.read_last_sound(self.repository, self.main, self.folder)
+            if before is None:
+                raise
+            return before
 
     def is_ours(self, model: str) -> bool:
         """Whether a model is of this project, where a repository holds several: each has stages
