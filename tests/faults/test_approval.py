@@ -26,6 +26,7 @@ from towpath import promotion, registry
 from towpath.audit.verify import verify
 from towpath.errors import ExitCode, Refused, RegistryError, TowpathError, UsageError
 from towpath.git import Repository
+from towpath.promotion.approval_rule import ApprovalRule
 from towpath.promotion.ratify import ratify_rules
 from towpath.store.stage import StageStore
 
@@ -597,3 +598,91 @@ def test_a_version_whose_signer_left_runs_on_and_is_named(ada: Clone) -> None:
     assert any("wants each version's tag signed" in what for what in ada.findings())
     assert ada.reconcile() == 3
     assert running(ada) == number
+
+
+def test_a_merge_of_three(ada: Clone) -> None:
+    """Bo signs an octopus merge of Ada's promotion, and of a branch that nobody looked at."""
+    branch = ada.promote("abalone@v1.0.0")
+    ada.git("switch", "-qc", "third")
+    ada.be("mallory").write("notes.md", "mine\n")
+    ada.commit("Notes")
+    ada.be("bo").git("switch", "-q", "main")
+    by_hand(ada, branch, "-S", "third")
+    assert len(ada.git("log", "-1", "--format=%P").split()) == 3
+    assert not ada.judged().is_enough
+    refused(ada, "its commit also changed notes.md")
+
+
+def test_a_merge_of_three_with_nothing_beside(ada: Clone) -> None:
+    """The third parent changes nothing: still, nobody knows which of them was looked at."""
+    branch = ada.promote("abalone@v1.0.0")
+    ada.git("switch", "-qc", "third")
+    ada.be("mallory").git("commit", "-q", "--allow-empty", "-m", "Nothing")
+    ada.be("bo").git("switch", "-q", "main")
+    by_hand(ada, branch, "-S", "third")
+    assert ada.judged().approval.level != "signed" or "third" not in ada.git("branch")
+    refused(ada, "signed a merge with other files than the branch that it merged")
+
+
+@pytest.mark.parametrize("path", [SIGNERS, "towpath.yaml", "CODEOWNERS", "registry"])
+def test_a_link_where_a_rule_is_read(ada: Clone, path: str) -> None:
+    """A rule file, or the folder of all, becomes a link to what Mallory wrote elsewhere."""
+    in_prod(ada, "v1.0.0")
+    ada.be("mallory").write("elsewhere/towpath.yaml", LOWERED.replace("abalone", "other"))
+    ada.write("elsewhere/allowed_signers", ada.line("mallory"))
+    ada.write("elsewhere/CODEOWNERS", "* mallory@example.org\n")
+    ada.git("rm", "-rq", "--ignore-unmatch", path)
+    (ada.root / path).parent.mkdir(exist_ok=True)
+    (ada.root / path).symlink_to(f"{'../' * path.count('/')}elsewhere/{Path(path).name}")
+    ada.commit("A link")
+    assert ada.rule.rules.pending
+    with pytest.raises(TowpathError) as wrong:
+        promotion.promote(ada.workspace, "abalone@v1.1.0", "prod")
+        branch = "promote/abalone-v1.1.0-prod"
+        promotion.approve(ada.be("cleo").workspace, branch)
+    assert wrong.value.exit_code != ExitCode.BUG
+    try:
+        assert ada.reconcile() != 0
+    except TowpathError as stopped:
+        assert stopped.exit_code != ExitCode.BUG
+    assert running(ada) == "v1.0.0"
+
+
+def test_a_submodule_where_a_rule_is_read(ada: Clone) -> None:
+    """Its commit lies in this very repository, and its message reads as a line of a signer."""
+    ada.be("mallory")
+    tree = ada.git("rev-parse", "HEAD^{tree}")
+    commit = ada.git("commit-tree", tree, "-m", f"Signers\n\n{ada.line('mallory')}")
+    ada.git("rm", "-q", SIGNERS)
+    ada.git("update-index", "--add", "--cacheinfo", f"160000,{commit},{SIGNERS}")
+    ada.git("commit", "-qm", "A submodule")
+    rules = ada.rule.rules
+    assert rules.pending == (SIGNERS,)
+    assert "mallory" not in str(rules.rules_written().signers)
+
+
+def test_a_project_that_moved_keeps_its_level(ada: Clone) -> None:
+    """What nobody approved before the move was never in prod after it."""
+    branch = ada.promote("abalone@v1.1.0")
+    ada.be("mallory").git("switch", "-q", "main")
+    words = "Promotion: abalone@v1.1.0 -> prod\nApproved-by: Bo <bo@example.org>\n"
+    ada.git("merge", "-q", "--no-ff", "-m", f"Promote it\n\n{words}", branch)
+    before = ada.rule.log[0]
+    assert not ada.rule.judge(before).is_enough
+    ada.git("revert", "--no-edit", "-m", "1", "HEAD")
+    ada.be("ada").git("switch", "-q", "main")
+    for path in ("towpath.yaml", ".gitignore"):
+        (ada.root / "models").mkdir(exist_ok=True)
+        ada.git("mv", path, f"models/{path}")
+    ada.commit("Move it", "-S")
+    assert ada.rule.rules.pending == ("models/towpath.yaml", "towpath.yaml")
+    for person in ("bo", "ada"):
+        ada.be(person).commit(
+            "Agree\n\nRules: towpath.yaml\nRules: models/towpath.yaml\nApproval: signed\n",
+            "-S", "--allow-empty",
+        )  # fmt: skip
+    rule = ApprovalRule(Repository.open(ada.root), ada.head(), "models")
+    assert rule.rules.pending == ()
+    judged = rule.judge(before)
+    assert (judged.needed, judged.is_enough) == ("signed", False)
+    assert before not in rule.counted()

@@ -15,7 +15,7 @@ from towpath.git import Repository, history, refs
 from towpath.git.allowed_signers import SIGNERS, read_allowed_signers
 from towpath.promotion import owners, signing
 from towpath.promotion.case import EVIDENCE, naming, paths
-from towpath.promotion.pull_requests import find_pull, standing
+from towpath.promotion.pull_requests import bring_head, find_pull, standing
 from towpath.promotion.rulebook import Rulebook, read_rulebook
 from towpath.promotion.signing import Signature, read_signatures
 from towpath.registry import Promotion, Version, stages, wanted
@@ -138,7 +138,8 @@ class Inquiry:
         """The pull request that brought it: the forge says so, and its head is the one merged."""
         if self.forge is None:
             return None
-        return find_pull(self.forge, self.promotion.commit, self.promotion.head)
+        promotion = self.promotion
+        return find_pull(self.repository, self.forge, promotion.commit, promotion.head)
 
     @cached_property
     def reviews(self) -> tuple[Review, ...]:
@@ -290,6 +291,8 @@ def _forge(rules: Rulebook, inquiry: Inquiry) -> Approval | str:
         return f"{forge.name} knows no merged pull request of it"
     if wrong := _replaces_another(inquiry):
         return wrong
+    if not bring_head(inquiry.repository, pull):
+        return f"the head of {pull.url} cannot be had, so nobody knows what was reviewed"
     if not _is_what_was_seen(inquiry, pull.head):
         return f"main holds another stage file than {pull.url} did"
     approved = standing(inquiry.reviews, pull.head)
@@ -335,9 +338,7 @@ def _replaces_another(inquiry: Inquiry) -> str | None:
 
 def _is_what_was_seen(inquiry: Inquiry, head: str) -> bool:
     """Whether main has the stage file of the head that was reviewed: a merge made by hand may hold
-    anything. Of a squash the head may be gone, and the forge made it."""
-    if inquiry.repository.commit(head) is None:
-        return True
+    anything, and so may an earlier commit of the branch that somebody pushed to main."""
     names = [f"{commit}:{inquiry.promotion.path}" for commit in (head, inquiry.promotion.commit)]
     contents = refs.contents(inquiry.repository, names)
     return contents.get(names[0]) == contents.get(names[1])

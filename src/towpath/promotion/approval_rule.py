@@ -4,7 +4,7 @@ and history alike."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -98,7 +98,7 @@ class ApprovalRule:
 
     def _under(self, rules: Rulebook, inquiry: Inquiry) -> Judgement:
         project = rules.policy
-        needed = least(project, inquiry.promotion.stage) if project else "recorded"
+        needed = least(project, inquiry.promotion.stage) if project else rules.strictest
         return Judgement(approve_under(rules, inquiry), needed)
 
     @cached_property
@@ -158,12 +158,24 @@ class ApprovalRule:
             ran[place] = promotion.version
         return left
 
-    def counted(self) -> tuple[Promotion, ...]:
+    def counted(self, model: str | None = None) -> tuple[Promotion, ...]:
         """The promotions that count: what came by no sufficient approval was never in a stage, for
-        the ladder, a soak or a rollback. Where only a forge could tell and none is asked, all."""
-        if self.forge is None and any(p.forge for p in self.rules_now().policies.values()):
-            return self.log
-        return tuple(one for one in self.log if self.judge(one).is_enough)
+        the ladder, a soak or a rollback. Where only a forge could tell and none is asked, all;
+        ``unproved`` says which of them nobody proved."""
+        mine = tuple(one for one in self.log if model in (None, one.model))
+        if self.forge is None and self._rests_on_forge:
+            return mine
+        return tuple(one for one in mine if self.judge(one).is_enough)
+
+    def unproved(self, promotions: Iterable[Promotion]) -> tuple[Promotion, ...]:
+        """Those of some promotions that only a forge could prove, which is not asked."""
+        if self.forge is not None or not self._rests_on_forge:
+            return ()
+        return tuple(one for one in promotions if not self.judge(one).is_enough)
+
+    @cached_property
+    def _rests_on_forge(self) -> bool:
+        return any(project.forge for project in self.rules_now().policies.values())
 
     def rules_now(self) -> Rulebook:
         """The rules in force at main's head."""

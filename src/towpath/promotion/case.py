@@ -51,6 +51,8 @@ class Case:
     claims: bool = False
     by_hand: bool = False
     counted: tuple[Promotion, ...] | None = None
+    unproved: str | None = None
+    """Which promotions it rests on that only a forge could prove, which was not asked, in words."""
 
     @property
     def stays(self) -> tuple[Promotion, ...]:

@@ -82,7 +82,7 @@ def head_of(place: Place, branch: str) -> str:
 
 def sound(place: Place, head: str) -> Checked:
     """A branch that may be merged as far as the rules and the gates say; ``Refused`` if not."""
-    checked = checking.of(place.workspace, place.repository, place.base, head)
+    checked = checking.of(place.workspace, place.repository, place.base, head, place.forge)
     if checked.faults:
         raise Refused(*checked.faults)
     if not checked.judged and history.is_ancestor(place.repository, head, place.base):

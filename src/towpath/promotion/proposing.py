@@ -99,7 +99,8 @@ def _propose(place: Place, case: Case) -> Proposed:
         raise Refused(*stored.faults)
     verdicts = judging.judge(place.workspace, place.repository, case)
     made = proposal.draft(case, verdicts, recorded(place.repository, case), place.why)
-    made = replace(made, unchecked=stored.unchecked)
+    unproved = (case.unproved,) if case.unproved else ()
+    made = replace(made, unchecked=(*stored.unchecked, *unproved))
     if not made.passed:
         raise GatesRefused(made)
     return made if place.dry_run else writing.write(place, made)
