@@ -11,7 +11,6 @@ import pytest
 from promotion_project import POLICY, Project, begin
 from towpath import forge, promotion, registry
 from towpath.errors import Refused, UsageError
-from towpath.git import remotes
 from towpath.promotion import Approval
 from towpath.promotion.approval import of
 
@@ -202,4 +201,3 @@ def test_a_fork_s_proposal_is_reviewed_as_any(world: World, github: GitHubServer
     world.be("bo")
     done = promotion.approve(project.workspace, "2")
     assert (done.level, done.by) == ("forge", "bo")
-    assert remotes.there(project.repository, "origin", f"refs/heads/{BRANCH}")
