@@ -20,7 +20,7 @@ EMPTY = frozenset(
     )
 )
 _PEOPLE = "%an%x00%ae%n%cn%x00%ce"
-_WRITER = "%ae%x00%ce%x00%(trailers:key=Co-authored-by,valueonly,separator=%x01)"
+_WRITER = "%ae%x00%ce%x00%(trailers:key=Co-authored-by,valueonly,unfold,separator=%x01)"
 _MAIL = re.compile(r"<([^<>]+)>\s*$")
 
 

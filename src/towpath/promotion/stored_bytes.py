@@ -145,7 +145,7 @@ class _Search:
 
         if self.store is None:
             return State.MISSING
-        state = self._read(FromProject(self.store), self.layout and self.layout.objects)
+        state = self._read(FromProject(self.store), self.store.layout.objects)
         if state is State.ALTERED:
             path = self.store.path(self.record.artifact.digest)
             self._altered(_OWN, way_to_replace(self.workspace.root, path))
@@ -217,7 +217,8 @@ class _Search:
     def ask_remote(self) -> None:
         """Of what is not here, ask the project's remote once whether it is there."""
         model = self.record.artifact.digest
-        kept, silent = (), ()
+        kept: tuple[str, ...] = ()
+        silent: tuple[str, ...] = ()
         if self.wanted and self.store is not None:
             kept, silent = self._keepers(self.store)
         if model in self.wanted:

@@ -59,8 +59,8 @@ class Owners:
         """What is wrong with a model that is nobody's, and how a project comes by it."""
         claim, place = (self.claims or {}).get(model), Place(claim_path(model))
         hint = claim_hint(model)
-        if claim is None and (known := self._explain(model)):
-            return Fault(known[0], place, known[1])
+        if claim is None and (explained := self._explain(model)):
+            return Fault(explained[0], place, explained[1])
         if isinstance(claim, Fault):
             return Fault(claim.what, claim.place, hint)
         if claim is None:

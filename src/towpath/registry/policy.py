@@ -97,7 +97,7 @@ def _of_main(
     for fault in wrong.faults:
         at = fault.place or Place(path)
         place_there = replace(at, file=f"{path} at {commit[:7]}")
-        yield replace(fault, place=place_there, hint=fault.hint or (last and last.way))
+        yield replace(fault, place=place_there, hint=fault.hint or (last.way if last else None))
 
 
 def place(folder: str = "") -> str:

@@ -10,7 +10,7 @@ from towpath.audit.finding import Finding, Unchecked, finding
 from towpath.audit.ledger import Ledger
 from towpath.errors import TowpathError
 from towpath.git import refs, signatures
-from towpath.git.allowed_signers import read_allowed_signers, signers_file
+from towpath.git.allowed_signers import SIGNERS, read_allowed_signers, signers_file
 from towpath.git.signatures import SignedBy
 from towpath.registry import restoring
 from towpath.registry.references import parse_tag
@@ -18,7 +18,6 @@ from towpath.registry.version_signatures import (
     ADD,
     DEMANDED,
     REJECT,
-    SIGNERS,
     allowed_signers,
     signature_of,
     way_to_sign,
