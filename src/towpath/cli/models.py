@@ -113,8 +113,11 @@ def _tell_lost(
     stages: Stages,
 ) -> bool:
     """Say which versions stages should run that have no tag here: the table lacks them."""
+    from towpath.git import remotes
     from towpath.registry.reading import way_to_have
 
+    if remotes.view(repository):
+        return False  # a clone without tags says so by itself
     lost = [
         one
         for one in stages.wanted

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -121,7 +122,9 @@ class _Search:
             return State.MISSING  # asked later, and not read
         store = StageStore.open(self.project, stage, self.environ, self.workspace.home, self.stage)
         if is_own:  # it need not have them yet, and what is wrong there reconcile brings anew
-            return verify(FromStage(store), self.record.artifact, self.record.sha256)
+            with suppress(TowpathError, OSError):
+                return verify(FromStage(store), self.record.artifact, self.record.sha256)
+            return State.MISSING
         state = self._read(FromStage(store), _root_of(store))
         if state is State.ALTERED:
             self._altered(store.shown, f"towpath reconcile {stage} --apply brings them anew")
@@ -247,7 +250,7 @@ class _Search:
                 self._read_remote()
             for digest in arrived:
                 del self.wanted[digest]
-        except TowpathError as closed:
+        except (TowpathError, OSError) as closed:
             return kept, (*silent, _words(closed))
         return (*kept, f"the remote `{there}`"), ()  # what only this clone lacks, the remote has
 

@@ -152,8 +152,8 @@ def known_model(repository: Repository, name: str) -> Model:
 def _refuse_lost(repository: Repository, name: str) -> None:
     """Raise ``RegistryError`` where main has records of a model, and no tag of it can be read."""
     main = mainline.seen(repository)
-    if main is None or not NAME_ONLY.fullmatch(name):
-        return
+    if main is None or not NAME_ONLY.fullmatch(name) or remotes.view(repository):
+        return  # a clone that was made without tags has lost nothing
     folder = f"registry/models/{name}/"
     listed = repository.call("ls-tree", "-z", "--name-only", "--full-tree", main, "--", folder)
     numbers = [path.removeprefix(folder).removesuffix(".yaml") for path in listed.split("\0")]
