@@ -60,10 +60,14 @@ class Rulebook:
     @cached_property
     def policy(self) -> Project | None:
         """What the project's ``towpath.yaml`` declares; None where it is not there, or cannot be
-        read."""
+        read. Where none is there, and one project stands alone elsewhere, it was moved since: its
+        rules of then bind it still."""
         if self.project is not None:
             return self.project
-        return self.policies.get(policy.place(self.folder))
+        own, others = policy.place(self.folder), [path for path in self.texts if _is_policy(path)]
+        if own not in others and len(others) == 1:
+            own = others[0]
+        return self.policies.get(own)
 
     @cached_property
     def policies(self) -> Mapping[str, Project]:

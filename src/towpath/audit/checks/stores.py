@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from towpath.audit.finding import Finding, Unchecked, finding
 from towpath.audit.ledger import Ledger
 from towpath.errors import Malformed, TowpathError
 from towpath.git import clones
-from towpath.reconcile.deployed import Deployed, models, stored
+from towpath.reconcile.deployed import Deployed, find_contradiction, models, stored
 from towpath.reconcile.looking import is_strange
 from towpath.reconcile.targets.files import Files
 from towpath.registry import Record, Version
 from towpath.store.stage import FromProject, StageStore, State
-from towpath.store.verified import verify
+from towpath.store.verified import find_altered, verify
 
 if TYPE_CHECKING:
     from towpath.store import Store
@@ -40,8 +41,8 @@ def project(
         state = verify(FromProject(store), record.artifact, record.sha256)
         if state is State.ALTERED:
             what = f"the bytes of {name} in the project's store were altered"
-            path = str(store.path(record.artifact.digest))
-            yield finding("artifact", what, path, _bring_back(root, path))
+            paths = [str(path) for path in _altered(store, record)]
+            yield finding("artifact", what, paths[0], _bring_back(root, paths))
         elif state is State.MISSING and key in wanted:
             missing.append((f"{name}, which a stage wants,", record))
         elif state is State.MISSING and key not in promoted and version.rejected is None:
@@ -49,13 +50,19 @@ def project(
     yield from _elsewhere(root, missing) if missing else ()
 
 
-def _bring_back(root: Path, place: str) -> str:
+def _altered(store: Store, record: Record) -> list[Path]:
+    """The objects of a version whose bytes are not those of their names: of a folder each file."""
+    wrong = find_altered(FromProject(store), record.artifact)
+    return [store.path(digest) for digest in wrong or [record.artifact.digest]]
+
+
+def _bring_back(root: Path, places: Sequence[str]) -> str:
     """How altered bytes are replaced: they are moved away, not deleted, for they may be a clue."""
     from towpath.store import remote
 
-    aside = f"mv '{place}' '{place}.altered'"
+    aside = [f"mv {quote(place)} {quote(f'{place}.altered')}" for place in places]
     back = "towpath pull" if remote.default(root) else "copy them from where they are right"
-    return f"{aside}, then {back}"
+    return "; ".join([*aside, f"then {back}"])
 
 
 def _is_from(origin: str | None, record: Record) -> bool:
@@ -148,7 +155,7 @@ def target(ledger: Ledger, store: StageStore, home: Path) -> Iterator[Finding]:
             continue  # not there yet: reconcile's to bring
         if not running.whole:
             what = f"{one.model}@{one.version} in {files.shown} is not what its record says"
-            hint = f"find out who wrote there; towpath reconcile {store.name} --apply mends it"
+            hint = f"find out who wrote there; then towpath reconcile {store.name} --apply"
             yield finding("deployment", what, f"{declared.path}/{one.model}/current", hint)
 
 
@@ -166,21 +173,14 @@ def _deployed(ledger: Ledger, store: StageStore, model: str) -> Iterator[Finding
 
 def _follows(ledger: Ledger, store: StageStore, one: Deployed) -> Iterator[Finding]:
     """What a deployment record says followed from a promotion, of these bytes."""
+    log = ledger.of(store.name, one.model)
+    if (wrong := find_contradiction(one, store.name, log)) is None:
+        return
     place = f"towpath/deployed/{one.model}.json in {store.shown}"
-    hint = f"find out who wrote it; towpath reconcile {store.name} --apply writes what is right"
-    what = f"{one.model}@{one.version}" if one.version else f"{one.model} taken out"
-    same = [
-        promotion
-        for promotion in ledger.of(store.name, one.model)
-        if promotion.commit == one.promotion and promotion.version == one.version
-    ]
-    if one.stage != store.name:
-        yield finding("deployment", f"it is a record of {one.stage}", place, hint)
-    elif not same:
-        said = (
-            f"it says that {what} was deployed by {one.promotion[:7]}, which is no such promotion"
-        )
-        yield finding("deployment", said, place, hint)
-    elif same[0].sha256 != one.sha256:
-        said = f"it says that {what} was deployed with sha256 {str(one.sha256)[:12]}…, and"
-        yield finding("deployment", f"{said} {str(same[0].sha256)[:12]}… was approved", place, hint)
+    if log:
+        way = f"towpath reconcile {store.name} --apply writes what is right, and keeps a copy"
+        yield finding("deployment", wrong, place, f"find out who wrote it; then {way}")
+    else:  # main never asked for it there, so reconcile has nothing to write
+        path = f"towpath/deployed/{one.model}.json"
+        hint = f"find out who wrote it, and move {path} out of {store.place.shown}"
+        yield finding("deployment", wrong, place, hint)
