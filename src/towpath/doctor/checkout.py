@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from towpath.git import Repository
     from towpath.workspace import Workspace
 
-AS_BYTES = "in .gitattributes, as a new project has it: {path} -text"
+AS_BYTES = (
+    "write into .gitattributes, as a new project has it: {path} -text; then, for the bytes that "
+    "were committed: mv {path} {path}.before && git checkout -- {path}"
+)
 
 
 def check(workspace: Workspace) -> Iterator[Check]:

@@ -62,12 +62,14 @@ class Rulebook:
     @cached_property
     def policy(self) -> Project | None:
         """What the project's ``towpath.yaml`` declares; None where it is not there, or cannot be
-        read. Where it lay elsewhere, and was the only project, it is that one's: a project may
-        have been moved since."""
+        read. Where none is there, and one project stands alone elsewhere, it was moved since: its
+        rules of then bind it still."""
         if self.project is not None:
             return self.project
-        path, declared = policy.place(self.folder), [p for p in self.texts if _is_policy(p)]
-        return self.policies.get(declared[0] if len(declared) == 1 else path)
+        own, others = policy.place(self.folder), [path for path in self.texts if _is_policy(path)]
+        if own not in others and len(others) == 1:
+            own = others[0]
+        return self.policies.get(own)
 
     @cached_property
     def policies(self) -> Mapping[str, Project]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
+from towpath.scratch import folder_beside
 from towpath.steps import batch_transform, formats, loading, tables
 from towpath.steps.sandbox import Sandbox, SandboxEnded
 
@@ -68,9 +68,9 @@ def score(asked: Scoring) -> int:
     output = asked.output.absolute()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
+        with folder_beside(output) as folder:
             made = Path(folder, f"scored{''.join(output.suffixes[-2:])}")
-            rows = _ask(asked, Path(folder), made)
+            rows = _ask(asked, folder, made)
             made.replace(output)
     except OSError as refused:
         raise _unwritten(asked.output, refused) from refused

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from towpath.gates import predicting, process
+from towpath.gates.answers import read_expectations
 from towpath.gates.context import Context
 from towpath.gates.finding import Finding
 from towpath.gates.policy import Policy
@@ -32,12 +33,12 @@ def judge(gate: Expectations, context: Context, policy: Policy) -> Finding:
         "data": predicting.data(context, gate.data),
         "file": gate.data,
     }
-    answer = process.ask(gate, context, asked)
-    failed, warned = answer["failed"], answer["warned"]
-    said = f"{gate.data}, {answer['rows']:,} rows"
+    answer = process.ask(gate, context, asked, read_expectations).answer
+    failed, warned = answer.failed, answer.warned
+    said = f"{gate.data}, {answer.rows:,} rows"
     parts = [f"{said}: {'; '.join(failed[:_SHOWN])}" if failed else said]
     parts += [f"{len(warned)} warned: {'; '.join(warned[:_SHOWN])}"] if warned else []
-    return Finding(not failed, f"{answer['held']} of {answer['count']} hold", ". ".join(parts))
+    return Finding(not failed, f"{answer.held} of {answer.count} hold", ". ".join(parts))
 
 
 def work(asked: dict[str, Any]) -> dict[str, Any]:

@@ -36,8 +36,8 @@ def judge(gate: Function, context: Context, policy: Policy) -> Finding:
         "data": {name: predicting.data(context, name) for name in gate.data},
     }
     asked = {"root": str(policy.tree()), "run": gate.run, "context": told}
-    said = process.ask_own(gate, context, asked, [copy.parent] if copy else [])
-    return Finding(said["passed"], said["value"], str(said["detail"] or ""), said["bound"])
+    answer = process.ask_own(gate, context, asked, [copy.parent] if copy else [])
+    return Finding(answer.passed, answer.value, answer.detail, answer.bound)
 
 
 def _copy(context: Context, policy: Policy) -> Path:
