@@ -19,6 +19,7 @@ from towpath.credentials import hide_credentials
 from towpath.engine import checking, inputs, leftovers, record
 from towpath.engine.decisions import Decision, Judge, Policy, Verdict, plan
 from towpath.engine.execution import Execution, needs_engine, replay
+from towpath.engine.input_sources import as_json, locate_inputs
 from towpath.engine.known import Known
 from towpath.engine.memory import Memory
 from towpath.engine.record import Event, Recorder, Run, State
@@ -54,8 +55,12 @@ class Prepared:
         first step; UserError where it must and may not."""
         found = {d.step: d for d in plan(self.judge, Known(self.graph, self.known.inputs))}
         ahead = (Verdict.RUN, Verdict.UNDECIDED)
-        if any(d.verdict in ahead and self.graph.registers(d.step) for d in found.values()):
-            _ = self.judge.registry.readiness
+        registering = [
+            d.step for d in found.values() if d.verdict in ahead and self.graph.registers(d.step)
+        ]
+        registering += [d.step for d in found.values() if d.deferred]
+        if registering:
+            self.judge.registry.require(registering)
         return found
 
 
@@ -72,7 +77,14 @@ def prepare(workspace: Workspace, request: Request) -> Prepared:
         writers=frozenset({"ci"}) if registers and in_ci() else None,
     )
     memory = Memory.of(workspace.state, graph.name)
-    registry = Registering(workspace, graph, required=request.require_register or in_ci())
+    registry = Registering(
+        workspace,
+        graph,
+        required=request.require_register or in_ci(),
+        asked=request.register,
+        insisted=request.require_register,
+        planned=planned,
+    )
     judge = Judge(workspace, graph, memory, registry, policy)
     known = Known(graph, inputs.artifacts(workspace, graph))
     return Prepared(workspace, request, judge, known, planned)
@@ -203,7 +215,8 @@ def _settle(prepared: Prepared, execution: Execution) -> None:
     """After a run that ended well: bring the project's outputs up to date, and publish."""
     from towpath.engine import outputs, transfer
 
-    if prepared.request.default and not execution.errors:
+    is_declared = prepared.request.is_whole and not prepared.graph.given
+    if is_declared and not execution.errors:
         outputs.publish(prepared.workspace, prepared.graph, execution.known)
     if prepared.request.push:
         moved = transfer.push(prepared.workspace)
@@ -212,13 +225,18 @@ def _settle(prepared: Prepared, execution: Execution) -> None:
 
 
 def _started(prepared: Prepared, run_id: str) -> dict[str, Any]:
-    graph = prepared.graph
+    graph, artifacts = prepared.graph, prepared.known.inputs
     return {
         "run": run_id,
         "pipeline": graph.name,
         "asked": prepared.request.asked(),
         "params": dict(graph.params),
-        "inputs": {name: artifact.digest for name, artifact in prepared.known.inputs.items()},
+        "inputs": {name: artifact.digest for name, artifact in artifacts.items()},
+        "sources": as_json(
+            locate_inputs(prepared.workspace, graph, artifacts, prepared.judge.registry.links),
+            artifacts,
+        ),
+        "tried": list(graph.tried),
         "origin": _origin(prepared),
         "steps": {name: node.step.kind for name, node in graph.nodes.items()},
     }
