@@ -87,7 +87,7 @@ def _is_other(param: Param, value: Any) -> bool:
 
 
 def _are_equal(value: Any, default: Any) -> bool:
-    both_nan = value != value and default != default  # noqa: PLR0124
+    both_nan = value != value and default != default
     return bool(value == default or both_nan)
 
 

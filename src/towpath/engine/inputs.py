@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,19 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-def artifacts(workspace: Workspace, graph: Graph) -> Mapping[str, Artifact]:
-    """The bytes that each input stands for now. Every fault at once: UserError or StoreError."""
+def artifacts(
+    workspace: Workspace, graph: Graph, awaited: Collection[str] = ()
+) -> Mapping[str, Artifact]:
+    """The bytes that each input stands for now, but for those that are ``awaited``.
+
+    Every fault at once: UserError or StoreError.
+    """
     found: dict[str, Artifact] = {}
     faults: list[Fault] = []
     kind: type[TowpathError] = UserError
     for name, said in graph.inputs.items():
+        if name in awaited:
+            continue
         try:
             found[name] = _artifact(workspace, graph, name, said)
         except TowpathError as error:

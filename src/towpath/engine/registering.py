@@ -105,7 +105,9 @@ class Registering:
         if repository is not None and repository.head() is not None:
             checks = CommitChecks(self.workspace, repository)
             graphs = [(self.graph, self.links), *self._upstream_graphs()]
-            faults += dict.fromkeys(f for graph, links in graphs for f in checks.faults(graph, links))
+            faults += dict.fromkeys(
+                f for graph, links in graphs for f in checks.faults(graph, links)
+            )
         if faults:
             return registry.Skipped("; ".join(fault.what for fault in faults), tuple(faults))
         return found
@@ -233,7 +235,9 @@ class Registering:
     ) -> RegistrationDraft:
         record = self._record(node, step, known, run_id, ready)
         texts = outputs.texts(self.workspace, self.graph, known)
-        return RegistrationDraft(record, {self._prefix + path: text for path, text in texts.items()})
+        return RegistrationDraft(
+            record, {self._prefix + path: text for path, text in texts.items()}
+        )
 
     def _code(self, commit: str, digests: Mapping[str, str]) -> Code:
         assert self.workspace.repository is not None
@@ -312,8 +316,7 @@ def _pipeline_digest(graph: Graph, node: Node, known: Known) -> str:
     """The digest of the declarations of the steps that reach a step, and of its own."""
     names = sorted([node.name, *(found.step for found in _reached(graph, node, known))])
     said = {
-        name: graph.nodes[name].step.model_dump(mode="json", exclude=_INDIFFERENT)
-        for name in names
+        name: graph.nodes[name].step.model_dump(mode="json", exclude=_INDIFFERENT) for name in names
     }
     return keys.digest(said)
 

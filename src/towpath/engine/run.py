@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import towpath
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 Listener = Callable[[Event], None]
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,13 @@ class Prepared:
         """What is run."""
         return self.judge.graph
 
+    def _unbegun(self) -> Known:
+        return Known(self.graph, self.known.inputs, awaited=self.known.awaited)
+
     def decisions(self) -> dict[str, Decision]:
         """What would become of each step. Whether the run may register is asked here, before its
         first step; UserError where it must and may not."""
-        found = {d.step: d for d in plan(self.judge, Known(self.graph, self.known.inputs))}
+        found = {d.step: d for d in plan(self.judge, self._unbegun())}
         ahead = (Verdict.RUN, Verdict.UNDECIDED)
         registering = [
             d.step for d in found.values() if d.verdict in ahead and self.graph.registers(d.step)
@@ -64,8 +69,11 @@ class Prepared:
         return found
 
 
-def prepare(workspace: Workspace, request: Request) -> Prepared:
-    """Read and check the declaration, and look at the inputs; nothing is run or written."""
+def prepare(workspace: Workspace, request: Request, awaited: Mapping[str, str] = _NONE) -> Prepared:
+    """Read and check the declaration, and look at the inputs; nothing is run or written.
+
+    ``awaited`` names inputs that another pipeline is about to make, and that pipeline.
+    """
     planned = time.time_ns()
     graph = checking.compiled(workspace, request.pipeline, request.params, request.inputs)
     registers = any(map(graph.registers, graph.nodes))
@@ -86,7 +94,7 @@ def prepare(workspace: Workspace, request: Request) -> Prepared:
         planned=planned,
     )
     judge = Judge(workspace, graph, memory, registry, policy)
-    known = Known(graph, inputs.artifacts(workspace, graph))
+    known = Known(graph, inputs.artifacts(workspace, graph, awaited), awaited=awaited)
     return Prepared(workspace, request, judge, known, planned)
 
 
