@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from towpath.cli import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
+    from towpath.cli.terminal import Cell
     from towpath.engine.record import Run, StepRun
     from towpath.engine.trials_table import TableRequest, TrialRow, TrialsTable
 
@@ -102,7 +103,7 @@ def _tabulate(
         return _trials_page(heads, rows, len(found.metrics))
     from towpath.cli.progress import look
 
-    shown = [
+    shown: list[Sequence[Cell]] = [
         (*cells[:-2], look(row.state), cells[-1])
         for cells, row in zip(rows, found.rows, strict=True)
     ]
@@ -120,9 +121,10 @@ def _trials_page(heads: list[str], rows: list[list[str]], metrics: int) -> None:
     from towpath.markdown_text import prose, table
 
     first = len(heads) - 2 - metrics
-    cells = [[prose(cell) for cell in row] for row in rows]
-    page = table([prose(head) for head in heads], cells, range(first, first + metrics))
-    terminal.echo_markdown(page)
+    figures = range(first, first + metrics)
+    # A figure needs no escape, with which `0.9` would be `0\\.9` to who reads the source.
+    cells = [[c if place in figures else prose(c) for place, c in enumerate(row)] for row in rows]
+    terminal.echo_markdown(table([prose(head) for head in heads], cells, figures))
 
 
 def _counted(run: Run) -> str:

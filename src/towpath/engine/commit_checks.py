@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from towpath.engine import keys, tree
 from towpath.engine.code_paths import OUTSIDE_HINT, git_paths
-from towpath.engine.own_files import is_own_file
+from towpath.engine.own_files import find_own_files
 from towpath.errors import Fault, StoreError
 from towpath.git import submodules
 from towpath.spec import words
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 IGNORED_HINT = "take it out of .gitignore or .git/info/exclude, and commit it"
 CLOCK_STEP = 20_000_000
 """Nanoseconds by which the times of files may lag behind the clock."""
+LITERALLY = {"GIT_LITERAL_PATHSPECS": "1"}
+"""A path is no pattern: `data[1].csv` is one file."""
 _NAMED = 3  # files of a folder that a fault names
 
 
@@ -74,6 +76,7 @@ class CommitChecks:
             return
         missing, outside = self._unheld(Path(root, shown))
         if not missing and not outside:
+            yield from self._differs_from_head(shown)
             return
         if (output := self._locked_output(shown)) is not None:
             yield from self._locked_fault(shown, output)
@@ -85,6 +88,15 @@ class CommitChecks:
             ignored = self.repository.attempt("check-ignore", "-q", "--", str(root / missing[0]))
             why = "Git does not hold" if ignored.code else "Git ignores"
             yield Fault(_unheld_words(shown, missing, why), hint=self._how_to_add(shown))
+
+    def _differs_from_head(self, path: str) -> Iterator[Fault]:
+        """A file in Git that a run or Towpath wrote over: as a change it is passed over."""
+        if self._is_written(path):
+            against = ("diff", "--quiet", "HEAD", "--", os.fspath(self.workspace.root / path))
+            if self.repository.attempt(*against, env=LITERALLY).code:
+                yield Fault(
+                    f"{path} not committed: it is not what Git holds", hint=f"git add {path}"
+                )
 
     def _locked_output(self, path: str) -> locked.Output | None:
         """What `dvc.lock` says of a path, or of a folder that it is in."""
@@ -154,17 +166,19 @@ class CommitChecks:
 
     def _is_written(self, path: str) -> bool:
         """Whether a run passes over a file as none of the user's, where it is no input."""
-        return tree.is_written(path) or is_own_file(self.workspace.root, path)
+        return tree.is_written(path) or path in self._own
+
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        return find_own_files(self.workspace.root)
 
     def _listed(self, paths: Iterable[str]) -> set[str]:
         """What of some paths, or below them, Git holds."""
         asked = list(paths)
         if not asked:
             return set()
-        # A path is no pattern: `data[1].csv` is one file.
-        literally = {"GIT_LITERAL_PATHSPECS": "1"}
         listing = ("ls-files", "-z", "--recurse-submodules", "--")
-        return set(self.repository.call(*listing, *asked, env=literally).split("\0"))
+        return set(self.repository.call(*listing, *asked, env=LITERALLY).split("\0"))
 
     def _how_to_add(self, path: str) -> str:
         """The commands that bring data under DVC; where Git ignores the pointer, its line first."""

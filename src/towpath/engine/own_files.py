@@ -30,7 +30,7 @@ def note_own_files(paths: Iterable[Path]) -> None:
         if stamp := _stamp(path):
             by_project.setdefault(root, {})[path.relative_to(root).as_posix()] = stamp
     for root, stamps in by_project.items():
-        kept = {name: stamp for name, stamp in _read(root).items() if (root / name).exists()}
+        kept = {name: stamp for name, stamp in _read(root).items() if _stamp(root / name)}
         try:
             (root / _LEDGER).parent.mkdir(parents=True, exist_ok=True)
             replace_text(root / _LEDGER, json.dumps({**kept, **stamps}))
@@ -38,16 +38,15 @@ def note_own_files(paths: Iterable[Path]) -> None:
             continue
 
 
-def is_own_file(root: Path, path: str) -> bool:
-    """Whether a file, by its path from the project's root, is as Towpath wrote it."""
-    stamp = _read(root).get(path)
-    return stamp is not None and stamp == _stamp(root / path)
+def find_own_files(root: Path) -> frozenset[str]:
+    """The files that are as Towpath wrote them, by path from the project's root."""
+    return frozenset(path for path, stamp in _read(root).items() if stamp == _stamp(root / path))
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:
-    """Size in bytes, and times in nanoseconds; nobody can set the inode's."""
+    """Size in bytes, and times in nanoseconds (of a link its own); nobody can set the inode's."""
     try:
-        status = path.stat()
+        status = path.lstat()
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -11,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.engine import elsewhere, keys, outputs, tree
-from towpath.engine.commit_checks import CommitChecks, touched
+from towpath.engine.commit_checks import LITERALLY, CommitChecks, touched
 from towpath.engine.decisions import Decision, Verdict
 from towpath.engine.input_sources import locate_inputs, upstream_runs
 from towpath.engine.known import Waiting
-from towpath.engine.own_files import is_own_file
+from towpath.engine.own_files import find_own_files
 from towpath.engine.record import now
 from towpath.engine.registration_draft import RegistrationDraft, write_draft
 from towpath.engine.runs import flatten
@@ -146,8 +147,25 @@ class Registering:
         for folder in whole.parents:
             if (folder / PROJECT_FILE).is_file():
                 inside = whole.relative_to(folder).as_posix()
-                return tree.is_written(inside) or is_own_file(folder, inside)
+                return tree.is_written(inside) or inside in self._own_files(folder)
         return False
+
+    def _own_files(self, folder: Path) -> frozenset[str]:
+        """What Towpath wrote in a project beside its folders; a change of a file in Git is one."""
+        if folder not in self._seen:
+            assert self.workspace.repository is not None
+            own = find_own_files(folder)
+            paths = [str(folder / path) for path in own]
+            listing = ("ls-files", "-z", "--full-name", "--", *paths)
+            listed = self.workspace.repository.call(*listing, env=LITERALLY) if own else ""
+            root = self.workspace.repository.root
+            held = {os.path.relpath(root / path, folder) for path in listed.split("\0") if path}
+            self._seen[folder] = own - held
+        return self._seen[folder]
+
+    @cached_property
+    def _seen(self) -> dict[Path, frozenset[str]]:
+        return {}
 
     @property
     def _prefix(self) -> str:

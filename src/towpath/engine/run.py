@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import towpath
 from towpath.credentials import hide_credentials
-from towpath.engine import checking, inputs, leftovers, record
+from towpath.engine import checking, inputs, leftovers, pipeline_order, record
 from towpath.engine.decisions import Decision, Judge, Policy, Verdict, plan
 from towpath.engine.execution import Execution, needs_engine, replay
 from towpath.engine.input_sources import as_json, locate_inputs
@@ -76,6 +76,8 @@ def prepare(workspace: Workspace, request: Request, awaited: Mapping[str, str] =
     """
     planned = time.time_ns()
     graph = checking.compiled(workspace, request.pipeline, request.params, request.inputs)
+    if pipeline_order.makers_of(graph.name, graph.inputs, workspace.pipelines):
+        pipeline_order.require_order(workspace)
     registers = any(map(graph.registers, graph.nodes))
     chosen = selected(graph, request)
     policy = Policy(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from towpath.engine.record import Run, State
 from towpath.engine.runs import flatten, metrics
@@ -57,6 +58,8 @@ class TableRequest:
 def tabulate_runs(runs: Iterable[Run], request: TableRequest) -> TrialsTable:
     """The table of runs, the newest first unless it is sorted. UsageError for an unknown name."""
     listed = list(runs)
+    if not listed:
+        return TrialsTable((), (), ())
     values = {run.id: _values(run) for run in listed}
     known = dict.fromkeys(name for each in values.values() for name in each)
     wanted = _wanted(request.params, known)
@@ -180,7 +183,8 @@ def _sorted(
     sound = [row for row in rows if _is_sound(value(row))]
     rest = [row for row in rows if not _is_sound(value(row))]
     texts = any(isinstance(value(row), str) for row in sound)
-    sound.sort(key=lambda row: str(value(row)) if texts else value(row), reverse=sort != name)
+    key: Callable[[TrialRow], Any] = (lambda row: str(value(row))) if texts else value
+    sound.sort(key=key, reverse=sort != name)
     return [*sound, *rest]
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from towpath.engine.own_files import note_own_files
 from towpath.errors import DeployError
 from towpath.reconcile import bundle as bundles
 from towpath.reconcile.bundle import Bundle
@@ -81,6 +82,8 @@ class Files:
             scratch = home / f".{_CURRENT}.{os.urandom(4).hex()}"
             scratch.symlink_to(Path(_VERSIONS, str(bundle.version)))
             scratch.replace(home / _CURRENT)
+            place = self._place(bundle.model, str(bundle.version))
+            note_own_files([home / _CURRENT, *(p for p in place.rglob("*") if not p.is_dir())])
             for left in home.glob(f"{_VERSIONS}/.*"):  # by a reconcile that was cut short
                 shutil.rmtree(left, ignore_errors=True)
 
