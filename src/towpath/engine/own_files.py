@@ -7,7 +7,8 @@ since is. What a pipeline reads must be committed all the same: that is looked a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from towpath.errors import Malformed, UsageError
@@ -19,10 +20,10 @@ _LEDGER = ".towpath/state/own-files.json"
 
 
 def note_own_files(paths: Iterable[Path]) -> None:
-    """Remember files that were written just now, in the project that each lies in; one in no
-    project, or in one whose folder cannot be written, is left alone."""
+    """Remember files that were written just now, and those in folders, in the project that each
+    lies in; one in no project, or in one whose folder cannot be written, is left alone."""
     by_project: dict[Path, dict[str, tuple[int, ...]]] = {}
-    for path in (path.absolute() for path in paths):
+    for path in _files(paths):
         try:
             root = Workspace.find(path.parent).root
         except UsageError:
@@ -36,6 +37,14 @@ def note_own_files(paths: Iterable[Path]) -> None:
             replace_text(root / _LEDGER, json.dumps({**kept, **stamps}))
         except OSError:  # it costs a run its registration, and says which file stands in the way
             continue
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in (Path(os.path.abspath(path)) for path in paths):  # noqa: PTH100 - links stay
+        if path.is_dir() and not path.is_symlink():
+            yield from (below for below in path.rglob("*") if not below.is_dir())
+        else:
+            yield path
 
 
 def find_own_files(root: Path) -> frozenset[str]:

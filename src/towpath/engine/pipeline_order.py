@@ -42,6 +42,11 @@ def order_pipelines(workspace: Workspace) -> dict[str, tuple[str, ...]]:
     return {name: needs[name] for name in TopologicalSorter(needs).static_order()}
 
 
+def feeds_others(workspace: Workspace, pipeline: str) -> bool:
+    """Whether another pipeline takes what one makes."""
+    return any(pipeline in makers for makers in _needs(workspace).values())
+
+
 def require_order(workspace: Workspace) -> None:
     """DeclarationError with every place where pipelines go in a circle."""
     if faults := tuple(circle_faults(workspace)):

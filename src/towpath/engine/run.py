@@ -78,13 +78,12 @@ def prepare(workspace: Workspace, request: Request, awaited: Mapping[str, str] =
     graph = checking.compiled(workspace, request.pipeline, request.params, request.inputs)
     if pipeline_order.makers_of(graph.name, graph.inputs, workspace.pipelines):
         pipeline_order.require_order(workspace)
-    registers = any(map(graph.registers, graph.nodes))
     chosen = selected(graph, request)
     policy = Policy(
         force=request.force,
         selected=chosen,
         needed=needed(graph, chosen or frozenset()),
-        writers=frozenset({"ci"}) if registers and in_ci() else None,
+        writers=frozenset({"ci"}) if in_ci() and _is_registered(workspace, graph) else None,
     )
     memory = Memory.of(workspace.state, graph.name)
     registry = Registering(
@@ -98,6 +97,12 @@ def prepare(workspace: Workspace, request: Request, awaited: Mapping[str, str] =
     judge = Judge(workspace, graph, memory, registry, policy)
     known = Known(graph, inputs.artifacts(workspace, graph, awaited), awaited=awaited)
     return Prepared(workspace, request, judge, known, planned)
+
+
+def _is_registered(workspace: Workspace, graph: Graph) -> bool:
+    """Whether what a pipeline makes goes into a version: its own, or that of one that takes it."""
+    registers = any(map(graph.registers, graph.nodes))
+    return registers or pipeline_order.feeds_others(workspace, graph.name)
 
 
 def run(workspace: Workspace, request: Request, listeners: Iterable[Listener] = ()) -> Run:

@@ -82,8 +82,7 @@ class Files:
             scratch = home / f".{_CURRENT}.{os.urandom(4).hex()}"
             scratch.symlink_to(Path(_VERSIONS, str(bundle.version)))
             scratch.replace(home / _CURRENT)
-            place = self._place(bundle.model, str(bundle.version))
-            note_own_files([home / _CURRENT, *(p for p in place.rglob("*") if not p.is_dir())])
+            note_own_files([home / _CURRENT, self._place(bundle.model, str(bundle.version))])
             for left in home.glob(f"{_VERSIONS}/.*"):  # by a reconcile that was cut short
                 shutil.rmtree(left, ignore_errors=True)
 
