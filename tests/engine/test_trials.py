@@ -173,6 +173,18 @@ def test_what_register_refuses(project: Project, tmp_path: Path) -> None:
     assert "are not in the store" in str(refusal(project, trial.id))
 
 
+def test_a_run_of_the_project_beside_is_named_with_its_folder(tmp_path: Path) -> None:
+    whole = Project(tmp_path / "mono")
+    one, two = make(whole.root / "one"), make(whole.root / "two")
+    whole.git("init", "-q")
+    whole.commit()
+    trial, other = one.run(params={"factor": "3"}), two.run(end="clean")
+    said = two.towpath("register", trial.id)
+    assert (said.code, f"towpath -C {one.root} register {trial.id}" in said.err) == (2, True)
+    assert f"run {trial.id} is of another project" in said.err
+    assert "not selected" in str(refusal(two, other.id))
+
+
 def test_a_damaged_draft_is_named(project: Project) -> None:
     trial = project.run(params={"factor": "3"})
     draft = project.workspace.runs / trial.id / "register" / "registration.json"

@@ -74,7 +74,9 @@ def test_a_change_in_the_first_shows_in_the_second(two: Project) -> None:
     assert two.plan()["clean"].startswith("reuse"), "what it would run on is still the same"
     two.code("LEAST = 0", "LEAST = -1")
     two.commit()
-    assert reasons(two.run())["register"] == f"{TABLE} not committed: {why}"
+    stale = two.towpath("run")
+    assert f"warning: input `raw` is stale: {why} (towpath run preparing)" in stale.err
+    assert f"{TABLE} not committed: {why}" in stale.err
     assert two.tags() == ["mean@v1.0.0"]
     prepare(two)
     assert links(two) == [""]

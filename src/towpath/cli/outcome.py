@@ -20,6 +20,10 @@ def say(session: Session, run: Run) -> None:
     for step in run.steps.values():
         if undeclared := step.made.facts.get("undeclared"):
             terminal.echo_marked(Styled("warning", "yellow"), _unsure(step, undeclared))
+    for name, source in run.sources.items():
+        if stale := isinstance(source, dict) and source.get("stale"):
+            what = f"input `{name}` is stale: {stale}"
+            terminal.echo_marked(Styled("warning", "yellow"), what)
     session.say(*_summary(run))
     if failed := [s.name for s in run.steps.values() if s.state in (State.FAILED, State.REFUSED)]:
         session.say(f"  towpath logs {run.id} {failed[0]}")

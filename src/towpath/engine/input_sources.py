@@ -67,11 +67,16 @@ def _pointer(workspace: Workspace, path: str, artifact: Artifact) -> str | None:
 
 
 def as_json(
-    sources: Mapping[str, DataSource], artifacts: Mapping[str, Artifact]
+    sources: Mapping[str, DataSource],
+    artifacts: Mapping[str, Artifact],
+    links: Iterable[Upstream] = (),
 ) -> dict[str, dict[str, Any]]:
-    """The sources with their digests, as a run's record keeps them."""
+    """The sources with their digests, as a record keeps them, and why one was stale."""
+    stale = {
+        link.input: {"stale": f"{link.stale} ({link.command})"} for link in links if link.stale
+    }
     return {
-        name: {**source.to_json(), "digest": artifacts[name].digest}
+        name: {**source.to_json(), "digest": artifacts[name].digest, **stale.get(name, {})}
         for name, source in sources.items()
     }
 

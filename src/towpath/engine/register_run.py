@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.engine import runs
@@ -12,6 +13,7 @@ from towpath.engine.registering import register_draft, sha256_of
 from towpath.engine.registration_draft import RegistrationDraft, read_draft
 from towpath.errors import Refused, StoreError, UsageError, UserError
 from towpath.registry import Registered, reading
+from towpath.workspace import PROJECT_FILE
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -35,7 +37,7 @@ def register_run(workspace: Workspace, word: str) -> RegisteredRun:
     registered already, or that was made of what was not committed; Refused where its conditions
     left the model out; StoreError where its bytes are gone.
     """
-    run = runs.find(workspace.runs, word)
+    run = _find(workspace, word)
     _require_end(run)
     steps = [step for step in run.steps.values() if step.kind == "register_model"]
     if not steps:
@@ -50,6 +52,28 @@ def register_run(workspace: Workspace, word: str) -> RegisteredRun:
     done = tuple(_register(workspace, draft) for draft in drafts)
     _note(workspace, run, done)
     return RegisteredRun(run.id, done)
+
+
+def _find(workspace: Workspace, word: str) -> Run:
+    """The run; one of another project in this repository is named with the way to it."""
+    try:
+        return runs.find(workspace.runs, word)
+    except UsageError:
+        if folder := _other_project(workspace, word):
+            hint = f"towpath -C {folder} register {word}"
+            what = f"run {word} is of another project, in {folder}"
+            raise UsageError(what, hint=hint) from None
+        raise
+
+
+def _other_project(workspace: Workspace, word: str) -> Path | None:
+    repository = workspace.repository
+    if repository is None or repository.bare or "/" in word:
+        return None
+    listed = repository.call("ls-files", "-z", "--", f":(glob)**/{PROJECT_FILE}").split("\0")
+    folders = (repository.root / file for file in listed if file)
+    found = (f.parent for f in folders if (f.parent / ".towpath" / "runs" / word).is_dir())
+    return next(found, None)
 
 
 def _require_end(run: Run) -> None:
@@ -112,7 +136,10 @@ def _register(workspace: Workspace, draft: RegistrationDraft) -> Registered:
     assert workspace.repository is not None
     who = str(workspace.repository.identity())
     record = replace(draft.record, author=who, time=time_now())
-    return register_draft(workspace, replace(draft, record=record))
+    done = register_draft(workspace, replace(draft, record=record))
+    if not done.new:  # by another call, in this very moment
+        raise UsageError(f"{done} was registered already", hint=f"towpath show {done}")
+    return done
 
 
 def _note(workspace: Workspace, run: Run, done: tuple[Registered, ...]) -> None:

@@ -241,6 +241,7 @@ def _settle(prepared: Prepared, execution: Execution) -> None:
 
 def _started(prepared: Prepared, run_id: str) -> dict[str, Any]:
     graph, artifacts = prepared.graph, prepared.known.inputs
+    links = prepared.judge.registry.links
     return {
         "run": run_id,
         "pipeline": graph.name,
@@ -248,8 +249,7 @@ def _started(prepared: Prepared, run_id: str) -> dict[str, Any]:
         "params": dict(graph.params),
         "inputs": {name: artifact.digest for name, artifact in artifacts.items()},
         "sources": as_json(
-            locate_inputs(prepared.workspace, graph, artifacts, prepared.judge.registry.links),
-            artifacts,
+            locate_inputs(prepared.workspace, graph, artifacts, links), artifacts, links
         ),
         "tried": list(graph.tried),
         "origin": _origin(prepared),
