@@ -10,6 +10,7 @@ import pytest
 
 from running import FOLDER, PIPELINE, Project, make, ran, reasons, states
 from towpath import registry
+from towpath.audit.reproduce import reproduce
 from towpath.engine.deployment_values import DeployedFlow, declares
 from towpath.engine.record import Recorder
 from towpath.engine.register_run import register_run
@@ -85,6 +86,7 @@ def test_another_input_is_a_trial_and_its_place_is_recorded(project: Project) ->
     made = record(project, "mean@v1.0.0")
     assert made.sources["raw"].path == "data/other.json"
     assert "raw: data/other.json" in project.git("show", f"mean@v1.0.0:{FOLDER}/pipeline.yaml")
+    assert reproduce(project.workspace, "mean@v1.0.0").verdict == "bytes"
 
 
 def test_a_trial_registers_at_once_where_that_is_said(project: Project) -> None:

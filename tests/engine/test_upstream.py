@@ -263,3 +263,38 @@ def test_ci_believes_only_ci_of_the_first_too(
     assert prepare(two).steps["create"].state == "done"
     assert links(two) == [""]
     assert states(two.run())["register"] == "done"
+
+
+FOLDER_OUTPUT = """\
+from pathlib import Path
+
+
+def create(source: list, least: float, parts: Path) -> None:
+    parts.mkdir(exist_ok=True)
+    (parts / "a.json").write_text(str(source))
+    (parts / "b.json").write_text("[]")
+"""
+
+
+def test_a_folder_a_file_in_one_and_all_of_a_step(two: Project) -> None:
+    two.edit("flows/preparing/pipeline.yaml", "[table.json]", "[parts/]")
+    two.write("flows/preparing/steps.py", FOLDER_OUTPUT)
+    parts = "artifacts/preparing/create/parts"
+    two.edit(f"{FOLDER}/pipeline.yaml", TABLE, f"{parts}/a.json")
+    two.commit()
+    assert prepare(two).state == "done"
+    assert links(two) == [""]
+    assert states(two.run())["register"] == "done"
+    two.code("(raw: list)", "(raw: Path)")
+    two.code("in raw if", "in json.loads(next(raw.rglob('a.json')).read_text()) if")
+    two.code('"""Plain functions."""', "import json\nfrom pathlib import Path")
+    for path in (parts, "artifacts/preparing/create", "artifacts/preparing"):
+        text = (two.root / FOLDER / "pipeline.yaml").read_text()
+        head, _, rest = text.partition("  raw: ")
+        two.write(f"{FOLDER}/pipeline.yaml", f"{head}  raw: {path}/\n{rest.partition(chr(10))[2]}")
+        assert links(two) == [""], path
+        stranger = two.write(f"{path}/stranger.json", "[]")
+        assert links(two) == ["it is not what pipeline `preparing` made"], path
+        stranger.unlink()
+    two.commit()
+    assert states(two.run())["register"] in ("done", "reused")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.engine import elsewhere, keys, outputs, tree
-from towpath.engine.commit_checks import LITERALLY, CommitChecks, touched
+from towpath.engine.commit_checks import CLOCK_STEP, LITERALLY, CommitChecks, touched
 from towpath.engine.decisions import Decision, Verdict
 from towpath.engine.input_sources import locate_inputs, upstream_runs
 from towpath.engine.known import Waiting
@@ -214,7 +214,9 @@ class Registering:
         wrote itself is none."""
         names = map(str, undeclared) if isinstance(undeclared, list) else ()
         root, repository = self.workspace.root, self.workspace.repository
-        read = [name for name in names if not touched(root / name, self.planned)]
+        # No step begins so soon after the plan that a file it wrote could bear an earlier time.
+        begun = self.planned + CLOCK_STEP
+        read = [name for name in names if not touched(root / name, begun)]
         if read and repository is not None:
             yield from CommitChecks(self.workspace, repository).unknown_files(read, DECLARE)
 
