@@ -43,13 +43,14 @@ def check(
         from towpath.cli import promotions
 
         return promotions.check(session, base, head, form, as_json)
-    from towpath.engine import checking
+    from towpath.engine import checking, pipeline_order
     from towpath.errors import DeclarationError
 
     workspace = session.workspace
     _ = workspace.project
     names = [workspace.pipeline_name(name) for name in pipelines] or list(workspace.pipelines)
     found = [fault for name in names for fault in checking.faults(workspace, name)]
+    found += pipeline_order.circle_faults(workspace)
     found += () if pipelines else _gate_faults(workspace)
     if found:
         raise DeclarationError(*dict.fromkeys(found))

@@ -36,6 +36,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "compare": ("models", "Lay versions side by side."),
         "search": ("search", "Find versions by metric, parameter, label, stage, author or date."),
         "transform": ("transform", "Score a table with a registered model."),
+        "register": ("registering", "Register what a run made, without running anything."),
         "claim": ("registering", "Write down that a model is of this project."),
         "restore": (
             "registering",

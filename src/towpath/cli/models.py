@@ -234,7 +234,7 @@ def _say(found: Lineage, signed: SignedBy) -> None:
     section("model", _model(record))
     section("metrics", record.metrics)
     section("parameters", record.parameters)
-    section("data", record.data)
+    section("data", {name: _data(record, name) for name in record.data})
     section("code", _code(record))
     section("labels", record.labels)
     _columns(record)
@@ -244,6 +244,13 @@ def _signed(signed: SignedBy) -> dict[str, str]:
     if signed.standing == "unsigned":
         return {}
     return {"signed": _SIGNED[signed.standing].format(who=signed.who, key=signed.key)}
+
+
+def _data(record: Record, name: str) -> str:
+    """The digest of an input, and where the run read it, as far as the record says."""
+    digest, source = record.data[name], record.sources.get(name)
+    where = (source.version or source.pointer or source.path) if source else None
+    return f"{terminal.brief(digest)}, {where}" if where else digest
 
 
 def _code(record: Record) -> dict[str, str]:

@@ -20,14 +20,27 @@ def say(session: Session, run: Run) -> None:
     for step in run.steps.values():
         if undeclared := step.made.facts.get("undeclared"):
             terminal.echo_marked(Styled("warning", "yellow"), _unsure(step, undeclared))
+    for name, source in run.sources.items():
+        if stale := isinstance(source, dict) and source.get("stale"):
+            what = f"input `{name}` is stale: {stale}"
+            terminal.echo_marked(Styled("warning", "yellow"), what)
     session.say(*_summary(run))
     if failed := [s.name for s in run.steps.values() if s.state in (State.FAILED, State.REFUSED)]:
         session.say(f"  towpath logs {run.id} {failed[0]}")
     for step in run.steps.values():
         if version := step.made.facts.get("version"):
             session.say(*_registered(str(version), bool(step.made.facts.get("new"))))
+    if any(is_trial_left(step) for step in run.steps.values()):
+        session.say(f"a trial: nothing is registered   (towpath register {run.id})")
     for named in run.published:
         session.say(f"published {named}")
+
+
+def is_trial_left(step: StepRun) -> bool:
+    """Whether `towpath register` would register what a trial made."""
+    from towpath.engine.registering import TRIAL
+
+    return step.kind == "register_model" and step.reason == TRIAL
 
 
 def _unsure(step: StepRun, undeclared: object) -> str:

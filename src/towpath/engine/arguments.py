@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -19,11 +20,15 @@ from towpath.spec.pipeline import Pipeline, QualityCheck
 
 @dataclass(frozen=True)
 class Bound:
-    """The values of a run's parameters, its inputs, and what does not fit."""
+    """The values of a run's parameters, its inputs, and what does not fit.
+
+    ``given`` names the parameters and inputs whose value is not the declared one.
+    """
 
     params: Mapping[str, Any]
     inputs: Mapping[str, str]
     faults: tuple[Fault, ...]
+    given: frozenset[str] = frozenset()
 
 
 def bind(pipeline: Pipeline, arguments: Mapping[str, object], inputs: Mapping[str, str]) -> Bound:
@@ -38,9 +43,12 @@ def bind(pipeline: Pipeline, arguments: Mapping[str, object], inputs: Mapping[st
             params[name] = _value(name, param, arguments)
         except DeclarationError as error:
             faults += error.faults
-    given = {name: path for name, path in inputs.items() if name in pipeline.inputs}
-    faults += _input_faults(given)
-    return Bound(params, {**pipeline.inputs, **given}, tuple(faults))
+    paths = {name: path for name, path in inputs.items() if name in pipeline.inputs}
+    faults += _input_faults(paths)
+    taken = {**pipeline.inputs, **_other_paths(pipeline.inputs, paths)}
+    given = {name for name, value in params.items() if _is_other(pipeline.params[name], value)}
+    given |= {name for name, path in taken.items() if path != pipeline.inputs[name]}
+    return Bound(params, taken, tuple(faults), frozenset(given))
 
 
 def filled(nodes: Mapping[str, Node], inputs: Mapping[str, str]) -> dict[str, Node]:
@@ -54,6 +62,33 @@ def filled(nodes: Mapping[str, Node], inputs: Mapping[str, str]) -> dict[str, No
             node = _with_data(node, _path(node.arguments["data"], done, inputs))
         done[name] = node
     return done
+
+
+def _other_paths(declared: Mapping[str, str], paths: Mapping[str, str]) -> dict[str, str]:
+    """The paths in their shortest form; the declared one, however it is written, is left out."""
+    short = {
+        name: path if words.is_model_reference(path) else _shortest(path)
+        for name, path in paths.items()
+    }
+    return {
+        name: path
+        for name, path in short.items()
+        if path.rstrip("/") != _shortest(declared[name]).rstrip("/")
+    }
+
+
+def _shortest(path: str) -> str:
+    return posixpath.normpath(path) + ("/" if words.is_folder(path) else "")
+
+
+def _is_other(param: Param, value: Any) -> bool:
+    """Whether a value is not what the declaration says; it says none for a required parameter."""
+    return param.required or not _are_equal(value, param.default)
+
+
+def _are_equal(value: Any, default: Any) -> bool:
+    both_nan = value != value and default != default
+    return bool(value == default or both_nan)
 
 
 def _unknown(
@@ -86,7 +121,9 @@ def _value(name: str, param: Param, arguments: Mapping[str, object]) -> Any:
     problem = param.problem(value)
     if problem:
         raise DeclarationError(Fault(f"parameter `{name}` {problem}", hint=param.description))
-    return value
+    # 1 for a declared 1.0 is the declared value: in a key the two would differ.
+    is_declared = not param.required and _are_equal(value, param.default)
+    return param.default if is_declared else value
 
 
 def _as_meant(param: Param, value: Any) -> Any:

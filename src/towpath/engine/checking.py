@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.engine import submodule_code
+from towpath.engine import pipeline_order, submodule_code
 from towpath.engine.graph import compile, outline
 from towpath.engine.resolving import resolve
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
+from towpath.spec import words
 from towpath.spec.pipeline import FunctionStep, QualityCheck
 
 #: An argument so annotated, named as an output, is where the function writes it itself.
@@ -35,7 +37,17 @@ def compiled(
     declared = workspace.pipeline(pipeline)
     if found := _faults(workspace, declared):
         raise DeclarationError(*found)
-    return compile(declared, params or {}, inputs or {})
+    taken = {name: _from_root(workspace.root, path) for name, path in (inputs or {}).items()}
+    return compile(declared, params or {}, taken)
+
+
+def _from_root(root: Path, path: str) -> str:
+    """A path inside the project from its root, as a declaration says it."""
+    for folder in (root, root.resolve()):
+        if Path(path).is_absolute() and Path(path).is_relative_to(folder):
+            inside = Path(path).relative_to(folder).as_posix()
+            return f"{inside}/" if words.is_folder(path) else inside
+    return path
 
 
 def faults(workspace: Workspace, pipeline: str) -> tuple[Fault, ...]:
@@ -49,6 +61,7 @@ def _faults(workspace: Workspace, declared: Declared) -> tuple[Fault, ...]:
     for node in resolved.nodes.values():
         found += _code_faults(workspace, declared, node)
     found += submodule_code.faults(workspace, declared, resolved.nodes.values())
+    found += pipeline_order.input_faults(workspace, declared)
     return tuple(dict.fromkeys(found))
 
 

@@ -35,7 +35,8 @@ class Verdict(StrEnum):
 @dataclass(frozen=True)
 class Decision:
     """What becomes of a step, and why; ``entry`` is what is reused, ``stale`` if it is what an
-    earlier run made of another declaration, code or data."""
+    earlier run made of another declaration, code or data. A ``deferred`` registration is skipped
+    for now, and kept."""
 
     step: str
     verdict: Verdict
@@ -50,6 +51,7 @@ class Decision:
         return self.verdict in (Verdict.RUN, Verdict.UNDECIDED)
 
     stale: bool = False
+    deferred: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def plan(judge: Judge, known: Known) -> Iterator[Decision]:
         except StepFailed as error:  # a key that is not there, say: the run will tell it
             decision = Decision(node.name, Verdict.UNDECIDED, error.faults[0].what)
         if isinstance(node.step, Condition) and decision.verdict is Verdict.RUN:
-            decision = _choose(judge, node, node.step, decision, known)
+            decision = choose_branch(judge, node, node.step, decision, known)
         elif decision.verdict is Verdict.SKIP:
             known.skipped[node.name] = decision.reason
         elif decision.entry:
@@ -177,9 +179,10 @@ def plan(judge: Judge, known: Known) -> Iterator[Decision]:
         yield decision
 
 
-def _choose(
+def choose_branch(
     judge: Judge, node: Node, step: Condition, decision: Decision, known: Known
 ) -> Decision:
+    """A condition decided ahead of a run, where its values are known; what it chose is kept."""
     try:
         verdict = judge.chooses(node, step, known)
     except TowpathError as error:  # a NaN, say: the run will tell it as a failed step

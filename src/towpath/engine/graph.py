@@ -46,7 +46,7 @@ class Graph:
 
     ``nodes`` are in an order in which each comes after what it needs, and otherwise as declared.
     ``params`` are the values of this run, ``inputs`` its paths from the project's root or its
-    models; ``given`` names the parameters and inputs that the run was given rather than declared.
+    models; ``given`` names the parameters and inputs whose value is not the declared one.
     """
 
     name: str
@@ -56,6 +56,17 @@ class Graph:
     inputs: Mapping[str, str]
     nodes: Mapping[str, Node]
     given: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """The parameters and inputs that make a run a trial: those with another value than the
+        declared one. A parameter without a default declares none, so no value of it is another."""
+        params = self.pipeline.params
+        return tuple(
+            name
+            for name in (*params, *self.inputs)
+            if name in self.given and not (name in params and params[name].required)
+        )
 
     def registers(self, step: str) -> bool:
         """Whether a step registers a model."""
@@ -77,8 +88,7 @@ def compile(
     bound = bind(declared.pipeline, arguments or {}, inputs or {})
     if bound.faults:
         raise UsageError(*bound.faults)
-    given = frozenset({*(arguments or {}), *(inputs or {})})
-    return _graph(declared, nodes, bound.params, bound.inputs, given)
+    return _graph(declared, nodes, bound.params, bound.inputs, bound.given)
 
 
 def outline(declared: Declared | Pipeline) -> Graph:

@@ -33,7 +33,7 @@ def carry_out(workspace: Workspace, pipeline: str, step: str) -> Made:
     for name in graph.nodes:
         if name in node.data_needs:
             known.take(
-                Decision(name, Verdict.REUSE), _from_tree(workspace, known, graph.nodes[name])
+                Decision(name, Verdict.REUSE), read_from_tree(workspace, known, graph.nodes[name])
             )
     directory = workspace.state / "steps" / graph.name / node.name
     asked = order(workspace, graph, node, known, directory)
@@ -46,7 +46,7 @@ def carry_out(workspace: Workspace, pipeline: str, step: str) -> Made:
     return made
 
 
-def _from_tree(workspace: Workspace, known: Known, node: Node) -> Made:
+def read_from_tree(workspace: Workspace, known: Known, node: Node) -> Made:
     """What a step made, as far as the work tree holds it."""
     found: dict[str, Artifact] = {}
     values: dict[str, Json] = {}

@@ -156,13 +156,17 @@ class Condition(Step):
 
 
 class RegisterModel(Step):
-    """Registers ``model`` as the next version of a name in the registry."""
+    """Registers ``model`` as the next version of a name in the registry.
+
+    ``trials`` says whether a run with other values than the declared ones registers too.
+    """
 
     kind: Literal["register_model"] = "register_model"
     model: ModelName = Field(alias="as")
     inputs: Bindings
     labels: Mapping[str, MessageText] = Field(default_factory=dict)
     bump: Literal["major", "minor", "patch"] | None = None
+    trials: Literal["skip", "register"] = "skip"
 
 
 class BatchTransform(Step):

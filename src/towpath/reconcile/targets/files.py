@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from towpath.engine.own_files import note_own_files
 from towpath.errors import DeployError
 from towpath.reconcile import bundle as bundles
 from towpath.reconcile.bundle import Bundle
@@ -82,6 +83,7 @@ class Files:
             scratch = scratch_beside(home / _CURRENT, shared=True)
             scratch.symlink_to(Path(_VERSIONS, str(bundle.version)))
             scratch.replace(home / _CURRENT)
+            note_own_files([home / _CURRENT, self._place(bundle.model, str(bundle.version))])
             # By a reconcile that was cut short: under the stage's lease nobody else works here.
             for left in (*home.glob(_LEFT), *home.glob(f"*/{_LEFT}"), *home.glob(f"*/*/{_LEFT}")):
                 remove_scratch(left)

@@ -99,6 +99,11 @@ KINDS: Schema = {
                 "object", f"Labels of the version; {_FILLED}", additionalProperties=a("string")
             ),
             "bump": one_of("major", "minor", "patch", about="The part of the number that goes up."),
+            "trials": one_of(
+                "skip",
+                "register",
+                about="Whether a run with other values than the declared ones registers too.",
+            ),
         },
     ),
     "batch_transform": _kind(
