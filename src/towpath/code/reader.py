@@ -15,6 +15,7 @@ from towpath.code.locate import Located, Target
 from towpath.code.reach import Loose, Node, Reach
 from towpath.code.signature import Signature
 from towpath.code.view import Run, Symbol, View, Whole
+from towpath.spec.source_layout import module_folders
 
 KEPT = ".towpath/state/environment.json"
 
@@ -96,6 +97,38 @@ class Reader:
         """The same for modules that a step uses without naming them (``pyarrow`` for .parquet)."""
         return self.environment.versions(modules)
 
+    def modules(self, files: Iterable[str]) -> dict[str, str]:
+        """A digest for each of these modules, from the root, whole, and for what they import.
+
+        A module's imports look beside it first, as those of a script do.
+        """
+        found: dict[str, str] = {}
+        for file in files:
+            found |= self._labels_of(_folder_of(file)).of(self._whole(file))
+        return found
+
+    def module_sources(self, files: Iterable[str]) -> tuple[str, ...]:
+        """The files that these modules and what they import stand in, from the root, sorted."""
+        view = self._labels_of("").view
+        nodes = {node for file in files for node in self._whole(file)}
+        own = (n for n in nodes if isinstance(n, Symbol | Run | Whole | Loose))
+        return tuple(sorted({view.shown(node.file) for node in own}))
+
+    def module_packages(self, files: Iterable[str]) -> dict[str, str]:
+        """The distributions that these modules import, with all they require, by version."""
+        found: dict[str, str] = {}
+        for file in files:
+            reach = self._labels_of(_folder_of(file)).reach
+            found |= self.environment.versions(reach.packages(self._whole(file)))
+        return found
+
+    def _whole(self, file: str) -> set[Node]:
+        key = "", file
+        if key not in self._closures:
+            reach = self._labels_of(_folder_of(file)).reach
+            self._closures[key] = reach.closure([Whole(f"{self.root}/{file}")])
+        return self._closures[key]
+
     def carried(self, folder: str, run: str) -> dict[str, str]:
         """The classes and functions that a step may put into an object, with what they reach.
 
@@ -120,10 +153,12 @@ class Reader:
         return self._targets[key]
 
     def _labels_of(self, folder: str) -> Labels:
-        """The reading of one pipeline: its imports look beside it first, then at the root."""
+        """The reading of one pipeline: its imports look beside it first, then at the root
+        and in ``src/``."""
         if folder not in self._labels:
             beside = str((self.root / folder).resolve())
-            path = SearchPath(tuple(dict.fromkeys((beside, str(self.root)))), self._further)
+            own = (str(path) for path in module_folders(self.root) if path != OURS)
+            path = SearchPath(tuple(dict.fromkeys((beside, *own))), self._further)
             self._labels[folder] = Labels(Reach(View(self.root, path, self._finder)))
         return self._labels[folder]
 
@@ -131,3 +166,7 @@ class Reader:
     def _further(self) -> tuple[str, ...]:
         folders = dict.fromkeys((*loose_folders(), *self.environment.editable()))
         return tuple(each for each in folders if not OURS.is_relative_to(each))
+
+
+def _folder_of(file: str) -> str:
+    return file.rpartition("/")[0]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from towpath.spec import reference, words
-from towpath.spec.pipeline import BatchTransform, FunctionStep, Output, QualityCheck, Step
+from towpath.spec.pipeline import BatchTransform, Command, FunctionStep, Output, QualityCheck, Step
 
 CHECKED: Mapping[str, Output] = {
     "data": Output(path="data"),
@@ -27,7 +27,7 @@ def named_outputs(step: Step) -> Iterator[tuple[str, Output]]:
     """The same as pairs, in which a name may come twice."""
     if isinstance(step, QualityCheck):
         yield from CHECKED.items()
-    elif isinstance(step, FunctionStep | BatchTransform):
+    elif isinstance(step, FunctionStep | BatchTransform | Command):
         if isinstance(step.outputs, Mapping):
             yield from step.outputs.items()
         else:
