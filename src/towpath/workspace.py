@@ -39,7 +39,8 @@ class Workspace:
                 return cls(folder)
         raise UsageError(
             f"no project here: there is no {PROJECT_FILE} in {begin} or above it",
-            hint="make one with `towpath new`, or name its folder with -C",
+            hint="`towpath init` makes this repository one, `towpath new` a new one; "
+            "or name its folder with -C",
         )
 
     @cached_property

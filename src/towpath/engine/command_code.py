@@ -17,8 +17,10 @@ UNKNOWN = "what code its command runs is not known: `code:` names it"
 
 def is_known(reader: Reader, step: Step) -> bool:
     """Whether a key can hold all the code of a step: of a command, where it is a Python program,
-    or where ``code:`` says it, be it that there is none."""
+    where ``code:`` says it, be it that there is none, or where it has a folder of its own."""
     if not isinstance(step, Command) or "code" in step.model_fields_set:
+        return True
+    if step.places or step.settings:
         return True
     return _program(reader, step).is_known
 

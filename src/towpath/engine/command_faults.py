@@ -87,7 +87,7 @@ class _Names:
                 )
 
     def _unnamed(self, named: tuple[str, ...]) -> Iterator[Fault]:
-        elsewhere = {*named, *self.step.places, *self._settled}
+        elsewhere = {*named, *self.step.places, *self._settled, *self._meant(named)}
         for name, position in self._inputs.items():
             if name not in elsewhere:
                 hint = f"write `{{{name}}}` in it, or `places: {{{name}: path/of/the/file}}`"
@@ -103,6 +103,13 @@ class _Names:
                 what = f"the command does not say where it writes `{name}`"
                 hint = f"write `{{{name}}}` in it, or `places: {{{name}: path/of/the/file}}`"
                 yield Fault(what, self._place("outputs"), hint)
+
+    def _meant(self, named: tuple[str, ...]) -> Iterator[str]:
+        """The names that unknown ones are near to: one typo is one fault."""
+        known = [*self._inputs, *self._params, *self._outputs]
+        for name in (*named, *self.step.places):
+            hint = did_you_mean(name, known) if name not in known else None
+            yield from (near for near in known if hint and f"`{near}`" in hint)
 
     @staticmethod
     def _idle(name: str, place: Place | None, hint: str) -> Fault:
@@ -148,6 +155,6 @@ class _Names:
             for other, theirs in seen.items():
                 size = min(len(other), len(parts))
                 if other[:size] == parts[:size]:
-                    what = f"`{name}` and `{theirs}` are in one place: {path}"
+                    what = f"`{name}` ({path}) and `{theirs}` lie one within the other"
                     yield Fault(what, self._place("places", name), "each has a place of its own")
             seen[parts] = name

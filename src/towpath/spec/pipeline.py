@@ -205,6 +205,7 @@ class Command(Step):
     settings: Mapping[File, Mapping[str, Name]] = Field(default_factory=dict)
     workdir: File | None = None
 
+
 class Fail(Step):
     """Ends the run as failed, with a message."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -165,7 +166,7 @@ def _run(order: Order, arguments: list[str], directory: Path, folder: Path) -> l
     watch.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(opened_files.__file__, watch / "sitecustomize.py")
     opened = watch / "opened"
-    print("$", show_controls(" ".join(_shown(order, word) for word in arguments), kept="\n"))
+    print("$", show_controls(_shown(order, arguments), kept="\n"))
     sys.stdout.flush()
     begin = order.log.stat().st_size if order.log.exists() else 0
     environment = _environment(order.root, folder, watch, opened)
@@ -188,8 +189,13 @@ def _run(order: Order, arguments: list[str], directory: Path, folder: Path) -> l
     return list(_undeclared(order, opened))
 
 
-def _shown(order: Order, word: str) -> str:
-    return word.replace(f"{order.directory}/", "").replace(f"{order.root}/", "")
+def _shown(order: Order, arguments: list[str]) -> str:
+    """The command as it is run, with the paths of its files from the step's own folder."""
+    is_script = tuple(arguments[: len(SHELL)]) == SHELL
+    words = [arguments[-1].rstrip()] if is_script else arguments
+    for folder in (order.directory, order.root):
+        words = [word.replace(f"{folder}/", "") for word in words]
+    return words[0] if is_script else shlex.join(words)
 
 
 def _environment(root: Path, folder: Path, watch: Path, opened: Path) -> dict[str, str]:
@@ -249,8 +255,8 @@ def _undeclared(order: Order, opened: Path) -> Iterator[str]:
     if not opened.exists():
         return
     known = {*order.code}
-    for line in dict.fromkeys(opened.read_text("utf-8", "replace").splitlines()):
-        path = _source(line)
+    lines = opened.read_text("utf-8", "replace").splitlines()
+    for path in dict.fromkeys(map(_source, lines)):
         if path not in known and _counts(order.root, path):
             yield path
 
