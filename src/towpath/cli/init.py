@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ def _say(
     dry_run: bool,
 ) -> None:  # fmt: skip
     for addition in additions:
-        session.say(addition.sentence(would=dry_run))
+        say = terminal.echo if dry_run else session.say  # what was asked for, or what was done
+        say(addition.sentence(would=dry_run))
     if draft:
         _say_draft(session, additions, draft)
     if not additions:
@@ -99,7 +101,7 @@ def _say(
         return
     session.say()
     session.say("Next:")
-    for line in _next(draft):
+    for line in _next(draft, additions):
         session.say(f"  {line}")
 
 
@@ -114,8 +116,10 @@ def _say_draft(session: Session, additions: tuple[Addition, ...], draft: Draft) 
             session.say(f"  {fault}")
 
 
-def _next(draft: Draft | None) -> tuple[str, ...]:
+def _next(draft: Draft | None, additions: tuple[Addition, ...]) -> tuple[str, ...]:
+    commit = "git add --all && git commit -m 'Adopt Towpath'"
     if draft:
-        return "towpath check", "towpath run", "git add --all && git commit -m 'Adopt Towpath'"
-    begin = "write flows/training/pipeline.yaml: it says how to begin"
-    return begin, "towpath check", "git add --all && git commit -m 'Adopt Towpath'"
+        return "towpath check", "towpath run", commit
+    made = next((each.path for each in additions if each.path.startswith("flows/")), None)
+    begin = (f"write {made}: it says how to begin",) if made else ()
+    return *begin, "towpath check", commit

@@ -297,9 +297,9 @@ class _Drafting:
         """The command, whether it needs a shell, and the parameters that it names."""
         is_script = len(stage.commands) > 1
         as_names, as_values = self._text_of(stage, "value".format), self._text_of(stage, None)
+        names: list[str] = []
         for shell in (is_script, True):
             if _is_command(as_names, shell):
-                names: list[str] = []
                 return self._text_of(stage, lambda v: self._named(v, names)), shell, names
         for shell in (is_script, True):  # a variable in quotes is written as its value
             if _is_command(as_values, shell):

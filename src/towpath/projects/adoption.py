@@ -65,15 +65,16 @@ _IGNORED = {
 }
 """The lines for .gitignore, each with a path that Git ignores once it has such a line."""
 
-_ATTRIBUTES = (
-    f"/{FILE} text eol=lf",
-    "/flows/**/*.yaml text eol=lf",
-    "/registry/** text eol=lf",
-    "/dvc.yaml text eol=lf",
-    "/dvc.lock text eol=lf",
-    "*.dvc text eol=lf",
-    ".dvcignore text eol=lf",
-)
+_ATTRIBUTES = {
+    f"/{FILE} text eol=lf": FILE,
+    "/flows/**/*.yaml text eol=lf": "flows/training/pipeline.yaml",
+    "/registry/** text eol=lf": "registry/stages/dev/model.yaml",
+    "/dvc.yaml text eol=lf": "dvc.yaml",
+    "/dvc.lock text eol=lf": "dvc.lock",
+    "*.dvc text eol=lf": "data/raw.csv.dvc",
+}
+"""The lines for .gitattributes, each with a path whose line ends Git knows from such a line."""
+
 _LEFT_OUT = ".dvcignore"
 _WHY = {
     _LEFT_OUT: "# What DVC leaves alone: https://dvc.org/doc/user-guide/project-structure/dvcignore-files",
@@ -147,7 +148,7 @@ def _additions(root: Path, store: Mapping[str, str]) -> Iterator[Addition]:
     if not (root / FILE).exists():
         yield NewFile(FILE, _PROJECT.format(name=project_name(root.name)))
     yield from _lines(root, ".gitignore", tuple(_not_ignored(root)))
-    yield from _lines(root, ".gitattributes", _ATTRIBUTES)
+    yield from _lines(root, ".gitattributes", tuple(_without_line_ends(root)))
     yield from (NewFile(path, text) for path, text in store.items() if path != _LEFT_OUT)
     yield from _lines(root, _LEFT_OUT, (".towpath/",))
     if not any((root / "flows").glob("*/pipeline.yaml")):
@@ -170,6 +171,18 @@ def _not_ignored(root: Path) -> Iterator[str]:
         asked = command.attempt(root, "check-ignore", "--quiet", "--no-index", path)
         if asked.code:
             yield line
+
+
+def _without_line_ends(root: Path) -> Iterator[str]:
+    """The lines for paths of which no attributes say how their lines end: somebody's choice stays,
+    whatever it is."""
+    paths = dict.fromkeys(_ATTRIBUTES.values())
+    # -z: path, attribute and value in turn, which no name can break.
+    asked = command.call(root, "check-attr", "-z", "text", "eol", "--", *paths).text.split("\0")
+    said = {
+        path for path, _, value in zip(*[iter(asked)] * 3, strict=False) if value != "unspecified"
+    }
+    yield from (line for line, path in _ATTRIBUTES.items() if path not in said)
 
 
 def _lines(root: Path, file: str, wanted: tuple[str, ...]) -> Iterator[Addition]:

@@ -23,6 +23,7 @@ from towpath.spec.command_line import parse_command
 from towpath.spec.source_layout import module_folders
 from towpath.steps import formats, opened_files, results, watching
 from towpath.steps.formats import jsons
+from towpath.steps.missing_modules import hint_missing_module
 from towpath.steps.order import Order, Value
 from towpath.store import Store
 
@@ -237,7 +238,11 @@ def _ending(order: Order, code: int, begin: int) -> Fault:
             how = f"the command was killed by {signal.Signals(number).name}"
             hint = "perhaps the machine ran out of memory" if number == signal.SIGKILL else None
             return Fault(f"{how}{_last_words(order.log, begin)}", hint=hint)
-    return Fault(f"the command ended with {code}{_last_words(order.log, begin)}")
+    words = _last_words(order.log, begin)
+    hint = hint_missing_module(order.root, words)
+    if hint and _is_alone(_declared(order)):
+        hint = "it has the files that `code:` names and what they import; or it is not installed"
+    return Fault(f"the command ended with {code}{words}", hint=hint)
 
 
 def _last_words(log: Path, begin: int) -> str:
