@@ -59,7 +59,7 @@ def _unwrapped(words: Sequence[str | None]) -> Sequence[str | None]:
         return words[2:]
     if words and words[0] == "env":
         rest = list(words[1:])
-        while rest and rest[0] and re.match(r"\w+=", rest[0]):
+        while rest and (rest[0] is None or re.match(r"\w+=", rest[0])):
             rest.pop(0)
         return rest
     return words

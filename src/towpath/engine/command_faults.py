@@ -10,7 +10,7 @@ from towpath.errors import Fault, Place, did_you_mean
 from towpath.spec.command_line import UnfitCommand, parse_command
 from towpath.spec.declared import Declared
 from towpath.spec.outputs import bindings, is_json, output_files
-from towpath.spec.pipeline import Command
+from towpath.spec.pipeline import CommandStep
 
 SETTINGS_FILES = (".yaml", ".yml", ".json")
 """The files of parameters that can be written for a command."""
@@ -19,7 +19,7 @@ SETTINGS_FILES = (".yaml", ".yml", ".json")
 def faults(declared: Declared) -> Iterator[Fault]:
     """Everything that is wrong with the commands, each with its place."""
     for name, step in declared.pipeline.steps.items():
-        if isinstance(step, Command):
+        if isinstance(step, CommandStep):
             yield from _Names(declared, name, step).faults()
 
 
@@ -29,7 +29,7 @@ class _Names:
 
     declared: Declared
     name: str
-    step: Command
+    step: CommandStep
 
     def faults(self) -> Iterator[Fault]:
         try:

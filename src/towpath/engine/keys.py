@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from towpath.engine import command_code
 from towpath.engine.source import FromInput, outputs_of
 from towpath.spec.artifact import Artifact, Json
-from towpath.spec.pipeline import BatchTransform, Command, FunctionStep, Output, QualityCheck
+from towpath.spec.pipeline import BatchTransform, CommandStep, FunctionStep, Output, QualityCheck
 from towpath.steps import formats
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _carried(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:
     for maker in _makers(graph, node):
         if isinstance(maker.step, FunctionStep):
             found |= reader.carried(graph.folder, maker.step.run)
-        elif isinstance(maker.step, Command):  # any class of its code may be in what it wrote
+        elif isinstance(maker.step, CommandStep):  # any class of its code may be in what it wrote
             found |= reader.modules(command_code.modules(reader, graph.folder, maker.step))
     return found
 
@@ -141,7 +141,7 @@ def code_of(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:
     step = node.step
     if isinstance(step, FunctionStep):
         reached = reader.digests(graph.folder, step.run, step.code)
-    elif isinstance(step, Command):
+    elif isinstance(step, CommandStep):
         reached = command_code.digests(reader, graph.folder, step)
     else:
         extra = (*step.code, step.expectations) if isinstance(step, QualityCheck) else step.code
@@ -158,7 +158,7 @@ def sources(graph: Graph, node: Node, reader: Reader) -> Iterator[str]:
     for maker in (node, *_makers(graph, node)):
         if isinstance(maker.step, FunctionStep):
             yield from reader.sources(graph.folder, maker.step.run)
-        elif isinstance(maker.step, Command):
+        elif isinstance(maker.step, CommandStep):
             yield from command_code.sources(reader, graph.folder, maker.step)
 
 
@@ -185,6 +185,6 @@ def _packages(graph: Graph, node: Node, reader: Reader, read: Sequence[str]) -> 
     for each in (node, *_makers(graph, node)):
         if isinstance(each.step, FunctionStep):
             found |= reader.packages(graph.folder, each.step.run)
-        elif isinstance(each.step, Command):
+        elif isinstance(each.step, CommandStep):
             found |= command_code.packages(reader, graph.folder, each.step)
     return {f"package {name}": version for name, version in found.items()}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.engine import command_code, keys, libraries
-from towpath.spec.pipeline import Command
+from towpath.spec.pipeline import CommandStep
 from towpath.steps.order import Order
 
 if TYPE_CHECKING:
@@ -37,6 +37,6 @@ def order(workspace: Workspace, graph: Graph, node: Node, known: Known, director
 
 def _code(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ...]:
     """The files that the step names as its code; of a command also those that it runs."""
-    if isinstance(node.step, Command):
+    if isinstance(node.step, CommandStep):
         return command_code.sources(workspace.code, graph.folder, node.step)
     return workspace.code.file_names(graph.folder, node.step.code)

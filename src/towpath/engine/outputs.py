@@ -13,7 +13,7 @@ from towpath.engine.known import Waiting
 from towpath.spec.artifact import Artifact
 from towpath.spec.pipeline import (
     BatchTransform,
-    Command,
+    CommandStep,
     Evaluation,
     FunctionStep,
     Output,
@@ -48,7 +48,7 @@ def publish(workspace: Workspace, graph: Graph, known: Known) -> None:
 
 def stages(workspace: Workspace, graph: Graph, known: Known) -> list[Stage]:
     """The DVC stages that say what a run did so far; steps behind a condition are none."""
-    kinds = (FunctionStep, BatchTransform, Command, QualityCheck)
+    kinds = (FunctionStep, BatchTransform, CommandStep, QualityCheck)
     return [
         _stage(workspace, graph, node)
         for node in tree.certain(graph)
@@ -95,7 +95,7 @@ def _stage(workspace: Workspace, graph: Graph, node: Node) -> Stage:
 
 
 def _is_metrics(step: Step, output: str, path: str) -> bool:
-    if isinstance(step, Command):
+    if isinstance(step, CommandStep):
         return output in step.metrics
     return isinstance(step, Evaluation) and path.endswith(".json")
 

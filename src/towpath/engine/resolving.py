@@ -14,7 +14,7 @@ from towpath.spec.declared import Declared
 from towpath.spec.outputs import bindings, is_json
 from towpath.spec.pipeline import (
     BatchTransform,
-    Command,
+    CommandStep,
     Condition,
     Fail,
     FunctionStep,
@@ -112,7 +112,7 @@ class _Binding:
 
     def node(self) -> Node:
         self._inputs()
-        if isinstance(self.step, FunctionStep | Command):
+        if isinstance(self.step, FunctionStep | CommandStep):
             self._params()
         if isinstance(self.step, FunctionStep):
             self._literals(self.step)
@@ -138,7 +138,7 @@ class _Binding:
             place = self._place("inputs", position)
             source = self.names.source(text, place)
             if isinstance(source, FromParam):
-                takes = isinstance(self.step, FunctionStep | Command)
+                takes = isinstance(self.step, FunctionStep | CommandStep)
                 hint = f"write `params: [{source.name}]`" if takes else None
                 self._fault(f"`{text}` is a parameter, not an input", place, hint)
                 source = None

@@ -186,7 +186,7 @@ def _command_words(value: Any) -> str | tuple[str, ...]:
     return words
 
 
-class Command(Step):
+class CommandStep(Step):
     """Runs a program of any language on files.
 
     ``command`` names inputs, parameters and outputs as ``{name}``. ``places`` says where the
@@ -221,7 +221,7 @@ AnyStep: TypeAlias = Annotated[
     | Condition
     | RegisterModel
     | BatchTransform
-    | Command
+    | CommandStep
     | Fail,
     Field(discriminator="kind"),
 ]
@@ -234,7 +234,7 @@ KINDS: Mapping[str, type[Step]] = {
     "condition": Condition,
     "register_model": RegisterModel,
     "batch_transform": BatchTransform,
-    "command": Command,
+    "command": CommandStep,
     "fail": Fail,
 }
 
@@ -253,7 +253,7 @@ __all__ = [
     "KINDS",
     "AnyStep",
     "BatchTransform",
-    "Command",
+    "CommandStep",
     "Condition",
     "Evaluation",
     "Expiry",

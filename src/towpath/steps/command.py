@@ -28,7 +28,7 @@ from towpath.steps.order import Order, Value
 from towpath.store import Store
 
 if TYPE_CHECKING:
-    from towpath.spec.pipeline import Command
+    from towpath.spec.pipeline import CommandStep
 
 SHELL = ("bash", "-e", "-o", "pipefail", "-c")
 """What reads a script: it ends at the first command that fails, at the left of a pipe too."""
@@ -62,11 +62,11 @@ def execute(order: Order) -> Made:
     return Made(made[0], made[1], {"undeclared": undeclared} if undeclared else {})
 
 
-def _declared(order: Order) -> Command:
+def _declared(order: Order) -> CommandStep:
     return order.step  # type: ignore[return-value] # only this kind comes here
 
 
-def _is_alone(step: Command) -> bool:
+def _is_alone(step: CommandStep) -> bool:
     """Whether it runs in a folder of its own, which holds what it declares and nothing else."""
     return bool(step.places or step.settings)
 
@@ -81,7 +81,7 @@ def _clear(order: Order) -> None:
         shutil.rmtree(order.directory / name, ignore_errors=True)
 
 
-def _lay_out(order: Order, step: Command, store: Store) -> Path:
+def _lay_out(order: Order, step: CommandStep, store: Store) -> Path:
     """A folder with what the step declares and nothing else: code, inputs, settings."""
     folder = _own_folder(order)
     folder.mkdir(parents=True)
@@ -121,7 +121,7 @@ def _settings(order: Order, file: str, keys: Mapping[str, str]) -> str:
     return json.dumps(whole, indent=2) + "\n" if file.endswith(".json") else documents.dump(whole)
 
 
-def _arguments(order: Order, step: Command, store: Store, folder: Path) -> list[str]:
+def _arguments(order: Order, step: CommandStep, store: Store, folder: Path) -> list[str]:
     line = parse_command(step.command, step.shell)
     values: dict[str, Any] = {}
     for name in line.names:
@@ -140,7 +140,7 @@ def _arguments(order: Order, step: Command, store: Store, folder: Path) -> list[
     return [*SHELL, *words] if step.shell else words
 
 
-def _destination(order: Order, step: Command, folder: Path, output: str) -> Path:
+def _destination(order: Order, step: CommandStep, folder: Path, output: str) -> Path:
     """Where the command writes an output; the folder around it is there."""
     declared = order.outputs[output]
     own = step.places.get(output)
@@ -151,7 +151,7 @@ def _destination(order: Order, step: Command, folder: Path, output: str) -> Path
     return path
 
 
-def _enter(folder: Path, step: Command) -> Path:
+def _enter(folder: Path, step: CommandStep) -> Path:
     directory = folder / (step.workdir or "")
     if _is_alone(step):
         directory.mkdir(parents=True, exist_ok=True)
@@ -279,7 +279,7 @@ def _counts(root: Path, path: str) -> bool:
 
 
 def _take_outputs(
-    order: Order, step: Command, store: Store, folder: Path
+    order: Order, step: CommandStep, store: Store, folder: Path
 ) -> tuple[dict[str, Artifact], dict[str, Json]]:
     outputs: dict[str, Artifact] = {}
     values: dict[str, Json] = {}

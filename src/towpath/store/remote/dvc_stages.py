@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from towpath import documents
-from towpath.errors import DeclarationError, Fault, Place, StoreError, UserError
+from towpath.errors import Fault, Place, StoreError, UserError
 from towpath.store.layout import locate
 from towpath.store.remote import door
 
@@ -66,17 +65,18 @@ def read_dvc_file(root: Path, path: Path) -> DvcFile:
         raise UserError(f"there is no {shown}", hint="name the dvc.yaml whose stages are meant")
     layout = locate(path.parent)
     repository = door._repository(layout)
-    if (
-        document := documents.parse(documents.text_of(path, shown), shown)
-    ).faults and not isinstance(document.node, documents.Mapping):
-        raise DeclarationError(*document.faults)  # it is no YAML: DVC would not say where
     from dvc.exceptions import DvcException
-    from dvc.utils.strictyaml import YAMLValidationError
+    from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
 
     try:
         # DVC's reader of templates takes paths from the working directory.
         with chdir(repository.root_dir):
             return _read(repository, root, path)
+    except YAMLSyntaxError as error:
+        cause = error.exc.__cause__
+        mark = getattr(cause, "problem_mark", None)
+        what = f"it is no YAML: {getattr(cause, 'problem', None) or _words(error)}"
+        raise StoreError(Fault(what, Place(shown, mark.line + 1 if mark else 0))) from error
     except YAMLValidationError as error:
         what = f"DVC does not understand it: {_words(error.exc)}"
         raise StoreError(Fault(what, Place(shown))) from error
@@ -97,10 +97,10 @@ def _read(repository: Any, root: Path, path: Path) -> DvcFile:
     data = load_file(repository, os.fspath(path)).load()
     folder = os.path.relpath(path.parent, repository.root_dir)
     resolver = DataResolver(repository, folder, deepcopy(data))
-    stages = resolver.resolve()["stages"]
+    stages = resolver.resolve()["stages"] or {}
     variables = _Variables(resolver.context, frozenset(_fixed(data)))
     marked = variables.marked(data)
-    with_marks = DataResolver(repository, folder, marked).resolve()["stages"]
+    with_marks = DataResolver(repository, folder, marked).resolve()["stages"] or {}
     own = os.path.relpath(path.parent, root)
     return DvcFile(
         folder="" if own == "." else own,
