@@ -24,4 +24,4 @@ def _is_import_root(sources: Path) -> bool:
         return False
     if any((sources.parent / name).is_file() for name in _PACKAGING):
         return True
-    return any(folder.parent.parent == sources for folder in sources.glob("*/__init__.py"))
+    return any(sources.glob("*/*.py"))  # a package needs no `__init__.py`

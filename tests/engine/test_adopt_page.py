@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from towpath.engine.record import State
 from towpath.engine.request import Request
 from towpath.workspace import Workspace
 
-from .conftest import git
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adopt.md").read_text(encoding="utf-8")
 SECTIONS = {
@@ -23,6 +23,11 @@ SECTIONS = {
     for part in re.split(r"^## From (?:a )?", PAGE, flags=re.MULTILINE)
 }
 _BLOCK = re.compile(r"```\w+\n# (\S+/?\S+)\n(.*?)```", re.DOTALL)
+
+
+def git(root: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 def adopted(root: Path, section: str) -> Workspace:

@@ -18,7 +18,6 @@ from towpath.projects import apply_additions, plan_additions
 from towpath.store import initialise, missing_files
 from towpath.workspace import Workspace
 
-from .conftest import git
 
 DVC = """\
 vars:
@@ -138,7 +137,7 @@ def write(root: Path, files: dict[str, str]) -> None:
 def repository(tmp_path: Path) -> Path:
     root = tmp_path / "leaf"
     root.mkdir()
-    git(root, "init", "-q", "-b", "main")
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=root, check=True)
     initialise(root)
     return root
 
@@ -238,7 +237,7 @@ stages:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("stages:\n  a: [", "dvc.yaml:2"),
+        ("stages:\n  a: [", "dvc.yaml:3: it is no YAML"),
         ("stages: {a: {}}", "dvc.yaml: DVC does not understand it"),
         ("stages: {a: {cmd: 'x ${nothing}'}}", "dvc.yaml: DVC does not understand it"),
         ("stages: {}", "dvc.yaml has no stages of your own"),
