@@ -16,7 +16,6 @@ from towpath.engine.record import State
 from towpath.engine.request import Request
 from towpath.workspace import Workspace
 
-
 PAGE = (Path(__file__).parents[2] / "docs" / "adopt.md").read_text(encoding="utf-8")
 SECTIONS = {
     part.partition("\n")[0]: part

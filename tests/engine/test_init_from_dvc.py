@@ -18,7 +18,6 @@ from towpath.projects import apply_additions, plan_additions
 from towpath.store import initialise, missing_files
 from towpath.workspace import Workspace
 
-
 DVC = """\
 vars:
   - hi: hello
