@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from towpath.code.finder import Finder
 from towpath.spec.command_line import CommandLine
@@ -20,13 +21,27 @@ _LARGEST = 8 << 20
 which the step has to declare."""
 
 
+class Module(NamedTuple):
+    """A file of Python, and the folder beside which its imports look first; both from the root."""
+
+    file: str
+    folder: str = ""
+
+    @classmethod
+    def named(cls, root: Path, file: str) -> Module:
+        """A file that was named: a script, whose imports look beside it, or a package's module."""
+        folder = file.rpartition("/")[0]
+        is_packaged = (root / folder / "__init__.py").exists() or folder.startswith("src/")
+        return cls(file, "" if is_packaged else folder)
+
+
 @dataclass(frozen=True)
 class Program:
     """What a command runs. ``modules`` are files of Python and ``files`` others, from the root;
     ``package`` is a module that it runs and that is not the project's. ``is_known``: a Python
     program, so that what it imports is read, and what it opens is noticed."""
 
-    modules: tuple[str, ...] = ()
+    modules: tuple[Module, ...] = ()
     files: tuple[str, ...] = ()
     package: str = ""
     is_known: bool = False
@@ -39,17 +54,18 @@ def find_program(
     are data of its step, whatever stands there in the project."""
     words = _unwrapped(line.literals)
     named = list(_named(root, words, workdir, tuple(apart)))
-    modules = [path for path in named if path.endswith(".py")]
+    modules = [Module.named(root, path) for path in named if path.endswith(".py")]
     files = tuple(path for path in named if not path.endswith(".py"))
     if line.shell or not words or not _PYTHON.fullmatch(PurePosixPath(words[0] or "").name):
         return Program(tuple(modules), files)
     option, target = _target(words[1:])
     if option == "-m" and target:
         found = _module(root / workdir, target) or _module(root, target)
-        inside = [os.path.relpath(path, root) for path in found]
+        inside = [Module(os.path.relpath(path, root)) for path in found]
         package = "" if found else target.partition(".")[0]
         return Program((*modules, *inside), files, package, is_known=True)
-    is_script = option == "" and target is not None and _inside(root, workdir, target) in modules
+    script = _inside(root, workdir, target) if option == "" and target else None
+    is_script = any(module.file == script for module in modules)
     return Program(tuple(modules), files, is_known=is_script or option == "-c")
 
 

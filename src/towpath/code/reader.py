@@ -8,6 +8,7 @@ from pathlib import Path
 
 from towpath.code import extra as extras
 from towpath.code import locate, signature
+from towpath.code.command_code import Module
 from towpath.code.distributions import Environment, installed
 from towpath.code.finder import OURS, Finder, SearchPath, loose_folders
 from towpath.code.labels import Labels
@@ -97,36 +98,33 @@ class Reader:
         """The same for modules that a step uses without naming them (``pyarrow`` for .parquet)."""
         return self.environment.versions(modules)
 
-    def modules(self, files: Iterable[str]) -> dict[str, str]:
-        """A digest for each of these modules, from the root, whole, and for what they import.
-
-        A module's imports look beside it first, as those of a script do.
-        """
+    def modules(self, modules: Iterable[Module]) -> dict[str, str]:
+        """A digest for each of these modules, whole, and for what they import, by label."""
         found: dict[str, str] = {}
-        for file in files:
-            found |= self._labels_of(_folder_of(file)).of(self._whole(file))
+        for module in modules:
+            found |= self._labels_of(module.folder).of(self._whole(module))
         return found
 
-    def module_sources(self, files: Iterable[str]) -> tuple[str, ...]:
+    def module_sources(self, modules: Iterable[Module]) -> tuple[str, ...]:
         """The files that these modules and what they import stand in, from the root, sorted."""
         view = self._labels_of("").view
-        nodes = {node for file in files for node in self._whole(file)}
+        nodes = {node for module in modules for node in self._whole(module)}
         own = (n for n in nodes if isinstance(n, Symbol | Run | Whole | Loose))
         return tuple(sorted({view.shown(node.file) for node in own}))
 
-    def module_packages(self, files: Iterable[str]) -> dict[str, str]:
+    def module_packages(self, modules: Iterable[Module]) -> dict[str, str]:
         """The distributions that these modules import, with all they require, by version."""
         found: dict[str, str] = {}
-        for file in files:
-            reach = self._labels_of(_folder_of(file)).reach
-            found |= self.environment.versions(reach.packages(self._whole(file)))
+        for module in modules:
+            reach = self._labels_of(module.folder).reach
+            found |= self.environment.versions(reach.packages(self._whole(module)))
         return found
 
-    def _whole(self, file: str) -> set[Node]:
-        key = "", file
+    def _whole(self, module: Module) -> set[Node]:
+        key = f"{module.folder} (whole)", module.file
         if key not in self._closures:
-            reach = self._labels_of(_folder_of(file)).reach
-            self._closures[key] = reach.closure([Whole(f"{self.root}/{file}")])
+            reach = self._labels_of(module.folder).reach
+            self._closures[key] = reach.closure([Whole(f"{self.root}/{module.file}")])
         return self._closures[key]
 
     def carried(self, folder: str, run: str) -> dict[str, str]:
@@ -166,7 +164,3 @@ class Reader:
     def _further(self) -> tuple[str, ...]:
         folders = dict.fromkeys((*loose_folders(), *self.environment.editable()))
         return tuple(each for each in folders if not OURS.is_relative_to(each))
-
-
-def _folder_of(file: str) -> str:
-    return file.rpartition("/")[0]

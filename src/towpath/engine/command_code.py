@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from towpath.code.command_code import Program, find_program
+from towpath.code.command_code import Module, Program, find_program
 from towpath.spec.command_line import UnfitCommand, parse_command
 from towpath.spec.pipeline import CommandStep, Step
 
@@ -36,9 +36,10 @@ def digests(reader: Reader, folder: str, step: CommandStep) -> dict[str, str]:
     }
 
 
-def modules(reader: Reader, folder: str, step: CommandStep) -> tuple[str, ...]:
-    """The Python files, from the root, where reading its code begins."""
-    named = (f for f in reader.file_names(folder, step.code) if f.endswith(".py"))
+def modules(reader: Reader, folder: str, step: CommandStep) -> tuple[Module, ...]:
+    """The Python files where reading its code begins."""
+    files = (f for f in reader.file_names(folder, step.code) if f.endswith(".py"))
+    named = (Module.named(reader.root, file) for file in files)
     return tuple(dict.fromkeys((*_program(reader, step).modules, *named)))
 
 

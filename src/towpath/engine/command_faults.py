@@ -65,7 +65,8 @@ class _Names:
         return [name for keys in self.step.settings.values() for name in keys.values()]
 
     def _unknown(self, named: tuple[str, ...], key: str, subject: str) -> Iterator[Fault]:
-        known = [*self._inputs, *self._params, *self._outputs]
+        files = [*self._inputs, *self._outputs]
+        known = [*files, *self._params] if key == "command" else files
         for name in named:
             if name not in known:
                 hint = did_you_mean(name, known)
