@@ -72,9 +72,8 @@ class _Names:
                 hint = did_you_mean(name, known)
                 if hint is None and key == "command":
                     hint = f"write `{{{{{name}}}}}` to have the braces as they are"
-                what = (
-                    f"{subject} `{name}`, which is no input, parameter or output of `{self.name}`"
-                )
+                kinds = "input, parameter or output" if key == "command" else "input or output"
+                what = f"{subject} `{name}`, which is no {kinds} of `{self.name}`"
                 at = (key,) if key == "command" else (key, name)
                 yield Fault(what, self._place(*at), hint)
 
