@@ -63,7 +63,7 @@ class Workspace:
         what = f"no project here: there is no {PROJECT_FILE} in {begin} or above it"
         if gone := _taken_away(begin):
             raise UsageError(Fault(f"{what}, and there was", gone.place, gone.hint))
-        hint = "make one with `towpath new`, or name its folder with -C"
+        hint = "`towpath init` makes this repository one, `towpath new` a new one; or use -C"
         raise UsageError(what, hint=hint)
 
     @cached_property

@@ -11,6 +11,8 @@ from towpath.cli import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from towpath.errors import Fault
     from towpath.workspace import Workspace
 
@@ -56,8 +58,17 @@ def check(
         raise DeclarationError(*dict.fromkeys(found))
     if as_json:
         return print_json("check", {"pipelines": names, "faults": []})
-    steps = sum(len(workspace.pipeline(name).pipeline.steps) for name in names)
-    return session.say(f"{', '.join(names) or 'no pipeline'}: {steps} steps, nothing wrong")
+    counts = {name: len(workspace.pipeline(name).pipeline.steps) for name in names}
+    return session.say(_summary(counts))
+
+
+def _summary(counts: Mapping[str, int]) -> str:
+    """What was checked: the pipelines with their steps, where there are any."""
+    if not counts:
+        return "no pipeline yet: write flows/<name>/pipeline.yaml"
+    if not sum(counts.values()):
+        return f"{', '.join(counts)}: no steps yet, nothing wrong"
+    return f"{', '.join(counts)}: {sum(counts.values())} steps, nothing wrong"
 
 
 def _gate_faults(workspace: Workspace) -> tuple[Fault, ...]:

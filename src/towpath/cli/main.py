@@ -16,6 +16,7 @@ import click
 VERBS: dict[str, dict[str, tuple[str, str]]] = {
     "Begin": {
         "new": ("new", "Make a project from a template."),
+        "init": ("init", "Make a project of the repository that you have."),
         "check": ("check", "Say all that is wrong with the project's declarations."),
         "graph": ("graph", "Draw a pipeline: text, Mermaid or SVG."),
         "schema": ("check", "Print the JSON Schema of a declaration, for editors."),

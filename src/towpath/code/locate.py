@@ -12,6 +12,7 @@ from towpath.code.finder import Found
 from towpath.code.imports import own
 from towpath.code.view import Run, Symbol, View
 from towpath.errors import DeclarationError, Fault, Place, did_you_mean
+from towpath.spec.source_layout import module_folders
 
 BESIDE = "steps"
 """The module beside ``pipeline.yaml`` that holds the functions without a module's name."""
@@ -67,8 +68,10 @@ def find(view: View, run: str) -> Target:
 
 
 def _start(view: View, module: str) -> tuple[str, ...]:
-    """A module that is named starts at the root, ``steps`` beside the pipeline."""
-    return (view.root,) if module else view.path.folders[:1]
+    """A module that is named starts at the root or in ``src/``, ``steps`` beside the pipeline."""
+    if not module:
+        return view.path.folders[:1]
+    return tuple(str(folder) for folder in module_folders(Path(view.root)))
 
 
 def starts(target: Target) -> list[Run | Symbol]:
@@ -137,7 +140,7 @@ def _unfit(node: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 def _no_module(view: View, module: str) -> NoReturn:
-    (folder,) = _start(view, module)
+    folder, *_ = _start(view, module)
     if not module:
         shown = view.shown(f"{folder}/{BESIDE}.py")
         others = view.finder.modules(folder)

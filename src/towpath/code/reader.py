@@ -8,6 +8,7 @@ from pathlib import Path
 
 from towpath.code import extra as extras
 from towpath.code import locate, signature
+from towpath.code.command_code import Module
 from towpath.code.distributions import Environment, installed
 from towpath.code.finder import OURS, Finder, SearchPath, loose_folders
 from towpath.code.labels import Labels
@@ -15,6 +16,7 @@ from towpath.code.locate import Located, Target
 from towpath.code.reach import Loose, Node, Reach
 from towpath.code.signature import Signature
 from towpath.code.view import Run, Symbol, View, Whole
+from towpath.spec.source_layout import module_folders
 
 KEPT = ".towpath/state/environment.json"
 
@@ -96,6 +98,35 @@ class Reader:
         """The same for modules that a step uses without naming them (``pyarrow`` for .parquet)."""
         return self.environment.versions(modules)
 
+    def modules(self, modules: Iterable[Module]) -> dict[str, str]:
+        """A digest for each of these modules, whole, and for what they import, by label."""
+        found: dict[str, str] = {}
+        for module in modules:
+            found |= self._labels_of(module.folder).of(self._whole(module))
+        return found
+
+    def module_sources(self, modules: Iterable[Module]) -> tuple[str, ...]:
+        """The files that these modules and what they import stand in, from the root, sorted."""
+        view = self._labels_of("").view
+        nodes = {node for module in modules for node in self._whole(module)}
+        own = (n for n in nodes if isinstance(n, Symbol | Run | Whole | Loose))
+        return tuple(sorted({view.shown(node.file) for node in own}))
+
+    def module_packages(self, modules: Iterable[Module]) -> dict[str, str]:
+        """The distributions that these modules import, with all they require, by version."""
+        found: dict[str, str] = {}
+        for module in modules:
+            reach = self._labels_of(module.folder).reach
+            found |= self.environment.versions(reach.packages(self._whole(module)))
+        return found
+
+    def _whole(self, module: Module) -> set[Node]:
+        key = f"{module.folder} (whole)", module.file
+        if key not in self._closures:
+            reach = self._labels_of(module.folder).reach
+            self._closures[key] = reach.closure([Whole(f"{self.root}/{module.file}")])
+        return self._closures[key]
+
     def carried(self, folder: str, run: str) -> dict[str, str]:
         """The classes and functions that a step may put into an object, with what they reach.
 
@@ -120,10 +151,12 @@ class Reader:
         return self._targets[key]
 
     def _labels_of(self, folder: str) -> Labels:
-        """The reading of one pipeline: its imports look beside it first, then at the root."""
+        """The reading of one pipeline: its imports look beside it first, then at the root
+        and in ``src/``."""
         if folder not in self._labels:
             beside = str((self.root / folder).resolve())
-            path = SearchPath(tuple(dict.fromkeys((beside, str(self.root)))), self._further)
+            own = (str(path) for path in module_folders(self.root) if path != OURS)
+            path = SearchPath(tuple(dict.fromkeys((beside, *own))), self._further)
             self._labels[folder] = Labels(Reach(View(self.root, path, self._finder)))
         return self._labels[folder]
 

@@ -37,6 +37,9 @@ def compiled(
     declared = workspace.pipeline(pipeline)
     if found := _faults(workspace, declared):
         raise DeclarationError(*found)
+    if not declared.pipeline.steps:
+        hint = "write one below `steps:`; docs/pipeline.md has an example"
+        raise DeclarationError(Fault("the pipeline has no steps yet", Place(declared.path), hint))
     taken = {name: _from_root(workspace.root, path) for name, path in (inputs or {}).items()}
     return compile(declared, params or {}, taken)
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from towpath.engine import keys
+from towpath.engine import command_code, keys
 from towpath.engine.known import Known, Waiting
 from towpath.errors import StepFailed, TowpathError
 from towpath.spec.artifact import Entry, Made
@@ -129,6 +129,8 @@ class Judge:
             return "forced", None
         if cache is False:
             return "cache: false", None
+        if not command_code.is_known(self.workspace.code, node.step):
+            return command_code.UNKNOWN, None
         remembered = list(self.workspace.store.entries(key))
         entry = self._entry(key) if remembered else None
         if entry is None:

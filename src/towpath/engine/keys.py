@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from towpath.engine import command_code
 from towpath.engine.source import FromInput, outputs_of
 from towpath.spec.artifact import Artifact, Json
-from towpath.spec.pipeline import BatchTransform, FunctionStep, Output, QualityCheck
+from towpath.spec.pipeline import BatchTransform, CommandStep, FunctionStep, Output, QualityCheck
 from towpath.steps import formats
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 #: What a kind does by itself; a change in the meaning of a kind raises its number.
-REVISIONS = {"quality_check": 1, "batch_transform": 1}
+REVISIONS = {"quality_check": 1, "batch_transform": 1, "command": 1}
 
 #: The packages that write a step's outputs, whether its code names them or not.
 _WRITERS = {".parquet": ("pandas", "pyarrow"), ".csv": ("pandas",), ".skops": ("skops",)}
@@ -93,6 +94,8 @@ def _carried(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:
     for maker in _makers(graph, node):
         if isinstance(maker.step, FunctionStep):
             found |= reader.carried(graph.folder, maker.step.run)
+        elif isinstance(maker.step, CommandStep):  # any class of its code may be in what it wrote
+            found |= reader.modules(command_code.modules(reader, graph.folder, maker.step))
     return found
 
 
@@ -138,6 +141,8 @@ def code_of(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:
     step = node.step
     if isinstance(step, FunctionStep):
         reached = reader.digests(graph.folder, step.run, step.code)
+    elif isinstance(step, CommandStep):
+        reached = command_code.digests(reader, graph.folder, step)
     else:
         extra = (*step.code, step.expectations) if isinstance(step, QualityCheck) else step.code
         reached = reader.files(graph.folder, extra)
@@ -153,6 +158,8 @@ def sources(graph: Graph, node: Node, reader: Reader) -> Iterator[str]:
     for maker in (node, *_makers(graph, node)):
         if isinstance(maker.step, FunctionStep):
             yield from reader.sources(graph.folder, maker.step.run)
+        elif isinstance(maker.step, CommandStep):
+            yield from command_code.sources(reader, graph.folder, maker.step)
 
 
 def _format(graph: Graph, node: Node, name: str, artifact: Artifact) -> str:
@@ -178,4 +185,6 @@ def _packages(graph: Graph, node: Node, reader: Reader, read: Sequence[str]) -> 
     for each in (node, *_makers(graph, node)):
         if isinstance(each.step, FunctionStep):
             found |= reader.packages(graph.folder, each.step.run)
+        elif isinstance(each.step, CommandStep):
+            found |= command_code.packages(reader, graph.folder, each.step)
     return {f"package {name}": version for name, version in found.items()}

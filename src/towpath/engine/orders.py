@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from towpath.engine import keys, libraries
+from towpath.engine import command_code, keys, libraries
+from towpath.spec.pipeline import CommandStep
 from towpath.steps.order import Order
 
 if TYPE_CHECKING:
@@ -29,6 +30,13 @@ def order(workspace: Workspace, graph: Graph, node: Node, known: Known, director
         formats={name: form for name, form in declared.items() if form},
         facts={name: known.made[name].facts for name in node.data_needs if name in known.made},
         trust=workspace.project.trust,
-        code=workspace.code.file_names(graph.folder, node.step.code),
+        code=_code(workspace, graph, node),
         libraries=libraries.of_step(workspace, graph.folder, node.step),
     )
+
+
+def _code(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ...]:
+    """The files that the step names as its code; of a command also those that it runs."""
+    if isinstance(node.step, CommandStep):
+        return command_code.sources(workspace.code, graph.folder, node.step)
+    return workspace.code.file_names(graph.folder, node.step.code)

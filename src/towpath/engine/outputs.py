@@ -13,11 +13,13 @@ from towpath.engine.known import Waiting
 from towpath.spec.artifact import Artifact
 from towpath.spec.pipeline import (
     BatchTransform,
+    CommandStep,
     Evaluation,
     FunctionStep,
     Output,
     QualityCheck,
     RegisterModel,
+    Step,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def publish(workspace: Workspace, graph: Graph, known: Known) -> None:
 
 def stages(workspace: Workspace, graph: Graph, known: Known) -> list[Stage]:
     """The DVC stages that say what a run did so far; steps behind a condition are none."""
-    kinds = (FunctionStep, BatchTransform, QualityCheck)
+    kinds = (FunctionStep, BatchTransform, CommandStep, QualityCheck)
     return [
         _stage(workspace, graph, node)
         for node in tree.certain(graph)
@@ -76,9 +78,7 @@ def model_path(graph: Graph, node: Node, known: Known) -> str:
 def _stage(workspace: Workspace, graph: Graph, node: Node) -> Stage:
     outputs = tree.own_outputs(node)
     paths = {name: tree.output_path(graph, node.name, name) for name in outputs}
-    metrics = [
-        p for n, p in paths.items() if isinstance(node.step, Evaluation) and p.endswith(".json")
-    ]
+    metrics = [path for name, path in paths.items() if _is_metrics(node.step, name, path)]
     plots = {paths[n]: _plot(node.outputs[n]) for n in outputs if node.outputs[n].plot}
     from towpath.store import pipelines
 
@@ -92,6 +92,12 @@ def _stage(workspace: Workspace, graph: Graph, node: Node) -> Stage:
         metrics=tuple(metrics),
         plots=plots,
     )
+
+
+def _is_metrics(step: Step, output: str, path: str) -> bool:
+    if isinstance(step, CommandStep):
+        return output in step.metrics
+    return isinstance(step, Evaluation) and path.endswith(".json")
 
 
 def _plot(output: Output) -> bool | dict[str, Any]:

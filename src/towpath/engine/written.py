@@ -14,6 +14,7 @@ from towpath.spec.declared import Declared
 from towpath.spec.outputs import is_json, named_outputs
 from towpath.spec.pipeline import (
     BatchTransform,
+    CommandStep,
     Evaluation,
     FunctionStep,
     Output,
@@ -120,7 +121,7 @@ def _inputs(declared: Declared) -> Iterator[Fault]:
         if len(parts) < 3 or parts[:2] != ("artifacts", pipeline.name):
             continue
         step = pipeline.steps.get(parts[2])
-        if isinstance(step, FunctionStep | BatchTransform | QualityCheck):
+        if isinstance(step, FunctionStep | BatchTransform | CommandStep | QualityCheck):
             what = f"`{source}` is written by step `{parts[2]}` of this pipeline"
             hint = f"remove the input and refer to `{parts[2]}.{words.stem(parts[-1])}`"
             yield Fault(what, declared.places.at("inputs", name), hint)

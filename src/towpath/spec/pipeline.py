@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, Tag
+from pydantic import BeforeValidator, Field, PlainValidator, Tag
 
 from towpath.spec.declaration import (
     Bindings,
@@ -25,6 +25,7 @@ from towpath.spec.words import (
     Name,
     Pause,
     PipelineName,
+    refuse,
 )
 
 Names: TypeAlias = Annotated[tuple[Name, ...], BeforeValidator(one_or_more), Field(strict=False)]
@@ -179,6 +180,36 @@ class BatchTransform(Step):
     batch_size: int | None = Field(default=None, ge=1)
 
 
+def _command_words(value: Any) -> str | tuple[str, ...]:
+    if isinstance(value, str):
+        return value
+    words = tuple(value) if isinstance(value, list | tuple) else ()
+    if not words or not all(isinstance(word, str) for word in words):
+        hint = "write numbers in quotes" if words else None
+        refuse("`command` must be text, or a list of words that are text", hint)
+    return words
+
+
+class CommandStep(Step):
+    """Runs a program of any language on files.
+
+    ``command`` names inputs, parameters and outputs as ``{name}``. ``places`` says where the
+    program has a file that the command does not name, and ``settings`` which keys of a file of
+    parameters it reads: it then runs in a folder of its own. ``metrics`` are JSON outputs.
+    """
+
+    kind: Literal["command"] = "command"
+    command: Annotated[str | tuple[str, ...], PlainValidator(_command_words)]
+    inputs: Bindings = ()
+    params: Bindings = ()
+    outputs: Outputs = ()
+    shell: bool = False
+    metrics: Names = ()
+    places: Mapping[Name, File] = Field(default_factory=dict)
+    settings: Mapping[File, Mapping[str, Name]] = Field(default_factory=dict)
+    workdir: File | None = None
+
+
 class Fail(Step):
     """Ends the run as failed, with a message."""
 
@@ -194,6 +225,7 @@ AnyStep: TypeAlias = Annotated[
     | Condition
     | RegisterModel
     | BatchTransform
+    | CommandStep
     | Fail,
     Field(discriminator="kind"),
 ]
@@ -206,6 +238,7 @@ KINDS: Mapping[str, type[Step]] = {
     "condition": Condition,
     "register_model": RegisterModel,
     "batch_transform": BatchTransform,
+    "command": CommandStep,
     "fail": Fail,
 }
 
@@ -224,6 +257,7 @@ __all__ = [
     "KINDS",
     "AnyStep",
     "BatchTransform",
+    "CommandStep",
     "Condition",
     "Evaluation",
     "Expiry",

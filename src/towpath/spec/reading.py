@@ -123,7 +123,7 @@ class _Reader:
                 yield from self._section(entry, self._end(entry, self.node, len(self.lines)))
             elif entry.key not in _KEYS:
                 self._unknown(entry)
-        if not self.node.get("steps") and not self.blind:
+        if not self.node.get("steps") and not self.blind:  # `steps: {}` is yet to be written
             self.faults.append(
                 Fault("the pipeline has no steps", Place(self.file, 1), "add `steps:`")
             )
@@ -143,7 +143,7 @@ class _Reader:
 
     def _section(self, section: documents.Entry, last: int) -> Iterator[_Item]:
         node = section.node
-        if not isinstance(node, documents.Mapping) or (section.key == "steps" and not node.entries):
+        if not isinstance(node, documents.Mapping):
             self.blind = True
             if not self._is_refused(node.place):
                 what = f"`{section.key}` must be a mapping, not {shown(documents.plain(node))}"

@@ -59,6 +59,8 @@ def of_step(
     """What a step needs that reads and writes files of these names and declared formats, and whose
     code imports these libraries."""
     found = [kinds.IN_A_PROCESS[step.kind]]
+    if step.kind == "command":  # its program reads and writes the files, in a process of its own
+        return tuple(found)
     if step.kind == "quality_check":
         found += ["pandas", "towpath.checks.suite.loaded"]
     for name, declared in files:

@@ -114,14 +114,18 @@ def _write_folder(value: Any, path: Path) -> None:
         formats.write(content, file)
 
 
-def must_exist(path: Path, output: Output) -> None:
-    """:raises StepFailed: where nothing was written, or a file instead of a folder."""
+def must_exist(
+    path: Path, output: Output, writer: str = "function", place: str | None = None
+) -> None:
+    """:raises StepFailed: where nothing was written, or a file instead of a folder. ``place`` is
+    where the writer has it, if that is not the output's own path."""
+    shown = place or output.path
     if formats.is_folder(output.path):
         if not path.is_dir() or not any(each.is_file() for each in path.rglob("*")):
             raise StepFailed(
-                Fault(f"the folder {output.path} is empty: the function wrote nothing into it")
+                Fault(f"the folder {shown} is empty: the {writer} wrote nothing into it")
             )
     elif path.is_dir():
-        raise StepFailed(Fault(f"{output.path} is a folder", hint=f"declare it as {output.path}/"))
+        raise StepFailed(Fault(f"{shown} is a folder", hint=f"declare it as {output.path}/"))
     elif not path.is_file():
-        raise StepFailed(Fault(f"the function wrote nothing at {output.path}"))
+        raise StepFailed(Fault(f"the {writer} wrote nothing at {shown}"))

@@ -22,6 +22,19 @@ _CODE = (".py", ".pyc", ".pyi", ".so")
 _OURS = (".towpath", ".dvc", ".git", ".venv", "__pycache__", ".ipynb_checkpoints", ".dvcignore")
 
 
+def is_of_project(root: str, relative: str) -> bool:
+    """Whether a path from the root is a file of the project's: not of an environment, a store, a
+    run or Git's."""
+    parts = relative.split(os.sep)
+    full = os.path.join(os.path.realpath(root), relative)
+    return (
+        parts[0] not in _OURS
+        and "__pycache__" not in parts
+        and "site-packages" not in parts
+        and not full.startswith(os.path.join(os.path.realpath(sys.prefix), ""))
+    )
+
+
 class Watch:
     """The files of a project opened since the watch began; a hook stays until the process ends."""
 

@@ -15,7 +15,7 @@ from types import TracebackType
 
 from towpath.errors import Fault, Place, StepFailed, TowpathError
 from towpath.spec.artifact import Json, Made
-from towpath.steps import kinds, loading
+from towpath.steps import kinds, loading, missing_modules
 from towpath.steps.order import Order
 from towpath.steps.watching import Watch
 
@@ -113,7 +113,10 @@ def _failure(error: BaseException, order: Order) -> StepFailed:
     """What the step's code raised, at the last line of the project that it went through."""
     tail = users_part(error.__traceback__, order.root)
     traceback.print_exception(type(error), error, tail)
-    return StepFailed(Fault(_said(error), _place(error, order)), causes=_names(type(error)))
+    hint = None
+    if isinstance(error, ModuleNotFoundError):
+        hint = missing_modules.hint_missing_module(order.root, str(error))
+    return StepFailed(Fault(_said(error), _place(error, order), hint), causes=_names(type(error)))
 
 
 def _said(error: BaseException) -> str:

@@ -55,7 +55,6 @@ SCHEMA: Schema = {
         "steps": named(
             ref("step"),
             "The steps: their order is that of their references, not that of this file.",
-            minProperties=1,
         ),
     },
     "definitions": {
