@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from towpath.engine import branches, ordering, written
+from towpath.engine import branches, file_formats, ordering, written
 from towpath.engine.names import Names
 from towpath.engine.source import FromInput, FromParam, Literal, Node, Source, outputs_of
 from towpath.errors import Fault, Place
@@ -44,6 +44,7 @@ def resolve(declared: Declared) -> Resolved:
         *_shared_names(declared),
         *names.all_faults(),
         *written.faults(declared),
+        *file_formats.format_faults(declared),
         *faulty,
         *circles,
         *([] if circles else branches.never(ordered, names)),
