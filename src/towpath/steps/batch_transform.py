@@ -56,7 +56,7 @@ def features(model: Any, table: Any) -> Any:
 
     :raises StepFailed: where the table lacks one.
     """
-    wanted = [str(name) for name in getattr(model, "feature_names_in_", ())]
+    wanted = signature.feature_names(model)
     if not wanted:
         return _unnamed(model, table)
     missing = [name for name in wanted if name not in table.columns]
@@ -71,7 +71,7 @@ def _missing(name: str, table: Any) -> Fault:
 
 
 def _unnamed(model: Any, table: Any) -> Any:
-    count = getattr(model, "n_features_in_", None)
+    count = signature.feature_count(model)
     if count is not None and count != len(table.columns):
         hint = "fit it on a table with column names, and it finds them by itself"
         what = f"the model takes {count} columns without names, the table has {len(table.columns)}"

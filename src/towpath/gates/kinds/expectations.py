@@ -59,8 +59,8 @@ def work(asked: dict[str, Any]) -> dict[str, Any]:
 def _sentence(result: Any) -> str:
     from towpath.checks import saying
 
-    if result.error or result.unexpected is None:
-        why = result.error or "it does not hold"
+    if result.error or not result.counts_rows:
+        why = result.error or saying.without_values(result)
         return f"expected that {result.rule}, but {why}"
     count = f"{result.unexpected:,} of {result.rows:,} rows are not ({saying.percent(result)})"
     return f"expected that {result.rule}, but {count}"

@@ -122,10 +122,9 @@ def _datetime(column: Any, _: TableOptions) -> Any:
 
     if column.dtype.kind == "M":
         return column
-    try:
-        return pandas.to_datetime(column, format="ISO8601")
-    except ValueError:
-        return pandas.to_datetime(column)
+    times = pandas.to_datetime(column, format="ISO8601", errors="coerce")
+    _refuse(column, times.isna() & column.notna())  # 01.02.2026 is a guess, and is not made
+    return times
 
 
 def _category(column: Any, options: TableOptions) -> Any:

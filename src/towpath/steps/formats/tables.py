@@ -120,7 +120,8 @@ def _polars(path: Path, kind: str, asked: Asked) -> Any:
     if kind == "parquet":
         return polars.read_parquet(path)
     if kind == "feather":
-        return polars.read_ipc(path, memory_map=False)
+        with path.open("rb") as file:  # by its name it would be mapped into memory
+            return polars.read_ipc(file)
     return polars.from_pandas(next(read_parts(path, asked, None)))
 
 
