@@ -55,8 +55,11 @@ def check(
         raise DeclarationError(*dict.fromkeys(found))
     if as_json:
         return print_json("check", {"pipelines": names, "faults": []})
+    if not names:
+        sound = "towpath.yaml is sound"
+        return session.say(f"{sound}; no pipeline yet: flows/<name>/pipeline.yaml would be one")
     steps = sum(len(workspace.pipeline(name).pipeline.steps) for name in names)
-    return session.say(f"{', '.join(names) or 'no pipeline'}: {steps} steps, nothing wrong")
+    return session.say(f"{', '.join(names)}: {steps} steps, nothing wrong")
 
 
 def _gate_faults(workspace: Workspace) -> tuple[Fault, ...]:

@@ -78,9 +78,10 @@ class _Resolver:
         for meaning in meanings:
             if isinstance(meaning, Outside):
                 return _normal(meaning.dotted)
-        for meaning in meanings:
-            if isinstance(meaning, Symbol):
-                return self._defined(meaning, depth)
+        # An import inside of `if TYPE_CHECKING:` is a definition of this module too, of nothing.
+        defined = (self._defined(each, depth) for each in meanings if isinstance(each, Symbol))
+        if found := next(filter(None, defined), ""):
+            return found
         return self._starred(file, chain, depth) if any(_is_whole(m) for m in meanings) else ""
 
     def _defined(self, symbol: Symbol, depth: int) -> str:

@@ -104,9 +104,19 @@ def _typed(name: str, text: str) -> Any:
         return documents.value(text)
     except DeclarationError as error:
         fault = error.faults[0]
-        raise DeclarationError(
-            Fault(f"parameter `{name}`: {fault.what}", hint=fault.hint)
-        ) from None
+        hint = f"write `--param {name}={_plainly(text)}`"
+        raise DeclarationError(Fault(f"parameter `{name}`: {fault.what}", hint=hint)) from None
+
+
+def _plainly(text: str) -> str:
+    """A doubtful value as it is without doubt: quotes would be the shell's, and make it text."""
+    word = text.strip().lower()
+    if word in ("yes", "on", "no", "off"):
+        return "true" if word in ("yes", "on") else "false"
+    digits = text.replace("_", "")
+    if digits.lstrip("+-").isdigit():
+        return str(int(digits))
+    return "..."
 
 
 def _input_faults(given: Mapping[str, str]) -> Iterator[Fault]:

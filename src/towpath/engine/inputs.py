@@ -31,7 +31,7 @@ def artifacts(workspace: Workspace, graph: Graph) -> Mapping[str, Artifact]:
             faults += error.faults
             kind = StoreError if isinstance(error, StoreError) else kind
     if faults:
-        raise kind(*faults)
+        raise kind(*dict.fromkeys(faults))  # one model may be several inputs
     return found
 
 
@@ -40,7 +40,9 @@ def _artifact(workspace: Workspace, name: str, said: str) -> Artifact:
         return _model(workspace, said)
     path = workspace.root / said
     if not path.exists() and not _restored(workspace, path):
-        hint = "its path is from the project's root; `--input name=path` overrides it"
+        hint = words.remote_hint(said) or (
+            "its path is from the project's root; `--input name=path` overrides it"
+        )
         raise UserError(Fault(f"input `{name}` is {said}, which is not there", hint=hint))
     if pointer := next(large_files.pointers_in(path), None):
         shown = os.path.relpath(pointer, workspace.root)

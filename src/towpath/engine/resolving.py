@@ -140,7 +140,8 @@ class _Binding:
                 hint = f"write `params: [{source.name}]`" if takes else None
                 self._fault(f"`{text}` is a parameter, not an input", place, hint)
                 source = None
-            self._take(argument, source, f"inputs: {{other: {text}}}", place)
+            other = next(iter(_WANTED.get(type(self.step), ("other",))[-1:]))
+            self._take(argument, source, f"inputs: {{{other}: {text}}}", place)
 
     def _params(self) -> None:
         for argument, text, position in bindings(self.step, "params"):

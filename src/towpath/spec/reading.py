@@ -203,7 +203,19 @@ class _Reader:
         if self._within(item, "", words.parameter, item.entry.key) is None:
             return None
         data = self._within(item, f"{owner}: ", short_form, documents.plain(item.entry.node))
+        if isinstance(data, Mapping) and data and not set(data) & set(keys(Param)):
+            near = any(did_you_mean(str(key), keys(Param)) for key in data)
+            if not near:
+                return self._nested(item, owner, data)
         return None if data is None else self._validated(item, owner, Param, data)
+
+    def _nested(self, item: _Item, owner: str, data: Mapping[Any, Any]) -> None:
+        """A parameter that holds others: one fault for each, with the name that it may have."""
+        for key, value in data.items():
+            name = f"{item.entry.key}_{key}"
+            hint = f"parameters are flat: write `{name}: {shown(value).strip('`')}`"
+            place = self.places.at(item.section, item.entry.key, str(key))
+            self.faults.append(Fault(f"{owner} has no key `{key}`", place, hint))
 
     def _input(self, item: _Item) -> Any:
         owner, data = f"input `{item.entry.key}`", documents.plain(item.entry.node)

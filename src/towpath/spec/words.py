@@ -25,6 +25,8 @@ _VERSION = re.compile(r"[a-z0-9-]+(@(v\d+\.\d+\.\d+|latest)|#[a-z0-9]([a-z0-9-]*
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)? ?(?:ms|s|m|h|d|w) ?)+")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|w)")
 _FORMAT = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_PATTERN = re.compile(r"[*?]|\[[^\]]*\]")
 _PREFECTS = frozenset({"self", "wait_for", "return_state", "model_config"})
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
@@ -96,7 +98,20 @@ def source(text: str) -> str:
             hint = "write `model@v1.0.0`, `model@latest` or `model#stage`"
             refuse(f"`{text}` names no version of a model", hint)
         return text
+    if hint := remote_hint(text):
+        refuse(f"`{text}` is no path of the project", hint)
     return path(text)
+
+
+def remote_hint(text: str) -> str | None:
+    """How data that is not one path of the project is brought there; None for what is one."""
+    if _ADDRESS.match(text):
+        name = text.rstrip("/").rpartition("/")[2].partition("?")[0] or "name"
+        return f"`dvc import-url {text} data/{name}` brings it under DVC: then write `data/{name}`"
+    if _PATTERN.search(text):
+        folder = text[: _PATTERN.search(text).start()].rpartition("/")[0]  # type: ignore[union-attr]
+        return f"a pattern is none: name the folder, `{folder}/`" if folder else "name a folder"
+    return None
 
 
 def function(text: str) -> str:

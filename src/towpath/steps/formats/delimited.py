@@ -67,9 +67,9 @@ class DelimitedText:
             self.open_bytes(), encoding=self.encoding, errors=errors, newline=""
         )
 
-    def records(self) -> Iterator[tuple[int, list[str]]]:
+    def records(self, errors: str = "replace") -> Iterator[tuple[int, list[str]]]:
         """Each record with the line that it begins in, blank ones left out; the header first."""
-        with self.open_text() as file, _wide_fields():
+        with self.open_text(errors) as file, _wide_fields():
             rows = csv.reader(file, delimiter=self.separator)
             line = 1
             for row in rows:
@@ -399,7 +399,7 @@ def _trimmed(text: DelimitedText, width: int | None) -> io.BytesIO:
             return io.BytesIO(file.read().encode())
     copy = io.StringIO(newline="")
     rows = csv.writer(copy, delimiter=text.separator, lineterminator="\n")
-    for _, row in text.records():
+    for _, row in text.records("strict"):
         rows.writerow([*row[:width], *[""] * (width - len(row))])
     return io.BytesIO(copy.getvalue().encode())
 

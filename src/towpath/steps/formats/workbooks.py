@@ -62,7 +62,7 @@ def _without_times(book: bytes) -> bytes:
 
 def _require_library(name: str) -> None:
     try:
-        import openpyxl  # type: ignore[import-untyped,unused-ignore] # noqa: F401
+        import openpyxl  # noqa: F401
     except ModuleNotFoundError:
         what = f"{name} needs openpyxl, which is not installed"
         raise StepFailed(Fault(what, hint=_NOT_INSTALLED)) from None
