@@ -135,6 +135,11 @@ def _own(name: str, own: Mapping[str, str]) -> Format | None:
     return Format(name, (f".{name}",), "", "object", run=run) if run else None
 
 
+def pickled_as(name: str) -> str | None:
+    """The format that keeps a file of this name as a pickle, which runs code when it is read."""
+    return _PICKLED.get(Path(name).suffix.lower())
+
+
 def is_folder(name: str) -> bool:
     """Whether an output's path says that it is a folder."""
     return name.endswith("/")
