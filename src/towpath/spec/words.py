@@ -98,8 +98,8 @@ def source(text: str) -> str:
             hint = "write `model@v1.0.0`, `model@latest` or `model#stage`"
             refuse(f"`{text}` names no version of a model", hint)
         return text
-    if hint := remote_hint(text):
-        refuse(f"`{text}` is no path of the project", hint)
+    if how := remote_hint(text):
+        refuse(f"`{text}` is no path of the project", how)
     return path(text)
 
 

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from towpath.errors import Fault, Place, StepFailed
 from towpath.spec.table_options import NO_OPTIONS, TableOptions
@@ -59,7 +59,9 @@ class DelimitedText:
 
     def open_bytes(self) -> IO[bytes]:
         """The bytes, unpacked."""
-        return gzip.open(self.path) if self.is_gzipped() else self.path.open("rb")
+        if self.is_gzipped():
+            return cast(IO[bytes], gzip.open(self.path))
+        return self.path.open("rb")
 
     def open_text(self, errors: str = "replace") -> IO[str]:
         """The text; what is not of the encoding is for the reader of the whole to refuse."""
