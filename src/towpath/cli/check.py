@@ -65,7 +65,8 @@ def check(
 def _summary(counts: Mapping[str, int]) -> str:
     """What was checked: the pipelines with their steps, where there are any."""
     if not counts:
-        return "no pipeline yet: write flows/<name>/pipeline.yaml"
+        sound = "towpath.yaml is sound"
+        return f"{sound}; no pipeline yet: flows/<name>/pipeline.yaml would be one"
     if not sum(counts.values()):
         return f"{', '.join(counts)}: no steps yet, nothing wrong"
     return f"{', '.join(counts)}: {sum(counts.values())} steps, nothing wrong"

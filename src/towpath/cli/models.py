@@ -283,11 +283,16 @@ def section(title: str, pairs: Any) -> None:
 def _columns(record: Record) -> None:
     if record.signature is None:
         return
+    from towpath.registry.signature import matrix_of
+
     sides = {"takes": record.signature.inputs, "gives": record.signature.outputs}
     said = {
-        side: ", ".join(f"{column.name} {column.type}" for column in columns or ())
+        side: ", ".join(f"{column.name} {column.type}" for column in columns)
         for side, columns in sides.items()
+        if columns
     }
+    if matrix := matrix_of(record.signature):
+        said = {"takes": matrix, **said}
     section("signature", said)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -54,8 +55,24 @@ class Reader:
 
     def signature(self, folder: str, run: str) -> Signature:
         """The arguments of a step's function and what it returns."""
-        target = self._target(folder, run)
-        return signature.of_function(self._labels_of(folder).view, target.symbol, target.node)
+        view, target = self._labels_of(folder).view, self._target(folder, run)
+        if not isinstance(target.node, ast.FunctionDef):  # the class of a format: `find` refuses it
+            target = locate.find(view, run)
+        assert isinstance(target.node, ast.FunctionDef)
+        return signature.of_function(view, target.symbol, target.node)
+
+    def format_class(self, folder: str, run: str) -> frozenset[str] | None:
+        """The methods of the class that reads and writes a format of the project's own; None where
+        it has bases, which may have others.
+
+        From then on ``digests``, ``sources``, ``packages`` and ``libraries`` take it as they take a
+        function.
+        """
+        key = folder, run
+        target = self._targets.get(key)
+        if target is None or not isinstance(target.node, ast.ClassDef):  # a step's function is none
+            target = self._targets[key] = locate.find_class(self._labels_of(folder).view, run)
+        return locate.methods(target)
 
     def digests(self, folder: str, run: str, extra: Sequence[str] = ()) -> dict[str, str]:
         """A digest for each name that a step's function reaches, and for each extra file.

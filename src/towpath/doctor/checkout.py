@@ -48,8 +48,8 @@ def _inputs(workspace: Workspace) -> Iterator[str]:
         except TowpathError:  # `towpath check` says what is wrong with it
             continue
         for said in declared.pipeline.inputs.values():
-            if not words.is_model_reference(str(said)):
-                yield str(said)
+            if not words.is_model_reference(said.path):
+                yield said.path
 
 
 def _line_ends(repository: Repository, workspace: Workspace, inputs: list[str]) -> Iterator[Check]:

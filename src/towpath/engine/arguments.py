@@ -11,11 +11,11 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from towpath import documents
-from towpath.engine.source import FromInput, FromOutput, Node, Source, outputs_of
+from towpath.engine.source import FromInput, Node, Source, outputs_of
 from towpath.errors import DeclarationError, Fault, did_you_mean
 from towpath.spec import words
 from towpath.spec.param import Param
-from towpath.spec.pipeline import Pipeline, QualityCheck
+from towpath.spec.pipeline import Input, Output, Pipeline, QualityCheck, Readable
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,23 @@ def bind(pipeline: Pipeline, arguments: Mapping[str, object], inputs: Mapping[st
             faults += error.faults
     paths = {name: path for name, path in inputs.items() if name in pipeline.inputs}
     faults += _input_faults(paths)
-    taken = {**pipeline.inputs, **_other_paths(pipeline.inputs, paths)}
+    declared = {name: file.path for name, file in pipeline.inputs.items()}
+    taken = {**declared, **_other_paths(declared, paths)}
     given = {name for name, value in params.items() if _is_other(pipeline.params[name], value)}
-    given |= {name for name, path in taken.items() if path != pipeline.inputs[name]}
+    given |= {name for name, path in taken.items() if path != declared[name]}
     return Bound(params, taken, tuple(faults), frozenset(given))
 
 
-def filled(nodes: Mapping[str, Node], inputs: Mapping[str, str]) -> dict[str, Node]:
-    """The nodes, in which the ``data`` of a check has the extension of what it checks.
+def filled(nodes: Mapping[str, Node], inputs: Mapping[str, Input]) -> dict[str, Node]:
+    """The nodes, in which the ``data`` of a check has the extension of what it checks, and is read
+    as that is.
 
     ``nodes`` are in order, so that a check of checked data finds the first one's.
     """
     done: dict[str, Node] = {}
     for name, node in nodes.items():
         if isinstance(node.step, QualityCheck) and "data" in node.arguments:
-            node = _with_data(node, _path(node.arguments["data"], done, inputs))
+            node = _with_data(node, _checked(node.arguments["data"], done, inputs))
         done[name] = node
     return done
 
@@ -139,9 +141,19 @@ def _typed(name: str, text: str) -> Any:
         return documents.value(text)
     except DeclarationError as error:
         fault = error.faults[0]
-        raise DeclarationError(
-            Fault(f"parameter `{name}`: {fault.what}", hint=fault.hint)
-        ) from None
+        hint = f"write `--param {name}={_plainly(text)}`"
+        raise DeclarationError(Fault(f"parameter `{name}`: {fault.what}", hint=hint)) from None
+
+
+def _plainly(text: str) -> str:
+    """A doubtful value as it is without doubt: quotes would be the shell's, and make it text."""
+    word = text.strip().lower()
+    if word in ("yes", "on", "no", "off"):
+        return "true" if word in ("yes", "on") else "false"
+    digits = text.replace("_", "")
+    if digits.lstrip("+-").isdigit():
+        return str(int(digits))
+    return "..."
 
 
 def _input_faults(given: Mapping[str, str]) -> Iterator[Fault]:
@@ -154,19 +166,19 @@ def _input_faults(given: Mapping[str, str]) -> Iterator[Fault]:
             yield Fault(f"input `{name}`: {context['what']}", hint=context["hint"])
 
 
-def _path(source: Source, done: Mapping[str, Node], inputs: Mapping[str, str]) -> str:
+def _checked(
+    source: Source, done: Mapping[str, Node], inputs: Mapping[str, Input]
+) -> Input | Output | None:
     if isinstance(source, FromInput):
         return inputs[source.name]
     outputs = outputs_of(source)
-    return _output_path(outputs[0], done) if outputs else ""
+    return done[outputs[0].step].outputs[outputs[0].output] if outputs else None
 
 
-def _output_path(source: FromOutput, done: Mapping[str, Node]) -> str:
-    return done[source.step].outputs[source.output].path
-
-
-def _with_data(node: Node, path: str) -> Node:
+def _with_data(node: Node, checked: Input | Output | None) -> Node:
+    path = checked.path if checked else ""
     name = PurePosixPath(path).name
     suffix = "/" if words.is_folder(path) else name[name.find(".") :] if "." in name else ""
-    data = node.outputs["data"].model_copy(update={"path": f"data{suffix}"})
+    read = {key: getattr(checked, key) for key in Readable.model_fields} if checked else {}
+    data = node.outputs["data"].model_copy(update={**read, "path": f"data{suffix}"})
     return replace(node, outputs={**node.outputs, "data": data})

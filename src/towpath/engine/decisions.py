@@ -216,6 +216,8 @@ def _difference(label: str, old: str | None, new: str | None) -> str:
         return f"{'Python' if what == 'python' else f'`{name}`'} {old} -> {new}"
     if what == "format" and old and new:
         return f"input `{name}` is read as {new}, no longer as {old}"
+    if what == "options":
+        return f"how input `{name}` is read was declared otherwise"
     if what == "input" and old and new:
         return f"input `{name}` changed"
     if what == "code" and old and new:

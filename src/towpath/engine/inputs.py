@@ -39,7 +39,7 @@ def artifacts(
             faults += error.faults
             kind = StoreError if isinstance(error, StoreError) else kind
     if faults:
-        raise kind(*faults)
+        raise kind(*dict.fromkeys(faults))  # one model may be several inputs
     return found
 
 
@@ -49,7 +49,9 @@ def _artifact(workspace: Workspace, graph: Graph, name: str, said: str) -> Artif
     path = workspace.root / said
     if not path.exists() and not _restored(workspace, path):
         maker = pipeline_order.makers_of(graph.name, {name: said}, workspace.pipelines).get(name)
-        hint = "its path is from the project's root; `--input name=path` overrides it"
+        hint = words.remote_hint(said) or (
+            "its path is from the project's root; `--input name=path` overrides it"
+        )
         hint = f"towpath run {maker} makes it; towpath run --all runs both" if maker else hint
         raise UserError(Fault(f"input `{name}` is {said}, which is not there", hint=hint))
     if pointer := next(large_files.pointers_in(path), None):

@@ -176,6 +176,9 @@ def with_values(file: Path, graph: Graph) -> str:
             else:
                 document["params"][name] = graph.params[name]
         for name in graph.given & graph.inputs.keys():
-            document["inputs"][name] = graph.inputs[name]
+            if isinstance(document["inputs"][name], MutableMapping):
+                document["inputs"][name]["path"] = graph.inputs[name]
+            else:
+                document["inputs"][name] = graph.inputs[name]
 
     return documents.edit(file, change)

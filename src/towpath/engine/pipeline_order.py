@@ -74,8 +74,8 @@ def circle_faults(workspace: Workspace) -> Iterator[Fault]:
 
 
 def _circle(declared: Declared, maker: str, shown: str) -> Iterator[Fault]:
-    for name, path in declared.pipeline.inputs.items():
-        if _maker(path) == maker:
+    for name, file in declared.pipeline.inputs.items():
+        if _maker(file.path) == maker:
             what = f"the pipelines go in a circle: {shown}"
             hint = f"`{name}` is made by pipeline `{maker}`, which waits for this one"
             yield Fault(what, declared.places.at("inputs", name), hint)
@@ -83,17 +83,21 @@ def _circle(declared: Declared, maker: str, shown: str) -> Iterator[Fault]:
 
 def _needs(workspace: Workspace) -> dict[str, tuple[str, ...]]:
     known = workspace.pipelines
-    found = {name: workspace.pipeline(name).pipeline.inputs for name in known}
+    found = {name: _paths(workspace.pipeline(name)) for name in known}
     return {
         name: tuple(dict.fromkeys(makers_of(name, taken, known).values()))
         for name, taken in found.items()
     }
 
 
+def _paths(declared: Declared) -> dict[str, str]:
+    return {name: file.path for name, file in declared.pipeline.inputs.items()}
+
+
 def input_faults(workspace: Workspace, declared: Declared) -> Iterator[Fault]:
     """Inputs that name an output of another pipeline which it does not make."""
     pipeline = declared.pipeline
-    for name, path in pipeline.inputs.items():
+    for name, path in _paths(declared).items():
         maker, place = _maker(path), declared.places.at("inputs", name)
         if not maker or maker == pipeline.name:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from towpath.engine import branches, command_faults, ordering, written
+from towpath.engine import branches, command_faults, file_formats, ordering, written
 from towpath.engine.names import Names
 from towpath.engine.source import FromInput, FromParam, Literal, Node, Source, outputs_of
 from towpath.errors import Fault, Place
@@ -46,6 +46,7 @@ def resolve(declared: Declared) -> Resolved:
         *names.all_faults(),
         *written.faults(declared),
         *command_faults.faults(declared),
+        *file_formats.format_faults(declared),
         *faulty,
         *circles,
         *([] if circles else branches.never(ordered, names)),
@@ -142,7 +143,8 @@ class _Binding:
                 hint = f"write `params: [{source.name}]`" if takes else None
                 self._fault(f"`{text}` is a parameter, not an input", place, hint)
                 source = None
-            self._take(argument, source, f"inputs: {{other: {text}}}", place)
+            other = next(iter(_WANTED.get(type(self.step), ("other",))[-1:]))
+            self._take(argument, source, f"inputs: {{{other}: {text}}}", place)
 
     def _params(self) -> None:
         for argument, text, position in bindings(self.step, "params"):

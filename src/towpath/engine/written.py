@@ -116,7 +116,8 @@ def _kind(name: str, step: Step, found: list[_Written], place: Place | None) -> 
 def _inputs(declared: Declared) -> Iterator[Fault]:
     """An input may not be what a step of the same pipeline writes: nothing would order them."""
     pipeline = declared.pipeline
-    for name, source in pipeline.inputs.items():
+    for name, file in pipeline.inputs.items():
+        source = file.path
         parts = PurePosixPath(source).parts
         if len(parts) < 3 or parts[:2] != ("artifacts", pipeline.name):
             continue

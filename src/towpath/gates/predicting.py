@@ -52,12 +52,12 @@ def model(asked: dict[str, Any]) -> Any:
 
 
 def table(path: str, name: str) -> Any:
-    """A table as pandas, from a .csv, .tsv or .parquet."""
+    """A table as pandas."""
     from towpath.steps import formats
 
     known = formats.known(name)
-    if known is None or known.module != "tables":
-        raise Unjudged(f"{name} is no table: a .csv, .tsv or .parquet is")
+    if known is None or not known.is_table:
+        raise Unjudged(f"{name} is no table: {formats.TABLES}")
     found = formats.read(Path(path), formats.Asked(name))
     if not len(found):  # type: ignore[arg-type]
         raise Unjudged(f"{name} has no rows")

@@ -11,6 +11,7 @@ from towpath.registry import references, tagging
 from towpath.registry.finding import Found, chosen, get
 from towpath.registry.reading import ModelVersion, known_model, read_record
 from towpath.registry.record import Record
+from towpath.registry.signature import matrix_of
 from towpath.registry.wanted import Stages, stages
 
 
@@ -106,10 +107,14 @@ def _columns(record: Record) -> dict[str, str]:
     if record.signature is None:
         return {}
     sides = {"input": record.signature.inputs, "output": record.signature.outputs}
+    matrix = matrix_of(record.signature)
     return {
-        f"{side} {column.name}": column.type
-        for side, columns in sides.items()
-        for column in columns or ()
+        **({"input": matrix} if matrix else {}),
+        **{
+            f"{side} {column.name}": column.type
+            for side, columns in sides.items()
+            for column in columns or ()
+        },
     }
 
 

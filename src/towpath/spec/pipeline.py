@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, PlainValidator, Tag
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Tag
 
+from towpath.spec import table_options, words
 from towpath.spec.declaration import (
     Bindings,
     ConditionText,
@@ -16,6 +17,7 @@ from towpath.spec.declaration import (
     one_or_more,
 )
 from towpath.spec.param import AnyParam, Param
+from towpath.spec.table_options import TableOptions
 from towpath.spec.words import (
     Duration,
     File,
@@ -31,10 +33,37 @@ from towpath.spec.words import (
 Names: TypeAlias = Annotated[tuple[Name, ...], BeforeValidator(one_or_more), Field(strict=False)]
 
 
-FormatName: TypeAlias = Literal[
-    "parquet", "csv", "tsv", "json", "skops", "text", "html", "image", "npy", "joblib", "pickle"
-]
+FORMAT_NAMES = (
+    *("parquet", "csv", "tsv", "xlsx", "feather", "jsonl", "json", "skops", "text", "html"),
+    *("image", "npy", "npz", "joblib", "pickle"),
+)
 """The names of ``towpath.steps.formats``, which a test keeps equal."""
+
+
+class Readable(Declaration):
+    """A file with what is declared of its format, and of the text of a table in it."""
+
+    format: words.FormatName | None = None
+    separator: Annotated[str, AfterValidator(table_options.separator)] | None = None
+    decimal: Annotated[str, AfterValidator(table_options.decimal)] | None = None
+    encoding: Annotated[str, AfterValidator(table_options.encoding)] | None = None
+    types: Mapping[str, Annotated[str, AfterValidator(table_options.column_type)]] = Field(
+        default_factory=dict
+    )
+    missing: (
+        Annotated[tuple[str, ...], BeforeValidator(one_or_more), Field(strict=False)] | None
+    ) = None
+
+    @property
+    def options(self) -> TableOptions:
+        """What is declared of a table's text."""
+        return TableOptions.of(self)
+
+
+class Input(Readable):
+    """A file, a folder or a model that a pipeline takes."""
+
+    path: InputSource
 
 
 class Plot(Declaration):
@@ -48,20 +77,20 @@ class Plot(Declaration):
     template: str | None = None
 
 
-class Output(Declaration):
+class Output(Readable):
     """A file, or with a slash behind its path a folder, that a step writes."""
 
     path: File
     plot: Annotated[Annotated[bool, Tag("switch")] | Annotated[Plot, Tag("mapping")], by_shape] = (
         False
     )
-    format: FormatName | None = None
 
 
 def _long_output(value: Any) -> Any:
     return {"path": value} if isinstance(value, str) else value
 
 
+AnyInput: TypeAlias = Annotated[Input, BeforeValidator(_long_output)]
 AnyOutput: TypeAlias = Annotated[Output, BeforeValidator(_long_output)]
 Outputs: TypeAlias = Annotated[
     Annotated[tuple[AnyOutput, ...], Field(strict=False), Tag("list")]
@@ -249,7 +278,8 @@ class Pipeline(Declaration):
     name: PipelineName
     description: str | None = None
     params: Mapping[Name, AnyParam] = Field(default_factory=dict)
-    inputs: Mapping[Name, InputSource] = Field(default_factory=dict)
+    inputs: Mapping[Name, AnyInput] = Field(default_factory=dict)
+    formats: Mapping[words.OwnFormatName, Function] = Field(default_factory=dict)
     steps: Mapping[Name, AnyStep] = Field(default_factory=dict)
 
 
@@ -263,6 +293,7 @@ __all__ = [
     "Expiry",
     "Fail",
     "FunctionStep",
+    "Input",
     "Output",
     "Param",
     "Pipeline",

@@ -144,9 +144,9 @@ class Call:
 
 def _shared(order: Order) -> Path | None:
     """The file of the step's function, if the step may share a process: not where its code imports
-    packages, which have settings."""
+    packages, which have settings, nor where a class of the project reads or writes its files."""
     run = getattr(order.step, "run", None)
-    if not run or order.libraries:
+    if not run or order.libraries or order.own_formats:
         return None
     return loading.locate(order.root, order.folder, run).file
 

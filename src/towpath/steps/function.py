@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.errors import Fault, Place, StepFailed
 from towpath.spec.artifact import Artifact, Json, Made
-from towpath.steps import formats, hints, loading, results
+from towpath.steps import formats, loading, own_formats, results
 from towpath.steps.formats import jsons
 from towpath.steps.order import Order, Value
 from towpath.store import Store
@@ -36,7 +36,7 @@ def call(order: Order) -> Called:
     :raises StepFailed: where it returns too little, or what no output takes.
     """
     function = loading.load(order.root, order.folder, _declared(order).run)
-    given = read_arguments(order, hints.wanted(function))
+    given = read_arguments(order, order.annotations)
     own = set(inspect.signature(function).parameters)
     writes = {
         name: _destination(order, output)
@@ -71,9 +71,21 @@ def read_arguments(order: Order, wanted: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _read(order: Order, store: Store, name: str, artifact: Artifact, wanted: str) -> object:
-    asked = formats.Asked(artifact.name, wanted, order.formats.get(name), order.trust)
+    asked = formats.Asked(
+        artifact.name,
+        wanted,
+        order.formats.get(name),
+        order.trust,
+        order.options_of(name),
+        order.own_formats,
+    )
+    own = asked.format if asked.format and asked.format.run and not asked.as_path else None
+    if own:
+        return own_formats.read_own(order, own, _copied(order, store, name, artifact))
     if artifact.files is not None or asked.as_path:
         return _copied(order, store, name, artifact)
+    for note in formats.notes(store.path(artifact.digest), asked):
+        print(note)
     return formats.read(store.path(artifact.digest), asked)
 
 
@@ -103,9 +115,12 @@ def store(order: Order, called: Called) -> Made:
         path = _destination(order, output)
         try:
             if name in called.returned:
-                results.write(called.returned[name], path, output)
+                _write(order, called.returned[name], path, output)
             results.must_exist(path, output)
-            if formats.known(path.name, output.format) is formats.FORMATS["json"]:
+            if (
+                formats.known(path.name, output.format, order.own_formats)
+                is formats.FORMATS["json"]
+            ):
                 values |= _value(name, path)
         except StepFailed as failure:
             raise placed(failure, order, called.function, name) from None
@@ -113,6 +128,18 @@ def store(order: Order, called: Called) -> Made:
     shutil.rmtree(order.directory / "outputs", ignore_errors=True)
     shutil.rmtree(order.directory / "inputs", ignore_errors=True)
     return Made(outputs, values)
+
+
+def _format(order: Order, output: Output) -> formats.Format | None:
+    return formats.known(output.path, output.format, order.own_formats)
+
+
+def _write(order: Order, value: object, path: Path, output: Output) -> None:
+    format = _format(order, output)
+    if format and format.run and not isinstance(value, Path):  # a path is copied, as ever
+        own_formats.write_own(order, format, value, path)
+    else:
+        results.write(value, path, output)
 
 
 def _value(name: str, path: Path) -> dict[str, Json]:

@@ -65,7 +65,7 @@ def of_step(
         found += ["pandas", "towpath.checks.suite.loaded"]
     for name, declared in files:
         format = formats.known(name, declared)
-        if format and format.name not in ("json", "html"):
+        if format and format.module and format.name not in ("json", "html"):
             found += [f"towpath.steps.formats.{format.module}", *format.preload]
     return (*found, *libraries)
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from towpath.spec.artifact import Artifact, Json
+from towpath.spec.table_options import NO_OPTIONS, TableOptions
 
 if TYPE_CHECKING:
     from towpath.spec.pipeline import AnyStep, Output
@@ -34,7 +35,9 @@ class Order:
     this step of this run: its log, and its outputs until they are stored. ``facts`` are those of
     the steps it consumes, by step; ``trust`` the types that the project lets a model file hold;
     ``libraries`` the modules of installed packages that its code imports, as far as they are known;
-    ``code`` the files that the step names as its code, from the root.
+    ``code`` the files that the step names as its code, from the root. ``annotations`` are the plain
+    types that its function asks for, by argument, as the source says; ``options`` what is declared
+    of an argument's table; ``own_formats`` the classes of the project's formats that it uses.
     """
 
     root: Path
@@ -50,6 +53,9 @@ class Order:
     formats: Mapping[str, str] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, TableOptions] = field(default_factory=dict)
+    own_formats: Mapping[str, str] = field(default_factory=dict)
 
     def plain(self) -> Order:
         """The same with its declaration as plain attributes, which is how it crosses to a process.
@@ -58,6 +64,10 @@ class Order:
         half the cost.
         """
         return replace(self, step=_plain(self.step), outputs=_plain(self.outputs))
+
+    def options_of(self, argument: str) -> TableOptions:
+        """What is declared of the text of an argument's table."""
+        return self.options.get(argument, NO_OPTIONS)
 
     @property
     def run(self) -> Path:

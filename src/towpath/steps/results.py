@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.errors import Fault, StepFailed, did_you_mean
+from towpath.spec.table_options import TableOptions
 from towpath.steps import formats
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def write(value: Any, path: Path, output: Output) -> None:
     elif formats.is_folder(output.path):
         _write_folder(value, path)
     else:
-        formats.write(value, path, output.format)
+        formats.write(value, path, output.format, TableOptions.of(output))
 
 
 def _copy(source: Path, path: Path) -> None:

@@ -52,16 +52,17 @@ def work(asked: dict[str, Any]) -> dict[str, Any]:
         "rows": outcome.rows,
         "count": len(outcome.results),
         "held": sum(result.passed for result in outcome.results),
-        "failed": [_sentence(result) for result in outcome.failed],
-        "warned": [_sentence(result) for result in outcome.warned],
+        "failed": [sentence_of(result) for result in outcome.failed],
+        "warned": [sentence_of(result) for result in outcome.warned],
     }
 
 
-def _sentence(result: Any) -> str:
+def sentence_of(result: Any) -> str:
+    """What came of an expectation, without a value of the data."""
     from towpath.checks import saying
 
-    if result.error or result.unexpected is None:
-        why = result.error or "it does not hold"
+    if result.error or not result.counts_rows:
+        why = result.error or saying.without_values(result)
         return f"expected that {result.rule}, but {why}"
     count = f"{result.unexpected:,} of {result.rows:,} rows are not ({saying.percent(result)})"
     return f"expected that {result.rule}, but {count}"

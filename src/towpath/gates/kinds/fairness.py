@@ -87,7 +87,9 @@ def work(asked: dict[str, Any]) -> dict[str, Any]:
 
 def _without(frame: Any, model: Any, target: str) -> Any:
     """The table without what was true, unless the model asks for that column too."""
-    wanted = [str(name) for name in getattr(model, "feature_names_in_", ())]
+    from towpath.steps.signature import feature_names
+
+    wanted = feature_names(model)
     return frame if target in wanted else frame.drop(columns=[target])
 
 
