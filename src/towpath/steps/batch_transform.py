@@ -23,14 +23,14 @@ def execute(order: Order) -> Made:
     store = Store(order.root)
     model = _model(order, store)
     name, output = next(iter(order.outputs.items()))
-    path = order.directory / output.path
+    path = order.directory / "outputs" / output.path
     path.parent.mkdir(parents=True, exist_ok=True)
     source = _source(order, store)
     parts = (scored(model, part, step.method) for part in source.parts(step.batch_size))
     rows = tables.Target(path, formats.known(output.path, output.format)).write(parts)
     print(f"{rows:,} rows scored")
     made = store.put(path)
-    path.unlink()
+    order.remove_bytes()
     return Made({name: made}, facts={"rows": rows})
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 from towpath.errors import Fault, TowpathError
-from towpath.steps import wire
+from towpath.steps import descendants, wire
 from towpath.steps.forked import end_with_parent, flush, tidy
 from towpath.steps.messages import Answer, Started
 from towpath.steps.order import Order
@@ -68,6 +68,7 @@ def _be_a_process_of_its_own() -> None:
     for number in (signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     end_with_parent(signal.SIGKILL)
+    descendants.adopt_orphans()
     atexit._clear()  # what the server has to tidy up is the server's
     gc.enable()
 

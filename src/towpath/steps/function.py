@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +44,8 @@ def call(order: Order) -> Called:
         if name in own and name not in given  # a name that is both an input and an output
     }
     answer: Any = function(**given, **writes)
+    if writes:
+        gc.disable()  # a file that was written and forgotten is flushed first: `open_files.settle`
     expected = [name for name in order.outputs if name not in writes]
     try:
         return Called(function, given, results.by_output(answer, expected))
@@ -96,6 +98,7 @@ def store(order: Order, called: Called) -> Made:
 
     :raises StepFailed: where a value does not fit its format, or the function wrote nothing.
     """
+    _refuse_open(order, called)
     keeper = _store(order.root)
     outputs: dict[str, Artifact] = {}
     values: dict[str, Json] = {}
@@ -110,9 +113,34 @@ def store(order: Order, called: Called) -> Made:
         except StepFailed as failure:
             raise placed(failure, order, called.function, name) from None
         outputs[name] = keeper.put(path)
-    shutil.rmtree(order.directory / "outputs", ignore_errors=True)
-    shutil.rmtree(order.directory / "inputs", ignore_errors=True)
+    order.remove_bytes()
     return Made(outputs, values)
+
+
+def _refuse_open(order: Order, called: Called) -> None:
+    """:raises StepFailed: naming each file of an output that somebody still writes."""
+    places = {
+        name: called.returned.get(name, order.directory / "outputs" / output.path)
+        for name, output in order.outputs.items()
+    }
+    written = {name: Path(place) for name, place in places.items() if isinstance(place, Path)}
+    if not written:
+        return
+    from towpath.steps import open_files
+
+    faults = [
+        Fault(f"output `{name}`: {writer.says(_relative(Path(writer.path), place))}")
+        for writer in open_files.settle(written.values())
+        for name, place in written.items()
+        if Path(writer.path).is_relative_to(place.resolve())
+    ]
+    if faults:
+        raise placed(StepFailed(*faults), order, called.function)
+
+
+def _relative(file: Path, place: Path) -> str:
+    """A file of an output by the name that its declaration gives it, or by one inside of that."""
+    return (Path(place.name) / file.relative_to(place.resolve())).as_posix()
 
 
 def _value(name: str, path: Path) -> dict[str, Json]:

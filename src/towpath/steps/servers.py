@@ -146,7 +146,10 @@ class Server:
                 self.control.shutdown(socket.SHUT_RDWR)
         elif self.alive:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+                if sys.platform == "linux":  # it ends the step and all that this has started
+                    os.kill(self.process.pid, signal.SIGTERM)
+                else:
+                    os.killpg(self.process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Hang up: the server ends what still runs, and then itself."""

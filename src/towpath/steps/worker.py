@@ -29,6 +29,7 @@ def perform(order: Order, watch: Watch | None = None) -> Made:
     :raises TowpathError: for whatever stops the step; the log has the traceback.
     """
     order.directory.mkdir(parents=True, exist_ok=True)
+    order.remove_bytes()  # of an attempt whose process, or who waited for it, is gone
     divert(order.log)
     os.chdir(order.root)
     loading.make_importable(order.root, order.folder)
