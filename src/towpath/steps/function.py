@@ -50,7 +50,7 @@ def call(order: Order) -> Called:
     try:
         return Called(function, given, results.by_output(answer, expected))
     except StepFailed as failure:
-        raise placed(failure, order, function) from None
+        raise placed(failure, order, function) from failure.__cause__
 
 
 @functools.cache
@@ -76,7 +76,10 @@ def _read(order: Order, store: Store, name: str, artifact: Artifact, wanted: str
     asked = formats.Asked(artifact.name, wanted, order.formats.get(name), order.trust)
     if artifact.files is not None or asked.as_path:
         return _copied(order, store, name, artifact)
-    return formats.read(store.path(artifact.digest), asked)
+    try:
+        return formats.read(store.path(artifact.digest), asked)
+    except StepFailed as failure:
+        raise failure.about(f"input `{name}`") from failure.__cause__
 
 
 def _copied(order: Order, store: Store, name: str, artifact: Artifact) -> Path:
@@ -109,9 +112,9 @@ def store(order: Order, called: Called) -> Made:
                 results.write(called.returned[name], path, output)
             results.must_exist(path, output)
             if formats.known(path.name, output.format) is formats.FORMATS["json"]:
-                values |= _value(name, path)
+                values |= _value(name, path, called)
         except StepFailed as failure:
-            raise placed(failure, order, called.function, name) from None
+            raise placed(failure, order, called.function, name) from failure.__cause__
         outputs[name] = keeper.put(path)
     order.remove_bytes()
     return Made(outputs, values)
@@ -143,10 +146,19 @@ def _relative(file: Path, place: Path) -> str:
     return (Path(place.name) / file.relative_to(place.resolve())).as_posix()
 
 
-def _value(name: str, path: Path) -> dict[str, Json]:
-    if path.stat().st_size > jsons.SMALL:
+def _value(name: str, path: Path, called: Called) -> dict[str, Json]:
+    """The content of a JSON output if it is small; one that the function wrote is read anyhow,
+    for it may be none.
+
+    :raises StepFailed: where it is none.
+    """
+    is_small = path.stat().st_size <= jsons.SMALL
+    returned = called.returned.get(name)
+    if not is_small and returned is not None and not isinstance(returned, Path | str | bytes):
         return {}
-    value = jsons.small(path)
+    value = jsons.parse_document(path.read_bytes(), path.name)
+    if not is_small:
+        return {}
     if not jsons.is_finite(value):
         print(f"{path.name}: a number in it is NaN or infinite")
     return {name: value}
@@ -162,7 +174,6 @@ def placed(
     if code and Path(code.co_filename).is_relative_to(order.root):
         file = Path(code.co_filename).relative_to(order.root).as_posix()
         place = Place(file, code.co_firstlineno)
-    subject = f"output `{output}`: " if output else ""
-    return type(failure)(
-        *(Fault(subject + fault.what, fault.place or place, fault.hint) for fault in failure.faults)
-    )
+    faults = (Fault(f.what, f.place or place, f.hint) for f in failure.faults)
+    moved = StepFailed(*faults, causes=failure.causes)
+    return moved.about(f"output `{output}`") if output else moved

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from towpath.errors import Fault, Place, StepFailed, TowpathError
+from towpath.errors import Fault, Place, StepFailed, TowpathError, name_causes
 from towpath.spec.artifact import Json, Made
 from towpath.steps import kinds, loading
 from towpath.steps.order import Order
@@ -103,10 +103,12 @@ def usage() -> Usage:
 
 
 def _show(error: TowpathError, order: Order) -> None:
-    """Put our own words into the log too, with the traceback of what they stem from."""
+    """Put our own words into the log too, with the traceback of what they stem from as far as that
+    went through the project's code: a package's own way to its error helps nobody."""
     cause = error.__cause__
-    if cause is not None and cause.__traceback__ is not None:
-        traceback.print_exception(type(cause), cause, users_part(cause.__traceback__, order.root))
+    tail = cause and users_part(cause.__traceback__, order.root)
+    if cause is not None and tail and _is_users(tail.tb_frame.f_code.co_filename, order.root):
+        traceback.print_exception(type(cause), cause, tail)
     print("\n".join(str(fault) for fault in error.faults), file=sys.stderr)
 
 
@@ -114,7 +116,7 @@ def _failure(error: BaseException, order: Order) -> StepFailed:
     """What the step's code raised, at the last line of the project that it went through."""
     tail = users_part(error.__traceback__, order.root)
     traceback.print_exception(type(error), error, tail)
-    return StepFailed(Fault(_said(error), _place(error, order)), causes=_names(type(error)))
+    return StepFailed(Fault(_said(error), _place(error, order)), causes=name_causes(type(error)))
 
 
 def _said(error: BaseException) -> str:
@@ -125,16 +127,6 @@ def _said(error: BaseException) -> str:
         words = words[:600] + " ..."
     name = type(error).__name__
     return f"{name}: {words}" if words else name
-
-
-def _names(kind: type[BaseException]) -> tuple[str, ...]:
-    """The names that ``retry: errors`` may use for an error of this class."""
-    classes = [each for each in kind.__mro__ if each not in (object, BaseException)]
-    return tuple(
-        name
-        for each in classes
-        for name in dict.fromkeys((each.__name__, f"{each.__module__}.{each.__name__}"))
-    )
 
 
 def users_part(tail: TracebackType | None, root: Path) -> TracebackType | None:

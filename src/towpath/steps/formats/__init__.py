@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
-from towpath.errors import Fault, StepFailed
+from towpath.errors import Fault, StepFailed, TowpathError
 from towpath.git import large_files
+from towpath.steps.formats import format_faults
 
 PATH = "pathlib.Path"
 
@@ -122,8 +123,10 @@ def read(path: Path, asked: Asked) -> object:
         return found.load().read(path, replace(asked, wanted=wanted))
     except ModuleNotFoundError as error:
         raise StepFailed(_not_installed(asked.name, wanted, error)) from error
-    except (ValueError, OSError, KeyError, EOFError) as error:
-        raise StepFailed(Fault(f"{asked.name} cannot be read as {found.name}: {error}")) from error
+    except (TowpathError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception
+        raise format_faults.unreadable(asked.name, found.name, error) from error
 
 
 def refuse_pointer(path: Path, name: str) -> None:
@@ -151,8 +154,10 @@ def write(value: object, path: Path, declared: str | None = None) -> None:
         found.load().write(value, path, found.name)
     except ModuleNotFoundError as error:
         raise StepFailed(_not_installed(path.name, found.name, error)) from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise StepFailed(Fault(f"cannot be written as {found.name}: {error}")) from error
+    except (TowpathError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception
+        raise format_faults.unwritable(found.name, value, error) from error
     return None
 
 
