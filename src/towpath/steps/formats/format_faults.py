@@ -49,7 +49,7 @@ def _in_a_line(error: BaseException) -> str:
 
 
 def _explain_table(table: Any) -> tuple[str, str | None]:
-    """The first column that no parquet file keeps, and what to do about it; empty if each can be."""
+    """The first column that no parquet file keeps, and what to do; empty if each can be."""
     pandas = sys.modules.get("pandas")
     if pandas is None or not isinstance(table, pandas.DataFrame) or not table.columns.is_unique:
         return "", None
