@@ -446,8 +446,67 @@ def test_what_was_not_declared_is_noted(project, way):
     raw = project.put("raw.csv", "a\n1\n")
     way()
     made = project.carry_out("read", ["notes.txt"], {"raw": raw}, code=["fit.R"])
-    assert made.facts["undeclared"] == ["config/at_import.json", "data/side.csv", "state.sqlite"]
+    assert made.facts["undeclared"] == ["config/at_import.json", "data/side.csv"]
+    assert made.facts["written"] == ["state.sqlite"]
     assert project.carry_out("again").facts["undeclared"] == ["config/at_import.json"]
+
+
+def test_what_a_step_made_itself_is_no_input_of_it(project, warm):
+    project.write("log.txt", "before\n")
+    project.write("counted.txt", "1")
+    project.steps("""
+        import os, sqlite3
+        from pathlib import Path
+
+        def write():
+            with open("log.txt", "a") as file:
+                file.write("more")
+            Path("made.txt").write_text("x")
+            Path("made.txt").read_text()
+            Path("part.txt").write_text("x")
+            os.replace("part.txt", "whole.txt")
+            Path("whole.txt").read_text()
+            base = sqlite3.connect("new.sqlite")
+            base.execute("create table if not exists a (b)")
+            base.close()
+            sqlite3.connect("new.sqlite").close()
+            Path("gone.txt").touch()
+            Path("gone.txt").unlink()
+
+        def count():
+            with open("counted.txt", "r+") as file:
+                file.write(str(int(file.read()) + 1))
+    """)
+    warm()
+    made = project.carry_out("write")
+    assert "undeclared" not in made.facts
+    assert made.facts["written"] == ["log.txt", "made.txt", "new.sqlite", "whole.txt"]
+    assert project.carry_out("count").facts["undeclared"] == ["counted.txt"]
+    assert project.carry_out("write").facts["undeclared"] == ["new.sqlite"], "it was there before"
+
+
+@pytest.mark.parametrize("before", [(), ("prefect",)])
+def test_a_package_s_own_settings_are_no_input(project, warm, before):
+    project.write("pyproject.toml", "[tool.prefect]\n")
+    project.write("prefect.toml", "")
+    project.write(".env", "A=1\n")
+    project.steps("""
+        import prefect, prefect.settings
+        import tomllib
+        from pathlib import Path
+
+        def own():
+            with prefect.settings.temporary_settings({}):
+                prefect.settings.get_current_settings()
+            return prefect.settings.get_current_settings().home.name
+
+        def read():
+            return tomllib.loads(Path("pyproject.toml").read_text())
+    """)
+    warm()
+    order = replace(project.order("own", ["home.json"]), libraries=before)
+    assert "undeclared" not in project.call(order).facts
+    assert project.carry_out("read", ["a.json"]).facts["undeclared"] == ["pyproject.toml"]
 
 
 def test_a_cache_inside_the_project_is_no_undeclared_file(project, warm):

@@ -27,6 +27,9 @@ REVISIONS = {"quality_check": 1, "batch_transform": 1}
 #: The packages that write a step's outputs, whether its code names them or not.
 _WRITERS = {".parquet": ("pandas", "pyarrow"), ".csv": ("pandas",), ".skops": ("skops",)}
 
+#: What a package reads in the project's root by itself and that changes what it makes.
+_SETTINGS = {"matplotlib": "matplotlibrc"}
+
 #: Files that hold data alone.
 _PLAIN = {".csv", ".tsv", ".parquet", ".json", ".txt", ".html", ".png", ".npy"}
 
@@ -178,4 +181,7 @@ def _packages(graph: Graph, node: Node, reader: Reader, read: Sequence[str]) -> 
     for each in (node, *_makers(graph, node)):
         if isinstance(each.step, FunctionStep):
             found |= reader.packages(graph.folder, each.step.run)
-    return {f"package {name}": version for name, version in found.items()}
+    files = [file for package, file in _SETTINGS.items() if package in found]
+    settings = reader.files("", reader.file_names("", files)) if files else {}
+    packages = {f"package {name}": version for name, version in found.items()}
+    return {**packages, **{f"code {name}": value for name, value in settings.items()}}

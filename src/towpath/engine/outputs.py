@@ -11,6 +11,7 @@ from towpath.engine import keys, tree, worktree
 from towpath.engine.graph import FromInput, FromParam
 from towpath.engine.known import Waiting
 from towpath.spec.artifact import Artifact
+from towpath.spec.outputs import is_json
 from towpath.spec.pipeline import (
     BatchTransform,
     Evaluation,
@@ -76,10 +77,12 @@ def model_path(graph: Graph, node: Node, known: Known) -> str:
 def _stage(workspace: Workspace, graph: Graph, node: Node) -> Stage:
     outputs = tree.own_outputs(node)
     paths = {name: tree.output_path(graph, node.name, name) for name in outputs}
-    metrics = [
-        p for n, p in paths.items() if isinstance(node.step, Evaluation) and p.endswith(".json")
-    ]
     plots = {paths[n]: _plot(node.outputs[n]) for n in outputs if node.outputs[n].plot}
+    metrics = [
+        path
+        for name, path in paths.items()
+        if isinstance(node.step, Evaluation) and _is_metric(node.outputs[name])
+    ]
     from towpath.store import pipelines
 
     return pipelines.Stage(
@@ -92,6 +95,12 @@ def _stage(workspace: Workspace, graph: Graph, node: Node) -> Stage:
         metrics=tuple(metrics),
         plots=plots,
     )
+
+
+def _is_metric(output: Output) -> bool:
+    """Whether DVC may read an evaluation's output as metrics, which it does by the extension. To
+    DVC an output is a metric or a plot, never both."""
+    return is_json(output) and output.path.endswith(".json") and not output.plot
 
 
 def _plot(output: Output) -> bool | dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import io
-import logging
 import os
 import resource
 import sys
@@ -15,7 +14,7 @@ from types import TracebackType
 
 from towpath.errors import Fault, Place, StepFailed, TowpathError, name_causes
 from towpath.spec.artifact import Json, Made
-from towpath.steps import kinds, loading
+from towpath.steps import kinds, loading, step_logging
 from towpath.steps.order import Order
 from towpath.steps.watching import Watch
 
@@ -59,15 +58,8 @@ def divert(log: Path) -> None:
     for text in (sys.stdout, sys.stderr):
         assert isinstance(text, io.TextIOWrapper)
         text.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
-    _start_logging()
-
-
-def _start_logging() -> None:
     faulthandler.enable(sys.stderr)
-    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(
-        level=logging.INFO, format=form, datefmt="%H:%M:%S", stream=sys.stderr, force=True
-    )
+    step_logging.start()
 
 
 def _facts(order: Order, watch: Watch, before: Usage) -> dict[str, Json]:
@@ -76,6 +68,8 @@ def _facts(order: Order, watch: Watch, before: Usage) -> dict[str, Json]:
     facts: dict[str, Json] = {"usage": {"cpu_seconds": seconds, "peak_memory": used.peak_memory}}
     if undeclared := watch.undeclared(_declared(order)):
         facts["undeclared"] = list(undeclared)
+    if written := watch.left():
+        facts["written"] = list(written)
     return facts
 
 
