@@ -353,6 +353,23 @@ def test_many_threads_at_once(project, warm):
     assert sorted(project.lines) == sorted(f"number {n}" for n in range(24))
 
 
+def test_a_pool_of_processes_leaks_nothing(project):
+    project.steps("""
+        from joblib import Parallel, delayed
+
+        def square(k):
+            return k * k
+
+        def work():
+            return Parallel(n_jobs=2)(delayed(square)(k) for k in range(4))
+    """)
+    order = replace(project.order("work", ["out.json"]), libraries=("joblib",))
+    with process.warm(project.root, "flows/training", []):
+        assert project.call(order).values == {"out": [0, 1, 4, 9]}
+    time.sleep(0.5)  # what watches over semaphores speaks when all else has ended
+    assert order.log.read_text() == ""
+
+
 STATE = """
     import os
 

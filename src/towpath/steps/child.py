@@ -46,6 +46,10 @@ def _serve(connection: socket.socket, watch: Watch | None, last: Traces | None) 
     flush()  # who waits for the answer reads the log then
     idle = said.made is not None and watch is not None and watch.idle
     said = replace(said, free=idle and before.none_left())
+    if not said.free:
+        # The run may be over with this answer, and its server then asks all to end. What a pool of
+        # processes has to tidy up takes a moment more, and is reported as leaked otherwise.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     wire.send(connection, said)
     return before if said.free else None
 
