@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "flow"]
+__all__ = ["RegisteredModel", "TowpathError", "__version__", "flow", "load", "models", "read"]
 
 if TYPE_CHECKING:
     from towpath.engine.entrypoint import flow
+    from towpath.errors import TowpathError
+    from towpath.in_python import RegisteredModel, load, models, read
+
+_HOMES = {
+    "flow": "towpath.engine.entrypoint",
+    "TowpathError": "towpath.errors",
+    "RegisteredModel": "towpath.in_python",
+    "load": "towpath.in_python",
+    "models": "towpath.in_python",
+    "read": "towpath.in_python",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """``towpath.flow``, brought in when it is asked for: the command line does not need it."""
-    if name == "flow":
-        from towpath.engine.entrypoint import flow
-
-        return flow
+    """The public names, brought in when they are asked for: the command line needs none."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'towpath' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -27,6 +27,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "runs": ("runs", "List the runs."),
         "logs": ("runs", "Show the log of a run, or of one of its steps."),
         "diff": ("runs", "Show in what two runs differ."),
+        "get": ("get", "Copy what a run or a version made to a file of your own."),
         "step": ("step", "Run one step on the files of the work tree, as DVC does."),
     },
     "Registry": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING
 from towpath.errors import Fault, StoreError, TowpathError
 from towpath.git import mainline
 from towpath.registry import policy as policies
-from towpath.scratch import scratch_folder
+from towpath.scratch import scratch_beside
 
 if TYPE_CHECKING:
     from towpath.registry import Record
+    from towpath.spec.artifact import Artifact
     from towpath.spec.project import Project
     from towpath.store.place import Source
     from towpath.workspace import Workspace
@@ -34,22 +36,41 @@ def bring(
 ) -> str:
     """Bring a version's bytes to a path, verified against its record; where from, in words.
 
-    They come from the store of ``stage`` and from nowhere else, or from the first that has them:
-    the project's, its remote, those that ``project`` declares, those of its stages. Raises
+    Raises as ``bring_artifact``.
+    """
+    return bring_artifact(workspace, project, record.artifact, record.sha256, into, stage)
+
+
+def bring_artifact(
+    workspace: Workspace,
+    project: Project,
+    artifact: Artifact,
+    sha256: str | None,
+    into: Path,
+    stage: str | None = None,
+) -> str:
+    """Bring a file or a folder to a path, verified by its MD5 and, where it is known, its SHA-256;
+    where from, in words.
+
+    The bytes come from the store of ``stage`` and from nowhere else, or from the first that has
+    them: the project's, its remote, those that ``project`` declares, those of its stages. Raises
     ``StoreError``, with what each store said, where none does.
     """
     from towpath.store.verified import fetch
 
     faults: list[Fault] = []
     for opened in _sources(workspace, project, stage):
+        scratch = scratch_beside(into)  # on the same disk, so that what is whole is only renamed
         try:
+            scratch.mkdir(parents=True)
             source = opened()
-            with scratch_folder() as scratch:
-                fetch(source, record.artifact, into, record.sha256, Path(scratch))
+            fetch(source, artifact, into, sha256, scratch)
         except TowpathError as refused:  # a store that is down need not be the one that has them
             faults += refused.faults
         else:
             return source.shown
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
     raise StoreError(*faults)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from towpath import documents
 from towpath.errors import DeclarationError, Fault, Malformed, Place, StoreError
+from towpath.spec.artifact import Artifact
 from towpath.store.merging import LOCK, PIPELINE, owner_of, stages_of
 from towpath.store.output_rows import OutputRow, join_inside_or_root, read_rows
 
@@ -33,19 +33,35 @@ def outputs(root: Path) -> Iterator[Output]:
     Raises StoreError behind the last of them, with every row that leads where no data may be;
     DeclarationError where one of the two files is none.
     """
-    declared = _declared(root)
+    lock, declared = (_text(root / name) for name in (LOCK, PIPELINE))
     faults: list[Fault] = []
-    for name, said in _locked(root):
-        stage = declared.get(name) or declared.get(name.partition("@")[0]) or {}
-        owner = owner_of(stage)
-        for row in _rows(said, stage.get("wdir"), name):
-            if isinstance(row, OutputRow):
-                pipeline = str(owner) if owner else None
-                yield Output(row.path, row.artifact.digest, pipeline, row.place)
-            else:
-                faults.append(row)
+    for owner, row in _owned_rows(lock, declared):
+        if isinstance(row, OutputRow):
+            yield Output(row.path, row.artifact.digest, owner, row.place)
+        else:
+            faults.append(row)
     if faults:
         raise StoreError(*faults)
+
+
+def read_artifacts(lock: str, declared: str) -> dict[str, Artifact]:
+    """What the texts of `dvc.lock` and `dvc.yaml` say our pipelines made, by path from the
+    project's root; a row that leads where no data may be is left out."""
+    return {
+        row.path: row.artifact
+        for owner, row in _owned_rows(lock, declared)
+        if owner and isinstance(row, OutputRow)
+    }
+
+
+def _owned_rows(lock: str, declared: str) -> Iterator[tuple[str | None, OutputRow | Fault]]:
+    """Each row of `dvc.lock` with the pipeline that it is of, None for a stage of the user's."""
+    stages = stages_of(declared, PIPELINE) if declared else {}
+    for name, said in _locked(lock):
+        stage = stages.get(name) or stages.get(name.partition("@")[0]) or {}
+        owner = owner_of(stage)
+        for row in _rows(said, stage.get("wdir"), name):
+            yield (str(owner) if owner else None), row
 
 
 def _rows(said: documents.Mapping, folder: object, stage: str) -> Iterator[OutputRow | Fault]:
@@ -61,15 +77,16 @@ def _rows(said: documents.Mapping, folder: object, stage: str) -> Iterator[Outpu
     yield from read_rows(said, home, LOCK)
 
 
-def _declared(root: Path) -> Mapping[str, Mapping[str, Any]]:
-    path = root / PIPELINE
-    return stages_of(documents.text_of(path, PIPELINE), PIPELINE) if path.exists() else {}
+def _text(path: Path) -> str:
+    return documents.text_of(path, path.name) if path.exists() else ""
 
 
-def _locked(root: Path) -> Iterator[tuple[str, documents.Mapping]]:
+def _locked(text: str) -> Iterator[tuple[str, documents.Mapping]]:
     """The stages of `dvc.lock` by name, as nodes, which know their lines."""
-    path = root / LOCK
-    node = documents.read(path, LOCK) if path.exists() else None
+    document = documents.parse(text, LOCK)
+    if document.faults:
+        raise DeclarationError(*document.faults)
+    node = document.node
     stages = node.get("stages") if isinstance(node, documents.Mapping) else None
     if stages is None or documents.plain(stages.node) is None:
         return

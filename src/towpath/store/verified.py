@@ -63,9 +63,15 @@ def fetch(
         into.parent.mkdir(parents=True, exist_ok=True)
         _move(scratch / artifact.digest, into)
         return into
-    for path, digest in read_manifest((scratch / digests[-1]).read_bytes()).items():
+    members = read_manifest((scratch / digests[-1]).read_bytes())
+    last = {digest: path for path, digest in members.items()}
+    into.mkdir(parents=True, exist_ok=True)
+    for path, digest in members.items():
         (into / path).parent.mkdir(parents=True, exist_ok=True)
-        copy_plain(scratch / digest, into / path)
+        if path == last[digest]:  # equal files are one object: all but the last are copies of it
+            _move(scratch / digest, into / path)
+        else:
+            copy_plain(scratch / digest, into / path)
     return into
 
 

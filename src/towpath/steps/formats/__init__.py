@@ -81,6 +81,11 @@ def known(name: str, declared: str | None = None) -> Format | None:
     return _BY_EXTENSION.get(Path(name).suffix.lower())
 
 
+def pickled_as(name: str) -> str | None:
+    """The format that keeps a file of this name as a pickle, which runs code when it is read."""
+    return _PICKLED.get(Path(name).suffix.lower())
+
+
 def is_folder(name: str) -> bool:
     """Whether an output's path says that it is a folder."""
     return name.endswith("/")

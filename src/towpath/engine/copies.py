@@ -1,0 +1,233 @@
+"""Copies of what runs and versions made: their bytes, checked, at a path of the user's choice."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from towpath import registry
+from towpath.engine import origin, runs
+from towpath.engine.tree import FOLDER
+from towpath.errors import Fault, UsageError, did_you_mean
+from towpath.git import refs
+from towpath.registry import Found
+from towpath.scratch import scratch_beside
+from towpath.spec.artifact import Artifact
+from towpath.spec.outputs import named_outputs
+from towpath.spec.reading import parse_pipeline
+from towpath.store import locked
+from towpath.store.merging import LOCK, PIPELINE
+
+if TYPE_CHECKING:
+    from towpath.engine.record import Run, StepRun
+    from towpath.spec.declared import Declared
+    from towpath.spec.pipeline import Output
+    from towpath.workspace import Workspace
+
+PICKLES = ("joblib", "pickle")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What can be copied: its name for a person, its bytes, and what else is known of them.
+
+    ``sha256`` and ``stage`` are None where nothing says them; ``format`` is the format that was
+    declared for it, None where the extension says it.
+    """
+
+    name: str
+    artifact: Artifact
+    sha256: str | None = None
+    stage: str | None = None
+    format: str | None = None
+    rejected: str | None = None
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What was laid out: what it is, where it came from and where it stands; the size in bytes."""
+
+    name: str
+    path: str
+    source: str
+    md5: str
+    sha256: str | None
+    size: int
+    rejected: str | None = None
+
+
+def find_origin(workspace: Workspace, word: str, output: str | None = None) -> Origin:
+    """What a word names: a version (``abalone@v1.0.0``, ``abalone#prod``), of which an output that
+    was made beside it may be asked for, or an output of a run (``last``, ``fit.model``).
+
+    Raises ``UsageError`` for what is not there, with the nearest name.
+    """
+    if is_version(word):
+        return _of_version(workspace, word, output)
+    return _of_run(workspace, runs.find(workspace.runs, word), output)
+
+
+def is_version(word: str) -> bool:
+    """Whether a word names a version; a run's name holds neither ``@`` nor ``#``."""
+    return "@" in word or "#" in word
+
+
+def copy(workspace: Workspace, wanted: Origin, to: Path, force: bool = False) -> Copied:
+    """Put the bytes at ``to``, whole and checked or not at all; in it where it is a folder and a
+    file is asked for.
+
+    Raises ``UsageError`` where something stands there that ``force`` does not let go,
+    ``StoreError`` where no store has the bytes.
+    """
+    inside = to.is_dir() and not (force and wanted.artifact.files is not None)
+    target = to / wanted.artifact.name if inside else to
+    if target.is_dir() and wanted.artifact.files is None:
+        raise UsageError(f"{target} is a folder", hint="name a file with -o")
+    if (target.exists() or target.is_symlink()) and not force:
+        raise UsageError(f"{target} exists", hint="another place with -o, or --force replaces it")
+    scratch = scratch_beside(target)
+    try:
+        source = bring(workspace, wanted, scratch)
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        scratch.replace(target)
+    except OSError as refused:
+        raise UsageError(f"{target} cannot be written: {refused.strerror}") from refused
+    finally:
+        _remove(scratch)
+    artifact = wanted.artifact
+    return Copied(
+        wanted.name,
+        str(target),
+        source,
+        artifact.digest,
+        wanted.sha256,
+        artifact.size,
+        wanted.rejected,
+    )
+
+
+def bring(workspace: Workspace, wanted: Origin, into: Path) -> str:
+    """Bring the bytes to a path where nothing stands, checked; where from, in words."""
+    project = origin.policy(workspace) if wanted.sha256 else workspace.project
+    return origin.bring_artifact(
+        workspace, project, wanted.artifact, wanted.sha256, into, wanted.stage
+    )
+
+
+def outputs(run: Run) -> dict[str, Artifact]:
+    """All that a run made and kept, by ``step.output``."""
+    return {
+        f"{step.name}.{name}": artifact
+        for step in run.steps.values()
+        for name, artifact in step.made.outputs.items()
+    }
+
+
+def _of_run(workspace: Workspace, run: Run, output: str | None) -> Origin:
+    made = outputs(run)
+    if output is None:
+        hint = f"one of {_some(made)}" if made else "none of its steps made anything"
+        raise UsageError(f"which output of run {run.id}?", hint=hint)
+    name = _named(made, output)
+    if name is None:
+        raise UsageError(_lacking(run, output, made))
+    output_format = _formats(workspace, run).get(name)
+    return Origin(f"{run.id} {name}", made[name], format=output_format)
+
+
+def _formats(workspace: Workspace, run: Run) -> dict[str, str | None]:
+    """The formats that the pipeline declares now for its outputs, by ``step.output``."""
+    if run.pipeline not in workspace.pipelines:
+        return {}
+    declared = workspace.pipeline(run.pipeline)
+    return {name: output.format for name, output in _declared_outputs(declared)}
+
+
+def _declared_outputs(declared: Declared) -> Iterator[tuple[str, Output]]:
+    for step_name, step in declared.pipeline.steps.items():
+        for name, output in named_outputs(step):
+            yield f"{step_name}.{name}", output
+
+
+def _named(made: Mapping[str, object], word: str) -> str | None:
+    """The whole name that a word stands for: itself, or the only output that is called so."""
+    if word in made:
+        return word
+    ends = [name for name in made if name.partition(".")[2] == word]
+    return ends[0] if len(ends) == 1 else None
+
+
+def _lacking(run: Run, output: str, made: Mapping[str, Artifact]) -> Fault:
+    """Why a run has no such output: no such step, a step that did not end, or no such name."""
+    several = [name for name in made if name.partition(".")[2] == output]
+    if several:
+        return Fault(f"`{output}` names {len(several)} outputs", hint=", ".join(several))
+    step = run.steps.get(output.partition(".")[0])
+    if step is None or step.made.outputs:
+        near = did_you_mean(output, made) or (f"there is {_some(made)}" if made else None)
+        return Fault(f"run {run.id} made no `{output}`", hint=near)
+    return Fault(f"step `{step.name}` of run {run.id} made nothing: {_end(step)}")
+
+
+def _end(step: StepRun) -> str:
+    return f"it was {step.state}" + (f" ({step.reason})" if step.reason else "")
+
+
+def _some(names: Mapping[str, object]) -> str:
+    listed = sorted(names)
+    more = f" and {len(listed) - 8} more" if listed[8:] else ""
+    return ", ".join(listed[:8]) + more
+
+
+def _of_version(workspace: Workspace, reference: str, output: str | None) -> Origin:
+    found = registry.get(workspace.registry, reference)
+    version, record = found.version, found.record
+    if output is None:
+        stage = registry.parse(reference).stage
+        pickle = record.kind if record.kind in PICKLES else None
+        return Origin(str(version), record.artifact, record.sha256, stage, pickle, version.rejected)
+    made = _beside(workspace, found)
+    name = _named(made, output)
+    if name is None:
+        hint = did_you_mean(output, made) or (f"there is {_some(made)}" if made else None)
+        raise UsageError(f"nothing tells of an output `{output}` of {version}", hint=hint)
+    return Origin(f"{version} {name}", made[name], rejected=version.rejected)
+
+
+def _beside(workspace: Workspace, found: Found) -> dict[str, Artifact]:
+    """The outputs of the run that made a version, by ``step.output``: those that its commit's
+    `dvc.lock` names, and those of the run's record where this machine has it."""
+    made: dict[str, Artifact] = {}
+    if found.record.run in runs.names(workspace.runs):
+        made |= outputs(runs.find(workspace.runs, str(found.record.run)))
+    return made | _committed(workspace, found)
+
+
+def _committed(workspace: Workspace, found: Found) -> dict[str, Artifact]:
+    folder = found.record.path.partition(f"{FOLDER}/")[0]
+    pipeline = f"flows/{found.record.pipeline}/pipeline.yaml"
+    names = [f"{found.version.commit}:{folder}{file}" for file in (LOCK, PIPELINE, pipeline)]
+    contents = refs.contents(workspace.registry, names)
+    if len(contents) < len(names):
+        return {}  # a shared registry holds the record alone
+    lock, stages, declared = (contents[name].decode("utf-8", "replace") for name in names)
+    made = locked.read_artifacts(lock, stages)
+    named = _declared_outputs(parse_pipeline(declared, pipeline))
+    paths = {name: _path(str(found.record.pipeline), name, output) for name, output in named}
+    return {name: made[path] for name, path in paths.items() if path in made}
+
+
+def _path(pipeline: str, name: str, output: Output) -> str:
+    """Where an output stands in the work tree, from the project's root."""
+    return f"{FOLDER}/{pipeline}/{name.partition('.')[0]}/{output.path.rstrip('/')}"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

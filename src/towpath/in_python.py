@@ -1,0 +1,142 @@
+"""What a program or a notebook asks of a project: its models, and what its runs made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath.errors import UsageError
+from towpath.workspace import Workspace
+
+if TYPE_CHECKING:
+    from towpath.engine.copies import Origin
+
+_END = 253402300799  # 9999-12-31T23:59:59Z: a hand can date a tag beyond what a calendar has
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """One version of a model, as ``towpath models`` lists it.
+
+    ``version`` is ``v1.3.0``, None for one that waits for its number; ``metrics`` are the numbers
+    of its evaluation by dotted name; ``stages`` those that should run it; ``registered`` is UTC,
+    ISO 8601; ``rejected`` the reason for which nobody should use it, None for one in good standing.
+    """
+
+    model: str
+    version: str | None
+    metrics: Mapping[str, float]
+    stages: tuple[str, ...]
+    registered: str
+    author: str
+    rejected: str | None
+    commit: str
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.version}" if self.version else self.model
+
+
+def models(model: str | None = None, *, project: str | Path | None = None) -> list[RegisteredModel]:
+    """Every version in the registry (of ``model``), the newest of each model first.
+
+    :param project: a folder in the project; by default the working directory.
+    :raises UsageError: where there is no project, or no model of that name.
+    """
+    from towpath import registry
+
+    repository = _workspace(project).registry
+    known = (
+        {model: registry.known_model(repository, model)} if model else registry.models(repository)
+    )
+    stages = registry.stages(repository)
+    return [
+        RegisteredModel(
+            version.model,
+            str(version.version) if version.version else None,
+            dict(version.metrics),
+            tuple(stages.of(version.model, version.version)),
+            datetime.fromtimestamp(min(version.time, _END), UTC).isoformat()[:19] + "Z",
+            version.tag.tagger,
+            version.rejected,
+            version.commit,
+        )
+        for one in known.values()
+        for version in [*one.candidates, *reversed(one.versions)]
+    ]
+
+
+def load(reference: str, *, pickles: bool = False, project: str | Path | None = None) -> Any:
+    """The model of a version: ``load("abalone#prod")``, ``load("abalone@v1.0.0")``.
+
+    Its bytes come from the stage's own store, or from the first that has them, and are held against
+    its record before anything is read. A ``.skops`` file holds what is known to be safe and what
+    ``trust`` of towpath.yaml names, or is refused.
+
+    :param pickles: read a joblib or pickle file too, which runs whatever code it holds.
+    :param project: a folder in the project; by default the working directory.
+    :raises UsageError: where there is no such version.
+    :raises StoreError: where no store has its bytes.
+    :raises Refused: where the file holds what is not known to be safe.
+    """
+    from towpath.engine import copies
+
+    workspace = _workspace(project)
+    if not copies.is_version(reference):
+        hint = f'name a version: "{reference}@latest"; towpath.read reads what a run made'
+        raise UsageError(f"`{reference}` names no version of a model", hint=hint)
+    return _read(workspace, copies.find_origin(workspace, reference), "", pickles)
+
+
+def read(
+    word: str,
+    output: str,
+    *,
+    as_type: str = "",
+    pickles: bool = False,
+    project: str | Path | None = None,
+) -> Any:
+    """What a run made, or what was made beside a version: ``read("last", "evaluate.residuals")``.
+
+    A table comes as a pandas frame, JSON as plain data, text as ``str``, an image or a file that
+    nothing here reads as ``bytes``; of a folder it is a dictionary of bytes by path.
+
+    :param word: ``last``, a run's name or a part of it, or a version (``abalone@v1.0.0``).
+    :param as_type: the full name of another type: ``polars.DataFrame``, ``pyarrow.Table``.
+    :param pickles: read a joblib or pickle file too, which runs whatever code it holds.
+    :param project: a folder in the project; by default the working directory.
+    :raises UsageError: where there is no such run, version or output.
+    :raises StoreError: where no store has the bytes.
+    """
+    from towpath.engine import copies
+
+    workspace = _workspace(project)
+    return _read(workspace, copies.find_origin(workspace, word, output), as_type, pickles)
+
+
+def _workspace(project: str | Path | None) -> Workspace:
+    return Workspace.find(Path(project) if project is not None else None)
+
+
+def _read(workspace: Workspace, wanted: Origin, as_type: str, pickles: bool) -> Any:
+    from towpath.engine import copies
+    from towpath.scratch import scratch_folder
+    from towpath.steps import formats
+
+    name = wanted.artifact.name
+    declared = wanted.format or formats.pickled_as(name)
+    if declared in copies.PICKLES and not pickles:
+        what = f"{wanted.name} is a {declared} file, which runs the code that it holds when read"
+        raise UsageError(what, hint="pickles=True reads it, if you know who made it")
+    asked = formats.Asked(name, as_type, declared, workspace.project.trust)
+    with scratch_folder() as scratch:
+        path = scratch / name
+        copies.bring(workspace, wanted, path)
+        if path.is_dir():
+            files = (file for file in sorted(path.rglob("*")) if file.is_file())
+            return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
+        if asked.format is None:
+            return path.read_bytes()
+        return formats.read(path, asked)
