@@ -96,7 +96,7 @@ def tidy() -> None:
     # imported before the fork, what calls them at the end was the other process's: forgotten.
     if pools := sys.modules.get("multiprocessing.util"):
         with suppress(BaseException):
-            pools._run_finalizers()  # type: ignore[attr-defined]
+            pools._run_finalizers()
     flush()
 
 

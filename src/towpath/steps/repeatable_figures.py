@@ -46,7 +46,7 @@ class _AfterImport:
 def install() -> None:
     """From now on matplotlib is set up when it is imported."""
     if not any(isinstance(finder, _AfterImport) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _AfterImport())  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _AfterImport())
     if "matplotlib" in sys.modules:
         settle(sys.modules["matplotlib"])
 

@@ -205,7 +205,7 @@ def _collision(name: str, first: Any, second: Any) -> str:
 def _sorted(values: list[Json]) -> list[Json]:
     """In one order, whatever Python's hashes say: by size or letter where all can be compared."""
     try:
-        return sorted(values, key=lambda each: (each != each, each))  # type: ignore[arg-type,return-value]
+        return sorted(values, key=lambda each: (each != each, each))
     except TypeError:
         return sorted(values, key=repr)
 
