@@ -25,6 +25,11 @@ LOGS = """
         LOG.warning("loud")
         logging.info("by the root")
 
+    def kept_back():
+        LOG.propagate = False
+        LOG.info("quiet")
+        LOG.warning("loud")
+
     def own_handler():
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("own %(message)s"))
@@ -63,6 +68,9 @@ def test_without_a_word_all_is_shown_from_info_on(project, warm):
     project.lines.clear()
     project.carry_out("debug")
     assert project.lines[0].endswith("DEBUG mine: deep")
+    project.lines.clear()
+    project.carry_out("kept_back")
+    assert [line.partition(" ")[2] for line in project.lines] == ["WARNING mine: loud"]
     project.lines.clear()
     project.carry_out("own_handler")
     assert project.lines == ["own once"]

@@ -24,9 +24,19 @@ def start() -> None:
         handler.close()
     shown = logging.StreamHandler(sys.stderr)
     shown.setFormatter(logging.Formatter(_FORMAT, "%H:%M:%S"))
+    shown.addFilter(_is_shown)
     logging.lastResort = shown
     root.setLevel(logging.INFO)
     logging.basicConfig = _basic_config
+
+
+def _is_shown(record: logging.LogRecord) -> bool:
+    """Whether a script would show it too: a library that keeps its records from the root logger
+    (``propagate = False``) has its warnings shown, and no more."""
+    logger: logging.Logger | None = logging.getLogger(record.name)
+    while logger and logger.parent and logger.propagate:
+        logger = logger.parent
+    return record.levelno >= logging.WARNING or logger is logging.getLogger()
 
 
 @functools.wraps(_original)
