@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from towpath.errors import Fault, UsageError, UserError, did_you_mean
+from towpath.errors import Fault, Place, UsageError, UserError, did_you_mean
 
 if TYPE_CHECKING:
     from towpath.code import Reader
@@ -19,6 +19,29 @@ if TYPE_CHECKING:
 
 PROJECT_FILE = "towpath.yaml"
 _OWN_REGISTRY = re.compile(r"""\s*#.*|registry:\s+(["']?)\.\1\s*(#.*)?""")
+
+
+def _taken_away(begin: Path) -> Fault | None:
+    """Which project's declaration was here, and how it comes back; None where there was none."""
+    from towpath.git import Repository, refs
+    from towpath.registry import policy
+
+    repository = Repository.find(begin)
+    if repository is None or repository.bare or repository.head() is None:
+        return None
+    root = repository.root.resolve()
+    folders = [up for up in (begin, *begin.parents) if up.resolve().is_relative_to(root)]
+    paths = [policy.place(up.resolve().relative_to(root).as_posix().strip(".")) for up in folders]
+    names = [f"HEAD:{path}" for path in paths]
+    if here := [path for name, path in zip(names, paths, strict=True)
+                if name in refs.contents(repository, names)]:  # fmt: skip
+        return Fault("", Place(here[0]), f"git checkout HEAD -- ':/{here[0]}' brings it back")
+    last = policy.last_change(repository, "HEAD", *paths)
+    if last is None:
+        return None
+    return Fault(
+        "", Place(f"{last.path}, taken away in {last.commit[:7]} by {last.author}"), last.way
+    )
 
 
 class Workspace:
@@ -37,10 +60,11 @@ class Workspace:
         for folder in (begin, *begin.parents):
             if (folder / PROJECT_FILE).is_file():
                 return cls(folder)
-        raise UsageError(
-            f"no project here: there is no {PROJECT_FILE} in {begin} or above it",
-            hint="make one with `towpath new`, or name its folder with -C",
-        )
+        what = f"no project here: there is no {PROJECT_FILE} in {begin} or above it"
+        if gone := _taken_away(begin):
+            raise UsageError(Fault(f"{what}, and there was", gone.place, gone.hint))
+        hint = "make one with `towpath new`, or name its folder with -C"
+        raise UsageError(what, hint=hint)
 
     @cached_property
     def project(self) -> Project:

@@ -122,6 +122,9 @@ def test_an_approval_that_nobody_can_give(tmp_path: Path) -> None:
         "stage prod: is entered by a forge's reviews, and there is no forge",
     ]
     project.commit({"registry/allowed_signers": "ada@example.org ssh-ed25519 AAAA\n"})
+    assert lacking(project.root)[-1] == ("registry/allowed_signers:1: this is no line of a signer")
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMJh6/w71oY7pzBypieMM7dnB42HpbpLOvBCJC2XAAAA"
+    project.commit({"registry/allowed_signers": f"ada@example.org {key}\n"})
     assert [one.partition(":")[0] for one in lacking(project.root)] == ["stage prod"]
 
 

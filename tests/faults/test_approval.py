@@ -6,15 +6,27 @@ Mallory may push to main and to tags, and has no key among the signers.
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
-from approval_world import LOWERED, POLICY, SIGNERS, STAGE_FILE, Clone, begin, clone, make_keys
+from approval_world import (
+    LOWERED,
+    POLICY,
+    SIGNERS,
+    STAGE_FILE,
+    Clone,
+    begin,
+    clone,
+    make_keys,
+    register,
+)
 
 from towpath import promotion, registry
 from towpath.audit.verify import verify
 from towpath.errors import ExitCode, Refused, RegistryError, TowpathError, UsageError
 from towpath.git import Repository
+from towpath.promotion.approval_rule import ApprovalRule
 from towpath.promotion.ratify import ratify_rules
 from towpath.store.stage import StageStore
 
@@ -492,3 +504,185 @@ def test_a_push_that_another_was_quicker_with(ada: Clone) -> None:
     assert ada.approve(branch, push=True).pushed
     assert (other.git("fetch", "-q"), other.head("origin/main")) == ("", ada.head())
     assert ada.git("show", f"main:{STAGE_FILE}")
+
+
+def agree(made: Clone, path: str, text: str) -> None:
+    """Ada changes a rule, and Bo agrees to it."""
+    made.be("ada").write(path, text)
+    made.commit("Another rule", "-S")
+    assert ratify_rules(made.be("bo").workspace).waits is None
+
+
+def test_one_person_s_two_keys_are_one_signer_s(ada: Clone) -> None:
+    """Ada has a second key, under another name beside her own."""
+    second = ada.line("cleo").replace("cleo@", "ada@home.example.org,ada@", 1)
+    agree(ada, SIGNERS, ada.line("ada") + ada.line("bo") + second)
+    branch = ada.promote("abalone@v1.0.0")
+    with pytest.raises(Refused, match=r"made abalone@v1\.0\.0"):
+        ada.approve(branch, "cleo")
+    assert ada.approve(branch, "bo").level == "signed"
+    assert ada.judged().approval.by == ("bo@example.org",)
+    assert ada.findings() == []
+
+
+def test_a_name_that_fits_everybody_approves_nobody_s_promotion(ada: Clone) -> None:
+    """A line of `*@example.org` may be Ada's own second key: it is taken for hers."""
+    anybody = ada.line("cleo").replace("cleo@", "*@", 1)
+    agree(ada, SIGNERS, ada.line("ada") + ada.line("bo") + anybody)
+    branch = ada.promote("abalone@v1.0.0")
+    with pytest.raises(Refused, match=r"made abalone@v1\.0\.0"):
+        ada.approve(branch, "cleo")
+    assert ada.findings() == [
+        "`*@example.org` does not say who holds the key: "
+        "it is taken for each whom it fits, and approves nothing of theirs"
+    ]
+    ada.be("cleo").write(SIGNERS, ada.line("ada") + ada.line("bo") + ada.line("mallory"))
+    ada.commit("Mallory may sign", "-S")
+    assert ratify_rules(ada.be("cleo").workspace).waits
+    assert ada.rule.rules.pending == (SIGNERS,)
+
+
+def test_a_certificate_approves_nothing(ada: Clone) -> None:
+    """Who holds the authority's key makes a certificate of Bo's name for a key of her own."""
+    authority = ada.line("cleo").replace("cleo@example.org", "*@example.org cert-authority", 1)
+    agree(ada, SIGNERS, ada.line("ada") + ada.line("bo") + authority)
+    keys = [str(ada.keys / name) for name in ("cleo", "mallory.pub")]
+    words = ["ssh-keygen", "-q", "-s", keys[0], "-I", "bo", "-n", "bo@example.org", keys[1]]
+    subprocess.run(words, check=True)
+    branch = ada.promote("abalone@v1.0.0")
+    ada.be("bo", key="mallory-cert")
+    with pytest.raises(Refused, match="so a certificate approves nothing"):
+        promotion.approve(ada.workspace, branch)
+    assert "registry/allowed_signers:3" in str(verify(ada.workspace).findings[0].fault.place)
+
+
+def numbered(made: Clone, content: bytes) -> str:
+    """A version, registered and published, its tag signed by whose clone it is; its number."""
+    made.git("config", "tag.gpgSign", "true")
+    register(made, content)
+    registry.publish(Repository.open(made.root))
+    return str(registry.find(Repository.open(made.root), "abalone@latest").version)
+
+
+def test_each_version_is_signed_where_the_policy_wants_it(ada: Clone) -> None:
+    unsigned = ada.promote("abalone@v1.0.0")
+    agree(ada, "towpath.yaml", POLICY.replace("ladder: false", "ladder: false, versions: signed"))
+    words = "the policy wants each version's tag signed by an allowed signer: nobody signed it"
+    with pytest.raises(UsageError, match=words) as refusal:
+        promotion.promote(ada.be("ada").workspace, "abalone@v1.1.0", "prod")
+    assert "git config tag.gpgSign true" in str(refusal.value.faults[0].hint)
+    with pytest.raises(Refused, match=words):
+        ada.approve(unsigned)
+    by_hand(ada, unsigned, "-S")
+    refused(ada, words)
+    assert numbered(ada.be("mallory"), b"three") == "v1.2.0"
+    with pytest.raises(UsageError, match=r"which registry/allowed_signers of main does not name"):
+        promotion.promote(ada.be("ada").workspace, "abalone@v1.2.0", "prod")
+    assert numbered(ada.be("ada"), b"four") == "v1.3.0"
+    for number in ("v1.0.0", "v1.1.0", "v1.2.0"):
+        registry.reject(Repository.open(ada.root), f"abalone@{number}", "unsigned")
+    ada.approve(ada.promote("abalone@v1.3.0"))
+    assert ada.reconcile() == 0
+    assert running(ada) == "v1.3.0"
+    assert ada.findings() == []
+
+
+def test_a_version_whose_signer_left_runs_on_and_is_named(ada: Clone) -> None:
+    """The rules of now count too: a stolen key's versions are to go."""
+    agree(ada, "towpath.yaml", POLICY.replace("ladder: false", "ladder: false, versions: signed"))
+    number = numbered(ada.be("bo"), b"three")
+    for old in ("v1.0.0", "v1.1.0"):
+        registry.reject(Repository.open(ada.root), f"abalone@{old}", "unsigned")
+    in_prod(ada, number)
+    agree(ada, SIGNERS, ada.line("ada") + ada.line("cleo"))
+    assert any("wants each version's tag signed" in what for what in ada.findings())
+    assert ada.reconcile() == 3
+    assert running(ada) == number
+
+
+def test_a_merge_of_three(ada: Clone) -> None:
+    """Bo signs an octopus merge of Ada's promotion, and of a branch that nobody looked at."""
+    branch = ada.promote("abalone@v1.0.0")
+    ada.git("switch", "-qc", "third")
+    ada.be("mallory").write("notes.md", "mine\n")
+    ada.commit("Notes")
+    ada.be("bo").git("switch", "-q", "main")
+    by_hand(ada, branch, "-S", "third")
+    assert len(ada.git("log", "-1", "--format=%P").split()) == 3
+    assert not ada.judged().is_enough
+    refused(ada, "its commit also changed notes.md")
+
+
+def test_a_merge_of_three_with_nothing_beside(ada: Clone) -> None:
+    """The third parent changes nothing: still, nobody knows which of them was looked at."""
+    branch = ada.promote("abalone@v1.0.0")
+    ada.git("switch", "-qc", "third")
+    ada.be("mallory").git("commit", "-q", "--allow-empty", "-m", "Nothing")
+    ada.be("bo").git("switch", "-q", "main")
+    by_hand(ada, branch, "-S", "third")
+    assert ada.judged().approval.level != "signed" or "third" not in ada.git("branch")
+    refused(ada, "signed a merge with other files than the branch that it merged")
+
+
+@pytest.mark.parametrize("path", [SIGNERS, "towpath.yaml", "CODEOWNERS", "registry"])
+def test_a_link_where_a_rule_is_read(ada: Clone, path: str) -> None:
+    """A rule file, or the folder of all, becomes a link to what Mallory wrote elsewhere."""
+    in_prod(ada, "v1.0.0")
+    ada.be("mallory").write("elsewhere/towpath.yaml", LOWERED.replace("abalone", "other"))
+    ada.write("elsewhere/allowed_signers", ada.line("mallory"))
+    ada.write("elsewhere/CODEOWNERS", "* mallory@example.org\n")
+    ada.git("rm", "-rq", "--ignore-unmatch", path)
+    (ada.root / path).parent.mkdir(exist_ok=True)
+    (ada.root / path).symlink_to(f"{'../' * path.count('/')}elsewhere/{Path(path).name}")
+    ada.commit("A link")
+    assert ada.rule.rules.pending
+    with pytest.raises(TowpathError) as wrong:
+        promotion.promote(ada.workspace, "abalone@v1.1.0", "prod")
+        branch = "promote/abalone-v1.1.0-prod"
+        promotion.approve(ada.be("cleo").workspace, branch)
+    assert wrong.value.exit_code != ExitCode.BUG
+    try:
+        assert ada.reconcile() != 0
+    except TowpathError as stopped:
+        assert stopped.exit_code != ExitCode.BUG
+    assert running(ada) == "v1.0.0"
+
+
+def test_a_submodule_where_a_rule_is_read(ada: Clone) -> None:
+    """Its commit lies in this very repository, and its message reads as a line of a signer."""
+    ada.be("mallory")
+    tree = ada.git("rev-parse", "HEAD^{tree}")
+    commit = ada.git("commit-tree", tree, "-m", f"Signers\n\n{ada.line('mallory')}")
+    ada.git("rm", "-q", SIGNERS)
+    ada.git("update-index", "--add", "--cacheinfo", f"160000,{commit},{SIGNERS}")
+    ada.git("commit", "-qm", "A submodule")
+    rules = ada.rule.rules
+    assert rules.pending == (SIGNERS,)
+    assert "mallory" not in str(rules.rules_written().signers)
+
+
+def test_a_project_that_moved_keeps_its_level(ada: Clone) -> None:
+    """What nobody approved before the move was never in prod after it."""
+    branch = ada.promote("abalone@v1.1.0")
+    ada.be("mallory").git("switch", "-q", "main")
+    words = "Promotion: abalone@v1.1.0 -> prod\nApproved-by: Bo <bo@example.org>\n"
+    ada.git("merge", "-q", "--no-ff", "-m", f"Promote it\n\n{words}", branch)
+    before = ada.rule.log[0]
+    assert not ada.rule.judge(before).is_enough
+    ada.git("revert", "--no-edit", "-m", "1", "HEAD")
+    ada.be("ada").git("switch", "-q", "main")
+    for path in ("towpath.yaml", ".gitignore"):
+        (ada.root / "models").mkdir(exist_ok=True)
+        ada.git("mv", path, f"models/{path}")
+    ada.commit("Move it", "-S")
+    assert ada.rule.rules.pending == ("models/towpath.yaml", "towpath.yaml")
+    for person in ("bo", "ada"):
+        ada.be(person).commit(
+            "Agree\n\nRules: towpath.yaml\nRules: models/towpath.yaml\nApproval: signed\n",
+            "-S", "--allow-empty",
+        )  # fmt: skip
+    rule = ApprovalRule(Repository.open(ada.root), ada.head(), "models")
+    assert rule.rules.pending == ()
+    judged = rule.judge(before)
+    assert (judged.needed, judged.is_enough) == ("signed", False)
+    assert before not in rule.counted()

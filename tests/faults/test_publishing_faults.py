@@ -240,11 +240,14 @@ def test_a_version_whose_number_another_took_goes_as_the_hint_says(
     other = initialised(tmp_path / "other", "[dev]")
     other.register(b"something else")
     other.git("push", "-q", str(origin), "abalone@v1.0.0")
-    with pytest.raises(RegistryError, match=r"git tag -d 'abalone@v1\.0\.0', towpath fetch"):
+    mine = project.git("rev-parse", "refs/tags/abalone@v1.0.0")
+    with pytest.raises(RegistryError, match="are two different versions") as refused:
         registry.fetch(project.repository)
-    project.git("tag", "-d", "abalone@v1.0.0")
+    hint = str(refused.value.faults[0].hint).partition("else ")[2].partition(" keeps yours")[0]
+    subprocess.run(["bash", "-c", hint], cwd=project.root, check=True, capture_output=True)
     registry.fetch(project.repository)
-    assert project.git("for-each-ref", "refs/towpath") == ""
+    assert project.git("for-each-ref", "--format=%(objectname)", "refs/towpath") == mine
+    assert project.git("rev-parse", "refs/tags/abalone@v1.0.0") != mine
     assert registry.publish(project.repository) == ()
 
 

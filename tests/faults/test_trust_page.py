@@ -24,5 +24,6 @@ def test_every_test_that_the_page_names_is_there() -> None:
 
 
 def test_every_attack_on_approval_is_told_on_the_page() -> None:
-    named = set(re.findall(r"`test_approval\.py::(test_\w+)`", PAGE))
-    assert defined(HERE / "test_approval.py") <= named
+    for file in ("test_approval.py", "test_forge_approval.py"):
+        named = set(re.findall(rf"`{re.escape(file)}::(test_\w+)`", PAGE))
+        assert defined(HERE / file) <= named

@@ -68,7 +68,10 @@ def test_a_tagless_clone_offline_is_blocked_not_fooled(shared: tuple[Project, Pa
     other = Project(project.root.parent / "other")
     project.git("clone", "-q", "--no-tags", f"file://{origin}", str(other.root))
     said = other.said("dev", offline=True)["abalone"]
-    assert said.endswith(f"abalone@{version}, which this clone does not have (towpath fetch)")
+    assert said.endswith(
+        f"abalone@{version}, which this clone does not have "
+        f"(towpath fetch; else towpath restore abalone@{version} makes its tag again)"
+    )
 
 
 def test_offline_tags_are_pushed_later_under_the_next_free_number(

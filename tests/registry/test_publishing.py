@@ -133,7 +133,9 @@ def test_one_number_for_two_versions_is_refused(
     for act in (registry.publish, registry.fetch):
         with pytest.raises(RegistryError, match="here and on origin are two different") as said:
             act(repository)
-        assert "git tag -d 'abalone@v1.0.0', towpath fetch" in str(said.value)
+        assert "&& git fetch origin '+refs/tags/abalone@v1.0.0:refs/tags/abalone@v1.0.0'" in str(
+            said.value
+        )
     git(repository.root, "tag", "-d", "abalone@v1.0.0")
     registry.fetch(repository)
     register(repository, "other", parameters={})

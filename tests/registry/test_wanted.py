@@ -72,7 +72,9 @@ def test_a_version_that_this_clone_does_not_have(
 ) -> None:
     register(repository)
     commit({"prod/abalone": stage_file(version="v1.4.0")})
-    with pytest.raises(RegistryError, match=r"runs abalone@v1.4.0, which .* \(towpath fetch\)"):
+    with pytest.raises(
+        RegistryError, match=r"runs abalone@v1.4.0, which .* \(towpath restore abalone@v1"
+    ):
         registry.find(repository, "abalone#prod")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -121,6 +122,12 @@ def approvals(workspace: Workspace, ledger: Ledger, ask: bool) -> Approvals:
         return Approvals(ledger, silent=closed.faults[0].what)
 
 
+def _names(people: str) -> list[str]:
+    """The names that one line joins by ", ". One that ends in a mail may hold that itself:
+    `Lovelace, Ada <ada@example.org>`."""
+    return re.split(r"(?<=>), ", people) if "<" in people else people.split(", ")
+
+
 def _in_tag(message: str) -> Approved | None:
     """The approval in a stage tag's message, as ``reconcile`` writes it."""
     said = parse_trailers(message)
@@ -128,5 +135,5 @@ def _in_tag(message: str) -> Approved | None:
     if level is None:
         return None
     first = {key: next(iter(said.get(key, ())), None) for key in ("where", "evidence")}
-    by = tuple(name for people in said.get("approved-by", ()) for name in people.split(", "))
+    by = tuple(name for people in said.get("approved-by", ()) for name in _names(people))
     return Approved(level, by, first["where"], first["evidence"])

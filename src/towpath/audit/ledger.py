@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.audit import pairing
-from towpath.errors import RegistryError, UsageError, did_you_mean
+from towpath.errors import RegistryError, TowpathError, UsageError, did_you_mean
 from towpath.git import Repository, mainline, refs, remotes
 from towpath.git.command import lines
 from towpath.promotion.case import paths
@@ -97,8 +97,15 @@ class Ledger:
 
     @cached_property
     def project(self) -> Project:
-        """The policy on the main branch now."""
-        return policy.at(self.repository, self.main, self.folder)
+        """The policy on the main branch now; where it is gone or cannot be read, which is a
+        finding, the last that could."""
+        try:
+            return policy.at(self.repository, self.main, self.folder)
+        except TowpathError:
+            before = policy.read_last_sound(self.repository, self.main, self.folder)
+            if before is None:
+                raise
+            return before
 
     def is_ours(self, model: str) -> bool:
         """Whether a model is of this project, where a repository holds several: each has stages
@@ -287,7 +294,12 @@ class Ledger:
     @cached_property
     def tag_names(self) -> Mapping[str, str]:
         """The name that each annotated tag's own object says, by its ref."""
-        told = self.repository.call("for-each-ref", "--format=%(refname)%00%(tag)", "refs/tags")
+        words = ("for-each-ref", "--format=%(refname)%00%(tag)")
+        done = self.repository.attempt(*words, "refs/tags")
+        if done.code:  # a tag's object is lost, which is said of that tag alone
+            sound = [ref.name for ref in refs.listed(self.repository, "refs/tags") if not ref.lost]
+            done = self.repository.attempt(*words, *sound)
+        told = done.text
         pairs = (line.split("\0") for line in lines(told))
         return {name: tag for name, tag in pairs if tag}
 
@@ -302,7 +314,8 @@ class Ledger:
     def parents(self, commits: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The parents of commits, in one call."""
         asked = "".join(f"{commit}\n" for commit in commits).encode()
-        told = self.repository.call("rev-list", "--no-walk", "--parents", "--stdin", stdin=asked)
+        words = ("rev-list", "--no-walk", "--parents", "--ignore-missing", "--stdin")
+        told = self.repository.call(*words, stdin=asked)  # a lost commit is said of its version
         rows = (line.split() for line in lines(told))
         return {commit: tuple(parents) for commit, *parents in rows}
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.audit.history import Entry, history
-from towpath.git import Repository, refs
 from towpath.registry import ModelVersion, Record
-from towpath.registry.ownership import folder_of_pipeline
+from towpath.registry.declared_data import declared_paths
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -80,33 +79,12 @@ def _digests(version: ModelVersion) -> tuple[object, ...]:
 
 def _data(workspace: Workspace, record: Record, every: list[ModelVersion]) -> Iterator[Data]:
     made = {str(version.summary.get("md5")): str(version) for version in every}
-    declared, tracked = _declared(workspace, record)
+    inside = workspace.repository and workspace.root.resolve().relative_to(
+        workspace.repository.root.resolve()
+    )
+    folder = inside.as_posix() if inside else ""
+    declared, tracked = declared_paths(workspace.repository, record, folder)
     for name, digest in record.data.items():
         path = declared.get(name)
         pointer = tracked.get(f"{path}.dvc") if path else None
         yield Data(name, digest, path, pointer, made.get(digest))
-
-
-def _declared(workspace: Workspace, record: Record) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """The inputs' paths as the code declared them, and the `.dvc` files beside them."""
-    from towpath import documents
-
-    repository = workspace.repository
-    if repository is None or repository.commit(record.code.commit) is None:
-        return {}, {}
-    here = workspace.root.resolve().relative_to(repository.root.resolve()).as_posix()
-    then = folder_of_pipeline(repository, record, here)
-    prefix = "" if then in ("", ".") else f"{then}/"
-    name = f"{record.code.commit}:{prefix}flows/{record.pipeline}/pipeline.yaml"
-    text = refs.contents(repository, [name]).get(name, b"").decode("utf-8", "replace")
-    said = documents.plain(documents.parse(text, name).node)
-    inputs = said.get("inputs") if isinstance(said, dict) else None
-    paths = {str(k): str(v) for k, v in inputs.items()} if isinstance(inputs, dict) else {}
-    return paths, _pointers(repository, record.code.commit, prefix, paths)
-
-
-def _pointers(
-    repository: Repository, commit: str, prefix: str, paths: Mapping[str, str]
-) -> dict[str, str]:
-    names = {f"{commit}:{prefix}{path}.dvc": f"{path}.dvc" for path in paths.values()}
-    return {names[name]: names[name] for name in refs.contents(repository, names)}

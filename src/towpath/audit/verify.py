@@ -71,7 +71,13 @@ def verify(
     known = approvals(workspace, ledger, ask=not offline)
     surveyed = signatures.survey(ledger) if signed else ()
     kept = () if offline else _stores(workspace, ledger, environ or os.environ, known)
-    found = [*ahead, *_git(ledger, known), *signatures.check(ledger, surveyed), *kept]
+    demanded = signatures.survey_demanded(ledger, known)
+    signing = [
+        *signatures.check_signers(ledger),
+        *signatures.check_demanded(demanded),
+        *signatures.check(ledger, surveyed, demanded),
+    ]
+    found = [*ahead, *_git(ledger, known), *signing, *kept]
     notes = Notes(ledger, known)
     unexplained, explained = notes.split(one for one in found if isinstance(one, Finding))
     return Verified(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from towpath.audit.lineage import Lineage
     from towpath.audit.verify import Verified
     from towpath.cli.terminal import Cell
+    from towpath.promotion.rule_changes import RuleChange
 
 
 @click.command()
@@ -50,7 +51,8 @@ def history(
         return print_json("history", entries)
     if not entries:
         where = f"in {stage}" if stage else "in any stage"
-        return session.say(f"{model} never was {where}; `towpath promote` takes it there")
+        never = f"{model} never was {where}; `towpath promote` takes it there"
+        return session.say(_of_another(session, model) or never)
     return _history_table(entries)
 
 
@@ -86,11 +88,26 @@ def _approved(approval: Approved) -> str:
     return f"{approval.level}: {names}" if names else approval.level
 
 
+def _of_another(session: Session, model: str) -> str | None:
+    """Whose a model is, where it is another project's: its stages are told there."""
+    from towpath.git import mainline
+    from towpath.registry.ownership import read_owners, shown
+
+    repository = session.workspace.registry
+    main = mainline.seen(repository)
+    owner = read_owners(repository, main).project_of(model) if main else None
+    if owner is None or owner == session.workspace.folder:
+        return None
+    top = repository.root / owner
+    return f"`{model}` is of the project in `{shown(owner)}`: towpath -C {top} history {model}"
+
+
 def _moments(session: Session, model: str, when: str, moments: Sequence[Moment]) -> None:
     from towpath.cli.models import section
 
     if not moments:
-        return session.say(f"{model} never was in any stage")
+        never = f"{model} never was in any stage"
+        return session.say(_of_another(session, model) or never)
     for moment in moments:
         head = f"{moment.stage} at {moment.at}" + (
             " (the end of that day)" if len(when) == 10 else ""
@@ -189,11 +206,25 @@ def _say_verified(session: Session, found: Verified) -> None:
 
 def _say_rules(session: Session, found: Verified) -> None:
     """Every change of who may approve, for a person to read: by whom it was agreed to."""
-    for change in found.rule_changes[1:]:  # the first is the project's own beginning
-        by = ", ".join(change.by) or change.author
-        proves = {"recorded": f"by {by}, which proves nothing", "none": f"by {change.author}"}
-        words = proves.get(change.level, f"by {by}")
-        session.say(f"rules changed: {change}: {change.level} {words}")
+    changes = found.rule_changes
+    for place, change in enumerate(changes[1:], 1):  # the first is the project's own beginning
+        session.say(f"rules changed: {change}: {_agreement(change, changes[place + 1 :])}")
+
+
+def _agreement(change: RuleChange, later: Sequence[RuleChange]) -> str:
+    """Who agreed to a change: with its own commit, or with one that came later."""
+    by = ", ".join(change.by) or change.author
+    if change.level == "recorded":
+        return f"recorded by {by}, which proves nothing"
+    if change.level != "none":
+        return f"{change.level} by {by}"
+    agreed = [next((c for c in later if path in c.paths), None) for path in change.paths]
+    counted = [one for one in agreed if one and one.level not in ("none", "unknown")]
+    if len(counted) < len(agreed):
+        return f"by {change.author}, and nobody agreed: {change.why}"
+    last = counted[-1]
+    who = ", ".join(last.by) or last.author
+    return f"by {change.author}, agreed to in {last.commit[:7]}: {last.level} by {who}"
 
 
 def _signatures(found: Verified) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,8 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
         return print_json(
             "models", [plain(v, stages) for m in found.values() for v in _versions(m)]
         )
-    if any(_versions(model) for model in found.values()):
+    is_lost = _tell_lost(session, repository, model, found, stages)
+    if is_lost or any(_versions(one) for one in found.values()):
         _table(found, stages)
         _unpublished(session, repository, set(found))
         return _freshness(session, repository)
@@ -102,6 +103,32 @@ def _state(version: ModelVersion, stages: Stages) -> str:
     if version.version is None:
         return "waits for its number (towpath push)"
     return where or "—"
+
+
+def _tell_lost(
+    session: Session,
+    repository: Repository,
+    asked: str | None,
+    found: Mapping[str, Model],
+    stages: Stages,
+) -> bool:
+    """Say which versions stages should run that have no tag here: the table lacks them."""
+    from towpath.git import remotes
+    from towpath.registry.reading import way_to_have
+
+    if remotes.view(repository):
+        return False  # a clone without tags says so by itself
+    lost = [
+        one
+        for one in stages.wanted
+        if asked in (None, one.model)
+        and (one.model not in found or found[one.model].at(one.version) is None)
+    ]
+    for one in lost:
+        name = f"{one.model}@{one.version}"
+        what = f"{one.stage} should run {name}, which has no tag here"
+        session.say(f"{what}: {way_to_have(repository, name)}")
+    return bool(lost)
 
 
 def _nothing(session: Session, repository: Repository) -> str:

@@ -32,6 +32,7 @@ def next_step(session: Session, made: Proposed) -> None:
     """Where it went, and what to do with it."""
     from towpath.git import remotes
 
+    _unchecked(session, made.unchecked)
     if made.head is None:
         session.say("nothing was written: --dry-run")
         return _age(session)
@@ -49,6 +50,12 @@ def next_step(session: Session, made: Proposed) -> None:
     else:
         session.say(f"next    towpath approve {made.branch}")
     return None if made.pushed else _age(session)
+
+
+def _unchecked(session: Session, unchecked: Sequence[str]) -> None:
+    """The bytes that nobody could look at: what was not seen is not said to be right."""
+    for words in unchecked:
+        session.say(f"note    {words}")
 
 
 def _age(session: Session) -> None:
@@ -73,6 +80,7 @@ def plain(made: Proposed) -> dict[str, Any]:
         "url": made.url,
         "files": sorted(made.files),
         "removed": list(made.without),
+        "unchecked": list(made.unchecked),
         "verdicts": list(made.verdicts),
         "evidence": made.evidence,
     }
@@ -142,6 +150,7 @@ def approved(session: Session, done: Approved) -> int:
     proves = ", which proves nothing to others" if done.level == "recorded" else ""
     terminal.echo(f"by      {done.by}")
     terminal.echo(f"level   {done.level}{proves}")
+    _unchecked(session, done.unchecked)
     if done.commit is None:
         session.say(f"waits   {done.waits} ({done.url})")
         return pending(done)
@@ -213,7 +222,13 @@ def check(session: Session, base: str | None, head: str | None, form: str, as_js
 def _plain_check(checked: Checked) -> dict[str, Any]:
     found = checked.inspected
     promotions = [{**_plain_case(one.case), "verdicts": one.verdicts} for one in checked.judged]
-    return {"base": found.base, "head": found.head, "promotions": promotions, "faults": []}
+    return {
+        "base": found.base,
+        "head": found.head,
+        "promotions": promotions,
+        "faults": [],
+        "unchecked": list(checked.unchecked),
+    }
 
 
 def _say_check(session: Session, checked: Checked, form: str) -> None:
@@ -228,9 +243,11 @@ def _say_check(session: Session, checked: Checked, form: str) -> None:
         else:
             _case(one.case, one.verdicts)
     if form == "md":
+        notes = "".join(f"Note: {prose(words, 600)}\n\n" for words in checked.unchecked)
         said = "".join(f"- {prose(fault, 600)}\n" for fault in checked.faults)
         verdict = f"**Not to be merged:**\n\n{said}" if said else "**This may be merged.**"
-        terminal.echo_markdown(verdict)
-    elif not checked.faults:
+        return terminal.echo_markdown(notes + verdict)
+    _unchecked(session, checked.unchecked)
+    if not checked.faults:
         session.say("this may be merged, as far as the policy and the review gates say")
     return None

@@ -76,6 +76,18 @@ def _main(repository: Repository, remote: str) -> Iterator[Check]:
     elif now is not None and kept not in (None, now):
         said = f"the main branch of {remote} is `{now}` now, and here it is taken to be `{kept}`"
         yield lacks("remote", said, "towpath fetch")
+    yield from _left_behind(repository, remote, now or kept)
+
+
+def _left_behind(repository: Repository, remote: str, main: str | None) -> Iterator[Check]:
+    """A branch here that is called as main branches are, and that main is not, nor any branch of
+    the remote: main was renamed there, and what is committed upon it goes nowhere."""
+    names = {name: f"refs/remotes/{remote}/{name}" for name in mainline.USUAL if name != main}
+    there = set(refs.names(repository, *names.values()))
+    for name, ref in names.items():
+        if main and ref not in there and refs.names(repository, f"refs/heads/{name}"):
+            said = f"the branch `{name}` here is no main branch: that of {remote} is `{main}`"
+            yield lacks("git", said, f"git switch {main}; what is only on `{name}` stays there")
 
 
 def _remote(workspace: Workspace, repository: Repository) -> Iterator[Check]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from towpath.doctor.check import Check, lacks, well
-from towpath.git import Repository, refs
-from towpath.promotion import approval, owners
-from towpath.promotion.signing import SIGNERS
+from towpath.git import Repository, signatures
+from towpath.git.allowed_signers import SIGNERS, read_allowed_signers
+from towpath.promotion import approval, owners, signing
+from towpath.registry.version_signatures import allowed_signers
 
 if TYPE_CHECKING:
     from towpath.spec.project import Project
@@ -19,6 +20,7 @@ def check(workspace: Workspace, project: Project, main: str | None) -> Iterator[
     """For each stage: who may let a version in, and by what."""
     for name in project.stages:
         yield _stage(workspace.registry, project, main, name)
+    yield from _signers(workspace.registry, project, main)
 
 
 def _stage(repository: Repository, project: Project, main: str | None, name: str) -> Check:
@@ -46,6 +48,18 @@ def _named(
 
 
 def _has_signers(repository: Repository, main: str | None) -> bool:
-    name = f"{main}:{SIGNERS}"
-    found = refs.contents(repository, [name]).get(name, b"") if main else b""
-    return any(line and not line.startswith(b"#") for line in found.splitlines())
+    return bool(read_allowed_signers(allowed_signers(repository, main)).signers)
+
+
+def _signers(repository: Repository, project: Project, main: str | None) -> Iterator[Check]:
+    """The lines of signers that count for nothing, and whether versions are signed that must be."""
+    for fault in read_allowed_signers(allowed_signers(repository, main)).faults:
+        yield lacks(str(fault.place), fault.what, fault.hint or "")
+    if project.policy.versions != "signed":
+        return
+    if signatures.signs_tags(repository) and signing.is_configured(repository):
+        yield well("versions", "are signed as Git is configured, which the policy asks for")
+    else:
+        hint = f"{signing.CONFIGURE}; git config tag.gpgSign true"
+        said = "must be signed, and Git here does not sign tags with an SSH key"
+        yield lacks("versions", said, hint)

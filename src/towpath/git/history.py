@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -19,7 +20,8 @@ EMPTY = frozenset(
     )
 )
 _PEOPLE = "%an%x00%ae%n%cn%x00%ce"
-_WRITER = "%ae%x00%ce"
+_WRITER = "%ae%x00%ce%x00%(trailers:key=Co-authored-by,valueonly,unfold,separator=%x01)"
+_MAIL = re.compile(r"<([^<>]+)>\s*$")
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,14 @@ class Writer:
     commit: str
     author: str
     committer: str
+    beside: str = ""
+    """Whom ``Co-authored-by:`` names, as written, each behind a U+0001."""
 
     @property
     def mails(self) -> frozenset[str]:
-        """Both mails, lower case."""
-        return frozenset((self.author.lower(), self.committer.lower()))
+        """All their mails, lower case: who wrote a part approves no part of it."""
+        named = [found[1] for one in self.beside.split("\1") if (found := _MAIL.search(one))]
+        return frozenset(mail.lower() for mail in (self.author, self.committer, *named))
 
 
 def merge_base(repository: Repository, one: str, other: str) -> str | None:

@@ -19,7 +19,8 @@ class Ref(NamedTuple):
 
     ``target`` is the object that a tag points at (of other refs, their own object); ``time`` is
     in seconds since 1970, 0 without a tagger. ``signature`` is what stands behind the message of a
-    signed tag: whose it is, and whether it holds, is not said.
+    signed tag: whose it is, and whether it holds, is not said. ``lost`` says that its object is
+    not in this clone, or is broken: it holds a name and tells nothing.
     """
 
     name: str
@@ -30,12 +31,32 @@ class Ref(NamedTuple):
     time: int
     message: str
     signature: str = ""
+    lost: bool = False
 
 
 def listed(repository: Repository, *patterns: str) -> tuple[Ref, ...]:
     """Every ref that a pattern covers (``refs/tags``, ``refs/tags/abalone@*``), in one call."""
-    found = repository.call("for-each-ref", f"--format={FORMAT}", *patterns)
-    return tuple(_rows(found))
+    found = repository.attempt("for-each-ref", f"--format={FORMAT}", *patterns)
+    if found.code == 0:
+        return tuple(_rows(found.text))
+    # One object that is lost keeps Git from telling any ref: the others are told all the same.
+    return tuple(_listed_apart(repository, list(objects(repository, *patterns).items())))
+
+
+def _listed_apart(repository: Repository, pairs: list[tuple[str, str]]) -> Iterator[Ref]:
+    """The refs of these names, halved until those are found whose objects are lost."""
+    if not pairs:
+        return
+    found = repository.attempt("for-each-ref", f"--format={FORMAT}", *(name for name, _ in pairs))
+    if found.code == 0:
+        yield from _rows(found.text)
+    elif len(pairs) == 1:
+        [(name, object_)] = pairs
+        yield Ref(name, object_, object_, False, "", 0, "", lost=True)
+    else:
+        half = len(pairs) // 2
+        yield from _listed_apart(repository, pairs[:half])
+        yield from _listed_apart(repository, pairs[half:])
 
 
 def names(repository: Repository, *patterns: str) -> tuple[str, ...]:

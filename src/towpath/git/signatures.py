@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 from towpath.errors import RegistryError
+from towpath.git.allowed_signers import IN_UTC, SignersFile
 from towpath.git.command import Outcome
 from towpath.git.repository import Repository
-from towpath.scratch import scratch_folder
 
 Standing: TypeAlias = Literal["good", "unknown", "bad", "foreign", "unsigned"]
 
@@ -43,17 +41,8 @@ class SignedBy:
     key: str = ""
 
 
-@contextmanager
-def signers_file(allowed: bytes) -> Iterator[Path]:
-    """The allowed signers as a file, for ``verify``."""
-    with scratch_folder() as scratch:
-        file = Path(scratch, "allowed_signers")
-        file.write_bytes(allowed)
-        yield file
-
-
 def verify(
-    repository: Repository, kind: str, object_: str, content: str, signers: Path
+    repository: Repository, kind: str, object_: str, content: str, signers: SignersFile
 ) -> SignedBy:
     """How a tag's or a commit's (``kind``) signature stands; ``content`` is the object's text."""
     signature = of_tag(content) if kind == "tag" else of_commit(content)
@@ -61,18 +50,12 @@ def verify(
         return SignedBy("unsigned")
     if not signature.startswith(_SSH):
         return SignedBy("foreign")
-    # A program of an agent's signs, and verifies nothing.
-    pairs = (
-        "gpg.format=ssh",
-        f"gpg.ssh.allowedSignersFile={signers}",
-        "gpg.ssh.program=ssh-keygen",
-    )
-    settings = tuple(word for pair in pairs for word in ("-c", pair))
-    checked = repository.attempt(*settings, f"verify-{kind}", object_)
+    checked = repository.attempt(*signers.settings, f"verify-{kind}", object_, env=IN_UTC)
     for line in checked.said:
         # A name may hold anything, so a failed check is believed before what is printed.
         if (good := _GOOD.fullmatch(line)) and checked.code == 0:
-            return SignedBy("good", good["who"], good["key"])
+            signer = signers.find_signer(good["who"])
+            return SignedBy("good", signer.name, good["key"]) if signer else SignedBy("bad")
         if unknown := _UNKNOWN.fullmatch(line):
             return SignedBy("unknown", key=unknown["key"])
     return SignedBy("bad")

@@ -12,9 +12,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from towpath.git import Repository, history, refs
+from towpath.git.allowed_signers import SIGNERS, read_allowed_signers
 from towpath.promotion import owners, signing
 from towpath.promotion.case import EVIDENCE, naming, paths
-from towpath.promotion.pull_requests import find_pull, standing
+from towpath.promotion.pull_requests import bring_head, find_pull, standing
 from towpath.promotion.rulebook import Rulebook, read_rulebook
 from towpath.promotion.signing import Signature, read_signatures
 from towpath.registry import Promotion, Version, stages, wanted
@@ -137,7 +138,8 @@ class Inquiry:
         """The pull request that brought it: the forge says so, and its head is the one merged."""
         if self.forge is None:
             return None
-        return find_pull(self.forge, self.promotion.commit, self.promotion.head)
+        promotion = self.promotion
+        return find_pull(self.repository, self.forge, promotion.commit, promotion.head)
 
     @cached_property
     def reviews(self) -> tuple[Review, ...]:
@@ -289,6 +291,8 @@ def _forge(rules: Rulebook, inquiry: Inquiry) -> Approval | str:
         return f"{forge.name} knows no merged pull request of it"
     if wrong := _replaces_another(inquiry):
         return wrong
+    if not bring_head(inquiry.repository, pull):
+        return f"the head of {pull.url} cannot be had, so nobody knows what was reviewed"
     if not _is_what_was_seen(inquiry, pull.head):
         return f"main holds another stage file than {pull.url} did"
     approved = standing(inquiry.reviews, pull.head)
@@ -334,9 +338,7 @@ def _replaces_another(inquiry: Inquiry) -> str | None:
 
 def _is_what_was_seen(inquiry: Inquiry, head: str) -> bool:
     """Whether main has the stage file of the head that was reviewed: a merge made by hand may hold
-    anything. Of a squash the head may be gone, and the forge made it."""
-    if inquiry.repository.commit(head) is None:
-        return True
+    anything, and so may an earlier commit of the branch that somebody pushed to main."""
     names = [f"{commit}:{inquiry.promotion.path}" for commit in (head, inquiry.promotion.commit)]
     contents = refs.contents(inquiry.repository, names)
     return contents.get(names[0]) == contents.get(names[1])
@@ -350,24 +352,30 @@ def _signed(rules: Rulebook, inquiry: Inquiry) -> Approval | str:
     approver = signatures.get(commit)
     if approver is None:
         if signing.is_signed(inquiry.repository, commit):
-            return f"its signature is none of {signing.SIGNERS}'s"
+            return f"its signature is none of {SIGNERS}'s{_not_honoured(rules.signers)}"
         return ""
     if not inquiry.named or "approval" not in inquiry.promotion.trailers:
         return f"{approver.name} signed a commit whose message does not say that it approves it"
     if wrong := _replaces_another(inquiry):
         return wrong
     named = owners.mails(named_people(rules, inquiry.promotion.stage, inquiry.promotion.path))
-    if named and approver.name.lower() not in named:
+    if named and not approver.names & named:
         return f"{approver.name} signed it, whom the policy does not name"
     if not allows_self_approval(rules) and (said := _own(inquiry, approver, signatures)):
         return said
     return Approval("signed", (approver.name,), f"merge {commit[:7]}")
 
 
+def _not_honoured(signers: bytes | None) -> str:
+    """The first line of the signers that counts for nothing, which may be whose it was."""
+    faults = read_allowed_signers(signers or b"").faults
+    return f" ({faults[0].place}: {faults[0].what})" if faults else ""
+
+
 def _own(inquiry: Inquiry, approver: Signature, signatures: dict[str, Signature]) -> str | None:
     """Why it cannot be told that another made the promotion than who approved it: names and mails
     of commits are whatever their maker typed, so that signatures alone tell makers apart."""
-    if approver.name.lower() in inquiry.authors:
+    if (approver.names | approver.signer.person) & inquiry.authors:
         return f"{OWN} signed it, {approver.name}"
     if inquiry.promotion.head is None:
         return f"{OWN} signed it, {approver.name}"

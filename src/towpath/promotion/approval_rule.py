@@ -4,7 +4,7 @@ and history alike."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -24,9 +24,10 @@ from towpath.promotion.approval import (
 from towpath.promotion.displaced import Displaced, find_displaced
 from towpath.promotion.rule_changes import RuleHistory, read_rule_history
 from towpath.promotion.rulebook import Rulebook
-from towpath.registry import Promotion, Version
+from towpath.registry import ModelVersion, Promotion, Version
 from towpath.registry.main_line import Backdated, MainLine, read_main_line
 from towpath.registry.promotions import promotions
+from towpath.registry.version_signatures import lacking_signature
 
 if TYPE_CHECKING:
     from towpath.forge import Forge
@@ -97,7 +98,7 @@ class ApprovalRule:
 
     def _under(self, rules: Rulebook, inquiry: Inquiry) -> Judgement:
         project = rules.policy
-        needed = least(project, inquiry.promotion.stage) if project else "recorded"
+        needed = least(project, inquiry.promotion.stage) if project else rules.strictest
         return Judgement(approve_under(rules, inquiry), needed)
 
     @cached_property
@@ -157,12 +158,24 @@ class ApprovalRule:
             ran[place] = promotion.version
         return left
 
-    def counted(self) -> tuple[Promotion, ...]:
+    def counted(self, model: str | None = None) -> tuple[Promotion, ...]:
         """The promotions that count: what came by no sufficient approval was never in a stage, for
-        the ladder, a soak or a rollback. Where only a forge could tell and none is asked, all."""
-        if self.forge is None and any(p.forge for p in self.rules_now().policies.values()):
-            return self.log
-        return tuple(one for one in self.log if self.judge(one).is_enough)
+        the ladder, a soak or a rollback. Where only a forge could tell and none is asked, all;
+        ``unproved`` says which of them nobody proved."""
+        mine = tuple(one for one in self.log if model in (None, one.model))
+        if self.forge is None and self._rests_on_forge:
+            return mine
+        return tuple(one for one in mine if self.judge(one).is_enough)
+
+    def unproved(self, promotions: Iterable[Promotion]) -> tuple[Promotion, ...]:
+        """Those of some promotions that only a forge could prove, which is not asked."""
+        if self.forge is not None or not self._rests_on_forge:
+            return ()
+        return tuple(one for one in promotions if not self.judge(one).is_enough)
+
+    @cached_property
+    def _rests_on_forge(self) -> bool:
+        return any(project.forge for project in self.rules_now().policies.values())
 
     def rules_now(self) -> Rulebook:
         """The rules in force at main's head."""
@@ -174,6 +187,20 @@ class ApprovalRule:
         approved = [one.commit for one in self.log if self.judge(one).is_enough]
         agreed = [one.commit for one in self.rules.changes if one.level not in ("none", "unknown")]
         return tuple(dict.fromkeys([*approved, *agreed]))
+
+    def version_faults(
+        self, version: ModelVersion, promotion: Promotion | None = None
+    ) -> tuple[Fault, ...]:
+        """Why a version does not count, where the rules of now, or those before its promotion,
+        want each signed: by the signers of now. Raises ``ForgeError``."""
+        books = [self.rules_now()]
+        books += [self._written] if self.rules.pending else []
+        books += [self._rules_at(promotion.base)] if promotion and promotion.base else []
+        if not any(book.policy and book.policy.policy.versions == "signed" for book in books):
+            return ()
+        allowed = self.rules_now().signers or b""
+        fault = lacking_signature(self.repository, version, allowed)
+        return (replace(fault, what=f"{version}: {fault.what}"),) if fault else ()
 
     def unsound(self) -> tuple[Fault, ...]:
         """What keeps main from being acted upon: rules that nobody agreed to, here, or on the

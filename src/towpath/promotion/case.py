@@ -12,13 +12,13 @@ from towpath.git import Repository, refs
 from towpath.registry import (
     Promotion,
     Record,
-    Reference,
     Version,
     ownership,
     policy,
     record,
     wanted,
 )
+from towpath.registry.finding import read_incumbent
 from towpath.registry.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Case:
     claims: bool = False
     by_hand: bool = False
     counted: tuple[Promotion, ...] | None = None
+    unproved: str | None = None
+    """Which promotions it rests on that only a forge could prove, which was not asked, in words."""
 
     @property
     def stays(self) -> tuple[Promotion, ...]:
@@ -175,7 +177,7 @@ def incumbent(repository: Repository, base: str, stage: str, model: str) -> Reco
     found = registry.stages(repository, base).at(stage, model)
     if found is None:
         return None
-    return registry.get(repository, Reference(model, found.version)).record
+    return read_incumbent(repository, base, model, found.version)
 
 
 def was_in(log: tuple[Promotion, ...], stage: str, version: Version) -> list[Promotion]:

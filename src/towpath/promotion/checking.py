@@ -6,16 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.errors import Fault, Place, UsageError
+from towpath.engine.request import in_ci
+from towpath.errors import Fault, Place, TowpathError, UsageError
 from towpath.git import Repository, history, mainline
 from towpath.promotion import evidence, inspecting, judging, signing
 from towpath.promotion.approval import UNSIGNED, allows_self_approval, least
 from towpath.promotion.approval_rule import ApprovalRule
 from towpath.promotion.case import Case
 from towpath.promotion.inspecting import Inspected
+from towpath.promotion.place import connected
 from towpath.promotion.proposal import failures
+from towpath.promotion.stored_bytes import look_at_bytes
 
 if TYPE_CHECKING:
+    from towpath.forge import Forge
     from towpath.gates import Verdict
     from towpath.workspace import Workspace
 
@@ -45,7 +49,10 @@ class Checked:
     inspected: Inspected
     judged: tuple[Judged, ...]
     unsound: tuple[Fault, ...] = ()
-    """What is wrong with the rules of the main branch, or with who made the promotion."""
+    """What is wrong with the rules of the main branch, with who made the promotion, or with the
+    version's bytes."""
+    unchecked: tuple[str, ...] = ()
+    """Which bytes could not be looked at, and why."""
 
     @property
     def is_promotion(self) -> bool:
@@ -73,16 +80,36 @@ def check(workspace: Workspace, base: str | None = None, head: str | None = None
     end = _commit(repository, head or "HEAD")
     if start is None:
         raise UsageError("nothing is committed yet", hint="git add . && git commit")
-    return of(workspace, repository, start, end)
+    return of(workspace, repository, start, end, _forge(workspace))
 
 
-def of(workspace: Workspace, repository: Repository, base: str, head: str) -> Checked:
+def _forge(workspace: Workspace) -> Forge | None:
+    """The forge in CI, which has a token; a person's check asks no network."""
+    if not in_ci():
+        return None
+    try:
+        return connected(workspace)
+    except TowpathError:
+        return None  # said with what could not be looked at
+
+
+def of(
+    workspace: Workspace,
+    repository: Repository,
+    base: str,
+    head: str,
+    forge: Forge | None = None,
+) -> Checked:
     """The same of two commits of the registry's repository."""
-    found = inspecting.inspect(repository, workspace.folder, base, head)
+    found = inspecting.inspect(repository, workspace.folder, base, head, forge)
     judged = (Judged(case, judging.judge(workspace, repository, case)) for case in found.cases)
-    rule = ApprovalRule(repository, base, workspace.folder)
-    unsound = _unsound(rule, found) if found.cases else ()
-    return Checked(found, tuple(judged), tuple(unsound))
+    rule = ApprovalRule(repository, base, workspace.folder, forge)
+    unsound = list(_unsound(rule, found) if found.cases else ())
+    stored = [look_at_bytes(workspace, case) for case in found.cases]
+    unsound += [fault for one in stored for fault in one.faults]
+    unchecked = [words for one in stored for words in one.unchecked]
+    unchecked += [case.unproved for case in found.cases if case.unproved]
+    return Checked(found, tuple(judged), tuple(unsound), tuple(unchecked))
 
 
 def _unsound(rule: ApprovalRule, found: Inspected) -> Iterator[Fault]:

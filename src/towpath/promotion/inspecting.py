@@ -19,6 +19,7 @@ from towpath.registry.ownership import Owners, claim_path, read_claim, read_owne
 from towpath.registry.wanted import FOLDER, Wanted
 
 if TYPE_CHECKING:
+    from towpath.forge import Forge
     from towpath.spec.project import Project
 
 KEPT = ("registry/models/", f"{EVIDENCE}/", f"{FOLDER}/")
@@ -52,6 +53,7 @@ class _Branch:
     start: str
     head: str
     changes: tuple[Change, ...]
+    forge: Forge | None = None
 
     @cached_property
     def project(self) -> Project:
@@ -82,17 +84,20 @@ class _Branch:
         return refs.contents(self.repository, [name]).get(name)
 
 
-def inspect(repository: Repository, folder: str, base: str, head: str) -> Inspected:
+def inspect(
+    repository: Repository, folder: str, base: str, head: str, forge: Forge | None = None
+) -> Inspected:
     """Everything about the change from the main branch's ``base`` to ``head``, but its gates.
 
     ``folder`` is the project's, from the Git root. The policy is that of ``base``, so that no
-    branch is judged by rules that it brings along.
+    branch is judged by rules that it brings along. ``forge`` is asked who approved what the
+    version climbed over.
     """
     start = history.merge_base(repository, base, head)
     if start is None:
         raise UsageError(f"{head[:7]} has nothing in common with {base[:7]}")
     changes = history.changes(repository, start, head)
-    branch = _Branch(repository, folder, base, start, head, changes)
+    branch = _Branch(repository, folder, base, start, head, changes, forge)
     touched = [change for change in changes if wanted.place(change.path)]
     faults = list(_strangers(branch, touched))
     looked = [_look(branch, change) for change in touched]
@@ -180,7 +185,7 @@ def _look(branch: _Branch, change: Change) -> Case | tuple[Fault, ...]:
     except TowpathError as error:
         at = Place(change.path)
         return tuple(replace(fault, place=fault.place or at) for fault in error.faults)
-    return rules.count_approved(branch.repository, folder, case, None)
+    return rules.count_approved(branch.repository, folder, case, branch.forge)
 
 
 def _found(branch: _Branch, read: Wanted) -> Found:
@@ -199,6 +204,7 @@ def _faults(branch: _Branch, case: Case) -> Iterator[Fault]:
     yield from _evidence(branch, case)
     yield from _claimed(branch, case)
     yield from rules.contradictions(branch.repository, case)
+    yield from rules.unsigned(branch.repository, case.folder, case)
     if case.candidate is None:
         return
     read = wanted.read(at.file, branch.text(branch.head, at.file) or "")

@@ -19,6 +19,7 @@ from towpath.git import (
     refs,
     remotes,
 )
+from towpath.git.allowed_signers import SIGNERS
 from towpath.promotion import approval, checking, evidence, proposal, signing
 from towpath.promotion.approval import Approval, Level
 from towpath.promotion.approval_rule import ApprovalRule
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 class Approved:
     """What came of approving. ``commit`` is the merge on main, None where a forge has the approval
     and does not merge yet: ``waits`` says why. ``pushed`` says whether the remote's main has it,
-    ``method`` how it was merged (``merge``, ``squash``, ``rebase``).
+    ``method`` how it was merged (``merge``, ``squash``, ``rebase``), ``unchecked`` which bytes
+    could not be looked at.
     """
 
     what: tuple[str, ...]
@@ -47,6 +49,7 @@ class Approved:
     waits: str | None = None
     pushed: bool = False
     method: str = "merge"
+    unchecked: tuple[str, ...] = ()
 
 
 def merge(place: Place, branch: str, sign: bool | None = None, push: bool = False) -> Approved:
@@ -79,7 +82,7 @@ def head_of(place: Place, branch: str) -> str:
 
 def sound(place: Place, head: str) -> Checked:
     """A branch that may be merged as far as the rules and the gates say; ``Refused`` if not."""
-    checked = checking.of(place.workspace, place.repository, place.base, head)
+    checked = checking.of(place.workspace, place.repository, place.base, head, place.forge)
     if checked.faults:
         raise Refused(*checked.faults)
     if not checked.judged and history.is_ancestor(place.repository, head, place.base):
@@ -120,7 +123,8 @@ def _made(place: Place, branch: str, sign: bool | None) -> Approved:
         sign=signs or sign,  # where nothing was said, as Git signs every commit
     )
     reached = _refuse(place, commit, signs)
-    return Approved(tuple(map(str, cases)), branch, str(who), reached, commit)
+    done = Approved(tuple(map(str, cases)), branch, str(who), reached, commit)
+    return replace(done, unchecked=checked.unchecked)
 
 
 def moment_after(repository: Repository, *parents: str) -> int:
@@ -227,7 +231,7 @@ def _refusal(one: Promotion, needed: Level, got: Approval, mail: str) -> Fault:
     if approval.OWN in got.why:
         what = f"{mail} made {one}, and the policy wants another to approve it"
         return Fault(what, hint=approval.ANOTHER)
-    line = f"add a line for your key to {signing.SIGNERS} on main: <mail> ssh-ed25519 ..."
-    hint = line if signing.SIGNERS in got.why else None
+    line = f"add a line for your key to {SIGNERS} on main: <mail> ssh-ed25519 ..."
+    hint = line if SIGNERS in got.why else None
     why = got.why or f"this would be `{got.level}`"
     return Fault(f"{one} needs an approval that is `{needed}`: {why}", hint=hint)

@@ -22,7 +22,7 @@ class Proposed:
     """What came of proposing. ``head`` is None where nothing was written (``dry_run``), ``url``
     where there is no pull request. ``new`` is False where the branch had been there before;
     ``pushed`` says whether the remote has it. ``files`` is by path from the repository's root;
-    a path in ``without`` is taken away.
+    a path in ``without`` is taken away. ``unchecked`` says which bytes could not be looked at.
     """
 
     case: Case
@@ -37,6 +37,7 @@ class Proposed:
     number: int | None = None
     new: bool = True
     pushed: bool = False
+    unchecked: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:

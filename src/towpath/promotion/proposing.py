@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.errors import UsageError
+from towpath.errors import Refused, UsageError
 from towpath.git import Repository, refs
 from towpath.promotion import case as cases
 from towpath.promotion import judging, proposal, rules, writing
@@ -14,6 +14,7 @@ from towpath.promotion.case import Case
 from towpath.promotion.place import Place, find
 from towpath.promotion.proposal import GatesRefused, Proposed
 from towpath.promotion.returning import before
+from towpath.promotion.stored_bytes import look_at_bytes
 from towpath.registry import Record, Reference, Version, record
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def demote(
 ) -> Proposed:
     """Propose that a model leave a stage."""
     place = find(workspace, push, dry_run, why)
-    registry.known_model(place.repository, model)
+    if registry.stages(place.repository, place.base).at(stage, model) is None:
+        registry.known_model(place.repository, model)  # else main knows it, be its tags lost
     return _propose(place, _case(place, stage, model, None))
 
 
@@ -88,10 +90,17 @@ def _case(place: Place, stage: str, model: str, candidate: Record | None) -> Cas
 
 def _propose(place: Place, case: Case) -> Proposed:
     faults = rules.faults(place.repository, place.workspace.folder, case)
-    if said := [*faults, *rules.contradictions(place.repository, case)]:
+    contradictions = rules.contradictions(place.repository, case)
+    unsigned = rules.unsigned(place.repository, place.workspace.folder, case)
+    if said := [*faults, *contradictions, *unsigned]:
         raise UsageError(*said)
+    stored = look_at_bytes(place.workspace, case)
+    if stored.faults:
+        raise Refused(*stored.faults)
     verdicts = judging.judge(place.workspace, place.repository, case)
     made = proposal.draft(case, verdicts, recorded(place.repository, case), place.why)
+    unproved = (case.unproved,) if case.unproved else ()
+    made = replace(made, unchecked=(*stored.unchecked, *unproved))
     if not made.passed:
         raise GatesRefused(made)
     return made if place.dry_run else writing.write(place, made)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from towpath import registry
 from towpath.errors import Fault, Refused, UsageError
 from towpath.forge import NotMergeable
-from towpath.git import Repository, branches, history, remotes
+from towpath.git import Repository, branches, history, mainline, remotes
 from towpath.promotion import approval, merging
 from towpath.promotion.approval import Level, allows_self_approval, weigh_reviews
 from towpath.promotion.approval_rule import ApprovalRule
@@ -16,7 +16,7 @@ from towpath.promotion.case import Case
 from towpath.promotion.checking import Checked
 from towpath.promotion.merging import Approved
 from towpath.promotion.proposal import BRANCH
-from towpath.promotion.pull_requests import standing
+from towpath.promotion.pull_requests import bring_head, standing
 
 if TYPE_CHECKING:
     from towpath.forge import Forge, PullRequest
@@ -34,7 +34,9 @@ def approve(place: Place, forge: Forge, named: str) -> Approved:
     What is approved is the head that was checked: if the branch moves meanwhile, the forge refuses.
     """
     pull = find(forge, named)
-    _bring(place, pull)
+    if not bring_head(place.repository, pull):
+        raise UsageError(f"the head of {pull.url} is not here", hint="towpath fetch")
+    _refuse_other_base(place, pull)
     checked = merging.sound(place, pull.head)
     what = tuple(str(one.case) for one in checked.judged)
     user = forge.user()
@@ -43,13 +45,24 @@ def approve(place: Place, forge: Forge, named: str) -> Approved:
         forge.approve(pull.number, pull.head)
     merged = _merge(forge, pull)
     if isinstance(merged, str):
-        return Approved(what, pull.branch, user, "forge", None, pull.url, merged)
+        waiting = Approved(what, pull.branch, user, "forge", None, pull.url, merged)
+        return replace(waiting, unchecked=checked.unchecked)
     commit, method = merged
     registry.fetch(place.repository)
     tidy(place.repository, pull)
     level = _reached(place, forge, commit)
     done = Approved(what, pull.branch, user, level, commit, pull.url, pushed=True)
-    return replace(done, method=method)
+    return replace(done, method=method, unchecked=checked.unchecked)
+
+
+def _refuse_other_base(place: Place, pull: PullRequest) -> None:
+    """Raise ``UsageError`` where a merge would not bring it to main, so that nothing came of it."""
+    name = mainline.name(place.repository)
+    if pull.base != name:
+        what = f"{pull.url} is to be merged into `{pull.base}`, and main is `{name}`"
+        raise UsageError(
+            what, hint=f"edit its base there, or: gh pr edit {pull.number} --base {name}"
+        )
 
 
 def _merge(forge: Forge, pull: PullRequest) -> tuple[str, Method] | str:
@@ -151,12 +164,3 @@ def find(forge: Forge, named: str) -> PullRequest:
         hint = f"git push origin {named}, or towpath promote again, opens one"
         raise UsageError(f"{forge.repository} has no open pull request of `{named}`", hint=hint)
     return found[0]
-
-
-def _bring(place: Place, pull: PullRequest) -> None:
-    """The head of a pull request, here; one from a fork has no branch in this repository."""
-    if place.repository.commit(pull.head) is None and place.remote:
-        ref = f"refs/pull/{pull.number}/head"
-        remotes.fetch(place.repository, place.remote, f"+{ref}:refs/towpath/pulls/{pull.number}")
-    if place.repository.commit(pull.head) is None:
-        raise UsageError(f"the head of {pull.url} is not here", hint="towpath fetch")

@@ -15,7 +15,8 @@ from towpath.errors import Fault, Place
 from towpath.git import Repository, history, refs
 from towpath.git.command import lines
 from towpath.promotion import owners
-from towpath.promotion.pull_requests import find_pull, standing
+from towpath.promotion.approval import people
+from towpath.promotion.pull_requests import bring_head, find_pull, standing
 from towpath.promotion.rulebook import PATTERNS, Rulebook, is_note, is_rule, owned_model
 from towpath.promotion.signing import Signature, read_signatures
 from towpath.registry import policy
@@ -315,7 +316,7 @@ def _weigh(
     """The names that approve a path, or what lacks."""
     owned = owners.mails(rules.owners(path))
     alone = all(project.policy.self_approval for project in rules.policies.values())
-    named = [s for s, names_it in signed if names_it and (not owned or s.name.lower() in owned)]
+    named = [s for s, names_it in signed if names_it and (not owned or s.names & owned)]
     if not named:
         whom = f" by {' or '.join(sorted(owned))}" if owned else ""
         return [], f"no commit that is signed{whom} names it (`Rules: {path}`)"
@@ -335,13 +336,17 @@ def _reviewers(
 ) -> tuple[tuple[str, ...], str | None, str]:
     """Who approved a change of rules at the forge, where; or why nobody did."""
     head = change.parents[1] if len(change.parents) > 1 else None
-    pull = find_pull(forge, change.commit, head)
+    pull = find_pull(repository, forge, change.commit, head)
     if pull is None:
         return (), None, f"{forge.name} knows no merged pull request of it"
+    if not bring_head(repository, pull):
+        return (), pull.url, f"the head of {pull.url} cannot be had: nobody knows what was reviewed"
     if _differs(repository, pull.head, change.commit, paths):
         return (), pull.url, f"main holds another content than {pull.url} did"
     approved = standing(forge.reviews(pull.number), pull.head)
-    by = [review.user for user, review in approved.items() if user != pull.author.lower()]
+    makers = history.writers(repository, change.parents[0], pull.head, paths)
+    authors = {pull.author.lower(), *people(("", m) for maker in makers for m in maker.mails)}
+    by = [review.user for user, review in approved.items() if user not in authors]
     for path in paths:
         may = owners.people(_named(path, rules), forge)
         by = [user for user in by if user.lower() in may]
@@ -362,7 +367,5 @@ def _named(path: str, rules: Rulebook) -> tuple[str, ...]:
 
 
 def _differs(repository: Repository, head: str, commit: str, paths: list[str]) -> bool:
-    """Whether main has these files otherwise than the head that was reviewed, if it is here."""
-    if repository.commit(head) is None:
-        return False
+    """Whether main has these files otherwise than the head that was reviewed."""
     return bool(history.changes(repository, head, commit, *paths))

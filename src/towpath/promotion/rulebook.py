@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from towpath.errors import DeclarationError
 from towpath.git import Repository, refs
+from towpath.git.allowed_signers import SIGNERS
 from towpath.promotion import owners
-from towpath.promotion.signing import SIGNERS
 from towpath.registry import policy
 
 if TYPE_CHECKING:
@@ -55,15 +55,19 @@ class Rulebook:
     def owners(self, path: str) -> tuple[str, ...]:
         """Whom CODEOWNERS names for a path."""
         text = next((self.texts[file] for file in owners.FILES if file in self.texts), b"")
+        if len(text) > owners.LARGEST:
+            return ()
         return owners.match(text.decode("utf-8", "replace"), path)
 
     @cached_property
     def policy(self) -> Project | None:
         """What the project's ``towpath.yaml`` declares; None where it is not there, or cannot be
-        read."""
+        read. Where it lay elsewhere, and was the only project, it is that one's: a project may
+        have been moved since."""
         if self.project is not None:
             return self.project
-        return self.policies.get(policy.place(self.folder))
+        path, declared = policy.place(self.folder), [p for p in self.texts if _is_policy(p)]
+        return self.policies.get(declared[0] if len(declared) == 1 else path)
 
     @cached_property
     def policies(self) -> Mapping[str, Project]:
@@ -78,12 +82,20 @@ class Rulebook:
         of a file that concerns all, or is new, of any project.
         """
         own = self.policies.get(path)
-        asked = [own] if own else [*self.policies.values()]
-        levels: list[Approval] = [strictest(project) for project in asked]
-        least: Approval = max(levels, key=LEVELS.index, default="recorded")
+        least = strictest(own) if own else self.strictest
         # Before there is anybody who could agree, the first are taken as they come.
         nobody = (least == "signed" and not self.signers) or (least == "forge" and not self._owned)
         return "recorded" if nobody else least
+
+    @cached_property
+    def strictest(self) -> Approval:
+        """The highest level that any stage of any project asks for. A declaration that cannot be
+        read, by a Towpath that is older than it say, may ask for what the files name people for.
+        """
+        levels: list[Approval] = [strictest(project) for project in self.policies.values()]
+        if any(_is_policy(path) and path not in self.policies for path in self.texts):
+            levels += ["signed"] if self.signers else []
+        return max(levels, key=LEVELS.index, default="recorded")
 
     @property
     def _owned(self) -> bool:

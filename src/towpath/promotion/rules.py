@@ -63,6 +63,14 @@ def contradictions(repository: Repository, case: Case) -> tuple[Fault, ...]:
     return Decisions(repository, case.base, case.log, case.model).contradictions(version)
 
 
+def unsigned(repository: Repository, folder: str, case: Case) -> tuple[Fault, ...]:
+    """Why the version's tag does not count, where the policy wants each signed."""
+    if case.version is None:
+        return ()
+    version = registry.find(repository, Reference(case.model, case.version))
+    return ApprovalRule(repository, case.base, folder).version_faults(version)
+
+
 def rungs(case: Case) -> tuple[str, ...]:
     """The stages below that a version has left out, the lowest first; none for what was here."""
     if not case.project.policy.ladder or case.back or case.version is None:
@@ -80,9 +88,17 @@ def count_approved(repository: Repository, folder: str, case: Case, forge: Forge
     """The same with the promotions that count: what nobody approved was never in a stage, so that
     no version climbs over it, and none comes back to it."""
     rule = ApprovalRule(repository, case.base, folder, forge)
-    counted = tuple(one for one in rule.counted() if one.model == case.model)
+    counted = rule.counted(case.model)
+    unproved = rule.unproved(one for one in counted if one.version == case.version)
     back = case.version is not None and bool(was_in(counted, case.stage, case.version))
-    return replace(case, counted=counted, back=back)
+    words = None
+    if case.version is not None and unproved:
+        named = ", ".join(f"{one} ({one.commit[:7]})" for one in unproved[:3])
+        words = (
+            f"whether {named} was approved could not be looked at, for the forge was not asked: "
+            "it is taken as written, and proves nothing; towpath verify with a token asks"
+        )
+    return replace(case, counted=counted, back=back, unproved=words)
 
 
 def is_short(repository: Repository, folder: str, case: Case) -> bool:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from towpath.git import Repository, refs, signatures
+from towpath.git.allowed_signers import IN_UTC, Signer, SignersFile, signers_file
 from towpath.git.command import lines
-from towpath.scratch import scratch_folder
 
-SIGNERS = "registry/allowed_signers"
 CONFIGURE = "git config gpg.format ssh; git config user.signingkey ~/.ssh/id_ed25519.pub"
 _SSH = "-----BEGIN SSH SIGNATURE-----"
 _FACTS = "%H%x00%G?%x00%GS%x00%GF"
@@ -18,14 +16,30 @@ _FACTS = "%H%x00%G?%x00%GS%x00%GF"
 
 @dataclass(frozen=True)
 class Signature:
-    """Who signed a commit: the name in the file of signers, and the key's fingerprint."""
+    """Who signed a commit: the line of the file of signers, and the key's fingerprint."""
 
-    name: str
+    signer: Signer
     key: str
 
+    @property
+    def name(self) -> str:
+        """What the signer is called: the first name on the line."""
+        return self.signer.name
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that the line gives the key, lower case; a pattern is none."""
+        return frozenset(name.lower() for name in self.signer.names)
+
     def is_of(self, other: Signature) -> bool:
-        """Whether one person made both: a person may have two keys, and a key two names."""
-        return self.name.lower() == other.name.lower() or self.key == other.key
+        """Whether one person may have made both: one has a name or a key of the other's, or is
+        whom a pattern fits."""
+        mine, theirs = self.signer, other.signer
+        if self.key == other.key or mine.person & theirs.person:
+            return True
+        if mine.patterns and theirs.patterns:
+            return True
+        return mine.may_be(theirs.person) or theirs.may_be(mine.person)
 
 
 def read_signatures(
@@ -44,24 +58,21 @@ def read_signatures(
     signed = [commit for commit in asked if _carries(contents.get(commit, b""))]
     if not signed:
         return {}
-    with scratch_folder() as scratch:
-        file = Path(scratch, "allowed_signers")
-        file.write_bytes(signers)
+    with signers_file(signers) as file:
         listed = repository.call(
-            "-c", "gpg.format=ssh", "-c", f"gpg.ssh.allowedSignersFile={file}",
-            "-c", "gpg.ssh.program=ssh-keygen",  # one for an agent signs, and verifies nothing
-            "log", "--no-walk=unsorted", "--stdin", f"--format={_FACTS}",
-            stdin="".join(f"{commit}\n" for commit in signed).encode(),
+            *file.settings, "log", "--no-walk=unsorted", "--stdin", f"--format={_FACTS}",
+            stdin="".join(f"{commit}\n" for commit in signed).encode(), env=IN_UTC,
         )  # fmt: skip
-    return dict(_verified(listed))
+        return dict(_verified(listed, file))
 
 
-def _verified(listed: str) -> Iterator[tuple[str, Signature]]:
+def _verified(listed: str, file: SignersFile) -> Iterator[tuple[str, Signature]]:
     for line in lines(listed):
         commit, verdict, name, key = line.split("\0")
         # `U` is a good signature of a key that the file does not know.
-        if verdict == "G" and name.strip() and key.strip():
-            yield commit, Signature(name.strip(), key.strip())
+        signer = file.find_signer(name.strip()) if verdict == "G" else None
+        if signer and key.strip():
+            yield commit, Signature(signer, key.strip())
 
 
 def is_signed(repository: Repository, commit: str) -> bool:

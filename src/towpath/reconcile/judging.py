@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from towpath.errors import Fault, Refused
+from towpath.errors import Fault, Refused, UsageError
 from towpath.promotion.approval_rule import again, backdated_fault
 from towpath.promotion.case import time_in
 from towpath.reconcile.data import StageData
 from towpath.reconcile.deployed import Approved
 from towpath.reconcile.site import Site
 from towpath.registry import Promotion, Record, Version, reading
+from towpath.registry.finding import read_incumbent
 
 if TYPE_CHECKING:
     from towpath.gates import Context, Verdict
@@ -55,7 +56,15 @@ class Judge:
             what = f"the promotion {promotion} ({promotion.commit[:7]}) is approved as "
             hint = again(promotion)
             raise Refused(Fault(f"{what}`{found.level}`, and {asked}{why}", hint=hint))
+        if unsigned := self._unsigned(promotion):
+            raise Refused(*unsigned)
         return Approved(found.level, found.by, found.where, found.evidence)
+
+    def _unsigned(self, promotion: Promotion) -> tuple[Fault, ...]:
+        """Why the version's tag does not count, where the policy wants each signed."""
+        known = reading.model(self.site.view.repository, promotion.model)
+        version = known.at(promotion.version) if promotion.version else None
+        return self.site.rule.version_faults(version, promotion) if version else ()
 
     def gated(
         self,
@@ -120,9 +129,11 @@ class Judge:
 
     def _record(self, model: str, version: Version | None) -> Record | None:
         """The record of the version that runs; None where there is none in this clone."""
-        known = reading.model(self.site.view.repository, model)
-        found = known.at(version) if version else None
-        return reading.read_record(self.site.view.repository, found) if found else None
+        view = self.site.view
+        try:
+            return read_incumbent(view.repository, view.main, model, version) if version else None
+        except UsageError:
+            return None
 
     def _lower_since(self, record: Record, now: int) -> int | None:
         below, version = self.site.below, record.version

@@ -12,7 +12,7 @@ from towpath.git import Repository
 from towpath.reconcile import deployed
 from towpath.reconcile.planning import Actual, Desired
 from towpath.reconcile.site import Site
-from towpath.registry import Record, reading, staging
+from towpath.registry import ModelVersion, Record, reading, staging
 from towpath.registry.decided import Decisions
 from towpath.registry.ownership import Owners
 from towpath.registry.wanted import Wanted
@@ -110,7 +110,8 @@ def _desired(site: Site, one: Wanted, records: dict[str, Record]) -> Desired:
     version = reading.model(site.view.repository, one.model).at(one.version)
     if version is None:
         what = f"the main branch wants {one.model}@{one.version}, which this clone does not have"
-        return Desired(one.model, one.version, one.sha256, Fault(what, hint="towpath fetch"))
+        hint = reading.way_to_have(site.view.repository, f"{one.model}@{one.version}")
+        return Desired(one.model, one.version, one.sha256, Fault(what, hint=hint))
     try:
         record = reading.read_record(site.view.repository, version)
     except RegistryError as damaged:  # which keeps no other model from being reconciled
@@ -124,8 +125,18 @@ def _desired(site: Site, one: Wanted, records: dict[str, Record]) -> Desired:
         return Desired(one.model, one.version, one.sha256, fault)
     if faults := site.view.decisions.contradictions(version):
         return Desired(one.model, one.version, one.sha256, faults[0])
+    if unsigned := _unsigned(site, version):
+        return Desired(one.model, one.version, one.sha256, unsigned)
     records[one.model] = record
     return Desired(one.model, one.version, one.sha256, rejected=version.rejected)
+
+
+def _unsigned(site: Site, version: ModelVersion) -> Fault | None:
+    """Why a version's tag does not count. It is asked once more before anything is changed, by the
+    rules that are in force; a shallow clone does not know them."""
+    if site.project.policy.versions != "signed" or site.view.repository.is_shallow():
+        return None
+    return next(iter(site.rule.version_faults(version)), None)
 
 
 def _actual(

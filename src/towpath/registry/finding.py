@@ -6,10 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from towpath.errors import RegistryError, UsageError, did_you_mean
-from towpath.git import Repository
+from towpath.errors import RegistryError, TowpathError, UsageError, did_you_mean
+from towpath.git import Repository, refs
+from towpath.registry import record as records
 from towpath.registry import references
-from towpath.registry.reading import Model, ModelVersion, has_record, known_model, read_record
+from towpath.registry.reading import (
+    Model,
+    ModelVersion,
+    has_record,
+    known_model,
+    read_record,
+    way_to_have,
+)
 from towpath.registry.record import Record
 from towpath.registry.references import Reference
 from towpath.registry.versions import Version
@@ -30,6 +38,22 @@ def get(repository: Repository, reference: str | Reference) -> Found:
     return Found(version, read_record(repository, version))
 
 
+def read_incumbent(repository: Repository, main: str, model: str, version: Version) -> Record:
+    """The record of a version that a stage runs, or is to leave it.
+
+    Where its tag or its commit is lost it is read from main's own copy, so that no stage is held
+    to a version that nobody has. Raises ``RegistryError`` where main has none.
+    """
+    try:
+        return get(repository, Reference(model, version)).record
+    except TowpathError:
+        path = records.place(model, version)
+        content = refs.contents(repository, [f"{main}:{path}"]).get(f"{main}:{path}")
+        if content is None:
+            raise
+        return records.read(content.decode("utf-8", "replace"), path)
+
+
 def find(repository: Repository, reference: str | Reference) -> ModelVersion:
     """The version that a reference names, as its tag tells it; rejected ones only by number.
 
@@ -42,6 +66,7 @@ def find(repository: Repository, reference: str | Reference) -> ModelVersion:
         asked,
         lambda: stages(repository),
         partial(has_record, repository),
+        partial(way_to_have, repository),
     )
 
 
@@ -50,11 +75,15 @@ def chosen(
     asked: Reference,
     staged: Callable[[], Stages],
     holds: Callable[[ModelVersion], bool] = bool,
+    way: Callable[[str], str] = "towpath restore {}".format,
 ) -> ModelVersion:
-    """The version of ``model`` that is asked for, as ``find``; ``staged`` is called for a stage,
-    ``holds`` to ask whether a version's commit has its record."""
+    """The version of ``model`` that is asked for, as ``find``.
+
+    ``staged`` is called for a stage, ``holds`` to ask whether a version's commit has its record,
+    ``way`` to say how one that is lost comes back.
+    """
     if asked.stage:
-        return _staged(staged(), model, asked.stage)
+        return _staged(staged(), model, asked.stage, way)
     if asked.version:
         return _numbered(model, asked.version)
     return _keyed(model, asked.key) if asked.key else _latest(model, holds)
@@ -91,7 +120,7 @@ def _keyed(model: Model, key: str) -> ModelVersion:
     raise UsageError(f"nothing of {model.name} has the key {key}", hint=_there_is(model))
 
 
-def _staged(found: Stages, model: Model, stage: str) -> ModelVersion:
+def _staged(found: Stages, model: Model, stage: str, way: Callable[[str], str]) -> ModelVersion:
     wanted = found.at(stage, model.name)
     if wanted is None:
         wrong = [fault for fault in found.faults if f"/{stage}/{model.name}." in str(fault.place)]
@@ -101,7 +130,7 @@ def _staged(found: Stages, model: Model, stage: str) -> ModelVersion:
     version = model.at(wanted.version)
     if version is None:
         what = f"{stage} runs {model.name}@{wanted.version}, which this clone does not have"
-        raise RegistryError(what, hint="towpath fetch")
+        raise RegistryError(what, hint=way(f"{model.name}@{wanted.version}"))
     return version
 
 

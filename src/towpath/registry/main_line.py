@@ -16,6 +16,7 @@ from functools import cached_property
 
 from towpath.git import Repository, history
 from towpath.git.history import Commit
+from towpath.git.submodules import GITLINK
 from towpath.spec.limits import clamp_second
 
 CLOCK_SKEW = 300
@@ -97,7 +98,8 @@ def read_main_line(repository: Repository, head: str, now: int | None = None) ->
 class MainChange:
     """A commit of main's first-parent line and what it made of the files that were asked about.
 
-    ``files`` are blobs by path, None where the file was taken away. ``time`` is the commit's own
+    ``files`` are blobs by path, None where the file was taken away; a submodule in a file's place
+    has no blob, and a name that is none. ``time`` is the commit's own
     claim. ``trailers`` are the commit message's, by lower-case key.
     """
 
@@ -130,7 +132,9 @@ def read_changes(repository: Repository, head: str, *words: str) -> Iterator[Mai
         fields, at = cells[at : at + len(_FIELDS)], at + len(_FIELDS) + 1
         files: dict[str, str | None] = {}
         while at + 1 < len(cells) and cells[at].lstrip("\n").startswith(":"):
-            *_, blob, status = cells[at].split(" ")
+            _, mode, _, blob, status = cells[at].lstrip("\n").split(" ")
+            # A submodule's commit may lie in this repository: what it says is no file's content.
+            blob = f"submodule:{blob}" if mode == GITLINK else blob
             files[cells[at + 1]] = None if status == "D" else blob
             at += 2
         name, parents, time_, author, subject, body = fields

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from towpath.errors import DeclarationError, Fault, Place, RegistryError, UsageError
@@ -37,6 +37,8 @@ class Owners:
 
     projects: tuple[str, ...] = ()
     claims: Mapping[str, str | Fault] | None = None
+    source: tuple[Repository, str] | None = field(default=None, compare=False, repr=False)
+    """Where it was read: the repository, and the commit."""
 
     def project_of(self, model: str) -> str | None:
         """The folder of the project that a model belongs to; None where it is nobody's."""
@@ -57,6 +59,8 @@ class Owners:
         """What is wrong with a model that is nobody's, and how a project comes by it."""
         claim, place = (self.claims or {}).get(model), Place(claim_path(model))
         hint = claim_hint(model)
+        if claim is None and (explained := self._explain(model)):
+            return Fault(explained[0], place, explained[1])
         if isinstance(claim, Fault):
             return Fault(claim.what, claim.place, hint)
         if claim is None:
@@ -67,6 +71,65 @@ class Owners:
             f"`{model}` is said to be of the project in `{shown(claim)}`, and main has none there"
         )
         return Fault(what, place, hint)
+
+    def _explain(self, model: str) -> tuple[str, str] | None:
+        """Of a model that one project promoted alone, until others came: whose it was, and who
+        brought those; None where main's past does not tell it."""
+        if self.source is None:
+            return None
+        repository, commit = self.source
+        declarations = [policy.place(folder) for folder in self.projects]
+        kept = [f"registry/models/{model}", f"registry/evidence/{model}"]
+        came = _arrivals(repository, commit, [*declarations, *kept])
+        first = min((came[path].place for path in kept if path in came), default=None)
+        if first is None or not came.keys() >= {*declarations}:
+            return None
+        before = [path for path in declarations if came[path].place < first]
+        if len(before) != 1:
+            return None
+        mine = before[0].rpartition("/")[0]
+        later = [
+            f"`{path}` ({came[path].commit[:7]} by {came[path].author})"
+            for path in declarations
+            if path != before[0]
+        ]
+        what = (
+            f"nothing on main says whose `{model}` is: it was that of the project in "
+            f"`{shown(mine)}`, the only one until {', '.join(later)} came"
+        )
+        inside = "" if not mine else f"-C {mine} "
+        hint = (
+            f"where what came is no project of yours, take it away by a commit on main; else "
+            f"towpath {inside}claim {model}, commit {claim_path(model)}, and merge that into main"
+        )
+        return what, hint
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    """The commit of main that first brought something, and its place from main's first commit."""
+
+    place: int
+    commit: str
+    author: str
+
+
+def _arrivals(repository: Repository, commit: str, paths: list[str]) -> dict[str, _Arrival]:
+    """When each file, or folder, first came to main's first-parent line."""
+    told = repository.call(
+        "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--root", "-z",
+        "--no-renames", "--diff-filter=A", "--name-only", "--format=%x01%H%x02%an <%ae>", commit,
+        "--", *(f":(top,literal){path}" for path in paths),
+    )  # fmt: skip
+    found: dict[str, _Arrival] = {}
+    for place, entry in enumerate(told.split("\1")[1:]):
+        head, _, rest = entry.partition("\0")
+        name, _, author = head.partition("\2")
+        for file in (word.strip("\n") for word in rest.split("\0")):
+            for path in paths:
+                if file == path or file.startswith(f"{path}/"):
+                    found.setdefault(path, _Arrival(place, name, author))
+    return found
 
 
 def shown(folder: str) -> str:
@@ -129,6 +192,7 @@ def read_owners(repository: Repository, commit: str) -> Owners:
             model: read_claim(model, texts.get(f"{commit}:{path}", ""))
             for path, model in claimed.items()
         },
+        source=(repository, commit),
     )
 
 

@@ -304,8 +304,9 @@ def _clash(remote: str, ref: str) -> Fault:
         f"{name} here and on {remote} are two different versions",
         hint=(
             f"towpath restore {name}, where it was promoted: main says which is right; else "
-            f"git update-ref refs/towpath/set-aside/{name}/mine refs/tags/{name}, git tag -d "
-            f"'{name}', towpath fetch, and run again: yours gets the next number"
+            f"git update-ref refs/towpath/set-aside/{name}/mine 'refs/tags/{name}' && "
+            f"git fetch {remote} '+refs/tags/{name}:refs/tags/{name}' keeps yours aside; run "
+            "again, and yours gets the next number"
         ),
     )
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from towpath.errors import RegistryError, UsageError, did_you_mean
-from towpath.git import Ref, Repository, refs, remotes
+from towpath.git import Ref, Repository, mainline, refs, remotes
 from towpath.registry import backup_refs, tagging
 from towpath.registry import record as records
 from towpath.registry.backup_refs import KEPT
@@ -22,6 +22,7 @@ from towpath.registry.versions import Version
 TAGS = "refs/tags/"
 CANDIDATES = "refs/towpath/candidates/"
 SHOWN_KEY = 8
+NAME_ONLY = re.compile(NAME)
 _CANDIDATE = re.compile(rf"{NAME}/[0-9a-f]+")
 SKEW = 86_400.0
 """Seconds by which another machine's clock may be ahead. A tag dated later was dated by a hand: if
@@ -141,10 +142,30 @@ def known_model(repository: Repository, name: str) -> Model:
     found = model(repository, name)
     if found.versions or found.candidates:
         return found
+    _refuse_lost(repository, name)
     tags = (parse_tag(ref.removeprefix(TAGS)) for ref in refs.names(repository, TAGS.rstrip("/")))
     known = sorted({tag.model for tag in tags if tag})
     hint = did_you_mean(name, known) or (f"there is {', '.join(known[:9])}" if known else None)
     raise UsageError(f"there is no model `{name}`", hint=hint or _none(repository))
+
+
+def _refuse_lost(repository: Repository, name: str) -> None:
+    """Raise ``RegistryError`` where main has records of a model, and no tag of it can be read."""
+    main = mainline.seen(repository)
+    if main is None or not NAME_ONLY.fullmatch(name) or remotes.view(repository):
+        return  # a clone that was made without tags has lost nothing
+    folder = f"registry/models/{name}/"
+    listed = repository.call("ls-tree", "-z", "--name-only", "--full-tree", main, "--", folder)
+    numbers = [path.removeprefix(folder).removesuffix(".yaml") for path in listed.split("\0")]
+    if lost := [f"{name}@{number}" for number in numbers if Version.parse(number)]:
+        what = f"main has decided upon {', '.join(lost[:5])}, and no tag of `{name}` is here"
+        raise RegistryError(what, hint=way_to_have(repository, lost[-1]))
+
+
+def way_to_have(repository: Repository, named: str) -> str:
+    """How a version comes to be here that main has decided upon."""
+    restoring = f"towpath restore {named} makes its tag again"
+    return f"towpath fetch; else {restoring}" if remotes.remotes(repository) else restoring
 
 
 def _none(repository: Repository) -> str:
@@ -170,7 +191,8 @@ def read_record(repository: Repository, version: ModelVersion) -> Record:
     if content is None:
         raise RegistryError(
             f"{version} has no record {place}",
-            hint="its tag was not made by Towpath, or this clone lacks its commit: towpath fetch",
+            hint="its tag was not made by Towpath, or this clone lacks its commit: "
+            f"{way_to_have(repository, str(version))}",
         )
     found = records.read(content.decode("utf-8", "replace"), f"{version}:{place}")
     if (found.model, found.version) != (version.model, version.version):

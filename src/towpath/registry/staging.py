@@ -141,8 +141,10 @@ def _made(
 
 def _newest(repository: Repository) -> int:
     """The latest date of any annotated tag that can be true, in seconds since 1970."""
-    told = repository.call("for-each-ref", "--format=%(taggerdate:unix)", "refs/tags")
-    return reading.latest_date(clamp_second(line) for line in lines(told))
+    told = repository.attempt("for-each-ref", "--format=%(taggerdate:unix)", "refs/tags")
+    if told.code:  # a tag's object is lost: the others' dates are read apart
+        return reading.latest_date(ref.time for ref in refs.listed(repository, "refs/tags"))
+    return reading.latest_date(clamp_second(line) for line in lines(told.text))
 
 
 def _fetch(repository: Repository, remote: str, model: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from towpath.errors import Fault
 from towpath.git import Repository, mainline, refs, signatures
+from towpath.git.allowed_signers import SIGNERS, signers_file
 from towpath.git.signatures import SignedBy
 from towpath.registry.reading import ModelVersion
-
-SIGNERS = "registry/allowed_signers"
 
 
 def allowed_signers(repository: Repository, commit: str | None) -> bytes:
@@ -15,11 +15,57 @@ def allowed_signers(repository: Repository, commit: str | None) -> bytes:
     return refs.contents(repository, [name]).get(name, b"") if commit else b""
 
 
-def signature_of(repository: Repository, version: ModelVersion) -> SignedBy:
-    """How the signature of a version's tag stands; of an unsigned one nothing is asked."""
+def signature_of(
+    repository: Repository, version: ModelVersion, allowed: bytes | None = None
+) -> SignedBy:
+    """How the signature of a version's tag stands, by these signers (by default those of main's
+    file); of an unsigned one nothing is asked."""
     if not version.tag.signature:
         return SignedBy("unsigned")
-    allowed = allowed_signers(repository, mainline.main(repository))
-    with signatures.signers_file(allowed) as signers:
+    if allowed is None:
+        allowed = allowed_signers(repository, mainline.main(repository))
+    with signers_file(allowed) as signers:
         tag = version.tag
         return signatures.verify(repository, "tag", tag.object, tag.signature, signers)
+
+
+def lacking_signature(
+    repository: Repository, version: ModelVersion, allowed: bytes
+) -> Fault | None:
+    """Why a version does not count where an allowed signer must have signed each; None where one
+    did."""
+    found = signature_of(repository, version, allowed)
+    if found.standing == "good":
+        return None
+    return Fault(f"{DEMANDED}: {why_unsigned(found)}", hint=way_to_sign(str(version), found))
+
+
+DEMANDED = "the policy wants each version's tag signed by an allowed signer"
+
+
+def why_unsigned(found: SignedBy) -> str:
+    """Why a signature is none of an allowed signer's."""
+    if found.standing == "unsigned":
+        return "nobody signed it"
+    if found.standing == "foreign":
+        return "its signature is of OpenPGP or X.509, and only SSH's are judged"
+    if found.standing == "bad":
+        return "its signature does not hold"
+    return f"it is signed with {found.key}, which {SIGNERS} of main does not name"
+
+
+ADD = (
+    f"if {{key}} is a signer's, add a line to {SIGNERS} on main: <mail> <kind> <key> "
+    '(of one who left: with valid-before="YYYYMMDD" behind the mail)'
+)
+REJECT = "towpath reject '{name}' --reason '...', and run again: the version that follows is signed"
+SIGN = "git config tag.gpgSign true; then " + REJECT
+
+
+def way_to_sign(name: str, found: SignedBy) -> str:
+    """How a version with a sound signature comes to be in the place of one without."""
+    if found.standing == "unknown":
+        return f"{ADD.format(key=found.key)}; else {REJECT.format(name=name)}"
+    if found.standing == "foreign":
+        return "git config gpg.format ssh; " + SIGN.format(name=name)
+    return (SIGN if found.standing == "unsigned" else REJECT).format(name=name)

@@ -82,12 +82,14 @@ class Policy(Declaration):
     """What holds for every stage that does not say otherwise.
 
     ``approval`` is the least level; ``self_approval`` lets an author approve; ``ladder`` asks
-    that a version has been in the stage below.
+    that a version has been in the stage below; ``versions: signed`` that its tag is signed by an
+    allowed signer.
     """
 
     approval: Approval = "recorded"
     self_approval: bool = False
     ladder: bool = True
+    versions: Literal["any", "signed"] = "any"
 
 
 class Forge(Declaration):

@@ -56,8 +56,11 @@ class Objects:
         """Whether an object is there and its bytes are right; wrong ones are moved aside."""
         return self.unverified([digest]) == []
 
-    def unverified(self, digests: Iterable[str]) -> list[str]:
-        """Those that are not there or whose bytes are wrong; reads what was not read before."""
+    def unverified(self, digests: Iterable[str], aside: bool = True) -> list[str]:
+        """Those that are not there or whose bytes are wrong; reads what was not read before.
+
+        Wrong ones are moved ``aside``, unless who asks only looks.
+        """
         missing: list[str] = []
         stamps: dict[str, Stamp] = {}
         named = {self._path(digest): digest for digest in digests}
@@ -68,9 +71,10 @@ class Objects:
                 missing.append(digest)
         known = self.verified.get_many(stamps)
         unread = [path for path in stamps if known.get(path) != named[path]]
-        return missing + [named[path] for path in unread if not self._reread(path, named[path])]
+        wrong = (named[path] for path in unread if not self._reread(path, named[path], aside))
+        return [*missing, *wrong]
 
-    def _reread(self, path: str, digest: str) -> bool:
+    def _reread(self, path: str, digest: str, aside: bool) -> bool:
         began = now()
         try:
             descriptor = os.open(path, os.O_RDONLY)
@@ -82,7 +86,8 @@ class Objects:
         finally:
             os.close(descriptor)
         if found != digest:
-            self._move_aside(path, digest)
+            if aside:
+                self._move_aside(path, digest)
             return False
         self.verified.save([(path, stamp, digest)], began)
         return True

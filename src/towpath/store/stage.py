@@ -19,7 +19,15 @@ from towpath.spec.artifact import Artifact
 from towpath.store.copying import FULL
 from towpath.store.digest import is_folder
 from towpath.store.place import Place, Source, object_path
-from towpath.store.verified import State, Unsound, each, fetch, received, verify
+from towpath.store.verified import (
+    State,
+    Unsound,
+    each,
+    fetch,
+    members_of,
+    received,
+    verify,
+)
 
 if TYPE_CHECKING:
     from towpath.spec.project import Project
@@ -77,6 +85,19 @@ class StageStore:
         """Read all bytes there and hold them against their names and the record's SHA-256."""
         with self._speaking():
             return verify(FromStage(self), artifact, sha256, self.place.jobs)
+
+    def is_there(self, artifact: Artifact) -> bool:
+        """Whether every object of a file or a folder is there by its name. No byte is read but
+        those of a folder's manifest, which is ``Unsound`` where it is none."""
+        with self._speaking():
+            try:
+                members = members_of(FromStage(self), artifact.digest)
+            except FileNotFoundError:
+                return False
+            paths = [object_path(digest) for digest in {artifact.digest, *members.values()}]
+            folders = {path.rpartition("/")[0] for path in paths}
+            held = {f"{folder}/{name}" for folder in folders for name in self.place.names(folder)}
+            return held.issuperset(paths)
 
     def copy_from(self, source: Source, artifact: Artifact, sha256: str) -> None:
         """Bring a file or a folder here from another store, past every cache.

@@ -36,7 +36,7 @@ class State(StrEnum):
 def verify(source: Source, artifact: Artifact, sha256: str | None, jobs: int = 1) -> State:
     """What a source has of a file or a folder: every byte is read."""
     try:
-        members = _members(source, artifact.digest)
+        members = members_of(source, artifact.digest)
         hashed = each(lambda d: _hashes(source, d), list(dict.fromkeys(members.values())), jobs)
     except FileNotFoundError:
         return State.MISSING
@@ -80,7 +80,7 @@ def received(
 ) -> list[str]:
     """The objects of a file or a folder as files of ``scratch``, the manifest last; verified."""
     try:
-        members = _members(source, artifact.digest)
+        members = members_of(source, artifact.digest)
         digests = list(dict.fromkeys(members.values()))
         hashed = dict(
             zip(digests, each(lambda d: _hashes(source, d, scratch), digests, jobs), strict=True)
@@ -98,8 +98,11 @@ def received(
     return digests
 
 
-def _members(source: Source, digest: str) -> dict[str, str]:
-    """A folder's digests by path; of a file the file alone, under no name."""
+def members_of(source: Source, digest: str) -> dict[str, str]:
+    """A folder's digests by path; of a file the file alone, under no name.
+
+    Raises ``FileNotFoundError`` where the manifest is not there, ``Unsound`` where it is none.
+    """
     if not is_folder(digest):
         return {"": digest}
     with source.open(digest) as file:

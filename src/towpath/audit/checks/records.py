@@ -85,6 +85,7 @@ def _lightweight(ledger: Ledger) -> Iterator[Finding]:
         found = parse_tag(short)
         if found and found.version and not ref.annotated:
             what = "it is a lightweight tag, which is no version"
+            what = "its object is not in this clone, or is broken" if ref.lost else what
             yield finding("version tag", what, short, restoring.way(short))
 
 

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from towpath.audit.approving import Approvals
 from towpath.audit.finding import Finding, Unchecked, finding
 from towpath.audit.ledger import Ledger
+from towpath.errors import TowpathError
 from towpath.git import refs, signatures
+from towpath.git.allowed_signers import SIGNERS, read_allowed_signers, signers_file
 from towpath.git.signatures import SignedBy
 from towpath.registry import restoring
 from towpath.registry.references import parse_tag
-from towpath.registry.version_signatures import SIGNERS, allowed_signers
+from towpath.registry.version_signatures import (
+    ADD,
+    DEMANDED,
+    REJECT,
+    allowed_signers,
+    signature_of,
+    way_to_sign,
+    why_unsigned,
+)
 
 TAGS = "refs/tags/"
-ADD = (
-    f"if {{key}} is a signer's, add a line to {SIGNERS} on main: <mail> <kind> <key> "
-    '(of one who left: with valid-before="YYYYMMDD" behind the mail)'
-)
-REJECT = "towpath reject '{name}' --reason '...', and run again: the version that follows is signed"
-SIGN = "git config tag.gpgSign true; then " + REJECT
 
 
 @dataclass(frozen=True)
@@ -33,13 +38,50 @@ class Signed:
     counts: bool = True
 
 
+def survey_demanded(ledger: Ledger, known: Approvals) -> tuple[Signed, ...]:
+    """The versions in good standing, where the policy wants each signed: those that nobody signed,
+    and whose signatures stages rest on now. All others ``survey`` looks at, which takes its time.
+    """
+    try:
+        rules = known.rule.rules_now()
+    except TowpathError:  # told among what could not be looked at
+        return ()
+    if rules.policy is None or rules.policy.policy.versions != "signed":
+        return ()
+    wanted = {(one.model, one.version) for one in ledger.wanted()}
+    return tuple(
+        Signed("version", str(one), signature_of(ledger.repository, one, rules.signers or b""))
+        for model in ledger.models.values()
+        for one in model.versions
+        if one.rejected is None
+        and ledger.is_ours(one.model)
+        and (not one.tag.signature or (one.model, one.version) in wanted)
+    )
+
+
+def check_demanded(surveyed: Sequence[Signed]) -> Iterator[Finding]:
+    """The versions that do not count, because no allowed signer signed them."""
+    for one in surveyed:
+        if one.signature.standing != "good":
+            what = f"{DEMANDED}: {why_unsigned(one.signature)}"
+            hint = way_to_sign(one.name, one.signature)
+            yield finding("signature", what, one.name, f"{hint}; a stage that runs it: "
+                          "towpath promote that one")  # fmt: skip
+
+
+def check_signers(ledger: Ledger) -> Iterator[Finding]:
+    """The lines of the file of signers that cannot be honoured: who stands there signs nothing."""
+    for fault in read_allowed_signers(allowed_signers(ledger.repository, ledger.main)).faults:
+        yield finding("rules", fault.what, str(fault.place), fault.hint or "")
+
+
 def survey(ledger: Ledger) -> tuple[Signed, ...]:
     """Every version, rejection, stage tag and promotion of a ledger with its signature.
 
     A signature of one who may no longer sign holds until the day that the signers' file says.
     """
     allowed = allowed_signers(ledger.repository, ledger.main)
-    with signatures.signers_file(allowed) as signers:
+    with signers_file(allowed) as signers:
 
         def judge(kind: str, object_: str, content: str) -> SignedBy:
             return signatures.verify(ledger.repository, kind, object_, content, signers)
@@ -59,8 +101,12 @@ def survey(ledger: Ledger) -> tuple[Signed, ...]:
     return (*tags, *merged)
 
 
-def check(ledger: Ledger, surveyed: Sequence[Signed]) -> Iterator[Finding | Unchecked]:
+def check(
+    ledger: Ledger, surveyed: Sequence[Signed], told: Sequence[Signed] = ()
+) -> Iterator[Finding | Unchecked]:
     """What does not hold, is nobody's, or is missing where it could be there.
+
+    ``told`` is what the policy's demand was asked of, and said already.
 
     Only a version can be made anew with a signature: an unsigned stage tag mirrors main, and
     whether a promotion had to be signed is the policy's to say.
@@ -71,8 +117,9 @@ def check(ledger: Ledger, surveyed: Sequence[Signed]) -> Iterator[Finding | Unch
     if foreign:
         what = f"{len(foreign)} signatures of OpenPGP or X.509 ({foreign[0]})"
         yield Unchecked("signature", what, "each machine holds them against its own keyring")
+    names = {one.name for one in told}
     for one in surveyed:
-        if one.counts and (wrong := _wrong(one)):
+        if one.counts and one.name not in names and (wrong := _wrong(one)):
             yield wrong
 
 
@@ -85,16 +132,14 @@ def _signers(ledger: Ledger) -> Iterator[Finding]:
 
 
 def _wrong(one: Signed) -> Finding | None:
-    standing, key = one.signature.standing, one.signature.key
-    if standing == "unsigned" and one.kind == "version":
-        hint = SIGN.format(name=one.name)
-        return finding("signature", "nobody signed it", one.name, hint)
-    if standing == "unknown":
-        what = f"it is signed with {key}, which {SIGNERS} of main does not name"
-        return finding("signature", what, one.name, f"{ADD.format(key=key)}; else {_away(one)}")
-    if standing == "bad":
-        what = "its signature does not hold"
-        return finding("signature", what, one.name, _away(one))
+    found = one.signature
+    if found.standing == "unsigned" and one.kind == "version":
+        return finding("signature", why_unsigned(found), one.name, way_to_sign(one.name, found))
+    if found.standing == "unknown":
+        hint = f"{ADD.format(key=found.key)}; else {_away(one)}"
+        return finding("signature", why_unsigned(found), one.name, hint)
+    if found.standing == "bad":
+        return finding("signature", why_unsigned(found), one.name, _away(one))
     return None
 
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from towpath import registry
 from towpath.audit.finding import Finding, finding
 from towpath.audit.ledger import Ledger
-from towpath.errors import Fault
-from towpath.registry import wanted
+from towpath.errors import Fault, TowpathError
+from towpath.registry import policy, wanted
 
 
 def check(ledger: Ledger) -> Iterator[Finding]:
     """Each model that was ever promoted, and each stage file that is on main."""
+    yield from _declaration(ledger)
     for model in dict.fromkeys(one.model for one in ledger.promotions):
         if not ledger.owners.owns(ledger.folder, model):
             yield _finding(ledger.owners.why_nobodys(model))
@@ -26,6 +27,16 @@ def check(ledger: Ledger) -> Iterator[Finding]:
             yield finding("promotion", what, place, f"{hint}, or towpath demote takes it out")
     for fault in wanted.undeclared(found, ledger.project, ledger.owners, ledger.folder):
         yield _finding(fault)
+
+
+def _declaration(ledger: Ledger) -> Iterator[Finding]:
+    """Main's own declaration: it is there, and can be read."""
+    try:
+        policy.at(ledger.repository, ledger.main, ledger.folder)
+    except TowpathError as wrong:
+        for fault in wrong.faults:
+            place = str(fault.place or policy.place(ledger.folder))
+            yield finding("rules", fault.what, place, fault.hint or "")
 
 
 def _finding(fault: Fault) -> Finding:

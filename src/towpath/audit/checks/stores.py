@@ -10,6 +10,7 @@ from towpath.audit.finding import Finding, Unchecked, finding
 from towpath.audit.ledger import Ledger
 from towpath.errors import Malformed, TowpathError
 from towpath.git import clones
+from towpath.promotion.stored_bytes import way_back, way_to_replace
 from towpath.reconcile.deployed import Deployed, models, stored
 from towpath.reconcile.looking import is_strange
 from towpath.reconcile.targets.files import Files
@@ -40,22 +41,13 @@ def project(
         state = verify(FromProject(store), record.artifact, record.sha256)
         if state is State.ALTERED:
             what = f"the bytes of {name} in the project's store were altered"
-            path = str(store.path(record.artifact.digest))
-            yield finding("artifact", what, path, _bring_back(root, path))
+            path = store.path(record.artifact.digest)
+            yield finding("artifact", what, str(path), way_to_replace(root, path))
         elif state is State.MISSING and key in wanted:
             missing.append((f"{name}, which a stage wants,", record))
         elif state is State.MISSING and key not in promoted and version.rejected is None:
             missing.append((name, record))
     yield from _elsewhere(root, missing) if missing else ()
-
-
-def _bring_back(root: Path, place: str) -> str:
-    """How altered bytes are replaced: they are moved away, not deleted, for they may be a clue."""
-    from towpath.store import remote
-
-    aside = f"mv '{place}' '{place}.altered'"
-    back = "towpath pull" if remote.default(root) else "copy them from where they are right"
-    return f"{aside}, then {back}"
 
 
 def _is_from(origin: str | None, record: Record) -> bool:
@@ -70,7 +62,7 @@ def _elsewhere(root: Path, missing: Sequence[tuple[str, Record]]) -> Iterator[Fi
     if (there := remote.default(root)) is None:
         for name, record in missing:
             what = f"the bytes of {name} are not in the project's store"
-            yield finding("artifact", what, record.artifact.digest, _way_back(record))
+            yield finding("artifact", what, record.artifact.digest, way_back(record))
         return
     try:
         gone = set(remote.missing(root, [record.artifact.digest for _, record in missing], there))
@@ -81,16 +73,8 @@ def _elsewhere(root: Path, missing: Sequence[tuple[str, Record]]) -> Iterator[Fi
     for name, record in missing:
         if record.artifact.digest in gone:
             what = f"the bytes of {name} are neither in the project's store nor on {there}"
-            hint = f"towpath push where they are; else {_way_back(record)}"
+            hint = f"towpath push where they are; else {way_back(record)}"
             yield finding("artifact", what, record.artifact.digest, hint)
-
-
-def _way_back(record: Record) -> str:
-    reject = f"towpath reject {record.model}@{record.version} --reason '...'"
-    return (
-        "towpath pull, or copy them from the stage's store; towpath reproduce tells whether "
-        f"they can be made again; where they are lost for good: {reject}"
-    )
 
 
 def stage(ledger: Ledger, store: StageStore) -> Iterator[Finding | Unchecked]:

@@ -104,6 +104,9 @@ SCHEMA: Schema = {
                     "approval": ref("approval"),
                     "self_approval": a("boolean", "Whether an author may approve."),
                     "ladder": a("boolean", "Whether it must have been in the stage below."),
+                    "versions": one_of(
+                        "any", "signed", about="Whether an allowed signer must have signed its tag."
+                    ),
                 },
                 "What holds for every stage that does not say otherwise.",
             ),

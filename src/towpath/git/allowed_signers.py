@@ -1,0 +1,246 @@
+"""A file of allowed signers, read as ``ssh-keygen`` reads it (ssh-keygen(1), ALLOWED SIGNERS).
+
+Git is given a file of our own making, with one name to a line: by itself it calls a signer by
+the first principal of whatever line it finds, be that a pattern, and its valid dates are those of
+the machine's time zone.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from pathlib import Path
+
+from towpath.errors import Fault, Place
+from towpath.scratch import scratch_folder
+
+SIGNERS = "registry/allowed_signers"
+NAMESPACE = "git"
+"""What Git signs for; a line may say that its key is for other things alone."""
+_KIND = re.compile(r"(sk-)?(ssh-(ed25519|rsa|dss)|ecdsa-sha2-nistp(256|384|521))(@openssh\.com)?")
+_FIELD = re.compile(r'(?:[^\s"]|"(?:[^"\\]|\\.)*")+')
+_OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,|$)')
+_DATES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_LINE = "`<mail> ssh-ed25519 AAAA...`"
+_OWN_KEYS = f"name each signer by a key of their own: {_LINE}"
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A line that counts: a key, and whose it is.
+
+    ``names`` are the principals as written, ``patterns`` those that are none but fit several;
+    ``person`` holds every name of whoever holds the key, by all lines, in lower case.
+    """
+
+    line: int
+    names: tuple[str, ...]
+    patterns: tuple[str, ...]
+    options: tuple[str, ...]
+    kind: str
+    key: str
+    person: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """What the signer is called, always: the first name on the line, else its pattern."""
+        return self.names[0] if self.names else ",".join(self.patterns)
+
+    def may_be(self, names: Iterable[str]) -> bool:
+        """Whether a pattern of the line fits any of these names."""
+        return any(_is_listed(name, self.patterns) for name in names)
+
+
+@dataclass(frozen=True)
+class AllowedSigners:
+    """The signers of a file, and what of it cannot be honoured."""
+
+    signers: tuple[Signer, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True)
+class SignersFile:
+    """The file that Git is given. Each line has a name that nobody can guess, so that nobody can
+    have a key of a name that stands for another's line."""
+
+    path: Path
+    allowed: AllowedSigners
+    mark: str
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Git's settings to verify by it. A program for an agent signs, and verifies nothing."""
+        pairs = (
+            "gpg.format=ssh",
+            f"gpg.ssh.allowedSignersFile={self.path}",
+            "gpg.ssh.program=ssh-keygen",
+        )
+        return tuple(word for pair in pairs for word in ("-c", pair))
+
+    def find_signer(self, principal: str) -> Signer | None:
+        """Whose line Git found."""
+        mark, _, line = principal.rpartition("-")
+        if mark != self.mark:
+            return None
+        return next((one for one in self.allowed.signers if str(one.line) == line), None)
+
+
+IN_UTC = {"TZ": "UTC"}
+"""For Git's environment: dates without a zone mean the same on every machine."""
+
+
+@contextmanager
+def signers_file(text: bytes) -> Iterator[SignersFile]:
+    """The allowed signers of a text as a file for Git."""
+    allowed, mark = read_allowed_signers(text), secrets.token_hex(16)
+    lines = [
+        " ".join([f"{mark}-{one.line}", *filter(None, [",".join(one.options)]), one.kind, one.key])
+        for one in allowed.signers
+    ]
+    with scratch_folder() as scratch:
+        path = Path(scratch, "allowed_signers")
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        yield SignersFile(path, allowed, mark)
+
+
+@lru_cache(maxsize=64)
+def read_allowed_signers(text: bytes) -> AllowedSigners:
+    """The signers that a text allows; a line that cannot be honoured is a fault, and counts for
+    nothing."""
+    signers: list[Signer] = []
+    faults: list[Fault] = []
+    for number, line in enumerate(text.decode("utf-8", "replace").split("\n"), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        reading = _Line(number)
+        signer = reading.read(line.strip())
+        faults += reading.faults
+        signers += [signer] if signer else []
+    return AllowedSigners(_with_persons(signers), tuple(faults))
+
+
+@dataclass
+class _Line:
+    """One line while it is read."""
+
+    number: int
+    faults: list[Fault] = field(default_factory=list)
+
+    def refuse(self, what: str, hint: str) -> None:
+        self.faults.append(Fault(what, Place(SIGNERS, self.number), hint))
+
+    def read(self, line: str) -> Signer | None:
+        words = _FIELD.findall(line)
+        at = next((at for at, word in enumerate(words[1:3], 1) if _KIND.fullmatch(word)), None)
+        if at is None or len(words) <= at + 1 or not _is_key(words[at], words[at + 1]):
+            self.refuse("this is no line of a signer", f"write {_LINE}")
+            return None
+        options = self._options(words[1]) if at == 2 else ()
+        principals = [one for one in words[0].strip('"').split(",") if one]
+        patterns = [one for one in principals if _is_pattern(one)]
+        names = [one for one in principals if one not in patterns and _stands(one, patterns)]
+        if options is None or self.faults:
+            return None
+        if patterns:
+            what = f"`{','.join(patterns)}` does not say who holds the key"
+            more = "it is taken for each whom it fits, and approves nothing of theirs"
+            self.refuse(f"{what}: {more}", _OWN_KEYS)
+        if not names and not any(not one.startswith("!") for one in patterns):
+            return None
+        return Signer(self.number, tuple(names), tuple(patterns), options, words[at], words[at + 1])
+
+    def _options(self, text: str) -> tuple[str, ...] | None:
+        """The options as they are handed on; None where the line is not for commits and tags."""
+        found: dict[str, str] = {}
+        place = 0
+        while place < len(text):
+            option = _OPTION.match(text, place)
+            if option is None:
+                self.refuse(f"`{text}` are no options of a signer", f"write {_LINE}")
+                return None
+            found[option[1].lower()] = option[2] or ""
+            place = option.end()
+        if "cert-authority" in found:
+            what = "whoever holds this authority's key can be any number of signers"
+            self.refuse(f"{what}, so a certificate approves nothing", _OWN_KEYS)
+            return None
+        return self._kept(found)
+
+    def _kept(self, found: dict[str, str]) -> tuple[str, ...] | None:
+        for name in found:
+            if name not in ("namespaces", "valid-after", "valid-before"):
+                self.refuse(f"there is no option `{name}`", "there is namespaces, valid-after and "
+                            "valid-before")  # fmt: skip
+        if "namespaces" in found and not _is_listed(NAMESPACE, found["namespaces"].split(",")):
+            what = f"the key is for `{found['namespaces']}`, and Git signs for `{NAMESPACE}`"
+            self.refuse(what, f'leave the option out, or add {NAMESPACE}: namespaces="{NAMESPACE}"')
+        dates = {name: self._date(name, found[name]) for name in sorted(found) if "valid" in name}
+        after, before = dates.get("valid-after", ""), dates.get("valid-before", "")
+        if after and before and after.ljust(14, "0") >= before.ljust(14, "0"):
+            self.refuse("`valid-before` is not after `valid-after`", "so it is never valid")
+        return tuple(f'{name}="{date}"' for name, date in dates.items())
+
+    def _date(self, name: str, text: str) -> str:
+        digits = text.removesuffix("Z")
+        try:
+            datetime.strptime(digits, _DATES[len(digits)])
+        except (KeyError, ValueError):
+            self.refuse(f"`{text}` is no date of `{name}`", f'write {name}="20261201" (UTC)')
+        return digits
+
+
+def _is_key(kind: str, key: str) -> bool:
+    """Whether this is the base64 of a key of that kind, which its first bytes name."""
+    try:
+        content = base64.b64decode(key, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return content[4:].startswith(kind.encode()) and content[:4] == len(kind).to_bytes(4, "big")
+
+
+def _is_pattern(principal: str) -> bool:
+    return principal.startswith("!") or "*" in principal or "?" in principal
+
+
+def _stands(name: str, patterns: Sequence[str]) -> bool:
+    """Whether no negated pattern takes a name away again."""
+    return not any(_fits(name, one[1:]) for one in patterns if one.startswith("!"))
+
+
+def _is_listed(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a list of patterns has a name, as OpenSSH reads such lists."""
+    fitting = any(_fits(name, one) for one in patterns if not one.startswith("!"))
+    return fitting and _stands(name, patterns)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    plain = pattern.lower().replace("[", "[[]")  # only `*` and `?` mean something
+    return fnmatchcase(name.lower(), plain)
+
+
+def _with_persons(signers: Sequence[Signer]) -> tuple[Signer, ...]:
+    """The signers with all the names of each: lines with a name or a key in common are one
+    person's, for a person may have two keys, and a key two names."""
+    persons: list[set[str]] = []
+    for signer in signers:
+        mine = {signer.key, *(name.lower() for name in signer.names)}
+        for other in [one for one in persons if one & mine]:
+            persons.remove(other)
+            mine |= other
+        persons.append(mine)
+    return tuple(
+        Signer(
+            *(one.line, one.names, one.patterns, one.options, one.kind, one.key),
+            person=frozenset(next(person for person in persons if one.key in person)),
+        )
+        for one in signers
+    )

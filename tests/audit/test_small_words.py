@@ -1,0 +1,39 @@
+"""What an audit says in passing: who agreed later, and whose a model is."""
+
+from __future__ import annotations
+
+from towpath.audit.approving import _in_tag
+from towpath.cli.audit import _agreement
+from towpath.promotion.owners import LARGEST
+from towpath.promotion.rule_changes import RuleChange
+from towpath.promotion.rulebook import Rulebook
+
+
+def change(commit: str, level: str, by: tuple[str, ...] = (), why: str = "") -> RuleChange:
+    """A change of the rules in one file."""
+    return RuleChange(commit, 0, "Ada", ("towpath.yaml",), level, by, None, why)  # type: ignore[arg-type]
+
+
+def test_a_change_that_was_agreed_to_later() -> None:
+    alone = change("a" * 40, "none", why="nobody signed it")
+    agreed = change("b" * 40, "signed", ("bo@example.org",))
+    assert _agreement(alone, [agreed]) == "by Ada, agreed to in bbbbbbb: signed by bo@example.org"
+    assert _agreement(alone, []) == "by Ada, and nobody agreed: nobody signed it"
+    assert _agreement(agreed, []) == "signed by bo@example.org"
+
+
+def test_a_name_with_a_comma_is_one_name() -> None:
+    tag = "Approval: recorded\nApproved-by: Lovelace, Ada <ada@example.org>, Bo <bo@example.org>\n"
+    approved = _in_tag(tag)
+    assert approved
+    assert approved.by == ("Lovelace, Ada <ada@example.org>", "Bo <bo@example.org>")
+    plain = _in_tag("Approval: forge\nApproved-by: ada, bo\n")
+    assert plain
+    assert plain.by == ("ada", "bo")
+
+
+def test_owners_in_a_file_that_no_forge_loads() -> None:
+    line = b"* @ada\n"
+    large = line + b"#" * LARGEST
+    assert Rulebook({"CODEOWNERS": line}).owners("a") == ("@ada",)
+    assert Rulebook({"CODEOWNERS": large}).owners("a") == ()

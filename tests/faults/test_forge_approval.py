@@ -1,0 +1,203 @@
+"""Attacks on approvals at a forge: whatever main holds, an owner reviewed that very head of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from promotion_project import POLICY, Project, begin
+from towpath import forge, promotion, registry
+from towpath.errors import Refused, UsageError
+from towpath.promotion import Approval
+from towpath.promotion.approval import of
+
+if TYPE_CHECKING:
+    from github_server import GitHubServer
+    from github_state import Hosted, Pull
+
+NAME = "acme/abalone"
+BRANCH = "promote/abalone-v1.0.0-dev"
+STAGE_FILE = "registry/stages/dev/abalone.yaml"
+OWNERS = "* @ada\n/registry/stages/ @bo @cleo\n"
+
+
+@dataclass
+class World:
+    """A clone of a project on a forge, in the hands of whoever acts."""
+
+    project: Project
+    github: GitHubServer
+    monkeypatch: pytest.MonkeyPatch
+
+    @property
+    def hosted(self) -> Hosted:
+        return self.github.repository(NAME)
+
+    @property
+    def pull(self) -> Pull:
+        return self.hosted.pull(1)
+
+    def be(self, login: str) -> forge.Forge:
+        """Act with another's token."""
+        self.monkeypatch.setenv("GITHUB_TOKEN", self.github.person(login).token)
+        found = forge.connect(self.project.workspace.project)
+        assert found
+        return found
+
+    def promote(self, version: str = "v1.0.0") -> promotion.Proposed:
+        return promotion.promote(self.project.workspace, f"abalone@{version}", "dev")
+
+    def review(self, login: str) -> None:
+        """An approving review of the head as it is."""
+        self.be(login).approve(1, self.pull.head)
+
+    def merge(self, login: str, method: str = "merge") -> None:
+        """The button."""
+        self.github.merge(self.hosted, self.pull, self.github.person(login), method)
+        registry.fetch(self.project.repository)
+
+    def approvals(self) -> list[Approval]:
+        """How each promotion on main was approved, as anybody finds it."""
+        repository, project = self.project.repository, self.project.workspace.project
+        found = registry.promotions(repository)
+        return [of(one, repository, project, self.be("ada")) for one in found]
+
+    def push(self, branch: str) -> None:
+        """What is checked out becomes a branch there."""
+        self.project.git("push", "-qf", "origin", f"HEAD:refs/heads/{branch}")
+
+
+@pytest.fixture
+def world(tmp_path: Path, github: GitHubServer, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A project on the forge, with two versions; Bo and Cleo own its stages."""
+    policy = f"{POLICY}policy: {{approval: forge}}\nforge: {{kind: github, repository: {NAME}}}\n"
+    project = begin(tmp_path / "abalone", policy)
+    project.commit({".github/CODEOWNERS": OWNERS})
+    project.register()
+    project.register("second")
+    project.git("remote", "add", "origin", github.remote(NAME))
+    project.git("push", "-q", "origin", "main", "--tags")
+    return World(project, github, monkeypatch)
+
+
+def test_a_review_for_another_branch_is_none_for_main(world: World) -> None:
+    """Bo approves a trial on a playground; Mallory pushes what was merged there to main."""
+    world.project.git("push", "-q", "origin", "main:refs/heads/playground")
+    world.promote()
+    world.pull.base = "playground"
+    world.review("bo")
+    with pytest.raises(UsageError, match="is to be merged into `playground`, and main is `main`"):
+        promotion.approve(world.project.workspace, "1")
+    world.merge("mallory")
+    world.project.git("fetch", "-q", "origin", "playground")
+    world.project.git("push", "-q", "origin", "FETCH_HEAD:main")
+    registry.fetch(world.project.repository)
+    [approval] = world.approvals()
+    assert approval.level != "forge"
+    assert "knows no merged pull request of it" in approval.why
+
+
+def test_a_review_before_the_main_branch_was_renamed(world: World) -> None:
+    """What was merged into `master` was merged into main, where there is no `master` any more."""
+    world.promote()
+    world.review("bo")
+    world.merge("cleo")
+    world.pull.base = "master"
+    [approval] = world.approvals()
+    assert (approval.level, approval.by) == ("forge", ("bo",))
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_an_earlier_commit_of_a_branch_is_not_its_head(world: World, gone: bool) -> None:
+    """Mallory pushes the first commit of her branch to main; Bo approved the last."""
+    wanted = world.promote()
+    project = world.project
+    project.git("checkout", "-q", "-B", "evil", "main")
+    text = project.show(f"{wanted.head}:{STAGE_FILE}")
+    evil = project.commit({STAGE_FILE: text.replace("v1.0.0", "v1.0.1")}, "Not what Bo saw")
+    project.git("checkout", "-q", str(wanted.head), "--", ".")
+    project.git("commit", "-q", "-m", "What Bo sees")
+    world.push(BRANCH)
+    project.git("checkout", "-q", "main")
+    project.git("push", "-q", "origin", f"{evil}:main")
+    world.review("bo")
+    world.merge("cleo", "squash")
+    world.pull.brought = (*world.pull.brought, evil)
+    if gone:  # as in a clone of another
+        head = world.pull.head
+        project.git("branch", "-qD", "evil", BRANCH)
+        project.git("update-ref", "-d", f"refs/remotes/origin/{BRANCH}")
+        project.git("push", "-q", "origin", f":{BRANCH}")
+        project.git("reflog", "expire", "--expire=now", "--all")
+        project.git("gc", "-q", "--prune=now")
+        assert project.repository.commit(head) is None
+    world.pull.open = False
+    first, last = world.approvals()
+    assert first.level != "forge"
+    assert "main holds another stage file than" in first.why
+    assert "it says that it replaces nothing, and v1.0.1 was there" in last.why
+
+
+def test_who_wrote_a_part_approves_nothing(world: World) -> None:
+    """Bo is named in the commit: he would approve his own work."""
+    wanted = world.promote()
+    project = world.project
+    project.git("checkout", "-q", str(wanted.head))
+    mail = f"{world.github.person('bo').id}+bo@users.noreply.github.com"
+    message = project.git("log", "-1", "--format=%B")
+    project.git("commit", "-q", "--amend", "-m", f"{message}\nCo-authored-by: Bo <{mail}>")
+    world.push(BRANCH)
+    project.git("checkout", "-q", "main")
+    world.be("bo")
+    with pytest.raises(Refused, match="was approved by who made it alone"):
+        promotion.approve(project.workspace, "1")
+    world.review("bo")
+    world.merge("ada")
+    [approval] = world.approvals()
+    assert approval.level != "forge"
+    assert "was approved by who made it alone" in approval.why
+
+
+def test_a_review_that_was_dismissed(world: World) -> None:
+    world.promote()
+    world.review("bo")
+    world.pull.reviews[0].state = "DISMISSED"
+    world.merge("ada")
+    [approval] = world.approvals()
+    assert approval.level != "forge"
+
+
+def test_a_robot_whom_nobody_named(world: World) -> None:
+    world.promote()
+    world.github.person("owners[bot]")
+    world.review("owners[bot]")
+    world.merge("ada")
+    [approval] = world.approvals()
+    assert approval.level != "forge"
+    assert "whom neither CODEOWNERS nor the policy names" in approval.why
+
+
+def test_a_fork_s_proposal_is_reviewed_as_any(world: World, github: GitHubServer) -> None:
+    """Mallory owns a fork, and names herself in it: main's owners count."""
+    made = world.promote()
+    fork = github.repository("mallory/abalone")
+    project = world.project
+    project.git("push", "-q", github.remote("mallory/abalone", "mallory"), "main", "--tags")
+    project.git(
+        "push",
+        "-q",
+        github.remote("mallory/abalone", "mallory"),
+        f"{made.head}:refs/heads/{BRANCH}",
+    )
+    fork.rights["mallory"] = "admin"
+    world.be("mallory").open(f"mallory:{BRANCH}", "main", "Mine", "")
+    for login in ("mallory", "eve"):
+        with pytest.raises(Refused):
+            world.be(login)
+            promotion.approve(project.workspace, "2")
+    world.be("bo")
+    done = promotion.approve(project.workspace, "2")
+    assert (done.level, done.by) == ("forge", "bo")
