@@ -312,7 +312,7 @@ def compare(session: Session, references: tuple[str, ...], everything: bool, as_
         return print_json(
             "comparison", {"versions": [str(v) for v in found.versions], "rows": said}
         )
-    shown = [(r.section, r.name, *(terminal.brief(value) for value in r.values)) for r in rows]
+    shown = [(r.section, r.name, *terminal.side_by_side(r.values)) for r in rows]
     return terminal.show(("", "name", *(str(v) for v in found.versions)), shown)
 
 

@@ -203,5 +203,5 @@ def diff(session: Session, left: str, right: str, as_json: bool) -> None:
         return print_json("diff", {"left": one.id, "right": other.id, "differences": found})
     if not found:
         return session.say(f"{one.id} and {other.id} do not differ")
-    rows = [(d.section, d.name, terminal.brief(d.left), terminal.brief(d.right)) for d in found]
+    rows = [(d.section, d.name, *terminal.side_by_side((d.left, d.right))) for d in found]
     return terminal.show(("", "name", one.id, other.id), rows)

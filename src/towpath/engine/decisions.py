@@ -142,7 +142,18 @@ class Judge:
     def _entry(self, key: str) -> Entry | None:
         """The entry of ``key`` if it is believed and all of its bytes are right."""
         store, writers = self.workspace.store, self.policy.writers
-        return store.entry(key, sorted(writers)) if writers else store.entry(key)
+        entry = store.entry(key, sorted(writers)) if writers else store.entry(key)
+        return entry if entry and self._has_readable_models(entry) else None
+
+    def _has_readable_models(self, entry: Entry) -> bool:
+        """Whether the model files that a step made can be read: else it would be reused for good,
+        and who takes them would fail for good."""
+        names = [a for a in entry.result.outputs.values() if a.name.endswith(".skops")]
+        if not names:
+            return True
+        from towpath.steps import skops_archive
+
+        return all(skops_archive.is_readable(self.workspace.store.path(a.digest)) for a in names)
 
     def _lost(self, found: Sequence[Entry]) -> str:
         """Why a result that is remembered cannot be used; empty where none is."""

@@ -35,6 +35,9 @@ _WRITERS = {
     ".skops": ("skops",),
 }
 
+#: What a package reads in the project's root by itself and that changes what it makes.
+_SETTINGS = {"matplotlib": "matplotlibrc"}
+
 #: Files that hold data alone.
 _PLAIN = {
     *(".csv", ".tsv", ".parquet", ".json", ".txt", ".html", ".png", ".npy"),
@@ -225,7 +228,10 @@ def _packages(
             found |= command_code.packages(reader, graph.folder, each.step)
     for run in file_formats.own_formats(graph, node, taken).values():
         found |= reader.packages(graph.folder, run)
-    return {f"package {name}": version for name, version in found.items()}
+    files = [file for package, file in _SETTINGS.items() if package in found]
+    settings = reader.files("", reader.file_names("", files)) if files else {}
+    packages = {f"package {name}": version for name, version in found.items()}
+    return {**packages, **{f"code {name}": value for name, value in settings.items()}}
 
 
 def _extension(name: str) -> str:

@@ -11,6 +11,7 @@ from towpath.engine import keys, tree, worktree
 from towpath.engine.graph import FromInput, FromParam
 from towpath.engine.known import Waiting
 from towpath.spec.artifact import Artifact
+from towpath.spec.outputs import is_json
 from towpath.spec.pipeline import (
     BatchTransform,
     CommandStep,
@@ -78,8 +79,10 @@ def model_path(graph: Graph, node: Node, known: Known) -> str:
 def _stage(workspace: Workspace, graph: Graph, node: Node) -> Stage:
     outputs = tree.own_outputs(node)
     paths = {name: tree.output_path(graph, node.name, name) for name in outputs}
-    metrics = [path for name, path in paths.items() if _is_metrics(node.step, name, path)]
     plots = {paths[n]: _plot(node.outputs[n]) for n in outputs if node.outputs[n].plot}
+    metrics = [
+        path for name, path in paths.items() if _is_metric(node.step, name, node.outputs[name])
+    ]
     from towpath.store import pipelines
 
     return pipelines.Stage(
@@ -94,10 +97,13 @@ def _stage(workspace: Workspace, graph: Graph, node: Node) -> Stage:
     )
 
 
-def _is_metrics(step: Step, output: str, path: str) -> bool:
+def _is_metric(step: Step, name: str, output: Output) -> bool:
+    """Whether DVC may read an output as metrics, which it does by the extension. To DVC an output
+    is a metric or a plot, never both."""
     if isinstance(step, CommandStep):
-        return output in step.metrics
-    return isinstance(step, Evaluation) and path.endswith(".json")
+        return name in step.metrics and not output.plot
+    is_document = is_json(output) and output.path.endswith(".json")
+    return isinstance(step, Evaluation) and is_document and not output.plot
 
 
 def _plot(output: Output) -> bool | dict[str, Any]:

@@ -10,6 +10,7 @@ from towpath.engine import record
 from towpath.engine.record import Run
 from towpath.errors import StoreError, UsageError, did_you_mean
 from towpath.spec.artifact import Json
+from towpath.spec.limits import is_same
 
 
 def names(folder: Path) -> list[str]:
@@ -87,7 +88,7 @@ def diff(left: Run, right: Run) -> list[Difference]:
             ("steps", _states(left), _states(right)),
         )
         for name in sorted({*a, *b})
-        if a.get(name) != b.get(name)
+        if not is_same(a.get(name), b.get(name))
     ]
     told = tuple(each.name for each in found if each.section == "metrics")
     return [d for d in found if d.section != "outputs" or not _is_told(d.name, told)]

@@ -190,7 +190,7 @@ class UpstreamReader:
         if node.step.cache is True or not last or last.undeclared or last.key != decision.key:
             return None
         try:
-            return read_from_tree(self.workspace, known, node)
+            return read_from_tree(self.workspace, known.graph, node)
         except StepFailed:
             return None
 

@@ -76,9 +76,9 @@ def column(frame: Any, name: str, shown: str) -> Any:
 def predictions(model: Any, frame: Any) -> list[Any]:
     """What the model gives for each row: values, or lists of them."""
     from towpath.steps.batch_transform import features
-    from towpath.steps.formats.jsons import plain
+    from towpath.steps.formats.json_values import plain_json
 
-    given = plain(model.predict(features(model, frame)))
+    given = plain_json(model.predict(features(model, frame)))
     if not isinstance(given, list) or len(given) != len(frame):
         raise Unjudged(f"the model gives no prediction for each of {len(frame)} rows")
     return given

@@ -13,6 +13,7 @@ from towpath.registry.reading import ModelVersion, known_model, read_record
 from towpath.registry.record import Record
 from towpath.registry.signature import matrix_of
 from towpath.registry.wanted import Stages, stages
+from towpath.spec.limits import is_same
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Row:
     @property
     def differs(self) -> bool:
         """Whether the versions do not all say the same."""
-        return any(value != self.values[0] for value in self.values)
+        return not all(is_same(value, self.values[0]) for value in self.values)
 
 
 @dataclass(frozen=True)

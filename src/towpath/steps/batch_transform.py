@@ -24,7 +24,7 @@ def execute(order: Order) -> Made:
     store = Store(order.root)
     model = _model(order, store)
     name, output = next(iter(order.outputs.items()))
-    path = order.directory / output.path
+    path = order.directory / "outputs" / output.path
     path.parent.mkdir(parents=True, exist_ok=True)
     source = _source(order, store)
     parts = (scored(model, part, step.method) for part in source.parts(step.batch_size))
@@ -32,7 +32,7 @@ def execute(order: Order) -> Made:
     rows = tables.Target(path, form, TableOptions.of(output)).write(parts)
     print(f"{rows:,} rows scored")
     made = store.put(path)
-    path.unlink()
+    order.remove_bytes()
     return Made({name: made}, facts={"rows": rows})
 
 

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from towpath.spec.artifact import Artifact
-from towpath.steps import formats, fresh, kinds, loading
+from towpath.steps import formats, fresh, kinds, loading, repeatable_figures
 from towpath.steps.order import Order
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def settle(root: str, folder: str) -> None:
 def calm() -> None:
     """Tell libraries, which hear it when they are imported, what a step's process is."""
     os.environ.setdefault("MPLBACKEND", "Agg")  # a step has no screen
+    repeatable_figures.install()
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     # OpenMP's threads spin while they wait. Where others want the processor too, fitting then took
     # twenty seconds instead of a fifth of one; with a short spin it takes two, and

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,9 @@ class Value:
 
     value: Json
 
+
+BYTES = ("inputs", "outputs")
+"""The folders of a step, in its run's, that hold bytes while it runs; beside them is its log."""
 
 Argument: TypeAlias = Artifact | Value
 
@@ -73,6 +77,12 @@ class Order:
     def run(self) -> Path:
         """The directory of the run that this step belongs to."""
         return self.directory.parent
+
+    def remove_bytes(self) -> None:
+        """Take away what an attempt has made so far: the next one begins with nothing, and on the
+        disk only its log stays."""
+        for name in BYTES:
+            shutil.rmtree(self.directory / name, ignore_errors=True)
 
     @property
     def log(self) -> Path:

@@ -93,10 +93,13 @@ def _copy(source: Path, path: Path) -> None:
         raise StepFailed(Fault(f"the function returned the path {source}, which is not there"))
     if source.resolve() == path.resolve():
         return
-    if source.is_dir():
-        shutil.copytree(source, path, dirs_exist_ok=True)
-    else:
-        shutil.copyfile(source, path)
+    try:
+        if source.is_dir():
+            shutil.copytree(source, path, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(source, path)
+    except (OSError, shutil.Error) as error:
+        raise StepFailed(Fault(f"{source} cannot be copied: {error}")) from error
 
 
 def _write_folder(value: Any, path: Path) -> None:
@@ -112,7 +115,10 @@ def _write_folder(value: Any, path: Path) -> None:
         if not file.resolve().is_relative_to(path.resolve()):
             raise StepFailed(Fault(f"`{name}` lies outside of the folder"))
         file.parent.mkdir(parents=True, exist_ok=True)
-        formats.write(content, file)
+        try:
+            formats.write(content, file)
+        except StepFailed as failure:
+            raise failure.about(str(name)) from failure.__cause__
 
 
 def must_exist(

@@ -118,10 +118,10 @@ def prediction_names(width: int) -> list[str]:
 
 
 def _classes(model: Any) -> Json:
-    from towpath.steps.formats.jsons import plain
+    from towpath.steps.formats.json_values import plain_json
 
     try:
-        return plain(list(model.classes_))
+        return plain_json(list(model.classes_))
     except (AttributeError, TypeError, ValueError):
         return None
 

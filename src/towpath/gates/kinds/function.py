@@ -68,9 +68,9 @@ def work(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shaped(said: Any, run: str) -> dict[str, Any]:
-    from towpath.steps.formats.jsons import plain
+    from towpath.steps.formats.json_values import plain_json
 
-    answer = plain(said)
+    answer = plain_json(said)
     if isinstance(answer, bool):
         answer = {"passed": answer}
     if not isinstance(answer, dict) or not isinstance(answer.get("passed"), bool):

@@ -57,13 +57,13 @@ def _samples(asked: dict[str, Any]) -> tuple[Any, list[Any]]:
     path, name, column = asked["samples"], asked["file"], asked["expected"]
     if name.lower().endswith(".json"):
         return _from_json(Path(path), name)
-    from towpath.steps.formats.jsons import plain
+    from towpath.steps.formats.json_values import plain_json
 
     frame = predicting.table(path, name)
     expected = predicting.column(frame, column, name)
     if expected.isna().any():
         raise Unjudged(f"{name} has rows without `{column}`")
-    values = plain(expected.tolist())
+    values = plain_json(expected.tolist())
     assert isinstance(values, list)
     return frame.drop(columns=[column]), values
 

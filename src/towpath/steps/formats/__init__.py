@@ -9,9 +9,10 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from towpath.errors import Fault, StepFailed
+from towpath.errors import Fault, StepFailed, TowpathError
 from towpath.git import large_files
 from towpath.spec.table_options import NO_OPTIONS, TableOptions
+from towpath.steps.formats import format_faults
 
 PATH = "pathlib.Path"
 NO_FORMATS: Mapping[str, str] = MappingProxyType({})
@@ -185,8 +186,10 @@ def read(path: Path, asked: Asked) -> object:
         return found.load().read(path, replace(asked, wanted=wanted))
     except ModuleNotFoundError as error:
         raise StepFailed(_not_installed(asked.name, wanted, error)) from error
-    except (ValueError, OSError, KeyError, EOFError) as error:
-        raise _unreadable(asked, error) from error
+    except (TowpathError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception
+        raise format_faults.unreadable(asked.name, found.name, error) from error
 
 
 def read_parts(path: Path, asked: Asked, size: int) -> Iterator[Any]:
@@ -197,16 +200,13 @@ def read_parts(path: Path, asked: Asked, size: int) -> Iterator[Any]:
     while True:
         try:
             part = next(parts, None)
-        except (ValueError, OSError, KeyError, EOFError) as error:
-            raise _unreadable(asked, error) from error
+        except (TowpathError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic in Rust is no Exception
+            raise format_faults.unreadable(asked.name, found.name, error) from error
         if part is None:
             return
         yield part
-
-
-def _unreadable(asked: Asked, error: Exception) -> StepFailed:
-    assert asked.format
-    return StepFailed(Fault(f"{asked.name} cannot be read as {asked.format.name}: {error}"))
 
 
 def refuse_pointer(path: Path, name: str) -> None:
@@ -245,8 +245,10 @@ def write(
             found.load().write(value, path, found.name)
     except ModuleNotFoundError as error:
         raise StepFailed(_not_installed(path.name, found.name, error)) from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise StepFailed(Fault(f"cannot be written as {found.name}: {error}")) from error
+    except (TowpathError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception
+        raise format_faults.unwritable(found.name, value, error) from error
     return None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from towpath.errors import Fault, Place, StepFailed
 from towpath.spec.table_options import NO_OPTIONS, TableOptions
 from towpath.steps.formats import column_types, delimited
-from towpath.steps.formats.jsons import plain
+from towpath.steps.formats.json_values import plain_json
 
 _GZIP = b"\x1f\x8b"
 
@@ -91,4 +91,4 @@ def is_rows(value: Any) -> bool:
 
 
 def _line(row: Any) -> str:
-    return json.dumps(plain(row), ensure_ascii=False) + "\n"
+    return json.dumps(plain_json(row), ensure_ascii=False) + "\n"
