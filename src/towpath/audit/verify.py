@@ -29,6 +29,7 @@ from towpath.store.stage import StageStore
 
 if TYPE_CHECKING:
     from towpath.promotion.rule_changes import RuleChange
+    from towpath.spec.project import Project
     from towpath.workspace import Workspace
 
 
@@ -148,6 +149,14 @@ def _origin(workspace: Workspace) -> str | None:
     return shared.origin(repository)
 
 
+def _project_in_force(known: Approvals) -> Project | None:
+    """The declaration whose stores are opened; None where it is not known which is in force."""
+    try:
+        return None if known.rule.unasked() else known.rule.rules_now().policy
+    except ForgeError:
+        return None
+
+
 def _stores(
     workspace: Workspace, ledger: Ledger, environ: Mapping[str, str], known: Approvals
 ) -> Iterator[Finding | Unchecked]:
@@ -157,11 +166,16 @@ def _stores(
         yield from stores.project(ledger, workspace.store, workspace.root, _origin(workspace))
     except TowpathError as silent:
         yield Unchecked("artifact", "the project's store", silent.faults[0].what)
-    for name in ledger.project.stages:
+    project = _project_in_force(known)
+    if project is None:
+        what = "it is not known that the rules which name them were agreed to"
+        yield Unchecked("artifact", "the stores of the stages", what)
+        return
+    for name in project.stages:
         if ledger.stage not in (None, name):
             continue
         try:
-            store = StageStore.open(ledger.project, name, environ, workspace.home)
+            store = StageStore.open(project, name, environ, workspace.home)
         except TowpathError as closed:
             # Whoever has no keys of a stage that main asks nothing of lacks nothing by that.
             if any(p.stage == name for p in ledger.promotions):
@@ -169,4 +183,4 @@ def _stores(
             continue
         yield from main_line.remembered(known, store)
         yield from stores.stage(ledger, store)
-        yield from stores.target(ledger, store, workspace.home)
+        yield from stores.target(ledger, project.stages[name], store, workspace.home)

@@ -18,13 +18,12 @@ from towpath.registry import (
     record,
     wanted,
 )
+from towpath.registry.decided import EVIDENCE
 from towpath.registry.finding import read_incumbent
 from towpath.registry.wanted import Wanted
 
 if TYPE_CHECKING:
     from towpath.spec.project import Project, Stage
-
-EVIDENCE = "registry/evidence"
 
 
 @dataclass(frozen=True)

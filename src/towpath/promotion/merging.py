@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,13 +22,15 @@ from towpath.git import (
 from towpath.git.allowed_signers import SIGNERS
 from towpath.promotion import approval, checking, evidence, proposal, signing
 from towpath.promotion.approval import Approval, Level
-from towpath.promotion.approval_rule import ApprovalRule
+from towpath.promotion.approval_rule import ApprovalRule, Judgement
 from towpath.promotion.checking import Checked
 from towpath.promotion.proposal import BRANCH
 from towpath.promotion.writing import LOCK
 from towpath.registry import Promotion
 
 if TYPE_CHECKING:
+    from towpath.forge import Forge
+    from towpath.promotion.case import Case
     from towpath.promotion.place import Place
 
 
@@ -83,8 +85,8 @@ def head_of(place: Place, branch: str) -> str:
 def sound(place: Place, head: str) -> Checked:
     """A branch that may be merged as far as the rules and the gates say; ``Refused`` if not."""
     checked = checking.of(place.workspace, place.repository, place.base, head, place.forge)
-    if checked.faults:
-        raise Refused(*checked.faults)
+    if checked.faults or checked.unasked:
+        raise Refused(*checked.faults, *checked.unasked)
     if not checked.judged and history.is_ancestor(place.repository, head, place.base):
         # A call that was ended between the push and what follows it here, or another's merge.
         raise UsageError(f"{head[:7]} was merged already", hint="git pull, then towpath reconcile")
@@ -100,9 +102,8 @@ def _made(place: Place, branch: str, sign: bool | None) -> Approved:
     _refuse_parted(place)
     checked = sound(place, head)
     cases = [one.case for one in checked.judged]
-    project = cases[0].project
     who = repository.identity()
-    needed = {approval.least(project, case.stage) for case in cases}
+    needed = {approval.least(case.project, case.stage) for case in cases}
     if "forge" in needed:
         what = f"{', '.join(map(str, cases))} needs an approval at the forge"
         raise Refused(what, hint="push the branch, and let it be reviewed as a pull request")
@@ -122,7 +123,7 @@ def _made(place: Place, branch: str, sign: bool | None) -> Approved:
         merging=(head,),
         sign=signs or sign,  # where nothing was said, as Git signs every commit
     )
-    reached = _refuse(place, commit, signs)
+    reached = _refuse(place, commit, cases, signs)
     done = Approved(tuple(map(str, cases)), branch, str(who), reached, commit)
     return replace(done, unchecked=checked.unchecked)
 
@@ -208,14 +209,22 @@ def decide_signing(repository: Repository, needed: bool, asked: bool | None) -> 
     return signs
 
 
-def _refuse(place: Place, commit: str, signs: bool) -> Level:
-    """The merge is judged as anybody will judge it who finds it on main; the level it reached."""
-    rule = ApprovalRule(place.repository, commit, place.workspace.folder)
+def judge_all(
+    repository: Repository, commit: str, cases: Sequence[Case], forge: Forge | None = None
+) -> list[tuple[Promotion, Judgement]]:
+    """The promotions of a commit upon main, each as anybody will judge it who finds it there: by
+    the rules of the project whose model it is."""
+    folders = {case.paths[0]: case.folder for case in cases}
+    rules = {f: ApprovalRule(repository, commit, f, forge) for f in set(folders.values())}
+    first = next(iter(rules.values()))
+    mine = [one for one in first.log if one.commit == commit]
+    return [(one, rules[folders[one.path]].judge(one)) for one in mine]
+
+
+def _refuse(place: Place, commit: str, cases: Sequence[Case], signs: bool) -> Level:
+    """The merge is judged as anybody will judge it; the level it reached."""
     reached: list[Level] = []
-    for promotion in rule.log:
-        if promotion.commit != commit:
-            continue
-        judged = rule.judge(promotion)
+    for promotion, judged in judge_all(place.repository, commit, cases):
         needed: Level = "signed" if signs else judged.needed
         if not approval.enough(judged.approval, needed):
             mail = place.repository.identity().email
