@@ -12,6 +12,7 @@ from towpath.git import Repository
 from towpath.promotion.approval_rule import ApprovalRule
 from towpath.promotion.case import Case, was_in
 from towpath.registry import Found, ModelVersion, Reference
+from towpath.registry.code_news import refuse_off_main
 from towpath.registry.decided import Decisions
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def faults(repository: Repository, folder: str, case: Case) -> Iterator[Fault]:
         skipped = f"{case.model}@{case.version} has not been in {' or '.join(missing)}"
         hint = f"towpath promote {case.model}@{case.version} --to {missing[0]}"
         yield Fault(f"{skipped}: {case.stage} is entered from {case.lower}", hint=hint)
+    if case.candidate and not case.back:
+        yield from refuse_off_main(repository, case.candidate, case.project, case.stage, case.base)
 
 
 def contradictions(repository: Repository, case: Case) -> tuple[Fault, ...]:
