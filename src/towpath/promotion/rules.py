@@ -13,6 +13,7 @@ from towpath.promotion.approval_rule import ASK, ApprovalRule
 from towpath.promotion.case import Case, was_in
 from towpath.promotion.rule_changes import NOT_ASKED
 from towpath.registry import Found, ModelVersion, Reference
+from towpath.registry.code_news import refuse_off_main
 from towpath.registry.decided import Decisions
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def faults(repository: Repository, case: Case, forge: Forge | None = None) -> It
         if case.unproved:
             what, hint = f"{what}, as far as Git alone proves it; {case.unproved}", ASK
         yield Fault(what, hint=hint)
+    if case.candidate and not case.back:
+        yield from refuse_off_main(repository, case.candidate, case.project, case.stage, case.base)
 
 
 def contradictions(repository: Repository, case: Case) -> tuple[Fault, ...]:

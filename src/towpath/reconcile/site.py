@@ -14,8 +14,9 @@ from towpath.errors import RegistryError, UsageError, did_you_mean
 from towpath.git import Repository, history, mainline, remotes
 from towpath.promotion.approval_rule import ApprovalRule
 from towpath.promotion.in_force import names_forge
-from towpath.registry import Promotion, policy
+from towpath.registry import Promotion, Record, policy
 from towpath.registry.decided import Decisions
+from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
 from towpath.registry.ownership import Owners, read_owners
 from towpath.store.stage import StageStore
 
@@ -165,6 +166,14 @@ class Site:
     def checkout(self) -> Path:
         """The project's folder with its files: programs of the project are started there."""
         return self.view.workspace.checkout
+
+    def own_code(self, record: Record) -> OwnCode:
+        """A version's own code, as far as its model's file may need it and this stage runs it."""
+        view = self.view
+        source = CodeSource.of_stage(
+            view.repository, view.workspace.state / "code", self.project, self.stage, view.main
+        )
+        return find_own_code(source, record, self.project.trust)
 
     @cached_property
     def store(self) -> StageStore:
