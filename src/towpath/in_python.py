@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.errors import UsageError
+from towpath.errors import UsageError, did_you_mean
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -122,6 +122,15 @@ def _workspace(project: str | Path | None) -> Workspace:
     return Workspace.find(Path(project) if project is not None else None)
 
 
+def _require_type(asked: Asked) -> None:
+    """Refuse a type that the file's format does not give; a step's annotation may be any."""
+    given = (asked.format.default, *asked.format.types) if asked.format else ("bytes",)
+    types = list(dict.fromkeys(given))
+    if asked.wanted not in types:
+        hint = did_you_mean(asked.wanted, types) or f"as {', '.join(types)}"
+        raise UsageError(f"{asked.name} is not read as `{asked.wanted}`", hint=hint)
+
+
 def _load(workspace: Workspace, reference: str, path: Path, asked: Asked) -> Any:
     """A version's model, with the version's own code where its file names that."""
     from towpath import registry
@@ -147,6 +156,8 @@ def _read(
         what = f"{wanted.name} is a {declared} file, which runs the code that it holds when read"
         raise UsageError(what, hint="pickles=True reads it, if you know who made it")
     asked = formats.Asked(name, as_type, declared, workspace.project.trust)
+    if as_type:
+        _require_type(asked)
     with scratch_folder() as scratch:
         path = scratch / name
         copies.bring(workspace, wanted, path)

@@ -68,6 +68,8 @@ def test_an_output_of_a_run_is_copied_and_listed(project: Project, tmp_path: Pat
     assert json.loads(target.read_text())["rows"] == 3
     told = project.towpath("get", "last", "fit.model", "-o", str(tmp_path), "--json").json["copy"]
     assert told["path"] == str(tmp_path / "model.json")
+    done = project.towpath("get", "last", "fit.model", "-o", f"{tmp_path}/new/one/")
+    assert (tmp_path / "new" / "one" / "model.json").is_file(), done.err
 
 
 def test_what_is_not_there_is_named_with_what_is(project: Project) -> None:
@@ -132,7 +134,7 @@ def test_what_a_failed_run_made(fallen: Project, tmp_path: Path) -> None:
         "c.txt": "other",
     }
     nothing = fallen.towpath("get", "last", "fall.never")
-    assert nothing.code == 2 and "step `fall`" in nothing.err and "it was failed" in nothing.err
+    assert nothing.code == 2 and "step `fall`" in nothing.err and "it failed" in nothing.err
 
 
 def test_python_reads_what_a_run_made(fallen: Project) -> None:
@@ -141,6 +143,14 @@ def test_python_reads_what_a_run_made(fallen: Project) -> None:
     assert towpath.read("last", "kept", pickles=True, project=fallen.root) == {"one": 1}
     pages = towpath.read("last", "keep.pages", project=fallen.root)
     assert pages == {"a.txt": b"same", "b.txt": b"same", "c.txt": b"other"}
+
+
+def test_python_refuses_a_type_that_the_format_does_not_give(project: Project) -> None:
+    project.run()
+    with pytest.raises(UsageError, match=r"metrics.json is not read as `pandas.Frame` \(as dict, "):
+        towpath.read("last", "evaluate.metrics", as_type="pandas.Frame", project=project.root)
+    text = towpath.read("last", "evaluate.metrics", as_type="str", project=project.root)
+    assert json.loads(str(text))["rows"] == 3
 
 
 def test_python_loads_versions(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from towpath.engine import checking
 from towpath.engine import run as running
 from towpath.engine.dvc_draft import Draft, draft_pipeline
 from towpath.engine.request import Request
-from towpath.errors import TowpathError
+from towpath.errors import UserError
 from towpath.projects import apply_additions, plan_additions
 from towpath.store import initialise, missing_files
 from towpath.workspace import Workspace
@@ -194,11 +194,18 @@ stages:
   quoted: {cmd: 'python -c "print(''${lr}'')" > q.txt', outs: [q.txt]}
   plain: {cmd: 'python -m json.tool in.json p-${lr}.txt', deps: [in.json], outs: [p.txt]}
   builtin: {cmd: 'cd sub', deps: [in.json]}
+  both: {cmd: ['echo "${lr}"', 'echo ${lr} > b.txt'], outs: [b.txt]}
   braces: {cmd: "awk '{print}' in.json", deps: [in.json]}
 """, params__yaml="x", **{"params.yaml": "lr: 0.1\n", "in.json": "{}\n"})  # fmt: skip
-    assert left == []
+    fixed = "its value as it is now stands there"
+    assert left == [
+        f"dvc.yaml:2: `${{lr}}` in quotes in the command of stage `quoted`: {fixed}",
+        f"dvc.yaml:6: `${{lr}}` in quotes in the command of stage `both`: {fixed}",
+    ]
     assert 'command: "python -c \\"print(\'0.1\')\\" > q.txt"\n    shell: true' in text
     assert 'command: "python -m json.tool in.json p-{lr}.txt"\n    inputs' in text
+    both = 'command: |-\n      echo "0.1"\n      echo {lr} > b.txt\n    shell: true\n    params:'
+    assert both in text
     assert "command: cd sub\n    shell: true" in text
     assert "command: \"awk '{{print}}' in.json\"\n    inputs" in text
 
@@ -245,9 +252,15 @@ stages:
 )
 def test_what_dvc_does_not_read_is_an_error(repository: Path, text: str, words: str) -> None:
     write(repository, {"dvc.yaml": text})
-    with pytest.raises(TowpathError) as raised:
+    with pytest.raises(UserError) as raised:
         draft_pipeline(repository, repository / "dvc.yaml")
     assert words in str(raised.value.faults[0])
+
+
+def test_another_file_than_a_dvc_yaml_is_named(repository: Path) -> None:
+    write(repository, {"Makefile": "all:\n"})
+    with pytest.raises(UserError, match=r"^Makefile is no dvc.yaml \(it takes the stages of a dvc"):
+        draft_pipeline(repository, repository / "Makefile")
 
 
 def test_the_command_line_writes_it_once(repository: Path) -> None:

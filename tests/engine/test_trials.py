@@ -141,7 +141,10 @@ def test_what_register_refuses(project: Project, tmp_path: Path) -> None:
 
     rejected = project.run(params={"limit": "1"})
     assert rejected.exit_code == 1
-    assert "was failed: nothing of it is registered" in str(refusal(project, rejected.id))
+    no = refusal(project, rejected.id)
+    assert (str(no.faults[0].what), no.exit_code) == (
+        f"run {rejected.id} registers nothing: `good` is false", 3,
+    )  # fmt: skip
     small = project.write(f"{FOLDER}/pipeline.yaml", PIPELINE.replace("    else: [reject]\n", ""))
     small.write_text(small.read_text().partition("  reject:")[0])
     project.commit()

@@ -110,6 +110,9 @@ def test_lineage_goes_on_to_the_first_pipeline_and_its_data(two: Project) -> Non
     drawn = two.towpath("lineage", "mean@v1.0.0").out
     assert f"run {first}" in drawn
     assert "data/raw.json" in drawn
+    names = ("○ source", "● preparing", "○ table", "★ mean@v1.0.0")
+    places = [drawn.index(name) for name in names]
+    assert places == sorted(places)
     again = reproduce(two.workspace, "mean@v1.0.0")
     assert again.verdict == "bytes"
     document = two.towpath("lineage", "mean@v1.0.0", "--json").json["lineage"]
@@ -182,7 +185,7 @@ def test_where_the_first_fails_the_second_is_left_out(two: Project) -> None:
     two.edit("flows/preparing/steps.py", "    return", "    raise ValueError('no')\n    return")
     said = two.towpath("run", "--all")
     assert said.code == 1
-    assert "training was left out: pipeline `preparing` was failed" in said.err
+    assert "training was left out: pipeline `preparing` failed" in said.err
     assert [run["pipeline"] for run in two.towpath("runs", "--json").json["runs"]] == [
         "preparing", "preparing",
     ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -213,10 +214,19 @@ def test_a_commit_that_is_not_here(clone: Clone) -> None:
 
 
 def test_a_class_whose_code_does_not_import(clone: Clone) -> None:
-    clone.write("shared/factor.py", "import nothing_of_that_name\n")
-    clone.commit()
-    with pytest.raises(StepFailed, match=r"cannot be read: No module named 'nothing_of_that_name'"):
-        clone.score(clone.own("prod"))
+    broken = {
+        "import nothing_of_that_name\n": "1: the code of small@v1.0.0 cannot be imported: "
+        "ModuleNotFoundError: No module named 'nothing_of_that_name'",
+        "\nFACTOR = 1 / 0\n": "2: the code of small@v1.0.0 cannot be imported: "
+        "ZeroDivisionError: division by zero",
+        "\n\nFACTOR = (\n": "3: the code of small@v1.0.0 cannot be imported: "
+        "SyntaxError: '(' was never closed",
+    }
+    for text, words in broken.items():
+        clone.write("shared/factor.py", text)
+        clone.commit()
+        with pytest.raises(StepFailed, match=re.escape(f"shared/factor.py:{words}")):
+            clone.score(clone.own("prod"))
 
 
 def test_packages_that_are_others_here_are_named(clone: Clone) -> None:

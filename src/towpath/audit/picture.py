@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
 
 from towpath.audit.history import Entry
 from towpath.audit.lineage import Data, Lineage
@@ -30,7 +31,20 @@ def picture(found: Lineage) -> Picture:
     for other in found.used_by:
         made_from = Box(other, Shape.REGISTER, "version", f"made from {found.version}")
         lines.append(Line(made, _add(boxes, made_from)))
-    return Picture(boxes, tuple(lines), found.version, found.record.description or "")
+    ordered = {name: boxes[name] for name in _in_order(boxes, lines)}
+    return Picture(ordered, tuple(lines), found.version, found.record.description or "")
+
+
+def _in_order(boxes: Mapping[str, Box], lines: Sequence[Line]) -> list[str]:
+    """The boxes' names, each behind those that lead to it; as they are where a record that
+    somebody made up has them in a circle."""
+    before: dict[str, list[str]] = {name: [] for name in boxes}
+    for line in lines:
+        before[line.end].append(line.start)
+    try:
+        return list(TopologicalSorter(before).static_order())
+    except CycleError:
+        return list(boxes)
 
 
 def _upstream(found: Lineage, boxes: dict[str, Box], drawn: Mapping[Data, str]) -> Iterator[Line]:

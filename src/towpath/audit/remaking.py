@@ -66,7 +66,7 @@ def remake(
         raise KeyboardInterrupt
     if done.exit_code:
         hint = "with --keep DIR its logs stay: towpath -C DIR logs"
-        raise StepFailed(*(done.error or (f"the run was {done.state}",)), hint=hint)
+        raise StepFailed(*(done.error or (f"the run {done.state.in_words}",)), hint=hint)
     return _remade(place, done, node)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import click
 
@@ -15,7 +15,7 @@ from towpath.cli.session import Session, json_option, pass_session, print_json
 @click.argument("name", metavar="[OUTPUT]", required=False)
 @click.option("--output", metavar="OUTPUT", help="Which output, such as evaluate.metrics.")
 @click.option(
-    "-o", "--file", "to", type=click.Path(path_type=Path), metavar="FILE",
+    "-o", "--file", "to", type=click.Path(), metavar="FILE",
     help="Where it goes (default: here, under its own name).",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace what stands there.")
@@ -23,7 +23,7 @@ from towpath.cli.session import Session, json_option, pass_session, print_json
 @pass_session
 def get(
     session: Session, word: str, name: str | None, output: str | None,
-    to: Path | None, force: bool, as_json: bool,
+    to: str | None, force: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Copy what a run or a version made to a file of your own, its bytes checked.
 
@@ -41,6 +41,8 @@ def get(
         return _list_outputs(session, word, as_json)
     wanted = copies.find_origin(session.workspace, word, output)
     target = session.here / (to or wanted.artifact.name)
+    if to and to.endswith(("/", os.sep)):  # a folder, though it may not be there yet
+        target /= wanted.artifact.name
     done = copies.copy(session.workspace, wanted, target, force)
     if done.rejected is not None:
         terminal.echo(f"warning: {done.name} was rejected: {done.rejected}", err=True)
@@ -59,6 +61,6 @@ def _list_outputs(session: Session, word: str, as_json: bool) -> None:
     if as_json:
         return print_json("outputs", {"run": run.id, "outputs": made})
     if not made:
-        return session.say(f"run {run.id} was {run.state}, and made nothing that was kept")
+        return session.say(f"run {run.id} {run.state.in_words}, and made nothing that was kept")
     rows = [(name, one.name, terminal.size(one.size), one.digest) for name, one in made.items()]
     return terminal.show(("output", "file", "size", "md5"), rows, ("size",))

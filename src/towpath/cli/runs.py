@@ -176,7 +176,7 @@ def _say_log(step: StepRun, text: str, alone: bool) -> None:
         why = f", {step.reason}" if step.state in (State.REUSED, State.SKIPPED) else ""
         terminal.echo(terminal.Styled(f"── {step.name}  {step.state}{why}", "bold"))
     elif not text and step.state is not State.DONE:
-        terminal.echo(f"{step.name} was {step.state}: {step.reason}", err=True)
+        terminal.echo(f"{step.name} {step.state.in_words}: {step.reason}", err=True)
     for line in step.error:
         terminal.echo_block(f"error: {line}")
     if text:

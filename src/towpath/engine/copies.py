@@ -23,7 +23,7 @@ from towpath.store import locked
 from towpath.store.merging import LOCK, PIPELINE
 
 if TYPE_CHECKING:
-    from towpath.engine.record import Run, StepRun
+    from towpath.engine.record import Run
     from towpath.spec.declared import Declared
     from towpath.spec.pipeline import Output
     from towpath.workspace import Workspace
@@ -172,11 +172,10 @@ def _lacking(run: Run, output: str, made: Mapping[str, Artifact]) -> Fault:
     if step is None or step.made.outputs:
         near = did_you_mean(output, made) or (f"there is {_some(made)}" if made else None)
         return Fault(f"run {run.id} made no `{output}`", hint=near)
-    return Fault(f"step `{step.name}` of run {run.id} made nothing: {_end(step)}")
-
-
-def _end(step: StepRun) -> str:
-    return f"it was {step.state}" + (f" ({step.reason})" if step.reason else "")
+    what = f"step `{step.name}` of run {run.id} made nothing: it {step.state.in_words}"
+    if not step.state.ended:
+        return Fault(what, hint=f"wait for its end: towpath logs {run.id}")
+    return Fault(what + (f" ({step.reason})" if step.reason else ""))
 
 
 def _some(names: Mapping[str, object]) -> str:

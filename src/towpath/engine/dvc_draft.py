@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ from towpath import documents
 from towpath.engine.dvc_parameters import Parameters
 from towpath.errors import Fault, Place, UserError
 from towpath.spec import words
-from towpath.spec.command_line import UnfitCommand, parse_command
+from towpath.spec.command_line import UnfitCommand, is_inside_quotes, parse_command
 from towpath.spec.declared import Places
 from towpath.store.stages import OWNER
 
@@ -296,34 +297,30 @@ class _Drafting:
     def _command(self, stage: DvcStage) -> tuple[str, bool, list[str]]:
         """The command, whether it needs a shell, and the parameters that it names."""
         is_script = len(stage.commands) > 1
-        as_names, as_values = self._text_of(stage, "value".format), self._text_of(stage, None)
         names: list[str] = []
         for shell in (is_script, True):
-            if _is_command(as_names, shell):
-                return self._text_of(stage, lambda v: self._named(v, names)), shell, names
-        for shell in (is_script, True):  # a variable in quotes is written as its value
+            if _is_command(_text_of(stage, "value".format, shell), shell):
+                self._fixed(stage, shell)
+                return _text_of(stage, lambda v: self._named(v, names), shell), shell, names
+        as_values = _text_of(stage, None)
+        for shell in (is_script, True):
             if _is_command(as_values, shell):
                 return as_values, shell, []
         raise UserError(f"{self.shown}: the command of stage `{stage.name}` is no command")
+
+    def _fixed(self, stage: DvcStage, shell: bool) -> None:
+        """Say which variables are no parameters: in a script, those in quotes."""
+        named = _text_of(stage, "{0.key}".format, shell)
+        parts = (part for line in stage.commands for part in line)
+        counts = Counter(part.key for part in parts if not isinstance(part, str))
+        for key in (key for key, count in counts.items() if named.count(f"{{{key}}}") < count):
+            what = f"`${{{key}}}` in quotes in the command of stage `{stage.entry}`"
+            self._leave_out(f"{what}: its value as it is now stands there", stage, "cmd")
 
     def _named(self, variable: Variable, names: list[str]) -> str:
         name = self.parameters.of_variable(variable.key, variable.value)
         names.append(name)
         return name
-
-    @staticmethod
-    def _text_of(stage: DvcStage, name: Callable[[Variable], str] | None) -> str:
-        """The command lines, in which a variable is a parameter of this name, or its value."""
-        lines = []
-        for line in stage.commands:
-            text = ""
-            for part in line:
-                if isinstance(part, str):
-                    text += part.replace("{", "{{").replace("}", "}}")
-                else:
-                    text += f"{{{name(part)}}}" if name else _shown(part.value)
-            lines.append(text)
-        return "\n".join(lines)
 
     def _outputs(self, stage: DvcStage, own: list[_Out]) -> Iterator[tuple[str, Any]]:
         bases = [PurePosixPath(out.path).name for out in own]
@@ -359,6 +356,23 @@ class _Drafting:
                 what = f"{said} of stage `{stage.name}` is an output and no metrics: those are JSON"
                 self._leave_out(what, stage, "metrics", index)
         return False
+
+
+def _text_of(stage: DvcStage, name: Callable[[Variable], str] | None, shell: bool = False) -> str:
+    """The command lines, in which a variable is a parameter of this name, or its value: without a
+    name, and in the quotes of a script."""
+    lines = []
+    for line in stage.commands:
+        text = ""
+        for part in line:
+            if isinstance(part, str):
+                text += part.replace("{", "{{").replace("}", "}}")
+            elif name and not (shell and is_inside_quotes(text)):
+                text += f"{{{name(part)}}}"
+            else:
+                text += _shown(part.value)
+        lines.append(text)
+    return "\n".join(lines)
 
 
 def _is_ours(stage: DvcStage) -> bool:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from towpath.store.place import Source
     from towpath.workspace import Workspace
 
+_PUSH = "push it from where it was made: towpath push"
+
 
 def policy(workspace: Workspace) -> Project:
     """The declaration on the registry's main branch: where stages keep their bytes."""
@@ -56,21 +58,28 @@ def bring_artifact(
     them: the project's, its remote, those that ``project`` declares, those of its stages. Raises
     ``StoreError``, with what each store said, where none does.
     """
-    from towpath.store.verified import fetch
+    from towpath.store.verified import Absent, fetch
 
     faults: list[Fault] = []
+    absent: list[str] = []
     for opened in _sources(workspace, project, stage):
         scratch = scratch_beside(into)  # on the same disk, so that what is whole is only renamed
         try:
             scratch.mkdir(parents=True)
             source = opened()
             fetch(source, artifact, into, sha256, scratch)
+        except Absent:
+            absent.append(source.shown)
         except TowpathError as refused:  # a store that is down need not be the one that has them
             faults += refused.faults
         else:
             return source.shown
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+    if absent:
+        what = f"{artifact.name} ({artifact.digest}) is not in {', nor in '.join(absent)}"
+        way = f"towpath reconcile {stage} --apply brings it there" if stage else _PUSH
+        faults.insert(0, Fault(what, hint=way))
     raise StoreError(*faults)
 
 

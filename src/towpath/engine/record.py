@@ -40,6 +40,12 @@ class State(StrEnum):
         """Whether nothing more will come of it."""
         return self not in (State.WAITING, State.RUNNING)
 
+    @property
+    def in_words(self) -> str:
+        """What a step or a run did, behind its name: `failed`, `was skipped`, `still runs`."""
+        words = {State.WAITING: "still waits", State.RUNNING: "still runs", State.FAILED: "failed"}
+        return words.get(self, f"was {self}")
+
 
 @dataclass(frozen=True)
 class StepRun:

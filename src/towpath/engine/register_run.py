@@ -82,8 +82,12 @@ def _require_end(run: Run) -> None:
         raise UsageError(f"run {run.id} still runs", hint=hint)
     if run.state is not State.DONE:
         why = run.error[0] if run.error else f"towpath logs {run.id}"
+        steps = [step for step in run.steps.values() if step.kind == "register_model"]
+        if left_out := next((step for step in steps if _is_left_out(step)), None):
+            raise Refused(f"run {run.id} registers nothing: {left_out.reason}", hint=why)
         error = Refused if run.state is State.REFUSED else UsageError
-        raise error(f"run {run.id} was {run.state}: nothing of it is registered", hint=why)
+        what = f"run {run.id} {run.state.in_words}: nothing of it is registered"
+        raise error(what, hint=why)
 
 
 def _draft(workspace: Workspace, run: Run, step: StepRun) -> RegistrationDraft | None:
@@ -94,11 +98,16 @@ def _draft(workspace: Workspace, run: Run, step: StepRun) -> RegistrationDraft |
     return draft
 
 
+def _is_left_out(step: StepRun) -> bool:
+    """Whether a condition chose the branch without this step."""
+    return step.reason.startswith("`") and step.reason.endswith((" is false", " is true"))
+
+
 def _left_out(run: Run, step: StepRun) -> UserError | Refused:
     """Why a run that ended well kept nothing that could be registered."""
-    if step.reason.startswith("`") and step.reason.endswith((" is false", " is true")):
+    if _is_left_out(step):
         return Refused(f"run {run.id} registers nothing: {step.reason}", hint="a gate said no")
-    reason = step.reason or f"`{step.name}` was {step.state}"
+    reason = step.reason or f"`{step.name}` {step.state.in_words}"
     return UsageError(f"run {run.id} cannot be registered: {reason}", hint=AGAIN)
 
 

@@ -60,7 +60,7 @@ def run_all(
             yield PipelineRun(name, error=error)
             continue
         if done.exit_code:
-            missing[name] = f"was {done.state}"
+            missing[name] = done.state.in_words
         yield PipelineRun(name, done)
         if done.exit_code == ExitCode.INTERRUPTED:
             return

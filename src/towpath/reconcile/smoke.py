@@ -84,9 +84,8 @@ def test(
         if sample is None and theirs and theirs[0].error == mine.error:
             return Tried(f"neither version predicts rows made from the signature: {mine.error}")
         what = f"{new.model}@{new.version} failed its smoke test: {mine.error}"
-        raise DeployError(
-            what, hint="what ran before runs on; `sample` in `deploy` names real rows"
-        )
+        rows = "; `sample` in `deploy` names real rows" if sample is None else ""
+        raise DeployError(what, hint=f"what ran before runs on{rows}")
     return Tried(_words(result, old))
 
 

@@ -126,7 +126,7 @@ def _staged(found: Stages, model: Model, stage: str, way: Callable[[str], str]) 
         wrong = [fault for fault in found.faults if f"/{stage}/{model.name}." in str(fault.place)]
         if wrong:
             raise RegistryError(*wrong)
-        raise UsageError(f"{stage} runs no {model.name}", hint=_elsewhere(found, model.name))
+        raise UsageError(f"{stage} runs no {model.name}", hint=_elsewhere(found, stage, model.name))
     version = model.at(wanted.version)
     if version is None:
         what = f"{stage} runs {model.name}@{wanted.version}, which this clone does not have"
@@ -134,8 +134,10 @@ def _staged(found: Stages, model: Model, stage: str, way: Callable[[str], str]) 
     return version
 
 
-def _elsewhere(found: Stages, model: str) -> str:
+def _elsewhere(found: Stages, stage: str, model: str) -> str:
     names = [one.stage for one in found.wanted if one.model == model]
+    if near := did_you_mean(stage, names):
+        return near
     return f"it runs in {', '.join(names)}" if names else "no stage runs it yet"
 
 

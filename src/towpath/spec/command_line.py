@@ -114,13 +114,13 @@ def _script(text: str) -> Word:
     for part in parts:
         if isinstance(part, str):
             before += part
-        elif _is_inside_quotes(before):
+        elif is_inside_quotes(before):
             what = f"`{{{part.name}}}` stands in quotes, in which its own quotes would end them"
             raise UnfitCommand(what, f"write {{{part.name}}} outside of them: it is quoted for you")
     return parts
 
 
-def _is_inside_quotes(text: str) -> bool:
+def is_inside_quotes(text: str) -> bool:
     """Whether a shell that has read this is within quotes."""
     return any(sign in _QUOTED.sub("", text) for sign in "'\"")
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from towpath.errors import Fault, Refused, StepFailed, TowpathError
+from towpath.errors import Fault, Place, Refused, StepFailed, TowpathError
 from towpath.steps import loading, models, recorded_packages
+
+_MODULE = "<module>"  # the name of a frame that runs a file as it is imported
 
 
 def load_model(path: Path, name: str, trust: Iterable[str], own: Mapping[str, Any]) -> Any:
@@ -30,6 +33,8 @@ def load_model(path: Path, name: str, trust: Iterable[str], own: Mapping[str, An
     try:
         return models.load(path, name, allowed)
     except StepFailed as failure:
+        if own["root"] and (fault := _own_fault(failure.__cause__, own)):
+            raise StepFailed(fault) from failure
         if words := "; ".join(compare(path, name, own)):
             raise StepFailed(
                 *(Fault(f"{fault.what} ({words})", fault.place, fault.hint)
@@ -111,6 +116,26 @@ def _is_installed(home: str) -> bool:
         return importlib.util.find_spec(home) is not None
     except (ImportError, ValueError):
         return False
+
+
+def _own_fault(error: BaseException | None, own: Mapping[str, Any]) -> Fault | None:
+    """What the version's own code raised while the model was read, with its line; None where it
+    was not that code."""
+    root = Path(own["root"])
+    frames = [
+        (Path(frame.filename), frame.lineno or 0, frame.name)
+        for frame in traceback.extract_tb(error.__traceback__ if error else None)
+    ]
+    if isinstance(error, SyntaxError) and error.filename:  # it has no frame of its own
+        frames.append((Path(error.filename), error.lineno or 0, _MODULE))
+    mine = [frame for frame in frames if frame[0].is_relative_to(root)]
+    if not mine:
+        return None
+    file, line, _ = mine[-1]
+    how = "cannot be imported" if any(frame[2] == _MODULE for frame in mine) else "failed"
+    words = error.msg if isinstance(error, SyntaxError) else error
+    what = f"the code of {own['version']} {how}: {type(error).__name__}: {words}"
+    return Fault(what, Place(file.relative_to(root).as_posix(), line))
 
 
 def _import_from(root: Path, folder: str) -> None:

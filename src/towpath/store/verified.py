@@ -25,6 +25,10 @@ class Unsound(StoreError):
     """A source does not have the bytes that are asked for, or has others."""
 
 
+class Absent(Unsound):
+    """A source does not have the bytes that are asked for."""
+
+
 class State(StrEnum):
     """What a store has of a file or a folder."""
 
@@ -97,7 +101,7 @@ def received(
         )
     except FileNotFoundError:
         what = f"{artifact.name} ({artifact.digest}) is not in {source.shown}"
-        raise Unsound(what, hint="push it from where it was made: towpath push") from None
+        raise Absent(what, hint="push it from where it was made: towpath push") from None
     whole = _whole_sha256({path: hashed[digest][1] for path, digest in members.items()})
     wrong = [digest for digest in digests if hashed[digest][0] != digest]
     if wrong or sha256 not in (None, whole):

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from towpath.errors import Fault, Place, StoreError, UserError
+from towpath.errors import Fault, Place, UserError
 from towpath.store.layout import locate
 from towpath.store.remote import door
 
+_FILE = "dvc.yaml"
 _VARIABLE = re.compile(r"(?<!\\)\$\{\s*([\w.]+)\s*\}")
 _PLAIN = re.compile(r"[\w./:+%@,=-]+")
 _MARK = "TOWPATH{}PARAMETER"
@@ -63,6 +64,9 @@ def read_dvc_file(root: Path, path: Path) -> DvcFile:
     shown = os.path.relpath(path, root)
     if not path.is_file():
         raise UserError(f"there is no {shown}", hint="name the dvc.yaml whose stages are meant")
+    if path.name != _FILE:
+        hint = f"it takes the stages of a {_FILE}; docs/adopt.md has the other ways"
+        raise UserError(f"{shown} is no {_FILE}", hint=hint)
     layout = locate(path.parent)
     repository = door._repository(layout)
     from dvc.exceptions import DvcException
@@ -76,12 +80,12 @@ def read_dvc_file(root: Path, path: Path) -> DvcFile:
         cause = error.exc.__cause__
         mark = getattr(cause, "problem_mark", None)
         what = f"it is no YAML: {getattr(cause, 'problem', None) or _words(error)}"
-        raise StoreError(Fault(what, Place(shown, mark.line + 1 if mark else 0))) from error
+        raise UserError(Fault(what, Place(shown, mark.line + 1 if mark else 0))) from error
     except YAMLValidationError as error:
         what = f"DVC does not understand it: {_words(error.exc)}"
-        raise StoreError(Fault(what, Place(shown))) from error
+        raise UserError(Fault(what, Place(shown))) from error
     except (DvcException, ValueError, TypeError, KeyError) as error:
-        raise StoreError(
+        raise UserError(
             Fault(f"DVC does not understand it: {_words(error)}", Place(shown))
         ) from error
 
