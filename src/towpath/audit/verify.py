@@ -20,7 +20,7 @@ from towpath.audit.checks import (
 )
 from towpath.audit.checks.signatures import Signed
 from towpath.audit.finding import Finding, Unchecked
-from towpath.audit.ledger import Ledger, known_stage, open_ledger
+from towpath.audit.ledger import Ledger, open_ledger, refuse_stage_that_never_was
 from towpath.audit.notes import Explained, Notes
 from towpath.errors import ForgeError, RegistryError, TowpathError
 from towpath.git import Repository, mainline, remotes
@@ -28,6 +28,7 @@ from towpath.registry import shared
 from towpath.store.stage import StageStore
 
 if TYPE_CHECKING:
+    from towpath.promotion.approval_rule import Redirect
     from towpath.promotion.rule_changes import RuleChange
     from towpath.workspace import Workspace
 
@@ -37,7 +38,8 @@ class Verified:
     """What was found wrong, what could not be looked at, and how much was looked at.
 
     ``rule_changes`` are all changes of the rules on main, the oldest first, whoever agreed.
-    ``explained`` are findings of the past that a note on main explains.
+    ``explained`` are findings of the past that a note on main explains. ``redirect`` says by what
+    ``main`` is another branch than the remote's HEAD, None where it is that one.
     """
 
     main: str
@@ -47,6 +49,7 @@ class Verified:
     rule_changes: tuple[RuleChange, ...] = ()
     explained: tuple[Explained, ...] = ()
     signatures: tuple[Signed, ...] = ()
+    redirect: Redirect | None = None
 
 
 def verify(
@@ -64,9 +67,9 @@ def verify(
     stage that is not there, ``RegistryError`` in a clone without tags or without the whole history.
     """
     ahead = () if offline else tuple(_main_branch(workspace.registry))
-    ledger = open_ledger(workspace, model)
+    ledger = open_ledger(workspace, model, _agreed_main(workspace.registry))
     if stage is not None:
-        known_stage(ledger, stage)
+        refuse_stage_that_never_was(ledger, stage)
         ledger = ledger.only(stage)
     known = approvals(workspace, ledger, ask=not offline)
     surveyed = signatures.survey(ledger) if signed else ()
@@ -93,12 +96,13 @@ def verify(
         },
         rule_changes=_rule_changes(known),
         signatures=surveyed,
+        redirect=_redirect(known),
     )
 
 
 def doubted_tags(workspace: Workspace, model: str) -> frozenset[str]:
     """The stage tags of a model with which something is wrong: those that may be set aside."""
-    ledger = open_ledger(workspace, model)
+    ledger = open_ledger(workspace, model, _agreed_main(workspace.registry))
     found = stage_tags.check(ledger, approvals(workspace, ledger, ask=False))
     return frozenset(str(one.fault.place) for one in found if isinstance(one, Finding))
 
@@ -118,6 +122,27 @@ def _rule_changes(known: Approvals) -> tuple[RuleChange, ...]:
         return known.rule.rules.changes
     except ForgeError:  # told among what could not be looked at
         return ()
+
+
+def _agreed_main(repository: Repository) -> str | None:
+    """The commit of the branch that is main as long as nobody agreed to another; None where the
+    one that is taken for main is. What stands on the other one would else be held against tags
+    and stores that are right.
+    """
+    from towpath.promotion.approval_rule import ApprovalRule
+
+    commit = None if repository.is_shallow() else mainline.redirecting(repository)
+    if commit is None:
+        return None
+    redirect = ApprovalRule(repository, commit).redirect
+    return commit if redirect and redirect.faults else None
+
+
+def _redirect(known: Approvals) -> Redirect | None:
+    try:
+        return known.rule.redirect
+    except ForgeError:  # told among what could not be looked at
+        return None
 
 
 def _main_branch(repository: Repository) -> Iterator[Unchecked]:
@@ -157,14 +182,18 @@ def _stores(
         yield from stores.project(ledger, workspace.store, workspace.root, _origin(workspace))
     except TowpathError as silent:
         yield Unchecked("artifact", "the project's store", silent.faults[0].what)
+    promoted = {promotion.stage for promotion in ledger.promotions}
     for name in ledger.project.stages:
-        if ledger.stage not in (None, name) or not any(p.stage == name for p in ledger.promotions):
+        if ledger.stage not in (None, name):
             continue
         try:
             store = StageStore.open(ledger.project, name, environ, workspace.home)
         except TowpathError as closed:
-            yield Unchecked("artifact", f"the store of {name}", closed.faults[0].what)
+            if name in promoted:
+                yield Unchecked("artifact", f"the store of {name}", closed.faults[0].what)
             continue
+        # A stage may remember promotions of which main, rewritten, holds none.
         yield from main_line.remembered(known, store)
-        yield from stores.stage(ledger, store)
-        yield from stores.target(ledger, store, workspace.home)
+        if name in promoted:
+            yield from stores.stage(ledger, store)
+            yield from stores.target(ledger, store, workspace.home)

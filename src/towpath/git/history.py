@@ -19,7 +19,6 @@ EMPTY = frozenset(
         "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
     )
 )
-_PEOPLE = "%an%x00%ae%n%cn%x00%ce"
 _WRITER = "%ae%x00%ce%x00%(trailers:key=Co-authored-by,valueonly,unfold,separator=%x01)"
 _MAIL = re.compile(r"<([^<>]+)>\s*$")
 
@@ -79,15 +78,6 @@ def changes(repository: Repository, old: str, new: str, *paths: str) -> tuple[Ch
     words = [word for word in told.split("\0") if word]
     rows = zip(words[::2], words[1::2], strict=True)
     return tuple(_change(raw.lstrip(":").split(" "), path) for raw, path in rows)
-
-
-def authors(repository: Repository, old: str, new: str) -> tuple[tuple[str, str], ...]:
-    """Name and mail of everybody who wrote or made a commit that ``new`` has and ``old`` lacks."""
-    told = repository.call(
-        "log", "--no-mailmap", "--no-show-signature", f"--format={_PEOPLE}", new, f"^{old}"
-    )
-    pairs = (line.partition("\0") for line in lines(told))
-    return tuple(dict.fromkeys((name, mail) for name, _, mail in pairs))
 
 
 def parents(repository: Repository, commit: str) -> tuple[str, ...]:

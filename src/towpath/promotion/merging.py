@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -22,11 +21,13 @@ from towpath.git import (
 from towpath.git.allowed_signers import SIGNERS
 from towpath.promotion import approval, checking, evidence, proposal, signing
 from towpath.promotion.approval import Approval, Level
-from towpath.promotion.approval_rule import ApprovalRule
+from towpath.promotion.approval_rule import ApprovalRule, backdated_fault
 from towpath.promotion.checking import Checked
 from towpath.promotion.proposal import BRANCH
 from towpath.promotion.writing import LOCK
 from towpath.registry import Promotion
+from towpath.registry.main_line import CLOCK_SKEW, read_main_line
+from towpath.spec.limits import clamp_second
 
 if TYPE_CHECKING:
     from towpath.promotion.place import Place
@@ -127,11 +128,17 @@ def _made(place: Place, branch: str, sign: bool | None) -> Approved:
     return replace(done, unchecked=checked.unchecked)
 
 
-def moment_after(repository: Repository, *parents: str) -> int:
-    """The time of a commit: no earlier than its parents', whose clocks may be ahead of this one,
-    for a date before a parent's counts as false."""
-    dates = repository.call("log", "--no-walk", "--format=%ct", *parents).split()
-    return max(int(time.time()), *map(int, dates))
+def moment_after(repository: Repository, base: str, *merged: str) -> int:
+    """The time of a commit upon main: no earlier than main's and what it merges, whose clocks may
+    be ahead of this one, for a date before a parent's counts as false.
+
+    A date that has not come yet, by more than clocks differ, is passed over, as it moves nothing
+    after it (``MainLine.times``): one such commit on main would else hold up all that come after.
+    """
+    line = read_main_line(repository, base)
+    dates = repository.call("log", "--no-walk", "--format=%ct", *merged).split() if merged else []
+    times = (clamp_second(date) for date in dates)
+    return max(line.now, line.times[base], *(t for t in times if t <= line.now + CLOCK_SKEW))
 
 
 def settle(place: Place, done: Approved, push: bool) -> Approved:
@@ -216,6 +223,8 @@ def _refuse(place: Place, commit: str, signs: bool) -> Level:
         if promotion.commit != commit:
             continue
         judged = rule.judge(promotion)
+        if judged.backdated:
+            raise Refused(backdated_fault(promotion, judged.backdated))
         needed: Level = "signed" if signs else judged.needed
         if not approval.enough(judged.approval, needed):
             mail = place.repository.identity().email

@@ -11,7 +11,7 @@ from towpath.git import Stamp, branches, commit_beside, locked, mainline, remote
 from towpath.promotion import merging, place
 from towpath.promotion.approval_rule import ApprovalRule
 from towpath.promotion.merging import Approved
-from towpath.promotion.rule_changes import ALONE, RULES, concerns
+from towpath.promotion.rule_changes import ALONE, RULES
 from towpath.promotion.writing import LOCK
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def ratify_rules(workspace: Workspace, *, push: bool = False) -> Ratified:
     here = place.find(workspace, push=push or None)
     with locked(here.repository, LOCK):
         rule = ApprovalRule(here.repository, here.base, workspace.folder, here.forge)
-        paths = tuple(path for path in rule.rules.pending if concerns(path, rule.folder))
+        paths = rule.rules.find_pending(rule.folder)
         if not paths:
             raise UsageError("the rules on main are agreed to: there is nothing to approve")
         rules = rule.rules.rules_at(here.base, rule.folder)

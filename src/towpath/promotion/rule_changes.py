@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from towpath.errors import Fault, Place
-from towpath.git import Repository, history, refs
+from towpath.git import Repository, history, mainline, refs
 from towpath.git.command import lines
 from towpath.promotion import owners
 from towpath.promotion.approval import people
@@ -96,9 +96,18 @@ class RuleHistory:
         """What keeps main from being acted upon: rules of this project that nobody agreed to."""
         return tuple(
             Fault(self._unagreed(path), Place(path), hint=f"read it, then: {RATIFY}")
-            for path in self.pending
-            if concerns(path, folder) and not is_note(path)
+            for path in self.find_pending(folder)
+            if not is_note(path)
         )
+
+    def find_pending(self, folder: str = "") -> tuple[str, ...]:
+        """The pending files that concern the project in ``folder``: its own ``towpath.yaml``, what
+        all projects of a repository share, and any that says which branch is main, or said it."""
+        return tuple(p for p in self.pending if concerns(p, folder) or self._names_main(p))
+
+    def _names_main(self, path: str) -> bool:
+        in_force = self.snapshots[-1].blobs if self.snapshots else {}
+        return any(_declared_mains(self.repository, path, self.written, in_force))
 
     def agreed(self, path: str) -> tuple[str, ...]:
         """Who agreed to a file as main has it now; nobody where nobody did, or it is not there."""
@@ -211,9 +220,17 @@ class _Fold:
         """The level that a change needs. A project is set up before it is put on a forge, where
         no pull request tells of that: until the first promotion its rules are taken as they come.
         """
-        least = rules.required(path)
+        least = rules.required(path, self._asked(rules, path))
         is_set_up = self.line.places[change.commit] < self.first_decision
         return "recorded" if least == "forge" and is_set_up else least
+
+    def _asked(self, rules: Rulebook, path: str) -> Approval | None:
+        """The level that a change needs by what it says; None where the file alone decides it.
+
+        Which branch is main concerns every project, whichever's file says it.
+        """
+        was, now = _declared_mains(self.repository, path, self.force, self.now)
+        return rules.strictest if was != now else None
 
     def _agree(
         self,
@@ -273,6 +290,17 @@ def _load(repository: Repository, blobs: Mapping[str, str], folder: str = "") ->
     contents = refs.contents(repository, set(blobs.values()))
     # A submodule in the place of a rule file has no bytes here: it says nothing.
     return Rulebook({path: contents.get(blob, b"") for path, blob in blobs.items()}, folder)
+
+
+def _declared_mains(
+    repository: Repository, path: str, *files: Mapping[str, str]
+) -> tuple[str | None, ...]:
+    """What a ``towpath.yaml`` says to be the main branch, in each of these sets of files."""
+    if path.rpartition("/")[2] != policy.FILE:
+        return (None,) * len(files)
+    blobs = [blobs_by_path.get(path, "") for blobs_by_path in files]
+    texts = refs.contents(repository, {blob for blob in blobs if blob})
+    return tuple(mainline.read_declared_name(texts.get(blob, b"")) for blob in blobs)
 
 
 def _sponsors(

@@ -75,14 +75,15 @@ class Rulebook:
         read = {path: read_policy(text) for path, text in self.texts.items() if _is_policy(path)}
         return {path: project for path, project in read.items() if project}
 
-    def required(self, path: str) -> Approval:
+    def required(self, path: str, asked: Approval | None = None) -> Approval:
         """The least level of an approval that may change a rule file.
 
         That is the highest that any stage asks for, of the project whose ``towpath.yaml`` it is;
-        of a file that concerns all, or is new, of any project.
+        of a file that concerns all, or is new, of any project. ``asked`` is another level, where
+        what the file says decides it.
         """
         own = self.policies.get(path)
-        least = strictest(own) if own else self.strictest
+        least = asked or (strictest(own) if own else self.strictest)
         # Before there is anybody who could agree, the first are taken as they come.
         nobody = (least == "signed" and not self.signers) or (least == "forge" and not self._owned)
         return "recorded" if nobody else least

@@ -63,11 +63,16 @@ def find_rewritten(rule: ApprovalRule, known: Witness) -> tuple[Fault, ...]:
     repository = rule.repository
     short = known.head[:7]
     if repository.commit(known.head) is None:
+        # What nobody can look at here is not taken for rewritten: a clone that is behind, told to
+        # accept what it has, would take the stage back.
         what = (
-            f"this repository has no {short}, with which the stage was reconciled: main was "
-            "rewritten, or another repository uses the same store"
+            f"this clone has no {short}, with which the stage was reconciled: that was not fetched "
+            "yet, or never pushed, or another repository uses the same store"
         )
-        hint = f"two registries need two stores (`store` in towpath.yaml); else {_hint(rule)}"
+        hint = (
+            "fetch or push first: towpath fetch, and where the stage was reconciled: git push; two "
+            "registries need two stores (`store` in towpath.yaml)"
+        )
         return (Fault(what, Place("main"), hint=hint),)
     before = ApprovalRule(repository, known.head, rule.folder, rule.forge)
     lost = [commit for commit in before.decisions() if not rule.line.holds(commit)]
