@@ -230,6 +230,10 @@ def _refuse(place: Place, commit: str, signs: bool) -> Level:
             mail = place.repository.identity().email
             raise Refused(_refusal(promotion, needed, judged.approval, mail))
         reached.append(judged.approval.level)
+    if left := rule.rules.faults(place.workspace.folder):
+        # A rule that comes with it, such as whose the model is, would stop all that comes after.
+        hint = f"let another signer make it, or approve it: {signing.CONFIGURE}"
+        raise Refused(*(replace(fault, hint=hint) for fault in left))
     return min(reached, key=approval.ORDER.index)
 
 

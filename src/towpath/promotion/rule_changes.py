@@ -17,9 +17,18 @@ from towpath.git.command import lines
 from towpath.promotion import owners
 from towpath.promotion.approval import people
 from towpath.promotion.pull_requests import bring_head, find_pull, standing
-from towpath.promotion.rulebook import PATTERNS, Rulebook, is_note, is_rule, owned_model
+from towpath.promotion.rulebook import (
+    LEVELS,
+    PATTERNS,
+    Rulebook,
+    is_note,
+    is_rule,
+    owned_model,
+    read_level,
+    strictest,
+)
 from towpath.promotion.signing import Signature, read_signatures
-from towpath.registry import policy
+from towpath.registry import ownership, policy
 from towpath.registry.main_line import MainChange, MainLine, read_changes
 from towpath.registry.wanted import FOLDER
 
@@ -90,7 +99,16 @@ class RuleHistory:
         """The rules in force when main was at a commit."""
         place = self.line.places.get(commit, 0)
         blobs = next((s.blobs for s in reversed(self.snapshots) if s.place <= place), {})
-        return _load(self.repository, blobs, folder)
+        rules = _load(self.repository, blobs, folder)
+        # A project may have been moved since, from among others: it is known by its name.
+        return rules if rules.policy else replace(rules, name=self._find_name(folder))
+
+    def _find_name(self, folder: str) -> str | None:
+        """What the project in a folder is called, by the newest of its rules."""
+        in_force = self.snapshots[-1].blobs if self.snapshots else {}
+        blob = in_force.get(policy.place(folder)) or self.written.get(policy.place(folder))
+        project = _load(self.repository, {policy.FILE: blob}).policy if blob else None
+        return project.name if project else None
 
     def faults(self, folder: str = "") -> tuple[Fault, ...]:
         """What keeps main from being acted upon: rules of this project that nobody agreed to."""
@@ -188,6 +206,8 @@ class _Fold:
     now: dict[str, str] = field(default_factory=dict)
     force: dict[str, str] = field(default_factory=dict)
     signed: dict[str, list[tuple[Signature, bool]]] = field(default_factory=dict)
+    claimed: dict[str, FirstClaim] = field(default_factory=dict)
+    """What a first claim of a model needs, for as long as it waits."""
 
     def open_paths(self) -> list[str]:
         """The paths that main has otherwise than the rules in force."""
@@ -199,6 +219,7 @@ class _Fold:
             if not is_rule(path):
                 continue
             self.signed.pop(path, None)
+            self.claimed.pop(path, None)
             self.now.pop(path, None)
             if blob is not None:
                 self.now[path] = blob
@@ -220,17 +241,30 @@ class _Fold:
         """The level that a change needs. A project is set up before it is put on a forge, where
         no pull request tells of that: until the first promotion its rules are taken as they come.
         """
-        least = rules.required(path, self._asked(rules, path))
+        least = rules.required(path, self._asked(rules, path, change))
         is_set_up = self.line.places[change.commit] < self.first_decision
         return "recorded" if least == "forge" and is_set_up else least
 
-    def _asked(self, rules: Rulebook, path: str) -> Approval | None:
+    def _asked(self, rules: Rulebook, path: str, change: MainChange) -> Approval | None:
         """The level that a change needs by what it says; None where the file alone decides it.
 
         Which branch is main concerns every project, whichever's file says it.
         """
+        if owned_model(path) is not None:
+            return self._find_claim_level(rules, path, change)
         was, now = _declared_mains(self.repository, path, self.force, self.now)
         return rules.strictest if was != now else None
+
+    def _find_claim_level(self, rules: Rulebook, path: str, change: MainChange) -> Approval | None:
+        """The level of a first claim of a model: it puts the model under the claiming project's
+        rules and takes it from nobody, so that project alone decides; of a claim that travels
+        with a promotion of the model, the level of that stage. None for any other claim.
+        """
+        if path not in self.claimed and path in change.files and path not in self.force:
+            first = _read_first_claim(self.repository, rules, path, change)
+            if first is not None:
+                self.claimed[path] = first
+        return self.claimed[path].level if path in self.claimed else None
 
     def _agree(
         self,
@@ -265,7 +299,9 @@ class _Fold:
         lacks: dict[str, list[str]] = {}
         for path in paths:
             self.signed.setdefault(path, []).extend(_sponsors(self.repository, change, path, rules))
-            names, why = _weigh(self.signed[path], path, rules)
+            first = self.claimed.get(path)
+            alone = first.self_approval if first else rules.lets_all_approve_their_own
+            names, why = _weigh(self.signed[path], path, rules, alone)
             if why:
                 lacks.setdefault(why, []).append(path)
             else:
@@ -301,6 +337,39 @@ def _declared_mains(
     blobs = [blobs_by_path.get(path, "") for blobs_by_path in files]
     texts = refs.contents(repository, {blob for blob in blobs if blob})
     return tuple(mainline.read_declared_name(texts.get(blob, b"")) for blob in blobs)
+
+
+@dataclass(frozen=True)
+class FirstClaim:
+    """What the first claim of a model needs, by the rules of the project that claims it."""
+
+    level: Approval
+    self_approval: bool
+
+
+def _read_first_claim(
+    repository: Repository, rules: Rulebook, path: str, change: MainChange
+) -> FirstClaim | None:
+    """What the claim of a model that main never had before needs; None where it had."""
+    model = owned_model(path)
+    if model is None or change.files.get(path) is None or not change.parents:
+        return None
+    text = refs.contents(repository, [f"{change.commit}:{path}"]).get(f"{change.commit}:{path}")
+    folder = ownership.read_claim(model, (text or b"").decode("utf-8", "replace"))
+    project = rules.policies.get(policy.place(folder)) if isinstance(folder, str) else None
+    if project is None:
+        return None
+    stage_files = {f"{FOLDER}/{stage}/{model}.yaml": stage for stage in project.stages}
+    ever = (f"registry/models/{model}", f"registry/evidence/{model}", f"{FOLDER}/*/{model}.yaml")
+    before = read_changes(
+        repository, change.parents[0], "-1", "--", *(f":(top,glob){one}" for one in ever)
+    )
+    if next(before, None) is not None:
+        return None
+    after = refs.contents(repository, [f"{change.commit}:{file}" for file in stage_files])
+    levels = [read_level(project, stage_files[name.partition(":")[2]]) for name in after]
+    level = max(levels, key=LEVELS.index) if levels else strictest(project)
+    return FirstClaim(level, project.policy.self_approval)
 
 
 def _sponsors(
@@ -339,11 +408,10 @@ def _names(change: MainChange, path: str) -> bool:
 
 
 def _weigh(
-    signed: list[tuple[Signature, bool]], path: str, rules: Rulebook
+    signed: list[tuple[Signature, bool]], path: str, rules: Rulebook, alone: bool
 ) -> tuple[list[str], str]:
-    """The names that approve a path, or what lacks."""
+    """The names that approve a path, or what lacks; ``alone`` says whether one signer is enough."""
     owned = owners.mails(rules.owners(path))
-    alone = all(project.policy.self_approval for project in rules.policies.values())
     named = [s for s, names_it in signed if names_it and (not owned or s.names & owned)]
     if not named:
         whom = f" by {' or '.join(sorted(owned))}" if owned else ""

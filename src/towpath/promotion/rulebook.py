@@ -46,6 +46,7 @@ class Rulebook:
     texts: Mapping[str, bytes]
     folder: str = ""
     project: Project | None = None
+    name: str | None = None
 
     @property
     def signers(self) -> bytes | None:
@@ -63,11 +64,14 @@ class Rulebook:
     def policy(self) -> Project | None:
         """What the project's ``towpath.yaml`` declares; None where it is not there, or cannot be
         read. Where it lay elsewhere, and was the only project, it is that one's: a project may
-        have been moved since."""
+        have been moved since; so where it is the only one of ``name``, the project's of now."""
         if self.project is not None:
             return self.project
         path, declared = policy.place(self.folder), [p for p in self.texts if _is_policy(p)]
-        return self.policies.get(declared[0] if len(declared) == 1 else path)
+        if path in declared or len(declared) == 1:
+            return self.policies.get(path if path in declared else declared[0])
+        alike = [project for project in self.policies.values() if project.name == self.name]
+        return alike[0] if self.name and len(alike) == 1 else None
 
     @cached_property
     def policies(self) -> Mapping[str, Project]:
@@ -99,6 +103,11 @@ class Rulebook:
         return max(levels, key=LEVELS.index, default="recorded")
 
     @property
+    def lets_all_approve_their_own(self) -> bool:
+        """Whether every project lets who made a thing approve it."""
+        return all(project.policy.self_approval for project in self.policies.values())
+
+    @property
     def _owned(self) -> bool:
         """Whether the rules name anybody whose review counts."""
         stages = (stage for policy in self.policies.values() for stage in policy.stages.values())
@@ -108,8 +117,12 @@ class Rulebook:
 
 def strictest(project: Project) -> Approval:
     """The highest level that any stage of a project asks for."""
-    stages = (stage.approval or project.policy.approval for stage in project.stages.values())
-    return max(stages, key=LEVELS.index)
+    return max((read_level(project, name) for name in project.stages), key=LEVELS.index)
+
+
+def read_level(project: Project, stage: str) -> Approval:
+    """The level that a stage of a project asks for."""
+    return project.stages[stage].approval or project.policy.approval
 
 
 def read_rulebook(repository: Repository, commit: str, folder: str = "") -> Rulebook:
