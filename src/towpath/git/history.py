@@ -19,7 +19,9 @@ EMPTY = frozenset(
         "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
     )
 )
-_WRITER = "%ae%x00%ce%x00%(trailers:key=Co-authored-by,valueonly,unfold,separator=%x01)"
+_WRITER = "%H%x00%ae%x00%ce%x00%B%x00"
+# Git's own `%(trailers)` goes by a reader's `trailer.*` settings.
+_BESIDE = re.compile(r"^co-authored-by[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
 _MAIL = re.compile(r"<([^<>]+)>\s*$")
 
 
@@ -47,13 +49,14 @@ class Writer:
     commit: str
     author: str
     committer: str
-    beside: str = ""
-    """Whom ``Co-authored-by:`` names, as written, each behind a U+0001."""
+    message: str = ""
 
     @property
     def mails(self) -> frozenset[str]:
-        """All their mails, lower case: who wrote a part approves no part of it."""
-        named = [found[1] for one in self.beside.split("\1") if (found := _MAIL.search(one))]
+        """All their mails, lower case, and those of whom ``Co-authored-by:`` names: who wrote a
+        part approves no part of it."""
+        beside = _BESIDE.findall(self.message.replace("\r\n", "\n"))
+        named = [found[1] for person in beside if (found := _MAIL.search(person))]
         return frozenset(mail.lower() for mail in (self.author, self.committer, *named))
 
 
@@ -154,10 +157,11 @@ def writers(repository: Repository, old: str, new: str, paths: Iterable[str]) ->
     wrote nothing of them.
     """
     listed = repository.call(
-        "log", "--no-mailmap", "--no-show-signature", f"--format=%H%x00{_WRITER}",
+        "log", "--no-mailmap", "--no-show-signature", f"--format={_WRITER}",
         new, f"^{old}", "--", *(f":(top,literal){path}" for path in paths),
     )  # fmt: skip
-    return tuple(Writer(*line.split("\0")) for line in lines(listed))
+    cells = [cell.removeprefix("\n") for cell in listed.split("\0")]
+    return tuple(Writer(*cells[at : at + 4]) for at in range(0, len(cells) - 4, 4))
 
 
 def _commit(words: list[str]) -> Commit:

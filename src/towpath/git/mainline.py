@@ -235,7 +235,9 @@ def _refuse_detached(repository: Repository) -> None:
 
 def _unborn(repository: Repository) -> str:
     """The branch that HEAD names, be it without a commit."""
-    return repository.attempt("symbolic-ref", "--short", "-q", "HEAD").text or USUAL[0]
+    # Not its short form, which is another where a tag has the branch's name.
+    full = repository.attempt("symbolic-ref", "-q", "HEAD").text
+    return full.removeprefix(_HEADS) or USUAL[0]
 
 
 def find_declarations(repository: Repository, commit: str) -> dict[str, str]:

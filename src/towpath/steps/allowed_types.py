@@ -7,6 +7,8 @@ file's. So each *loader* of skops, which is a way of making an object, has its o
 from __future__ import annotations
 
 import importlib
+import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import TypeAlias
@@ -75,8 +77,12 @@ def _definer(kind: type, method: str) -> type:
     return next((base for base in kind.__mro__ if method in vars(base)), object)
 
 
-_EXCLUDED = ("sklearn.datasets.", "sklearn.externals.", "sklearn.utils._testing.", "sklearn.conf")
-"""These read files and addresses, or are for scikit-learn's own tests."""
+_EXCLUDED = ("sklearn.datasets.", "sklearn.externals.", "sklearn.experimental.")
+"""These read files and addresses, or change others where they are imported."""
+
+_NO_LIBRARY = re.compile(r"__\w*|_?tests?(?:_\w*|ing)?|_test\w*|setup|conftest|_build_utils")
+"""Parts of a module's name that is no module of a library: programs, which run where they are
+imported, and what a package is tested and built by."""
 
 _FAMILIES = frozenset(
     {
@@ -162,7 +168,7 @@ def _installed(name: str) -> object:
     if not name.startswith(("sklearn.", "scipy.interpolate.")) or name.startswith(_EXCLUDED):
         return None
     module, _, attribute = name.rpartition(".")
-    if ".tests" in module or (source := _module(module)) is None:
+    if any(map(_NO_LIBRARY.fullmatch, module.split("."))) or (source := _module(module)) is None:
         return None
     kind = getattr(source, attribute, None)
     is_own = getattr(kind, "__module__", None) == module
@@ -172,7 +178,9 @@ def _installed(name: str) -> object:
 def _module(name: str) -> ModuleType | None:
     try:
         return importlib.import_module(name)
-    except ImportError:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # whatever keeps it from being imported, it is no type that is known
         return None
 
 
@@ -181,14 +189,14 @@ def _is_function(name: str) -> bool:
 
 
 def _is_universal(name: str) -> bool:
-    """A ``ufunc`` of NumPy or SciPy: it computes, element by element."""
+    """A ``ufunc`` of NumPy or SciPy: it computes, element by element. The file's name has nothing
+    imported: it is looked for where these two packages have theirs."""
     import numpy
 
     module, _, attribute = name.rpartition(".")
-    known = module.split(".")[0] == "numpy" or module.startswith("scipy.special")
-    if not known or ".tests" in module or (source := _module(module)) is None:
-        return False
-    return isinstance(getattr(source, attribute, None), numpy.ufunc)
+    package = next((p for p in ("numpy", "scipy.special") if f"{module}.".startswith(f"{p}.")), "")
+    source = sys.modules.get(module) if package and _module(package) else None
+    return source is not None and isinstance(vars(source).get(attribute), numpy.ufunc)
 
 
 def _is_scalar(name: str) -> bool:
