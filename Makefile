@@ -37,7 +37,8 @@ test: $(VENV)/.developing  ## every test
 	$(PY) -m pytest -n $(JOBS)
 
 fuzz: $(VENV)/.developing  ## the readers of what strangers write, on a million documents
-	TOWPATH_FUZZ=$${TOWPATH_FUZZ:-50000} $(PY) -m pytest --timeout 0 tests/faults/test_readers_fuzzed.py
+	TOWPATH_FUZZ=$${TOWPATH_FUZZ:-50000} $(PY) -m pytest --timeout 0 \
+		tests/faults/test_readers_fuzzed.py tests/faults/test_commands_fuzzed.py
 
 lint: $(VENV)/.developing  ## style, types and architecture
 	$(BIN)/ruff check .
@@ -80,6 +81,6 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints/*.txt
 
 $(VENV)/.developing: $(VENV)/.installed
 	@echo "Installing what the tests need into $(VENV)"
-	@$(INSTALL) --editable '.[dask,s3]' --group dev
+	@$(INSTALL) --editable '.[dask,s3,excel]' --group dev
 	@$(COMPILE)
 	@touch $@

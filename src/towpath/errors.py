@@ -106,6 +106,23 @@ class StepFailed(TowpathError):
         super().__init__(*faults, hint=hint)
         self.causes = causes
 
+    def about(self, subject: str) -> StepFailed:
+        """The same, naming what it is about: an output, an input."""
+        faults = (
+            Fault(f"{subject}: {fault.what}", fault.place, fault.hint) for fault in self.faults
+        )
+        return StepFailed(*faults, causes=self.causes)
+
+
+def name_causes(kind: type[BaseException]) -> tuple[str, ...]:
+    """The names that ``retry: errors`` may use for an error of this class."""
+    classes = [each for each in kind.__mro__ if each not in (object, BaseException)]
+    return tuple(
+        name
+        for each in classes
+        for name in dict.fromkeys((each.__name__, f"{each.__module__}.{each.__name__}"))
+    )
+
 
 class StoreError(TowpathError):
     """Bytes are missing or wrong, or cannot be written."""

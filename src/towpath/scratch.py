@@ -25,10 +25,29 @@ _YOUNG = 2.0
 """Seconds in which a folder may have been made, but not yet locked."""
 
 
-def scratch_beside(target: Path) -> Path:
-    """A path beside ``target``, for what shall stand there once it is whole."""
+def scratch_beside(target: Path, shared: bool = False) -> Path:
+    """A path beside ``target``, for what shall stand there once it is whole.
+
+    ``shared`` is for a folder that other machines write to: no process of theirs can be seen from
+    here, so the name tells none, and what is left is known by its age.
+    """
     token = os.urandom(4).hex()
-    return target.with_name(f".{target.name}.{os.getpid()}-{token}{SUFFIX}")
+    maker = "" if shared else f"{os.getpid()}-"
+    return target.with_name(f".{target.name}.{maker}{token}{SUFFIX}")
+
+
+@contextmanager
+def folder_beside(target: Path) -> Iterator[Path]:
+    """A folder beside ``target``, its owner's alone, which is gone afterwards unless it was given
+    the target's name; what a killed process left of others is swept away."""
+    sweep_beside(target.parent)
+    scratch = scratch_beside(target)
+    scratch.mkdir(mode=0o700, parents=True)
+    try:
+        yield scratch
+    finally:
+        with suppress(FileNotFoundError):
+            remove_scratch(scratch)
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -48,7 +67,7 @@ def sweep_beside(folder: Path) -> None:
         named = _BESIDE.fullmatch(stray.name)
         with suppress(OSError):
             if named and _is_left(stray, named["pid"]):
-                _remove(stray)
+                remove_scratch(stray)
 
 
 def _is_left(stray: Path, pid: str | None) -> bool:
@@ -97,7 +116,8 @@ def _sweep_folder(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove(path: Path) -> None:
+def remove_scratch(path: Path) -> None:
+    """Remove a scratch file, or a scratch folder with all that is in it."""
     import shutil
 
     if path.is_dir() and not path.is_symlink():

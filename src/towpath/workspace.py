@@ -63,7 +63,7 @@ class Workspace:
         what = f"no project here: there is no {PROJECT_FILE} in {begin} or above it"
         if gone := _taken_away(begin):
             raise UsageError(Fault(f"{what}, and there was", gone.place, gone.hint))
-        hint = "make one with `towpath new`, or name its folder with -C"
+        hint = "`towpath init` makes this repository one, `towpath new` a new one; or use -C"
         raise UsageError(what, hint=hint)
 
     @cached_property
@@ -83,7 +83,15 @@ class Workspace:
         """A pipeline's declaration; without a name the only one, or ``training``."""
         from towpath.spec.reading import read_pipeline
 
-        return read_pipeline(self.pipelines[self.pipeline_name(name)], self.root)
+        path = self.pipelines[self.pipeline_name(name)]
+        return read_pipeline(path, self.root, self._formats)
+
+    @cached_property
+    def _formats(self) -> Mapping[str, str]:
+        """The formats of its own that the project declares: the class of each, by name."""
+        text = (self.root / PROJECT_FILE).read_text(encoding="utf-8", errors="replace")
+        # Reading the whole declaration takes longer than reading most pipelines.
+        return self.project.formats if "formats" in text else {}
 
     def pipeline_name(self, name: str | None = None) -> str:
         """The name meant: as given, the only one there is, or ``training``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy
 import pandas
 import pytest
+from failing_expectations import FAILING, failing_table
 
 from towpath.checks import catalogue
 from towpath.checks.outcome import Expectation, Suite
@@ -17,6 +19,7 @@ from towpath.checks.page import page
 from towpath.checks.saying import faults, sentence
 from towpath.checks.suite import listing, validating
 from towpath.errors import Place
+from towpath.gates.kinds.expectations import sentence_of as in_a_gate
 
 
 def table():
@@ -144,6 +147,105 @@ def test_an_expectation_that_cannot_be_looked_at_has_failed():
     outcome, result = held("expect_column_values_to_be_unique", column="size", mostly=7)
     assert not outcome.passed
     assert result.error
+
+
+def outcome_of(cases, frame, severity="critical"):
+    expectations = (
+        Expectation(type, arguments, Place("raw.yaml", number), "", severity)
+        for number, (type, arguments) in enumerate(cases, 1)
+    )
+    return validating.run(Suite("raw", tuple(expectations)), frame)
+
+
+def test_every_expectation_that_fails_is_said_in_words_everywhere():
+    """On the run's log, on the page, in the document, in a gate; of no rows as well."""
+    known = {name for name, kind in catalogue.known().items() if name and not kind.database}
+    assert {type for type, _ in FAILING} == known
+    for frame in (failing_table(), failing_table().iloc[:0]):
+        outcome = outcome_of(FAILING, frame)
+        assert frame.empty or not [result.type for result in outcome.results if result.passed]
+        for result in outcome.results:
+            assert sentence(result).startswith("expected that ")
+            if not result.passed:
+                assert ", but " in sentence(result)
+                assert ", but " in in_a_gate(result)
+        assert "</html>" in page(outcome, "raw.csv")
+        json.dumps(outcome.document())
+        assert len(outcome_of(FAILING, frame, "warning").warned) == len(outcome.failed)
+
+
+SETS = [
+    ("be_in", "sex", ["F", "M"], "takes only F, M, but it takes I, x"),
+    ("contain", "sex", ["F", "Q"], "takes at least F, Q, but it lacks Q"),
+    ("equal", "sex", ["F", "Q"], "takes just F, Q, but it takes I, M, x and lacks Q"),
+    ("contain", "nothing", ["a"], "takes at least a, but it lacks a"),
+    ("contain", "size", [None], "takes at least no value, but it lacks no value"),
+    ("equal", "flag", [], "takes just nothing, but it takes False, True"),
+    ("contain", "day", ["2026-01-01"], ""),
+    ("contain", "zoned", ["2026-01-01"], ""),
+]
+
+
+def test_of_a_set_it_is_said_what_lacks():
+    kinds = {"be_in": "be_in_set", "contain": "contain_set", "equal": "equal_set"}
+    cases = [
+        (f"expect_column_distinct_values_to_{kinds[kind]}", {"column": column, "value_set": values})
+        for kind, column, values, _ in SETS
+    ]
+    results = outcome_of(cases, failing_table()).results
+    for result, (_, column, _, said) in zip(results, SETS, strict=True):
+        assert result.passed is not bool(said)
+        if said:
+            assert sentence(result) == f"expected that `{column}` {said}"
+    assert in_a_gate(results[2]).endswith("but it takes 3 other values and lacks Q")
+
+
+def test_a_date_is_held_against_what_the_column_holds():
+    frame = pandas.DataFrame(
+        {
+            "naive": pandas.to_datetime(["2026-01-01 10:00", "2026-01-31 10:00", None]),
+            "zoned": pandas.to_datetime(["2026-01-01 23:30", "2026-01-31 00:00", None]).tz_localize(
+                "Europe/Vienna"
+            ),
+            "date": [datetime.date(2026, 1, 1), datetime.date(2026, 1, 31), None],
+            "text": ["2026-01-01", "2026-01-31T10:00:00", None],
+            "other": ["1.1.2026", "31.1.2026", None],
+            "number": [1, 2, 3],
+        }
+    )
+    between = "expect_column_values_to_be_between"
+    columns = ("naive", "zoned", "date", "text")
+    inside = {"min_value": "2026-01-01", "max_value": "2026-02-01"}
+    cases = [(between, {"column": name, **inside}) for name in columns]
+    cases += [
+        (f"expect_column_{which}_to_be_between", {"column": name, **inside})
+        for name in ("naive", "zoned", "date")
+        for which in ("min", "max")
+    ]
+    cases += [
+        (
+            "expect_column_values_to_be_in_set",
+            {"column": "date", "value_set": ["2026-01-01", "2026-01-31"]},
+        ),
+        ("expect_column_values_to_match_regex", {"column": "text", "regex": "^2026"}),
+    ]
+    assert [r.error or r.type for r in outcome_of(cases, frame).results if not r.passed] == []
+
+    late = {"max_value": "2026-01-15", "strict_max": True}
+    results = outcome_of([(between, {"column": name, **late}) for name in columns], frame).results
+    assert [(r.unexpected, r.samples[0].index, r.error) for r in results] == [(1, 1, "")] * 4
+    refused = [
+        ({"column": "other", **late}, "`other` holds `1.1.2026`, which is no date as 2026-01-31"),
+        ({"column": "number", **late}, "`number` holds numbers, and `2026-01-15` is a date"),
+        ({"column": "naive", "min_value": 5}, "`naive` holds dates, and 5 is none"),
+        ({"column": "naive", "min_value": "soon"}, "`naive` holds dates, and `soon` is none"),
+        (
+            {"column": "naive", "min_value": "2026-01-01T00:00:00Z"},
+            "`naive` holds times without a zone, and `2026-01-01T00:00:00Z` has one",
+        ),
+    ]
+    results = outcome_of([(between, arguments) for arguments, _ in refused], frame).results
+    assert all(r.error.startswith(said) for r, (_, said) in zip(results, refused, strict=True))
 
 
 def test_at_most_five_rows_are_shown():

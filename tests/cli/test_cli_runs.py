@@ -90,7 +90,11 @@ mean@v1.0.0 was registered before (towpath show mean@v1.0.0)
     assert retried.json["run"]["params"] == {"factor": 2, "limit": 9}
     assert retried.json["run"]["exit_code"] == retried.code == 0
 
-    assert project.towpath("run", "-p", "factor=3").code == 0
+    tried = project.towpath("run", "-p", "factor=3")
+    assert plain(tried.err).splitlines()[-1] == (
+        "a trial: nothing is registered (towpath register <run>)"
+    )
+    assert project.towpath("register", "last").code == 0
     names = project.runs()
     runs = project.towpath("runs")
     assert re.findall(r"^(\S+) +training +(.+?)  ", runs.out, re.M)[:2] == [

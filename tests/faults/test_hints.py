@@ -1,108 +1,120 @@
-"""Every hint of an audit is followed to the letter, and what was red is green."""
+"""Every hint of an audit, of `doctor` and of `reconcile` is followed to the letter, and what was
+red is green.
+
+Each place of the source that gives a hint stands in ``HINTED`` with the cases that follow it, so
+that a new one cannot be forgotten.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hint_cases import CASES
+from hint_table import BY_HAND, HINTED, count_hints
+from hint_troubles import TROUBLES
+from hint_world import (
+    POLICY,
+    Case,
+    Finding,
+    build,
+    copy,
+    explain,
+    look,
+    merge,
+    reachable,
+    run,
+    towpath,
+)
 
-from audit_project import Project, begin
+import towpath as package
+from audit_project import Project
 from own_home import MAIN, move_in
 from towpath import promotion, reconcile
 from towpath.audit.verify import Verified
-from towpath.git import Stamp, refs, tag
-from towpath.registry import record as records
+from towpath.reconcile import lease
 
-POLICY = """\
-name: abalone
-stages:
-  dev: {deploy: {to: files, path: deploy/dev}}
-  prod:
-"""
-STAGE_FILE = "registry/stages/dev/abalone.yaml"
-RECORD = "registry/models/abalone/v1.1.0.yaml"
-EVIDENCE = "registry/evidence/abalone/v1.1.0-dev.md"
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose dev ran v1.0.0, and runs v1.1.0; it is copied for each case."""
+    folder = tmp_path_factory.mktemp("hints")
+    with pytest.MonkeyPatch.context() as patch:
+        move_in(folder / "home", MAIN, patch)
+        (folder / "world").mkdir()
+        return build(folder / "world")
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home; nothing of the machine's settings or tokens reaches a test."""
+    monkeypatch.setattr(lease, "PATIENCE", 0.1)
     return move_in(tmp_path / "own home", MAIN, monkeypatch)
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A project whose dev ran v1.0.0, and runs v1.1.0."""
-    made = begin(tmp_path / "abalone", POLICY)
-    made.promote(made.register(b"one"), "dev")
-    made.promote(made.register(b"two", parameters={"learning_rate": 0.08}), "dev")
-    return made
-
-
-def _towpath(project: Project, *words: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "towpath", *words], cwd=project.root, capture_output=True, text=True
-    )
-    assert done.returncode != 70, done.stderr
-    return done.returncode, done.stdout + done.stderr
-
-
-def _run(project: Project, line: str) -> None:
-    """One command, as a person copies it out of a hint."""
-    words = shlex.split(line.replace("towpath ", f"{sys.executable} -m towpath ", 1))
-    if words[1:3] == ["-m", "towpath"] and words[3] in ("promote", "rollback", "demote"):
-        code, said = _towpath(project, *words[3:])
-        assert code == 0, said
-        branch = re.search(r"promote/\S+", said)
-        assert branch, said
-        _merge(project, branch[0])
-        assert _towpath(project, "reconcile", "--apply")[0] == 0
-        return
-    done = subprocess.run(line if ">" in words else words, shell=">" in words, cwd=project.root,
-                          capture_output=True, text=True)  # fmt: skip
-    assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
-
-
-def _merge(project: Project, branch: str) -> None:
-    project.be("bo")
-    if branch.startswith("promote/"):
-        promotion.approve(project.workspace, branch)
-    else:
-        project.git("merge", "-q", "--no-ff", "-m", "approved", branch)
-    project.be("ada")
-
-
-def _explain(project: Project, path: str) -> None:
-    """A note that Ada writes and Bo merges."""
-    project.git("switch", "-qc", "note")
-    project.write(path, "It was me, and it will not happen again.\n")
-    project.commit("say what happened")
-    project.git("switch", "-q", "main")
-    _merge(project, "note")
-    project.git("branch", "-qD", "note")
+def project(world: Project, tmp_path: Path) -> Project:
+    """A copy of the world."""
+    return copy(world, tmp_path / "world")
 
 
 def follow(project: Project, hint: str) -> None:
-    """Do what a hint says: run its commands in their order, commit where it says so, and write
-    the note where that is all that it asks for."""
+    """Do what a hint of `verify` says: run its commands in their order, commit where it says so,
+    and write the note where that is all that it asks for."""
     for part in re.split(r"; then |, then |; ", hint):
-        line = re.match(r"(?:\w[^:']*: )?((?:towpath|git) .*)", part)
+        line = re.match(r"(?:\w[^':]*: )?((?:towpath|git) .*)", part)
         if line:
             command = line[1].partition(", and commit")[0]
             command = re.split(r" lets it in | puts it | writes what | makes its |, or ", command)[
                 0
             ]
-            _run(project, command)
+            run(project, command)
             if ", and commit" in part:
                 project.commit("as the hint says")
         elif note := re.search(r"registry/notes/[0-9a-f]{12}\.md", part):
-            _explain(project, note[0])
+            explain(project, note[0])
+
+
+def _follow_case(project: Project, case: Case, hint: str) -> None:
+    """The steps of a case, each found in the hint as it stands there."""
+    for placeholder, value in case.fills:
+        assert placeholder in hint, hint
+        hint = hint.replace(placeholder, value)
+    for step in case.steps:
+        if callable(step):
+            step(project)
+        elif step == "COMMIT":
+            assert "commit" in hint, hint
+            project.commit("as the hint says")
+        elif step == "NOTE":
+            note = re.search(r"registry/notes/[0-9a-f]{12}\.md", hint)
+            assert note, hint
+            explain(project, note[0])
+        else:
+            command = re.search(step, hint)
+            assert command, f"{step} is not in the hint: {hint}"
+            run(project, command[0])
+
+
+def _named(found: list[Finding], words: str) -> list[Finding]:
+    return [one for one in found if words in one.what]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_hint_is_followed(world: Project, tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    project = copy(world, tmp_path / "world", case.remote)
+    case.trouble(project)
+    found = _named(look(project, *case.ask), case.finds)
+    assert found, [one.what for one in look(project, *case.ask)]
+    kept = reachable(project) if (project.root / ".git").exists() else set()
+    _follow_case(project, case, found[0].hint)
+    assert not kept - reachable(project), "a hint lost what a ref kept"
+    left = _named(look(project, *case.ask), case.finds)
+    assert bool(left) is case.stays, [(one.what, one.hint) for one in left]
 
 
 def _follow_all(project: Project) -> Verified:
@@ -119,113 +131,6 @@ def _follow_all(project: Project) -> Verified:
     return found
 
 
-def _edit(path: str, old: str, new: str) -> Callable[[Project], None]:
-    def act(project: Project) -> None:
-        text = project.read(path)
-        assert old in text
-        project.write(path, text.replace(old, new))
-        project.commit("by hand")
-
-    return act
-
-
-def _remove(path: str) -> Callable[[Project], None]:
-    def act(project: Project) -> None:
-        project.git("rm", "-q", path)
-        project.commit("by hand")
-
-    return act
-
-
-def _git(*words: str) -> Callable[[Project], None]:
-    def act(project: Project) -> None:
-        project.git(*words)
-
-    return act
-
-
-def _stage_tag(name: str, version: str, when: int = 0) -> Callable[[Project], None]:
-    def act(project: Project) -> None:
-        repository = project.repository
-        commit = project.git("rev-parse", f"{version}^{{commit}}")
-        last = int(project.git("log", "-1", "--format=%ct", "main"))
-        stamp = Stamp(repository.identity(), when or last + 50)
-        assert refs.change(
-            repository, {f"refs/tags/{name}": tag(repository, name, commit, "mine", stamp)}
-        )
-
-    return act
-
-
-def _revert_promotion(project: Project) -> None:
-    project.git("revert", "--no-edit", "-m", "1", "HEAD")
-
-
-def _by_hand(project: Project) -> None:
-    """A version that nobody promoted, written into the stage file."""
-    three = project.register(b"three", parameters={"learning_rate": 0.07})
-    version = three.partition("@")[2]
-    found = project.git("show", f"{three}:{records.place('abalone', None)}", ok=False)
-    assert found == ""
-    text = project.git("show", f"{three}^{{commit}}:registry/models/abalone/{version}.yaml")
-    digest = re.search(r"sha256: \"?(\w+)", text)
-    assert digest
-    project.write(
-        STAGE_FILE, f"model: abalone\nversion: {version}\nsha256: {digest[1]}\nreplaces: v1.1.0\n"
-    )
-    project.commit("straight in")
-
-
-def _with_code(project: Project) -> None:
-    made = promotion.promote(project.workspace, project.register(b"three"), "dev")
-    project.git("switch", "-q", made.branch)
-    project.write("steps.py", "sneaky = 1\n")
-    project.commit("and some code")
-    project.git("switch", "-q", "main")
-    project.be("bo")
-    project.git("merge", "-q", "--no-ff", "-m", "approved", made.branch)
-    project.be("ada")
-    reconcile.apply(project.workspace, "dev")
-
-
-def _drop_the_stage(project: Project) -> None:
-    project.write("towpath.yaml", "name: abalone\nstages:\n  prod:\n")
-    project.commit("no dev any more")
-
-
-def _alter_bytes(project: Project) -> None:
-    for path in (project.root / ".dvc" / "cache" / "files").rglob("*"):
-        if path.is_file() and path.read_bytes() == b"two":
-            path.chmod(0o644)
-            path.write_bytes(b"bad")
-
-
-TROUBLES: dict[str, Callable[[Project], None]] = {
-    "the version's tag is lost": _git("tag", "-d", "abalone@v1.1.0"),
-    "the version's tag is a lightweight one": _git(
-        "tag", "-f", "abalone@v1.1.0", "abalone@v1.1.0^{commit}"
-    ),
-    "the version's tag was moved": _git("tag", "-f", "-a", "-m", "x", "abalone@v1.1.0", "HEAD"),
-    "a stray version": _git("tag", "-a", "-m", "x", "abalone@v7.0.0", "HEAD"),
-    "a stray lightweight version": _git("tag", "abalone@v7.0.0", "HEAD"),
-    "a forged stage tag": _stage_tag("abalone#prod#90", "abalone@v1.1.0"),
-    "a stage tag that goes back": _stage_tag("abalone#dev#90", "abalone@v1.0.0"),
-    "a stage tag of 2099": _stage_tag("abalone#dev#90", "abalone@v1.1.0", 4_070_908_800),
-    "a lightweight stage tag": _git("tag", "abalone#dev#90", "abalone@v1.1.0^{commit}"),
-    "a stage tag on no version": _git("tag", "-a", "-m", "x", "abalone#dev#90", "HEAD"),
-    "main's record was altered": _edit(RECORD, "mse: 4.5", "mse: 0.5"),
-    "main's record was removed": _remove(RECORD),
-    "the evidence was altered": _edit(EVIDENCE, "abalone", "abaloné"),
-    "the evidence was removed": _remove(EVIDENCE),
-    "a promotion was reverted": _revert_promotion,
-    "a version was put in by hand": _by_hand,
-    "a stage file is torn": _edit(STAGE_FILE, "version: v1.1.0", "version: x"),
-    "a stage file was removed": _remove(STAGE_FILE),
-    "a promotion brought code": _with_code,
-    "a stage was dropped": _drop_the_stage,
-}
-
-
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_each_hint_is_followed_to_green(project: Project, trouble: str) -> None:
     TROUBLES[trouble](project)
@@ -239,12 +144,11 @@ def test_each_hint_is_followed_to_green(project: Project, trouble: str) -> None:
         )
         project.write("towpath.yaml", POLICY)
         project.commit("as the hint says")
-    reachable = set(project.git("for-each-ref", "--format=%(objectname)", "refs/tags").split())
+    kept = reachable(project)
     left = _follow_all(project)
     assert [(one.check, one.fault.what, one.fault.hint) for one in left.findings] == []
-    kept = set(project.git("for-each-ref", "--format=%(objectname)").split())
-    assert reachable <= kept, "a hint lost what a tag kept"
-    code, said = _towpath(project, "verify", "--json")
+    assert not kept - reachable(project), "a hint lost what a ref kept"
+    code, said, _ = towpath(project, "verify", "--json")
     assert code == 0, said
     applied = [reconcile.apply(project.workspace, stage) for stage in ("dev", "prod")]
     assert [one.exit_code for one in applied] == [0, 0]
@@ -257,11 +161,11 @@ def _assert_harmless(project: Project, hint: str) -> None:
 
 
 def test_a_reverted_promotion_is_recognised_and_rollback_named(project: Project) -> None:
-    _revert_promotion(project)
+    TROUBLES["a promotion was reverted"](project)
     [one] = [f for f in project.verify().findings if f.check == "promotion"]
     assert "took abalone@v1.1.0 -> dev back by hand" in one.fault.what
     assert "towpath rollback abalone --stage dev --to v1.0.0" in str(one.fault.hint)
-    code, said = _towpath(project, "history", "abalone")
+    code, said, _ = towpath(project, "history", "abalone")
     assert code == 0 and "reverted by hand" in said
     assert [o.state for o in reconcile.apply(project.workspace, "dev").outcomes] == ["refused"]
     follow(project, str(one.fault.hint))
@@ -269,7 +173,7 @@ def test_a_reverted_promotion_is_recognised_and_rollback_named(project: Project)
 
 
 def test_a_note_explains_one_finding(project: Project) -> None:
-    _with_code(project)
+    TROUBLES["a promotion brought code"](project)
     [one] = project.verify().findings
     note = f"registry/notes/{one.id}.md"
     project.write(note, "\n")
@@ -282,12 +186,12 @@ def test_a_note_explains_one_finding(project: Project) -> None:
     project.commit("say what happened")
     project.git("switch", "-q", "main")
     assert [found.id for found in project.verify().findings] == [one.id]
-    _merge(project, "note")
+    merge(project, "note")
     found = project.verify()
     assert found.findings == ()
     assert [(e.finding.id, e.note) for e in found.explained] == [(one.id, note)]
     assert "Bo Diddley" in found.explained[0].by
-    code, said = _towpath(project, "verify", "--json")
+    code, said, _ = towpath(project, "verify", "--json")
     assert (
         code == 0
         and json.loads(said.partition("\n")[0])["verification"]["explained"][0]["note"] == note
@@ -297,7 +201,7 @@ def test_a_note_explains_one_finding(project: Project) -> None:
 def test_no_note_explains_what_is_wrong_now(project: Project) -> None:
     project.git("tag", "-d", "abalone@v1.1.0")
     for one in project.verify().findings:
-        _explain(project, f"registry/notes/{one.id}.md")
+        explain(project, f"registry/notes/{one.id}.md")
     assert project.verify().findings
 
 
@@ -306,3 +210,42 @@ def test_a_check_of_a_note_passes_as_code_does(project: Project) -> None:
     project.write("registry/notes/0123456789ab.md", "why\n")
     project.commit("say what happened")
     assert promotion.check(project.workspace).faults == ()
+
+
+def test_every_hint_of_the_source_is_followed() -> None:
+    """A hint that is new, or gone, must stand in the table with the cases that follow it."""
+    counted = count_hints(Path(str(package.__file__)).parent)
+    assert counted == {place: count for place, (count, _) in HINTED.items()}
+    known = {*CASES, *TROUBLES}
+    tests = Path(__file__).parents[2]
+    for place, (_, names) in HINTED.items():
+        assert names, place
+        for name in names:
+            file, _, test = name.partition("::")
+            if test:
+                assert f"def {test}" in (tests / file).read_text(encoding="utf-8"), name
+            else:
+                assert name in known or name.startswith(BY_HAND), (place, name)
+    named = {name for _, names in HINTED.values() for name in names}
+    assert {*CASES} <= named, "a case that follows the hint of no place"
+
+
+def test_a_clone_remembers_main_where_a_stage_does_not(world: Project, tmp_path: Path) -> None:
+    project = copy(world, tmp_path / "world", remote=True)
+    assert towpath(project, "reconcile", "dev", "--apply")[0] == 0
+    project.git("branch", "kept", "main")
+    project.git("reset", "-q", "--hard", "main^1")
+    project.write("notes.txt", "another way\n")
+    project.commit("another way")
+    project.git("push", "-q", "-f", "origin", "main")
+    [found] = _named(look(project, "reconcile", "prod", "--json"), "it was rewritten")
+    assert _named(look(project, "verify", "--json"), "it was rewritten")
+    other = copy(world, tmp_path / "another", remote=True)
+    other.git("fetch", "-q", str(project.root.parent / "origin.git"), "+main:refs/heads/theirs")
+    assert not _named(look(other, "reconcile", "prod", "--json"), "it was rewritten")
+    project.git("fetch", "-q", "--prune", "--prune-tags", "origin")
+    assert _named(look(project, "reconcile", "prod", "--json"), "it was rewritten")
+    accept = re.search(r"towpath reconcile STAGE --apply --accept-history", found.hint)
+    assert accept
+    towpath(project, *shlex.split(accept[0].replace("STAGE", "prod"))[1:])
+    assert not _named(look(project, "reconcile", "prod", "--json"), "it was rewritten")

@@ -257,11 +257,11 @@ def test_a_clone_that_is_behind_is_told_to_fetch(ada: Clone) -> None:
     behind = clone(ada, "behind", "bo")
     ada.approve(ada.promote("abalone@v1.1.0"))
     assert ada.reconcile() == 0
-    with pytest.raises(Refused, match="not fetched yet, or never pushed") as refused:
+    with pytest.raises(Refused, match="it was not fetched yet, or never pushed") as refused:
         behind.reconcile(offline=True)
     hint = str(refused.value.faults[0].hint)
     assert "towpath fetch" in hint and "git push" in hint and "--accept" not in hint
-    [told] = [what for what in behind.findings() if "this clone has no" in what]
+    [told] = [what for what in behind.findings() if "this repository has no" in what]
     assert "rewritten" not in told
 
 

@@ -79,6 +79,37 @@ def _cli(project: Project, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+def test_a_move_drops_no_gate_that_counted_when_the_promotion_was_merged(
+    project: Project, tmp_path: Path
+) -> None:
+    gate = "{own: {kind: function, run: 'checks.own:judge'}}"
+    gated = _policy(tmp_path).replace("dev: {", f"dev: {{gates: {gate}, ")
+    project.write("checks/own.py", "def judge(context):\n    return False\n")
+    project.write("towpath.yaml", gated)
+    project.commit("a gate")
+    project.move(promotion.promote(project.workspace, project.register(b"three"), "dev"))
+    project.git("rm", "-q", "-r", "checks")
+    project.write("towpath.yaml", _policy(tmp_path))
+    moved = _moved(project, "models/abalone")
+    [outcome] = reconcile.apply(moved.workspace, "dev").outcomes
+    assert outcome.state == "refused", "the gate of before the merge is asked, where it lay then"
+    assert outcome.faults[0].what.startswith("gate own (function) says no")
+    assert "cannot be evaluated" not in outcome.faults[0].what
+
+
+def test_a_move_lowers_no_level_that_was_asked_for(project: Project, tmp_path: Path) -> None:
+    signed = _policy(tmp_path).replace("prod: }", "prod: {approval: signed}}")
+    promoted = promotion.promote(project.workspace, "abalone@v1.1.0", "prod")
+    project.write("towpath.yaml", signed)
+    project.commit("prod is entered by signatures")
+    project.git("merge", "-q", "--no-ff", "-m", "straight in", promoted.branch)
+    project.write("towpath.yaml", _policy(tmp_path))
+    moved = _moved(project, "models/abalone")
+    [outcome] = reconcile.apply(moved.workspace, "prod").outcomes
+    assert outcome.state == "refused"
+    assert "prod asks for at least `signed`" in outcome.faults[0].what
+
+
 def test_a_project_that_was_moved_keeps_its_models(project: Project, tmp_path: Path) -> None:
     promoted = project.verify().looked_at["promotions"]
     tags = project.git("tag", "--list")

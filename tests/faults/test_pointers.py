@@ -256,3 +256,73 @@ def test_a_link_into_the_cache_is_replaced(project: Path) -> None:
     assert not (project / "x.csv").is_symlink()
     assert (project / "x.csv").read_bytes() == PAYLOAD
     assert Store(project).path(other.digest).read_bytes() == b"older\n"
+
+
+OBEYED = [
+    ".gitmodules", ".gitattributes", "data/.gitattributes", ".gitignore", ".GitIgnore", ".env",
+    ".env.local", ".github/workflows/ci.yml", ".github", ".vscode/tasks.json", ".venv/bin/python",
+    "prefect.toml", "Prefect.TOML", "prefect.yaml", "towpath.yaml", "pyproject.toml", "Makefile",
+    "dvc.yaml", "CODEOWNERS", "requirements.txt", "registry/stages/prod/abalone.yaml",
+    "registry/allowed_signers", "conftest.py", "sitecustomize.py", "pandas.py", "evil.pth",
+    "src/abalone/steps.py", "flows/training/steps.py", "flows/new/pipeline.yaml",
+    "tests/conftest.py", "pyproject\u200c.toml",
+]  # fmt: skip
+SOUND = [
+    "abalone.csv", "data/abalone.csv", "data/code/conftest.py", "data/pyproject.toml",
+    "models/export.py", "flows/training/expected.parquet", "src/abalone/table.csv",
+    "registry.csv", "registry/pictures", "artifacts/model.skops", "github/x", "params.json",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", OBEYED)
+def test_no_pointer_writes_what_a_tool_obeys(project: Path, path: str) -> None:
+    (project / "x.dvc").write_text(_pointer(path))
+    (project / "good.csv.dvc").write_text(_pointer("good.csv"))
+    before = _state(project)
+    with pytest.raises(StoreError) as refused:
+        placing.place(project)
+    (fault,) = refused.value.faults
+    assert str(fault.place) == "x.dvc:2"
+    assert "no data" in fault.what
+    assert fault.hint
+    after = _state(project)
+    assert after.pop("project/good.csv") == PAYLOAD
+    assert after == before
+
+
+@pytest.mark.parametrize("path", SOUND)
+def test_what_no_tool_obeys_is_data(project: Path, path: str) -> None:
+    (project / "x.dvc").write_text(_pointer(path))
+    assert placing.place(project) == ()
+    assert (project / path).read_bytes() == PAYLOAD
+
+
+def test_a_tracked_folder_brings_no_code_to_where_code_is(project: Path) -> None:
+    store = Store(project)
+    members = [{"md5": DIGEST, "relpath": "__init__.py"}]
+    folder = store.put_bytes(json.dumps(members).encode(), "x").digest
+    manifest = f"{folder}.dir"
+    store.path(folder).rename(store.path(manifest))
+    for path in ("src/pandas", "data/pandas"):
+        (project / f"{path.replace('/', '-')}.dvc").write_text(_pointer(path, digest=manifest))
+    with pytest.raises(StoreError, match="is code, which Git holds"):
+        placing.place(project)
+    assert not (project / "src").exists()
+    assert (project / "data/pandas/__init__.py").read_bytes() == PAYLOAD
+
+
+def test_what_git_holds_is_no_pointers_to_write(project: Path) -> None:
+    (project / "README.md").write_text("ours\n")
+    (project / "docs").mkdir()
+    (project / "docs" / "page.md").write_text("ours\n")
+    for path in ("README.md", "docs"):
+        (project / f"{path}.dvc").write_text(_pointer(path))
+    (project / "dvc.lock").write_text(_lock("README.md"))
+    with pytest.raises(StoreError) as refused:
+        placing.place(project, in_git=["README.md", "docs/page.md"])
+    assert [fault.what for fault in refused.value.faults] == [
+        "`README.md` is held by Git, and no pointer's to write",
+        "`docs` is held by Git, and no pointer's to write",
+    ]
+    assert (project / "README.md").read_text() == "ours\n"
+    assert (project / "docs" / "page.md").read_text() == "ours\n"

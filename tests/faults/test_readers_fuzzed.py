@@ -24,15 +24,20 @@ from towpath.engine import memory, run_events, worktree
 from towpath.engine import record as runs
 from towpath.engine.server import mark, state
 from towpath.errors import ExitCode, TowpathError
-from towpath.reconcile import bundle, deployed, lease
+from towpath.gates import answers
+from towpath.reconcile import bundle, deployed, lease, smoke, witness
 from towpath.registry import record, references, tagging, wanted
 from towpath.registry.main_line import parse_trailers
 from towpath.registry.versions import Version
+from towpath.spec.foreign_values import parse_json
 from towpath.spec.project import parse_project
 from towpath.spec.project_paths import ProjectPath
+from towpath.steps import sandbox
 from towpath.store import entries, locked, merging, pipelines, sections, tracked
 from towpath.store.described import Configuration
 from towpath.store.digest import read_manifest
+from towpath.store.folder import Folder
+from towpath.store.stage import StageStore
 
 TRIES = int(os.environ.get("TOWPATH_FUZZ", "0"))
 FEW = 12
@@ -165,6 +170,23 @@ def _read_events(content: bytes, home: Path) -> None:
     _read_run("\n".join(map(json.dumps, lines)).encode(), home)
 
 
+def _read_reply(read: Callable[[object], object]) -> Read:
+    """What a gate's process answers, and what is done with it: it is shown."""
+
+    def call(content: bytes, _: Path) -> None:
+        reply = answers.read_reply(parse_json(content), read)
+        json.dumps(reply.why if isinstance(reply, answers.Refusal) else str(reply)).encode()
+
+    return call
+
+
+def _read_witness(content: bytes, home: Path) -> None:
+    store = StageStore("dev", Folder(home, "a folder"))
+    (home / "towpath").mkdir(exist_ok=True)
+    (home / "towpath" / "main.json").write_bytes(content)
+    witness.read_witness(store)
+
+
 def _read_bundle(content: bytes, home: Path) -> None:
     (home / bundle.MANIFEST).write_bytes(content)
     assert bundle.is_whole(home, draft(version=Version(9, 9, 9)), "dev") is False
@@ -212,6 +234,41 @@ READERS: Mapping[str, tuple[Read, Any]] = {
         {"schema": 1, **DEPLOYED, "previous": [DEPLOYED]},
     ),
     "lease": (lambda content, _: str(lease.read_lease(content)), LEASE),
+    "memory of main": (_read_witness, {"schema": 1, "main": COMMIT, "root": COMMIT}),
+    "sandbox": (
+        lambda content, _: sandbox.read_answer(b'{"missing": ["namespaces"]}', content),
+        {"answer": {"why": "it does not fit"}},
+    ),
+    "sandbox's fences": (
+        lambda content, _: sandbox.read_answer(content, b'{"answer": 1}').caution,
+        {"missing": ["namespaces"]},
+    ),
+    "gate's refusal": (_read_reply(answers.read_latency), {"why": "it does not fit"}),
+    "gate of a function": (
+        _read_reply(answers.read_function),
+        {"answer": {"passed": True, "value": 4.5, "bound": "at most 5", "detail": ["a", 1]}},
+    ),
+    "gate of golden samples": (
+        _read_reply(answers.read_golden),
+        {"answer": {"given": [1.5, [2]], "expected": [1, "x"]}},
+    ),
+    "gate of latency": (_read_reply(answers.read_latency), {"answer": {"seconds": [0.5, 0.25]}}),
+    "gate of fairness": (
+        _read_reply(answers.read_fairness),
+        {"answer": {"errors": {"m": 0.5}, "small": ["f"]}},
+    ),
+    "gate of safety": (
+        _read_reply(answers.read_safe),
+        {"answer": {"unsafe": {"m.pkl": "is a pickle"}, "looked_at": ["3 types known"]}},
+    ),
+    "gate of expectations": (
+        _read_reply(answers.read_expectations),
+        {"answer": {"rows": 9, "count": 2, "held": 1, "failed": ["x"], "warned": []}},
+    ),
+    "smoke test": (
+        lambda content, _: smoke.read_smoke(parse_json(content), 2),
+        {"rows": 2, "models": [{"predictions": [0.5, "a"]}, {"error": "ValueError: no"}]},
+    ),
     "bundle": (_read_bundle, {"version": "v9.9.9", "files": {"a": SHA256}}),
     "run": (_read_run, None),
     "events": (_read_events, EVENTS),

@@ -84,7 +84,7 @@ def asked(desk, path, **more):
         ("g.csv", "a,b,expectd\n0,0,0\n", "no column `expected` .did you mean `expectd`"),
         ("g.csv", "a,b,expected\n0,0,\n", "rows without `expected`"),
         ("g.csv", "a,b,expected\n", "g.csv has no rows"),
-        ("g.xlsx", "a,b,expected\n", "g.xlsx is no table"),
+        ("g.ods", "a,b,expected\n", "g.ods is no table"),
         ("g.json", "{}", 'must be a list of {"inputs"'),
         ("g.json", "[]", "must be a list"),
         ("g.json", '[{"inputs": {}}]', "must be a list"),

@@ -79,6 +79,37 @@ def test_what_a_function_may_answer(desk, code, passed, detail):
 
 
 @pytest.mark.parametrize(
+    "answer",
+    [
+        {"answer": {"passed": "yes"}},
+        {"answer": {"passed": True, "value": float("nan")}},
+        {"answer": {"passed": True, "more": 1}},
+        {"answer": [True]},
+        {"passed": True},
+        {"why": ["no"]},
+        [],
+    ],
+    ids=str,
+)
+def test_an_answer_that_the_function_wrote_itself(desk, answer):
+    """It finds where its process answers, and writes there before that does."""
+    lines = json.dumps({"answer": answer}) + "\n"
+    code = f"""
+import os
+def judge(context):
+    for number in range(3, 64):
+        try:
+            os.write(number, {lines.encode()!r})
+        except OSError:
+            pass
+    os._exit(0)
+"""
+    verdict = desk.one(OWN, {"checks/own.py": code})
+    assert not verdict.passed
+    assert "cannot be evaluated: its process answers with what is no answer" in verdict.detail
+
+
+@pytest.mark.parametrize(
     ("run", "why"),
     [
         ("checks.own:judeg", "there is no function `judeg` (did you mean `judge`?)"),

@@ -71,6 +71,36 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, home: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+def test_killed_it_leaves_no_half_made_project_and_the_next_one_clears_up(
+    tmp_path: Path, home: Path
+) -> None:
+    signing = home / "gpg"
+    signing.write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\nexec sleep 60\n")
+    signing.chmod(0o755)
+    git(home, "config", "--global", "commit.gpgSign", "true")
+    git(home, "config", "--global", "gpg.program", str(signing))
+    call = [sys.executable, "-c", MAKE]
+    with subprocess.Popen(
+        call, cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True
+    ) as new:
+        _wait_for(tmp_path / "asked", new)
+        os.killpg(new.pid, signal.SIGKILL)
+        new.wait(timeout=30)
+    assert not (tmp_path / "new" / "abalone").exists()
+    assert len(list((tmp_path / "new").iterdir())) == 1, "what it was making lies beside"
+    git(home, "config", "--global", "commit.gpgSign", "false")
+    made = projects.new("tabular", tmp_path / "new", {}, ask=False)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["abalone"]
+    assert git(made, "status", "--porcelain") == ""
+
+
+def test_a_repository_around_that_ignores_the_project_keeps_out_of_it(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / ".gitignore").write_text("/abalone/\n")
+    made = projects.new("tabular", tmp_path, {}, ask=False)
+    assert (made / ".git").is_dir()
+
+
 def test_a_commit_that_git_refuses_waits_with_its_reason(
     tmp_path: Path, home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,3 +57,31 @@ def test_the_verb(project: Project) -> None:
     assert code == 2
     assert "did you mean `prod`?" in err
     assert _call(project, "--check", "--apply")[0] == 2
+
+
+def test_a_stage_that_cannot_be_seen_keeps_no_other_from_being_judged(project: Project) -> None:
+    version = project.register(b"one")
+    project.up_to("uat", version)
+    memory = project.store("dev").place.root / "towpath" / "main.json"  # type: ignore[attr-defined]
+    memory.write_text('{"schema": 1, "ma')
+    project.promote(version, "prod")
+    code, out, _ = _call(project, "--apply", "--json")
+    dev, uat, prod = json.loads(out)["reconcile"]
+    assert code == 1
+    assert dev["changes"] == []
+    [fault] = dev["faults"]
+    assert "towpath/main.json in the store of dev" in fault["what"]
+    assert fault["hint"] == "towpath reconcile dev --apply --accept-history"
+    assert [change["change"] for change in uat["changes"]] == ["nothing"]
+    assert [change["outcome"] for change in prod["changes"]] == ["done"]
+    code, out, _ = _call(project)
+    assert code == 1
+    assert "dev\n  error: towpath/main.json in the store of dev" in out
+    assert "    hint: towpath reconcile dev --apply --accept-history\n" in out
+    assert out.count("nothing to do") == 2
+    assert _call(project, "--check")[0] == 1
+    assert "### dev\n\n> towpath/main.json" in _call(project, "--format", "md")[1]
+    code, _, err = _call(project, "dev")
+    assert (code, err.count("is damaged")) == (1, 1)
+    assert _call(project, "dev", "--apply", "--accept-history")[0] == 0
+    assert _call(project, "--check")[0] == 0

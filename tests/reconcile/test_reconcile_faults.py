@@ -11,6 +11,7 @@ import pytest
 from reconcile_project import Project, declare
 
 from towpath import registry
+from towpath.engine.own_files import find_own_files
 from towpath.errors import StoreError, UsageError, UserError
 from towpath.reconcile.deployed import deployed
 from towpath.store.place import object_path
@@ -39,6 +40,9 @@ def test_after_the_lower_store_is_gone_prod_still_works(project: Project) -> Non
     assert project.said("prod") == {"abalone": f"repair {version}: the target runs nothing"}
     assert project.apply("prod").exit_code == 0
     assert (project.root / "deploy/prod/abalone/current/model.bin").read_bytes() == b"one"
+    own = find_own_files(project.root)
+    assert "deploy/prod/abalone/current" in own, "no change of the user's"
+    assert f"deploy/prod/abalone/versions/{version}/model.bin" in own
 
 
 def test_altered_bytes_are_found_and_mended_from_below(project: Project) -> None:

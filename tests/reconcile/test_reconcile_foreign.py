@@ -148,7 +148,7 @@ def test_a_damaged_record_of_one_model_stops_no_other(project: Project, what: st
     applied = project.apply("dev")
     states = {outcome.change.model: outcome.state for outcome in applied.outcomes}
     assert states == {"abalone": "refused", "oyster": "done"}
-    assert "delete it in .towpath/stages/dev" in str(applied.outcomes[0].faults[0].hint)
+    assert "move it out of .towpath/stages/dev" in str(applied.outcomes[0].faults[0].hint)
     file.unlink()  # the way out, as it says
     assert project.apply("dev").exit_code == 0
     assert project.said("dev")["abalone"].startswith("nothing to do")

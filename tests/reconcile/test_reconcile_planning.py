@@ -93,10 +93,10 @@ def _plan(wanted: Desired | None, actual: Actual | None) -> Any:
             "repair v1.1.0: the stage tag is not on the remote",
         ),
         (
-            replace(WANTED, rejected="leaked"),
+            replace(WANTED, rejected="leaked", way="towpath rollback abalone --stage dev"),
             BEFORE,
             Blocked,
-            "blocked: abalone@v1.1.0 was rejected: leaked (promote another version, or roll back)",
+            "blocked: abalone@v1.1.0 was rejected: leaked (towpath rollback abalone --stage dev)",
         ),
         (
             replace(WANTED, rejected="leaked"),

@@ -95,7 +95,8 @@ OLD = Signature(
         ({"inputs": (Column("count", "number"), Column("note", "string"))}, ()),
         ({"inputs": (Column("height", "integer"),)}, ("input height number -> integer",)),
         ({"inputs": (Column("width", "number"),)}, ("input width is new",)),
-        ({"inputs": None, "outputs": None}, ()),
+        ({"inputs": None, "outputs": None, "features": None}, ()),
+        ({"inputs": None}, ("input columns by name -> a matrix of 3 columns",)),
         ({"outputs": (Column("rings", "unknown"), Column("error", "number"))}, ()),
         ({"outputs": (Column("rings", "integer"),)}, ("output rings number -> integer",)),
         ({"outputs": ()}, ("output rings is gone",)),
@@ -107,6 +108,14 @@ OLD = Signature(
 def test_what_breaks_a_caller(changed: dict[str, object], said: tuple[str, ...]) -> None:
     assert breaks(OLD, replace(OLD, **changed)) == said  # type: ignore[arg-type]
     assert breaks(None, OLD) == breaks(OLD, None) == ()
+
+
+def test_columns_by_name_break_the_callers_of_a_matrix() -> None:
+    matrix = Signature(None, (Column("prediction", "number"),), features=3)
+    named = replace(OLD, outputs=matrix.outputs, classes=None, features=None)
+    assert breaks(matrix, named) == ("input a matrix of 3 columns -> columns by name",)
+    assert breaks(matrix, replace(matrix, features=4)) == ("3 -> 4 features",)
+    assert breaks(matrix, Signature(None, None)) == breaks(Signature(None, None), named) == ()
 
 
 def test_versions_side_by_side(repository: Repository, register: Register) -> None:

@@ -47,7 +47,11 @@ def test_two_projects_register_into_one(
             ("mean", "v1.0.0"), ("median", "v1.0.0"),
         ]  # fmt: skip
     assert reasons(one.run())["register"] == "registered as mean@v1.0.0"
-    assert ran(one.run(params={"factor": "3"}, push=True)) == {"fit", "score", "register"}
+    assert ran(one.run(params={"factor": "3"}, push=True, register=True)) == {
+        "fit",
+        "score",
+        "register",
+    }
 
     registry.git("fetch", "-q", "--tags", "origin")
     assert registry.tags() == ["mean@v1.0.0", "mean@v1.1.0", "median@v1.0.0"]

@@ -51,6 +51,7 @@ def test_every_key_of_the_types_is_in_the_schema_and_no_other() -> None:
     pairs: list[tuple[dict[str, Any], type[BaseModel]]] = [
         (DEFINITIONS["long_param"], param.Param),
         (DEFINITIONS["long_output"], pipeline.Output),
+        (DEFINITIONS["long_input"], pipeline.Input),
         (DEFINITIONS["plot"], pipeline.Plot),
         (step["retry"]["anyOf"][1], pipeline.Retry),
         (step["cache"]["anyOf"][1], pipeline.Expiry),
@@ -78,8 +79,8 @@ def test_every_enumeration_is_that_of_the_types() -> None:
     assert DEFINITIONS["long_param"]["properties"]["type"]["enum"] == list(
         get_args(param.ParamType)
     )
-    formats = DEFINITIONS["long_output"]["properties"]["format"]["enum"]
-    assert formats == list(get_args(pipeline.FormatName)) == list(FORMATS)
+    formats = DEFINITIONS["long_output"]["properties"]["format"]["anyOf"][0]["enum"]
+    assert formats == list(pipeline.FORMAT_NAMES) == list(FORMATS)
     gate = PROJECT["definitions"]["gate"]
     assert gate["properties"]["kind"]["enum"] == list(gates.KINDS)
     fairness = PROJECT["definitions"]["gate_fairness"]["properties"]

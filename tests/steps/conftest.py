@@ -13,6 +13,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from towpath.code import Reader
+from towpath.errors import TowpathError
 from towpath.spec.artifact import Artifact, Json, Made
 from towpath.spec.outputs import output_files
 from towpath.spec.pipeline import AnyStep
@@ -85,7 +86,17 @@ class Project:
             / f"{self.count}-{run or said['kind']}",
             facts=facts or {},
             code=Reader(self.root).file_names(FOLDER, declared.code),
+            annotations=self._annotations(run),
         )
+
+    def _annotations(self, run: str | None) -> dict[str, str]:
+        """What the function asks for; nothing where there is none that can be read."""
+        try:
+            signature = Reader(self.root).signature(FOLDER, run) if run else None
+        except TowpathError:
+            return {}
+        arguments = signature.arguments if signature else ()
+        return {argument.name: argument.asks for argument in arguments if argument.asks}
 
     def call(self, order: Order, timeout: float | None = None) -> Made:
         """Carry an order out in a process of its own; what it prints is kept."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import datetime
 import enum
 import importlib.util
+import io
 import json
+import sys
+import zipfile
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -192,3 +195,96 @@ def test_npy_never_holds_pickles(tmp_path):
 def test_bytes_are_written_as_they_are(tmp_path):
     assert written(b"a,b\n", tmp_path / "a.csv") == b"a,b\n"
     assert written("a,b\r\n", tmp_path / "b.csv") == b"a,b\r\n"
+
+
+FURTHER = ["a.xlsx", "a.feather", "a.jsonl", "a.jsonl.gz", "a.csv.gz", "a.tsv.gz"]
+
+
+def plain_frame():
+    return pandas.DataFrame({"name": ["007", "NA"], "n": [1, 2], "x": [1.5, numpy.nan]}, [4, 2])
+
+
+@pytest.mark.parametrize("name", FURTHER)
+def test_further_tables_are_read_as_each_type_and_written_alike(tmp_path, name, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 1e9)  # what gzip asks
+    once = written(plain_frame(), tmp_path / name)
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    assert once == written(plain_frame(), tmp_path / f"b{name[1:]}")
+    assert b"20" not in zip_dates(once)
+    again = formats.read(tmp_path / name, Asked(name, "pandas.DataFrame"))
+    assert again["n"].tolist() == [1, 2]
+    assert again.index.tolist() == [0, 1]
+    assert formats.read(tmp_path / name, Asked(name, "pyarrow.Table")).num_rows == 2
+    assert formats.read(tmp_path / name, Asked(name, "numpy.ndarray")).shape == (2, 3)
+    parts = list(formats.read_parts(tmp_path / name, Asked(name), 1))
+    assert [part["n"].tolist() for part in parts] == [[1], [2]]
+    named = plain_frame().rename_axis("id")
+    formats.write(named, tmp_path / name)
+    assert list(formats.read(tmp_path / name, Asked(name)).columns) == ["id", "name", "n", "x"]
+
+
+def zip_dates(data):
+    """The years in which the members of an archive were made; nothing where it is none."""
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        return b""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return b" ".join(str(each.date_time[0]).encode() for each in archive.infolist())
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.feather", "a.jsonl"])
+def test_text_in_a_file_that_knows_types_stays_text(tmp_path, name):
+    formats.write(plain_frame(), tmp_path / name)
+    assert formats.read(tmp_path / name, Asked(name))["name"].tolist() == ["007", "NA"]
+
+
+def test_a_workbook_holds_no_time(tmp_path):
+    book = written(plain_frame(), tmp_path / "a.xlsx")
+    with zipfile.ZipFile(io.BytesIO(book)) as archive:
+        properties = archive.read("docProps/core.xml").decode()
+    assert properties.count("1980-01-01T00:00:00Z") == 2
+    assert str(datetime.datetime.now().year) not in properties
+    (tmp_path / "b.xlsx").write_text("no")
+    with pytest.raises(StepFailed, match=r"b\.xlsx cannot be read as xlsx: it is no workbook"):
+        formats.read(tmp_path / "b.xlsx", Asked("b.xlsx"))
+
+
+def test_a_workbook_says_what_to_install(tmp_path, monkeypatch):
+    formats.write(plain_frame(), tmp_path / "a.xlsx")
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    for act in (
+        lambda: formats.read(tmp_path / "a.xlsx", Asked("a.xlsx")),
+        lambda: formats.write(plain_frame(), tmp_path / "c.xlsx"),
+    ):
+        with pytest.raises(StepFailed) as refused:
+            act()
+        assert str(refused.value).endswith(
+            ".xlsx needs openpyxl, which is not installed (pip install 'towpath[excel]')"
+        )
+
+
+def test_json_lines_are_documents_too(tmp_path):
+    documents = [{"a": 1, "b": [1, 2]}, {"a": None}]
+    assert written(documents, tmp_path / "a.jsonl") == b'{"a": 1, "b": [1, 2]}\n{"a": null}\n'
+    assert formats.read(tmp_path / "a.jsonl", Asked("a.jsonl", "list")) == documents
+    assert formats.read(tmp_path / "a.jsonl", Asked("a.jsonl", "str")).startswith('{"a": 1')
+    for text, said in (
+        ('{"a": 1}\n{"a":\n', "a.jsonl:2: the line is no JSON document"),
+        ('{"a": 1}\n5\n', "a.jsonl: document 2 is no object"),
+    ):
+        (tmp_path / "a.jsonl").write_text(text)
+        with pytest.raises(StepFailed) as refused:
+            formats.read(tmp_path / "a.jsonl", Asked("a.jsonl"))
+        assert str(refused.value).startswith(said)
+
+
+def test_an_archive_of_arrays_has_no_dates_and_no_pickles(tmp_path):
+    once = written({"a": numpy.arange(3), "b": numpy.eye(2)}, tmp_path / "a.npz")
+    assert once == written({"a": numpy.arange(3), "b": numpy.eye(2)}, tmp_path / "b.npz")
+    assert set(zip_dates(once).split()) == {b"1980"}
+    found = formats.read(tmp_path / "a.npz", Asked("a.npz"))
+    assert list(found) == ["a", "b"] and found["b"].tolist() == [[1, 0], [0, 1]]
+    assert list(numpy.load(tmp_path / "a.npz")) == ["a", "b"]
+    formats.write([numpy.arange(2)], tmp_path / "c.npz")
+    assert list(formats.read(tmp_path / "c.npz", Asked("c.npz"))) == ["arr_0"]
+    with pytest.raises(StepFailed, match="cannot be written as npz"):
+        formats.write({"a": numpy.array([object()])}, tmp_path / "d.npz")

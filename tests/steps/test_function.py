@@ -223,7 +223,7 @@ def test_an_input_that_is_not_what_its_name_says(project, warm):
     project.steps("def look(raw): return raw\n")
     raw = project.put("raw.json", "{not json")
     warm()
-    with pytest.raises(StepFailed, match=r"raw\.json cannot be read as json"):
+    with pytest.raises(StepFailed, match=r"raw\.json is no JSON document"):
         project.carry_out("look", ["a.json"], {"raw": raw})
     table = project.put("raw.parquet", "no parquet")
     with pytest.raises(StepFailed, match=r"raw\.parquet cannot be read as parquet"):

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from towpath.errors import Refused, StepFailed
 from towpath.spec.pipeline import AnyStep
-from towpath.steps import condition, fail, kinds
+from towpath.steps import condition, fail, kinds, signature
 
 RAW = "sex,height,rings\nF,0.1,9\nM,0.2,10\nI,0.0,3\nF,,7\n"
 SUITE = """
@@ -234,3 +234,35 @@ def test_a_condition_and_a_failure_speak_of_what_was_made():
 def test_the_table_of_kinds_names_modules_that_are_there():
     for kind in kinds.IN_A_PROCESS:
         assert callable(kinds.module(kind).execute)
+
+
+def test_a_booster_that_answers_by_methods_has_a_signature():
+    lightgbm = pytest.importorskip("lightgbm")
+    table = pandas.DataFrame({"size": range(40), "age": [n % 7 for n in range(40)]})
+    target = table["size"] * 2.0
+    options = {"verbose": -1, "min_data_in_leaf": 1, "num_threads": 1}
+    booster = lightgbm.train(options, lightgbm.Dataset(table, target), 2)
+    assert signature.of_model(booster, [table]) == {
+        "model": "lightgbm.Booster",
+        "inputs": [{"name": "size", "type": "integer"}, {"name": "age", "type": "integer"}],
+        "outputs": [{"name": "prediction", "type": "number"}],
+    }
+    unnamed = lightgbm.train(options, lightgbm.Dataset(table.to_numpy(), target), 2)
+    assert signature.of_model(unnamed)["inputs"] == "unknown"
+    assert signature.of_model(unnamed)["features"] == 2
+
+
+def test_names_come_from_wherever_a_model_keeps_them():
+    class Booster:
+        def feature_name(self):
+            return ["size", "age"]
+
+        def num_feature(self):
+            return 2
+
+    class Unnamed(Booster):
+        def feature_name(self):
+            return ["Column_0", "Column_1"]
+
+    assert signature.feature_names(Booster()) == ["size", "age"]
+    assert (signature.feature_names(Unnamed()), signature.feature_count(Unnamed())) == ([], 2)

@@ -10,12 +10,14 @@ import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from towpath.errors import Place, StepFailed
 from towpath.steps import process
+from towpath.steps.order import Value
 
 
 @pytest.fixture(params=["forked", "alone"])
@@ -170,6 +172,120 @@ def test_a_step_that_hangs_is_killed_with_all_that_it_started(project, way):
     wait_until(lambda: gone(int(pids.read_text())))
 
 
+ESCAPES = """
+    import os, signal, subprocess, sys, time
+    from pathlib import Path
+
+    def escape(pids, way, then):
+        sleep = [sys.executable, "-c", "import time; time.sleep(1000)"]
+        if way == "session":
+            found = [subprocess.Popen(sleep, start_new_session=True).pid]
+        elif way == "stubborn":
+            text = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True)"
+            child = subprocess.Popen(
+                [sys.executable, "-c", text + "; time.sleep(1000)"],
+                start_new_session=True, stdout=subprocess.PIPE,
+            )
+            child.stdout.readline()
+            found = [child.pid]
+        else:
+            inside, outside = os.pipe()
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    os.write(outside, str(os.getpid()).encode())
+                    os.execv(sleep[0], sleep)
+                os._exit(0)
+            os.wait()
+            found = [int(os.read(inside, 99))]
+        part = Path(pids + ".part")
+        part.write_text(" ".join(map(str, found)))
+        part.rename(pids)
+        if then == "hang":
+            time.sleep(1000)
+        if then == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing adopts orphans")
+@pytest.mark.parametrize(
+    ("escape", "then"),
+    [("session", "hang"), ("session", "return"), ("daemon", "die"), ("stubborn", "hang")],
+)
+def test_what_fled_into_a_session_of_its_own_ends_with_the_step(project, way, escape, then):
+    project.steps(ESCAPES)
+    pids = project.root / "pids"
+    way()
+    given = {"pids": str(pids), "way": escape, "then": then}
+    if then == "return":
+        project.carry_out("escape", (), given)
+    else:
+        with pytest.raises(StepFailed, match="timeout" if then == "hang" else "SIGKILL"):
+            project.call(project.order("escape", (), given), timeout=1.5)
+    for pid in map(int, pids.read_text().split()):
+        wait_until(lambda pid=pid: gone(pid))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing adopts orphans")
+def test_what_fled_from_one_step_does_not_take_another_along(project, warm):
+    project.steps(ESCAPES)
+    warm()
+    with ThreadPoolExecutor(2) as pool:
+        marks = [project.root / f"pids{number}" for number in range(2)]
+        given = [
+            {"pids": str(mark), "way": "session", "then": then}
+            for mark, then in zip(marks, ("return", "hang"), strict=True)
+        ]
+        stays = pool.submit(project.call, project.order("escape", (), given[1]), 4)
+        wait_until(marks[1].exists)
+        project.carry_out("escape", (), given[0])
+        wait_until(lambda: gone(int(marks[0].read_text())))
+        assert not gone(int(marks[1].read_text()))
+        with pytest.raises(StepFailed, match="timeout"):
+            stays.result()
+    wait_until(lambda: gone(int(marks[1].read_text())))
+
+
+def test_each_attempt_begins_with_nothing(project, way):
+    project.steps("""
+        import os, signal, time
+        from pathlib import Path
+
+        def write(rows: Path, parts: Path, raw: Path, ends):
+            before = sorted(path.name for path in parts.iterdir())
+            assert not rows.exists() and before == [] and raw.read_text() == "raw"
+            raw.chmod(0o644)
+            raw.write_text("spoiled")
+            with rows.open("a") as file:
+                file.write("0\\n1\\n")
+            (parts / f"{ends}.txt").write_text("x")
+            if ends == "raises":
+                raise ConnectionError
+            if ends == "dies":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if ends == "hangs":
+                time.sleep(1000)
+    """)
+    way()
+    raw = project.put("raw.txt", "raw")
+    first = project.order("write", ["rows.txt", "parts/"], {"raw": raw, "ends": "raises"})
+    for ends in ("raises", "dies", "hangs", "well"):
+        again = replace(first, arguments={**first.arguments, "ends": Value(ends)})
+        # As a machine that lost its power leaves it: nobody was there to clear it.
+        left = first.directory / "outputs" / "parts"
+        left.mkdir(parents=True)
+        (left / "dead.txt").write_text("dead")
+        (first.directory / "outputs" / "rows.txt").write_text("dead")
+        if ends == "well":
+            made = project.call(again)
+        else:
+            with pytest.raises(StepFailed):
+                project.call(again, timeout=1.5)
+    assert project.read(made.outputs["rows"]) == b"0\n1\n"
+    assert list(project.store.members(made.outputs["parts"].digest)) == ["well.txt"]
+
+
 def test_a_step_that_will_not_end_is_ended(project, warm):
     project.steps("""
         import os, signal, time
@@ -235,6 +351,23 @@ def test_many_threads_at_once(project, warm):
         made = list(pool.map(project.call, orders))
     assert [each.values["out"]["number"] for each in made] == list(range(24))
     assert sorted(project.lines) == sorted(f"number {n}" for n in range(24))
+
+
+def test_a_pool_of_processes_leaks_nothing(project):
+    project.steps("""
+        from joblib import Parallel, delayed
+
+        def square(k):
+            return k * k
+
+        def work():
+            return Parallel(n_jobs=2)(delayed(square)(k) for k in range(4))
+    """)
+    order = replace(project.order("work", ["out.json"]), libraries=("joblib",))
+    with process.warm(project.root, "flows/training", []):
+        assert project.call(order).values == {"out": [0, 1, 4, 9]}
+    time.sleep(0.5)  # what watches over semaphores speaks when all else has ended
+    assert order.log.read_text() == ""
 
 
 STATE = """
@@ -330,8 +463,67 @@ def test_what_was_not_declared_is_noted(project, way):
     raw = project.put("raw.csv", "a\n1\n")
     way()
     made = project.carry_out("read", ["notes.txt"], {"raw": raw}, code=["fit.R"])
-    assert made.facts["undeclared"] == ["config/at_import.json", "data/side.csv", "state.sqlite"]
+    assert made.facts["undeclared"] == ["config/at_import.json", "data/side.csv"]
+    assert made.facts["written"] == ["state.sqlite"]
     assert project.carry_out("again").facts["undeclared"] == ["config/at_import.json"]
+
+
+def test_what_a_step_made_itself_is_no_input_of_it(project, warm):
+    project.write("log.txt", "before\n")
+    project.write("counted.txt", "1")
+    project.steps("""
+        import os, sqlite3
+        from pathlib import Path
+
+        def write():
+            with open("log.txt", "a") as file:
+                file.write("more")
+            Path("made.txt").write_text("x")
+            Path("made.txt").read_text()
+            Path("part.txt").write_text("x")
+            os.replace("part.txt", "whole.txt")
+            Path("whole.txt").read_text()
+            base = sqlite3.connect("new.sqlite")
+            base.execute("create table if not exists a (b)")
+            base.close()
+            sqlite3.connect("new.sqlite").close()
+            Path("gone.txt").touch()
+            Path("gone.txt").unlink()
+
+        def count():
+            with open("counted.txt", "r+") as file:
+                file.write(str(int(file.read()) + 1))
+    """)
+    warm()
+    made = project.carry_out("write")
+    assert "undeclared" not in made.facts
+    assert made.facts["written"] == ["log.txt", "made.txt", "new.sqlite", "whole.txt"]
+    assert project.carry_out("count").facts["undeclared"] == ["counted.txt"]
+    assert project.carry_out("write").facts["undeclared"] == ["new.sqlite"], "it was there before"
+
+
+@pytest.mark.parametrize("before", [(), ("prefect",)])
+def test_a_package_s_own_settings_are_no_input(project, warm, before):
+    project.write("pyproject.toml", "[tool.prefect]\n")
+    project.write("prefect.toml", "")
+    project.write(".env", "A=1\n")
+    project.steps("""
+        import prefect, prefect.settings
+        import tomllib
+        from pathlib import Path
+
+        def own():
+            with prefect.settings.temporary_settings({}):
+                prefect.settings.get_current_settings()
+            return prefect.settings.get_current_settings().home.name
+
+        def read():
+            return tomllib.loads(Path("pyproject.toml").read_text())
+    """)
+    warm()
+    order = replace(project.order("own", ["home.json"]), libraries=before)
+    assert "undeclared" not in project.call(order).facts
+    assert project.carry_out("read", ["a.json"]).facts["undeclared"] == ["pyproject.toml"]
 
 
 def test_a_cache_inside_the_project_is_no_undeclared_file(project, warm):
@@ -398,8 +590,9 @@ def test_when_the_run_ends_so_do_its_steps(project, tmp_path, number):
 
         def hang(pids):
             child = subprocess.Popen(["sleep", "1000"])
+            fled = subprocess.Popen(["sleep", "1000"], start_new_session=True)
             scratch = Path(pids + ".part")
-            scratch.write_text(f"{os.getpid()} {os.getppid()} {child.pid}")
+            scratch.write_text(f"{os.getpid()} {os.getppid()} {child.pid} {fled.pid}")
             scratch.rename(pids)
             time.sleep(1000)
     """)

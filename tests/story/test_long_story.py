@@ -196,7 +196,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.chdir(made.root)
     with person("Ada"):
         for factor in range(2, 2 + VERSIONS):
-            run = made.run(params={"factor": factor})
+            run = made.run(params={"factor": factor}, register=True)
             assert run.state == "done", run.error
     return made
 

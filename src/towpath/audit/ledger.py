@@ -144,12 +144,6 @@ class Ledger:
             return False
         return (after.version, after.sha256) == (promotion.version, promotion.sha256)
 
-    def was_in(self, promotion: Promotion) -> bool:
-        """Whether the stage asked for that version before."""
-        mine = list(self.of(promotion.stage, promotion.model))
-        before = mine[: mine.index(promotion)]
-        return any(one.version == promotion.version for one in before)
-
     def reverts(self, promotion: Promotion) -> Promotion | None:
         """The change that this one took back by hand: it left the stage file as that had found
         it, and brought no evidence."""
@@ -170,12 +164,6 @@ class Ledger:
         if before == commit:
             return (commit, path) in held
         return held.get((commit, path)) not in (None, held.get((before, path)))
-
-    def before(self, promotion: Promotion) -> Promotion | None:
-        """The last change of the same stage file that named a version."""
-        mine = list(self.of(promotion.stage, promotion.model))
-        before = mine[: mine.index(promotion)]
-        return next((one for one in reversed(before) if one.version), None)
 
     def next(self, promotion: Promotion) -> Promotion | None:
         """The next change of the same stage file."""

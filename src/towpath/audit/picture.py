@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from towpath.audit.history import Entry
@@ -18,6 +19,7 @@ def picture(found: Lineage) -> Picture:
     run = _add(boxes, Box(found.record.pipeline or "run", Shape.STEP, words, ""))
     made = _add(boxes, _version(found))
     lines += [*(Line(source, run) for source in sources), Line(run, made)]
+    lines += _upstream(found, boxes, dict(zip(found.data, sources, strict=False)))
     for entry in found.promotions:
         stage = _add(boxes, Box(entry.stage, Shape.CHECK, _approved(entry), _merged(entry)))
         lines.append(Line(made, stage))
@@ -29,6 +31,21 @@ def picture(found: Lineage) -> Picture:
         made_from = Box(other, Shape.REGISTER, "version", f"made from {found.version}")
         lines.append(Line(made, _add(boxes, made_from)))
     return Picture(boxes, tuple(lines), found.version, found.record.description or "")
+
+
+def _upstream(found: Lineage, boxes: dict[str, Box], drawn: Mapping[Data, str]) -> Iterator[Line]:
+    """The runs of other pipelines, from their data to what they made for this one."""
+    taken = dict(drawn)
+    runs: dict[str, str] = {}
+    for upstream in found.upstream:
+        box = Box(upstream.pipeline, Shape.STEP, f"run {upstream.run or 'unknown'}", "")
+        runs[upstream.pipeline] = _add(boxes, box)
+        for one in upstream.data:
+            taken[one] = _add(boxes, _data(one))
+            yield Line(taken[one], runs[upstream.pipeline])
+    for one, name in taken.items():
+        if one.pipeline in runs:
+            yield Line(runs[one.pipeline], name)
 
 
 def _add(boxes: dict[str, Box], box: Box) -> str:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from towpath import registry
 from towpath.engine.inputs import hold_against
-from towpath.errors import ExitCode, RegistryError, StepFailed, StoreError
-from towpath.registry import Record
+from towpath.errors import ExitCode, Malformed, RegistryError, StepFailed, StoreError
+from towpath.registry import DataSource, Record
 from towpath.spec import words
 from towpath.spec.artifact import Artifact
+from towpath.spec.project_paths import ProjectPath, resolve_inside
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node, Source
@@ -120,11 +121,24 @@ def _inputs(
         said = graph.inputs.get(name)
         if said is None:
             continue
-        if words.is_model_reference(said):
-            yield name, _model(workspace, place, said, digest)
-        elif not _is_there(place, said, digest):
+        source = record.sources.get(name, DataSource())
+        if source.version or words.is_model_reference(said):
+            yield name, _model(workspace, place, source.version or said, digest)
+            continue
+        path = _path(source, said)
+        if not _is_there(place, path, digest):
             _bring(workspace, digest)
-            workspace.store.link(digest, place.root / said)
+            workspace.store.link(digest, resolve_inside(place.root, path))
+        if path != said.rstrip("/"):
+            yield name, path
+
+
+def _path(source: DataSource, said: str) -> str:
+    """Where the run read an input; what a record says may not lead out of the project."""
+    try:
+        return ProjectPath(source.path or said)
+    except Malformed:
+        return said.rstrip("/")
 
 
 def _is_there(place: Workspace, said: str, digest: str) -> bool:

@@ -189,6 +189,7 @@ def _stores(
         try:
             store = StageStore.open(ledger.project, name, environ, workspace.home)
         except TowpathError as closed:
+            # Whoever has no keys of a stage that main asks nothing of lacks nothing by that.
             if name in promoted:
                 yield Unchecked("artifact", f"the store of {name}", closed.faults[0].what)
             continue

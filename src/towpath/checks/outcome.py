@@ -53,8 +53,10 @@ class Row:
 class Result:
     """What came of one expectation.
 
-    ``unexpected`` of ``rows`` rows are not as expected, those without a value left out; both are
+    ``unexpected`` of ``rows`` rows are not as expected, those without a value left out; ``rows`` is
     None where the expectation is about a whole table or column, whose value is ``observed``.
+    Of a column's values held against a set ``unexpected`` counts those that are not in the set,
+    ``surplus`` are the first of them, and ``lacking`` the first of the set that do not occur.
     ``samples`` are at most five of those rows, ``error`` why it could not be looked at.
     """
 
@@ -72,6 +74,13 @@ class Result:
     error: str = ""
     place: str = ""
     columns: tuple[str, ...] = ()
+    surplus: tuple[Json, ...] = ()
+    lacking: tuple[Json, ...] = ()
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether it is about rows, and says how many are not as expected."""
+        return self.rows is not None and self.unexpected is not None
 
 
 @dataclass(frozen=True)
@@ -121,5 +130,8 @@ class Outcome:
 
 def _document(result: Result) -> dict[str, Json]:
     samples: list[Json] = [asdict(row) for row in result.samples]
-    said: dict[str, Json] = {**asdict(result), "columns": list(result.columns), "samples": samples}
+    lists: dict[str, Json] = {
+        name: list(getattr(result, name)) for name in ("columns", "surplus", "lacking")
+    }
+    said: dict[str, Json] = {**asdict(result), **lists, "samples": samples}
     return {key: value for key, value in said.items() if value not in (None, "", [])}

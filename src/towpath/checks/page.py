@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from towpath.checks.outcome import Outcome, Result
-from towpath.checks.saying import percent, shown
+from towpath.checks.saying import of_the_whole, percent, shown
 from towpath.spec.artifact import Json
 
 _QUOTED = re.compile("`([^`]+)`")
@@ -76,7 +76,9 @@ def _coded(text: str) -> str:
 def _found(result: Result) -> str:
     if result.error:
         return f"<b>{_coded(result.error)}</b>"
-    if result.unexpected is None or result.rows is None:  # said of the column, not of its rows
+    if not result.counts_rows:  # said of the column, not of its rows
+        if not result.passed:
+            return f"<b>{escape(of_the_whole(result))}</b>"
         return f"it is {escape(shown(result.observed))}" if result.observed is not None else ""
     if not result.unexpected:
         return f"all of {result.rows:,} rows"

@@ -33,7 +33,10 @@ def _plainly(type: str, arguments: Arguments) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(map(str, value[:8])) + (", ..." if len(value) > 8 else "")
+        if not value:
+            return "nothing"
+        shown = ("no value" if each is None else str(each) for each in value[:8])
+        return ", ".join(shown) + (", ..." if len(value) > 8 else "")
     return str(value)
 
 
@@ -77,7 +80,10 @@ _WORDS: Mapping[str, Callable[[Arguments], str]] = {
     "expect_column_values_to_match_strftime_format": _saying("@ is a time as", "strftime_format"),
     "expect_column_value_lengths_to_be_between": _between("the length of @"),
     "expect_column_value_lengths_to_equal": _saying("the length of @ is", "value"),
-    "expect_column_to_exist": _saying("@ is there"),
+    "expect_column_to_exist": lambda arguments: (
+        f"`{arguments['column']}` is there"
+        + (f", as column {arguments['column_index']}" if "column_index" in arguments else "")
+    ),
     "expect_column_min_to_be_between": _between("the least @"),
     "expect_column_max_to_be_between": _between("the greatest @"),
     "expect_column_mean_to_be_between": _between("the mean of @"),

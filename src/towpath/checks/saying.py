@@ -17,12 +17,44 @@ def sentence(result: Result) -> str:
     said = f"expected that {result.rule}"
     if result.error:
         return f"{said}, but {result.error}"
-    if result.unexpected is None:
-        return said if result.observed is None else f"{said}, but it is {shown(result.observed)}"
+    if not result.counts_rows:
+        return f"{said}, but {of_the_whole(result)}"
     are = "is" if result.unexpected == 1 else "are"
     count = f"{result.unexpected:,} of {result.rows:,} rows {are} not ({percent(result)})"
     samples = "; ".join(_sample(row, result) for row in result.samples)
     return f"{said}, but {count}" + (f": {samples}" if samples else "")
+
+
+def of_the_whole(result: Result) -> str:
+    """What an expectation about a whole table or column found instead."""
+    parts = []
+    if result.surplus:
+        more = (result.unexpected or 0) - len(result.surplus)
+        also = f" and {more:,} more" if more > 0 else ""
+        parts.append(f"takes {shown(list(result.surplus))}{also}")
+    if result.lacking:
+        parts.append(f"lacks {shown(list(result.lacking))}")
+    if parts:
+        return f"it {' and '.join(parts)}"
+    if result.observed is None or result.observed == []:
+        return "it does not hold" if _is_measured(result) else "there is no value"
+    return f"it is {shown(result.observed)}"
+
+
+def without_values(result: Result) -> str:
+    """The same for who may not see the data: what the suite names, and numbers of values."""
+    parts = []
+    if result.surplus:
+        count = result.unexpected or len(result.surplus)
+        parts.append(f"takes {count:,} other value{'s' if count > 1 else ''}")
+    if result.lacking:
+        parts.append(f"lacks {shown(list(result.lacking))}")
+    return f"it {' and '.join(parts)}" if parts else "it does not hold"
+
+
+def _is_measured(result: Result) -> bool:
+    """Whether nothing observed says nothing of the data: it is a distance, a set, a place."""
+    return any(word in result.type for word in ("divergence", "distinct", "to_exist"))
 
 
 def percent(result: Result) -> str:
@@ -32,8 +64,12 @@ def percent(result: Result) -> str:
 
 def shown(value: Json) -> str:
     """A value in a sentence, cut where it is long."""
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = ", ".join(map(_spelled, value)) if isinstance(value, list) else _spelled(value)
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _spelled(value: Json) -> str:
+    return "no value" if value is None else str(value)
 
 
 def _sample(row: Row, result: Result) -> str:

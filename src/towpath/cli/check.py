@@ -11,6 +11,8 @@ from towpath.cli import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from towpath.errors import Fault
     from towpath.workspace import Workspace
 
@@ -43,20 +45,31 @@ def check(
         from towpath.cli import promotions
 
         return promotions.check(session, base, head, form, as_json)
-    from towpath.engine import checking
+    from towpath.engine import checking, pipeline_order
     from towpath.errors import DeclarationError
 
     workspace = session.workspace
     _ = workspace.project
     names = [workspace.pipeline_name(name) for name in pipelines] or list(workspace.pipelines)
     found = [fault for name in names for fault in checking.faults(workspace, name)]
+    found += pipeline_order.circle_faults(workspace)
     found += () if pipelines else _gate_faults(workspace)
     if found:
         raise DeclarationError(*dict.fromkeys(found))
     if as_json:
         return print_json("check", {"pipelines": names, "faults": []})
-    steps = sum(len(workspace.pipeline(name).pipeline.steps) for name in names)
-    return session.say(f"{', '.join(names) or 'no pipeline'}: {steps} steps, nothing wrong")
+    counts = {name: len(workspace.pipeline(name).pipeline.steps) for name in names}
+    return session.say(_summary(counts))
+
+
+def _summary(counts: Mapping[str, int]) -> str:
+    """What was checked: the pipelines with their steps, where there are any."""
+    if not counts:
+        sound = "towpath.yaml is sound"
+        return f"{sound}; no pipeline yet: flows/<name>/pipeline.yaml would be one"
+    if not sum(counts.values()):
+        return f"{', '.join(counts)}: no steps yet, nothing wrong"
+    return f"{', '.join(counts)}: {sum(counts.values())} steps, nothing wrong"
 
 
 def _gate_faults(workspace: Workspace) -> tuple[Fault, ...]:

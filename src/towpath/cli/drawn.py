@@ -28,12 +28,14 @@ output_option = click.option(
 def show(session: Session, what: Any, form: str | None, output: str | None) -> None:
     """Draw a graph or a picture; UsageError for a file whose ending names no form."""
     from towpath.engine import drawing
+    from towpath.engine.own_files import note_own_files
 
     draw = {"text": drawing.text, "mermaid": drawing.mermaid, "svg": drawing.svg}
     drawn = draw[form or _form(output)](what)
     if not output:
         return terminal.echo_block(drawn)
     (session.here / output).write_text(drawn + "\n", encoding="utf-8")
+    note_own_files([session.here / output])
     return session.say(f"wrote {output}")
 
 

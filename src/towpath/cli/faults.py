@@ -34,7 +34,7 @@ def say(error: Exception, arguments: Sequence[str]) -> int:
 
 def _tell(faults: Sequence[Fault]) -> None:
     """A line for each fault, its hint below it, the word `error` in red where there is colour."""
-    for fault in faults:
+    for fault in {str(fault): fault for fault in faults}.values():
         where = (Styled(f"{fault.place}: ", "bold"),) if fault.place else ()
         terminal.echo_marked(Styled("error", "bold red"), *where, fault.what)
         if fault.hint:
@@ -69,7 +69,7 @@ def as_json(faults: Sequence[Fault], code: ExitCode) -> str:
         "towpath": 1,
         "kind": "error",
         "exit_code": int(code),
-        "faults": [asdict(f) for f in faults],
+        "faults": [asdict(f) for f in dict.fromkeys(faults)],
     }
     return json.dumps(document, ensure_ascii=False)
 

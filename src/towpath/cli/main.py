@@ -16,6 +16,7 @@ import click
 VERBS: dict[str, dict[str, tuple[str, str]]] = {
     "Begin": {
         "new": ("new", "Make a project from a template."),
+        "init": ("init", "Make a project of the repository that you have."),
         "check": ("check", "Say all that is wrong with the project's declarations."),
         "graph": ("graph", "Draw a pipeline: text, Mermaid or SVG."),
         "schema": ("check", "Print the JSON Schema of a declaration, for editors."),
@@ -36,6 +37,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "compare": ("models", "Lay versions side by side."),
         "search": ("search", "Find versions by metric, parameter, label, stage, author or date."),
         "transform": ("transform", "Score a table with a registered model."),
+        "register": ("registering", "Register what a run made, without running anything."),
         "claim": ("registering", "Write down that a model is of this project."),
         "restore": (
             "registering",

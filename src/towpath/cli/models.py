@@ -234,7 +234,7 @@ def _say(found: Lineage, signed: SignedBy) -> None:
     section("model", _model(record))
     section("metrics", record.metrics)
     section("parameters", record.parameters)
-    section("data", record.data)
+    section("data", {name: _data(record, name) for name in record.data})
     section("code", _code(record))
     section("labels", record.labels)
     _columns(record)
@@ -244,6 +244,13 @@ def _signed(signed: SignedBy) -> dict[str, str]:
     if signed.standing == "unsigned":
         return {}
     return {"signed": _SIGNED[signed.standing].format(who=signed.who, key=signed.key)}
+
+
+def _data(record: Record, name: str) -> str:
+    """The digest of an input, and where the run read it, as far as the record says."""
+    digest, source = record.data[name], record.sources.get(name)
+    where = (source.version or source.pointer or source.path) if source else None
+    return f"{terminal.brief(digest)}, {where}" if where else digest
 
 
 def _code(record: Record) -> dict[str, str]:
@@ -276,11 +283,16 @@ def section(title: str, pairs: Any) -> None:
 def _columns(record: Record) -> None:
     if record.signature is None:
         return
+    from towpath.registry.signature import matrix_of
+
     sides = {"takes": record.signature.inputs, "gives": record.signature.outputs}
     said = {
-        side: ", ".join(f"{column.name} {column.type}" for column in columns or ())
+        side: ", ".join(f"{column.name} {column.type}" for column in columns)
         for side, columns in sides.items()
+        if columns
     }
+    if matrix := matrix_of(record.signature):
+        said = {"takes": matrix, **said}
     section("signature", said)
 
 
@@ -300,7 +312,7 @@ def compare(session: Session, references: tuple[str, ...], everything: bool, as_
         return print_json(
             "comparison", {"versions": [str(v) for v in found.versions], "rows": said}
         )
-    shown = [(r.section, r.name, *(terminal.brief(value) for value in r.values)) for r in rows]
+    shown = [(r.section, r.name, *terminal.side_by_side(r.values)) for r in rows]
     return terminal.show(("", "name", *(str(v) for v in found.versions)), shown)
 
 

@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING
 
 from towpath.cli import terminal
 from towpath.cli.terminal import Styled
-from towpath.engine.record import Run, State, StepRun
+from towpath.engine.record import Run, State
 
 if TYPE_CHECKING:
     from towpath.cli.session import Session
     from towpath.cli.terminal import Piece
+    from towpath.engine.record import StepRun
+    from towpath.spec.artifact import Json, Made
+
+
+_SHOWN = 5
 
 
 def say(session: Session, run: Run) -> None:
@@ -18,24 +23,46 @@ def say(session: Session, run: Run) -> None:
     for line in run.error:
         terminal.echo_marked(Styled("error", "bold red"), line)
     for step in run.steps.values():
-        if undeclared := step.made.facts.get("undeclared"):
-            terminal.echo_marked(Styled("warning", "yellow"), _unsure(step, undeclared))
+        say_undeclared(step.name, step.made)
+    for name, source in run.sources.items():
+        if stale := isinstance(source, dict) and source.get("stale"):
+            what = f"input `{name}` is stale: {stale}"
+            terminal.echo_marked(Styled("warning", "yellow"), what)
     session.say(*_summary(run))
     if failed := [s.name for s in run.steps.values() if s.state in (State.FAILED, State.REFUSED)]:
         session.say(f"  towpath logs {run.id} {failed[0]}")
     for step in run.steps.values():
         if version := step.made.facts.get("version"):
             session.say(*_registered(str(version), bool(step.made.facts.get("new"))))
+    if any(is_trial_left(step) for step in run.steps.values()):
+        session.say(f"a trial: nothing is registered   (towpath register {run.id})")
     for named in run.published:
         session.say(f"published {named}")
 
 
-def _unsure(step: StepRun, undeclared: object) -> str:
-    files = ", ".join(map(str, undeclared)) if isinstance(undeclared, list) else str(undeclared)
-    return (
-        f"{step.name} opened {files}, which it does not declare, so it is not reused: "
-        f"name it under `inputs` or `code`"
-    )
+def is_trial_left(step: StepRun) -> bool:
+    """Whether `towpath register` would register what a trial made."""
+    from towpath.engine.registering import TRIAL
+
+    return step.kind == "register_model" and step.reason == TRIAL
+
+
+def say_undeclared(step: str, made: Made) -> None:
+    """Warn of a step that read files which it does not declare, and tell of others that it left."""
+    if files := _listed(made.facts.get("undeclared")):
+        what = f"{step} opened {files}, which it does not declare, so it is not reused: "
+        warning = Styled("warning", "yellow")
+        terminal.echo_marked(warning, what + "name it under `inputs` or `code`")
+    if files := _listed(made.facts.get("written")):
+        what = f"{step} wrote {files}, which is no output of it: where the step is reused"
+        terminal.echo_marked(Styled("note", "cyan"), what + ", that is not written again")
+
+
+def _listed(files: Json) -> str:
+    """The first of some files."""
+    names = [str(name) for name in files] if isinstance(files, list) else []
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _summary(run: Run) -> tuple[Piece, ...]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from towpath.cli import terminal
 from towpath.cli.session import (
     Session,
+    all_option,
     assignments,
     input_option,
     json_option,
@@ -14,36 +17,95 @@ from towpath.cli.session import (
     pass_session,
     pipeline_argument,
     print_json,
+    refuse_with_all,
 )
 
-_COLOURS = {"run": "yellow", "reuse": "cyan", "skip": "dim", "undecided": "magenta"}
+if TYPE_CHECKING:
+    from towpath.engine.run import Prepared
+
+_COLOURS = {
+    "run": "yellow",
+    "reuse": "cyan",
+    "skip": "dim",
+    "undecided": "magenta",
+    "stale": "yellow",
+}
 
 
 @click.command()
 @pipeline_argument
+@all_option
 @param_option
 @input_option
 @click.option("--force", is_flag=True, help="As for a run that reuses nothing.")
 @json_option
 @pass_session
 def plan(
-    session: Session, pipeline: str | None, params: tuple[str, ...], inputs: tuple[str, ...],
-    force: bool, as_json: bool,
+    session: Session, pipeline: str | None, every: bool, params: tuple[str, ...],
+    inputs: tuple[str, ...], force: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Say for each step of PIPELINE whether it would run, be reused or be skipped, and why."""
     from towpath.engine.request import Request
     from towpath.engine.run import prepare
 
+    if every:
+        refuse_with_all(pipeline, {"--param": params, "--input": inputs})
+        return _plan_all(session, Request("", force=force), as_json)
     name = session.workspace.pipeline_name(pipeline)
     request = Request(
         name, assignments(params, "--param"), assignments(inputs, "--input"), force=force
     )
-    decisions = list(prepare(session.workspace, request).decisions().values())
+    prepared = prepare(session.workspace, request)
+    steps = _steps(prepared)
     if as_json:
-        said = [
-            {"step": d.step, "verdict": d.verdict, "reason": d.reason, "key": d.key}
-            for d in decisions
+        return print_json("plan", steps, upstream=_upstream(prepared))
+    return _show(prepared, steps)
+
+
+def _plan_all(session: Session, request: Any, as_json: bool) -> None:
+    from towpath.engine.run_all import plan_all
+
+    found = [(prepared, _steps(prepared)) for prepared in plan_all(session.workspace, request)]
+    if as_json:
+        plans = [
+            {"pipeline": prepared.graph.name, "plan": steps, "upstream": _upstream(prepared)}
+            for prepared, steps in found
         ]
-        return print_json("plan", said)
-    rows = [(d.step, terminal.Styled(d.verdict, _COLOURS[d.verdict]), d.reason) for d in decisions]
-    return terminal.show(("step", "", "why"), rows)
+        return print_json("plans", plans)
+    for prepared, steps in found:
+        terminal.echo(terminal.Styled(prepared.graph.name, "bold"))
+        _show(prepared, steps)
+        terminal.echo()
+    return None
+
+
+def _steps(prepared: Prepared) -> list[dict[str, Any]]:
+    return [
+        {"step": d.step, "verdict": d.verdict, "reason": d.reason, "key": d.key}
+        for d in prepared.decisions().values()
+    ]
+
+
+def _upstream(prepared: Prepared) -> list[dict[str, Any]]:
+    """The inputs that other pipelines make, and whether they are up to date."""
+    return [
+        {
+            "input": link.input, "path": link.path, "pipeline": link.pipeline, "run": link.run,
+            "stale": bool(link.stale), "reason": link.stale, "command": link.command,
+        }
+        for link in prepared.judge.registry.links
+    ]  # fmt: skip
+
+
+def _show(prepared: Prepared, steps: list[dict[str, Any]]) -> None:
+    """A row for each step, after one for each input that is stale."""
+    links = [link for link in prepared.judge.registry.links if link.stale]
+    rows: list[tuple[Any, ...]] = [
+        (link.input, _styled("stale"), f"{link.stale} ({link.command})") for link in links
+    ]
+    rows += [(step["step"], _styled(step["verdict"]), step["reason"]) for step in steps]
+    terminal.show(("step", "", "why"), rows)
+
+
+def _styled(verdict: str) -> terminal.Styled:
+    return terminal.Styled(verdict, _COLOURS[verdict])

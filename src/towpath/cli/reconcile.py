@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from towpath.cli.terminal import Styled
 
 if TYPE_CHECKING:
     from towpath.cli.terminal import Piece
+    from towpath.errors import Fault
     from towpath.reconcile import Applied, Change, Options, Outcome, Plan
 
 
@@ -55,12 +57,39 @@ def reconcile(
         accepts_history=accept_history,
     )
     names = stages or tuple(session.workspace.policy.stages)
-    done = [_reconciled(session, name, options, acts) for name in names]
-    _print(done, "json" if as_json else form)
-    codes = {_code(one) for one in done}
-    if check and any(plan.asks_for_action for plan, _ in done):
+    judged = [_judged(session, name, options, acts, alone=len(names) == 1) for name in names]
+    _print(judged, "json" if as_json else form)
+    codes = {one.code for one in judged}
+    bad = (ExitCode.FAILED, ExitCode.WRONG, ExitCode.REFUSED)
+    pending = check and any(one.plan and one.plan.asks_for_action for one in judged)
+    if check and pending and not any(one.faults for one in judged):
         return int(ExitCode.PENDING)
-    return int(next((c for c in (ExitCode.FAILED, ExitCode.REFUSED) if c in codes), ExitCode.DONE))
+    return int(next((c for c in bad if c in codes), ExitCode.DONE))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One stage, by itself: its plan and what came of it, or why it cannot be seen as a whole."""
+
+    stage: str
+    plan: Plan | None
+    applied: Applied | None = None
+    faults: tuple[Fault, ...] = ()
+    code: int = 0
+
+
+def _judged(session: Session, stage: str, options: Options, acts: bool, alone: bool) -> Judged:
+    """A stage that cannot be seen (its store is damaged or held) keeps no other from being
+    reconciled. What is wrong with the registry concerns all of them, and is raised."""
+    from towpath.errors import DeployError, Refused, StoreError, UserError
+
+    try:
+        plan, applied = _reconciled(session, stage, options, acts)
+    except (DeployError, Refused, StoreError, UserError) as error:
+        if alone:
+            raise
+        return Judged(stage, None, None, error.faults, int(error.exit_code))
+    return Judged(stage, plan, applied, code=int(applied.exit_code) if applied else 0)
 
 
 def _teller(session: Session) -> Any:
@@ -82,16 +111,46 @@ def _reconciled(
     return applied.plan, applied
 
 
-def _code(one: tuple[Plan, Applied | None]) -> int:
-    return int(one[1].exit_code) if one[1] else 0
-
-
-def _print(done: Sequence[tuple[Plan, Applied | None]], form: str) -> None:
+def _print(judged: Sequence[Judged], form: str) -> None:
     if form == "json":
-        return print_json("reconcile", [_plain(plan, applied) for plan, applied in done])
-    for plan, applied in done:
-        (_markdown if form == "md" else _text)(plan, applied)
+        return print_json("reconcile", [_document(one) for one in judged])
+    for one in judged:
+        if one.plan is None:
+            _unseen(one, form)
+        else:
+            (_markdown if form == "md" else _text)(one.plan, one.applied)
     return None
+
+
+def _document(one: Judged) -> dict[str, Any]:
+    if one.plan is not None:
+        return _plain(one.plan, one.applied)
+    return {
+        "stage": one.stage,
+        "changes": [],
+        "notes": [],
+        "faults": [_told(f) for f in one.faults],
+    }
+
+
+def _told(fault: Fault) -> dict[str, str | None]:
+    return {"what": fault.what, "hint": fault.hint}
+
+
+def _unseen(one: Judged, form: str) -> None:
+    """A stage that was left as it is, and why."""
+    if form == "md":
+        from towpath.markdown_text import prose
+
+        terminal.echo_markdown(f"### {prose(one.stage)}\n")
+        for fault in one.faults:
+            terminal.echo_markdown(f"> {prose(str(fault), _LONGEST_CELL)}\n")
+        return
+    terminal.echo(Styled(one.stage, "bold"))
+    for fault in one.faults:
+        terminal.echo("  ", Styled("error", "bold red"), f": {fault.what}")
+        if fault.hint:
+            terminal.echo("    ", Styled("hint", "cyan"), f": {fault.hint}")
 
 
 def _text(plan: Plan, applied: Applied | None) -> None:
@@ -178,7 +237,9 @@ def _plain_change(change: Change, outcome: Outcome | None) -> dict[str, Any]:
         "words": str(change),
     }
     if outcome is None:
-        return said
-    faults = [{"what": fault.what, "hint": fault.hint} for fault in outcome.faults]
+        fault = getattr(change, "fault", None)
+        blocked = {"faults": [_told(fault)]} if fault else {}
+        return {**said, **blocked}
+    faults = [_told(fault) for fault in outcome.faults]
     told = {"outcome": outcome.state, "said": outcome.words, "faults": faults}
     return {**said, **told, "revert": outcome.revert}

@@ -1,4 +1,5 @@
-"""`towpath claim` and `towpath restore`: whose a model is, and a version's lost tag made again."""
+"""`towpath register`, `claim` and `restore`: a run's model becomes a version, whose a model is,
+and a version's lost tag made again."""
 
 from __future__ import annotations
 
@@ -6,10 +7,30 @@ from typing import TYPE_CHECKING
 
 import click
 
-from towpath.cli.session import Session, pass_session
+from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
     from towpath.registry.restoring import Restored
+
+
+@click.command()
+@click.argument("run")
+@json_option
+@pass_session
+def register(session: Session, run: str, as_json: bool) -> None:
+    """Register what RUN made (`last`, its name, or a part of it), without running anything.
+
+    It must have ended well, of what was committed when it began.
+    """
+    from towpath.engine.register_run import register_run
+
+    done = register_run(session.workspace, run)
+    if as_json:
+        return print_json("registered", done)
+    for version in done.versions:
+        reason = f": {version.reason}" if version.reason else ""
+        session.say(f"registered {version} of run {done.run}{reason}   (towpath show {version})")
+    return None
 
 
 @click.command()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
+from towpath.cli import terminal
 from towpath.cli.session import (
     Session,
+    all_option,
     assignments,
     input_option,
     interactive,
@@ -16,15 +19,18 @@ from towpath.cli.session import (
     pass_session,
     pipeline_argument,
     print_json,
+    refuse_with_all,
 )
 
 if TYPE_CHECKING:
     from towpath.engine.record import Run
     from towpath.engine.request import Request
+    from towpath.workspace import Workspace
 
 
 @click.command()
 @pipeline_argument
+@all_option
 @param_option
 @input_option
 @click.option(
@@ -37,28 +43,39 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Run every step, whatever could be reused.")
 @click.option(
+    "--register", is_flag=True, help="Register a trial too: a run with other values than declared."
+)
+@click.option(
     "--require-register", is_flag=True, help="Refuse at once if the run could not register."
 )
 @click.option("--push", is_flag=True, help="Publish what is registered, and push its bytes.")
 @json_option
 @pass_session
 def run(
-    session: Session, pipeline: str | None, params: tuple[str, ...], inputs: tuple[str, ...],
-    only: tuple[str, ...], begin: str | None, end: str | None, retry: str | None, force: bool,
-    require_register: bool, push: bool, as_json: bool,
+    session: Session, pipeline: str | None, every: bool, params: tuple[str, ...],
+    inputs: tuple[str, ...], only: tuple[str, ...], begin: str | None, end: str | None,
+    retry: str | None, force: bool, register: bool, require_register: bool, push: bool,
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Run PIPELINE (default: the only one, or `training`).
 
     Steps whose code, data and parameters have not changed are reused, not run. A run needs no
-    set-up: it uses the Prefect API that you have configured, or starts a local one.
+    set-up: it uses the Prefect API that you have configured, or starts a local one. With other
+    parameters or inputs than the declared ones it is a trial: recorded, and not registered.
     """
     from towpath.engine.request import Request, again
 
+    if every:
+        asked = {"--param": params, "--input": inputs, "--only": only, "--from": begin}
+        refuse_with_all(pipeline, {**asked, "--to": end, "--retry": retry})
+        request = Request("", force=force, require_register=require_register, push=push)
+        return _carry_out_all(session, request, as_json)
     earlier = _earlier(session, retry) if retry else None
     name = pipeline or (earlier.pipeline if earlier else None)
     request = Request(
         session.workspace.pipeline_name(name), assignments(params, "--param"),
         assignments(inputs, "--input"), only, begin, end, force, require_register, push,
+        register,
     )  # fmt: skip
     if earlier:
         request = again(request, earlier.asked)
@@ -72,18 +89,48 @@ def _earlier(session: Session, word: str) -> Run:
 
 
 def _carry_out(session: Session, request: Request, as_json: bool) -> int:
-    from towpath.cli.progress import LiveProgress, PlainProgress
-    from towpath.engine.run import run as carry_out
-
-    if as_json or session.quiet:
-        done = carry_out(session.workspace, request)
-    else:
-        with LiveProgress() if interactive() else PlainProgress() as progress:
-            done = carry_out(session.workspace, request, [progress])
+    done = _run(session.workspace, request, silent=as_json or session.quiet)
     if as_json:
         print_json("run", done)
     else:
-        from towpath.cli.outcome import say
-
-        say(session, done)
+        _say_run(session, done)
     return done.exit_code
+
+
+def _run(workspace: Workspace, request: Request, silent: bool) -> Run:
+    from towpath.cli.progress import LiveProgress, PlainProgress
+    from towpath.engine.run import run as carry_out
+
+    if silent:
+        return carry_out(workspace, request)
+    with LiveProgress() if interactive() else PlainProgress() as progress:
+        return carry_out(workspace, request, [progress])
+
+
+def _say_run(session: Session, done: Run) -> None:
+    from towpath.cli.outcome import say
+
+    say(session, done)
+
+
+def _carry_out_all(session: Session, request: Request, as_json: bool) -> int:
+    """Every pipeline; the exit code is that of the first that did not end well."""
+    from towpath.engine.run_all import run_all
+
+    silent = as_json or session.quiet
+    codes, runs = [0], []
+    for done in run_all(session.workspace, request, partial(_run, silent=silent)):
+        codes.append(int(done.exit_code))
+        if done.run is not None:
+            runs.append(done.run)
+        if done.run is not None and not as_json:
+            _say_run(session, done.run)
+        elif done.error is not None and not as_json:
+            terminal.echo_marked(
+                terminal.Styled("error", "bold red"), f"{done.pipeline}: {done.error}"
+            )
+        elif done.left_out:
+            session.say(f"{done.pipeline} was left out: {done.left_out}")
+    if as_json:
+        print_json("runs", runs)
+    return next(filter(None, codes), 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,21 +12,44 @@ from towpath.cli import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
+    from towpath.cli.terminal import Cell
     from towpath.engine.record import Run, StepRun
+    from towpath.engine.trials_table import TableRequest, TrialRow, TrialsTable
+
+
+NUMBER = 20
 
 
 @click.command()
 @click.option(
-    "-n", "--number", type=click.IntRange(min=1), default=20, show_default=True,
-    help="How many, the newest first.",
+    "-n", "--number", type=click.IntRange(min=1),
+    help=f"How many, the newest first (default: {NUMBER}; with --metrics all).",
 )  # fmt: skip
 @click.option("--pipeline", help="Only runs of this pipeline.")
+@click.option("--metrics", is_flag=True, help="The table of trials: parameters, metrics, state.")
+@click.option("--sort", metavar="NAME", help="By a metric or parameter; --sort=-f1: highest first.")
+@click.option(
+    "-p", "--param", "params", metavar="NAME[=VALUE]", multiple=True,
+    help="Show this parameter; with a value, only runs that had it.",
+)  # fmt: skip
+@click.option(
+    "--format", "form", type=click.Choice(["text", "md"]), default="text", help="md for a page."
+)
 @json_option
 @pass_session
-def runs(session: Session, number: int, pipeline: str | None, as_json: bool) -> None:
+def runs(
+    session: Session, number: int | None, pipeline: str | None, metrics: bool, sort: str | None,
+    params: tuple[str, ...], form: str, as_json: bool,
+) -> None:  # fmt: skip
     """List the runs, the newest first."""
     from towpath.engine import runs as recorded
 
+    if metrics:
+        from towpath.engine.trials_table import TableRequest
+
+        return _tabulate(session, TableRequest(params, sort, number), pipeline, form, as_json)
+    _refuse_without_metrics(sort, params, form)
+    number = number or NUMBER
     found = list(recorded.recent(session.workspace.runs, number, pipeline))
     if as_json:
         return print_json("runs", found)
@@ -48,6 +71,60 @@ def runs(session: Session, number: int, pipeline: str | None, as_json: bool) -> 
         for r in found
     ]
     return terminal.show(("run", "pipeline", "state", "time", "steps", "asked"), rows, ("time",))
+
+
+def _refuse_without_metrics(sort: str | None, params: tuple[str, ...], form: str) -> None:
+    from towpath.errors import Fault, UsageError
+
+    given = {"--sort": sort, "--param": params, "--format": form != "text"}
+    faults = [Fault(f"{option} is for --metrics") for option, value in given.items() if value]
+    if faults:
+        raise UsageError(*faults)
+
+
+def _tabulate(
+    session: Session, request: TableRequest, pipeline: str | None, form: str, as_json: bool
+) -> None:
+    """The table of trials; runs of several pipelines say which."""
+    from towpath.engine import runs as recorded
+    from towpath.engine.trials_table import tabulate_runs
+
+    name = session.workspace.pipeline_name(pipeline) if pipeline else None
+    found = tabulate_runs(recorded.recent(session.workspace.runs, pipeline=name), request)
+    if as_json:
+        return print_json("trials", found)
+    if not found.rows:
+        return session.say("no such run is recorded here; `towpath run` makes one")
+    several = len({row.pipeline for row in found.rows}) > 1
+    heads = ["run", *(["pipeline"] if several else []), *found.params, *found.metrics]
+    heads += ["state", "version"]
+    rows = [_trial_cells(found, row, several) for row in found.rows]
+    if form == "md":
+        return _trials_page(heads, rows, len(found.metrics))
+    from towpath.cli.progress import look
+
+    shown: list[Sequence[Cell]] = [
+        (*cells[:-2], look(row.state), cells[-1])
+        for cells, row in zip(rows, found.rows, strict=True)
+    ]
+    return terminal.show(heads, shown, (*found.metrics,))
+
+
+def _trial_cells(table: TrialsTable, row: TrialRow, several: bool) -> list[str]:
+    params = (terminal.brief(row.params.get(name)) for name in table.params)
+    numbers = (terminal.brief(row.metrics.get(name)) for name in table.metrics)
+    beside = [row.pipeline] if several else []
+    return [row.run, *beside, *params, *numbers, str(row.state), ", ".join(row.versions)]
+
+
+def _trials_page(heads: list[str], rows: list[list[str]], metrics: int) -> None:
+    from towpath.markdown_text import prose, table
+
+    first = len(heads) - 2 - metrics
+    figures = range(first, first + metrics)
+    # A figure needs no escape, with which `0.9` would be `0\\.9` to who reads the source.
+    cells = [[c if place in figures else prose(c) for place, c in enumerate(row)] for row in rows]
+    terminal.echo_markdown(table([prose(head) for head in heads], cells, figures))
 
 
 def _counted(run: Run) -> str:
@@ -126,5 +203,5 @@ def diff(session: Session, left: str, right: str, as_json: bool) -> None:
         return print_json("diff", {"left": one.id, "right": other.id, "differences": found})
     if not found:
         return session.say(f"{one.id} and {other.id} do not differ")
-    rows = [(d.section, d.name, terminal.brief(d.left), terminal.brief(d.right)) for d in found]
+    rows = [(d.section, d.name, *terminal.side_by_side((d.left, d.right))) for d in found]
     return terminal.show(("", "name", one.id, other.id), rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,9 @@ FORMAT_VERSION = 1
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+all_option = click.option(
+    "--all", "every", is_flag=True, help="Every pipeline, each after those whose outputs it takes."
+)
 pipeline_argument = click.argument("pipeline", required=False)
 param_option = click.option(
     "-p",
@@ -65,9 +68,9 @@ class Session:
 pass_session = click.make_pass_decorator(Session)
 
 
-def print_json(kind: str, document: Any) -> None:
+def print_json(kind: str, document: Any, **beside: Any) -> None:
     """One versioned document on stdout; numbers that JSON does not know (NaN) are null."""
-    whole = {"towpath": FORMAT_VERSION, "kind": kind, kind: document}
+    whole = {"towpath": FORMAT_VERSION, "kind": kind, kind: document, **beside}
     text = json.dumps(whole, default=_plain, ensure_ascii=False)
     if "NaN" in text or "Infinity" in text:
         known = json.loads(text, parse_constant=lambda _: None)
@@ -96,6 +99,18 @@ def assignments(words: tuple[str, ...], option: str) -> dict[str, str]:
             )
         )
     return dict(word.split("=", 1) for word in words)
+
+
+def refuse_with_all(pipeline: str | None, options: Mapping[str, object]) -> None:
+    """UsageError for what says of one pipeline what cannot be said of all."""
+    from towpath.errors import Fault, UsageError
+
+    given = [option for option, value in options.items() if value]
+    faults = [Fault(f"{option} is for one pipeline, not for --all") for option in given]
+    if pipeline is not None:
+        faults.append(Fault(f"--all runs every pipeline, not `{pipeline}` alone"))
+    if faults:
+        raise UsageError(*faults)
 
 
 def plain() -> bool:

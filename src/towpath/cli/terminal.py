@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeAlias
 import click
 
 from towpath.control_characters import disarm_commands, escape_json, is_visible, show_controls
+from towpath.spec.limits import is_same
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
@@ -281,6 +282,15 @@ def brief(value: object) -> str:
     text = number(value)
     is_digest = isinstance(value, str) and len(value) >= 32 and " " not in value
     return "—" if value is None else text[:12] if is_digest else text
+
+
+def side_by_side(values: Sequence[object]) -> tuple[str, ...]:
+    """Values in the columns of one row, each brief; at length where brevity makes two look alike
+    that are not."""
+    texts = tuple(map(brief, values))
+    pairs = [(one, two) for one in range(len(texts)) for two in range(one)]
+    hides = any(texts[a] == texts[b] and not is_same(values[a], values[b]) for a, b in pairs)
+    return tuple("—" if value is None else str(value) for value in values) if hides else texts
 
 
 def duration(seconds: float) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from towpath.code.finder import Found
-from towpath.code.imports import own
+from towpath.code.imports import bindings, own
 from towpath.code.view import Run, Symbol, View
 from towpath.errors import DeclarationError, Fault, Place, did_you_mean
+from towpath.spec.source_layout import module_folders
 
 BESIDE = "steps"
 """The module beside ``pipeline.yaml`` that holds the functions without a module's name."""
@@ -40,7 +41,7 @@ class Target:
     entry: str
     name: str
     symbol: Symbol
-    node: ast.FunctionDef
+    node: ast.FunctionDef | ast.ClassDef
     runs: tuple[str, ...]
 
 
@@ -56,19 +57,44 @@ def split(run: str) -> tuple[str, str]:
 
 def find(view: View, run: str) -> Target:
     """The definition of a step's function; a fault with the near name where there is none."""
+    file, name, symbol, runs = _symbol(view, run, "function")
+    return Target(file, name, symbol, _function(view, symbol, run), runs)
+
+
+def find_class(view: View, run: str) -> Target:
+    """The definition of a format's class; a fault with the near name where there is none."""
+    file, name, symbol, runs = _symbol(view, run, "class")
+    node = _last(view, symbol)
+    if not isinstance(node, ast.ClassDef):
+        place = Place(view.shown(symbol.file), getattr(node, "lineno", 0))
+        hint = "write a class with `read(self, path)` and `write(self, value, path)`"
+        raise DeclarationError(Fault(f"`{run}` is no class", place, hint))
+    return Target(file, name, symbol, node, runs)
+
+
+def methods(target: Target) -> frozenset[str] | None:
+    """The names that a class defines; None where it has bases, which may define others."""
+    assert isinstance(target.node, ast.ClassDef)
+    if target.node.bases:
+        return None
+    return frozenset(bindings(target.node.body))
+
+
+def _symbol(view: View, run: str, noun: str) -> tuple[str, str, Symbol, tuple[str, ...]]:
     module, name = split(run)
     found = view.finder.find((module or BESIDE).split("."), _start(view, module))
     if found is None or found.file is None or not found.file.endswith(".py"):
         _no_module(view, module)
     if not view.source(found.file).has(name):
-        _no_function(view, found, name)
-    symbol = _definition(view, found.file, name)
-    return Target(found.file, name, symbol, _function(view, symbol, run), found.runs)
+        _no_name(view, found, name, noun)
+    return found.file, name, _definition(view, found.file, name, noun), found.runs
 
 
 def _start(view: View, module: str) -> tuple[str, ...]:
-    """A module that is named starts at the root, ``steps`` beside the pipeline."""
-    return (view.root,) if module else view.path.folders[:1]
+    """A module that is named starts at the root or in ``src/``, ``steps`` beside the pipeline."""
+    if not module:
+        return view.path.folders[:1]
+    return tuple(str(folder) for folder in module_folders(Path(view.root)))
 
 
 def starts(target: Target) -> list[Run | Symbol]:
@@ -76,14 +102,15 @@ def starts(target: Target) -> list[Run | Symbol]:
     return [*(Run(file) for file in target.runs), Symbol(target.entry, target.name), target.symbol]
 
 
-def _definition(view: View, file: str, name: str) -> Symbol:
+def _definition(view: View, file: str, name: str, noun: str) -> Symbol:
     """Follow imports and plain aliases (``train = fit``) to where a name is defined."""
     seen: list[Symbol] = []
     while True:
         meanings = [each for each in view.meaning(file, (name,)) if isinstance(each, Symbol)]
         if not meanings:
             where = Place(view.shown(file))
-            hint = "a step's function is one of the project's"
+            owner = "step" if noun == "function" else "format"
+            hint = f"a {owner}'s {noun} is one of the project's"
             raise DeclarationError(Fault(f"`{name}` is imported from outside", where, hint))
         symbol = meanings[-1]
         alias = _alias(_last(view, symbol))
@@ -137,7 +164,7 @@ def _unfit(node: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 def _no_module(view: View, module: str) -> NoReturn:
-    (folder,) = _start(view, module)
+    folder, *_ = _start(view, module)
     if not module:
         shown = view.shown(f"{folder}/{BESIDE}.py")
         others = view.finder.modules(folder)
@@ -148,10 +175,10 @@ def _no_module(view: View, module: str) -> NoReturn:
     raise DeclarationError(Fault(f"there is no module `{module}`", hint=hint))
 
 
-def _no_function(view: View, found: Found, name: str) -> NoReturn:
+def _no_name(view: View, found: Found, name: str, noun: str) -> NoReturn:
     shown = view.shown(found.file or "")
     hint = did_you_mean(name, view.source(found.file or "").names)
-    raise DeclarationError(Fault(f"there is no function `{name}` in `{shown}`", Place(shown), hint))
+    raise DeclarationError(Fault(f"there is no {noun} `{name}` in `{shown}`", Place(shown), hint))
 
 
 def _dotted(file: str, folder: str) -> str:

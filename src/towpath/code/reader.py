@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from towpath.code import extra as extras
 from towpath.code import locate, signature
+from towpath.code.command_code import Module
 from towpath.code.distributions import Environment, installed
 from towpath.code.finder import OURS, Finder, SearchPath, loose_folders
 from towpath.code.labels import Labels
@@ -15,6 +17,7 @@ from towpath.code.locate import Located, Target
 from towpath.code.reach import Loose, Node, Reach
 from towpath.code.signature import Signature
 from towpath.code.view import Run, Symbol, View, Whole
+from towpath.spec.source_layout import module_folders
 
 KEPT = ".towpath/state/environment.json"
 
@@ -52,8 +55,24 @@ class Reader:
 
     def signature(self, folder: str, run: str) -> Signature:
         """The arguments of a step's function and what it returns."""
-        target = self._target(folder, run)
-        return signature.of_function(self._labels_of(folder).view, target.symbol, target.node)
+        view, target = self._labels_of(folder).view, self._target(folder, run)
+        if not isinstance(target.node, ast.FunctionDef):  # the class of a format: `find` refuses it
+            target = locate.find(view, run)
+        assert isinstance(target.node, ast.FunctionDef)
+        return signature.of_function(view, target.symbol, target.node)
+
+    def format_class(self, folder: str, run: str) -> frozenset[str] | None:
+        """The methods of the class that reads and writes a format of the project's own; None where
+        it has bases, which may have others.
+
+        From then on ``digests``, ``sources``, ``packages`` and ``libraries`` take it as they take a
+        function.
+        """
+        key = folder, run
+        target = self._targets.get(key)
+        if target is None or not isinstance(target.node, ast.ClassDef):  # a step's function is none
+            target = self._targets[key] = locate.find_class(self._labels_of(folder).view, run)
+        return locate.methods(target)
 
     def digests(self, folder: str, run: str, extra: Sequence[str] = ()) -> dict[str, str]:
         """A digest for each name that a step's function reaches, and for each extra file.
@@ -96,6 +115,35 @@ class Reader:
         """The same for modules that a step uses without naming them (``pyarrow`` for .parquet)."""
         return self.environment.versions(modules)
 
+    def modules(self, modules: Iterable[Module]) -> dict[str, str]:
+        """A digest for each of these modules, whole, and for what they import, by label."""
+        found: dict[str, str] = {}
+        for module in modules:
+            found |= self._labels_of(module.folder).of(self._whole(module))
+        return found
+
+    def module_sources(self, modules: Iterable[Module]) -> tuple[str, ...]:
+        """The files that these modules and what they import stand in, from the root, sorted."""
+        view = self._labels_of("").view
+        nodes = {node for module in modules for node in self._whole(module)}
+        own = (n for n in nodes if isinstance(n, Symbol | Run | Whole | Loose))
+        return tuple(sorted({view.shown(node.file) for node in own}))
+
+    def module_packages(self, modules: Iterable[Module]) -> dict[str, str]:
+        """The distributions that these modules import, with all they require, by version."""
+        found: dict[str, str] = {}
+        for module in modules:
+            reach = self._labels_of(module.folder).reach
+            found |= self.environment.versions(reach.packages(self._whole(module)))
+        return found
+
+    def _whole(self, module: Module) -> set[Node]:
+        key = f"{module.folder} (whole)", module.file
+        if key not in self._closures:
+            reach = self._labels_of(module.folder).reach
+            self._closures[key] = reach.closure([Whole(f"{self.root}/{module.file}")])
+        return self._closures[key]
+
     def carried(self, folder: str, run: str) -> dict[str, str]:
         """The classes and functions that a step may put into an object, with what they reach.
 
@@ -120,10 +168,12 @@ class Reader:
         return self._targets[key]
 
     def _labels_of(self, folder: str) -> Labels:
-        """The reading of one pipeline: its imports look beside it first, then at the root."""
+        """The reading of one pipeline: its imports look beside it first, then at the root
+        and in ``src/``."""
         if folder not in self._labels:
             beside = str((self.root / folder).resolve())
-            path = SearchPath(tuple(dict.fromkeys((beside, str(self.root)))), self._further)
+            own = (str(path) for path in module_folders(self.root) if path != OURS)
+            path = SearchPath(tuple(dict.fromkeys((beside, *own))), self._further)
             self._labels[folder] = Labels(Reach(View(self.root, path, self._finder)))
         return self._labels[folder]
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from towpath.code.annotations import type_asked_for
 from towpath.code.imports import parameters
 from towpath.code.view import Outside, Symbol, View
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument; ``annotation`` is dotted text with imports resolved (``pandas.DataFrame``)."""
+    """One argument; ``annotation`` is dotted text with imports resolved (``pandas.DataFrame``),
+    ``asks`` the plain type that it asks for, behind aliases and ``None``; empty for none."""
 
     name: str
     annotation: str | None
     required: bool
+    asks: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ def _arguments(view: View, file: str, arguments: ast.arguments) -> Iterator[Argu
     }
     for each in parameters(arguments):
         annotation = _annotation(view, file, each.annotation)
-        yield Argument(each.arg, annotation, each.arg not in optional)
+        asks = type_asked_for(view, file, each.annotation)
+        yield Argument(each.arg, annotation, each.arg not in optional, asks)
 
 
 def _annotation(view: View, file: str, node: ast.expr | None) -> str | None:

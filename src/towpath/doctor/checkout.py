@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from towpath.git import Repository
     from towpath.workspace import Workspace
 
-AS_BYTES = "in .gitattributes, as a new project has it: {path} -text"
+AS_BYTES = (
+    "write into .gitattributes, as a new project has it: {path} -text; then, for the bytes that "
+    "were committed: mv {path} {path}.before && git checkout -- {path}"
+)
 
 
 def check(workspace: Workspace) -> Iterator[Check]:
@@ -45,8 +48,8 @@ def _inputs(workspace: Workspace) -> Iterator[str]:
         except TowpathError:  # `towpath check` says what is wrong with it
             continue
         for said in declared.pipeline.inputs.values():
-            if not words.is_model_reference(str(said)):
-                yield str(said)
+            if not words.is_model_reference(said.path):
+                yield said.path
 
 
 def _line_ends(repository: Repository, workspace: Workspace, inputs: list[str]) -> Iterator[Check]:

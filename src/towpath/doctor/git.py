@@ -9,7 +9,9 @@ from towpath.doctor import unpublished
 from towpath.doctor.check import Check, faults, lacks, well
 from towpath.errors import TowpathError
 from towpath.git import Repository, history, mainline, refs, remotes
+from towpath.registry import restoring
 from towpath.registry.ready import WHOLE
+from towpath.registry.references import parse_tag
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -60,7 +62,7 @@ def _history(repository: Repository) -> Iterator[Check]:
         yield well("git", "the history is whole")
     if replaced := history.substitutes(repository):
         said = f"stock Git shows others in place of {len(replaced)} objects, Towpath does not"
-        yield Check("git", "unknown", said, f"git replace -d {replaced[0]}, or .git/info/grafts")
+        yield Check("git", "unknown", said, history.way_to_undo(repository, replaced[0]))
 
 
 def _main(repository: Repository, remote: str) -> Iterator[Check]:
@@ -90,6 +92,17 @@ def _left_behind(repository: Repository, remote: str, main: str | None) -> Itera
             yield lacks("git", said, f"git switch {main}; what is only on `{name}` stays there")
 
 
+def _settle(remote: str, name: str) -> str:
+    """How one of two tags of a name prevails: the one here is held against main and mended first;
+    where it was right, it is the remote's that is false, which is kept here."""
+    keep = f"git fetch {remote} 'refs/tags/{name}:refs/towpath/set-aside/{name}/{remote}'"
+    push = f"git push {remote} '+refs/tags/{name}:refs/tags/{name}'"
+    return (
+        f"{restoring.way(name)}, which is held against main; where the one here was right: "
+        f"{keep}; then {push}"
+    )
+
+
 def _remote(workspace: Workspace, repository: Repository) -> Iterator[Check]:
     remote = remotes.chosen(repository)
     if remote is None and workspace.shared_registry is None:
@@ -103,10 +116,12 @@ def _remote(workspace: Workspace, repository: Repository) -> Iterator[Check]:
         return
     here = refs.objects(repository, _TAGS.rstrip("/"))
     missing = sum(1 for name in there if name not in here)
-    moved = sorted(name for name in there if here.get(name, there[name]) != there[name])
-    if moved:
-        said = f"{moved[0].removeprefix(_TAGS)} is another tag there than here"
-        yield lacks("remote", said, "towpath verify says which of them is right")
+    moved = [one for one in sorted(there) if here.get(one, there[one]) != there[one]]
+    moved = [one for one in moved if parse_tag(one.removeprefix(_TAGS))]
+    for name in moved:
+        short = name.removeprefix(_TAGS)
+        said = f"{short} is another tag there than here"
+        yield lacks("remote", said, _settle(remote, short))
     if missing:
         yield lacks("remote", f"{missing} of {remote}'s tags are not here", "towpath fetch")
     yield from unpublished.check(repository, remote, there)

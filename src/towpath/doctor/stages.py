@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 from towpath.doctor import standing
 from towpath.doctor.check import Check, faults, lacks, well
 from towpath.errors import TowpathError
+from towpath.git import mainline
+from towpath.promotion.approval_rule import ApprovalRule
 from towpath.reconcile.deployed import models
+from towpath.reconcile.witness import find_rewritten, read_witness
 from towpath.store.stage import StageStore
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ def _opened(
     except TowpathError as error:
         yield from faults(about, error)
         return
+    yield from _remembered(workspace, project, store)
     yield well(about, f"{store.shown} answers, and says that {_models(len(runs))} there")
     if strangers := standing.strangers(workspace, runs):
         said = f"{store.shown} also holds models of another project: {', '.join(strangers)}"
@@ -64,3 +68,34 @@ def _keys_elsewhere(store: Store | None, environ: Mapping[str, str]) -> str:
 
 def _models(count: int) -> str:
     return {0: "no model runs", 1: "1 model runs"}.get(count, f"{count} models run")
+
+
+def _remembered(workspace: Workspace, project: Project, store: StageStore) -> Iterator[Check]:
+    """What the stage remembers of main, held against main as this clone knows it."""
+    about = f"stage {store.name}"
+    repository = workspace.registry_at_hand
+    main = mainline.seen(repository)
+    if main is None or repository.is_shallow():  # which is said elsewhere
+        return
+    rule = ApprovalRule(repository, main, workspace.folder)
+    try:
+        known = read_witness(store)
+        if known.head and project.forge and _took_another_way(rule, known.head):
+            said = f"main's line does not hold {known.head[:7]}, with which it was last reconciled"
+            hint = f"towpath reconcile {store.name} asks the forge what was lost by that"
+            yield Check(about, "unknown", said, hint)
+            return
+        found = find_rewritten(rule, known, store.name)
+    except TowpathError as damaged:
+        yield from faults(about, damaged)
+        return
+    for fault in found:
+        yield lacks(about, fault.what, fault.hint or "")
+    if known.head and not found:
+        said = f"it was last reconciled with {known.head[:7]}, and main lost nothing since"
+        yield well(about, said)
+
+
+def _took_another_way(rule: ApprovalRule, head: str) -> bool:
+    """Whether main went on beside a commit that is here: what it lost is the forge's to say."""
+    return not rule.line.holds(head) and rule.repository.commit(head) is not None

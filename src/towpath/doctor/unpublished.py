@@ -58,5 +58,5 @@ def _settings(repository: Repository, remote: str) -> Iterator[Check]:
         if spec.endswith(":refs/*"):
             said = f"`git fetch --prune` here deletes what waits for its number ({spec})"
             usual = f"'+refs/heads/*:refs/remotes/{remote}/*'"
-            hint = f"git config --replace-all remote.{remote}.fetch {usual}"
+            hint = f"git config --replace-all remote.{remote}.fetch {usual} ':refs/\\*$'"
             yield Check("remote", "unknown", said, hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -10,20 +11,24 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from towpath import documents
-from towpath.engine.source import FromInput, FromOutput, Node, Source, outputs_of
+from towpath.engine.source import FromInput, Node, Source, outputs_of
 from towpath.errors import DeclarationError, Fault, did_you_mean
 from towpath.spec import words
 from towpath.spec.param import Param
-from towpath.spec.pipeline import Pipeline, QualityCheck
+from towpath.spec.pipeline import Input, Output, Pipeline, QualityCheck, Readable
 
 
 @dataclass(frozen=True)
 class Bound:
-    """The values of a run's parameters, its inputs, and what does not fit."""
+    """The values of a run's parameters, its inputs, and what does not fit.
+
+    ``given`` names the parameters and inputs whose value is not the declared one.
+    """
 
     params: Mapping[str, Any]
     inputs: Mapping[str, str]
     faults: tuple[Fault, ...]
+    given: frozenset[str] = frozenset()
 
 
 def bind(pipeline: Pipeline, arguments: Mapping[str, object], inputs: Mapping[str, str]) -> Bound:
@@ -38,22 +43,54 @@ def bind(pipeline: Pipeline, arguments: Mapping[str, object], inputs: Mapping[st
             params[name] = _value(name, param, arguments)
         except DeclarationError as error:
             faults += error.faults
-    given = {name: path for name, path in inputs.items() if name in pipeline.inputs}
-    faults += _input_faults(given)
-    return Bound(params, {**pipeline.inputs, **given}, tuple(faults))
+    paths = {name: path for name, path in inputs.items() if name in pipeline.inputs}
+    faults += _input_faults(paths)
+    declared = {name: file.path for name, file in pipeline.inputs.items()}
+    taken = {**declared, **_other_paths(declared, paths)}
+    given = {name for name, value in params.items() if _is_other(pipeline.params[name], value)}
+    given |= {name for name, path in taken.items() if path != declared[name]}
+    return Bound(params, taken, tuple(faults), frozenset(given))
 
 
-def filled(nodes: Mapping[str, Node], inputs: Mapping[str, str]) -> dict[str, Node]:
-    """The nodes, in which the ``data`` of a check has the extension of what it checks.
+def filled(nodes: Mapping[str, Node], inputs: Mapping[str, Input]) -> dict[str, Node]:
+    """The nodes, in which the ``data`` of a check has the extension of what it checks, and is read
+    as that is.
 
     ``nodes`` are in order, so that a check of checked data finds the first one's.
     """
     done: dict[str, Node] = {}
     for name, node in nodes.items():
         if isinstance(node.step, QualityCheck) and "data" in node.arguments:
-            node = _with_data(node, _path(node.arguments["data"], done, inputs))
+            node = _with_data(node, _checked(node.arguments["data"], done, inputs))
         done[name] = node
     return done
+
+
+def _other_paths(declared: Mapping[str, str], paths: Mapping[str, str]) -> dict[str, str]:
+    """The paths in their shortest form; the declared one, however it is written, is left out."""
+    short = {
+        name: path if words.is_model_reference(path) else _shortest(path)
+        for name, path in paths.items()
+    }
+    return {
+        name: path
+        for name, path in short.items()
+        if path.rstrip("/") != _shortest(declared[name]).rstrip("/")
+    }
+
+
+def _shortest(path: str) -> str:
+    return posixpath.normpath(path) + ("/" if words.is_folder(path) else "")
+
+
+def _is_other(param: Param, value: Any) -> bool:
+    """Whether a value is not what the declaration says; it says none for a required parameter."""
+    return param.required or not _are_equal(value, param.default)
+
+
+def _are_equal(value: Any, default: Any) -> bool:
+    both_nan = value != value and default != default
+    return bool(value == default or both_nan)
 
 
 def _unknown(
@@ -86,7 +123,9 @@ def _value(name: str, param: Param, arguments: Mapping[str, object]) -> Any:
     problem = param.problem(value)
     if problem:
         raise DeclarationError(Fault(f"parameter `{name}` {problem}", hint=param.description))
-    return value
+    # 1 for a declared 1.0 is the declared value: in a key the two would differ.
+    is_declared = not param.required and _are_equal(value, param.default)
+    return param.default if is_declared else value
 
 
 def _as_meant(param: Param, value: Any) -> Any:
@@ -102,9 +141,19 @@ def _typed(name: str, text: str) -> Any:
         return documents.value(text)
     except DeclarationError as error:
         fault = error.faults[0]
-        raise DeclarationError(
-            Fault(f"parameter `{name}`: {fault.what}", hint=fault.hint)
-        ) from None
+        hint = f"write `--param {name}={_plainly(text)}`"
+        raise DeclarationError(Fault(f"parameter `{name}`: {fault.what}", hint=hint)) from None
+
+
+def _plainly(text: str) -> str:
+    """A doubtful value as it is without doubt: quotes would be the shell's, and make it text."""
+    word = text.strip().lower()
+    if word in ("yes", "on", "no", "off"):
+        return "true" if word in ("yes", "on") else "false"
+    digits = text.replace("_", "")
+    if digits.lstrip("+-").isdigit():
+        return str(int(digits))
+    return "..."
 
 
 def _input_faults(given: Mapping[str, str]) -> Iterator[Fault]:
@@ -117,19 +166,19 @@ def _input_faults(given: Mapping[str, str]) -> Iterator[Fault]:
             yield Fault(f"input `{name}`: {context['what']}", hint=context["hint"])
 
 
-def _path(source: Source, done: Mapping[str, Node], inputs: Mapping[str, str]) -> str:
+def _checked(
+    source: Source, done: Mapping[str, Node], inputs: Mapping[str, Input]
+) -> Input | Output | None:
     if isinstance(source, FromInput):
         return inputs[source.name]
     outputs = outputs_of(source)
-    return _output_path(outputs[0], done) if outputs else ""
+    return done[outputs[0].step].outputs[outputs[0].output] if outputs else None
 
 
-def _output_path(source: FromOutput, done: Mapping[str, Node]) -> str:
-    return done[source.step].outputs[source.output].path
-
-
-def _with_data(node: Node, path: str) -> Node:
+def _with_data(node: Node, checked: Input | Output | None) -> Node:
+    path = checked.path if checked else ""
     name = PurePosixPath(path).name
     suffix = "/" if words.is_folder(path) else name[name.find(".") :] if "." in name else ""
-    data = node.outputs["data"].model_copy(update={"path": f"data{suffix}"})
+    read = {key: getattr(checked, key) for key in Readable.model_fields} if checked else {}
+    data = node.outputs["data"].model_copy(update={**read, "path": f"data{suffix}"})
     return replace(node, outputs={**node.outputs, "data": data})

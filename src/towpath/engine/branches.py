@@ -38,12 +38,25 @@ def never(nodes: Mapping[str, Node], names: Names) -> Iterator[Fault]:
         place = names.declared.places.at("steps", name)
         if clash:
             what = f"`{name}` can never run: it needs both branches of `{clash}`"
-            hint = "`a.x or b.y` takes the one that was made"
-            yield Fault(what, place, hint)
+            yield Fault(what, place, _either(node, clash, guards))
         if _ends_every_run(node, guards[name], names):
             what = f"`{name}` would end every run"
             yield Fault(what, place, "name it under `then` or `else` of a condition")
     yield from _registered_twice(nodes, guards, names)
+
+
+def _either(node: Node, clash: str, guards: Mapping[str, Mapping[str, bool]]) -> str:
+    """How a step takes what either branch made; only what it is given can be chosen so."""
+    taken = {
+        source.step: (name, source)
+        for name, source in node.arguments.items()
+        if isinstance(source, FromOutput) and clash in guards.get(source.step, {})
+    }
+    if len(taken) < 2:
+        return "a condition, a message or a label takes values of one branch"
+    (name, first), (_, second) = list(taken.values())[:2]
+    chosen = f"{first.step}.{first.output} or {second.step}.{second.output}"
+    return f"`inputs: {{{name}: {chosen}}}` takes the one that was made"
 
 
 def _named(nodes: Mapping[str, Node]) -> Iterator[tuple[str, str, str, int]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.engine import submodule_code
+from towpath.engine import file_formats, pipeline_order, submodule_code
 from towpath.engine.graph import compile, outline
 from towpath.engine.resolving import resolve
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
+from towpath.spec import words
 from towpath.spec.pipeline import FunctionStep, QualityCheck
+from towpath.steps.formats import FRAMES
 
 #: An argument so annotated, named as an output, is where the function writes it itself.
 _PATH = "pathlib.Path"
@@ -35,7 +38,20 @@ def compiled(
     declared = workspace.pipeline(pipeline)
     if found := _faults(workspace, declared):
         raise DeclarationError(*found)
-    return compile(declared, params or {}, inputs or {})
+    if not declared.pipeline.steps:
+        hint = "write one below `steps:`; docs/pipeline.md has an example"
+        raise DeclarationError(Fault("the pipeline has no steps yet", Place(declared.path), hint))
+    taken = {name: _from_root(workspace.root, path) for name, path in (inputs or {}).items()}
+    return compile(declared, params or {}, taken)
+
+
+def _from_root(root: Path, path: str) -> str:
+    """A path inside the project from its root, as a declaration says it."""
+    for folder in (root, root.resolve()):
+        if Path(path).is_absolute() and Path(path).is_relative_to(folder):
+            inside = Path(path).relative_to(folder).as_posix()
+            return f"{inside}/" if words.is_folder(path) else inside
+    return path
 
 
 def faults(workspace: Workspace, pipeline: str) -> tuple[Fault, ...]:
@@ -47,12 +63,16 @@ def _faults(workspace: Workspace, declared: Declared) -> tuple[Fault, ...]:
     resolved = resolve(declared)
     found = [*resolved.faults]
     for node in resolved.nodes.values():
-        found += _code_faults(workspace, declared, node)
+        found += _code_faults(workspace, declared, resolved.nodes, node)
+    found += file_formats.class_faults(declared, workspace.code)
     found += submodule_code.faults(workspace, declared, resolved.nodes.values())
+    found += pipeline_order.input_faults(workspace, declared)
     return tuple(dict.fromkeys(found))
 
 
-def _code_faults(workspace: Workspace, declared: Declared, node: Node) -> Iterator[Fault]:
+def _code_faults(
+    workspace: Workspace, declared: Declared, nodes: Mapping[str, Node], node: Node
+) -> Iterator[Fault]:
     """What is wrong between a step and the functions and files it names."""
     places, folder = declared.places, declared.folder
     place = places.at("steps", node.name)
@@ -61,6 +81,7 @@ def _code_faults(workspace: Workspace, declared: Declared, node: Node) -> Iterat
         if isinstance(node.step, FunctionStep):
             found = workspace.code.signature(folder, node.step.run)
             yield from _signature_faults(node, found, place, whole=_is_whole(declared, node))
+            yield from _annotation_faults(declared, nodes, node, found)
         elif isinstance(node.step, QualityCheck):
             yield from _suite_faults(workspace, folder, node.step, place)
     except TowpathError as error:
@@ -96,11 +117,26 @@ def _signature_faults(
         hint = did_you_mean(name, takes) or f"it is at {found.file}:{found.line}"
         yield Fault(what, place, hint)
     for name, argument in takes.items():
-        is_output = name in node.outputs and argument.annotation == _PATH
+        is_output = name in node.outputs and argument.asks == _PATH
         is_given = name in node.arguments or is_output
         mistyped = did_you_mean(name, unknown)  # one typo is one fault
         if argument.required and not is_given and not mistyped and whole:
             yield _missing(node, found, name)
+
+
+def _annotation_faults(
+    declared: Declared, nodes: Mapping[str, Node], node: Node, found: Signature
+) -> Iterator[Fault]:
+    """Arguments that ask for a table where the file is read as something else."""
+    for argument in found.arguments:
+        source = node.arguments.get(argument.name)
+        if source is None or argument.asks not in FRAMES:
+            continue
+        for file in file_formats.files_of_declared(declared, nodes, source):
+            if read_as := file_formats.read_otherwise(declared, file, argument.asks):
+                what = f"`{argument.name}` asks for a {argument.asks}, and {file.path} is {read_as}"
+                hint = "annotate what it is, or say the file's `format:`"
+                yield Fault(what, Place(found.file, found.line), hint)
 
 
 def _missing(node: Node, found: Signature, name: str) -> Fault:

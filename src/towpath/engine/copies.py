@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.engine import origin, runs
+from towpath.engine.own_files import note_own_files
 from towpath.engine.tree import FOLDER
 from towpath.errors import Fault, UsageError, did_you_mean
 from towpath.git import refs
@@ -98,6 +99,7 @@ def copy(workspace: Workspace, wanted: Origin, to: Path, force: bool = False) ->
         raise UsageError(f"{target} cannot be written: {refused.strerror}") from refused
     finally:
         _remove(scratch)
+    note_own_files([target])
     artifact = wanted.artifact
     return Copied(
         wanted.name,

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from towpath.engine import keys
+from towpath.engine import command_code, keys
 from towpath.engine.known import Known, Waiting
 from towpath.errors import StepFailed, TowpathError
 from towpath.spec.artifact import Entry, Made
@@ -35,7 +35,8 @@ class Verdict(StrEnum):
 @dataclass(frozen=True)
 class Decision:
     """What becomes of a step, and why; ``entry`` is what is reused, ``stale`` if it is what an
-    earlier run made of another declaration, code or data."""
+    earlier run made of another declaration, code or data. A ``deferred`` registration is skipped
+    for now, and kept."""
 
     step: str
     verdict: Verdict
@@ -50,6 +51,7 @@ class Decision:
         return self.verdict in (Verdict.RUN, Verdict.UNDECIDED)
 
     stale: bool = False
+    deferred: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,8 @@ class Judge:
             return "forced", None
         if cache is False:
             return "cache: false", None
+        if not command_code.is_known(self.workspace.code, node.step):
+            return command_code.UNKNOWN, None
         remembered = list(self.workspace.store.entries(key))
         entry = self._entry(key) if remembered else None
         if entry is None:
@@ -138,7 +142,18 @@ class Judge:
     def _entry(self, key: str) -> Entry | None:
         """The entry of ``key`` if it is believed and all of its bytes are right."""
         store, writers = self.workspace.store, self.policy.writers
-        return store.entry(key, sorted(writers)) if writers else store.entry(key)
+        entry = store.entry(key, sorted(writers)) if writers else store.entry(key)
+        return entry if entry and self._has_readable_models(entry) else None
+
+    def _has_readable_models(self, entry: Entry) -> bool:
+        """Whether the model files that a step made can be read: else it would be reused for good,
+        and who takes them would fail for good."""
+        names = [a for a in entry.result.outputs.values() if a.name.endswith(".skops")]
+        if not names:
+            return True
+        from towpath.steps import skops_archive
+
+        return all(skops_archive.is_readable(self.workspace.store.path(a.digest)) for a in names)
 
     def _lost(self, found: Sequence[Entry]) -> str:
         """Why a result that is remembered cannot be used; empty where none is."""
@@ -169,7 +184,7 @@ def plan(judge: Judge, known: Known) -> Iterator[Decision]:
         except StepFailed as error:  # a key that is not there, say: the run will tell it
             decision = Decision(node.name, Verdict.UNDECIDED, error.faults[0].what)
         if isinstance(node.step, Condition) and decision.verdict is Verdict.RUN:
-            decision = _choose(judge, node, node.step, decision, known)
+            decision = choose_branch(judge, node, node.step, decision, known)
         elif decision.verdict is Verdict.SKIP:
             known.skipped[node.name] = decision.reason
         elif decision.entry:
@@ -177,9 +192,10 @@ def plan(judge: Judge, known: Known) -> Iterator[Decision]:
         yield decision
 
 
-def _choose(
+def choose_branch(
     judge: Judge, node: Node, step: Condition, decision: Decision, known: Known
 ) -> Decision:
+    """A condition decided ahead of a run, where its values are known; what it chose is kept."""
     try:
         verdict = judge.chooses(node, step, known)
     except TowpathError as error:  # a NaN, say: the run will tell it as a failed step
@@ -211,6 +227,8 @@ def _difference(label: str, old: str | None, new: str | None) -> str:
         return f"{'Python' if what == 'python' else f'`{name}`'} {old} -> {new}"
     if what == "format" and old and new:
         return f"input `{name}` is read as {new}, no longer as {old}"
+    if what == "options":
+        return f"how input `{name}` is read was declared otherwise"
     if what == "input" and old and new:
         return f"input `{name}` changed"
     if what == "code" and old and new:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.engine import ahead
+from towpath.engine.deployment_values import DeployedFlow, declares
 from towpath.engine.flow import build
+from towpath.engine.flow.deployment_name import find_deployment
 from towpath.engine.record import Run, State
 from towpath.engine.request import Request
 from towpath.engine.run import conduct, prepare, warmed
@@ -34,16 +36,20 @@ def flow(file: str) -> Flow[..., Any]:
     begun = ahead.begin(workspace, declared)
     if begun:
         build.without_heartbeat()
-    body = partial(_run, workspace.root, folder.name, begun)
+    body = partial(_run, workspace.root, Path(file).resolve(), begun)
     return build.build(declared.pipeline, body, workspace.project.runner)
 
 
 def _run(
-    root: Path, pipeline: str, begun: ExitStack | None, params: Mapping[str, Any]
+    root: Path, file: Path, begun: ExitStack | None, params: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The body of a deployed flow: a run as `towpath run` makes it, inside Prefect's own."""
-    workspace = Workspace(root)
-    prepared = prepare(workspace, Request(pipeline, _given(workspace, pipeline, params)))
+    workspace, pipeline = Workspace(root), file.parent.name
+    given = _given(workspace, pipeline, params)
+    request = Request(
+        pipeline, given, register=bool(given) and _is_declared(workspace, file, params)
+    )
+    prepared = prepare(workspace, request)
 
     def carry_out(execution: Execution) -> None:
         with begun or warmed(execution, execution.graph.nodes):
@@ -57,7 +63,7 @@ def _given(workspace: Workspace, pipeline: str, params: Mapping[str, Any]) -> di
 
     Prefect makes a float of each number; where the default is an integer, so is 50.0.
     """
-    defaults = {n: p.default for n, p in workspace.pipeline(pipeline).pipeline.params.items()}
+    defaults = _defaults(workspace, pipeline)
     given = {
         name: int(value)
         if isinstance(defaults.get(name), int) and isinstance(value, float) and value.is_integer()
@@ -65,6 +71,22 @@ def _given(workspace: Workspace, pipeline: str, params: Mapping[str, Any]) -> di
         for name, value in params.items()
     }
     return {name: value for name, value in given.items() if defaults.get(name) != value}
+
+
+def _defaults(workspace: Workspace, pipeline: str) -> dict[str, Any]:
+    params = workspace.pipeline(pipeline).pipeline.params
+    return {name: param.default for name, param in params.items()}
+
+
+def _is_declared(workspace: Workspace, file: Path, params: Mapping[str, Any]) -> bool:
+    """Whether `prefect.yaml` declares these values for the deployment that this is a run of."""
+    deployment = find_deployment()
+    if deployment is None:
+        return False
+    repository = workspace.repository
+    above = (repository.root.resolve(),) if repository else ()
+    deployed = DeployedFlow(file, deployment, (workspace.root.resolve(), *above))
+    return declares(deployed, _defaults(workspace, file.parent.name), params)
 
 
 def _answer(run: Run) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.engine import keys
+from towpath.engine.commit_checks import touched
 from towpath.engine.decisions import Decision, Judge, Verdict, choice
 from towpath.engine.known import Known
 from towpath.engine.memory import Last
@@ -19,9 +19,6 @@ from towpath.errors import Fault, Refused, StepFailed, TowpathError
 from towpath.spec.artifact import Entry, Json, Made
 from towpath.spec.pipeline import Condition, Fail, RegisterModel
 from towpath.steps.order import Order
-
-_CLOCK_STEP = 20_000_000
-"""Nanoseconds by which the times of files may lag behind the clock."""
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node
@@ -70,6 +67,8 @@ class Execution:
         if decision.key:
             self.latest[node.name] = Last(decision.key, decision.ingredients, undeclared)
         moved = bool(decision.key) and self._code_moved(node, decision)
+        if moved:
+            made = replace(made, facts={**made.facts, "edited": True})
         if decision.key and not undeclared and not moved and node.step.cache is not False:
             self.workspace.store.remember(self._entry(node, decision, made, seconds))
         self.known.take(decision, made)
@@ -110,8 +109,15 @@ class Execution:
         )  # fmt: skip
         return made
 
-    def skip(self, node: Node, reason: str) -> None:
-        """A step is left out, and says why."""
+    def skip(self, node: Node, decision: Decision) -> None:
+        """A step is left out, and says why; a registration that is deferred is kept."""
+        reason = decision.reason
+        if decision.deferred and isinstance(node.step, RegisterModel):
+            try:
+                registry, folder = self.judge.registry, self.recorder.folder
+                registry.defer(node, node.step, self.known, self.run_id, folder)
+            except TowpathError as error:  # the trial itself went well
+                reason = f"a trial, and {error.faults[0].what}"
         self.known.skipped[node.name] = reason
         self.recorder("step", step=node.name, state=State.SKIPPED, reason=reason)
 
@@ -146,14 +152,6 @@ class Execution:
         self.judge.memory.remember(self.latest)
 
 
-def touched(file: Path, since: int) -> bool:
-    """Whether a file may have changed since: its inode's time, which no copy sets back."""
-    try:
-        return file.stat().st_ctime_ns >= since - _CLOCK_STEP
-    except OSError:
-        return True
-
-
 def _names(value: Json) -> tuple[str, ...]:
     return tuple(str(name) for name in value) if isinstance(value, list) else ()
 
@@ -172,7 +170,7 @@ def replay(execution: Execution, decisions: Mapping[str, Decision]) -> None:
     for name, decision in decisions.items():
         node = execution.graph.nodes[name]
         if decision.verdict is Verdict.SKIP:
-            execution.skip(node, decision.reason)
+            execution.skip(node, decision)
         elif decision.verdict is Verdict.REUSE:
             execution.reuse(node, decision)
         else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from towpath.engine.arguments import bind, filled
+from towpath.engine.file_formats import given_input
 from towpath.engine.resolving import resolve
 from towpath.engine.source import (
     Branch,
@@ -21,7 +22,7 @@ from towpath.engine.source import (
 from towpath.errors import DeclarationError, Fault, UsageError
 from towpath.spec import reference as references
 from towpath.spec.declared import Declared
-from towpath.spec.pipeline import Pipeline, RegisterModel
+from towpath.spec.pipeline import Input, Pipeline, RegisterModel
 
 __all__ = [
     "Branch",
@@ -46,7 +47,9 @@ class Graph:
 
     ``nodes`` are in an order in which each comes after what it needs, and otherwise as declared.
     ``params`` are the values of this run, ``inputs`` its paths from the project's root or its
-    models; ``given`` names the parameters and inputs that the run was given rather than declared.
+    models; ``given`` names the parameters and inputs whose value is not the declared one.
+    ``files`` are the inputs with what is declared of how they are read, ``formats`` the project's
+    own: the class of each, by name.
     """
 
     name: str
@@ -56,6 +59,19 @@ class Graph:
     inputs: Mapping[str, str]
     nodes: Mapping[str, Node]
     given: frozenset[str] = field(default_factory=frozenset)
+    files: Mapping[str, Input] = field(default_factory=dict)
+    formats: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """The parameters and inputs that make a run a trial: those with another value than the
+        declared one. A parameter without a default declares none, so no value of it is another."""
+        params = self.pipeline.params
+        return tuple(
+            name
+            for name in (*params, *self.inputs)
+            if name in self.given and not (name in params and params[name].required)
+        )
 
     def registers(self, step: str) -> bool:
         """Whether a step registers a model."""
@@ -77,8 +93,7 @@ def compile(
     bound = bind(declared.pipeline, arguments or {}, inputs or {})
     if bound.faults:
         raise UsageError(*bound.faults)
-    given = frozenset({*(arguments or {}), *(inputs or {})})
-    return _graph(declared, nodes, bound.params, bound.inputs, given)
+    return _graph(declared, nodes, bound.params, bound.inputs, bound.given)
 
 
 def outline(declared: Declared | Pipeline) -> Graph:
@@ -89,7 +104,8 @@ def outline(declared: Declared | Pipeline) -> Graph:
     declared, nodes = _sound(declared)
     pipeline = declared.pipeline
     defaults = {name: param.default for name, param in pipeline.params.items()}
-    return _graph(declared, nodes, defaults, pipeline.inputs, frozenset())
+    paths = {name: file.path for name, file in pipeline.inputs.items()}
+    return _graph(declared, nodes, defaults, paths, frozenset())
 
 
 def check(declared: Declared | Pipeline) -> tuple[Fault, ...]:
@@ -128,12 +144,15 @@ def _graph(
     given: frozenset[str],
 ) -> Graph:
     pipeline = declared.pipeline
+    files = {name: given_input(pipeline.inputs[name], path) for name, path in inputs.items()}
     return Graph(
         name=pipeline.name,
         folder=declared.folder,
         pipeline=pipeline,
         params=params,
         inputs=inputs,
-        nodes=filled(nodes, inputs),
+        nodes=filled(nodes, files),
         given=given,
+        files=files,
+        formats=declared.own_formats,
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from towpath.engine import pipeline_order
 from towpath.errors import Fault, StoreError, TowpathError, UserError
 from towpath.git import large_files
 from towpath.scratch import scratch_folder
@@ -19,28 +20,39 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-def artifacts(workspace: Workspace, graph: Graph) -> Mapping[str, Artifact]:
-    """The bytes that each input stands for now. Every fault at once: UserError or StoreError."""
+def artifacts(
+    workspace: Workspace, graph: Graph, awaited: Collection[str] = ()
+) -> Mapping[str, Artifact]:
+    """The bytes that each input stands for now, but for those that are ``awaited``.
+
+    Every fault at once: UserError or StoreError.
+    """
     found: dict[str, Artifact] = {}
     faults: list[Fault] = []
     kind: type[TowpathError] = UserError
     for name, said in graph.inputs.items():
+        if name in awaited:
+            continue
         try:
-            found[name] = _artifact(workspace, name, said)
+            found[name] = _artifact(workspace, graph, name, said)
         except TowpathError as error:
             faults += error.faults
             kind = StoreError if isinstance(error, StoreError) else kind
     if faults:
-        raise kind(*faults)
+        raise kind(*dict.fromkeys(faults))  # one model may be several inputs
     return found
 
 
-def _artifact(workspace: Workspace, name: str, said: str) -> Artifact:
+def _artifact(workspace: Workspace, graph: Graph, name: str, said: str) -> Artifact:
     if words.is_model_reference(said):
         return _model(workspace, said)
     path = workspace.root / said
     if not path.exists() and not _restored(workspace, path):
-        hint = "its path is from the project's root; `--input name=path` overrides it"
+        maker = pipeline_order.makers_of(graph.name, {name: said}, workspace.pipelines).get(name)
+        hint = words.remote_hint(said) or (
+            "its path is from the project's root; `--input name=path` overrides it"
+        )
+        hint = f"towpath run {maker} makes it; towpath run --all runs both" if maker else hint
         raise UserError(Fault(f"input `{name}` is {said}, which is not there", hint=hint))
     if pointer := next(large_files.pointers_in(path), None):
         shown = os.path.relpath(pointer, workspace.root)

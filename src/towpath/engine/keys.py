@@ -5,30 +5,44 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from towpath.engine import command_code, file_formats
 from towpath.engine.source import FromInput, outputs_of
 from towpath.spec.artifact import Artifact, Json
-from towpath.spec.pipeline import BatchTransform, FunctionStep, Output, QualityCheck
+from towpath.spec.pipeline import BatchTransform, CommandStep, FunctionStep, Output, QualityCheck
+from towpath.spec.table_options import OPTION_NAMES
 from towpath.steps import formats
 
 if TYPE_CHECKING:
     from towpath.code import Reader
     from towpath.engine.graph import Graph, Node
-    from towpath.engine.source import Source
     from towpath.steps.order import Value
     from towpath.workspace import Workspace
 
 #: What a kind does by itself; a change in the meaning of a kind raises its number.
-REVISIONS = {"quality_check": 1, "batch_transform": 1}
+REVISIONS = {"quality_check": 1, "batch_transform": 1, "command": 1}
 
 #: The packages that write a step's outputs, whether its code names them or not.
-_WRITERS = {".parquet": ("pandas", "pyarrow"), ".csv": ("pandas",), ".skops": ("skops",)}
+_WRITERS = {
+    ".parquet": ("pandas", "pyarrow"),
+    ".feather": ("pandas", "pyarrow"),
+    ".csv": ("pandas",),
+    ".jsonl": ("pandas",),
+    ".xlsx": ("pandas", "openpyxl"),
+    ".skops": ("skops",),
+}
+
+#: What a package reads in the project's root by itself and that changes what it makes.
+_SETTINGS = {"matplotlib": "matplotlibrc"}
 
 #: Files that hold data alone.
-_PLAIN = {".csv", ".tsv", ".parquet", ".json", ".txt", ".html", ".png", ".npy"}
+_PLAIN = {
+    *(".csv", ".tsv", ".parquet", ".json", ".txt", ".html", ".png", ".npy"),
+    *(".xlsx", ".feather", ".jsonl", ".npz"),
+}
 
 #: What of a declaration does not touch what the step makes.
 _INDIFFERENT = {"description", "after", "retry", "timeout", "cache"}
@@ -54,12 +68,16 @@ def ingredients(
         if isinstance(argument, Artifact):
             found[f"input {name}"] = argument.digest
             found[f"format {name}"] = _format(graph, node, name, argument)
+            options = file_formats.declared_options(graph, node.arguments[name]).declared()
+            if options:
+                found[f"options {name}"] = canonical(options)
         else:
             found[f"parameter {name}"] = canonical(argument.value)
+    taken = {n: a for n, a in arguments.items() if isinstance(a, Artifact)}
     found |= code_of(graph, node, reader)
+    found |= _code_of_formats(graph, node, reader, taken)
     found |= _trusted(graph, node, workspace)
-    read = [each.name for each in arguments.values() if isinstance(each, Artifact)]
-    found |= _packages(graph, node, reader, read)
+    found |= _packages(graph, node, reader, taken)
     found["python"] = ".".join(platform.python_version_tuple()[:2])
     return found
 
@@ -81,6 +99,12 @@ def digest(value: Json | Any) -> str:
 
 def _declaration(node: Node) -> dict[str, Any]:
     said = node.step.model_dump(mode="json", exclude=_INDIFFERENT)
+    if outputs := said.get("outputs"):
+        files = outputs.values() if isinstance(outputs, dict) else outputs
+        for file in files:  # what is not said keeps the key that it had before it could be said
+            for option in OPTION_NAMES:
+                if not file[option] and file[option] != []:
+                    del file[option]
     return {**said, "revision": REVISIONS.get(node.step.kind, 0)}
 
 
@@ -93,13 +117,15 @@ def _carried(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:
     for maker in _makers(graph, node):
         if isinstance(maker.step, FunctionStep):
             found |= reader.carried(graph.folder, maker.step.run)
+        elif isinstance(maker.step, CommandStep):  # any class of its code may be in what it wrote
+            found |= reader.modules(command_code.modules(reader, graph.folder, maker.step))
     return found
 
 
 def _trusted(graph: Graph, node: Node, workspace: Workspace) -> dict[str, str]:
     """The project's modules whose classes a model may name that is an input, and no step's."""
     inputs = [graph.inputs[s.name] for s in node.arguments.values() if isinstance(s, FromInput)]
-    if all(Path(path).suffix in _PLAIN for path in inputs):
+    if all(_extension(path) in _PLAIN for path in inputs):
         return {}
     files = {file for name in workspace.project.trust if (file := _module(graph, workspace, name))}
     found = workspace.code.files(graph.folder, sorted(files))
@@ -130,7 +156,7 @@ def _makers(graph: Graph, node: Node) -> list[Node]:
 
 def _is_plain(output: Output) -> bool:
     """Whether a file holds data alone, and no objects of some class."""
-    return not output.format and Path(output.path).suffix in _PLAIN
+    return not output.format and _extension(output.path) in _PLAIN
 
 
 def code_of(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:
@@ -138,11 +164,27 @@ def code_of(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:
     step = node.step
     if isinstance(step, FunctionStep):
         reached = reader.digests(graph.folder, step.run, step.code)
+    elif isinstance(step, CommandStep):
+        reached = command_code.digests(reader, graph.folder, step)
     else:
         extra = (*step.code, step.expectations) if isinstance(step, QualityCheck) else step.code
         reached = reader.files(graph.folder, extra)
     found = {**_carried(graph, node, reader), **reached}
-    return {f"code {label}": value for label, value in found.items()}
+    return {
+        **{f"code {label}": value for label, value in found.items()},
+        **_code_of_formats(graph, node, reader),
+    }
+
+
+def _code_of_formats(
+    graph: Graph, node: Node, reader: Reader, taken: Mapping[str, Artifact] | None = None
+) -> dict[str, str]:
+    """The digests of the classes that read and write a step's files, by label."""
+    reached: dict[str, str] = {}
+    for run in file_formats.own_formats(graph, node, taken).values():
+        reader.format_class(graph.folder, run)
+        reached |= reader.digests(graph.folder, run)
+    return {f"code {label}": value for label, value in reached.items()}
 
 
 def sources(graph: Graph, node: Node, reader: Reader) -> Iterator[str]:
@@ -153,29 +195,45 @@ def sources(graph: Graph, node: Node, reader: Reader) -> Iterator[str]:
     for maker in (node, *_makers(graph, node)):
         if isinstance(maker.step, FunctionStep):
             yield from reader.sources(graph.folder, maker.step.run)
+        elif isinstance(maker.step, CommandStep):
+            yield from command_code.sources(reader, graph.folder, maker.step)
+    for run in file_formats.own_formats(graph, node).values():
+        reader.format_class(graph.folder, run)
+        yield from reader.sources(graph.folder, run)
 
 
 def _format(graph: Graph, node: Node, name: str, artifact: Artifact) -> str:
     """What reads an argument's bytes: of the same bytes another format makes another value."""
-    declared = declared_format(graph, node.arguments[name])
-    known = formats.known(artifact.name, declared)
+    declared = file_formats.declared_format(graph, node.arguments[name])
+    known = formats.known(artifact.name, declared, graph.formats)
     return known.name if known else artifact.name
 
 
-def declared_format(graph: Graph, source: Source) -> str | None:
-    """The format that is declared for what a source takes, where one is."""
-    made = (graph.nodes[each.step].outputs[each.output] for each in outputs_of(source))
-    return next((output.format for output in made if output.format), None)
-
-
-def _packages(graph: Graph, node: Node, reader: Reader, read: Sequence[str]) -> dict[str, str]:
+def _packages(
+    graph: Graph, node: Node, reader: Reader, taken: Mapping[str, Artifact]
+) -> dict[str, str]:
     """The versions of what the step's code imports, of what reads and writes its files, and of
     what the code imported that made the objects it is given."""
     step = node.step
-    files = [*read, *(o.path for o in node.outputs.values())]
-    own = [name for file in files for name in _WRITERS.get(Path(file).suffix, ())]
+    files = [
+        *(artifact.name for artifact in taken.values()),
+        *(o.path for o in node.outputs.values()),
+    ]
+    own = [name for file in files for name in _WRITERS.get(_extension(file), ())]
     found = reader.versions((*_OWN_PACKAGES.get(type(step), ()), *own))
     for each in (node, *_makers(graph, node)):
         if isinstance(each.step, FunctionStep):
             found |= reader.packages(graph.folder, each.step.run)
-    return {f"package {name}": version for name, version in found.items()}
+        elif isinstance(each.step, CommandStep):
+            found |= command_code.packages(reader, graph.folder, each.step)
+    for run in file_formats.own_formats(graph, node, taken).values():
+        found |= reader.packages(graph.folder, run)
+    files = [file for package, file in _SETTINGS.items() if package in found]
+    settings = reader.files("", reader.file_names("", files)) if files else {}
+    packages = {f"package {name}": version for name, version in found.items()}
+    return {**packages, **{f"code {name}": value for name, value in settings.items()}}
+
+
+def _extension(name: str) -> str:
+    """A file's extension; of one that is gzipped that of what is packed."""
+    return Path(name.removesuffix(".gz")).suffix

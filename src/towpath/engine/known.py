@@ -27,7 +27,10 @@ class Waiting(Exception):  # not a fault: an answer that is not there yet
 
 @dataclass
 class Known:
-    """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs."""
+    """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs.
+
+    ``awaited`` are inputs that another pipeline, named here, is yet to make: in a plan of several.
+    """
 
     graph: Graph
     inputs: Mapping[str, Artifact]
@@ -36,6 +39,7 @@ class Known:
     skipped: dict[str, str] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     chosen: dict[str, bool] = field(default_factory=dict)
+    awaited: Mapping[str, str] = field(default_factory=dict)
 
     def ended(self, step: str) -> bool:
         """Whether nothing more will come of a step."""
@@ -77,6 +81,8 @@ class Known:
             return Value(source.value)
         if isinstance(source, FromParam):
             return Value(self.graph.params[source.name])
+        if isinstance(source, FromInput) and source.name in self.awaited:
+            raise Waiting(self.awaited[source.name])
         if isinstance(source, FromInput):
             return self.inputs[source.name]
         return self._output(self.origin(source))

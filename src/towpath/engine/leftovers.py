@@ -8,7 +8,7 @@ from pathlib import Path
 from towpath.engine import record
 from towpath.engine.runs import names
 from towpath.scratch import sweep_folders
-from towpath.steps.process import BYTES
+from towpath.steps.order import BYTES
 
 LATEST = 20
 """Runs that are looked at: each run clears what the ones before it left."""

@@ -11,6 +11,13 @@ from towpath.spec.declared import Declared
 from towpath.spec.outputs import is_json, output_files
 from towpath.spec.reference import Reference
 
+_WORDS = {
+    **dict.fromkeys(("true", "TRUE"), "conditions are written as in Python: `True`"),
+    **dict.fromkeys(("false", "FALSE"), "conditions are written as in Python: `False`"),
+    **dict.fromkeys(("null", "NULL", "none", "nil"), "conditions are written as in Python: `None`"),
+}
+"""What a word of YAML or JSON is in a condition."""
+
 
 class Names:
     """Resolves references; keeps what was used, what was meant, and each unknown name once."""
@@ -57,7 +64,7 @@ class Names:
             return self._bare(FromParam(name), "a parameter", reference, place)
         if name in self.pipeline.inputs:
             return self._bare(FromInput(name), "an input", reference, place)
-        self.unknown(str(reference), name, self._near(reference), place)
+        self.unknown(str(reference), name, _WORDS.get(name) or self._near(reference), place)
         return None
 
     def step(self, name: str, place: Place | None) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from towpath.engine import keys, libraries
+from towpath.engine import command_code, file_formats, libraries
+from towpath.spec.artifact import Artifact
+from towpath.spec.pipeline import CommandStep, FunctionStep
 from towpath.steps.order import Order
 
 if TYPE_CHECKING:
@@ -16,19 +18,41 @@ if TYPE_CHECKING:
 
 def order(workspace: Workspace, graph: Graph, node: Node, known: Known, directory: Path) -> Order:
     """The order for a node whose inputs are known; ``directory`` is for its log and outputs."""
-    declared = {name: keys.declared_format(graph, s) for name, s in node.arguments.items()}
+    declared = {name: file_formats.declared_format(graph, s) for name, s in node.arguments.items()}
+    options = {name: file_formats.declared_options(graph, s) for name, s in node.arguments.items()}
+    arguments = known.arguments(node)
+    artifacts = {name: each for name, each in arguments.items() if isinstance(each, Artifact)}
+    own_formats = file_formats.own_formats(graph, node, artifacts)
     return Order(
         root=workspace.root,
         pipeline=graph.name,
         folder=graph.folder,
         name=node.name,
         step=node.step,
-        arguments=known.arguments(node),
+        arguments=arguments,
         outputs=node.outputs,
         directory=directory,
         formats={name: form for name, form in declared.items() if form},
         facts={name: known.made[name].facts for name in node.data_needs if name in known.made},
         trust=workspace.project.trust,
-        code=workspace.code.file_names(graph.folder, node.step.code),
+        code=_code(workspace, graph, node),
         libraries=libraries.of_step(workspace, graph.folder, node.step),
+        annotations=_annotations(workspace, graph, node),
+        options={name: each for name, each in options.items() if each.declared()},
+        own_formats=own_formats,
     )
+
+
+def _code(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ...]:
+    """The files that the step names as its code; of a command also those that it runs."""
+    if isinstance(node.step, CommandStep):
+        return command_code.sources(workspace.code, graph.folder, node.step)
+    return workspace.code.file_names(graph.folder, node.step.code)
+
+
+def _annotations(workspace: Workspace, graph: Graph, node: Node) -> dict[str, str]:
+    """The plain type that a step's function asks for, by argument."""
+    if not isinstance(node.step, FunctionStep):
+        return {}
+    signature = workspace.code.signature(graph.folder, node.step.run)
+    return {argument.name: argument.asks for argument in signature.arguments if argument.asks}

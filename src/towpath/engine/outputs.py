@@ -11,13 +11,16 @@ from towpath.engine import keys, tree, worktree
 from towpath.engine.graph import FromInput, FromParam
 from towpath.engine.known import Waiting
 from towpath.spec.artifact import Artifact
+from towpath.spec.outputs import is_json
 from towpath.spec.pipeline import (
     BatchTransform,
+    CommandStep,
     Evaluation,
     FunctionStep,
     Output,
     QualityCheck,
     RegisterModel,
+    Step,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ def publish(workspace: Workspace, graph: Graph, known: Known) -> None:
 
 def stages(workspace: Workspace, graph: Graph, known: Known) -> list[Stage]:
     """The DVC stages that say what a run did so far; steps behind a condition are none."""
-    kinds = (FunctionStep, BatchTransform, QualityCheck)
+    kinds = (FunctionStep, BatchTransform, CommandStep, QualityCheck)
     return [
         _stage(workspace, graph, node)
         for node in tree.certain(graph)
@@ -76,10 +79,10 @@ def model_path(graph: Graph, node: Node, known: Known) -> str:
 def _stage(workspace: Workspace, graph: Graph, node: Node) -> Stage:
     outputs = tree.own_outputs(node)
     paths = {name: tree.output_path(graph, node.name, name) for name in outputs}
-    metrics = [
-        p for n, p in paths.items() if isinstance(node.step, Evaluation) and p.endswith(".json")
-    ]
     plots = {paths[n]: _plot(node.outputs[n]) for n in outputs if node.outputs[n].plot}
+    metrics = [
+        path for name, path in paths.items() if _is_metric(node.step, name, node.outputs[name])
+    ]
     from towpath.store import pipelines
 
     return pipelines.Stage(
@@ -92,6 +95,15 @@ def _stage(workspace: Workspace, graph: Graph, node: Node) -> Stage:
         metrics=tuple(metrics),
         plots=plots,
     )
+
+
+def _is_metric(step: Step, name: str, output: Output) -> bool:
+    """Whether DVC may read an output as metrics, which it does by the extension. To DVC an output
+    is a metric or a plot, never both."""
+    if isinstance(step, CommandStep):
+        return name in step.metrics and not output.plot
+    is_document = is_json(output) and output.path.endswith(".json")
+    return isinstance(step, Evaluation) and is_document and not output.plot
 
 
 def _plot(output: Output) -> bool | dict[str, Any]:
@@ -170,6 +182,9 @@ def with_values(file: Path, graph: Graph) -> str:
             else:
                 document["params"][name] = graph.params[name]
         for name in graph.given & graph.inputs.keys():
-            document["inputs"][name] = graph.inputs[name]
+            if isinstance(document["inputs"][name], MutableMapping):
+                document["inputs"][name]["path"] = graph.inputs[name]
+            else:
+                document["inputs"][name] = graph.inputs[name]
 
     return documents.edit(file, change)

@@ -63,7 +63,9 @@ class Run:
     """One execution of a pipeline; times are UTC, ISO 8601.
 
     ``asked`` is what it was asked (parameters, inputs and steps that were given); ``params`` and
-    ``inputs`` are the values and digests that all of them had; ``origin`` says who, where, when.
+    ``inputs`` are the values and digests that all of them had; ``sources`` say where each input
+    was read, ``tried`` names the parameters and inputs that make the run a trial; ``origin`` says
+    who, where, when. ``registered`` are versions that were made of it after it had ended.
     """
 
     id: str
@@ -80,6 +82,15 @@ class Run:
     exit_code: int = 0
     error: tuple[str, ...] = ()
     published: tuple[str, ...] = ()
+    sources: Mapping[str, Json] = field(default_factory=dict)
+    tried: tuple[str, ...] = ()
+    registered: tuple[str, ...] = ()
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions that were registered of it, or before it of the same."""
+        named = (step.made.facts.get("version") for step in self.steps.values())
+        return tuple(dict.fromkeys([*(str(name) for name in named if name), *self.registered]))
 
     def count(self, state: State) -> int:
         """How many steps came to this; a condition is no work, and counts only where it failed."""
@@ -163,6 +174,8 @@ def fold(run: Run | None, event: Event) -> Run:
         return replace(run, steps={**run.steps, event["step"]: _step(run, event)})
     if event["event"] == "published":
         return replace(run, published=tuple(event["versions"]))
+    if event["event"] == "registered":
+        return replace(run, registered=(*run.registered, *event["versions"]))
     if event["event"] == "finished":
         return replace(
             run,
@@ -189,6 +202,7 @@ def _started(event: Event) -> Run:
     return Run(
         event["run"], event["pipeline"], State.RUNNING, event["time"], params=event["params"],
         inputs=event["inputs"], asked=event.get("asked", {}), origin=event["origin"], steps=steps,
+        sources=event.get("sources", {}), tried=tuple(event.get("tried", ())),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,94 +12,124 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.engine import elsewhere, keys, outputs, tree
-from towpath.engine.code_paths import OUTSIDE_HINT, git_paths
+from towpath.engine.commit_checks import CLOCK_STEP, LITERALLY, CommitChecks, touched
 from towpath.engine.decisions import Decision, Verdict
+from towpath.engine.input_sources import locate_inputs, upstream_runs
 from towpath.engine.known import Waiting
+from towpath.engine.own_files import find_own_files
 from towpath.engine.record import now
+from towpath.engine.registration_draft import RegistrationDraft, write_draft
 from towpath.engine.runs import flatten
 from towpath.engine.source import outputs_of
 from towpath.errors import Fault, RegistryError, StepFailed, TowpathError, UserError
-from towpath.git import submodules
-from towpath.registry import Bump, Code, Record, Registration, Signature, reading, shared
-from towpath.spec import template, words
+from towpath.registry import Bump, Code, Record, Signature, reading, shared
+from towpath.spec import template
 from towpath.spec.artifact import Artifact, Entry, Json, Made
-from towpath.store import tracked
+from towpath.spec.pipeline import RegisterModel
 from towpath.store.digest import is_folder
 from towpath.workspace import PROJECT_FILE
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node, Source
     from towpath.engine.known import Known
+    from towpath.engine.upstream import Upstream, UpstreamReader
     from towpath.git import Repository
-    from towpath.spec.pipeline import RegisterModel
+    from towpath.spec.pipeline import AnyStep
     from towpath.store import Store
     from towpath.workspace import Workspace
 
 
+_INDIFFERENT = {"description", "trials"}
+"""What of a step's declaration does not touch what it makes."""
+DECLARE = "name it under `inputs` or `code`, and commit it"
+TRIAL = "a trial; `towpath register RUN` registers it"
+
+
 @dataclass(frozen=True)
 class Registering:
-    """The registry as one run sees it; where it is ``required``, not to register is an error."""
+    """The registry as one run sees it; where it is ``required``, not to register is an error.
+
+    A run with other values than the declared ones is a trial, and registers nothing unless it is
+    ``asked`` to, or the step says ``trials: register``; ``insisted`` makes that an error too.
+    ``planned`` is when the code was read, in nanoseconds since 1970.
+    """
 
     workspace: Workspace
     graph: Graph
     required: bool = False
+    asked: bool = False
+    insisted: bool = False
+    planned: int = 0
+
+    @property
+    def readiness(self) -> registry.Ready | registry.Skipped:
+        """Whether this run may register; UserError with every fault where it must and may not."""
+        standing = self.standing
+        if self.required and isinstance(standing, registry.Skipped):
+            unseen = self._registry
+            if isinstance(unseen, TowpathError) and standing.faults == unseen.faults:
+                raise unseen
+            faults = standing.faults
+            raise UserError(*(Fault(f"cannot register: {f.what}", f.place, f.hint) for f in faults))
+        return standing
 
     @cached_property
-    def readiness(self) -> registry.Ready | registry.Skipped:
-        """Whether this run may register; asked once, before its first step."""
+    def standing(self) -> registry.Ready | registry.Skipped:
+        """The same without an error; looked at once, before the run's first step."""
         found = self._committed()
         unseen = self._registry if isinstance(self._registry, TowpathError) else None
         if unseen is None or isinstance(found, registry.Skipped):
             return found
-        if self.required:
-            raise unseen
         return registry.Skipped("; ".join(f.what for f in unseen.faults), unseen.faults)
+
+    def require(self, steps: Iterable[str]) -> None:
+        """Ask before the first step whether ``steps`` may register, where they must."""
+        if all(self.is_trial(self.graph.nodes[step].step) for step in steps):
+            if self.insisted:
+                what = f"cannot register: a trial, with another {', '.join(self.graph.tried)}"
+                raise UserError(what, hint="--register registers it all the same")
+            _ = self.standing
+        else:
+            _ = self.readiness
+
+    def is_trial(self, step: AnyStep) -> bool:
+        """Whether a step leaves its registration to `towpath register`."""
+        registers = isinstance(step, RegisterModel) and step.trials == "register"
+        return bool(self.graph.tried) and not self.asked and not registers
 
     def _committed(self) -> registry.Ready | registry.Skipped:
         """Whether all that goes into a version is committed: files to Git, tracked data by its
-        pointer. UserError with every fault where registering is required."""
-        found = registry.readiness(self.workspace.repository, written=self._is_written)
+        pointer, what other pipelines made by their code and data."""
+        repository = self.workspace.repository
+        found = registry.readiness(repository, written=self._is_written)
         faults = [*(found.faults if isinstance(found, registry.Skipped) else ())]
-        faults += [*self._data(), *self._ignored()]
-        if faults and self.required:
-            raise UserError(*(Fault(f"cannot register: {f.what}", f.place, f.hint) for f in faults))
+        if repository is not None and repository.head() is not None:
+            checks = CommitChecks(self.workspace, repository)
+            graphs = [(self.graph, self.links), *self._upstream_graphs()]
+            faults += dict.fromkeys(
+                f for graph, links in graphs for f in checks.faults(graph, links)
+            )
         if faults:
             return registry.Skipped("; ".join(fault.what for fault in faults), tuple(faults))
         return found
 
-    def _data(self) -> Iterator[Fault]:
-        """Inputs that are not what their pointers say: a clone could not have them."""
-        paths = [said for said in self.graph.inputs.values() if not words.is_model_reference(said)]
-        pointers = [p for said in paths for p in tracked.changed(self.workspace.root, Path(said))]
-        for pointer in dict.fromkeys(pointers):
-            path, file = (
-                os.path.relpath(p, self.workspace.root) for p in (pointer.path, pointer.file)
-            )
-            what = f"{path} not committed: it is not what {file} says"
-            yield Fault(what, hint=f"dvc add {path}, then commit {file}")
+    @cached_property
+    def upstream(self) -> UpstreamReader:
+        """The other pipelines whose outputs this one takes."""
+        from towpath.engine.upstream import UpstreamReader
 
-    def _ignored(self) -> Iterator[Fault]:
-        """Code that Git ignores, and no commit holds: the version could not be made again."""
-        repository = self.workspace.repository
-        if repository is None or repository.head() is None:
-            return
-        nodes, reader = self.graph.nodes.values(), self.workspace.code
-        files = {f for node in nodes for f in keys.sources(self.graph, node, reader)}
-        places = {f: git_paths(repository.root, self.workspace.root / f) for f in sorted(files)}
-        for file in (file for file, paths in places.items() if paths is None):
-            yield Fault(f"{file} not committed: it lies outside the repository", hint=OUTSIDE_HINT)
-        asked = {path: file for file, paths in places.items() for path in paths or ()}
-        words = ("ls-files", "-z", "--recurse-submodules", "--")
-        known = repository.call(*words, *asked).split("\0") if asked else []
-        unknown = asked.keys() - set(known)
-        missing = list(submodules.absent(repository)) if unknown else []
-        for path in sorted(unknown):
-            if link := next((link for link in missing if path.startswith(f"{link}/")), None):
-                what = f"{asked[path]} not committed: the submodule {link} is not set up"
-                yield Fault(what, hint=submodules.SET_UP)
-                continue
-            hint = "take it out of .gitignore or .git/info/exclude, and commit it"
-            yield Fault(f"{asked[path]} not committed: Git ignores it", hint=hint)
+        return UpstreamReader(self.workspace)
+
+    @cached_property
+    def links(self) -> tuple[Upstream, ...]:
+        """The inputs that other pipelines make."""
+        return self.upstream.links(self.graph)
+
+    def _upstream_graphs(self) -> list[tuple[Graph, tuple[Upstream, ...]]]:
+        """The pipelines before this one: what they were made of goes into a version too."""
+        _ = self.links
+        found = self.upstream.pipelines.values()
+        return [(each.graph, each.links) for each in found if each.graph]
 
     @cached_property
     def _registry(self) -> Repository | TowpathError:
@@ -110,14 +140,32 @@ class Registering:
             return unseen
 
     def _is_written(self, path: str) -> bool:
-        """Whether runs write a path, from the repository's root, of this project or another in
-        it: that is no uncommitted change of the user's."""
+        """Whether Towpath or its runs wrote a path, from the repository's root, of this project or
+        another in it: that is no uncommitted change of the user's."""
         assert self.workspace.repository is not None
         whole = self.workspace.repository.root / path
         for folder in whole.parents:
             if (folder / PROJECT_FILE).is_file():
-                return tree.is_written(whole.relative_to(folder).as_posix())
+                inside = whole.relative_to(folder).as_posix()
+                return tree.is_written(inside) or inside in self._own_files(folder)
         return False
+
+    def _own_files(self, folder: Path) -> frozenset[str]:
+        """What Towpath wrote in a project beside its folders; a change of a file in Git is one."""
+        if folder not in self._seen:
+            assert self.workspace.repository is not None
+            own = find_own_files(folder)
+            paths = [str(folder / path) for path in own]
+            listing = ("ls-files", "-z", "--full-name", "--", *paths)
+            listed = self.workspace.repository.call(*listing, env=LITERALLY) if own else ""
+            root = self.workspace.repository.root
+            held = {os.path.relpath(root / path, folder) for path in listed.split("\0") if path}
+            self._seen[folder] = own - held
+        return self._seen[folder]
+
+    @cached_property
+    def _seen(self) -> dict[Path, frozenset[str]]:
+        return {}
 
     @property
     def _prefix(self) -> str:
@@ -139,12 +187,38 @@ class Registering:
             made = Made(facts={"version": str(twins[0]), "new": False})
             entry = Entry(key, self.graph.name, node.name, "", "", 0.0, "", {}, made)
             return Decision(node.name, Verdict.REUSE, f"registered as {twins[0]}", key, {}, entry)
-        if isinstance(self.readiness, registry.Skipped):
-            return Decision(node.name, Verdict.SKIP, self.readiness.reason)
-        if stale := [found.step for found in _reached(self.graph, node, known) if found.stale]:
-            reason = f"`{stale[0]}` is as an earlier run made it, not as the project says now"
+        trial = self.is_trial(step)
+        standing = self.standing if trial else self.readiness
+        reason = standing.reason if isinstance(standing, registry.Skipped) else ""
+        if reason := reason or self._unsure(_reached(self.graph, node, known), known):
+            reason = f"a trial, and {reason}" if trial else reason
             return Decision(node.name, Verdict.SKIP, reason)
+        if trial:
+            return Decision(node.name, Verdict.SKIP, TRIAL, key, deferred=True)
         return Decision(node.name, Verdict.RUN, "not registered yet", key)
+
+    def _unsure(self, reached: list[Decision], known: Known) -> str:
+        """Why what was made is not sure to be what the commit says; empty where it is."""
+        for found in reached:
+            if found.stale:
+                return f"`{found.step}` is as an earlier run made it, not as the project says now"
+            facts = known.made[found.step].facts
+            if facts.get("edited"):
+                return f"code of `{found.step}` was edited while it ran"
+            if unknown := next(self._unknown_reads(facts.get("undeclared")), None):
+                return f"`{found.step}` read {unknown.what}"
+        return ""
+
+    def _unknown_reads(self, undeclared: Json) -> Iterator[Fault]:
+        """The files that a step opened without declaring them, and that no commit holds; what it
+        wrote itself is none."""
+        names = map(str, undeclared) if isinstance(undeclared, list) else ()
+        root, repository = self.workspace.root, self.workspace.repository
+        # No step begins so soon after the plan that a file it wrote could bear an earlier time.
+        begun = self.planned + CLOCK_STEP
+        read = [name for name in names if not touched(root / name, begun)]
+        if read and repository is not None:
+            yield from CommitChecks(self.workspace, repository).unknown_files(read, DECLARE)
 
     def _twins(self, model: str, key: str) -> tuple[registry.ModelVersion, ...]:
         if isinstance(self._registry, TowpathError):
@@ -161,21 +235,29 @@ class Registering:
         """Make the version, or the candidate for one."""
         if isinstance(self.readiness, registry.Skipped):
             raise RegistryError(*self.readiness.faults)
-        record = self._record(node, step, known, run_id, self.readiness)
-        done = registry.register(self.workspace.registry, self._registration(record, known))
+        draft = self._draft(node, step, known, run_id, self.readiness)
+        done = register_draft(self.workspace, draft)
         facts: dict[str, Json] = {
             "version": str(done), "new": done.new, "reason": done.reason, "commit": done.commit,
         }  # fmt: skip
         return Made(facts=facts)
 
-    def _registration(self, record: Record, known: Known) -> Registration:
-        """Upon the code that ran, with its outputs; or upon a shared registry's main."""
-        if address := self.workspace.shared_registry:
-            base = shared.root(self.workspace.registry, address)
-            return Registration(record, base, elsewhere.files(self.workspace, base, record))
+    def defer(
+        self, node: Node, step: RegisterModel, known: Known, run_id: str, folder: Path
+    ) -> None:
+        """Keep what would be registered in the step's folder, for `towpath register`."""
+        if isinstance(self.standing, registry.Ready):
+            draft = self._draft(node, step, known, run_id, self.standing)
+            write_draft(folder / node.name, draft)
+
+    def _draft(
+        self, node: Node, step: RegisterModel, known: Known, run_id: str, ready: registry.Ready
+    ) -> RegistrationDraft:
+        record = self._record(node, step, known, run_id, ready)
         texts = outputs.texts(self.workspace, self.graph, known)
-        files = {self._prefix + path: text.encode() for path, text in texts.items()}
-        return Registration(record, record.code.commit, files)
+        return RegistrationDraft(
+            record, {self._prefix + path: text for path, text in texts.items()}
+        )
 
     def _code(self, commit: str, digests: Mapping[str, str]) -> Code:
         assert self.workspace.repository is not None
@@ -208,6 +290,8 @@ class Registering:
             pipeline=self.graph.name,
             pipeline_digest=_pipeline_digest(self.graph, node, known),
             data={name: artifact.digest for name, artifact in known.inputs.items()},
+            sources=locate_inputs(self.workspace, self.graph, known.inputs, self.links),
+            upstream=upstream_runs(self.upstream, self.graph),
             packages=_labelled(reached, "package "),
             python=next((found["python"] for found in reached if "python" in found), None),
             author=str(ready.identity),
@@ -216,6 +300,18 @@ class Registering:
             labels={name: fill(text) for name, text in step.labels.items()},
             bump=Bump(step.bump, "asked for") if step.bump else None,
         )
+
+
+def register_draft(workspace: Workspace, draft: RegistrationDraft) -> registry.Registered:
+    """Make the version of a draft upon the code that ran; or upon a shared registry's main."""
+    record = draft.record
+    if address := workspace.shared_registry:
+        base = shared.root(workspace.registry, address)
+        files = elsewhere.files(workspace, base, record)
+    else:
+        base = record.code.commit
+        files = {path: text.encode() for path, text in draft.files.items()}
+    return registry.register(workspace.registry, registry.Registration(record, base, files))
 
 
 def _reached(graph: Graph, node: Node, known: Known) -> list[Decision]:
@@ -240,8 +336,7 @@ def _pipeline_digest(graph: Graph, node: Node, known: Known) -> str:
     """The digest of the declarations of the steps that reach a step, and of its own."""
     names = sorted([node.name, *(found.step for found in _reached(graph, node, known))])
     said = {
-        name: graph.nodes[name].step.model_dump(mode="json", exclude={"description"})
-        for name in names
+        name: graph.nodes[name].step.model_dump(mode="json", exclude=_INDIFFERENT) for name in names
     }
     return keys.digest(said)
 

@@ -18,8 +18,9 @@ class Request:
     """A run of one pipeline.
 
     ``only``, ``begin`` and ``end`` select steps, the others taking what an earlier run made;
-    ``force`` runs every selected step; ``require_register`` makes it an error if the run could
-    not register; ``push`` publishes what it registered.
+    ``force`` runs every selected step; ``register`` registers though the values are other than the
+    declared ones; ``require_register`` makes it an error if the run could not register; ``push``
+    publishes what it registered.
     """
 
     pipeline: str
@@ -31,11 +32,12 @@ class Request:
     force: bool = False
     require_register: bool = False
     push: bool = False
+    register: bool = False
 
     @property
-    def default(self) -> bool:
-        """Whether the run is the one that the declaration describes, unselected and unchanged."""
-        return not (self.params or self.inputs or self.only or self.begin or self.end)
+    def is_whole(self) -> bool:
+        """Whether no steps are selected."""
+        return not (self.only or self.begin or self.end)
 
     def asked(self) -> dict[str, Any]:
         """What of it a record keeps, for :func:`again`."""

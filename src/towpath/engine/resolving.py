@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from towpath.engine import branches, ordering, written
+from towpath.engine import branches, command_faults, file_formats, ordering, written
 from towpath.engine.names import Names
 from towpath.engine.source import FromInput, FromParam, Literal, Node, Source, outputs_of
 from towpath.errors import Fault, Place
@@ -14,6 +14,7 @@ from towpath.spec.declared import Declared
 from towpath.spec.outputs import bindings, is_json
 from towpath.spec.pipeline import (
     BatchTransform,
+    CommandStep,
     Condition,
     Fail,
     FunctionStep,
@@ -44,6 +45,8 @@ def resolve(declared: Declared) -> Resolved:
         *_shared_names(declared),
         *names.all_faults(),
         *written.faults(declared),
+        *command_faults.faults(declared),
+        *file_formats.format_faults(declared),
         *faulty,
         *circles,
         *([] if circles else branches.never(ordered, names)),
@@ -110,8 +113,9 @@ class _Binding:
 
     def node(self) -> Node:
         self._inputs()
-        if isinstance(self.step, FunctionStep):
+        if isinstance(self.step, FunctionStep | CommandStep):
             self._params()
+        if isinstance(self.step, FunctionStep):
             self._literals(self.step)
         self._wanted()
         node = Node(
@@ -135,11 +139,12 @@ class _Binding:
             place = self._place("inputs", position)
             source = self.names.source(text, place)
             if isinstance(source, FromParam):
-                takes = isinstance(self.step, FunctionStep)
+                takes = isinstance(self.step, FunctionStep | CommandStep)
                 hint = f"write `params: [{source.name}]`" if takes else None
                 self._fault(f"`{text}` is a parameter, not an input", place, hint)
                 source = None
-            self._take(argument, source, f"inputs: {{other: {text}}}", place)
+            other = next(iter(_WANTED.get(type(self.step), ("other",))[-1:]))
+            self._take(argument, source, f"inputs: {{{other}: {text}}}", place)
 
     def _params(self) -> None:
         for argument, text, position in bindings(self.step, "params"):

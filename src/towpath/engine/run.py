@@ -12,13 +12,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import towpath
 from towpath.credentials import hide_credentials
-from towpath.engine import checking, inputs, leftovers, record
+from towpath.engine import checking, inputs, leftovers, pipeline_order, record
 from towpath.engine.decisions import Decision, Judge, Policy, Verdict, plan
 from towpath.engine.execution import Execution, needs_engine, replay
+from towpath.engine.input_sources import as_json, locate_inputs
 from towpath.engine.known import Known
 from towpath.engine.memory import Memory
 from towpath.engine.record import Event, Recorder, Run, State
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 Listener = Callable[[Event], None]
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -49,33 +52,57 @@ class Prepared:
         """What is run."""
         return self.judge.graph
 
+    def _unbegun(self) -> Known:
+        return Known(self.graph, self.known.inputs, awaited=self.known.awaited)
+
     def decisions(self) -> dict[str, Decision]:
         """What would become of each step. Whether the run may register is asked here, before its
         first step; UserError where it must and may not."""
-        found = {d.step: d for d in plan(self.judge, Known(self.graph, self.known.inputs))}
+        found = {d.step: d for d in plan(self.judge, self._unbegun())}
         ahead = (Verdict.RUN, Verdict.UNDECIDED)
-        if any(d.verdict in ahead and self.graph.registers(d.step) for d in found.values()):
-            _ = self.judge.registry.readiness
+        registering = [
+            d.step for d in found.values() if d.verdict in ahead and self.graph.registers(d.step)
+        ]
+        registering += [d.step for d in found.values() if d.deferred]
+        if registering:
+            self.judge.registry.require(registering)
         return found
 
 
-def prepare(workspace: Workspace, request: Request) -> Prepared:
-    """Read and check the declaration, and look at the inputs; nothing is run or written."""
+def prepare(workspace: Workspace, request: Request, awaited: Mapping[str, str] = _NONE) -> Prepared:
+    """Read and check the declaration, and look at the inputs; nothing is run or written.
+
+    ``awaited`` names inputs that another pipeline is about to make, and that pipeline.
+    """
     planned = time.time_ns()
     graph = checking.compiled(workspace, request.pipeline, request.params, request.inputs)
-    registers = any(map(graph.registers, graph.nodes))
+    if pipeline_order.makers_of(graph.name, graph.inputs, workspace.pipelines):
+        pipeline_order.require_order(workspace)
     chosen = selected(graph, request)
     policy = Policy(
         force=request.force,
         selected=chosen,
         needed=needed(graph, chosen or frozenset()),
-        writers=frozenset({"ci"}) if registers and in_ci() else None,
+        writers=frozenset({"ci"}) if in_ci() and _is_registered(workspace, graph) else None,
     )
     memory = Memory.of(workspace.state, graph.name)
-    registry = Registering(workspace, graph, required=request.require_register or in_ci())
+    registry = Registering(
+        workspace,
+        graph,
+        required=request.require_register or in_ci(),
+        asked=request.register,
+        insisted=request.require_register,
+        planned=planned,
+    )
     judge = Judge(workspace, graph, memory, registry, policy)
-    known = Known(graph, inputs.artifacts(workspace, graph))
+    known = Known(graph, inputs.artifacts(workspace, graph, awaited), awaited=awaited)
     return Prepared(workspace, request, judge, known, planned)
+
+
+def _is_registered(workspace: Workspace, graph: Graph) -> bool:
+    """Whether what a pipeline makes goes into a version: its own, or that of one that takes it."""
+    registers = any(map(graph.registers, graph.nodes))
+    return registers or pipeline_order.feeds_others(workspace, graph.name)
 
 
 def run(workspace: Workspace, request: Request, listeners: Iterable[Listener] = ()) -> Run:
@@ -203,7 +230,8 @@ def _settle(prepared: Prepared, execution: Execution) -> None:
     """After a run that ended well: bring the project's outputs up to date, and publish."""
     from towpath.engine import outputs, transfer
 
-    if prepared.request.default and not execution.errors:
+    is_declared = prepared.request.is_whole and not prepared.graph.given
+    if is_declared and not execution.errors:
         outputs.publish(prepared.workspace, prepared.graph, execution.known)
     if prepared.request.push:
         moved = transfer.push(prepared.workspace)
@@ -212,13 +240,18 @@ def _settle(prepared: Prepared, execution: Execution) -> None:
 
 
 def _started(prepared: Prepared, run_id: str) -> dict[str, Any]:
-    graph = prepared.graph
+    graph, artifacts = prepared.graph, prepared.known.inputs
+    links = prepared.judge.registry.links
     return {
         "run": run_id,
         "pipeline": graph.name,
         "asked": prepared.request.asked(),
         "params": dict(graph.params),
-        "inputs": {name: artifact.digest for name, artifact in prepared.known.inputs.items()},
+        "inputs": {name: artifact.digest for name, artifact in artifacts.items()},
+        "sources": as_json(
+            locate_inputs(prepared.workspace, graph, artifacts, links), artifacts, links
+        ),
+        "tried": list(graph.tried),
         "origin": _origin(prepared),
         "steps": {name: node.step.kind for name, node in graph.nodes.items()},
     }

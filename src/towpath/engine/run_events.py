@@ -81,7 +81,7 @@ _FIELDS: Mapping[str, tuple[Mapping[str, ReadValue[Any]], Mapping[str, ReadValue
             "inputs": _VALUES,
             "origin": _VALUES,
         },
-        {"asked": _read_asked},
+        {"asked": _read_asked, "sources": _VALUES, "tried": _LINES},
     ),
     "step": (
         {"step": FileName, "state": foreign.one_of(*_STATES)},
@@ -96,6 +96,7 @@ _FIELDS: Mapping[str, tuple[Mapping[str, ReadValue[Any]], Mapping[str, ReadValue
         },
     ),
     "published": ({"versions": _LINES}, {}),
+    "registered": ({"versions": _LINES}, {}),
     "finished": (
         {
             "state": foreign.one_of(*_STATES),

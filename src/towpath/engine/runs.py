@@ -8,8 +8,9 @@ from pathlib import Path
 
 from towpath.engine import record
 from towpath.engine.record import Run
-from towpath.errors import StoreError, UsageError
+from towpath.errors import StoreError, UsageError, did_you_mean
 from towpath.spec.artifact import Json
+from towpath.spec.limits import is_same
 
 
 def names(folder: Path) -> list[str]:
@@ -55,7 +56,8 @@ def find(folder: Path, word: str) -> Run:
     if len(matches) != 1:
         some = ", ".join((matches or known)[-3:])
         what = f"no run `{word}`" if not matches else f"`{word}` names {len(matches)} runs"
-        raise UsageError(what, hint=f"for example {some}; `towpath runs` lists them")
+        near = did_you_mean(word, known) if not matches else None
+        raise UsageError(what, hint=near or f"for example {some}; `towpath runs` lists them")
     run = record.read(folder / matches[0])
     if run is None:
         raise UsageError(f"the record of run {matches[0]} cannot be read")
@@ -86,7 +88,7 @@ def diff(left: Run, right: Run) -> list[Difference]:
             ("steps", _states(left), _states(right)),
         )
         for name in sorted({*a, *b})
-        if a.get(name) != b.get(name)
+        if not is_same(a.get(name), b.get(name))
     ]
     told = tuple(each.name for each in found if each.section == "metrics")
     return [d for d in found if d.section != "outputs" or not _is_told(d.name, told)]

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import random
+import time
 from typing import TYPE_CHECKING
 
-from towpath.engine import checking, inputs, libraries, tree
+from towpath.engine import checking, inputs, libraries, orders, retrying, tree
 from towpath.engine.decisions import Decision, Verdict
 from towpath.engine.known import Known
-from towpath.engine.orders import order
-from towpath.errors import Fault, StepFailed, UsageError, did_you_mean
+from towpath.engine.source import outputs_of
+from towpath.errors import Fault, StepFailed, TowpathError, UsageError, did_you_mean
 from towpath.spec.artifact import Artifact, Json, Made
+from towpath.spec.outputs import is_json
 from towpath.spec.pipeline import QualityCheck
+from towpath.steps.formats import jsons
 from towpath.steps.kinds import IN_A_PROCESS
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node
+    from towpath.steps.order import Order
     from towpath.workspace import Workspace
 
 
@@ -24,43 +28,100 @@ def carry_out(workspace: Workspace, pipeline: str, step: str) -> Made:
     from towpath.steps import process
 
     graph = checking.compiled(workspace, pipeline)
-    node = graph.nodes.get(step)
-    if node is None or node.step.kind not in IN_A_PROCESS:
-        raise UsageError(
-            f"{pipeline} has no step `{step}` to run", hint=did_you_mean(step, graph.nodes)
-        )
-    known = Known(graph, inputs.artifacts(workspace, graph))
-    for name in graph.nodes:
-        if name in node.data_needs:
-            known.take(
-                Decision(name, Verdict.REUSE), _from_tree(workspace, known, graph.nodes[name])
-            )
-    directory = workspace.state / "steps" / graph.name / node.name
-    asked = order(workspace, graph, node, known, directory)
+    node = _node(graph, step)
+    order = order_on_tree(workspace, graph, node)
     imported = libraries.of_steps(workspace, graph.folder, [node])
     with process.warm(workspace.root, graph.folder, [node], imported):
-        made = process.call(asked, node.step.timeout, print)
+        made = _attempt(node, order)
     for name in tree.own_outputs(node):
         target = workspace.root / tree.output_path(graph, step, name)
         workspace.store.link(made.outputs[name].digest, target)
     return made
 
 
-def _from_tree(workspace: Workspace, known: Known, node: Node) -> Made:
-    """What a step made, as far as the work tree holds it."""
+def _node(graph: Graph, step: str) -> Node:
+    node = graph.nodes.get(step)
+    if node is None or node.step.kind not in IN_A_PROCESS:
+        raise UsageError(
+            f"{graph.name} has no step `{step}` to run", hint=did_you_mean(step, graph.nodes)
+        )
+    return node
+
+
+def order_on_tree(workspace: Workspace, graph: Graph, node: Node) -> Order:
+    """The order that a run would give for a step, if what it takes were as the work tree holds it.
+
+    :raises StepFailed: naming each file that is not there.
+    """
+    known = Known(graph, inputs.artifacts(workspace, graph))
+    for maker, outputs in _taken(workspace, graph, node).items():
+        made = _made(workspace, graph.nodes[maker], outputs)
+        known.take(Decision(maker, Verdict.REUSE), made)
+    directory = workspace.state / "steps" / graph.name / node.name
+    return orders.order(workspace, graph, node, known, directory)
+
+
+def _taken(workspace: Workspace, graph: Graph, node: Node) -> dict[str, dict[str, str]]:
+    """The outputs that a step takes, with their paths, by the step that makes them, in its order:
+    of a choice (``a.x or b.y``) the first that is there."""
+    found: dict[str, dict[str, str]] = {}
+    faults = []
+    for source in node.sources:
+        choices = outputs_of(source)
+        paths = [tree.output_path(graph, each.step, each.output) for each in choices]
+        there = [number for number, path in enumerate(paths) if (workspace.root / path).exists()]
+        if choices and not there:
+            faults.append(_absent(graph, choices[0].step, paths[0]))
+        for number in there[:1]:
+            choice = choices[number]
+            found.setdefault(choice.step, {})[choice.output] = paths[number]
+    if faults:
+        raise StepFailed(*dict.fromkeys(faults))
+    return {name: found[name] for name in graph.nodes if name in found}
+
+
+def _absent(graph: Graph, step: str, path: str) -> Fault:
+    is_check = isinstance(graph.nodes[step].step, QualityCheck)
+    first = "towpath run" if is_check else "dvc pull, or towpath run"
+    return Fault(f"{path} of step `{step}` is not there", hint=first)
+
+
+def read_from_tree(workspace: Workspace, graph: Graph, node: Node) -> Made:
+    """What a step made, as the work tree holds it.
+
+    :raises StepFailed: naming the first output that is not there.
+    """
+    paths = {name: tree.output_path(graph, node.name, name) for name in node.outputs}
+    for path in paths.values():
+        if not (workspace.root / path).exists():
+            raise StepFailed(_absent(graph, node.name, path))
+    return _made(workspace, node, paths)
+
+
+def _made(workspace: Workspace, node: Node, outputs: dict[str, str]) -> Made:
+    """What a step made, as far as it is asked for."""
     found: dict[str, Artifact] = {}
     values: dict[str, Json] = {}
-    for name in node.outputs:
-        path = workspace.root / _path(workspace, known.graph, node, name)
-        found[name] = workspace.store.put(path)
-        if path.suffix == ".json":
-            values[name] = json.loads(path.read_text(encoding="utf-8"))
+    for name, path in outputs.items():
+        file = workspace.root / path
+        found[name] = workspace.store.put(file)
+        if is_json(node.outputs[name]) and file.stat().st_size <= jsons.SMALL:
+            values[name] = jsons.parse_document(file.read_bytes(), path)
     return Made(found, values)
 
 
-def _path(workspace: Workspace, graph: Graph, node: Node, output: str) -> str:
-    path = tree.output_path(graph, node.name, output)
-    if not (workspace.root / path).exists():
-        first = "towpath run" if isinstance(node.step, QualityCheck) else "dvc pull, or towpath run"
-        raise StepFailed(Fault(f"{path} of step `{node.name}` is not there", hint=first))
-    return path
+def _attempt(node: Node, order: Order) -> Made:
+    """Carry the order out as often as the step declares."""
+    from towpath.steps import process
+
+    retry = node.step.retry
+    for pause in retrying.find_pauses(retry):
+        assert retry
+        try:
+            return process.call(order, node.step.timeout, print)
+        except TowpathError as error:
+            if not retrying.is_worth_another(error, retry, order):
+                raise
+            print("\n".join(map(str, error.faults)))
+        time.sleep(pause * (1 + random.random() * retry.jitter))
+    return process.call(order, node.step.timeout, print)

@@ -158,10 +158,22 @@ def pull(
 def _place(workspace: Workspace) -> tuple[str, ...]:
     """Put what came into the work tree, and note which outputs are those of a run."""
     with worktree.alone(workspace):
-        left = placing.place(workspace.root, partial(_was_committed, workspace))
+        known = partial(_was_committed, workspace)
+        left = placing.place(workspace.root, known, _in_git(workspace))
         for pipeline, outputs in _outputs(workspace).items():
             worktree.adopt(workspace, pipeline, outputs)
     return left
+
+
+def _in_git(workspace: Workspace) -> frozenset[str]:
+    """The files of the project that Git holds, from the project's root."""
+    if workspace.repository is None:
+        return frozenset()
+    below = f"{workspace.folder}/" if workspace.folder else ""
+    listed = workspace.repository.call(
+        "ls-files", "-z", "--full-name", "--", f":(top,literal){below}"
+    )
+    return frozenset(path.removeprefix(below) for path in listed.split("\0") if path)
 
 
 def _outputs(workspace: Workspace) -> dict[str, dict[str, str]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.engine import origin
+from towpath.engine.own_files import note_own_files
 from towpath.errors import Fault, UsageError
 from towpath.registry import Record
 from towpath.scratch import scratch_folder
@@ -70,6 +71,7 @@ def transform(workspace: Workspace, asked: Transform) -> Transformed:
         model = Path(scratch, found.record.artifact.name)
         source = origin.bring(workspace, project, found.record, model, stage)
         rows = _scored(workspace, asked, found.record, project, model)
+    note_own_files([asked.output])
     return Transformed(
         str(found.version),
         found.record.sha256,

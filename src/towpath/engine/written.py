@@ -14,6 +14,7 @@ from towpath.spec.declared import Declared
 from towpath.spec.outputs import is_json, named_outputs
 from towpath.spec.pipeline import (
     BatchTransform,
+    CommandStep,
     Evaluation,
     FunctionStep,
     Output,
@@ -115,12 +116,13 @@ def _kind(name: str, step: Step, found: list[_Written], place: Place | None) -> 
 def _inputs(declared: Declared) -> Iterator[Fault]:
     """An input may not be what a step of the same pipeline writes: nothing would order them."""
     pipeline = declared.pipeline
-    for name, source in pipeline.inputs.items():
+    for name, file in pipeline.inputs.items():
+        source = file.path
         parts = PurePosixPath(source).parts
         if len(parts) < 3 or parts[:2] != ("artifacts", pipeline.name):
             continue
         step = pipeline.steps.get(parts[2])
-        if isinstance(step, FunctionStep | BatchTransform | QualityCheck):
+        if isinstance(step, FunctionStep | BatchTransform | CommandStep | QualityCheck):
             what = f"`{source}` is written by step `{parts[2]}` of this pipeline"
             hint = f"remove the input and refer to `{parts[2]}.{words.stem(parts[-1])}`"
             yield Fault(what, declared.places.at("inputs", name), hint)

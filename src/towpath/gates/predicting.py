@@ -52,12 +52,12 @@ def model(asked: dict[str, Any]) -> Any:
 
 
 def table(path: str, name: str) -> Any:
-    """A table as pandas, from a .csv, .tsv or .parquet."""
+    """A table as pandas."""
     from towpath.steps import formats
 
     known = formats.known(name)
-    if known is None or known.module != "tables":
-        raise Unjudged(f"{name} is no table: a .csv, .tsv or .parquet is")
+    if known is None or not known.is_table:
+        raise Unjudged(f"{name} is no table: {formats.TABLES}")
     found = formats.read(Path(path), formats.Asked(name))
     if not len(found):  # type: ignore[arg-type]
         raise Unjudged(f"{name} has no rows")
@@ -76,9 +76,9 @@ def column(frame: Any, name: str, shown: str) -> Any:
 def predictions(model: Any, frame: Any) -> list[Any]:
     """What the model gives for each row: values, or lists of them."""
     from towpath.steps.batch_transform import features
-    from towpath.steps.formats.jsons import plain
+    from towpath.steps.formats.json_values import plain_json
 
-    given = plain(model.predict(features(model, frame)))
+    given = plain_json(model.predict(features(model, frame)))
     if not isinstance(given, list) or len(given) != len(frame):
         raise Unjudged(f"the model gives no prediction for each of {len(frame)} rows")
     return given

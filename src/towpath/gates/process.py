@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
+from towpath.errors import Malformed
 from towpath.gates import text
+from towpath.gates.answers import FunctionAnswer, Refusal, read_function, read_reply
 from towpath.gates.finding import Unjudged
+from towpath.spec.foreign_values import ReadValue, T
 from towpath.steps.sandbox import Sandbox, SandboxEnded, SandboxTimeout
 
 if TYPE_CHECKING:
@@ -22,20 +27,30 @@ _FILES = ("model", "samples", "table", "data", "suite", "root")
 """What in a question is a path that the work reads; never what a record says."""
 
 
-def ask(gate: Timed, context: Context, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What the kind's ``work`` answers; ``caution`` in it says which fences were missing.
+@dataclass(frozen=True)
+class Answered(Generic[T]):
+    """What a kind's ``work`` answered, and ``caution``: which fences were missing."""
 
-    :raises Unjudged: where it raised, crashed, or took longer than the gate's ``timeout``.
+    answer: T
+    caution: str
+
+
+def ask(gate: Timed, context: Context, asked: Mapping[str, Any], read: ReadValue[T]) -> Answered[T]:
+    """What the kind's ``work`` answers, as ``read`` takes it: the process may lie.
+
+    :raises Unjudged: where it raised, crashed, took longer than the gate's ``timeout``, or
+        answers with what is no answer.
     """
     paths = [asked[name] for name in _FILES if asked.get(name)]
     paths += asked.get("files", {}).values()
     with _folder(gate, context) as folder:
-        return _ask(gate, asked, Sandbox(Path(folder), gate.timeout, tuple(map(Path, paths))))
+        sandbox = Sandbox(folder, gate.timeout, tuple(map(Path, paths)))
+        return _ask(gate, asked, sandbox, read)
 
 
 def ask_own(
     gate: Function, context: Context, asked: Mapping[str, Any], copies: Iterable[Path]
-) -> dict[str, Any]:
+) -> FunctionAnswer:
     """What the project's own function answers: with the variables and the network that its gate
     declares; ``copies`` are its own to write to.
 
@@ -46,23 +61,28 @@ def ask_own(
     reads = (asked["root"], *asked["context"]["data"].values())
     with _folder(gate, context) as folder:
         sandbox = Sandbox(
-            Path(folder),
+            folder,
             gate.timeout,
             reads=tuple(map(Path, reads)),
             writes=tuple(copies),
             environment={name: os.environ[name] for name in gate.environment},
             network=gate.network,
         )
-        return _ask(gate, asked, sandbox)
+        return _ask(gate, asked, sandbox, read_function).answer
 
 
-def _folder(gate: Timed, context: Context) -> tempfile.TemporaryDirectory[str]:
+@contextmanager
+def _folder(gate: Timed, context: Context) -> Iterator[Path]:
+    """An empty folder of the gate's own, in the scratch folder of whoever asks."""
     scratch = context.scratch.absolute()
     scratch.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(prefix=f"{gate.kind}-", dir=scratch)
+    with tempfile.TemporaryDirectory(prefix=f"{gate.kind}-", dir=scratch) as folder:
+        yield Path(folder)
 
 
-def _ask(gate: Timed, asked: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
+def _ask(
+    gate: Timed, asked: Mapping[str, Any], sandbox: Sandbox, read: ReadValue[T]
+) -> Answered[T]:
     try:
         answer = sandbox.ask(_WORK, {"kind": gate.kind, "asked": asked})
     except SandboxTimeout:
@@ -70,6 +90,11 @@ def _ask(gate: Timed, asked: Mapping[str, Any], sandbox: Sandbox) -> dict[str, A
         raise Unjudged(f"it took longer than its timeout of {limit} and was ended") from None
     except SandboxEnded as ended:
         raise Unjudged(str(ended)) from None
-    if why := answer.said.get("why"):
-        raise Unjudged(str(why))
-    return {**answer.said["answer"], "caution": answer.caution}
+    try:
+        reply = read_reply(answer.said, read)
+    except Malformed as wrong:
+        words = wrong.faults[0].what
+        raise Unjudged(f"its process answers with what is no answer: {words}") from None
+    if isinstance(reply, Refusal):
+        raise Unjudged(reply.why)
+    return Answered(reply, answer.caution)

@@ -11,10 +11,11 @@ from towpath.gates.finding import Unjudged
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     """``{"answer": {...}}``, or ``{"why": "..."}``."""
-    from towpath.steps.formats.jsons import is_finite, plain
+    from towpath.steps.formats.json_values import plain_json
+    from towpath.steps.formats.jsons import is_finite
 
     try:
-        found = plain(kinds.module(question["kind"]).work(question["asked"]))
+        found = plain_json(kinds.module(question["kind"]).work(question["asked"]))
     except Unjudged as unjudged:
         return {"why": str(unjudged)}
     except TowpathError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from towpath.credentials import hide_credentials
 from towpath.errors import RegistryError
 from towpath.git import command
 from towpath.git.repository import Repository
+from towpath.scratch import folder_beside
 
 ORIGIN = "origin"
 _SHORT = re.compile(r"(?:[\w.-]+@)?(?P<host>[\w.-]{2,}):(?P<path>(?!//).*)")  # ssh's short form
@@ -33,8 +33,8 @@ def begin(folder: Path, address: str) -> Repository:
 
 def _made(folder: Path, address: str) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".towpath-") as scratch:
-        new = Path(scratch, folder.name)
+    with folder_beside(folder) as scratch:
+        new = scratch / folder.name
         new.mkdir()
         command.call(new, "init", "-q", "--bare", "--initial-branch=main", "--template=")
         made = Repository(new, new, bare=True)

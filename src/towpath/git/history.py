@@ -103,6 +103,14 @@ def substitutes(repository: Repository) -> tuple[str, ...]:
     return tuple(dict.fromkeys(replaced))
 
 
+def way_to_undo(repository: Repository, replaced: str) -> str:
+    """How an object that is shown in another's place goes away, and is kept under another ref."""
+    if refs.names(repository, f"refs/replace/{replaced}"):
+        aside = f"git update-ref refs/towpath/set-aside/replace/{replaced} refs/replace/{replaced}"
+        return f"{aside}; then git replace -d {replaced}"
+    return f"take the line of {replaced} out of .git/info/grafts"
+
+
 def _change(fields: list[str], path: str) -> Change:
     _, mode, old, new, status = fields
     return Change(path, None if status == "A" else old, None if status == "D" else new, mode)

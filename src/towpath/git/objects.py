@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from towpath.errors import RegistryError
 from towpath.git import signatures
 from towpath.git.repository import Identity, Repository
-from towpath.scratch import scratch_folder
+from towpath.scratch import folder_beside, scratch_folder
 
 # `git tag` alone knows how to sign a tag, and it makes the ref at once, where a number must be
 # free on the remote first. This hook lets it make the object, notes its name, and ends there.
@@ -97,7 +96,7 @@ def _signed_tag(repository: Repository, name: str, target: str, message: str, st
     home = repository.common / "towpath"  # a temporary folder may not let a hook be executed
     try:
         home.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="signing-", dir=home) as scratch:
+        with folder_beside(home / "signing") as scratch:
             hook, made = Path(scratch, "reference-transaction"), Path(scratch, "made")
             hook.write_text(_HOOK)
             hook.chmod(0o755)

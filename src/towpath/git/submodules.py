@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from towpath.errors import RegistryError
 from towpath.git.command import AS_COMMITTED
 from towpath.git.repository import Repository
+from towpath.scratch import scratch_folder
 
 GITLINK = "160000"
 SET_UP = "git submodule update --init --recursive"
@@ -83,7 +83,7 @@ def _bring(source: Repository, submodule: Submodule) -> None:
 
 
 def _write(source: Repository, commit: str, folder: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="towpath-") as scratch:
+    with scratch_folder() as scratch:
         env = {"GIT_INDEX_FILE": str(Path(scratch, "index"))}
         source.call("read-tree", commit, env=env)
         source.call(*AS_COMMITTED, "checkout-index", "-aqf", f"--prefix={folder}/", env=env)

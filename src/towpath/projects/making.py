@@ -6,15 +6,15 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from towpath.errors import Fault, UsageError, UserError
 from towpath.projects import source
 from towpath.projects.answers import answer, importing_from
 from towpath.projects.catalogue import Template, find
+from towpath.scratch import scratch_beside, scratch_folder, sweep_beside
 
 
 class ProjectExistsError(UsageError):
@@ -36,8 +36,9 @@ def new(template: str, destination: Path, answers: Mapping[str, str], ask: bool)
     if project.exists() or project.is_symlink():
         hint = "give another name, or another folder"
         raise ProjectExistsError(Fault(f"{project} exists; nothing in it was changed", hint=hint))
-    with _all_or_nothing(project):
-        _generate(chosen.folder, project, complete)
+    with _all_or_nothing(project) as scratch:
+        _generate(chosen.folder, project, scratch, complete)
+        _give_name(scratch / project.name, project)
     return project
 
 
@@ -46,45 +47,55 @@ def _asks_source(template: Template) -> bool:
 
 
 @contextmanager
-def _all_or_nothing(project: Path) -> Iterator[None]:
-    made = _first_missing(project)
+def _all_or_nothing(project: Path) -> Iterator[Path]:
+    """A folder beside the project's place to make it in: it has its name once it is whole, and
+    what a killed process left of another is swept away."""
+    scratch = scratch_beside(project)
+    missing = list(_missing(project.parent))
     try:
-        yield
-    except ProjectExistsError:
-        raise
+        sweep_beside(project.parent)
+        scratch.mkdir(mode=0o700, parents=True)
+        yield scratch
     except OSError as error:
-        shutil.rmtree(made, ignore_errors=True)
         raise UsageError(f"{project} cannot be written: {error.strerror or error}") from error
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        with suppress(OSError):  # what is not empty is the project's, or another's by now
+            for folder in missing:
+                folder.rmdir()
 
 
-def _first_missing(path: Path) -> Path:
-    """The outermost folder that making ``path`` would make."""
-    return path if path.parent.exists() else _first_missing(path.parent)
+def _missing(folder: Path) -> Iterator[Path]:
+    """The folders that making ``folder`` would make, the innermost first."""
+    while not folder.exists():
+        yield folder
+        folder = folder.parent
 
 
-def _generate(template: Path, project: Path, answers: Mapping[str, str]) -> None:
-    from cookiecutter.exceptions import (
-        CookiecutterException,
-        FailedHookException,
-        OutputDirExistsException,
-    )
+def _give_name(made: Path, project: Path) -> None:
+    """Put the whole project in its place, unless another made one there in this very moment."""
+    try:
+        made.rename(project)
+    except OSError as error:
+        if not project.exists():
+            raise
+        raise ProjectExistsError(f"{project} exists; nothing in it was changed") from error
+
+
+def _generate(template: Path, project: Path, into: Path, answers: Mapping[str, str]) -> None:
+    from cookiecutter.exceptions import CookiecutterException, FailedHookException
     from cookiecutter.main import cookiecutter
 
     logging.getLogger("cookiecutter").setLevel(logging.CRITICAL)  # it logs tracebacks of hooks
-    with _settings() as settings, importing_from(template), _said_by_us():
+    with _settings() as settings, importing_from(template), _said_by_us(project):
         try:
             cookiecutter(
                 str(template),
                 no_input=True,
                 extra_context=dict(answers),
-                output_dir=str(project.parent),
+                output_dir=str(into),
                 config_file=str(settings),
             )
-        except OutputDirExistsException as error:  # made by another in this very moment
-            raise ProjectExistsError(f"{project} exists; nothing in it was changed") from error
         except FailedHookException as error:
             raise UserError("the project could not be finished; why stands above") from error
         except CookiecutterException as error:
@@ -94,17 +105,18 @@ def _generate(template: Path, project: Path, answers: Mapping[str, str]) -> None
 @contextmanager
 def _settings() -> Iterator[Path]:
     """Settings for cookiecutter, so that nothing of this person's own is read or written."""
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Path(folder, "settings.yaml")
-        folders = {"cookiecutters_dir": folder, "replay_dir": folder}
+    with scratch_folder() as folder:
+        settings = folder / "settings.yaml"
+        folders = {"cookiecutters_dir": str(folder), "replay_dir": str(folder)}
         settings.write_text(json.dumps(folders), encoding="utf-8")  # JSON is YAML
         yield settings
 
 
 @contextmanager
-def _said_by_us() -> Iterator[None]:
-    """Tell the template's script that `towpath new` says what comes next."""
-    os.environ["TOWPATH_NEW"] = "1"
+def _said_by_us(project: Path) -> Iterator[None]:
+    """Tell the template's script that `towpath new` says what comes next, and where the project
+    will lie: the script works in a folder beside that."""
+    os.environ["TOWPATH_NEW"] = str(project)
     try:
         yield
     finally:

@@ -6,12 +6,14 @@ import shlex
 from pathlib import Path
 
 from towpath.git.repository import Repository
+from towpath.projects.adoption import EMPTY_PIPELINE
 
 
 def next_commands(project: Path, here: Path) -> tuple[str, ...]:
     """The commands, in order, from the folder ``here``: the first commit too if it still waits."""
     way = project.relative_to(here) if project.is_relative_to(here) else project
-    first = "run" if any(project.glob("flows/*/pipeline.yaml")) else "check"
+    pipelines = [path.read_text(encoding="utf-8") for path in project.glob("flows/*/pipeline.yaml")]
+    first = "run" if pipelines and EMPTY_PIPELINE not in pipelines else "check"
     begin = (f"towpath {first}", "towpath models")
     return (f"cd {shlex.quote(str(way))}", *_git_commands(project), *begin)
 

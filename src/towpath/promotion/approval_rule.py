@@ -4,7 +4,7 @@ and history alike."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -274,20 +274,26 @@ def _stricter(then: Judgement, now: Judgement) -> Judgement:
     return Judgement(then.approval, needed)
 
 
-def again(promotion: Promotion) -> str:
-    """How what main wants without a sufficient approval comes to have one."""
-    if promotion.version is None:
-        return f"towpath rollback {promotion.model} --stage {promotion.stage}, or decide it again"
-    what = f"{promotion.model}@{promotion.version} --to {promotion.stage}"
-    return f"towpath promote {what}, and let it be approved; or: towpath rollback"
+def decide_again(promotion: Promotion, log: Sequence[Promotion]) -> str:
+    """How what main wants without a sufficient approval comes to have one: the command that a
+    person types. ``log`` are main's promotions, the oldest first."""
+    model, stage, version = promotion.model, promotion.stage, promotion.version
+    mine = [one for one in log if (one.stage, one.model) == (stage, model)]
+    before = [one.version for one in mine[: mine.index(promotion)] if one.version]
+    if version is None:
+        return f"towpath promote {model}@{before[-1] if before else 'latest'} --to {stage}"
+    if version in before:
+        return f"towpath rollback {model} --stage {stage} --to {version}"
+    return f"towpath promote {model}@{version} --to {stage}"
 
 
-def backdated_fault(promotion: Promotion, dated: Backdated) -> Fault:
+def backdated_fault(promotion: Promotion, dated: Backdated, log: Sequence[Promotion]) -> Fault:
     """A promotion whose commit has a date that cannot be."""
     said = (moment(dated.time), moment(dated.parent_time))
     relation = "which has not come yet: it is" if dated.is_ahead else "before the commit under it,"
     what = f"its commit {dated.commit[:7]} is dated {said[0]}, {relation} {said[1]}"
-    return Fault(what, Place(f"{promotion.path} at {dated.commit[:7]}"), again(promotion))
+    hint = f"{decide_again(promotion, log)}, and let it be approved"
+    return Fault(what, Place(f"{promotion.path} at {dated.commit[:7]}"), hint)
 
 
 def moment(seconds: int) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
+from typing import TYPE_CHECKING
 
 from towpath.errors import UsageError
 from towpath.promotion.case import Case
-from towpath.registry import Version
+from towpath.registry import Promotion, Version
+
+if TYPE_CHECKING:
+    from towpath.registry.reading import Model
 
 
 def before(case: Case, rejected: Set[Version | None], asked: Version | None = None) -> Version:
@@ -20,7 +24,7 @@ def before(case: Case, rejected: Set[Version | None], asked: Version | None = No
         raise UsageError(f"{case.stage} runs no {case.model}", hint=hint)
     if asked:
         return _asked(case, asked)
-    found = [one for one in _stack(case) if one != case.replaces and one not in rejected]
+    found = [one for one in _stack(_ran(case)) if one != case.replaces and one not in rejected]
     if found:
         return found[-1]
     raise UsageError(
@@ -29,9 +33,19 @@ def before(case: Case, rejected: Set[Version | None], asked: Version | None = No
     )
 
 
-def _stack(case: Case) -> list[Version]:
+def leave_version(model: Model, stage: str, log: Iterable[Promotion]) -> str:
+    """The command by which a stage leaves the version that it should run: back to the one before
+    that still stands, or out. ``log`` are main's promotions, oldest first."""
+    ran = [p.version for p in log if (p.stage, p.model) == (stage, model.name) and p.version]
+    rejected = {one.version for one in model.versions if one.rejected is not None}
+    if any(version not in rejected for version in _stack(ran)[:-1]):
+        return f"towpath rollback {model.name} --stage {stage}"
+    return f"towpath demote {model.name} --stage {stage}"
+
+
+def _stack(ran: Iterable[Version]) -> list[Version]:
     stack: list[Version] = []
-    for version in _ran(case):
+    for version in ran:
         stack = [*(stack[: stack.index(version)] if version in stack else stack), version]
     return stack
 

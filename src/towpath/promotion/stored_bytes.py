@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from towpath.errors import Fault, StoreError, TowpathError
@@ -296,13 +297,13 @@ class _Search:
         return self.workspace.store if self.layout else None
 
 
-def way_to_replace(root: Path, path: Path) -> str:
+def way_to_replace(root: Path, *paths: Path) -> str:
     """How altered bytes are replaced: they are moved away, not deleted, for they may be a clue."""
     from towpath.store import remote
 
-    aside = f"mv '{path}' '{path}.altered'"
+    aside = "; ".join(f"mv {quote(str(path))} {quote(f'{path}.altered')}" for path in paths)
     back = "towpath pull" if remote.default(root) else "copy them from where they are right"
-    return f"{aside}, then {back}"
+    return f"{aside}; then {back}"
 
 
 def way_back(record: Record) -> str:

@@ -19,6 +19,8 @@ from towpath.reconcile.witness import (
     Witness,
     find_displaced_since,
     find_rewritten,
+    find_rewritten_here,
+    mark_seen,
     read_witness,
     write_witness,
 )
@@ -112,7 +114,9 @@ def apply(workspace: Workspace, stage: str, options: Options = Options()) -> App
         with _scratch() as folder:
             work = steps.Work(site, seen, Judge(site, folder), folder, step)
             outcomes = tuple(_carried_out(work, change) for change in made.pending)
-        write_witness(site.store, remembered, site.view.main)
+        write_witness(site.store, remembered, site.rule)
+        if site.view.there:
+            mark_seen(site.view.repository, site.view.there)
     return Applied(made, outcomes)
 
 
@@ -127,7 +131,9 @@ def _refuse_unsound(site: Site, options: Options) -> Witness:
         remembered = Witness(None, _mark(site))
     else:
         remembered = read_witness(site.store)
-        faults += find_rewritten(site.rule, remembered)
+        faults += find_rewritten(site.rule, remembered, site.stage)
+        if remembered.head is None:
+            faults += find_rewritten_here(site.rule)
         faults += find_displaced_since(site.rule, remembered)
     if faults:
         raise Refused(*faults)
@@ -169,8 +175,7 @@ def _beside(site: Site, seen: Seen) -> Iterator[str]:
         yield f"{site.store.place.shown} also holds what is not of this project: {named}"
     for one in seen.wanted.values():
         if one.rejected is not None and seen.actual[one.model].runs(one):
-            way = f"towpath rollback {one.model} --stage {site.stage}"
-            yield f"{one.model}@{one.version} runs, and was rejected: {one.rejected} ({way})"
+            yield f"{one.model}@{one.version} runs, and was rejected: {one.rejected} ({one.way})"
 
 
 def _carried_out(work: steps.Work, change: Change) -> Outcome:

@@ -19,7 +19,8 @@ from towpath.store.stage import StageStore, Unsound
 
 @dataclass(frozen=True)
 class StageData:
-    """The files that a stage's identity may read, as the commit ``base`` names them.
+    """The files that a stage's identity may read, as the commit ``base`` names them; ``folder`` is
+    where the project lay there, from the Git root.
 
     A name is looked for where DVC would point (``<name>.dvc`` in the commit, whose bytes are in
     one of the declared ``stores``, the stage's own, or the project's), then in the commit itself,
@@ -29,6 +30,7 @@ class StageData:
     site: Site
     base: str
     scratch: Path
+    folder: str
 
     def __call__(self, name: str) -> Path:
         """The file on this machine. Raises ``UserError`` where nothing has it."""
@@ -56,8 +58,7 @@ class StageData:
         return into
 
     def _path(self, name: str) -> str:
-        folder = self.site.view.workspace.folder
-        return f"{folder}/{name}" if folder else name
+        return f"{self.folder}/{name}" if self.folder else name
 
     def _committed(self, name: str) -> bytes | None:
         asked = f"{self.base}:{self._path(name)}"

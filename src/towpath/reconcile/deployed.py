@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from towpath.errors import Fault, Malformed, StoreError
+from towpath.registry import Promotion
 from towpath.registry.versions import Version, read_version
 from towpath.spec import foreign_values as foreign
 from towpath.spec.digests import CommitId, Md5, Sha256
@@ -14,6 +17,7 @@ from towpath.spec.foreign_values import Fields
 from towpath.store.stage import StageStore
 
 FOLDER = "towpath/deployed"
+ASIDE = "towpath/set-aside"
 SCHEMA = 1
 
 
@@ -56,6 +60,7 @@ class Stored:
 
     record: Deployed | None = None
     mark: str | None = None
+    content: bytes = b""
 
 
 def deployed(store: StageStore, model: str) -> Deployed | None:
@@ -70,7 +75,7 @@ def stored(store: StageStore, model: str) -> Stored:
     Raises ``Malformed`` for one that no reconcile wrote.
     """
     found = store.read(_path(model))
-    return Stored(_load(found[0], store, model), found[1]) if found else Stored()
+    return Stored(_load(found[0], store, model), found[1], found[0]) if found else Stored()
 
 
 def models(store: StageStore) -> tuple[str, ...]:
@@ -79,15 +84,46 @@ def models(store: StageStore) -> tuple[str, ...]:
     return tuple(name for name in found if foreign.is_model_name(name))
 
 
-def record(store: StageStore, known: Stored, new: Deployed) -> None:
+def find_contradiction(one: Deployed, stage: str, log: Sequence[Promotion]) -> str | None:
+    """In what a record, without those before it, does not follow from main's promotions; None
+    where it does."""
+    what = f"{one.model}@{one.version}" if one.version else f"{one.model} taken out"
+    if one.stage != stage:
+        return f"it is a record of {one.stage}"
+    for promotion in log:
+        asked = (promotion.stage, promotion.model, promotion.version)
+        if (promotion.commit, *asked) == (one.promotion, stage, one.model, one.version):
+            if promotion.sha256 == one.sha256:
+                return None
+            said = f"it says that {what} was deployed with sha256 {str(one.sha256)[:12]}…"
+            return f"{said}, and {str(promotion.sha256)[:12]}… was approved"
+    return f"it says that {what} was deployed by {one.promotion[:7]}, which is no such promotion"
+
+
+def is_sound(record: Deployed, stage: str, log: Sequence[Promotion]) -> bool:
+    """Whether a record and all those before it follow from main's promotions."""
+    known = (record, *record.previous)
+    return all(find_contradiction(one, stage, log) is None for one in known)
+
+
+def record(store: StageStore, known: Stored, new: Deployed, log: Sequence[Promotion]) -> None:
     """Put a new record in the place of a known one; the same again changes nothing.
 
-    Raises ``StoreError`` where another wrote meanwhile.
+    Of what the known one said before, only what follows from main's promotions (``log``) goes on
+    to be said; the rest is kept beside it, for whoever looks into it. Raises ``StoreError`` where
+    another wrote meanwhile.
     """
     old = known.record
-    if old and _same(old, new):
+    sound = old is None or is_sound(old, store.name, log)
+    if old and sound and _same(old, new):
         return
-    earlier = (replace(old, previous=()), *old.previous) if old else ()
+    if not sound:
+        aside = f"{ASIDE}/{new.model}-{hashlib.sha256(known.content).hexdigest()[:12]}.json"
+        store.write(aside, known.content, None)
+    every = (replace(old, previous=()), *old.previous) if old else ()
+    earlier = tuple(one for one in every if find_contradiction(one, store.name, log) is None)
+    if earlier and _same(earlier[0], new):
+        new, earlier = earlier[0], earlier[1:]
     content = _dump(replace(new, previous=earlier))
     if store.write(_path(new.model), content, known.mark) is None:
         hint = "run again; only reconcile may write there"
@@ -119,7 +155,10 @@ def _load(content: bytes, store: StageStore, model: str) -> Deployed:
         return read_deployed(content, model)
     except Malformed as wrong:
         what = f"the record {_path(model)} in {store.shown} is damaged: {wrong.faults[0].what}"
-        hint = f"find out who wrote it; delete it in {store.place.shown}, and reconcile writes it"
+        hint = (
+            f"find out who wrote it; move it out of {store.place.shown}, and: "
+            f"towpath reconcile {store.name} --apply"
+        )
         raise Malformed(Fault(what, hint=hint)) from wrong
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.errors import Fault, Refused, UsageError
-from towpath.promotion.approval_rule import again, backdated_fault
+from towpath.promotion.approval_rule import backdated_fault, decide_again
 from towpath.promotion.case import time_in
 from towpath.reconcile.data import StageData
 from towpath.reconcile.deployed import Approved
 from towpath.reconcile.site import Site
 from towpath.registry import Promotion, Record, Version, reading
 from towpath.registry.finding import read_incumbent
+from towpath.registry.ownership import folder_at
 
 if TYPE_CHECKING:
     from towpath.gates import Context, Verdict
@@ -49,12 +50,12 @@ class Judge:
         judged = self.site.rule.judge(promotion)
         found = judged.approval
         if judged.backdated:
-            raise Refused(backdated_fault(promotion, judged.backdated))
+            raise Refused(backdated_fault(promotion, judged.backdated, self.log))
         if not judged.is_enough:
             asked = f"{self.site.stage} asks for at least `{judged.needed}`"
             why = f": {found.why}" if found.why else ""
             what = f"the promotion {promotion} ({promotion.commit[:7]}) is approved as "
-            hint = again(promotion)
+            hint = f"{decide_again(promotion, self.log)}, and let it be approved"
             raise Refused(Fault(f"{what}`{found.level}`, and {asked}{why}", hint=hint))
         if unsigned := self._unsigned(promotion):
             raise Refused(*unsigned)
@@ -111,6 +112,9 @@ class Judge:
         from towpath import gates
 
         view, now = self.site.view, int(time.time())
+        folder = view.workspace.folder
+        if base != view.main:  # the project may have been moved since
+            folder = folder_at(view.repository, base, folder)
         return gates.Context(
             stage=self.site.stage,
             candidate=record,
@@ -120,11 +124,11 @@ class Judge:
             project=project,
             lower_since=self._lower_since(record, now),
             model=bring,
-            data=StageData(self.site, base, self.scratch / "data"),
+            data=StageData(self.site, base, self.scratch / "data", folder),
             now=now,
             scratch=self.scratch,
             stage_available=True,
-            folder=view.workspace.folder,
+            folder=folder,
         )
 
     def _record(self, model: str, version: Version | None) -> Record | None:

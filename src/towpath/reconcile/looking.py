@@ -8,11 +8,12 @@ from pathlib import PurePosixPath
 
 from towpath import registry
 from towpath.errors import Fault, Malformed, RegistryError
-from towpath.git import Repository
+from towpath.git import Repository, remotes
+from towpath.promotion.returning import leave_version
 from towpath.reconcile import deployed
 from towpath.reconcile.planning import Actual, Desired
 from towpath.reconcile.site import Site
-from towpath.registry import ModelVersion, Record, reading, staging
+from towpath.registry import ModelVersion, Record, reading, restoring, staging
 from towpath.registry.decided import Decisions
 from towpath.registry.ownership import Owners
 from towpath.registry.wanted import Wanted
@@ -109,26 +110,40 @@ def _unpublished(site: Site) -> tuple[staging.Assigned, ...]:
 def _desired(site: Site, one: Wanted, records: dict[str, Record]) -> Desired:
     version = reading.model(site.view.repository, one.model).at(one.version)
     if version is None:
-        what = f"the main branch wants {one.model}@{one.version}, which this clone does not have"
-        hint = reading.way_to_have(site.view.repository, f"{one.model}@{one.version}")
+        name = f"{one.model}@{one.version}"
+        what = f"the main branch wants {name}, which this clone does not have"
+        was_asked = site.view.remote or remotes.chosen(site.view.repository) is None
+        hint = restoring.way(name) if was_asked else reading.way_to_have(site.view.repository, name)
         return Desired(one.model, one.version, one.sha256, Fault(what, hint=hint))
     try:
         record = reading.read_record(site.view.repository, version)
     except RegistryError as damaged:  # which keeps no other model from being reconciled
-        return Desired(one.model, one.version, one.sha256, damaged.faults[0])
+        fault = Fault(damaged.faults[0].what, damaged.faults[0].place, restoring.way(str(version)))
+        return Desired(one.model, one.version, one.sha256, fault)
     if record.sha256 != one.sha256:
         what = (
             f"the stage file asks for sha256 {one.sha256[:12]}…, "
             f"and the record of {version} says {record.sha256[:12]}…"
         )
-        fault = Fault(what, hint="it was edited by hand: promote the version again")
+        hint = f"it was edited by hand: towpath promote {version} --to {site.stage}"
+        fault = Fault(what, hint=hint)
         return Desired(one.model, one.version, one.sha256, fault)
     if faults := site.view.decisions.contradictions(version):
         return Desired(one.model, one.version, one.sha256, faults[0])
     if unsigned := _unsigned(site, version):
         return Desired(one.model, one.version, one.sha256, unsigned)
     records[one.model] = record
-    return Desired(one.model, one.version, one.sha256, rejected=version.rejected)
+    if version.rejected is None:
+        return Desired(one.model, one.version, one.sha256)
+    known = reading.model(site.view.repository, one.model)
+    way = leave_version(known, one.stage, site.view.decisions.log)
+    return Desired(one.model, one.version, one.sha256, rejected=version.rejected, way=way)
+
+
+def _follows(site: Site, record: deployed.Deployed) -> bool:
+    """Whether a record says what main does; a shallow clone lacks what main said, and acts not."""
+    view = site.view
+    return view.repository.is_shallow() or deployed.is_sound(record, site.stage, view.decisions.log)
 
 
 def _unsigned(site: Site, version: ModelVersion) -> Fault | None:
@@ -150,13 +165,13 @@ def _actual(
     version = staging.version_of(site.view.repository, tag) if tag else None
     known, fault = None, None
     try:
-        known = deployed.deployed(site.store, model)
+        known = deployed.stored(site.store, model).record
     except Malformed as damaged:
         fault = damaged.faults[0]
     return Actual(
         bundle=bundle,
-        deployed=known,
-        followed=known is None or site.rule.line.holds(known.promotion),
+        deployed=known if known and known.version else None,
+        followed=known is None or _follows(site, known),
         running=site.target.current(model, record),
         tagged=version.version if version else None,
         published=published,

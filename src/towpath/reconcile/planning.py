@@ -16,7 +16,8 @@ from towpath.store.verified import State
 class Desired:
     """What the main branch asks for of a model.
 
-    ``fault`` is why it cannot be had, ``rejected`` why the version should not be used any more.
+    ``fault`` is why it cannot be had, ``rejected`` why the version should not be used any more,
+    and ``way`` then the command by which the stage leaves it.
     ``deletion`` is the commit of main that deleted the stage file: then the model is to leave.
     """
 
@@ -26,6 +27,7 @@ class Desired:
     fault: Fault | None = None
     rejected: str | None = None
     deletion: str | None = None
+    way: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Actual:
 
     ``bundle`` is what the stage's store has of the wanted version. ``running`` is None where the
     target cannot tell. ``target`` is what runs versions there by the declaration of now.
-    ``followed`` is whether main's line holds the promotion that the record names,
+    ``followed`` is whether the record, and what it says of before, follows from main,
     ``published`` whether the stage's tags are on the remote; ``fault`` why it cannot be told
     what the stage runs of the model.
     """
@@ -73,7 +75,7 @@ class Actual:
     def is_trace(self) -> bool:
         """Whether anything of the model is in the stage."""
         runs = self.running is not None and self.running.version is not None
-        return bool(self.version or runs or self.tagged or self.fault)
+        return bool(self.version or runs or self.tagged or self.fault or not self.followed)
 
 
 def compare(wanted: Mapping[str, Desired], actual: Mapping[str, Actual]) -> tuple[Change, ...]:
@@ -98,8 +100,7 @@ def _change(wanted: Desired, actual: Actual) -> Change | None:
     if not actual.runs(wanted):
         if wanted.rejected is not None:
             what = f"{model}@{wanted.version} was rejected: {wanted.rejected}"
-            hint = "promote another version, or roll back"
-            return Blocked(model, Fault(what, hint=hint), wanted.version)
+            return Blocked(model, Fault(what, hint=wanted.way), wanted.version)
         return Deploy(model, wanted.version, actual.version)
     amiss = tuple(_amiss(wanted.version, actual))
     if amiss:
@@ -114,7 +115,7 @@ def _amiss(version: Version, actual: Actual) -> Iterator[Amiss]:
     if wrong := _wrong_at_target(version, actual):
         yield Amiss("target", wrong)
     if not actual.followed:
-        yield Amiss("record", "its deployment record names a promotion that main does not hold")
+        yield Amiss("record", "its deployment record does not follow from main")
     if actual.tagged is None:
         yield Amiss("tag", "the stage tag is missing")
     elif actual.tagged != version:

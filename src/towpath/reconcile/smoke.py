@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.errors import DeployError
+from towpath.errors import DeployError, Malformed
 from towpath.reconcile.bundle import Bundle
+from towpath.scratch import scratch_folder
+from towpath.spec import foreign_values as foreign
+from towpath.spec.artifact import Json
+from towpath.spec.foreign_values import Fields
 from towpath.steps.sandbox import Sandbox, SandboxEnded, SandboxTimeout
 
 if TYPE_CHECKING:
@@ -18,6 +21,8 @@ SAFE = ("skops",)
 """Kinds of model files that can be loaded without running what they say."""
 
 PATIENCE = 300.0
+_LONGEST_ERROR = 2000
+"""Characters of what a model raised; the rest tells nobody more."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Tried:
 class _Outcome:
     """What one version predicts, or why it does not."""
 
-    predictions: tuple[Any, ...]
+    predictions: tuple[Json, ...]
     error: str | None
 
 
@@ -81,8 +86,8 @@ def _question(bundles: list[Bundle], project: Project, sample: Path | None) -> d
 
 
 def _asked(question: dict[str, Any], folders: list[Path]) -> _Result:
-    with tempfile.TemporaryDirectory(prefix="towpath-smoke-") as folder:
-        sandbox = Sandbox(Path(folder), PATIENCE, reads=tuple(folders))
+    with scratch_folder() as folder:
+        sandbox = Sandbox(folder, PATIENCE, reads=tuple(folders))
         try:
             answer = sandbox.ask("towpath.steps.smoke", question)
         except SandboxTimeout:
@@ -90,19 +95,40 @@ def _asked(question: dict[str, Any], folders: list[Path]) -> _Result:
         except SandboxEnded as ended:
             raise DeployError(f"the smoke test failed: {ended}") from None
     try:
-        rows = int(answer.said["rows"])
-        models = tuple(map(_outcome, answer.said["models"]))
-    except (LookupError, TypeError, ValueError):
-        models = ()
-    if len(models) != len(question["models"]):
-        raise DeployError("the smoke test's process answered with what is no answer")
+        rows, models = read_smoke(answer.said, len(question["models"]))
+    except Malformed as wrong:
+        words = wrong.faults[0].what
+        what = f"the smoke test's process answered with what is no answer: {words}"
+        raise DeployError(what) from None
     return _Result(rows, models, answer.caution)
 
 
-def _outcome(said: Any) -> _Outcome:
-    error = said.get("error")
-    words = None if error is None else "".join(c if c.isprintable() else " " for c in str(error))
-    return _Outcome(tuple(said.get("predictions", ())), words)
+def read_smoke(said: object, models: int) -> tuple[int, tuple[_Outcome, ...]]:
+    """The rows and what came of so many models, by a process in which a model's code may have
+    written the answer. Raises ``Malformed`` for what is none."""
+    fields = Fields(said)
+    fields.refuse_others("rows", "models")
+    outcomes = fields.get("models", foreign.list_of(_read_outcome))
+    if len(outcomes) != models:
+        raise Malformed(f"it tells of {len(outcomes)} models, and {models} were asked")
+    return fields.get("rows", foreign.read_count), outcomes
+
+
+def _read_outcome(value: object) -> _Outcome:
+    fields = Fields(value)
+    fields.refuse_others("predictions", "error")
+    error = fields.find("error", foreign.read_text)
+    if error is not None:
+        shown = "".join(c if c.isprintable() else " " for c in error[:_LONGEST_ERROR])
+        return _Outcome((), shown)
+    return _Outcome(fields.get("predictions", foreign.list_of(_read_prediction)), None)
+
+
+def _read_prediction(value: object) -> Json:
+    """A value of JSON's types; a number is a finite one."""
+    if isinstance(value, float):
+        return foreign.read_number(value)
+    return foreign.read_json(value)
 
 
 def _words(result: _Result, old: Bundle | None) -> str:

@@ -151,7 +151,9 @@ def _sample(work: Work) -> Path | None:
         return None
     from towpath.reconcile.data import StageData
 
-    return StageData(work.site, work.site.view.main, work.scratch / "sample")(declared.sample)
+    view = work.site.view
+    data = StageData(work.site, view.main, work.scratch / "sample", view.workspace.folder)
+    return data(declared.sample)
 
 
 def _confirm(site: Site, bundle: Bundle) -> None:
@@ -176,7 +178,7 @@ def _record(site: Site, promotion: Promotion, approved: Approved, record: Record
         time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         target=site.target.shown,
     )
-    deployed.record(site.store, known, new)
+    deployed.record(site.store, known, new, site.view.decisions.log)
 
 
 def _tag(site: Site, model: str, number: Version, promotion: Promotion, approved: Approved) -> None:

@@ -3,6 +3,7 @@
 from towpath.registry import policy
 from towpath.registry.backup_refs import only_here
 from towpath.registry.comparing import Comparison, Lineage, compare, lineage
+from towpath.registry.data_sources import DataSource, UpstreamRun
 from towpath.registry.finding import Found, find, get
 from towpath.registry.promotions import Promotion, promotions
 from towpath.registry.publishing import Fetched, Unpublished, fetch, publish
@@ -22,6 +23,7 @@ __all__ = [
     "Code",
     "Column",
     "Comparison",
+    "DataSource",
     "Fetched",
     "Found",
     "Lineage",
@@ -37,6 +39,7 @@ __all__ = [
     "Skipped",
     "Stages",
     "Unpublished",
+    "UpstreamRun",
     "Version",
     "Wanted",
     "check_name",

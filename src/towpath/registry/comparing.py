@@ -11,7 +11,9 @@ from towpath.registry import references, tagging
 from towpath.registry.finding import Found, chosen, get
 from towpath.registry.reading import ModelVersion, known_model, read_record
 from towpath.registry.record import Record
+from towpath.registry.signature import matrix_of
 from towpath.registry.wanted import Stages, stages
+from towpath.spec.limits import is_same
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Row:
     @property
     def differs(self) -> bool:
         """Whether the versions do not all say the same."""
-        return any(value != self.values[0] for value in self.values)
+        return not all(is_same(value, self.values[0]) for value in self.values)
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,14 @@ def _columns(record: Record) -> dict[str, str]:
     if record.signature is None:
         return {}
     sides = {"input": record.signature.inputs, "output": record.signature.outputs}
+    matrix = matrix_of(record.signature)
     return {
-        f"{side} {column.name}": column.type
-        for side, columns in sides.items()
-        for column in columns or ()
+        **({"input": matrix} if matrix else {}),
+        **{
+            f"{side} {column.name}": column.type
+            for side, columns in sides.items()
+            for column in columns or ()
+        },
     }
 
 

@@ -66,6 +66,8 @@ class Decisions:
             what = f"main's record of {name} was changed after it was decided upon"
             back = f"git checkout {self.came(path)[:7]} -- ':/{path}', and commit"
             found.append(Fault(what, Place(path), back))
+        if first and not found:  # a stage file that says otherwise is what is wrong
+            return ()
         mine = version.commit and _sha256(texts.get(tagged), path)
         for one in self.log:
             if (one.model, one.version) == (version.model, version.version) and one.sha256 != mine:

@@ -1,8 +1,8 @@
-"""The data that a version was made from, as its code declared them: paths, and `.dvc` pointers."""
+"""The data that a version was made from: where it was read, and what its code declared."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from towpath.git import Repository, refs
 from towpath.registry.ownership import folder_of_pipeline
@@ -12,8 +12,8 @@ from towpath.registry.record import Record
 def declared_paths(
     repository: Repository | None, record: Record, folder: str
 ) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """The inputs' paths by name as the code declared them, and the `.dvc` files beside them by
-    their own names; none of either where that commit is not here.
+    """The inputs' paths by name as the code declared them, and the text of each `.dvc` file beside
+    one by its path; none of either where that commit is not here.
 
     ``folder`` is where the project lies now, from the Git root.
     """
@@ -27,12 +27,23 @@ def declared_paths(
     text = refs.contents(repository, [name]).get(name, b"").decode("utf-8", "replace")
     said = documents.plain(documents.parse(text, name).node)
     inputs = said.get("inputs") if isinstance(said, dict) else None
-    paths = {str(k): str(v) for k, v in inputs.items()} if isinstance(inputs, dict) else {}
+    paths = dict(_paths(inputs if isinstance(inputs, dict) else {}))
     names = {
         f"{record.code.commit}:{prefix}{path.rstrip('/')}.dvc": f"{path}.dvc"
         for path in paths.values()
     }
-    return paths, {names[name]: names[name] for name in refs.contents(repository, names)}
+    found = refs.contents(repository, names)
+    return paths, {
+        names[name]: content.decode("utf-8", "replace") for name, content in found.items()
+    }
+
+
+def _paths(inputs: Mapping[object, object]) -> Iterator[tuple[str, str]]:
+    """Each input's path: it is the declaration itself, or ``path`` of a longer one."""
+    for name, declared in inputs.items():
+        path = declared.get("path") if isinstance(declared, dict) else declared
+        if isinstance(path, str):
+            yield str(name), path
 
 
 def tracked_data(
@@ -44,9 +55,15 @@ def tracked_data(
     """
     if not record.data:
         return {}
+    if record.sources:
+        return {
+            name: (source.path, record.data[name])
+            for name, source in record.sources.items()
+            if source.path and source.pointer and name in record.data
+        }
     paths, pointers = declared_paths(repository, record, folder)
     return {
         name: (paths[name], digest)
         for name, digest in record.data.items()
-        if name in paths and f"{paths[name]}.dvc" in pointers
+        if name in paths and digest in pointers.get(f"{paths[name]}.dvc", "")
     }

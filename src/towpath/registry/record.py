@@ -8,6 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast
 
 from towpath.errors import Malformed, RegistryError
+from towpath.registry.data_sources import (
+    DataSource,
+    UpstreamRun,
+    read_data_source,
+    read_upstream_run,
+)
 from towpath.registry.signature import Signature, read_signature
 from towpath.registry.versions import Version, read_version
 from towpath.spec import foreign_values as foreign
@@ -49,7 +55,8 @@ class Record:
     ``artifact`` names the bytes as DVC does (MD5), ``sha256`` a second time; of a folder that is
     the SHA-256 of its sorted ``sha256sum`` lines. ``path`` is the model's from the repository's
     root, ``kind`` what it is (``skops``, ``folder``, ...). ``pipeline_digest`` is that of the
-    declaration, ``data`` the digest of each input. ``key`` is the registering step's: the same key
+    declaration, ``data`` the digest of each input, ``sources`` where it was read, ``upstream`` the
+    runs of other pipelines that made some of it. ``key`` is the registering step's: the same key
     is the same version. ``version`` and ``bump`` are None until the number is given, but for a
     ``bump`` that was asked for.
     """
@@ -68,6 +75,8 @@ class Record:
     pipeline: str | None = None
     pipeline_digest: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, DataSource] = field(default_factory=dict)
+    upstream: Mapping[str, UpstreamRun] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
     python: str | None = None
     author: str | None = None
@@ -132,6 +141,8 @@ def _whole(record: Record) -> dict[str, Any]:
         "metrics": dict(record.metrics),
         "parameters": dict(record.parameters),
         "data": dict(record.data),
+        "sources": {name: source.to_json() for name, source in record.sources.items()},
+        "upstream": {name: run.to_json() for name, run in record.upstream.items()},
         "pipeline": {"name": record.pipeline, "digest": record.pipeline_digest},
         "run": record.run,
         "code": {
@@ -176,6 +187,8 @@ def _record(fields: Fields) -> Record:
         pipeline=pipeline.find("name", foreign.read_pipeline_name),
         pipeline_digest=pipeline.find("digest", foreign.read_text),
         data=fields.table("data", Md5),
+        sources=fields.table("sources", read_data_source),
+        upstream=fields.table("upstream", read_upstream_run),
         packages=fields.table("packages", foreign.read_text),
         python=fields.find("python", foreign.read_text),
         author=fields.find("author", foreign.read_text),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -78,7 +79,9 @@ def restore(repository: Repository, named: str) -> Restored:
 
 
 def is_true(record: Record, version: ModelVersion) -> bool:
-    """Whether a version's tag repeats its record."""
+    """Whether a version's tag repeats its record, and is dated as one can be."""
+    if version.tag.time > time.time() + reading.SKEW:
+        return False
     said = json.loads(tagging.line(tagging.summary(record)))
     return not version.summary or version.summary == said
 

@@ -66,16 +66,34 @@ def breaks(old: Signature | None, new: Signature | None) -> tuple[str, ...]:
     """Why a caller of the old model cannot call the new one; empty where it can, or is unknown.
 
     A new model may read fewer columns and give more. It may not read one more or a narrower type,
-    give one less or of another type, count other features, or answer a class that was none.
+    give one less or of another type, count other features, take columns by name in the place of a
+    matrix or the other way round, or answer a class that was none.
     """
     if old is None or new is None:
         return ()
     return (
+        *_shapes(old, new),
         *_inputs(old.inputs, new.inputs),
         *_features(old.features, new.features),
         *_outputs(old.outputs, new.outputs),
         *_classes(old.classes, new.classes),
     )
+
+
+def matrix_of(signature: Signature) -> str:
+    """What a model takes that knows no names, in words; empty for one that knows them, or of which
+    nothing is known."""
+    if signature.inputs is not None or signature.features is None:
+        return ""
+    return f"a matrix of {signature.features} columns"
+
+
+def _shapes(old: Signature, new: Signature) -> Iterator[str]:
+    """A matrix has no names to pick columns by, and a table with names is no matrix."""
+    if (matrix := matrix_of(old)) and new.inputs is not None:
+        yield f"input {matrix} -> columns by name"
+    if (matrix := matrix_of(new)) and old.inputs is not None:
+        yield f"input columns by name -> {matrix}"
 
 
 def _inputs(old: Columns | None, new: Columns | None) -> Iterator[str]:

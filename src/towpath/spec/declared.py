@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from towpath import documents
@@ -41,7 +42,8 @@ class Declared:
     ``pipeline`` holds what could be read. ``malformed`` names parameters, inputs and steps that
     are declared and could not be: nothing is said of references to them. ``mentioned`` are the
     words in those, which may be uses of a parameter or an input. ``blind`` is true where so much
-    is unreadable that an unknown name proves nothing.
+    is unreadable that an unknown name proves nothing. ``project_formats`` are the formats of its
+    own that the project declares, by name.
     """
 
     pipeline: Pipeline
@@ -51,6 +53,12 @@ class Declared:
     malformed: frozenset[str] = field(default_factory=frozenset)
     mentioned: frozenset[str] = field(default_factory=frozenset)
     blind: bool = False
+    project_formats: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def own_formats(self) -> dict[str, str]:
+        """The class of each format that is not Towpath's, by name; a pipeline's goes first."""
+        return {**self.project_formats, **self.pipeline.formats}
 
     @property
     def folder(self) -> str:

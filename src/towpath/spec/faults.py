@@ -35,6 +35,7 @@ _MUST: Mapping[str, str] = {
 
 _HOW: Mapping[str, str] = {
     "run": "`run: prepare` calls the function `prepare` of steps.py",
+    "command": "`command: python scripts/clean.py {raw} {clean}` runs that program",
     "if": "write `if: evaluate.metrics.mse <= max_mse`",
     "as": "write `as:` and the model's name",
     "expectations": "write `expectations: expectations/raw.yaml`",

@@ -17,6 +17,15 @@ def is_finite(value: int | float) -> bool:
     return -LARGEST < value < LARGEST
 
 
+def is_same(one: object, other: object) -> bool:
+    """Whether two values of documents say the same: a NaN says what another NaN says."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    return one == other or (one != one and other != other)
+
+
 def clamp_second(text: str) -> int:
     """A second since 1970 as Git prints it; one that no calendar has becomes its end, none is 0.
 

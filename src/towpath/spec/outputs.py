@@ -6,7 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from towpath.spec import reference, words
-from towpath.spec.pipeline import BatchTransform, FunctionStep, Output, QualityCheck, Step
+from towpath.spec.pipeline import (
+    BatchTransform,
+    CommandStep,
+    FunctionStep,
+    Output,
+    QualityCheck,
+    Step,
+)
 
 CHECKED: Mapping[str, Output] = {
     "data": Output(path="data"),
@@ -27,7 +34,7 @@ def named_outputs(step: Step) -> Iterator[tuple[str, Output]]:
     """The same as pairs, in which a name may come twice."""
     if isinstance(step, QualityCheck):
         yield from CHECKED.items()
-    elif isinstance(step, FunctionStep | BatchTransform):
+    elif isinstance(step, FunctionStep | BatchTransform | CommandStep):
         if isinstance(step.outputs, Mapping):
             yield from step.outputs.items()
         else:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Tag
 
+from towpath.spec import table_options, words
 from towpath.spec.declaration import (
     Bindings,
     ConditionText,
@@ -16,6 +17,7 @@ from towpath.spec.declaration import (
     one_or_more,
 )
 from towpath.spec.param import AnyParam, Param
+from towpath.spec.table_options import TableOptions
 from towpath.spec.words import (
     Duration,
     File,
@@ -25,15 +27,43 @@ from towpath.spec.words import (
     Name,
     Pause,
     PipelineName,
+    refuse,
 )
 
 Names: TypeAlias = Annotated[tuple[Name, ...], BeforeValidator(one_or_more), Field(strict=False)]
 
 
-FormatName: TypeAlias = Literal[
-    "parquet", "csv", "tsv", "json", "skops", "text", "html", "image", "npy", "joblib", "pickle"
-]
+FORMAT_NAMES = (
+    *("parquet", "csv", "tsv", "xlsx", "feather", "jsonl", "json", "skops", "text", "html"),
+    *("image", "npy", "npz", "joblib", "pickle"),
+)
 """The names of ``towpath.steps.formats``, which a test keeps equal."""
+
+
+class Readable(Declaration):
+    """A file with what is declared of its format, and of the text of a table in it."""
+
+    format: words.FormatName | None = None
+    separator: Annotated[str, AfterValidator(table_options.separator)] | None = None
+    decimal: Annotated[str, AfterValidator(table_options.decimal)] | None = None
+    encoding: Annotated[str, AfterValidator(table_options.encoding)] | None = None
+    types: Mapping[str, Annotated[str, AfterValidator(table_options.column_type)]] = Field(
+        default_factory=dict
+    )
+    missing: (
+        Annotated[tuple[str, ...], BeforeValidator(one_or_more), Field(strict=False)] | None
+    ) = None
+
+    @property
+    def options(self) -> TableOptions:
+        """What is declared of a table's text."""
+        return TableOptions.of(self)
+
+
+class Input(Readable):
+    """A file, a folder or a model that a pipeline takes."""
+
+    path: InputSource
 
 
 class Plot(Declaration):
@@ -47,20 +77,20 @@ class Plot(Declaration):
     template: str | None = None
 
 
-class Output(Declaration):
+class Output(Readable):
     """A file, or with a slash behind its path a folder, that a step writes."""
 
     path: File
     plot: Annotated[Annotated[bool, Tag("switch")] | Annotated[Plot, Tag("mapping")], by_shape] = (
         False
     )
-    format: FormatName | None = None
 
 
 def _long_output(value: Any) -> Any:
     return {"path": value} if isinstance(value, str) else value
 
 
+AnyInput: TypeAlias = Annotated[Input, BeforeValidator(_long_output)]
 AnyOutput: TypeAlias = Annotated[Output, BeforeValidator(_long_output)]
 Outputs: TypeAlias = Annotated[
     Annotated[tuple[AnyOutput, ...], Field(strict=False), Tag("list")]
@@ -156,13 +186,17 @@ class Condition(Step):
 
 
 class RegisterModel(Step):
-    """Registers ``model`` as the next version of a name in the registry."""
+    """Registers ``model`` as the next version of a name in the registry.
+
+    ``trials`` says whether a run with other values than the declared ones registers too.
+    """
 
     kind: Literal["register_model"] = "register_model"
     model: ModelName = Field(alias="as")
     inputs: Bindings
     labels: Mapping[str, MessageText] = Field(default_factory=dict)
     bump: Literal["major", "minor", "patch"] | None = None
+    trials: Literal["skip", "register"] = "skip"
 
 
 class BatchTransform(Step):
@@ -173,6 +207,36 @@ class BatchTransform(Step):
     outputs: Outputs
     method: Literal["predict", "predict_proba"] = "predict"
     batch_size: int | None = Field(default=None, ge=1)
+
+
+def _command_words(value: Any) -> str | tuple[str, ...]:
+    if isinstance(value, str):
+        return value
+    words = tuple(value) if isinstance(value, list | tuple) else ()
+    if not words or not all(isinstance(word, str) for word in words):
+        hint = "write numbers in quotes" if words else None
+        refuse("`command` must be text, or a list of words that are text", hint)
+    return words
+
+
+class CommandStep(Step):
+    """Runs a program of any language on files.
+
+    ``command`` names inputs, parameters and outputs as ``{name}``. ``places`` says where the
+    program has a file that the command does not name, and ``settings`` which keys of a file of
+    parameters it reads: it then runs in a folder of its own. ``metrics`` are JSON outputs.
+    """
+
+    kind: Literal["command"] = "command"
+    command: Annotated[str | tuple[str, ...], PlainValidator(_command_words)]
+    inputs: Bindings = ()
+    params: Bindings = ()
+    outputs: Outputs = ()
+    shell: bool = False
+    metrics: Names = ()
+    places: Mapping[Name, File] = Field(default_factory=dict)
+    settings: Mapping[File, Mapping[str, Name]] = Field(default_factory=dict)
+    workdir: File | None = None
 
 
 class Fail(Step):
@@ -190,6 +254,7 @@ AnyStep: TypeAlias = Annotated[
     | Condition
     | RegisterModel
     | BatchTransform
+    | CommandStep
     | Fail,
     Field(discriminator="kind"),
 ]
@@ -202,6 +267,7 @@ KINDS: Mapping[str, type[Step]] = {
     "condition": Condition,
     "register_model": RegisterModel,
     "batch_transform": BatchTransform,
+    "command": CommandStep,
     "fail": Fail,
 }
 
@@ -212,7 +278,8 @@ class Pipeline(Declaration):
     name: PipelineName
     description: str | None = None
     params: Mapping[Name, AnyParam] = Field(default_factory=dict)
-    inputs: Mapping[Name, InputSource] = Field(default_factory=dict)
+    inputs: Mapping[Name, AnyInput] = Field(default_factory=dict)
+    formats: Mapping[words.OwnFormatName, Function] = Field(default_factory=dict)
     steps: Mapping[Name, AnyStep] = Field(default_factory=dict)
 
 
@@ -220,11 +287,13 @@ __all__ = [
     "KINDS",
     "AnyStep",
     "BatchTransform",
+    "CommandStep",
     "Condition",
     "Evaluation",
     "Expiry",
     "Fail",
     "FunctionStep",
+    "Input",
     "Output",
     "Param",
     "Pipeline",

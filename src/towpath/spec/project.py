@@ -148,7 +148,8 @@ class Project(Declaration):
     ``main`` is the main branch, where that is not the remote's HEAD.
     ``owners`` says, in a shared registry, which repositories may register a model; one that is
     not named belongs to who registered it first. ``trust`` names types that a model file may hold
-    beside the known ones.
+    beside the known ones. ``formats`` names the class that reads and writes a format of the
+    project's own, from its root.
     """
 
     name: ProjectName
@@ -167,6 +168,7 @@ class Project(Declaration):
         Field(default_factory=Runner)
     )
     trust: Annotated[tuple[words.TypeName, ...], Field(strict=False)] = ()
+    formats: Mapping[words.OwnFormatName, words.ClassPath] = Field(default_factory=dict)
     policy: Policy = Field(default_factory=Policy)
 
 

@@ -17,6 +17,24 @@ from towpath.spec.digests import describe
 RESERVED = frozenset([".git", ".dvc", ".towpath"])
 """Folders that decide what runs and what is believed: Git's, DVC's and ours."""
 
+OBEYED = frozenset(
+    {
+        *("towpath.yaml", "dvc.yaml", "dvc.lock", "prefect.toml", "prefect.yaml"),
+        *("pyproject.toml", "setup.cfg", "tox.ini", "pytest.ini", "mypy.ini", "ruff.toml"),
+        *("uv.toml", "uv.lock", "poetry.lock", "requirements.txt", "constraints.txt"),
+        *("makefile", "gnumakefile", "justfile", "dockerfile", "compose.yaml", "compose.yml"),
+        *("docker-compose.yml", "docker-compose.yaml", "environment.yml", "package.json"),
+        *("codeowners", "venv", "azure-pipelines.yml", "bitbucket-pipelines.yml"),
+    }
+)
+"""What Git, Python, Prefect, DVC, Towpath or a forge obeys at the root of a project, beside all
+that begins with a dot there."""
+_OF_GIT = frozenset({".gitmodules", ".gitattributes", ".gitignore", ".lfsconfig", ".dvcignore"})
+"""What Git and DVC obey in any folder."""
+_DECISIONS = frozenset({"stages", "models", "evidence", "notes", "allowed_signers"})
+"""What in ``registry/`` decides."""
+_CODE_PLACES = frozenset({"src", "flows", "tests"})
+_CODE = (".py", ".pyc", ".pth", ".so", ".pyd")
 _GIT_BY_ANOTHER_NAME = re.compile(r"git~[0-9]+")
 _LONGEST = 4096
 
@@ -33,6 +51,22 @@ class ProjectPath(str):
 
     def __new__(cls, value: object) -> ProjectPath:
         return str.__new__(cls, _judged(value))
+
+
+class DataPath(ProjectPath):
+    """A path where data may lie: no file that a tool obeys.
+
+    Who pushes a pointer would else write, behind a digest that nobody reads in a review, what
+    Git, Python, Prefect or Towpath itself acts upon with the next command.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, value: object) -> DataPath:
+        path = ProjectPath(value)
+        if why := _why_obeyed(path):
+            raise Malformed(f"{describe(path)} is {why}, and no data")
+        return str.__new__(cls, path)
 
 
 class FileName(str):
@@ -82,6 +116,39 @@ def require_name(value: object) -> str:
     return value
 
 
+def refuse_code(path: ProjectPath) -> None:
+    """Raise ``Malformed`` for a file that Python would import from a project: at its root, and in
+    the folders of code. In other folders code is data like any other."""
+    parts = _plain(path)
+    places = parts[0] in _CODE_PLACES or len(parts) == 1
+    if places and parts[-1].endswith(_CODE):
+        raise Malformed(f"{describe(path)} is code, which Git holds, and no data")
+    if parts[0] == "flows" and parts[-1].endswith((".yaml", ".yml")):
+        raise Malformed(f"{describe(path)} is a declaration, which Git holds, and no data")
+
+
+def is_place_of_code(path: str) -> bool:
+    """Whether a folder is one of those that Python imports a project's code from."""
+    return _plain(path)[0] in _CODE_PLACES
+
+
+def _why_obeyed(path: str) -> str | None:
+    """What a path is, where some tool obeys it."""
+    parts = _plain(path)
+    if parts[0] in OBEYED or parts[0].startswith("."):
+        return f"where tools find their settings ({describe(path.partition('/')[0])})"
+    if parts[-1] in _OF_GIT:
+        return "a setting of Git or DVC"
+    if parts[0] == "registry" and len(parts) > 1 and parts[1] in _DECISIONS:
+        return "where the registry keeps what was decided"
+    return None
+
+
+def _plain(path: str) -> list[str]:
+    """The parts of a path as the file system of macOS or Windows takes them."""
+    return [_as_some_system_sees(part) for part in path.split("/")]
+
+
 def is_reserved(part: str) -> bool:
     """Whether some file system takes a name for that of a reserved folder.
 
@@ -90,9 +157,13 @@ def is_reserved(part: str) -> bool:
     """
     if part.isascii() and part.islower() and part[-1] not in ". ":  # nearly all names
         return part in RESERVED or _GIT_BY_ANOTHER_NAME.fullmatch(part) is not None
-    seen = "".join(c for c in part if unicodedata.category(c) != "Cf")
-    plain = unicodedata.normalize("NFKC", seen).casefold().partition(":")[0].rstrip(". ")
+    plain = _as_some_system_sees(part)
     return plain in RESERVED or _GIT_BY_ANOTHER_NAME.fullmatch(plain) is not None
+
+
+def _as_some_system_sees(part: str) -> str:
+    seen = "".join(c for c in part if unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFKC", seen).casefold().partition(":")[0].rstrip(". ")
 
 
 def _judged(value: object) -> str:

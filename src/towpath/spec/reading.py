@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,26 +20,32 @@ from towpath.spec.declaration import Declaration
 from towpath.spec.declared import Declared, Places
 from towpath.spec.faults import faults_of, keys, shown
 from towpath.spec.param import Param, short_form
-from towpath.spec.pipeline import KINDS, Pipeline, Step
+from towpath.spec.pipeline import FORMAT_NAMES, KINDS, Input, Pipeline, Step
 
-SECTIONS = ("params", "inputs", "steps")
+SECTIONS = ("params", "inputs", "formats", "steps")
 _KEYS = ("description", *SECTIONS)
+NO_FORMATS: Mapping[str, str] = MappingProxyType({})
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def read_pipeline(path: Path, root: Path) -> Declared:
-    """What ``flows/<name>/pipeline.yaml`` declares; ``root`` is the project's.
+def read_pipeline(
+    path: Path, root: Path, project_formats: Mapping[str, str] = NO_FORMATS
+) -> Declared:
+    """What ``flows/<name>/pipeline.yaml`` declares; ``root`` is the project's, as are the formats
+    of its own.
 
     Raises DeclarationError only where there is no file to read; what is wrong in it is told by
     the answer's ``faults``.
     """
     file = path.relative_to(root).as_posix()
-    return parse_pipeline(documents.text_of(path, file), file)
+    return parse_pipeline(documents.text_of(path, file), file, project_formats)
 
 
-def parse_pipeline(text: str, file: str) -> Declared:
+def parse_pipeline(
+    text: str, file: str, project_formats: Mapping[str, str] = NO_FORMATS
+) -> Declared:
     """What a text declares that stands at ``file`` (``flows/training/pipeline.yaml``)."""
-    return _Reader(text, file).declared()
+    return _Reader(text, file, project_formats).declared()
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,9 @@ class _Item:
 class _Reader:
     """One reading of one file; faults and malformed names gather on the way."""
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, project_formats: Mapping[str, str]) -> None:
         self.file = file
+        self.project_formats = project_formats
         self.lines = text.splitlines()
         document = documents.parse(text, file)
         self.node = document.node
@@ -83,6 +92,7 @@ class _Reader:
             malformed=frozenset(self.malformed),
             mentioned=frozenset(self.mentioned),
             blind=self.blind,
+            project_formats=self.project_formats,
         )
 
     def _pipeline(self, parts: dict[str, dict[str, Any]]) -> Pipeline:
@@ -105,6 +115,7 @@ class _Reader:
             description=description,
             params=parts["params"],
             inputs=parts["inputs"],
+            formats=parts["formats"],
             steps=parts["steps"],
         )
 
@@ -123,7 +134,7 @@ class _Reader:
                 yield from self._section(entry, self._end(entry, self.node, len(self.lines)))
             elif entry.key not in _KEYS:
                 self._unknown(entry)
-        if not self.node.get("steps") and not self.blind:
+        if not self.node.get("steps") and not self.blind:  # `steps: {}` is yet to be written
             self.faults.append(
                 Fault("the pipeline has no steps", Place(self.file, 1), "add `steps:`")
             )
@@ -141,9 +152,17 @@ class _Reader:
             hint = "remove it: the folder is the pipeline's name"
         self.faults.append(Fault(f"a pipeline has no key `{entry.key}`", entry.place, hint))
 
+    @cached_property
+    def _known_formats(self) -> tuple[str, ...]:
+        """The names that a `format:` may have; those declared here count though they be wrong."""
+        declared = self._top().get("formats")
+        own = documents.plain(declared.node) if declared else None
+        names = own if isinstance(own, Mapping) else ()
+        return tuple(dict.fromkeys([*FORMAT_NAMES, *self.project_formats, *names]))
+
     def _section(self, section: documents.Entry, last: int) -> Iterator[_Item]:
         node = section.node
-        if not isinstance(node, documents.Mapping) or (section.key == "steps" and not node.entries):
+        if not isinstance(node, documents.Mapping):
             self.blind = True
             if not self._is_refused(node.place):
                 what = f"`{section.key}` must be a mapping, not {shown(documents.plain(node))}"
@@ -169,12 +188,14 @@ class _Reader:
     def _read(self, item: _Item) -> Any:
         """The declared thing or None; what the document was refused for is not said twice."""
         before = len(self.faults)
-        sound = self._named(item) and _READERS[item.section](self, item)
+        sound = self._is_named(item) and _READERS[item.section](self, item)
         inside = [p for p in self.refused if item.first <= p.line <= item.last]
         self.faults[before:] = [f for f in self.faults[before:] if f.place not in inside]
         return None if inside else sound or None
 
-    def _named(self, item: _Item) -> bool:
+    def _is_named(self, item: _Item) -> bool:
+        if item.section == "formats":  # whose names are extensions
+            return True
         return self._within(item, "", words.name, item.entry.key) is not None
 
     def _param(self, item: _Item) -> Any:
@@ -182,13 +203,40 @@ class _Reader:
         if self._within(item, "", words.parameter, item.entry.key) is None:
             return None
         data = self._within(item, f"{owner}: ", short_form, documents.plain(item.entry.node))
+        if isinstance(data, Mapping) and data and not set(data) & set(keys(Param)):
+            near = any(did_you_mean(str(key), keys(Param)) for key in data)
+            if not near:
+                return self._nested(item, owner, data)
         return None if data is None else self._validated(item, owner, Param, data)
+
+    def _nested(self, item: _Item, owner: str, data: Mapping[Any, Any]) -> None:
+        """A parameter that holds others: one fault for each, with the name that it may have."""
+        for key, value in data.items():
+            name = f"{item.entry.key}_{key}"
+            hint = f"parameters are flat: write `{name}: {shown(value).strip('`')}`"
+            place = self.places.at(item.section, item.entry.key, str(key))
+            self.faults.append(Fault(f"{owner} has no key `{key}`", place, hint))
 
     def _input(self, item: _Item) -> Any:
         owner, data = f"input `{item.entry.key}`", documents.plain(item.entry.node)
         if isinstance(data, str):
-            return self._within(item, f"{owner}: ", words.source, data)
+            source = self._within(item, f"{owner}: ", words.source, data)
+            return source and Input.model_construct(path=source)
+        if isinstance(data, Mapping):
+            return self._validated(item, owner, Input, data)
         hint = "write it in quotes" if isinstance(data, int | float) else None
+        self.faults.append(
+            Fault(f"{owner} must be text, not {shown(data)}", item.entry.place, hint)
+        )
+        return None
+
+    def _format(self, item: _Item) -> Any:
+        owner, data = f"format `{item.entry.key}`", documents.plain(item.entry.node)
+        if self._within(item, "", words.own_format_name, item.entry.key) is None:
+            return None
+        if isinstance(data, str):
+            return self._within(item, f"{owner}: ", words.function, data)
+        hint = "write `module:Class`, from the project's root"
         self.faults.append(
             Fault(f"{owner} must be text, not {shown(data)}", item.entry.place, hint)
         )
@@ -227,7 +275,8 @@ class _Reader:
 
     def _validated(self, item: _Item, owner: str, model: type[Declaration], data: Any) -> Any:
         try:
-            return model.model_validate(data, by_alias=True, by_name=False)
+            context = {"formats": self._known_formats}
+            return model.model_validate(data, by_alias=True, by_name=False, context=context)
         except ValidationError as error:
             at = (item.section, item.entry.key)
             found = faults_of(error, model, owner, lambda *loc: self.places.at(*at, *loc))
@@ -238,6 +287,7 @@ class _Reader:
 _READERS: dict[str, Callable[[_Reader, _Item], Any]] = {
     "params": _Reader._param,
     "inputs": _Reader._input,
+    "formats": _Reader._format,
     "steps": _Reader._step,
 }
 

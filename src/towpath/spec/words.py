@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any, NoReturn, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
+
+from towpath.errors import did_you_mean
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MODEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -21,6 +24,9 @@ _WRITER = re.compile(r"admin|maintain|write|app/\d+|@[\w.-]+/[\w.-]+")
 _VERSION = re.compile(r"[a-z0-9-]+(@(v\d+\.\d+\.\d+|latest)|#[a-z0-9]([a-z0-9-]*[a-z0-9])?)")
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)? ?(?:ms|s|m|h|d|w) ?)+")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|w)")
+_FORMAT = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_PATTERN = re.compile(r"[*?]|\[[^\]]*\]")
 _PREFECTS = frozenset({"self", "wait_for", "return_state", "model_config"})
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
@@ -92,7 +98,20 @@ def source(text: str) -> str:
             hint = "write `model@v1.0.0`, `model@latest` or `model#stage`"
             refuse(f"`{text}` names no version of a model", hint)
         return text
+    if how := remote_hint(text):
+        refuse(f"`{text}` is no path of the project", how)
     return path(text)
+
+
+def remote_hint(text: str) -> str | None:
+    """How data that is not one path of the project is brought there; None for what is one."""
+    if _ADDRESS.match(text):
+        name = text.rstrip("/").rpartition("/")[2].partition("?")[0] or "name"
+        return f"`dvc import-url {text} data/{name}` brings it under DVC: then write `data/{name}`"
+    if _PATTERN.search(text):
+        folder = text[: _PATTERN.search(text).start()].rpartition("/")[0]  # type: ignore[union-attr]
+        return f"a pattern is none: name the folder, `{folder}/`" if folder else "name a folder"
+    return None
 
 
 def function(text: str) -> str:
@@ -172,6 +191,49 @@ def type_name(text: str) -> str:
     return text
 
 
+def format_name(text: str) -> str:
+    """The name of a format: Towpath's, or one of the project's, which is an extension too."""
+    if not _FORMAT.fullmatch(text):
+        near = re.sub(r"[^a-z0-9_-]", "", text.lower().lstrip("."))
+        hint = f"write `{near}`" if _FORMAT.fullmatch(near) else None
+        refuse(f"`{text}` is no name of a format: lower case, digits, `-` and `_` only", hint)
+    return text
+
+
+def known_format(text: str, info: ValidationInfo) -> str:
+    """The name of a format that is known where a declaration is read; anywhere else any name."""
+    format_name(text)
+    if info.context is not None and text not in (known := info.context["formats"]):
+        refuse(unknown_format(text, known), did_you_mean(text, known) or OWN_FORMATS)
+    return text
+
+
+OWN_FORMATS = "`formats:` declares one of your own"
+
+
+def unknown_format(text: str, known: Sequence[str]) -> str:
+    """What is wrong with a format that nothing knows."""
+    listed = f"{', '.join(f'`{name}`' for name in known[:-1])} or `{known[-1]}`"
+    return f"`format` must be {listed}, not `{text}`"
+
+
+def own_format_name(text: str) -> str:
+    """The name of a format of the project's own, which none of Towpath's has."""
+    from towpath.spec.pipeline import FORMAT_NAMES
+
+    if text in FORMAT_NAMES:
+        hint = "give yours another name, and say `format:` where it is meant"
+        refuse(f"`{text}` is a format of Towpath's", hint)
+    return format_name(text)
+
+
+def class_path(text: str) -> str:
+    """``shared.formats:Shapefile``, from the project's root."""
+    if ":" not in text:
+        refuse(f"`{text}` names no class", "write `module:Class`, from the project's root")
+    return function(text)
+
+
 def is_folder(file: str) -> bool:
     """Whether a path was written as a folder's."""
     return file.endswith("/")
@@ -190,5 +252,8 @@ TypeName: TypeAlias = Annotated[str, AfterValidator(type_name)]
 File: TypeAlias = Annotated[str, AfterValidator(path)]
 InputSource: TypeAlias = Annotated[str, AfterValidator(source)]
 Function: TypeAlias = Annotated[str, AfterValidator(function)]
+FormatName: TypeAlias = Annotated[str, AfterValidator(known_format)]
+OwnFormatName: TypeAlias = Annotated[str, AfterValidator(own_format_name)]
+ClassPath: TypeAlias = Annotated[str, AfterValidator(class_path)]
 Duration: TypeAlias = Annotated[float, BeforeValidator(duration), Field(gt=0, allow_inf_nan=False)]
 Pause: TypeAlias = Annotated[float, BeforeValidator(duration), Field(ge=0, allow_inf_nan=False)]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.spec.artifact import Artifact, Made
+from towpath.spec.table_options import TableOptions
 from towpath.steps import formats, signature, tables
 from towpath.steps.order import Order
 from towpath.store import Store
@@ -23,14 +24,15 @@ def execute(order: Order) -> Made:
     store = Store(order.root)
     model = _model(order, store)
     name, output = next(iter(order.outputs.items()))
-    path = order.directory / output.path
+    path = order.directory / "outputs" / output.path
     path.parent.mkdir(parents=True, exist_ok=True)
     source = _source(order, store)
     parts = (scored(model, part, step.method) for part in source.parts(step.batch_size))
-    rows = tables.Target(path, formats.known(output.path, output.format)).write(parts)
+    form = formats.known(output.path, output.format, order.own_formats)
+    rows = tables.Target(path, form, TableOptions.of(output)).write(parts)
     print(f"{rows:,} rows scored")
     made = store.put(path)
-    path.unlink()
+    order.remove_bytes()
     return Made({name: made}, facts={"rows": rows})
 
 
@@ -54,7 +56,7 @@ def features(model: Any, table: Any) -> Any:
 
     :raises StepFailed: where the table lacks one.
     """
-    wanted = [str(name) for name in getattr(model, "feature_names_in_", ())]
+    wanted = signature.feature_names(model)
     if not wanted:
         return _unnamed(model, table)
     missing = [name for name in wanted if name not in table.columns]
@@ -69,7 +71,7 @@ def _missing(name: str, table: Any) -> Fault:
 
 
 def _unnamed(model: Any, table: Any) -> Any:
-    count = getattr(model, "n_features_in_", None)
+    count = signature.feature_count(model)
     if count is not None and count != len(table.columns):
         hint = "fit it on a table with column names, and it finds them by itself"
         what = f"the model takes {count} columns without names, the table has {len(table.columns)}"
@@ -111,4 +113,4 @@ def _source(order: Order, store: Store) -> tables.Source:
     data = order.arguments["data"]
     assert isinstance(data, Artifact)
     found = formats.known(data.name, order.formats.get("data"))
-    return tables.Source(store.path(data.digest), data.name, found)
+    return tables.Source(store.path(data.digest), data.name, found, order.options_of("data"))

@@ -117,12 +117,12 @@ class Call:
         if line.pid is not None and self.ended is None:
             _signal(line.pid, signal.SIGTERM)
             select.select([line.ends], [], [], _GRACE)
-            _signal(line.pid, signal.SIGKILL)
+            _signal(line.pid, signal.SIGKILL)  # what left its group dies with it: `descendants`
 
     def _make_out_end(self, server: Server) -> None:
         """The line broke without a word: what it ran on has died, or was told to."""
         try:
-            code = server.process.wait(_GRACE)
+            code = server.process.wait(2 * _GRACE)  # it ends first what the step left behind
         except subprocess.TimeoutExpired:
             code = 0
         if server.forks or code == 0:
@@ -144,9 +144,9 @@ class Call:
 
 def _shared(order: Order) -> Path | None:
     """The file of the step's function, if the step may share a process: not where its code imports
-    packages, which have settings."""
+    packages, which have settings, nor where a class of the project reads or writes its files."""
     run = getattr(order.step, "run", None)
-    if not run or order.libraries:
+    if not run or order.libraries or order.own_formats:
         return None
     return loading.locate(order.root, order.folder, run).file
 

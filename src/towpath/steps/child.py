@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 from towpath.errors import Fault, TowpathError
-from towpath.steps import wire
+from towpath.steps import descendants, wire
 from towpath.steps.forked import end_with_parent, flush, tidy
 from towpath.steps.messages import Answer, Started
 from towpath.steps.order import Order
@@ -46,6 +46,10 @@ def _serve(connection: socket.socket, watch: Watch | None, last: Traces | None) 
     flush()  # who waits for the answer reads the log then
     idle = said.made is not None and watch is not None and watch.idle
     said = replace(said, free=idle and before.none_left())
+    if not said.free:
+        # The run may be over with this answer, and its server then asks all to end. What a pool of
+        # processes has to tidy up takes a moment more, and is reported as leaked otherwise.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     wire.send(connection, said)
     return before if said.free else None
 
@@ -68,6 +72,7 @@ def _be_a_process_of_its_own() -> None:
     for number in (signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     end_with_parent(signal.SIGKILL)
+    descendants.adopt_orphans()
     atexit._clear()  # what the server has to tidy up is the server's
     gc.enable()
 

@@ -17,12 +17,13 @@ import signal
 import site
 import sys
 import sysconfig
-import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from towpath.steps import descendants
 
 TOO_MUCH_MEMORY = 251
 """The exit code for it."""
@@ -80,7 +81,7 @@ def _watch(order: Mapping[str, Any], answer: int, missing: list[str], own_proc: 
         _work(order, answer, missing)
     os.close(answer)
     code = _wait(child, order["memory"])
-    _end(os.getpid())
+    descendants.end_descendants()
     os._exit(code)
 
 
@@ -90,7 +91,7 @@ def _wait(child: int, limit: int) -> int:
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     while not poll.poll(_LOOK * 1000):
-        if sum(map(_resident, _descendants(os.getpid()))) > limit:
+        if sum(map(_resident, descendants.find_descendants(os.getpid()))) > limit:
             return TOO_MUCH_MEMORY
     return _code(os.waitpid(child, 0)[1])
 
@@ -101,34 +102,11 @@ def _code(status: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _descendants(process: int) -> Iterator[int]:
-    with suppress(OSError):
-        for thread in Path(f"/proc/{process}/task").iterdir():
-            for child in map(int, (thread / "children").read_text().split()):
-                yield child
-                yield from _descendants(child)
-
-
 def _resident(process: int) -> int:
     with suppress(OSError, IndexError, ValueError):
         pages = Path(f"/proc/{process}/statm").read_text().split()[1]
         return int(pages) * resource.getpagesize()
     return 0
-
-
-def _end(process: int) -> None:
-    """Kill what is left, also what fled into a session of its own: its orphans come to us."""
-    deadline = time.monotonic() + 5
-    while left := list(_descendants(process)):
-        for one in left:
-            with suppress(ProcessLookupError):
-                os.kill(one, signal.SIGKILL)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        if time.monotonic() > deadline:  # one that the kernel holds: nothing can be done
-            return
-        time.sleep(0.005)
 
 
 def _fence(order: Mapping[str, Any], missing: list[str], own_proc: bool) -> None:

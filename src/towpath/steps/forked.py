@@ -92,6 +92,11 @@ def tidy() -> None:
         threading._shutdown()  # type: ignore[attr-defined]
     with suppress(BaseException):
         atexit._run_exitfuncs()
+    # Semaphores and folders of pools (joblib's) are given back by these. Where the package was
+    # imported before the fork, what calls them at the end was the other process's: forgotten.
+    if pools := sys.modules.get("multiprocessing.util"):
+        with suppress(BaseException):
+            pools._run_finalizers()
     flush()
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.errors import Fault, Place, StepFailed
 from towpath.spec.artifact import Artifact, Json, Made
-from towpath.steps import formats, hints, loading, results
+from towpath.steps import formats, loading, own_formats, results
 from towpath.steps.formats import jsons
 from towpath.steps.order import Order, Value
 from towpath.store import Store
@@ -36,7 +36,7 @@ def call(order: Order) -> Called:
     :raises StepFailed: where it returns too little, or what no output takes.
     """
     function = loading.load(order.root, order.folder, _declared(order).run)
-    given = read_arguments(order, hints.wanted(function))
+    given = read_arguments(order, order.annotations)
     own = set(inspect.signature(function).parameters)
     writes = {
         name: _destination(order, output)
@@ -44,11 +44,13 @@ def call(order: Order) -> Called:
         if name in own and name not in given  # a name that is both an input and an output
     }
     answer: Any = function(**given, **writes)
+    if writes:
+        gc.disable()  # a file that was written and forgotten is flushed first: `open_files.settle`
     expected = [name for name in order.outputs if name not in writes]
     try:
         return Called(function, given, results.by_output(answer, expected))
     except StepFailed as failure:
-        raise placed(failure, order, function) from None
+        raise placed(failure, order, function) from failure.__cause__
 
 
 @functools.cache
@@ -71,10 +73,25 @@ def read_arguments(order: Order, wanted: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _read(order: Order, store: Store, name: str, artifact: Artifact, wanted: str) -> object:
-    asked = formats.Asked(artifact.name, wanted, order.formats.get(name), order.trust)
+    asked = formats.Asked(
+        artifact.name,
+        wanted,
+        order.formats.get(name),
+        order.trust,
+        order.options_of(name),
+        order.own_formats,
+    )
+    own = asked.format if asked.format and asked.format.run and not asked.as_path else None
+    if own:
+        return own_formats.read_own(order, own, _copied(order, store, name, artifact))
     if artifact.files is not None or asked.as_path:
         return _copied(order, store, name, artifact)
-    return formats.read(store.path(artifact.digest), asked)
+    try:
+        for note in formats.notes(store.path(artifact.digest), asked):
+            print(note)
+        return formats.read(store.path(artifact.digest), asked)
+    except StepFailed as failure:
+        raise failure.about(f"input `{name}`") from failure.__cause__
 
 
 def _copied(order: Order, store: Store, name: str, artifact: Artifact) -> Path:
@@ -96,6 +113,7 @@ def store(order: Order, called: Called) -> Made:
 
     :raises StepFailed: where a value does not fit its format, or the function wrote nothing.
     """
+    _refuse_open(order, called)
     keeper = _store(order.root)
     outputs: dict[str, Artifact] = {}
     values: dict[str, Json] = {}
@@ -103,22 +121,68 @@ def store(order: Order, called: Called) -> Made:
         path = _destination(order, output)
         try:
             if name in called.returned:
-                results.write(called.returned[name], path, output)
+                _write(order, called.returned[name], path, output)
             results.must_exist(path, output)
-            if formats.known(path.name, output.format) is formats.FORMATS["json"]:
-                values |= _value(name, path)
+            if _format(order, output) is formats.FORMATS["json"]:
+                values |= _value(name, path, called)
         except StepFailed as failure:
-            raise placed(failure, order, called.function, name) from None
+            raise placed(failure, order, called.function, name) from failure.__cause__
         outputs[name] = keeper.put(path)
-    shutil.rmtree(order.directory / "outputs", ignore_errors=True)
-    shutil.rmtree(order.directory / "inputs", ignore_errors=True)
+    order.remove_bytes()
     return Made(outputs, values)
 
 
-def _value(name: str, path: Path) -> dict[str, Json]:
-    if path.stat().st_size > jsons.SMALL:
+def _format(order: Order, output: Output) -> formats.Format | None:
+    return formats.known(output.path, output.format, order.own_formats)
+
+
+def _write(order: Order, value: object, path: Path, output: Output) -> None:
+    format = _format(order, output)
+    if format and format.run and not isinstance(value, Path):  # a path is copied, as ever
+        own_formats.write_own(order, format, value, path)
+    else:
+        results.write(value, path, output)
+
+
+def _refuse_open(order: Order, called: Called) -> None:
+    """:raises StepFailed: naming each file of an output that somebody still writes."""
+    places = {
+        name: called.returned.get(name, order.directory / "outputs" / output.path)
+        for name, output in order.outputs.items()
+    }
+    written = {name: Path(place) for name, place in places.items() if isinstance(place, Path)}
+    if not written:
+        return
+    from towpath.steps import open_files
+
+    faults = [
+        Fault(f"output `{name}`: {writer.says(_relative(Path(writer.path), place))}")
+        for writer in open_files.settle(written.values())
+        for name, place in written.items()
+        if Path(writer.path).is_relative_to(place.resolve())
+    ]
+    if faults:
+        raise placed(StepFailed(*faults), order, called.function)
+
+
+def _relative(file: Path, place: Path) -> str:
+    """A file of an output by the name that its declaration gives it, or by one inside of that."""
+    return (Path(place.name) / file.relative_to(place.resolve())).as_posix()
+
+
+def _value(name: str, path: Path, called: Called) -> dict[str, Json]:
+    """The content of a JSON output if it is small; one that the function wrote is read anyhow,
+    for it may be none.
+
+    :raises StepFailed: where it is none.
+    """
+    is_small = path.stat().st_size <= jsons.SMALL
+    returned = called.returned.get(name)
+    if not is_small and returned is not None and not isinstance(returned, Path | str | bytes):
         return {}
-    value = jsons.small(path)
+    value = jsons.parse_document(path.read_bytes(), path.name)
+    if not is_small:
+        return {}
     if not jsons.is_finite(value):
         print(f"{path.name}: a number in it is NaN or infinite")
     return {name: value}
@@ -134,7 +198,6 @@ def placed(
     if code and Path(code.co_filename).is_relative_to(order.root):
         file = Path(code.co_filename).relative_to(order.root).as_posix()
         place = Place(file, code.co_firstlineno)
-    subject = f"output `{output}`: " if output else ""
-    return type(failure)(
-        *(Fault(subject + fault.what, fault.place or place, fault.hint) for fault in failure.faults)
-    )
+    faults = (Fault(f.what, f.place or place, f.hint) for f in failure.faults)
+    moved = StepFailed(*faults, causes=failure.causes)
+    return moved.about(f"output `{output}`") if output else moved

@@ -14,6 +14,7 @@ IN_A_PROCESS = {
     "evaluation": "towpath.steps.evaluation",
     "quality_check": "towpath.steps.quality_check",
     "batch_transform": "towpath.steps.batch_transform",
+    "command": "towpath.steps.command",
 }
 """Kinds with ``execute(order: Order) -> Made``, run in a process of the step's own."""
 

@@ -10,15 +10,17 @@ from pathlib import Path
 from types import ModuleType
 
 from towpath.errors import Fault, Place, StepFailed, did_you_mean
+from towpath.spec.source_layout import module_folders
 from towpath.steps import fresh
 
 
 def make_importable(root: Path, folder: str) -> None:
-    """Let the project's modules be imported: those beside the pipeline, then from the root."""
-    for path in (str(root), str(root / folder)):
-        if path in sys.path:
-            sys.path.remove(path)
-        sys.path.insert(0, path)
+    """Let the project's modules be imported: those beside the pipeline, then from the root, then
+    from ``src/``."""
+    for path in (*reversed(module_folders(root)), root / folder):
+        if str(path) in sys.path:
+            sys.path.remove(str(path))
+        sys.path.insert(0, str(path))
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,17 @@ class Located:
 
 def locate(root: Path, folder: str, run: str) -> Located:
     """Where the function stands that ``run`` names: ``train`` in the pipeline's ``steps.py``, or
-    ``shared.publish:to_folder`` from the project's root."""
+    ``shared.publish:to_folder`` from the project's root, or from its ``src/``."""
     module, _, function = run.rpartition(":")
-    base = root / module.replace(".", "/") if module else root / folder / "steps"
-    package = base / "__init__.py"
-    file = package if package.is_file() else base.with_name(base.name + ".py")
+    starts = module_folders(root) if module else (root / folder,)
+    files = [_module_file(start / (module or "steps").replace(".", "/")) for start in starts]
+    file = next((path for path in files if path.is_file()), files[0])
     return Located(file, module or f"{folder.replace('/', '.')}.steps", function)
+
+
+def _module_file(base: Path) -> Path:
+    package = base / "__init__.py"
+    return package if package.is_file() else base.with_name(base.name + ".py")
 
 
 def place(root: Path, folder: str, run: str) -> Place:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,17 +15,18 @@ from towpath.steps import allowed_types, bounds, repeatable, skops_archive
 def dump(model: object, path: Path) -> None:
     """Write a model; the same model gives the same bytes.
 
-    :raises StepFailed: where skops cannot keep it.
+    :raises StepFailed: where skops cannot keep it, or what it wrote could not be read back.
     """
     from towpath.steps.skops_library import skops_io
 
     try:
-        data = skops_io.dumps(model)
+        content = repeatable.normal(skops_io.dumps(model))
     except Exception as error:  # skops raises what the object's own code raises
         hint = f"{{path: {path.name}, format: joblib}} keeps any object, and runs code when read"
         what = f"skops cannot keep this {type(model).__name__}: {error}"
         raise StepFailed(Fault(what, hint=hint)) from error
-    path.write_bytes(repeatable.normal(data))
+    skops_archive.read_held(io.BytesIO(content), path.name)
+    path.write_bytes(content)
 
 
 def load(path: Path, name: str, trust: Iterable[str] = ()) -> Any:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from towpath.spec.artifact import Artifact
-from towpath.steps import formats, fresh, kinds, loading
+from towpath.steps import formats, fresh, kinds, loading, repeatable_figures
 from towpath.steps.order import Order
 
 if TYPE_CHECKING:
@@ -59,11 +59,13 @@ def of_step(
     """What a step needs that reads and writes files of these names and declared formats, and whose
     code imports these libraries."""
     found = [kinds.IN_A_PROCESS[step.kind]]
+    if step.kind == "command":  # its program reads and writes the files, in a process of its own
+        return tuple(found)
     if step.kind == "quality_check":
         found += ["pandas", "towpath.checks.suite.loaded"]
     for name, declared in files:
         format = formats.known(name, declared)
-        if format and format.name not in ("json", "html"):
+        if format and format.module and format.name not in ("json", "html"):
             found += [f"towpath.steps.formats.{format.module}", *format.preload]
     return (*found, *libraries)
 
@@ -90,6 +92,7 @@ def settle(root: str, folder: str) -> None:
 def calm() -> None:
     """Tell libraries, which hear it when they are imported, what a step's process is."""
     os.environ.setdefault("MPLBACKEND", "Agg")  # a step has no screen
+    repeatable_figures.install()
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     # OpenMP's threads spin while they wait. Where others want the processor too, fitting then took
     # twenty seconds instead of a fifth of one; with a short spin it takes two, and

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from towpath.spec.artifact import Artifact, Json
+from towpath.spec.table_options import NO_OPTIONS, TableOptions
 
 if TYPE_CHECKING:
     from towpath.spec.pipeline import AnyStep, Output
@@ -20,6 +22,9 @@ class Value:
 
     value: Json
 
+
+BYTES = ("inputs", "outputs")
+"""The folders of a step, in its run's, that hold bytes while it runs; beside them is its log."""
 
 Argument: TypeAlias = Artifact | Value
 
@@ -34,7 +39,9 @@ class Order:
     this step of this run: its log, and its outputs until they are stored. ``facts`` are those of
     the steps it consumes, by step; ``trust`` the types that the project lets a model file hold;
     ``libraries`` the modules of installed packages that its code imports, as far as they are known;
-    ``code`` the files that the step names as its code, from the root.
+    ``code`` the files that the step names as its code, from the root. ``annotations`` are the plain
+    types that its function asks for, by argument, as the source says; ``options`` what is declared
+    of an argument's table; ``own_formats`` the classes of the project's formats that it uses.
     """
 
     root: Path
@@ -50,6 +57,9 @@ class Order:
     formats: Mapping[str, str] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, TableOptions] = field(default_factory=dict)
+    own_formats: Mapping[str, str] = field(default_factory=dict)
 
     def plain(self) -> Order:
         """The same with its declaration as plain attributes, which is how it crosses to a process.
@@ -59,10 +69,20 @@ class Order:
         """
         return replace(self, step=_plain(self.step), outputs=_plain(self.outputs))
 
+    def options_of(self, argument: str) -> TableOptions:
+        """What is declared of the text of an argument's table."""
+        return self.options.get(argument, NO_OPTIONS)
+
     @property
     def run(self) -> Path:
         """The directory of the run that this step belongs to."""
         return self.directory.parent
+
+    def remove_bytes(self) -> None:
+        """Take away what an attempt has made so far: the next one begins with nothing, and on the
+        disk only its log stays."""
+        for name in BYTES:
+            shutil.rmtree(self.directory / name, ignore_errors=True)
 
     @property
     def log(self) -> Path:

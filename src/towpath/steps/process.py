@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,9 +18,6 @@ from towpath.steps.order import Order
 from towpath.steps.servers import Server
 
 _Key = tuple[int, Path, str]
-
-BYTES = ("inputs", "outputs")
-"""The folders of a step, in its run's, that hold bytes while it runs; beside them is its log."""
 
 _lock = Lock()
 _standing: list[tuple[_Key, Server]] = []
@@ -78,8 +74,7 @@ def _kept_small(order: Order, carry_out: Callable[[], Made]) -> Made:
     try:
         return carry_out()
     except BaseException:
-        for name in BYTES:
-            shutil.rmtree(order.directory / name, ignore_errors=True)
+        order.remove_bytes()
         raise
 
 

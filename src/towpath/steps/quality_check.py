@@ -10,7 +10,7 @@ from towpath import checks
 from towpath.checks import page, saying
 from towpath.errors import Fault, Refused, StepFailed
 from towpath.spec.artifact import Artifact, Json, Made
-from towpath.steps import formats
+from towpath.steps import formats, own_formats
 from towpath.steps.order import Order
 from towpath.store import Store
 
@@ -56,12 +56,33 @@ def _declared(order: Order) -> QualityCheck:
 
 
 def _table(order: Order, store: Store, data: Artifact) -> Any:
-    declared = order.formats.get("data")
-    found = formats.known(data.name, declared)
-    if data.files is not None or found is None or found.module != "tables":
-        hint = "it can look at .csv, .tsv and .parquet"
+    asked = formats.Asked(
+        data.name,
+        declared=order.formats.get("data"),
+        options=order.options_of("data"),
+        own=order.own_formats,
+    )
+    if asked.format and asked.format.run:
+        return _of_own_format(order, asked.format, store, data)
+    if data.files is not None or asked.format is None or not asked.format.is_table:
+        hint = f"it can look at tables: {formats.TABLES}"
         raise StepFailed(Fault(f"{data.name} is no table that a check can look at", hint=hint))
-    return formats.read(store.path(data.digest), formats.Asked(data.name, declared=declared))
+    path = store.path(data.digest)
+    for note in formats.notes(path, asked):
+        print(note)
+    return formats.read(path, asked)
+
+
+def _of_own_format(order: Order, format: formats.Format, store: Store, data: Artifact) -> Any:
+    path = order.directory / "inputs" / "data" / data.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store.link(data.digest, path)
+    table = own_formats.read_own(order, format, path)
+    if not (hasattr(table, "columns") and hasattr(table, "iloc")):
+        kind = type(table).__name__
+        what = f"{data.name}: {format.run} reads a {kind}, which is no table of pandas"
+        raise StepFailed(Fault(what))
+    return table
 
 
 def _report(outcome: Outcome) -> None:

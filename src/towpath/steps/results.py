@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.errors import Fault, StepFailed, did_you_mean
+from towpath.spec.table_options import TableOptions
 from towpath.steps import formats
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def write(value: Any, path: Path, output: Output) -> None:
     elif formats.is_folder(output.path):
         _write_folder(value, path)
     else:
-        formats.write(value, path, output.format)
+        formats.write(value, path, output.format, TableOptions.of(output))
 
 
 def _copy(source: Path, path: Path) -> None:
@@ -92,10 +93,13 @@ def _copy(source: Path, path: Path) -> None:
         raise StepFailed(Fault(f"the function returned the path {source}, which is not there"))
     if source.resolve() == path.resolve():
         return
-    if source.is_dir():
-        shutil.copytree(source, path, dirs_exist_ok=True)
-    else:
-        shutil.copyfile(source, path)
+    try:
+        if source.is_dir():
+            shutil.copytree(source, path, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(source, path)
+    except (OSError, shutil.Error) as error:
+        raise StepFailed(Fault(f"{source} cannot be copied: {error}")) from error
 
 
 def _write_folder(value: Any, path: Path) -> None:
@@ -111,17 +115,24 @@ def _write_folder(value: Any, path: Path) -> None:
         if not file.resolve().is_relative_to(path.resolve()):
             raise StepFailed(Fault(f"`{name}` lies outside of the folder"))
         file.parent.mkdir(parents=True, exist_ok=True)
-        formats.write(content, file)
+        try:
+            formats.write(content, file)
+        except StepFailed as failure:
+            raise failure.about(str(name)) from failure.__cause__
 
 
-def must_exist(path: Path, output: Output) -> None:
-    """:raises StepFailed: where nothing was written, or a file instead of a folder."""
+def must_exist(
+    path: Path, output: Output, writer: str = "function", place: str | None = None
+) -> None:
+    """:raises StepFailed: where nothing was written, or a file instead of a folder. ``place`` is
+    where the writer has it, if that is not the output's own path."""
+    shown = place or output.path
     if formats.is_folder(output.path):
         if not path.is_dir() or not any(each.is_file() for each in path.rglob("*")):
             raise StepFailed(
-                Fault(f"the folder {output.path} is empty: the function wrote nothing into it")
+                Fault(f"the folder {shown} is empty: the {writer} wrote nothing into it")
             )
     elif path.is_dir():
-        raise StepFailed(Fault(f"{output.path} is a folder", hint=f"declare it as {output.path}/"))
+        raise StepFailed(Fault(f"{shown} is a folder", hint=f"declare it as {output.path}/"))
     elif not path.is_file():
-        raise StepFailed(Fault(f"the function wrote nothing at {output.path}"))
+        raise StepFailed(Fault(f"the {writer} wrote nothing at {shown}"))

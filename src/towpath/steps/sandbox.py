@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from towpath.errors import Malformed
+from towpath.spec.foreign_values import Fields, list_of, parse_json, read_json, read_text
 from towpath.steps.confinement import TOO_MUCH_MEMORY
 
 _ORDER = "order.json"
@@ -192,10 +194,16 @@ def _read(sandbox: Sandbox, answer: bytes, printed: bytes, status: int) -> Answe
     if not second:
         raise SandboxEnded(_ending(sandbox, printed, status))
     try:
-        missing, said = json.loads(first)["missing"], json.loads(second)["answer"]
-        return Answer(said, tuple(map(str, missing)))
-    except (ValueError, TypeError, LookupError, RecursionError):
-        raise SandboxEnded("it does not answer in JSON") from None
+        return read_answer(first, second)
+    except Malformed as wrong:
+        raise SandboxEnded(f"it does not answer as it must: {wrong.faults[0].what}") from None
+
+
+def read_answer(first: bytes, second: bytes) -> Answer:
+    """The two lines that a child writes: which fences are missing, and the answer, which whoever
+    asked for it reads on. ``Malformed`` for what is none: the code in there may write them, too."""
+    missing = Fields(parse_json(first)).get("missing", list_of(read_text))
+    return Answer(Fields(parse_json(second)).get("answer", read_json), missing)
 
 
 def _ending(sandbox: Sandbox, printed: bytes, status: int) -> str:

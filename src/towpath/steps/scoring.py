@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
+from towpath.scratch import folder_beside
 from towpath.steps import batch_transform, formats, loading, tables
 from towpath.steps.sandbox import Sandbox, SandboxEnded
 
@@ -18,12 +18,12 @@ _NO_BOUND = 1 << 60
 
 def faults(model: str, data: Path, output: Path) -> Iterator[Fault]:
     """What can be said before anything is read: files that no reader or writer here knows."""
-    if not _is(model, "model_files"):
+    if not _is_model(model):
         hint = "a .skops file can be scored with; another is for your own code"
         yield Fault(f"{model} is no model that can be read here", hint=hint)
     for path in (data, output):
-        if not _is(path.name, "tables"):
-            yield Fault(f"{path} is no table", hint="a .csv, .tsv or .parquet is")
+        if not _is_table(path.name):
+            yield Fault(f"{path} is no table", hint=formats.TABLES)
     if not data.is_file():
         yield Fault(f"there is no file {data}")
 
@@ -33,7 +33,7 @@ def read(path: Path, trust: Iterable[str] = ()) -> Any:
 
     Its bytes must have been held against their digest before.
     """
-    if not _is(path.name, "model_files"):
+    if not _is_model(path.name):
         raise StepFailed(Fault(f"{path.name} is no model that can be read here"))
     return formats.read(path, formats.Asked(path.name, trust=tuple(trust)))
 
@@ -68,9 +68,9 @@ def score(asked: Scoring) -> int:
     output = asked.output.absolute()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
+        with folder_beside(output) as folder:
             made = Path(folder, f"scored{''.join(output.suffixes[-2:])}")
-            rows = _ask(asked, Path(folder), made)
+            rows = _ask(asked, folder, made)
             made.replace(output)
     except OSError as refused:
         raise _unwritten(asked.output, refused) from refused
@@ -138,6 +138,11 @@ def _unwritten(output: Path | str, refused: OSError) -> StepFailed:
     return StepFailed(Fault(f"{output} cannot be written: {refused.strerror}"))
 
 
-def _is(name: str, module: str) -> bool:
-    found = formats.known(name)
-    return found is not None and found.module == module
+def _is_table(name: str) -> bool:
+    format = formats.known(name)
+    return format is not None and format.is_table
+
+
+def _is_model(name: str) -> bool:
+    format = formats.known(name)
+    return format is not None and format.module == "model_files"

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from towpath.steps import child, needs, wire
+from towpath.steps import child, descendants, needs, wire
 from towpath.steps.messages import CannotFork, Ended, Hello
 from towpath.steps.watching import Watch
 
@@ -42,7 +42,8 @@ class Applicant:
 @dataclass
 class Server:
     """The server's state: needs whose modules are not there yet, the socket to tell the end of
-    each process on, and when to kill the process groups that were asked to end."""
+    each process on, and when to kill the process groups and the orphans of steps that were asked
+    to end."""
 
     control: socket.socket
     watch: Watch
@@ -52,6 +53,8 @@ class Server:
     waiting: list[Applicant] = field(default_factory=list)
     running: dict[int, socket.socket] = field(default_factory=dict)
     dying: dict[int, float] = field(default_factory=dict)
+    orphans: dict[int, float] = field(default_factory=dict)
+    own: set[int] = field(default_factory=set)  # helpers that a package starts as it is imported
 
     def serve(self) -> None:
         """Import, fork and reap until the run hangs up."""
@@ -64,7 +67,7 @@ class Server:
         self._end_all()
 
     def _listen(self) -> bool:
-        timeout = 0.0 if self.pending else 0.1 if self.dying else None
+        timeout = 0.0 if self.pending else 0.1 if self.dying or self.orphans else None
         readable, _, _ = select.select([self.control, self.wakeup], [], [], timeout)
         if self.wakeup in readable:
             self.wakeup.recv(4096)
@@ -83,7 +86,9 @@ class Server:
 
     def _import(self, need: str) -> None:
         if need not in self.ready:
+            before = set(descendants.find_children(os.getpid()))
             needs.bring(need)
+            self.own.update(before.symmetric_difference(descendants.find_children(os.getpid())))
             self.watch.imported = tuple(self.watch.opened)
             self.ready.add(need)
 
@@ -119,7 +124,7 @@ class Server:
 
     def _reap(self) -> None:
         self._kill_overdue()
-        while self.running or self.dying:
+        while True:
             try:
                 pid, status, used = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
@@ -130,13 +135,24 @@ class Server:
 
     def _ended(self, pid: int, status: int, peak: int) -> None:
         ends = self.running.pop(pid, None)
+        self.orphans.pop(pid, None)
         if ends is None:
-            return
+            return self._end_orphans()
         with contextlib.suppress(wire.Hangup):
             wire.send(ends, Ended(status, peak))
         ends.close()
         if _signal_group(pid, signal.SIGTERM):  # what the step left running behind it
             self.dying[pid] = time.monotonic() + GRACE
+        return self._end_orphans()
+
+    def _end_orphans(self) -> None:
+        """Ask to end what steps that are gone left behind, in whatever session: it came to us. What
+        a step that still runs has left behind is that step's own."""
+        for orphan in descendants.find_children(os.getpid()):
+            known = orphan in self.running or orphan in self.orphans or orphan in self.own
+            if not known:
+                descendants.signal_processes([orphan], signal.SIGTERM)
+                self.orphans[orphan] = time.monotonic() + GRACE
 
     def _kill_overdue(self) -> None:
         """Forget groups that are gone, since their number may be given to others; kill the rest."""
@@ -146,18 +162,23 @@ class Server:
                 self.dying.pop(pid)
             if overdue:
                 _signal_group(pid, signal.SIGKILL)
+        for orphan, when in list(self.orphans.items()):
+            if time.monotonic() > when:
+                below = list(descendants.find_descendants(orphan))
+                descendants.signal_processes([orphan, *below], signal.SIGKILL)
 
     def _end_all(self) -> None:
         """The run is over or gone: nothing of it goes on."""
         groups = {*self.running, *self.dying}
         alive = [pid for pid in groups if _signal_group(pid, signal.SIGTERM)]
         deadline = time.monotonic() + GRACE
-        while alive and time.monotonic() < deadline:
+        while (alive or self.orphans) and time.monotonic() < deadline:
             self._reap()
             alive = [pid for pid in alive if _signal_group(pid, 0)]
-            time.sleep(0.02 if alive else 0)
+            time.sleep(0.02 if alive or self.orphans else 0)
         for pid in alive:
             _signal_group(pid, signal.SIGKILL)
+        descendants.end_descendants()
 
 
 def _signal_group(group: int, number: int) -> bool:
@@ -196,6 +217,7 @@ def _serve(control: socket.socket) -> None:
     hello: Hello = wire.receive(control)
     needs.settle(hello.root, hello.folder)
     watch = Watch.of_project(hello.root)
+    descendants.adopt_orphans()
     gc.disable()
     Server(control, watch, deque(hello.needs), wakeup).serve()
     os._exit(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,8 +28,8 @@ def of_model(model: Any, frames: Sequence[Any] = ()) -> dict[str, Json]:
     is what predicting a few rows of the data gave. Types: integer, number, string, boolean,
     datetime, category, unknown.
     """
-    names = _feature_names(model)
-    count = getattr(model, "n_features_in_", None)
+    names = feature_names(model)
+    count = feature_count(model)
     source = next(
         (frame for frame in frames if names and set(names) <= set(map(str, frame.columns))), None
     )
@@ -52,11 +53,42 @@ def _is_frame(value: Any) -> bool:
     return hasattr(value, "columns") and hasattr(value, "dtypes") and hasattr(value, "iloc")
 
 
-def _feature_names(model: Any) -> list[str]:
+_NAMES = ("feature_names_in_", "feature_name_", "feature_names_", "feature_names", "feature_name")
+"""Where models keep the names of their columns: scikit-learn, LightGBM, CatBoost, and the boosters
+of XGBoost and LightGBM."""
+
+_COUNTS = ("n_features_in_", "num_feature", "num_features")
+_MADE_UP = re.compile(r"Column_\d+|f?\d+")  # by LightGBM, XGBoost and CatBoost, for an array
+
+
+def feature_names(model: Any) -> list[str]:
+    """The columns that a model was fitted on, in its order; empty where it knows no names."""
+    for attribute in _NAMES:
+        names = _asked(model, attribute)
+        if isinstance(names, str) or not hasattr(names, "__iter__"):
+            continue
+        listed = [str(name) for name in names]
+        if attribute == _NAMES[0] or not all(_MADE_UP.fullmatch(name) for name in listed):
+            return listed
+    return []
+
+
+def feature_count(model: Any) -> int | None:
+    """How many columns a model was fitted on; None where it does not say."""
+    for attribute in _COUNTS:
+        count = _asked(model, attribute)
+        if hasattr(count, "__index__"):
+            return int(count)
+    return None
+
+
+def _asked(model: Any, attribute: str) -> Any:
+    """A booster of LightGBM answers by a method what an estimator has as an attribute."""
     try:
-        return [str(name) for name in model.feature_names_in_]
-    except (AttributeError, TypeError, ValueError):
-        return []
+        value = getattr(model, attribute, None)
+        return value() if callable(value) else value
+    except Exception:  # not fitted yet, or it wants arguments: then it is no name of a column
+        return None
 
 
 def _columns(names: Sequence[str], frame: Any) -> list[Json]:
@@ -86,10 +118,10 @@ def prediction_names(width: int) -> list[str]:
 
 
 def _classes(model: Any) -> Json:
-    from towpath.steps.formats.jsons import plain
+    from towpath.steps.formats.json_values import plain_json
 
     try:
-        return plain(list(model.classes_))
+        return plain_json(list(model.classes_))
     except (AttributeError, TypeError, ValueError):
         return None
 

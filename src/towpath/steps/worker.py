@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import io
-import logging
 import os
 import resource
 import sys
@@ -13,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from towpath.errors import Fault, Place, StepFailed, TowpathError
+from towpath.errors import Fault, Place, StepFailed, TowpathError, name_causes
 from towpath.spec.artifact import Json, Made
-from towpath.steps import kinds, loading
+from towpath.steps import kinds, loading, missing_modules, step_logging
 from towpath.steps.order import Order
 from towpath.steps.watching import Watch
 
@@ -29,6 +28,7 @@ def perform(order: Order, watch: Watch | None = None) -> Made:
     :raises TowpathError: for whatever stops the step; the log has the traceback.
     """
     order.directory.mkdir(parents=True, exist_ok=True)
+    order.remove_bytes()  # of an attempt whose process, or who waited for it, is gone
     divert(order.log)
     os.chdir(order.root)
     loading.make_importable(order.root, order.folder)
@@ -58,15 +58,8 @@ def divert(log: Path) -> None:
     for text in (sys.stdout, sys.stderr):
         assert isinstance(text, io.TextIOWrapper)
         text.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
-    _start_logging()
-
-
-def _start_logging() -> None:
     faulthandler.enable(sys.stderr)
-    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(
-        level=logging.INFO, format=form, datefmt="%H:%M:%S", stream=sys.stderr, force=True
-    )
+    step_logging.start()
 
 
 def _facts(order: Order, watch: Watch, before: Usage) -> dict[str, Json]:
@@ -75,6 +68,8 @@ def _facts(order: Order, watch: Watch, before: Usage) -> dict[str, Json]:
     facts: dict[str, Json] = {"usage": {"cpu_seconds": seconds, "peak_memory": used.peak_memory}}
     if undeclared := watch.undeclared(_declared(order)):
         facts["undeclared"] = list(undeclared)
+    if written := watch.left():
+        facts["written"] = list(written)
     return facts
 
 
@@ -102,10 +97,12 @@ def usage() -> Usage:
 
 
 def _show(error: TowpathError, order: Order) -> None:
-    """Put our own words into the log too, with the traceback of what they stem from."""
+    """Put our own words into the log too, with the traceback of what they stem from as far as that
+    went through the project's code: a package's own way to its error helps nobody."""
     cause = error.__cause__
-    if cause is not None and cause.__traceback__ is not None:
-        traceback.print_exception(type(cause), cause, users_part(cause.__traceback__, order.root))
+    tail = cause and users_part(cause.__traceback__, order.root)
+    if cause is not None and tail and _is_users(tail.tb_frame.f_code.co_filename, order.root):
+        traceback.print_exception(type(cause), cause, tail)
     print("\n".join(str(fault) for fault in error.faults), file=sys.stderr)
 
 
@@ -113,7 +110,11 @@ def _failure(error: BaseException, order: Order) -> StepFailed:
     """What the step's code raised, at the last line of the project that it went through."""
     tail = users_part(error.__traceback__, order.root)
     traceback.print_exception(type(error), error, tail)
-    return StepFailed(Fault(_said(error), _place(error, order)), causes=_names(type(error)))
+    hint = None
+    if isinstance(error, ModuleNotFoundError):
+        hint = missing_modules.hint_missing_module(order.root, str(error))
+    fault = Fault(_said(error), _place(error, order), hint)
+    return StepFailed(fault, causes=name_causes(type(error)))
 
 
 def _said(error: BaseException) -> str:
@@ -124,16 +125,6 @@ def _said(error: BaseException) -> str:
         words = words[:600] + " ..."
     name = type(error).__name__
     return f"{name}: {words}" if words else name
-
-
-def _names(kind: type[BaseException]) -> tuple[str, ...]:
-    """The names that ``retry: errors`` may use for an error of this class."""
-    classes = [each for each in kind.__mro__ if each not in (object, BaseException)]
-    return tuple(
-        name
-        for each in classes
-        for name in dict.fromkeys((each.__name__, f"{each.__module__}.{each.__name__}"))
-    )
 
 
 def users_part(tail: TracebackType | None, root: Path) -> TracebackType | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from towpath.errors import StoreError
@@ -19,6 +20,18 @@ _FILES = {
 }
 
 
+def missing_files(root: Path) -> Mapping[str, str]:
+    """The text of each file that a first store at this root lacks, by its path; none where there
+    is a store above."""
+    if not (root / ".dvc").exists():
+        try:
+            locate(root)
+            return {}
+        except StoreError:
+            pass
+    return {name: text for name, text in _FILES.items() if not (root / name).exists()}
+
+
 def initialise(root: Path) -> Layout:
     """Make a store at the root of a repository, unless one is there or above; what is, stays."""
     try:
@@ -26,9 +39,8 @@ def initialise(root: Path) -> Layout:
     except StoreError:
         pass
     with saying(".dvc", root):
-        for name, text in _FILES.items():
+        for name, text in missing_files(root).items():
             path = root / name
             path.parent.mkdir(exist_ok=True)
-            if not path.exists():
-                path.write_text(text, encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
     return locate(root)

@@ -8,9 +8,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO
 
+from towpath.scratch import scratch_beside, sweep_beside
 from towpath.store.copying import copy_plain
 
 _LOCK = "towpath/.lock"
@@ -71,7 +73,8 @@ class Folder:
         """A file that gets its name once it is whole and on the disk."""
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
+        _sweep(target.parent)
+        scratch = scratch_beside(target, shared=True)
         try:
             yield scratch
             with scratch.open("rb") as file:
@@ -89,6 +92,12 @@ class Folder:
         with path.open("a") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
             yield
+
+
+@cache
+def _sweep(folder: Path) -> None:
+    """Once in a process: listing a folder for each of ten thousand objects would take long."""
+    sweep_beside(folder)
 
 
 def _mark(content: bytes) -> str:

@@ -14,7 +14,7 @@ from towpath import documents
 from towpath.errors import Fault, Malformed, Place
 from towpath.spec import foreign_values as foreign
 from towpath.spec.artifact import Artifact
-from towpath.spec.project_paths import ProjectPath, join_inside
+from towpath.spec.project_paths import DataPath, ProjectPath, join_inside, refuse_code
 
 REMOVE = "remove the line, and ask who wrote it: towpath writes only inside the project"
 
@@ -61,7 +61,9 @@ def _read_row(
     row: documents.Mapping, folder: str, where: object, place: Place
 ) -> OutputRow | Fault:
     try:
-        path = join_inside(join_inside_or_root(folder, where), _value(row, "path"))
+        path = DataPath(join_inside(join_inside_or_root(folder, where), _value(row, "path")))
+        if not place.file.endswith("dvc.lock"):  # a stage may make code; a pointer brings data
+            refuse_code(path)
         artifact = Artifact(
             foreign.read_text(_value(row, "md5")),
             foreign.read_count(_value(row, "size") or 0),

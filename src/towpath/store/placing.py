@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from towpath.errors import Fault, Malformed, Place, StoreError
-from towpath.spec.project_paths import resolve_inside
+from towpath.spec.project_paths import (
+    ProjectPath,
+    is_place_of_code,
+    refuse_code,
+    resolve_inside,
+)
 from towpath.store import locked, tracked
+from towpath.store.digest import is_folder
 from towpath.store.local import Store
 
 ELSEWHERE = "remove the link or the line, and ask who wrote it: only the project is written to"
@@ -34,21 +40,26 @@ class _Place:
     keep: str
 
 
-def place(root: Path, known: Known | None = None) -> tuple[str, ...]:
+def place(root: Path, known: Known | None = None, in_git: Collection[str] = ()) -> tuple[str, ...]:
     """Bring tracked data, and the outputs that `dvc.lock` names, to where they belong.
 
     What stands there is replaced where the store holds it whole, and for tracked data where
     ``known`` says that it was committed once: a change that a run has seen is in the store too.
-    Anything else is left, with a warning; the answer are the paths of what was left.
+    Anything else is left, with a warning; the answer are the paths of what was left. ``in_git``
+    are the files that Git holds, from the root: those are Git's to write, and no pointer's.
 
     Raises StoreError, when all that may be placed is, for what leads out of the project, into
     Git's, DVC's or our folders, or through a link that leads there.
     """
     store, left = Store(root), []
     faults: list[Fault] = []
+    held = _with_folders(in_git)
     for found in _places(store.root, known is not None, faults):
         try:
             _refuse_elsewhere(store, found)
+            if _is_in_git(store, found, held):
+                continue  # of a stage: DVC was told to leave it to Git (`cache: false`)
+            _refuse_code(store, found)
             if store.has(found.digest) and not _placed(store, found, known):
                 left.append(_shown(store, found.path))
                 _warn(store, found)
@@ -91,6 +102,32 @@ def _refuse_elsewhere(store: Store, place: _Place) -> None:
     homes = (store.root, store.layout.cache)
     if not any(target.is_relative_to(os.path.realpath(home)) for home in homes):
         raise Malformed(f"`{_shown(store, place.path)}` is a link that leads out of the project")
+
+
+def _with_folders(paths: Collection[str]) -> frozenset[str]:
+    """The files, and every folder that holds one of them."""
+    folders = {parent.as_posix() for path in paths for parent in PurePosixPath(path).parents}
+    return frozenset({*paths, *folders})
+
+
+def _is_in_git(store: Store, place: _Place, held: Collection[str]) -> bool:
+    """Whether a stage names what Git holds; ``Malformed`` where a pointer does, which `dvc add`
+    never writes."""
+    shown = _relative(place.path, store.root)
+    if shown not in held:
+        return False
+    if place.said_by.suffix == tracked.SUFFIX:
+        raise Malformed(f"`{shown}` is held by Git, and no pointer's to write")
+    return True
+
+
+def _refuse_code(store: Store, place: _Place) -> None:
+    """Raise ``Malformed`` where a tracked folder brings files that Python would import."""
+    shown = _relative(place.path, store.root)
+    if place.said_by.suffix != tracked.SUFFIX or not is_place_of_code(shown):
+        return
+    for member in store.objects.members(place.digest) or {} if is_folder(place.digest) else {}:
+        refuse_code(ProjectPath(f"{shown}/{member}"))
 
 
 def _placed(store: Store, place: _Place, known: Known | None) -> bool:

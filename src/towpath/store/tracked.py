@@ -42,14 +42,21 @@ def tracked(root: Path, path: Path) -> Artifact | None:
     where the pointer is none, or leads where no data may be.
     """
     root, path = root.absolute(), _absolute(root, path)
-    if pointer := _pointer_of(root, path):
-        return pointer.artifact
-    for folder in path.parents:
-        if folder == root.parent:
-            break
-        if pointer := _pointer_of(root, folder):
-            return _inside(Store(root), pointer, path)
-    return None
+    pointer = covering(root, path)
+    if pointer is None or pointer.path == path:
+        return pointer.artifact if pointer else None
+    return _inside(Store(root), pointer, path)
+
+
+def covering(root: Path, path: Path) -> Pointer | None:
+    """The pointer of a file or a folder, or of the folder that it is in; None where there is none.
+
+    Raises StoreError where the pointer is none, or leads where no data may be.
+    """
+    root, path = root.absolute(), _absolute(root, path)
+    inside = (each for each in (path, *path.parents) if each.is_relative_to(root))
+    found = (_pointer_of(root, each) for each in inside)
+    return next((pointer for pointer in found if pointer), None)
 
 
 def restore(root: Path, path: Path, artifact: Artifact) -> None:

@@ -49,6 +49,16 @@ def verify(source: Source, artifact: Artifact, sha256: str | None, jobs: int = 1
     return State.WHOLE if sha256 in (None, whole) else State.ALTERED
 
 
+def find_altered(source: Source, artifact: Artifact) -> list[str]:
+    """The objects of a file or a folder whose bytes are not those of their names; the manifest
+    where that is none, since nothing says then what belongs to the folder."""
+    try:
+        held = dict.fromkeys(members_of(source, artifact.digest).values())
+    except Unsound:
+        return [artifact.digest]
+    return [digest for digest in held if _hashes(source, digest)[0] != digest]
+
+
 def fetch(
     source: Source,
     artifact: Artifact,
@@ -91,7 +101,7 @@ def received(
     whole = _whole_sha256({path: hashed[digest][1] for path, digest in members.items()})
     wrong = [digest for digest in digests if hashed[digest][0] != digest]
     if wrong or sha256 not in (None, whole):
-        raise _altered(source, artifact)
+        raise _altered(source, artifact, wrong or [artifact.digest])
     if is_folder(artifact.digest):
         _hashes(source, artifact.digest, scratch)
         digests.append(artifact.digest)
@@ -144,11 +154,11 @@ def _whole_sha256(members: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _altered(source: Source, artifact: Artifact) -> Unsound:
+def _altered(source: Source, artifact: Artifact, wrong: Sequence[str]) -> Unsound:
+    paths = ", ".join(map(object_path, wrong[:5])) + (" and more" if wrong[5:] else "")
     return Unsound(
         f"{artifact.name} in {source.shown} holds other bytes than its record says",
-        hint=f"delete {object_path(artifact.digest)} there, and bring it anew from where it is "
-        "right",
+        hint=f"move {paths} away from there, and bring it anew from where it is right",
     )
 
 

@@ -8,7 +8,7 @@ from towpath.audit import notes
 from towpath.audit.approving import UNKNOWN, Approvals
 from towpath.audit.finding import Finding, Unchecked, finding
 from towpath.errors import ForgeError, Malformed, TowpathError
-from towpath.reconcile.witness import PATH, find_rewritten, read_witness
+from towpath.reconcile.witness import PATH, find_rewritten, find_rewritten_here, read_witness
 from towpath.store.stage import StageStore
 
 
@@ -24,6 +24,7 @@ def check(approvals: Approvals) -> Iterator[Finding | Unchecked]:
         for change in history.changes:
             if change.level == UNKNOWN:
                 yield Unchecked("rules", f"who agreed to {change}", change.why)
+    yield from (Finding("main", fault) for fault in find_rewritten_here(rule))
     for fault in rule.displaced_faults():
         hint = f"{fault.hint}; then {notes.EXPLAIN}"
         yield finding("main", fault.what, str(fault.place), hint)
@@ -32,7 +33,7 @@ def check(approvals: Approvals) -> Iterator[Finding | Unchecked]:
 def remembered(approvals: Approvals, store: StageStore) -> Iterator[Finding | Unchecked]:
     """What a stage remembers of main, and main does not hold any more."""
     try:
-        rewritten = find_rewritten(approvals.rule, read_witness(store))
+        rewritten = find_rewritten(approvals.rule, read_witness(store), store.name)
     except Malformed as damaged:
         fault = damaged.faults[0]
         yield finding("main", fault.what, PATH, str(fault.hint))

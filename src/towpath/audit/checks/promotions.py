@@ -8,7 +8,7 @@ from towpath.audit import notes
 from towpath.audit.approving import UNKNOWN, Approvals
 from towpath.audit.finding import Finding, Unchecked, finding
 from towpath.audit.ledger import Ledger
-from towpath.promotion.approval_rule import backdated_fault
+from towpath.promotion.approval_rule import backdated_fault, decide_again
 from towpath.registry import Promotion
 
 
@@ -32,15 +32,9 @@ def _way(ledger: Ledger, one: Promotion) -> str:
     stage file by hand once more."""
     if ledger.next(one) is not None:
         return f"git show {one.commit[:7]}; {notes.EXPLAIN}"
+    again = decide_again(one, ledger.of(one.stage, one.model))
     if one.version is None:
-        before = ledger.before(one)
-        version = f"{one.model}@{before.version}" if before else f"{one.model}@latest"
-        again = f"towpath promote {version} --to {one.stage}"
         return f"{again} puts it right; then {notes.EXPLAIN}"
-    if ledger.was_in(one):
-        back = f"towpath rollback {one.model} --stage {one.stage} --to {one.version}"
-        return f"{back} lets it in by its rules; or go to another version, and {notes.EXPLAIN}"
-    again = f"towpath promote {one.model}@{one.version} --to {one.stage}"
     return f"{again} lets it in by its rules; or go to another version, and {notes.EXPLAIN}"
 
 
@@ -59,7 +53,7 @@ def _approved(
     judged = approvals.judged(one)
     because = f": {found.because}" if found.because else ""
     if judged.backdated:
-        fault = backdated_fault(one, judged.backdated)
+        fault = backdated_fault(one, judged.backdated, ledger.log)
         yield finding("promotion", f"{one}: {fault.what}", _place(one), _way(ledger, one))
     if found.level == "none":
         what = f"{one} came by no approved promotion{because}: {one.author} put it on main"

@@ -119,7 +119,8 @@ def _copy(
     decided = ledger.decided(path)
     if decided is None:
         what = f"the record of {name}, which was promoted, is not on main"
-        hint = f"git show 'refs/tags/{name}:{path}' > '{path}', and commit"
+        root = '"$(git rev-parse --show-cdup)"'
+        hint = f"git show 'refs/tags/{name}:{path}' > {root}'{path}', and commit"
         yield finding("record", what, path, hint)
         return
     back = BACK.format(commit=ledger.brought(path), path=path)

@@ -8,6 +8,7 @@ from towpath import registry
 from towpath.audit.finding import Finding, finding
 from towpath.audit.ledger import Ledger
 from towpath.errors import Fault, TowpathError
+from towpath.promotion.returning import leave_version
 from towpath.registry import policy, wanted
 
 
@@ -22,9 +23,8 @@ def check(ledger: Ledger) -> Iterator[Finding]:
         version = ledger.models[one.model].at(one.version) if one.model in ledger.models else None
         if version is not None and version.rejected is not None:
             what = f"{one.stage} should run {version}, which was rejected: {version.rejected}"
-            hint = f"towpath rollback {one.model} --stage {one.stage}"
-            place = wanted.path(one.stage, one.model)
-            yield finding("promotion", what, place, f"{hint}, or towpath demote takes it out")
+            hint = leave_version(ledger.models[one.model], one.stage, ledger.log)
+            yield finding("promotion", what, wanted.path(one.stage, one.model), hint)
     for fault in wanted.undeclared(found, ledger.project, ledger.owners, ledger.folder):
         yield _finding(fault)
 

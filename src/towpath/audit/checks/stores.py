@@ -11,12 +11,12 @@ from towpath.audit.ledger import Ledger
 from towpath.errors import Malformed, TowpathError
 from towpath.git import clones
 from towpath.promotion.stored_bytes import way_back, way_to_replace
-from towpath.reconcile.deployed import Deployed, models, stored
+from towpath.reconcile.deployed import Deployed, find_contradiction, models, stored
 from towpath.reconcile.looking import is_strange
 from towpath.reconcile.targets.files import Files
 from towpath.registry import Record, Version
 from towpath.store.stage import FromProject, StageStore, State
-from towpath.store.verified import verify
+from towpath.store.verified import find_altered, verify
 
 if TYPE_CHECKING:
     from towpath.store import Store
@@ -41,13 +41,19 @@ def project(
         state = verify(FromProject(store), record.artifact, record.sha256)
         if state is State.ALTERED:
             what = f"the bytes of {name} in the project's store were altered"
-            path = store.path(record.artifact.digest)
-            yield finding("artifact", what, str(path), way_to_replace(root, path))
+            paths = _altered(store, record)
+            yield finding("artifact", what, str(paths[0]), way_to_replace(root, *paths))
         elif state is State.MISSING and key in wanted:
             missing.append((f"{name}, which a stage wants,", record))
         elif state is State.MISSING and key not in promoted and version.rejected is None:
             missing.append((name, record))
     yield from _elsewhere(root, missing) if missing else ()
+
+
+def _altered(store: Store, record: Record) -> list[Path]:
+    """The objects of a version whose bytes are not those of their names: of a folder each file."""
+    wrong = find_altered(FromProject(store), record.artifact)
+    return [store.path(digest) for digest in wrong or [record.artifact.digest]]
 
 
 def _is_from(origin: str | None, record: Record) -> bool:
@@ -132,7 +138,7 @@ def target(ledger: Ledger, store: StageStore, home: Path) -> Iterator[Finding]:
             continue  # not there yet: reconcile's to bring
         if not running.whole:
             what = f"{one.model}@{one.version} in {files.shown} is not what its record says"
-            hint = f"find out who wrote there; towpath reconcile {store.name} --apply mends it"
+            hint = f"find out who wrote there; then towpath reconcile {store.name} --apply"
             yield finding("deployment", what, f"{declared.path}/{one.model}/current", hint)
 
 
@@ -150,21 +156,14 @@ def _deployed(ledger: Ledger, store: StageStore, model: str) -> Iterator[Finding
 
 def _follows(ledger: Ledger, store: StageStore, one: Deployed) -> Iterator[Finding]:
     """What a deployment record says followed from a promotion, of these bytes."""
+    log = ledger.of(store.name, one.model)
+    if (wrong := find_contradiction(one, store.name, log)) is None:
+        return
     place = f"towpath/deployed/{one.model}.json in {store.shown}"
-    hint = f"find out who wrote it; towpath reconcile {store.name} --apply writes what is right"
-    what = f"{one.model}@{one.version}" if one.version else f"{one.model} taken out"
-    same = [
-        promotion
-        for promotion in ledger.of(store.name, one.model)
-        if promotion.commit == one.promotion and promotion.version == one.version
-    ]
-    if one.stage != store.name:
-        yield finding("deployment", f"it is a record of {one.stage}", place, hint)
-    elif not same:
-        said = (
-            f"it says that {what} was deployed by {one.promotion[:7]}, which is no such promotion"
-        )
-        yield finding("deployment", said, place, hint)
-    elif same[0].sha256 != one.sha256:
-        said = f"it says that {what} was deployed with sha256 {str(one.sha256)[:12]}…, and"
-        yield finding("deployment", f"{said} {str(same[0].sha256)[:12]}… was approved", place, hint)
+    if log:
+        way = f"towpath reconcile {store.name} --apply writes what is right, and keeps a copy"
+        yield finding("deployment", wrong, place, f"find out who wrote it; then {way}")
+    else:  # main never asked for it there, so reconcile has nothing to write
+        path = f"towpath/deployed/{one.model}.json"
+        hint = f"find out who wrote it, and move {path} out of {store.place.shown}"
+        yield finding("deployment", wrong, place, hint)

@@ -8,8 +8,6 @@ from towpath.audit.finding import Finding, finding
 from towpath.audit.ledger import Ledger
 from towpath.git import history
 
-UNDO = "git replace -d {id}; of .git/info/grafts, delete its line"
-
 
 def check(ledger: Ledger) -> Iterator[Finding]:
     """Objects that `git replace` or a graft hides: who reads with stock Git is shown others.
@@ -18,4 +16,4 @@ def check(ledger: Ledger) -> Iterator[Finding]:
     """
     for replaced in history.substitutes(ledger.repository):
         what = "stock Git shows another object in its place here (git replace, grafts)"
-        yield finding("promotion", what, replaced, UNDO.format(id=replaced))
+        yield finding("promotion", what, replaced, history.way_to_undo(ledger.repository, replaced))

@@ -10,6 +10,7 @@ from typing import Any
 from towpath.checks import rules
 from towpath.checks.outcome import Expectation, Outcome, Result, Row, Suite
 from towpath.checks.suite.lean import great_expectations
+from towpath.checks.suite.typed_arguments import TypedArguments, type_arguments
 from towpath.errors import did_you_mean
 from towpath.spec.artifact import Json
 
@@ -41,6 +42,27 @@ def run(suite: Suite, frame: Any) -> Outcome:
 
 def _validated(there: Mapping[int, Expectation], frame: Any) -> dict[int, dict[str, Any]]:
     """What Great Expectations says of each, by its number in the suite."""
+    found: dict[int, dict[str, Any]] = {}
+    typed: dict[int, TypedArguments] = {}
+    for number, expectation in there.items():
+        try:
+            typed[number] = type_arguments(expectation, frame)
+        except ValueError as error:
+            found[number] = {"success": False, "refused": str(error)}
+    as_it_stands = {n: each for n, each in typed.items() if each.column is None}
+    found |= _held_against(frame, there, as_it_stands)
+    for number, each in typed.items():
+        if each.column is not None:  # a table of its own: the others see the text
+            column = each.arguments["column"]
+            found |= _held_against(frame.assign(**{column: each.column}), there, {number: each})
+    return found
+
+
+def _held_against(
+    frame: Any, there: Mapping[int, Expectation], typed: Mapping[int, TypedArguments]
+) -> dict[int, dict[str, Any]]:
+    if not typed:
+        return {}
     gx = great_expectations()
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
@@ -48,9 +70,9 @@ def _validated(there: Mapping[int, Expectation], frame: Any) -> dict[int, dict[s
     batch = asset.add_batch_definition_whole_dataframe("table").get_batch({"dataframe": frame})
     found: dict[int, dict[str, Any]] = {}
     sound = {}
-    for number, expectation in there.items():
+    for number, each in typed.items():
         try:
-            sound[number] = _configured(number, expectation)
+            sound[number] = _configured(number, there[number].type, each.arguments)
         except Exception as error:  # it says by itself what it does not take
             found[number] = {"success": False, "refused": _first_line(error)}
     suite = gx.ExpectationSuite(name="table", expectations=list(sound.values()))
@@ -64,11 +86,11 @@ def _validated(there: Mapping[int, Expectation], frame: Any) -> dict[int, dict[s
 _FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": _SAMPLES}
 
 
-def _configured(number: int, expectation: Expectation) -> Any:
+def _configured(number: int, type: str, arguments: Mapping[str, Any]) -> Any:
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
     return ExpectationConfiguration(
-        type=expectation.type, kwargs=dict(expectation.arguments), meta={_NUMBER: number}
+        type=type, kwargs=dict(arguments), meta={_NUMBER: number}
     ).to_domain_obj()
 
 
@@ -101,16 +123,30 @@ def _said(expectation: Expectation) -> dict[str, Any]:
 
 def _result(expectation: Expectation, found: Mapping[str, Any], frame: Any) -> Result:
     inner: Mapping[str, Any] = found.get("result") or {}
+    rows = inner.get("element_count")
     return Result(
         **_said(expectation),
         passed=bool(found["success"]),
-        rows=inner.get("element_count"),
+        rows=rows,
         unexpected=inner.get("unexpected_count"),
         percent=_rounded(inner.get("unexpected_percent")),
         observed=_observed(inner),
+        surplus=_listed(inner, "unexpected"),
+        lacking=_listed(inner, "missing"),
         samples=tuple(_samples(inner.get("partial_unexpected_index_list") or (), frame)),
         error=found.get("refused") or _error(found.get("exception_info") or {}),
     )
+
+
+def _listed(inner: Mapping[str, Any], which: str) -> tuple[Json, ...]:
+    """Of a set held against a column's values: those that one has and the other has not.
+
+    Great Expectations uses the same words for rows, which are counted in ``element_count``.
+    """
+    if "element_count" in inner:
+        return ()
+    values = inner.get(f"partial_{which}_list") or ()
+    return tuple(sorted(values, key=repr))  # of sets, which have no order
 
 
 def _rounded(percent: float | None) -> float | None:
@@ -134,4 +170,5 @@ def _error(info: Mapping[str, Any]) -> str:
     """Why it could not be looked at; a message for the whole, or one for each metric."""
     if "raised_exception" in info:
         return _first_line(info["exception_message"] or "") if info["raised_exception"] else ""
-    return next((_first_line(each.get("exception_message")) for each in info.values()), "")
+    messages = (str(each.get("exception_message") or "") for each in info.values())
+    return next((_first_line(message) for message in messages), "")

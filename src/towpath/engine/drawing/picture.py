@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from towpath.engine.source import FromInput, Node, outputs_of
 from towpath.spec.pipeline import (
     BatchTransform,
+    CommandStep,
     Condition,
     Fail,
     FunctionStep,
@@ -84,7 +85,7 @@ def _box(node: Node) -> Box:
             return Box(node.name, Shape.REGISTER, kind, f"as {step.model}")
         case QualityCheck():
             return Box(node.name, Shape.CHECK, kind, step.expectations)
-        case FunctionStep() | BatchTransform() if made:
+        case FunctionStep() | BatchTransform() | CommandStep() if made:
             return Box(node.name, Shape.STEP, kind, f"makes {made}")
     return Box(node.name, Shape.STEP, kind, "")
 

@@ -66,7 +66,7 @@ class Schedule:
         """Begin with a step; False if it has ended already."""
         decision = self.decisions[node.name] = self._decide(node)
         if decision.verdict is Verdict.SKIP:
-            self.execution.skip(node, decision.reason)
+            self.execution.skip(node, decision)
             self._here(node, tasks.show(node, "Skipped", decision.reason))
         elif decision.verdict is Verdict.REUSE:
             self.execution.reuse(node, decision)

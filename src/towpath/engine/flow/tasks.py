@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from prefect import Task, get_run_logger
@@ -12,9 +13,9 @@ from prefect.client.schemas import State
 from prefect.context import TaskRunContext
 from prefect.states import Completed
 
+from towpath.engine import retrying
 from towpath.engine.flow import artifacts
 from towpath.engine.flow.lines import Lines
-from towpath.errors import StepFailed
 from towpath.spec.artifact import Made
 
 if TYPE_CHECKING:
@@ -115,24 +116,19 @@ def _attempt() -> int:
 def _retries(retry: Retry | None, order: Order) -> dict[str, Any]:
     if retry is None or retry.attempts < 2:
         return {}
-    again = retry.attempts - 1
     return {
-        "retries": again,
-        "retry_delay_seconds": [retry.delay * retry.backoff**n for n in range(min(again, _DELAYS))],
+        "retries": retry.attempts - 1,
+        "retry_delay_seconds": list(islice(retrying.find_pauses(retry), _DELAYS)),
         "retry_jitter_factor": retry.jitter or None,
-        "retry_condition_fn": _again(retry.errors, order),
+        "retry_condition_fn": _again(retry, order),
     }
 
 
-def _again(errors: tuple[str, ...], order: Order) -> Callable[[Any, Any, State[Any]], bool]:
+def _again(retry: Retry, order: Order) -> Callable[[Any, Any, State[Any]], bool]:
     """Whether what ended an attempt is worth another."""
-    from towpath.steps import process
 
     def again(_task: Any, _run: Any, state: State[Any]) -> bool:
-        if process.is_stopped(order):
-            return False
-        names = state.data.causes if isinstance(state.data, StepFailed) else ()
-        return not errors or not set(names).isdisjoint(errors)
+        return retrying.is_worth_another(state.data, retry, order)
 
     return again
 

@@ -6,6 +6,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from towpath.engine.own_files import note_own_files
 from towpath.engine.server import (
     ANSWER_SECONDS,
     Api,
@@ -189,6 +190,7 @@ def _tell_prefect(api: Api, project: Path) -> tuple[Path | None, str | None]:
         ours=configured.OURS, url=api.url, secret=api.endpoint.secret, pool=worker.POOL
     )
     state.replace(path, said)
+    note_own_files([path])
     return path, _warn_of_git(project, path)
 
 

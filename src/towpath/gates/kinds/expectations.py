@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from towpath.gates import predicting, process
+from towpath.gates.answers import read_expectations
 from towpath.gates.context import Context
 from towpath.gates.finding import Finding
 from towpath.gates.policy import Policy
@@ -32,12 +33,12 @@ def judge(gate: Expectations, context: Context, policy: Policy) -> Finding:
         "data": predicting.data(context, gate.data),
         "file": gate.data,
     }
-    answer = process.ask(gate, context, asked)
-    failed, warned = answer["failed"], answer["warned"]
-    said = f"{gate.data}, {answer['rows']:,} rows"
+    answer = process.ask(gate, context, asked, read_expectations).answer
+    failed, warned = answer.failed, answer.warned
+    said = f"{gate.data}, {answer.rows:,} rows"
     parts = [f"{said}: {'; '.join(failed[:_SHOWN])}" if failed else said]
     parts += [f"{len(warned)} warned: {'; '.join(warned[:_SHOWN])}"] if warned else []
-    return Finding(not failed, f"{answer['held']} of {answer['count']} hold", ". ".join(parts))
+    return Finding(not failed, f"{answer.held} of {answer.count} hold", ". ".join(parts))
 
 
 def work(asked: dict[str, Any]) -> dict[str, Any]:
@@ -51,16 +52,17 @@ def work(asked: dict[str, Any]) -> dict[str, Any]:
         "rows": outcome.rows,
         "count": len(outcome.results),
         "held": sum(result.passed for result in outcome.results),
-        "failed": [_sentence(result) for result in outcome.failed],
-        "warned": [_sentence(result) for result in outcome.warned],
+        "failed": [sentence_of(result) for result in outcome.failed],
+        "warned": [sentence_of(result) for result in outcome.warned],
     }
 
 
-def _sentence(result: Any) -> str:
+def sentence_of(result: Any) -> str:
+    """What came of an expectation, without a value of the data."""
     from towpath.checks import saying
 
-    if result.error or result.unexpected is None:
-        why = result.error or "it does not hold"
+    if result.error or not result.counts_rows:
+        why = result.error or saying.without_values(result)
         return f"expected that {result.rule}, but {why}"
     count = f"{result.unexpected:,} of {result.rows:,} rows are not ({saying.percent(result)})"
     return f"expected that {result.rule}, but {count}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from towpath.gates import predicting, process, text
+from towpath.gates.answers import FairnessAnswer, read_fairness
 from towpath.gates.context import Context
 from towpath.gates.finding import Finding, Unjudged
 from towpath.gates.policy import Policy
@@ -30,17 +31,17 @@ def judge(gate: Fairness, context: Context, policy: Policy) -> Finding:
         **gate.model_dump(include={"target", "group", "metric", "least_rows"}),
         "file": gate.data,
     }
-    return _finding(gate, process.ask(gate, context, asked))
+    return _finding(gate, process.ask(gate, context, asked, read_fairness).answer)
 
 
-def _finding(gate: Fairness, answer: Mapping[str, Any]) -> Finding:
-    errors: dict[str, float] = answer["errors"]
+def _finding(gate: Fairness, answer: FairnessAnswer) -> Finding:
+    errors = answer.errors
     if len(errors) < 2:
         raise Unjudged(f"fewer than two groups have {gate.least_rows} rows")
     spread = _spread(errors)
     passed = all(spread[name] <= limit for name, limit in _bounds(gate).items())
     value = ", ".join(f"{name} {text.number(spread[name])}" for name in _bounds(gate))
-    return Finding(passed, value, _said(gate, errors, answer["small"]))
+    return Finding(passed, value, _said(gate, errors, answer.small))
 
 
 def _bounds(gate: Fairness) -> dict[str, float]:
@@ -54,7 +55,7 @@ def _spread(errors: Mapping[str, float]) -> dict[str, float]:
     return {"difference": greatest - least, "ratio": ratio}
 
 
-def _said(gate: Fairness, errors: Mapping[str, float], small: list[str]) -> str:
+def _said(gate: Fairness, errors: Mapping[str, float], small: Sequence[str]) -> str:
     """The groups from the worst on, and those too small to be judged."""
     upwards = gate.metric == "accuracy"
     ordered = sorted(errors.items(), key=lambda pair: pair[1], reverse=not upwards)
@@ -86,7 +87,9 @@ def work(asked: dict[str, Any]) -> dict[str, Any]:
 
 def _without(frame: Any, model: Any, target: str) -> Any:
     """The table without what was true, unless the model asks for that column too."""
-    wanted = [str(name) for name in getattr(model, "feature_names_in_", ())]
+    from towpath.steps.signature import feature_names
+
+    wanted = feature_names(model)
     return frame if target in wanted else frame.drop(columns=[target])
 
 

@@ -36,8 +36,8 @@ def judge(gate: Function, context: Context, policy: Policy) -> Finding:
         "data": {name: predicting.data(context, name) for name in gate.data},
     }
     asked = {"root": str(policy.tree()), "run": gate.run, "context": told}
-    said = process.ask_own(gate, context, asked, [copy.parent] if copy else [])
-    return Finding(said["passed"], said["value"], str(said["detail"] or ""), said["bound"])
+    answer = process.ask_own(gate, context, asked, [copy.parent] if copy else [])
+    return Finding(answer.passed, answer.value, answer.detail, answer.bound)
 
 
 def _copy(context: Context, policy: Policy) -> Path:
@@ -68,9 +68,9 @@ def work(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shaped(said: Any, run: str) -> dict[str, Any]:
-    from towpath.steps.formats.jsons import plain
+    from towpath.steps.formats.json_values import plain_json
 
-    answer = plain(said)
+    answer = plain_json(said)
     if isinstance(answer, bool):
         answer = {"passed": answer}
     if not isinstance(answer, dict) or not isinstance(answer.get("passed"), bool):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from towpath.gates import predicting, process, text
+from towpath.gates.answers import read_golden
 from towpath.gates.context import Context
 from towpath.gates.finding import Finding, Unjudged
 from towpath.gates.policy import Policy
@@ -34,8 +35,8 @@ def judge(gate: Golden, context: Context, policy: Policy) -> Finding:
         "file": gate.samples,
         "expected": gate.expected,
     }
-    answer = process.ask(gate, context, asked)
-    pairs = list(zip(answer["given"], answer["expected"], strict=True))
+    answer = process.ask(gate, context, asked, read_golden).answer
+    pairs = list(zip(answer.given, answer.expected, strict=True))
     off = [
         (number, given, expected)
         for number, (given, expected) in enumerate(pairs, 1)
@@ -56,13 +57,13 @@ def _samples(asked: dict[str, Any]) -> tuple[Any, list[Any]]:
     path, name, column = asked["samples"], asked["file"], asked["expected"]
     if name.lower().endswith(".json"):
         return _from_json(Path(path), name)
-    from towpath.steps.formats.jsons import plain
+    from towpath.steps.formats.json_values import plain_json
 
     frame = predicting.table(path, name)
     expected = predicting.column(frame, column, name)
     if expected.isna().any():
         raise Unjudged(f"{name} has rows without `{column}`")
-    values = plain(expected.tolist())
+    values = plain_json(expected.tolist())
     assert isinstance(values, list)
     return frame.drop(columns=[column]), values
 

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from towpath.gates import predicting, process, text
+from towpath.gates.answers import read_latency
 from towpath.gates.context import Context
 from towpath.gates.finding import Finding, Unjudged
 from towpath.gates.policy import Policy
@@ -30,7 +31,7 @@ def judge(gate: Latency, context: Context, policy: Policy) -> Finding:
         "file": file,
         **gate.model_dump(include={"rows", "calls", "warm_up"}),
     }
-    taken = sorted(process.ask(gate, context, asked)["seconds"])
+    taken = sorted(process.ask(gate, context, asked, read_latency).answer)
     if len(taken) != gate.calls:
         raise Unjudged(f"{len(taken)} of {gate.calls} calls were made")
     found = {name: _percentile(taken, share) for name, share in _PERCENTILES.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 from towpath.errors import Refused
 from towpath.gates import artifact, predicting, process, text
+from towpath.gates.answers import read_safe
 from towpath.gates.context import Context
 from towpath.gates.finding import Finding
 from towpath.gates.policy import Policy
@@ -35,13 +36,13 @@ def judge(gate: Safe, context: Context, policy: Policy) -> Finding:
         for each in artifact.files(path)
     }
     asked = {"files": names, **predicting.trusted(context, policy)}
-    answer = process.ask(gate, context, asked)
-    unsafe: dict[str, str] = answer["unsafe"]
-    if unsafe:
-        said = "; ".join(f"{name} {why}" for name, why in list(unsafe.items())[:5])
+    answered = process.ask(gate, context, asked, read_safe)
+    answer = answered.answer
+    if answer.unsafe:
+        said = "; ".join(f"{name} {why}" for name, why in list(answer.unsafe.items())[:5])
         return Finding(False, "unsafe", said)
-    parts = [f"sha256 {record.sha256[:12]}... as recorded", *answer["looked_at"]]
-    return Finding(True, "safe", "; ".join([*parts, *filter(None, [answer["caution"]])]))
+    parts = [f"sha256 {record.sha256[:12]}... as recorded", *answer.looked_at]
+    return Finding(True, "safe", "; ".join([*parts, *filter(None, [answered.caution])]))
 
 
 def work(asked: dict[str, Any]) -> dict[str, Any]:

@@ -6,22 +6,24 @@ is a link that is replaced in one step. A server that holds the old version's fi
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from towpath.engine.own_files import note_own_files
 from towpath.errors import DeployError
 from towpath.reconcile import bundle as bundles
 from towpath.reconcile.bundle import Bundle
 from towpath.reconcile.planning import Running
 from towpath.registry import Record
+from towpath.scratch import SUFFIX, remove_scratch, scratch_beside
 from towpath.store.copying import FULL
 
 _VERSIONS = "versions"
 _CURRENT = "current"
+_LEFT = f".*{SUFFIX}"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Files:
             if place.exists():
                 _mend(bundle.folder, place)
                 return
-            scratch = place.with_name(f".{place.name}.{os.urandom(4).hex()}")
+            scratch = scratch_beside(place, shared=True)
             scratch.parent.mkdir(parents=True, exist_ok=True)
             try:
                 _mend(bundle.folder, scratch)
@@ -78,11 +80,13 @@ class Files:
         """Point ``current`` at the version, in one step."""
         with self._saying():
             home = self.root / bundle.model
-            scratch = home / f".{_CURRENT}.{os.urandom(4).hex()}"
+            scratch = scratch_beside(home / _CURRENT, shared=True)
             scratch.symlink_to(Path(_VERSIONS, str(bundle.version)))
             scratch.replace(home / _CURRENT)
-            for left in home.glob(f"{_VERSIONS}/.*"):  # by a reconcile that was cut short
-                shutil.rmtree(left, ignore_errors=True)
+            note_own_files([home / _CURRENT, self._place(bundle.model, str(bundle.version))])
+            # By a reconcile that was cut short: under the stage's lease nobody else works here.
+            for left in (*home.glob(_LEFT), *home.glob(f"*/{_LEFT}"), *home.glob(f"*/*/{_LEFT}")):
+                remove_scratch(left)
 
     def remove(self, model: str) -> None:
         """Take ``current`` away; the versions stay, for whoever still reads them."""
@@ -113,7 +117,7 @@ def _mend(source: Path, target: Path) -> None:
         elif path.is_dir() and name not in folders:
             path.rmdir()
     for name in sorted(wanted):
-        scratch = (target / name).with_name(f".{name.name}.{os.urandom(4).hex()}")
+        scratch = scratch_beside(target / name, shared=True)
         scratch.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, scratch)
         scratch.replace(target / name)

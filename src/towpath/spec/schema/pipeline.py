@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from towpath.spec.schema.steps import KINDS, STEP
 from towpath.spec.schema.terms import DRAFT, Schema, a, either, listed, named, one_of, ref
-from towpath.spec.schema.values import VALUES
+from towpath.spec.schema.values import OWN_FORMAT, VALUES
 
 _BOUNDS = ("above", "below", "at_least", "at_most")
 
@@ -51,11 +51,16 @@ SCHEMA: Schema = {
     "properties": {
         "description": a("string", "What the pipeline is for."),
         "params": named(ref("param"), "Parameters: a default alone, or the long form."),
-        "inputs": named(ref("source"), "Files, folders and models that the pipeline takes."),
+        "formats": a(
+            "object",
+            "Formats of the project's own, by name: a class with `read` and `write`.",
+            propertyNames=OWN_FORMAT,
+            additionalProperties=ref("function"),
+        ),
+        "inputs": named(ref("input"), "Files, folders and models that the pipeline takes."),
         "steps": named(
             ref("step"),
             "The steps: their order is that of their references, not that of this file.",
-            minProperties=1,
         ),
     },
     "definitions": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from towpath.spec.schema import deployments, gates
 from towpath.spec.schema.terms import DRAFT, Schema, a, either, fields, listed, named, one_of, ref
+from towpath.spec.schema.values import OWN_FORMAT
 
 _PIECE = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _VARIABLE = a("string", "The name of an environment variable.", pattern="^[A-Z_][A-Z0-9_]*$")
@@ -98,6 +99,16 @@ SCHEMA: Schema = {
             "trust": listed(
                 a("string", pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"),
                 "Types that a model file may hold beside the known ones.",
+            ),
+            "formats": a(
+                "object",
+                "Formats of the project's own, by name: a class with `read` and `write`.",
+                propertyNames=OWN_FORMAT,
+                additionalProperties=a(
+                    "string",
+                    "`module:Class`, from the project's root.",
+                    pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
+                ),
             ),
             "policy": fields(
                 {

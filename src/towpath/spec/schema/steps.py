@@ -99,6 +99,11 @@ KINDS: Schema = {
                 "object", f"Labels of the version; {_FILLED}", additionalProperties=a("string")
             ),
             "bump": one_of("major", "minor", "patch", about="The part of the number that goes up."),
+            "trials": one_of(
+                "skip",
+                "register",
+                about="Whether a run with other values than the declared ones registers too.",
+            ),
         },
     ),
     "batch_transform": _kind(
@@ -110,6 +115,33 @@ KINDS: Schema = {
             "outputs": ref("outputs", "The table that it writes."),
             "method": one_of("predict", "predict_proba", about="What the model is asked for."),
             "batch_size": a("integer", "Rows at a time; by default all.", minimum=1),
+        },
+    ),
+    "command": _kind(
+        "command",
+        "Runs a program of any language.",
+        ("command",),
+        {
+            "command": either(
+                a("string", minLength=1),
+                listed(a("string"), minItems=1),
+                about="The program and its arguments, in which `{name}` is an input's or output's "
+                "path or a parameter's value; `{{` is a brace.",
+            ),
+            "inputs": _FUNCTION["inputs"],
+            "params": _FUNCTION["params"],
+            "outputs": _FUNCTION["outputs"],
+            "shell": a("boolean", "Whether bash reads the command, as a script."),
+            "metrics": ref("names", "The JSON outputs that are metrics."),
+            "places": named(
+                ref("path"), "Where the program has a file that the command does not name."
+            ),
+            "settings": {
+                **a("object", "Files of parameters that it reads: key in the file, parameter."),
+                "propertyNames": ref("path"),
+                "additionalProperties": {"type": "object", "additionalProperties": ref("name")},
+            },
+            "workdir": ref("path", "The folder that it runs in; by default the project's root."),
         },
     ),
     "fail": _kind(

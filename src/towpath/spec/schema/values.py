@@ -4,11 +4,38 @@ from __future__ import annotations
 
 import keyword
 
+from towpath.spec.pipeline import FORMAT_NAMES
 from towpath.spec.schema.terms import Schema, a, either, fields, listed, named, one_of, ref
+from towpath.spec.table_options import COLUMN_TYPES
 
 _REFERENCE = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[(-?\d+|\"[^\"]*\"|'[^']*')\])*"
 _RELATIVE = r"(?![/~])(?![A-Za-z]:[\\/])(?!.*\\)(?!(.*/)?\.\.(/|$))(?!(\./*)*\.?$)(?!\s*$)"
+FORMAT_NAME = "^[a-z0-9][a-z0-9_-]*$"
+OWN_FORMAT: Schema = {"pattern": FORMAT_NAME, "not": {"enum": list(FORMAT_NAMES)}}
 _DURATION = r"(\d+(\.\d+)? ?(ms|s|m|h|d|w) ?)+"
+
+_READABLE: Schema = {
+    "format": either(
+        one_of(*FORMAT_NAMES),
+        a("string", "One of the project's own, of `formats`.", pattern=FORMAT_NAME),
+        about="The format, where the extension does not tell it.",
+    ),
+    "separator": a(
+        "string", "What stands between the fields of a .csv or .tsv.", minLength=1, maxLength=1
+    ),
+    "decimal": one_of(".", ",", about="The mark before the fraction of a number."),
+    "encoding": a("string", "The encoding of a .csv or .tsv, such as `latin-1`.", minLength=1),
+    "types": a(
+        "object",
+        "Types of columns that are not to be guessed.",
+        additionalProperties=one_of(*COLUMN_TYPES),
+    ),
+    "missing": either(
+        a("string"),
+        listed(a("string")),
+        about='The texts that stand for no value, such as `[""]`.',
+    ),
+}
 
 VALUES: Schema = {
     "name": {
@@ -32,6 +59,10 @@ VALUES: Schema = {
         a("string", pattern=rf"^{_RELATIVE}([^@#]*|.*/.*|[^@]*\.[^@]*(@.*)?)$"),
         about="A path from the project's root (`dir/` is a folder), or a model: "
         "`abalone@v1.0.0`, `abalone@latest`, `abalone#prod`.",
+    ),
+    "input": either(ref("source"), ref("long_input")),
+    "long_input": fields(
+        {"path": ref("source", "A path from the project's root."), **_READABLE}, required=("path",)
     ),
     "duration": either(
         a("number", exclusiveMinimum=0),
@@ -63,11 +94,7 @@ VALUES: Schema = {
             "plot": either(
                 a("boolean"), ref("plot"), about="Whether and how `dvc plots show` draws it."
             ),
-            "format": one_of(
-                *("parquet", "csv", "tsv", "json", "skops", "text", "html", "image", "npy"),
-                *("joblib", "pickle"),
-                about="The format, where the extension does not tell it.",
-            ),
+            **_READABLE,
         },
         required=("path",),
     ),

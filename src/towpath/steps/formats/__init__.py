@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
+from typing import Any
 
-from towpath.errors import Fault, StepFailed
+from towpath.errors import Fault, StepFailed, TowpathError
 from towpath.git import large_files
+from towpath.spec.table_options import NO_OPTIONS, TableOptions
+from towpath.steps.formats import format_faults
 
 PATH = "pathlib.Path"
+NO_FORMATS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,8 @@ class Format:
     """A kind of file: its name for ``format:``, its extensions, and the module that knows it.
 
     ``default`` is what a reader gives unless an annotation asks for one of ``types``; a format
-    with no extension is used only where it is asked for by name.
+    with no extension is used only where it is asked for by name. ``run`` names the class of a
+    format of the project's own, which only a step's process loads (``own_formats``).
     """
 
     name: str
@@ -28,13 +33,24 @@ class Format:
     default: str
     types: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
+    run: str = ""
+
+    @property
+    def is_table(self) -> bool:
+        """Whether such a file can be read as a table."""
+        return self.module == "tables"
 
     def load(self) -> ModuleType:
         """The module with ``read(path, asked)`` and ``write(value, path, format name)``."""
         return importlib.import_module(f"towpath.steps.formats.{self.module}")
 
 
-_FRAMES = ("pandas.DataFrame", "pyarrow.Table", "polars.DataFrame", "numpy.ndarray")
+FRAMES = (
+    *("pandas.DataFrame", "pyarrow.Table", "polars.DataFrame", "polars.LazyFrame"),
+    "numpy.ndarray",
+)
+"""The types that a table can be read as."""
+
 _TEXT = ("str", "bytes")
 
 FORMATS: Mapping[str, Format] = {
@@ -44,12 +60,29 @@ FORMATS: Mapping[str, Format] = {
             "parquet",
             (".parquet", ".pq"),
             "tables",
-            _FRAMES[0],
-            _FRAMES,
+            FRAMES[0],
+            FRAMES,
             ("pandas", "pyarrow.parquet", "pyarrow.dataset"),  # to read one imports the last
         ),
-        Format("csv", (".csv",), "tables", _FRAMES[0], _FRAMES, ("pandas",)),
-        Format("tsv", (".tsv",), "tables", _FRAMES[0], _FRAMES, ("pandas",)),
+        Format("csv", (".csv", ".csv.gz"), "tables", FRAMES[0], FRAMES, ("pandas",)),
+        Format("tsv", (".tsv", ".tsv.gz"), "tables", FRAMES[0], FRAMES, ("pandas",)),
+        Format("xlsx", (".xlsx",), "tables", FRAMES[0], FRAMES, ("pandas", "openpyxl")),
+        Format(
+            "feather",
+            (".feather", ".arrow"),
+            "tables",
+            FRAMES[0],
+            FRAMES,
+            ("pandas", "pyarrow.feather"),
+        ),
+        Format(
+            "jsonl",
+            (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"),
+            "tables",
+            FRAMES[0],
+            (*FRAMES, "list", *_TEXT),
+            ("pandas",),
+        ),
         Format("json", (".json",), "jsons", "dict", _TEXT),
         Format(
             "skops",
@@ -63,6 +96,7 @@ FORMATS: Mapping[str, Format] = {
         Format("html", (".html", ".htm"), "texts", "str", _TEXT),
         Format("image", (".png", ".svg", ".jpg", ".jpeg", ".pdf"), "images", "bytes", _TEXT),
         Format("npy", (".npy",), "arrays", "numpy.ndarray", ("numpy.ndarray",), ("numpy",)),
+        Format("npz", (".npz",), "archives", "dict", (), ("numpy",)),
         Format("joblib", (), "pickles", "object", (), ("joblib",)),
         Format("pickle", (), "pickles", "object"),
     )
@@ -73,11 +107,33 @@ _BY_EXTENSION = {extension: known for known in FORMATS.values() for extension in
 _PICKLED = {".pkl": "pickle", ".pickle": "pickle", ".joblib": "joblib"}
 
 
-def known(name: str, declared: str | None = None) -> Format | None:
-    """The format of a file called ``name``, or of the one declared; None: handed on as a path."""
+TABLES = "a .csv, .tsv, .parquet, .feather, .jsonl or .xlsx is"
+"""What is a table, for messages."""
+
+
+def known(
+    name: str, declared: str | None = None, own: Mapping[str, str] = NO_FORMATS
+) -> Format | None:
+    """The format of a file called ``name``, or of the one declared; None: handed on as a path.
+
+    ``own`` are the project's formats: the class of each by its name, which is an extension too.
+    """
     if declared:
-        return FORMATS[declared]
-    return _BY_EXTENSION.get(Path(name).suffix.lower())
+        return FORMATS.get(declared) or _own(declared, own)
+    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
+    for start in range(max(len(suffixes) - _MOST_SUFFIXES, 0), len(suffixes)):
+        extension = "".join(suffixes[start:])
+        if found := _BY_EXTENSION.get(extension) or _own(extension[1:], own):
+            return found
+    return None
+
+
+_MOST_SUFFIXES = 2  # .csv.gz
+
+
+def _own(name: str, own: Mapping[str, str]) -> Format | None:
+    run = own.get(name)
+    return Format(name, (f".{name}",), "", "object", run=run) if run else None
 
 
 def pickled_as(name: str) -> str | None:
@@ -93,17 +149,20 @@ def is_folder(name: str) -> bool:
 @dataclass(frozen=True)
 class Asked:
     """What is to be read: the file's real name, the plain name of the type that an annotation asks
-    for, the format declared, and the types that a model file may hold besides the known ones."""
+    for, the format declared, the types that a model file may hold besides the known ones, what is
+    declared of a table's text, and the project's own formats."""
 
     name: str
     wanted: str = ""
     declared: str | None = None
     trust: tuple[str, ...] = ()
+    options: TableOptions = NO_OPTIONS
+    own: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def format(self) -> Format | None:
         """The format of the file; None if nothing here can read it."""
-        return known(self.name, self.declared)
+        return known(self.name, self.declared, self.own)
 
     @property
     def as_path(self) -> bool:
@@ -127,8 +186,27 @@ def read(path: Path, asked: Asked) -> object:
         return found.load().read(path, replace(asked, wanted=wanted))
     except ModuleNotFoundError as error:
         raise StepFailed(_not_installed(asked.name, wanted, error)) from error
-    except (ValueError, OSError, KeyError, EOFError) as error:
-        raise StepFailed(Fault(f"{asked.name} cannot be read as {found.name}: {error}")) from error
+    except (TowpathError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception
+        raise format_faults.unreadable(asked.name, found.name, error) from error
+
+
+def read_parts(path: Path, asked: Asked, size: int) -> Iterator[Any]:
+    """A table as pandas, at most ``size`` rows at a time, in order; raises as ``read`` does."""
+    found = asked.format
+    assert found and found.is_table
+    parts = found.load().read_parts(path, asked, size)
+    while True:
+        try:
+            part = next(parts, None)
+        except (TowpathError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic in Rust is no Exception
+            raise format_faults.unreadable(asked.name, found.name, error) from error
+        if part is None:
+            return
+        yield part
 
 
 def refuse_pointer(path: Path, name: str) -> None:
@@ -139,7 +217,15 @@ def refuse_pointer(path: Path, name: str) -> None:
         raise StepFailed(Fault(what, hint=large_files.PULL))
 
 
-def write(value: object, path: Path, declared: str | None = None) -> None:
+def notes(path: Path, asked: Asked) -> Iterator[str]:
+    """What a person may want to know of how a file is read, such as zeros that numbers lose."""
+    if asked.format and asked.format.is_table:
+        yield from asked.format.load().notes(path, asked)
+
+
+def write(
+    value: object, path: Path, declared: str | None = None, options: TableOptions = NO_OPTIONS
+) -> None:
     """Write ``value`` at ``path`` in the format of its extension, or the one declared.
 
     The same value gives the same bytes, as far as the format allows it, so that digests repeat.
@@ -153,11 +239,16 @@ def write(value: object, path: Path, declared: str | None = None) -> None:
         path.write_bytes(value)  # whoever hands over bytes has written the format already
         return None
     try:
-        found.load().write(value, path, found.name)
+        if found.is_table:
+            found.load().write(value, path, found.name, options)
+        else:
+            found.load().write(value, path, found.name)
     except ModuleNotFoundError as error:
         raise StepFailed(_not_installed(path.name, found.name, error)) from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise StepFailed(Fault(f"cannot be written as {found.name}: {error}")) from error
+    except (TowpathError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception
+        raise format_faults.unwritable(found.name, value, error) from error
     return None
 
 

@@ -1,79 +1,202 @@
-"""Tables: .parquet, .csv and .tsv, as pandas, pyarrow or polars."""
+"""Tables: .parquet, .feather, .csv, .tsv, .jsonl and .xlsx, as pandas, pyarrow, polars or numpy."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.errors import Fault, StepFailed
+from towpath.spec.table_options import NO_OPTIONS, TableOptions
+from towpath.steps.formats import delimited, json_lines, workbooks
+from towpath.steps.formats.delimited import DelimitedText
 
-_SEPARATOR = {"csv": ",", "tsv": "\t"}
+_DELIMITED = ("csv", "tsv")
 
 if TYPE_CHECKING:
     from towpath.steps.formats import Asked
 
 
 def read(path: Path, asked: Asked) -> Any:
-    """A table as the library asked for gives it."""
+    """A table as the library asked for gives it; of JSON Lines also a list, or the text."""
     assert asked.format
     kind = asked.format.name
-    if asked.wanted == "polars.DataFrame":
-        return _polars(path, kind)
+    if kind == "jsonl" and asked.wanted in ("list", "str", "bytes"):
+        return _documents(path, asked)
+    if asked.wanted in ("polars.DataFrame", "polars.LazyFrame"):
+        frame = _polars(path, kind, asked)
+        return frame.lazy() if asked.wanted == "polars.LazyFrame" else frame
     if asked.wanted == "pyarrow.Table":
-        return _arrow(path, kind)
-    frame = _pandas(path, kind)
+        return _arrow(path, kind, asked)
+    frame = next(read_parts(path, asked, None))
     return frame.to_numpy() if asked.wanted == "numpy.ndarray" else frame
 
 
-def _pandas(path: Path, kind: str) -> Any:
+def read_parts(path: Path, asked: Asked, size: int | None) -> Iterator[Any]:
+    """The table as pandas, whole or at most ``size`` rows at a time, in order.
+
+    A part has the types of the whole where the file or its declaration tells them; a CSV file does
+    not, so its parts may differ where its values do.
+    """
+    assert asked.format
+    match asked.format.name:
+        case "csv" | "tsv":
+            yield from delimited.read_parts(_text(path, asked), size)
+        case "jsonl":
+            yield from json_lines.read_parts(path, asked.name, size, asked.options)
+        case "parquet" if size is not None:
+            yield from _parquet_parts(path, size)
+        case kind:
+            frame = _whole(path, kind, asked)
+            yield from [frame] if size is None else _sliced(frame, size)
+
+
+def notes(path: Path, asked: Asked) -> Iterator[str]:
+    """What a person may want to know of how a table is read."""
+    if asked.format and asked.format.name in _DELIMITED and asked.wanted in _AS_PANDAS:
+        yield from delimited.notes(_text(path, asked))
+
+
+_AS_PANDAS = ("", "pandas.DataFrame", "numpy.ndarray")
+
+
+def _text(path: Path, asked: Asked) -> DelimitedText:
+    assert asked.format
+    return DelimitedText(path, asked.name, asked.format.name, asked.options)
+
+
+def _whole(path: Path, kind: str, asked: Asked) -> Any:
     import pandas
 
-    if kind == "parquet":
-        return pandas.read_parquet(path)
-    try:
-        return pandas.read_csv(path, sep=_SEPARATOR[kind])
-    except pandas.errors.EmptyDataError as error:
-        raise ValueError("the file is empty") from error
+    if kind == "xlsx":
+        return workbooks.read_pandas(path, asked.name, asked.options)
+    return pandas.read_feather(path) if kind == "feather" else pandas.read_parquet(path)
 
 
-def _arrow(path: Path, kind: str) -> Any:
+def _sliced(frame: Any, size: int) -> Iterator[Any]:
+    for start in range(0, max(len(frame), 1), size):
+        yield frame.iloc[start : start + size]
+
+
+def _parquet_parts(path: Path, size: int) -> Iterator[Any]:
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        if not file.metadata.num_rows:
+            yield file.read().to_pandas()
+        for batch in file.iter_batches(size):
+            yield batch.to_pandas()
+
+
+def _documents(path: Path, asked: Asked) -> Any:
+    if asked.wanted == "list":
+        return list(json_lines.read_rows(path, asked.name))
+    data = json_lines.read_bytes(path)
+    return data if asked.wanted == "bytes" else data.decode()
+
+
+def _arrow(path: Path, kind: str, asked: Asked) -> Any:
+    if kind in _DELIMITED:
+        return delimited.read_arrow(_text(path, asked))
     if kind == "parquet":
         from pyarrow import parquet
 
         return parquet.read_table(path)
-    from pyarrow import csv
+    if kind == "feather":
+        from pyarrow import feather
 
-    return csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=_SEPARATOR[kind]))
+        return feather.read_table(path)
+    import pyarrow
+
+    return pyarrow.Table.from_pandas(next(read_parts(path, asked, None)), preserve_index=False)
 
 
-def _polars(path: Path, kind: str) -> Any:
-    import polars  # type: ignore[import-not-found,unused-ignore]
+def _polars(path: Path, kind: str, asked: Asked) -> Any:
+    import polars
 
+    if kind in _DELIMITED:
+        return delimited.read_polars(_text(path, asked))
     if kind == "parquet":
         return polars.read_parquet(path)
-    return polars.read_csv(path, separator=_SEPARATOR[kind])
+    if kind == "feather":
+        with path.open("rb") as file:  # by its name it would be mapped into memory
+            return polars.read_ipc(file)
+    return polars.from_pandas(next(read_parts(path, asked, None)))
 
 
-def write(value: Any, path: Path, kind: str) -> None:
+def write(value: Any, path: Path, kind: str, options: TableOptions = NO_OPTIONS) -> None:
     """Write a table; the same table gives the same bytes.
 
-    A CSV has no place for an index: one with a name becomes a column, one without is dropped.
+    A CSV has no place for an index: one with a name becomes a column, one without is dropped. So
+    it is in every format but parquet.
     """
-    if isinstance(value, str) and kind != "parquet":
-        path.write_text(value, encoding="utf-8", newline="")
+    if isinstance(value, str) and kind in (*_DELIMITED, "jsonl"):
+        with delimited.open_to_write(path, options) as file:
+            file.write(value)
+        return
+    if kind == "jsonl" and json_lines.is_rows(value):
+        json_lines.write_rows(value, path)
         return
     library = type(value).__module__.partition(".")[0]
-    if library == "polars":
-        _write_polars(value, path, kind)
-    elif library == "pyarrow":
-        _write_arrow(value, path, kind)
+    if library == "polars" and hasattr(value, "collect"):
+        value = value.collect()
+    if library in ("polars", "pyarrow") and _writes_natively(path, kind, options):
+        (_write_polars if library == "polars" else _write_arrow)(value, path, kind, options)
     else:
-        _write_pandas(_framed(value), path, kind)
+        write_parts([_framed(value)], path, kind, options)
+
+
+def _writes_natively(path: Path, kind: str, options: TableOptions) -> bool:
+    if kind in _DELIMITED:
+        return path.suffix.lower() != ".gz" and delimited.writes_natively(options)
+    return kind in ("parquet", "feather")
+
+
+def write_parts(
+    parts: Iterable[Any], path: Path, kind: str, options: TableOptions = NO_OPTIONS
+) -> int:
+    """Write pandas tables one below the other; the number of rows."""
+    if kind in _DELIMITED:
+        return delimited.write_parts(parts, path, kind, options)
+    if kind == "jsonl":
+        return json_lines.write_parts(parts, path)
+    numbered = iter(parts)
+    first = next(numbered)
+    second = next(numbered, None)
+    if second is None:
+        _write_pandas(first, path, kind)
+        return len(first)
+    rest = itertools.chain([second], numbered)
+    if kind == "parquet":
+        return _write_parquet_parts(first, rest, path)
+    import pandas
+
+    whole = pandas.concat([first, *rest], ignore_index=True)
+    _write_pandas(whole, path, kind)
+    return len(whole)
+
+
+def _write_parquet_parts(first: Any, rest: Iterable[Any], path: Path) -> int:
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.Table.from_pandas(first)
+    rows = len(first)
+    with parquet.ParquetWriter(path, table.schema) as writer:
+        writer.write_table(table)
+        for part in rest:
+            writer.write_table(pyarrow.Table.from_pandas(part, schema=table.schema))
+            rows += len(part)
+    return rows
 
 
 def _framed(value: Any) -> Any:
     import pandas
 
+    library = type(value).__module__.partition(".")[0]
+    if library in ("polars", "pyarrow") and hasattr(value, "to_pandas"):
+        return value.to_pandas()
     if isinstance(value, pandas.Series):
         return value.to_frame()
     if isinstance(value, pandas.DataFrame):
@@ -87,26 +210,35 @@ def _framed(value: Any) -> Any:
 
 
 def _write_pandas(frame: Any, path: Path, kind: str) -> None:
-    if kind == "parquet":
+    if kind == "xlsx":
+        workbooks.write_pandas(frame, path)
+    elif kind == "feather":
+        named = any(name is not None for name in frame.index.names)
+        frame.reset_index(drop=not named).to_feather(path)
+    else:
         frame.to_parquet(path, engine="pyarrow")
-        return
-    named = any(name is not None for name in frame.index.names)
-    frame.to_csv(path, sep=_SEPARATOR[kind], index=named, lineterminator="\n")
 
 
-def _write_arrow(table: Any, path: Path, kind: str) -> None:
+def _write_arrow(table: Any, path: Path, kind: str, options: TableOptions) -> None:
     if kind == "parquet":
         from pyarrow import parquet
 
         parquet.write_table(table, path)
-        return
-    from pyarrow import csv
+    elif kind == "feather":
+        from pyarrow import feather
 
-    csv.write_csv(table, path, csv.WriteOptions(delimiter=_SEPARATOR[kind]))
+        feather.write_feather(table, str(path))
+    else:
+        from pyarrow import csv
+
+        separator = delimited.separator_of(kind, options)
+        csv.write_csv(table, path, csv.WriteOptions(delimiter=separator))
 
 
-def _write_polars(frame: Any, path: Path, kind: str) -> None:
+def _write_polars(frame: Any, path: Path, kind: str, options: TableOptions) -> None:
     if kind == "parquet":
         frame.write_parquet(path)
+    elif kind == "feather":
+        frame.write_ipc(path)
     else:
-        frame.write_csv(path, separator=_SEPARATOR[kind])
+        frame.write_csv(path, separator=delimited.separator_of(kind, options))

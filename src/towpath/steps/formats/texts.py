@@ -20,8 +20,17 @@ def write(value: Any, path: Path, kind: str) -> None:
     if isinstance(value, str | bytes):
         path.write_bytes(value.encode() if isinstance(value, str) else value)
     elif kind == "html" and hasattr(value, "write_html"):
-        value.write_html(path)
+        value.write_html(path, **_FIXED.get(_package(value), {}))
     elif kind == "html" and hasattr(value, "to_html"):
-        path.write_text(value.to_html(), encoding="utf-8")
+        named = {"table_uuid": "table"} if hasattr(value, "set_uuid") else {}  # pandas' Styler
+        path.write_text(value.to_html(**named), encoding="utf-8")
     else:
         raise TypeError(f"it is a {type(value).__name__}, not text")
+
+
+_FIXED = {"plotly": {"div_id": "figure"}}
+"""What keeps the name of a part of a page from being drawn at random, by package."""
+
+
+def _package(value: Any) -> str:
+    return type(value).__module__.partition(".")[0]

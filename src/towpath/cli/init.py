@@ -1,0 +1,125 @@
+"""`towpath init`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from towpath.cli import terminal
+from towpath.cli.session import Session, json_option, pass_session, print_json
+
+if TYPE_CHECKING:
+    from towpath.engine.dvc_draft import Draft
+    from towpath.projects import Addition
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(file_okay=False))
+@click.option(
+    "--from", "source", metavar="DVC.YAML", type=click.Path(dir_okay=False),
+    help="Draft a pipeline from the stages of a dvc.yaml.",
+)  # fmt: skip
+@click.option("--pipeline", metavar="NAME", help="What the drafted pipeline is called.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@json_option
+@pass_session
+def init(
+    session: Session, folder: str | None, source: str | None, pipeline: str | None, dry_run: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Make a project of FOLDER (default: here), which is in a Git repository.
+
+    Makes what is lacking and adds lines to `.gitignore`, `.gitattributes` and `.dvcignore`; moves
+    and overwrites nothing. A second call has nothing to do.
+    """
+    from towpath import projects, store
+    from towpath.errors import UsageError
+
+    if pipeline and not source:
+        raise UsageError("`--pipeline` names the draft of `--from`", hint="add `--from dvc.yaml`")
+    root = projects.find_root(session.here / (folder or "."), named=folder is not None)
+    draft = _draft(session, root, source, pipeline) if source else None
+    additions = projects.plan_additions(root, store.missing_files(root))
+    additions = _with_draft(root, additions, draft) if draft else additions
+    if not dry_run:
+        projects.apply_additions(root, additions)
+    if as_json:
+        return print_json("init", _document(root, additions, draft, dry_run))
+    return _say(session, root, additions, draft, dry_run)
+
+
+def _draft(session: Session, root: Path, source: str, pipeline: str | None) -> Draft:
+    from towpath.engine import dvc_draft
+
+    return dvc_draft.draft_pipeline(root, session.here / source, pipeline)
+
+
+def _with_draft(root: Path, additions: tuple[Addition, ...], draft: Draft) -> tuple[Addition, ...]:
+    """The additions with the draft in the place of an empty pipeline, if nobody wrote one there."""
+    from towpath import projects
+
+    others = tuple(each for each in additions if not each.path.startswith("flows/"))
+    path = root / draft.path
+    if path.exists() and path.read_bytes().decode("utf-8", "replace") != projects.EMPTY_PIPELINE:
+        return others
+    return (*others, projects.NewFile(draft.path, draft.text, replaces=path.exists()))
+
+
+def _document(
+    root: Path, additions: tuple[Addition, ...], draft: Draft | None, dry_run: bool
+) -> dict[str, object]:
+    from towpath.projects import NewFile
+
+    return {
+        "root": str(root),
+        "made": [each.path for each in additions if isinstance(each, NewFile)],
+        "added": {
+            each.path: list(each.lines) for each in additions if not isinstance(each, NewFile)
+        },
+        "pipeline": draft.path if draft else None,
+        "left_out": [str(fault) for fault in draft.left_out] if draft else [],
+        "dry_run": dry_run,
+    }
+
+
+def _say(
+    session: Session, root: Path, additions: tuple[Addition, ...], draft: Draft | None,
+    dry_run: bool,
+) -> None:  # fmt: skip
+    for addition in additions:
+        say = terminal.echo if dry_run else session.say  # what was asked for, or what was done
+        say(addition.sentence(would=dry_run))
+    if draft:
+        _say_draft(session, additions, draft)
+    if not additions:
+        session.say(f"nothing to do: {root} is a project")
+        return
+    if dry_run:
+        session.say("nothing was written: without --dry-run it is")
+        return
+    session.say()
+    session.say("Next:")
+    for line in _next(draft, additions):
+        session.say(f"  {line}")
+
+
+def _say_draft(session: Session, additions: tuple[Addition, ...], draft: Draft) -> None:
+    drafted = any(each.path == draft.path for each in additions)
+    if not drafted:
+        session.say(f"{draft.path} is there, and was left alone")
+    elif draft.left_out:
+        session.say()
+        session.say("A pipeline cannot say these, which stand in the draft as comments:")
+        for fault in draft.left_out:
+            session.say(f"  {fault}")
+
+
+def _next(draft: Draft | None, additions: tuple[Addition, ...]) -> tuple[str, ...]:
+    commit = "git add --all && git commit -m 'Adopt Towpath'"
+    if draft:
+        return "towpath check", "towpath run", commit
+    made = next((each.path for each in additions if each.path.startswith("flows/")), None)
+    begin = (f"write {made}: it says how to begin",) if made else ()
+    return *begin, "towpath check", commit

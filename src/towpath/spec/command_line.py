@@ -1,0 +1,181 @@
+"""A command with ``{name}`` in it: the words of one program, or a script for a shell."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+_PIECE = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}]*)\}|(?P<stray>[{}])")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SINGLE_QUOTED = re.compile(r"'[^']*'|\\.", re.DOTALL)
+_QUOTED = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)
+_OPERATOR = re.compile(r"&&|\|\||[|<>;&`\n]|(?<!\S)~(?=/|\s|$)|[*?]")
+_EXPANSION = re.compile(r"\$[\w({]\w*|`")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_SHELL_HINT = "write `shell: true`, or put it in quotes where the program shall have it"
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """The place of an input's or output's path, or of a parameter's value."""
+
+    name: str
+
+
+Word: TypeAlias = tuple[str | Placeholder, ...]
+
+
+class UnfitCommand(ValueError):  # what and hint, for a fault whose place the caller knows
+    """A command that cannot be what it is meant to be; ``hint`` says what to write."""
+
+    def __init__(self, what: str, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """The words of a program; with ``shell`` one word, which is a script."""
+
+    words: tuple[Word, ...]
+    shell: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it names, each once."""
+        parts = (part for word in self.words for part in word)
+        return tuple(dict.fromkeys(p.name for p in parts if isinstance(p, Placeholder)))
+
+    @property
+    def literals(self) -> tuple[str | None, ...]:
+        """The words that are known before a run; None for one with a placeholder. A script's are
+        what stands between blanks and signs of the shell, as far as reading tells."""
+        if not self.shell:
+            return tuple(_literal(word) for word in self.words)
+        text = "".join(part if isinstance(part, str) else " " for part in self.words[0])
+        return tuple(re.findall(r"[\w./+@-]+", text))
+
+    def fill(self, values: Mapping[str, Any]) -> list[str]:
+        """The program's arguments. A list that is a word by itself is as many words as it has
+        items; in a script each value is quoted for the shell."""
+        if self.shell:
+            script = "".join(
+                part if isinstance(part, str) else shlex.join(_texts(values[part.name]))
+                for part in self.words[0]
+            )
+            return [script]
+        return [argument for word in self.words for argument in _filled(word, values)]
+
+
+def parse_command(command: str | Sequence[str], shell: bool = False) -> CommandLine:
+    """The command as declared.
+
+    Raises:
+        UnfitCommand: where quotes are open, a brace names nothing, or a sign of the shell stands in
+            a command that no shell reads.
+    """
+    if shell:
+        if not isinstance(command, str):
+            raise UnfitCommand("a list is one program's words, which no shell reads", "write text")
+        return CommandLine((_script(command),), shell=True)
+    words = _split(command) if isinstance(command, str) else list(command)
+    if not words or not words[0].strip():
+        raise UnfitCommand("the command is empty", "write `command: python scripts/clean.py ...`")
+    if isinstance(command, str) and _ASSIGNMENT.match(words[0]):
+        hint = f"write `env {words[0]} ...`, or `shell: true`"
+        raise UnfitCommand(f"`{words[0]}` is no program: it sets a variable, as a shell does", hint)
+    return CommandLine(tuple(_parts(word) for word in words))
+
+
+def _split(text: str) -> list[str]:
+    text = re.sub(r"\\\n\s*", " ", text.strip())
+    expansion = _EXPANSION.search(_SINGLE_QUOTED.sub("", text))
+    sign = expansion or _OPERATOR.search(_QUOTED.sub("", text))
+    if sign and sign[0] == "\n":
+        hint = "write `shell: true` for a script, `>-` behind the key for one long line"
+        raise UnfitCommand("the command has several lines, and no shell reads it", hint)
+    if sign:
+        raise UnfitCommand(f"`{sign[0]}` is for a shell, and none reads the command", _SHELL_HINT)
+    try:
+        return shlex.split(text)
+    except ValueError:
+        raise UnfitCommand("a quotation mark is not closed in the command") from None
+
+
+def _script(text: str) -> Word:
+    if not text.strip():
+        raise UnfitCommand("the command is empty", "write the script")
+    parts = _parts(text)
+    before = ""
+    for part in parts:
+        if isinstance(part, str):
+            before += part
+        elif _is_inside_quotes(before):
+            what = f"`{{{part.name}}}` stands in quotes, in which its own quotes would end them"
+            raise UnfitCommand(what, f"write {{{part.name}}} outside of them: it is quoted for you")
+    return parts
+
+
+def _is_inside_quotes(text: str) -> bool:
+    """Whether a shell that has read this is within quotes."""
+    return any(sign in _QUOTED.sub("", text) for sign in "'\"")
+
+
+def _parts(text: str) -> Word:
+    parts: list[str | Placeholder] = []
+    end = 0
+    for match in _PIECE.finditer(text):
+        parts += [text[end : match.start()], _part(match)]
+        end = match.end()
+    parts.append(text[end:])
+    return tuple(_joined(parts))
+
+
+def _joined(parts: list[str | Placeholder]) -> Iterator[str | Placeholder]:
+    text = ""
+    for part in parts:
+        if isinstance(part, str):
+            text += part
+            continue
+        if text:
+            yield text
+        text = ""
+        yield part
+    if text:
+        yield text
+
+
+def _part(match: re.Match[str]) -> str | Placeholder:
+    if match["stray"]:
+        raise UnfitCommand(f"a `{match['stray']}` stands alone", "double it to have it as it is")
+    if match["name"] is None:
+        return match[0][0]
+    if not _NAME.fullmatch(match["name"]):
+        hint = f"write `{{{{{match['name']}}}}}` to have the braces as they are"
+        raise UnfitCommand(f"`{match[0]}` holds no name of an input, parameter or output", hint)
+    return Placeholder(match["name"])
+
+
+def _literal(word: Word) -> str | None:
+    if any(isinstance(part, Placeholder) for part in word):
+        return None
+    return "".join(part for part in word if isinstance(part, str))
+
+
+def _filled(word: Word, values: Mapping[str, Any]) -> list[str]:
+    if len(word) == 1 and isinstance(word[0], Placeholder):
+        return _texts(values[word[0].name])
+    return ["".join(p if isinstance(p, str) else _text(values[p.name]) for p in word)]
+
+
+def _texts(value: Any) -> list[str]:
+    return [_text(item) for item in value] if isinstance(value, list | tuple) else [_text(value)]
+
+
+def _text(value: Any) -> str:
+    """A value as a program reads it: text as it is, the rest as JSON has it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

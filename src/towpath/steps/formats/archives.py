@@ -1,0 +1,38 @@
+"""Archives of numpy arrays (.npz), never with pickled objects inside."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+_BEGINNING = (1980, 1, 1, 0, 0, 0)  # of time, for zip archives: the same arrays are the same bytes
+
+if TYPE_CHECKING:
+    from towpath.steps.formats import Asked
+
+
+def read(path: Path, asked: Asked) -> dict[str, Any]:  # noqa: ARG001 - the shape of every reader
+    """The arrays by name."""
+    import numpy
+
+    with path.open("rb") as file:
+        archive = numpy.load(file, allow_pickle=False)
+        if not hasattr(archive, "files"):
+            raise ValueError("it holds one array, and no archive of them: that is .npy")
+        return {name: archive[name] for name in archive.files}
+
+
+def write(value: Any, path: Path, kind: str) -> None:  # noqa: ARG001
+    """Write arrays by name; those of a list are called ``arr_0``, ``arr_1``, as numpy does."""
+    import numpy
+
+    if not isinstance(value, Mapping):
+        several = value if isinstance(value, list | tuple) else [value]
+        value = {f"arr_{number}": array for number, array in enumerate(several)}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in value.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", _BEGINNING)
+            with archive.open(entry, "w", force_zip64=True) as file:
+                numpy.lib.format.write_array(file, numpy.asarray(array), allow_pickle=False)

@@ -1,0 +1,180 @@
+"""The declared types of a table's columns, as each library has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from towpath.errors import Fault, Place, StepFailed, did_you_mean
+from towpath.spec.table_options import TableOptions
+
+_MISSING = (
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
+    *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+)
+"""What pandas takes for a missing value, by its documentation."""
+
+_TRUE, _FALSE = ("true", "1"), ("false", "0")
+
+
+def missing_arguments(options: TableOptions, columns: Iterable[str]) -> dict[str, Any]:
+    """What pandas' readers are told of missing values. In a column that is declared to be text
+    only the empty one is missing: ``NA`` may be Namibia."""
+    if options.missing is not None:
+        return {"na_values": list(options.missing), "keep_default_na": False}
+    texts = {name for name, kind in options.types.items() if kind in ("string", "category")}
+    if not texts:
+        return {}
+    values = {name: [""] if name in texts else list(_MISSING) for name in columns}
+    return {"na_values": values, "keep_default_na": False}
+
+
+def require_columns(types: Mapping[str, str], columns: Iterable[str], file: str) -> None:
+    """Raise ``StepFailed`` for each column that has a declared type and is not in the table."""
+    columns = list(columns)
+    faults = [
+        Fault(
+            f"`types` names a column `{name}`, which is not there",
+            Place(file),
+            did_you_mean(name, columns) or f"it has {', '.join(columns[:9])}",
+        )
+        for name in types
+        if name not in columns
+    ]
+    if faults:
+        raise StepFailed(*faults)
+
+
+def convert(frame: Any, options: TableOptions, file: str) -> Any:
+    """A pandas table whose columns of declared type, read as text, have that type.
+
+    Raises ``StepFailed`` for each column that holds what is not of its type.
+    """
+    require_columns(options.types, map(str, frame.columns), file)
+    faults = []
+    for name, kind in options.types.items():
+        try:
+            frame[name] = _CONVERTERS[kind](frame[name], options)
+        except (ValueError, TypeError) as error:
+            what = f"column `{name}` is not of type {kind}: {_first_line(error)}"
+            faults.append(Fault(what, Place(file)))
+    if faults:
+        raise StepFailed(*faults)
+    return frame
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _string(column: Any, _: TableOptions) -> Any:
+    return column.map(str, na_action="ignore")
+
+
+def _number(column: Any, options: TableOptions) -> Any:
+    numbers = _plain_numbers(column, options)
+    refused = numbers.isna() & column.notna() & ~_is_nan(column)
+    _refuse(column, refused)
+    return numbers.astype("float64")
+
+
+def _integer(column: Any, options: TableOptions) -> Any:
+    if column.dtype.kind in "iu":
+        return column
+    texts = column.map(_whole, na_action="ignore")
+    numbers = _plain_numbers(texts, options)
+    _refuse(column, (numbers.isna() & column.notna()) | (numbers.notna() & (numbers % 1 != 0)))
+    return numbers.astype("Int64" if numbers.isna().any() else "int64")
+
+
+def _whole(value: Any) -> Any:
+    """A spreadsheet keeps 7 as 7.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _plain_numbers(column: Any, options: TableOptions) -> Any:
+    import pandas
+
+    if options.decimal == "," and not _is_numeric(column):
+        column = column.map(lambda value: str(value).replace(",", "."), na_action="ignore")
+    return pandas.to_numeric(column, errors="coerce")
+
+
+def _is_numeric(column: Any) -> bool:
+    return bool(column.dtype.kind in "iufb")
+
+
+def _is_nan(column: Any) -> Any:
+    return column.map(lambda value: str(value).strip().lower() in ("nan", "+nan", "-nan"))
+
+
+def _boolean(column: Any, _: TableOptions) -> Any:
+    words = column.map(lambda value: str(value).strip().lower(), na_action="ignore")
+    words = words.map(lambda value: value.removesuffix(".0"), na_action="ignore")
+    known = {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False)}
+    _refuse(column, words.notna() & ~words.isin(list(known)))
+    found = words.map(known)
+    return found.astype("boolean" if found.isna().any() else "bool")
+
+
+def _datetime(column: Any, _: TableOptions) -> Any:
+    import pandas
+
+    if column.dtype.kind == "M":
+        return column
+    times = pandas.to_datetime(column, format="ISO8601", errors="coerce")
+    _refuse(column, times.isna() & column.notna())  # 01.02.2026 is a guess, and is not made
+    return times
+
+
+def _category(column: Any, options: TableOptions) -> Any:
+    return _string(column, options).astype("category")
+
+
+def _refuse(column: Any, refused: Any) -> None:
+    """Raise ``ValueError`` with the first value that is refused, and its row, counted from 0."""
+    if refused.any():
+        row = refused.to_numpy().argmax()
+        count = int(refused.sum())
+        more = f", and so do {count - 1:,} more" if count > 1 else ""
+        raise ValueError(f"row {column.index[row]} holds `{column.iloc[row]}`{more}")
+
+
+_CONVERTERS: Mapping[str, Callable[[Any, TableOptions], Any]] = {
+    "string": _string,
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+    "datetime": _datetime,
+    "category": _category,
+}
+
+
+def arrow_types(types: Mapping[str, str]) -> dict[str, Any]:
+    """The types as pyarrow has them."""
+    import pyarrow
+
+    known = {
+        "string": pyarrow.string(),
+        "integer": pyarrow.int64(),
+        "number": pyarrow.float64(),
+        "boolean": pyarrow.bool_(),
+        "datetime": pyarrow.timestamp("us"),
+        "category": pyarrow.dictionary(pyarrow.int32(), pyarrow.string()),
+    }
+    return {name: known[kind] for name, kind in types.items()}
+
+
+def polars_types(types: Mapping[str, str]) -> dict[str, Any]:
+    """The types as polars has them."""
+    import polars
+
+    known = {
+        "string": polars.String,
+        "integer": polars.Int64,
+        "number": polars.Float64,
+        "boolean": polars.Boolean,
+        "datetime": polars.Datetime,
+        "category": polars.Categorical,
+    }
+    return {name: known[kind] for name, kind in types.items()}

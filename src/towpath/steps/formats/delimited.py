@@ -1,0 +1,457 @@
+"""Tables as delimited text (.csv, .tsv, gzipped too), each row held against the header.
+
+pandas takes the first field of each row for an index where rows are longer than the header, and a
+table is then read shifted by one; it pads what is too short. Nothing is made up here: a surplus
+field that holds something is an error with its line, and one that holds nothing is a separator at
+the end of the row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import io
+import itertools
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from towpath.errors import Fault, Place, StepFailed
+from towpath.spec.table_options import NO_OPTIONS, TableOptions
+from towpath.steps.formats import column_types
+
+_SEPARATOR = {"csv": ",", "tsv": "\t"}
+_LOOKED_AT = 200  # records at the beginning of a file that are looked at for notes
+_LEADING_ZERO = re.compile(r"0[0-9]+")
+_DIGITS = re.compile(r"[0-9]+")
+_ODD_LINE = re.compile(rb"\n[ \t]*\r?\n|\r(?!\n)")
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class DelimitedText:
+    """A file of delimited text. ``name`` is what errors call it; ``kind`` is ``csv`` or ``tsv``."""
+
+    path: Path
+    name: str
+    kind: str
+    options: TableOptions = NO_OPTIONS
+
+    @property
+    def separator(self) -> str:
+        """What stands between fields."""
+        return self.options.separator or _SEPARATOR[self.kind]
+
+    @property
+    def encoding(self) -> str:
+        """What the bytes are read as; of UTF-8 with or without its mark at the beginning."""
+        encoding = self.options.encoding or "utf-8"
+        return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+
+    def is_gzipped(self) -> bool:
+        """Whether the bytes are gzip's, whatever the name says."""
+        with self.path.open("rb") as file:
+            return file.read(2) == _GZIP
+
+    def open_bytes(self) -> IO[bytes]:
+        """The bytes, unpacked."""
+        if self.is_gzipped():
+            return cast(IO[bytes], gzip.open(self.path))
+        return self.path.open("rb")
+
+    def open_text(self, errors: str = "replace") -> IO[str]:
+        """The text; what is not of the encoding is for the reader of the whole to refuse."""
+        return io.TextIOWrapper(
+            self.open_bytes(), encoding=self.encoding, errors=errors, newline=""
+        )
+
+    def records(self, errors: str = "replace") -> Iterator[tuple[int, list[str]]]:
+        """Each record with the line that it begins in, blank ones left out; the header first."""
+        with self.open_text(errors) as file, _wide_fields():
+            rows = csv.reader(file, delimiter=self.separator)
+            line = 1
+            for row in rows:
+                if row and not (len(row) == 1 and not row[0].strip()):
+                    yield line, row
+                line = rows.line_num + 1
+
+
+@contextlib.contextmanager
+def _wide_fields() -> Iterator[None]:
+    """The standard library's reader stops at a field of 128 KiB, which pandas takes."""
+    before = csv.field_size_limit(sys.maxsize)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def count_columns(text: DelimitedText) -> int | None:
+    """How many columns to take, where that is not as many as the header has; None: all.
+
+    A look at the header and the first record: pandas itself refuses a later one that is longer.
+    """
+    first = list(itertools.islice(text.records(), 2))
+    if not first:
+        raise ValueError("the file is empty")
+    header = first[0][1]
+    if not header[-1].strip() or (len(first) > 1 and len(first[1][1]) > len(header)):
+        return hold_against_header(text)
+    return None
+
+
+def hold_against_header(text: DelimitedText) -> int:
+    """Read every record: the number of columns that have a name or hold something.
+
+    Raises ``StepFailed`` with the line of the first record that holds more than the header names.
+    """
+    records = text.records()
+    _, header = next(records)
+    width, surplus = _last_filled(header), []
+    for line, row in records:
+        filled = _last_filled(row)
+        width = max(width, filled)
+        if filled > len(header):
+            surplus.append((line, row))
+    if surplus:
+        raise StepFailed(_surplus(text, header, surplus))
+    return width
+
+
+def _last_filled(row: list[str]) -> int:
+    """The number of fields up to the last one that holds something."""
+    return next((count for count in range(len(row), 0, -1) if row[count - 1].strip()), 0)
+
+
+def _surplus(text: DelimitedText, header: list[str], surplus: list[tuple[int, list[str]]]) -> Fault:
+    line, row = surplus[0]
+    more = f", and so have {len(surplus) - 1:,} more" if len(surplus) > 1 else ""
+    what = f"the row has {len(row)} fields, the header {len(header)}{more}"
+    return Fault(what, Place(text.name, line), _advice(text, header))
+
+
+def _advice(text: DelimitedText, header: list[str]) -> str:
+    other = next((mark for mark in ";\t|" if mark in header[0] and mark != text.separator), None)
+    if len(header) == 1 and other:
+        mark = "\\t" if other == "\t" else other
+        return f'its fields seem to stand apart by `{mark}`: declare `separator: "{mark}"`'
+    return (
+        f"put a value that holds `{text.separator}` in quotes; of a file with decimal commas "
+        'declare the separator: `{path: ..., separator: ";", decimal: ","}`'
+    )
+
+
+def _explained(text: DelimitedText) -> int:
+    """The number of columns to take of a file that a reader refused, so that it may be read once
+    more; ``StepFailed`` with the line where the file is wrong."""
+    width = hold_against_header(text)
+    if (line := _open_quote(text)) is not None:
+        raise StepFailed(Fault("a quote is opened and never closed", Place(text.name, line)))
+    if not _is_decodable(text):
+        raise StepFailed(_undecoded(text))
+    return width
+
+
+def _open_quote(text: DelimitedText) -> int | None:
+    """The line in which the last record begins, where the file ends inside of a quote."""
+    begins = max((line for line, _ in text.records()), default=0)
+    with text.open_text() as file, _wide_fields():
+        try:
+            for _ in csv.reader(file, delimiter=text.separator, strict=True):
+                pass
+        except csv.Error as error:
+            return begins if "unexpected end" in str(error) else None
+    return None
+
+
+def notes(text: DelimitedText) -> Iterator[str]:
+    """What a person may want to know of how a file is read, by its first records."""
+    records = [row for _, row in itertools.islice(text.records(), _LOOKED_AT + 1)]
+    if not records:
+        return
+    header, *rows = records
+    twice = {name for number, name in enumerate(header) if name and name in header[:number]}
+    for name in sorted(twice):
+        yield f"{text.name}: two columns are called `{name}`; pandas calls the second `{name}.1`"
+    for number, name in enumerate(header):
+        values = [row[number] for row in rows if number < len(row) and row[number]]
+        digits = all(_DIGITS.fullmatch(value) for value in values)
+        if name in text.options.types or not values or not digits:
+            continue
+        if kept := next((value for value in values if _LEADING_ZERO.fullmatch(value)), None):
+            yield (
+                f"{text.name}: `{name}` holds {kept}, and is read as numbers, without the zero; "
+                f"`types: {{{name}: string}}` where the input is declared keeps it"
+            )
+
+
+# pandas
+
+
+def read_pandas(text: DelimitedText) -> Any:
+    """The table as pandas."""
+    return next(iter(read_parts(text, None)))
+
+
+def read_parts(text: DelimitedText, size: int | None) -> Iterator[Any]:
+    """The table as pandas, whole or at most ``size`` rows at a time, in order."""
+    import pandas
+
+    width = count_columns(text)
+    done = 0
+    try:
+        for part in _parts(text, size, width):
+            done += 1
+            yield part
+    except pandas.errors.EmptyDataError as error:
+        raise ValueError("the file is empty") from error
+    except pandas.errors.ParserError as error:
+        if width is not None:  # held against the header already
+            raise ValueError(_plain(error)) from error
+        width = _explained(text)
+        yield from _again(text, size, width, done)
+    except UnicodeDecodeError as error:
+        raise StepFailed(_undecoded(text)) from error
+
+
+def _again(text: DelimitedText, size: int | None, width: int, done: int) -> Iterator[Any]:
+    """The parts after those that were given away before a record was refused."""
+    import pandas
+
+    try:
+        yield from itertools.islice(_parts(text, size, width), done, None)
+    except pandas.errors.ParserError as error:
+        raise ValueError(_plain(error)) from error
+
+
+def _parts(text: DelimitedText, size: int | None, width: int | None) -> Iterator[Any]:
+    import pandas
+
+    columns = [str(name) for name in _names(text, width)]
+    common = _pandas_arguments(text, width, columns)
+    if size is None:
+        frames: Iterable[Any] = [pandas.read_csv(text.path, **common)]
+        yield from (column_types.convert(frame, text.options, text.name) for frame in frames)
+        return
+    with pandas.read_csv(text.path, chunksize=size, **common) as reader:
+        for frame in reader:
+            yield column_types.convert(frame, text.options, text.name)
+
+
+def _names(text: DelimitedText, width: int | None) -> list[str]:
+    """The columns as pandas names them, where the options speak of columns."""
+    if not text.options.types:
+        return []
+    import pandas
+
+    bare = DelimitedText(text.path, text.name, text.kind, _without_types(text.options))
+    arguments = _pandas_arguments(bare, width, [])
+    columns = [str(name) for name in pandas.read_csv(text.path, nrows=0, **arguments).columns]
+    column_types.require_columns(text.options.types, columns, text.name)
+    return columns
+
+
+def _without_types(options: TableOptions) -> TableOptions:
+    return TableOptions(options.separator, options.decimal, options.encoding, {}, options.missing)
+
+
+def _pandas_arguments(text: DelimitedText, width: int | None, columns: list[str]) -> dict[str, Any]:
+    options = text.options
+    arguments: dict[str, Any] = {
+        "sep": text.separator,
+        "index_col": False,
+        "compression": "gzip" if text.is_gzipped() else None,
+        **column_types.missing_arguments(options, columns),
+    }
+    if width is not None:
+        arguments["usecols"] = range(width)
+    if options.decimal:
+        arguments["decimal"] = options.decimal
+    if options.encoding:
+        arguments["encoding"] = options.encoding
+    if options.types:
+        arguments["dtype"] = dict.fromkeys(options.types, str)
+    return arguments
+
+
+def _plain(error: Exception) -> str:
+    first = str(error).strip().partition("\n")[0]
+    return first.removeprefix("Error tokenizing data. C error: ")
+
+
+def _undecoded(text: DelimitedText) -> Fault:
+    declared = text.options.encoding or "utf-8"
+    with text.open_bytes() as file:
+        line = next((n for n, data in enumerate(file, 1) if not _decodes(data, declared)), 0)
+    hint = "declare what it is: `encoding: latin-1`, `encoding: cp1252`"
+    with text.open_bytes() as file:
+        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            hint = "declare what it is: `encoding: utf-16`"
+    return Fault(f"the file is not {declared}", Place(text.name, line), hint)
+
+
+def _is_decodable(text: DelimitedText) -> bool:
+    with text.open_text("strict") as file:
+        try:
+            return all(True for _ in file)
+        except UnicodeDecodeError:
+            return False
+
+
+def _decodes(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+# pyarrow and polars
+
+
+def read_arrow(text: DelimitedText) -> Any:
+    """The table as pyarrow reads it."""
+    import pyarrow
+    from pyarrow import csv as arrow_csv
+
+    options = text.options
+    convert: dict[str, Any] = {"decimal_point": options.decimal or "."}
+    if options.missing is not None:
+        convert |= {"null_values": list(options.missing), "strings_can_be_null": True}
+    if options.types:
+        convert["column_types"] = column_types.arrow_types(options.types)
+
+    def read(source: Any) -> Any:
+        return arrow_csv.read_csv(
+            source,
+            None,
+            # A line end inside of quotes is one in pandas, and would be a torn row by default.
+            arrow_csv.ParseOptions(delimiter=text.separator, newlines_in_values=True),
+            arrow_csv.ConvertOptions(**convert),
+        )
+
+    table = _read_natively(text, read, pyarrow.ArrowInvalid)
+    if any(pyarrow.types.is_binary(kind) for kind in table.schema.types):
+        raise StepFailed(_undecoded(text))  # pyarrow makes bytes of what it cannot decode
+    return table
+
+
+def read_polars(text: DelimitedText) -> Any:
+    """The table as polars reads it."""
+    import polars
+
+    options = text.options
+    arguments: dict[str, Any] = {"separator": text.separator}
+    if options.decimal:
+        arguments["decimal_comma"] = options.decimal == ","
+    if options.missing is not None:
+        arguments["null_values"] = list(options.missing)
+    if options.types:
+        arguments["schema_overrides"] = column_types.polars_types(options.types)
+
+    def read(source: Any) -> Any:
+        return polars.read_csv(source, **arguments)
+
+    return _read_natively(text, read, polars.exceptions.PolarsError, _has_odd_lines(text))
+
+
+def _has_odd_lines(text: DelimitedText) -> bool:
+    """Whether there may be lines that polars alone takes for rows, or for none: blank ones, and
+    those that end as of old on a Macintosh."""
+    with text.open_bytes() as file:
+        return bool(_ODD_LINE.search(file.read()))
+
+
+def _read_natively(
+    text: DelimitedText,
+    read: Callable[[Any], Any],
+    refusal: type[Exception],
+    to_be_trimmed: bool = False,
+) -> Any:
+    """What another library reads, given what it can take: it wants as many fields in each record,
+    and UTF-8."""
+    column_types.require_columns(text.options.types, _header(text), text.name)
+    width = hold_against_header(text) if to_be_trimmed and _header(text) else count_columns(text)
+    is_plain = text.encoding == "utf-8-sig" and not text.is_gzipped()
+    try:
+        if width is None and is_plain:
+            return read(str(text.path))
+        return read(_trimmed(text, width))
+    except UnicodeDecodeError as error:
+        raise StepFailed(_undecoded(text)) from error
+    except refusal:
+        try:
+            return read(_trimmed(text, _explained(text)))
+        except refusal as again:
+            raise ValueError(_plain(again)) from again
+
+
+def _header(text: DelimitedText) -> list[str]:
+    return next((row for _, row in text.records()), [])
+
+
+def _trimmed(text: DelimitedText, width: int | None) -> io.BytesIO:
+    """The file in UTF-8; with a width, its records with just so many fields."""
+    if width is None:
+        with text.open_text("strict") as file:
+            return io.BytesIO(file.read().encode())
+    copy = io.StringIO(newline="")
+    rows = csv.writer(copy, delimiter=text.separator, lineterminator="\n")
+    for _, row in text.records("strict"):
+        rows.writerow([*row[:width], *[""] * (width - len(row))])
+    return io.BytesIO(copy.getvalue().encode())
+
+
+# writing
+
+
+def write_parts(parts: Iterable[Any], path: Path, kind: str, options: TableOptions) -> int:
+    """Write pandas tables one below the other, under one header; the number of rows.
+
+    There is no place for an index: one with a name becomes a column, one without is dropped.
+    """
+    rows = 0
+    with open_to_write(path, options) as file:
+        for number, frame in enumerate(parts):
+            frame.to_csv(
+                file,
+                sep=options.separator or _SEPARATOR[kind],
+                decimal=options.decimal or ".",
+                na_rep=options.missing[0] if options.missing else "",
+                header=not number,
+                index=any(name is not None for name in frame.index.names),
+                lineterminator="\n",
+            )
+            rows += len(frame)
+    return rows
+
+
+@contextlib.contextmanager
+def open_to_write(path: Path, options: TableOptions = NO_OPTIONS) -> Iterator[IO[str]]:
+    """A text file, gzipped where its name ends so: without a name or a time in it, so that the
+    same rows are the same bytes."""
+    encoding = options.encoding or "utf-8"
+    if path.suffix.lower() != ".gz":
+        with path.open("w", encoding=encoding, newline="") as file:
+            yield file
+        return
+    with (
+        path.open("wb") as raw,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
+        io.TextIOWrapper(packed, encoding=encoding, newline="") as text,
+    ):
+        yield text
+
+
+def writes_natively(options: TableOptions) -> bool:
+    """Whether pyarrow and polars can write what the options say by themselves."""
+    return not (options.decimal or options.encoding or options.missing)
+
+
+def separator_of(kind: str, options: TableOptions) -> str:
+    """What stands between the fields of a file to be written."""
+    return options.separator or _SEPARATOR[kind]

@@ -1,0 +1,94 @@
+"""JSON Lines (.jsonl): one JSON object a line, read as a table whose columns are the keys."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from towpath.errors import Fault, Place, StepFailed
+from towpath.spec.table_options import NO_OPTIONS, TableOptions
+from towpath.steps.formats import column_types, delimited
+from towpath.steps.formats.json_values import plain_json
+
+_GZIP = b"\x1f\x8b"
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file, unpacked."""
+    data = path.read_bytes()
+    return gzip.decompress(data) if data[:2] == _GZIP else data
+
+
+def read_rows(path: Path, name: str) -> Iterator[Any]:
+    """The value of each line that is not blank; ``StepFailed`` with the line that holds none."""
+    with path.open("rb") as raw:
+        packed = raw.read(2) == _GZIP
+    with gzip.open(path) if packed else path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                try:
+                    yield json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                except ValueError as error:
+                    what = f"the line is no JSON document: {error}"
+                    hint = "JSON Lines hold one document a line; a single one is .json"
+                    raise StepFailed(Fault(what, Place(name, number), hint)) from error
+
+
+def read_parts(
+    path: Path, name: str, size: int | None, options: TableOptions = NO_OPTIONS
+) -> Iterator[Any]:
+    """The table as pandas, whole or at most ``size`` rows at a time, in order."""
+    rows = _objects(path, name)
+    first = list(itertools.islice(rows, size))
+    while True:
+        yield column_types.convert(_frame(first), options, name)
+        if size is None or not (first := list(itertools.islice(rows, size))):
+            return
+
+
+def _objects(path: Path, name: str) -> Iterator[dict[str, Any]]:
+    for number, row in enumerate(read_rows(path, name), 1):
+        if not isinstance(row, dict):
+            what = f"document {number} is no object, and a table's row is one"
+            hint = "annotate the argument `list`, and take the documents as they are"
+            raise StepFailed(Fault(what, Place(name), hint))
+        yield row
+
+
+def _frame(rows: list[dict[str, Any]]) -> Any:
+    import pandas
+
+    return pandas.DataFrame.from_records(rows)
+
+
+def write_parts(parts: Iterable[Any], path: Path) -> int:
+    """Write pandas tables one below the other; the number of rows. What is missing is ``null``."""
+    count = 0
+    with delimited.open_to_write(path) as file:
+        for frame in parts:
+            if any(name is not None for name in frame.index.names):
+                frame = frame.reset_index()
+            for row in frame.astype(object).where(frame.notna(), None).to_dict("records"):
+                file.write(_line(row))
+                count += 1
+    return count
+
+
+def write_rows(rows: Iterable[Any], path: Path) -> None:
+    """Write each value as a line of its own."""
+    with delimited.open_to_write(path) as file:
+        for row in rows:
+            file.write(_line(row))
+
+
+def is_rows(value: Any) -> bool:
+    """Whether a value is a list of documents rather than a table."""
+    return isinstance(value, list | tuple) and not isinstance(value, Mapping)
+
+
+def _line(row: Any) -> str:
+    return json.dumps(plain_json(row), ensure_ascii=False) + "\n"

@@ -1,0 +1,50 @@
+"""Formats of the project's own: its classes, which only a step's process loads and asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from towpath.errors import Fault, StepFailed
+from towpath.steps import loading
+from towpath.steps.formats import Format
+from towpath.steps.order import Order
+
+
+def read_own(order: Order, format: Format, path: Path) -> Any:
+    """What the format's class reads from a file or a folder, which has its real name.
+
+    Raises ``StepFailed`` for whatever the class raises.
+    """
+    try:
+        return _reader(order, format).read(path)
+    except StepFailed:
+        raise
+    except Exception as error:
+        what = f"{path.name} cannot be read as {format.name}: {_said(error)}"
+        raise StepFailed(Fault(what), causes=_causes(error)) from error
+
+
+def write_own(order: Order, format: Format, value: Any, path: Path) -> None:
+    """Let the format's class write a value at a path; raises as ``read_own`` does."""
+    try:
+        _reader(order, format).write(value, path)
+    except StepFailed:
+        raise
+    except Exception as error:
+        what = f"cannot be written as {format.name}: {_said(error)}"
+        raise StepFailed(Fault(what), causes=_causes(error)) from error
+
+
+def _reader(order: Order, format: Format) -> Any:
+    made = loading.load(order.root, order.folder, format.run)
+    return made()
+
+
+def _said(error: Exception) -> str:
+    words = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def _causes(error: Exception) -> tuple[str, ...]:
+    return tuple(kind.__name__ for kind in type(error).__mro__)

@@ -1,0 +1,54 @@
+"""What `towpath check` and `plan` say of a project without a pipeline, and of one fault twice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def towpath(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "towpath", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_without_a_pipeline_nothing_is_said_of_one(tmp_path: Path) -> None:
+    (tmp_path / "towpath.yaml").write_text("name: p\n")
+    told = towpath(tmp_path, "check")
+    assert told.returncode == 0
+    said = told.stdout + told.stderr
+    assert (
+        said == "towpath.yaml is sound; no pipeline yet: flows/<name>/pipeline.yaml would be one\n"
+    )
+
+
+@pytest.fixture
+def declared(tmp_path: Path) -> Path:
+    """A project whose pipeline takes one model, which is not there, as two inputs."""
+    folder = tmp_path / "flows" / "main"
+    folder.mkdir(parents=True)
+    (tmp_path / "towpath.yaml").write_text("name: p\n")
+    (tmp_path / ".dvc").mkdir()
+    (folder / "steps.py").write_text("def f(a, b, n): return {}\n")
+    (folder / "pipeline.yaml").write_text(
+        "params: {n: 5}\ninputs: {a: m@v1.0.0, b: m@v1.0.0}\n"
+        "steps: {s: {run: f, inputs: [a, b], params: [n], outputs: [x.json]}}\n"
+    )
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    return tmp_path
+
+
+def test_one_fault_is_said_once(declared: Path) -> None:
+    told = towpath(declared, "plan")
+    assert told.returncode != 0
+    assert told.stderr.count("there is no model `m`") == 1
+
+
+@pytest.mark.parametrize(("given", "hint"), [("1_000", "1000"), ("010", "10"), ("no", "false")])
+def test_a_doubtful_value_is_hinted_without_quotes(declared: Path, given: str, hint: str) -> None:
+    told = towpath(declared, "plan", "-p", f"n={given}")
+    assert told.returncode == 2
+    assert f"write `--param n={hint}`" in told.stderr
+    assert "quotes" not in told.stderr

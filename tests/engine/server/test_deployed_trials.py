@@ -1,0 +1,60 @@
+"""Deployed runs: those with what `prefect.yaml` declares register, others are trials."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from running import FOLDER, Project, make
+from towpath.engine import record
+from towpath.engine.record import Run
+from towpath.engine.server.project import up
+
+DEPLOYMENTS = """\
+name: small
+deployments:
+- name: dev
+  entrypoint: flows/training/flow.py:training
+  parameters: {factor: 3}
+  work_pool:
+    name: towpath
+"""
+FLOW = "from towpath import flow\n\ntraining = flow(__file__)\n"
+
+
+def prefect(project: Project, *words: str) -> None:
+    command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
+    done = subprocess.run(command, cwd=project.root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def ended(project: Project, count: int) -> Run:
+    """The last of so many runs, when it has ended."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        names = project.runs()
+        run = record.read(project.workspace.runs / names[-1]) if len(names) == count else None
+        if run is not None and run.state.ended:
+            return run
+        time.sleep(0.1)
+    raise AssertionError("the run did not end")
+
+
+def test_what_is_declared_for_a_deployment_registers(project: Path) -> None:
+    made = make(project, {f"{FOLDER}/flow.py": FLOW, "prefect.yaml": DEPLOYMENTS})
+    made.write(".gitignore", ".towpath/\nartifacts/\n__pycache__/\nprefect.toml\n")
+    made.git("init", "-q", "-b", "main")
+    made.commit()
+    up(made.root)
+    prefect(made, "deploy", "--all")
+    prefect(made, "deployment", "run", "training/dev")
+    first = ended(made, 1)
+    assert (first.params["factor"], first.versions) == (3, ("mean@v1.0.0",)), first.steps
+    prefect(made, "deployment", "run", "training/dev", "--param", "factor=4")
+    trial = ended(made, 2)
+    assert (trial.params["factor"], trial.tried) == (4, ("factor",))
+    assert trial.steps["register"].reason == "a trial; `towpath register RUN` registers it"
+    assert made.towpath("register", "last").code == 0
+    assert made.tags() == ["mean@v1.0.0", "mean@v1.1.0"]

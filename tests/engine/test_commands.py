@@ -1,0 +1,117 @@
+"""Steps of the kind `command` in a run: what is reused and why, their drawing, their DVC stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from running import FOLDER, Project
+from towpath.engine.record import State
+
+PIPELINE = """
+params: {factor: 2, idle: 1}
+inputs: {raw: data/raw.json}
+steps:
+  total:
+    kind: command
+    command: python -m leafnet.total {raw} {total} {factor}
+    inputs: [raw]
+    params: [factor]
+    outputs: [total.json]
+    metrics: total
+  script:
+    kind: command
+    command: bash tools/copy.sh {total} {copy}
+    inputs: [total.total]
+    outputs: {copy: copy.json}
+  told:
+    kind: command
+    command: cp {copy} {end}
+    inputs: [script.copy]
+    outputs: {end: end.json}
+    code: []
+  shown:
+    kind: command
+    command: [python, -c, "import sys; print(sys.argv)", "{n}", "{idle}"]
+    inputs: {n: told.end.total}
+    params: [idle]
+"""
+
+TOTAL = """
+import json, sys
+from leafnet.helpers import factor
+rows = json.load(open(sys.argv[1]))
+json.dump({"total": factor(sys.argv[3]) * sum(rows)}, open(sys.argv[2], "w"))
+"""
+
+
+@pytest.fixture
+def commands(project: Project) -> Project:
+    """A project whose steps are programs: of a package under src/, a script, a tool, inline."""
+    project.write("src/leafnet/__init__.py", "")
+    project.write("src/leafnet/total.py", TOTAL)
+    project.write("src/leafnet/helpers.py", "def factor(text):\n    return float(text)\n")
+    project.write("tools/copy.sh", 'cp "$1" "$2"\n')
+    project.declare(PIPELINE)
+    project.commit()
+    return project
+
+
+def states(run: object) -> dict[str, str]:
+    return {name: step.state.value for name, step in run.steps.items()}  # type: ignore[attr-defined]
+
+
+def test_what_a_command_is_reused_for(commands: Project) -> None:
+    first = commands.run()
+    assert set(states(first).values()) == {State.DONE.value}
+    plan = commands.plan()
+    assert plan["total"].startswith("reuse: made by")
+    assert plan["script"] == "run: what code its command runs is not known: `code:` names it"
+    commands.write("src/leafnet/helpers.py", "def factor(text):\n    return 1 + float(text)\n")
+    assert commands.plan()["total"] == "run: code of `leafnet.helpers (whole module)` changed"
+    commands.write(
+        "src/leafnet/helpers.py", "def factor(text):\n    # same\n    return float(text)\n"
+    )
+    assert commands.plan()["total"].startswith("reuse")
+    assert commands.plan(params={"factor": 3})["total"] == "run: `factor` 2 -> 3"
+    again = commands.run()
+    assert states(again) == {
+        "total": "reused",
+        "script": "done",
+        "told": "reused",
+        "shown": "reused",
+    }
+
+
+def test_with_code_named_a_script_is_reused_until_that_changes(commands: Project) -> None:
+    outputs = "outputs: {copy: copy.json}\n"
+    commands.edit(f"{FOLDER}/pipeline.yaml", outputs, f"{outputs}    code: [tools/]\n")
+    commands.run()
+    assert commands.plan()["script"].startswith("reuse")
+    commands.write("tools/copy.sh", 'cp "$1" "$2" # other\n')
+    assert commands.plan()["script"].startswith("run: code of `tools/")
+
+
+def test_what_a_python_program_reads_undeclared_keeps_it_from_being_reused(
+    commands: Project,
+) -> None:
+    commands.write("settings.yaml", "a: 1\n")
+    commands.write("src/leafnet/total.py", f"{TOTAL}\nopen('settings.yaml')\n")
+    commands.run()
+    assert commands.plan()["total"] == ("run: it opened settings.yaml, which it does not declare")
+
+
+def test_stock_dvc_knows_it_and_runs_it(commands: Project) -> None:
+    commands.run()
+    said = (commands.root / "dvc.yaml").read_text(encoding="utf-8")
+    assert "cmd: towpath step training total" in said
+    assert "      - src/leafnet/helpers.py" in said and "      - tools/copy.sh" in said
+    assert "    metrics:\n      - artifacts/training/total/total.json" in said
+    made = Path(commands.artifacts, "told/end.json")
+    made.unlink()
+    done = commands.towpath("step", "training", "told")
+    assert done.code == 0, done.err
+    assert made.is_file()
+    drawn = commands.towpath("graph")
+    assert "command" in drawn.out and "makes total" in drawn.out

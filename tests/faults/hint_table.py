@@ -1,0 +1,293 @@
+"""Each place of the source that gives a hint of an audit, of ``doctor`` or of ``reconcile``."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+MODULES = (
+    "audit/checks/*.py",
+    "audit/ledger.py",
+    "audit/verify.py",
+    "doctor/*.py",
+    "promotion/approval_rule.py",
+    "promotion/rule_changes.py",
+    "reconcile/**/*.py",
+    "registry/decided.py",
+    "registry/ownership.py",
+    "registry/wanted.py",
+)
+"""Where findings are made, from the package's folder."""
+
+ARGUMENT = {"finding": 3, "lacks": 2, "Check": 3, "Fault": 2}
+"""Which argument of a maker of findings is the hint, where it is not given by its name."""
+
+
+def count_hints(package: Path) -> Counter[str]:
+    """How many hints each function gives: by ``module::function``."""
+    counted: Counter[str] = Counter()
+    for pattern in MODULES:
+        for path in sorted(package.glob(pattern)):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            names = (f"{path.relative_to(package)}::{name}" for name in _hints(tree, ()))
+            counted.update(names)
+    return counted
+
+
+def _hints(node: ast.AST, inside: tuple[str, ...]) -> Iterator[str]:
+    """The function around each call that is given a hint."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Call) and _has_hint(child):
+            yield ".".join(inside)
+        named = isinstance(child, ast.FunctionDef | ast.ClassDef)
+        yield from _hints(child, (*inside, child.name) if named else inside)  # type: ignore[attr-defined]
+
+
+def _has_hint(call: ast.Call) -> bool:
+    name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+    by_name = any(word.arg == "hint" for word in call.keywords)
+    return by_name or len(call.args) > ARGUMENT.get(name, len(call.args))
+
+
+BY_HAND = "by hand: "
+"""What begins the reason why a hint names no command: only a person can do it."""
+
+HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
+    "audit/checks/main_line.py::check": (1, ("a line of main was re-parented",)),
+    "audit/checks/main_line.py::remembered": (1, ("the stage's memory of main is torn",)),
+    "audit/checks/promotions.py::_read": (1, ("a stage file is torn",)),
+    "audit/checks/promotions.py::_approved": (
+        3,
+        ("a promotion is dated back", "a version was put in by hand", "a promotion brought code"),
+    ),
+    "audit/checks/promotions.py::_chained": (
+        2,
+        ("a version was put in by hand", "a stage file lies about the digest"),
+    ),
+    "audit/checks/records.py::_version": (
+        5,
+        (
+            "the version's tag was moved",
+            "the tag holds a torn record",
+            "the tag holds another's record",
+            "the version's tag says otherwise",
+        ),
+    ),
+    "audit/checks/records.py::_lightweight": (1, ("the version's tag is a lightweight one",)),
+    "audit/checks/records.py::_dated": (1, ("the version's tag is of 2099",)),
+    "audit/checks/records.py::_copies": (1, ("the version's tag is lost",)),
+    "audit/checks/records.py::_copy": (
+        5,
+        (
+            "a promoted version without its record",
+            "main's record was removed",
+            "main's record was altered",
+            "the version's tag was moved",
+        ),
+    ),
+    "audit/checks/records.py::_evidence": (
+        2,
+        ("a promotion was reverted", "the evidence was removed"),
+    ),
+    "audit/checks/records.py::_touched": (1, ("the evidence was altered",)),
+    "audit/checks/signatures.py::_signers": (
+        1,
+        ("tests/faults/test_signed_versions.py::test_no_signers_on_main_is_one_finding",),
+    ),
+    "audit/checks/signatures.py::_wrong": (
+        3,
+        (
+            "tests/faults/test_signed_versions.py::test_an_unsigned_version_is_found",
+            "tests/faults/test_signed_versions.py::test_a_key_that_main_does_not_name",
+            "tests/faults/test_signed_versions.py::test_a_signature_of_another_message",
+        ),
+    ),
+    "audit/checks/stage_tags.py::_finding": (
+        1,
+        ("a forged stage tag", "a stage tag of 2099", "a stage tag under another's name"),
+    ),
+    "audit/checks/stage_tags.py::_stray": (1, ("the version's tag is lost",)),
+    "audit/checks/standing.py::check": (
+        1,
+        ("the version was rejected", "both versions were rejected"),
+    ),
+    "audit/checks/standing.py::_finding": (1, ("a stage was dropped",)),
+    "audit/checks/stores.py::project": (
+        1,
+        ("the bytes were altered", "the bytes were altered, and there is no remote"),
+    ),
+    "audit/checks/stores.py::_elsewhere": (
+        2,
+        (
+            "the bytes of what a stage wants are gone",
+            "the bytes of a version are gone for good",
+            "the bytes are neither here nor on the remote",
+        ),
+    ),
+    "audit/checks/stores.py::_bytes": (
+        2,
+        ("the stage's bytes were altered", "the stage's bytes are gone"),
+    ),
+    "audit/checks/stores.py::target": (1, ("the target was altered",)),
+    "audit/checks/stores.py::_deployed": (1, ("a torn deployment record",)),
+    "audit/checks/stores.py::_follows": (
+        2,
+        (
+            "the deployment record is another's promotion",
+            "the deployment record is another stage's",
+            "the deployment record lies about the past",
+            "a model that nobody asked for",
+        ),
+    ),
+    "audit/checks/substitutes.py::check": (1, ("an object is replaced",)),
+    "audit/ledger.py::open_ledger": (2, ("verify in a clone without tags", "verify elsewhere")),
+    "audit/ledger.py::known_stage": (1, (f"{BY_HAND}it names the stages that there are",)),
+    "audit/verify.py::_main_branch": (1, ("verify after main was renamed",)),
+    "doctor/around.py::git_itself": (1, (f"{BY_HAND}another Git must be installed",)),
+    "doctor/around.py::bytes_remote": (1, ("no place for the bytes",)),
+    "doctor/around.py::workflows": (1, ("no workflows",)),
+    "doctor/around.py::prefect": (1, ("a Prefect API that does not answer",)),
+    "doctor/at_forge.py::_answers": (1, (f"{BY_HAND}it says who may approve",)),
+    "doctor/at_forge.py::_pushed": (
+        2,
+        (
+            "tests/doctor/test_doctor.py::test_a_forge_s_runner_does_not_have",
+            "tests/doctor/test_doctor.py::test_a_forge_nobody_is_named_at",
+        ),
+    ),
+    "doctor/at_forge.py::_enforced": (
+        2,
+        ("tests/doctor/test_doctor.py::test_a_forge_that_enforces_nothing_and_then_all",),
+    ),
+    "doctor/check.py::lacks": (1, (f"{BY_HAND}it hands on what it is given",)),
+    "doctor/check.py::faults": (1, ("Git does not know who it is",)),
+    "doctor/checkout.py::_submodules": (
+        2,
+        ("a submodule that is not set up", "a submodule that is not as committed"),
+    ),
+    "doctor/checkout.py::_line_ends": (1, ("data whose line ends change",)),
+    "doctor/checkout.py::_pointers": (1, (f"{BY_HAND}Git LFS must be installed",)),
+    "doctor/git.py::check": (1, ("no repository",)),
+    "doctor/git.py::_history": (
+        4,
+        (
+            "nothing is committed",
+            "a clone that is shallow",
+            "a clone without tags",
+            "objects that are replaced",
+            "a graft",
+        ),
+    ),
+    "doctor/git.py::_main": (2, ("a main branch of another name", "a remote without a HEAD")),
+    "doctor/git.py::_remote": (
+        2,
+        (
+            "a tag that the remote has otherwise",
+            "a tag that was moved here",
+            "tags that are not here",
+        ),
+    ),
+    "doctor/policy.py::_stage": (
+        3,
+        ("no signer may sign", "reviews without a forge", "nobody who may approve"),
+    ),
+    "doctor/stages.py::check": (
+        2,
+        (
+            "two stages in one store",
+            "tests/doctor/test_doctor.py::test_a_forge_s_runner_does_not_have",
+        ),
+    ),
+    "doctor/stages.py::_opened": (
+        2,
+        ("keys that are elsewhere", "a store that two projects share"),
+    ),
+    "doctor/stages.py::_remembered": (
+        2,
+        ("a memory of main of another repository", "main at a forge that took another way"),
+    ),
+    "doctor/standing.py::check": (1, ("a promoted version without its tag",)),
+    "doctor/standing.py::_lacks": (1, ("a model that is nobody's", "a stage that is not declared")),
+    "doctor/unpublished.py::check": (1, ("a candidate that waits",)),
+    "doctor/unpublished.py::_tags": (1, ("versions that are only here",)),
+    "doctor/unpublished.py::_settings": (
+        2,
+        ("a setting that prunes tags", "a setting that mirrors everything"),
+    ),
+    "promotion/approval_rule.py::displaced_fault": (1, ("a line of main was re-parented",)),
+    "promotion/approval_rule.py::backdated_fault": (1, ("a promotion that is dated back",)),
+    "promotion/rule_changes.py::RuleHistory.faults": (1, ("rules that nobody agreed to",)),
+    "reconcile/applying.py::_refuse_another": (1, (f"{BY_HAND}it runs into a change of main",)),
+    "reconcile/data.py::StageData.__call__": (1, (f"{BY_HAND}it asks where the data is",)),
+    "reconcile/deployed.py::_load": (1, ("a torn record of what runs",)),
+    "reconcile/deployed.py::record": (1, (f"{BY_HAND}it runs into another who writes",)),
+    "reconcile/judging.py::Judge.approved": (
+        1,
+        (
+            "a stage file that was removed by hand",
+            "a promotion that was reverted",
+            "a version that was put in by hand",
+        ),
+    ),
+    "reconcile/judging.py::_fault": (1, (f"{BY_HAND}it is the place of the gate",)),
+    "reconcile/lease.py::_take": (1, ("another holds the stage",)),
+    "reconcile/lease.py::_lost": (
+        1,
+        ("tests/reconcile/test_reconcile_lease.py::test_a_lease_is_renewed_and_one_that_was_lost",),
+    ),
+    "reconcile/looking.py::_unasked": (1, ("a model nobody asked for",)),
+    "reconcile/looking.py::_desired": (
+        3,
+        ("a version whose tag is lost", "a tag that was moved", "a digest of another"),
+    ),
+    "reconcile/planning.py::_change": (1, ("a rejected version that does not run yet",)),
+    "reconcile/site.py::Site.of": (1, ("a stage that is not there",)),
+    "reconcile/smoke.py::test": (
+        1,
+        ("tests/reconcile/test_reconcile_targets.py::test_a_version_is_tried_beside",),
+    ),
+    "reconcile/steps.py::take_out": (1, (f"{BY_HAND}it runs into a change of main",)),
+    "reconcile/steps.py::_allowed": (1, (f"{BY_HAND}it runs into a change of main",)),
+    "reconcile/steps.py::_confirm": (
+        1,
+        ("tests/reconcile/test_reconcile_targets.py::test_a_command_that_fails_or_lies",),
+    ),
+    "reconcile/targets/command.py::Command._run": (1, (f"{BY_HAND}it is a setting",)),
+    "reconcile/targets/files.py::Files._saying": (
+        1,
+        ("tests/reconcile/test_reconcile_faults.py::test_a_target_that_cannot_be_written",),
+    ),
+    "reconcile/targets/prefect.py::Prefect.prepare": (1, (f"{BY_HAND}it is a setting",)),
+    "reconcile/witness.py::read_witness": (1, ("a memory of main that is torn",)),
+    "reconcile/witness.py::find_rewritten": (
+        1,
+        ("main was rewritten", "main was rewritten, and is put back"),
+    ),
+    "reconcile/witness.py::_unknown": (
+        3,
+        (
+            "another repository uses the store",
+            "an older memory of another repository",
+            "main was rewritten in a clone of its own",
+        ),
+    ),
+    "registry/decided.py::Decisions.contradictions": (
+        4,
+        ("main's record was changed", "a tag that holds another record"),
+    ),
+    "registry/ownership.py::Owners.why_nobodys": (
+        3,
+        (
+            "a model that is nobody's",
+            "a model of a project that is not there",
+            "a claim that says nothing",
+        ),
+    ),
+    "registry/ownership.py::claim": (1, (f"{BY_HAND}it is no finding",)),
+    "registry/ownership.py::refuse_other": (1, (f"{BY_HAND}it is no finding",)),
+    "registry/ownership.py::check": (2, (f"{BY_HAND}it is no finding",)),
+    "registry/wanted.py::undeclared": (1, ("a stage was dropped", "a stage that is not declared")),
+    "registry/wanted.py::_wanted": (1, ("a stage file that cannot be read",)),
+}

@@ -1,0 +1,106 @@
+"""docs/project.md names every key of towpath.yaml, with the type of the schema and its default."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from towpath.spec import deployment, gates, project
+from towpath.spec.project import parse_project
+from towpath.spec.schema import json_schema
+
+PAGE = (Path(__file__).parents[2] / "docs" / "project.md").read_text(encoding="utf-8")
+SCHEMA = json_schema("project")
+DEFINITIONS = SCHEMA["definitions"]
+YAML = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+
+SECTIONS: dict[str, tuple[dict[str, Any], type[Any]]] = {
+    "The project": (SCHEMA, project.Project),
+    "A stage": (DEFINITIONS["stage"]["anyOf"][1], project.Stage),
+    "A store": (DEFINITIONS["store"]["anyOf"][1], project.Store),
+    "Credentials": (
+        DEFINITIONS["store"]["anyOf"][1]["properties"]["credentials"],
+        project.Credentials,
+    ),
+    "The policy": (SCHEMA["properties"]["policy"], project.Policy),
+    "The forge": (SCHEMA["properties"]["forge"]["anyOf"][1], project.Forge),
+    "The runner": (SCHEMA["properties"]["runner"]["anyOf"][1], project.Runner),
+    **{f"deploy: {to}": (DEFINITIONS[f"deploy_{to}"], m) for to, m in deployment.KINDS.items()},
+    **{f"gate: {kind}": (DEFINITIONS[f"gate_{kind}"], m) for kind, m in gates.KINDS.items()},
+}
+
+NAMED = {
+    "duration": "duration",
+    "path": "path",
+    "argv": "list of text",
+    "approval": "`forge`, `signed`, `recorded`",
+    "stage_name": "name",
+    "store": "text or store",
+    "stage": "stage",
+    "gate": "gate",
+    "deploy": "deployment",
+}
+
+
+def type_of(schema: dict[str, Any]) -> str:
+    """A part of the schema in the words of the page."""
+    if "allOf" in schema and "type" not in schema:
+        schema = schema["allOf"][0]
+    if "$ref" in schema:
+        return NAMED[schema["$ref"].rpartition("/")[2]]
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(type_of(each) for each in schema["anyOf"]))
+    if "enum" in schema or "const" in schema:
+        return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    match schema.get("type"):
+        case "array":
+            return f"list of {type_of(schema['items'])}"
+        case "object" if "properties" not in schema:
+            inner = schema.get("additionalProperties")
+            return f"mapping to {type_of(inner)}" if inner else "mapping"
+        case "object":
+            return "mapping"
+        case "string":
+            return "text"
+        case "boolean":
+            return "true or false"
+        case "integer":
+            return "whole number"
+    return "number"
+
+
+def default_of(model: type[Any], key: str) -> str:
+    field = next(f for name, f in model.model_fields.items() if (f.alias or name) == key)
+    if field.is_required() or (key == "kind" and issubclass(model, gates.Gate)):
+        return "must be there"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if value is None or value == () or value == {} or not isinstance(value, str | int | float):
+        return "—"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def rows(heading: str) -> dict[str, tuple[str, str, str]]:
+    """The table below a heading: key, and type, default, meaning."""
+    text = re.split(r"^#+ ", PAGE, flags=re.MULTILINE)
+    section = next(part for part in text if part.split("\n")[0].replace("`", "") == heading)
+    found = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \|$", section, re.MULTILINE)
+    return {key: (kind, default, meaning) for key, kind, default, meaning in found}
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_every_key_stands_there_with_its_type_and_default(heading: str) -> None:
+    schema, model = SECTIONS[heading]
+    said = {key: row[:2] for key, row in rows(heading).items()}
+    properties = schema["properties"]
+    assert said == {key: (type_of(properties[key]), default_of(model, key)) for key in properties}
+    assert all(len(row[2]) > 5 for row in rows(heading).values())
+
+
+@pytest.mark.parametrize("block", YAML, ids=range(len(YAML)))
+def test_every_example_is_sound(block: str) -> None:
+    assert parse_project(block if "name:" in block else f"name: leaf\n{block}")
