@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shlex
 import shutil
 import subprocess
 from dataclasses import replace
@@ -149,6 +151,18 @@ def test_no_other_project_says_which_branch_is_main(mono: Clone, path: str, text
     assert found.main == commit, "what nobody agreed to is not what is audited"
     assert found.redirect and (found.redirect.main, found.redirect.by) == ("trunk", ())
     assert [str(one.fault.place) for one in found.findings] == [path]
+
+
+def test_a_redirected_main_s_hint_is_followed(mono: Clone) -> None:
+    """`approve --rules` agrees to what is on main: here signers do it by hand, as is said."""
+    _redirect(mono, "a/towpath.yaml", RECORDED)
+    for person in ("bo", "ada"):
+        [fault] = [one.fault for one in verify(_at(mono, "b"), offline=True).findings]
+        words = re.search(r"git (commit -S .*)", str(fault.hint))
+        assert words
+        mono.be(person).git(*shlex.split(words[1]))
+        mono.git("push", "-q", "origin", "main")
+    assert verify(_at(mono, "b"), offline=True).findings == ()
 
 
 def test_a_main_that_was_agreed_to_is_said_with_who_agreed(mono: Clone) -> None:

@@ -182,7 +182,6 @@ def _stores(
         yield from stores.project(ledger, workspace.store, workspace.root, _origin(workspace))
     except TowpathError as silent:
         yield Unchecked("artifact", "the project's store", silent.faults[0].what)
-    promoted = {promotion.stage for promotion in ledger.promotions}
     for name in ledger.project.stages:
         if ledger.stage not in (None, name):
             continue
@@ -190,11 +189,10 @@ def _stores(
             store = StageStore.open(ledger.project, name, environ, workspace.home)
         except TowpathError as closed:
             # Whoever has no keys of a stage that main asks nothing of lacks nothing by that.
-            if name in promoted:
+            if any(promotion.stage == name for promotion in ledger.promotions):
                 yield Unchecked("artifact", f"the store of {name}", closed.faults[0].what)
             continue
         # A stage may remember promotions of which main, rewritten, holds none.
         yield from main_line.remembered(known, store)
-        if name in promoted:
-            yield from stores.stage(ledger, store)
-            yield from stores.target(ledger, store, workspace.home)
+        yield from stores.stage(ledger, store)
+        yield from stores.target(ledger, store, workspace.home)

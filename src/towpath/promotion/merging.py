@@ -224,7 +224,7 @@ def _refuse(place: Place, commit: str, signs: bool) -> Level:
             continue
         judged = rule.judge(promotion)
         if judged.backdated:
-            raise Refused(backdated_fault(promotion, judged.backdated))
+            raise Refused(backdated_fault(promotion, judged.backdated, rule.log))
         needed: Level = "signed" if signs else judged.needed
         if not approval.enough(judged.approval, needed):
             mail = place.repository.identity().email

@@ -80,7 +80,7 @@ def restore(repository: Repository, named: str) -> Restored:
 
 def is_true(record: Record, version: ModelVersion) -> bool:
     """Whether a version's tag repeats its record, and is dated as one can be."""
-    if version.tag.time > time.time() + reading.SKEW:
+    if version.tag.time > time.time() + reading.TAG_AHEAD:
         return False
     said = json.loads(tagging.line(tagging.summary(record)))
     return not version.summary or version.summary == said
