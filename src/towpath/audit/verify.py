@@ -67,20 +67,14 @@ def verify(
     stage that is not there, ``RegistryError`` in a clone without tags or without the whole history.
     """
     ahead = () if offline else tuple(_main_branch(workspace.registry))
-    ledger = open_ledger(workspace, model, _agreed_main(workspace.registry))
+    ledger = _open_agreed(workspace, model)
     if stage is not None:
         refuse_stage_that_never_was(ledger, stage)
         ledger = ledger.only(stage)
     known = approvals(workspace, ledger, ask=not offline)
     surveyed = signatures.survey(ledger) if signed else ()
     kept = () if offline else _stores(workspace, ledger, environ or os.environ, known)
-    demanded = signatures.survey_demanded(ledger, known)
-    signing = [
-        *signatures.check_signers(ledger),
-        *signatures.check_demanded(demanded),
-        *signatures.check(ledger, surveyed, demanded),
-    ]
-    found = [*ahead, *_git(ledger, known), *signing, *kept]
+    found = [*ahead, *_git(ledger, known), *_check_signatures(ledger, known, surveyed), *kept]
     notes = Notes(ledger, known)
     unexplained, explained = notes.split(one for one in found if isinstance(one, Finding))
     return Verified(
@@ -102,7 +96,7 @@ def verify(
 
 def doubted_tags(workspace: Workspace, model: str) -> frozenset[str]:
     """The stage tags of a model with which something is wrong: those that may be set aside."""
-    ledger = open_ledger(workspace, model, _agreed_main(workspace.registry))
+    ledger = _open_agreed(workspace, model)
     found = stage_tags.check(ledger, approvals(workspace, ledger, ask=False))
     return frozenset(str(one.fault.place) for one in found if isinstance(one, Finding))
 
@@ -117,11 +111,25 @@ def _git(ledger: Ledger, known: Approvals) -> Iterator[Finding | Unchecked]:
     yield from substitutes.check(ledger)
 
 
+def _check_signatures(
+    ledger: Ledger, known: Approvals, surveyed: tuple[Signed, ...]
+) -> Iterator[Finding | Unchecked]:
+    demanded = signatures.survey_demanded(ledger, known)
+    yield from signatures.check_signers(ledger)
+    yield from signatures.check_demanded(demanded)
+    yield from signatures.check(ledger, surveyed, demanded)
+
+
 def _rule_changes(known: Approvals) -> tuple[RuleChange, ...]:
     try:
         return known.rule.rules.changes
     except ForgeError:  # told among what could not be looked at
         return ()
+
+
+def _open_agreed(workspace: Workspace, model: str | None) -> Ledger:
+    """The registry as the main branch has it that is agreed to."""
+    return open_ledger(workspace, model, _agreed_main(workspace.registry))
 
 
 def _agreed_main(repository: Repository) -> str | None:

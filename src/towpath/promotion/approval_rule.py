@@ -246,7 +246,8 @@ def _redirected(fault: Fault, name: str, commit: str) -> Fault:
     to what stands on main, which that one is not before it was agreed to."""
     hint = (
         f"take `main: {name}` out of it there; or read it, and let signers agree on that branch: "
-        f"git commit -S --allow-empty -m 'Agree' -m 'Rules: {fault.place}' -m 'Approval: signed'"
+        f"printf '%s\\n' Agree '' 'Rules: {fault.place}' 'Approval: signed' | "
+        "git commit -S --allow-empty -F -"
     )
     what = f"{fault.what}; it stands at {commit[:7]}, on the branch that names `{name}` as main"
     return replace(fault, what=what, hint=hint)
