@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from towpath import promotion, registry
-from towpath.git import Repository
-from towpath.registry import Code, Column, Record, Registered, Registration, Signature
+from towpath.forge import Forge
+from towpath.git import Repository, mainline
+from towpath.promotion.approval_rule import ApprovalRule
+from towpath.registry import Code, Column, Promotion, Record, Registered, Registration, Signature
 from towpath.spec.artifact import Artifact
 from towpath.workspace import Workspace
 
@@ -28,6 +30,15 @@ stages:
       fair: {kind: fairness, data: d.csv, target: rings, group: sex, metric: mae, ratio: 1.25}
 """
 PEOPLE = {"ada": "Ada Lovelace <ada@example.org>", "bo": "Bo Diddley <bo@example.org>"}
+
+
+def judge_promotion(
+    repository: Repository, decided: Promotion, forge: Forge | None = None
+) -> promotion.Approval:
+    """How a promotion on main was approved, by the one rule."""
+    head = mainline.main(repository)
+    assert head
+    return ApprovalRule(repository, head, "", forge).judge(decided).approval
 
 
 @dataclass(frozen=True)

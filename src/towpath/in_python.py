@@ -13,6 +13,7 @@ from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
     from towpath.engine.copies import Origin
+    from towpath.steps.formats import Asked
 
 _END = 253402300799  # 9999-12-31T23:59:59Z: a hand can date a tag beyond what a calendar has
 
@@ -73,7 +74,8 @@ def load(reference: str, *, pickles: bool = False, project: str | Path | None = 
 
     Its bytes come from the stage's own store, or from the first that has them, and are held against
     its record before anything is read. A ``.skops`` file holds what is known to be safe and what
-    ``trust`` of towpath.yaml names, or is refused.
+    ``trust`` of towpath.yaml names, or is refused. Classes of the project's own come from the
+    version's commit; of two versions with classes of one name each needs a process of its own.
 
     :param pickles: read a joblib or pickle file too, which runs whatever code it holds.
     :param project: a folder in the project; by default the working directory.
@@ -87,7 +89,7 @@ def load(reference: str, *, pickles: bool = False, project: str | Path | None = 
     if not copies.is_version(reference):
         hint = f'name a version: "{reference}@latest"; towpath.read reads what a run made'
         raise UsageError(f"`{reference}` names no version of a model", hint=hint)
-    return _read(workspace, copies.find_origin(workspace, reference), "", pickles)
+    return _read(workspace, copies.find_origin(workspace, reference), "", pickles, reference)
 
 
 def read(
@@ -120,7 +122,21 @@ def _workspace(project: str | Path | None) -> Workspace:
     return Workspace.find(Path(project) if project is not None else None)
 
 
-def _read(workspace: Workspace, wanted: Origin, as_type: str, pickles: bool) -> Any:
+def _load(workspace: Workspace, reference: str, path: Path, asked: Asked) -> Any:
+    """A version's model, with the version's own code where its file names that."""
+    from towpath import registry
+    from towpath.engine.version_code import find_version_code
+    from towpath.steps import own_classes
+
+    record = registry.get(workspace.registry, reference).record
+    own = find_version_code(workspace, reference, None, record, workspace.project)
+    with own_classes.restored_path():
+        return own_classes.load_model(path, asked.name, asked.trust, own.to_json())
+
+
+def _read(
+    workspace: Workspace, wanted: Origin, as_type: str, pickles: bool, reference: str = ""
+) -> Any:
     from towpath.engine import copies
     from towpath.scratch import scratch_folder
     from towpath.steps import formats
@@ -139,4 +155,6 @@ def _read(workspace: Workspace, wanted: Origin, as_type: str, pickles: bool) -> 
             return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
         if asked.format is None:
             return path.read_bytes()
+        if reference and asked.format.name == "skops":
+            return _load(workspace, reference, path, asked)
         return formats.read(path, asked)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from promotion_project import POLICY, Project, begin
+from promotion_project import POLICY, Project, begin, judge_promotion
 from towpath import forge, promotion, registry
 from towpath.errors import Refused, UsageError
 from towpath.promotion import Approval
-from towpath.promotion.approval import of
 
 if TYPE_CHECKING:
     from github_server import GitHubServer
@@ -61,9 +60,9 @@ class World:
 
     def approvals(self) -> list[Approval]:
         """How each promotion on main was approved, as anybody finds it."""
-        repository, project = self.project.repository, self.project.workspace.project
+        repository = self.project.repository
         found = registry.promotions(repository)
-        return [of(one, repository, project, self.be("ada")) for one in found]
+        return [judge_promotion(repository, one, self.be("ada")) for one in found]
 
     def push(self, branch: str) -> None:
         """What is checked out becomes a branch there."""

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from own_home import MAIN, move_in
-from promotion_project import POLICY, Project, begin
+from promotion_project import POLICY, Project, begin, judge_promotion
 from towpath import forge, promotion, registry
 from towpath.errors import RegistryError
 from towpath.forge import NotMergeable
-from towpath.promotion.approval import of
 
 if TYPE_CHECKING:
     from github_server import GitHubServer
@@ -119,7 +118,7 @@ def test_approve_merges_as_the_repository_allows(world: World, only: str) -> Non
     registry.fetch(world.project.repository)
     last = registry.promotions(world.project.repository)[-1]
     assert (last.head is None) == (only != "merge")
-    found = of(last, world.project.repository, world.project.workspace.project, world.client)
+    found = judge_promotion(world.project.repository, last, world.client)
     assert (found.level, found.by) == ("forge", ("bo",))
 
 

@@ -12,16 +12,24 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy
+import pandas
 import pytest
 import scipy.sparse
+import scipy.special
 import scipy.stats
 import sklearn
 from scipy.stats._distn_infrastructure import rv_generic
-from sklearn.cluster import KMeans
+from sklearn.cluster import BisectingKMeans, FeatureAgglomeration, KMeans
+from sklearn.compose import (
+    TransformedTargetRegressor,
+    make_column_selector,
+    make_column_transformer,
+)
 from sklearn.ensemble import (
     GradientBoostingRegressor,
     HistGradientBoostingRegressor,
@@ -30,20 +38,41 @@ from sklearn.ensemble import (
 )
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LinearRegression
+from sklearn.feature_selection import (
+    SelectKBest,
+    chi2,
+    f_classif,
+    f_regression,
+    mutual_info_classif,
+    mutual_info_regression,
+    r_regression,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.metrics import make_scorer, mean_absolute_error
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import OneHotEncoder, SplineTransformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    SplineTransformer,
+    StandardScaler,
+    normalize,
+)
 from sklearn.svm import SVC
 from skops import io as skops_io
 from skops_files import array, grouped, listed, mapped, node, plain, stated, write
 
 from towpath.errors import Refused, StepFailed, TowpathError
 from towpath.gates.kinds import safe
-from towpath.steps import allowed_types, models
+from towpath.registry.own_code import OwnCode
+from towpath.steps import allowed_functions, allowed_types, models
 
 ROWS = numpy.random.default_rng(0).random((60, 4))
 NUMBER = ROWS[:, 0] * 2 + ROWS[:, 1]
 CLASS = (NUMBER > 1.4).astype(int)
+NO_CODE = OwnCode("small@v1.0.0").to_json()
 
 
 def generics(kind: type = rv_generic) -> Iterator[str]:
@@ -69,7 +98,7 @@ def test_no_distribution_of_scipy_runs_the_text_that_a_file_gives_it(tmp_path: P
     for name in kinds:
         write(path, listed(stated(name, {"_parse_arg_template": plain(code)})))
         assert models.inspect(path, path.name) == (name,)
-        assert safe._unsafe(path, path.name, []) == f"holds {name}"
+        assert safe._unsafe(path, path.name, [], NO_CODE) == f"holds {name}"
         with pytest.raises(Refused, match=r"not safe to load: it holds scipy\.stats\."):
             models.load(path, path.name)
     assert not mark.exists()
@@ -617,3 +646,175 @@ def test_a_module_that_ends_the_process_is_strange(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(importlib, "import_module", leave)
     name = "sklearn.linear_model._base.LinearRegression"
     assert allowed_types.find_strange([("ObjectNode", name)]) == (name,)
+
+
+def functions() -> Iterator[str]:
+    """Every function that a file may name without asking, but the universal ones."""
+    for module, names in allowed_functions._NAMED.items():
+        yield from (f"{module}.{name}" for name in sorted(names))
+    for module in sorted(allowed_functions._SCORES):
+        content = vars(importlib.import_module(module))
+        yield from (
+            f"{module}.{name}"
+            for name in sorted(content)
+            if allowed_functions.is_function(f"{module}.{name}")
+        )
+
+
+CALLED = """
+import json, pathlib, sys, warnings
+sys.path.insert(0, {here!r})
+warnings.simplefilter("ignore")
+import numpy, scipy.sparse, pandas, sklearn.metrics, scipy.stats
+from importlib import import_module
+import towpath.steps.skops_library
+MARK = pathlib.Path({mark!r})
+CODE = f"__import__('pathlib').Path({mark!r}).touch()"
+seen, done = [], 0
+def watch(event, args):
+    if event in ("os.system", "subprocess.Popen", "pickle.find_class", "socket.connect"):
+        seen.append((name, event, str(args[:1])[:200]))
+    if event == "compile" and "touch" in str(args[0]):
+        seen.append((name, event, str(args[0])[:200]))
+    if event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+"):
+        seen.append((name, event, str(args[0])))
+names = json.loads(pathlib.Path({names!r}).read_text())
+ROWS = numpy.abs(numpy.random.default_rng(0).random((8, 2)))
+KINDS = [ROWS, ROWS[:, 0], (ROWS[:, 0] > 0.5).astype(int), CODE, [CODE], {mark!r},
+         numpy.array([CODE], dtype=object), numpy.mean, -1, 10**6, None]
+KEYS = ("dtype", "out", "axis", "metric", "average", "labels", "sample_weight", "normalize", "copy",
+        "columns", "prefix", "errors", "like", "order", "weights", "n_neighbors", "gamma", "where")
+functions = [(n, getattr(import_module(n.rpartition(".")[0]), n.rpartition(".")[2])) for n in names
+             if hasattr(import_module(n.rpartition(".")[0]), n.rpartition(".")[2])]
+name = ""
+sys.addaudithook(watch)
+for name, function in functions:
+    for first in KINDS:
+        for second in KINDS:
+            try:
+                function(first, second)
+                done += 1
+            except Exception:
+                pass
+        for key in KEYS:
+            for value in (CODE, {mark!r}, numpy.mean, -1):
+                try:
+                    function(first, **{{key: value}})
+                except Exception:
+                    pass
+    if MARK.exists():
+        seen.append((name, "it ran"))
+        MARK.unlink()
+print(json.dumps({{"done": done, "seen": seen}}))
+"""
+
+
+def test_no_function_that_is_let_in_does_more_than_compute(tmp_path: Path) -> None:
+    names = [name for name in functions() if "_kmeans_single" not in name]
+    assert len(names) > 150
+    (tmp_path / "names.json").write_text(json.dumps(names))
+    script = CALLED.format(
+        here=str(Path(__file__).parent),
+        mark=str(tmp_path / "mark"),
+        names=str(tmp_path / "names.json"),
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert answer["seen"] == []
+    assert answer["done"] > 1000  # so that something was tried
+    assert {path.name for path in tmp_path.iterdir()} <= {"home", "names.json"}
+
+
+NUMBERS = make_column_selector(dtype_include=numpy.number)
+WORDS = make_column_selector(dtype_include=[object, "category"])
+USUAL: dict[str, Callable[[], Any]] = {
+    "imputer": lambda: make_pipeline(SimpleImputer(add_indicator=True), LinearRegression()),
+    "imputer_of_words": lambda: SimpleImputer(strategy="constant", fill_value="none"),
+    "imputer_by_function": lambda: SimpleImputer(strategy=numpy.nanmedian),
+    "columns": lambda: make_pipeline(
+        make_column_transformer((StandardScaler(), NUMBERS), (OneHotEncoder(), WORDS)),
+        LinearRegression(),
+    ),
+    "columns_of_pandas": lambda: make_column_transformer(
+        (OneHotEncoder(), make_column_selector(dtype_include=pandas.CategoricalDtype))
+    ),
+    **{
+        f"best_by_{score.__name__}": partial(SelectKBest, score, k=2)
+        for score in (
+            f_classif, f_regression, chi2, r_regression, mutual_info_classif,
+            mutual_info_regression,
+        )
+    },
+    "best_by_default": lambda: make_pipeline(SelectKBest(k=2), LinearRegression()),
+    "logarithms": lambda: FunctionTransformer(numpy.log1p, inverse_func=numpy.expm1),
+    "clipped": lambda: FunctionTransformer(numpy.clip, kw_args={"a_min": 0, "a_max": 1}),
+    "as_array": lambda: FunctionTransformer(numpy.asarray),
+    "softmax": lambda: FunctionTransformer(scipy.special.softmax),
+    "normal": lambda: FunctionTransformer(normalize),
+    "target": lambda: TransformedTargetRegressor(
+        LinearRegression(), func=numpy.log1p, inverse_func=numpy.expm1
+    ),
+    "search": lambda: GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, scoring="r2", cv=2),
+    "search_by_scorer": lambda: GridSearchCV(
+        Ridge(), {"alpha": [1.0]}, scoring=make_scorer(mean_absolute_error), cv=2
+    ),
+    "pooled": lambda: FeatureAgglomeration(2, pooling_func=numpy.median),
+    "bisected": lambda: BisectingKMeans(2, algorithm="elkan"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("usual", USUAL)
+def test_what_is_usual_loads_without_asking(tmp_path: Path, usual: str) -> None:
+    rows = pandas.DataFrame(ROWS, columns=list("abcd"))
+    rows["a"] = rows["a"].where(rows["a"] > 0.05) if usual.startswith("imputer") else rows["a"]
+    if usual.startswith("columns"):
+        rows["e"] = pandas.Categorical(["u", "v"] * 30)
+    if usual == "imputer_of_words":
+        rows = pandas.DataFrame({"w": ["a", None] * 30}, dtype=object)
+    model = USUAL[usual]()
+    model.fit(rows, CLASS if "classif" in usual or "chi2" in usual else NUMBER)
+    path = tmp_path / "a.skops"
+    models.dump(model, path)
+    assert models.inspect(path, "a.skops") == ()
+    loaded = models.load(path, "a.skops")
+    for use in ("predict", "transform"):
+        if hasattr(model, use):
+            before, after = getattr(model, use)(rows), getattr(loaded, use)(rows)
+            numpy.testing.assert_array_equal(before, after)
+
+
+def test_a_function_that_checks_nothing_is_where_it_belongs_and_nowhere_else(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.skops"
+    single = sklearn.cluster._kmeans._kmeans_single_lloyd
+    path.write_bytes(skops_io.dumps(FunctionTransformer(single)))
+    with pytest.raises(Refused, match="a function in it looks at nothing that it is handed"):
+        models.load(path, "a.skops")
+    model = BisectingKMeans(2).fit(ROWS)
+    model._kmeans_single = numpy.mean
+    path.write_bytes(skops_io.dumps(model))
+    with pytest.raises(Refused, match="has a `_kmeans_single` of its own"):
+        models.load(path, "a.skops")
+
+
+@pytest.mark.parametrize(
+    ("made", "hint"),
+    [
+        (lambda: FunctionTransformer(lambda rows: rows), "write one with `def` at the top of "),
+        (lambda: FunctionTransformer(str.lower), "write one with `def` at the top of a module of"),
+        (lambda: {"alpha": scipy.stats.uniform(0, 1)}, "keep `best_estimator_`"),
+    ],
+)
+def test_what_no_trust_helps_is_said_with_what_does(
+    tmp_path: Path, made: Callable[[], Any], hint: str
+) -> None:
+    path = tmp_path / "a.skops"
+    path.write_bytes(skops_io.dumps(made()))
+    with pytest.raises(Refused) as raised:
+        models.load(path, "a.skops")
+    assert hint in str(raised.value.faults[0].hint)
+    assert "trust: [" not in str(raised.value.faults[0].hint)

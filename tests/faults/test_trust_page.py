@@ -24,6 +24,6 @@ def test_every_test_that_the_page_names_is_there() -> None:
 
 
 def test_every_attack_on_approval_is_told_on_the_page() -> None:
-    for file in ("test_approval.py", "test_forge_approval.py"):
+    for file in ("test_approval.py", "test_forge_approval.py", "test_rules_in_force.py"):
         named = set(re.findall(rf"`{re.escape(file)}::(test_\w+)`", PAGE))
         assert defined(HERE / file) <= named

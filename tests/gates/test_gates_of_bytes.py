@@ -19,13 +19,17 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeRegressor
 
 from towpath.gates import artifact, work
+from towpath.gates.answers import FairnessAnswer
 from towpath.gates.finding import Unjudged
 from towpath.gates.kinds import fairness, golden, latency, safe
+from towpath.registry import Code
+from towpath.registry.own_code import OwnCode
 from towpath.spec import gates
 from towpath.spec.artifact import Artifact
 from towpath.steps import models
 from towpath.store.digest import manifest, manifest_digest
 
+NO_CODE = OwnCode("abalone@v1.1.0").to_json()
 SAMPLES = "a,b,expected\n0,0,0\n1,0,3\n0.5,0.5,2.0\n"
 
 
@@ -74,7 +78,7 @@ def test_what_is_close_enough(given, expected, close):
 
 def asked(desk, path, **more):
     """What a gate's process is asked, about the model."""
-    common = {"model": str(desk.model), "name": "model.skops", "trust": [], "root": None}
+    common = {"model": str(desk.model), "name": "model.skops", "trust": [], "own": NO_CODE}
     return {**common, "samples": str(path), "file": path.name, "expected": "expected", **more}
 
 
@@ -199,7 +203,9 @@ class Mine(LinearRegression):
 """
 
 
-def test_a_trusted_type_comes_from_the_policy_and_sees_no_secret(desk, tmp_path, monkeypatch):
+def test_a_trusted_type_comes_from_the_version_s_commit_and_sees_no_secret(
+    desk, tmp_path, monkeypatch
+):
     own = tmp_path / "own"
     own.mkdir()
     (own / "shared_mine.py").write_text(OWN)
@@ -211,13 +217,20 @@ def test_a_trusted_type_comes_from_the_policy_and_sees_no_secret(desk, tmp_path,
     models.dump(shared_mine.Mine().fit(frame, 3 * frame.a + frame.b), path)
     monkeypatch.setenv("PROD_SECRET_KEY", "hunter2")
     files = {"g.csv": SAMPLES, "shared_mine.py": OWN}
-    desk.commit("g: {kind: golden, samples: g.csv}", files)
-    context = desk.context(candidate=desk.record(path))
+    version = desk.commit("g: {kind: golden, samples: g.csv}", files)
+    desk.commit("g: {kind: golden, samples: g.csv}", {"shared_mine.py": "raise SystemExit(1)"})
+    record = desk.record(path, code=Code(version))
+    context = desk.context(candidate=record)
     trusting = context.project.model_copy(update={"trust": ("shared_mine.Mine",)})
     said = why("golden", asked(desk, desk.root / "g.csv", model=str(path)))
     assert "is not safe to load: it holds shared_mine.Mine" in said
-    trusted = desk.judge("deploy", candidate=desk.record(path), project=trusting)[0]
+    trusted = desk.judge("deploy", candidate=record, project=trusting)[0]
     assert trusted.passed, trusted.detail
+    desk.git("checkout", "-q", "--orphan", "elsewhere")
+    desk.commit("g: {kind: golden, samples: g.csv}")
+    (apart,) = desk.judge("deploy", candidate=record, project=trusting)
+    assert not apart.passed
+    assert "which main's history does not hold" in apart.detail
 
 
 def test_a_folder_is_judged_file_by_file(desk, tmp_path):
@@ -263,8 +276,8 @@ def test_a_folder_is_judged_file_by_file(desk, tmp_path):
 def test_formats_by_their_bytes_and_names(tmp_path, name, content, why):
     path = tmp_path / "bytes"
     path.write_bytes(content)
-    assert safe._unsafe(path, name, []).startswith(why)
-    assert bool(safe._unsafe(path, name, [])) is bool(why)
+    assert safe._unsafe(path, name, [], NO_CODE).startswith(why)
+    assert bool(safe._unsafe(path, name, [], NO_CODE)) is bool(why)
 
 
 def test_a_tree_that_points_outside_itself_is_not_safe(tmp_path):
@@ -274,8 +287,8 @@ def test_a_tree_that_points_outside_itself_is_not_safe(tmp_path):
     with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w") as new:
         for name in old.namelist():
             new.writestr(name, _astray(old.read(name)) if ".npy" in name else old.read(name))
-    assert safe._unsafe(whole, "tree.skops", []) == ""
-    assert "a tree points outside itself" in safe._unsafe(path, "tree.skops", [])
+    assert safe._unsafe(whole, "tree.skops", [], NO_CODE) == ""
+    assert "a tree points outside itself" in safe._unsafe(path, "tree.skops", [], NO_CODE)
 
 
 def _astray(data):
@@ -291,7 +304,7 @@ def test_an_archive_with_a_pickle_in_it_is_one(tmp_path):
     path = tmp_path / "bytes"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", b"")
-    assert "is a pickle" in safe._unsafe(path, "weights.onnx", [])
+    assert "is a pickle" in safe._unsafe(path, "weights.onnx", [], NO_CODE)
 
 
 SUITE = """
@@ -400,7 +413,7 @@ def test_a_fairness_that_cannot_be_evaluated(desk, table, change, why):
 def test_one_group_cannot_be_held_against_another():
     said = {"data": "d.csv", "target": "rings", "group": "sex", "metric": "mae", "ratio": 2}
     with pytest.raises(Unjudged, match="fewer than two groups have 30 rows"):
-        fairness._finding(gates.Fairness(**said), {"errors": {"F": 1.0}, "small": ["M"]})
+        fairness._finding(gates.Fairness(**said), FairnessAnswer({"F": 1.0}, ("M",)))
 
 
 @pytest.mark.parametrize(

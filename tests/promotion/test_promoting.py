@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from promotion_project import Project
+from promotion_project import Project, judge_promotion
 from towpath import promotion, registry
 from towpath.errors import UsageError
 from towpath.promotion import GatesRefused
@@ -178,7 +178,7 @@ def test_a_model_leaves_a_stage(project: Project) -> None:
     assert not (project.root / STAGE_FILE).exists()
     last = registry.promotions(project.repository)[-1]
     assert (last.version, last.fault) == (None, None)
-    approved = promotion.approval.of(last, project.repository, project.workspace.project)
+    approved = judge_promotion(project.repository, last)
     assert (approved.level, approved.evidence) == ("recorded", EVIDENCE)
     with pytest.raises(UsageError, match="dev runs no abalone"):
         promotion.demote(project.workspace, "abalone", "dev")

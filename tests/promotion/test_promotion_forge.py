@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from promotion_project import POLICY, Project, begin
+from promotion_project import POLICY, Project, begin, judge_promotion
 from towpath import forge, promotion, registry
 from towpath.errors import ForgeError, Refused, UsageError
 from towpath.promotion import Approval
-from towpath.promotion.approval import of
 
 if TYPE_CHECKING:
     from github_server import GitHubServer
@@ -63,7 +62,7 @@ class World:
     def approval(self) -> Approval:
         """How the last promotion on main was approved, as anybody finds it."""
         last = registry.promotions(self.project.repository)[-1]
-        return of(last, self.project.repository, self.project.workspace.project, self.client)
+        return judge_promotion(self.project.repository, last, self.client)
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ class Approvals:
             return Approved(UNKNOWN, because=silent.faults[0].what)
         found = judged.approval
         known = Approved(found.level, found.by, found.where, found.evidence, found.why or None)
-        if self.ledger.project.forge is None or self.forge is not None or judged.is_enough:
+        if not self.rule.unproved([promotion]):
             return known
         return Approved(UNKNOWN, found.by, found.where, found.evidence, self.silent)
 
@@ -112,12 +112,12 @@ class Approvals:
 
 def approvals(workspace: Workspace, ledger: Ledger, ask: bool) -> Approvals:
     """The approvals of an audit that asks the forge, where there is one and it lets us in."""
-    from towpath.promotion import place
+    from towpath.promotion.in_force import connected
 
     if not ask:
         return Approvals(ledger)
     try:
-        return Approvals(ledger, place.connected(workspace))
+        return Approvals(ledger, connected(workspace, ledger.main))
     except TowpathError as closed:
         return Approvals(ledger, silent=closed.faults[0].what)
 

@@ -30,6 +30,7 @@ from towpath.store.stage import StageStore
 if TYPE_CHECKING:
     from towpath.promotion.approval_rule import Redirect
     from towpath.promotion.rule_changes import RuleChange
+    from towpath.spec.project import Project
     from towpath.workspace import Workspace
 
 
@@ -181,6 +182,14 @@ def _origin(workspace: Workspace) -> str | None:
     return shared.origin(repository)
 
 
+def _project_in_force(known: Approvals) -> Project | None:
+    """The declaration whose stores are opened; None where it is not known which is in force."""
+    try:
+        return None if known.rule.unasked() else known.rule.rules_now().policy
+    except ForgeError:
+        return None
+
+
 def _stores(
     workspace: Workspace, ledger: Ledger, environ: Mapping[str, str], known: Approvals
 ) -> Iterator[Finding | Unchecked]:
@@ -190,11 +199,16 @@ def _stores(
         yield from stores.project(ledger, workspace.store, workspace.root, _origin(workspace))
     except TowpathError as silent:
         yield Unchecked("artifact", "the project's store", silent.faults[0].what)
-    for name in ledger.project.stages:
+    project = _project_in_force(known)
+    if project is None:
+        what = "it is not known that the rules which name them were agreed to"
+        yield Unchecked("artifact", "the stores of the stages", what)
+        return
+    for name in project.stages:
         if ledger.stage not in (None, name):
             continue
         try:
-            store = StageStore.open(ledger.project, name, environ, workspace.home)
+            store = StageStore.open(project, name, environ, workspace.home)
         except TowpathError as closed:
             # Whoever has no keys of a stage that main asks nothing of lacks nothing by that.
             if any(promotion.stage == name for promotion in ledger.promotions):
@@ -203,4 +217,4 @@ def _stores(
         # A stage may remember promotions of which main, rewritten, holds none.
         yield from main_line.remembered(known, store)
         yield from stores.stage(ledger, store)
-        yield from stores.target(ledger, store, workspace.home)
+        yield from stores.target(ledger, project.stages[name], store, workspace.home)

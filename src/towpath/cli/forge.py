@@ -56,12 +56,12 @@ def _agree(acts: bool, check: bool, offline: bool) -> None:
 
 def _connected(session: Session, offline: bool) -> Forge | None:
     from towpath.errors import UserError
-    from towpath.promotion import place
+    from towpath.promotion.in_force import connect_to_set_up
 
     if session.workspace.policy.forge is None:
         hint = "in towpath.yaml: forge: {kind: github, repository: owner/name}"
         raise UserError("this project names no forge", hint=hint)
-    return None if offline else place.connected(session.workspace)
+    return None if offline else connect_to_set_up(session.workspace)
 
 
 def _lacking(session: Session, wanted: Rules, connected: Forge | None) -> tuple[Lack, ...]:

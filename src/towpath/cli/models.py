@@ -265,6 +265,7 @@ def _model(record: Record) -> dict[str, str]:
         "md5": record.artifact.digest,
         "sha256": record.sha256,
         "python": str(record.python),
+        **({"needs": f"trust: [{', '.join(record.needs)}]"} if record.needs else {}),
     }
 
 

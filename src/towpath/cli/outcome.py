@@ -9,6 +9,8 @@ from towpath.cli.terminal import Styled
 from towpath.engine.record import Run, State
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from towpath.cli.session import Session
     from towpath.cli.terminal import Piece
     from towpath.engine.record import StepRun
@@ -24,6 +26,8 @@ def say(session: Session, run: Run) -> None:
         terminal.echo_marked(Styled("error", "bold red"), line)
     for step in run.steps.values():
         say_undeclared(step.name, step.made)
+    for line in _needs(session, run):
+        terminal.echo_marked(Styled("warning", "yellow"), line)
     for name, source in run.sources.items():
         if stale := isinstance(source, dict) and source.get("stale"):
             what = f"input `{name}` is stale: {stale}"
@@ -63,6 +67,21 @@ def _listed(files: Json) -> str:
     names = [str(name) for name in files] if isinstance(files, list) else []
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
+
+
+def _needs(session: Session, run: Run) -> Iterator[str]:
+    """What the models that a run made will need to be loaded, and is not trusted yet."""
+    if not any("needs" in step.made.facts for step in run.steps.values()):
+        return
+    from towpath.steps.model_needs import read_facts, tell_needs
+
+    needs: dict[str, list[str]] = {}
+    nameless: list[str] = []
+    for step in run.steps.values():
+        held, unnamed = read_facts(step.made.facts)
+        needs |= {f"{step.name}.{output}": names for output, names in held.items()}
+        nameless += unnamed
+    yield from tell_needs(needs, nameless, session.workspace.project.trust)
 
 
 def _summary(run: Run) -> tuple[Piece, ...]:

@@ -107,19 +107,19 @@ def _propose(session: Session, propose: Callable[..., Proposed], said: dict[str,
 
 
 @click.command()
-@click.argument("promotion", required=False)
+@click.argument("names", nargs=-1, metavar="[PROMOTION]")
 @click.option(
     "--sign/--no-sign", default=None, help="Sign the merge (default: as the policy asks)."
 )
 @click.option("--push", is_flag=True, help="Push the main branch with it.")
 @click.option(
-    "--rules", is_flag=True, help="Approve the rules that main's files say now (docs/trust.md)."
+    "--rules", is_flag=True, help="Show the rules that wait; with their FILES, approve them."
 )
 @json_option
 @pass_session
 def approve(
     session: Session,
-    promotion: str | None,
+    names: tuple[str, ...],
     sign: bool | None,
     push: bool,
     rules: bool,
@@ -127,20 +127,25 @@ def approve(
 ) -> int | None:
     """Approve a PROMOTION, named by its branch or its pull request's number, and merge it.
 
-    Without one, list those that wait. With --rules, agree to rules of who may approve that were
-    changed on the main branch.
+    Without one, list those that wait. With --rules, show the rules of who may approve that were
+    changed on the main branch and that nobody agreed to; with the names of their FILES after it,
+    agree to those, as main has them here.
     """
     from towpath import promotion as room
+    from towpath.errors import UsageError
 
     if rules:
-        return _ratify(session, promotion, push, as_json)
-    if promotion is None:
+        return _ratify(session, names, push, as_json)
+    if not names:
         waiting = room.waiting(session.workspace)
         if as_json:
             print_json("waiting", waiting)
         else:
             promotions.waiting(session, waiting)
         return None
+    promotion, *others = names
+    if others:
+        raise UsageError("one promotion is approved at a time", hint="name it alone")
     done = room.approve(session.workspace, promotion, sign=sign, push=push)
     if not as_json:
         return promotions.approved(session, done)
@@ -148,13 +153,18 @@ def approve(
     return promotions.pending(done)
 
 
-def _ratify(session: Session, promotion: str | None, push: bool, as_json: bool) -> int:
-    from towpath.errors import ExitCode, UsageError
-    from towpath.promotion.ratify import ratify_rules
+def _ratify(session: Session, files: tuple[str, ...], push: bool, as_json: bool) -> int:
+    from towpath.errors import ExitCode
+    from towpath.promotion.ratify import ratify_rules, read_unagreed_rules
 
-    if promotion is not None:
-        raise UsageError("--rules names no promotion", hint="towpath approve --rules")
-    done = ratify_rules(session.workspace, push=push)
+    if not files:
+        waiting = read_unagreed_rules(session.workspace)
+        if as_json:
+            print_json("rules_waiting", waiting)
+        else:
+            promotions.unagreed(session, waiting)
+        return int(ExitCode.PENDING if waiting else ExitCode.DONE)
+    done = ratify_rules(session.workspace, files, push=push)
     if as_json:
         print_json("rules", done)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from towpath.gates import Verdict
     from towpath.promotion import Approved, Case, Checked, Proposed, Put
     from towpath.promotion.deciding import Waiting
-    from towpath.promotion.ratify import Ratified
+    from towpath.promotion.ratify import Ratified, UnagreedRule
 
 
 def show(made: Proposed, form: str = "text") -> None:
@@ -173,6 +174,20 @@ def pending(done: Approved) -> int:
     from towpath.errors import ExitCode
 
     return int(ExitCode.DONE if done.commit else ExitCode.PENDING)
+
+
+def unagreed(session: Session, rules: Sequence[UnagreedRule]) -> None:
+    """The rules that nobody agreed to, as they differ from those in force, and the next step."""
+    if not rules:
+        return session.say("the rules on main are agreed to: there is nothing to approve")
+    for rule in rules:
+        title = f"{rule.path}, changed in {rule.commit[:7]} by {rule.author}"
+        terminal.echo(Styled(title, "bold"))
+        for line in rule.difference:
+            terminal.echo(line)
+        terminal.echo()
+    named = " ".join(shlex.quote(rule.path) for rule in rules)
+    return session.say(f"next    towpath approve --rules {named}")
 
 
 def ratified(session: Session, done: Ratified) -> None:

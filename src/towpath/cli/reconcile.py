@@ -46,7 +46,7 @@ def reconcile(
     """Say what differs between what the main branch wants of STAGE (default: of each stage) and
     what runs there; with --apply, bring it about."""
     from towpath.errors import ExitCode, UsageError
-    from towpath.reconcile import Options
+    from towpath.reconcile import Options, declared_stages
 
     if acts and check:
         raise UsageError("--check changes nothing", hint="give --apply or --check")
@@ -56,7 +56,7 @@ def reconcile(
         listener=_teller(session),
         accepts_history=accept_history,
     )
-    names = stages or tuple(session.workspace.policy.stages)
+    names = stages or declared_stages(session.workspace)
     judged = [_judged(session, name, options, acts, alone=len(names) == 1) for name in names]
     _print(judged, "json" if as_json else form)
     codes = {one.code for one in judged}

@@ -52,6 +52,8 @@ def transform(
     done = operation.transform(session.workspace, asked)
     if done.rejected is not None:  # whatever was asked for: nobody should read past it
         terminal.echo(f"warning: {done.version} was rejected: {done.rejected}", err=True)
+    for words in done.packages:
+        terminal.echo(f"note: {words}", err=True)
     if as_json:
         return print_json("transform", done)
     return session.say(f"{done.rows:,} rows scored with {done.version} from {done.source}")

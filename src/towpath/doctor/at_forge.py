@@ -11,23 +11,22 @@ from towpath.errors import TowpathError
 from towpath.forge import Forbidden
 from towpath.git import clones, remotes
 from towpath.promotion import enforcing
+from towpath.promotion.in_force import connect_to_set_up
 
 if TYPE_CHECKING:
     from towpath.forge import Forge
-    from towpath.spec.project import Project
     from towpath.workspace import Workspace
 
 _ABOUT = "forge"
 
 
-def check(workspace: Workspace, project: Project, environ: Mapping[str, str]) -> Iterator[Check]:
-    """The forge that the project names, as this environment's token sees it."""
-    if project.forge is None:
-        yield well(_ABOUT, "there is none: `towpath approve` merges what is promoted")
-        return
+def check(workspace: Workspace, environ: Mapping[str, str]) -> Iterator[Check]:
+    """The forge that the rules in force name, as this environment's token sees it."""
     try:
-        found = forge.connect(project, environ=environ)
-        assert found is not None
+        found = connect_to_set_up(workspace, environ)
+        if found is None:
+            yield well(_ABOUT, "there is none: `towpath approve` merges what is promoted")
+            return
         yield _answers(found)
     except TowpathError as error:
         yield from faults(_ABOUT, error)

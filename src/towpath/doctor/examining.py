@@ -44,4 +44,4 @@ def _all(workspace: Workspace, offline: bool, environ: Mapping[str, str]) -> Ite
     if not offline:
         yield from around.prefect(workspace)
         yield from stages.check(workspace, project, environ)
-        yield from at_forge.check(workspace, project, environ)
+        yield from at_forge.check(workspace, environ)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from towpath.doctor import standing
 from towpath.doctor.check import Check, faults, lacks, well
-from towpath.errors import TowpathError
+from towpath.errors import Fault, RegistryError, TowpathError
 from towpath.git import mainline
 from towpath.promotion.approval_rule import ApprovalRule
 from towpath.reconcile.deployed import models
 from towpath.reconcile.witness import find_rewritten, read_witness
+from towpath.registry import policy
 from towpath.store.stage import StageStore
 
 if TYPE_CHECKING:
@@ -24,7 +25,11 @@ _DECLARE = "declare `store:` with a folder that all may reach, or an S3 URL"
 
 def check(workspace: Workspace, project: Project, environ: Mapping[str, str]) -> Iterator[Check]:
     """Each stage's store. One whose keys are not in this environment is not looked at, since
-    nobody should hold the keys of every stage."""
+    nobody should hold the keys of every stage; nor is any where main says what nobody agreed to.
+    """
+    if unagreed := _unagreed(workspace):
+        yield from (lacks(str(fault.place), fault.what, fault.hint or "") for fault in unagreed)
+        return
     urls = Counter(stage.store.url.rstrip("/") for stage in project.stages.values() if stage.store)
     for name, stage in project.stages.items():
         about = f"stage {name}"
@@ -36,6 +41,19 @@ def check(workspace: Workspace, project: Project, environ: Mapping[str, str]) ->
             said = f"another stage has its store too, {stage.store.url}"
             yield lacks(about, said, "give each stage one of its own, with keys of its own")
         yield from _opened(workspace, project, name, environ)
+
+
+def _unagreed(workspace: Workspace) -> tuple[Fault, ...]:
+    """Why the stores that main names are none to open; nothing where main cannot tell."""
+    try:
+        head = mainline.seen(workspace.registry_at_hand)
+        if head is None:
+            return ()
+        faults = ApprovalRule(workspace.registry_at_hand, head, workspace.folder).unsound()
+    except RegistryError:
+        return ()
+    naming = policy.place(workspace.folder)
+    return tuple(fault for fault in faults if fault.place and fault.place.file == naming)
 
 
 def _opened(

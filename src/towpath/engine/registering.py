@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.engine import elsewhere, keys, outputs, tree
+from towpath.engine import elsewhere, keys, model_facts, outputs, tree
 from towpath.engine.commit_checks import CLOCK_STEP, LITERALLY, CommitChecks, touched
 from towpath.engine.decisions import Decision, Verdict
 from towpath.engine.input_sources import locate_inputs, upstream_runs
@@ -22,7 +22,7 @@ from towpath.engine.registration_draft import RegistrationDraft, write_draft
 from towpath.engine.runs import flatten
 from towpath.engine.source import outputs_of
 from towpath.errors import Fault, RegistryError, StepFailed, TowpathError, UserError
-from towpath.registry import Bump, Code, Record, Signature, reading, shared
+from towpath.registry import Bump, Code, Record, reading, shared
 from towpath.spec import template
 from towpath.spec.artifact import Artifact, Entry, Json, Made
 from towpath.spec.pipeline import RegisterModel
@@ -30,7 +30,7 @@ from towpath.store.digest import is_folder
 from towpath.workspace import PROJECT_FILE
 
 if TYPE_CHECKING:
-    from towpath.engine.graph import Graph, Node, Source
+    from towpath.engine.graph import Graph, Node
     from towpath.engine.known import Known
     from towpath.engine.upstream import Upstream, UpstreamReader
     from towpath.git import Repository
@@ -283,7 +283,8 @@ class Registering:
             sha256=sha256_of(self.workspace.store, artifact),
             kind=path.rpartition(".")[2] if "." in path else "folder",
             code=self._code(ready.commit, _labelled(reached, "code ")),
-            signature=_signature(known, source),
+            signature=model_facts.find_signature(known, self.graph, source),
+            needs=model_facts.find_needs(known, source),
             metrics=dict(_metrics(known, node)),
             parameters=dict(self.graph.params),
             run=run_id,
@@ -355,16 +356,6 @@ def sha256_of(store: Store, artifact: Artifact) -> str:
 def _file_sha256(store: Store, digest: str) -> str:
     with store.path(digest).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _signature(known: Known, source: Source) -> Signature | None:
-    """What the training step left of the data the model saw."""
-    if not outputs_of(source):
-        return None
-    origin = known.origin(source)
-    found = known.made[origin.step].facts.get("signature")
-    said = found.get(origin.output) if isinstance(found, dict) else None
-    return Signature.from_json(said) if isinstance(said, dict) and said.get("inputs") else None
 
 
 def _metrics(known: Known, node: Node) -> Iterator[tuple[str, Json]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from towpath import registry
 from towpath.engine import origin
 from towpath.engine.own_files import note_own_files
+from towpath.engine.version_code import find_version_code
 from towpath.errors import Fault, UsageError
 from towpath.registry import Record
 from towpath.scratch import scratch_folder
@@ -43,7 +44,8 @@ class Transform:
 class Transformed:
     """What was done: the version and its digest, the store it came from, and the rows written.
 
-    ``rejected`` is the reason for which the version should not be used any more.
+    ``rejected`` is the reason for which the version should not be used any more; ``packages`` are
+    those that are others here than when it was made, in words.
     """
 
     version: str
@@ -52,6 +54,7 @@ class Transformed:
     rows: int
     output: str
     rejected: str | None = None
+    packages: tuple[str, ...] = ()
 
 
 def transform(workspace: Workspace, asked: Transform) -> Transformed:
@@ -70,32 +73,33 @@ def transform(workspace: Workspace, asked: Transform) -> Transformed:
     with scratch_folder() as scratch:
         model = Path(scratch, found.record.artifact.name)
         source = origin.bring(workspace, project, found.record, model, stage)
-        rows = _scored(workspace, asked, found.record, project, model)
+        scored = _scored(workspace, asked, found.record, project, model)
     note_own_files([asked.output])
     return Transformed(
         str(found.version),
         found.record.sha256,
         source,
-        rows,
+        scored.rows,
         os.fspath(asked.output),
         found.version.rejected,
+        scored.packages,
     )
 
 
 def _scored(
     workspace: Workspace, asked: Transform, record: Record, project: Project, model: Path
-) -> int:
-    scored = scoring.Scoring(
-        f"{record.model}@{record.version}",
-        model,
-        asked.data,
-        asked.output,
-        trust=project.trust,
-        folders=_folders(workspace, record, project),
-        method=asked.method,
-        batch_size=asked.batch_size,
+) -> scoring.Scored:
+    return scoring.score(
+        scoring.Scoring(
+            model,
+            asked.data,
+            asked.output,
+            find_version_code(workspace, asked.reference, asked.stage, record, project),
+            trust=project.trust,
+            method=asked.method,
+            batch_size=asked.batch_size,
+        )
     )
-    return scoring.score(scored)
 
 
 def _unfit(asked: Transform, record: Record) -> Iterator[Fault]:
@@ -105,10 +109,3 @@ def _unfit(asked: Transform, record: Record) -> Iterator[Fault]:
 def _pinned(asked: Transform, record: Record) -> Iterator[Fault]:
     if asked.sha256 not in (None, record.sha256):
         yield Fault(f"{asked.reference} has the SHA-256 {record.sha256}, not {asked.sha256}")
-
-
-def _folders(workspace: Workspace, record: Record, project: Project) -> tuple[Path, ...]:
-    """Where the project's own classes are found, where the policy trusts some."""
-    if not (project.trust and record.pipeline):
-        return ()
-    return workspace.root, workspace.root / "flows" / record.pipeline

@@ -3,7 +3,7 @@
 GitHub is the one forge so far; ``forge.github`` is the one door to its client.
 """
 
-from towpath.forge.connecting import connect
+from towpath.forge.connecting import connect, has_own_address, has_token
 from towpath.forge.forge import (
     Environment,
     Forbidden,
@@ -27,6 +27,8 @@ __all__ = [
     "Review",
     "Rules",
     "connect",
+    "has_own_address",
+    "has_token",
     "lacks",
     "wanted",
 ]

@@ -11,7 +11,7 @@ from towpath.errors import UserError
 from towpath.forge.forge import Forge
 
 if TYPE_CHECKING:
-    from towpath.forge.github import Patience
+    from towpath.forge.github import GitHub, Patience
     from towpath.spec.project import Project
 
 PUBLIC = "https://api.github.com"
@@ -31,19 +31,47 @@ def connect(
     address is ``GITHUB_API_URL``, else the one declared, else GitHub's own. Raises ``UserError``
     where there is no token (``GITHUB_TOKEN``, ``GH_TOKEN``) or no repository.
     """
-    if project.forge is None:
-        return None
     variables = os.environ if environ is None else environ
-    name = repository or project.forge.repository or variables.get("GITHUB_REPOSITORY")
-    if not name:
-        hint = "in towpath.yaml: forge: {kind: github, repository: owner/name}"
-        raise UserError("it is not said which repository at GitHub this is", hint=hint)
-    api = _address(variables.get("GITHUB_API_URL") or project.forge.api or PUBLIC)
+    place = _place(project, repository, variables)
+    if place is None:
+        return None
     token = _token(variables)
 
     from towpath.forge.github import GitHub, Patience
 
-    return GitHub.connected(api, name, token, patience or Patience())
+    def turn(other: Project, known: GitHub) -> Forge | None:
+        there = _place(other, repository, variables)
+        if there is None or known.is_at(*there):
+            return known if there else None
+        return connect(other, repository, variables, patience)
+
+    return GitHub.connected(*place, token, patience or Patience(), turn)
+
+
+def has_own_address(project: Project, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether it is the declaration alone that says where the token goes: neither GitHub itself
+    nor what this environment names."""
+    variables = os.environ if environ is None else environ
+    return bool(project.forge and project.forge.api and not variables.get("GITHUB_API_URL"))
+
+
+def has_token(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether this environment holds a token for a forge."""
+    variables = os.environ if environ is None else environ
+    return any(variables.get(name, "").strip() for name in TOKENS)
+
+
+def _place(
+    project: Project, repository: str | None, environ: Mapping[str, str]
+) -> tuple[str, str] | None:
+    """The address and ``owner/name`` of the repository that a project names; None for none."""
+    if project.forge is None:
+        return None
+    name = repository or project.forge.repository or environ.get("GITHUB_REPOSITORY")
+    if not name:
+        hint = "in towpath.yaml: forge: {kind: github, repository: owner/name}"
+        raise UserError("it is not said which repository at GitHub this is", hint=hint)
+    return _address(environ.get("GITHUB_API_URL") or project.forge.api or PUBLIC), name
 
 
 def _token(environ: Mapping[str, str]) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from towpath.errors import ForgeError
+
+if TYPE_CHECKING:
+    from towpath.spec.project import Project
 
 State = Literal["open", "closed", "merged"]
 Method = Literal["merge", "squash", "rebase"]
@@ -101,6 +104,11 @@ class Forge(Protocol):
     @property
     def repository(self) -> str:
         """``owner/name``."""
+        ...
+
+    def turn_to(self, project: Project) -> Forge | None:
+        """The forge that another declaration names, with the same token: this one where it is the
+        same; None where it names none. Nothing is asked yet."""
         ...
 
     def user(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from towpath.git import Repository
 from towpath.registry import Record
+from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
 
 if TYPE_CHECKING:
     from towpath.spec.project import Project
@@ -26,7 +27,8 @@ class Context:
     ``model`` gives a version's bytes on disk, which are held against its record before they are
     opened, ``data`` a file of the stage's data by the name that a gate says; both raise a
     TowpathError where they cannot. ``stage_available`` is false where the stage's data is out of
-    reach, as on review. ``scratch`` is a folder to work in.
+    reach, as on review. ``scratch`` is a folder to work in, ``kept`` one that keeps what is laid
+    out once for each commit.
     """
 
     stage: str
@@ -42,3 +44,11 @@ class Context:
     scratch: Path
     stage_available: bool
     folder: str = ""
+    kept: Path | None = None
+
+    @property
+    def own_code(self) -> OwnCode:
+        """The candidate's own code, as far as its file may need it and the stage runs it."""
+        home = self.kept or self.scratch.absolute() / "code"
+        source = CodeSource.of_stage(self.repository, home, self.project, self.stage, self.base)
+        return find_own_code(source, self.candidate, self.project.trust)

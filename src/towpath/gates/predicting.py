@@ -11,44 +11,34 @@ from towpath.gates.finding import Unjudged
 
 if TYPE_CHECKING:
     from towpath.gates.context import Context
-    from towpath.gates.policy import Policy
 
 
-def asked(context: Context, policy: Policy) -> dict[str, Any]:
-    """What the process needs to load the candidate: its bytes, which are as recorded, and the types
-    that the policy trusts; those of the project's own come from the policy's commit."""
+def asked(context: Context) -> dict[str, Any]:
+    """What the process needs to load the candidate: its bytes, which are as recorded, the types
+    that the policy trusts, and the version's own code."""
     record = context.candidate
     return {
         "model": str(artifact.verified(context, record)),
         "name": record.artifact.name,
-        **trusted(context, policy),
+        **trusted(context),
     }
 
 
-def trusted(context: Context, policy: Policy) -> dict[str, Any]:
-    """The types that a model may hold beside the known ones, and where the project's own are."""
-    trust = context.project.trust
-    return {"trust": list(trust), "root": str(policy.tree()) if trust else None}
-
-
-def make_importable(asked: dict[str, Any]) -> None:
-    """Let the project's own types be found."""
-    from towpath.steps import loading
-
-    if asked["root"]:
-        loading.make_importable(Path(asked["root"]), "")
+def trusted(context: Context) -> dict[str, Any]:
+    """The types that a model may hold beside the known ones, and where the version's own are."""
+    own = context.own_code.to_json()
+    return {"trust": list(context.project.trust), "own": own, "root": own["root"]}
 
 
 def model(asked: dict[str, Any]) -> Any:
     """The candidate, loaded: a skops file, all of whose types are known or trusted."""
-    from towpath.steps import formats
+    from towpath.steps import formats, own_classes
 
     name = asked["name"]
     known = formats.known(name)
     if known is None or known.name != "skops":
         raise Unjudged(f"{name} is not opened here: only .skops is; a `function` gate may know it")
-    make_importable(asked)
-    return formats.read(Path(asked["model"]), formats.Asked(name, trust=tuple(asked["trust"])))
+    return own_classes.load_model(Path(asked["model"]), name, asked["trust"], asked["own"])
 
 
 def table(path: str, name: str) -> Any:

@@ -6,7 +6,7 @@ What counts is written down in docs/trust.md. ``approval_rule`` asks it of a who
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from towpath.git import Repository, history, refs
 from towpath.git.allowed_signers import SIGNERS, read_allowed_signers
 from towpath.promotion import owners, signing
-from towpath.promotion.case import EVIDENCE, naming, paths
+from towpath.promotion.case import naming, paths
 from towpath.promotion.pull_requests import bring_head, find_pull, standing
-from towpath.promotion.rulebook import Rulebook, read_rulebook
+from towpath.promotion.rulebook import Rulebook
 from towpath.promotion.signing import Signature, read_signatures
-from towpath.registry import Promotion, Version, stages, wanted
+from towpath.registry import Promotion, Version
+from towpath.registry.decided import EVIDENCE
 from towpath.registry.main_line import read_trailers
 from towpath.registry.ownership import claim_path
 
@@ -177,22 +178,6 @@ class Inquiry:
         return line in self.head_trailers.get("promotion", ())
 
 
-def inquire(promotion: Promotion, repository: Repository, forge: Forge | None = None) -> Inquiry:
-    """An inquiry into one promotion alone. Raises ``ForgeError`` later, when the forge is asked."""
-    parent = promotion.base or promotion.commit
-    changed = history.changes_against(repository, {promotion.commit: parent})
-    return Inquiry(
-        promotion,
-        repository,
-        forge,
-        parent,
-        tuple(c.path for c in changed.get(promotion.commit, ()) if not c.keeps_folder),
-        promotion.version or _left(repository, promotion, parent),
-        (promotion, *_beside(promotion, changed.get(promotion.commit, ()))),
-        _left(repository, promotion, parent),
-    )
-
-
 def _files_of(promotion: Promotion) -> tuple[str, ...]:
     """The files that a promotion may bring, but for the evidence of a model that it takes out."""
     claim = claim_path(promotion.model)
@@ -208,29 +193,6 @@ def _is_page_of(path: str, promotion: Promotion) -> bool:
         return False
     folder = f"{EVIDENCE}/{promotion.model}/"
     return path.startswith(folder) and path.endswith(f"-{promotion.stage}.md")
-
-
-def _beside(promotion: Promotion, changed: Sequence[history.Change]) -> list[Promotion]:
-    """The other promotions that came with the same commit, as far as their files name them."""
-    places = [wanted.place(change.path) for change in changed if change.path != promotion.path]
-    return [replace(promotion, stage=p[0], model=p[1]) for p in places if p]
-
-
-def _left(repository: Repository, promotion: Promotion, parent: str) -> Version | None:
-    was = stages(repository, parent).at(promotion.stage, promotion.model)
-    return was.version if was else None
-
-
-def of(
-    promotion: Promotion, repository: Repository, project: Project, forge: Forge | None = None
-) -> Approval:
-    """Who approved a promotion, at the highest level that can be shown by the files of the commit
-    before it; ``project`` says who may approve and whether authors may. Raises ``ForgeError``
-    where the forge does not answer.
-    """
-    inquiry = inquire(promotion, repository, forge)
-    rules = replace(read_rulebook(repository, inquiry.base), project=project)
-    return approve_under(rules, inquiry)
 
 
 def approve_under(rules: Rulebook, inquiry: Inquiry) -> Approval:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from towpath.errors import Fault, Place
+from towpath.errors import Fault, Place, Refused
 from towpath.git import Repository, history, mainline
 from towpath.promotion.approval import (
     ORDER,
@@ -22,7 +22,7 @@ from towpath.promotion.approval import (
     least,
 )
 from towpath.promotion.displaced import Displaced, find_displaced
-from towpath.promotion.rule_changes import RuleHistory, read_rule_history
+from towpath.promotion.rule_changes import NOT_ASKED, RuleHistory, read_rule_history
 from towpath.promotion.rulebook import Rulebook
 from towpath.registry import ModelVersion, Promotion, Version
 from towpath.registry.main_line import Backdated, MainLine, read_main_line
@@ -31,6 +31,8 @@ from towpath.registry.version_signatures import lacking_signature
 
 if TYPE_CHECKING:
     from towpath.forge import Forge
+
+ASK = "export GITHUB_TOKEN=$(gh auth token), and run it again, not --offline"
 
 
 @dataclass(frozen=True)
@@ -172,22 +174,16 @@ class ApprovalRule:
 
     def counted(self, model: str | None = None) -> tuple[Promotion, ...]:
         """The promotions that count: what came by no sufficient approval was never in a stage, for
-        the ladder, a soak or a rollback. Where only a forge could tell and none is asked, all;
-        ``unproved`` says which of them nobody proved."""
+        the ladder, a soak or a rollback. Where no forge is asked, those that Git alone proves."""
         mine = tuple(one for one in self.log if model in (None, one.model))
-        if self.forge is None and self._rests_on_forge:
-            return mine
         return tuple(one for one in mine if self.judge(one).is_enough)
 
     def unproved(self, promotions: Iterable[Promotion]) -> tuple[Promotion, ...]:
-        """Those of some promotions that only a forge could prove, which is not asked."""
-        if self.forge is not None or not self._rests_on_forge:
+        """Those of some promotions that a forge could still prove, which is not asked."""
+        policy = self.rules_now().policy
+        if self.forge is not None or policy is None or policy.forge is None:
             return ()
         return tuple(one for one in promotions if not self.judge(one).is_enough)
-
-    @cached_property
-    def _rests_on_forge(self) -> bool:
-        return any(project.forge for project in self.rules_now().policies.values())
 
     def rules_now(self) -> Rulebook:
         """The rules in force at main's head."""
@@ -235,6 +231,33 @@ class ApprovalRule:
         name = mainline.name(self.repository)
         faults = tuple(_redirected(fault, name, commit) for fault in there.faults(self.folder))
         return Redirect(name, commit, paths, by, faults)
+
+    def unasked(self) -> tuple[Fault, ...]:
+        """The rules of which only a forge could tell whether they were agreed to, which is not
+        asked: nothing that they say is run, opened or counted."""
+        if self.forge is not None:
+            return ()
+        redirecting = mainline.redirecting(self.repository)
+        heads = [self.head] if redirecting is None else [redirecting, self.head]
+        open_ones = [fault for head in heads for fault in replace(self, head=head)._open()]
+        known = {fault.place for fault in self.unsound()}
+        return tuple(
+            Fault(f"whether this was agreed to is not known: {NOT_ASKED}", fault.place, ASK)
+            for fault in dict.fromkeys(open_ones)
+            if fault.place not in known
+        )
+
+    def _open(self) -> tuple[Fault, ...]:
+        """The rules that Git alone does not prove to be in force."""
+        if all(change.level != "unknown" for change in self.rules.changes):
+            return ()
+        return read_rule_history(self.repository, self.line, strict=True).faults(self.folder)
+
+    def refuse_unsound(self) -> None:
+        """Raise ``Refused`` unless it is known that the rules on main were agreed to: asked before
+        anything that they say is run, opened or written."""
+        if faults := [*self.unsound(), *self.unasked()]:
+            raise Refused(*faults)
 
     def displaced_faults(self) -> tuple[Fault, ...]:
         """The decisions that were put out of main's line, as faults."""

@@ -19,13 +19,13 @@ from towpath.registry import (
     record,
     wanted,
 )
+from towpath.registry.code_news import CodeNews, find_news
+from towpath.registry.decided import EVIDENCE
 from towpath.registry.finding import read_incumbent
 from towpath.registry.wanted import Wanted
 
 if TYPE_CHECKING:
     from towpath.spec.project import Project, Stage
-
-EVIDENCE = "registry/evidence"
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Case:
     ``folder`` is that of the project that the model is of; ``claims`` says that this promotion is
     the model's first, and writes down whose it is; ``by_hand`` that the stage file as it stands
     was written by no promotion, so that the version that it names may be let in afterwards.
+    ``code_news`` tells which classes of the candidate's model are of its own code, and what is new
+    of that.
     """
 
     stage: str
@@ -52,6 +54,7 @@ class Case:
     claims: bool = False
     by_hand: bool = False
     counted: tuple[Promotion, ...] | None = None
+    code_news: CodeNews | None = None
     unproved: str | None = None
     """Which promotions it rests on that only a forge could prove, which was not asked, in words."""
 
@@ -137,11 +140,13 @@ def gather(
     if not claims:
         ownership.refuse_other(owners, folder, model)
     version = candidate.version if candidate else None
+    runs = incumbent(repository, base, stage, model)
+    news = find_news(repository, candidate, runs, project.trust) if candidate else None
     return Case(
         stage=stage,
         model=model,
         candidate=candidate,
-        incumbent=incumbent(repository, base, stage, model),
+        incumbent=runs,
         base=base,
         project=project,
         log=log,
@@ -149,6 +154,7 @@ def gather(
         folder=folder,
         claims=claims,
         by_hand=came_by_hand(repository, log, stage, model),
+        code_news=news,
     )
 
 

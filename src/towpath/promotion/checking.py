@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.engine.request import in_ci
-from towpath.errors import Fault, Place, TowpathError, UsageError
+from towpath.errors import Fault, Place, UsageError
 from towpath.git import Repository, history, mainline
 from towpath.promotion import evidence, inspecting, judging, signing
 from towpath.promotion.approval import UNSIGNED, allows_self_approval, least
 from towpath.promotion.approval_rule import ApprovalRule
 from towpath.promotion.case import Case
+from towpath.promotion.in_force import connected_if_let_in
 from towpath.promotion.inspecting import Inspected
-from towpath.promotion.place import connected
 from towpath.promotion.proposal import failures
 from towpath.promotion.stored_bytes import look_at_bytes
 
@@ -52,7 +51,9 @@ class Checked:
     """What is wrong with the rules of the main branch, with who made the promotion, or with the
     version's bytes."""
     unchecked: tuple[str, ...] = ()
-    """Which bytes could not be looked at, and why."""
+    """What could not be looked at, and why: bytes, and who approved what it rests on."""
+    unasked: tuple[Fault, ...] = ()
+    """Rules of which it is not known whether they are in force: no gate of theirs was judged."""
 
     @property
     def is_promotion(self) -> bool:
@@ -80,17 +81,7 @@ def check(workspace: Workspace, base: str | None = None, head: str | None = None
     end = _commit(repository, head or "HEAD")
     if start is None:
         raise UsageError("nothing is committed yet", hint="git add . && git commit")
-    return of(workspace, repository, start, end, _forge(workspace))
-
-
-def _forge(workspace: Workspace) -> Forge | None:
-    """The forge in CI, which has a token; a person's check asks no network."""
-    if not in_ci():
-        return None
-    try:
-        return connected(workspace)
-    except TowpathError:
-        return None  # said with what could not be looked at
+    return of(workspace, repository, start, end, connected_if_let_in(workspace, start))
 
 
 def of(
@@ -100,31 +91,44 @@ def of(
     head: str,
     forge: Forge | None = None,
 ) -> Checked:
-    """The same of two commits of the registry's repository."""
-    found = inspecting.inspect(repository, workspace.folder, base, head, forge)
-    judged = (Judged(case, judging.judge(workspace, repository, case)) for case in found.cases)
-    rule = ApprovalRule(repository, base, workspace.folder, forge)
-    unsound = list(_unsound(rule, found) if found.cases else ())
-    stored = [look_at_bytes(workspace, case) for case in found.cases]
-    unsound += [fault for one in stored for fault in one.faults]
-    unchecked = [words for one in stored for words in one.unchecked]
-    unchecked += [case.unproved for case in found.cases if case.unproved]
-    return Checked(found, tuple(judged), tuple(unsound), tuple(unchecked))
+    """The same of two commits of the registry's repository.
+
+    Where it is not known that the rules were agreed to by which a case is judged, none of its
+    gates is judged and no store is opened.
+    """
+    inspected = inspecting.inspect(repository, workspace.folder, base, head, forge)
+    judged: list[Judged] = []
+    unsound: list[Fault] = []
+    unasked: list[Fault] = []
+    unchecked: list[str] = []
+    for case in inspected.cases:
+        rule = ApprovalRule(repository, base, case.folder, forge)
+        doubtful = [*rule.unsound(), *rule.unasked()]
+        unsound += rule.unsound()
+        unasked += rule.unasked()
+        unchecked += [case.unproved] if case.unproved else []
+        verdicts: tuple[Verdict, ...] = ()
+        if not doubtful:
+            unsound += _unsigned(rule, inspected, case)
+            stored = look_at_bytes(workspace, case)
+            unsound += stored.faults
+            unchecked += stored.unchecked
+            verdicts = judging.judge(workspace, repository, case)
+        judged.append(Judged(case, verdicts))
+    unchecked += [f"{fault.place}: {fault.what}; so no gate was judged" for fault in unasked]
+    faults, words = dict.fromkeys(unsound), dict.fromkeys(unchecked)
+    return Checked(inspected, tuple(judged), tuple(faults), tuple(words), tuple(unasked))
 
 
-def _unsound(rule: ApprovalRule, found: Inspected) -> Iterator[Fault]:
-    """Why no approval of this promotion would count, whoever gave it."""
-    yield from rule.unsound()
-    rules = rule.rules.rules_at(found.base, rule.folder)
+def _unsigned(rule: ApprovalRule, inspected: Inspected, case: Case) -> Iterator[Fault]:
+    """Why no approval of this promotion would count, whoever gave it: nobody signed it."""
+    rules = rule.rules.rules_at(inspected.base, rule.folder)
     if rules.signers is None or allows_self_approval(rules):
         return
-    for case in found.cases:
-        if least(case.project, case.stage) == "signed" and not _is_signed(rule, found, case):
-            what = (
-                f"{case.stage} asks for a signature, and {UNSIGNED}: its approver may have made it"
-            )
-            hint = f"let its maker sign it: {signing.CONFIGURE}; reject it, and promote again"
-            yield Fault(what, Place(case.paths[0]), hint)
+    if least(case.project, case.stage) == "signed" and not _is_signed(rule, inspected, case):
+        what = f"{case.stage} asks for a signature, and {UNSIGNED}: its approver may have made it"
+        hint = f"let its maker sign it: {signing.CONFIGURE}; reject it, and promote again"
+        yield Fault(what, Place(case.paths[0]), hint)
 
 
 def _is_signed(rule: ApprovalRule, found: Inspected, case: Case) -> bool:

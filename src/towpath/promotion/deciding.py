@@ -9,6 +9,7 @@ from towpath.errors import UsageError
 from towpath.git import branches, mainline, remotes
 from towpath.git.command import lines
 from towpath.promotion import merging, place, reviewing
+from towpath.promotion.in_force import connected
 from towpath.promotion.merging import Approved
 from towpath.promotion.proposal import BRANCH
 
@@ -80,9 +81,7 @@ def refuse(workspace: Workspace, named: str, reason: str) -> Put:
 
 
 def _forge(workspace: Workspace) -> Forge | None:
-    if workspace.policy.forge is None or remotes.chosen(workspace.registry) is None:
-        return None
-    return place.connected(workspace)
+    return connected(workspace) if remotes.chosen(workspace.registry) else None
 
 
 def _branch(named: str) -> str:

@@ -15,10 +15,13 @@ from towpath.promotion.case import Case
 if TYPE_CHECKING:
     from towpath.gates import Verdict
     from towpath.registry import Record
+    from towpath.registry.code_news import CodeNews
 
 MOST_METRICS = 8
 MOST_CHANGES = 6
 MOST_GATES = 8
+MOST_CLASSES = 4
+MOST_FILES = 6
 _SHORT = 12
 _GATES = "## Gates"
 _ORIGIN = "## Where it comes from"
@@ -32,7 +35,7 @@ def write(case: Case, verdicts: Sequence[Verdict] = (), why: str | None = None) 
     """
     parts = [_heading(case), *_words(case, why)]
     if case.candidate:
-        parts += [*_metrics(case), *_changes(case), *_gates(case, verdicts)]
+        parts += [*_metrics(case), *_changes(case), *_own_code(case), *_gates(case, verdicts)]
         parts += [_ORIGIN, _lineage(case.candidate)]
     steps = [*_steps(case), _back(case)]
     listed = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
@@ -107,6 +110,40 @@ def _changes(case: Case) -> Iterator[str]:
     if broken := differing.broken(case.incumbent, case.candidate):
         said = prose("; ".join(broken))
         yield f"**Who calls {case.replaces} cannot call it as before:** {said}."
+
+
+def _own_code(case: Case) -> Iterator[str]:
+    """The code that the stage will run to load the model, and what of it was not there before."""
+    news = case.code_news
+    if news is None:
+        return
+    named = [f"{code(name)} of {code(file)}" for name, file in news.classes.items()]
+    yield (
+        f"**Code of its own:** to load it runs {_listed(named, MOST_CLASSES)}, as the commit "
+        f"{code(news.commit[:7])} has it. {_new_code(case, news)}"
+    )
+
+
+def _new_code(case: Case, news: CodeNews) -> str:
+    if news.old is None:
+        return f"{case.stage} runs none of it now." if case.replaces is None else (
+            f"The code of {code(case.replaces)} is not in this clone, so what is new is not known."
+        )  # fmt: skip
+    if not news.changes:
+        return f"{code(case.replaces)} runs the same code."
+    added = sum(plus for _, plus, _ in news.changes)
+    removed = sum(minus for _, _, minus in news.changes)
+    files = [f"{code(path)} +{plus} -{minus}" for path, plus, minus in news.changes]
+    count = "1 file" if len(files) == 1 else f"{len(files)} files"
+    return (
+        f"Against {code(case.replaces)}'s ({code(news.old[:7])}) {count} of Python differ, "
+        f"+{added} -{removed}: {_listed(files, MOST_FILES)}."
+    )
+
+
+def _listed(words: list[str], most: int) -> str:
+    more = [f"and {len(words) - most} more"] if len(words) > most else []
+    return ", ".join([*words[:most], *more])
 
 
 def _gates(case: Case, verdicts: Sequence[Verdict]) -> Iterator[str]:

@@ -13,9 +13,18 @@ from towpath.git import Repository, history, refs
 from towpath.git.history import Change
 from towpath.promotion import case as cases
 from towpath.promotion import evidence, rules
-from towpath.promotion.case import EVIDENCE, Case
-from towpath.registry import Found, Reference, ownership, policy, record, wanted
-from towpath.registry.ownership import Owners, claim_path, read_claim, read_owners, write_claim
+from towpath.promotion.case import Case
+from towpath.promotion.rulebook import is_note, is_rule
+from towpath.registry import Found, Reference, policy, record, wanted
+from towpath.registry.decided import EVIDENCE
+from towpath.registry.ownership import (
+    Owners,
+    claim_path,
+    claimed_model,
+    read_claim,
+    read_owners,
+    write_claim,
+)
 from towpath.registry.wanted import FOLDER, Wanted
 
 if TYPE_CHECKING:
@@ -23,7 +32,6 @@ if TYPE_CHECKING:
     from towpath.spec.project import Project
 
 KEPT = ("registry/models/", f"{EVIDENCE}/", f"{FOLDER}/")
-RULES = ("CODEOWNERS", ".github/CODEOWNERS", "docs/CODEOWNERS", "registry/allowed_signers")
 MOST_NAMED = 5
 ONE_OR_OTHER = "a pull request holds a promotion or code, not both: make two of them"
 
@@ -129,12 +137,12 @@ def _strangers(branch: _Branch, touched: Sequence[Change]) -> Iterator[Fault]:
         if change.path in own and change.new and change.mode != history.PLAIN
     )
     if not touched:
-        others = [p for p in others if p.startswith(KEPT) and not ownership.is_rule(p)]
+        others = [p for p in others if p.startswith(KEPT) and claimed_model(p) is None]
         if others:
             hint = "towpath promote writes them; main keeps what was decided as it was"
             yield Fault(f"only a promotion changes {_named(others)}", hint=hint)
         return
-    judged_by = [path for path in others if _judges(branch, path)]
+    judged_by = [path for path in others if is_rule(path) and not is_note(path)]
     if judged_by:
         what = f"this promotion changes {_named(judged_by)}, by which it is judged"
         yield Fault(what, hint="merge the change of the rules first, and promote then")
@@ -154,11 +162,6 @@ def _paths(branch: _Branch, change: Change) -> tuple[str, ...]:
     if not change.new:
         return (files[0], files[2])
     return (*files, claim_path(place[1])) if branch.owners.is_unclaimed(place[1]) else files
-
-
-def _judges(branch: _Branch, path: str) -> bool:
-    """Whether a promotion is judged by a file: by its policy, its owners and its signers."""
-    return path in RULES or ownership.is_rule(path) or path == policy.place(branch.folder)
 
 
 def _look(branch: _Branch, change: Change) -> Case | tuple[Fault, ...]:
@@ -185,7 +188,7 @@ def _look(branch: _Branch, change: Change) -> Case | tuple[Fault, ...]:
     except TowpathError as error:
         at = Place(change.path)
         return tuple(replace(fault, place=fault.place or at) for fault in error.faults)
-    return rules.count_approved(branch.repository, folder, case, branch.forge)
+    return rules.count_approved(branch.repository, case, branch.forge)
 
 
 def _found(branch: _Branch, read: Wanted) -> Found:
@@ -198,13 +201,13 @@ def _found(branch: _Branch, read: Wanted) -> Found:
 def _faults(branch: _Branch, case: Case) -> Iterator[Fault]:
     """What is wrong with one promotion: its rungs, its three files, a rival that was quicker."""
     at = Place(case.paths[0])
-    amiss = rules.faults(branch.repository, branch.folder, case)
+    amiss = rules.faults(branch.repository, case, branch.forge)
     yield from (replace(fault, place=at) for fault in amiss)
     yield from _rival(branch, case)
     yield from _evidence(branch, case)
     yield from _claimed(branch, case)
     yield from rules.contradictions(branch.repository, case)
-    yield from rules.unsigned(branch.repository, case.folder, case)
+    yield from rules.unsigned(branch.repository, case)
     if case.candidate is None:
         return
     read = wanted.read(at.file, branch.text(branch.head, at.file) or "")

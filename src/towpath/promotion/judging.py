@@ -43,6 +43,7 @@ def judge(
             now=moment,
             scratch=Path(scratch),
             stage_available=False,
+            kept=workspace.state / "code",
             folder=case.folder,
         )
         return gates.judge(context, "review")

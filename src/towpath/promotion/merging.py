@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from towpath.git import (
 from towpath.git.allowed_signers import SIGNERS
 from towpath.promotion import approval, checking, evidence, proposal, signing
 from towpath.promotion.approval import Approval, Level
-from towpath.promotion.approval_rule import ApprovalRule, backdated_fault
+from towpath.promotion.approval_rule import ApprovalRule, Judgement, backdated_fault
 from towpath.promotion.checking import Checked
 from towpath.promotion.proposal import BRANCH
 from towpath.promotion.writing import LOCK
@@ -30,6 +30,8 @@ from towpath.registry.main_line import CLOCK_SKEW, read_main_line
 from towpath.spec.limits import clamp_second
 
 if TYPE_CHECKING:
+    from towpath.forge import Forge
+    from towpath.promotion.case import Case
     from towpath.promotion.place import Place
 
 
@@ -84,8 +86,8 @@ def head_of(place: Place, branch: str) -> str:
 def sound(place: Place, head: str) -> Checked:
     """A branch that may be merged as far as the rules and the gates say; ``Refused`` if not."""
     checked = checking.of(place.workspace, place.repository, place.base, head, place.forge)
-    if checked.faults:
-        raise Refused(*checked.faults)
+    if checked.faults or checked.unasked:
+        raise Refused(*checked.faults, *checked.unasked)
     if not checked.judged and history.is_ancestor(place.repository, head, place.base):
         # A call that was ended between the push and what follows it here, or another's merge.
         raise UsageError(f"{head[:7]} was merged already", hint="git pull, then towpath reconcile")
@@ -101,9 +103,8 @@ def _made(place: Place, branch: str, sign: bool | None) -> Approved:
     _refuse_parted(place)
     checked = sound(place, head)
     cases = [one.case for one in checked.judged]
-    project = cases[0].project
     who = repository.identity()
-    needed = {approval.least(project, case.stage) for case in cases}
+    needed = {approval.least(case.project, case.stage) for case in cases}
     if "forge" in needed:
         what = f"{', '.join(map(str, cases))} needs an approval at the forge"
         raise Refused(what, hint="push the branch, and let it be reviewed as a pull request")
@@ -123,7 +124,7 @@ def _made(place: Place, branch: str, sign: bool | None) -> Approved:
         merging=(head,),
         sign=signs or sign,  # where nothing was said, as Git signs every commit
     )
-    reached = _refuse(place, commit, signs)
+    reached = _refuse(place, commit, cases, signs)
     done = Approved(tuple(map(str, cases)), branch, str(who), reached, commit)
     return replace(done, unchecked=checked.unchecked)
 
@@ -215,14 +216,23 @@ def decide_signing(repository: Repository, needed: bool, asked: bool | None) -> 
     return signs
 
 
-def _refuse(place: Place, commit: str, signs: bool) -> Level:
-    """The merge is judged as anybody will judge it who finds it on main; the level it reached."""
-    rule = ApprovalRule(place.repository, commit, place.workspace.folder)
+def judge_all(
+    repository: Repository, commit: str, cases: Sequence[Case], forge: Forge | None = None
+) -> list[tuple[Promotion, Judgement]]:
+    """The promotions of a commit upon main, each as anybody will judge it who finds it there: by
+    the rules of the project whose model it is."""
+    folders = {case.paths[0]: case.folder for case in cases}
+    rules = {f: ApprovalRule(repository, commit, f, forge) for f in set(folders.values())}
+    first = next(iter(rules.values()))
+    mine = [one for one in first.log if one.commit == commit]
+    return [(one, rules[folders[one.path]].judge(one)) for one in mine]
+
+
+def _refuse(place: Place, commit: str, cases: Sequence[Case], signs: bool) -> Level:
+    """The merge is judged as anybody will judge it; the level it reached."""
     reached: list[Level] = []
-    for promotion in rule.log:
-        if promotion.commit != commit:
-            continue
-        judged = rule.judge(promotion)
+    rule = ApprovalRule(place.repository, commit)
+    for promotion, judged in judge_all(place.repository, commit, cases):
         if judged.backdated:
             raise Refused(backdated_fault(promotion, judged.backdated, rule.log))
         needed: Level = "signed" if signs else judged.needed
@@ -230,10 +240,12 @@ def _refuse(place: Place, commit: str, signs: bool) -> Level:
             mail = place.repository.identity().email
             raise Refused(_refusal(promotion, needed, judged.approval, mail))
         reached.append(judged.approval.level)
-    if left := rule.rules.faults(place.workspace.folder):
+    folders = {case.folder for case in cases}
+    left = [fault for folder in folders for fault in rule.rules.faults(folder)]
+    if left:
         # A rule that comes with it, such as whose the model is, would stop all that comes after.
         hint = f"let another signer make it, or approve it: {signing.CONFIGURE}"
-        raise Refused(*(replace(fault, hint=hint) for fault in left))
+        raise Refused(*(replace(fault, hint=hint) for fault in dict.fromkeys(left)))
     return min(reached, key=approval.ORDER.index)
 
 

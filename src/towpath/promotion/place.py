@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.errors import UsageError
 from towpath.git import Repository, mainline, remotes
+from towpath.promotion.in_force import connected, connected_if_let_in, names_forge
 
 if TYPE_CHECKING:
     from towpath.forge import Forge
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 class Place:
     """Where one promotion is made, and what was asked for.
 
-    ``forge`` is None where none is configured and where nothing is to be pushed; ``remote`` where
-    the repository has none. ``pushes`` says whether the network is spoken to at all.
+    ``forge`` is None where the rules in force name none, and where nothing is to be pushed and no
+    token lets it be asked; ``remote`` where the repository has none. ``pushes`` says whether
+    anything is fetched and pushed.
     """
 
     workspace: Workspace
@@ -34,11 +36,16 @@ class Place:
     @cached_property
     def base(self) -> str:
         """The commit promoted upon: a forge merges into its own main branch, not into ours."""
-        there = mainline.remote_main(self.repository) if self.workspace.policy.forge else None
+        there = mainline.remote_main(self.repository) if self.names_forge else None
         base = there or mainline.main(self.repository)
         if base is None:
             raise UsageError("nothing is committed yet", hint="git add . && git commit")
         return base
+
+    @cached_property
+    def names_forge(self) -> bool:
+        """Whether the rules in force name a forge."""
+        return names_forge(self.workspace, self.repository)
 
     @property
     def age(self) -> float | None:
@@ -60,16 +67,12 @@ def find(
     remote = remotes.chosen(repository)
     if push and remote is None:
         raise UsageError("there is no remote to push to", hint="git remote add origin <url>")
-    configured = workspace.policy.forge is not None and remote is not None
+    configured = remote is not None and names_forge(workspace, repository)
     pushes = (configured if push is None else push) and not dry_run
     if pushes:
         registry.fetch(repository)
-    forge = connected(workspace) if pushes and configured else None
-    return Place(workspace, repository, forge, remote, pushes, dry_run, why)
-
-
-def connected(workspace: Workspace) -> Forge | None:
-    """The forge that the project names; None where it names none."""
-    from towpath import forge
-
-    return forge.connect(workspace.policy)
+    here = Place(workspace, repository, None, remote, pushes, dry_run, why)
+    if not configured:
+        return here
+    ask = connected if pushes else connected_if_let_in
+    return replace(here, forge=ask(workspace, here.base))

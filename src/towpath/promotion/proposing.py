@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.errors import Refused, UsageError
+from towpath.errors import Fault, Refused, UsageError
 from towpath.git import Repository, refs
 from towpath.promotion import case as cases
 from towpath.promotion import judging, proposal, rules, writing
+from towpath.promotion.approval_rule import ASK, ApprovalRule
 from towpath.promotion.case import Case
 from towpath.promotion.place import Place, find
 from towpath.promotion.proposal import GatesRefused, Proposed
@@ -61,7 +62,13 @@ def rollback(
     if to and asked is None:
         raise UsageError(f"`{to}` is no version", hint="write --to v1.0.0")
     now = _case(place, stage, model, None)
-    number = before(now, {v.version for v in known.versions if v.rejected is not None}, asked)
+    rejected = {v.version for v in known.versions if v.rejected is not None}
+    try:
+        number = before(now, rejected, asked)
+    except UsageError as nowhere:
+        if now.unproved is None:
+            raise
+        raise UsageError(*nowhere.faults, Fault(now.unproved, hint=ASK)) from nowhere
     found = rules.promotable(place.repository, f"{model}@{number}")
     return _propose(place, replace(now, candidate=found.record, back=True))
 
@@ -85,13 +92,14 @@ def demote(
 def _case(place: Place, stage: str, model: str, candidate: Record | None) -> Case:
     folder = place.workspace.folder
     case = cases.gather(place.repository, folder, place.base, stage, model, candidate)
-    return rules.count_approved(place.repository, folder, case, place.forge)
+    return rules.count_approved(place.repository, case, place.forge)
 
 
 def _propose(place: Place, case: Case) -> Proposed:
-    faults = rules.faults(place.repository, place.workspace.folder, case)
+    ApprovalRule(place.repository, case.base, case.folder, place.forge).refuse_unsound()
+    faults = rules.faults(place.repository, case, place.forge)
     contradictions = rules.contradictions(place.repository, case)
-    unsigned = rules.unsigned(place.repository, place.workspace.folder, case)
+    unsigned = rules.unsigned(place.repository, case)
     if said := [*faults, *contradictions, *unsigned]:
         raise UsageError(*said)
     stored = look_at_bytes(place.workspace, case)
@@ -99,7 +107,7 @@ def _propose(place: Place, case: Case) -> Proposed:
         raise Refused(*stored.faults)
     verdicts = judging.judge(place.workspace, place.repository, case)
     made = proposal.draft(case, verdicts, recorded(place.repository, case), place.why)
-    unproved = (case.unproved,) if case.unproved else ()
+    unproved = (case.unproved,) if case.unproved and case.version else ()
     made = replace(made, unchecked=(*stored.unchecked, *unproved))
     if not made.passed:
         raise GatesRefused(made)

@@ -50,7 +50,10 @@ def approve(place: Place, forge: Forge, named: str) -> Approved:
     commit, method = merged
     registry.fetch(place.repository)
     tidy(place.repository, pull)
-    level = _reached(place, forge, commit)
+    cases = [judged.case for judged in checked.judged]
+    reached = merging.judge_all(place.repository, commit, cases, forge)
+    levels: list[Level] = [judgement.approval.level for _, judgement in reached]
+    level: Level = min(levels, key=approval.ORDER.index, default="none")
     done = Approved(what, pull.branch, user, level, commit, pull.url, pushed=True)
     return replace(done, method=method, unchecked=checked.unchecked)
 
@@ -87,10 +90,6 @@ def _merge(forge: Forge, pull: PullRequest) -> tuple[str, Method] | str:
 def _foresee(place: Place, forge: Forge, pull: PullRequest, checked: Checked, user: str) -> None:
     """Ask the one rule what the merge will come to, before it is made: what reconcile would refuse
     is not merged. Raises ``Refused`` with what each promotion lacks."""
-    rule = ApprovalRule(place.repository, place.base, place.workspace.folder, forge)
-    if unsound := rule.unsound():
-        raise Refused(*unsound)
-    rules = rule.rules.rules_at(place.base, rule.folder)
     approved = standing(forge.reviews(pull.number), pull.head)
     reviewers = {login: review.user for login, review in approved.items()}
     if user.lower() != pull.author.lower():
@@ -98,6 +97,9 @@ def _foresee(place: Place, forge: Forge, pull: PullRequest, checked: Checked, us
     faults = []
     for judged in checked.judged:
         case = judged.case
+        rule = ApprovalRule(place.repository, place.base, case.folder, forge)
+        rule.refuse_unsound()
+        rules = rule.rules_now()
         needed = approval.least(case.project, case.stage)
         authors = {pull.author.lower(), *_authors(place, checked, case)}
         reached = weigh_reviews(rules, case.stage, case.paths[0], forge, pull, reviewers, authors)
@@ -123,13 +125,6 @@ def _authors(place: Place, checked: Checked, case: Case) -> frozenset[str]:
     start, head = checked.inspected.start, checked.inspected.head
     writers = history.writers(place.repository, start, head, case.paths)
     return approval.people(("", mail) for writer in writers for mail in writer.mails)
-
-
-def _reached(place: Place, forge: Forge, commit: str) -> Level:
-    """The level that the merge reached, as anybody finds it on main."""
-    rule = ApprovalRule(place.repository, commit, place.workspace.folder, forge)
-    levels = [rule.judge(one).approval.level for one in rule.log if one.commit == commit]
-    return min(levels, key=approval.ORDER.index, default="none")
 
 
 def refuse(forge: Forge, named: str, reason: str) -> PullRequest:

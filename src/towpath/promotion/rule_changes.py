@@ -7,7 +7,7 @@ in force, and whatever acts upon main stops (docs/trust.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -17,20 +17,12 @@ from towpath.git.command import lines
 from towpath.promotion import owners
 from towpath.promotion.approval import people
 from towpath.promotion.pull_requests import bring_head, find_pull, standing
-from towpath.promotion.rulebook import (
-    LEVELS,
-    PATTERNS,
-    Rulebook,
-    is_note,
-    is_rule,
-    owned_model,
-    read_level,
-    strictest,
-)
+from towpath.promotion.rulebook import PATTERNS, Rulebook, is_note, is_rule, read_levels
 from towpath.promotion.signing import Signature, read_signatures
 from towpath.registry import ownership, policy
 from towpath.registry.main_line import MainChange, MainLine, read_changes
-from towpath.registry.wanted import FOLDER
+from towpath.registry.ownership import claimed_model
+from towpath.registry.wanted import FOLDER, place
 
 if TYPE_CHECKING:
     from towpath.forge import Forge
@@ -42,6 +34,8 @@ RULES = "rules"
 ALONE = "alone signed for it, and the policy wants another to"
 
 RATIFY = "towpath approve --rules"
+
+NOT_ASKED = "the forge was not asked"
 
 RuleLevel: TypeAlias = Literal["recorded", "signed", "forge", "none", "unknown"]
 
@@ -90,6 +84,8 @@ class RuleHistory:
     pending: tuple[str, ...]
     written: Mapping[str, str]
     """The rule files as main has them now, agreed to or not: blobs by path."""
+    due: Mapping[str, Approval]
+    """The level at which each of the pending paths would be agreed to now."""
 
     def rules_written(self, folder: str = "") -> Rulebook:
         """The rules as main's files say them now, whoever put them there."""
@@ -97,8 +93,8 @@ class RuleHistory:
 
     def rules_at(self, commit: str, folder: str = "") -> Rulebook:
         """The rules in force when main was at a commit."""
-        place = self.line.places.get(commit, 0)
-        blobs = next((s.blobs for s in reversed(self.snapshots) if s.place <= place), {})
+        at = self.line.places.get(commit, 0)
+        blobs = next((s.blobs for s in reversed(self.snapshots) if s.place <= at), {})
         rules = _load(self.repository, blobs, folder)
         # A project may have been moved since, from among others: it is known by its name.
         return rules if rules.policy else replace(rules, name=self._find_name(folder))
@@ -113,7 +109,7 @@ class RuleHistory:
     def faults(self, folder: str = "") -> tuple[Fault, ...]:
         """What keeps main from being acted upon: rules of this project that nobody agreed to."""
         return tuple(
-            Fault(self._unagreed(path), Place(path), hint=f"read it, then: {RATIFY}")
+            Fault(self._unagreed(path), Place(path), hint=f"{RATIFY} shows it, and lets it count")
             for path in self.find_pending(folder)
             if not is_note(path)
         )
@@ -135,8 +131,16 @@ class RuleHistory:
         last = next((change for change in counted if change.level != "none"), None)
         return (last.by or (last.author,)) if last else ()
 
+    def last_change(self, path: str) -> tuple[str, str]:
+        """The commit of main that changed a rule file last, or agreed to it, and its author."""
+        last = self._last(path)
+        return (last.commit, last.author) if last else ("", "")
+
+    def _last(self, path: str) -> RuleChange | None:
+        return next((change for change in reversed(self.changes) if path in change.paths), None)
+
     def _unagreed(self, path: str) -> str:
-        last = next((change for change in reversed(self.changes) if path in change.paths), None)
+        last = self._last(path)
         where = f" in {last.commit[:7]} by {last.author}" if last else ""
         why = f": {last.why}" if last and last.why else ""
         return f"it says who may approve, and was changed{where} without an approval{why}"
@@ -149,11 +153,15 @@ def concerns(path: str, folder: str) -> bool:
 
 
 def read_rule_history(
-    repository: Repository, line: MainLine, forge: Forge | None = None
+    repository: Repository, line: MainLine, forge: Forge | None = None, strict: bool = False
 ) -> RuleHistory:
-    """The rules from main's first commit to ``line.head``. Raises ``ForgeError`` where the forge
-    does not answer."""
-    fold = _Fold(repository, line, forge, _first_decision(repository, line))
+    """The rules from main's first commit to ``line.head``. Each change is asked about at the forge
+    that the rules before it name, as ``forge`` turns there. Without one a change that only a forge
+    could prove is in force, but not with ``strict``.
+
+    Raises ``ForgeError`` where the forge does not answer.
+    """
+    fold = _Fold(repository, line, forge, _first_decision(repository, line), strict)
     for change in _rule_commits(repository, line):
         fold.take(change)
     return RuleHistory(
@@ -163,6 +171,7 @@ def read_rule_history(
         tuple(fold.snapshots),
         tuple(fold.open_paths()),
         fold.now,
+        fold.find_due(),
     )
 
 
@@ -170,7 +179,7 @@ def _first_decision(repository: Repository, line: MainLine) -> int:
     """The place of the first commit of the line that changed a stage file; behind its end where
     none did."""
     decided = read_changes(repository, line.head, "--", f":(top,glob){FOLDER}/*/*.yaml")
-    return min((line.places[change.commit] for change in decided), default=len(line.commits))
+    return min((line.places[change.commit] for change in decided), default=len(line.commits) + 1)
 
 
 def _rule_commits(repository: Repository, line: MainLine) -> list[MainChange]:
@@ -201,6 +210,7 @@ class _Fold:
     line: MainLine
     forge: Forge | None
     first_decision: int
+    strict: bool
     changes: list[RuleChange] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
     now: dict[str, str] = field(default_factory=dict)
@@ -230,41 +240,51 @@ class _Fold:
         if not self.line.places[change.commit]:
             self._agree(change, paths, "recorded", (change.author,))
             return
-        due = {path: self._required(rules, path, change) for path in paths}
+        for path in paths:
+            # It puts the model under the claiming project's rules and takes it from nobody.
+            is_new = path in change.files and path not in self.force
+            if is_new and (first := _read_first_claim(self.repository, rules, path, change)):
+                self.claimed[path] = first
+        base, at = next(iter(change.parents), None), self.line.places[change.commit]
+        due = {path: self._find_required(rules, path, base, at) for path in paths}
         plain = [path for path in paths if due[path] == "recorded"]
         if plain:
             self._agree(change, plain, "recorded", (change.author,))
         self._signed(change, [path for path in paths if due[path] == "signed"], rules)
         self._reviewed(change, [path for path in paths if due[path] == "forge"], rules)
 
-    def _required(self, rules: Rulebook, path: str, change: MainChange) -> Approval:
-        """The level that a change needs. A project is set up before it is put on a forge, where
-        no pull request tells of that: until the first promotion its rules are taken as they come.
-        """
-        least = rules.required(path, self._asked(rules, path, change))
-        is_set_up = self.line.places[change.commit] < self.first_decision
-        return "recorded" if least == "forge" and is_set_up else least
+    def find_due(self) -> dict[str, Approval]:
+        """The level that an agreement upon main as it is needs, of each open path."""
+        if not (paths := self.open_paths()):
+            return {}
+        rules, head, at = _load(self.repository, self.force), self.line.head, len(self.line.commits)
+        return {path: self._find_required(rules, path, head, at) for path in paths}
 
-    def _asked(self, rules: Rulebook, path: str, change: MainChange) -> Approval | None:
-        """The level that a change needs by what it says; None where the file alone decides it.
+    def _find_required(self, rules: Rulebook, path: str, base: str | None, at: int) -> Approval:
+        """The level that a change upon ``base`` needs, at its place of the line.
+
+        A project is set up before it is put on a forge, where no pull request tells of that: until
+        the first promotion its rules are taken as they come. So are those that nobody is named for
+        who could agree.
+        """
+        asked = self._find_asked(rules, path)
+        least = rules.required(path, asked)
+        if least != "forge":
+            return least
+        is_set_up = at < self.first_decision
+        stage_files = _stage_files(self.repository, base)
+        able = not is_set_up and bool(_named(path, rules, stage_files))
+        return rules.required(path, asked, at_forge=able)
+
+    def _find_asked(self, rules: Rulebook, path: str) -> frozenset[Approval] | None:
+        """The levels that a change is held to by what it says; None where the file alone decides.
 
         Which branch is main concerns every project, whichever's file says it.
         """
-        if owned_model(path) is not None:
-            return self._find_claim_level(rules, path, change)
+        if path in self.claimed:
+            return self.claimed[path].levels
         was, now = _declared_mains(self.repository, path, self.force, self.now)
-        return rules.strictest if was != now else None
-
-    def _find_claim_level(self, rules: Rulebook, path: str, change: MainChange) -> Approval | None:
-        """The level of a first claim of a model: it puts the model under the claiming project's
-        rules and takes it from nobody, so that project alone decides; of a claim that travels
-        with a promotion of the model, the level of that stage. None for any other claim.
-        """
-        if path not in self.claimed and path in change.files and path not in self.force:
-            first = _read_first_claim(self.repository, rules, path, change)
-            if first is not None:
-                self.claimed[path] = first
-        return self.claimed[path].level if path in self.claimed else None
+        return rules.levels if was != now else None
 
     def _agree(
         self,
@@ -275,13 +295,13 @@ class _Fold:
         where: str | None = None,
         why: str = "",
     ) -> None:
-        if level != "none":
+        if level != "none" and not (self.strict and level == "unknown"):
             for path in paths:
                 self.force.pop(path, None)
                 if path in self.now:
                     self.force[path] = self.now[path]
-            place = self.line.places[change.commit]
-            self.snapshots.append(Snapshot(place, dict(self.force)))
+            at = self.line.places[change.commit]
+            self.snapshots.append(Snapshot(at, dict(self.force)))
         time = self.line.times[change.commit]
         self.changes.append(
             RuleChange(change.commit, time, change.author, tuple(paths), level, by, where, why)
@@ -316,10 +336,17 @@ class _Fold:
         if not paths:
             return
         if self.forge is None:
-            self._agree(change, paths, "unknown", why="the forge was not asked")
+            self._agree(change, paths, "unknown", why=NOT_ASKED)
             return
-        by, where, why = _reviewers(self.repository, change, paths, rules, self.forge)
-        self._agree(change, paths, "none" if why else "forge", by, where, why)
+        by_project: dict[str, list[str]] = {}
+        for path in paths:
+            by_project.setdefault(_naming_a_forge(path, rules), []).append(path)
+        for declaration, mine in by_project.items():
+            # Whoever changes which forge is named does not have the new one say who agreed.
+            before = self.forge.turn_to(rules.policies[declaration])
+            assert before is not None
+            by, where, why = _reviewers(self.repository, change, mine, rules, before)
+            self._agree(change, mine, "none" if why else "forge", by, where, why)
 
 
 def _load(repository: Repository, blobs: Mapping[str, str], folder: str = "") -> Rulebook:
@@ -343,15 +370,16 @@ def _declared_mains(
 class FirstClaim:
     """What the first claim of a model needs, by the rules of the project that claims it."""
 
-    level: Approval
+    levels: frozenset[Approval]
     self_approval: bool
 
 
 def _read_first_claim(
     repository: Repository, rules: Rulebook, path: str, change: MainChange
 ) -> FirstClaim | None:
-    """What the claim of a model that main never had before needs; None where it had."""
-    model = owned_model(path)
+    """What the claim of a model that main never had before needs: what the claiming project asks,
+    or, where it travels with a promotion of the model, what that stage asks. None of any other."""
+    model = claimed_model(path)
     if model is None or change.files.get(path) is None or not change.parents:
         return None
     text = refs.contents(repository, [f"{change.commit}:{path}"]).get(f"{change.commit}:{path}")
@@ -367,9 +395,8 @@ def _read_first_claim(
     if next(before, None) is not None:
         return None
     after = refs.contents(repository, [f"{change.commit}:{file}" for file in stage_files])
-    levels = [read_level(project, stage_files[name.partition(":")[2]]) for name in after]
-    level = max(levels, key=LEVELS.index) if levels else strictest(project)
-    return FirstClaim(level, project.policy.self_approval)
+    stages = tuple(stage_files[name.partition(":")[2]] for name in after)
+    return FirstClaim(read_levels(project, stages), project.policy.self_approval)
 
 
 def _sponsors(
@@ -402,7 +429,7 @@ def _names(change: MainChange, path: str) -> bool:
         return False
     if path in change.trailers.get(RULES, ()):
         return True
-    model = owned_model(path)
+    model = claimed_model(path)
     named = change.trailers.get("promotion", ())
     return model is not None and any(line.startswith(f"{model}@") for line in named)
 
@@ -443,23 +470,46 @@ def _reviewers(
     makers = history.writers(repository, change.parents[0], pull.head, paths)
     authors = {pull.author.lower(), *people(("", m) for maker in makers for m in maker.mails)}
     by = [review.user for user, review in approved.items() if user not in authors]
+    stage_files = _stage_files(repository, change.parents[0])
     for path in paths:
-        may = owners.people(_named(path, rules), forge)
+        may = owners.people(_named(path, rules, stage_files), forge)
         by = [user for user in by if user.lower() in may]
     if by:
         return tuple(by), pull.url, ""
     return (), pull.url, f"{pull.url} has no approving review of its head by an owner of it"
 
 
-def _named(path: str, rules: Rulebook) -> tuple[str, ...]:
-    """Who may agree to a change of a rule file: its owners, or else those of the stages."""
+def _named(path: str, rules: Rulebook, stage_files: Sequence[str]) -> tuple[str, ...]:
+    """Who may agree to a change of a rule file: its owners, or else those of the stages, or else
+    those of any rule file, so that where anybody is named nobody gets past them."""
     if owned := rules.owners(path):
         return owned
-    persons: list[str] = []
-    for project in rules.policies.values():
-        for name, stage in project.stages.items():
-            persons += [*stage.approvers, *rules.owners(f"registry/stages/{name}/model.yaml")]
-    return tuple(persons)
+    stages = [item for project in rules.policies.values() for item in project.stages.items()]
+    # A model that has not come yet: its owners are those of a whole stage.
+    files = [*stage_files, *(f"{FOLDER}/{name}/model.yaml" for name, _ in stages)]
+    persons = [person for _, stage in stages for person in stage.approvers]
+    persons += [owner for file in files for owner in rules.owners(file)]
+    persons = persons or [owner for file in rules.texts for owner in rules.owners(file)]
+    return tuple(dict.fromkeys(persons))
+
+
+def _stage_files(repository: Repository, base: str | None) -> tuple[str, ...]:
+    """The stage files of main before a change: whose owners are named by the model, too."""
+    if base is None:
+        return ()
+    listed = repository.call(
+        "ls-tree", "-r", "-z", "--name-only", "--full-tree", base, f"{FOLDER}/"
+    )
+    return tuple(path for path in listed.split("\0") if place(path))
+
+
+def _naming_a_forge(path: str, rules: Rulebook) -> str:
+    """The declaration that names the forge at which a change is agreed to: the file itself as it
+    was, or, for one that concerns all, the first that names one."""
+    own = rules.policies.get(path)
+    if own and own.forge:
+        return path
+    return next(file for file, project in sorted(rules.policies.items()) if project.forge)
 
 
 def _differs(repository: Repository, head: str, commit: str, paths: list[str]) -> bool:

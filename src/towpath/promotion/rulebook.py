@@ -6,8 +6,7 @@ what they say at one commit; ``rule_changes`` says which of them are in force.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from towpath.git import Repository, refs
 from towpath.git.allowed_signers import SIGNERS
 from towpath.promotion import owners
 from towpath.registry import policy
+from towpath.registry.ownership import CLAIMS, claimed_model
 
 if TYPE_CHECKING:
     from towpath.spec.project import Approval, Project
@@ -29,13 +29,12 @@ PATTERNS = (
     f":(top,glob)**/{policy.FILE}",
     *(f":(top,literal){path}" for path in owners.FILES),
     f":(top,literal){SIGNERS}",
-    ":(top,glob)registry/models/*/project.yaml",
+    f":(top,glob){CLAIMS}",
     f":(top,glob){NOTES}/*.md",
 )
 """What Git is asked for: every file that counts once it was agreed to."""
 
 LEVELS: tuple[Approval, ...] = ("recorded", "signed", "forge")
-_BELONGING = re.compile(r"registry/models/([^/]+)/project\.yaml")
 
 
 @dataclass(frozen=True)
@@ -79,28 +78,43 @@ class Rulebook:
         read = {path: read_policy(text) for path, text in self.texts.items() if _is_policy(path)}
         return {path: project for path, project in read.items() if project}
 
-    def required(self, path: str, asked: Approval | None = None) -> Approval:
+    def required(
+        self, path: str, asked: frozenset[Approval] | None = None, at_forge: bool = True
+    ) -> Approval:
         """The least level of an approval that may change a rule file.
 
         That is the highest that any stage asks for, of the project whose ``towpath.yaml`` it is;
-        of a file that concerns all, or is new, of any project. ``asked`` is another level, where
-        what the file says decides it.
+        of a file that concerns all, or is new, of any project; ``asked`` are other levels, where
+        what the file says decides it. A level that nobody could agree at
+        (``at_forge`` says whether anybody could at the forge) leaves it to the next lower one that
+        a stage asks for: before there is anybody, the first are taken as they come.
         """
         own = self.policies.get(path)
-        least = asked or (strictest(own) if own else self.strictest)
-        # Before there is anybody who could agree, the first are taken as they come.
-        nobody = (least == "signed" and not self.signers) or (least == "forge" and not self._owned)
-        return "recorded" if nobody else least
+        asked = asked or (read_levels(own) if own else self.levels)
+        able = {
+            "signed": bool(self.signers),
+            "forge": at_forge and self._owned and self._has_forge,
+        }
+        return max((e for e in asked if able.get(e)), key=LEVELS.index, default="recorded")
+
+    @property
+    def strictest(self) -> Approval:
+        """The highest level that any stage of any project asks for."""
+        return max(self.levels, key=LEVELS.index, default="recorded")
 
     @cached_property
-    def strictest(self) -> Approval:
-        """The highest level that any stage of any project asks for. A declaration that cannot be
-        read, by a Towpath that is older than it say, may ask for what the files name people for.
-        """
-        levels: list[Approval] = [strictest(project) for project in self.policies.values()]
+    def levels(self) -> frozenset[Approval]:
+        """What the stages of all projects ask for. A declaration that cannot be read, by a Towpath
+        that is older than it say, may ask for what the files name people for."""
+        levels = {level for project in self.policies.values() for level in read_levels(project)}
         if any(_is_policy(path) and path not in self.policies for path in self.texts):
-            levels += ["signed"] if self.signers else []
-        return max(levels, key=LEVELS.index, default="recorded")
+            levels |= {"signed"} if self.signers else set()
+        return frozenset(levels)
+
+    @property
+    def _has_forge(self) -> bool:
+        """Whether there is a forge at which anybody could agree."""
+        return any(policy.forge for policy in self.policies.values())
 
     @property
     def lets_all_approve_their_own(self) -> bool:
@@ -115,14 +129,10 @@ class Rulebook:
         return any(stage.approvers for stage in stages) or any(b"@" in text for text in owning)
 
 
-def strictest(project: Project) -> Approval:
-    """The highest level that any stage of a project asks for."""
-    return max((read_level(project, name) for name in project.stages), key=LEVELS.index)
-
-
-def read_level(project: Project, stage: str) -> Approval:
-    """The level that a stage of a project asks for."""
-    return project.stages[stage].approval or project.policy.approval
+def read_levels(project: Project, stages: Sequence[str] = ()) -> frozenset[Approval]:
+    """The levels that some stages of a project ask for (default: all)."""
+    asking = [project.stages[name] for name in stages or project.stages]
+    return frozenset(stage.approval or project.policy.approval for stage in asking)
 
 
 def read_rulebook(repository: Repository, commit: str, folder: str = "") -> Rulebook:
@@ -139,7 +149,7 @@ def is_rule(path: str) -> bool:
     return (
         _is_policy(path)
         or path in (SIGNERS, *owners.FILES)
-        or owned_model(path) is not None
+        or claimed_model(path) is not None
         or is_note(path)
     )
 
@@ -147,12 +157,6 @@ def is_rule(path: str) -> bool:
 def is_note(path: str) -> bool:
     """Whether a file explains a finding."""
     return path.startswith(f"{NOTES}/") and path.endswith(".md")
-
-
-def owned_model(path: str) -> str | None:
-    """The model whose project a file names; None for another file."""
-    named = _BELONGING.fullmatch(path)
-    return named[1] if named else None
 
 
 def _is_policy(path: str) -> bool:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from towpath import registry
 from towpath.errors import Fault, UsageError
 from towpath.git import Repository
-from towpath.promotion.approval_rule import ApprovalRule
+from towpath.promotion.approval_rule import ASK, ApprovalRule
 from towpath.promotion.case import Case, was_in
+from towpath.promotion.rule_changes import NOT_ASKED
 from towpath.registry import Found, ModelVersion, Reference
+from towpath.registry.code_news import refuse_off_main
 from towpath.registry.decided import Decisions
 
 if TYPE_CHECKING:
@@ -39,19 +41,24 @@ def standing(version: ModelVersion) -> Iterator[Fault]:
         yield Fault(f"{version} has no number yet", hint="towpath push gives it one")
 
 
-def faults(repository: Repository, folder: str, case: Case) -> Iterator[Fault]:
-    """Why a version cannot enter this stage now; ``folder`` is the project's."""
+def faults(repository: Repository, case: Case, forge: Forge | None = None) -> Iterator[Fault]:
+    """Why a version cannot enter this stage now."""
     if case.version is None:
         if case.incumbent is None:
             yield Fault(f"{case.stage} runs no {case.model}", hint="towpath models")
         return
     if case.version == case.replaces:
-        if not case.by_hand and not is_short(repository, folder, case):
+        if not case.by_hand and not is_short(repository, case, forge):
             yield Fault(f"{case.stage} runs {case.model}@{case.version} already")
     elif missing := rungs(case):
         skipped = f"{case.model}@{case.version} has not been in {' or '.join(missing)}"
         hint = f"towpath promote {case.model}@{case.version} --to {missing[0]}"
-        yield Fault(f"{skipped}: {case.stage} is entered from {case.lower}", hint=hint)
+        what = f"{skipped}: {case.stage} is entered from {case.lower}"
+        if case.unproved:
+            what, hint = f"{what}, as far as Git alone proves it; {case.unproved}", ASK
+        yield Fault(what, hint=hint)
+    if case.candidate and not case.back:
+        yield from refuse_off_main(repository, case.candidate, case.project, case.stage, case.base)
 
 
 def contradictions(repository: Repository, case: Case) -> tuple[Fault, ...]:
@@ -63,12 +70,12 @@ def contradictions(repository: Repository, case: Case) -> tuple[Fault, ...]:
     return Decisions(repository, case.base, case.log, case.model).contradictions(version)
 
 
-def unsigned(repository: Repository, folder: str, case: Case) -> tuple[Fault, ...]:
+def unsigned(repository: Repository, case: Case) -> tuple[Fault, ...]:
     """Why the version's tag does not count, where the policy wants each signed."""
     if case.version is None:
         return ()
     version = registry.find(repository, Reference(case.model, case.version))
-    return ApprovalRule(repository, case.base, folder).version_faults(version)
+    return ApprovalRule(repository, case.base, case.folder).version_faults(version)
 
 
 def rungs(case: Case) -> tuple[str, ...]:
@@ -84,27 +91,26 @@ def rungs(case: Case) -> tuple[str, ...]:
     return tuple(missing)
 
 
-def count_approved(repository: Repository, folder: str, case: Case, forge: Forge | None) -> Case:
+def count_approved(repository: Repository, case: Case, forge: Forge | None) -> Case:
     """The same with the promotions that count: what nobody approved was never in a stage, so that
     no version climbs over it, and none comes back to it."""
-    rule = ApprovalRule(repository, case.base, folder, forge)
+    rule = ApprovalRule(repository, case.base, case.folder, forge)
     counted = rule.counted(case.model)
-    unproved = rule.unproved(one for one in counted if one.version == case.version)
+    mine = [one for one in rule.log if one.model == case.model]
+    unproved = rule.unproved(one for one in mine if case.version in (None, one.version))
     back = case.version is not None and bool(was_in(counted, case.stage, case.version))
     words = None
-    if case.version is not None and unproved:
+    if unproved:
         named = ", ".join(f"{one} ({one.commit[:7]})" for one in unproved[:3])
-        words = (
-            f"whether {named} was approved could not be looked at, for the forge was not asked: "
-            "it is taken as written, and proves nothing; towpath verify with a token asks"
-        )
+        words = f"whether {named} was approved could not be asked: {NOT_ASKED}"
     return replace(case, counted=counted, back=back, unproved=words)
 
 
-def is_short(repository: Repository, folder: str, case: Case) -> bool:
+def is_short(repository: Repository, case: Case, forge: Forge | None = None) -> bool:
     """Whether what a stage runs was approved at less than the rules ask for: it may then be
-    promoted there again, to be approved as it should."""
-    rule = ApprovalRule(repository, case.base, folder)
+    promoted there again, to be approved as it should. Where only a forge could tell that is not
+    asked, it is not said to be short."""
+    rule = ApprovalRule(repository, case.base, case.folder, forge)
     mine = [one for one in rule.log if (one.stage, one.model) == (case.stage, case.model)]
-    judged = [rule.judge(promotion) for promotion in mine[-1:]]
-    return any(judgement.backdated or not judgement.is_enough for judgement in judged)
+    judged = [(rule.judge(one), rule.unproved([one])) for one in mine[-1:]]
+    return any(one.backdated or not (one.is_enough or unproved) for one, unproved in judged)

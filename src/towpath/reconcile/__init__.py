@@ -3,6 +3,7 @@
 from towpath.reconcile.applying import Applied, Options, Outcome, apply, plan
 from towpath.reconcile.changes import Blocked, Change, Deploy, Nothing, Plan, Remove, Repair
 from towpath.reconcile.deployed import Approved, Deployed
+from towpath.reconcile.site import declared_stages
 
 __all__ = [
     "Applied",
@@ -18,5 +19,6 @@ __all__ = [
     "Remove",
     "Repair",
     "apply",
+    "declared_stages",
     "plan",
 ]

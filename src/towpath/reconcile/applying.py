@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from towpath.errors import ExitCode, Fault, Refused, StoreError, TowpathError
+from towpath.errors import ExitCode, Fault, Refused, StoreError, TowpathError, UsageError
 from towpath.reconcile import lease, looking, planning, reverting, steps
 from towpath.reconcile.changes import Blocked, Change, Nothing, Plan, Remove
 from towpath.reconcile.judging import GatesRefused, Judge
@@ -81,10 +81,11 @@ class Options:
 def plan(workspace: Workspace, stage: str, options: Options = Options()) -> Plan:
     """What reconciling a stage would do; nothing is changed, and no lease is needed."""
     site = Site.of(view(workspace, options.offline), stage, options.environ, options.say)
+    site.rule.refuse_unsound()  # no store is opened that nobody agreed to
     notes = list(_notes(site.view))
     if holder := lease.holder(site.store):
         notes.append(f"it is being reconciled by {holder}")
-    _refuse_unsound(site, options)
+    _refuse_rewritten(site, options)
     seen = looking.look(site)
     return _planned(site, seen, (*notes, *_beside(site, seen)))
 
@@ -98,11 +99,12 @@ def apply(workspace: Workspace, stage: str, options: Options = Options()) -> App
     another holds.
     """
     workspace.registry_at_hand.identity()  # who tags: asked before anything is changed
-    early = Site.of(view(workspace, offline=True), stage, options.environ, options.say)
+    early = _early_site(workspace, stage, options)
     with lease.held(early.store, options.patience) as held:
         site = Site.of(view(workspace, options.offline), stage, options.environ, options.say)
+        site.rule.refuse_unsound()
         _refuse_another(early, site)
-        remembered = _refuse_unsound(site, options)
+        remembered = _refuse_rewritten(site, options)
         seen = looking.look(site)
         made = _planned(site, seen, (*_notes(site.view), *_beside(site, seen)))
 
@@ -120,21 +122,35 @@ def apply(workspace: Workspace, stage: str, options: Options = Options()) -> App
     return Applied(made, outcomes)
 
 
-def _refuse_unsound(site: Site, options: Options) -> Witness:
-    """Nothing is done upon a main branch that was rewritten, or whose rules nobody agreed to; what
-    the stage remembers of it.
+def _early_site(workspace: Workspace, stage: str, options: Options) -> Site:
+    """Where the lease is, as main was here last, or as it is there now if that cannot be: the
+    store of a declaration that nobody agreed to is not even opened. Raises ``Refused``."""
+    if not options.offline:
+        known = view(workspace, fetches=False)
+        try:
+            early = Site.of(known, stage, options.environ, options.say)
+            early.rule.refuse_unsound()
+        except (Refused, UsageError):  # main may have gone on since
+            pass
+        else:
+            return early
+    site = Site.of(view(workspace, options.offline), stage, options.environ, options.say)
+    site.rule.refuse_unsound()
+    return site
+
+
+def _refuse_rewritten(site: Site, options: Options) -> Witness:
+    """Nothing is done upon a main branch that was rewritten; what the stage remembers of it.
 
     Raises ``Refused`` with every fault.
     """
-    faults = [*site.rule.unsound()]
     if options.accepts_history:
-        remembered = Witness(None, _mark(site))
-    else:
-        remembered = read_witness(site.store)
-        faults += find_rewritten(site.rule, remembered, site.stage)
-        if remembered.head is None:
-            faults += find_rewritten_here(site.rule)
-        faults += find_displaced_since(site.rule, remembered)
+        return Witness(None, _mark(site))
+    remembered = read_witness(site.store)
+    faults = [*find_rewritten(site.rule, remembered, site.stage)]
+    if remembered.head is None:
+        faults += find_rewritten_here(site.rule)
+    faults += find_displaced_since(site.rule, remembered)
     if faults:
         raise Refused(*faults)
     return remembered

@@ -128,6 +128,7 @@ class Judge:
             now=now,
             scratch=self.scratch,
             stage_available=True,
+            kept=view.workspace.state / "code",
             folder=folder,
         )
 

@@ -13,8 +13,10 @@ from towpath import registry
 from towpath.errors import RegistryError, UsageError, did_you_mean
 from towpath.git import Repository, history, mainline, remotes
 from towpath.promotion.approval_rule import ApprovalRule
-from towpath.registry import Promotion, policy
+from towpath.promotion.in_force import names_forge
+from towpath.registry import Promotion, Record, policy
 from towpath.registry.decided import Decisions
+from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
 from towpath.registry.ownership import Owners, read_owners
 from towpath.store.stage import StageStore
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from towpath.reconcile.targets import Target
     from towpath.spec.project import Project, Stage
     from towpath.workspace import Workspace
+
+_UNBORN = "there is no main branch yet, so no stage wants anything"
 
 
 @dataclass(frozen=True)
@@ -72,24 +76,35 @@ class View:
         return tuple(one for one in self.decisions.log if one.model == model)
 
 
-def view(workspace: Workspace, offline: bool = False) -> View:
-    """The registry, brought up to date where it has a remote and ``offline`` is false.
+def view(workspace: Workspace, offline: bool = False, fetches: bool = True) -> View:
+    """The registry, brought up to date where it has a remote and ``offline`` is false; without
+    ``fetches`` as it was brought here last, though a forge may be asked.
 
     Raises ``RegistryError`` where the remote does not answer, and where there is no main branch.
     """
     repository = workspace.registry_at_hand
     remote = None if offline else remotes.chosen(repository)
-    if remote:
+    if remote and fetches:
         remotes.deepen(repository, remote)  # the promotions are in the history
         registry.fetch(repository, remote)
     near = mainline.main(repository)
     if near is None:
-        raise RegistryError("there is no main branch yet, so no stage wants anything")
+        raise RegistryError(_UNBORN)
     # What a forge merged is approved; what is only here is not there yet.
     there = mainline.remote_main(repository) if remote else None
     ahead = _ahead(repository, there) if there else 0
-    main = (there if workspace.policy.forge else None) or near
+    main = (there if there and names_forge(workspace, repository) else None) or near
     return View(workspace, repository, main, remote, ahead, there)
+
+
+def declared_stages(workspace: Workspace) -> tuple[str, ...]:
+    """The stages that the main branch declares, as it was brought here last, whatever is checked
+    out."""
+    repository = workspace.registry_at_hand
+    main = mainline.main(repository)
+    if main is None:
+        raise RegistryError(_UNBORN)
+    return tuple(policy.at(repository, main, workspace.folder).stages)
 
 
 def _ahead(repository: Repository, there: str) -> int:
@@ -152,6 +167,14 @@ class Site:
         """The project's folder with its files: programs of the project are started there."""
         return self.view.workspace.checkout
 
+    def own_code(self, record: Record) -> OwnCode:
+        """A version's own code, as far as its model's file may need it and this stage runs it."""
+        view = self.view
+        source = CodeSource.of_stage(
+            view.repository, view.workspace.state / "code", self.project, self.stage, view.main
+        )
+        return find_own_code(source, record, self.project.trust)
+
     @cached_property
     def store(self) -> StageStore:
         """The stage's own store."""
@@ -164,11 +187,11 @@ class Site:
     @cached_property
     def forge(self) -> Forge | None:
         """The forge that approvals are asked of; None where none is configured, and offline."""
-        if self.project.forge is None or self.view.remote is None:
+        if self.view.remote is None:
             return None
-        from towpath.promotion.place import connected
+        from towpath.promotion.in_force import connected
 
-        return connected(self.view.workspace)
+        return connected(self.view.workspace, self.view.main)
 
     @cached_property
     def rule(self) -> ApprovalRule:

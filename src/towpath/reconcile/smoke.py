@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,16 @@ from towpath.spec.foreign_values import Fields
 from towpath.steps.sandbox import Sandbox, SandboxEnded, SandboxTimeout
 
 if TYPE_CHECKING:
+    from towpath.registry import Record
+    from towpath.registry.own_code import OwnCode
     from towpath.spec.project import Project
 
 SAFE = ("skops",)
 """Kinds of model files that can be loaded without running what they say."""
 
 PATIENCE = 300.0
+_MOST_PACKAGES = 3
+"""So many packages are told in the plan's line."""
 _LONGEST_ERROR = 2000
 """Characters of what a model raised; the rest tells nobody more."""
 
@@ -42,15 +47,27 @@ class _Outcome:
 
 @dataclass(frozen=True)
 class _Result:
-    """How many rows were tried, what came of each version, and which fences were missing."""
+    """How many rows were tried, what came of each version, and which fences were missing.
+
+    ``words`` are those that encoders know of a column; ``packages`` those that are others here
+    than when the new version was made.
+    """
 
     rows: int
     models: tuple[_Outcome, ...]
     caution: str
+    words: Mapping[str, list[Any]]
+    packages: tuple[str, ...]
 
 
-def test(new: Bundle, old: Bundle | None, project: Project, sample: Path | None) -> Tried:
-    """Let both predict the same rows, in a sandbox.
+def test(
+    new: Bundle,
+    old: Bundle | None,
+    project: Project,
+    sample: Path | None,
+    own: Callable[[Record], OwnCode],
+) -> Tried:
+    """Let both predict the same rows, in a sandbox; ``own`` finds a version's own code.
 
     The rows are the sample's, or made of the columns that the record's signature names. The new
     version fails where it cannot be loaded, raises, or predicts what is no number; rows that the
@@ -60,8 +77,8 @@ def test(new: Bundle, old: Bundle | None, project: Project, sample: Path | None)
     if new.record.kind not in SAFE:
         return Tried(f"no smoke test: a {new.record.kind} model is not loaded here")
     beside = [old] if old and old.record.kind in SAFE else []
-    reads = [bundle.file for bundle in (new, *beside)] + ([sample] if sample else [])
-    result = _asked(_question([new, *beside], project, sample), reads)
+    tried = [_Tried(bundle, own(bundle.record)) for bundle in (new, *beside)]
+    result = _results(tried, project, sample)
     mine, *theirs = result.models
     if mine.error is not None:
         if sample is None and theirs and theirs[0].error == mine.error:
@@ -73,11 +90,32 @@ def test(new: Bundle, old: Bundle | None, project: Project, sample: Path | None)
     return Tried(_words(result, old))
 
 
-def _question(bundles: list[Bundle], project: Project, sample: Path | None) -> dict[str, Any]:
-    signature = bundles[0].record.signature
+@dataclass(frozen=True)
+class _Tried:
+    """A version that is tried, and its own code."""
+
+    bundle: Bundle
+    own: OwnCode
+
+
+def _results(tried: list[_Tried], project: Project, sample: Path | None) -> _Result:
+    """All in one sandbox, or each in its own where one brings code: the same names are others'
+    there. The rows are the first's in any case."""
+    question = _question(tried[0].bundle.record, project, sample)
+    if not any(one.own.root for one in tried):
+        return _asked(question, tried, sample)
+    first, *others = tried
+    result = _asked(question, [first], sample)
+    question["words"] = result.words
+    models = [outcome for one in others for outcome in _asked(question, [one], sample).models]
+    return replace(result, models=(*result.models, *models))
+
+
+def _question(record: Record, project: Project, sample: Path | None) -> dict[str, Any]:
+    signature = record.signature
     columns = signature.inputs if signature else None
     return {
-        "models": [str(bundle.file.absolute()) for bundle in bundles],
+        "words": {},
         "trust": list(project.trust),
         "sample": str(sample.absolute()) if sample else None,
         "columns": [{"name": c.name, "type": c.type} for c in columns or ()],
@@ -85,9 +123,12 @@ def _question(bundles: list[Bundle], project: Project, sample: Path | None) -> d
     }
 
 
-def _asked(question: dict[str, Any], folders: list[Path]) -> _Result:
+def _asked(question: dict[str, Any], tried: list[_Tried], sample: Path | None) -> _Result:
+    models = [{"path": str(one.bundle.file.absolute()), "own": one.own.to_json()} for one in tried]
+    question = {**question, "models": models}
+    reads = [path for one in tried for path in (one.bundle.file, *one.own.reads)]
     with scratch_folder() as folder:
-        sandbox = Sandbox(folder, PATIENCE, reads=tuple(folders))
+        sandbox = Sandbox(folder, PATIENCE, reads=(*reads, *([sample] if sample else [])))
         try:
             answer = sandbox.ask("towpath.steps.smoke", question)
         except SandboxTimeout:
@@ -95,23 +136,31 @@ def _asked(question: dict[str, Any], folders: list[Path]) -> _Result:
         except SandboxEnded as ended:
             raise DeployError(f"the smoke test failed: {ended}") from None
     try:
-        rows, models = read_smoke(answer.said, len(question["models"]))
+        answered = read_smoke(answer.said, len(models))
     except Malformed as wrong:
         words = wrong.faults[0].what
         what = f"the smoke test's process answered with what is no answer: {words}"
         raise DeployError(what) from None
-    return _Result(rows, models, answer.caution)
+    return replace(answered, caution=answer.caution)
 
 
-def read_smoke(said: object, models: int) -> tuple[int, tuple[_Outcome, ...]]:
-    """The rows and what came of so many models, by a process in which a model's code may have
-    written the answer. Raises ``Malformed`` for what is none."""
+def read_smoke(said: object, models: int) -> _Result:
+    """What came of so many models, by a process in which a model's code may have written the
+    answer. Raises ``Malformed`` for what is none."""
     fields = Fields(said)
-    fields.refuse_others("rows", "models")
+    fields.refuse_others("rows", "models", "words", "packages")
     outcomes = fields.get("models", foreign.list_of(_read_outcome))
     if len(outcomes) != models:
         raise Malformed(f"it tells of {len(outcomes)} models, and {models} were asked")
-    return fields.get("rows", foreign.read_count), outcomes
+    words = fields.table("words", foreign.list_of(_read_prediction))
+    packages = fields.find("packages", foreign.list_of(foreign.read_text)) or ()
+    return _Result(
+        fields.get("rows", foreign.read_count),
+        outcomes,
+        "",
+        {name: list(known) for name, known in words.items()},
+        tuple(map(_printable, packages)),
+    )
 
 
 def _read_outcome(value: object) -> _Outcome:
@@ -119,9 +168,12 @@ def _read_outcome(value: object) -> _Outcome:
     fields.refuse_others("predictions", "error")
     error = fields.find("error", foreign.read_text)
     if error is not None:
-        shown = "".join(c if c.isprintable() else " " for c in error[:_LONGEST_ERROR])
-        return _Outcome((), shown)
+        return _Outcome((), _printable(error))
     return _Outcome(fields.get("predictions", foreign.list_of(_read_prediction)), None)
+
+
+def _printable(words: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in words[:_LONGEST_ERROR])
 
 
 def _read_prediction(value: object) -> Json:
@@ -133,7 +185,8 @@ def _read_prediction(value: object) -> Json:
 
 def _words(result: _Result, old: Bundle | None) -> str:
     mine, *theirs = (model.predictions for model in result.models)
-    caution = f" ({result.caution})" if result.caution else ""
+    notes = "; ".join(filter(None, [result.caution, *result.packages[:_MOST_PACKAGES]]))
+    caution = f" ({notes})" if notes else ""
     counted = f"{result.rows} rows predicted"
     if not theirs or old is None or len(theirs[0]) != len(mine):
         return f"{counted}{caution}"

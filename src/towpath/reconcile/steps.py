@@ -84,7 +84,7 @@ def _deploy(work: Work, change: Deploy | Repair, record: Record, promotion: Prom
     site.target.prepare(bundle)
     step(model, "smoke")
     tried = smoke.test(
-        site.target.smoke(bundle), _beside(work, change), site.project, _sample(work)
+        site.target.smoke(bundle), _beside(work, change), site.project, _sample(work), site.own_code
     )
     step(model, "switch")
     site.target.switch(bundle)

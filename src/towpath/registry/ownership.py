@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ROOT = "."
 _CLAIM = re.compile(r"registry/models/(?P<model>[^/]+)/project\.yaml")
+CLAIMS = "registry/models/*/project.yaml"
+"""The files that say whose a model is, as a pattern of Git's."""
 _TEMPLATE = "{{"  # in a path: cookiecutter's, so what lies there is a template and no project
 
 
@@ -142,9 +144,10 @@ def claim_path(model: str) -> str:
     return f"registry/models/{model}/project.yaml"
 
 
-def is_rule(path: str) -> bool:
-    """Whether a file says whose a model is: a change of it is a change of the rules."""
-    return _CLAIM.fullmatch(path) is not None
+def claimed_model(path: str) -> str | None:
+    """The model whose project a file names; None for another file."""
+    named = _CLAIM.fullmatch(path)
+    return named["model"] if named else None
 
 
 def claim_hint(model: str) -> str:
@@ -180,7 +183,7 @@ def read_owners(repository: Repository, commit: str) -> Owners:
     listed = repository.call("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
     paths = listed.split("\0")
     declared = [path for path in paths if _is_declaration(path)]
-    claimed = {path: found["model"] for path in paths if (found := _CLAIM.fullmatch(path))}
+    claimed = {path: model for path in paths if (model := claimed_model(path))}
     several = len(declared) > 1
     names = [f"{commit}:{path}" for path in [*claimed, *(declared if several else [])]]
     texts = {name: text.decode("utf-8", "replace") for name, text in _read(repository, names)}

@@ -58,7 +58,8 @@ class Record:
     declaration, ``data`` the digest of each input, ``sources`` where it was read, ``upstream`` the
     runs of other pipelines that made some of it. ``key`` is the registering step's: the same key
     is the same version. ``version`` and ``bump`` are None until the number is given, but for a
-    ``bump`` that was asked for.
+    ``bump`` that was asked for. ``needs`` are the names that `trust` must hold for the model's
+    file to be loaded, as the step that wrote it noted them.
     """
 
     model: str
@@ -69,6 +70,7 @@ class Record:
     kind: str
     code: Code
     signature: Signature | None = None
+    needs: tuple[str, ...] = ()
     metrics: Mapping[str, Json] = field(default_factory=dict)
     parameters: Mapping[str, Json] = field(default_factory=dict)
     run: str | None = None
@@ -138,6 +140,7 @@ def _whole(record: Record) -> dict[str, Any]:
         "labels": dict(record.labels),
         "artifact": _artifact(record),
         "signature": signature.to_json() if signature else None,
+        "needs": list(record.needs) or None,
         "metrics": dict(record.metrics),
         "parameters": dict(record.parameters),
         "data": dict(record.data),
@@ -181,6 +184,7 @@ def _record(fields: Fields) -> Record:
         kind=fields.get("artifact", _read_kind),
         code=fields.get("code", _read_code),
         signature=fields.find("signature", read_signature),
+        needs=fields.find("needs", foreign.list_of(foreign.read_text)) or (),
         metrics=fields.table("metrics", foreign.read_json),
         parameters=fields.table("parameters", foreign.read_json),
         run=fields.find("run", foreign.read_text),

@@ -66,7 +66,11 @@ AnyStore: TypeAlias = Annotated[Store, BeforeValidator(_long_store)]
 
 
 class Stage(Declaration):
-    """An environment: its store, its Prefect API, who approves what enters it, and its gates."""
+    """An environment: its store, its Prefect API, who approves what enters it, and its gates.
+
+    ``code`` says which code of a version's own may run in it: that of any commit, or only what
+    main's history holds, which every stage but the first asks for unless it says otherwise.
+    """
 
     description: str | None = None
     store: AnyStore | None = None
@@ -76,6 +80,7 @@ class Stage(Declaration):
     approval: Approval | None = None
     gates: Mapping[str, AnyGate] = Field(default_factory=dict)
     deploy: AnyDeployment | None = None
+    code: Literal["main", "any"] | None = None
 
 
 class Policy(Declaration):
@@ -170,6 +175,12 @@ class Project(Declaration):
     trust: Annotated[tuple[words.TypeName, ...], Field(strict=False)] = ()
     formats: Mapping[words.OwnFormatName, words.ClassPath] = Field(default_factory=dict)
     policy: Policy = Field(default_factory=Policy)
+
+    def runs_main_only(self, stage: str) -> bool:
+        """Whether a stage runs only such code of a version's own as main's history holds."""
+        declared = self.stages[stage].code if stage in self.stages else None
+        is_first = stage == next(iter(self.stages))
+        return declared == "main" or (declared is None and not is_first)
 
 
 def read_project(root: Path) -> Project:

@@ -6,12 +6,11 @@ file's. So each *loader* of skops, which is a way of making an object, has its o
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping
-from types import ModuleType
 from typing import TypeAlias
+
+from towpath.steps.allowed_functions import import_known, is_function
 
 Held: TypeAlias = tuple[str, str]
 """A part of a model's file: skops' loader, and the full name of what it makes."""
@@ -138,14 +137,6 @@ _LOSSES = frozenset(
 )  # fmt: skip
 """Compiled losses: each is made of at most three numbers."""
 
-_FUNCTIONS = frozenset(
-    {
-        "sklearn.utils.validation.check_array",
-        "scipy._lib.array_api_compat.numpy._aliases.asarray",
-    }
-)
-"""What scikit-learn's own estimators keep, besides the universal functions of NumPy and SciPy."""
-
 
 def _is_object(name: str) -> bool:
     """An estimator of scikit-learn, or what one holds: installed, and quiet when it is made."""
@@ -168,35 +159,13 @@ def _installed(name: str) -> object:
     if not name.startswith(("sklearn.", "scipy.interpolate.")) or name.startswith(_EXCLUDED):
         return None
     module, _, attribute = name.rpartition(".")
-    if any(map(_NO_LIBRARY.fullmatch, module.split("."))) or (source := _module(module)) is None:
+    if any(map(_NO_LIBRARY.fullmatch, module.split("."))):
+        return None
+    if (source := import_known(module)) is None:
         return None
     kind = getattr(source, attribute, None)
     is_own = getattr(kind, "__module__", None) == module
     return kind if is_own and getattr(kind, "__qualname__", None) == attribute else None
-
-
-def _module(name: str) -> ModuleType | None:
-    try:
-        return importlib.import_module(name)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # whatever keeps it from being imported, it is no type that is known
-        return None
-
-
-def _is_function(name: str) -> bool:
-    return name in _FUNCTIONS or _is_universal(name)
-
-
-def _is_universal(name: str) -> bool:
-    """A ``ufunc`` of NumPy or SciPy: it computes, element by element. The file's name has nothing
-    imported: it is looked for where these two packages have theirs."""
-    import numpy
-
-    module, _, attribute = name.rpartition(".")
-    package = next((p for p in ("numpy", "scipy.special") if f"{module}.".startswith(f"{p}.")), "")
-    source = sys.modules.get(module) if package and _module(package) else None
-    return source is not None and isinstance(vars(source).get(attribute), numpy.ufunc)
 
 
 def _is_scalar(name: str) -> bool:
@@ -216,13 +185,33 @@ def _is_array(name: str) -> bool:
 
 _PLAIN = _named(*(f"builtins.{kind}" for kind in ("bool", "float", "int", "str")))
 _TYPES = _named(
-    *(f"builtins.{kind}" for kind in ("bool", "float", "int", "list", "set", "str", "tuple"))
+    *(f"builtins.{kind}" for kind in ("bool", "dict", "float", "int", "list", "object", "set")),
+    *("builtins.str", "builtins.tuple", "collections.OrderedDict"),
+    *("numpy.array", "numpy.asarray", "numpy.dtype", "numpy.object_"),
 )
+_COLUMN_TYPES = frozenset(
+    {
+        *(f"{size}Dtype" for size in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16")),
+        *("UInt32Dtype", "UInt64Dtype", "Float32Dtype", "Float64Dtype", "BooleanDtype"),
+        *("CategoricalDtype", "DatetimeTZDtype", "StringDtype"),
+    }
+)
+"""What columns of pandas are selected by: ``make_column_selector(dtype_include=...)``."""
+_COLUMN_TYPE_HOMES = frozenset(
+    {
+        *("pandas", "pandas.core.dtypes.dtypes", "pandas.core.arrays.boolean"),
+        *("pandas.core.arrays.floating", "pandas.core.arrays.integer"),
+        *("pandas.core.arrays.string_",),
+    }
+)
+"""Where pandas says that they are: 3 names its public module, 2 those that define them."""
 
 
 def _is_type(name: str) -> bool:
     """A type that stands as a value, which somebody may call: ``dtype=numpy.float64``."""
-    return _TYPES(name) or _is_scalar(name)
+    home, _, kind = name.rpartition(".")
+    is_column_type = home in _COLUMN_TYPE_HOMES and kind in _COLUMN_TYPES
+    return _TYPES(name) or _is_scalar(name) or is_column_type
 
 
 _RULES: Mapping[str, Callable[[str], bool]] = {
@@ -231,7 +220,7 @@ _RULES: Mapping[str, Callable[[str], bool]] = {
     "DTypeNode": _named("numpy.dtype"),
     "DefaultDictNode": _named("collections.defaultdict"),
     "DictNode": _named("builtins.dict", "collections.OrderedDict", "sklearn.utils._bunch.Bunch"),
-    "FunctionNode": _is_function,
+    "FunctionNode": is_function,
     "JsonNode": _PLAIN,
     "ListNode": _named("builtins.list"),
     "LossNode": _LOSSES.__contains__,

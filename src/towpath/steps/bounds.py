@@ -114,6 +114,8 @@ def _inside(value: Any) -> Iterator[Any]:
         yield from (value.func, value.args, value.keywords)
     elif _names(value) & {"BinaryTree32", "BinaryTree64"}:
         yield value.__getstate__()[11]  # how it measures distance
+    elif _names(value) & {"BisectingKMeans"}:
+        yield from (part for name, part in vars(value).items() if name != "_kmeans_single")
     elif hasattr(value, "__dict__") and not isinstance(value, type):
         yield from vars(value).values()
 
@@ -130,7 +132,14 @@ def _shadowed(value: Any) -> str:
     return ""
 
 
+_UNCHECKED = frozenset({"_kmeans_single_elkan", "_kmeans_single_lloyd"})
+"""Functions of scikit-learn that hand what they get to compiled code; only a ``BisectingKMeans``
+keeps one, to be fitted with."""
+
+
 def _unsound(part: _Part) -> str:
+    if getattr(part.value, "__name__", None) in _UNCHECKED:
+        return "a function in it looks at nothing that it is handed"
     for name, check in _CHECKS.items():
         if name in _names(part.value) and (reason := check(part.value, part.width)):
             return reason
@@ -259,6 +268,13 @@ def _clusters(model: Any, width: int | None) -> str:
     return "the centres of clusters have other columns"
 
 
+def _bisected(model: Any, width: int | None) -> str:
+    kept = vars(model).get("_kmeans_single")
+    if kept is not None and getattr(kept, "__name__", None) not in _UNCHECKED:
+        return "a BisectingKMeans in it has a `_kmeans_single` of its own"
+    return _clusters(model, width)
+
+
 def _support(model: Any, width: int | None) -> str:
     """libsvm takes each of these arrays to be as long as the number of vectors says."""
     import numpy
@@ -330,7 +346,7 @@ _CHECKS: Mapping[str, Callable[[Any, int | None], str]] = {
     "BaseLibSVM": _support,
     "BinaryTree32": _neighbours,
     "BinaryTree64": _neighbours,
-    "BisectingKMeans": _clusters,
+    "BisectingKMeans": _bisected,
     "CountVectorizer": _vocabulary,
     "DictVectorizer": _vocabulary,
     "DistanceMetric": _metric,

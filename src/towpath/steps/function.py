@@ -6,13 +6,13 @@ import functools
 import gc
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.errors import Fault, Place, StepFailed
 from towpath.spec.artifact import Artifact, Json, Made
-from towpath.steps import formats, loading, own_formats, results
+from towpath.steps import formats, loading, model_needs, own_formats, results, signature
 from towpath.steps.formats import jsons
 from towpath.steps.order import Order, Value
 from towpath.store import Store
@@ -117,6 +117,7 @@ def store(order: Order, called: Called) -> Made:
     keeper = _store(order.root)
     outputs: dict[str, Artifact] = {}
     values: dict[str, Json] = {}
+    needs: dict[str, tuple[str, ...]] = {}
     for name, output in order.outputs.items():
         path = _destination(order, output)
         try:
@@ -127,9 +128,14 @@ def store(order: Order, called: Called) -> Made:
                 values |= _value(name, path, called)
         except StepFailed as failure:
             raise placed(failure, order, called.function, name) from failure.__cause__
+        if needed := model_needs.find_needs(path, output.format):
+            needs[name] = needed
         outputs[name] = keeper.put(path)
+    nameless = model_needs.find_nameless(needs)
+    for line in model_needs.tell_needs(needs, nameless, order.trust):
+        print(line)
     order.remove_bytes()
-    return Made(outputs, values)
+    return Made(outputs, values, model_needs.write_facts(needs, nameless))
 
 
 def _format(order: Order, output: Output) -> formats.Format | None:
@@ -201,3 +207,9 @@ def placed(
     faults = (Fault(f.what, f.place or place, f.hint) for f in failure.faults)
     moved = StepFailed(*faults, causes=failure.causes)
     return moved.about(f"output `{output}`") if output else moved
+
+
+def signed(made: Made, called: Called) -> Made:
+    """The same with what each model takes and gives that was returned."""
+    signatures = signature.of_models(called.returned, called.arguments)
+    return replace(made, facts={**made.facts, "signature": signatures}) if signatures else made

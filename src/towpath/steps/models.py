@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import io
 import warnings
 from collections.abc import Iterable
@@ -60,6 +61,12 @@ def inspect(path: Path, name: str, trust: Iterable[str] = ()) -> tuple[str, ...]
         return allowed_types.find_strange(skops_archive.read_held(file, name), trust)
 
 
+def list_held(path: Path, name: str) -> frozenset[str]:
+    """The full names of all that a file would have made. Nothing of it is loaded."""
+    with path.open("rb") as file:
+        return frozenset(full for _, full in skops_archive.read_held(file, name))
+
+
 def count_held(path: Path, name: str, trust: Iterable[str] = ()) -> tuple[int, tuple[str, ...]]:
     """How many types and functions a file names, and which of them the project alone lets in."""
     with path.open("rb") as file:
@@ -68,9 +75,33 @@ def count_held(path: Path, name: str, trust: Iterable[str] = ()) -> tuple[int, t
     return len({full for _, full in held}), tuple(sorted(own))
 
 
+def is_nameable(name: str) -> bool:
+    """Whether a name can lead anywhere: a lambda has none, and a method of a built-in type is kept
+    as the type of such methods."""
+    module, _, last = name.rpartition(".")
+    if module == "builtins":
+        return hasattr(builtins, last)
+    return all(part.isidentifier() for part in name.split("."))
+
+
+def explain_nameless(name: str) -> str:
+    """Why what has no name cannot be loaded, and what to write in its place."""
+    module = name.rpartition(".")[0]
+    home = "a module of the project" if module in ("builtins", "__main__") else module
+    return (
+        f"it holds {name}, and a file keeps a function's name, never its code: write one with "
+        f"`def` at the top of {home}, fit the model with it, and name it in `trust`"
+    )
+
+
 def _refusal(name: str, strange: list[str]) -> Fault:
     listed = ", ".join(sorted(strange))
+    what = f"{name} is not safe to load: it holds {listed}"
+    if nameless := [each for each in strange if not is_nameable(each)]:
+        return Fault(what, hint=explain_nameless(nameless[0]))
+    if any(each.startswith("scipy.stats._") for each in strange):
+        hint = "of a search over distributions keep `best_estimator_`: those run text of the file"
+        return Fault(what, hint=hint)
     return Fault(
-        f"{name} is not safe to load: it holds {listed}",
-        hint=f"if you know where the file comes from, add to towpath.yaml: trust: [{listed}]",
+        what, hint=f"if you know where the file comes from, add to towpath.yaml: trust: [{listed}]"
     )

@@ -8,5 +8,6 @@ from towpath.steps.order import Order
 
 
 def execute(order: Order) -> Made:
-    """Call the function and store what it made."""
-    return function.store(order, function.call(order))
+    """Call the function, store what it made, and leave the signature of each model."""
+    called = function.call(order)
+    return function.signed(function.store(order, called), called)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from towpath.errors import Fault, Refused, StepFailed, TowpathError
+from towpath.errors import Fault, Malformed, Refused, StepFailed, TowpathError
 from towpath.scratch import folder_beside
-from towpath.steps import batch_transform, formats, loading, tables
+from towpath.spec import foreign_values as foreign
+from towpath.spec.foreign_values import Fields
+from towpath.steps import batch_transform, formats, own_classes, tables
 from towpath.steps.sandbox import Sandbox, SandboxEnded
+
+if TYPE_CHECKING:
+    from towpath.registry.own_code import OwnCode
 
 _PATIENCE = 7 * 86400.0
 _NO_BOUND = 1 << 60
@@ -28,38 +33,46 @@ def faults(model: str, data: Path, output: Path) -> Iterator[Fault]:
         yield Fault(f"there is no file {data}")
 
 
-def read(path: Path, trust: Iterable[str] = ()) -> Any:
-    """A model's file, if it holds nothing but known types and those that the project trusts.
+def read(path: Path, trust: Iterable[str], own: Mapping[str, Any]) -> Any:
+    """A model's file, if it holds nothing but known types and those that the project trusts; those
+    of the version's own come from its code (``OwnCode.to_json``).
 
     Its bytes must have been held against their digest before.
     """
     if not _is_model(path.name):
         raise StepFailed(Fault(f"{path.name} is no model that can be read here"))
-    return formats.read(path, formats.Asked(path.name, trust=tuple(trust)))
+    return own_classes.load_model(path, path.name, trust, own)
 
 
 @dataclass(frozen=True)
 class Scoring:
     """A model's file, the table that it is applied to, and where the rows go.
 
-    ``name`` is what errors call the model.
-    ``trust`` names types that the model may hold besides the known ones; those of the project's
-    own are found in ``folders``. ``method`` is ``predict`` or ``predict_proba``; with
+    ``trust`` names types that the model may hold besides the known ones, ``own`` is the version's
+    own code, where those of its own are found. ``method`` is ``predict`` or ``predict_proba``; with
     ``batch_size`` only so many rows are in memory at a time.
     """
 
-    name: str
     model: Path
     data: Path
     output: Path
+    own: OwnCode
     trust: tuple[str, ...] = ()
-    folders: tuple[Path, ...] = ()
     method: str = "predict"
     batch_size: int | None = None
 
 
-def score(asked: Scoring) -> int:
-    """Write the table's rows with the prediction beside them; the number of rows.
+@dataclass(frozen=True)
+class Scored:
+    """The number of rows, and which packages are others here than the version was made with, in
+    words."""
+
+    rows: int
+    packages: tuple[str, ...] = ()
+
+
+def score(asked: Scoring) -> Scored:
+    """Write the table's rows with the prediction beside them.
 
     ``output`` appears whole or not at all. Raises ``StepFailed`` for columns that the table lacks
     and for whatever the model's code does, ``Refused`` for a model's file that holds what is not
@@ -70,44 +83,70 @@ def score(asked: Scoring) -> int:
         output.parent.mkdir(parents=True, exist_ok=True)
         with folder_beside(output) as folder:
             made = Path(folder, f"scored{''.join(output.suffixes[-2:])}")
-            rows = _ask(asked, folder, made)
+            scored = _ask(asked, folder, made)
             made.replace(output)
     except OSError as refused:
         raise _unwritten(asked.output, refused) from refused
-    return rows
+    return scored
 
 
-def _ask(asked: Scoring, folder: Path, made: Path) -> int:
-    reads = (asked.model, asked.data, *asked.folders)
+def _ask(asked: Scoring, folder: Path, made: Path) -> Scored:
+    reads = (asked.model, asked.data, *asked.own.reads)
     sandbox = Sandbox(folder, _PATIENCE, reads=reads, file_size=_NO_BOUND)
     question = {
         "model": str(asked.model.absolute()),
         "data": str(asked.data.absolute()),
-        "version": asked.name,
+        "version": asked.own.version,
         "name": str(asked.data),
         "made": str(made),
         "output": str(asked.output),
         "trust": list(asked.trust),
-        "folders": [str(path.absolute()) for path in asked.folders],
+        "own": asked.own.to_json(),
         "method": asked.method,
         "batch_size": asked.batch_size,
     }
     try:
         said = sandbox.ask("towpath.steps.scoring", question).said
     except SandboxEnded as ended:
-        raise StepFailed(Fault(f"{asked.name} cannot be applied: {ended}")) from None
-    if isinstance(said, dict) and isinstance(said.get("rows"), int):
-        return int(said["rows"])
-    kind = Refused if said["refused"] else StepFailed
-    raise kind(*(Fault(str(what), hint=hint and str(hint)) for what, hint in said["faults"]))
+        raise StepFailed(Fault(f"{asked.own.version} cannot be applied: {ended}")) from None
+    try:
+        return read_scored(said)
+    except Malformed as wrong:
+        words = wrong.faults[0].what
+        what = f"{asked.own.version} cannot be applied: its process answers with what is no answer"
+        raise StepFailed(Fault(f"{what}: {words}")) from None
+
+
+def read_scored(said: object) -> Scored:
+    """What the process answered, in which a model's code may have written it.
+
+    Raises ``Malformed`` for what is no answer, and otherwise as :func:`score` does.
+    """
+    fields = Fields(said)
+    fields.refuse_others("rows", "packages", "faults", "refused")
+    if (pairs := fields.find("faults", foreign.list_of(_read_fault))) is None:
+        packages = fields.find("packages", foreign.list_of(foreign.read_text)) or ()
+        return Scored(fields.get("rows", foreign.read_count), packages)
+    if not pairs:
+        raise Malformed("it failed, and names no fault")
+    kind = Refused if fields.get("refused", foreign.read_flag) else StepFailed
+    raise kind(*pairs)
+
+
+def _read_fault(value: object) -> Fault:
+    if not isinstance(value, list) or len(value) != 2:
+        raise Malformed("a fault is no pair of words")
+    what, hint = value
+    return Fault(foreign.read_text(what), hint=None if hint is None else foreign.read_text(hint))
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
-    """In the sandbox: ``{"rows": n}``, or ``{"faults": [[what, hint]], "refused": bool}``."""
-    for folder in question["folders"]:
-        loading.make_importable(Path(folder), "")
+    """In the sandbox: ``{"rows": n, "packages": [...]}``, or ``{"faults": [[what, hint]],
+    "refused": bool}``."""
     try:
-        return {"rows": _scored(question)}
+        count = _scored(question)
+        model = Path(question["model"])
+        return {"rows": count, "packages": own_classes.compare(model, model.name, question["own"])}
     except TowpathError as error:
         faults = [[fault.what, fault.hint] for fault in error.faults]
         return {"faults": faults, "refused": isinstance(error, Refused)}
@@ -119,7 +158,7 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _scored(question: Mapping[str, Any]) -> int:
-    loaded = read(Path(question["model"]), question["trust"])
+    loaded = read(Path(question["model"]), question["trust"], question["own"])
     method = question["method"]
     if not hasattr(loaded, method):
         raise StepFailed(Fault(f"a {type(loaded).__name__} has no `{method}`"))

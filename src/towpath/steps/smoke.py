@@ -1,4 +1,8 @@
-"""What a smoke test does in its sandbox: two models predict the same few rows, side by side."""
+"""What a smoke test does in its sandbox: models predict the same few rows, side by side.
+
+Two that bring code of their own are asked one after the other, each in a sandbox: their classes
+have the same names.
+"""
 
 from __future__ import annotations
 
@@ -21,26 +25,42 @@ _VALUES: Mapping[str, tuple[Any, ...]] = {
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"rows": n, "models": [{"predictions": [...]} or {"error": "..."}]}``."""
-    loaded = [_loaded(Path(path), question["trust"]) for path in question["models"]]
-    table = _table(question, [model for model, _ in loaded if model is not None])
+    """``{"rows": n, "models": [{"predictions": [...]} or {"error": "..."}], "words": {...},
+    "packages": [...]}``: the words that encoders know of a column, which the next sandbox's
+    question hands on, and what the first model's record says of packages that is not so here."""
+    from towpath.steps import own_classes
+    from towpath.steps.formats.json_values import plain_json
+
+    loaded = [_loaded(entry, question["trust"]) for entry in question["models"]]
+    known = dict(question["words"])
+    for model, _ in loaded:
+        known |= _categories(model)
+    table = _table(question, known)
     results = [
         _predicted(model, table) if model is not None else {"error": error}
         for model, error in loaded
     ]
-    return {"rows": len(table), "models": results}
+    first = question["models"][0]
+    return {
+        "rows": len(table),
+        "models": results,
+        "words": {name: plain_json(words) for name, words in known.items()},
+        "packages": own_classes.compare(Path(first["path"]), first["path"], first["own"]),
+    }
 
 
-def _loaded(path: Path, trust: list[str]) -> tuple[Any, str]:
+def _loaded(entry: Mapping[str, Any], trust: list[str]) -> tuple[Any, str]:
     from towpath.steps import scoring
 
     try:
-        return scoring.read(path, trust), ""
+        return scoring.read(Path(entry["path"]), trust, entry["own"]), ""
     except TowpathError as error:
         return None, str(error)
+    except Exception as error:  # its own code may raise anything when it is imported
+        return None, f"{type(error).__name__}: {error}"
 
 
-def _table(asked: Mapping[str, Any], models: list[Any]) -> Any:
+def _table(asked: Mapping[str, Any], known: Mapping[str, list[Any]]) -> Any:
     """The sample's first rows, or rows of the types that the signature names."""
     import pandas
 
@@ -50,7 +70,6 @@ def _table(asked: Mapping[str, Any], models: list[Any]) -> Any:
         path = Path(sample)
         source = tables.Source(path, path.name, formats.known(path.name))
         return next(source.parts(None)).head(ROWS)
-    known = {name: words for model in models for name, words in _categories(model).items()}
     return pandas.DataFrame(
         {column["name"]: _column(column, known) for column in asked["columns"]}
         if asked["columns"]

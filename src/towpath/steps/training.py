@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from towpath.spec.artifact import Made
-from towpath.steps import function, signature
+from towpath.steps import function
 from towpath.steps.order import Order
 
 
 def execute(order: Order) -> Made:
-    """Call the function, store what it made, and leave each model's signature."""
+    """Call the function, store what it made, and leave the signature of each model."""
     called = function.call(order)
-    made = function.store(order, called)
-    signatures = signature.of_models(called.returned, called.arguments)
-    return replace(made, facts={**made.facts, "signature": signatures}) if signatures else made
+    return function.signed(function.store(order, called), called)

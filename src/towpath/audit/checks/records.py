@@ -11,9 +11,10 @@ from towpath.audit.ledger import Ledger, Touch
 from towpath.errors import RegistryError
 from towpath.git import refs
 from towpath.registry import ModelVersion, Record, Version, reading, record, restoring, tagging
+from towpath.registry.decided import EVIDENCE
 from towpath.registry.references import parse_tag
 
-KEPT = ("registry/models", "registry/evidence")
+KEPT = ("registry/models", EVIDENCE)
 BACK = "git checkout {commit} -- ':/{path}', and commit: it is as it was decided upon"
 
 

@@ -19,6 +19,7 @@ from towpath.store.stage import FromProject, StageStore, State
 from towpath.store.verified import find_altered, verify
 
 if TYPE_CHECKING:
+    from towpath.spec.project import Stage
     from towpath.store import Store
 
 
@@ -124,10 +125,10 @@ def _stranger(ledger: Ledger, store: StageStore, model: str) -> Iterator[Uncheck
         yield Unchecked("deployment", f"{model} in {store.shown}", "no model of this registry")
 
 
-def target(ledger: Ledger, store: StageStore, home: Path) -> Iterator[Finding]:
+def target(ledger: Ledger, stage: Stage, store: StageStore, home: Path) -> Iterator[Finding]:
     """The folder that a stage's versions run from, where it is on this machine: each is what its
     record in Git says. Other targets are asked by ``reconcile --check``, with the stage's keys."""
-    declared = ledger.project.stages[store.name].deploy
+    declared = stage.deploy
     if declared is None or declared.to != "files" or not (home / declared.path).is_dir():
         return
     files = Files(home / declared.path, declared.path, store.name)

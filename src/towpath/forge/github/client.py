@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from towpath.errors import ForgeError, UsageError
 from towpath.forge.forge import MergeWays, Method, NotMergeable, PullRequest, Review, Rules
 from towpath.forge.github import reading, ruling
 from towpath.forge.github.asking import Deed, Line, Patience
 from towpath.forge.github.words import Answered
+
+if TYPE_CHECKING:
+    from towpath.forge.forge import Forge
+    from towpath.spec.project import Project
 
 _LONGEST = 65_536  # characters that GitHub takes for the body of a pull request or a comment
 _CUT = "\n\n*Cut here: the whole of it is on the branch.*\n"
@@ -23,6 +27,8 @@ class GitHub:
     """A repository at GitHub, as the token's user may see and change it: a ``Forge``."""
 
     line: Line
+    turn: Callable[[Project, GitHub], Forge | None] | None = field(default=None, repr=False)
+    """Connects to what another declaration names."""
 
     @property
     def name(self) -> str:
@@ -30,9 +36,24 @@ class GitHub:
         return "GitHub"
 
     @classmethod
-    def connected(cls, api: str, repository: str, token: str, patience: Patience) -> GitHub:
+    def connected(
+        cls,
+        api: str,
+        repository: str,
+        token: str,
+        patience: Patience,
+        turn: Callable[[Project, GitHub], Forge | None] | None = None,
+    ) -> GitHub:
         """A repository ``owner/name``; nothing is asked yet."""
-        return cls(Line.to(api, repository, token, patience))
+        return cls(Line.to(api, repository, token, patience), turn)
+
+    def turn_to(self, project: Project) -> Forge | None:
+        """The forge that another declaration names, with the same token."""
+        return self.turn(project, self) if self.turn else self
+
+    def is_at(self, api: str, repository: str) -> bool:
+        """Whether this is the repository of that name at that address."""
+        return (self.line.api, self.line.name.lower()) == (api, repository.lower())
 
     @property
     def repository(self) -> str:

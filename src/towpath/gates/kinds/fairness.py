@@ -23,10 +23,10 @@ def bound(gate: Fairness) -> str:
     return f"{gate.metric} by {gate.group}: {' and '.join(said)}"
 
 
-def judge(gate: Fairness, context: Context, policy: Policy) -> Finding:
+def judge(gate: Fairness, context: Context, policy: Policy) -> Finding:  # noqa: ARG001
     """Whether the groups lie near enough."""
     asked = {
-        **predicting.asked(context, policy),
+        **predicting.asked(context),
         "data": predicting.data(context, gate.data),
         **gate.model_dump(include={"target", "group", "metric", "least_rows"}),
         "file": gate.data,

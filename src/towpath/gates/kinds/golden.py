@@ -30,7 +30,7 @@ def bound(gate: Golden) -> str:
 def judge(gate: Golden, context: Context, policy: Policy) -> Finding:
     """Whether each sample comes out as expected."""
     asked = {
-        **predicting.asked(context, policy),
+        **predicting.asked(context),
         "samples": str(policy.file(gate.samples)),
         "file": gate.samples,
         "expected": gate.expected,

@@ -26,7 +26,7 @@ def judge(gate: Latency, context: Context, policy: Policy) -> Finding:
     file = gate.samples or gate.data or ""
     path = str(policy.file(file)) if gate.samples else predicting.data(context, file)
     asked = {
-        **predicting.asked(context, policy),
+        **predicting.asked(context),
         "table": path,
         "file": file,
         **gate.model_dump(include={"rows", "calls", "warm_up"}),

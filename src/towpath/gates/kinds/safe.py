@@ -25,7 +25,7 @@ def bound(gate: Safe) -> str:  # noqa: ARG001
     return "bytes as recorded, types known or trusted"
 
 
-def judge(gate: Safe, context: Context, policy: Policy) -> Finding:
+def judge(gate: Safe, context: Context, policy: Policy) -> Finding:  # noqa: ARG001
     """Whether the digests agree, and what the files mention is harmless."""
     record = context.candidate
     path = context.model(record).absolute()
@@ -35,7 +35,7 @@ def judge(gate: Safe, context: Context, policy: Policy) -> Finding:
         each.relative_to(path).as_posix() if path.is_dir() else record.artifact.name: str(each)
         for each in artifact.files(path)
     }
-    asked = {"files": names, **predicting.trusted(context, policy)}
+    asked = {"files": names, **predicting.trusted(context)}
     answered = process.ask(gate, context, asked, read_safe)
     answer = answered.answer
     if answer.unsafe:
@@ -47,19 +47,34 @@ def judge(gate: Safe, context: Context, policy: Policy) -> Finding:
 
 def work(asked: dict[str, Any]) -> dict[str, Any]:
     """What is unsafe, by file; and what was looked at, where nothing is."""
-    predicting.make_importable(asked)
-    trust = asked["trust"]
-    judged = {name: _unsafe(Path(path), name, trust) for name, path in asked["files"].items()}
+    trust, own = asked["trust"], asked["own"]
+    judged = {name: _unsafe(Path(path), name, trust, own) for name, path in asked["files"].items()}
     unsafe = {name: why for name, why in judged.items() if why}
-    looked_at = [] if unsafe else [_looked_at(Path(p), n, trust) for n, p in asked["files"].items()]
+    looked_at = [
+        words
+        for name, path in asked["files"].items()
+        if not unsafe
+        for words in (_looked_at(Path(path), name, trust), *_packages(Path(path), name, own))
+    ]
     return {"unsafe": unsafe, "looked_at": list(filter(None, looked_at))[:5]}
+
+
+def _packages(path: Path, name: str, own: dict[str, Any]) -> tuple[str, ...]:
+    """Which packages are others here than when a .skops file was made."""
+    from towpath.steps import own_classes
+
+    return own_classes.compare(path, name, own)[:2] if _is_skops(name) else ()
+
+
+def _is_skops(name: str) -> bool:
+    return Path(name).suffix.lower() == ".skops"
 
 
 def _looked_at(path: Path, name: str, trust: list[str]) -> str:
     """By which rule a .skops file was let in."""
     from towpath.steps import models
 
-    if Path(name).suffix.lower() != ".skops":
+    if not _is_skops(name):
         return ""
     count, own = models.count_held(path, name, trust)
     return f"{count} types in {name} known" + (
@@ -67,24 +82,24 @@ def _looked_at(path: Path, name: str, trust: list[str]) -> str:
     )
 
 
-def _unsafe(path: Path, name: str, trust: list[str]) -> str:
+def _unsafe(path: Path, name: str, trust: list[str], own: dict[str, Any]) -> str:
     suffix = Path(name).suffix.lower()
     if suffix == ".skops":
-        return _mentioned(path, name, trust)
+        return _mentioned(path, name, trust, own)
     if suffix in _PICKLED or _is_pickle(path):
         return "is a pickle, which runs code when it is loaded"
     return "" if suffix in _PLAIN else "is of a format that nothing here can look into"
 
 
-def _mentioned(path: Path, name: str, trust: list[str]) -> str:
+def _mentioned(path: Path, name: str, trust: list[str], own: dict[str, Any]) -> str:
     """The types in it that nobody knows; where there is none it is loaded, for the indices in a
     tree could still lead compiled code astray."""
-    from towpath.steps import models
+    from towpath.steps import models, own_classes
 
     if strange := models.inspect(path, name, trust):
         return f"holds {', '.join(strange)}"
     try:
-        models.load(path, name, trust)
+        own_classes.load_model(path, name, trust, own)
     except Refused as refused:
         return f"is refused: {text.of_faults(refused)}"
     return ""

@@ -38,6 +38,12 @@ _STAGE = fields(
             "object", "What a version must pass, by name.", additionalProperties=ref("gate")
         ),
         "deploy": ref("deploy", "What runs a version in it."),
+        "code": one_of(
+            "main",
+            "any",
+            about="Whose code a model's own classes may come from: that of commits in main's "
+            "history (the default of all stages but the first), or of any commit.",
+        ),
     }
 )
 
