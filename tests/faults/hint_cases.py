@@ -25,8 +25,8 @@ from hint_troubles import (
     free_port,
     from_stage,
     git,
+    go_on_elsewhere,
     held_elsewhere,
-    in_memory,
     keeps_notes,
     line_ends,
     other_digest,
@@ -147,11 +147,8 @@ CASES: dict[str, Case] = {
             lambda project: run(project, "towpath reconcile --apply"),
         ),
     ),
-    "main was rewritten in a clone of its own": Case(
-        lambda project: in_memory("c0ffee" * 6 + "c0ff")(project),
-        "main was rewritten",
-        (r"git log --graph \w+", ACCEPT),
-        PLAN,
+    "a clone is behind what a stage was reconciled with": Case(
+        go_on_elsewhere, "it was not fetched yet, or never pushed", (r"towpath fetch",), remote=True
     ),
     "a promotion that is dated back": Case(
         date_back, "before the commit under it", (r"towpath promote \S+ --to dev",), APPLY

@@ -143,7 +143,6 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     ),
     "audit/checks/substitutes.py::check": (1, ("an object is replaced",)),
     "audit/ledger.py::open_ledger": (2, ("verify in a clone without tags", "verify elsewhere")),
-    "audit/ledger.py::known_stage": (1, (f"{BY_HAND}it names the stages that there are",)),
     "audit/verify.py::_main_branch": (1, ("verify after main was renamed",)),
     "doctor/around.py::git_itself": (1, (f"{BY_HAND}another Git must be installed",)),
     "doctor/around.py::bytes_remote": (1, ("no place for the bytes",)),
@@ -217,6 +216,10 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ("a setting that prunes tags", "a setting that mirrors everything"),
     ),
     "promotion/approval_rule.py::displaced_fault": (1, ("a line of main was re-parented",)),
+    "promotion/approval_rule.py::_redirected": (
+        1,
+        ("tests/faults/test_main_line_faults.py::test_a_redirected_main_s_hint_is_followed",),
+    ),
     "promotion/approval_rule.py::backdated_fault": (1, ("a promotion that is dated back",)),
     "promotion/rule_changes.py::RuleHistory.faults": (1, ("rules that nobody agreed to",)),
     "reconcile/applying.py::_refuse_another": (1, (f"{BY_HAND}it runs into a change of main",)),
@@ -270,7 +273,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         (
             "another repository uses the store",
             "an older memory of another repository",
-            "main was rewritten in a clone of its own",
+            "a clone is behind what a stage was reconciled with",
         ),
     ),
     "registry/decided.py::Decisions.contradictions": (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
@@ -83,6 +84,8 @@ class SignersFile:
             "gpg.format=ssh",
             f"gpg.ssh.allowedSignersFile={self.path}",
             "gpg.ssh.program=ssh-keygen",
+            # Whose key counts no more is said on main, for every reader alike.
+            f"gpg.ssh.revocationFile={os.devnull}",
         )
         return tuple(word for pair in pairs for word in ("-c", pair))
 

@@ -81,7 +81,7 @@ def chosen(repository: Repository, name: str | None = None) -> str | None:
         return name
     if len(known) < 2:
         return known[0] if known else None
-    branch = repository.attempt("symbolic-ref", "--short", "-q", "HEAD").text
+    branch = repository.attempt("symbolic-ref", "-q", "HEAD").text.removeprefix("refs/heads/")
     usual = (repository.setting(f"branch.{branch}.remote") if branch else None, "origin")
     return next((remote for remote in usual if remote in known), known[0])
 

@@ -12,9 +12,18 @@ from towpath.registry import backup_refs, ownership, reading, record
 from towpath.registry.building import Built, build, numbered
 from towpath.registry.reading import CANDIDATES, TAGS, Model, ModelVersion
 from towpath.registry.references import TagName, parse_tag
-from towpath.registry.registering import LOCK, TRIES, Registered, crowded, made, pause, told, twin
+from towpath.registry.registering import (
+    LOCK,
+    PATIENCE_WITH_REFUSAL,
+    TRIES,
+    Registered,
+    crowded,
+    made,
+    pause,
+    told,
+    twin,
+)
 
-PATIENCE_WITH_REFUSAL = 5
 AT_ONCE = 200
 WHO_MAY = "it waits here: ask who may push tags there, then towpath push"
 
