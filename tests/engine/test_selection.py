@@ -51,7 +51,7 @@ def test_what_cannot_be_asked(project: Project) -> None:
         ("params", "factor", "-1"): "parameter `factor` must be above 0, not -1 "
         "(What each number is multiplied by)",
         ("params", "limit", "yes"): "parameter `limit`: `yes` is text to some readers and "
-        "true or false to others (write it in quotes, or write true)",
+        "true or false to others (write `--param limit=true`)",
         ("inputs", "rwa", "data/raw.json"): "the pipeline has no input `rwa` (did you mean `raw`?)",
         ("inputs", "raw", "data/none.json"): "input `raw` is data/none.json, which is not there "
         "(its path is from the project's root; `--input name=path` overrides it)",

@@ -338,7 +338,7 @@ def test_a_stage_file_deleted_by_hand_takes_nothing_out(project: Project) -> Non
 def test_lineage_finds_the_pipeline_where_it_lay_then(tmp_path: Path) -> None:
     made = begin(tmp_path / "abalone", _policy(tmp_path))
     made.write("flows/training/pipeline.yaml", "inputs: {raw: data/abalone.csv}\nsteps: {}\n")
-    made.write("data/abalone.csv.dvc", "outs: []\n")
+    made.write("data/abalone.csv.dvc", f"outs:\n- md5: {'0a' * 16}\n  path: abalone.csv\n")
     made.commit("a pipeline")
     version = made.register(b"one")
     (made.root / "models" / "a").mkdir(parents=True)

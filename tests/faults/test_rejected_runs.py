@@ -39,7 +39,7 @@ def test_it_is_seen_and_the_hint_ends_it(project: Project) -> None:
     assert "towpath rollback abalone --stage dev" in said
     [one] = project.verify().findings
     assert "which was rejected: leaked labels" in one.fault.what
-    assert one.fault.hint == "towpath rollback abalone --stage dev, or towpath demote takes it out"
+    assert one.fault.hint == "towpath rollback abalone --stage dev"
     code, said = _towpath(project, "rollback", "abalone", "--stage", "dev")
     assert code == 0
     project.be("bo")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from towpath.engine import checking, inputs, libraries, orders, retrying, tree
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-def carry_out(workspace: Workspace, pipeline: str, step: str) -> Made:
-    """Run a step on what the work tree holds, and put its outputs there; nothing is recorded."""
+def carry_out(workspace: Workspace, pipeline: str, step: str, say: Callable[[str], object]) -> Made:
+    """Run a step on what the work tree holds, and put its outputs there; nothing is recorded.
+
+    ``say`` gets each line that the step prints, and what a failed attempt said.
+    """
     from towpath.steps import process
 
     graph = checking.compiled(workspace, pipeline)
@@ -32,7 +36,7 @@ def carry_out(workspace: Workspace, pipeline: str, step: str) -> Made:
     order = order_on_tree(workspace, graph, node)
     imported = libraries.of_steps(workspace, graph.folder, [node])
     with process.warm(workspace.root, graph.folder, [node], imported):
-        made = _attempt(node, order)
+        made = _attempt(node, order, say)
     for name in tree.own_outputs(node):
         target = workspace.root / tree.output_path(graph, step, name)
         workspace.store.link(made.outputs[name].digest, target)
@@ -110,7 +114,7 @@ def _made(workspace: Workspace, node: Node, outputs: dict[str, str]) -> Made:
     return Made(found, values)
 
 
-def _attempt(node: Node, order: Order) -> Made:
+def _attempt(node: Node, order: Order, say: Callable[[str], object]) -> Made:
     """Carry the order out as often as the step declares."""
     from towpath.steps import process
 
@@ -118,10 +122,11 @@ def _attempt(node: Node, order: Order) -> Made:
     for pause in retrying.find_pauses(retry):
         assert retry
         try:
-            return process.call(order, node.step.timeout, print)
+            return process.call(order, node.step.timeout, say)
         except TowpathError as error:
             if not retrying.is_worth_another(error, retry, order):
                 raise
-            print("\n".join(map(str, error.faults)))
+            for fault in error.faults:
+                say(str(fault))
         time.sleep(pause * (1 + random.random() * retry.jitter))
-    return process.call(order, node.step.timeout, print)
+    return process.call(order, node.step.timeout, say)
