@@ -32,7 +32,7 @@ from towpath.registry.version_signatures import lacking_signature
 if TYPE_CHECKING:
     from towpath.forge import Forge
 
-ASK = "export GITHUB_TOKEN=$(gh auth token), and run it again, not --offline"
+ASK = 'export GITHUB_TOKEN="$(gh auth token)"; then run it again, without --offline'
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ in force, and whatever acts upon main stops (docs/trust.md).
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -109,7 +110,7 @@ class RuleHistory:
     def faults(self, folder: str = "") -> tuple[Fault, ...]:
         """What keeps main from being acted upon: rules of this project that nobody agreed to."""
         return tuple(
-            Fault(self._unagreed(path), Place(path), hint=f"{RATIFY} shows it, and lets it count")
+            Fault(self._unagreed(path), Place(path), hint=_way_to_agree(path))
             for path in self.find_pending(folder)
             if not is_note(path)
         )
@@ -144,6 +145,11 @@ class RuleHistory:
         where = f" in {last.commit[:7]} by {last.author}" if last else ""
         why = f": {last.why}" if last and last.why else ""
         return f"it says who may approve, and was changed{where} without an approval{why}"
+
+
+def _way_to_agree(path: str) -> str:
+    """How a rule that waits is read, and then agreed to: bare, the command only shows it."""
+    return f"{RATIFY} shows it; {RATIFY} {shlex.quote(path)} lets it count"
 
 
 def concerns(path: str, folder: str) -> bool:
