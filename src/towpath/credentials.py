@@ -14,6 +14,9 @@ from urllib.parse import quote, unquote, urlsplit
 HIDDEN = "***"
 _SHORTEST = 4
 """Characters below which a value is no secret, and hiding it would make other words unreadable."""
+_LONG = 8
+"""Characters from which on a secret stands in no other word by chance: a shorter one is hidden only
+where it stands by itself."""
 
 _USER = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?P<who>[^/\s'\"`<>?#]*)@")
 _QUERY = re.compile(
@@ -25,7 +28,13 @@ _PAIR = re.compile(
     r"(?P<name>\b(?:AccountKey|SharedAccessKey|SharedAccessSignature)=)[^;\s'\"]+", re.IGNORECASE
 )
 _HEADER = re.compile(r"(?P<name>\bAuthorization['\"]?\s*[:=]\s*['\"]?\w+\s+)[^\s'\"]+", re.I)
-_SECRET_SETTING = re.compile(r"key|secret|pass|token|sas|connection_string|cred|auth", re.I)
+# By the names of DVC's settings. Others that sound alike hold plain words: a way (`auth`), a path
+# (`keyfile`, `credentialpath`), a switch (`ask_password`), a header's name.
+_SECRET_SETTING = re.compile(
+    r"(?<!ask)(?:^|_)(?:password|passphrase|secret|token|connection_string"
+    r"|(?:account|access|customer)_key|(?:access|oss)_key_id)$",
+    re.IGNORECASE,
+)
 
 _known: set[str] = set()
 
@@ -33,7 +42,10 @@ _known: set[str] = set()
 def hide_credentials(text: str) -> str:
     """The text without what lets somebody in, wherever it stands."""
     for secret in sorted(_known, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
+        if len(secret) >= _LONG:
+            text = text.replace(secret, HIDDEN)
+        elif secret in text:
+            text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])", HIDDEN, text)
     if "://" in text:
         text = _USER.sub(_without_password, text)
     if "=" in text or ":" in text:

@@ -105,7 +105,7 @@ def said_of(root: Path) -> list[str]:
 def test_steps_read_and_write_what_is_declared(root: Path) -> None:
     assert said_of(root) == []
     for step in ("check", "make", "take"):
-        single.carry_out(Workspace(root), "main", step)
+        single.carry_out(Workspace(root), "main", step, print)
     made = root / "artifacts/main"
     assert (made / "make/again.csv").read_text() == "zip;x;land\n007;1.5;Österreich\n"
     assert json.loads((made / "take/seen.json").read_text()) == {
@@ -113,7 +113,18 @@ def test_steps_read_and_write_what_is_declared(root: Path) -> None:
     }  # fmt: skip
     edit(root, "flows/main/steps.py", "table.zip.tolist(), ", "[], ")
     with pytest.raises(StepFailed, match=r"output `roads`: cannot be written as shp: KeyError: "):
-        single.carry_out(Workspace(root), "main", "make")
+        single.carry_out(Workspace(root), "main", "make", print)
+    edit(root, "shared/formats.py", 'if not value: raise KeyError("no roads")', "return")
+    with pytest.raises(StepFailed, match=r"class shared\.formats:Shapefile wrote nothing"):
+        single.carry_out(Workspace(root), "main", "make", print)
+
+
+def test_what_a_class_raises_is_told_with_the_inputs_name(root: Path) -> None:
+    for step in ("check", "make"):
+        single.carry_out(Workspace(root), "main", step, print)
+    edit(root, "shared/formats.py", '["roads"]', '["streets"]')
+    with pytest.raises(StepFailed, match=r"input `roads`: roads\.shp cannot be read as shp: Key"):
+        single.carry_out(Workspace(root), "main", "take", print)
 
 
 def test_the_options_of_an_input_are_in_the_key(root: Path) -> None:

@@ -163,14 +163,16 @@ def test_stock_dvc_reproduces_what_a_run_did(declared: Project) -> None:
 
 def test_a_choice_takes_what_is_there(declared: Project) -> None:
     declared.run()
-    assert single.carry_out(declared.workspace, "training", "join").outputs["joined"].size == 3
+    assert (
+        single.carry_out(declared.workspace, "training", "join", print).outputs["joined"].size == 3
+    )
     (declared.artifacts / "one" / "it.txt").unlink()
     with pytest.raises(StepFailed) as failed:
-        single.carry_out(declared.workspace, "training", "join")
+        single.carry_out(declared.workspace, "training", "join", print)
     (fault,) = failed.value.faults
     assert fault.what == "artifacts/training/one/it.txt of step `one` is not there"
     declared.write("artifacts/training/other/it.txt", "other")
-    made = single.carry_out(declared.workspace, "training", "join")
+    made = single.carry_out(declared.workspace, "training", "join", print)
     assert made.outputs["joined"].size == 5
 
 
@@ -187,9 +189,9 @@ def test_a_json_file_that_was_broken_by_hand_is_named(declared: Project) -> None
 
 def test_a_step_is_tried_again_as_in_a_run(project: Project, tmp_path, capsys) -> None:
     project.declare(FLAKY.replace("MARK", str(tmp_path / "mark")), FLAKY_STEPS)
-    made = single.carry_out(project.workspace, "training", "flaky")
+    made = single.carry_out(project.workspace, "training", "flaky", print)
     assert made.outputs["rows"].size == 2
     assert "ConnectionError: lost" in capsys.readouterr().out
     with pytest.raises(StepFailed, match="ValueError: no"):
-        single.carry_out(project.workspace, "training", "never")
+        single.carry_out(project.workspace, "training", "never", print)
     assert capsys.readouterr().out.splitlines().count("called") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 
+from hint_rule_cases import RULE_CASES
 from hint_troubles import (
     APPLY,
     AS_DOCUMENT,
@@ -25,8 +26,8 @@ from hint_troubles import (
     free_port,
     from_stage,
     git,
+    go_on_elsewhere,
     held_elsewhere,
-    in_memory,
     keeps_notes,
     line_ends,
     other_digest,
@@ -44,7 +45,6 @@ from hint_troubles import (
     submodule,
     torn,
     two_projects,
-    unsigned_rules,
     with_bytes_remote,
     workflows,
     write,
@@ -56,7 +56,7 @@ from towpath.reconcile import lease
 RESTORE = r"towpath restore '?abalone[@#][\w.#]+'?"
 RECONCILE = r"towpath reconcile dev --apply"
 ACCEPT = r"towpath reconcile dev --apply --accept-history"
-CASES: dict[str, Case] = {
+CASES: dict[str, Case] = RULE_CASES | {
     # towpath verify, where a person does a part
     "a line of main was re-parented": Case(
         reparent,
@@ -147,11 +147,8 @@ CASES: dict[str, Case] = {
             lambda project: run(project, "towpath reconcile --apply"),
         ),
     ),
-    "main was rewritten in a clone of its own": Case(
-        lambda project: in_memory("c0ffee" * 6 + "c0ff")(project),
-        "main was rewritten",
-        (r"git log --graph \w+", ACCEPT),
-        PLAN,
+    "a clone is behind what a stage was reconciled with": Case(
+        go_on_elsewhere, "it was not fetched yet, or never pushed", (r"towpath fetch",), remote=True
     ),
     "a promotion that is dated back": Case(
         date_back, "before the commit under it", (r"towpath promote \S+ --to dev",), APPLY
@@ -231,9 +228,6 @@ CASES: dict[str, Case] = {
         stays=True,
     ),
     "a memory of main that is torn": Case(torn("towpath/main.json"), "is damaged", (ACCEPT,), PLAN),
-    "rules that nobody agreed to": Case(
-        unsigned_rules, "was changed", (r"towpath approve --rules",), PLAN
-    ),
     # towpath doctor
     "no repository": Case(
         lambda project: shutil.rmtree(project.root / ".git"),
@@ -392,12 +386,6 @@ CASES: dict[str, Case] = {
         ),
         LOCALLY,
     ),
-    "no signer may sign": Case(
-        write("towpath.yaml", "name: abalone\nstages: {dev: {approval: signed}, prod: }\n"),
-        "no signer is allowed",
-        (write("registry/allowed_signers", "ada@example.org ssh-ed25519 AAAA\n"),),
-        LOCALLY,
-    ),
     "reviews without a forge": Case(
         write("towpath.yaml", "name: abalone\nstages: {dev: {approval: forge}, prod: }\n"),
         "there is no forge",
@@ -480,12 +468,6 @@ CASES: dict[str, Case] = {
     ),
     "a promoted version without its tag": Case(
         git("tag", "-d", "abalone@v1.1.0"), "its tag is gone", (RESTORE,), LOCALLY
-    ),
-    "a model that is nobody's": Case(
-        two_projects,
-        "nothing on main says whose `abalone` is",
-        (r"towpath claim abalone", "COMMIT"),
-        LOCALLY,
     ),
     "a model of a project that is not there": Case(
         lambda project: (

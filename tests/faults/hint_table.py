@@ -92,6 +92,14 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ("a promotion was reverted", "the evidence was removed"),
     ),
     "audit/checks/records.py::_touched": (1, ("the evidence was altered",)),
+    "audit/checks/signatures.py::check_demanded": (
+        1,
+        ("a version that runs, and must be signed",),
+    ),
+    "audit/checks/signatures.py::check_signers": (
+        1,
+        ("a line that is no signer's", "a signer's key that is never valid"),
+    ),
     "audit/checks/signatures.py::_signers": (
         1,
         ("tests/faults/test_signed_versions.py::test_no_signers_on_main_is_one_finding",),
@@ -112,6 +120,10 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     "audit/checks/standing.py::check": (
         1,
         ("the version was rejected", "both versions were rejected"),
+    ),
+    "audit/checks/standing.py::_declaration": (
+        1,
+        ("main's declaration is broken", "main's declaration is gone"),
     ),
     "audit/checks/standing.py::_finding": (1, ("a stage was dropped",)),
     "audit/checks/stores.py::project": (
@@ -143,7 +155,6 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     ),
     "audit/checks/substitutes.py::check": (1, ("an object is replaced",)),
     "audit/ledger.py::open_ledger": (2, ("verify in a clone without tags", "verify elsewhere")),
-    "audit/ledger.py::known_stage": (1, (f"{BY_HAND}it names the stages that there are",)),
     "audit/verify.py::_main_branch": (1, ("verify after main was renamed",)),
     "doctor/around.py::git_itself": (1, (f"{BY_HAND}another Git must be installed",)),
     "doctor/around.py::bytes_remote": (1, ("no place for the bytes",)),
@@ -181,6 +192,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ),
     ),
     "doctor/git.py::_main": (2, ("a main branch of another name", "a remote without a HEAD")),
+    "doctor/git.py::_left_behind": (1, ("a branch that main is not any more",)),
     "doctor/git.py::_remote": (
         2,
         (
@@ -193,9 +205,17 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         3,
         ("no signer may sign", "reviews without a forge", "nobody who may approve"),
     ),
-    "doctor/stages.py::check": (
+    "doctor/policy.py::_signers": (
         2,
         (
+            "a line that is no signer's, for doctor",
+            "versions that must be signed, and Git does not",
+        ),
+    ),
+    "doctor/stages.py::check": (
+        3,
+        (
+            "stores that nobody agreed to",
             "two stages in one store",
             "tests/doctor/test_doctor.py::test_a_forge_s_runner_does_not_have",
         ),
@@ -217,6 +237,14 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ("a setting that prunes tags", "a setting that mirrors everything"),
     ),
     "promotion/approval_rule.py::displaced_fault": (1, ("a line of main was re-parented",)),
+    "promotion/approval_rule.py::ApprovalRule.unasked": (
+        1,
+        ("tests/faults/test_rules_in_force.py::test_what_only_a_forge_proves_is_asked_again",),
+    ),
+    "promotion/approval_rule.py::_redirected": (
+        1,
+        ("tests/faults/test_main_line_faults.py::test_a_redirected_main_s_hint_is_followed",),
+    ),
     "promotion/approval_rule.py::backdated_fault": (1, ("a promotion that is dated back",)),
     "promotion/rule_changes.py::RuleHistory.faults": (1, ("rules that nobody agreed to",)),
     "reconcile/applying.py::_refuse_another": (1, (f"{BY_HAND}it runs into a change of main",)),
@@ -270,7 +298,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         (
             "another repository uses the store",
             "an older memory of another repository",
-            "main was rewritten in a clone of its own",
+            "a clone is behind what a stage was reconciled with",
         ),
     ),
     "registry/decided.py::Decisions.contradictions": (
@@ -278,9 +306,11 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ("main's record was changed", "a tag that holds another record"),
     ),
     "registry/ownership.py::Owners.why_nobodys": (
-        3,
+        4,
         (
             "a model that is nobody's",
+            "a second project that is none",
+            "a model that came to two projects",
             "a model of a project that is not there",
             "a claim that says nothing",
         ),

@@ -275,6 +275,18 @@ def in_memory(head: str) -> Hand:
     return act
 
 
+def go_on_elsewhere(project: Project) -> None:
+    """Another clone's main goes on, and is what dev was reconciled with last."""
+    origin = project.root.parent / "origin.git"
+    other = Project(project.root.parent / "other")
+    subprocess.run(["git", "clone", "-q", str(origin), str(other.root)], check=True)
+    other.be("ada")
+    other.write("notes.txt", "more\n")
+    other.commit("more")
+    other.git("push", "-q", "origin", "HEAD")
+    in_memory(other.git("rev-parse", "HEAD"))(project)
+
+
 def forget_root(project: Project) -> None:
     """As an older Towpath remembered main."""
     path = store_of(project) / "towpath" / "main.json"

@@ -117,3 +117,48 @@ def test_another_repository_hears_where_a_store_is_and_no_password(project: Proj
     found = described(project.root)
     assert found
     assert found.settings == {"url": "https://h/s"}
+
+
+def test_plain_words_of_a_remote_s_settings_are_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "_known", set())
+    credentials.remember_secrets(
+        {
+            "auth": "basic",
+            "ask_password": "false",
+            "ask_passphrase": "true",
+            "keyfile": "/home/ada/.ssh/id_rsa",
+            "credentialpath": "/home/ada/.aws/credentials",
+            "gdrive_user_credentials_file": "credentials.json",
+            "custom_auth_header": "X-Access",
+            "bearer_token_command": "print-token",
+            "exclude_managed_identity_credential": "false",
+            "gss_auth": "true",
+            "url": "http://127.0.0.1:9/basic-data",
+        }
+    )
+    said = (
+        "http://127.0.0.1:9/basic-data: X-Access, print-token, true, false, /home/ada/.ssh/id_rsa"
+    )
+    assert hide_credentials(said) == said
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password", "passphrase", "token", "sas_token", "session_token", "secret_access_key",
+        "account_key", "client_secret", "gdrive_client_secret", "oss_key_secret", "oss_key_id",
+        "access_key_id", "sse_customer_key", "connection_string",
+    ],
+)  # fmt: skip
+def test_a_secret_setting_is_hidden(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "_known", set())
+    credentials.remember_secrets({name: MARK})
+    assert hide_credentials(f"a word with{MARK}in it") == "a word with***in it"
+
+
+def test_a_short_secret_is_hidden_where_it_stands_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(credentials, "_known", set())
+    credentials.remember_secrets({"password": "data"})
+    assert hide_credentials("key 'data' of database") == "key '***' of database"

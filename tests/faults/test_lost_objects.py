@@ -89,5 +89,7 @@ def test_the_only_version_without_a_tag_is_no_unknown_model(project: Project) ->
 
 def test_a_lost_tag_s_object_is_made_again(project: Project) -> None:
     lose(project, "refs/tags/abalone@v1.0.0")
-    assert command(project, "restore", "abalone@v1.0.0")[0] == 0
+    code, said = command(project, "restore", "abalone@v1.0.0")
+    assert code == 0 and said.startswith("restored abalone@v1.0.0 on "), said
     assert project.found(offline=True) == []
+    assert "is as it should be" in command(project, "restore", "abalone@v1.0.0")[1]

@@ -609,6 +609,45 @@ def test_hollow_parts_are_found_in_plain_files_too(tmp_path: Path) -> None:
         models.load(path, "a.skops")
 
 
+@pytest.mark.parametrize(
+    ("loader", "name"),
+    [
+        ("FunctionNode", "numpy.f2py.__main__.x"),
+        ("FunctionNode", "numpy.f2py.setup.x"),
+        ("FunctionNode", "scipy.special.tests.test_data.x"),
+        ("ObjectNode", "sklearn.__main__.X"),
+        ("ObjectNode", "sklearn.conftest.X"),
+        ("ObjectNode", "sklearn.utils._testing.MinimalClassifier"),
+        ("ObjectNode", "sklearn.utils._test_common.instance_generator.X"),
+        ("ObjectNode", "sklearn._build_utils.tempita.X"),
+        ("ObjectNode", "sklearn.experimental.enable_halving_search_cv.X"),
+    ],
+)
+def test_a_name_in_a_file_runs_no_program(
+    loader: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a module of that name does when it is imported, the file's word imports none."""
+    asked: list[str] = []
+    import_module = importlib.import_module
+
+    def watch(module: str) -> object:
+        asked.append(module)
+        return import_module(module)
+
+    monkeypatch.setattr(importlib, "import_module", watch)
+    assert allowed_types.find_strange([(loader, name)]) == (name,)
+    assert name.rpartition(".")[0] not in asked
+
+
+def test_a_module_that_ends_the_process_is_strange(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(name: str) -> None:
+        raise SystemExit(name)
+
+    monkeypatch.setattr(importlib, "import_module", leave)
+    name = "sklearn.linear_model._base.LinearRegression"
+    assert allowed_types.find_strange([("ObjectNode", name)]) == (name,)
+
+
 def functions() -> Iterator[str]:
     """Every function that a file may name without asking, but the universal ones."""
     for module, names in allowed_functions._NAMED.items():

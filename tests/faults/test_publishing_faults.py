@@ -110,9 +110,15 @@ def test_a_tag_that_towpath_did_not_make_stays_here(
     done = towpath(project, "push")
     assert done.returncode == 0, done.stderr
     assert "registry origin: pushed abalone@v1.0.0\n" in done.stderr
-    assert "abalone@v7.0.0 was not pushed: " in " ".join(done.stderr.split())
+    said = " ".join(done.stderr.split())
+    assert "abalone@v7.0.0 was not pushed: " in said
     there = subprocess.run(["git", "tag"], cwd=origin, capture_output=True, text=True)
     assert there.stdout.split() == ["abalone@v1.0.0"]
+    assert "towpath restore abalone@v7.0.0 sets it aside" in said
+    before = project.git("rev-parse", "refs/tags/abalone@v7.0.0")
+    assert towpath(project, "restore", "abalone@v7.0.0").returncode == 0
+    assert "was not pushed" not in towpath(project, "push").stderr
+    assert before in project.git("for-each-ref", "refs/towpath/set-aside")
 
 
 @pytest.mark.parametrize(

@@ -314,6 +314,29 @@ def test_owners_by_model_agree_to_a_rule(github: GitHubServer, tmp_path: Path) -
         reconcile.plan(project.workspace, "dev", reconcile.Options(offline=True))
 
 
+def test_what_only_a_forge_proves_is_asked_again(
+    github: GitHubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its hint brings a token of GitHub's own program, here one that prints Ada's."""
+    project = begin_at(github, tmp_path / "abalone", declaration(github.url))
+    text = f"{declaration(github.url)}description: shells\n"
+    merge(github, project, propose(project, {"towpath.yaml": text}))
+    monkeypatch.delenv("GITHUB_TOKEN")
+    with pytest.raises(Refused, match="the forge was not asked") as refused:
+        reconcile.plan(project.workspace, "dev", reconcile.Options(offline=True))
+    command, _, rest = str(refused.value.faults[0].hint).partition("; then ")
+    assert "without --offline" in rest
+    program = tmp_path / "gh"
+    program.write_text(
+        f"#!/bin/sh\n[ \"$*\" = 'auth token' ] && echo {github.person('ada').token}\n"
+    )
+    program.chmod(0o755)
+    line = f"PATH={tmp_path}:$PATH; {command}; printenv GITHUB_TOKEN"
+    token = subprocess.run(line, shell=True, capture_output=True, text=True, check=True).stdout
+    monkeypatch.setenv("GITHUB_TOKEN", token.strip())
+    assert reconcile.plan(project.workspace, "dev").stage == "dev"
+
+
 # The ladder
 
 

@@ -12,7 +12,8 @@ from promotion_project import POLICY, Project
 from towpath import promotion, registry
 from towpath.errors import Refused, RegistryError, UsageError
 from towpath.promotion import Approval
-from towpath.promotion.approval import enough, least, of
+from towpath.promotion.approval import enough, least
+from towpath.promotion.approval_rule import ApprovalRule
 
 DEV = "promote/abalone-v1.0.0-dev"
 STAGE_FILE = "registry/stages/dev/abalone.yaml"
@@ -27,7 +28,7 @@ def proposed(project: Project, key: str = "first", **facts: object) -> str:
 def found(project: Project) -> Approval:
     """How the last promotion on main was approved."""
     last = registry.promotions(project.repository)[-1]
-    return of(last, project.repository, project.workspace.project)
+    return ApprovalRule(project.repository, last.commit).judge(last).approval
 
 
 def key_of(project: Project, folder: Path, who: str) -> str:

@@ -16,6 +16,7 @@ from towpath.audit.verify import verify
 from towpath.errors import Malformed, StoreError
 from towpath.reconcile import bundle, deployed, lease
 from towpath.reconcile.lease import PATH, Lease
+from towpath.registry.main_line import CLOCK_SKEW
 
 YEAR = 31_536_000.0
 
@@ -101,7 +102,7 @@ def test_a_lease_that_was_just_taken_counts_as_long_as_any_and_is_shown_with_its
 
 
 def test_clocks_that_differ_by_minutes_share_a_stage(project: Project) -> None:
-    ahead = time.time() + lease.SKEW - 10
+    ahead = time.time() + CLOCK_SKEW - 10
     _put(project, _lease(since=ahead, expires=ahead + lease.LASTS))
     assert lease.holder(project.store("dev")) is not None
 

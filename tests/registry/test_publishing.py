@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -235,8 +236,15 @@ def test_a_ref_here_that_leaves_no_room_for_a_version_there(
     register(ada)
     registry.publish(ada)
     git(bob.root, "tag", "abalone@v1.0.0/x")
-    with pytest.raises(RegistryError, match=r"not all of origin can be kept here: .*v1\.0\.0/x"):
+    kept = git(bob.root, "rev-parse", "abalone@v1.0.0/x")
+    words = r"not all of origin can be kept here: .*v1\.0\.0/x"
+    with pytest.raises(RegistryError, match=words) as crossed:
         registry.fetch(bob)
+    hint = str(crossed.value.faults[0].hint)
+    assert "tag -d" not in hint
+    subprocess.run(hint.partition(" sets ")[0], shell=True, cwd=bob.root, check=True)
+    assert registry.fetch(bob).tags == ("abalone@v1.0.0",)
+    assert kept in git(bob.root, "for-each-ref", "refs/towpath/set-aside")
 
 
 def test_a_hook_of_ones_own_is_not_an_unreachable_remote(clone: Clone, register: Register) -> None:

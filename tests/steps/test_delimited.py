@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import importlib.util
 from pathlib import Path
@@ -51,6 +52,7 @@ SOUND = {
     "blank lines": (b"a,b\n\n1,2\n  \n3,4\n\n", {"a": [1, 3], "b": [2, 4]}),
     "a line end in quotes": (b'a,b\n"x\ny",2\n', {"a": ["x\ny"], "b": [2]}),
     "a header alone": (b"a,b\n", {"a": [], "b": []}),
+    "an end of old in quotes": (b'a,b,\n"x\ry",2,\n', {"a": ["x\ry"], "b": [2]}),
     "packed": (gzip.compress(b"a,b\n1,2,\n"), {"a": [1], "b": [2]}),
 }
 
@@ -60,6 +62,12 @@ SOUND = {
 def test_a_sound_file_has_its_columns_and_no_others(tmp_path: Path, case: str, wanted: str) -> None:
     data, columns = SOUND[case]
     assert columns_of(read(tmp_path, data, wanted)) == columns
+
+
+@pytest.mark.parametrize("wanted", ["pandas.DataFrame", "pyarrow.Table"])
+def test_a_row_of_empty_quotes_is_a_row(tmp_path: Path, wanted: str) -> None:
+    """It is how pandas writes a gap in a table of one column; polars takes it for a text."""
+    assert columns_of(read(tmp_path, b'a,\n1,\n""\n3\n', wanted)) == {"a": [1, None, 3]}
 
 
 def test_a_column_without_a_name_stays_a_column(tmp_path: Path) -> None:
@@ -206,3 +214,74 @@ def test_what_is_written_with_options_is_read_with_them(tmp_path: Path, library:
     assert text == "zip;x\n007;1,5\nNA;-\n-;2,0\n"
     again = formats.read(tmp_path / "a.csv", Asked("a.csv", options=options))
     pandas.testing.assert_frame_equal(again, frame)
+
+
+TYPED = {
+    "text": ("string", b"a,b\n007,\n,\nNA,\n", ["007", None, "NA"]),
+    "categories": ("category", b"a,b\nx,\n,\nNA,\n", ["x", None, "NA"]),
+    "integers to the last digit": ("integer", b"a,b\n9007199254740993,\nNA,\n", [2**53 + 1, None]),
+    "integers with a sign": ("integer", b"a,b\n+6,\n7.0,\n", [6, 7]),
+    "numbers": ("number", b"a,b\n1,\nNA,\n2.5,\n", [1.0, None, 2.5]),
+    "truths": ("boolean", b"a,b\nTrue,\n0,\n", [True, False]),
+    "moments": ("datetime", b"a,b\n2026-01-31,\n,\n", [datetime.datetime(2026, 1, 31), None]),
+    "moments of summer and winter": (
+        "datetime",
+        b"a,b\n2026-01-01 12:00:00+01:00,\n2026-07-01 12:00:00+02:00,\n",
+        [
+            datetime.datetime(2026, 1, 1, 11, tzinfo=datetime.UTC),
+            datetime.datetime(2026, 7, 1, 10, tzinfo=datetime.UTC),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("wanted", LIBRARIES)
+@pytest.mark.parametrize("case", TYPED)
+def test_a_declared_type_means_the_same_in_each_library(
+    tmp_path: Path, case: str, wanted: str
+) -> None:
+    kind, data, expected = TYPED[case]
+    table = read(tmp_path, data, wanted, types={"a": kind})
+    assert columns_of(table)["a"] == expected
+
+
+@pytest.mark.parametrize("wanted", LIBRARIES)
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("datetime", "31.12.2026"),
+        ("boolean", "yes"),
+        ("integer", "1.5"),
+        ("integer", "99999999999999999999"),
+        ("number", "1.234,5"),
+    ],
+)
+def test_what_is_not_of_its_type_is_refused_in_each_library(
+    tmp_path: Path, kind: str, value: str, wanted: str
+) -> None:
+    with pytest.raises(StepFailed) as refused:
+        columns_of(
+            read(tmp_path, f"a;b\n{value};1\n".encode(), wanted, separator=";", types={"a": kind})
+        )
+    assert f"column `a` is not of type {kind}: row 0 holds `{value}`" in str(refused.value)
+
+
+def test_times_of_which_only_some_tell_their_offset_are_refused(tmp_path: Path) -> None:
+    data = b"t\n2026-01-01T12:00:00Z\n2026-01-01T12:00:00\n"
+    with pytest.raises(StepFailed, match="differ in whether they tell their offset"):
+        read(tmp_path, data, types={"t": "datetime"})
+
+
+@pytest.mark.parametrize("wanted", LIBRARIES)
+def test_a_header_of_another_encoding_is_refused(tmp_path: Path, wanted: str) -> None:
+    with pytest.raises(StepFailed, match=r"raw\.csv:1: the file is not utf-8"):
+        read(tmp_path, b"\xe9,b\n1,2\n", wanted)
+
+
+@pytest.mark.parametrize("wanted", LIBRARIES)
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_text_with_line_ends_of_any_kind_comes_back(tmp_path: Path, name: str, wanted: str) -> None:
+    texts = ["a\rb", "\r", "x\r\ny", "p\nq", "end\r\n"]
+    formats.write(pandas.DataFrame({"t\rt": texts, "n": range(5)}), tmp_path / name)
+    table = formats.read(tmp_path / name, Asked(name, wanted))
+    assert columns_of(table) == {"t\rt": texts, "n": [0, 1, 2, 3, 4]}

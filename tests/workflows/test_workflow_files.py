@@ -45,7 +45,7 @@ class Granted:
 
 JOBS = {
     "checks/checks": Granted(READ, None, STORE, git=True),
-    "promotion/promotion": Granted(READ, None, STORE),
+    "promotion/promotion": Granted({"contents": "read", "pull-requests": "read"}, None, STORE),
     "training/training": Granted({"contents": "write"}, "training", STORE, git=True),
     "reconcile/changed": Granted(READ),
     "reconcile/dev": Granted(STAGE, "dev", {*STORE, *APP}, git=True),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from towpath.audit import dates
 from towpath.audit.approving import Approvals, Approved, approvals
-from towpath.audit.ledger import Ledger, known_stage, open_ledger
+from towpath.audit.ledger import Ledger, open_ledger, refuse_stage_that_never_was
 from towpath.registry import Promotion
 from towpath.registry.staging import Assigned
 
@@ -73,7 +73,7 @@ def history(
     """
     ledger = open_ledger(workspace, model)
     if stage is not None:
-        known_stage(ledger, stage)
+        refuse_stage_that_never_was(ledger, stage)
     known = approvals(workspace, ledger, forge)
     mine = [one for one in ledger.promotions if stage in (None, one.stage)]
     return tuple(_entry(ledger, known, one) for one in mine)

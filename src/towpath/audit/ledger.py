@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.audit import pairing
-from towpath.errors import RegistryError, TowpathError, UsageError, did_you_mean
+from towpath.errors import RegistryError, TowpathError
 from towpath.git import Repository, mainline, refs, remotes
 from towpath.git.command import lines
-from towpath.promotion.case import paths
+from towpath.promotion.case import paths, refuse_unknown_stage
 from towpath.registry import (
     Model,
     ModelVersion,
@@ -320,8 +320,9 @@ class Ledger:
         return tuple(pairing.pairs(self.assigned, self.of, self.version_on))
 
 
-def open_ledger(workspace: Workspace, model: str | None = None) -> Ledger:
-    """The registry of a project, for one model or for all.
+def open_ledger(workspace: Workspace, model: str | None = None, main: str | None = None) -> Ledger:
+    """The registry of a project, for one model or for all, as a commit of main has it (default:
+    the newest).
 
     Raises ``UsageError`` for a model that is not there, ``RegistryError`` where there is no main
     branch, and in a clone that lacks the registry's tags or its history.
@@ -329,7 +330,7 @@ def open_ledger(workspace: Workspace, model: str | None = None) -> Ledger:
     repository = workspace.registry
     if remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
-    main = mainline.main(repository)
+    main = main or mainline.main(repository)
     if main is None:
         raise RegistryError("nothing is committed yet, so there is no history")
     ledger = Ledger(repository, main, workspace.folder, model)
@@ -342,9 +343,8 @@ def open_ledger(workspace: Workspace, model: str | None = None) -> Ledger:
     return ledger
 
 
-def known_stage(ledger: Ledger, stage: str) -> None:
+def refuse_stage_that_never_was(ledger: Ledger, stage: str) -> None:
     """Raise ``UsageError`` with the near name for a stage that neither is nor ever was."""
-    known = [*ledger.project.stages, *(one.stage for one in ledger.promotions)]
-    if stage not in known:
-        there_is = f"there is {', '.join(dict.fromkeys(known))}"
-        raise UsageError(f"no stage `{stage}`", hint=did_you_mean(stage, known) or there_is)
+    refuse_unknown_stage(
+        stage, [*ledger.project.stages, *(promotion.stage for promotion in ledger.promotions)]
+    )

@@ -20,7 +20,7 @@ from towpath.audit.checks import (
 )
 from towpath.audit.checks.signatures import Signed
 from towpath.audit.finding import Finding, Unchecked
-from towpath.audit.ledger import Ledger, known_stage, open_ledger
+from towpath.audit.ledger import Ledger, open_ledger, refuse_stage_that_never_was
 from towpath.audit.notes import Explained, Notes
 from towpath.errors import ForgeError, RegistryError, TowpathError
 from towpath.git import Repository, mainline, remotes
@@ -28,6 +28,7 @@ from towpath.registry import shared
 from towpath.store.stage import StageStore
 
 if TYPE_CHECKING:
+    from towpath.promotion.approval_rule import Redirect
     from towpath.promotion.rule_changes import RuleChange
     from towpath.spec.project import Project
     from towpath.workspace import Workspace
@@ -38,7 +39,8 @@ class Verified:
     """What was found wrong, what could not be looked at, and how much was looked at.
 
     ``rule_changes`` are all changes of the rules on main, the oldest first, whoever agreed.
-    ``explained`` are findings of the past that a note on main explains.
+    ``explained`` are findings of the past that a note on main explains. ``redirect`` says by what
+    ``main`` is another branch than the remote's HEAD, None where it is that one.
     """
 
     main: str
@@ -48,6 +50,7 @@ class Verified:
     rule_changes: tuple[RuleChange, ...] = ()
     explained: tuple[Explained, ...] = ()
     signatures: tuple[Signed, ...] = ()
+    redirect: Redirect | None = None
 
 
 def verify(
@@ -65,20 +68,14 @@ def verify(
     stage that is not there, ``RegistryError`` in a clone without tags or without the whole history.
     """
     ahead = () if offline else tuple(_main_branch(workspace.registry))
-    ledger = open_ledger(workspace, model)
+    ledger = _open_agreed(workspace, model)
     if stage is not None:
-        known_stage(ledger, stage)
+        refuse_stage_that_never_was(ledger, stage)
         ledger = ledger.only(stage)
     known = approvals(workspace, ledger, ask=not offline)
     surveyed = signatures.survey(ledger) if signed else ()
     kept = () if offline else _stores(workspace, ledger, environ or os.environ, known)
-    demanded = signatures.survey_demanded(ledger, known)
-    signing = [
-        *signatures.check_signers(ledger),
-        *signatures.check_demanded(demanded),
-        *signatures.check(ledger, surveyed, demanded),
-    ]
-    found = [*ahead, *_git(ledger, known), *signing, *kept]
+    found = [*ahead, *_git(ledger, known), *_check_signatures(ledger, known, surveyed), *kept]
     notes = Notes(ledger, known)
     unexplained, explained = notes.split(one for one in found if isinstance(one, Finding))
     return Verified(
@@ -94,12 +91,13 @@ def verify(
         },
         rule_changes=_rule_changes(known),
         signatures=surveyed,
+        redirect=_redirect(known),
     )
 
 
 def doubted_tags(workspace: Workspace, model: str) -> frozenset[str]:
     """The stage tags of a model with which something is wrong: those that may be set aside."""
-    ledger = open_ledger(workspace, model)
+    ledger = _open_agreed(workspace, model)
     found = stage_tags.check(ledger, approvals(workspace, ledger, ask=False))
     return frozenset(str(one.fault.place) for one in found if isinstance(one, Finding))
 
@@ -114,11 +112,46 @@ def _git(ledger: Ledger, known: Approvals) -> Iterator[Finding | Unchecked]:
     yield from substitutes.check(ledger)
 
 
+def _check_signatures(
+    ledger: Ledger, known: Approvals, surveyed: tuple[Signed, ...]
+) -> Iterator[Finding | Unchecked]:
+    demanded = signatures.survey_demanded(ledger, known)
+    yield from signatures.check_signers(ledger)
+    yield from signatures.check_demanded(demanded)
+    yield from signatures.check(ledger, surveyed, demanded)
+
+
 def _rule_changes(known: Approvals) -> tuple[RuleChange, ...]:
     try:
         return known.rule.rules.changes
     except ForgeError:  # told among what could not be looked at
         return ()
+
+
+def _open_agreed(workspace: Workspace, model: str | None) -> Ledger:
+    """The registry as the main branch has it that is agreed to."""
+    return open_ledger(workspace, model, _agreed_main(workspace.registry))
+
+
+def _agreed_main(repository: Repository) -> str | None:
+    """The commit of the branch that is main as long as nobody agreed to another; None where the
+    one that is taken for main is. What stands on the other one would else be held against tags
+    and stores that are right.
+    """
+    from towpath.promotion.approval_rule import ApprovalRule
+
+    commit = None if repository.is_shallow() else mainline.redirecting(repository)
+    if commit is None:
+        return None
+    redirect = ApprovalRule(repository, commit).redirect
+    return commit if redirect and redirect.faults else None
+
+
+def _redirect(known: Approvals) -> Redirect | None:
+    try:
+        return known.rule.redirect
+    except ForgeError:  # told among what could not be looked at
+        return None
 
 
 def _main_branch(repository: Repository) -> Iterator[Unchecked]:
@@ -178,9 +211,10 @@ def _stores(
             store = StageStore.open(project, name, environ, workspace.home)
         except TowpathError as closed:
             # Whoever has no keys of a stage that main asks nothing of lacks nothing by that.
-            if any(p.stage == name for p in ledger.promotions):
+            if any(promotion.stage == name for promotion in ledger.promotions):
                 yield Unchecked("artifact", f"the store of {name}", closed.faults[0].what)
             continue
+        # A stage may remember promotions of which main, rewritten, holds none.
         yield from main_line.remembered(known, store)
         yield from stores.stage(ledger, store)
         yield from stores.target(ledger, project.stages[name], store, workspace.home)

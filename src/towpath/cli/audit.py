@@ -206,6 +206,10 @@ def _say_verified(session: Session, found: Verified) -> None:
 
 def _say_rules(session: Session, found: Verified) -> None:
     """Every change of who may approve, for a person to read: by whom it was agreed to."""
+    if (redirect := found.redirect) is not None:
+        named = f"{', '.join(redirect.paths)} at {redirect.commit[:7]} says so"
+        agreed = f"agreed to by {', '.join(redirect.by)}" if redirect.by else "nobody agreed"
+        session.say(f"main is `{redirect.main}`: {named}, {agreed}")
     changes = found.rule_changes
     for place, change in enumerate(changes[1:], 1):  # the first is the project's own beginning
         session.say(f"rules changed: {change}: {_agreement(change, changes[place + 1 :])}")

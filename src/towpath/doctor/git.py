@@ -89,7 +89,11 @@ def _left_behind(repository: Repository, remote: str, main: str | None) -> Itera
     for name, ref in names.items():
         if main and ref not in there and refs.names(repository, f"refs/heads/{name}"):
             said = f"the branch `{name}` here is no main branch: that of {remote} is `{main}`"
-            yield lacks("git", said, f"git switch {main}; what is only on `{name}` stays there")
+            hint = (
+                f"git switch {main}, and merge what of `{name}` is missed there; then "
+                f"git branch -m {name} {name}-before-{main} keeps it under another name"
+            )
+            yield lacks("git", said, hint)
 
 
 def _settle(remote: str, name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
@@ -83,6 +84,8 @@ class SignersFile:
             "gpg.format=ssh",
             f"gpg.ssh.allowedSignersFile={self.path}",
             "gpg.ssh.program=ssh-keygen",
+            # Whose key counts no more is said on main, for every reader alike.
+            f"gpg.ssh.revocationFile={os.devnull}",
         )
         return tuple(word for pair in pairs for word in ("-c", pair))
 
@@ -186,7 +189,8 @@ class _Line:
         dates = {name: self._date(name, found[name]) for name in sorted(found) if "valid" in name}
         after, before = dates.get("valid-after", ""), dates.get("valid-before", "")
         if after and before and after.ljust(14, "0") >= before.ljust(14, "0"):
-            self.refuse("`valid-before` is not after `valid-after`", "so it is never valid")
+            what = "`valid-before` is not after `valid-after`, so the key is never valid"
+            self.refuse(what, "write a later date in `valid-before`, or take the line out")
         return tuple(f'{name}="{date}"' for name, date in dates.items())
 
     def _date(self, name: str, text: str) -> str:

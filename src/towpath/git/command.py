@@ -73,6 +73,10 @@ SETTINGS = {
     "i18n.commitEncoding": "UTF-8",
     "i18n.logOutputEncoding": "UTF-8",
     "trailer.separators": ":",
+    "grep.patternType": "basic",
+    "grep.extendedRegexp": "false",
+    "gpg.minTrustLevel": "undefined",
+    "submodule.recurse": "false",
     **dict.fromkeys(
         # A colour that is set for one command counts for more than `color.ui`.
         (

@@ -19,8 +19,9 @@ EMPTY = frozenset(
         "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
     )
 )
-_PEOPLE = "%an%x00%ae%n%cn%x00%ce"
-_WRITER = "%ae%x00%ce%x00%(trailers:key=Co-authored-by,valueonly,unfold,separator=%x01)"
+_WRITER = "%H%x00%ae%x00%ce%x00%B%x00"
+# Git's own `%(trailers)` goes by a reader's `trailer.*` settings.
+_BESIDE = re.compile(r"^co-authored-by[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
 _MAIL = re.compile(r"<([^<>]+)>\s*$")
 
 
@@ -48,13 +49,14 @@ class Writer:
     commit: str
     author: str
     committer: str
-    beside: str = ""
-    """Whom ``Co-authored-by:`` names, as written, each behind a U+0001."""
+    message: str = ""
 
     @property
     def mails(self) -> frozenset[str]:
-        """All their mails, lower case: who wrote a part approves no part of it."""
-        named = [found[1] for one in self.beside.split("\1") if (found := _MAIL.search(one))]
+        """All their mails, lower case, and those of whom ``Co-authored-by:`` names: who wrote a
+        part approves no part of it."""
+        beside = _BESIDE.findall(self.message.replace("\r\n", "\n"))
+        named = [found[1] for person in beside if (found := _MAIL.search(person))]
         return frozenset(mail.lower() for mail in (self.author, self.committer, *named))
 
 
@@ -79,15 +81,6 @@ def changes(repository: Repository, old: str, new: str, *paths: str) -> tuple[Ch
     words = [word for word in told.split("\0") if word]
     rows = zip(words[::2], words[1::2], strict=True)
     return tuple(_change(raw.lstrip(":").split(" "), path) for raw, path in rows)
-
-
-def authors(repository: Repository, old: str, new: str) -> tuple[tuple[str, str], ...]:
-    """Name and mail of everybody who wrote or made a commit that ``new`` has and ``old`` lacks."""
-    told = repository.call(
-        "log", "--no-mailmap", "--no-show-signature", f"--format={_PEOPLE}", new, f"^{old}"
-    )
-    pairs = (line.partition("\0") for line in lines(told))
-    return tuple(dict.fromkeys((name, mail) for name, _, mail in pairs))
 
 
 def parents(repository: Repository, commit: str) -> tuple[str, ...]:
@@ -172,10 +165,11 @@ def writers(repository: Repository, old: str, new: str, paths: Iterable[str]) ->
     wrote nothing of them.
     """
     listed = repository.call(
-        "log", "--no-mailmap", "--no-show-signature", f"--format=%H%x00{_WRITER}",
+        "log", "--no-mailmap", "--no-show-signature", f"--format={_WRITER}",
         new, f"^{old}", "--", *(f":(top,literal){path}" for path in paths),
     )  # fmt: skip
-    return tuple(Writer(*line.split("\0")) for line in lines(listed))
+    cells = [cell.removeprefix("\n") for cell in listed.split("\0")]
+    return tuple(Writer(*cells[at : at + 4]) for at in range(0, len(cells) - 4, 4))
 
 
 def _commit(words: list[str]) -> Commit:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from towpath.errors import RegistryError
 from towpath.git import refs, remotes
@@ -25,11 +25,15 @@ _DECLARED = re.compile(r"""^main:[ \t]+(["']?)([\w./-]+)\1[ \t]*(?:#.*)?$""", re
 
 @dataclass(frozen=True)
 class MainBranch:
-    """The main branch by its name, and where it is: on the remote, and here."""
+    """The main branch by its name, and where it is: on the remote, and here.
+
+    ``named_at`` is the commit of another branch whose declaration says that this one is main.
+    """
 
     name: str
     far: str | None = None
     near: str | None = None
+    named_at: str | None = None
 
 
 def name(repository: Repository) -> str:
@@ -82,14 +86,11 @@ def find(repository: Repository, ask: bool = True) -> MainBranch | None:
 
 
 def redirecting(repository: Repository) -> str | None:
-    """The commit of the branch that the remote's HEAD is, where the declaration there names
-    another one as main; None where nothing is redirected."""
-    remote = remotes.chosen(repository)
-    kept = kept_head(repository, remote) if remote else None
-    if remote is None or kept is None or name(repository) == kept:
-        return None
-    branch = _at(repository, remote, kept)
-    return branch.far or branch.near
+    """The commit of the branch that would be main, where the declaration there names another one;
+    None where nothing is redirected. Whoever may push there can write that, so that it counts
+    once it was agreed to there (``promotion.approval_rule``)."""
+    branch = find(repository)
+    return branch.named_at if branch else None
 
 
 def kept_head(repository: Repository, remote: str) -> str | None:
@@ -141,7 +142,7 @@ def _followed(repository: Repository, remote: str, head: str) -> MainBranch:
     at = branch.far or branch.near
     named = _declared(repository, at) if at else None
     if named and named != head:
-        branch = _at(repository, remote, named)
+        branch = replace(_at(repository, remote, named), named_at=at)
     if branch.far or branch.near:
         return branch
     said = f"`{named}`, by its {DECLARATION}" if named else f"`{head}`"
@@ -195,22 +196,29 @@ def _local(repository: Repository) -> MainBranch | None:
         named = ", ".join(f"`{one}`" for one in sorted(known)[:5])
         what = f"which branch is main is not known: there is {named}"
         raise RegistryError(what, hint=f"write `main: <branch>` into {DECLARATION} on that branch")
-    return MainBranch(chosen, near=known[chosen])
+    usual = _usual_name(repository, known)
+    named_at = known[usual] if usual not in (None, chosen) else None
+    return MainBranch(chosen, near=known[chosen], named_at=named_at)
 
 
 def _usual(repository: Repository, known: Mapping[str, str]) -> str | None:
+    """The branch that is usually main; where that one's declaration names another, that."""
+    usual = _usual_name(repository, known)
+    if usual is None or len(known) == 1 or repository.bare:
+        return usual
+    named = _declared(repository, known[usual])
+    return named if named in known else usual
+
+
+def _usual_name(repository: Repository, known: Mapping[str, str]) -> str | None:
     """The only branch, a bare repository's HEAD, or the only one that is called as main branches
-    are; where that one's declaration names another, that."""
+    are."""
     if len(known) == 1:
         return next(iter(known))
     if repository.bare and (head := _unborn(repository)) in known:
         return head
     usual = {*USUAL, repository.setting("init.defaultBranch") or USUAL[0]} & {*known}
-    if len(usual) != 1:
-        return None
-    only = usual.pop()
-    named = _declared(repository, known[only])
-    return named if named in known else only
+    return usual.pop() if len(usual) == 1 else None
 
 
 def _self_declared(repository: Repository, known: Mapping[str, str]) -> str | None:
@@ -227,7 +235,21 @@ def _refuse_detached(repository: Repository) -> None:
 
 def _unborn(repository: Repository) -> str:
     """The branch that HEAD names, be it without a commit."""
-    return repository.attempt("symbolic-ref", "--short", "-q", "HEAD").text or USUAL[0]
+    # Not its short form, which is another where a tag has the branch's name.
+    full = repository.attempt("symbolic-ref", "-q", "HEAD").text
+    return full.removeprefix(_HEADS) or USUAL[0]
+
+
+def find_declarations(repository: Repository, commit: str) -> dict[str, str]:
+    """What the declarations of a commit say to be main, by their path: the one in the Git root
+    alone, or, where there is none, those of all projects."""
+    names = [f"{commit}:{DECLARATION}"]
+    texts = refs.contents(repository, names)
+    if not texts:
+        names = [f"{commit}:{path}" for path in _declarations(repository, commit)]
+        texts = refs.contents(repository, names) if names else {}
+    said = {name.partition(":")[2]: read_declared_name(text) for name, text in texts.items()}
+    return {path: branch for path, branch in said.items() if branch}
 
 
 def _declared(repository: Repository, commit: str) -> str | None:
@@ -235,17 +257,12 @@ def _declared(repository: Repository, commit: str) -> str | None:
 
     In a repository of several projects any may say it. Raises ``RegistryError`` where two differ.
     """
-    root = f"{commit}:{DECLARATION}"
-    texts = refs.contents(repository, [root]) or refs.contents(
-        repository, [f"{commit}:{path}" for path in _declarations(repository, commit)]
-    )
-    found = {_named(text.decode("utf-8", "replace")) for text in texts.values()} - {None}
-    if len(found) > 1:
-        named = " and ".join(f"`{one}`" for one in sorted(map(str, found)))
-        raise RegistryError(
-            f"the projects at {commit[:7]} declare {named} to be main", hint="let them say the same"
-        )
-    return found.pop() if found else None
+    said = find_declarations(repository, commit)
+    if len(set(said.values())) > 1:
+        listed = " and ".join(f"`{branch}` ({path})" for path, branch in sorted(said.items()))
+        what = f"the projects at {commit[:7]} declare {listed} to be main"
+        raise RegistryError(what, hint="let them say the same")
+    return next(iter(said.values()), None)
 
 
 def _declarations(repository: Repository, commit: str) -> list[str]:
@@ -253,9 +270,10 @@ def _declarations(repository: Repository, commit: str) -> list[str]:
     return [path for path in listed.split("\0") if path.endswith(f"/{DECLARATION}")]
 
 
-def _named(text: str) -> str | None:
+def read_declared_name(content: bytes) -> str | None:
     """What a declaration calls main. It is read by its looks where it is written as usual: every
     command asks, and a reader of YAML takes longer than all models take to be listed."""
+    text = content.decode("utf-8", "replace")
     if "main" not in text:
         return None
     if usual := _DECLARED.search(text):
@@ -265,5 +283,5 @@ def _named(text: str) -> str | None:
     from towpath import documents
 
     data = documents.plain(documents.parse(text, DECLARATION).node)
-    said = data.get("main") if isinstance(data, dict) else None
-    return said if isinstance(said, str) else None
+    named = data.get("main") if isinstance(data, dict) else None
+    return named if isinstance(named, str) else None

@@ -28,6 +28,7 @@ SEND_ONLY = (
     "--no-recurse-submodules",
     "--no-force-if-includes",
 )
+_IN_THE_WAY = re.compile(r"cannot lock ref '[^']+': '(refs/[^']+)' exists")
 _SYMBOLIC = "ref: refs/heads/"  # how ls-remote begins the line of a HEAD that is a branch
 NOT_PUSHED = "failed to push some refs"
 # A connection that broke off ends in the words of a hook that refused, and in these.
@@ -81,7 +82,7 @@ def chosen(repository: Repository, name: str | None = None) -> str | None:
         return name
     if len(known) < 2:
         return known[0] if known else None
-    branch = repository.attempt("symbolic-ref", "--short", "-q", "HEAD").text
+    branch = repository.attempt("symbolic-ref", "-q", "HEAD").text.removeprefix("refs/heads/")
     usual = (repository.setting(f"branch.{branch}.remote") if branch else None, "origin")
     return next((remote for remote in usual if remote in known), known[0])
 
@@ -155,11 +156,27 @@ def fetch(repository: Repository, remote: str, *specs: str) -> bool:
     if done.code == 0:
         return True
     if crossed := [line for line in done.said if "cannot lock ref" in line]:
-        what = f"not all of {remote} can be kept here: {crossed[0].removeprefix('error: ')}"
-        raise RegistryError(what, hint="delete the one that is here and no version: git tag -d")
+        raise _no_room(repository, remote, crossed[0])
     if "[rejected]" in done.err or "would clobber existing tag" in done.err:
         return False
     raise unreachable(remote, done)
+
+
+def _no_room(repository: Repository, remote: str, line: str) -> RegistryError:
+    """A ref here that is in the way of one of the remote's, by Git's own line about it; what it
+    holds may be somebody's only copy, so that it is set aside and not deleted."""
+    what = f"not all of {remote} can be kept here: {line.removeprefix('error: ')}"
+    named = _IN_THE_WAY.search(line)
+    object_ = refs.objects(repository, named[1]).get(named[1]) if named else None
+    if named is None or object_ is None:
+        return RegistryError(what, hint="run it again once no other command of Git works here")
+    ref = named[1]
+    aside = f"refs/towpath/set-aside/{ref.removeprefix('refs/tags/')}/{object_[:12]}"
+    hint = (
+        f"git update-ref '{aside}' '{ref}' && git update-ref -d '{ref}' sets the one here aside; "
+        "then run it again"
+    )
+    return RegistryError(what, hint=hint)
 
 
 def deepen(repository: Repository, remote: str) -> None:

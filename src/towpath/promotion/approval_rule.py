@@ -32,7 +32,7 @@ from towpath.registry.version_signatures import lacking_signature
 if TYPE_CHECKING:
     from towpath.forge import Forge
 
-ASK = "export GITHUB_TOKEN=$(gh auth token), and run it again, not --offline"
+ASK = 'export GITHUB_TOKEN="$(gh auth token)"; then run it again, without --offline'
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,18 @@ class Judgement:
     def is_enough(self) -> bool:
         """Whether it is approved as its stage asks."""
         return enough(self.approval, self.needed)
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """That another branch is main than the one that would be: what says so at ``commit`` of that
+    one, and who agreed to it there; ``faults`` are what nobody agreed to there who had to."""
+
+    main: str
+    commit: str
+    paths: tuple[str, ...]
+    by: tuple[str, ...]
+    faults: tuple[Fault, ...]
 
 
 @dataclass(frozen=True)
@@ -201,11 +213,24 @@ class ApprovalRule:
     def unsound(self) -> tuple[Fault, ...]:
         """What keeps main from being acted upon: rules that nobody agreed to, here, or on the
         branch that says that this one is main."""
-        redirecting = mainline.redirecting(self.repository)
-        if redirecting is None:
-            return self.rules.faults(self.folder)
-        other = replace(self, head=redirecting).rules.faults(self.folder)
+        other = self.redirect.faults if self.redirect else ()
+        if self.redirect and self.redirect.commit == self.head:
+            return other
         return (*other, *self.rules.faults(self.folder))
+
+    @cached_property
+    def redirect(self) -> Redirect | None:
+        """What says that this branch is main, and not the one that would be; None where that is
+        this one. The rules of that other branch decide whether it counts."""
+        commit = mainline.redirecting(self.repository)
+        if commit is None:
+            return None
+        there = replace(self, head=commit).rules
+        paths = tuple(sorted(mainline.find_declarations(self.repository, commit)))
+        by = tuple(dict.fromkeys(name for path in paths for name in there.agreed(path)))
+        name = mainline.name(self.repository)
+        faults = tuple(_redirected(fault, name, commit) for fault in there.faults(self.folder))
+        return Redirect(name, commit, paths, by, faults)
 
     def unasked(self) -> tuple[Fault, ...]:
         """The rules of which only a forge could tell whether they were agreed to, which is not
@@ -237,6 +262,18 @@ class ApprovalRule:
     def displaced_faults(self) -> tuple[Fault, ...]:
         """The decisions that were put out of main's line, as faults."""
         return tuple(displaced_fault(one) for one in self.displaced)
+
+
+def _redirected(fault: Fault, name: str, commit: str) -> Fault:
+    """A fault in the rules of the branch that names another one as main: ``approve --rules`` agrees
+    to what stands on main, which that one is not before it was agreed to."""
+    hint = (
+        f"take `main: {name}` out of it there; or read it, and let signers agree on that branch: "
+        f"printf '%s\\n' Agree '' 'Rules: {fault.place}' 'Approval: signed' | "
+        "git commit -S --allow-empty -F -"
+    )
+    what = f"{fault.what}; it stands at {commit[:7]}, on the branch that names `{name}` as main"
+    return replace(fault, what=what, hint=hint)
 
 
 def displaced_fault(displaced: Displaced) -> Fault:

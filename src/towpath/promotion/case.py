@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -132,7 +133,7 @@ def gather(
     another project, ``RegistryError`` where this clone lacks what the stage runs now.
     """
     project = policy.at(repository, base, folder)
-    known_stage(project, stage)
+    refuse_unknown_stage(stage, project.stages)
     log = registry.promotions(repository, base, model=model)
     owners = ownership.read_owners(repository, base)
     claims = owners.is_unclaimed(model) and not log and folder in owners.projects
@@ -171,10 +172,11 @@ def came_by_hand(
     return found.get(names[0]) in (None, found.get(names[1]))
 
 
-def known_stage(project: Project, stage: str) -> None:
-    """Raise ``UsageError`` with the near name where the policy has no such stage."""
-    if stage not in project.stages:
-        hint = did_you_mean(stage, project.stages) or f"there is {', '.join(project.stages)}"
+def refuse_unknown_stage(stage: str, known: Iterable[str]) -> None:
+    """Raise ``UsageError`` with the near name for a stage that is none of the known ones."""
+    names = tuple(dict.fromkeys(known))
+    if stage not in names:
+        hint = did_you_mean(stage, names) or f"there is {', '.join(names)}"
         raise UsageError(f"there is no stage `{stage}`", hint=hint)
 
 

@@ -13,6 +13,7 @@ from towpath.git import Repository, history, refs
 from towpath.git.history import Change
 from towpath.promotion import case as cases
 from towpath.promotion import evidence, rules
+from towpath.promotion.approval_rule import ASK
 from towpath.promotion.case import Case
 from towpath.promotion.rulebook import is_note, is_rule
 from towpath.registry import Found, Reference, policy, record, wanted
@@ -252,7 +253,8 @@ def _evidence(branch: _Branch, case: Case) -> Iterator[Fault]:
         yield Fault("the evidence is missing", Place(page), "towpath promote writes it")
     elif not evidence.is_of(branch.text(branch.head, page) or "", case):
         what = "this is not the evidence as it is now: it was edited, or main has changed since"
-        yield Fault(what, Place(page), "reject this promotion, and promote again")
+        asking = f"; {case.unproved}, so it may be right: {ASK}" if case.unproved else ""
+        yield Fault(what, Place(page), f"reject this promotion, and promote again{asking}")
 
 
 def _claimed(branch: _Branch, case: Case) -> Iterator[Fault]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -22,11 +21,13 @@ from towpath.git import (
 from towpath.git.allowed_signers import SIGNERS
 from towpath.promotion import approval, checking, evidence, proposal, signing
 from towpath.promotion.approval import Approval, Level
-from towpath.promotion.approval_rule import ApprovalRule, Judgement
+from towpath.promotion.approval_rule import ApprovalRule, Judgement, backdated_fault
 from towpath.promotion.checking import Checked
 from towpath.promotion.proposal import BRANCH
 from towpath.promotion.writing import LOCK
 from towpath.registry import Promotion
+from towpath.registry.main_line import CLOCK_SKEW, read_main_line
+from towpath.spec.limits import clamp_second
 
 if TYPE_CHECKING:
     from towpath.forge import Forge
@@ -128,11 +129,17 @@ def _made(place: Place, branch: str, sign: bool | None) -> Approved:
     return replace(done, unchecked=checked.unchecked)
 
 
-def moment_after(repository: Repository, *parents: str) -> int:
-    """The time of a commit: no earlier than its parents', whose clocks may be ahead of this one,
-    for a date before a parent's counts as false."""
-    dates = repository.call("log", "--no-walk", "--format=%ct", *parents).split()
-    return max(int(time.time()), *map(int, dates))
+def moment_after(repository: Repository, base: str, *merged: str) -> int:
+    """The time of a commit upon main: no earlier than main's and what it merges, whose clocks may
+    be ahead of this one, for a date before a parent's counts as false.
+
+    A date that has not come yet, by more than clocks differ, is passed over, as it moves nothing
+    after it (``MainLine.times``): one such commit on main would else hold up all that come after.
+    """
+    line = read_main_line(repository, base)
+    dates = repository.call("log", "--no-walk", "--format=%ct", *merged).split() if merged else []
+    times = (clamp_second(date) for date in dates)
+    return max(line.now, line.times[base], *(t for t in times if t <= line.now + CLOCK_SKEW))
 
 
 def settle(place: Place, done: Approved, push: bool) -> Approved:
@@ -224,12 +231,21 @@ def judge_all(
 def _refuse(place: Place, commit: str, cases: Sequence[Case], signs: bool) -> Level:
     """The merge is judged as anybody will judge it; the level it reached."""
     reached: list[Level] = []
+    rule = ApprovalRule(place.repository, commit)
     for promotion, judged in judge_all(place.repository, commit, cases):
+        if judged.backdated:
+            raise Refused(backdated_fault(promotion, judged.backdated, rule.log))
         needed: Level = "signed" if signs else judged.needed
         if not approval.enough(judged.approval, needed):
             mail = place.repository.identity().email
             raise Refused(_refusal(promotion, needed, judged.approval, mail))
         reached.append(judged.approval.level)
+    folders = {case.folder for case in cases}
+    left = [fault for folder in folders for fault in rule.rules.faults(folder)]
+    if left:
+        # A rule that comes with it, such as whose the model is, would stop all that comes after.
+        hint = f"let another signer make it, or approve it: {signing.CONFIGURE}"
+        raise Refused(*(replace(fault, hint=hint) for fault in dict.fromkeys(left)))
     return min(reached, key=approval.ORDER.index)
 
 

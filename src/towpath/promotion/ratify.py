@@ -27,7 +27,7 @@ from towpath.git import (
 from towpath.promotion import merging, place
 from towpath.promotion.approval_rule import ApprovalRule
 from towpath.promotion.merging import Approved
-from towpath.promotion.rule_changes import ALONE, RATIFY, RULES, RuleHistory, concerns
+from towpath.promotion.rule_changes import ALONE, RATIFY, RULES, RuleHistory
 from towpath.promotion.writing import LOCK
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def ratify_rules(
 
 
 def _waiting(rule: ApprovalRule) -> tuple[str, ...]:
-    return tuple(path for path in rule.rules.pending if concerns(path, rule.folder))
+    return rule.rules.find_pending(rule.folder)
 
 
 def _own_main(repository: Repository) -> str | None:

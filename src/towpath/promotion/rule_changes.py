@@ -7,19 +7,20 @@ in force, and whatever acts upon main stops (docs/trust.md).
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from towpath.errors import Fault, Place
-from towpath.git import Repository, history, refs
+from towpath.git import Repository, history, mainline, refs
 from towpath.git.command import lines
 from towpath.promotion import owners
 from towpath.promotion.approval import people
 from towpath.promotion.pull_requests import bring_head, find_pull, standing
-from towpath.promotion.rulebook import PATTERNS, Rulebook, is_note, is_rule
+from towpath.promotion.rulebook import PATTERNS, Rulebook, is_note, is_rule, read_levels
 from towpath.promotion.signing import Signature, read_signatures
-from towpath.registry import policy
+from towpath.registry import ownership, policy
 from towpath.registry.main_line import MainChange, MainLine, read_changes
 from towpath.registry.ownership import claimed_model
 from towpath.registry.wanted import FOLDER, place
@@ -95,15 +96,33 @@ class RuleHistory:
         """The rules in force when main was at a commit."""
         at = self.line.places.get(commit, 0)
         blobs = next((s.blobs for s in reversed(self.snapshots) if s.place <= at), {})
-        return _load(self.repository, blobs, folder)
+        rules = _load(self.repository, blobs, folder)
+        # A project may have been moved since, from among others: it is known by its name.
+        return rules if rules.policy else replace(rules, name=self._find_name(folder))
+
+    def _find_name(self, folder: str) -> str | None:
+        """What the project in a folder is called, by the newest of its rules."""
+        in_force = self.snapshots[-1].blobs if self.snapshots else {}
+        blob = in_force.get(policy.place(folder)) or self.written.get(policy.place(folder))
+        project = _load(self.repository, {policy.FILE: blob}).policy if blob else None
+        return project.name if project else None
 
     def faults(self, folder: str = "") -> tuple[Fault, ...]:
         """What keeps main from being acted upon: rules of this project that nobody agreed to."""
         return tuple(
-            Fault(self._unagreed(path), Place(path), hint=f"{RATIFY} shows it, and lets it count")
-            for path in self.pending
-            if concerns(path, folder) and not is_note(path)
+            Fault(self._unagreed(path), Place(path), hint=_way_to_agree(path))
+            for path in self.find_pending(folder)
+            if not is_note(path)
         )
+
+    def find_pending(self, folder: str = "") -> tuple[str, ...]:
+        """The pending files that concern the project in ``folder``: its own ``towpath.yaml``, what
+        all projects of a repository share, and any that says which branch is main, or said it."""
+        return tuple(p for p in self.pending if concerns(p, folder) or self._names_main(p))
+
+    def _names_main(self, path: str) -> bool:
+        in_force = self.snapshots[-1].blobs if self.snapshots else {}
+        return any(_declared_mains(self.repository, path, self.written, in_force))
 
     def agreed(self, path: str) -> tuple[str, ...]:
         """Who agreed to a file as main has it now; nobody where nobody did, or it is not there."""
@@ -126,6 +145,11 @@ class RuleHistory:
         where = f" in {last.commit[:7]} by {last.author}" if last else ""
         why = f": {last.why}" if last and last.why else ""
         return f"it says who may approve, and was changed{where} without an approval{why}"
+
+
+def _way_to_agree(path: str) -> str:
+    """How a rule that waits is read, and then agreed to: bare, the command only shows it."""
+    return f"{RATIFY} shows it; {RATIFY} {shlex.quote(path)} lets it count"
 
 
 def concerns(path: str, folder: str) -> bool:
@@ -198,6 +222,8 @@ class _Fold:
     now: dict[str, str] = field(default_factory=dict)
     force: dict[str, str] = field(default_factory=dict)
     signed: dict[str, list[tuple[Signature, bool]]] = field(default_factory=dict)
+    claimed: dict[str, FirstClaim] = field(default_factory=dict)
+    """What a first claim of a model needs, for as long as it waits."""
 
     def open_paths(self) -> list[str]:
         """The paths that main has otherwise than the rules in force."""
@@ -209,6 +235,7 @@ class _Fold:
             if not is_rule(path):
                 continue
             self.signed.pop(path, None)
+            self.claimed.pop(path, None)
             self.now.pop(path, None)
             if blob is not None:
                 self.now[path] = blob
@@ -219,6 +246,11 @@ class _Fold:
         if not self.line.places[change.commit]:
             self._agree(change, paths, "recorded", (change.author,))
             return
+        for path in paths:
+            # It puts the model under the claiming project's rules and takes it from nobody.
+            is_new = path in change.files and path not in self.force
+            if is_new and (first := _read_first_claim(self.repository, rules, path, change)):
+                self.claimed[path] = first
         base, at = next(iter(change.parents), None), self.line.places[change.commit]
         due = {path: self._find_required(rules, path, base, at) for path in paths}
         plain = [path for path in paths if due[path] == "recorded"]
@@ -241,13 +273,24 @@ class _Fold:
         the first promotion its rules are taken as they come. So are those that nobody is named for
         who could agree.
         """
-        least = rules.required(path)
+        asked = self._find_asked(rules, path)
+        least = rules.required(path, asked)
         if least != "forge":
             return least
         is_set_up = at < self.first_decision
         stage_files = _stage_files(self.repository, base)
         able = not is_set_up and bool(_named(path, rules, stage_files))
-        return rules.required(path, at_forge=able)
+        return rules.required(path, asked, at_forge=able)
+
+    def _find_asked(self, rules: Rulebook, path: str) -> frozenset[Approval] | None:
+        """The levels that a change is held to by what it says; None where the file alone decides.
+
+        Which branch is main concerns every project, whichever's file says it.
+        """
+        if path in self.claimed:
+            return self.claimed[path].levels
+        was, now = _declared_mains(self.repository, path, self.force, self.now)
+        return rules.levels if was != now else None
 
     def _agree(
         self,
@@ -282,7 +325,9 @@ class _Fold:
         lacks: dict[str, list[str]] = {}
         for path in paths:
             self.signed.setdefault(path, []).extend(_sponsors(self.repository, change, path, rules))
-            names, why = _weigh(self.signed[path], path, rules)
+            first = self.claimed.get(path)
+            alone = first.self_approval if first else rules.lets_all_approve_their_own
+            names, why = _weigh(self.signed[path], path, rules, alone)
             if why:
                 lacks.setdefault(why, []).append(path)
             else:
@@ -314,6 +359,50 @@ def _load(repository: Repository, blobs: Mapping[str, str], folder: str = "") ->
     contents = refs.contents(repository, set(blobs.values()))
     # A submodule in the place of a rule file has no bytes here: it says nothing.
     return Rulebook({path: contents.get(blob, b"") for path, blob in blobs.items()}, folder)
+
+
+def _declared_mains(
+    repository: Repository, path: str, *files: Mapping[str, str]
+) -> tuple[str | None, ...]:
+    """What a ``towpath.yaml`` says to be the main branch, in each of these sets of files."""
+    if path.rpartition("/")[2] != policy.FILE:
+        return (None,) * len(files)
+    blobs = [blobs_by_path.get(path, "") for blobs_by_path in files]
+    texts = refs.contents(repository, {blob for blob in blobs if blob})
+    return tuple(mainline.read_declared_name(texts.get(blob, b"")) for blob in blobs)
+
+
+@dataclass(frozen=True)
+class FirstClaim:
+    """What the first claim of a model needs, by the rules of the project that claims it."""
+
+    levels: frozenset[Approval]
+    self_approval: bool
+
+
+def _read_first_claim(
+    repository: Repository, rules: Rulebook, path: str, change: MainChange
+) -> FirstClaim | None:
+    """What the claim of a model that main never had before needs: what the claiming project asks,
+    or, where it travels with a promotion of the model, what that stage asks. None of any other."""
+    model = claimed_model(path)
+    if model is None or change.files.get(path) is None or not change.parents:
+        return None
+    text = refs.contents(repository, [f"{change.commit}:{path}"]).get(f"{change.commit}:{path}")
+    folder = ownership.read_claim(model, (text or b"").decode("utf-8", "replace"))
+    project = rules.policies.get(policy.place(folder)) if isinstance(folder, str) else None
+    if project is None:
+        return None
+    stage_files = {f"{FOLDER}/{stage}/{model}.yaml": stage for stage in project.stages}
+    ever = (f"registry/models/{model}", f"registry/evidence/{model}", f"{FOLDER}/*/{model}.yaml")
+    before = read_changes(
+        repository, change.parents[0], "-1", "--", *(f":(top,glob){one}" for one in ever)
+    )
+    if next(before, None) is not None:
+        return None
+    after = refs.contents(repository, [f"{change.commit}:{file}" for file in stage_files])
+    stages = tuple(stage_files[name.partition(":")[2]] for name in after)
+    return FirstClaim(read_levels(project, stages), project.policy.self_approval)
 
 
 def _sponsors(
@@ -352,11 +441,10 @@ def _names(change: MainChange, path: str) -> bool:
 
 
 def _weigh(
-    signed: list[tuple[Signature, bool]], path: str, rules: Rulebook
+    signed: list[tuple[Signature, bool]], path: str, rules: Rulebook, alone: bool
 ) -> tuple[list[str], str]:
-    """The names that approve a path, or what lacks."""
+    """The names that approve a path, or what lacks; ``alone`` says whether one signer is enough."""
     owned = owners.mails(rules.owners(path))
-    alone = all(project.policy.self_approval for project in rules.policies.values())
     named = [s for s, names_it in signed if names_it and (not owned or s.names & owned)]
     if not named:
         whom = f" by {' or '.join(sorted(owned))}" if owned else ""

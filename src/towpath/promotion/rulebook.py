@@ -6,7 +6,7 @@ what they say at one commit; ``rule_changes`` says which of them are in force.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -45,6 +45,7 @@ class Rulebook:
     texts: Mapping[str, bytes]
     folder: str = ""
     project: Project | None = None
+    name: str | None = None
 
     @property
     def signers(self) -> bytes | None:
@@ -61,14 +62,15 @@ class Rulebook:
     @cached_property
     def policy(self) -> Project | None:
         """What the project's ``towpath.yaml`` declares; None where it is not there, or cannot be
-        read. Where none is there, and one project stands alone elsewhere, it was moved since: its
-        rules of then bind it still."""
+        read. Where it lay elsewhere, and was the only project, it is that one's: a project may
+        have been moved since; so where it is the only one of ``name``, the project's of now."""
         if self.project is not None:
             return self.project
-        own, others = policy.place(self.folder), [path for path in self.texts if _is_policy(path)]
-        if own not in others and len(others) == 1:
-            own = others[0]
-        return self.policies.get(own)
+        path, declared = policy.place(self.folder), [p for p in self.texts if _is_policy(p)]
+        if path in declared or len(declared) == 1:
+            return self.policies.get(path if path in declared else declared[0])
+        alike = [project for project in self.policies.values() if project.name == self.name]
+        return alike[0] if self.name and len(alike) == 1 else None
 
     @cached_property
     def policies(self) -> Mapping[str, Project]:
@@ -76,16 +78,19 @@ class Rulebook:
         read = {path: read_policy(text) for path, text in self.texts.items() if _is_policy(path)}
         return {path: project for path, project in read.items() if project}
 
-    def required(self, path: str, at_forge: bool = True) -> Approval:
+    def required(
+        self, path: str, asked: frozenset[Approval] | None = None, at_forge: bool = True
+    ) -> Approval:
         """The least level of an approval that may change a rule file.
 
         That is the highest that any stage asks for, of the project whose ``towpath.yaml`` it is;
-        of a file that concerns all, or is new, of any project. A level that nobody could agree at
+        of a file that concerns all, or is new, of any project; ``asked`` are other levels, where
+        what the file says decides it. A level that nobody could agree at
         (``at_forge`` says whether anybody could at the forge) leaves it to the next lower one that
         a stage asks for: before there is anybody, the first are taken as they come.
         """
         own = self.policies.get(path)
-        asked = read_levels(own) if own else self.levels
+        asked = asked or (read_levels(own) if own else self.levels)
         able = {
             "signed": bool(self.signers),
             "forge": at_forge and self._owned and self._has_forge,
@@ -112,6 +117,11 @@ class Rulebook:
         return any(policy.forge for policy in self.policies.values())
 
     @property
+    def lets_all_approve_their_own(self) -> bool:
+        """Whether every project lets who made a thing approve it."""
+        return all(project.policy.self_approval for project in self.policies.values())
+
+    @property
     def _owned(self) -> bool:
         """Whether the rules name anybody whose review counts."""
         stages = (stage for policy in self.policies.values() for stage in policy.stages.values())
@@ -119,9 +129,10 @@ class Rulebook:
         return any(stage.approvers for stage in stages) or any(b"@" in text for text in owning)
 
 
-def read_levels(project: Project) -> frozenset[Approval]:
-    """The levels that the stages of a project ask for."""
-    return frozenset(stage.approval or project.policy.approval for stage in project.stages.values())
+def read_levels(project: Project, stages: Sequence[str] = ()) -> frozenset[Approval]:
+    """The levels that some stages of a project ask for (default: all)."""
+    asking = [project.stages[name] for name in stages or project.stages]
+    return frozenset(stage.approval or project.policy.approval for stage in asking)
 
 
 def read_rulebook(repository: Repository, commit: str, folder: str = "") -> Rulebook:

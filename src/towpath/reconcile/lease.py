@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from towpath.errors import Malformed, StoreError, TowpathError
+from towpath.registry.main_line import CLOCK_SKEW
 from towpath.spec import foreign_values as foreign
 from towpath.spec.foreign_values import Fields
 from towpath.store.stage import StageStore
@@ -27,8 +28,6 @@ from towpath.store.stage import StageStore
 PATH = "towpath/lease.json"
 LASTS = 120.0
 """Seconds for which a lease holds that is not renewed."""
-SKEW = 300.0
-"""Seconds by which the clocks of two machines may differ that reconcile one stage."""
 PATIENCE = 15.0
 _PAUSE = 0.5
 
@@ -54,9 +53,9 @@ class Lease:
         No holder may ask for more than ``LASTS`` from now. One that says so was written by hand,
         or by a clock that is wrong: it counts as long as one that was never renewed.
         """
-        if self.expires <= now + LASTS + SKEW:
+        if self.expires <= now + LASTS + CLOCK_SKEW:
             return self.expires
-        return self.since + LASTS if self.since <= now + SKEW else now
+        return self.since + LASTS if self.since <= now + CLOCK_SKEW else now
 
     def __str__(self) -> str:
         since, until = (

@@ -85,15 +85,19 @@ def find_rewritten(rule: ApprovalRule, known: Witness, stage: str) -> tuple[Faul
 
 def _unknown(rule: ApprovalRule, known: Witness, stage: str) -> Fault:
     """The stage was reconciled with a commit that this repository does not have: a repository of
-    another beginning did it, or this one's main was rewritten."""
+    another beginning did it, or this clone is behind."""
     what = f"this repository has no {str(known.head)[:7]}, with which the stage was reconciled"
     own = f"give each registry a store of its own: `store` of {stage} in towpath.yaml"
+    # What nobody can look at here is not taken for rewritten: a clone that is behind, told to
+    # accept what it has, would take the stage back.
+    here = "fetch or push first: towpath fetch, and in the clone that reconciled: git push"
     if known.root == _root(rule):
-        what = f"{what}: main was rewritten"
-        return Fault(what, Place("main"), _hint(rule, stage))
+        what = f"{what}: it was not fetched yet, or never pushed"
+        return Fault(what, Place("main"), here)
     if known.root is None:
-        what = f"{what}: main was rewritten, or another repository uses the same store"
-        return Fault(what, Place("main"), f"{own}; else {_hint(rule, stage)}")
+        why = "it was not fetched yet, or never pushed, or another repository uses the same store"
+        what = f"{what}: {why}"
+        return Fault(what, Place("main"), f"{here}; else {own}")
     began = f"{known.root[:7]}, and this one with {_root(rule)[:7]}"
     what = f"{what}: another repository uses the same store, whose main begins with {began}"
     anew = f"where all of this one's main was written anew: {_accept(stage)}"

@@ -85,11 +85,6 @@ class Decisions:
         return told.split("\n")[0]
 
 
-def contradictions(repository: Repository, main: str, version: ModelVersion) -> tuple[Fault, ...]:
-    """The same of one version, by a commit of main."""
-    return Decisions.read(repository, main, version.model).contradictions(version)
-
-
 def _sha256(text: bytes | None, path: str) -> str:
     """The digest in a record; empty where there is none that can be read."""
     from towpath.errors import RegistryError

@@ -8,13 +8,22 @@ from dataclasses import dataclass, field
 
 from towpath.errors import ExitCode, Fault, RegistryError, TowpathError, UsageError
 from towpath.git import Ref, Repository, locked, mainline, refs, remotes
-from towpath.registry import backup_refs, ownership, reading, record
+from towpath.registry import backup_refs, ownership, reading, record, restoring
 from towpath.registry.building import Built, build, numbered
 from towpath.registry.reading import CANDIDATES, TAGS, Model, ModelVersion
 from towpath.registry.references import TagName, parse_tag
-from towpath.registry.registering import LOCK, TRIES, Registered, crowded, made, pause, told, twin
+from towpath.registry.registering import (
+    LOCK,
+    PATIENCE_WITH_REFUSAL,
+    TRIES,
+    Registered,
+    crowded,
+    made,
+    pause,
+    told,
+    twin,
+)
 
-PATIENCE_WITH_REFUSAL = 5
 AT_ONCE = 200
 WHO_MAY = "it waits here: ask who may push tags there, then towpath push"
 
@@ -246,7 +255,7 @@ def _fault_of(ref: Ref, tag: TagName, content: bytes | None, place: str) -> str 
         else:
             if (read.model, read.version) != (tag.model, tag.version):
                 why = f"its record is that of {read.model}@{read.version}"
-    shown = f"git push REMOTE '{name}' pushes it all the same; git tag -d '{name}' takes it away"
+    shown = f"git push REMOTE '{name}' pushes it all the same; {restoring.way(name)} sets it aside"
     return f"{name} was not pushed: {why} ({shown})" if why else None
 
 
@@ -295,16 +304,17 @@ def _conflicts(repository: Repository, remote: str, theirs: Mapping[str, str]) -
     if rejections and len(rejections) == len(clashes):
         refs.change(repository, delete=rejections)
         remotes.fetch(repository, remote, *(f"{ref}:{ref}" for ref in rejections))
-    return [_clash(remote, ref) for ref in clashes if ref not in rejections]
+    return [_clash(remote, ref, mine[ref]) for ref in clashes if ref not in rejections]
 
 
-def _clash(remote: str, ref: str) -> Fault:
+def _clash(remote: str, ref: str, mine: str) -> Fault:
     name = ref.removeprefix(TAGS)
+    aside = f"{restoring.ASIDE}{name}/{mine[:12]}"
     return Fault(
         f"{name} here and on {remote} are two different versions",
         hint=(
             f"towpath restore {name}, where it was promoted: main says which is right; else "
-            f"git update-ref refs/towpath/set-aside/{name}/mine 'refs/tags/{name}' && "
+            f"git update-ref '{aside}' 'refs/tags/{name}' && "
             f"git fetch {remote} '+refs/tags/{name}:refs/tags/{name}' keeps yours aside; run "
             "again, and yours gets the next number"
         ),

@@ -24,9 +24,10 @@ CANDIDATES = "refs/towpath/candidates/"
 SHOWN_KEY = 8
 NAME_ONLY = re.compile(NAME)
 _CANDIDATE = re.compile(rf"{NAME}/[0-9a-f]+")
-SKEW = 86_400.0
-"""Seconds by which another machine's clock may be ahead. A tag dated later was dated by a hand: if
-later tags rose above it, one forged tag would date all that follow."""
+TAG_AHEAD = 86_400.0
+"""Seconds by which a tag may be dated ahead: a machine whose clock stands in another time zone's
+time is honest still, and its tags only order versions, they approve nothing (docs/trust.md). One
+dated later was dated by a hand: if later tags rose above it, one would date all that follow."""
 
 
 @dataclass(frozen=True)
@@ -260,7 +261,7 @@ def _model(name: str, draft: _Draft) -> Model:
 
 def latest_date(times: Iterable[int]) -> int:
     """The latest of these dates that has come, by any clock; 0 where none has."""
-    now = time.time() + SKEW
+    now = time.time() + TAG_AHEAD
     return max((moment for moment in times if moment <= now), default=0)
 
 

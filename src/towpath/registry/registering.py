@@ -17,6 +17,9 @@ from towpath.registry.versions import Version
 
 LOCK = "registry"
 TRIES = 60
+PATIENCE_WITH_REFUSAL = 5
+"""How often a remote may refuse a tag whose name is free there before it is taken to mean it: one
+that is being written to refuses for a moment."""
 
 
 @dataclass(frozen=True)

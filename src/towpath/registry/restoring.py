@@ -61,30 +61,34 @@ def restore(repository: Repository, named: str) -> Restored:
     if asked is None:
         hint = "write abalone@v1.0.0, or a stage tag as towpath verify shows it: 'abalone#dev#3'"
         raise UsageError(f"`{named}` is no tag of the registry", hint=hint)
+    ref = f"{TAGS}{named}"
     with locked(repository, LOCK):
+        is_lost = all(known.lost for known in refs.listed(repository, ref) if known.name == ref)
         backup_refs.restore(repository)
         if asked.version is None or asked.undone:
             return _set_aside(repository, named)
         decided, path = _decided(repository, asked.model, asked.version)
         now = reading.model(repository, asked.model).at(asked.version)
         if decided is None:
-            return _by_itself(repository, named, now, path)
+            return _by_itself(repository, named, now, path, is_lost)
         commit = _commit(repository, named, asked.model, path, decided)
         record = records.read(decided.decode("utf-8", "replace"), path)
         if now and now.commit == commit and is_true(record, now):
-            return Restored(named, commit, new=False)
-        return _put(repository, named, _made(repository, record, commit), commit)
+            return Restored(named, commit, new=is_lost)
+        return _put(repository, named, _made(repository, record, commit), commit, is_lost)
 
 
 def is_true(record: Record, version: ModelVersion) -> bool:
     """Whether a version's tag repeats its record, and is dated as one can be."""
-    if version.tag.time > time.time() + reading.SKEW:
+    if version.tag.time > time.time() + reading.TAG_AHEAD:
         return False
     said = json.loads(tagging.line(tagging.summary(record)))
     return not version.summary or version.summary == said
 
 
-def _by_itself(repository: Repository, named: str, now: ModelVersion | None, path: str) -> Restored:
+def _by_itself(
+    repository: Repository, named: str, now: ModelVersion | None, path: str, is_lost: bool
+) -> Restored:
     """A version that main never decided upon: the record in its own commit is right."""
     commit = now.commit if now else repository.commit(f"{TAGS}{named}")
     if commit is None:
@@ -94,8 +98,8 @@ def _by_itself(repository: Repository, named: str, now: ModelVersion | None, pat
     if record is None:
         return _set_aside(repository, named)
     if now and is_true(record, now):
-        return Restored(named, commit, new=False)
-    return _put(repository, named, _made(repository, record, commit), commit)
+        return Restored(named, commit, new=is_lost)
+    return _put(repository, named, _made(repository, record, commit), commit, is_lost)
 
 
 def _own_record(repository: Repository, commit: str, named: str, path: str) -> Record | None:
@@ -184,8 +188,9 @@ def _signed(repository: Repository, made: str) -> str | None:
     return next((object_ for object_, other in found.items() if other.startswith(begin)), None)
 
 
-def _put(repository: Repository, named: str, made: str, commit: str) -> Restored:
-    """Let the tag's name hold the object; what it held before is kept under another ref."""
+def _put(repository: Repository, named: str, made: str, commit: str, is_lost: bool) -> Restored:
+    """Let the tag's name hold the object; what it held before is kept under another ref.
+    ``is_lost`` says that the name, or the object that it holds, was not here."""
     ref = f"{TAGS}{named}"
     old = refs.objects(repository, ref).get(ref)
     if old is None:
@@ -193,7 +198,7 @@ def _put(repository: Repository, named: str, made: str, commit: str) -> Restored
             raise blocked(ref)
         return Restored(named, commit)
     if old == made:
-        return Restored(named, commit, new=False)
+        return Restored(named, commit, new=is_lost)
     aside = f"{ASIDE}{named}/{old[:12]}"
     repository.call("update-ref", aside, old)
     repository.call("update-ref", ref, made, old)

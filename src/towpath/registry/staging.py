@@ -17,10 +17,8 @@ from towpath.git.command import lines
 from towpath.registry import backup_refs, reading
 from towpath.registry.reading import TAGS, ModelVersion
 from towpath.registry.references import TagName, parse_tag
-from towpath.registry.registering import LOCK, TRIES, crowded, pause
+from towpath.registry.registering import LOCK, PATIENCE_WITH_REFUSAL, TRIES, crowded, pause
 from towpath.spec.limits import clamp_second
-
-PATIENCE_WITH_REFUSAL = 5
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def history(
 def current(repository: Repository, stage: str) -> dict[str, Assigned]:
     """The newest tag of each model in a stage; those that left it are left out, and so are tags
     whose date has not come yet."""
-    now = time.time() + reading.SKEW
+    now = time.time() + reading.TAG_AHEAD
     mine = (one for one in history(repository, stage=stage) if one.tag.time <= now)
     newest = {one.model: one for one in mine}
     return {model: one for model, one in newest.items() if not one.undone}

@@ -9,6 +9,7 @@ takes a function, that is of the file's too, and so one of these.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
 from types import ModuleType
 
@@ -92,25 +93,22 @@ def _is_score(module: str, function: str) -> bool:
     return is_own and function in metrics.__all__ and not isinstance(found, type)
 
 
-_TOOLS = frozenset({"__main__", "_precompute", "conftest", "distutils", "f2py", "testing", "tests"})
-"""Parts of NumPy and SciPy that do something when they are imported, or are for their makers."""
-
-
 def is_universal(name: str) -> bool:
-    """A ``ufunc`` of NumPy or SciPy: it computes, element by element."""
+    """A ``ufunc`` of NumPy or SciPy: it computes, element by element. The file's name has nothing
+    imported: it is looked for where these two packages have theirs."""
     import numpy
 
     module, _, attribute = name.rpartition(".")
-    parts = module.split(".")
-    known = parts[0] == "numpy" or parts[:2] == ["scipy", "special"]
-    if not known or _TOOLS.intersection(parts) or (source := import_known(module)) is None:
-        return False
-    return isinstance(getattr(source, attribute, None), numpy.ufunc)
+    package = next((p for p in ("numpy", "scipy.special") if f"{module}.".startswith(f"{p}.")), "")
+    source = sys.modules.get(module) if package and import_known(package) else None
+    return source is not None and isinstance(vars(source).get(attribute), numpy.ufunc)
 
 
 def import_known(name: str) -> ModuleType | None:
     """A module of NumPy's, SciPy's or scikit-learn's; None where this version has none."""
     try:
         return importlib.import_module(name)
-    except ImportError:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # whatever keeps it from being imported, it is no module that is known
         return None

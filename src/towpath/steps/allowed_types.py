@@ -6,6 +6,7 @@ file's. So each *loader* of skops, which is a way of making an object, has its o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
@@ -75,8 +76,12 @@ def _definer(kind: type, method: str) -> type:
     return next((base for base in kind.__mro__ if method in vars(base)), object)
 
 
-_EXCLUDED = ("sklearn.datasets.", "sklearn.externals.", "sklearn.utils._testing.", "sklearn.conf")
-"""These read files and addresses, or are for scikit-learn's own tests."""
+_EXCLUDED = ("sklearn.datasets.", "sklearn.externals.", "sklearn.experimental.")
+"""These read files and addresses, or change others where they are imported."""
+
+_NO_LIBRARY = re.compile(r"__\w*|_?tests?(?:_\w*|ing)?|_test\w*|setup|conftest|_build_utils")
+"""Parts of a module's name that is no module of a library: programs, which run where they are
+imported, and what a package is tested and built by."""
 
 _FAMILIES = frozenset(
     {
@@ -154,7 +159,9 @@ def _installed(name: str) -> object:
     if not name.startswith(("sklearn.", "scipy.interpolate.")) or name.startswith(_EXCLUDED):
         return None
     module, _, attribute = name.rpartition(".")
-    if ".tests" in module or (source := import_known(module)) is None:
+    if any(map(_NO_LIBRARY.fullmatch, module.split("."))):
+        return None
+    if (source := import_known(module)) is None:
         return None
     kind = getattr(source, attribute, None)
     is_own = getattr(kind, "__module__", None) == module

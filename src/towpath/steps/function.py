@@ -83,7 +83,10 @@ def _read(order: Order, store: Store, name: str, artifact: Artifact, wanted: str
     )
     own = asked.format if asked.format and asked.format.run and not asked.as_path else None
     if own:
-        return own_formats.read_own(order, own, _copied(order, store, name, artifact))
+        try:
+            return own_formats.read_own(order, own, _copied(order, store, name, artifact))
+        except StepFailed as failure:
+            raise failure.about(f"input `{name}`") from failure.__cause__
     if artifact.files is not None or asked.as_path:
         return _copied(order, store, name, artifact)
     try:
@@ -121,9 +124,10 @@ def store(order: Order, called: Called) -> Made:
     for name, output in order.outputs.items():
         path = _destination(order, output)
         try:
+            writer = "function"
             if name in called.returned:
-                _write(order, called.returned[name], path, output)
-            results.must_exist(path, output)
+                writer = _write(order, called.returned[name], path, output)
+            results.must_exist(path, output, writer)
             if _format(order, output) is formats.FORMATS["json"]:
                 values |= _value(name, path, called)
         except StepFailed as failure:
@@ -142,12 +146,14 @@ def _format(order: Order, output: Output) -> formats.Format | None:
     return formats.known(output.path, output.format, order.own_formats)
 
 
-def _write(order: Order, value: object, path: Path, output: Output) -> None:
+def _write(order: Order, value: object, path: Path, output: Output) -> str:
+    """Write a value that was returned; who is to blame if nothing is there afterwards."""
     format = _format(order, output)
     if format and format.run and not isinstance(value, Path):  # a path is copied, as ever
         own_formats.write_own(order, format, value, path)
-    else:
-        results.write(value, path, output)
+        return f"class {format.run}"
+    results.write(value, path, output)
+    return "function"
 
 
 def _refuse_open(order: Order, called: Called) -> None:

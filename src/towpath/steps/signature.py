@@ -50,7 +50,8 @@ def _is_model(value: Any) -> bool:
 
 
 def _is_frame(value: Any) -> bool:
-    return hasattr(value, "columns") and hasattr(value, "dtypes") and hasattr(value, "iloc")
+    # In this order: a lazy frame of polars works out its schema to name its columns, and warns.
+    return all(hasattr(value, name) for name in ("iloc", "columns", "dtypes"))
 
 
 _NAMES = ("feature_names_in_", "feature_name_", "feature_names_", "feature_names", "feature_name")

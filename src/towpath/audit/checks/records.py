@@ -94,7 +94,7 @@ def _dated(ledger: Ledger) -> Iterator[Finding]:
     """No tag of a version or a rejection is dated after now: stock GTO would take it for newer."""
     for ref in refs.listed(ledger.repository, f"refs/tags/{ledger.model or '*'}@v*"):
         short = ref.name.removeprefix("refs/tags/")
-        if ref.time > time.time() + reading.SKEW and parse_tag(short):
+        if ref.time > time.time() + reading.TAG_AHEAD and parse_tag(short):
             what = f"it is dated {dates.shown(ref.time)}, which has not come yet"
             yield finding("version tag", what, short, restoring.way(short))
 

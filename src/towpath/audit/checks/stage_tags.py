@@ -47,7 +47,7 @@ def _lightweight(ledger: Ledger) -> Iterator[Finding]:
 
 
 def _is_ahead(tag: Assigned) -> bool:
-    return tag.tag.time > time.time() + reading.SKEW
+    return tag.tag.time > time.time() + reading.TAG_AHEAD
 
 
 def _dated(ledger: Ledger) -> Iterator[Finding]:

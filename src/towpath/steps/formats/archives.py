@@ -31,6 +31,12 @@ def write(value: Any, path: Path, kind: str) -> None:  # noqa: ARG001
     if not isinstance(value, Mapping):
         several = value if isinstance(value, list | tuple) else [value]
         value = {f"arr_{number}": array for number, array in enumerate(several)}
+    names = [str(key) for key in value]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two arrays are called {name}: rename one")
+        if name.endswith(".npy"):
+            raise ValueError(f"numpy takes {name} for a member's file name: leave .npy out")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, array in value.items():
             entry = zipfile.ZipInfo(f"{name}.npy", _BEGINNING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ _MISSING = (
 )
 """What pandas takes for a missing value, by its documentation."""
 
+_OFFSET = re.compile(r":[0-9.]+ *(Z|[+-][0-9]{2}:?([0-9]{2})?)$")
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
 
@@ -84,7 +86,26 @@ def _integer(column: Any, options: TableOptions) -> Any:
     texts = column.map(_whole, na_action="ignore")
     numbers = _plain_numbers(texts, options)
     _refuse(column, (numbers.isna() & column.notna()) | (numbers.notna() & (numbers % 1 != 0)))
-    return numbers.astype("Int64" if numbers.isna().any() else "int64")
+    return numbers if numbers.dtype.kind == "i" else _exact_integers(column, texts, options)
+
+
+def _exact_integers(column: Any, texts: Any, options: TableOptions) -> Any:
+    """Each to its last digit: beside a missing value pandas makes a float of it, which rounds."""
+    import pandas
+
+    point = options.decimal or "."
+    exact = [None if pandas.isna(text) else _exact(str(text), point) for text in texts]
+    beyond = [number is not None and not -(2**63) <= number < 2**63 for number in exact]
+    _refuse(column, pandas.Series(beyond, column.index, dtype=bool))
+    kind = "Int64" if None in exact else "int64"
+    return pandas.Series(pandas.array(exact, dtype=kind), column.index)
+
+
+def _exact(text: str, point: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        return int(float(text.replace(point, ".")))  # 7.0, or 1e3
 
 
 def _whole(value: Any) -> Any:
@@ -122,9 +143,21 @@ def _datetime(column: Any, _: TableOptions) -> Any:
 
     if column.dtype.kind == "M":
         return column
-    times = pandas.to_datetime(column, format="ISO8601", errors="coerce")
+    zones = column.map(lambda value: bool(_OFFSET.search(str(value))), na_action="ignore").dropna()
+    if zones.nunique() > 1:
+        row = zones.ne(zones.iloc[0]).to_numpy().argmax()
+        first, other = column[zones.index[0]], column[zones.index[row]]
+        raise ValueError(f"`{first}` and `{other}` differ in whether they tell their offset")
+    # Summer and winter differ in their offset; a column has one, and the moments stay the same.
+    several = bool(zones.any()) and column.map(_offset, na_action="ignore").nunique() > 1
+    times = pandas.to_datetime(column, format="ISO8601", errors="coerce", utc=several)
     _refuse(column, times.isna() & column.notna())  # 01.02.2026 is a guess, and is not made
     return times
+
+
+def _offset(value: Any) -> str:
+    offset = _OFFSET.search(str(value))
+    return offset[0] if offset else ""
 
 
 def _category(column: Any, options: TableOptions) -> Any:
@@ -150,31 +183,41 @@ _CONVERTERS: Mapping[str, Callable[[Any, TableOptions], Any]] = {
 }
 
 
-def arrow_types(types: Mapping[str, str]) -> dict[str, Any]:
-    """The types as pyarrow has them."""
+def convert_texts(
+    column: Callable[[str], Any], options: TableOptions, file: str
+) -> Mapping[str, Any]:
+    """The columns of declared type of a table of pyarrow or polars, by name, as pyarrow has them.
+
+    They are converted from text by the same rules as for pandas, so that a declaration means one
+    thing; ``column`` gives the text as pyarrow has it. Raises ``StepFailed`` as ``convert`` does.
+    """
+    if not options.types:
+        return {}
+    import pandas
     import pyarrow
 
-    known = {
+    texts = {}
+    for name, kind in options.types.items():
+        text = column(name).to_pandas()
+        missing = [""] if kind in ("string", "category") else list(_MISSING)
+        texts[name] = text if options.missing is not None else text.mask(text.isin(missing))
+    frame = convert(pandas.DataFrame(texts), options, file)
+    return {
+        name: _arrow_column(pyarrow.Array.from_pandas(frame[name]), kind)
+        for name, kind in options.types.items()
+    }
+
+
+def _arrow_column(array: Any, kind: str) -> Any:
+    import pyarrow
+
+    if kind == "datetime":
+        return array.cast(pyarrow.timestamp("us", getattr(array.type, "tz", None)))
+    plain = {
         "string": pyarrow.string(),
         "integer": pyarrow.int64(),
         "number": pyarrow.float64(),
         "boolean": pyarrow.bool_(),
-        "datetime": pyarrow.timestamp("us"),
         "category": pyarrow.dictionary(pyarrow.int32(), pyarrow.string()),
     }
-    return {name: known[kind] for name, kind in types.items()}
-
-
-def polars_types(types: Mapping[str, str]) -> dict[str, Any]:
-    """The types as polars has them."""
-    import polars
-
-    known = {
-        "string": polars.String,
-        "integer": polars.Int64,
-        "number": polars.Float64,
-        "boolean": polars.Boolean,
-        "datetime": polars.Datetime,
-        "category": polars.Categorical,
-    }
-    return {name: known[kind] for name, kind in types.items()}
+    return array.cast(plain[kind])

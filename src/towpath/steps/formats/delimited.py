@@ -30,6 +30,7 @@ _LEADING_ZERO = re.compile(r"0[0-9]+")
 _DIGITS = re.compile(r"[0-9]+")
 _ODD_LINE = re.compile(rb"\n[ \t]*\r?\n|\r(?!\n)")
 _GZIP = b"\x1f\x8b"
+_BOTH_ENDS = "\r\n"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class DelimitedText:
             rows = csv.reader(file, delimiter=self.separator)
             line = 1
             for row in rows:
-                if row and not (len(row) == 1 and not row[0].strip()):
+                if row and not (len(row) == 1 and row[0].isspace()):  # `""` is a row
                     yield line, row
                 line = rows.line_num + 1
 
@@ -322,8 +323,7 @@ def read_arrow(text: DelimitedText) -> Any:
     convert: dict[str, Any] = {"decimal_point": options.decimal or "."}
     if options.missing is not None:
         convert |= {"null_values": list(options.missing), "strings_can_be_null": True}
-    if options.types:
-        convert["column_types"] = column_types.arrow_types(options.types)
+    convert["column_types"] = dict.fromkeys(options.types, pyarrow.string())
 
     def read(source: Any) -> Any:
         return arrow_csv.read_csv(
@@ -337,7 +337,15 @@ def read_arrow(text: DelimitedText) -> Any:
     table = _read_natively(text, read, pyarrow.ArrowInvalid)
     if any(pyarrow.types.is_binary(kind) for kind in table.schema.types):
         raise StepFailed(_undecoded(text))  # pyarrow makes bytes of what it cannot decode
+    typed = column_types.convert_texts(lambda name: table[_at(table, name)], options, text.name)
+    for name, column in typed.items():
+        table = table.set_column(_at(table, name), name, column)
     return table
+
+
+def _at(table: Any, name: str) -> int:
+    """The number of a column: of two with one name the first, as pandas has it."""
+    return int(table.column_names.index(name))
 
 
 def read_polars(text: DelimitedText) -> Any:
@@ -350,13 +358,14 @@ def read_polars(text: DelimitedText) -> Any:
         arguments["decimal_comma"] = options.decimal == ","
     if options.missing is not None:
         arguments["null_values"] = list(options.missing)
-    if options.types:
-        arguments["schema_overrides"] = column_types.polars_types(options.types)
+    arguments["schema_overrides"] = dict.fromkeys(options.types, polars.String)
 
     def read(source: Any) -> Any:
         return polars.read_csv(source, **arguments)
 
-    return _read_natively(text, read, polars.exceptions.PolarsError, _has_odd_lines(text))
+    frame = _read_natively(text, read, polars.exceptions.PolarsError, _has_odd_lines(text))
+    typed = column_types.convert_texts(lambda name: frame[name].to_arrow(), options, text.name)
+    return frame.with_columns(polars.Series(name, column) for name, column in typed.items())
 
 
 def _has_odd_lines(text: DelimitedText) -> bool:
@@ -374,7 +383,10 @@ def _read_natively(
 ) -> Any:
     """What another library reads, given what it can take: it wants as many fields in each record,
     and UTF-8."""
-    column_types.require_columns(text.options.types, _header(text), text.name)
+    try:
+        column_types.require_columns(text.options.types, _header(text), text.name)
+    except UnicodeDecodeError as error:
+        raise StepFailed(_undecoded(text)) from error
     width = hold_against_header(text) if to_be_trimmed and _header(text) else count_columns(text)
     is_plain = text.encoding == "utf-8-sig" and not text.is_gzipped()
     try:
@@ -391,7 +403,7 @@ def _read_natively(
 
 
 def _header(text: DelimitedText) -> list[str]:
-    return next((row for _, row in text.records()), [])
+    return next((row for _, row in text.records("strict")), [])
 
 
 def _trimmed(text: DelimitedText, width: int | None) -> io.BytesIO:
@@ -400,7 +412,7 @@ def _trimmed(text: DelimitedText, width: int | None) -> io.BytesIO:
         with text.open_text("strict") as file:
             return io.BytesIO(file.read().encode())
     copy = io.StringIO(newline="")
-    rows = csv.writer(copy, delimiter=text.separator, lineterminator="\n")
+    rows = csv.writer(copy, delimiter=text.separator, lineterminator=_BOTH_ENDS)
     for _, row in text.records("strict"):
         rows.writerow([*row[:width], *[""] * (width - len(row))])
     return io.BytesIO(copy.getvalue().encode())
@@ -418,16 +430,31 @@ def write_parts(parts: Iterable[Any], path: Path, kind: str, options: TableOptio
     with open_to_write(path, options) as file:
         for number, frame in enumerate(parts):
             frame.to_csv(
-                file,
+                _UnixLines(file),
                 sep=options.separator or _SEPARATOR[kind],
                 decimal=options.decimal or ".",
                 na_rep=options.missing[0] if options.missing else "",
                 header=not number,
                 index=any(name is not None for name in frame.index.names),
-                lineterminator="\n",
+                lineterminator=_BOTH_ENDS,
             )
             rows += len(frame)
     return rows
+
+
+class _UnixLines(io.TextIOBase):
+    """Ends each row with a line feed, where it was written with both marks.
+
+    The standard library's writer of rows, which is pandas' too, quotes of the marks that end a
+    line only those of its own line end. Any reader takes the other for an end as well.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self.file = file
+
+    def write(self, row: str) -> int:
+        """Write one row, as the standard library hands them over."""
+        return self.file.write(row.removesuffix(_BOTH_ENDS) + "\n")
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from towpath.steps.formats import column_types, delimited
 from towpath.steps.formats.json_values import plain_json
 
 _GZIP = b"\x1f\x8b"
+_EXACT = 2**53  # up to here a float tells each integer from the next
 
 
 def read_bytes(path: Path) -> bytes:
@@ -62,7 +63,15 @@ def _objects(path: Path, name: str) -> Iterator[dict[str, Any]]:
 def _frame(rows: list[dict[str, Any]]) -> Any:
     import pandas
 
-    return pandas.DataFrame.from_records(rows)
+    frame = pandas.DataFrame.from_records(rows)
+    for name in frame.columns[frame.dtypes == "float64"]:
+        values = [row.get(name) for row in rows]
+        # Beside a missing value pandas makes a float of an integer, which rounds a long one.
+        if any(type(value) is int and abs(value) > _EXACT for value in values) and all(
+            value is None or type(value) is int for value in values
+        ):
+            frame[name] = pandas.array(values, dtype="Int64")
+    return frame
 
 
 def write_parts(parts: Iterable[Any], path: Path) -> int:

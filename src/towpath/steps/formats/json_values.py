@@ -137,6 +137,8 @@ class _Reading:
     def _of_a_library(self, value: Any) -> Json:
         if hasattr(value, "dtype") and hasattr(value, "tolist"):
             return self._array(value)
+        if hasattr(value, "dtype") and hasattr(value, "to_list"):  # polars' columns
+            return self.plain(value.to_list())
         if hasattr(value, "to_pylist") or hasattr(value, "as_py"):  # pyarrow's
             return self.plain(value.to_pylist() if hasattr(value, "to_pylist") else value.as_py())
         if hasattr(value, "dtypes"):
@@ -148,10 +150,15 @@ class _Reading:
     def _array(self, value: Any) -> Json:
         """A number, an array, a column or an index."""
         if hasattr(value, "items") and hasattr(value, "index"):
-            return self._mapping(value, value.items())
+            return self._mapping(value, _items(value))
         if getattr(value.dtype, "names", None):
             self._refuse("it is an array of records: write it as .npy, or make it a table")
         kind = getattr(value.dtype, "kind", "")
+        if hasattr(value, "isna") and kind not in "fcmM" and getattr(value, "nlevels", 1) == 1:
+            gone = value.isna()  # of texts and categories pandas says NaN, and means nothing
+            return self._list(
+                value, [None if no else part for part, no in zip(value, gone, strict=True)]
+            )
         if kind in "mM" and type(value).__module__.partition(".")[0] == "numpy":
             return self._times(value)
         found = value.tolist()
@@ -190,6 +197,15 @@ class _Reading:
 
 _PLAIN = frozenset({str, bool, int, float})
 _BYTES = (bytes, bytearray, memoryview)
+
+
+def _items(column: Any) -> Any:
+    """A column's values by their labels; what is missing among texts and categories, which pandas
+    calls NaN, is ``None``, and NaN among numbers is a number."""
+    if getattr(column.dtype, "kind", "") in "fcmM":
+        return column.items()
+    values = (None if no else v for v, no in zip(column, column.isna(), strict=True))
+    return zip(column.index, values, strict=True)
 
 
 def _no_place(value: Any) -> str:

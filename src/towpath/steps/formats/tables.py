@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.errors import Fault, StepFailed
 from towpath.spec.table_options import NO_OPTIONS, TableOptions
-from towpath.steps.formats import delimited, json_lines, workbooks
+from towpath.steps.formats import delimited, json_lines, table_losses, workbooks
 from towpath.steps.formats.delimited import DelimitedText
 
 _DELIMITED = ("csv", "tsv")
@@ -157,6 +157,8 @@ def write_parts(
     parts: Iterable[Any], path: Path, kind: str, options: TableOptions = NO_OPTIONS
 ) -> int:
     """Write pandas tables one below the other; the number of rows."""
+    kept = _kept_whole(parts, kind)
+    parts = itertools.chain(list(itertools.islice(kept, 1)), kept)  # refused before a file is made
     if kind in _DELIMITED:
         return delimited.write_parts(parts, path, kind, options)
     if kind == "jsonl":
@@ -175,6 +177,12 @@ def write_parts(
     whole = pandas.concat([first, *rest], ignore_index=True)
     _write_pandas(whole, path, kind)
     return len(whole)
+
+
+def _kept_whole(parts: Iterable[Any], kind: str) -> Iterator[Any]:
+    for part in parts:
+        table_losses.refuse_losses(part, kind)
+        yield part
 
 
 def _write_parquet_parts(first: Any, rest: Iterable[Any], path: Path) -> int:
