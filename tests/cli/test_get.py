@@ -148,8 +148,8 @@ def test_python_reads_what_a_run_made(fallen: Project) -> None:
 def test_python_refuses_a_type_that_the_format_does_not_give(project: Project) -> None:
     project.run()
     with pytest.raises(UsageError, match=r"metrics.json is not read as `pandas.Frame` \(as dict, "):
-        towpath.read("last", "evaluate.metrics", as_type="pandas.Frame", project=project.root)
-    text = towpath.read("last", "evaluate.metrics", as_type="str", project=project.root)
+        towpath.read("last", "score.metrics", as_type="pandas.Frame", project=project.root)
+    text = towpath.read("last", "score.metrics", as_type="str", project=project.root)
     assert json.loads(str(text))["rows"] == 3
 
 

@@ -119,6 +119,8 @@ LEFT_OUT = [
     "dvc.yaml:15: `persist` of models/model.json in stage `fit`: a step begins without what it "
     "made before",
     "dvc.yaml:23: `plots` of stage `evaluate`: one plot of ../residuals.csv, without header",
+    "dvc.yaml:24: `${hi}` in quotes in the command of stage `country`: its value as it is now "
+    "stands there",
     "dvc.yaml:37: `meta` of stage `grid`: it stays in dvc.yaml, which DVC reads as before",
     "dvc.yaml:39: `frozen`: stage `old` is no step; what it made is an input",
     "dvc.yaml:47: `plots` at the top: it stays in dvc.yaml, which DVC reads as before",
@@ -200,7 +202,7 @@ stages:
     fixed = "its value as it is now stands there"
     assert left == [
         f"dvc.yaml:2: `${{lr}}` in quotes in the command of stage `quoted`: {fixed}",
-        f"dvc.yaml:6: `${{lr}}` in quotes in the command of stage `both`: {fixed}",
+        f"dvc.yaml:5: `${{lr}}` in quotes in the command of stage `both`: {fixed}",
     ]
     assert 'command: "python -c \\"print(\'0.1\')\\" > q.txt"\n    shell: true' in text
     assert 'command: "python -m json.tool in.json p-{lr}.txt"\n    inputs' in text

@@ -110,7 +110,7 @@ def test_lineage_goes_on_to_the_first_pipeline_and_its_data(two: Project) -> Non
     drawn = two.towpath("lineage", "mean@v1.0.0").out
     assert f"run {first}" in drawn
     assert "data/raw.json" in drawn
-    names = ("○ source", "● preparing", "○ table", "★ mean@v1.0.0")
+    names = ("○ source", "● preparing", "○ raw", "★ mean@v1.0.0")
     places = [drawn.index(name) for name in names]
     assert places == sorted(places)
     again = reproduce(two.workspace, "mean@v1.0.0")

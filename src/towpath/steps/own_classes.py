@@ -134,8 +134,9 @@ def _own_fault(error: BaseException | None, own: Mapping[str, Any]) -> Fault | N
     file, line, _ = mine[-1]
     how = "cannot be imported" if any(frame[2] == _MODULE for frame in mine) else "failed"
     words = error.msg if isinstance(error, SyntaxError) else error
-    what = f"the code of {own['version']} {how}: {type(error).__name__}: {words}"
-    return Fault(what, Place(file.relative_to(root).as_posix(), line))
+    # The place stands in the words: of a fault a sandbox hands on these and the hint.
+    place = Place(file.relative_to(root).as_posix(), line)
+    return Fault(f"{place}: the code of {own['version']} {how}: {type(error).__name__}: {words}")
 
 
 def _import_from(root: Path, folder: str) -> None:
