@@ -5,10 +5,9 @@ from __future__ import annotations
 import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NoReturn
 
 from towpath.errors import did_you_mean
-from towpath.spec import words
 
 COLUMN_TYPES = ("string", "integer", "number", "boolean", "datetime", "category")
 """The types that ``types:`` may give a column, by the names of a model's signature."""
@@ -66,18 +65,26 @@ def formats_with(option: str) -> tuple[str, ...]:
     return tuple(name for name, options in _OPTIONS_OF.items() if option in options)
 
 
+def _refuse(what: str, hint: str) -> NoReturn:
+    # Only who reads a declaration comes here: a step's process, which needs the options, is to
+    # start without the types of declarations.
+    from towpath.spec import words
+
+    words.refuse(what, hint)
+
+
 def separator(text: str) -> str:
     """One character between fields."""
     if len(text) != 1 or text in '"\r\n\0':
         hint = 'write one character, such as ";" or "\\t"'
-        words.refuse(f"{text!r} cannot stand between fields".replace("'", "`"), hint)
+        _refuse(f"{text!r} cannot stand between fields".replace("'", "`"), hint)
     return text
 
 
 def decimal(text: str) -> str:
     """The mark before the fraction of a number."""
     if text not in (".", ","):
-        words.refuse(f"`{text}` is no decimal mark", 'write "," or "."')
+        _refuse(f"`{text}` is no decimal mark", 'write "," or "."')
     return text
 
 
@@ -87,9 +94,9 @@ def encoding(text: str) -> str:
         known = codecs.lookup(text)
     except (LookupError, ValueError):
         hint = did_you_mean(text.lower(), _ENCODINGS) or f"such as {', '.join(_ENCODINGS[:4])}"
-        words.refuse(f"there is no encoding `{text}`", hint)
+        _refuse(f"there is no encoding `{text}`", hint)
     if not known._is_text_encoding:  # rot13, base64, zip: codecs, and no encodings of text
-        words.refuse(f"`{text}` is no encoding of text", f"such as {', '.join(_ENCODINGS[:4])}")
+        _refuse(f"`{text}` is no encoding of text", f"such as {', '.join(_ENCODINGS[:4])}")
     return text
 
 
@@ -97,7 +104,7 @@ def column_type(text: str) -> str:
     """A column's type."""
     if text not in COLUMN_TYPES:
         hint = did_you_mean(text, COLUMN_TYPES) or f"the types are {', '.join(COLUMN_TYPES)}"
-        words.refuse(f"there is no type `{text}`", _USUAL_TYPES.get(text.lower(), hint))
+        _refuse(f"there is no type `{text}`", _USUAL_TYPES.get(text.lower(), hint))
     return text
 
 
