@@ -155,7 +155,10 @@ def _read(
     if declared in copies.PICKLES and not pickles:
         what = f"{wanted.name} is a {declared} file, which runs the code that it holds when read"
         raise UsageError(what, hint="pickles=True reads it, if you know who made it")
-    asked = formats.Asked(name, as_type, declared, workspace.project.trust)
+    if declared and declared not in formats.FORMATS:
+        what = f"{wanted.name} is a file of the project's own format `{declared}`"
+        raise UsageError(what, hint="`towpath get` copies it; its class in `formats:` reads it")
+    asked = formats.Asked(name, as_type, declared, workspace.project.trust, wanted.options)
     if as_type:
         _require_type(asked)
     with scratch_folder() as scratch:

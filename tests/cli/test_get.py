@@ -171,3 +171,23 @@ def test_the_public_names() -> None:
     public = ["RegisteredModel", "TowpathError", "__version__", "flow", "load", "models", "read"]
     assert sorted(towpath.__all__) == sorted(public)
     assert all(getattr(towpath, name) is not None for name in public)
+
+
+def test_python_reads_an_output_as_it_is_declared(loose: Project) -> None:
+    pipeline = """\
+    steps:
+      keep:
+        run: keep
+        outputs: {t: {path: t.csv, separator: ";", decimal: ",", types: {zip: string}}}
+    """
+    steps = """\
+    import pandas
+
+    def keep():
+        return pandas.DataFrame({"zip": ["007"], "x": [0.101]})
+    """
+    loose.write("flows/training/pipeline.yaml", pipeline)
+    loose.write("flows/training/steps.py", steps)
+    assert loose.run().exit_code == 0
+    table = towpath.read("last", "t", project=loose.root)
+    assert table.to_dict("records") == [{"zip": "007", "x": 0.101}]

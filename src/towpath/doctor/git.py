@@ -84,10 +84,17 @@ def _main(repository: Repository, remote: str) -> Iterator[Check]:
 def _left_behind(repository: Repository, remote: str, main: str | None) -> Iterator[Check]:
     """A branch here that is called as main branches are, and that main is not, nor any branch of
     the remote: main was renamed there, and what is committed upon it goes nowhere."""
-    names = {name: f"refs/remotes/{remote}/{name}" for name in mainline.USUAL if name != main}
-    there = set(refs.names(repository, *names.values()))
-    for name, ref in names.items():
-        if main and ref not in there and refs.names(repository, f"refs/heads/{name}"):
+    names = [name for name in mainline.USUAL if main and name != main]
+    here = [name for name in names if refs.names(repository, f"refs/heads/{name}")]
+    if not here:
+        return
+    try:  # the view of it here keeps a branch that was renamed there
+        there = remotes.there(repository, remote, *(f"refs/heads/{name}" for name in here))
+    except TowpathError as error:
+        yield from faults("remote", error)
+        return
+    for name in here:
+        if f"refs/heads/{name}" not in there:
             said = f"the branch `{name}` here is no main branch: that of {remote} is `{main}`"
             hint = (
                 f"git switch {main}, and merge what of `{name}` is missed there; then "

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from towpath import registry
 from towpath.engine import origin, runs
@@ -19,6 +19,7 @@ from towpath.scratch import scratch_beside
 from towpath.spec.artifact import Artifact
 from towpath.spec.outputs import named_outputs
 from towpath.spec.reading import parse_pipeline
+from towpath.spec.table_options import NO_OPTIONS, TableOptions
 from towpath.store import locked
 from towpath.store.merging import LOCK, PIPELINE
 
@@ -36,7 +37,7 @@ class Origin:
     """What can be copied: its name for a person, its bytes, and what else is known of them.
 
     ``sha256`` and ``stage`` are None where nothing says them; ``format`` is the format that was
-    declared for it, None where the extension says it.
+    declared for it, None where the extension says it, ``options`` how its text is read.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Origin:
     stage: str | None = None
     format: str | None = None
     rejected: str | None = None
+    options: TableOptions = NO_OPTIONS
 
 
 @dataclass(frozen=True)
@@ -137,16 +139,23 @@ def _of_run(workspace: Workspace, run: Run, output: str | None) -> Origin:
     name = _named(made, output)
     if name is None:
         raise UsageError(_lacking(run, output, made))
-    output_format = _formats(workspace, run).get(name)
-    return Origin(f"{run.id} {name}", made[name], format=output_format)
+    return _as_declared(f"{run.id} {name}", made[name], _declared_now(workspace, run).get(name))
 
 
-def _formats(workspace: Workspace, run: Run) -> dict[str, str | None]:
-    """The formats that the pipeline declares now for its outputs, by ``step.output``."""
+def _as_declared(
+    name: str, artifact: Artifact, output: Output | None, rejected: str | None = None
+) -> Origin:
+    if output is None:
+        return Origin(name, artifact, rejected=rejected)
+    options = TableOptions.of(output)
+    return Origin(name, artifact, format=output.format, rejected=rejected, options=options)
+
+
+def _declared_now(workspace: Workspace, run: Run) -> dict[str, Output]:
+    """The outputs that a run's pipeline declares now, by ``step.output``."""
     if run.pipeline not in workspace.pipelines:
         return {}
-    declared = workspace.pipeline(run.pipeline)
-    return {name: output.format for name, output in _declared_outputs(declared)}
+    return dict(_declared_outputs(workspace.pipeline(run.pipeline)))
 
 
 def _declared_outputs(declared: Declared) -> Iterator[tuple[str, Output]]:
@@ -196,19 +205,25 @@ def _of_version(workspace: Workspace, reference: str, output: str | None) -> Ori
     if name is None:
         hint = did_you_mean(output, made) or (f"there is {_some(made)}" if made else None)
         raise UsageError(f"nothing tells of an output `{output}` of {version}", hint=hint)
-    return Origin(f"{version} {name}", made[name], rejected=version.rejected)
+    artifact, declared = made[name]
+    return _as_declared(f"{version} {name}", artifact, declared, version.rejected)
 
 
-def _beside(workspace: Workspace, found: Found) -> dict[str, Artifact]:
+_Beside: TypeAlias = "dict[str, tuple[Artifact, Output | None]]"
+
+
+def _beside(workspace: Workspace, found: Found) -> _Beside:
     """The outputs of the run that made a version, by ``step.output``: those that its commit's
     `dvc.lock` names, and those of the run's record where this machine has it."""
-    made: dict[str, Artifact] = {}
+    made: _Beside = {}
     if found.record.run in runs.names(workspace.runs):
-        made |= outputs(runs.find(workspace.runs, str(found.record.run)))
+        run = runs.find(workspace.runs, str(found.record.run))
+        now = _declared_now(workspace, run)
+        made |= {name: (artifact, now.get(name)) for name, artifact in outputs(run).items()}
     return made | _committed(workspace, found)
 
 
-def _committed(workspace: Workspace, found: Found) -> dict[str, Artifact]:
+def _committed(workspace: Workspace, found: Found) -> _Beside:
     folder = found.record.path.partition(f"{FOLDER}/")[0]
     pipeline = f"flows/{found.record.pipeline}/pipeline.yaml"
     names = [f"{found.version.commit}:{folder}{file}" for file in (LOCK, PIPELINE, pipeline)]
@@ -217,9 +232,11 @@ def _committed(workspace: Workspace, found: Found) -> dict[str, Artifact]:
         return {}  # a shared registry holds the record alone
     lock, stages, declared = (contents[name].decode("utf-8", "replace") for name in names)
     made = locked.read_artifacts(lock, stages)
-    named = _declared_outputs(parse_pipeline(declared, pipeline))
-    paths = {name: _path(str(found.record.pipeline), name, output) for name, output in named}
-    return {name: made[path] for name, path in paths.items() if path in made}
+    found_outputs = {
+        name: (made.get(_path(str(found.record.pipeline), name, output)), output)
+        for name, output in _declared_outputs(parse_pipeline(declared, pipeline))
+    }
+    return {name: (held, output) for name, (held, output) in found_outputs.items() if held}
 
 
 def _path(pipeline: str, name: str, output: Output) -> str:

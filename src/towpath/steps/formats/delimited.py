@@ -265,6 +265,7 @@ def _pandas_arguments(text: DelimitedText, width: int | None, columns: list[str]
     arguments: dict[str, Any] = {
         "sep": text.separator,
         "index_col": False,
+        "float_precision": "round_trip",  # by default pandas may miss the number by its last digit
         "compression": "gzip" if text.is_gzipped() else None,
         **column_types.missing_arguments(options, columns),
     }
