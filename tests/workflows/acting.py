@@ -126,6 +126,8 @@ class Runner:
         call = [
             *(str(BIN / "act"), event, "-C", str(clone), "-e", str(told), "--json"),
             *("-W", f".github/workflows/{workflow}.yml", "-P", "ubuntu-24.04=-self-hosted"),
+            # The jobs of a matrix share one Python here, into which each installs the project.
+            *("--concurrent-jobs", "1"),
             *("--pull=false", "--no-cache-server", "--action-offline-mode", "--no-skip-checkout"),
             *("--artifact-server-addr", "127.0.0.1", "--action-cache-path", str(self.home / "act")),
             *("--env-file", os.devnull, "--secret-file", os.devnull, "--var-file", os.devnull),

@@ -196,7 +196,8 @@ def test_a_merge_group_is_judged_by_what_it_adds(made: dict[str, Job]) -> None:
 def test_the_head_of_a_pull_request_is_not_executed(made: dict[str, Job]) -> None:
     steps = made["promotion/promotion"].steps
     scripts = [step.get("run") for step in steps]
-    base = scripts.index("git checkout --quiet --detach origin/main")
+    main = "git remote set-head origin main\ngit checkout --quiet --detach origin/main"
+    base = [str(script).strip() for script in scripts].index(main)
     assert all(step.get("uses", "").startswith("actions/checkout@") for step in steps[:base])
 
 
