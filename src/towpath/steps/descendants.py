@@ -49,12 +49,12 @@ def end_descendants(patience: float = 0.0) -> None:
     own = os.getpid()
     if patience and (asked := list(find_descendants(own))):
         signal_processes(asked, signal.SIGTERM)
-        _wait_for_end(own, patience)
+        _wait_for_end(patience)
     deadline = time.monotonic() + _HELD
-    # Again and again: what one leaves behind as it ends comes to us only then.
-    while (left := list(find_descendants(own))) and time.monotonic() < deadline:
-        signal_processes(left, signal.SIGKILL)
-        _bury()
+    # Again and again: what one leaves behind as it ends comes to us only then. Whether any is left
+    # the kernel is asked: the lists of /proc may lack one that is just being handed to us.
+    while _bury() and time.monotonic() < deadline:
+        signal_processes(list(find_descendants(own)), signal.SIGKILL)
         time.sleep(_LOOK)
 
 
@@ -65,16 +65,19 @@ def signal_processes(processes: Iterable[int], number: int) -> None:
             os.kill(process, number)
 
 
-def _wait_for_end(own: int, patience: float) -> None:
+def _wait_for_end(patience: float) -> None:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
-        _bury()
-        if not any(find_children(own)):
+        if not _bury():
             return
         time.sleep(_LOOK)
 
 
-def _bury() -> None:
-    with suppress(ChildProcessError):
+def _bury() -> bool:
+    """Take leave of the children that have ended; whether any other is left."""
+    try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+    except ChildProcessError:
+        return False
+    return True
