@@ -43,12 +43,14 @@ class Composer:
             raise MarkedYAMLError(
                 problem=f"nested deeper than {DEEPEST}", problem_mark=event.start_mark
             )
+        if isinstance(event, events.ScalarEvent):  # nine in ten are: an audit reads a million
+            if event.anchor or event.tag:
+                self._decorations(event)
+            return self._scalar(event)
         if isinstance(event, events.AliasEvent):
             self._fault(f"`*{event.anchor}` is an alias", event, "write the value out")
             return Scalar(None, self._place(event), sound=False)
         self._decorations(event)
-        if isinstance(event, events.ScalarEvent):
-            return self._scalar(event)
         if isinstance(event, events.SequenceStartEvent):
             return self._sequence(event, stream, depth)
         return self._mapping(event, stream, depth)
