@@ -12,7 +12,7 @@ from towpath.errors import UsageError, did_you_mean
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
-    from towpath.engine.copies import Origin
+    from towpath.engine.copies import Copyable
     from towpath.steps.formats import Asked
 
 _END = 253402300799  # 9999-12-31T23:59:59Z: a hand can date a tag beyond what a calendar has
@@ -89,7 +89,7 @@ def load(reference: str, *, pickles: bool = False, project: str | Path | None = 
     if not copies.is_version(reference):
         hint = f'name a version: "{reference}@latest"; towpath.read reads what a run made'
         raise UsageError(f"`{reference}` names no version of a model", hint=hint)
-    return _read(workspace, copies.find_origin(workspace, reference), "", pickles, reference)
+    return _read(workspace, copies.find_copyable(workspace, reference), "", pickles, reference)
 
 
 def read(
@@ -115,7 +115,7 @@ def read(
     from towpath.engine import copies
 
     workspace = _workspace(project)
-    return _read(workspace, copies.find_origin(workspace, word, output), as_type, pickles)
+    return _read(workspace, copies.find_copyable(workspace, word, output), as_type, pickles)
 
 
 def _workspace(project: str | Path | None) -> Workspace:
@@ -144,7 +144,7 @@ def _load(workspace: Workspace, reference: str, path: Path, asked: Asked) -> Any
 
 
 def _read(
-    workspace: Workspace, wanted: Origin, as_type: str, pickles: bool, reference: str = ""
+    workspace: Workspace, wanted: Copyable, as_type: str, pickles: bool, reference: str = ""
 ) -> Any:
     from towpath.engine import copies
     from towpath.scratch import scratch_folder

@@ -133,6 +133,12 @@ def test_what_a_failed_run_made(fallen: Project, tmp_path: Path) -> None:
         "b.txt": "same",
         "c.txt": "other",
     }
+    (tmp_path / "mine.txt").write_text("mine")  # a folder of the user's is filled, never replaced
+    (pages / "a.txt").write_text("old")
+    assert "pages exists" in fallen.towpath("get", "last", "pages", "-o", str(tmp_path)).err
+    forced = fallen.towpath("get", "last", "pages", "-o", str(tmp_path), "--force")
+    assert forced.code == 0 and (pages / "a.txt").read_text() == "same"
+    assert (tmp_path / "mine.txt").read_text() == "mine"
     nothing = fallen.towpath("get", "last", "fall.never")
     assert nothing.code == 2 and "step `fall`" in nothing.err and "it failed" in nothing.err
 

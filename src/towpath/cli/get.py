@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import click
 
@@ -39,11 +39,11 @@ def get(
     output = name or output
     if output is None and not copies.is_version(word):
         return _list_outputs(session, word, as_json)
-    wanted = copies.find_origin(session.workspace, word, output)
-    target = session.here / (to or wanted.artifact.name)
-    if to and to.endswith(("/", os.sep)):  # a folder, though it may not be there yet
-        target /= wanted.artifact.name
-    done = copies.copy(session.workspace, wanted, target, force)
+    wanted = copies.find_copyable(session.workspace, word, output)
+    target = Path(to) if to else None
+    if target and to and to.endswith("/") and not (session.here / target).is_dir():
+        target /= wanted.artifact.name  # in a folder that is not there yet
+    done = copies.copy(session.workspace, wanted, session.here, target, force)
     if done.rejected is not None:
         terminal.echo(f"warning: {done.name} was rejected: {done.rejected}", err=True)
     if as_json:

@@ -33,7 +33,7 @@ PICKLES = ("joblib", "pickle")
 
 
 @dataclass(frozen=True)
-class Origin:
+class Copyable:
     """What can be copied: its name for a person, its bytes, and what else is known of them.
 
     ``sha256`` and ``stage`` are None where nothing says them; ``format`` is the format that was
@@ -62,7 +62,7 @@ class Copied:
     rejected: str | None = None
 
 
-def find_origin(workspace: Workspace, word: str, output: str | None = None) -> Origin:
+def find_copyable(workspace: Workspace, word: str, output: str | None = None) -> Copyable:
     """What a word names: a version (``abalone@v1.0.0``, ``abalone#prod``), of which an output that
     was made beside it may be asked for, or an output of a run (``last``, ``fit.model``).
 
@@ -78,31 +78,35 @@ def is_version(word: str) -> bool:
     return "@" in word or "#" in word
 
 
-def copy(workspace: Workspace, wanted: Origin, to: Path, force: bool = False) -> Copied:
-    """Put the bytes at ``to``, whole and checked or not at all; in it where it is a folder and a
-    file is asked for.
+def copy(
+    workspace: Workspace, wanted: Copyable, here: Path, to: Path | None, force: bool = False
+) -> Copied:
+    """Put the bytes at ``to``, whole and checked or not at all: in it where it is a folder that is
+    there, and under their own name in ``here`` where it is None.
 
-    Raises ``UsageError`` where something stands there that ``force`` does not let go,
-    ``StoreError`` where no store has the bytes.
+    Raises ``UsageError`` where something stands there that ``force`` does not let go, or a folder
+    where a file is to stand; ``StoreError`` where no store has the bytes.
     """
-    inside = to.is_dir() and not (force and wanted.artifact.files is not None)
-    target = to / wanted.artifact.name if inside else to
-    if target.is_dir() and wanted.artifact.files is None:
+    artifact = wanted.artifact
+    target = here / (to or artifact.name)
+    # What stands in a folder of the user's stays: only what has the very name is replaced.
+    target = target / artifact.name if to and target.is_dir() else target
+    if target.is_dir() and artifact.files is None:
         raise UsageError(f"{target} is a folder", hint="name a file with -o")
     if (target.exists() or target.is_symlink()) and not force:
         raise UsageError(f"{target} exists", hint="another place with -o, or --force replaces it")
-    scratch = scratch_beside(target)
+    scratch, before = scratch_beside(target), scratch_beside(target)
     try:
         source = bring(workspace, wanted, scratch)
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
+        if target.is_dir() and not target.is_symlink():  # no folder is renamed over another
+            target.replace(before)
         scratch.replace(target)
     except OSError as refused:
         raise UsageError(f"{target} cannot be written: {refused.strerror}") from refused
     finally:
         _remove(scratch)
+        _remove(before)
     note_own_files([target])
-    artifact = wanted.artifact
     return Copied(
         wanted.name,
         str(target),
@@ -114,7 +118,7 @@ def copy(workspace: Workspace, wanted: Origin, to: Path, force: bool = False) ->
     )
 
 
-def bring(workspace: Workspace, wanted: Origin, into: Path) -> str:
+def bring(workspace: Workspace, wanted: Copyable, into: Path) -> str:
     """Bring the bytes to a path where nothing stands, checked; where from, in words."""
     project = origin.policy(workspace) if wanted.sha256 else workspace.project
     return origin.bring_artifact(
@@ -131,7 +135,7 @@ def outputs(run: Run) -> dict[str, Artifact]:
     }
 
 
-def _of_run(workspace: Workspace, run: Run, output: str | None) -> Origin:
+def _of_run(workspace: Workspace, run: Run, output: str | None) -> Copyable:
     made = outputs(run)
     if output is None:
         hint = f"one of {_some(made)}" if made else "none of its steps made anything"
@@ -144,11 +148,11 @@ def _of_run(workspace: Workspace, run: Run, output: str | None) -> Origin:
 
 def _as_declared(
     name: str, artifact: Artifact, output: Output | None, rejected: str | None = None
-) -> Origin:
+) -> Copyable:
     if output is None:
-        return Origin(name, artifact, rejected=rejected)
+        return Copyable(name, artifact, rejected=rejected)
     options = TableOptions.of(output)
-    return Origin(name, artifact, format=output.format, rejected=rejected, options=options)
+    return Copyable(name, artifact, format=output.format, rejected=rejected, options=options)
 
 
 def _declared_now(workspace: Workspace, run: Run) -> dict[str, Output]:
@@ -193,13 +197,15 @@ def _some(names: Mapping[str, object]) -> str:
     return ", ".join(listed[:8]) + more
 
 
-def _of_version(workspace: Workspace, reference: str, output: str | None) -> Origin:
+def _of_version(workspace: Workspace, reference: str, output: str | None) -> Copyable:
     found = registry.get(workspace.registry, reference)
     version, record = found.version, found.record
     if output is None:
         stage = registry.parse(reference).stage
         pickle = record.kind if record.kind in PICKLES else None
-        return Origin(str(version), record.artifact, record.sha256, stage, pickle, version.rejected)
+        return Copyable(
+            str(version), record.artifact, record.sha256, stage, pickle, version.rejected
+        )
     made = _beside(workspace, found)
     name = _named(made, output)
     if name is None:

@@ -210,6 +210,11 @@ def choice(step: Condition, verdict: bool) -> str:
     return f"`{step.expression}` is {str(verdict).lower()}"
 
 
+def tells_choice(reason: str) -> bool:
+    """Whether a reason is the words of a condition that went one way."""
+    return reason.startswith("`") and reason.endswith(("` is true", "` is false"))
+
+
 def first_difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """The first ingredient that differs, in words; empty if none does."""
     for label in {**after, **before}:

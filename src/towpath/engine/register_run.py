@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.engine import runs
+from towpath.engine.decisions import tells_choice
 from towpath.engine.record import Recorder, Run, State, StepRun
 from towpath.engine.record import now as time_now
 from towpath.engine.registering import register_draft, sha256_of
@@ -83,7 +84,7 @@ def _require_end(run: Run) -> None:
     if run.state is not State.DONE:
         why = run.error[0] if run.error else f"towpath logs {run.id}"
         steps = [step for step in run.steps.values() if step.kind == "register_model"]
-        if left_out := next((step for step in steps if _is_left_out(step)), None):
+        if left_out := next((step for step in steps if tells_choice(step.reason)), None):
             raise Refused(f"run {run.id} registers nothing: {left_out.reason}", hint=why)
         error = Refused if run.state is State.REFUSED else UsageError
         what = f"run {run.id} {run.state.in_words}: nothing of it is registered"
@@ -98,14 +99,9 @@ def _draft(workspace: Workspace, run: Run, step: StepRun) -> RegistrationDraft |
     return draft
 
 
-def _is_left_out(step: StepRun) -> bool:
-    """Whether a condition chose the branch without this step."""
-    return step.reason.startswith("`") and step.reason.endswith((" is false", " is true"))
-
-
 def _left_out(run: Run, step: StepRun) -> UserError | Refused:
     """Why a run that ended well kept nothing that could be registered."""
-    if _is_left_out(step):
+    if tells_choice(step.reason):
         return Refused(f"run {run.id} registers nothing: {step.reason}", hint="a gate said no")
     reason = step.reason or f"`{step.name}` {step.state.in_words}"
     return UsageError(f"run {run.id} cannot be registered: {reason}", hint=AGAIN)

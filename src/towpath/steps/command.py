@@ -49,7 +49,6 @@ def execute(order: Order) -> Made:
             write an output.
     """
     step, store = _declared(order), Store(order.root)
-    _clear(order)
     try:
         folder = _lay_out(order, step, store) if _is_alone(step) else order.root
         arguments = _arguments(order, step, store, folder)
@@ -58,7 +57,7 @@ def execute(order: Order) -> Made:
         made = _take_outputs(order, step, store, folder)
     finally:
         os.chdir(order.root)
-        _clear(order)
+        order.remove_bytes()
     return Made(made[0], made[1], {"undeclared": undeclared} if undeclared else {})
 
 
@@ -73,12 +72,6 @@ def _is_alone(step: CommandStep) -> bool:
 
 def _own_folder(order: Order) -> Path:
     return order.directory / "inputs" / "work"
-
-
-def _clear(order: Order) -> None:
-    """A retry begins with empty folders: half of what an attempt wrote is no output."""
-    for name in ("inputs", "outputs", "watch"):
-        shutil.rmtree(order.directory / name, ignore_errors=True)
 
 
 def _lay_out(order: Order, step: CommandStep, store: Store) -> Path:
@@ -290,21 +283,14 @@ def _take_outputs(
             if formats.known(output.path, output.format) is formats.FORMATS["json"]:
                 values |= _value(name, path)
         except StepFailed as failure:
-            subject = f"output `{name}`: "
-            raise StepFailed(
-                *(Fault(subject + f.what, f.place, f.hint) for f in failure.faults)
-            ) from None
+            raise failure.about(f"output `{name}`") from None
         outputs[name] = replace(store.put(path), name=PurePosixPath(output.path).name)
     return outputs, values
 
 
 def _value(name: str, path: Path) -> dict[str, Json]:
     """The content of a JSON document that is small enough to be handed on."""
-    try:
-        value: Json = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        hint = "JSON Lines are .jsonl"
-        raise StepFailed(Fault(f"{path.name} is no JSON document: {error}", hint=hint)) from None
+    value: Json = jsons.parse_document(path.read_bytes(), path.name)
     if not jsons.is_finite(value):
         print(f"{path.name}: a number in it is NaN or infinite")
     return {name: value} if path.stat().st_size <= jsons.SMALL else {}

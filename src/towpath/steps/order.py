@@ -23,8 +23,9 @@ class Value:
     value: Json
 
 
-BYTES = ("inputs", "outputs")
-"""The folders of a step, in its run's, that hold bytes while it runs; beside them is its log."""
+BYTES = ("inputs", "outputs", "watch")
+"""The folders of a step, in its run's, that hold bytes while it runs, the last what watches over a
+command's programs; beside them is its log."""
 
 Argument: TypeAlias = Artifact | Value
 
