@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+from approval_world import Clone, begin, make_keys
 
 from own_home import MAIN, move_in
 
@@ -13,3 +15,23 @@ from own_home import MAIN, move_in
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home; nothing of the machine's settings or tokens reaches a test."""
     return move_in(tmp_path / "home", MAIN, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the keys of a signed project, its origin and Ada's clone."""
+    folder = tmp_path_factory.mktemp("signed")
+    with pytest.MonkeyPatch.context() as patch:
+        move_in(folder / "home", MAIN, patch)
+        begin(folder / "abalone", make_keys(folder / "keys"))
+    return folder
+
+
+@pytest.fixture
+def ada(told: Path, tmp_path: Path) -> Clone:
+    """A copy of it for one test, in Ada's hands."""
+    folder = tmp_path / "world"
+    shutil.copytree(told, folder, symlinks=True)
+    made = Clone(folder / "abalone", folder / "keys").be("ada")
+    made.git("remote", "set-url", "origin", str(folder / "abalone.git"))
+    return made

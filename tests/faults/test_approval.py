@@ -5,7 +5,6 @@ Mallory may push to main and to tags, and has no key among the signers.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,9 +15,7 @@ from approval_world import (
     SIGNERS,
     STAGE_FILE,
     Clone,
-    begin,
     clone,
-    make_keys,
     register,
 )
 
@@ -31,29 +28,6 @@ from towpath.promotion.ratify import ratify_rules
 from towpath.store.stage import StageStore
 
 BRANCH = "promote/abalone-v1.0.0-prod"
-
-
-@pytest.fixture(scope="session")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the keys, the origin and Ada's clone."""
-    folder = tmp_path_factory.mktemp("signed")
-    home = folder / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        from own_home import MAIN, move_in
-
-        move_in(home, MAIN, patch)
-        begin(folder / "abalone", make_keys(folder / "keys"))
-    return folder
-
-
-@pytest.fixture
-def ada(told: Path, tmp_path: Path) -> Clone:
-    """A copy of it for one test, in Ada's hands."""
-    folder = tmp_path / "world"
-    shutil.copytree(told, folder, symlinks=True)
-    made = Clone(folder / "abalone", folder / "keys").be("ada")
-    made.git("remote", "set-url", "origin", str(folder / "abalone.git"))
-    return made
 
 
 def running(made: Clone) -> str | None:
@@ -238,8 +212,8 @@ def test_one_signer_alone_changes_no_rules(ada: Clone) -> None:
     assert ada.findings() == []
 
 
-def test_a_signer_who_was_removed(ada: Clone) -> None:
-    """A6: Bo's key is out; he merges on the commit before, and merges main into that."""
+def let_bo_go(ada: Clone) -> str:
+    """Bo's key is out, and he merged a promotion on the commit before; the commit without him."""
     branch = ada.promote("abalone@v1.0.0")
     before = ada.head()
     ada.write(SIGNERS, ada.line("ada") + ada.line("cleo"))
@@ -248,6 +222,12 @@ def test_a_signer_who_was_removed(ada: Clone) -> None:
     removed = ada.head()
     ada.git("switch", "-qc", "side", before)
     by_hand(ada, branch, "-S")
+    return removed
+
+
+def test_a_signer_who_was_removed(ada: Clone) -> None:
+    """A6: Bo's key is out; he merges on the commit before, and merges main into that."""
+    removed = let_bo_go(ada)
     ada.git("merge", "-q", "--no-ff", "-S", "-m", "Merge main", removed)
     ada.git("branch", "-qf", "main", "side")
     ada.git("switch", "-q", "main")
@@ -257,14 +237,7 @@ def test_a_signer_who_was_removed(ada: Clone) -> None:
 
 def test_a_signer_who_was_removed_by_a_plain_agreement(ada: Clone) -> None:
     """The same where the merge leaves the removal out: it is a decision that main lost."""
-    branch = ada.promote("abalone@v1.0.0")
-    before = ada.head()
-    ada.write(SIGNERS, ada.line("ada") + ada.line("cleo"))
-    ada.commit("Bo left", "-S")
-    ratify_rules(ada.be("bo").workspace)
-    removed = ada.head()
-    ada.git("switch", "-qc", "side", before)
-    by_hand(ada, branch, "-S")
+    removed = let_bo_go(ada)
     ada.git("merge", "-q", "-s", "ours", "--no-ff", "-m", "Merge main", removed)
     ada.git("branch", "-qf", "main", "side")
     ada.git("switch", "-q", "main")

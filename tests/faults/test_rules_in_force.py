@@ -7,7 +7,6 @@ of theirs opened, no gate of theirs run, and nobody signs what they have not see
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import approval_world
 import pytest
-from approval_world import POLICY, SIGNERS, Clone, begin, clone, make_keys
+from approval_world import POLICY, SIGNERS, Clone, clone
 
 import promotion_project
 from towpath import forge, promotion, reconcile, registry
@@ -39,28 +38,6 @@ if TYPE_CHECKING:
 NAME = "acme/abalone"
 BRANCH = "promote/abalone-v1.0.0-prod"
 AGREED = "towpath approve --rules shows it"
-
-
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the keys, the origin and Ada's clone."""
-    folder = tmp_path_factory.mktemp("in_force")
-    with pytest.MonkeyPatch.context() as patch:
-        from own_home import MAIN, move_in
-
-        move_in(folder / "home", MAIN, patch)
-        begin(folder / "abalone", make_keys(folder / "keys"))
-    return folder
-
-
-@pytest.fixture
-def ada(told: Path, tmp_path: Path) -> Clone:
-    """A copy of it for one test, in Ada's hands."""
-    folder = tmp_path / "world"
-    shutil.copytree(told, folder, symlinks=True)
-    made = Clone(folder / "abalone", folder / "keys").be("ada")
-    made.git("remote", "set-url", "origin", str(folder / "abalone.git"))
-    return made
 
 
 def lower(made: Clone, text: str) -> None:

@@ -55,7 +55,8 @@ def test_without_git_nothing_is_left_behind(
     assert not (tmp_path / "far").exists()
 
 
-def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, home: Path) -> None:
+def end_while_it_commits(tmp_path: Path, home: Path, number: int) -> int:
+    """Make a project in ``new``, and send the signal while Git commits; the exit code."""
     signing = home / "gpg"  # Git waits for it at the first commit, as for a passphrase
     signing.write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\nexec sleep 60\n")
     signing.chmod(0o755)
@@ -66,26 +67,19 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, home: Path) -> None:
         call, cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True
     ) as new:
         _wait_for(tmp_path / "asked", new)
-        os.killpg(new.pid, signal.SIGINT)
-        assert new.wait(timeout=30) in (-signal.SIGINT, 130)
+        os.killpg(new.pid, number)
+        return new.wait(timeout=30)
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, home: Path) -> None:
+    assert end_while_it_commits(tmp_path, home, signal.SIGINT) in (-signal.SIGINT, 130)
     assert not (tmp_path / "new").exists()
 
 
 def test_killed_it_leaves_no_half_made_project_and_the_next_one_clears_up(
     tmp_path: Path, home: Path
 ) -> None:
-    signing = home / "gpg"
-    signing.write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\nexec sleep 60\n")
-    signing.chmod(0o755)
-    git(home, "config", "--global", "commit.gpgSign", "true")
-    git(home, "config", "--global", "gpg.program", str(signing))
-    call = [sys.executable, "-c", MAKE]
-    with subprocess.Popen(
-        call, cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True
-    ) as new:
-        _wait_for(tmp_path / "asked", new)
-        os.killpg(new.pid, signal.SIGKILL)
-        new.wait(timeout=30)
+    end_while_it_commits(tmp_path, home, signal.SIGKILL)
     assert not (tmp_path / "new" / "abalone").exists()
     assert len(list((tmp_path / "new").iterdir())) == 1, "what it was making lies beside"
     git(home, "config", "--global", "commit.gpgSign", "false")
