@@ -10,6 +10,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from towpath.errors import Fault, Place
@@ -95,7 +96,18 @@ class RuleHistory:
     def rules_at(self, commit: str, folder: str = "") -> Rulebook:
         """The rules in force when main was at a commit."""
         at = self.line.places.get(commit, 0)
-        blobs = next((s.blobs for s in reversed(self.snapshots) if s.place <= at), {})
+        place = max((s.place for s in self.snapshots if s.place <= at), default=-1)
+        if (place, folder) not in self._known:  # rules change seldom, and promotions are many
+            self._known[place, folder] = self._rules_from(place, folder)
+        return self._known[place, folder]
+
+    @cached_property
+    def _known(self) -> dict[tuple[int, str], Rulebook]:
+        """The rules that were asked for, by the place of their snapshot and the folder."""
+        return {}
+
+    def _rules_from(self, place: int, folder: str) -> Rulebook:
+        blobs = next((s.blobs for s in reversed(self.snapshots) if s.place == place), {})
         rules = _load(self.repository, blobs, folder)
         # A project may have been moved since, from among others: it is known by its name.
         return rules if rules.policy else replace(rules, name=self._find_name(folder))
