@@ -108,7 +108,7 @@ def _unpublished(site: Site) -> tuple[staging.Assigned, ...]:
 
 
 def _desired(site: Site, one: Wanted, records: dict[str, Record]) -> Desired:
-    version = reading.model(site.view.repository, one.model).at(one.version)
+    version = site.view.model(one.model).at(one.version)
     if version is None:
         name = f"{one.model}@{one.version}"
         what = f"the main branch wants {name}, which this clone does not have"
@@ -135,8 +135,7 @@ def _desired(site: Site, one: Wanted, records: dict[str, Record]) -> Desired:
     records[one.model] = record
     if version.rejected is None:
         return Desired(one.model, one.version, one.sha256)
-    known = reading.model(site.view.repository, one.model)
-    way = leave_version(known, one.stage, site.view.decisions.log)
+    way = leave_version(site.view.model(one.model), one.stage, site.view.decisions.log)
     return Desired(one.model, one.version, one.sha256, rejected=version.rejected, way=way)
 
 
@@ -162,7 +161,7 @@ def _actual(
     published: bool,
 ) -> Actual:
     bundle = site.store.verify(record.artifact, record.sha256) if record else State.MISSING
-    version = staging.version_of(site.view.repository, tag) if tag else None
+    version = staging.version_among(site.view.model(tag.model), tag) if tag else None
     known, fault = None, None
     try:
         known = deployed.stored(site.store, model).record

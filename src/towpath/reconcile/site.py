@@ -14,7 +14,7 @@ from towpath.errors import RegistryError, UsageError, did_you_mean
 from towpath.git import Repository, history, mainline, remotes
 from towpath.promotion.approval_rule import ApprovalRule
 from towpath.promotion.in_force import names_forge
-from towpath.registry import Promotion, Record, policy
+from towpath.registry import Model, Promotion, Record, policy, reading
 from towpath.registry.decided import Decisions
 from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
 from towpath.registry.ownership import Owners, read_owners
@@ -49,6 +49,16 @@ class View:
         """Whether the remote's main branch holds a commit, so that what follows from it may be
         told to others; without a remote there is nobody to tell."""
         return self.there is None or history.is_ancestor(self.repository, commit, self.there)
+
+    def model(self, name: str) -> Model:
+        """One model, read once: the plan asks for it from several sides."""
+        if name not in self._models:
+            self._models[name] = reading.model(self.repository, name)
+        return self._models[name]
+
+    @cached_property
+    def _models(self) -> dict[str, Model]:
+        return {}
 
     @cached_property
     def project(self) -> Project:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from towpath.errors import Fault, Place
+from towpath.errors import Fault, Place, RegistryError
 from towpath.git import Repository, history, mainline, refs
 from towpath.registry import record as records
 from towpath.registry import wanted
@@ -87,8 +87,6 @@ class Decisions:
 
 def _sha256(text: bytes | None, path: str) -> str:
     """The digest in a record; empty where there is none that can be read."""
-    from towpath.errors import RegistryError
-
     try:
         return records.read((text or b"").decode("utf-8", "replace"), path).sha256
     except RegistryError:
@@ -141,10 +139,10 @@ def _under_stage_tags(repository: Repository, model: str) -> Iterator[Version]:
 def is_registration(repository: Repository, commit: str, path: str) -> bool:
     """Whether a commit is the one that was made for a version: it adds the record at ``path``, and
     no stage file or evidence, as the commit of a promotion does."""
-    parents = history.parents(repository, commit)
-    if not parents:
+    try:
+        changed = history.changes(repository, f"{commit}^1", commit)
+    except RegistryError:  # it has no parent
         return False
-    changed = history.changes(repository, parents[0], commit)
     decides = (f"{EVIDENCE}/", f"{wanted.FOLDER}/")
     return any(one.path == path and one.old is None for one in changed) and not any(
         one.path.startswith(decides) for one in changed

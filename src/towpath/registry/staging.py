@@ -15,7 +15,7 @@ from towpath.errors import Fault, RegistryError
 from towpath.git import Ref, Repository, Stamp, locked, refs, remotes, tag
 from towpath.git.command import lines
 from towpath.registry import backup_refs, reading
-from towpath.registry.reading import TAGS, ModelVersion
+from towpath.registry.reading import TAGS, Model, ModelVersion
 from towpath.registry.references import TagName, parse_tag
 from towpath.registry.registering import LOCK, PATIENCE_WITH_REFUSAL, TRIES, crowded, pause
 from towpath.spec.limits import clamp_second
@@ -165,5 +165,9 @@ def _refusal(remote: str, ref: str, words: str) -> Fault:
 
 def version_of(repository: Repository, one: Assigned) -> ModelVersion | None:
     """The version on whose commit a tag stands; None for a tag that stands elsewhere."""
-    versions = reading.model(repository, one.model).versions
-    return next((found for found in versions if found.commit == one.commit), None)
+    return version_among(reading.model(repository, one.model), one)
+
+
+def version_among(model: Model, one: Assigned) -> ModelVersion | None:
+    """The same, of a model that was read already."""
+    return next((version for version in model.versions if version.commit == one.commit), None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -95,21 +97,33 @@ def answer(application: Any) -> tuple[int, list[bytes]]:
     return head["status"], [each["body"] for each in rest]
 
 
-def test_what_is_busy_is_asked_again_with_the_same_body(serve: Any) -> None:
+@pytest.fixture
+def used(tmp_path: Path) -> Path:
+    """The file whose time says when the API was last used: long ago."""
+    path = tmp_path / "used"
+    path.touch()
+    os.utime(path, (0, 0))
+    return path
+
+
+def test_what_is_busy_is_asked_again_with_the_same_body(serve: Any, used: Path) -> None:
     example = Example(busy=2)
-    assert answer(serve.Persistent(example)) == (200, [b"bo", b"dy"])
+    assert answer(serve.Persistent(example, used)) == (200, [b"bo", b"dy"])
     assert example.bodies == [b"body"] * 3
+    assert time.time() - used.stat().st_mtime < 60, "whoever asks it uses it: it does not rest"
 
 
-def test_what_stays_busy_says_so_in_the_end(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_stays_busy_says_so_in_the_end(
+    serve: Any, used: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(serve, "PAUSES", (0.0, 0.0))
     example = Example(busy=9)
     with pytest.raises(RuntimeError, match="what the answer was about"):
-        answer(serve.Persistent(example))
+        answer(serve.Persistent(example, used))
     assert len(example.bodies) == 3
 
 
-def test_any_other_error_is_raised_at_once(serve: Any) -> None:
+def test_any_other_error_is_raised_at_once(serve: Any, used: Path) -> None:
     calls = []
 
     async def broken(*_: Any) -> None:
@@ -117,5 +131,5 @@ def test_any_other_error_is_raised_at_once(serve: Any) -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        answer(serve.Persistent(broken))
+        answer(serve.Persistent(broken, used))
     assert len(calls) == 1

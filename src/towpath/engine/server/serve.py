@@ -17,8 +17,9 @@ import random
 import socket
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 gc.disable()
@@ -43,11 +44,14 @@ class Persistent:
     """
 
     application: Application
+    used: Path  # touched at each request: an API that somebody asks is not at rest
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request; anything else is the application's own."""
         if scope["type"] != "http":
             return await self.application(scope, receive, send)
+        with suppress(FileNotFoundError):  # somebody removed the home: the keeper sees to that
+            os.utime(self.used)
         asked = await _whole(receive)
         for pause in PAUSES:
             answer = Answer(send)
@@ -98,11 +102,11 @@ def _again(asked: Message, receive: Receive) -> Receive:
     return following
 
 
-def application() -> Guard:
+def application(used: Path) -> Guard:
     """Prefect's API and pages, for its owner. KeyError without a secret: it is not served then."""
     secret = os.environ[SECRET]
     prefect: Application = import_from_string(PREFECT)()
-    return Guard(Persistent(prefect), prefect, secret)
+    return Guard(Persistent(prefect, used), prefect, secret)
 
 
 class Server(uvicorn.Server):
@@ -140,7 +144,7 @@ def copy_database(source: Path, target: Path) -> None:
 def main(fd: int, ready: Path, blank: Path | None) -> None:
     """Serve until told to stop."""
     config = uvicorn.Config(
-        application,
+        partial(application, ready.with_name("used")),
         factory=True,
         log_level="warning",
         access_log=False,
