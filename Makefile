@@ -6,8 +6,8 @@
 VENV ?= .venv
 JOBS ?= 2
 DEMO := build/demo
-# The rooms' own tests that need no server: what `make coverage` counts by.
-COVERED ?= $(addprefix tests/,checks code documents forge gates git registry spec)
+# The rooms that `make coverage` measures by their own tests, which need no server.
+COVERED ?= checks code documents forge gates git registry spec
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # Your own python3 if it is one of ours, else the newest of ours that there is.
 PYTHON ?= $(firstword $(foreach each,python3 python3.13 python3.12 python3.11 python, \
@@ -48,11 +48,14 @@ lint: $(VENV)/.developing  ## style, types and architecture
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-coverage: $(VENV)/.developing  ## which lines the tests of COVERED reach, and whether they are enough
+# The test left out lets a process write no file at all, and so none of coverage's.
+coverage: $(VENV)/.developing  ## which lines of the rooms in COVERED their own tests reach
 	rm -rf build/coverage && mkdir -p build/coverage
-	$(PY) -m coverage run -m pytest $(COVERED)
+	$(PY) -m coverage run -m pytest $(COVERED:%=tests/%) --deselect \
+		tests/registry/test_clones.py::test_a_full_disk_is_said_and_nothing_is_half_there
 	$(PY) -m coverage combine --quiet
-	$(PY) -m coverage report --skip-covered --skip-empty
+	$(PY) -m coverage report --skip-covered --skip-empty \
+		--include "$$(printf 'src/towpath/%s/*,' $(COVERED) | sed 's/,$$//')"
 
 bench: $(VENV)/.developing  ## the figures of the README, measured on this machine
 	$(PY) -m benchmarks
