@@ -1,5 +1,7 @@
 """What every test stands on: a home of its own for Towpath, Prefect, DVC and Git.
 
+`make test-fast` runs the rooms of FAST: they start no server and run no pipeline.
+
 The plan for Prefect's API: `TOWPATH_HOME` is one folder for the whole session, xdist's workers
 included. Tests in the rooms of RUNNING use one API together, given as a user would give theirs, by
 `PREFECT_API_URL`; the first test that needs it starts it. What a test starts beside it rests soon,
@@ -25,6 +27,10 @@ pytest_plugins = ["forge_fixtures"]
 HERE = Path(__file__).parent
 RUNNING = ("audit", "cli", "engine", "reconcile", "sharing", "story")
 OWN_API = HERE / "engine" / "server"
+FAST = (
+    "checks", "code", "doctor", "documents", "forge", "git", "spec", "store", "test_repository.py",
+)  # fmt: skip
+LONGEST = ("story", "projects/test_baked.py", "cli/test_cli_runs.py", "faults/test_kills.py")
 
 # Nothing of a test has to outlive a power cut, and flushing each object took a third of the time.
 GIT_CONFIG = """\
@@ -63,6 +69,15 @@ def pytest_configure(config: pytest.Config) -> None:
         "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
         "GIT_CONFIG_NOSYSTEM": "1",
     }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test-fast` runs, and begin with what takes a minute: at the end one worker
+    would wait for the other."""
+    for item in items:
+        if item.path.relative_to(HERE).parts[0] in FAST:
+            item.add_marker(pytest.mark.fast)
+    items.sort(key=lambda item: not str(item.path.relative_to(HERE)).startswith(LONGEST))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

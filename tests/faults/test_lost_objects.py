@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from audit_project import Project, begin
+from command_line import call_towpath
 from own_home import MAIN, move_in
 from towpath import promotion, reconcile, registry
 from towpath.errors import RegistryError
@@ -34,8 +33,7 @@ def lose(project: Project, name: str) -> None:
 
 def command(project: Project, *words: str) -> tuple[int, str]:
     """A command's exit code, and all that it says."""
-    call = [sys.executable, "-m", "towpath", *words]
-    done = subprocess.run(call, cwd=project.root, capture_output=True, text=True)
+    done = call_towpath(project.root, *words)
     return done.returncode, done.stdout + done.stderr
 
 

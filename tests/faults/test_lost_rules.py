@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from audit_project import Project, begin
+from command_line import call_towpath
 from own_home import MAIN, move_in
 
 RULES = "towpath.yaml"
@@ -28,8 +29,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def command(project: Project, *words: str) -> tuple[int, str]:
     """A command's exit code, and all that it says."""
-    call = [sys.executable, "-m", "towpath", *words]
-    done = subprocess.run(call, cwd=project.root, capture_output=True, text=True)
+    done = call_towpath(project.root, *words)
     return done.returncode, done.stdout + done.stderr
 
 

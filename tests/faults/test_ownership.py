@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from audit_project import PATH, Project, begin
+from command_line import call_towpath
 from own_home import MAIN, move_in
 from towpath import promotion, reconcile
 from towpath.audit.history import history
@@ -72,10 +71,7 @@ def _said(project: Project, stage: str = "dev") -> dict[str, str]:
 
 def _cli(project: Project, *words: str) -> tuple[int, str]:
     """What the command line answers: the exit code, both streams."""
-    done = subprocess.run(
-        [os.sys.executable, "-m", "towpath", *words],
-        cwd=project.root, capture_output=True, text=True,
-    )  # fmt: skip
+    done = call_towpath(project.root, *words)
     return done.returncode, done.stdout + done.stderr
 
 

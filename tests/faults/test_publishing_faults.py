@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from publishing_project import Project, demand, origin_of
 from reconcile_project import initialised
 
+from command_line import call_towpath
 from own_home import IDENTITY, MAIN, move_in
 from towpath import registry
 from towpath.engine import transfer
@@ -39,8 +39,7 @@ def project(tmp_path: Path) -> Project:
 
 def towpath(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
     """The command line, as a person calls it."""
-    call = [sys.executable, "-m", "towpath", *words]
-    return subprocess.run(call, cwd=project.root, capture_output=True, text=True)
+    return call_towpath(project.root, *words)
 
 
 def candidate(project: Project, content: bytes) -> registry.Registered:

@@ -1,0 +1,166 @@
+"""The command line in processes that are forked from one which has everything imported.
+
+A new Python imports for half a second before a command begins, and for two where it runs a
+pipeline: more than most commands take. ``python command_line.py`` has one thread, and forks a
+child for each request: pytest's own process has more threads, and must not fork. All else is as a
+person calls it: folder, environment, both streams, exit code, and how the interpreter ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any, NoReturn
+
+#: What decides at import, so that a command with another value needs a Python of its own.
+_AT_IMPORT = ("PREFECT_", "PYTHON", "LC_", "LANG")
+
+
+def call_towpath(folder: Path, *words: str, **environment: str) -> CompletedProcess[str]:
+    """What a person types in a folder, to its end; ``environment`` is added to this process's."""
+    around = {**os.environ, **environment}
+    server = _fork_server(around.get("PREFECT_API_URL"))
+    if server.suits(around):
+        return server.run(folder, words, around)
+    call = [sys.executable, "-m", "towpath", *words]
+    return subprocess.run(call, cwd=folder, env=around, capture_output=True, text=True)
+
+
+def run_python(folder: Path, text: str, *words: str) -> CompletedProcess[str]:
+    """A program in a process of its own that has Towpath imported, to its end."""
+    server = _fork_server(os.environ.get("PREFECT_API_URL"))
+    return server.run(folder, words, os.environ, text)
+
+
+class ForkServer:
+    """The process that forks, as a test sees it; it ends with this one."""
+
+    def __init__(self) -> None:
+        self._environment = dict(os.environ)
+        self._lock = threading.Lock()  # tests call commands from several threads
+        self._process = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def suits(self, environment: Mapping[str, str]) -> bool:
+        """Whether a command with this environment would have imported what was imported here."""
+        mine, its = _at_import(self._environment), _at_import(environment)
+        return mine == its and self._process.poll() is None
+
+    def run(
+        self,
+        folder: Path,
+        words: tuple[str, ...],
+        environment: Mapping[str, str],
+        program: str | None = None,
+    ) -> CompletedProcess[str]:
+        """A command to its end, or a ``program``'s text."""
+        with tempfile.TemporaryDirectory() as scratch:
+            streams = [Path(scratch, name) for name in ("out", "err")]
+            request = {
+                "words": words,
+                "program": program,
+                "folder": str(folder),
+                "environment": dict(environment),
+                "streams": list(map(str, streams)),
+            }
+            with self._lock:
+                assert self._process.stdin and self._process.stdout
+                self._process.stdin.write(json.dumps(request) + "\n")
+                self._process.stdin.flush()
+                code = int(self._process.stdout.readline())
+            out, err = (stream.read_text(encoding="utf-8") for stream in streams)
+        return CompletedProcess(words, code, out, err)
+
+
+@cache
+def _fork_server(prefect_api: str | None) -> ForkServer:  # noqa: ARG001
+    """This process's fork server, one for each API."""
+    return ForkServer()
+
+
+def _at_import(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(_AT_IMPORT)}
+
+
+def _carry_out(request: dict[str, Any]) -> NoReturn:
+    """Be the process of a command."""
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    os.chdir(request["folder"])
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    out, err = (os.open(path, os.O_WRONLY | os.O_CREAT) for path in request["streams"])
+    for stream, number in ((nothing, 0), (out, 1), (err, 2)):
+        os.dup2(stream, number)
+        os.close(stream)
+    random.seed()
+    code: object = 0
+    try:
+        _be(request["program"], request["words"])
+    except SystemExit as ended:
+        code = ended.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    # As an interpreter ends, up to where it takes down module after module: that would copy all
+    # the memory that this process shares.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0)
+
+
+def _be(program: str | None, words: list[str]) -> None:
+    from towpath.cli import main
+
+    sys.argv = ["-c" if program else str(Path(main.__file__).parents[1] / "__main__.py"), *words]
+    if program:
+        exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})
+    else:
+        main.main()
+
+
+def _serve() -> None:
+    """Fork for each line on stdin."""
+    answers = os.fdopen(os.dup(1), "w")
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            _carry_out(json.loads(line))
+        answers.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
+        answers.flush()
+
+
+def _import_everything() -> None:
+    """What commands import, once: DVC's and Prefect's parts as well, which take longest."""
+    for name in (
+        "dvc.repo", "dvc_http", "towpath.promotion", "towpath.store.remote",
+        "prefect.engine", "prefect.flow_engine", "prefect.task_engine",
+        "anyio._backends._asyncio", "pydantic.v1",
+        *(f"towpath.cli.{name}" for name in ("audit", "get", "models", "progress", "promote")),
+        *(f"towpath.cli.{name}" for name in ("reconcile", "run", "runs", "transfer")),
+        *(f"towpath.engine.{name}" for name in ("entrypoint", "run", "transfer")),
+        *(f"towpath.engine.flow.{name}" for name in ("pipeline_flow", "schedule", "signature")),
+    ):  # fmt: skip
+        import_module(name)
+
+
+if __name__ == "__main__":
+    from towpath.engine.flow import build
+
+    build.load()
+    _import_everything()
+    _serve()
