@@ -14,11 +14,12 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from own_home import CopyWorld
 from towpath.engine import server
 from towpath.engine.server import local, sweep
 
@@ -87,6 +88,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     for each in sweep.homes():
         local.stop(each)
     shutil.rmtree(Path(os.environ["TOWPATH_HOME"]).parent, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def copy_world(tmp_path_factory: pytest.TempPathFactory) -> CopyWorld:
+    """Puts what ``build`` makes in an empty folder into a folder: built once, copied after that.
+
+    What is built knows nothing of where it stands.
+    """
+    worlds: dict[Callable[[Path], object], Path] = {}
+
+    def copy(build: Callable[[Path], object], folder: Path) -> None:
+        if build not in worlds:
+            worlds[build] = tmp_path_factory.mktemp("world")
+            build(worlds[build])
+        shutil.copytree(worlds[build], folder, symlinks=True, dirs_exist_ok=True)
+
+    return copy
 
 
 @pytest.fixture(scope="session")

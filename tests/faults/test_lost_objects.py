@@ -8,21 +8,25 @@ import pytest
 
 from audit_project import Project, begin
 from command_line import call_towpath
-from own_home import MAIN, move_in
+from own_home import MAIN, CopyWorld, move_in
 from towpath import promotion, reconcile, registry
 from towpath.errors import RegistryError
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """Two models in dev; abalone has a second version."""
-    move_in(tmp_path / "own home", MAIN, monkeypatch)
-    made = begin(tmp_path / "abalone", "name: abalone\nstages: [dev]\n")
+def build(folder: Path) -> None:
+    made = begin(folder / "abalone", "name: abalone\nstages: [dev]\n")
     for content, model in ((b"one", "abalone"), (b"two", "abalone"), (b"three", "squid")):
         made.register(content, model)
     made.promote("abalone@v1.0.0", "dev")
     made.promote("squid@v1.0.0", "dev")
-    return made
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy_world: CopyWorld) -> Project:
+    """Two models in dev; abalone has a second version."""
+    move_in(tmp_path / "own home", MAIN, monkeypatch)
+    copy_world(build, tmp_path)
+    return Project(tmp_path / "abalone")
 
 
 def lose(project: Project, name: str) -> None:

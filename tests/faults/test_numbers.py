@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from audit_project import Project, begin
-from own_home import MAIN, move_in
+from own_home import MAIN, CopyWorld, move_in
 from towpath import promotion, reconcile, registry
 from towpath.errors import Refused, TowpathError, UsageError
 from towpath.git import Stamp, refs, tag
@@ -27,13 +27,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 SAME = {"parameters": {"learning_rate": 0.08}}
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A project whose v1.1.0 runs in dev."""
-    made = begin(tmp_path / "abalone", "name: abalone\nstages: [dev, prod]\n")
+def _build(folder: Path) -> None:
+    made = begin(folder / "abalone", "name: abalone\nstages: [dev, prod]\n")
     made.register(b"one")
     made.promote(made.register(b"two", parameters={"learning_rate": 0.08}), "dev")
-    return made
+
+
+@pytest.fixture
+def project(home: Path, tmp_path: Path, copy_world: CopyWorld) -> Project:  # noqa: ARG001
+    """A project whose v1.1.0 runs in dev."""
+    copy_world(_build, tmp_path)
+    return Project(tmp_path / "abalone")
 
 
 def _object(project: Project, name: str = "abalone@v1.1.0") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,20 @@ from towpath.registry.ownership import claim_path, read_owners
 SECOND = "name: second\nstages: {dev: {store: %s}, lab: }\n"
 
 
+@pytest.fixture(scope="module")
+def module_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ownership")
+
+
+@pytest.fixture
+def tmp_path(module_folder: Path) -> Path:
+    """The same folder for each test, emptied: the projects name theirs by whole paths."""
+    folder = module_folder / "one"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     move_in(tmp_path / "own home", MAIN, monkeypatch)
@@ -35,12 +50,17 @@ def _policy(tmp_path: Path, name: str = "abalone") -> str:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path, module_folder: Path) -> Project:
     """A project whose v1.1.0 runs in dev."""
-    made = begin(tmp_path / "abalone", _policy(tmp_path))
-    made.promote(made.register(b"one"), "dev")
-    made.promote(made.register(b"two"), "dev")
-    return made
+    made, whole = tmp_path / "abalone", module_folder / "whole"
+    if whole.exists():
+        shutil.copytree(whole, tmp_path, symlinks=True, dirs_exist_ok=True)
+        return Project(made)
+    first = begin(made, _policy(tmp_path))
+    first.promote(first.register(b"one"), "dev")
+    first.promote(first.register(b"two"), "dev")
+    shutil.copytree(tmp_path, whole, symlinks=True)
+    return first
 
 
 def _moved(project: Project, folder: str) -> Project:

@@ -12,7 +12,7 @@ from publishing_project import Project, demand, origin_of
 from reconcile_project import initialised
 
 from command_line import call_towpath
-from own_home import IDENTITY, MAIN, move_in
+from own_home import IDENTITY, MAIN, CopyWorld, move_in
 from towpath import registry
 from towpath.engine import transfer
 from towpath.errors import RegistryError
@@ -29,12 +29,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return move_in(tmp_path / "home", IDENTITY + MAIN, monkeypatch)
 
 
+def build(folder: Path) -> None:
+    initialised(folder / "shells", "[dev]").register(b"one")
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(home: Path, tmp_path: Path, copy_world: CopyWorld) -> Project:  # noqa: ARG001
     """A project with v1.0.0, numbered before there was a remote."""
-    made = initialised(tmp_path / "shells", "[dev]")
-    made.register(b"one")
-    return made
+    copy_world(build, tmp_path)
+    return Project(tmp_path / "shells")
 
 
 def towpath(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
