@@ -1,14 +1,16 @@
 """The command line in processes that are forked from one which has everything imported.
 
 A new Python imports for half a second before a command begins, and for two where it runs a
-pipeline: more than most commands take. ``python command_line.py`` has one thread, and forks a
-child for each request: pytest's own process has more threads, and must not fork. All else is as a
-person calls it: folder, environment, both streams, exit code, and how the interpreter ends.
+pipeline: more than most commands take. ``python command_line.py towpath`` has one thread, and
+forks a child for each request: pytest's own process has more threads, and must not fork. All else
+is as a person calls it: folder, environment, both streams, exit code, and how the interpreter ends.
+``python command_line.py dvc`` is the same for stock DVC, and has nothing of Towpath in it.
 """
 
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import random
@@ -22,36 +24,71 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 #: What decides at import, so that a command with another value needs a Python of its own.
 _AT_IMPORT = ("PREFECT_", "PYTHON", "LC_", "LANG")
+
+#: What is imported once: for commands DVC's and Prefect's parts as well, which take longest.
+_IMPORTED = {
+    "towpath": (
+        "dvc.repo", "dvc_http", "towpath.promotion", "towpath.store.remote",
+        "prefect.engine", "prefect.flow_engine", "prefect.task_engine",
+        "anyio._backends._asyncio", "pydantic.v1",
+        *(f"towpath.cli.{name}" for name in ("audit", "get", "models", "progress", "promote")),
+        *(f"towpath.cli.{name}" for name in ("reconcile", "run", "runs", "transfer")),
+        *(f"towpath.engine.{name}" for name in ("entrypoint", "run", "transfer")),
+        *(f"towpath.engine.flow.{name}" for name in ("pipeline_flow", "schedule", "signature")),
+    ),
+    "dvc": ("dvc.cli.parser",),
+    "steps": ("towpath.steps.loading", "pandas", "sklearn.linear_model"),
+}  # fmt: skip
 
 
 def call_towpath(folder: Path, *words: str, **environment: str) -> CompletedProcess[str]:
     """What a person types in a folder, to its end; ``environment`` is added to this process's."""
     around = {**os.environ, **environment}
-    server = _fork_server(around.get("PREFECT_API_URL"))
+    return _call("towpath", folder, words, around, around.get("PREFECT_API_URL"))
+
+
+def call_dvc(folder: Path, *words: str, **environment: str) -> CompletedProcess[str]:
+    """The same with stock DVC."""
+    return _call("dvc", folder, words, {**os.environ, **environment})
+
+
+def _call(
+    module: str,
+    folder: Path,
+    words: tuple[str, ...],
+    around: Mapping[str, str],
+    prefect_api: str | None = None,
+) -> CompletedProcess[str]:
+    server = _fork_server(module, prefect_api)
     if server.suits(around):
         return server.run(folder, words, around)
-    call = [sys.executable, "-m", "towpath", *words]
+    call = [sys.executable, "-m", module, *words]
     return subprocess.run(call, cwd=folder, env=around, capture_output=True, text=True)
 
 
-def run_python(folder: Path, text: str, *words: str) -> CompletedProcess[str]:
-    """A program in a process of its own that has Towpath imported, to its end."""
-    server = _fork_server(os.environ.get("PREFECT_API_URL"))
-    return server.run(folder, words, os.environ, text)
+def run_python(
+    folder: Path, text: str, *words: str, imported: Literal["towpath", "steps"] = "towpath"
+) -> CompletedProcess[str]:
+    """A program in a process of its own, to its end; what commands or steps need is imported."""
+    api = os.environ.get("PREFECT_API_URL") if imported == "towpath" else None
+    return _fork_server(imported, api).run(folder, words, os.environ, text)
 
 
 class ForkServer:
     """The process that forks, as a test sees it; it ends with this one."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
         self._environment = dict(os.environ)
         self._lock = threading.Lock()  # tests call commands from several threads
         self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def suits(self, environment: Mapping[str, str]) -> bool:
@@ -86,9 +123,9 @@ class ForkServer:
 
 
 @cache
-def _fork_server(prefect_api: str | None) -> ForkServer:  # noqa: ARG001
-    """This process's fork server, one for each API."""
-    return ForkServer()
+def _fork_server(module: str, prefect_api: str | None) -> ForkServer:  # noqa: ARG001
+    """This process's fork server of a module, one for each API."""
+    return ForkServer(module)
 
 
 def _at_import(environment: Mapping[str, str]) -> dict[str, str]:
@@ -105,6 +142,9 @@ def _carry_out(request: dict[str, Any]) -> NoReturn:
     for stream, number in ((nothing, 0), (out, 1), (err, 2)):
         os.dup2(stream, number)
         os.close(stream)
+    # What a Python asks or draws once, at its start.
+    sys.path[0] = request["folder"]
+    tempfile.tempdir = None
     random.seed()
     code: object = 0
     try:
@@ -120,17 +160,19 @@ def _carry_out(request: dict[str, Any]) -> NoReturn:
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else 0)
+    os._exit(code if isinstance(code, int) else int(bool(code)))
 
 
 def _be(program: str | None, words: list[str]) -> None:
-    from towpath.cli import main
-
-    sys.argv = ["-c" if program else str(Path(main.__file__).parents[1] / "__main__.py"), *words]
+    module = sys.argv[1]
     if program:
+        sys.argv = ["-c", *words]
         exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})
-    else:
-        main.main()
+        return
+    sys.argv = [str(Path(str(import_module(module).__file__)).with_name("__main__.py")), *words]
+    if module == "dvc":
+        sys.exit(import_module("dvc.cli").main())
+    import_module("towpath.cli.main").main()
 
 
 def _serve() -> None:
@@ -144,23 +186,10 @@ def _serve() -> None:
         answers.flush()
 
 
-def _import_everything() -> None:
-    """What commands import, once: DVC's and Prefect's parts as well, which take longest."""
-    for name in (
-        "dvc.repo", "dvc_http", "towpath.promotion", "towpath.store.remote",
-        "prefect.engine", "prefect.flow_engine", "prefect.task_engine",
-        "anyio._backends._asyncio", "pydantic.v1",
-        *(f"towpath.cli.{name}" for name in ("audit", "get", "models", "progress", "promote")),
-        *(f"towpath.cli.{name}" for name in ("reconcile", "run", "runs", "transfer")),
-        *(f"towpath.engine.{name}" for name in ("entrypoint", "run", "transfer")),
-        *(f"towpath.engine.flow.{name}" for name in ("pipeline_flow", "schedule", "signature")),
-    ):  # fmt: skip
-        import_module(name)
-
-
 if __name__ == "__main__":
-    from towpath.engine.flow import build
-
-    build.load()
-    _import_everything()
+    if sys.argv[1] == "towpath":
+        import_module("towpath.engine.flow.build").load()
+    for name in _IMPORTED[sys.argv[1]]:
+        import_module(name)
+    gc.freeze()
     _serve()
