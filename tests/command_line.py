@@ -71,11 +71,15 @@ def _call(
 
 
 def run_python(
-    folder: Path, text: str, *words: str, imported: Literal["towpath", "steps"] = "towpath"
+    folder: Path,
+    text: str,
+    *words: str,
+    imported: Literal["towpath", "steps"] = "towpath",
+    **environment: str,
 ) -> CompletedProcess[str]:
     """A program in a process of its own, to its end; what commands or steps need is imported."""
     api = os.environ.get("PREFECT_API_URL") if imported == "towpath" else None
-    return _fork_server(imported, api).run(folder, words, os.environ, text)
+    return _fork_server(imported, api).run(folder, words, {**os.environ, **environment}, text)
 
 
 class ForkServer:

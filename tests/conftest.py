@@ -31,6 +31,7 @@ OWN_API = HERE / "engine" / "server"
 FAST = (
     "checks", "code", "doctor", "documents", "forge", "git", "spec", "store", "test_repository.py",
 )  # fmt: skip
+SLOW = ("store/test_s3.py",)
 LONGEST = ("story", "projects/test_baked.py", "cli/test_cli_runs.py", "faults/test_kills.py")
 
 # Nothing of a test has to outlive a power cut, and flushing each object took a third of the time.
@@ -76,7 +77,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make test-fast` runs, and begin with what takes a minute: at the end one worker
     would wait for the other."""
     for item in items:
-        if item.path.relative_to(HERE).parts[0] in FAST:
+        path = item.path.relative_to(HERE)
+        if path.parts[0] in FAST and str(path) not in SLOW:
             item.add_marker(pytest.mark.fast)
     items.sort(key=lambda item: not str(item.path.relative_to(HERE)).startswith(LONGEST))
 
