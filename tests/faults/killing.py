@@ -166,6 +166,9 @@ def serve() -> None:
 
 def import_everything() -> None:
     """What commands import, once."""
+    import dvc.repo  # noqa: F401
+    import dvc_http  # noqa: F401
+
     import towpath.cli.models
     import towpath.cli.progress
     import towpath.cli.promote
