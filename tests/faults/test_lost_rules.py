@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -92,10 +90,7 @@ def test_a_second_one_that_came_later(project: Project) -> None:
     assert "it was that of the project in `.`, the only one until `sub/towpath.yaml`" in said
     assert f"({commit} by Ada Lovelace" in said
     assert "take it away by a commit on main; else towpath claim abalone" in said
-    inside = subprocess.run(
-        [sys.executable, "-m", "towpath", "verify", "--offline"],
-        cwd=project.root / "sub", capture_output=True, text=True,
-    )  # fmt: skip
+    inside = call_towpath(project.root / "sub", "verify", "--offline")
     assert "towpath claim abalone" in inside.stdout
     project.git("rm", "-q", f"sub/{RULES}")
     project.commit("It was no project")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from audit_project import Project, begin
+from command_line import call_towpath
 from own_home import MAIN, CopyWorld, move_in
 from towpath import promotion, reconcile, registry
 from towpath.errors import Refused, TowpathError, UsageError
@@ -196,11 +195,10 @@ def test_an_honest_stage_tag_is_not_set_aside(project: Project) -> None:
     project.git("tag", *words, at="1970-01-02T00:00:00Z")
     places = {str(one.fault.place) for one in project.verify().findings}
     assert places == {forged}
-    calling = [sys.executable, "-m", "towpath", "-C", str(project.root), "restore"]
-    refused = subprocess.run([*calling, "abalone#dev#1"], capture_output=True, text=True)
+    refused = call_towpath(project.root, "restore", "abalone#dev#1")
     assert refused.returncode == 2
     assert "nothing is wrong with `abalone#dev#1`" in refused.stderr
-    assert subprocess.run([*calling, forged], capture_output=True).returncode == 0
+    assert call_towpath(project.root, "restore", forged).returncode == 0
     assert project.verify().findings == ()
 
 
