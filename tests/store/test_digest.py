@@ -11,7 +11,7 @@ from store_project import Project
 
 from towpath import documents
 from towpath.errors import StoreError
-from towpath.store.tracked import track
+from tracking import track
 
 
 def test_dvc_add_and_track_write_the_same(project: Project) -> None:

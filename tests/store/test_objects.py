@@ -48,16 +48,6 @@ def test_a_folder_goes_in_and_comes_out_in_the_place_of_another(project: Project
     assert len(list(project.store.layout.objects.rglob("??*/*"))) == 151
 
 
-def test_bytes_in_memory_and_json(project: Project) -> None:
-    artifact = project.store.put_bytes(b'{"mse": 4.5, "bad": NaN}', "metrics.json")
-    said = project.store.read_json(artifact)
-    assert isinstance(said, dict)
-    assert said["mse"] == 4.5
-    torn = project.store.put_bytes(b'{"mse": ', "metrics.json")
-    with pytest.raises(StoreError, match=r"metrics\.json is not JSON"):
-        project.store.read_json(torn)
-
-
 def test_what_is_stored_is_not_written_again(project: Project) -> None:
     store = project.store
     held = store.path(store.put(project.write("a.csv", LARGE)).digest)

@@ -15,6 +15,7 @@ from towpath.git import Repository, large_files, refs
 from towpath.git.command import AS_COMMITTED
 from towpath.registry import policy
 from towpath.spec.declared import Places
+from towpath.store.tracked import pointer_path
 
 _SHORT = 7
 
@@ -95,11 +96,8 @@ class Policy:
         return f"{self.folder}/{path}".lstrip("/")
 
     def _missing(self, path: str) -> str:
-        listed = self.repository.call(
-            "ls-tree", "-r", "-z", "--name-only", "--full-tree", self.commit
-        )
-        names = [name for name in listed.split("\0") if name]
+        names = self.repository.list_files(self.commit)
         near = did_you_mean(self._whole(path), names)
-        if f"{self._whole(path)}.dvc" in names:
+        if pointer_path(self._whole(path)) in names:
             near = "DVC tracks it, and gates read from Git"
         return f"there is no {path} at {self.short}" + (f" ({near})" if near else "")

@@ -246,7 +246,8 @@ def find_declarations(repository: Repository, commit: str) -> dict[str, str]:
     names = [f"{commit}:{DECLARATION}"]
     texts = refs.contents(repository, names)
     if not texts:
-        names = [f"{commit}:{path}" for path in _declarations(repository, commit)]
+        paths = repository.list_files(commit)
+        names = [f"{commit}:{path}" for path in paths if path.endswith(f"/{DECLARATION}")]
         texts = refs.contents(repository, names) if names else {}
     said = {name.partition(":")[2]: read_declared_name(text) for name, text in texts.items()}
     return {path: branch for path, branch in said.items() if branch}
@@ -263,11 +264,6 @@ def _declared(repository: Repository, commit: str) -> str | None:
         what = f"the projects at {commit[:7]} declare {listed} to be main"
         raise RegistryError(what, hint="let them say the same")
     return next(iter(said.values()), None)
-
-
-def _declarations(repository: Repository, commit: str) -> list[str]:
-    listed = repository.call("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
-    return [path for path in listed.split("\0") if path.endswith(f"/{DECLARATION}")]
 
 
 def read_declared_name(content: bytes) -> str | None:

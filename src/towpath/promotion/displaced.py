@@ -78,8 +78,7 @@ def _other_beginnings(repository: Repository, line: MainLine) -> Iterator[Displa
 
 
 def _has_rules(repository: Repository, commit: str) -> bool:
-    listed = repository.call("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
-    return any(is_rule(path) for path in listed.split("\0"))
+    return any(is_rule(path) for path in repository.list_files(commit))
 
 
 def _decisions(repository: Repository, line: MainLine) -> Iterator[tuple[str, str]]:

@@ -515,10 +515,7 @@ def _stage_files(repository: Repository, base: str | None) -> tuple[str, ...]:
     """The stage files of main before a change: whose owners are named by the model, too."""
     if base is None:
         return ()
-    listed = repository.call(
-        "ls-tree", "-r", "-z", "--name-only", "--full-tree", base, f"{FOLDER}/"
-    )
-    return tuple(path for path in listed.split("\0") if place(path))
+    return tuple(path for path in repository.list_files(base, f"{FOLDER}/") if place(path))
 
 
 def _naming_a_forge(path: str, rules: Rulebook) -> str:

@@ -137,8 +137,7 @@ def read_levels(project: Project, stages: Sequence[str] = ()) -> frozenset[Appro
 
 def read_rulebook(repository: Repository, commit: str, folder: str = "") -> Rulebook:
     """The rules as the files of a commit say them, whoever put them there."""
-    listed = repository.call("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
-    paths = [path for path in listed.split("\0") if is_rule(path)]
+    paths = [path for path in repository.list_files(commit) if is_rule(path)]
     names = {f"{commit}:{path}": path for path in paths}
     contents = refs.contents(repository, names)
     return Rulebook({names[name]: content for name, content in contents.items()}, folder)

@@ -21,7 +21,7 @@ from towpath.spec import foreign_values as foreign
 from towpath.spec.artifact import Entry
 from towpath.spec.foreign_values import Fields, parse_json
 from towpath.store.copying import saying
-from towpath.store.layout import Layout
+from towpath.store.objects import Layout
 
 SCHEMA = 1
 WRITERS = ("ci", "local")

@@ -1,27 +1,40 @@
-"""Where a stage keeps its bytes: a folder or a bucket, seen through the same few questions."""
+"""Where bytes are kept: a folder, a bucket or a remote, seen through the same few questions."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, TypeVar
 
 from towpath.spec.digests import require_md5
 
 OBJECTS = "files/md5"
 
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
-class Place(Protocol):
-    """Files by their path from the top, with ``/`` between its parts.
 
-    Each question raises what the system or the library beneath raises; ``StageStore`` turns it
-    into words.
-    """
+class ObjectSource(Protocol):
+    """Where bytes may be copied from: a stage's store, the project's cache, a remote."""
 
     @property
     def shown(self) -> str:
-        """It as a person wrote it, without credentials."""
+        """It as a person calls it, without credentials."""
         ...
+
+    def object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
+        """An object's bytes, unverified; FileNotFoundError where it has none."""
+        ...
+
+
+class StorageBackend(ObjectSource, Protocol):
+    """Files by their path from the top, with ``/`` between its parts.
+
+    Each question raises what the system or the library beneath raises; who asks (``StageStore``,
+    ``remote``) turns it into words.
+    """
 
     @property
     def jobs(self) -> int:
@@ -56,20 +69,15 @@ class Place(Protocol):
         ...
 
 
-class Source(Protocol):
-    """Where bytes may be copied from: another stage's store, the project's, a remote."""
-
-    @property
-    def shown(self) -> str:
-        """It as a person calls it."""
-        ...
-
-    def open(self, digest: str) -> AbstractContextManager[IO[bytes]]:
-        """An object's bytes, unverified; FileNotFoundError where it has none."""
-        ...
-
-
 def object_path(digest: str) -> str:
-    """Where DVC 3 keeps an object: two digits, then the rest; ``Malformed`` for no digest."""
-    require_md5(digest)
+    """Where an object is kept: two digits, then the rest; ``Malformed`` for no digest."""
+    require_md5(digest)  # anything else is a path of its writer's choice
     return f"{OBJECTS}/{digest[:2]}/{digest[2:]}"
+
+
+def map_in_threads(work: Callable[[_In], _Out], things: Sequence[_In], jobs: int) -> list[_Out]:
+    """The answers in the order of the things; the first error ends it."""
+    if jobs < 2 or len(things) < 2:
+        return [work(thing) for thing in things]
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(work, things))

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from towpath.errors import Fault, Place, UserError
-from towpath.store.layout import locate
-from towpath.store.remote import door
+from towpath.store.config import locate
+from towpath.store.dvc_remotes import open_repository
 
 _FILE = "dvc.yaml"
 _VARIABLE = re.compile(r"(?<!\\)\$\{\s*([\w.]+)\s*\}")
@@ -68,7 +68,7 @@ def read_dvc_file(root: Path, path: Path) -> DvcFile:
         hint = f"it takes the stages of a {_FILE}; docs/adopt.md has the other ways"
         raise UserError(f"{shown} is no {_FILE}", hint=hint)
     layout = locate(path.parent)
-    repository = door._repository(layout)
+    repository = open_repository(layout)
     from dvc.exceptions import DvcException
     from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
 
