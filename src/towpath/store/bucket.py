@@ -37,7 +37,7 @@ class Bucket:
         Raises ``UserError`` where s3fs is not installed.
         """
         try:
-            import s3fs  # type: ignore[import-untyped]
+            import s3fs
         except ImportError as missing:
             hint = "pip install 'towpath[s3]'"
             raise UserError(f"{url} needs a package that is not here", hint=hint) from missing
@@ -80,7 +80,7 @@ class Bucket:
 
     def read(self, path: str) -> tuple[bytes, str] | None:
         """A small object's bytes and ETag, of one and the same answer."""
-        from fsspec.asyn import sync  # type: ignore[import-untyped]
+        from fsspec.asyn import sync
 
         try:
             answer: tuple[bytes, str] = sync(self._files.loop, self._read, path)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from typing import IO
 
 from towpath.errors import Malformed, StoreError
 from towpath.spec.artifact import Artifact
@@ -127,14 +128,29 @@ def members_of(source: ObjectSource, digest: str) -> dict[str, str]:
         raise Unsound(what, hint="whoever made it made it by hand: nothing of it is used") from None
 
 
+def sha256_of(source: ObjectSource, artifact: Artifact) -> str:
+    """SHA-256 of a file or a folder in a source, as a record has it.
+
+    Raises ``FileNotFoundError`` where it is not there, ``Unsound`` where a manifest is none.
+    """
+    members = members_of(source, artifact.digest)
+    return whole_sha256({path: hash_object(source, d)[1] for path, d in members.items()})
+
+
 def hash_object(source: ObjectSource, digest: str, scratch: Path | None = None) -> tuple[str, str]:
     """An object's MD5 and SHA-256, read from beginning to end, and kept where asked."""
-    named, recorded = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     with source.object(digest) as file, _kept(scratch, digest) as keep:
-        while chunk := file.read(_CHUNK):
-            named.update(chunk)
-            recorded.update(chunk)
-            keep(chunk)
+        return hash_stream(file, keep)
+
+
+def hash_stream(stream: IO[bytes], keep: Callable[[bytes], object] = len) -> tuple[str, str]:
+    """The MD5 and the SHA-256 of what a stream holds from where it stands; ``keep`` is handed each
+    piece of it."""
+    named, recorded = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    while chunk := stream.read(_CHUNK):
+        named.update(chunk)
+        recorded.update(chunk)
+        keep(chunk)
     return named.hexdigest(), recorded.hexdigest()
 
 
@@ -148,9 +164,13 @@ def _kept(scratch: Path | None, digest: str) -> Iterator[Callable[[bytes], objec
 
 
 def whole_sha256(members: Mapping[str, str]) -> str:
-    """SHA-256 of a file; of a folder that of its sorted ``sha256sum`` lines."""
-    if list(members) == [""]:
-        return members[""]
+    """SHA-256 of a file, whose name in ``members`` is empty; of a folder that of its files."""
+    return members[""] if list(members) == [""] else folder_sha256(members)
+
+
+def folder_sha256(members: Mapping[str, str]) -> str:
+    """SHA-256 of a folder: that of its sorted ``sha256sum`` lines; ``members`` are those of its
+    files by path."""
     lines = sorted(f"{digest}  {path}\n" for path, digest in members.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
