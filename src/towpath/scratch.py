@@ -69,11 +69,16 @@ def take_lock(held: IO[str], patience: float) -> bool:
 
 
 def replace_text(path: Path, text: str) -> None:
+    """``replace_bytes`` with a text in UTF-8."""
+    replace_bytes(path, text.encode("utf-8"))
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
     """Write a small file whole or not at all, and clear what a killed process left beside it."""
     sweep_beside(path.parent)
     scratch = scratch_beside(path)
     try:
-        scratch.write_text(text, encoding="utf-8")
+        scratch.write_bytes(content)
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)

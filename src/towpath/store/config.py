@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ CONFIG = ".dvc/config"
 PUBLIC = ("url", "endpointurl", "region", "profile")
 """What a remote's section may say in another repository; the rest stays where it is written."""
 
+_APP = ("dvc", "iterative")
 _REMOTE = re.compile(r'''remote\s+"(?P<name>[^"]+)"''')
 _FILES = {
     # Neither analytics nor the search for updates may speak to a network.
@@ -183,14 +183,9 @@ def _read_config(path: Path) -> DvcConfig:
 
 
 def _user_files() -> tuple[Path, Path]:
-    """DVC's files for the machine and for the user, where platformdirs puts them."""
-    home = Path.home()
-    if sys.platform == "darwin":
-        system, user = Path("/Library/Application Support"), home / "Library/Application Support"
-    else:
-        system = Path(os.environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(os.pathsep)[0])
-        user = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
-    return (
-        Path(os.environ.get("DVC_SYSTEM_CONFIG_DIR") or system / "dvc") / "config",
-        Path(os.environ.get("DVC_GLOBAL_CONFIG_DIR") or user / "dvc") / "config",
-    )
+    """DVC's files for the machine and for the user."""
+    import platformdirs  # as DVC does it
+
+    system = os.environ.get("DVC_SYSTEM_CONFIG_DIR") or platformdirs.site_config_dir(*_APP)
+    user = os.environ.get("DVC_GLOBAL_CONFIG_DIR") or platformdirs.user_config_dir(*_APP)
+    return Path(system, "config"), Path(user, "config")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
 from towpath.errors import StoreError
-from towpath.scratch import scratch_beside
+from towpath.scratch import remove_scratch, scratch_beside
 from towpath.spec.artifact import Artifact, Entry
 from towpath.store.backend import map_in_threads
 from towpath.store.config import locate
@@ -184,9 +183,9 @@ class Store:
             try:
                 self._fill(digest, scratch)
                 _replace(scratch, to)
-            except BaseException:
-                _remove(scratch)
-                raise
+            finally:
+                with suppress(FileNotFoundError):
+                    remove_scratch(scratch)
 
     def _fill(self, digest: str, target: Path) -> None:
         if not is_folder(digest):
@@ -251,16 +250,9 @@ def _hash_settled(file: FileBelow) -> tuple[Stamp, str]:
 def _replace(scratch: Path, to: Path) -> None:
     """Put a finished file or folder where another may stand; only a folder leaves a gap."""
     if to.is_dir() or scratch.is_dir():
-        _remove(to)
-    scratch.replace(to)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
         with suppress(FileNotFoundError):
-            path.unlink()
+            remove_scratch(to)
+    scratch.replace(to)
 
 
 def _absent(digest: str) -> StoreError:

@@ -19,12 +19,11 @@ from typing import Any
 
 from towpath import documents
 from towpath.errors import DeclarationError, Fault, Place, StoreError
-from towpath.scratch import take_lock
+from towpath.scratch import replace_bytes, take_lock
 from towpath.spec.artifact import Artifact, Json
 from towpath.spec.digests import is_md5
 from towpath.store.config import load_config
 from towpath.store.copying import saying
-from towpath.store.entries import replace_file
 from towpath.store.local import Store
 from towpath.store.objects import Layout
 
@@ -150,8 +149,7 @@ def write(
         changed = {name: text for name, text in wanted.items() if text != text_at(root / name)}
         for name, text in changed.items():
             with saying(name, root):
-                content = documents.bytes_of(text, root / name)
-                replace_file(root / name, content, store.layout.dvc / "tmp")
+                replace_bytes(root / name, documents.bytes_of(text, root / name))
     return bool(changed)
 
 
