@@ -137,18 +137,14 @@ class Store:
         """Where the bytes of a file stand, read-only; for a folder, its manifest."""
         return self.objects.path(digest)
 
-    def has(self, digest: str, verify: bool = True) -> bool:
+    def has(self, digest: str) -> bool:
         """Whether the bytes, for a folder those of every file in it, are there and right.
 
         They are read unless they were read before and have not changed since; wrong ones are
-        moved aside, with a warning, and are a miss. ``verify=False`` asks for presence only.
+        moved aside, with a warning, and are a miss.
         """
         needed = self.needed(digest)
-        if needed is None:
-            return False
-        if not verify:
-            return all(self.path(part).exists() for part in needed)
-        return not self.objects.unverified(needed)
+        return needed is not None and not self.objects.unverified(needed)
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Those of these files and folders that are not whole, in the order given."""
