@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
+from towpath.errors import StoreError, TowpathError
 from towpath.spec.digests import require_md5
+from towpath.store.copying import FULL
 
 OBJECTS = "files/md5"
 
@@ -73,6 +75,22 @@ def object_path(digest: str) -> str:
     """Where an object is kept: two digits, then the rest; ``Malformed`` for no digest."""
     require_md5(digest)  # anything else is a path of its writer's choice
     return f"{OBJECTS}/{digest[:2]}/{digest[2:]}"
+
+
+@contextmanager
+def name_faults(shown: str, hint: str, *meant: type[Exception]) -> Iterator[None]:
+    """Whatever a system or a library raises becomes a StoreError that names the store; what is
+    ``meant`` for who asks stays as it is."""
+    try:
+        yield
+    except TowpathError:
+        raise
+    except Exception as fault:  # each file system raises errors of its own
+        if isinstance(fault, meant):
+            raise
+        number = fault.errno if isinstance(fault, OSError) else None
+        words = FULL.get(number or 0) or str(fault) or type(fault).__name__
+        raise StoreError(f"{shown}: {words}", hint=hint) from fault
 
 
 def map_in_threads(work: Callable[[_In], _Out], things: Sequence[_In], jobs: int) -> list[_Out]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from towpath.credentials import remember_secrets
-from towpath.errors import StoreError, TowpathError, UsageError, did_you_mean
-from towpath.store.backend import object_path
+from towpath.errors import StoreError, UsageError, did_you_mean
+from towpath.store.backend import name_faults, object_path
 from towpath.store.config import locate
-from towpath.store.copying import FULL
 from towpath.store.objects import Layout
+
+_LOOK = "look at its address in .dvc/config, at your credentials and at the network"
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,9 @@ class Remote:
         with suppress(FileNotFoundError):
             self._files.remove(self._path(path))
 
-    @contextmanager
-    def speaking(self) -> Iterator[None]:
-        """Whatever a remote's library raises becomes a StoreError that names the remote."""
-        with _speaking(self.name, self.url):
-            yield
+    def speaking(self) -> AbstractContextManager[None]:
+        """Whatever its library raises becomes a StoreError that names the remote."""
+        return name_faults(self.shown, _LOOK)
 
 
 def default_name(layout: Layout) -> str | None:
@@ -131,7 +130,7 @@ def open_remote(layout: Layout, name: str | None = None) -> Remote:
     if name not in known:
         raise UsageError(f"there is no remote `{name}`", hint=did_you_mean(name, known))
     url = str(repository.config["remote"][name]["url"])
-    with _speaking(name, url):
+    with name_faults(f"remote `{name}` ({url})", _LOOK):
         return Remote(name, url, repository.cloud.get_remote_odb(name))
 
 
@@ -171,18 +170,3 @@ def _size(answer: Any) -> int | None:
     if isinstance(answer, BaseException):
         raise answer
     return int(answer["size"]) if answer.get("size") is not None else -1
-
-
-@contextmanager
-def _speaking(name: str, url: str) -> Iterator[None]:
-    try:
-        yield
-    except TowpathError:
-        raise
-    except Exception as fault:  # each file system of DVC's raises errors of its own
-        number = fault.errno if isinstance(fault, OSError) else None
-        words = FULL.get(number or 0) or str(fault) or type(fault).__name__
-        raise StoreError(
-            f"remote `{name}` ({url}): {words}",
-            hint="look at its address in .dvc/config, at your credentials and at the network",
-        ) from fault

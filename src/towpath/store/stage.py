@@ -8,17 +8,22 @@ for the record: a name is no proof.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from towpath.errors import Fault, StoreError, TowpathError, UsageError, UserError, did_you_mean
+from towpath.errors import Fault, StoreError, UsageError, UserError, did_you_mean
 from towpath.scratch import scratch_folder
 from towpath.spec.artifact import Artifact
-from towpath.store.backend import ObjectSource, StorageBackend, map_in_threads, object_path
+from towpath.store.backend import (
+    ObjectSource,
+    StorageBackend,
+    map_in_threads,
+    name_faults,
+    object_path,
+)
 from towpath.store.bucket import Bucket
-from towpath.store.copying import FULL
 from towpath.store.digest import is_folder
 from towpath.store.folder import Folder
 from towpath.store.verified import (
@@ -152,22 +157,9 @@ class StageStore:
         with self._speaking():
             return self.backend.names(folder)
 
-    @contextmanager
-    def _speaking(self, *meant: type[Exception]) -> Iterator[None]:
-        """Whatever a system or a library raises becomes a StoreError that names the store."""
-        try:
-            yield
-        except TowpathError:
-            raise
-        except Exception as fault:  # each file system raises errors of its own
-            if isinstance(fault, meant):
-                raise
-            number = fault.errno if isinstance(fault, OSError) else None
-            said = FULL.get(number or 0) or str(fault) or type(fault).__name__
-            raise StoreError(
-                f"{self.shown}: {said}",
-                hint="look at its address in towpath.yaml, its credentials and the network",
-            ) from fault
+    def _speaking(self, *meant: type[Exception]) -> AbstractContextManager[None]:
+        hint = "look at its address in towpath.yaml, its credentials and the network"
+        return name_faults(self.shown, hint, *meant)
 
 
 def stage_backend(
