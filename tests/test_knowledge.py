@@ -98,11 +98,9 @@ WORDS = [
                 "promotion/displaced.py",
                 "promotion/enforcing.py",
                 "reconcile/site.py",
-                "reconcile/witness.py",
                 "registry/code_news.py",
                 "registry/decided.py",
                 "registry/publishing.py",
-                "registry/restoring.py",
                 "registry/staging.py",
             }
         ),

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from towpath.errors import RegistryError
-from towpath.git import refs, remotes
+from towpath.git import history, refs, remotes
 from towpath.git.repository import Repository
 
 USUAL = ("main", "master")
@@ -114,8 +114,7 @@ def _newest(repository: Repository, branch: MainBranch) -> str | None:
     near, far = branch.near, branch.far
     if near is None or far is None or near == far:
         return far or near
-    ahead = repository.attempt("merge-base", "--is-ancestor", far, near)
-    return near if ahead.code == 0 else far
+    return near if history.is_ancestor(repository, far, near) else far
 
 
 def _learn(repository: Repository, remote: str) -> str | None:
