@@ -388,7 +388,7 @@ def add_artifact(text: str, name: str, path: str) -> str:
 
     Raises DeclarationError where the text is no mapping.
     """
-    data = documents.plain(documents.parse(text, PIPELINE).node) or {}
+    data = documents.plain(documents.parse(text, PIPELINE).node) if text else {}
     if not isinstance(data, dict):
         raise DeclarationError(Fault("dvc.yaml of the shared registry is no mapping"))
     known = data.get("artifacts")
