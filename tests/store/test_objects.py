@@ -14,12 +14,13 @@ from store_project import Project
 
 from towpath.errors import StoreError
 from towpath.store import Store
-from towpath.store.objects import _SMALL
 
-LARGE = b"0123456789abcdef" * (_SMALL // 16 + 1)
+_PIECE = 1 << 20  # bytes that are read at a time
+
+LARGE = b"0123456789abcdef" * (_PIECE // 16 + 1)
 
 
-@pytest.mark.parametrize("content", [b"", b"x", LARGE[:_SMALL], LARGE], ids=len)
+@pytest.mark.parametrize("content", [b"", b"x", LARGE[:_PIECE], LARGE], ids=len)
 def test_a_file_goes_in_and_comes_out(project: Project, content: bytes) -> None:
     path = project.write("data/größe 1.csv", content)
     artifact = project.store.put(path)
