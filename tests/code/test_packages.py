@@ -9,7 +9,7 @@ import pytest
 from code_project import FOLDER, Make
 
 from towpath import code
-from towpath.code.reader import KEPT
+from towpath.code.code_reader import KEPT
 
 STEPS = "import alpha\ndef step(): return 1\n"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from towpath.code.locate import Located
-from towpath.code.reader import Reader
+from towpath.code.code_reader import Reader
 from towpath.code.signature import Argument, Signature
+from towpath.code.step_function import Located
 
 __all__ = [
     "Argument",

@@ -10,8 +10,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from towpath.code.imports import own
-from towpath.code.view import Outside, Symbol, View, Whole
+from towpath.code.name_meaning import Outside, Symbol, View, Whole
+from towpath.code.scopes import own
 
 _DEEPEST = 20  # aliases of aliases; a circle ends here too
 _TYPING = ("typing", "typing_extensions")

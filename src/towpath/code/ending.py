@@ -6,9 +6,9 @@ import ast
 from collections.abc import Callable, Iterable
 
 from towpath.code import harmless
-from towpath.code.imports import COMPREHENSIONS, FUNCTIONS, children, own
-from towpath.code.names import chain_of
-from towpath.code.view import Outside, Symbol, View
+from towpath.code.name_meaning import Outside, Symbol, View
+from towpath.code.names_used import chain_of
+from towpath.code.scopes import COMPREHENSIONS, FUNCTIONS, children, own
 
 _LITERALS = (ast.Dict, ast.List, ast.Set, ast.Tuple)
 _READ_ONCE = (ast.Name, ast.Constant, ast.Lambda, ast.JoinedStr, ast.Compare, ast.Starred)

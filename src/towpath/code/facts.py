@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from towpath.code.imports import Import
+from towpath.code.scopes import Import
 
 Chain: TypeAlias = tuple[str, ...]
 """A name with the attributes behind it: ``shared.clean.drop`` is three."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from towpath.code import harmless
-from towpath.code.imports import FUNCTIONS, at_definition, bindings, children, parameters
-from towpath.code.names import chain_of
+from towpath.code.module_source import is_definition
+from towpath.code.name_meaning import Meaning, Outside, Symbol, Whole
+from towpath.code.names_used import chain_of
 from towpath.code.naming import Naming, is_called_unseen
-from towpath.code.source import is_definition
-from towpath.code.view import Meaning, Outside, Symbol, Whole
+from towpath.code.scopes import FUNCTIONS, at_definition, bindings, children, parameters
 
 if TYPE_CHECKING:
-    from towpath.code.quiet import Quiet
+    from towpath.code.import_effects import Quiet
 
 _BUILDING = frozenset({"__init__", "__post_init__"})
 _SORTING = frozenset({"max", "min", "sorted"})

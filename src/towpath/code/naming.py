@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from towpath.code import harmless
-from towpath.code.imports import FUNCTIONS
-from towpath.code.names import chain_of
-from towpath.code.view import Meaning, Outside, Symbol
+from towpath.code.name_meaning import Meaning, Outside, Symbol
+from towpath.code.names_used import chain_of
+from towpath.code.scopes import FUNCTIONS
 
 if TYPE_CHECKING:
-    from towpath.code.quiet import Quiet
+    from towpath.code.import_effects import Quiet
 
 
 class Naming:

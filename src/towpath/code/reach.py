@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from towpath.code import names, unsure
-from towpath.code.imports import FUNCTIONS
-from towpath.code.quiet import Quiet
-from towpath.code.unsure import Widening
-from towpath.code.view import BUILTINS, Loads, Meaning, Outside, Run, Symbol, View, Whole
+from towpath.code import names_used, widening
+from towpath.code.import_effects import Quiet
+from towpath.code.name_meaning import BUILTINS, Loads, Meaning, Outside, Run, Symbol, View, Whole
+from towpath.code.scopes import FUNCTIONS
+from towpath.code.widening import Widening
 from towpath.errors import DeclarationError
 
 
@@ -78,7 +78,7 @@ class Reach:
             said: Node | None = meaning
             if isinstance(meaning, Outside):
                 yield meaning
-                said = unsure.of_name(meaning.dotted, meaning.is_module)
+                said = widening.of_name(meaning.dotted, meaning.is_module)
             if said:
                 yield Whole(file) if said is Widening.MODULE else said
 
@@ -111,7 +111,7 @@ class Reach:
             source = self.view.source(file)
         except DeclarationError:
             return
-        for imported in names.read(*source.statements).imports:
+        for imported in names_used.read(*source.statements).imports:
             yield from (each for each in self.view.runs(file, imported) if isinstance(each, Loads))
 
     def _widened(self, widening: Widening) -> Iterator[Node]:

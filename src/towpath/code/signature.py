@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from towpath.code.annotations import type_asked_for
-from towpath.code.imports import parameters
-from towpath.code.view import Outside, Symbol, View
+from towpath.code.name_meaning import Outside, Symbol, View
+from towpath.code.scopes import parameters
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from towpath.code.ending import Endings
-from towpath.code.imports import at_definition, bindings, own
 from towpath.code.judge import Doing, Judge
-from towpath.code.source import is_definition
-from towpath.code.view import Outside, Symbol, View
+from towpath.code.module_source import is_definition
+from towpath.code.name_meaning import Outside, Symbol, View
+from towpath.code.scopes import at_definition, bindings, own
 
 _CONTAINERS = (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp, ast.SetComp)
 _CONSTANT = (ast.Constant, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.Load)

@@ -7,16 +7,15 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from towpath.code import extra as extras
-from towpath.code import locate, signature
-from towpath.code.command_code import Module
-from towpath.code.distributions import Environment, installed
-from towpath.code.finder import OURS, Finder, SearchPath, loose_folders
-from towpath.code.labels import Labels
-from towpath.code.locate import Located, Target
+from towpath.code import named_files, signature, step_function
+from towpath.code.code_digest import Labels
+from towpath.code.command_program import Module
+from towpath.code.installed_packages import Environment, installed
+from towpath.code.module_search import OURS, Finder, SearchPath, loose_folders
+from towpath.code.name_meaning import Run, Symbol, View, Whole
 from towpath.code.reach import Loose, Node, Reach
 from towpath.code.signature import Signature
-from towpath.code.view import Run, Symbol, View, Whole
+from towpath.code.step_function import Located, Target
 from towpath.spec.source_layout import module_folders
 
 KEPT = ".towpath/state/environment.json"
@@ -44,9 +43,9 @@ class Reader:
     def locate(self, folder: str, run: str) -> Located:
         """Where a step's function is, and how its process imports it."""
         target = self._target(folder, run)
-        module, name = locate.split(run)
+        module, name = step_function.split(run)
         return Located(
-            module=module or locate.BESIDE,
+            module=module or step_function.BESIDE,
             name=name,
             folders=tuple(Path(each) for each in self._labels_of(folder).view.path.folders),
             file=Path(target.symbol.file),
@@ -57,7 +56,7 @@ class Reader:
         """The arguments of a step's function and what it returns."""
         view, target = self._labels_of(folder).view, self._target(folder, run)
         if not isinstance(target.node, ast.FunctionDef):  # the class of a format: `find` refuses it
-            target = locate.find(view, run)
+            target = step_function.find(view, run)
         assert isinstance(target.node, ast.FunctionDef)
         return signature.of_function(view, target.symbol, target.node)
 
@@ -71,8 +70,10 @@ class Reader:
         key = folder, run
         target = self._targets.get(key)
         if target is None or not isinstance(target.node, ast.ClassDef):  # a step's function is none
-            target = self._targets[key] = locate.find_class(self._labels_of(folder).view, run)
-        return locate.methods(target)
+            target = self._targets[key] = step_function.find_class(
+                self._labels_of(folder).view, run
+            )
+        return step_function.methods(target)
 
     def digests(self, folder: str, run: str, extra: Sequence[str] = ()) -> dict[str, str]:
         """A digest for each name that a step's function reaches, and for each extra file.
@@ -81,15 +82,15 @@ class Reader:
         ``steps (at import)``, ``fit.R``. A digest is 32 hexadecimal digits.
         """
         found = self._labels_of(folder).of(self._closure(folder, run))
-        return {**found, **extras.digests(self.root, folder, extra)}
+        return {**found, **named_files.digests(self.root, folder, extra)}
 
     def files(self, folder: str, extra: Sequence[str]) -> dict[str, str]:
         """A digest for each file or folder that a step names, whatever it holds."""
-        return extras.digests(self.root, folder, extra)
+        return named_files.digests(self.root, folder, extra)
 
     def file_names(self, folder: str, extra: Sequence[str]) -> tuple[str, ...]:
         """The files that a step names, in folders and patterns too, from the root."""
-        return extras.names(self.root, folder, extra)
+        return named_files.names(self.root, folder, extra)
 
     def sources(self, folder: str, run: str) -> tuple[str, ...]:
         """The files of the project that a step's function reaches, from the root, sorted."""
@@ -157,14 +158,14 @@ class Reader:
     def _closure(self, folder: str, run: str) -> set[Node]:
         key = folder, run
         if key not in self._closures:
-            starts = locate.starts(self._target(folder, run))
+            starts = step_function.starts(self._target(folder, run))
             self._closures[key] = self._labels_of(folder).reach.closure(starts)
         return self._closures[key]
 
     def _target(self, folder: str, run: str) -> Target:
         key = folder, run
         if key not in self._targets:
-            self._targets[key] = locate.find(self._labels_of(folder).view, run)
+            self._targets[key] = step_function.find(self._labels_of(folder).view, run)
         return self._targets[key]
 
     def _labels_of(self, folder: str) -> Labels:

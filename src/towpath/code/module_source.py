@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from towpath.code.imports import FUNCTIONS, Import, bindings, own, read_imports
+from towpath.code.scopes import FUNCTIONS, Import, bindings, own, read_imports
 from towpath.errors import DeclarationError, Fault, Place
 from towpath.git import large_files
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from towpath.code.finder import Finder
+from towpath.code.module_search import Finder
 from towpath.spec.command_line import CommandLine
 from towpath.spec.source_layout import module_folders
 

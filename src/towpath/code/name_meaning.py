@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from towpath.code import names, unsure
+from towpath.code import names_used, widening
 from towpath.code.facts import Chain, Facts
-from towpath.code.finder import Finder, Found, SearchPath
-from towpath.code.imports import Import
-from towpath.code.source import Source, parse, read_bytes
-from towpath.code.unsure import Widening
+from towpath.code.module_search import Finder, Found, SearchPath
+from towpath.code.module_source import Source, parse, read_bytes
+from towpath.code.scopes import Import
+from towpath.code.widening import Widening
 
 _OF_MODULES = """
 __name__ __file__ __package__ __spec__ __path__ __loader__ __cached__ __class__ __annotations__
@@ -94,7 +94,7 @@ class View:
         """What one statement of a module names."""
         key = file, number
         if key not in self._facts:
-            self._facts[key] = names.read(self.source(file).statements[number])
+            self._facts[key] = names_used.read(self.source(file).statements[number])
         return self._facts[key]
 
     def find(self, module: str, level: int, file: str) -> tuple[Found | None, list[str]]:
@@ -227,7 +227,7 @@ class View:
             name = module.lstrip(".")
             loaded = Import(name, name, name, level=len(module) - len(name))
             yield from (*self.runs(file, loaded), *self.of_import(file, loaded, ()))
-        yield from unsure.of_signs(facts.signs)
+        yield from widening.of_signs(facts.signs)
         if "template" in facts.signs and self.source(file).has_names_in_texts:
             yield Widening.MODULE  # f"age > {limit}", where limit may be "@LIMIT"
 

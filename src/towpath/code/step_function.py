@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from towpath.code.finder import Found
-from towpath.code.imports import bindings, own
-from towpath.code.view import Run, Symbol, View
+from towpath.code.module_search import Found
+from towpath.code.name_meaning import Run, Symbol, View
+from towpath.code.scopes import bindings, own
 from towpath.errors import DeclarationError, Fault, Place, did_you_mean
 from towpath.spec.source_layout import module_folders
 

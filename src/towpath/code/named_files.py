@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from towpath.code.module_source import read_bytes
 from towpath.code.normal import of_bytes, of_text
-from towpath.code.source import read_bytes
 from towpath.errors import DeclarationError, Fault, did_you_mean
 
 _SKIPPED = frozenset({"__pycache__", ".git", ".dvc", ".towpath"})

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from towpath.code.facts import EVALUATORS, GETTERS, LOADERS, WATCHED, Chain, Facts, Scope
-from towpath.code.imports import (
+from towpath.code.scopes import (
     COMPREHENSIONS,
     FUNCTIONS,
     Import,

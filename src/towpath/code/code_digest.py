@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from towpath.code import normal
-from towpath.code.imports import FUNCTIONS, own, read_imports
+from towpath.code.module_source import is_definition, read_bytes
+from towpath.code.name_meaning import BUILTINS, Run, Symbol, Whole
 from towpath.code.reach import Loose, Node, Reach
-from towpath.code.source import is_definition, read_bytes
-from towpath.code.unsure import Widening
-from towpath.code.view import BUILTINS, Run, Symbol, Whole
+from towpath.code.scopes import FUNCTIONS, own, read_imports
+from towpath.code.widening import Widening
 from towpath.errors import DeclarationError
 
 
