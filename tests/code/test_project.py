@@ -14,7 +14,7 @@ RUNS = ("prepare", "train", "evaluate", "report", "shared.publish:to_folder")
 
 PREPARE, TRAIN, EVALUATE, REPORT, PUBLISH = RUNS
 MODELS = {TRAIN, EVALUATE}
-OF_STEPS = {PREPARE, TRAIN, EVALUATE, REPORT}  # metrics register themselves when imported
+OF_STEPS = {PREPARE, TRAIN, EVALUATE, REPORT}  # what runs when shared code is imported
 
 EDITS = [
     (STEPS, "whole = clean(raw)", "whole = clean(raw.copy())", {PREPARE}),
@@ -28,7 +28,8 @@ EDITS = [
     (STEPS, "import numpy as np", "import numpy as np  # numbers", set()),
     ("shared/cleaning.py", "height > 0", "height >= 0", {PREPARE}),
     ("shared/cleaning.py", "def unrelated(frame):", "def renamed(frame):", set()),
-    ("shared/cleaning.py", 'RULES["drop"] = ["sex"]', 'RULES["drop"] = []', {PREPARE}),
+    ("shared/cleaning.py", 'RULES["drop"] = ["sex"]', 'RULES["drop"] = []', OF_STEPS),
+    ("shared/cleaning.py", 'RULES = {"least": 0}', 'RULES = {"least": 1}', OF_STEPS),
     ("shared/metrics.py", "** 2", "** 3", {EVALUATE}),
     ("shared/metrics.py", "abs(truth - guess)", "abs(guess - truth)", OF_STEPS),
     ("shared/metrics.py", "METRICS = {}", "METRICS = dict()", OF_STEPS),
@@ -69,6 +70,8 @@ def test_the_same_reading_serves_all_steps(made: Project) -> None:
 def test_the_labels_of_a_step(made: Project) -> None:
     assert made.digests(REPORT).keys() == {
         "steps.report",
+        "shared.cleaning (at import)",  # it fills RULES
+        "shared.cleaning.RULES",
         "shared.metrics.METRICS",
         "shared.metrics.absolute",
         "shared.metrics.metric",

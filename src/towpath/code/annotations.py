@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from towpath.code.name_meaning import Outside, Symbol, View, Whole
+from towpath.code.project_code import Outside, ProjectCode, Symbol, Whole
 from towpath.code.scopes import own
 
 _DEEPEST = 20  # aliases of aliases; a circle ends here too
@@ -25,14 +25,14 @@ _OTHER_NAMES = {
 }
 
 
-def type_asked_for(view: View, file: str, node: ast.expr | None) -> str:
+def type_asked_for(code: ProjectCode, file: str, node: ast.expr | None) -> str:
     """The plain name of the type; empty where an annotation names no single one."""
-    return _Resolver(view).plain(file, node, 0) if node is not None else ""
+    return _Resolver(code).plain(file, node, 0) if node is not None else ""
 
 
 class _Resolver:
-    def __init__(self, view: View) -> None:
-        self.view = view
+    def __init__(self, code: ProjectCode) -> None:
+        self.code = code
 
     def plain(self, file: str, node: ast.expr, depth: int) -> str:
         if depth > _DEEPEST:
@@ -74,7 +74,7 @@ class _Resolver:
         chain = _chain(node)
         if not chain:
             return ""
-        meanings = list(self.view.meaning(file, chain))
+        meanings = list(self.code.meaning(file, chain))
         for meaning in meanings:
             if isinstance(meaning, Outside):
                 return _normal(meaning.dotted)
@@ -86,11 +86,11 @@ class _Resolver:
 
     def _defined(self, symbol: Symbol, depth: int) -> str:
         """What a name of the project stands for: an alias for another, or a class of its own."""
-        source = self.view.source(symbol.file)
+        source = self.code.source(symbol.file)
         for number in reversed(source.binders.get(symbol.name, ())):
             for node in own([source.statements[number]]):
                 if isinstance(node, ast.ClassDef) and node.name == symbol.name:
-                    return f"{self.view.path.name(symbol.file)}.{symbol.name}"
+                    return f"{self.code.path.name(symbol.file)}.{symbol.name}"
                 if (value := _alias(node, symbol.name)) is not None:
                     return self.plain(symbol.file, value, depth + 1)
         return ""
@@ -105,9 +105,9 @@ class _Resolver:
 
     def _starred(self, file: str, chain: tuple[str, ...], depth: int) -> str:
         """A name that comes with a star import of one of the project's modules."""
-        for imported in self.view.source(file).imports.get("*", ()):
-            found, _ = self.view.find(imported.module, imported.level, file)
-            if found and found.file and self.view.source(found.file).has(chain[0]):
+        for imported in self.code.source(file).imports.get("*", ()):
+            found, _ = self.code.find(imported.module, imported.level, file)
+            if found and found.file and self.code.source(found.file).has(chain[0]):
                 node = ast.parse(".".join(chain), mode="eval").body
                 return self.plain(found.file, node, depth + 1)
         return ""

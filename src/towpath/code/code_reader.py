@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 from towpath.code import named_files, signature, step_function
-from towpath.code.code_digest import Labels
+from towpath.code.code_digest import CodeDigests
 from towpath.code.command_program import Module
 from towpath.code.installed_packages import Environment, installed
 from towpath.code.module_search import OURS, Finder, SearchPath, loose_folders
-from towpath.code.name_meaning import Run, Symbol, View, Whole
+from towpath.code.project_code import ProjectCode, Run, Symbol, Whole
 from towpath.code.reach import Loose, Node, Reach
 from towpath.code.signature import Signature
 from towpath.code.step_function import Located, Target
@@ -31,7 +31,7 @@ class Reader:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self._finder = Finder()
-        self._labels: dict[str, Labels] = {}
+        self._digests: dict[str, CodeDigests] = {}
         self._closures: dict[tuple[str, str], set[Node]] = {}
         self._targets: dict[tuple[str, str], Target] = {}
 
@@ -47,18 +47,18 @@ class Reader:
         return Located(
             module=module or step_function.BESIDE,
             name=name,
-            folders=tuple(Path(each) for each in self._labels_of(folder).view.path.folders),
+            folders=tuple(Path(each) for each in self._digests_of(folder).code.path.folders),
             file=Path(target.symbol.file),
             function=target.node.name,
         )
 
     def signature(self, folder: str, run: str) -> Signature:
         """The arguments of a step's function and what it returns."""
-        view, target = self._labels_of(folder).view, self._target(folder, run)
+        code, target = self._digests_of(folder).code, self._target(folder, run)
         if not isinstance(target.node, ast.FunctionDef):  # the class of a format: `find` refuses it
-            target = step_function.find(view, run)
+            target = step_function.find(code, run)
         assert isinstance(target.node, ast.FunctionDef)
-        return signature.of_function(view, target.symbol, target.node)
+        return signature.of_function(code, target.symbol, target.node)
 
     def format_class(self, folder: str, run: str) -> frozenset[str] | None:
         """The methods of the class that reads and writes a format of the project's own; None where
@@ -71,7 +71,7 @@ class Reader:
         target = self._targets.get(key)
         if target is None or not isinstance(target.node, ast.ClassDef):  # a step's function is none
             target = self._targets[key] = step_function.find_class(
-                self._labels_of(folder).view, run
+                self._digests_of(folder).code, run
             )
         return step_function.methods(target)
 
@@ -81,7 +81,7 @@ class Reader:
         The labels are for people: ``steps.clean``, ``shared.paths (whole module)``,
         ``steps (at import)``, ``fit.R``. A digest is 32 hexadecimal digits.
         """
-        found = self._labels_of(folder).of(self._closure(folder, run))
+        found = self._digests_of(folder).of_closure(self._closure(folder, run))
         return {**found, **named_files.digests(self.root, folder, extra)}
 
     def files(self, folder: str, extra: Sequence[str]) -> dict[str, str]:
@@ -94,13 +94,13 @@ class Reader:
 
     def sources(self, folder: str, run: str) -> tuple[str, ...]:
         """The files of the project that a step's function reaches, from the root, sorted."""
-        view = self._labels_of(folder).view
+        code = self._digests_of(folder).code
         own = (n for n in self._closure(folder, run) if isinstance(n, Symbol | Run | Whole | Loose))
-        return tuple(sorted({view.shown(node.file) for node in own}))
+        return tuple(sorted({code.shown(node.file) for node in own}))
 
     def packages(self, folder: str, run: str) -> dict[str, str]:
         """The distributions that the reached code imports, with all they require, by version."""
-        reach = self._labels_of(folder).reach
+        reach = self._digests_of(folder).reach
         return self.environment.versions(reach.packages(self._closure(folder, run)))
 
     def libraries(self, folder: str, run: str) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ class Reader:
 
         Those of editable packages are left out: their code is at work, like the project's.
         """
-        loaded = self._labels_of(folder).reach.loads(self._closure(folder, run))
+        loaded = self._digests_of(folder).reach.loads(self._closure(folder, run))
         fixed = (each for each in loaded if self.environment.is_fixed(each.partition(".")[0]))
         return tuple(sorted(fixed))
 
@@ -120,28 +120,28 @@ class Reader:
         """A digest for each of these modules, whole, and for what they import, by label."""
         found: dict[str, str] = {}
         for module in modules:
-            found |= self._labels_of(module.folder).of(self._whole(module))
+            found |= self._digests_of(module.folder).of_closure(self._whole(module))
         return found
 
     def module_sources(self, modules: Iterable[Module]) -> tuple[str, ...]:
         """The files that these modules and what they import stand in, from the root, sorted."""
-        view = self._labels_of("").view
+        code = self._digests_of("").code
         nodes = {node for module in modules for node in self._whole(module)}
         own = (n for n in nodes if isinstance(n, Symbol | Run | Whole | Loose))
-        return tuple(sorted({view.shown(node.file) for node in own}))
+        return tuple(sorted({code.shown(node.file) for node in own}))
 
     def module_packages(self, modules: Iterable[Module]) -> dict[str, str]:
         """The distributions that these modules import, with all they require, by version."""
         found: dict[str, str] = {}
         for module in modules:
-            reach = self._labels_of(module.folder).reach
+            reach = self._digests_of(module.folder).reach
             found |= self.environment.versions(reach.packages(self._whole(module)))
         return found
 
     def _whole(self, module: Module) -> set[Node]:
         key = f"{module.folder} (whole)", module.file
         if key not in self._closures:
-            reach = self._labels_of(module.folder).reach
+            reach = self._digests_of(module.folder).reach
             self._closures[key] = reach.closure([Whole(f"{self.root}/{module.file}")])
         return self._closures[key]
 
@@ -151,32 +151,32 @@ class Reader:
         A pickle holds only their names: whoever reads it again runs their code of that day, so
         these digests belong to the key of a step that reads such an output.
         """
-        labels = self._labels_of(folder)
+        labels = self._digests_of(folder)
         closure = self._closure(folder, run)
-        return labels.of(labels.reach.closure(labels.reach.carried(closure)))
+        return labels.of_closure(labels.reach.closure(labels.reach.carried(closure)))
 
     def _closure(self, folder: str, run: str) -> set[Node]:
         key = folder, run
         if key not in self._closures:
             starts = step_function.starts(self._target(folder, run))
-            self._closures[key] = self._labels_of(folder).reach.closure(starts)
+            self._closures[key] = self._digests_of(folder).reach.closure(starts)
         return self._closures[key]
 
     def _target(self, folder: str, run: str) -> Target:
         key = folder, run
         if key not in self._targets:
-            self._targets[key] = step_function.find(self._labels_of(folder).view, run)
+            self._targets[key] = step_function.find(self._digests_of(folder).code, run)
         return self._targets[key]
 
-    def _labels_of(self, folder: str) -> Labels:
+    def _digests_of(self, folder: str) -> CodeDigests:
         """The reading of one pipeline: its imports look beside it first, then at the root
         and in ``src/``."""
-        if folder not in self._labels:
+        if folder not in self._digests:
             beside = str((self.root / folder).resolve())
             own = (str(path) for path in module_folders(self.root) if path != OURS)
             path = SearchPath(tuple(dict.fromkeys((beside, *own))), self._further)
-            self._labels[folder] = Labels(Reach(View(self.root, path, self._finder)))
-        return self._labels[folder]
+            self._digests[folder] = CodeDigests(Reach(ProjectCode(self.root, path, self._finder)))
+        return self._digests[folder]
 
     @cached_property
     def _further(self) -> tuple[str, ...]:

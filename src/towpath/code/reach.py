@@ -9,8 +9,17 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from towpath.code import names_used, widening
-from towpath.code.import_effects import Quiet
-from towpath.code.name_meaning import BUILTINS, Loads, Meaning, Outside, Run, Symbol, View, Whole
+from towpath.code.import_effects import ImportEffects
+from towpath.code.project_code import (
+    BUILTINS,
+    Loads,
+    Meaning,
+    Outside,
+    ProjectCode,
+    Run,
+    Symbol,
+    Whole,
+)
 from towpath.code.scopes import FUNCTIONS
 from towpath.code.widening import Widening
 from towpath.errors import DeclarationError
@@ -29,11 +38,11 @@ Node: TypeAlias = Meaning | Loose
 class Reach:
     """The edges between what is named, each found once, and what a start reaches over them."""
 
-    def __init__(self, view: View) -> None:
-        self.view = view
-        self.quiet = Quiet(view)
+    def __init__(self, code: ProjectCode) -> None:
+        self.code = code
+        self.effects = ImportEffects(code)
         self._edges: dict[Node, tuple[Node, ...]] = {}
-        self._loud: dict[str, bool] = {}
+        self._effects: dict[str, bool] = {}
 
     def closure(self, starts: Iterable[Node]) -> set[Node]:
         """Everything reached from here."""
@@ -68,13 +77,12 @@ class Reach:
             yield from self._widened(node)
 
     def statements(self, symbol: Symbol) -> tuple[int, ...]:
-        """The statements that make a name what it is, in their order."""
-        binders = self.view.source(symbol.file).binders.get(symbol.name, ())
-        fills = self.quiet.at_import(symbol.file).fills.get(symbol.name, ())
-        return tuple(sorted({*binders, *fills}))
+        """The statements that bind a name, in their order; what else may fill its value is an
+        effect, and so reached by all that the module holds."""
+        return self.code.source(symbol.file).binders.get(symbol.name, ())
 
     def _spoken(self, file: str, number: int) -> Iterator[Node]:
-        for meaning in self.view.spoken(file, self.view.facts(file, number)):
+        for meaning in self.code.spoken(file, self.code.facts(file, number)):
             said: Node | None = meaning
             if isinstance(meaning, Outside):
                 yield meaning
@@ -84,42 +92,42 @@ class Reach:
 
     def _run(self, file: str) -> Iterator[Node]:
         """Importing a module runs its effects, and what it imports."""
-        for number in self.quiet.at_import(file).effects:
-            statement = self.view.source(file).statements[number]
+        for number in self.effects.of_module(file):
+            statement = self.code.source(file).statements[number]
             if isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
                 yield Symbol(file, statement.name)
             yield from self._spoken(file, number)
-        for imported in self.view.source(file).loads:
-            yield from self.view.runs(file, imported)
+        for imported in self.code.source(file).loads:
+            yield from self.code.runs(file, imported)
             if imported.name == "*":
-                yield from self.view.star(file, imported)
+                yield from self.code.star(file, imported)
 
     def _whole(self, file: str) -> Iterator[Node]:
         """A whole module, and whole what it imports, wherever in it."""
-        for number in range(len(self.view.source(file).statements)):
+        for number in range(len(self.code.source(file).statements)):
             for meaning in self._spoken(file, number):
                 if isinstance(meaning, Run):
                     yield Whole(meaning.file)
                 yield meaning
-        for imported in self.view.source(file).loads:
-            for meaning in self.view.runs(file, imported):
+        for imported in self.code.source(file).loads:
+            for meaning in self.code.runs(file, imported):
                 yield Whole(meaning.file) if isinstance(meaning, Run) else meaning
 
     def _loose(self, file: str) -> Iterator[Node]:
         """Of a module that may be loaded only its packages are followed: all others count too."""
         try:
-            source = self.view.source(file)
+            source = self.code.source(file)
         except DeclarationError:
             return
         for imported in names_used.read(*source.statements).imports:
-            yield from (each for each in self.view.runs(file, imported) if isinstance(each, Loads))
+            yield from (each for each in self.code.runs(file, imported) if isinstance(each, Loads))
 
     def _widened(self, widening: Widening) -> Iterator[Node]:
         if widening is Widening.TEXT:
             yield Widening.PROJECT
         elif widening is Widening.PROJECT:
-            for folder in self.view.path.all:
-                yield from (Loose(file) for file in self.view.finder.modules(folder))
+            for folder in self.code.path.all:
+                yield from (Loose(file) for file in self.code.finder.modules(folder))
 
     def packages(self, closure: Iterable[Node]) -> frozenset[str]:
         """The top names of modules that are neither the project's nor Python's."""
@@ -144,22 +152,22 @@ class Reach:
 
     def _values(self, symbol: Symbol) -> Iterator[Node]:
         for number in self.statements(symbol):
-            facts = self.view.facts(symbol.file, number)
+            facts = self.code.facts(symbol.file, number)
             handed = [
-                self.view.meaning(symbol.file, chain) for chain in facts.values & facts.chains
+                self.code.meaning(symbol.file, chain) for chain in facts.values & facts.chains
             ]
-            handed += [self.view.of_import(symbol.file, *use) for use in facts.uses]
+            handed += [self.code.of_import(symbol.file, *use) for use in facts.uses]
             for each in (each for meanings in handed for each in meanings):
                 if isinstance(each, Symbol) and self._is(each, *FUNCTIONS):
                     yield each
 
     def _is(self, symbol: Symbol, *kinds: type[ast.stmt]) -> bool:
-        statements = self.view.source(symbol.file).statements
+        statements = self.code.source(symbol.file).statements
         return any(isinstance(statements[number], kinds) for number in self.statements(symbol))
 
-    def is_loud(self, file: str) -> bool:
+    def has_effects(self, file: str) -> bool:
         """Whether importing this module has an effect, there or in what it imports."""
-        if file not in self._loud:
+        if file not in self._effects:
             runs = (each for each in self.closure([Run(file)]) if isinstance(each, Run))
-            self._loud[file] = any(self.quiet.at_import(each.file).effects for each in runs)
-        return self._loud[file]
+            self._effects[file] = any(self.effects.of_module(each.file) for each in runs)
+        return self._effects[file]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from towpath.code.annotations import type_asked_for
-from towpath.code.name_meaning import Outside, Symbol, View
+from towpath.code.project_code import Outside, ProjectCode, Symbol
 from towpath.code.scopes import parameters
 
 
@@ -33,18 +33,18 @@ class Signature:
     returns: str | None
 
 
-def of_function(view: View, symbol: Symbol, node: ast.FunctionDef) -> Signature:
+def of_function(code: ProjectCode, symbol: Symbol, node: ast.FunctionDef) -> Signature:
     """The signature as it is written; decorators are taken to keep it."""
     return Signature(
-        file=view.shown(symbol.file),
+        file=code.shown(symbol.file),
         line=node.lineno,
         function=node.name,
-        arguments=tuple(_arguments(view, symbol.file, node.args)),
-        returns=_annotation(view, symbol.file, node.returns),
+        arguments=tuple(_arguments(code, symbol.file, node.args)),
+        returns=_annotation(code, symbol.file, node.returns),
     )
 
 
-def _arguments(view: View, file: str, arguments: ast.arguments) -> Iterator[Argument]:
+def _arguments(code: ProjectCode, file: str, arguments: ast.arguments) -> Iterator[Argument]:
     with_default = len(arguments.args) - len(arguments.defaults)
     optional = {each.arg for each in arguments.args[max(with_default, 0) :]}
     optional |= {
@@ -53,24 +53,24 @@ def _arguments(view: View, file: str, arguments: ast.arguments) -> Iterator[Argu
         if default is not None
     }
     for each in parameters(arguments):
-        annotation = _annotation(view, file, each.annotation)
-        asks = type_asked_for(view, file, each.annotation)
+        annotation = _annotation(code, file, each.annotation)
+        asks = type_asked_for(code, file, each.annotation)
         yield Argument(each.arg, annotation, each.arg not in optional, asks)
 
 
-def _annotation(view: View, file: str, node: ast.expr | None) -> str | None:
+def _annotation(code: ProjectCode, file: str, node: ast.expr | None) -> str | None:
     if node is None:
         return None
     if not isinstance(node, ast.Name | ast.Attribute):
         node = ast.parse(ast.unparse(node), mode="eval").body  # a copy, to be changed in place
-    return ast.unparse(_Dotted(view, file).visit(node))
+    return ast.unparse(_Dotted(code, file).visit(node))
 
 
 class _Dotted(ast.NodeTransformer):
     """Replaces each name by what it stands for, and quoted annotations by what they say."""
 
-    def __init__(self, view: View, file: str) -> None:
-        self.view = view
+    def __init__(self, code: ProjectCode, file: str) -> None:
+        self.code = code
         self.file = file
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
@@ -101,9 +101,9 @@ class _Dotted(ast.NodeTransformer):
             value = value.value
         if not isinstance(value, ast.Name):
             return node
-        for meaning in self.view.meaning(self.file, (value.id, *chain)):
+        for meaning in self.code.meaning(self.file, (value.id, *chain)):
             if isinstance(meaning, Outside):
                 return ast.Name(meaning.dotted)
             if isinstance(meaning, Symbol):
-                return ast.Name(f"{self.view.path.name(meaning.file)}.{meaning.name}")
+                return ast.Name(f"{self.code.path.name(meaning.file)}.{meaning.name}")
         return node

@@ -68,7 +68,7 @@ class Loads:
 Meaning: TypeAlias = Symbol | Run | Whole | Outside | Loads | Widening
 
 
-class View:
+class ProjectCode:
     """Reads each file once; knows what a name in a module means."""
 
     def __init__(self, root: Path, path: SearchPath, finder: Finder) -> None:
@@ -77,7 +77,6 @@ class View:
         self.finder = finder
         self._sources: dict[str, Source] = {}
         self._facts: dict[tuple[str, int], Facts] = {}
-        self._loaded: dict[str, frozenset[str]] = {}
 
     def shown(self, file: str) -> str:
         """A file's path from the project's root, for people."""
@@ -192,20 +191,6 @@ class View:
         if imported.name and not missing:
             inner = self.finder.find([imported.name], found.portions)
             yield from (Run(each) for each in (inner.runs if inner else ()))
-
-    def loaded(self, file: str) -> frozenset[str]:
-        """All modules of the project that run when this one is imported, itself among them."""
-        if file not in self._loaded:
-            seen, waiting = set[str](), [file]
-            while waiting:
-                each = waiting.pop()
-                if each not in seen:
-                    seen.add(each)
-                    imports = self.source(each).loads
-                    runs = (run for imported in imports for run in self.runs(each, imported))
-                    waiting.extend(run.file for run in runs if isinstance(run, Run))
-            self._loaded[file] = frozenset(seen)
-        return self._loaded[file]
 
     def spoken(self, file: str, facts: Facts) -> Iterator[Meaning]:
         """All that a piece of code reaches by what it names."""
