@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from towpath.code.module_source import is_definition, read_bytes
-from towpath.code.project_code import BUILTINS, Run, Symbol, Whole
-from towpath.code.reach import Loose, Node, Reach
+from towpath.code.module_source import is_definition, read_code
+from towpath.code.project_code import BUILTINS, ImportedModule, Symbol, WholeModule
+from towpath.code.reach import Node, PossibleModule, Reach
 from towpath.code.scopes import FUNCTIONS, own, read_imports
 from towpath.code.widening import Widening
 from towpath.errors import DeclarationError
@@ -53,7 +53,7 @@ class CodeDigests:
     def of_closure(self, closure: set[Node]) -> dict[str, str]:
         """Label to digest: ``steps.clean``, ``paths (whole module)``, ``steps (at import)``."""
         extent = next((w for w in (Widening.TEXT, Widening.DOCSTRINGS) if w in closure), None)
-        whole = {node.file for node in closure if isinstance(node, Whole | Loose)}
+        whole = {node.file for node in closure if isinstance(node, WholeModule | PossibleModule)}
         digests = {
             f"{self._label(file)} (whole module)": self._file(file, extent) for file in whole
         }
@@ -62,7 +62,7 @@ class CodeDigests:
             if isinstance(node, Symbol) and node.file not in whole:
                 symbols[node.file].append(node)
                 digests[f"{self._label(node.file)}.{node.name}"] = self._symbol(node, extent)
-        for file in {node.file for node in closure if isinstance(node, Run)} - whole:
+        for file in {node.file for node in closure if isinstance(node, ImportedModule)} - whole:
             digests.update(self._at_import(file, symbols[file], extent))
         return dict(sorted(digests.items()))
 
@@ -102,12 +102,12 @@ class CodeDigests:
                 return digest_code(source.statements, *notes, docstrings=extent is not None)
         except DeclarationError:
             pass  # a module that only might be loaded need not be Python
-        return digest_bytes(read_bytes(Path(file), self.code.shown(file)))
+        return digest_bytes(read_code(Path(file), self.code.shown(file)))
 
     def _imports_of(self, file: str, numbers: Iterable[int]) -> list[str]:
         """Which imports the names in these statements stand for: a changed alias is a change."""
         imports = self.code.source(file).imports
-        facts = [self.code.facts(file, number) for number in numbers]
+        facts = [self.code.used_names(file, number) for number in numbers]
         used = {chain[0] for fact in facts for chain in fact.chains | fact.perhaps}
         names = sorted(used & imports.keys()) + ["*"] * ("*" in imports)
         return [f"{name} {imported.said}" for name in names for imported in imports[name]]
@@ -162,7 +162,7 @@ class CodeDigests:
             for number, statement in enumerate(self.code.source(file).statements):
                 imports = [name for node in own([statement]) for name in read_imports(node)]
                 runs = [run for name in imports for run in self.code.runs(file, name)]
-                files = [run.file for run in runs if isinstance(run, Run)]
+                files = [run.file for run in runs if isinstance(run, ImportedModule)]
                 is_star = any(imported.name == "*" for imported in imports)
                 if files or is_star:
                     loads.add(number)

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from towpath.code import named_files, signature, step_function
+from towpath.code import named_files, step_function
 from towpath.code.code_digest import CodeDigests
 from towpath.code.command_program import Module
-from towpath.code.installed_packages import Environment, installed
-from towpath.code.module_search import OURS, Finder, SearchPath, loose_folders
-from towpath.code.project_code import ProjectCode, Run, Symbol, Whole
-from towpath.code.reach import Loose, Node, Reach
-from towpath.code.signature import Signature
-from towpath.code.step_function import Located, Target
+from towpath.code.installed_packages import InstalledPackages, read_installed
+from towpath.code.module_search import OURS, ModuleFinder, SearchPath, loose_folders
+from towpath.code.project_code import ProjectCode, WholeModule
+from towpath.code.reach import Node, Reach
+from towpath.code.signature import Signature, read_signature
+from towpath.code.step_function import Definition
 from towpath.spec.source_layout import module_folders
 
 KEPT = ".towpath/state/environment.json"
@@ -30,35 +30,23 @@ class Reader:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
-        self._finder = Finder()
+        self._finder = ModuleFinder()
         self._digests: dict[str, CodeDigests] = {}
         self._closures: dict[tuple[str, str], set[Node]] = {}
-        self._targets: dict[tuple[str, str], Target] = {}
+        self._definitions: dict[tuple[str, str], Definition] = {}
 
     @cached_property
-    def environment(self) -> Environment:
+    def environment(self) -> InstalledPackages:
         """What is installed; kept in ``.towpath/state`` for the next process."""
-        return installed(self.root / KEPT)
-
-    def locate(self, folder: str, run: str) -> Located:
-        """Where a step's function is, and how its process imports it."""
-        target = self._target(folder, run)
-        module, name = step_function.split(run)
-        return Located(
-            module=module or step_function.BESIDE,
-            name=name,
-            folders=tuple(Path(each) for each in self._digests_of(folder).code.path.folders),
-            file=Path(target.symbol.file),
-            function=target.node.name,
-        )
+        return read_installed(self.root / KEPT)
 
     def signature(self, folder: str, run: str) -> Signature:
-        """The arguments of a step's function and what it returns."""
-        code, target = self._digests_of(folder).code, self._target(folder, run)
-        if not isinstance(target.node, ast.FunctionDef):  # the class of a format: `find` refuses it
-            target = step_function.find(code, run)
-        assert isinstance(target.node, ast.FunctionDef)
-        return signature.of_function(code, target.symbol, target.node)
+        """The arguments of a step's function."""
+        code, definition = self._reach(folder).code, self._definition(folder, run)
+        if not isinstance(definition.node, ast.FunctionDef):  # a format's class: this refuses it
+            definition = step_function.find_function(code, run)
+        assert isinstance(definition.node, ast.FunctionDef)
+        return read_signature(code, definition.symbol, definition.node)
 
     def format_class(self, folder: str, run: str) -> frozenset[str] | None:
         """The methods of the class that reads and writes a format of the project's own; None where
@@ -68,12 +56,11 @@ class Reader:
         function.
         """
         key = folder, run
-        target = self._targets.get(key)
-        if target is None or not isinstance(target.node, ast.ClassDef):  # a step's function is none
-            target = self._targets[key] = step_function.find_class(
-                self._digests_of(folder).code, run
-            )
-        return step_function.methods(target)
+        definition = self._definitions.get(key)
+        if definition is None or not isinstance(definition.node, ast.ClassDef):
+            definition = step_function.find_class(self._reach(folder).code, run)
+            self._definitions[key] = definition
+        return step_function.method_names(definition)
 
     def digests(self, folder: str, run: str, extra: Sequence[str] = ()) -> dict[str, str]:
         """A digest for each name that a step's function reaches, and for each extra file.
@@ -81,36 +68,33 @@ class Reader:
         The labels are for people: ``steps.clean``, ``shared.paths (whole module)``,
         ``steps (at import)``, ``fit.R``. A digest is 32 hexadecimal digits.
         """
-        found = self._digests_of(folder).of_closure(self._closure(folder, run))
-        return {**found, **named_files.digests(self.root, folder, extra)}
+        digests = self._digests_of(folder).of_closure(self._closure(folder, run))
+        return {**digests, **self.files(folder, extra)}
 
     def files(self, folder: str, extra: Sequence[str]) -> dict[str, str]:
         """A digest for each file or folder that a step names, whatever it holds."""
-        return named_files.digests(self.root, folder, extra)
+        return named_files.digest_named(self.root, folder, extra)
 
     def file_names(self, folder: str, extra: Sequence[str]) -> tuple[str, ...]:
         """The files that a step names, in folders and patterns too, from the root."""
-        return named_files.names(self.root, folder, extra)
+        return named_files.list_named(self.root, folder, extra)
 
     def sources(self, folder: str, run: str) -> tuple[str, ...]:
         """The files of the project that a step's function reaches, from the root, sorted."""
-        code = self._digests_of(folder).code
-        own = (n for n in self._closure(folder, run) if isinstance(n, Symbol | Run | Whole | Loose))
-        return tuple(sorted({code.shown(node.file) for node in own}))
+        return self._reach(folder).files(self._closure(folder, run))
 
     def packages(self, folder: str, run: str) -> dict[str, str]:
         """The distributions that the reached code imports, with all they require, by version."""
-        reach = self._digests_of(folder).reach
-        return self.environment.versions(reach.packages(self._closure(folder, run)))
+        return self.versions(Reach.packages(self._closure(folder, run)))
 
     def libraries(self, folder: str, run: str) -> tuple[str, ...]:
         """The modules of installed packages that the reached code imports, sorted.
 
         Those of editable packages are left out: their code is at work, like the project's.
         """
-        loaded = self._digests_of(folder).reach.loads(self._closure(folder, run))
-        fixed = (each for each in loaded if self.environment.is_fixed(each.partition(".")[0]))
-        return tuple(sorted(fixed))
+        modules = Reach.imported_packages(self._closure(folder, run))
+        is_fixed = self.environment.is_fixed
+        return tuple(sorted(name for name in modules if is_fixed(name.partition(".")[0])))
 
     def versions(self, modules: Iterable[str]) -> dict[str, str]:
         """The same for modules that a step uses without naming them (``pyarrow`` for .parquet)."""
@@ -118,32 +102,21 @@ class Reader:
 
     def modules(self, modules: Iterable[Module]) -> dict[str, str]:
         """A digest for each of these modules, whole, and for what they import, by label."""
-        found: dict[str, str] = {}
+        digests: dict[str, str] = {}
         for module in modules:
-            found |= self._digests_of(module.folder).of_closure(self._whole(module))
-        return found
+            digests |= self._digests_of(module.folder).of_closure(self._whole(module))
+        return digests
 
     def module_sources(self, modules: Iterable[Module]) -> tuple[str, ...]:
         """The files that these modules and what they import stand in, from the root, sorted."""
-        code = self._digests_of("").code
-        nodes = {node for module in modules for node in self._whole(module)}
-        own = (n for n in nodes if isinstance(n, Symbol | Run | Whole | Loose))
-        return tuple(sorted({code.shown(node.file) for node in own}))
+        return self._reach("").files(node for module in modules for node in self._whole(module))
 
     def module_packages(self, modules: Iterable[Module]) -> dict[str, str]:
         """The distributions that these modules import, with all they require, by version."""
-        found: dict[str, str] = {}
+        versions: dict[str, str] = {}
         for module in modules:
-            reach = self._digests_of(module.folder).reach
-            found |= self.environment.versions(reach.packages(self._whole(module)))
-        return found
-
-    def _whole(self, module: Module) -> set[Node]:
-        key = f"{module.folder} (whole)", module.file
-        if key not in self._closures:
-            reach = self._digests_of(module.folder).reach
-            self._closures[key] = reach.closure([Whole(f"{self.root}/{module.file}")])
-        return self._closures[key]
+            versions |= self.versions(Reach.packages(self._whole(module)))
+        return versions
 
     def carried(self, folder: str, run: str) -> dict[str, str]:
         """The classes and functions that a step may put into an object, with what they reach.
@@ -151,22 +124,32 @@ class Reader:
         A pickle holds only their names: whoever reads it again runs their code of that day, so
         these digests belong to the key of a step that reads such an output.
         """
-        labels = self._digests_of(folder)
-        closure = self._closure(folder, run)
-        return labels.of_closure(labels.reach.closure(labels.reach.carried(closure)))
+        reach = self._reach(folder)
+        objects = reach.carried(self._closure(folder, run))
+        return self._digests_of(folder).of_closure(reach.closure(objects))
+
+    def _whole(self, module: Module) -> set[Node]:
+        key = f"{module.folder} (whole)", module.file
+        if key not in self._closures:
+            start = WholeModule(f"{self.root}/{module.file}")
+            self._closures[key] = self._reach(module.folder).closure([start])
+        return self._closures[key]
 
     def _closure(self, folder: str, run: str) -> set[Node]:
         key = folder, run
         if key not in self._closures:
-            starts = step_function.starts(self._target(folder, run))
-            self._closures[key] = self._digests_of(folder).reach.closure(starts)
+            starts = self._definition(folder, run).starts()
+            self._closures[key] = self._reach(folder).closure(starts)
         return self._closures[key]
 
-    def _target(self, folder: str, run: str) -> Target:
+    def _definition(self, folder: str, run: str) -> Definition:
         key = folder, run
-        if key not in self._targets:
-            self._targets[key] = step_function.find(self._digests_of(folder).code, run)
-        return self._targets[key]
+        if key not in self._definitions:
+            self._definitions[key] = step_function.find_function(self._reach(folder).code, run)
+        return self._definitions[key]
+
+    def _reach(self, folder: str) -> Reach:
+        return self._digests_of(folder).reach
 
     def _digests_of(self, folder: str) -> CodeDigests:
         """The reading of one pipeline: its imports look beside it first, then at the root
@@ -181,4 +164,4 @@ class Reader:
     @cached_property
     def _further(self) -> tuple[str, ...]:
         folders = dict.fromkeys((*loose_folders(), *self.environment.editable()))
-        return tuple(each for each in folders if not OURS.is_relative_to(each))
+        return tuple(folder for folder in folders if not OURS.is_relative_to(folder))

@@ -11,7 +11,7 @@ import ast
 from collections.abc import Iterable
 
 from towpath.code.names_used import chain_of
-from towpath.code.project_code import Meaning, Outside, ProjectCode, Symbol, Whole
+from towpath.code.project_code import Meaning, OutsideName, ProjectCode, Symbol, WholeModule
 from towpath.code.scopes import FUNCTIONS, children, parameters, walk
 
 _WRAPPING = frozenset(
@@ -107,7 +107,7 @@ class ImportEffects:
         for literals: then no operator, property, hash or format of the project's runs."""
         if isinstance(node, ast.Name | ast.Attribute):
             return all(
-                isinstance(meaning, Outside)
+                isinstance(meaning, OutsideName)
                 or (isinstance(node, ast.Name) and self._stands_for_literal(meaning))
                 for meaning in self._meanings(file, node)
             )
@@ -134,7 +134,7 @@ class ImportEffects:
     def _meanings(self, file: str, node: ast.expr) -> tuple[Meaning, ...]:
         """What a dotted name means; anything at all where it begins with no name."""
         chain = chain_of(node)
-        return tuple(self.code.meaning(file, chain)) if chain else (Whole(file),)
+        return tuple(self.code.meaning(file, chain)) if chain else (WholeModule(file),)
 
     def _is_plain_function(self, file: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
         annotations = [each.annotation for each in parameters(node.args)]
@@ -161,7 +161,7 @@ class ImportEffects:
         calls = 2 if isinstance(decorator, ast.Call) else 1
         return all(
             meaning.dotted in _WRAPPING
-            if isinstance(meaning, Outside)
+            if isinstance(meaning, OutsideName)
             else isinstance(meaning, Symbol)
             and self._only_defines(meaning.file, self._definition(meaning), calls)
             for meaning in self._meanings(file, called)
@@ -193,7 +193,7 @@ class ImportEffects:
         """Whether the definition of a class runs nothing but its body, and that is plain."""
         bases = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
         meanings = [meaning for base in bases for meaning in self._meanings(file, base)]
-        is_enum = any(isinstance(m, Outside) and m.dotted.startswith("enum.") for m in meanings)
+        is_enum = any(isinstance(m, OutsideName) and m.dotted.startswith("enum.") for m in meanings)
         return (
             not node.keywords
             and all(self._is_wrapping(file, each) for each in node.decorator_list)
@@ -217,7 +217,7 @@ class ImportEffects:
         """``field(default_factory=list)``: nothing is called before there is an instance."""
         return (
             not node.args
-            and self._meanings(file, node.func) == (Outside("dataclasses.field"),)
+            and self._meanings(file, node.func) == (OutsideName("dataclasses.field"),)
             and all(
                 self._is_value(file, each.value)
                 if each.arg == "default_factory"
@@ -228,7 +228,7 @@ class ImportEffects:
 
     def _is_quiet_base(self, meaning: Meaning) -> bool:
         """Whether a base keeps no list of its subclasses, and runs nothing where they are made."""
-        if isinstance(meaning, Outside):
+        if isinstance(meaning, OutsideName):
             return meaning.dotted in _BASES or meaning.dotted.startswith("sklearn.base.")
         if not isinstance(meaning, Symbol):
             return False

@@ -6,9 +6,9 @@ import ast
 import re
 import sys
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
-from towpath.code.facts import EVALUATORS, GETTERS, LOADERS, WATCHED, Chain, Facts, Scope
 from towpath.code.scopes import (
     COMPREHENSIONS,
     FUNCTIONS,
@@ -22,10 +22,63 @@ from towpath.code.scopes import (
     walk,
 )
 
+Chain: TypeAlias = tuple[str, ...]
+"""A name with the attributes behind it: ``shared.clean.drop`` is three."""
 
-def read(*nodes: ast.AST) -> Facts:
+_WATCHED = """
+__subclasses__ __globals__ __builtins__ __doc__ __code__ f_globals f_locals f_back f_lineno gi_frame
+cr_frame tb_frame tb_lineno model_json_schema
+"""
+_WATCHED = frozenset(_WATCHED.split())
+"""Attributes of any object whatever that lead out of what can be read."""
+
+_LOADERS = frozenset({"import_module", "__import__"})
+
+_EVALUATORS = frozenset({"eval", "query"})
+"""Methods of a table that read names of whoever calls them out of a text."""
+
+_GETTERS = frozenset({"attrgetter", "getattr", "methodcaller", "__getattribute__"})
+"""Functions that are told an attribute by a text."""
+
+
+@dataclass(frozen=True, eq=False)
+class UsedNames:
+    """What a piece of code names.
+
+    ``chains`` begin with a name of the module (or a builtin), ``perhaps`` with one that a class
+    body may bind first; ``values`` are those of both that are not just called; ``uses`` are names
+    that a function imported for itself, with attributes; ``imports`` is every import inside;
+    ``modules`` are loaded by a literal name, with ``loaders``; ``signs`` make reading unsure.
+    """
+
+    chains: set[Chain] = field(default_factory=set)
+    perhaps: set[Chain] = field(default_factory=set)
+    values: set[Chain] = field(default_factory=set)
+    uses: set[tuple[Import, Chain]] = field(default_factory=set)
+    imports: list[Import] = field(default_factory=list)
+    modules: set[str] = field(default_factory=set)
+    loaders: set[Chain] = field(default_factory=set)
+    signs: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The names of one function, comprehension or class, and the scope around it."""
+
+    names: dict[str, tuple[Import, ...] | None]  # None: declared global
+    around: Scope | None
+    of_class: bool = False
+
+    def find(self, name: str) -> Scope | None:
+        scope: Scope | None = self
+        while scope and name not in scope.names:
+            scope = scope.around
+        return scope
+
+
+def read_names(*nodes: ast.AST) -> UsedNames:
     """The facts of statements that stand at the top of a module."""
-    reading = _Reading(Facts())
+    reading = _Reading(UsedNames())
     for node in nodes:
         reading.visit(node, None)
     return reading.facts
@@ -49,7 +102,7 @@ def chain_of(node: ast.AST) -> Chain | None:
 class _Reading:
     """One walk over a tree; the handlers stand in a table by the node's type."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: UsedNames) -> None:
         self.facts = facts
 
     def visit(self, node: ast.AST, scope: Scope | None) -> None:
@@ -84,9 +137,9 @@ class _Reading:
 
     def attribute(self, node: ast.Attribute, scope: Scope | None, called: bool = False) -> None:
         value, attributes = attributes_of(node)
-        self.facts.signs.update(WATCHED.intersection(attributes))
+        self.facts.signs.update(_WATCHED.intersection(attributes))
         said = attributes[:-1] if called else attributes
-        if isinstance(node.ctx, ast.Load) and not EVALUATORS.isdisjoint(said):
+        if isinstance(node.ctx, ast.Load) and not _EVALUATORS.isdisjoint(said):
             self.facts.signs.add("expression")  # query = frame.query; query("age > @limit")
         if isinstance(value, ast.Name):
             self.speak((value.id, *attributes), scope, called)
@@ -104,15 +157,15 @@ class _Reading:
         called = node.func.id if isinstance(node.func, ast.Name) else called
         given = node.args[0] if node.args else None
         rest: list[ast.AST] = [node.func, *node.args, *node.keywords]
-        if called in LOADERS and len(rest) == 2 and _is_text(given):
+        if called in _LOADERS and len(rest) == 2 and _is_text(given):
             self.facts.modules.add(given.value)  # type: ignore[union-attr]
             self.facts.loaders.add(chain_of(node.func) or ("__import__",))
             return
-        if called in EVALUATORS and isinstance(node.func, ast.Attribute) and rest[1:]:
+        if called in _EVALUATORS and isinstance(node.func, ast.Attribute) and rest[1:]:
             self.expression(given, scope)
             if any(keyword.arg in ("level", None) for keyword in node.keywords):
                 self.facts.signs.add("frames")
-        if called in GETTERS and any(map(_is_evaluator, node.args)):
+        if called in _GETTERS and any(map(_is_evaluator, node.args)):
             self.facts.signs.add("expression")
         if any(keyword.arg == "allow_pickle" for keyword in node.keywords):
             self.facts.signs.add("pickle")
@@ -128,7 +181,7 @@ class _Reading:
     def constant(self, node: ast.Constant, _scope: Scope | None) -> None:
         """``attrgetter("__doc__")`` and ``"{0.__doc__}".format`` name an attribute in a text."""
         if isinstance(node.value, str) and "_" in node.value:
-            self.facts.signs.update(WATCHED.intersection(re.findall(r"\w+", node.value)))
+            self.facts.signs.update(_WATCHED.intersection(re.findall(r"\w+", node.value)))
 
     def statement(self, node: ast.Expr, scope: Scope | None) -> None:
         """A text that stands alone is a docstring or a remark."""
@@ -137,7 +190,7 @@ class _Reading:
 
     def pattern(self, node: ast.MatchClass, scope: Scope | None) -> None:
         """``case object(__doc__=text)`` reads attributes."""
-        self.facts.signs.update(WATCHED.intersection(node.kwd_attrs))
+        self.facts.signs.update(_WATCHED.intersection(node.kwd_attrs))
         for child in children(node):
             self.visit(child, scope)
 
@@ -238,7 +291,7 @@ class _Reading:
 def _is_evaluator(node: ast.expr) -> bool:
     """Whether a text is, as an attribute, one that reads names out of a text."""
     text = node.value if isinstance(node, ast.Constant) else None
-    return isinstance(text, str) and not EVALUATORS.isdisjoint(text.split("."))
+    return isinstance(text, str) and not _EVALUATORS.isdisjoint(text.split("."))
 
 
 def _is_text(node: ast.AST | None) -> bool:

@@ -15,94 +15,48 @@ class Widening(Enum):
     DOCSTRINGS = "docstrings count"
 
 
-_NAMES: dict[str, Widening] = {
-    # names looked up at run time
-    "globals": Widening.MODULE,
-    "eval": Widening.PROJECT,
-    "exec": Widening.PROJECT,
-    "compile": Widening.PROJECT,
-    "__import__": Widening.PROJECT,
-    "__builtins__": Widening.PROJECT,
-    "__path__": Widening.PROJECT,
-    "builtins": Widening.PROJECT,
-    "importlib": Widening.PROJECT,
-    "imp": Widening.PROJECT,
-    "pkgutil": Widening.PROJECT,
-    "runpy": Widening.PROJECT,
-    "zipimport": Widening.PROJECT,
-    "gc": Widening.PROJECT,
-    "ctypes.pythonapi": Widening.PROJECT,
-    "sys.modules": Widening.PROJECT,
-    "sys.path": Widening.PROJECT,
-    "sys.meta_path": Widening.PROJECT,
-    "sys.path_hooks": Widening.PROJECT,
-    "sys._getframe": Widening.TEXT,
-    "sys.settrace": Widening.TEXT,
-    "sys.setprofile": Widening.TEXT,
-    "site": Widening.PROJECT,
-    "unittest.mock": Widening.PROJECT,
-    # another process may run any file
-    "subprocess": Widening.PROJECT,
-    "os.system": Widening.PROJECT,
-    "os.popen": Widening.PROJECT,
-    "asyncio.create_subprocess_exec": Widening.PROJECT,
-    "asyncio.create_subprocess_shell": Widening.PROJECT,
-    "asyncio.subprocess": Widening.PROJECT,
-    "nbclient": Widening.PROJECT,
-    "papermill": Widening.PROJECT,
-    "pexpect": Widening.PROJECT,
-    "plumbum": Widening.PROJECT,
-    "sh": Widening.PROJECT,
-    **{f"os.{each}{how}": Widening.PROJECT for each in ("exec", "spawn", "posix_spawn")
-       for how in ("", "l", "le", "lp", "lpe", "v", "ve", "vp", "vpe", "p")},
-    # pickles name their classes and functions
-    "pickle": Widening.PROJECT,
-    "_pickle": Widening.PROJECT,
-    "shelve": Widening.PROJECT,
-    "dill": Widening.PROJECT,
-    "cloudpickle": Widening.PROJECT,
-    "joblib.load": Widening.PROJECT,
-    "torch.load": Widening.PROJECT,
-    "pandas.read_pickle": Widening.PROJECT,
-    "skops.io.load": Widening.PROJECT,
-    "skops.io.loads": Widening.PROJECT,
-    "yaml.unsafe_load": Widening.PROJECT,
-    "yaml.UnsafeLoader": Widening.PROJECT,
-    "yaml.Loader": Widening.PROJECT,
-    "yaml.CLoader": Widening.PROJECT,
-    # names in texts and settings
-    "hydra": Widening.PROJECT,
-    "logging.config": Widening.PROJECT,
-    "pkg_resources": Widening.PROJECT,
-    "stevedore": Widening.PROJECT,
-    "lazy_loader": Widening.PROJECT,
-    # the text of the code is read
-    "inspect": Widening.TEXT,
-    "traceback": Widening.TEXT,
-    "linecache": Widening.TEXT,
-    "pydoc": Widening.TEXT,
-    "doctest": Widening.TEXT,
-    # expressions in strings that name what the calling module has
-    "pandas.eval": Widening.MODULE,
-    "patsy": Widening.MODULE,
-    "formulaic": Widening.MODULE,
-    "statsmodels": Widening.MODULE,
-    "numexpr": Widening.MODULE,
-    "duckdb": Widening.MODULE,
-    "polars.sql": Widening.MODULE,
-    "polars.SQLContext": Widening.MODULE,
-    "pandasql": Widening.MODULE,
-    # docstrings are read: they are prompts
-    "__doc__": Widening.DOCSTRINGS,
-    "dspy": Widening.DOCSTRINGS,
-    "fastmcp": Widening.DOCSTRINGS,
-    "langchain": Widening.DOCSTRINGS,
-    "langchain_core": Widening.DOCSTRINGS,
-    "llama_index": Widening.DOCSTRINGS,
-    "pydantic_ai": Widening.DOCSTRINGS,
-    "smolagents": Widening.DOCSTRINGS,
-}  # fmt: skip
+_OF_MODULE = """
+globals
+pandas.eval patsy formulaic statsmodels numexpr duckdb polars.sql polars.SQLContext pandasql
+"""
+"""Names looked up at run time, and expressions in strings that name what the calling module has."""
 
+_OF_PROJECT = """
+eval exec compile __import__ __builtins__ __path__ builtins importlib imp pkgutil runpy zipimport gc
+ctypes.pythonapi sys.modules sys.path sys.meta_path sys.path_hooks site unittest.mock
+subprocess os.system os.popen nbclient papermill pexpect plumbum sh
+asyncio.create_subprocess_exec asyncio.create_subprocess_shell asyncio.subprocess
+pickle _pickle shelve dill cloudpickle joblib.load torch.load pandas.read_pickle skops.io.load
+skops.io.loads yaml.unsafe_load yaml.UnsafeLoader yaml.Loader yaml.CLoader
+hydra logging.config pkg_resources stevedore lazy_loader
+"""
+"""By line: names looked up at run time; other processes, which may run any file; pickles, which
+name their classes and functions; names in texts and settings."""
+
+_OF_TEXT = """
+inspect traceback linecache pydoc doctest sys._getframe sys.settrace sys.setprofile
+"""
+"""Readers of the text of the code."""
+
+_OF_DOCSTRINGS = """
+__doc__ dspy fastmcp langchain langchain_core llama_index pydantic_ai smolagents
+"""
+"""Readers of docstrings: they are prompts."""
+
+_NAMES = {
+    name: widening
+    for names, widening in (
+        (_OF_MODULE, Widening.MODULE),
+        (_OF_PROJECT, Widening.PROJECT),
+        (_OF_TEXT, Widening.TEXT),
+        (_OF_DOCSTRINGS, Widening.DOCSTRINGS),
+    )
+    for name in names.split()
+} | {
+    f"os.{program}{how}": Widening.PROJECT
+    for program in ("exec", "spawn", "posix_spawn")
+    for how in ("", "l", "le", "lp", "lpe", "v", "ve", "vp", "vpe", "p")
+}
 _SURE = frozenset(
     [f"{pickler}.{what}" for pickler in ("pickle", "cloudpickle", "dill")
      for what in ("dump", "dumps", "HIGHEST_PROTOCOL", "PickleError", "PicklingError")]
@@ -134,7 +88,7 @@ _SIGNS: dict[str, Widening] = {
 }
 
 
-def of_name(dotted: str, is_module: bool = False) -> Widening | None:
+def widening_of_name(dotted: str, is_module: bool = False) -> Widening | None:
     """What speaking of an outside name (``sys.modules.get``, ``eval``, ``sys`` itself) widens."""
     if is_module and dotted in ("sys", "os", "asyncio", "skops", "skops.io", "joblib"):
         return Widening.TEXT
@@ -147,6 +101,6 @@ def of_name(dotted: str, is_module: bool = False) -> Widening | None:
     return next((_NAMES[each] for each in leading if each in _NAMES), None)
 
 
-def of_signs(signs: Iterable[str]) -> frozenset[Widening]:
+def widenings_of_signs(signs: Iterable[str]) -> frozenset[Widening]:
     """What the signs in a piece of code widen."""
     return frozenset(_SIGNS[each] for each in signs if each in _SIGNS)
