@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from towpath.code import named_files, step_function
+from towpath.code import code_files, step_function
 from towpath.code.code_digest import CodeDigests
 from towpath.code.command_program import Module
 from towpath.code.installed_packages import InstalledPackages, read_installed
@@ -73,11 +73,11 @@ class Reader:
 
     def files(self, folder: str, extra: Sequence[str]) -> dict[str, str]:
         """A digest for each file or folder that a step names, whatever it holds."""
-        return named_files.digest_named(self.root, folder, extra)
+        return code_files.digest_named(self.root, folder, extra)
 
     def file_names(self, folder: str, extra: Sequence[str]) -> tuple[str, ...]:
         """The files that a step names, in folders and patterns too, from the root."""
-        return named_files.list_named(self.root, folder, extra)
+        return code_files.list_named(self.root, folder, extra)
 
     def sources(self, folder: str, run: str) -> tuple[str, ...]:
         """The files of the project that a step's function reaches, from the root, sorted."""

@@ -75,15 +75,20 @@ class ImportEffects:
             case ast.AnnAssign(target=ast.Name(), annotation=annotation, value=value):
                 is_value = value is None or self._is_value(file, value)
                 return is_value and _calls_nothing(annotation)
-            case ast.If(test=test, body=body, orelse=orelse):
-                return self._is_constant(file, test) and self._are_plain(file, (*body, *orelse))
-            case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=after):
-                types = (each.type for each in handlers if each.type)
-                inner = (statement for each in handlers for statement in each.body)
-                return all(self._is_value(file, each) for each in types) and self._are_plain(
-                    file, (*body, *inner, *orelse, *after)
-                )
+            case ast.If() | ast.Try():
+                return self._is_plain_block(file, node)
         return type(node).__name__ == "TypeAlias"  # Python 3.12's own; read when it is asked for
+
+    def _is_plain_block(self, file: str, node: ast.If | ast.Try) -> bool:
+        """Whether a branch asks nothing of the project's objects, and holds plain statements."""
+        if isinstance(node, ast.If):
+            is_quiet = self._is_constant(file, node.test)
+            return is_quiet and self._are_plain(file, (*node.body, *node.orelse))
+        handled = (statement for handler in node.handlers for statement in handler.body)
+        types = (handler.type for handler in node.handlers if handler.type)
+        return all(self._is_value(file, each) for each in types) and self._are_plain(
+            file, (*node.body, *handled, *node.orelse, *node.finalbody)
+        )
 
     def _are_plain(self, file: str, statements: Iterable[ast.stmt]) -> bool:
         return all(self._is_plain(file, each) for each in statements)

@@ -25,11 +25,11 @@ from towpath.code.scopes import (
 Chain: TypeAlias = tuple[str, ...]
 """A name with the attributes behind it: ``shared.clean.drop`` is three."""
 
-_WATCHED = """
+_WATCHED_WORDS = """
 __subclasses__ __globals__ __builtins__ __doc__ __code__ f_globals f_locals f_back f_lineno gi_frame
 cr_frame tb_frame tb_lineno model_json_schema
 """
-_WATCHED = frozenset(_WATCHED.split())
+_WATCHED = frozenset(_WATCHED_WORDS.split())
 """Attributes of any object whatever that lead out of what can be read."""
 
 _LOADERS = frozenset({"import_module", "__import__"})
