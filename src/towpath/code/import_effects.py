@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from towpath.code.names_used import chain_of
 from towpath.code.project_code import Meaning, OutsideName, ProjectCode, Symbol, WholeModule
-from towpath.code.scopes import FUNCTIONS, children, parameters, walk
+from towpath.code.scopes import FUNCTIONS, parameters
 
 _WRAPPING = frozenset(
     {
@@ -40,7 +40,7 @@ _HOOKS = frozenset({"__class_getitem__", "__init_subclass__"})
 _PARTS_OF_LITERALS = (
     ast.BinOp, ast.BoolOp, ast.Compare, ast.Constant, ast.Dict, ast.FormattedValue, ast.IfExp,
     ast.JoinedStr, ast.List, ast.Set, ast.Slice, ast.Subscript, ast.Tuple, ast.UnaryOp,
-    ast.boolop, ast.cmpop, ast.operator, ast.unaryop,
+    ast.boolop, ast.cmpop, ast.expr_context, ast.operator, ast.unaryop,
 )  # fmt: skip
 
 
@@ -116,7 +116,7 @@ class ImportEffects:
                 or (isinstance(node, ast.Name) and self._stands_for_literal(meaning))
                 for meaning in self._meanings(file, node)
             )
-        parts = children(node)
+        parts = ast.iter_child_nodes(node)
         return isinstance(node, _PARTS_OF_LITERALS) and all(
             self._is_constant(file, part) for part in parts
         )
@@ -258,7 +258,9 @@ class ImportEffects:
 
 
 def _calls_nothing(annotation: ast.expr | None) -> bool:
-    return annotation is None or not any(isinstance(each, ast.Call) for each in walk(annotation))
+    return annotation is None or not any(
+        isinstance(each, ast.Call) for each in ast.walk(annotation)
+    )
 
 
 def _methods(node: ast.ClassDef) -> list[str]:

@@ -15,11 +15,9 @@ from towpath.code.scopes import (
     Import,
     at_definition,
     bindings,
-    children,
     own,
     parameters,
     read_imports,
-    walk,
 )
 
 Chain: TypeAlias = tuple[str, ...]
@@ -110,7 +108,7 @@ class _Reading:
         if handler:
             handler(self, node, scope)
         else:
-            for child in children(node):
+            for child in ast.iter_child_nodes(node):
                 self.visit(child, scope)
 
     def speak(self, chain: Chain, scope: Scope | None, called: bool = False) -> None:
@@ -191,7 +189,7 @@ class _Reading:
     def pattern(self, node: ast.MatchClass, scope: Scope | None) -> None:
         """``case object(__doc__=text)`` reads attributes."""
         self.facts.signs.update(_WATCHED.intersection(node.kwd_attrs))
-        for child in children(node):
+        for child in ast.iter_child_nodes(node):
             self.visit(child, scope)
 
     def expression(self, given: ast.expr | None, scope: Scope | None) -> None:
@@ -258,7 +256,7 @@ class _Reading:
         first: ast.comprehension = node.generators[0]
         self.visit(first.iter, scope)
         inner = Scope(dict(bindings([each.target for each in node.generators])), scope)
-        for child in children(node):
+        for child in ast.iter_child_nodes(node):
             if child is first:
                 for each in (first.target, *first.ifs):
                     self.visit(each, inner)
@@ -280,7 +278,7 @@ class _Reading:
         if node is None:
             return
         self.visit(node, scope)
-        for part in walk(node):
+        for part in ast.walk(node):
             if _is_text(part):
                 try:
                     self.visit(ast.parse(part.value, mode="eval").body, scope)  # type: ignore[attr-defined]
