@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -21,89 +22,37 @@ PACKAGE = Path(__file__).parents[1] / "src" / "towpath"
 
 @dataclass(frozen=True)
 class Word:
-    """A word of a tool as a pattern, the rooms that may say it (all modules that begin so), and
-    the modules elsewhere that say it still."""
+    """A word of a tool as a pattern, the room that holds the tool, and the rooms that say it
+    still."""
 
     pattern: str
-    rooms: tuple[str, ...]
-    still: frozenset[str] = frozenset()
+    room: str
+    still: frozenset[str]
 
 
-STORE, GIT = ("store/",), ("git/",)
-# What may be written into a project says which of its files are obeyed by a tool.
-RESERVED = "spec/project_paths.py"
 PLUMBING = (
     "cat-file|diff-tree|for-each-ref|hash-object|ls-files|ls-tree|merge-base|rev-list|rev-parse|"
     "symbolic-ref|update-ref|read-tree|write-tree|commit-tree|mktag"
 )
 
 WORDS = [
-    Word(r"\bdvc\.yaml", STORE, frozenset({"projects/adoption.py", RESERVED})),
-    Word(r"\bdvc\.lock", STORE, frozenset({"projects/adoption.py", RESERVED})),
-    Word(
-        r"\.dvc(?![\w-])",
-        STORE,
-        # Folders of tools that are passed over, by name.
-        frozenset({"code/extra.py", "steps/watching.py", "projects/adoption.py", RESERVED}),
-    ),
-    Word(
-        r"\.dvcignore",
-        STORE,
-        frozenset({"projects/adoption.py", "steps/watching.py", RESERVED}),
-    ),
+    # `spec` says which files of a project a tool obeys, `projects` adopts folders that have them.
+    Word(r"\bdvc\.yaml", "store", frozenset({"projects", "spec"})),
+    Word(r"\bdvc\.lock", "store", frozenset({"projects", "spec"})),
+    # `code` and `steps` pass over the folders of tools, by name.
+    Word(r"\.dvc(?![\w-])", "store", frozenset({"code", "projects", "spec", "steps"})),
+    Word(r"\.dvcignore", "store", frozenset({"projects", "spec", "steps"})),
     # The drafter of pipelines reads what DVC has resolved of a stage.
-    Word(r"^(outs|nfiles|relpath|wdir)$", STORE, frozenset({"engine/dvc_draft.py"})),
+    Word(r"^(outs|nfiles|relpath|wdir)$", "store", frozenset({"engine"})),
     Word(
         r"\brefs/",
-        GIT,
-        frozenset(
-            {
-                "audit/checks/records.py",
-                "audit/checks/signatures.py",
-                "audit/checks/stage_tags.py",
-                "audit/history.py",
-                "audit/ledger.py",
-                "cli/registering.py",
-                "doctor/git.py",
-                "doctor/unpublished.py",
-                "forge/github/ruling.py",
-                "promotion/deciding.py",
-                "promotion/merging.py",
-                "promotion/pull_requests.py",
-                "promotion/writing.py",
-                "reconcile/site.py",
-                "reconcile/witness.py",
-                "registry/backup_refs.py",
-                "registry/promotions.py",
-                "registry/publishing.py",
-                "registry/reading.py",
-                "registry/restoring.py",
-                "registry/staging.py",
-            }
-        ),
+        "git",
+        frozenset({"audit", "cli", "doctor", "forge", "promotion", "reconcile", "registry"}),
     ),
     Word(
         rf"^({PLUMBING})$",
-        GIT,
-        frozenset(
-            {
-                "audit/ledger.py",
-                "doctor/checkout.py",
-                "engine/commit_checks.py",
-                "engine/register_run.py",
-                "engine/registering.py",
-                "engine/transfer.py",
-                "gates/policy.py",
-                "promotion/deciding.py",
-                "promotion/displaced.py",
-                "promotion/enforcing.py",
-                "reconcile/site.py",
-                "registry/code_news.py",
-                "registry/decided.py",
-                "registry/publishing.py",
-                "registry/staging.py",
-            }
-        ),
+        "git",
+        frozenset({"audit", "doctor", "engine", "gates", "promotion", "reconcile", "registry"}),
     ),
 ]
 
@@ -124,22 +73,21 @@ def _constants(path: Path) -> Iterator[str]:
 
 
 @cache
-def _said() -> dict[str, tuple[str, ...]]:
-    """The constants without a blank of each module."""
-    return {
-        path.relative_to(PACKAGE).as_posix(): tuple(
-            text for text in _constants(path) if text and not re.search(r"\s", text)
-        )
-        for path in sorted(PACKAGE.rglob("*.py"))
-    }
+def _said() -> dict[str, frozenset[str]]:
+    """The constants without a blank of each room."""
+    said: defaultdict[str, set[str]] = defaultdict(set)
+    for path in PACKAGE.rglob("*.py"):
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        said[room] |= {text for text in _constants(path) if not re.search(r"\s", text)}
+    return {room: frozenset(texts) for room, texts in said.items()}
 
 
 @pytest.mark.parametrize("word", WORDS, ids=[word.pattern for word in WORDS])
 def test_a_word_of_a_tool_is_said_in_its_room(word: Word) -> None:
-    """A module that says it no longer leaves the table, so that the table only shrinks."""
+    """A room that says it no longer leaves the table, so that the table only shrinks."""
     saying = {
-        module
-        for module, texts in _said().items()
-        if not module.startswith(word.rooms) and any(re.search(word.pattern, t) for t in texts)
+        room
+        for room, texts in _said().items()
+        if room != word.room and any(re.search(word.pattern, text) for text in texts)
     }
     assert saying == word.still

@@ -243,7 +243,7 @@ def find_declarations(repository: Repository, commit: str) -> dict[str, str]:
     names = [f"{commit}:{DECLARATION}"]
     texts = refs.contents(repository, names)
     if not texts:
-        paths = repository.list_files(commit)
+        paths = history.list_paths(repository, commit)
         names = [f"{commit}:{path}" for path in paths if path.endswith(f"/{DECLARATION}")]
         texts = refs.contents(repository, names) if names else {}
     said = {name.partition(":")[2]: read_declared_name(text) for name, text in texts.items()}

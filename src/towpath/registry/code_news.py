@@ -38,7 +38,7 @@ def find_classes(repository: Repository, record: Record, trust: Iterable[str]) -
     names = tuple(trust)
     if not names or repository.commit(record.code.commit) is None:
         return {}
-    files = frozenset(repository.list_files(record.code.commit))
+    files = frozenset(history.list_paths(repository, record.code.commit))
     below = own_code.find_project(files, record.path)
     folder = f"flows/{record.pipeline}" if record.pipeline else ""
     classes = own_code.find_classes(names, files, below, folder)
@@ -56,7 +56,7 @@ def find_news(
     old = incumbent.code.commit if incumbent else None
     if old is None or repository.commit(old) is None:
         return CodeNews(classes, commit, None, ())
-    files = frozenset(repository.list_files(commit))
+    files = frozenset(history.list_paths(repository, commit))
     below = own_code.find_project(files, candidate.path)
     return CodeNews(classes, commit, old, tuple(_changes(repository, old, commit, below)))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from towpath.errors import DeclarationError, Fault, Place, RegistryError, UsageError
-from towpath.git import Repository, clones, mainline, refs
+from towpath.git import Repository, clones, history, mainline, refs
 from towpath.registry import policy, reading, references
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def read_claim(model: str, text: str) -> str | Fault:
 
 def read_owners(repository: Repository, commit: str) -> Owners:
     """Whose each model is by ``commit``, read in two calls of Git."""
-    paths = repository.list_files(commit)
+    paths = history.list_paths(repository, commit)
     declared = [path for path in paths if _is_declaration(path)]
     claimed = {path: model for path in paths if (model := claimed_model(path))}
     several = len(declared) > 1
@@ -217,7 +217,7 @@ def folder_of_pipeline(repository: Repository, record: Record, folder: str) -> s
     if repository.commit(commit) is None:
         return folder
     pipeline = f"flows/{record.pipeline}/pipeline.yaml"
-    paths = set(repository.list_files(commit))
+    paths = set(history.list_paths(repository, commit))
     made = [
         path.rpartition("/")[0]
         for path in paths

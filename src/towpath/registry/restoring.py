@@ -34,8 +34,8 @@ class Restored:
 
 def lost(repository: Repository, main: str) -> tuple[str, ...]:
     """The versions that were promoted, and whose tags are not here: ``abalone@v1.1.0``."""
-    paths = repository.list_files(main, f"{RECORDS}/")
-    places = [path.removesuffix(".yaml").split("/")[-2:] for path in paths]
+    listed = history.list_paths(repository, main, f"{RECORDS}/")
+    places = [path.removesuffix(".yaml").split("/")[-2:] for path in listed]
     names = [f"{model}@{number}" for model, number in places if Version.parse(number)]
     tags = set(refs.names(repository, TAGS.rstrip("/"))) if names else set()
     return tuple(name for name in names if f"{TAGS}{name}" not in tags)
