@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from towpath.checks.outcome import Outcome, Result
-from towpath.checks.saying import of_the_whole, percent, shown
+from towpath.checks.sentences import of_the_whole, percent, shown
 from towpath.spec.artifact import Json
 
 _QUOTED = re.compile("`([^`]+)`")
