@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeAlias
 import click
 
 from towpath.control_characters import disarm_commands, escape_json, is_visible, show_controls
-from towpath.spec.limits import is_same
+from towpath.spec.foreign_values import is_same
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult

@@ -12,7 +12,7 @@ from towpath.code.finder import Found
 from towpath.code.imports import bindings, own
 from towpath.code.view import Run, Symbol, View
 from towpath.errors import DeclarationError, Fault, Place, did_you_mean
-from towpath.spec.source_layout import module_folders
+from towpath.spec.project_paths import module_folders
 
 BESIDE = "steps"
 """The module beside ``pipeline.yaml`` that holds the functions without a module's name."""

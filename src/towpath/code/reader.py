@@ -17,7 +17,7 @@ from towpath.code.locate import Located, Target
 from towpath.code.reach import Loose, Node, Reach
 from towpath.code.signature import Signature
 from towpath.code.view import Run, Symbol, View, Whole
-from towpath.spec.source_layout import module_folders
+from towpath.spec.project_paths import module_folders
 
 KEPT = ".towpath/state/environment.json"
 

@@ -14,7 +14,7 @@ from towpath.gates.finding import Unjudged
 from towpath.git import Repository, large_files, refs
 from towpath.git.command import AS_COMMITTED
 from towpath.registry import policy
-from towpath.spec.declared import Places
+from towpath.spec.faults import Places
 
 _SHORT = 7
 
