@@ -48,6 +48,7 @@ class Files(Deployment):
     """The bundle is put into ``path/<model>/versions/<version>``, and ``current`` points at it."""
 
     to: Literal["files"]
+    """What runs a version in the stage."""
     path: str = Field(min_length=1)
     """The folder that a server watches."""
 

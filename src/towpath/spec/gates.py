@@ -61,6 +61,7 @@ class Gate(Declaration):
     """What to write for a key that is missing."""
 
     kind: str
+    """What is checked."""
     when: When
     """On the pull request, or after the merge inside the stage's account: `review` by default where
     the version's record is enough to judge, `deploy` where its bytes or data are needed."""

@@ -136,6 +136,7 @@ class Step(Declaration):
     """What every kind of step may say."""
 
     kind: str
+    """What the step does; by default it calls a function."""
     description: str | None = None
     """What the step is for."""
     after: Names = ()

@@ -217,7 +217,8 @@ class _Generator(GenerateJsonSchema):
             schema = self.generate_inner(model.__pydantic_core_schema__)
             kinds.append({"if": is_kind, "then": schema})
         required = {} if usual else {"required": [key]}
-        properties = {key: {"enum": list(types)}}
+        text = explain_fields(next(iter(types.values()))).get(key)
+        properties = {key: _described({"enum": list(types)}, text and _plain(text))}
         return {"type": "object", **required, "properties": properties, "allOf": kinds}
 
     def nullable_schema(self, schema: Any) -> Schema:
