@@ -150,14 +150,14 @@ def of_the_whole(result: Result) -> str:
     if result.surplus:
         more = (result.unexpected or 0) - len(result.surplus)
         also = f" and {more:,} more" if more > 0 else ""
-        parts.append(f"takes {shown(list(result.surplus))}{also}")
+        parts.append(f"takes {show_observed(list(result.surplus))}{also}")
     if result.lacking:
-        parts.append(f"lacks {shown(list(result.lacking))}")
+        parts.append(f"lacks {show_observed(list(result.lacking))}")
     if parts:
         return f"it {' and '.join(parts)}"
     if result.observed is None or result.observed == []:
         return "it does not hold" if _is_measured(result) else "there is no value"
-    return f"it is {shown(result.observed)}"
+    return f"it is {show_observed(result.observed)}"
 
 
 def without_values(result: Result) -> str:
@@ -167,7 +167,7 @@ def without_values(result: Result) -> str:
         count = result.unexpected or len(result.surplus)
         parts.append(f"takes {count:,} other value{'s' if count > 1 else ''}")
     if result.lacking:
-        parts.append(f"lacks {shown(list(result.lacking))}")
+        parts.append(f"lacks {show_observed(list(result.lacking))}")
     return f"it {' and '.join(parts)}" if parts else "it does not hold"
 
 
@@ -181,7 +181,7 @@ def percent(result: Result) -> str:
     return f"{result.percent or 0:.3g} %"
 
 
-def shown(value: Json) -> str:
+def show_observed(value: Json) -> str:
     """A value in a sentence, cut where it is long."""
     text = ", ".join(map(_spelled, value)) if isinstance(value, list) else _spelled(value)
     return text if len(text) <= 120 else text[:117] + "..."

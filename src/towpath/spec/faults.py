@@ -134,7 +134,9 @@ class _Found:
         if self.type == "string_too_short":
             return Fault(f"{subject} is empty", self.place)
         return Fault(
-            f"{subject} {self._must()}, not {shown(self.error['input'])}", self.place, self._mend()
+            f"{subject} {self._must()}, not {show_value(self.error['input'])}",
+            self.place,
+            self._mend(),
         )
 
     def _whole(self) -> str:
@@ -160,7 +162,7 @@ def keys(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def shown(value: Any) -> str:
+def show_value(value: Any) -> str:
     """A value of a document as a message says it."""
     match value:
         case None:

@@ -17,7 +17,7 @@ from towpath import documents
 from towpath.errors import Fault, Place, did_you_mean
 from towpath.spec import names_and_paths
 from towpath.spec.declaration import Declaration
-from towpath.spec.faults import NO_PLACES, Places, faults_of, keys, shown
+from towpath.spec.faults import NO_PLACES, Places, faults_of, keys, show_value
 from towpath.spec.param import Param, short_form
 from towpath.spec.pipeline import KINDS, Input, Pipeline, Step
 from towpath.spec.table_options import FORMAT_NAMES
@@ -132,7 +132,7 @@ class _Reader:
         if entry and isinstance(entry.node, documents.Scalar) and isinstance(entry.node.value, str):
             description = entry.node.value
         elif entry and not self._is_refused(entry.place):
-            what = f"`description` must be text, not {shown(documents.plain(entry.node))}"
+            what = f"`description` must be text, not {show_value(documents.plain(entry.node))}"
             self.faults.append(Fault(what, entry.place))
         name = Path(self.file).parent.name
         try:
@@ -196,7 +196,7 @@ class _Reader:
         if not isinstance(node, documents.Mapping):
             self.blind = True
             if not self._is_refused(node.place):
-                what = f"`{section.key}` must be a mapping, not {shown(documents.plain(node))}"
+                what = f"`{section.key}` must be a mapping, not {show_value(documents.plain(node))}"
                 hint = f"write `{section.key}:` and below it, indented, `name: ...`"
                 self.faults.append(Fault(what, section.place, hint))
             return
@@ -244,7 +244,7 @@ class _Reader:
         """A parameter that holds others: one fault for each, with the name that it may have."""
         for key, value in data.items():
             name = f"{item.entry.key}_{key}"
-            hint = f"parameters are flat: write `{name}: {shown(value).strip('`')}`"
+            hint = f"parameters are flat: write `{name}: {show_value(value).strip('`')}`"
             place = self.places.at(item.section, item.entry.key, str(key))
             self.faults.append(Fault(f"{owner} has no key `{key}`", place, hint))
 
@@ -257,7 +257,7 @@ class _Reader:
             return self._validated(item, owner, Input, data)
         hint = "write it in quotes" if isinstance(data, int | float) else None
         self.faults.append(
-            Fault(f"{owner} must be text, not {shown(data)}", item.entry.place, hint)
+            Fault(f"{owner} must be text, not {show_value(data)}", item.entry.place, hint)
         )
         return None
 
@@ -269,7 +269,7 @@ class _Reader:
             return self._within(item, f"{owner}: ", names_and_paths.function, data)
         hint = "write `module:Class`, from the project's root"
         self.faults.append(
-            Fault(f"{owner} must be text, not {shown(data)}", item.entry.place, hint)
+            Fault(f"{owner} must be text, not {show_value(data)}", item.entry.place, hint)
         )
         return None
 
@@ -302,7 +302,7 @@ class _Reader:
 
     def _unknown_kind(self, word: Any, place: Place) -> None:
         hint = did_you_mean(str(word), KINDS) or f"the kinds are {', '.join(KINDS)}"
-        self.faults.append(Fault(f"{shown(word)} is no kind of step", place, hint))
+        self.faults.append(Fault(f"{show_value(word)} is no kind of step", place, hint))
 
     def _validated(self, item: _Item, owner: str, model: type[Declaration], data: Any) -> Any:
         try:
