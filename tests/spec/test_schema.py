@@ -32,7 +32,7 @@ def test_the_committed_schema_is_the_one_that_is_generated(
     jsonschema.Draft7Validator.check_schema(build_schema(name))
 
 
-DECLARED = {
+DECLARED: set[type[BaseModel]] = {
     *(param.Param, pipeline.Input, pipeline.Output, pipeline.Plot, pipeline.Retry),
     *(pipeline.Expiry, project.Stage, project.Store, project.Policy, project.Forge),
     *(project.Runner, project.Credentials),
