@@ -106,7 +106,7 @@ def flush() -> None:
 _DEPLOYED = (
     "anyio._backends._asyncio", "encodings.idna", "prefect.deployments.steps.pull",
     "prefect.engine", "prefect.flow_engine", "prefect.main", "prefect.task_engine",
-    "prefect.utilities.visualization", "pydantic.v1", "towpath.checks", "towpath.code.reader",
+    "prefect.utilities.visualization", "pydantic.v1", "towpath.checks", "towpath.code.code_reader",
     "towpath.engine.drawing", "towpath.engine.drawing.svg", "towpath.engine.entrypoint",
     "towpath.engine.flow.pipeline_flow", "towpath.engine.flow.schedule",
     "towpath.engine.flow.signature", "towpath.engine.server.worker", "towpath.engine.transfer",
