@@ -14,7 +14,7 @@ from towpath.gates.finding import Unjudged
 from towpath.git import Repository, history, large_files, refs
 from towpath.git.command import AS_COMMITTED
 from towpath.registry import policy
-from towpath.spec.declared import Places
+from towpath.spec.faults import Places
 from towpath.store.tracked import pointer_path
 
 _SHORT = 7

@@ -264,12 +264,10 @@ def _declared(repository: Repository, commit: str) -> str | None:
 
 
 def read_declared_name(content: bytes) -> str | None:
-    """What a declaration calls main. Every command asks, so most are not parsed."""
+    """What a declaration calls main. Every command asks, and most declarations do not say."""
     if b"main" not in content:
         return None
     from towpath import documents
 
-    node = documents.parse(content.decode("utf-8", "replace"), DECLARATION).node
-    data = documents.plain(node)
-    named = data.get("main") if isinstance(data, dict) else None
+    named = documents.find_entry(content.decode("utf-8", "replace"), "main")
     return named if isinstance(named, str) else None

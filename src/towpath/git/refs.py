@@ -8,7 +8,7 @@ from typing import NamedTuple
 from towpath.errors import RegistryError
 from towpath.git import command, signatures
 from towpath.git.repository import Repository, is_whole_hash
-from towpath.spec.limits import clamp_second
+from towpath.spec.foreign_values import clamp_second
 
 FIELDS = ("refname", "objectname", "objecttype", "object", "taggername", "taggerdate:unix")
 KEPT_BYTES = 1 << 16

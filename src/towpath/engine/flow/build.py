@@ -110,8 +110,8 @@ _DEPLOYED = (
     "towpath.engine.drawing", "towpath.engine.drawing.svg", "towpath.engine.entrypoint",
     "towpath.engine.flow.pipeline_flow", "towpath.engine.flow.schedule",
     "towpath.engine.flow.signature", "towpath.engine.server.worker", "towpath.engine.transfer",
-    "towpath.spec.deployment", "towpath.spec.gates", "towpath.spec.project",
-    "towpath.spec.reading", "towpath.store", "towpath.store.pipelines", "towpath.store.statcache",
+    "towpath.spec.deployment", "towpath.spec.gates", "towpath.spec.pipeline_file",
+    "towpath.spec.project", "towpath.store", "towpath.store.pipelines", "towpath.store.statcache",
 )  # fmt: skip
 
 

@@ -1,15 +1,81 @@
-"""From the events of a YAML parser to a tree, noting what is refused on the way."""
+"""The door to ruamel.yaml: from its events to a tree, and changes of files that people write too.
+
+What is refused on the way is noted, and reading goes on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import Any
 
-from ruamel.yaml import events
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml import YAML, events
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from towpath.documents.scalars import DoubtError, resolve
-from towpath.documents.tree import Entry, Mapping, Node, Scalar, Sequence
-from towpath.errors import Fault, Place
+from towpath.documents.document_tree import (
+    Document,
+    DoubtError,
+    Entry,
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+    resolve,
+)
+from towpath.errors import DeclarationError, Fault, Place
+
+_HINTS = {
+    "mapping values are not allowed": "two colons in one line: write the value in quotes",
+    "'\\t'": "indent with blanks, not with tabs",
+    "cannot start any token": "write the value in quotes",
+    "unexpected end of stream": "a quote is opened and not closed",
+    "but got": "a bracket is opened and not closed, or the value needs quotes",
+    "<block end>": "this line is not indented like those before it",
+    "could not find expected ':'": "a key needs a colon and a blank behind it",
+}
+
+
+def compose(text: str, shown: str) -> Document:
+    """The tree of a text that UTF-8 can say, together with its faults."""
+    try:
+        return _composed(text, shown, pure=False)
+    except YAMLError:
+        # libyaml speaks 1.1 (`{run: shared.publish:to_folder}` is an error to it): the slower
+        # reader in Python knows 1.2 and has the last word on what is wrong.
+        pass
+    try:
+        return _composed(text, shown, pure=True)
+    except YAMLError as error:
+        nothing = Composer(shown).nothing()
+        return Document(nothing, (syntax_fault(error, text, shown),))
+
+
+def _composed(text: str, shown: str, pure: bool) -> Document:
+    composer = Composer(shown)
+    node = composer.document(YAML(typ="safe", pure=pure).parse(text))
+    return Document(node, tuple(composer.faults))
+
+
+def syntax_fault(error: YAMLError, text: str, shown: str) -> Fault:
+    """What a YAML parser stumbled over, with its place and, where we know it, the cure."""
+    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
+        return _character_fault(error, text, shown)
+    mark, problem = error.problem_mark, str(error.problem)
+    if "end of stream" in problem or "<stream end>" in problem:
+        mark = error.context_mark or mark  # not where the file ends, but what was left open
+    hint = next((hint for part, hint in _HINTS.items() if part in problem), None)
+    if "<block end>" in problem and text.split("\n")[mark.line][: mark.column].strip():
+        hint = "write the value in quotes"
+    place = Place(shown, mark.line + 1, mark.column + 1)
+    return Fault(f"this is not YAML: {problem}", place, hint)
+
+
+def _character_fault(error: YAMLError, text: str, shown: str) -> Fault:
+    position = getattr(error, "position", 0)
+    line = text.count("\n", 0, position) + 1
+    what = "this is not YAML: the text holds a control character"
+    return Fault(what, Place(shown, line), "remove it, or write it as an escape in double quotes")
+
 
 DEEPEST = 50  # no declaration nests so far; a hostile one would exhaust the stack
 
@@ -149,3 +215,65 @@ class Composer:
     def _place(self, event: events.Event) -> Place:
         mark = event.start_mark
         return Place(self.file, mark.line + 1, mark.column + 1)
+
+
+def edit_text(text: str, change: Callable[[MutableMapping[str, Any]], None], name: str) -> str:
+    """A text after ``change`` was applied to its mapping; raises as ``edit`` does."""
+    yaml = _round_trip(text)
+    try:
+        data = yaml.load(text)
+    except YAMLError as error:
+        raise DeclarationError(syntax_fault(error, text, name)) from None
+    except (ValueError, TypeError) as error:  # ruamel makes a date of `0000-00-00`
+        what = f"this cannot be changed without being written anew: {error}"
+        raise DeclarationError(Fault(what, Place(name))) from None
+    if data is None:
+        data = yaml.map()
+    if not isinstance(data, MutableMapping):
+        raise DeclarationError(Fault("the file must hold a mapping", Place(name, 1)))
+    change(data)
+    return _written(yaml, data, text if _is_bare(text) else "")
+
+
+def _round_trip(text: str) -> YAML:
+    yaml = YAML(typ="rt")
+    yaml.preserve_quotes = True
+    yaml.width = 4096  # never fold a long line that somebody wrote
+    mapping, sequence, offset = _indents(compose(text, "").node)
+    yaml.indent(mapping=mapping, sequence=sequence, offset=offset)
+    return yaml
+
+
+def _indents(node: Node) -> tuple[int, int, int]:
+    """How the file is indented: mappings in mappings, lists, and the dash within that."""
+    nested = list(_nested(node))
+    mapping = next(
+        (n.place.column - e.place.column for e, n in nested if isinstance(n, Mapping)), 2
+    )
+    offset = next(
+        (n.place.column - e.place.column for e, n in nested if isinstance(n, Sequence)), 0
+    )
+    return mapping, offset + 2, offset
+
+
+def _nested(node: Node) -> Iterator[tuple[Entry, Node]]:
+    """The entries whose mapping or list begins on a line of its own."""
+    if isinstance(node, Mapping):
+        for entry in node.entries:
+            if not isinstance(entry.node, Scalar) and entry.node.place.line > entry.place.line:
+                yield entry, entry.node
+            yield from _nested(entry.node)
+    elif isinstance(node, Sequence):
+        for item in node.items:
+            yield from _nested(item)
+
+
+def _is_bare(text: str) -> bool:
+    """Nothing but comments and blank lines: ruamel would lose them."""
+    return all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())
+
+
+def _written(yaml: YAML, data: Any, lead: str) -> str:
+    out = io.StringIO()
+    yaml.dump(data, out)
+    return lead + out.getvalue()

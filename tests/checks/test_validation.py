@@ -13,11 +13,10 @@ import pandas
 import pytest
 from failing_expectations import FAILING, failing_table
 
-from towpath.checks import catalogue
+from towpath.checks import catalogue, validation
 from towpath.checks.outcome import Expectation, Suite
 from towpath.checks.page import page
-from towpath.checks.saying import faults, sentence
-from towpath.checks.suite import listing, validating
+from towpath.checks.sentences import failure_faults, sentence
 from towpath.errors import Place
 from towpath.gates.kinds.expectations import sentence_of as in_a_gate
 
@@ -37,7 +36,7 @@ def table():
 def held(type, **arguments):
     severity = arguments.pop("severity", "critical")
     expectation = Expectation(type, arguments, Place("raw.yaml", 3), "", severity)
-    outcome = validating.run(Suite("raw", (expectation,)), table())
+    outcome = validation.validate_suite(Suite("raw", (expectation,)), table())
     return outcome, outcome.results[0]
 
 
@@ -135,7 +134,7 @@ def test_an_expectation_and_what_is_said_of_it(type, arguments, found, said):
     assert outcome.passed is passed
     if said:
         assert sentence(result) == said
-        assert str(faults(outcome)[0]) == f"raw.yaml:3: {said}"
+        assert str(failure_faults(outcome)[0]) == f"raw.yaml:3: {said}"
 
 
 def test_an_expectation_that_cannot_be_looked_at_has_failed():
@@ -154,7 +153,7 @@ def outcome_of(cases, frame, severity="critical"):
         Expectation(type, arguments, Place("raw.yaml", number), "", severity)
         for number, (type, arguments) in enumerate(cases, 1)
     )
-    return validating.run(Suite("raw", tuple(expectations)), frame)
+    return validation.validate_suite(Suite("raw", tuple(expectations)), frame)
 
 
 def test_every_expectation_that_fails_is_said_in_words_everywhere():
@@ -253,7 +252,7 @@ def test_at_most_five_rows_are_shown():
     expectation = Expectation(
         "expect_column_values_to_be_between", {"column": "a", "max_value": 10}, Place("raw.yaml", 1)
     )
-    [result] = validating.run(Suite("raw", (expectation,)), frame).results
+    [result] = validation.validate_suite(Suite("raw", (expectation,)), frame).results
     assert (result.unexpected, [row.index for row in result.samples]) == (989, [11, 12, 13, 14, 15])
 
 
@@ -268,7 +267,7 @@ def test_the_document_is_plain_json_and_repeats():
         for n, (type, arguments, *_) in enumerate(CASES)
     )
     suite = Suite("raw", expectations, "About it.")
-    documents = [json.dumps(validating.run(suite, table()).document()) for _ in range(2)]
+    documents = [json.dumps(validation.validate_suite(suite, table()).document()) for _ in range(2)]
     assert documents[0] == documents[1]
     assert json.loads(documents[0])["counts"]["expectations"] == len(CASES)
 
@@ -281,7 +280,7 @@ def test_the_page_shows_data_as_text_and_not_as_markup():
         Place("raw.yaml", 1),
         "<u>meaning</u>",
     )
-    shown = page(validating.run(Suite("<s>", (expectation,)), frame), "<data>.csv")
+    shown = page(validation.validate_suite(Suite("<s>", (expectation,)), frame), "<data>.csv")
     for markup in ("<script", "<b>:", "<i>", "<u>", "<s>", "<data>"):
         assert markup not in shown
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
@@ -289,15 +288,14 @@ def test_the_page_shows_data_as_text_and_not_as_markup():
 
 def test_the_list_of_expectations_is_that_of_great_expectations():
     kept = json.loads(Path(catalogue.__file__).with_name("expectations.json").read_text())
-    assert kept == listing.listing(), "run python -m towpath.checks.suite.listing"
+    assert kept == catalogue.list_expectations(), "run python -m towpath.checks.catalogue"
 
 
 def test_what_is_left_out_at_import_is_there_for_others():
     text = """
 import os, sys
-from towpath.checks.suite.lean import great_expectations
-gx = great_expectations()
-assert gx is great_expectations()
+from towpath.checks.validation import gx
+assert gx is sys.modules["great_expectations"]
 assert os.environ["GX_ANALYTICS_ENABLED"] == "false"
 assert "scipy.stats" not in sys.modules and "sqlalchemy" not in sys.modules
 import altair, scipy.stats, sqlalchemy

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import keyword
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Any, NoReturn, TypeAlias
 
@@ -12,23 +14,23 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from towpath.errors import did_you_mean
+from towpath.spec.table_options import COLUMN_TYPES, FORMAT_NAMES
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MODEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-_PIPELINE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
-_BRANCH = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*", re.ASCII)
-_PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
-_ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*")
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
-_WRITER = re.compile(r"admin|maintain|write|app/\d+|@[\w.-]+/[\w.-]+")
-_VERSION = re.compile(r"[a-z0-9-]+(@(v\d+\.\d+\.\d+|latest)|#[a-z0-9]([a-z0-9-]*[a-z0-9])?)")
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)? ?(?:ms|s|m|h|d|w) ?)+")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|w)")
-_FORMAT = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_PATTERN = re.compile(r"[*?]|\[[^\]]*\]")
+_WILDCARD = re.compile(r"[*?]|\[[^\]]*\]")
 _PREFECTS = frozenset({"self", "wait_for", "return_state", "model_config"})
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+MODEL_REFERENCE = r"[a-z0-9-]+(@(v\d+\.\d+\.\d+|latest)|#[a-z0-9]([a-z0-9-]*[a-z0-9])?)"
+_ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "cp1250", "cp437", "ascii", "shift_jis")
+_USUAL_TYPES: Mapping[str, str] = {
+    **dict.fromkeys(("str", "text", "object", "utf8", "varchar"), "write `string`"),
+    **dict.fromkeys(("int", "int64", "int32", "long", "bigint"), "write `integer`"),
+    **dict.fromkeys(("float", "float64", "float32", "double", "decimal"), "write `number`"),
+    **dict.fromkeys(("date", "time", "timestamp", "datetime64"), "write `datetime`"),
+    **dict.fromkeys(("bool", "flag"), "write `boolean`"),
+}
 
 
 def refuse(what: str, hint: str | None = None) -> NoReturn:
@@ -36,13 +38,76 @@ def refuse(what: str, hint: str | None = None) -> NoReturn:
     raise PydanticCustomError("towpath", "{what}", {"what": what, "hint": hint})
 
 
+@dataclass(frozen=True)
+class Grammar:
+    """Text of one shape. ``what`` is said of other text, which ``{}`` in it stands for; ``replace``
+    is what spoils a text, and what to write in its place: for the hint."""
+
+    pattern: str
+    what: str
+    hint: str | None = None
+    replace: tuple[str, str] | None = None
+
+    def __call__(self, text: str) -> str:
+        if not re.fullmatch(self.pattern, text, re.ASCII):
+            refuse(self.what.format(f"`{text}`"), self._hint(text))
+        return text
+
+    def _hint(self, text: str) -> str | None:
+        if self.replace is None:
+            return self.hint
+        cased = text if "A-Z" in self.pattern else text.lower()
+        cased = text if "A-Z" in self.pattern else text.lower()
+        near = re.sub(*self.replace, cased, flags=re.ASCII).strip("_-.")
+        return f"write `{near}`" if re.fullmatch(self.pattern, near) else None
+
+
+FREE_NAME = Grammar(
+    "[A-Za-z_][A-Za-z0-9_]*",
+    "{} is no name: letters, digits and `_` only, no digit first",
+    replace=(r"\W+", "_"),
+)
+pipeline = Grammar(
+    "[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?",
+    "the folder {} names no pipeline",
+    "letters, digits, `_` and `-` only",
+)
+model = Grammar(
+    "[a-z0-9]([a-z0-9-]*[a-z0-9])?",
+    "{} is no model's name: lower case, digits and `-` only",
+    replace=("[^a-z0-9]+", "-"),
+)
+stage = Grammar(model.pattern, "{} is no name of a stage: lower case, digits and `-` only")
+project = Grammar(
+    "[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?",
+    "{} is no name of a project: letters, digits, `-` and `_` only",
+)
+branch = Grammar(
+    r"(?!.*\.\.)(?!.*(\.lock|\.)$)[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*",
+    "{} is no name of a branch",
+    "write `main`",
+)
+environment = Grammar(  # a value that was written by mistake is not repeated
+    "[A-Z_][A-Z0-9_]*",
+    "this is no name of an environment variable: credentials are never written down",
+    "write the name of an environment variable, such as `PROD_ACCESS_KEY`",
+)
+repository = Grammar(r"[\w.-]+/[\w.-]+", "{} names no repository", "write `owner/name`")
+tag_writer = Grammar(
+    r"admin|maintain|write|app/\d+|@[\w.-]+/[\w.-]+",
+    "{} cannot be a writer of tags",
+    "write `admin`, `maintain`, `write`, `@owner/team` or `app/<id>`",
+)
+format_name = Grammar(
+    "[a-z0-9][a-z0-9_-]*",
+    "{} is no name of a format: lower case, digits, `-` and `_` only",
+    replace=(r"^\.|[^a-z0-9_-]", ""),
+)
+
+
 def name(text: str) -> str:
     """A name of a parameter, an input, a step or an output: usable as an argument in Python."""
-    if not _NAME.fullmatch(text):
-        near = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
-        hint = f"write `{near}`" if _NAME.fullmatch(near) else None
-        refuse(f"`{text}` is no name: letters, digits and `_` only, no digit first", hint)
-    if keyword.iskeyword(text):
+    if keyword.iskeyword(FREE_NAME(text)):
         refuse(f"`{text}` is a word of Python and cannot be a name", f"write `{text}_`")
     return text
 
@@ -55,26 +120,9 @@ def parameter(text: str) -> str:
     return text
 
 
-def pipeline(text: str) -> str:
-    """A pipeline's name, which is that of its folder."""
-    if not _PIPELINE.fullmatch(text):
-        hint = "letters, digits, `_` and `-` only"
-        refuse(f"the folder `{text}` names no pipeline", hint)
-    return text
-
-
-def model(text: str) -> str:
-    """A model's name in the registry: lower case, digits and hyphens, as a Git tag may hold."""
-    if not _MODEL.fullmatch(text):
-        near = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-        hint = f"write `{near}`" if near else None
-        refuse(f"`{text}` is no model's name: lower case, digits and `-` only", hint)
-    return text
-
-
 def is_model_reference(text: str) -> bool:
     """Whether an input names a model of the registry: ``abalone@v1.0.0``, ``abalone#prod``."""
-    return bool(_VERSION.fullmatch(text))
+    return bool(re.fullmatch(MODEL_REFERENCE, text))
 
 
 def path(text: str) -> str:
@@ -108,8 +156,8 @@ def remote_hint(text: str) -> str | None:
     if _ADDRESS.match(text):
         name = text.rstrip("/").rpartition("/")[2].partition("?")[0] or "name"
         return f"`dvc import-url {text} data/{name}` brings it under DVC: then write `data/{name}`"
-    if _PATTERN.search(text):
-        folder = text[: _PATTERN.search(text).start()].rpartition("/")[0]  # type: ignore[union-attr]
+    if _WILDCARD.search(text):
+        folder = text[: _WILDCARD.search(text).start()].rpartition("/")[0]  # type: ignore[union-attr]
         return f"a pattern is none: name the folder, `{folder}/`" if folder else "name a folder"
     return None
 
@@ -138,65 +186,10 @@ def stem(file: str) -> str:
     return PurePosixPath(file).name.split(".")[0]
 
 
-def stage(text: str) -> str:
-    """A stage's or a store's name: lower case, as it stands in a tag, a folder and a branch."""
-    if not _MODEL.fullmatch(text):
-        refuse(f"`{text}` is no name of a stage: lower case, digits and `-` only")
-    return text
-
-
-def project(text: str) -> str:
-    """A project's name: what a folder, a package and a Prefect work pool can be called."""
-    if not _PROJECT.fullmatch(text):
-        refuse(f"`{text}` is no name of a project: letters, digits, `-` and `_` only")
-    return text
-
-
-def branch(text: str) -> str:
-    """The name of a branch, as Git takes it."""
-    if not _BRANCH.fullmatch(text) or ".." in text or text.endswith((".lock", ".")):
-        refuse(f"`{text}` is no name of a branch", "write `main`")
-    return text
-
-
-def environment(text: str) -> str:
-    """The name of an environment variable: a value written by mistake is not repeated."""
-    if not _ENVIRONMENT.fullmatch(text):
-        hint = "write the name of an environment variable, such as `PROD_ACCESS_KEY`"
-        refuse(
-            "this is no name of an environment variable: credentials are never written down", hint
-        )
-    return text
-
-
-def repository(text: str) -> str:
-    """A repository at a forge: ``owner/name``."""
-    if not _REPOSITORY.fullmatch(text):
-        refuse(f"`{text}` names no repository", "write `owner/name`")
-    return text
-
-
-def tag_writer(text: str) -> str:
-    """Who may make tags at a forge: a role, a team, or an app by its number."""
-    if not _WRITER.fullmatch(text):
-        hint = "write `admin`, `maintain`, `write`, `@owner/team` or `app/<id>`"
-        refuse(f"`{text}` cannot be a writer of tags", hint)
-    return text
-
-
 def type_name(text: str) -> str:
     """The full name of a type: ``package.module.Type``."""
     if "." not in text or not all(part.isidentifier() for part in text.split(".")):
         refuse(f"`{text}` names no type", "write `package.module.Type`")
-    return text
-
-
-def format_name(text: str) -> str:
-    """The name of a format: Towpath's, or one of the project's, which is an extension too."""
-    if not _FORMAT.fullmatch(text):
-        near = re.sub(r"[^a-z0-9_-]", "", text.lower().lstrip("."))
-        hint = f"write `{near}`" if _FORMAT.fullmatch(near) else None
-        refuse(f"`{text}` is no name of a format: lower case, digits, `-` and `_` only", hint)
     return text
 
 
@@ -219,8 +212,6 @@ def unknown_format(text: str, known: Sequence[str]) -> str:
 
 def own_format_name(text: str) -> str:
     """The name of a format of the project's own, which none of Towpath's has."""
-    from towpath.spec.pipeline import FORMAT_NAMES
-
     if text in FORMAT_NAMES:
         hint = "give yours another name, and say `format:` where it is meant"
         refuse(f"`{text}` is a format of Towpath's", hint)
@@ -232,6 +223,41 @@ def class_path(text: str) -> str:
     if ":" not in text:
         refuse(f"`{text}` names no class", "write `module:Class`, from the project's root")
     return function(text)
+
+
+def separator(text: str) -> str:
+    """One character between fields."""
+    if len(text) != 1 or text in '"\r\n\0':
+        hint = 'write one character, such as ";" or "\\t"'
+        refuse(f"{text!r} cannot stand between fields".replace("'", "`"), hint)
+    return text
+
+
+def decimal(text: str) -> str:
+    """The mark before the fraction of a number."""
+    if text not in (".", ","):
+        refuse(f"`{text}` is no decimal mark", 'write "," or "."')
+    return text
+
+
+def encoding(text: str) -> str:
+    """The name of an encoding that Python knows."""
+    try:
+        known = codecs.lookup(text)
+    except (LookupError, ValueError):
+        hint = did_you_mean(text.lower(), _ENCODINGS) or f"such as {', '.join(_ENCODINGS[:4])}"
+        refuse(f"there is no encoding `{text}`", hint)
+    if not known._is_text_encoding:  # rot13, base64, zip: codecs, and no encodings of text
+        refuse(f"`{text}` is no encoding of text", f"such as {', '.join(_ENCODINGS[:4])}")
+    return text
+
+
+def column_type(text: str) -> str:
+    """A column's type."""
+    if text not in COLUMN_TYPES:
+        hint = did_you_mean(text, COLUMN_TYPES) or f"the types are {', '.join(COLUMN_TYPES)}"
+        refuse(f"there is no type `{text}`", _USUAL_TYPES.get(text.lower(), hint))
+    return text
 
 
 def is_folder(file: str) -> bool:
@@ -255,5 +281,5 @@ Function: TypeAlias = Annotated[str, AfterValidator(function)]
 FormatName: TypeAlias = Annotated[str, AfterValidator(known_format)]
 OwnFormatName: TypeAlias = Annotated[str, AfterValidator(own_format_name)]
 ClassPath: TypeAlias = Annotated[str, AfterValidator(class_path)]
-Duration: TypeAlias = Annotated[float, BeforeValidator(duration), Field(gt=0, allow_inf_nan=False)]
-Pause: TypeAlias = Annotated[float, BeforeValidator(duration), Field(ge=0, allow_inf_nan=False)]
+Duration: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(duration)]
+Pause: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(duration)]

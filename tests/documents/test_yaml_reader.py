@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from towpath import documents
-from towpath.documents import reading
+from towpath.documents import yaml_parser
 from towpath.errors import DeclarationError, Place
 
 CORPUS = Path(__file__).parents[1] / "spec" / "corpus"
@@ -96,7 +96,7 @@ def test_without_the_c_parser_the_same_is_said(monkeypatch: pytest.MonkeyPatch) 
         assert not pure or typ == "safe"
         return YAML(typ=typ, pure=True)
 
-    monkeypatch.setattr(reading, "YAML", pure)
+    monkeypatch.setattr(yaml_parser, "YAML", pure)
     for case, text in cases.items():
         read = documents.parse(text, "f.yaml")
         assert read.faults == with_c[case].faults, case.name
@@ -141,3 +141,40 @@ def test_an_argument_of_a_command_line_is_read_as_in_a_file() -> None:
     assert documents.value("[a, 1, {b: true}]") == ["a", 1, {"b": True}]
     with pytest.raises(DeclarationError, match="`no` is text to some readers"):
         documents.value("no")
+
+
+@pytest.mark.parametrize(
+    ("text", "main"),
+    [
+        ("name: a\nmain: trunk # ours\n", "trunk"),
+        ("name: a\nmain: 'trunk'\n", "trunk"),
+        ('name: a\n"main": trunk\n', "trunk"),
+        ("{name: a, main: trunk}", "trunk"),
+        ("name: a\n# main: trunk\n", None),
+        ("name: a\nstages:\n  main: trunk\n", None),
+        ("main: true\n", True),
+        ("main: >-\n  trunk\n", "trunk"),
+        ("- main\n", None),
+    ],
+)
+def test_an_entry_is_what_the_document_says(text: str, main: object) -> None:
+    assert documents.find_entry(text, "main") == main
+
+
+@pytest.mark.parametrize(
+    ("text", "flat"),
+    [
+        ('model: abalone\nversion: v1.0.0\nsha256: "0a"\n', ["abalone", "v1.0.0", "0a"]),
+        ("model: abalone\nmodel: abalone\n", None),
+        ("model: 5\n", None),
+        ("model: no\n", None),
+        ("model: abalone # ours\n", None),
+        ("model:\n  a: b\n", None),
+    ],
+)
+def test_flat_records_are_read_without_a_parser_or_not_at_all(
+    text: str, flat: list[str] | None
+) -> None:
+    data = documents.read_flat(text)
+    assert (data and list(data.values())) == flat
+    assert data is None or data == documents.plain(documents.parse(text, "a.yaml").node)

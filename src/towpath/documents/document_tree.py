@@ -1,14 +1,100 @@
-"""What a plain scalar means: YAML 1.2's core schema (chapter 10.3), less what is doubtful.
+"""A document as a tree in which every node knows its place, and what its plain scalars mean.
 
-DoubtError is what another reader of YAML takes for something else: YAML 1.1 reads ``no`` as false,
-``12:30`` as 750 and ``010`` as 8. Such a scalar is refused rather than guessed at.
+That is YAML 1.2's core schema (chapter 10.3), less what is doubtful: what another reader of YAML
+takes for something else. YAML 1.1 reads ``no`` as false, ``12:30`` as 750 and ``010`` as 8. Such a
+scalar is refused rather than guessed at.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from typing import TypeAlias
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from towpath.errors import Fault, Place
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """Text, a number, true, false or null.
+
+    ``sound`` is false where the document says something that was refused; ``value`` is then the
+    text as it stands, so that reading can go on.
+    """
+
+    value: str | int | float | bool | None
+    place: Place
+    sound: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A list of nodes."""
+
+    items: tuple[Node, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key and its node; the place is the key's."""
+
+    key: str
+    node: Node
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Entries in the order written, no key twice; ``sound`` is false where one was refused."""
+
+    entries: tuple[Entry, ...]
+    place: Place
+    sound: bool = True
+
+    def get(self, key: str) -> Entry | None:
+        """The entry of that key, or None."""
+        return next((entry for entry in self.entries if entry.key == key), None)
+
+
+Node: TypeAlias = Scalar | Sequence | Mapping
+
+
+@dataclass(frozen=True)
+class Document:
+    """A tree, and what is wrong in it; a document that is no YAML has no tree but a null."""
+
+    node: Node
+    faults: tuple[Fault, ...]
+
+
+def plain(node: Node) -> Any:
+    """The data of a node without its places: JSON's types."""
+    match node:
+        case Scalar():
+            return node.value
+        case Sequence():
+            return [plain(item) for item in node.items]
+        case Mapping():
+            return {entry.key: plain(entry.node) for entry in node.entries}
+
+
+def unsound(node: Node) -> Iterator[Place]:
+    """The places of what was refused, and of the keys before it."""
+    match node:
+        case Scalar(sound=False):
+            yield node.place
+        case Sequence():
+            for item in node.items:
+                yield from unsound(item)
+        case Mapping():
+            for entry in node.entries:
+                if not isinstance(entry.node, Sequence) and not entry.node.sound:
+                    yield entry.place
+                yield from unsound(entry.node)
+
 
 Value: TypeAlias = "str | int | float | bool | None"
 
@@ -25,7 +111,9 @@ _INTEGER = re.compile(r"[-+]?[0-9]+")
 _RADIX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _ENDLESS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_SWITCH = re.compile(r"yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF")
+_SWITCHES = frozenset(
+    ["yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF"]
+)
 _SIXTIES = re.compile(r"[-+]?[0-9]+(:[0-9]{1,2})+(\.[0-9]*)?")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]")
 _GROUPED = re.compile(r"[-+]?(0b[01_]+|0x[0-9a-fA-F]*_[0-9a-fA-F_]*|[0-9]+_[0-9_]*(\.[0-9_]*)?)")
@@ -45,7 +133,7 @@ def resolve(text: str) -> Value:
     """The value of a plain scalar; raises DoubtError where it could mean something else."""
     if text in _WORDS:
         return _WORDS[text]
-    if text[0].isalpha() and not _SWITCH.fullmatch(text):
+    if text[0].isalpha() and text not in _SWITCHES:
         return text
     return _number(text) if _number_like(text) else text
 
@@ -54,11 +142,11 @@ def stays_text(text: str) -> bool:
     """Whether every reader, of YAML 1.1 as of 1.2, takes this plain scalar for text."""
     if not _PLAIN_TEXT.fullmatch(text) or text != text.strip():
         return False
-    return not (text in _WORDS or _SWITCH.fullmatch(text) or text in {"y", "Y", "n", "N"})
+    return not (text in _WORDS or text in _SWITCHES or text in {"y", "Y", "n", "N"})
 
 
 def _number_like(text: str) -> bool:
-    return bool(text[0] in "+-.0123456789<" or _SWITCH.fullmatch(text))
+    return bool(text[0] in "+-.0123456789<" or text in _SWITCHES)
 
 
 def _number(text: str) -> Value:
@@ -73,7 +161,7 @@ def _number(text: str) -> Value:
 
 
 def _refuse_doubtful(text: str) -> None:
-    if _SWITCH.fullmatch(text):
+    if text in _SWITCHES:
         raise DoubtError(
             f"`{text}` is text to some readers and true or false to others", _switch(text)
         )

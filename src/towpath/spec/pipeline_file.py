@@ -1,10 +1,10 @@
-"""Read a pipeline's file: every fault at once, and what is sound in spite of them."""
+"""A pipeline's file: what it declares, every fault at once, and what is sound in spite of them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -15,17 +15,48 @@ from pydantic_core import PydanticCustomError
 
 from towpath import documents
 from towpath.errors import Fault, Place, did_you_mean
-from towpath.spec import words
+from towpath.spec import names_and_paths
 from towpath.spec.declaration import Declaration
-from towpath.spec.declared import Declared, Places
-from towpath.spec.faults import faults_of, keys, shown
+from towpath.spec.faults import NO_PLACES, Places, faults_of, keys, show_value
 from towpath.spec.param import Param, short_form
-from towpath.spec.pipeline import FORMAT_NAMES, KINDS, Input, Pipeline, Step
+from towpath.spec.pipeline import KINDS, Input, Pipeline, Step
+from towpath.spec.table_options import FORMAT_NAMES
 
 SECTIONS = ("params", "inputs", "formats", "steps")
 _KEYS = ("description", *SECTIONS)
 NO_FORMATS: Mapping[str, str] = MappingProxyType({})
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a pipeline's file declares, or a pipeline that was made in Python.
+
+    ``pipeline`` holds what could be read. ``malformed`` names parameters, inputs and steps that
+    are declared and could not be: nothing is said of references to them. ``mentioned`` are the
+    words in those, which may be uses of a parameter or an input. ``blind`` is true where so much
+    is unreadable that an unknown name proves nothing. ``project_formats`` are the formats of its
+    own that the project declares, by name.
+    """
+
+    pipeline: Pipeline
+    places: Places = NO_PLACES
+    faults: tuple[Fault, ...] = ()
+    path: str = ""
+    malformed: frozenset[str] = field(default_factory=frozenset)
+    mentioned: frozenset[str] = field(default_factory=frozenset)
+    blind: bool = False
+    project_formats: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def own_formats(self) -> dict[str, str]:
+        """The class of each format that is not Towpath's, by name; a pipeline's goes first."""
+        return {**self.project_formats, **self.pipeline.formats}
+
+    @property
+    def folder(self) -> str:
+        """The pipeline's folder from the project's root, such as ``flows/training``."""
+        return self.path.rpartition("/")[0] if self.path else f"flows/{self.pipeline.name}"
 
 
 def read_pipeline(
@@ -101,11 +132,11 @@ class _Reader:
         if entry and isinstance(entry.node, documents.Scalar) and isinstance(entry.node.value, str):
             description = entry.node.value
         elif entry and not self._is_refused(entry.place):
-            what = f"`description` must be text, not {shown(documents.plain(entry.node))}"
+            what = f"`description` must be text, not {show_value(documents.plain(entry.node))}"
             self.faults.append(Fault(what, entry.place))
         name = Path(self.file).parent.name
         try:
-            words.pipeline(name)
+            names_and_paths.pipeline(name)
         except PydanticCustomError as error:
             context = error.context or {}
             self.faults.append(Fault(context["what"], Place(self.file), context["hint"]))
@@ -165,7 +196,7 @@ class _Reader:
         if not isinstance(node, documents.Mapping):
             self.blind = True
             if not self._is_refused(node.place):
-                what = f"`{section.key}` must be a mapping, not {shown(documents.plain(node))}"
+                what = f"`{section.key}` must be a mapping, not {show_value(documents.plain(node))}"
                 hint = f"write `{section.key}:` and below it, indented, `name: ...`"
                 self.faults.append(Fault(what, section.place, hint))
             return
@@ -196,11 +227,11 @@ class _Reader:
     def _is_named(self, item: _Item) -> bool:
         if item.section == "formats":  # whose names are extensions
             return True
-        return self._within(item, "", words.name, item.entry.key) is not None
+        return self._within(item, "", names_and_paths.name, item.entry.key) is not None
 
     def _param(self, item: _Item) -> Any:
         owner = f"parameter `{item.entry.key}`"
-        if self._within(item, "", words.parameter, item.entry.key) is None:
+        if self._within(item, "", names_and_paths.parameter, item.entry.key) is None:
             return None
         data = self._within(item, f"{owner}: ", short_form, documents.plain(item.entry.node))
         if isinstance(data, Mapping) and data and not set(data) & set(keys(Param)):
@@ -213,32 +244,32 @@ class _Reader:
         """A parameter that holds others: one fault for each, with the name that it may have."""
         for key, value in data.items():
             name = f"{item.entry.key}_{key}"
-            hint = f"parameters are flat: write `{name}: {shown(value).strip('`')}`"
+            hint = f"parameters are flat: write `{name}: {show_value(value).strip('`')}`"
             place = self.places.at(item.section, item.entry.key, str(key))
             self.faults.append(Fault(f"{owner} has no key `{key}`", place, hint))
 
     def _input(self, item: _Item) -> Any:
         owner, data = f"input `{item.entry.key}`", documents.plain(item.entry.node)
         if isinstance(data, str):
-            source = self._within(item, f"{owner}: ", words.source, data)
+            source = self._within(item, f"{owner}: ", names_and_paths.source, data)
             return source and Input.model_construct(path=source)
         if isinstance(data, Mapping):
             return self._validated(item, owner, Input, data)
         hint = "write it in quotes" if isinstance(data, int | float) else None
         self.faults.append(
-            Fault(f"{owner} must be text, not {shown(data)}", item.entry.place, hint)
+            Fault(f"{owner} must be text, not {show_value(data)}", item.entry.place, hint)
         )
         return None
 
     def _format(self, item: _Item) -> Any:
         owner, data = f"format `{item.entry.key}`", documents.plain(item.entry.node)
-        if self._within(item, "", words.own_format_name, item.entry.key) is None:
+        if self._within(item, "", names_and_paths.own_format_name, item.entry.key) is None:
             return None
         if isinstance(data, str):
-            return self._within(item, f"{owner}: ", words.function, data)
+            return self._within(item, f"{owner}: ", names_and_paths.function, data)
         hint = "write `module:Class`, from the project's root"
         self.faults.append(
-            Fault(f"{owner} must be text, not {shown(data)}", item.entry.place, hint)
+            Fault(f"{owner} must be text, not {show_value(data)}", item.entry.place, hint)
         )
         return None
 
@@ -271,7 +302,7 @@ class _Reader:
 
     def _unknown_kind(self, word: Any, place: Place) -> None:
         hint = did_you_mean(str(word), KINDS) or f"the kinds are {', '.join(KINDS)}"
-        self.faults.append(Fault(f"{shown(word)} is no kind of step", place, hint))
+        self.faults.append(Fault(f"{show_value(word)} is no kind of step", place, hint))
 
     def _validated(self, item: _Item, owner: str, model: type[Declaration], data: Any) -> Any:
         try:

@@ -1,16 +1,20 @@
-"""An expectation in words: `height` is above 0, in at least 99.9 % of rows."""
+"""An expectation in words, and what is said to a person where it does not hold."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from towpath.checks.outcome import Outcome, Result, Row
+from towpath.errors import Fault, Place
+from towpath.spec.artifact import Json
+
 Arguments: TypeAlias = Mapping[str, Any]
 
 _APART = ("column", "mostly", "row_condition", "condition_parser")
 
 
-def rule(type: str, arguments: Arguments) -> str:
+def describe_rule(type: str, arguments: Arguments) -> str:
     """What is expected, as the end of a sentence; columns stand in backquotes.
 
     An expectation without words of its own is said by its name and arguments.
@@ -25,13 +29,13 @@ def rule(type: str, arguments: Arguments) -> str:
 
 
 def _plainly(type: str, arguments: Arguments) -> str:
-    rest = ", ".join(f"{key} {_shown(v)}" for key, v in arguments.items() if key not in _APART)
+    rest = ", ".join(f"{key} {_listed(v)}" for key, v in arguments.items() if key not in _APART)
     name = type.removeprefix("expect_").replace("_", " ")
     subject = f"`{arguments['column']}`: " if "column" in arguments else ""
     return f"{subject}{name} ({rest})" if rest else f"{subject}{name}"
 
 
-def _shown(value: Any) -> str:
+def _listed(value: Any) -> str:
     if isinstance(value, list):
         if not value:
             return "nothing"
@@ -56,7 +60,7 @@ def _saying(words: str, key: str = "") -> Callable[[Arguments], str]:
     """Words in which ``@`` stands for the column, and an argument's value after them."""
 
     def said(arguments: Arguments) -> str:
-        behind = f" {_shown(arguments.get(key, ''))}" if key else ""
+        behind = f" {_listed(arguments.get(key, ''))}" if key else ""
         return _of(words, arguments) + behind
 
     return said
@@ -120,3 +124,80 @@ _WORDS: Mapping[str, Callable[[Arguments], str]] = {
     "expect_table_columns_to_match_ordered_list": _saying("the columns are", "column_list"),
     "expect_table_columns_to_match_set": _saying("the columns, in any order, are", "column_set"),
 }
+
+
+def failure_faults(outcome: Outcome) -> tuple[Fault, ...]:
+    """One fault for each critical expectation that does not hold, at its line in the suite."""
+    return tuple(Fault(sentence(result), _place(result.place)) for result in outcome.failed)
+
+
+def sentence(result: Result) -> str:
+    """A result in one sentence, with the rows that are not as expected."""
+    said = f"expected that {result.rule}"
+    if result.error:
+        return f"{said}, but {result.error}"
+    if not result.counts_rows:
+        return f"{said}, but {of_the_whole(result)}"
+    are = "is" if result.unexpected == 1 else "are"
+    count = f"{result.unexpected:,} of {result.rows:,} rows {are} not ({percent(result)})"
+    samples = "; ".join(_sample(row, result) for row in result.samples)
+    return f"{said}, but {count}" + (f": {samples}" if samples else "")
+
+
+def of_the_whole(result: Result) -> str:
+    """What an expectation about a whole table or column found instead."""
+    parts = []
+    if result.surplus:
+        more = (result.unexpected or 0) - len(result.surplus)
+        also = f" and {more:,} more" if more > 0 else ""
+        parts.append(f"takes {show_observed(list(result.surplus))}{also}")
+    if result.lacking:
+        parts.append(f"lacks {show_observed(list(result.lacking))}")
+    if parts:
+        return f"it {' and '.join(parts)}"
+    if result.observed is None or result.observed == []:
+        return "it does not hold" if _is_measured(result) else "there is no value"
+    return f"it is {show_observed(result.observed)}"
+
+
+def without_values(result: Result) -> str:
+    """The same for who may not see the data: what the suite names, and numbers of values."""
+    parts = []
+    if result.surplus:
+        count = result.unexpected or len(result.surplus)
+        parts.append(f"takes {count:,} other value{'s' if count > 1 else ''}")
+    if result.lacking:
+        parts.append(f"lacks {show_observed(list(result.lacking))}")
+    return f"it {' and '.join(parts)}" if parts else "it does not hold"
+
+
+def _is_measured(result: Result) -> bool:
+    """Whether nothing observed says nothing of the data: it is a distance, a set, a place."""
+    return any(word in result.type for word in ("divergence", "distinct", "to_exist"))
+
+
+def percent(result: Result) -> str:
+    """The share of unexpected rows, with as many digits as it takes to see it."""
+    return f"{result.percent or 0:.3g} %"
+
+
+def show_observed(value: Json) -> str:
+    """A value in a sentence, cut where it is long."""
+    text = ", ".join(map(_spelled, value)) if isinstance(value, list) else _spelled(value)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _spelled(value: Json) -> str:
+    return "no value" if value is None else str(value)
+
+
+def _sample(row: Row, result: Result) -> str:
+    """A row by its number from 0, as pandas counts, with the values that matter."""
+    names = [name for name in result.columns if name in row.values] or list(row.values)[:4]
+    values = ", ".join(f"{name} {row.values[name]}" for name in names)
+    return f"row {row.index}: {values}"
+
+
+def _place(text: str) -> Place | None:
+    file, _, line = text.rpartition(":")
+    return Place(file, int(line)) if line.isdigit() else None
