@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from command_line import run_python
-from towpath import code
+from towpath.code import Reader
 
 Make = Callable[..., "Project"]
 """Makes a project of ``steps.py`` beside the pipeline, and of files named from the root."""
@@ -44,7 +44,7 @@ class Project:
         path.write_text(text.replace(old, new), "utf-8")
 
     def digests(self, run: str = "step", *extra: str) -> dict[str, str]:
-        return dict(code.digests(self.root, FOLDER, run, extra))
+        return dict(Reader(self.root).digests(FOLDER, run, extra))
 
     def changed(self, before: Mapping[str, str], run: str = "step", *extra: str) -> set[str]:
         """The labels whose digest is not what it was."""
