@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from command_line import call_dvc
 from towpath import reconcile, registry
 from towpath.git import Repository
 from towpath.reconcile import Applied, Options, Plan
@@ -52,15 +51,11 @@ class Project:
 
     def tool(self, name: str, *words: str) -> str:
         """What stock GTO or DVC answers."""
-        done = (
-            call_dvc(self.root, *words)
-            if name == "dvc"
-            else subprocess.run(
-                [str(Path(sys.executable).with_name(name)), *words],
-                cwd=self.root,
-                capture_output=True,
-                text=True,
-            )
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name(name)), *words],
+            cwd=self.root,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
