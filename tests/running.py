@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from towpath.engine import run as running
+from towpath.engine.flow.build import PrefectExecutor
 from towpath.engine.record import Run, State
 from towpath.engine.request import Request
 from towpath.errors import TowpathError
@@ -152,7 +153,7 @@ class Project:
 
     def run(self, **asked: Any) -> Run:
         """A run in this process."""
-        return running.run(self.workspace, Request("training", **asked))
+        return running.run(self.workspace, Request("training", **asked), PrefectExecutor())
 
     def refused(self, **asked: Any) -> TowpathError:
         """What a run that cannot begin raises."""

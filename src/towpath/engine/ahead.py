@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.engine import libraries
-from towpath.engine.graph import outline
+from towpath.engine.compile_graph import outline
 from towpath.spec.pipeline import QualityCheck
 from towpath.steps import process
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.code import distributions
-from towpath.engine.graph import outline
+from towpath.engine.compile_graph import outline
 from towpath.errors import TowpathError
 from towpath.spec.pipeline import AnyStep
 from towpath.steps import needs

@@ -12,11 +12,13 @@ from towpath.steps.order import Order
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node
-    from towpath.engine.known import Known
+    from towpath.engine.run_state import RunState
     from towpath.workspace import Workspace
 
 
-def order(workspace: Workspace, graph: Graph, node: Node, known: Known, directory: Path) -> Order:
+def order(
+    workspace: Workspace, graph: Graph, node: Node, known: RunState, directory: Path
+) -> Order:
     """The order for a node whose inputs are known; ``directory`` is for its log and outputs."""
     declared = {name: file_formats.declared_format(graph, s) for name, s in node.arguments.items()}
     options = {name: file_formats.declared_options(graph, s) for name, s in node.arguments.items()}

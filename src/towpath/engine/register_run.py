@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from towpath.engine import runs
 from towpath.engine.decisions import tells_choice
+from towpath.engine.inputs import sha256_of
 from towpath.engine.record import Recorder, Run, State, StepRun
 from towpath.engine.record import now as time_now
-from towpath.engine.registering import register_draft, sha256_of
+from towpath.engine.registering import register_draft
 from towpath.engine.registration_draft import RegistrationDraft, read_draft
 from towpath.errors import Refused, StoreError, UsageError, UserError
 from towpath.registry import Registered, reading

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,29 +12,27 @@ from typing import TYPE_CHECKING
 from towpath import registry
 from towpath.engine import elsewhere, keys, model_facts, outputs, tree
 from towpath.engine.commit_checks import CLOCK_STEP, LITERALLY, CommitChecks, touched
-from towpath.engine.decisions import Decision, Verdict
+from towpath.engine.graph import outputs_of
 from towpath.engine.input_sources import locate_inputs, upstream_runs
-from towpath.engine.known import Waiting
+from towpath.engine.inputs import sha256_of
 from towpath.engine.own_files import find_own_files
 from towpath.engine.record import now
 from towpath.engine.registration_draft import RegistrationDraft, write_draft
+from towpath.engine.run_state import Decision, Verdict, Waiting
 from towpath.engine.runs import flatten
-from towpath.engine.source import outputs_of
+from towpath.engine.upstream import Upstream, UpstreamReader
 from towpath.errors import Fault, RegistryError, StepFailed, TowpathError, UserError
 from towpath.registry import Bump, Code, Record, reading, shared
 from towpath.spec import template
 from towpath.spec.artifact import Artifact, Entry, Json, Made
 from towpath.spec.pipeline import RegisterModel
-from towpath.store.digest import is_folder
 from towpath.workspace import PROJECT_FILE
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node
-    from towpath.engine.known import Known
-    from towpath.engine.upstream import Upstream, UpstreamReader
+    from towpath.engine.run_state import RunState
     from towpath.git import Repository
     from towpath.spec.pipeline import AnyStep
-    from towpath.store import Store
     from towpath.workspace import Workspace
 
 
@@ -116,8 +113,6 @@ class Registering:
     @cached_property
     def upstream(self) -> UpstreamReader:
         """The other pipelines whose outputs this one takes."""
-        from towpath.engine.upstream import UpstreamReader
-
         return UpstreamReader(self.workspace)
 
     @cached_property
@@ -176,7 +171,7 @@ class Registering:
         )
         return "" if relative.as_posix() == "." else f"{relative.as_posix()}/"
 
-    def decide(self, node: Node, step: RegisterModel, known: Known) -> Decision:
+    def decide(self, node: Node, step: RegisterModel, known: RunState) -> Decision:
         """Register, or point at what the same key gave before, or leave it and say why."""
         try:
             key = self._key(node, step, known)
@@ -197,7 +192,7 @@ class Registering:
             return Decision(node.name, Verdict.SKIP, TRIAL, key, deferred=True)
         return Decision(node.name, Verdict.RUN, "not registered yet", key)
 
-    def _unsure(self, reached: list[Decision], known: Known) -> str:
+    def _unsure(self, reached: list[Decision], known: RunState) -> str:
         """Why what was made is not sure to be what the commit says; empty where it is."""
         for found in reached:
             if found.stale:
@@ -225,13 +220,13 @@ class Registering:
             return ()
         return reading.model(self._registry, model).keyed(key)
 
-    def _key(self, node: Node, step: RegisterModel, known: Known) -> str:
+    def _key(self, node: Node, step: RegisterModel, known: RunState) -> str:
         model = known.resolve(node.arguments["model"])
         digest = model.digest if isinstance(model, Artifact) else ""
         reached = {found.step: found.key for found in _reached(self.graph, node, known)}
         return keys.digest({"model": step.model, "artifact": digest, "steps": reached})
 
-    def register(self, node: Node, step: RegisterModel, known: Known, run_id: str) -> Made:
+    def register(self, node: Node, step: RegisterModel, known: RunState, run_id: str) -> Made:
         """Make the version, or the candidate for one."""
         if isinstance(self.readiness, registry.Skipped):
             raise RegistryError(*self.readiness.faults)
@@ -243,7 +238,7 @@ class Registering:
         return Made(facts=facts)
 
     def defer(
-        self, node: Node, step: RegisterModel, known: Known, run_id: str, folder: Path
+        self, node: Node, step: RegisterModel, known: RunState, run_id: str, folder: Path
     ) -> None:
         """Keep what would be registered in the step's folder, for `towpath register`."""
         if isinstance(self.standing, registry.Ready):
@@ -251,7 +246,7 @@ class Registering:
             write_draft(folder / node.name, draft)
 
     def _draft(
-        self, node: Node, step: RegisterModel, known: Known, run_id: str, ready: registry.Ready
+        self, node: Node, step: RegisterModel, known: RunState, run_id: str, ready: registry.Ready
     ) -> RegistrationDraft:
         record = self._record(node, step, known, run_id, ready)
         texts = outputs.texts(self.workspace, self.graph, known)
@@ -266,7 +261,7 @@ class Registering:
         return Code(commit, origin, digests)
 
     def _record(
-        self, node: Node, step: RegisterModel, known: Known, run_id: str, ready: registry.Ready
+        self, node: Node, step: RegisterModel, known: RunState, run_id: str, ready: registry.Ready
     ) -> Record:
         source = node.arguments["model"]
         artifact = known.resolve(source)
@@ -315,7 +310,7 @@ def register_draft(workspace: Workspace, draft: RegistrationDraft) -> registry.R
     return registry.register(workspace.registry, registry.Registration(record, base, files))
 
 
-def _reached(graph: Graph, node: Node, known: Known) -> list[Decision]:
+def _reached(graph: Graph, node: Node, known: RunState) -> list[Decision]:
     """What was decided of the steps whose outputs reach a step; of a choice the one made."""
     found = set(node.data_needs)
     for name in reversed(list(graph.nodes)):
@@ -333,7 +328,7 @@ def _labelled(reached: list[Mapping[str, str]], prefix: str) -> dict[str, str]:
     }
 
 
-def _pipeline_digest(graph: Graph, node: Node, known: Known) -> str:
+def _pipeline_digest(graph: Graph, node: Node, known: RunState) -> str:
     """The digest of the declarations of the steps that reach a step, and of its own."""
     names = sorted([node.name, *(found.step for found in _reached(graph, node, known))])
     said = {
@@ -342,23 +337,7 @@ def _pipeline_digest(graph: Graph, node: Node, known: Known) -> str:
     return keys.digest(said)
 
 
-def sha256_of(store: Store, artifact: Artifact) -> str:
-    """SHA-256 of a file in a store; of a folder that of its sorted ``sha256sum`` lines."""
-    if not is_folder(artifact.digest):
-        return _file_sha256(store, artifact.digest)
-    lines = sorted(
-        f"{_file_sha256(store, digest)}  {path}\n"
-        for path, digest in store.members(artifact.digest).items()
-    )
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _file_sha256(store: Store, digest: str) -> str:
-    with store.path(digest).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _metrics(known: Known, node: Node) -> Iterator[tuple[str, Json]]:
+def _metrics(known: RunState, node: Node) -> Iterator[tuple[str, Json]]:
     """The numbers in the JSON inputs beside the model, by dotted name."""
     beside = {name: source for name, source in node.arguments.items() if name != "model"}
     for source in beside.values():
@@ -371,5 +350,5 @@ def _metrics(known: Known, node: Node) -> Iterator[tuple[str, Json]]:
                 yield from ((n, v) for n, v in flatten(value, key) if isinstance(v, (int, float)))
 
 
-def _filled(known: Known, node: Node, text: str) -> str:
+def _filled(known: RunState, node: Node, text: str) -> str:
     return template.parse(text).fill(partial(known.lookup, node))

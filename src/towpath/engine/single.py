@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from towpath.engine import checking, inputs, libraries, orders, retrying, tree
-from towpath.engine.decisions import Decision, Verdict
-from towpath.engine.known import Known
-from towpath.engine.source import outputs_of
+from towpath.engine.graph import outputs_of
+from towpath.engine.run_state import Decision, RunState, Verdict
 from towpath.errors import Fault, StepFailed, TowpathError, UsageError, did_you_mean
 from towpath.spec.artifact import Artifact, Json, Made
 from towpath.spec.outputs import is_json
@@ -57,7 +56,7 @@ def order_on_tree(workspace: Workspace, graph: Graph, node: Node) -> Order:
 
     :raises StepFailed: naming each file that is not there.
     """
-    known = Known(graph, inputs.artifacts(workspace, graph))
+    known = RunState(graph, inputs.artifacts(workspace, graph))
     for maker, outputs in _taken(workspace, graph, node).items():
         made = _made(workspace, graph.nodes[maker], outputs)
         known.take(Decision(maker, Verdict.REUSE), made)
