@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,15 +18,28 @@ from towpath.engine.input_sources import locate_inputs, upstream_runs
 from towpath.engine.inputs import sha256_of
 from towpath.engine.own_files import find_own_files
 from towpath.engine.record import now
-from towpath.engine.registration_draft import RegistrationDraft, write_draft
 from towpath.engine.run_state import Decision, Verdict, Waiting
 from towpath.engine.runs import flatten
 from towpath.engine.upstream import Upstream, UpstreamReader
-from towpath.errors import Fault, RegistryError, StepFailed, TowpathError, UserError
+from towpath.errors import (
+    Fault,
+    Malformed,
+    RegistryError,
+    StepFailed,
+    StoreError,
+    TowpathError,
+    UserError,
+)
 from towpath.registry import Bump, Code, Record, reading, shared
+from towpath.registry.record import read as read_record
+from towpath.registry.record import write as write_record
+from towpath.scratch import replace_text
+from towpath.spec import foreign_values as foreign
 from towpath.spec import template
 from towpath.spec.artifact import Artifact, Entry, Json, Made
+from towpath.spec.foreign_values import Fields
 from towpath.spec.pipeline import RegisterModel
+from towpath.spec.project_paths import ProjectPath
 from towpath.workspace import PROJECT_FILE
 
 if TYPE_CHECKING:
@@ -40,6 +54,22 @@ _INDIFFERENT = {"description", "trials"}
 """What of a step's declaration does not touch what it makes."""
 DECLARE = "name it under `inputs` or `code`, and commit it"
 TRIAL = "a trial; `towpath register RUN` registers it"
+
+
+DRAFT = "registration.json"
+
+
+@dataclass(frozen=True)
+class RegistrationDraft:
+    """A registration that a trial leaves undone, kept in the run's folder for `towpath register`.
+
+    The record without its number, and the texts beside it by path from the Git root: all that a
+    version says is known when the run ends, and later is not, for the work tree goes on. The file
+    is read as a stranger's, like all below ``.towpath``.
+    """
+
+    record: Record
+    files: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -296,6 +326,29 @@ class Registering:
             labels={name: fill(text) for name, text in step.labels.items()},
             bump=Bump(step.bump, "asked for") if step.bump else None,
         )
+
+
+def write_draft(folder: Path, draft: RegistrationDraft) -> None:
+    """Keep a draft in the folder of the step that registers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {"record": write_record(draft.record), "files": dict(draft.files)}
+    replace_text(folder / DRAFT, json.dumps(document))
+
+
+def read_draft(folder: Path) -> RegistrationDraft | None:
+    """The draft in a step's folder, None where there is none; StoreError for a damaged one."""
+    path = folder / DRAFT
+    shown = "/".join(path.parts[-3:])
+    try:
+        fields = Fields(foreign.parse_json(path.read_bytes()))
+        files = fields.get("files", foreign.table_of(foreign.read_text))
+        record = read_record(fields.get("record", foreign.read_text), shown)
+        return RegistrationDraft(record, {ProjectPath(name): text for name, text in files.items()})
+    except OSError:
+        return None
+    except Malformed as wrong:
+        hint = "no run wrote it so: run again, every step is reused"
+        raise StoreError(f"{shown} cannot be read: {wrong.faults[0].what}", hint=hint) from None
 
 
 def register_draft(workspace: Workspace, draft: RegistrationDraft) -> registry.Registered:

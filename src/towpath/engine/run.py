@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from towpath.credentials import hide_credentials
-from towpath.engine import checking, inputs, leftovers, pipeline_order, record
+from towpath.engine import checking, inputs, pipeline_order, record, runs
 from towpath.engine.decisions import Judge, Policy, plan
 from towpath.engine.execution import Execution, Executor, needs_executor, replay
 from towpath.engine.input_sources import as_json, locate_inputs
@@ -143,12 +143,12 @@ def conduct(
 
     StoreError where the disk refuses, or the record was taken away meanwhile.
     """
-    runs = prepared.workspace.runs
-    leftovers.sweep(runs)
+    folder = prepared.workspace.runs
+    runs.sweep_leftovers(folder)
     try:
         return _conducted(prepared, carry_out, listeners)
     except OSError as refusal:
-        if known := explain_refusal(refusal, runs, Path(tempfile.gettempdir())):
+        if known := explain_refusal(refusal, folder, Path(tempfile.gettempdir())):
             raise known from refusal
         raise
 
@@ -165,7 +165,7 @@ def _conducted(
     try:
         recorder("started", **_started(prepared, run_id))
     except OSError:  # without this line it is no record
-        leftovers.discard(recorder.folder)
+        runs.discard_folder(recorder.folder)
         raise
     finish = partial(_finish, execution, begun)
     try:
@@ -205,12 +205,12 @@ def _read_ended(folder: Path) -> Run:
     return run
 
 
-def _begin_record(runs: Path, listeners: Iterable[Listener]) -> Recorder:
+def _begin_record(folder: Path, listeners: Iterable[Listener]) -> Recorder:
     try:
-        return Recorder(record.new_folder(runs), listeners)
+        return Recorder(record.new_folder(folder), listeners)
     except (NotADirectoryError, FileExistsError) as refusal:
-        hint = f"move it away: {runs.parent.name} is the folder of Towpath's own files"
-        raise StoreError(f"{runs.parent} is no folder", hint=hint) from refusal
+        hint = f"move it away: {folder.parent.name} is the folder of Towpath's own files"
+        raise StoreError(f"{folder.parent} is no folder", hint=hint) from refusal
 
 
 def _settle(prepared: Prepared, execution: Execution) -> None:

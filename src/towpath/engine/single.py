@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from towpath.engine import checking, inputs, libraries, orders, retrying, tree
+from towpath.engine import checking, inputs, libraries, orders, tree
 from towpath.engine.graph import outputs_of
 from towpath.engine.run_state import Decision, RunState, Verdict
 from towpath.errors import Fault, StepFailed, TowpathError, UsageError, did_you_mean
@@ -118,12 +118,12 @@ def _attempt(node: Node, order: Order, say: Callable[[str], object]) -> Made:
     from towpath.steps import process
 
     retry = node.step.retry
-    for pause in retrying.find_pauses(retry):
+    for pause in orders.find_pauses(retry):
         assert retry
         try:
             return process.call(order, node.step.timeout, say)
         except TowpathError as error:
-            if not retrying.is_worth_another(error, retry, order):
+            if not orders.is_worth_another(error, retry, order):
                 raise
             for fault in error.faults:
                 say(str(fault))

@@ -16,7 +16,7 @@ from prefect.context import TaskRunContext
 from prefect.futures import PrefectFuture, PrefectTaskRunFuture
 from prefect.states import Completed
 
-from towpath.engine import retrying
+from towpath.engine import orders
 from towpath.engine.execution import Tell
 from towpath.engine.flow import artifacts
 from towpath.spec.artifact import Made
@@ -175,7 +175,7 @@ def _retries(retry: Retry | None, order: Order) -> dict[str, Any]:
         return {}
     return {
         "retries": retry.attempts - 1,
-        "retry_delay_seconds": list(islice(retrying.find_pauses(retry), _DELAYS)),
+        "retry_delay_seconds": list(islice(orders.find_pauses(retry), _DELAYS)),
         "retry_jitter_factor": retry.jitter or None,
         "retry_condition_fn": _again(retry, order),
     }
@@ -185,7 +185,7 @@ def _again(retry: Retry, order: Order) -> Callable[[Any, Any, State[Any]], bool]
     """Whether what ended an attempt is worth another."""
 
     def again(_task: Any, _run: Any, state: State[Any]) -> bool:
-        return retrying.is_worth_another(state.data, retry, order)
+        return orders.is_worth_another(state.data, retry, order)
 
     return again
 
