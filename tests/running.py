@@ -250,7 +250,7 @@ def plain(text: str) -> str:
     """Text without what changes from run to run: times, run names, and the space for them."""
     text = re.sub(r"\d{8}-\d{6}-[0-9a-f]{4}", "<run>", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<time>", text)
-    return re.sub(r" +", " ", re.sub(r" +\d+\.\ds\b", "", text))
+    return re.sub(r" +", " ", re.sub(r" +(\d+\.\ds\b|\(\d+\.\ds own\))", "", text))
 
 
 def make(root: Path, files: Mapping[str, str] | None = None) -> Project:
