@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 from reconcile_project import Project
 
+from command_line import call_towpath
+
 
 def _call(project: Project, *words: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("towpath")), "reconcile", *words],
-        cwd=project.root,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **project.environ, "NO_COLOR": "1"},
-    )
+    around = {**project.environ, "NO_COLOR": "1"}
+    done = call_towpath(project.root, "reconcile", *words, **around)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -62,7 +55,7 @@ def test_the_verb(project: Project) -> None:
 def test_a_stage_that_cannot_be_seen_keeps_no_other_from_being_judged(project: Project) -> None:
     version = project.register(b"one")
     project.up_to("uat", version)
-    memory = project.store("dev").place.root / "towpath" / "main.json"  # type: ignore[attr-defined]
+    memory = project.store("dev").backend.root / "towpath" / "main.json"  # type: ignore[attr-defined]
     memory.write_text('{"schema": 1, "ma')
     project.promote(version, "prod")
     code, out, _ = _call(project, "--apply", "--json")

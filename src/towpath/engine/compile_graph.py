@@ -10,8 +10,8 @@ from towpath.engine.file_formats import given_input
 from towpath.engine.graph import Graph, Node
 from towpath.engine.resolving import resolve
 from towpath.errors import DeclarationError, Fault, UsageError
-from towpath.spec.declared import Declared
 from towpath.spec.pipeline import Pipeline
+from towpath.spec.pipeline_file import Declared
 
 
 def compile(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -12,14 +11,12 @@ from towpath.engine import pipeline_order
 from towpath.errors import Fault, StoreError, TowpathError, UserError
 from towpath.git import large_files
 from towpath.scratch import scratch_folder
-from towpath.spec import words
+from towpath.spec import names_and_paths
 from towpath.spec.artifact import Artifact
-from towpath.store.digest import is_folder
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph
     from towpath.registry import Record
-    from towpath.store import Store
     from towpath.workspace import Workspace
 
 
@@ -47,12 +44,12 @@ def artifacts(
 
 
 def _artifact(workspace: Workspace, graph: Graph, name: str, said: str) -> Artifact:
-    if words.is_model_reference(said):
+    if names_and_paths.is_model_reference(said):
         return _model(workspace, said)
     path = workspace.root / said
     if not path.exists() and not _restored(workspace, path):
         maker = pipeline_order.makers_of(graph.name, {name: said}, workspace.pipelines).get(name)
-        hint = words.remote_hint(said) or (
+        hint = names_and_paths.remote_hint(said) or (
             "its path is from the project's root; `--input name=path` overrides it"
         )
         hint = f"towpath run {maker} makes it; towpath run --all runs both" if maker else hint
@@ -95,7 +92,9 @@ def hold_against(workspace: Workspace, record: Record, shown: str) -> None:
     Two files of one MD5 can be made, and the store knows bytes by it alone: what a step is given
     must be what was approved. Raises ``StoreError`` where it is not.
     """
-    if sha256_of(workspace.store, record.artifact) == record.sha256:
+    from towpath.store.verified import sha256_of
+
+    if sha256_of(workspace.store.source, record.artifact) == record.sha256:
         return
     path = workspace.store.path(record.artifact.digest)
     raise StoreError(
@@ -103,22 +102,6 @@ def hold_against(workspace: Workspace, record: Record, shown: str) -> None:
         "and not its SHA-256",
         hint=f"somebody made them so: keep {path} for who looks into it, then delete it there",
     )
-
-
-def sha256_of(store: Store, artifact: Artifact) -> str:
-    """SHA-256 of a file in a store; of a folder that of its sorted ``sha256sum`` lines."""
-    if not is_folder(artifact.digest):
-        return _file_sha256(store, artifact.digest)
-    lines = sorted(
-        f"{_file_sha256(store, digest)}  {path}\n"
-        for path, digest in store.members(artifact.digest).items()
-    )
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _file_sha256(store: Store, digest: str) -> str:
-    with store.path(digest).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _bring(workspace: Workspace, record: Record, stage: str | None) -> None:

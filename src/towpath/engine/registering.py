@@ -15,7 +15,6 @@ from towpath.engine import elsewhere, keys, model_facts, outputs, tree
 from towpath.engine.commit_checks import CLOCK_STEP, LITERALLY, CommitChecks, touched
 from towpath.engine.graph import outputs_of
 from towpath.engine.input_sources import locate_inputs, upstream_runs
-from towpath.engine.inputs import sha256_of
 from towpath.engine.own_files import find_own_files
 from towpath.engine.record import now
 from towpath.engine.run_state import Decision, Verdict, Waiting
@@ -40,6 +39,7 @@ from towpath.spec.artifact import Artifact, Entry, Json, Made
 from towpath.spec.foreign_values import Fields
 from towpath.spec.pipeline import RegisterModel
 from towpath.spec.project_paths import ProjectPath
+from towpath.store.verified import sha256_of
 from towpath.workspace import PROJECT_FILE
 
 if TYPE_CHECKING:
@@ -305,7 +305,7 @@ class Registering:
             key=self._key(node, step, known),
             artifact=artifact,
             path=self._prefix + path,
-            sha256=sha256_of(self.workspace.store, artifact),
+            sha256=sha256_of(self.workspace.store.source, artifact),
             kind=path.rpartition(".")[2] if "." in path else "folder",
             code=self._code(ready.commit, _labelled(reached, "code ")),
             signature=model_facts.find_signature(known, self.graph, source),

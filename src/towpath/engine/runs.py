@@ -12,7 +12,7 @@ from towpath.engine.record import Run
 from towpath.errors import StoreError, UsageError, did_you_mean
 from towpath.scratch import sweep_folders
 from towpath.spec.artifact import Json
-from towpath.spec.limits import is_same
+from towpath.spec.foreign_values import is_same
 from towpath.steps.order import BYTES
 
 LATEST = 20

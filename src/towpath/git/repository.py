@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from towpath.errors import RegistryError, UserError
 from towpath.git import command
 from towpath.git.command import Outcome
+from towpath.scratch import take_lock
 
 NAME_IT = "type: git config --global user.name 'Your Name'"
 MAIL_IT = "type: git config --global user.email you@example.org"
+_PATIENCE = 300.0
+"""Seconds: the slowest that a lock is held for is a push of many tags."""
+_WHOLE_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,12 @@ class Repository:
     root: Path
     common: Path
     bare: bool = False
+    answers: dict[tuple[str, ...], str] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What Git printed, by the words of ``recall``."""
+    contents: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The bytes of small objects, by a name that no other object can have (``refs.contents``)."""
 
     @classmethod
     def find(cls, path: Path) -> Repository | None:
@@ -73,6 +85,17 @@ class Repository:
     def call(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> str:
         """What Git prints; ``RegistryError`` where it fails."""
         return self.ask(*words, stdin=stdin, env=env).text
+
+    def recall(self, *words: str, about: Iterable[str]) -> str:
+        """The same, asked once for the same ``words`` where nothing can change it: ``about`` names
+        the commits that it is about, all by their whole hash."""
+        # One promotion asks hundreds of times, and of ten questions nine were asked before. Where
+        # the history was cut off, a fetch may make it longer meanwhile.
+        if self.is_shallow() or not all(map(is_whole_hash, about)):
+            return self.call(*words)
+        if words not in self.answers:
+            self.answers[words] = self.call(*words)
+        return self.answers[words]
 
     def ask(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Outcome:
         """The same with the bytes that Git printed."""
@@ -172,6 +195,27 @@ class Repository:
     def setting(self, key: str) -> str | None:
         """A value of Git's configuration, None where it is not set."""
         return self.attempt("config", "--get", key).text or None
+
+
+@contextmanager
+def locked(repository: Repository, name: str, patience: float = _PATIENCE) -> Iterator[None]:
+    """Hold the lock ``name`` of a repository and all its work trees; wait ``patience`` seconds."""
+    path = repository.common / "towpath" / f"{name}.lock"
+    try:
+        path.parent.mkdir(exist_ok=True)
+        opened = path.open("a")
+    except OSError as refused:
+        raise RegistryError(f"{path.parent} cannot be written: {refused.strerror}") from refused
+    with opened as held:
+        if not take_lock(held, patience):
+            what = f"another towpath has held {path} for {patience:.0f} s"
+            raise RegistryError(what, hint="wait for it, or end it")
+        yield
+
+
+def is_whole_hash(name: str) -> bool:
+    """Whether a name is an object's whole hash: it stands for the same object for ever."""
+    return _WHOLE_HASH.fullmatch(name) is not None
 
 
 def _opened(path: Path, asked: Outcome) -> Repository | None:

@@ -34,10 +34,8 @@ class Restored:
 
 def lost(repository: Repository, main: str) -> tuple[str, ...]:
     """The versions that were promoted, and whose tags are not here: ``abalone@v1.1.0``."""
-    listed = repository.call(
-        "ls-tree", "-r", "-z", "--name-only", "--full-tree", main, "--", f"{RECORDS}/"
-    )
-    places = [path.removesuffix(".yaml").split("/")[-2:] for path in listed.split("\0") if path]
+    listed = history.list_paths(repository, main, f"{RECORDS}/")
+    places = [path.removesuffix(".yaml").split("/")[-2:] for path in listed]
     names = [f"{model}@{number}" for model, number in places if Version.parse(number)]
     tags = set(refs.names(repository, TAGS.rstrip("/"))) if names else set()
     return tuple(name for name in names if f"{TAGS}{name}" not in tags)
@@ -120,7 +118,7 @@ def _set_aside(repository: Repository, named: str) -> Restored:
     if old is None:
         raise UsageError(f"there is no tag {named} here", hint="towpath fetch")
     aside = f"{ASIDE}{named}/{old[:12]}"
-    repository.call("update-ref", aside, old)
+    refs.point(repository, aside, old)
     backup = backup_refs.backup_of(ref)
     refs.change(repository, delete=[ref, backup])  # or the next command would bring it back
     return Restored(named, None, aside)
@@ -200,8 +198,8 @@ def _put(repository: Repository, named: str, made: str, commit: str, is_lost: bo
     if old == made:
         return Restored(named, commit, new=is_lost)
     aside = f"{ASIDE}{named}/{old[:12]}"
-    repository.call("update-ref", aside, old)
-    repository.call("update-ref", ref, made, old)
+    refs.point(repository, aside, old)
+    refs.point(repository, ref, made, old)
     if ref in backup_refs.kept(repository):
-        repository.call("update-ref", backup_refs.backup_of(ref), made)
+        refs.point(repository, backup_refs.backup_of(ref), made)
     return Restored(named, commit, aside)

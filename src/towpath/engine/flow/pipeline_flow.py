@@ -11,7 +11,8 @@ from prefect import Flow
 from pydantic import Field
 
 from towpath.errors import EngineError
-from towpath.spec.pipeline import Param, Pipeline
+from towpath.spec.param import Param
+from towpath.spec.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from towpath.spec.project import Runner
