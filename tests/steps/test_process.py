@@ -424,22 +424,6 @@ def test_no_step_sees_the_traces_of_another(project, warm, act):
         assert seen["cwd"] == os.path.realpath(project.root)
 
 
-def test_an_idle_process_that_was_killed_is_not_used(project, warm):
-    project.steps("""
-        def look(x):
-            with open("/proc/self/stat") as file:
-                return int(file.read().split()[0])
-    """)
-    warm()
-    pids = [project.carry_out("look", ["out.json"], {"x": 0}).values["out"] for _ in range(2)]
-    first = pids[0]
-    assert pids == [first] * 2
-    os.kill(first, signal.SIGKILL)
-    wait_until(lambda: gone(first))
-    time.sleep(0.2)
-    assert project.carry_out("look", ["out.json"], {"x": 0}).values["out"] != first
-
-
 def test_what_was_not_declared_is_noted(project, way):
     project.write("data/side.csv", "a\n1\n")
     project.write("config/at_import.json", "{}")

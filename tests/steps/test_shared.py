@@ -1,4 +1,4 @@
-"""What steps of a run share: packages, and at most a process that can keep nothing for the next."""
+"""What steps of a run share: packages, and nothing else."""
 
 from __future__ import annotations
 
@@ -12,12 +12,6 @@ import pytest
 from towpath.steps import process
 
 FOLDER = "flows/training"
-LOOK = """
-def look(x):
-    with open('/proc/self/stat') as file:
-        return int(file.read().split()[0])
-"""
-"""A function that tells its process without any import."""
 
 
 @contextmanager
@@ -162,45 +156,6 @@ def test_without_a_seed_no_two_steps_draw_the_same(project, libraries):
     project.steps("\n".join(line for line in SEEDED.splitlines() if "seed" not in line))
     drawn = seen(project, "look", 2, libraries) + seen(project, "look", 1, libraries)
     assert len({number for pair in drawn for number in pair}) == 6
-
-
-HARMLESS = """
-from __future__ import annotations
-
-import json
-import math as m
-import re
-from collections import Counter
-from dataclasses import dataclass
-from functools import partial, reduce
-from pathlib import Path
-
-from beside import TWO, twice
-
-LIMITS = (1, ("a", None), frozenset({2.0}))
-WORD = re.compile("a+")
-HERE = Path("x")
-
-def other(x: list, by=LIMITS, *, at: str = "x") -> int:
-    return twice(len([n for n in x]))
-"""
-
-
-def test_a_process_is_used_again_where_nothing_can_be_kept(project):
-    project.write(f"{FOLDER}/beside.py", "TWO = 2\n\ndef twice(x):\n    return x * TWO\n")
-    project.steps(HARMLESS + LOOK)
-    assert len(set(seen(project, "look", 4))) == 1
-
-
-def test_a_process_is_not_used_again_for_another_module_or_with_packages(project):
-    project.steps(LOOK)
-    project.write("other.py", LOOK)
-    orders = [project.order(run, ["out.json"], {"x": 0}) for run in ("look", "other:look") * 2]
-    orders += [replace(order, libraries=("wave",)) for order in orders]
-    with served(project, *orders):
-        pids = [project.call(order).values["out"] for order in orders]
-    assert pids[:2] == pids[2:4]
-    assert len(set(pids)) == 6
 
 
 KEPT = {

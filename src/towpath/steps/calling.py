@@ -10,11 +10,10 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from towpath.errors import Fault, StepFailed
 from towpath.spec.artifact import Made
-from towpath.steps import loading, needs, wire
+from towpath.steps import needs, wire
 from towpath.steps.following import Tail
 from towpath.steps.messages import Answer, CannotFork, Ended, Started
 from towpath.steps.order import Order
@@ -45,9 +44,9 @@ class Call:
         order.directory.mkdir(parents=True, exist_ok=True)
         tail = Tail(order.log, self.log)
         try:
-            line = server.connect(needs.of_order(order), _shared(order))
+            line = server.connect(needs.of_order(order))
             self._talk(line, tail)
-            self._part(line, server)
+            line.close()
         except wire.Hangup:
             self._make_out_end(server)
         finally:
@@ -75,13 +74,6 @@ class Call:
             wire.send(line.answers, self.order.plain())
         except wire.Hangup:  # the server could not fork, or the process is gone: it says which
             self._take(wire.receive(line.ends), line)
-
-    def _part(self, line: Line, server: Server) -> None:
-        """Leave the process for another step if it is fit for one."""
-        if self.answer and self.answer.free and line.module and server.forks:
-            server.keep(line)
-        else:
-            line.close()
 
     def _listen(self, line: Line, pause: float) -> bool:
         """Take what is said within the pause; an answer counts even if its process is gone."""
@@ -140,15 +132,6 @@ class Call:
             raise self.answer.error
         assert self.answer.made
         return self.answer.made
-
-
-def _shared(order: Order) -> Path | None:
-    """The file of the step's function, if the step may share a process: not where its code imports
-    packages, which have settings, nor where a class of the project reads or writes its files."""
-    run = getattr(order.step, "run", None)
-    if not run or order.libraries or order.own_formats:
-        return None
-    return loading.locate(order.root, order.folder, run).file
 
 
 def _signal(group: int, number: int) -> None:

@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import sys
-from dataclasses import replace
 from typing import NoReturn
 
 from towpath.errors import Fault, TowpathError
@@ -17,41 +16,33 @@ from towpath.steps import descendants, wire
 from towpath.steps.forked import end_with_parent, flush, tidy
 from towpath.steps.messages import Answer, Started
 from towpath.steps.order import Order
-from towpath.steps.traces import Traces
 from towpath.steps.watching import Watch
 from towpath.steps.worker import perform
 
 
 def main(connection: socket.socket, watch: Watch | None) -> NoReturn:
-    """Receive an order, carry it out, answer; again where the step left no traces. Then end."""
-    with contextlib.suppress(wire.Hangup):  # the run is gone, or has no more orders
+    """Receive an order, carry it out, answer, and end."""
+    with contextlib.suppress(wire.Hangup):  # the run is gone
         _be_a_process_of_its_own()
         wire.send(connection, Started(os.getpid()))
-        before: Traces | None = None
-        while before := _serve(connection, watch, before):
-            pass
+        _serve(connection, watch)
     tidy()
     os._exit(0)
 
 
-def _serve(connection: socket.socket, watch: Watch | None, last: Traces | None) -> Traces | None:
-    """Carry out the next order; what the process was like before it, if it is so again.
+def _serve(connection: socket.socket, watch: Watch | None) -> None:
+    """Carry out the order.
 
     What is random is seeded anew first: a module that seeds it when it is imported is the last.
     """
     order: Order = wire.receive(connection)
     _reseed()
-    before = last.again() if last else Traces.before(order.root)
-    said = answer(order, watch)
+    outcome = answer(order, watch)
     flush()  # who waits for the answer reads the log then
-    idle = said.made is not None and watch is not None and watch.idle
-    said = replace(said, free=idle and before.none_left())
-    if not said.free:
-        # The run may be over with this answer, and its server then asks all to end. What a pool of
-        # processes has to tidy up takes a moment more, and is reported as leaked otherwise.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    wire.send(connection, said)
-    return before if said.free else None
+    # The run may be over with this answer, and its server then asks all to end. What a pool of
+    # processes has to tidy up takes a moment more, and is reported as leaked otherwise.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    wire.send(connection, outcome)
 
 
 def answer(order: Order, watch: Watch | None) -> Answer:

@@ -33,11 +33,10 @@ class CannotFork:
 
 @dataclass(frozen=True)
 class Answer:
-    """From a step: what it made, or what stopped it; ``free`` if its process can take another."""
+    """From a step: what it made, or what stopped it."""
 
     made: Made | None = None
     error: TowpathError | None = None
-    free: bool = False
 
 
 @dataclass(frozen=True)

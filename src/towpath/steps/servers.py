@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -30,20 +29,12 @@ so digests of outputs repeat. What the run's own environment says goes before.""
 
 @dataclass
 class Line:
-    """The way to one process: ``answers`` leads to itself, ``ends`` to the server. ``needs`` is
-    what it has imported, and ``module`` the one file of the project whose functions it may call;
-    without, it takes one step only. ``pid`` is known once it has said so."""
+    """The way to one process: ``answers`` leads to itself, ``ends`` to the server. ``pid`` is
+    known once it has said so."""
 
-    needs: frozenset[str]
-    module: Path | None
     answers: socket.socket
     ends: socket.socket
     pid: int | None = None
-
-    @property
-    def silent(self) -> bool:
-        """Whether nothing waits to be read, which from an idle process is the news of its end."""
-        return not select.select([self.answers, self.ends], [], [], 0)[0]
 
     def close(self) -> None:
         """Hang up."""
@@ -60,7 +51,6 @@ class Server:
     output: IO[bytes]
     forks: bool
     lock: Lock = field(default_factory=Lock)
-    idle: list[Line] = field(default_factory=list)
 
     @classmethod
     def start(cls, root: Path, folder: str, needs: tuple[str, ...], forks: bool = True) -> Server:
@@ -97,31 +87,11 @@ class Server:
         """Whether it has not ended."""
         return self.process.poll() is None
 
-    def connect(self, needs: tuple[str, ...], module: Path | None) -> Line:
-        """A line to a process for one step: one that has nothing to do, or a new one.
+    def connect(self, needs: tuple[str, ...]) -> Line:
+        """A line to a new process, for one step.
 
-        :param module: the file of the step's function, if it may share a process with others'.
         :raises wire.Hangup: if the server is gone.
         """
-        return (module and self._free(needs, module)) or self._new(needs, module)
-
-    def _free(self, needs: tuple[str, ...], module: Path) -> Line | None:
-        with self.lock:
-            same = (line for line in self.idle if line.module == module)
-            fit = [line for line in same if line.needs.issuperset(needs)]
-            for line in fit:
-                self.idle.remove(line)
-                if line.silent:
-                    return line
-                line.close()
-        return None
-
-    def keep(self, line: Line) -> None:
-        """Take back a line whose process can take another step."""
-        with self.lock:
-            self.idle.append(line)
-
-    def _new(self, needs: tuple[str, ...], module: Path | None) -> Line:
         answers, answering = socket.socketpair()
         answers.settimeout(_PATIENCE)
         ends, ending = socket.socketpair()
@@ -133,7 +103,7 @@ class Server:
                 answers.close()
                 ends.close()
                 raise wire.Hangup from error
-        return Line(frozenset(needs), module, answers, ends)
+        return Line(answers, ends)
 
     def last_words(self) -> str:
         """The end of what the server itself printed."""
@@ -155,8 +125,6 @@ class Server:
     def close(self) -> None:
         """Hang up: the server ends what still runs, and then itself."""
         self.control.close()
-        for line in self.idle:
-            line.close()
         try:
             self.process.wait(4)  # it gives what still runs two seconds to end
         except subprocess.TimeoutExpired:

@@ -131,12 +131,6 @@ class Watch:
         self.written = {}
         self.on = True
 
-    @property
-    def idle(self) -> bool:
-        """Whether the step opened no file of the project, nor did its modules while they were
-        imported: to a second step in the same process these would open nothing."""
-        return len(self.opened) == len(self.imported) and not self.written
-
     def undeclared(self, declared: tuple[str, ...]) -> list[str]:
         """The files read that are none of ``declared``, relative to the root, sorted; folders that
         were opened to list them are left out."""
