@@ -20,9 +20,9 @@ from towpath.steps import process
 from towpath.steps.order import Value
 
 
-@pytest.fixture(params=["forked", "alone"])
+@pytest.fixture(params=["forked", "spawned"])
 def way(request, monkeypatch, warm):
-    """Forked from a server, and started by itself as on macOS: both ways must say the same."""
+    """Forked, and started as a new Python as on macOS: both ways must say the same."""
     monkeypatch.setenv("TOWPATH_FORK", "1" if request.param == "forked" else "0")
     return warm
 

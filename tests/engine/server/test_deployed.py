@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from running import FOLDER, Project, make
-from towpath.engine import libraries, runs
+from towpath.engine import runs
 from towpath.engine.graph import outline
 from towpath.engine.server import worker
 from towpath.engine.server.project import Up, down, up
@@ -146,9 +146,9 @@ def test_libraries_are_those_of_installed_packages(
     monkeypatch.syspath_prepend(site)
     small.edit(f"{FOLDER}/pipeline.yaml", "[seen.json]", "[seen.json, table.parquet]")
     nodes = list(outline(small.workspace.pipeline("training")).nodes.values())
-    imported = libraries.of_steps(small.workspace, FOLDER, nodes)
+    imported = needs.find_libraries(small.workspace, FOLDER, nodes)
     found = set(needs.of_steps(nodes, imported))
-    assert {"alpha", "pandas", "pyarrow.parquet", "towpath.steps.processing"} <= found
+    assert {"alpha", "pandas", "pyarrow.parquet", "towpath.steps.function"} <= found
     assert not {"beside", "steps", "os", "sys"} & found
 
 
