@@ -124,6 +124,26 @@ def test_a_package_that_starts_a_thread_is_not_forked(project, tmp_path, monkeyp
     assert len({process for _, process in found}) == 6
 
 
+WRAPPED = """
+    import sys
+
+    class Wrapper:
+        def __init__(self, stream): self.stream = stream
+        def __getattr__(self, name): return getattr(self.stream, name)
+
+    sys.stdout, sys.stderr = Wrapper(sys.stdout), Wrapper(sys.stderr)
+"""
+
+
+@pytest.mark.usefixtures("either_way")
+def test_a_package_that_puts_its_own_before_what_is_printed(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "env"))
+    project.write("../env/wrapped.py", WRAPPED)
+    project.steps("import wrapped\n\ndef say(x):\n    print('said')\n    return x\n")
+    assert seen(project, "say", 2, ("wrapped",)) == [0, 1]
+    assert project.lines == ["said"] * 2
+
+
 SEEDED = """
     import random
     import numpy as np

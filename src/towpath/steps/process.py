@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from towpath.errors import StepFailed
 from towpath.sandbox.client import Client, Task
@@ -66,7 +67,7 @@ def call(order: Order, timeout: float | None = None, log: Callable[[str], object
     return made
 
 
-def _carry_out(key: _Key, task: Task) -> object:
+def _carry_out(key: _Key, task: Task) -> Any:
     with _lock:
         standing = [client for known, client in reversed(_running) if known == key]
     for client in standing:

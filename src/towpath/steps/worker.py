@@ -73,10 +73,12 @@ def divert(log: Path) -> None:
     for stream in (1, 2):
         os.dup2(target, stream)
     os.close(target)
-    for text in (sys.stdout, sys.stderr):
+    # Python's own: a package may have put another before them as it was imported, as colorama does,
+    # which dvc imports.
+    for text in (sys.__stdout__, sys.__stderr__):
         assert isinstance(text, io.TextIOWrapper)
         text.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
-    faulthandler.enable(sys.stderr)
+    faulthandler.enable(sys.__stderr__)
     step_logging.start()
 
 
