@@ -72,7 +72,7 @@ class Client:
                 environment=launch.CALM | os.environ | {"GX_ANALYTICS_ENABLED": "false"},
             )
         with contextlib.suppress(wire.Hangup):  # it has died: whoever asks it for a process hears
-            wire.send(ours, needs)
+            wire.send_message(ours, needs)
         return cls(process, ours, output)
 
     @property
@@ -106,7 +106,7 @@ class Client:
         life, living = socket.socketpair()
         try:
             with answering, living, self.lock:
-                wire.send(life, needs)
+                wire.send_message(life, needs)
                 socket.send_fds(self.control, [b"t"], [answering.fileno(), living.fileno()])
         except (OSError, wire.Hangup) as error:
             answers.close()
@@ -140,7 +140,7 @@ class _TaskCall:
 
     client: Client
     task: Task
-    answer: wire.Answer | None = None
+    answer: wire.TaskAnswer | None = None
     ended: wire.Ended | None = None
     begun: float = field(default_factory=time.monotonic)
 
@@ -164,9 +164,9 @@ class _TaskCall:
 
     def _hand_over(self, answers: socket.socket, life: socket.socket) -> None:
         try:
-            wire.send(answers, self.task.content)
+            wire.send_message(answers, self.task.content)
         except wire.Hangup:  # the process is gone already: how, the supervisor says
-            self.ended = wire.receive(life)
+            self.ended = wire.receive_message(life)
 
     def _follow(self, answers: socket.socket, life: socket.socket, tail: LogTail) -> None:
         """Follow the task until it has answered or is gone."""
@@ -184,11 +184,11 @@ class _TaskCall:
         heard, _, _ = select.select([answers, life], [], [], pause)
         if answers in heard:
             try:
-                self.answer = wire.receive(answers)
+                self.answer = wire.receive_message(answers)
             except wire.Hangup:
-                self.ended = wire.receive(life)
+                self.ended = wire.receive_message(life)
         elif heard:
-            self.ended = wire.receive(life)
+            self.ended = wire.receive_message(life)
         return bool(heard)
 
     def _check_time(self) -> None:
@@ -201,7 +201,7 @@ class _TaskCall:
         """Have the process ended with all that it started, and wait for that: another attempt may
         follow, and finds the same folder."""
         with contextlib.suppress(wire.Hangup):
-            wire.send(life, wire.KILL)
+            wire.send_message(life, wire.KILL)
             select.select([life], [], [], _END)
 
 

@@ -72,7 +72,7 @@ class Sandbox:
     memory: int = field(default_factory=_memory)
     file_size: int = 1 << 30
 
-    def ask(self, module: str, question: Mapping[str, Any]) -> Answer:
+    def ask(self, module: str, question: Mapping[str, Any]) -> SandboxAnswer:
         """What a module answers.
 
         :raises SandboxEnded: where it raised, crashed, took longer or more than it may, or does
@@ -107,7 +107,7 @@ class Sandbox:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SandboxAnswer:
     """What was answered, and which fences this system does not have."""
 
     said: Any
@@ -119,7 +119,7 @@ class Answer:
         return f"without {' and '.join(self.missing)} here" if self.missing else ""
 
 
-def _run(sandbox: Sandbox, folder: Path) -> Answer:
+def _run(sandbox: Sandbox, folder: Path) -> SandboxAnswer:
     _hide()
     inside, outside = os.pipe()
     try:
@@ -192,7 +192,7 @@ def _listen(process: subprocess.Popen[bytes], inside: int, seconds: float) -> tu
     return bytes(answer), bytes(printed)
 
 
-def _read(sandbox: Sandbox, answer: bytes, printed: bytes, status: int) -> Answer:
+def _read(sandbox: Sandbox, answer: bytes, printed: bytes, status: int) -> SandboxAnswer:
     first, _, second = answer.partition(b"\n")
     if not second:
         raise SandboxEnded(_ending(sandbox, printed, status))
@@ -202,11 +202,11 @@ def _read(sandbox: Sandbox, answer: bytes, printed: bytes, status: int) -> Answe
         raise SandboxEnded(f"it does not answer as it must: {wrong.faults[0].what}") from None
 
 
-def read_answer(first: bytes, second: bytes) -> Answer:
+def read_answer(first: bytes, second: bytes) -> SandboxAnswer:
     """The two lines that a child writes: which fences are missing, and the answer, which whoever
     asked for it reads on. ``Malformed`` for what is none: the code in there may write them, too."""
     missing = Fields(parse_json(first)).get("missing", list_of(read_text))
-    return Answer(Fields(parse_json(second)).get("answer", read_json), missing)
+    return SandboxAnswer(Fields(parse_json(second)).get("answer", read_json), missing)
 
 
 def _ending(sandbox: Sandbox, printed: bytes, status: int) -> str:

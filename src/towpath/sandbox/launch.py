@@ -23,7 +23,7 @@ CALM = {
 }
 """Variables for whoever runs somebody's code. Libraries read them when they are imported."""
 
-Output = int | IO[bytes] | None
+PrintTarget = int | IO[bytes] | None
 """Where what a process prints goes; None: where that of this one goes."""
 
 
@@ -32,7 +32,7 @@ def start_module(
     words: Sequence[str],
     passed: Sequence[int],
     *,
-    output: Output = None,
+    output: PrintTarget = None,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:

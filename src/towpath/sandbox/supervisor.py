@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from towpath.sandbox import launch, process_tree, task_process, wire
 from towpath.sandbox.task_process import Workshop
 
-GRACE = 2.0
+_GRACE = 2.0
 """Seconds between asking a process to end and ending it."""
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
 
@@ -102,7 +102,7 @@ class Supervisor:
             return False
         answers, life = (socket.socket(fileno=each) for each in descriptors)
         with contextlib.suppress(wire.Hangup):
-            needs = wire.receive(life)
+            needs = wire.receive_message(life)
             if not self.forks:  # each process imports for itself
                 needs = ()
             self.pending.extendleft(name for name in reversed(needs) if name not in self.ready)
@@ -112,7 +112,7 @@ class Supervisor:
     def _hear(self, life: socket.socket) -> None:
         """The run wants a process killed, or no more of it."""
         try:
-            is_kill = wire.receive(life) == wire.KILL
+            is_kill = wire.receive_message(life) == wire.KILL
         except wire.Hangup:
             is_kill = False
         for applicant in [each for each in self.waiting if each.life is life]:
@@ -184,15 +184,15 @@ class Supervisor:
             if self.dying.pop(pid, None):
                 process_tree.signal_group(pid, signal.SIGKILL)
             elif process_tree.signal_group(pid, signal.SIGTERM):
-                self.dying[pid] = time.monotonic() + GRACE
+                self.dying[pid] = time.monotonic() + _GRACE
             if life := self.running.pop(pid):
                 with contextlib.suppress(wire.Hangup):
-                    wire.send(life, ended)
+                    wire.send_message(life, ended)
                 life.close()
         self._ask_orphans_to_end()
 
     def _ask_to_end(self, pid: int) -> None:
-        deadline = time.monotonic() + GRACE
+        deadline = time.monotonic() + _GRACE
         if sys.platform != "linux":  # what leaves its group there is found as long as it lives
             self._end_soon(list(process_tree.find_descendants(pid)), deadline)
         process_tree.signal_group(pid, signal.SIGTERM)
@@ -203,7 +203,7 @@ class Supervisor:
         a step that still runs has left behind is that step's own."""
         children = process_tree.find_children(os.getpid())
         known = {*self.running, *self.orphans, *self.own}
-        self._end_soon([each for each in children if each not in known], time.monotonic() + GRACE)
+        self._end_soon([each for each in children if each not in known], time.monotonic() + _GRACE)
 
     def _end_soon(self, processes: Iterable[int], deadline: float) -> None:
         process_tree.signal_processes(processes, signal.SIGTERM)
@@ -230,7 +230,7 @@ class Supervisor:
         """The run is over or gone: nothing of it goes on."""
         for pid in self.running:
             self._ask_to_end(pid)
-        deadline = time.monotonic() + GRACE
+        deadline = time.monotonic() + _GRACE
         while (self.running or self.dying or self.orphans) and time.monotonic() < deadline:
             self._bury()
             time.sleep(0.02 if self.running or self.dying or self.orphans else 0)
@@ -249,7 +249,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(notify.fileno(), warn_on_full_buffer=False)
     workshop = Workshop(sys.argv[3], tuple(sys.argv[4:]))
-    needs = wire.receive(control)
+    needs = wire.receive_message(control)
     process_tree.adopt_orphans()
     if forks:
         workshop.prepare()

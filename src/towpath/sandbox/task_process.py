@@ -1,7 +1,7 @@
 """The process of one task, from its first breath to its last: forked, or started by itself.
 
-The task is done by a module with two functions: ``prepare(*setting)`` makes a process one that
-such tasks can be carried out in, and ``carry_out(task)`` does so.
+The task is done by a module with two functions: ``prepare_process(*setting)`` makes a process one
+that such tasks can be carried out in, and ``carry_out_task(task)`` does so.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Workshop:
 
     def prepare(self) -> None:
         """Make this process one that the tasks can be carried out in."""
-        importlib.import_module(self.module).prepare(*self.setting)
+        importlib.import_module(self.module).prepare_process(*self.setting)
 
     def carry_out(self, task: object) -> Any:
         """Do a task."""
-        return importlib.import_module(self.module).carry_out(task)
+        return importlib.import_module(self.module).carry_out_task(task)
 
 
 def main() -> None:
@@ -52,25 +52,25 @@ def serve_task(answers: socket.socket, workshop: Workshop) -> NoReturn:
     with contextlib.suppress(wire.Hangup):  # the run is gone
         _become_independent()
         answers.set_inheritable(False)
-        task = wire.receive(answers)
+        task = wire.receive_message(answers)
         _reseed()
         answer = _answer(task, workshop)
         flush_output()  # who waits for the answer reads the log then
         # The run may be over with this answer, and all are then asked to end. What a pool of
         # processes has to tidy up takes a moment more, and is reported as leaked otherwise.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        wire.send(answers, answer)
+        wire.send_message(answers, answer)
     _tidy_up()
     os._exit(0)
 
 
-def _answer(task: object, workshop: Workshop) -> wire.Answer:
+def _answer(task: object, workshop: Workshop) -> wire.TaskAnswer:
     try:
-        return wire.Answer(workshop.carry_out(task))
+        return wire.TaskAnswer(workshop.carry_out(task))
     except TowpathError as error:
-        return wire.Answer(error=error)
+        return wire.TaskAnswer(error=error)
     except BaseException as error:  # a fault of ours must be told too, not look like a crash
-        return wire.Answer(error=TowpathError(Fault(f"{type(error).__name__}: {error}")))
+        return wire.TaskAnswer(error=TowpathError(Fault(f"{type(error).__name__}: {error}")))
 
 
 def _become_independent() -> None:

@@ -21,7 +21,7 @@ KILL = "kill"
 
 
 @dataclass(frozen=True)
-class Answer:
+class TaskAnswer:
     """From a step's process: what came of its task, or what stopped it."""
 
     value: Any = None
@@ -41,7 +41,7 @@ class Hangup(Exception):  # the other end is gone, which may be as it should
     """The other end closed before a whole message came."""
 
 
-def send(connection: socket.socket, message: object) -> None:
+def send_message(connection: socket.socket, message: object) -> None:
     """Send a message; :class:`Hangup` if nobody is there."""
     body = pickle.dumps(message, protocol=5)
     try:
@@ -50,7 +50,7 @@ def send(connection: socket.socket, message: object) -> None:
         raise Hangup from error
 
 
-def receive(connection: socket.socket) -> Any:
+def receive_message(connection: socket.socket) -> Any:
     """The next message; :class:`Hangup` if the other end is gone."""
     (length,) = _LENGTH.unpack(_read(connection, _LENGTH.size))
     return pickle.loads(_read(connection, length))

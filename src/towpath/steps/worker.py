@@ -1,7 +1,7 @@
 """Carries out one order in a process of the step's own, and says in plain words what went wrong.
 
-It is the workshop of ``sandbox.task_process``: :func:`prepare` comes first, before the packages of
-the steps are imported, and :func:`carry_out` in each step's process.
+It is the workshop of ``sandbox.task_process``: :func:`prepare_process` comes first, before the
+packages of the steps are imported, and :func:`carry_out_task` in each step's process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from towpath.steps.order import Order
 from towpath.steps.watching import Watch
 
 
-def prepare(root: str, folder: str) -> None:
+def prepare_process(root: str, folder: str) -> None:
     """Make this process one that a project's code may be imported in."""
     os.chdir(root)
     repeatable_figures.install()
@@ -38,7 +38,7 @@ def _watch_project(root: str) -> Watch:
     return Watch.of_project(root)  # once a process: an audit hook cannot be taken away again
 
 
-def carry_out(order: Order) -> Made:
+def carry_out_task(order: Order) -> Made:
     """Carry out a step. It changes its process: working directory, output, modules.
 
     What the step prints, logs and warns goes to ``order.log``. The facts tell of the resources
