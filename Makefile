@@ -27,16 +27,23 @@ unexport PREFECT_API_URL PREFECT_API_KEY PREFECT_PROFILE
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint coverage bench ci constraints dist clean
+.PHONY: help demo test test-fast fuzz lint coverage bench ci constraints dist clean
 
 help:  ## list the commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 demo: $(VENV)/.installed  ## from nothing to a registered model, in build/demo/abalone
 	@BIN="$(BIN)" .ci/demo $(DEMO)
 
+# A worker takes half of the tests in their order, so that what a file shares is made once, and
+# what is left of the other's when it has done its own.
+PYTEST = $(PY) -m pytest -n $(JOBS) --dist worksteal
+
 test: $(VENV)/.developing  ## every test
-	$(PY) -m pytest -n $(JOBS)
+	$(PYTEST)
+
+test-fast: $(VENV)/.developing  ## those that need no server and no run: a minute
+	$(PYTEST) -m fast
 
 fuzz: $(VENV)/.developing  ## the readers of what strangers write, on a million documents
 	TOWPATH_FUZZ=$${TOWPATH_FUZZ:-50000} $(PY) -m pytest --timeout 0 \

@@ -120,11 +120,11 @@ _FORMAT = "".join(f"{field}%x00" for field in _FIELDS)
 def read_changes(repository: Repository, head: str, *words: str) -> Iterator[MainChange]:
     """The commits of the line that fit, oldest first: ``words`` are what ``git log`` is given
     further, such as ``--`` and pathspecs."""
-    listed = repository.call(
+    listed = repository.recall(
         "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--root", "--raw",
         "--no-abbrev", "--no-renames", "--no-show-signature", "--no-mailmap", "-z",
         "--ignore-submodules=none",
-        f"--format={_FORMAT}", head, *words,
+        f"--format={_FORMAT}", head, *words, about=[head],
     )  # fmt: skip
     cells = listed.split("\0")
     at = 0

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath.errors import Fault, Place
-from towpath.git import Repository, mainline, refs
+from towpath.git import Repository, history, mainline, refs
 from towpath.registry.versions import Version
 from towpath.spec.digests import describe
 from towpath.spec.foreign_values import is_model_name
@@ -115,10 +115,8 @@ def stages(repository: Repository, main: str | None = None) -> Stages:
     commit = main or mainline.seen(repository)
     if commit is None:
         return Stages()
-    listed = repository.call(
-        "ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "--", f"{FOLDER}/"
-    )
-    places = {path: found for path in listed.split("\0") if (found := _PATH.fullmatch(path))}
+    listed = history.list_paths(repository, commit, f"{FOLDER}/")
+    places = {path: found for path in listed if (found := _PATH.fullmatch(path))}
     policy = f"{commit}:towpath.yaml"
     contents = refs.contents(repository, [*(f"{commit}:{path}" for path in places), policy])
     order = _ladder(contents.get(policy, b"").decode("utf-8", "replace"))

@@ -6,26 +6,77 @@ import ast
 import re
 import sys
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
-from towpath.code.facts import EVALUATORS, GETTERS, LOADERS, WATCHED, Chain, Facts, Scope
-from towpath.code.imports import (
+from towpath.code.scopes import (
     COMPREHENSIONS,
     FUNCTIONS,
     Import,
     at_definition,
     bindings,
-    children,
     own,
     parameters,
     read_imports,
-    walk,
 )
 
+Chain: TypeAlias = tuple[str, ...]
+"""A name with the attributes behind it: ``shared.clean.drop`` is three."""
 
-def read(*nodes: ast.AST) -> Facts:
+_WATCHED_WORDS = """
+__subclasses__ __globals__ __builtins__ __doc__ __code__ f_globals f_locals f_back f_lineno gi_frame
+cr_frame tb_frame tb_lineno model_json_schema
+"""
+_WATCHED = frozenset(_WATCHED_WORDS.split())
+"""Attributes of any object whatever that lead out of what can be read."""
+
+_LOADERS = frozenset({"import_module", "__import__"})
+
+_EVALUATORS = frozenset({"eval", "query"})
+"""Methods of a table that read names of whoever calls them out of a text."""
+
+_GETTERS = frozenset({"attrgetter", "getattr", "methodcaller", "__getattribute__"})
+"""Functions that are told an attribute by a text."""
+
+
+@dataclass(frozen=True, eq=False)
+class UsedNames:
+    """What a piece of code names.
+
+    ``chains`` begin with a name of the module (or a builtin), ``perhaps`` with one that a class
+    body may bind first; ``values`` are those of both that are not just called; ``uses`` are names
+    that a function imported for itself, with attributes; ``imports`` is every import inside;
+    ``modules`` are loaded by a literal name, with ``loaders``; ``signs`` make reading unsure.
+    """
+
+    chains: set[Chain] = field(default_factory=set)
+    perhaps: set[Chain] = field(default_factory=set)
+    values: set[Chain] = field(default_factory=set)
+    uses: set[tuple[Import, Chain]] = field(default_factory=set)
+    imports: list[Import] = field(default_factory=list)
+    modules: set[str] = field(default_factory=set)
+    loaders: set[Chain] = field(default_factory=set)
+    signs: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The names of one function, comprehension or class, and the scope around it."""
+
+    names: dict[str, tuple[Import, ...] | None]  # None: declared global
+    around: Scope | None
+    of_class: bool = False
+
+    def find(self, name: str) -> Scope | None:
+        scope: Scope | None = self
+        while scope and name not in scope.names:
+            scope = scope.around
+        return scope
+
+
+def read_names(*nodes: ast.AST) -> UsedNames:
     """The facts of statements that stand at the top of a module."""
-    reading = _Reading(Facts())
+    reading = _Reading(UsedNames())
     for node in nodes:
         reading.visit(node, None)
     return reading.facts
@@ -49,7 +100,7 @@ def chain_of(node: ast.AST) -> Chain | None:
 class _Reading:
     """One walk over a tree; the handlers stand in a table by the node's type."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: UsedNames) -> None:
         self.facts = facts
 
     def visit(self, node: ast.AST, scope: Scope | None) -> None:
@@ -57,7 +108,7 @@ class _Reading:
         if handler:
             handler(self, node, scope)
         else:
-            for child in children(node):
+            for child in ast.iter_child_nodes(node):
                 self.visit(child, scope)
 
     def speak(self, chain: Chain, scope: Scope | None, called: bool = False) -> None:
@@ -84,9 +135,9 @@ class _Reading:
 
     def attribute(self, node: ast.Attribute, scope: Scope | None, called: bool = False) -> None:
         value, attributes = attributes_of(node)
-        self.facts.signs.update(WATCHED.intersection(attributes))
+        self.facts.signs.update(_WATCHED.intersection(attributes))
         said = attributes[:-1] if called else attributes
-        if isinstance(node.ctx, ast.Load) and not EVALUATORS.isdisjoint(said):
+        if isinstance(node.ctx, ast.Load) and not _EVALUATORS.isdisjoint(said):
             self.facts.signs.add("expression")  # query = frame.query; query("age > @limit")
         if isinstance(value, ast.Name):
             self.speak((value.id, *attributes), scope, called)
@@ -104,15 +155,15 @@ class _Reading:
         called = node.func.id if isinstance(node.func, ast.Name) else called
         given = node.args[0] if node.args else None
         rest: list[ast.AST] = [node.func, *node.args, *node.keywords]
-        if called in LOADERS and len(rest) == 2 and _is_text(given):
+        if called in _LOADERS and len(rest) == 2 and _is_text(given):
             self.facts.modules.add(given.value)  # type: ignore[union-attr]
             self.facts.loaders.add(chain_of(node.func) or ("__import__",))
             return
-        if called in EVALUATORS and isinstance(node.func, ast.Attribute) and rest[1:]:
+        if called in _EVALUATORS and isinstance(node.func, ast.Attribute) and rest[1:]:
             self.expression(given, scope)
             if any(keyword.arg in ("level", None) for keyword in node.keywords):
                 self.facts.signs.add("frames")
-        if called in GETTERS and any(map(_is_evaluator, node.args)):
+        if called in _GETTERS and any(map(_is_evaluator, node.args)):
             self.facts.signs.add("expression")
         if any(keyword.arg == "allow_pickle" for keyword in node.keywords):
             self.facts.signs.add("pickle")
@@ -128,7 +179,7 @@ class _Reading:
     def constant(self, node: ast.Constant, _scope: Scope | None) -> None:
         """``attrgetter("__doc__")`` and ``"{0.__doc__}".format`` name an attribute in a text."""
         if isinstance(node.value, str) and "_" in node.value:
-            self.facts.signs.update(WATCHED.intersection(re.findall(r"\w+", node.value)))
+            self.facts.signs.update(_WATCHED.intersection(re.findall(r"\w+", node.value)))
 
     def statement(self, node: ast.Expr, scope: Scope | None) -> None:
         """A text that stands alone is a docstring or a remark."""
@@ -137,8 +188,8 @@ class _Reading:
 
     def pattern(self, node: ast.MatchClass, scope: Scope | None) -> None:
         """``case object(__doc__=text)`` reads attributes."""
-        self.facts.signs.update(WATCHED.intersection(node.kwd_attrs))
-        for child in children(node):
+        self.facts.signs.update(_WATCHED.intersection(node.kwd_attrs))
+        for child in ast.iter_child_nodes(node):
             self.visit(child, scope)
 
     def expression(self, given: ast.expr | None, scope: Scope | None) -> None:
@@ -205,7 +256,7 @@ class _Reading:
         first: ast.comprehension = node.generators[0]
         self.visit(first.iter, scope)
         inner = Scope(dict(bindings([each.target for each in node.generators])), scope)
-        for child in children(node):
+        for child in ast.iter_child_nodes(node):
             if child is first:
                 for each in (first.target, *first.ifs):
                     self.visit(each, inner)
@@ -227,7 +278,7 @@ class _Reading:
         if node is None:
             return
         self.visit(node, scope)
-        for part in walk(node):
+        for part in ast.walk(node):
             if _is_text(part):
                 try:
                     self.visit(ast.parse(part.value, mode="eval").body, scope)  # type: ignore[attr-defined]
@@ -238,7 +289,7 @@ class _Reading:
 def _is_evaluator(node: ast.expr) -> bool:
     """Whether a text is, as an attribute, one that reads names out of a text."""
     text = node.value if isinstance(node, ast.Constant) else None
-    return isinstance(text, str) and not EVALUATORS.isdisjoint(text.split("."))
+    return isinstance(text, str) and not _EVALUATORS.isdisjoint(text.split("."))
 
 
 def _is_text(node: ast.AST | None) -> bool:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from towpath.code import names, unsure
-from towpath.code.facts import Chain, Facts
-from towpath.code.finder import Finder, Found, SearchPath
-from towpath.code.imports import Import
-from towpath.code.source import Source, parse, read_bytes
-from towpath.code.unsure import Widening
+from towpath.code.module_search import FoundModule, ModuleFinder, SearchPath
+from towpath.code.module_source import ModuleSource, parse_module, read_code
+from towpath.code.names_used import Chain, UsedNames, read_names
+from towpath.code.scopes import Import
+from towpath.code.widening import Widening, widenings_of_signs
 
 _OF_MODULES = """
 __name__ __file__ __package__ __spec__ __path__ __loader__ __cached__ __class__ __annotations__
@@ -34,21 +33,21 @@ class Symbol:
 
 
 @dataclass(frozen=True)
-class Run:
+class ImportedModule:
     """A module is imported: what runs then, runs."""
 
     file: str
 
 
 @dataclass(frozen=True)
-class Whole:
+class WholeModule:
     """Anything in a module may matter, with what it imports."""
 
     file: str
 
 
 @dataclass(frozen=True)
-class Outside:
+class OutsideName:
     """A name that is not the project's: of a package, of the standard library, a builtin.
 
     ``is_module``: the module itself is handed about, and anything of it may be used.
@@ -59,45 +58,46 @@ class Outside:
 
 
 @dataclass(frozen=True)
-class Loads:
+class ImportedPackage:
     """A module that is not the project's is imported."""
 
     dotted: str
 
 
-Meaning: TypeAlias = Symbol | Run | Whole | Outside | Loads | Widening
+Meaning: TypeAlias = (
+    Symbol | ImportedModule | WholeModule | OutsideName | ImportedPackage | Widening
+)
 
 
-class View:
+class ProjectCode:
     """Reads each file once; knows what a name in a module means."""
 
-    def __init__(self, root: Path, path: SearchPath, finder: Finder) -> None:
+    def __init__(self, root: Path, path: SearchPath, finder: ModuleFinder) -> None:
         self.root = str(root)
         self.path = path
         self.finder = finder
-        self._sources: dict[str, Source] = {}
-        self._facts: dict[tuple[str, int], Facts] = {}
-        self._loaded: dict[str, frozenset[str]] = {}
+        self._sources: dict[str, ModuleSource] = {}
+        self._used_names: dict[tuple[str, int], UsedNames] = {}
 
     def shown(self, file: str) -> str:
         """A file's path from the project's root, for people."""
         return file.removeprefix(f"{self.root}/")
 
-    def source(self, file: str) -> Source:
+    def source(self, file: str) -> ModuleSource:
         """A module's source; one that is not Python (``.so``) has no statements."""
         if file not in self._sources:
-            content = read_bytes(Path(file), self.shown(file)) if file.endswith(".py") else b""
-            self._sources[file] = parse(content, self.shown(file))
+            content = read_code(Path(file), self.shown(file)) if file.endswith(".py") else b""
+            self._sources[file] = parse_module(content, self.shown(file))
         return self._sources[file]
 
-    def facts(self, file: str, number: int) -> Facts:
+    def used_names(self, file: str, number: int) -> UsedNames:
         """What one statement of a module names."""
         key = file, number
-        if key not in self._facts:
-            self._facts[key] = names.read(self.source(file).statements[number])
-        return self._facts[key]
+        if key not in self._used_names:
+            self._used_names[key] = read_names(self.source(file).statements[number])
+        return self._used_names[key]
 
-    def find(self, module: str, level: int, file: str) -> tuple[Found | None, list[str]]:
+    def find(self, module: str, level: int, file: str) -> tuple[FoundModule | None, list[str]]:
         """The module that an import in ``file`` speaks of, and what of its name is none."""
         parts = [part for part in module.split(".") if part]
         portions = self.path.all
@@ -111,9 +111,9 @@ class View:
         return found, parts[count:]
 
     @staticmethod
-    def _package(folder: str, regular: bool) -> Found:
+    def _package(folder: str, regular: bool) -> FoundModule:
         file = f"{folder}/__init__.py" if regular else None
-        return Found((file,) if file else (), file, (folder,))
+        return FoundModule((file,) if file else (), file, (folder,))
 
     def meaning(
         self, file: str, chain: Chain, seen: frozenset[Symbol] = frozenset()
@@ -136,9 +136,9 @@ class View:
         if chain[0] == "__doc__":
             yield Widening.DOCSTRINGS
         elif chain[0] in BUILTINS:
-            yield Outside(".".join(chain))
+            yield OutsideName(".".join(chain))
         elif not any(self._is_outside_star(file, each) for each in source.imports.get("*", ())):
-            yield Whole(file)
+            yield WholeModule(file)
 
     def _is_outside_star(self, file: str, imported: Import) -> bool:
         return self.find(imported.module, imported.level, file)[0] is None
@@ -151,20 +151,22 @@ class View:
         found, missing = self.find(imported.opens, imported.level, file)
         chain = (*missing, *taken, *rest)
         if found is None or not (found.file or imported.level):
-            yield Outside(".".join((imported.opens, *taken, *rest)), is_module=not (taken or rest))
+            yield OutsideName(
+                ".".join((imported.opens, *taken, *rest)), is_module=not (taken or rest)
+            )
         if found and imported.name != "*":
             yield from self.attribute(found, chain, seen)
 
     def attribute(
-        self, found: Found, chain: Chain, seen: frozenset[Symbol] = frozenset()
+        self, found: FoundModule, chain: Chain, seen: frozenset[Symbol] = frozenset()
     ) -> Iterator[Meaning]:
         """What an attribute of a module means: a name in it, a module below it, or both."""
         if not chain:  # the module itself is handed about: anything of it may be used
-            yield from (Whole(file) for file in self._all_of(found))
+            yield from (WholeModule(file) for file in self._all_of(found))
             return
         inner = self.finder.find(chain[:1], found.portions)
         if inner:
-            yield from (Run(file) for file in inner.runs)
+            yield from (ImportedModule(file) for file in inner.runs)
             yield from self.attribute(inner, chain[1:], seen)
         if not found.file:
             return
@@ -173,9 +175,9 @@ class View:
         elif chain[0] == "__doc__":
             yield Widening.DOCSTRINGS
         elif not inner and chain[0] not in OF_MODULES:
-            yield from (Whole(file) for file in self._all_of(found))
+            yield from (WholeModule(file) for file in self._all_of(found))
 
-    def _all_of(self, found: Found) -> Iterator[str]:
+    def _all_of(self, found: FoundModule) -> Iterator[str]:
         if found.file:
             yield found.file
         for folder in found.portions:
@@ -185,53 +187,39 @@ class View:
         """The modules that run when this import does."""
         found, missing = self.find(imported.module, imported.level, file)
         if found is None or not (found.file or imported.level):
-            yield Loads(imported.module)
+            yield ImportedPackage(imported.module)
         if found is None:
             return
-        yield from (Run(each) for each in found.runs)
+        yield from (ImportedModule(each) for each in found.runs)
         if imported.name and not missing:
             inner = self.finder.find([imported.name], found.portions)
-            yield from (Run(each) for each in (inner.runs if inner else ()))
+            yield from (ImportedModule(each) for each in (inner.runs if inner else ()))
 
-    def loaded(self, file: str) -> frozenset[str]:
-        """All modules of the project that run when this one is imported, itself among them."""
-        if file not in self._loaded:
-            seen, waiting = set[str](), [file]
-            while waiting:
-                each = waiting.pop()
-                if each not in seen:
-                    seen.add(each)
-                    imports = self.source(each).loads
-                    runs = (run for imported in imports for run in self.runs(each, imported))
-                    waiting.extend(run.file for run in runs if isinstance(run, Run))
-            self._loaded[file] = frozenset(seen)
-        return self._loaded[file]
-
-    def spoken(self, file: str, facts: Facts) -> Iterator[Meaning]:
+    def meanings_of(self, file: str, names: UsedNames) -> Iterator[Meaning]:
         """All that a piece of code reaches by what it names."""
-        for chain in facts.chains:
+        for chain in names.chains:
             yield from self.meaning(file, chain)
-        for chain in facts.perhaps:
+        for chain in names.perhaps:
             if self.source(file).has(chain[0]):
                 yield from self.meaning(file, chain)
-        for imported, rest in facts.uses:
+        for imported, rest in names.uses:
             yield from self.of_import(file, imported, rest)
-        for imported in facts.imports:
+        for imported in names.imports:
             yield from self.runs(file, imported)
             if imported.name == "*":
                 yield from self.star(file, imported)
-        for chain in facts.loaders:
+        for chain in names.loaders:
             meanings = self.meaning(file, chain)
-            yield from (each for each in meanings if not isinstance(each, Outside))
-        for module in facts.modules:
+            yield from (each for each in meanings if not isinstance(each, OutsideName))
+        for module in names.modules:
             name = module.lstrip(".")
             loaded = Import(name, name, name, level=len(module) - len(name))
             yield from (*self.runs(file, loaded), *self.of_import(file, loaded, ()))
-        yield from unsure.of_signs(facts.signs)
-        if "template" in facts.signs and self.source(file).has_names_in_texts:
+        yield from widenings_of_signs(names.signs)
+        if "template" in names.signs and self.source(file).has_names_in_texts:
             yield Widening.MODULE  # f"age > {limit}", where limit may be "@LIMIT"
 
     def star(self, file: str, imported: Import) -> Iterator[Meaning]:
         """A star import of a module of the project: that module, whole."""
         found, _ = self.find(imported.module, imported.level, file)
-        yield from (Whole(each) for each in (self._all_of(found) if found else ()))
+        yield from (WholeModule(each) for each in (self._all_of(found) if found else ()))

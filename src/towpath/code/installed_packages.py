@@ -33,8 +33,8 @@ class Distribution:
     editable: str | None = None
 
 
-class Environment:
-    """The distributions of this interpreter; ``installed`` gives the present ones."""
+class InstalledPackages:
+    """The distributions of this interpreter; ``read_installed`` gives the present ones."""
 
     def __init__(self, known: Iterable[Distribution]) -> None:
         known = tuple(known)
@@ -91,7 +91,7 @@ class Environment:
         return {name: self.distributions[name].version for name, _ in seen}
 
 
-def installed(kept: Path) -> Environment:
+def read_installed(kept: Path) -> InstalledPackages:
     """What is installed now. Reading that takes a while, so the process and a file keep it.
 
     ``kept`` is that file (JSON); it holds for the same folders on ``sys.path`` with the same times
@@ -102,7 +102,7 @@ def installed(kept: Path) -> Environment:
     if known is None:
         known = _read(now)
         _keep(kept, now, known)
-    return Environment(known)
+    return InstalledPackages(known)
 
 
 def _required(lines: Iterable[str], extras: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:

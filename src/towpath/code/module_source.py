@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from towpath.code.imports import FUNCTIONS, Import, bindings, own, read_imports
+from towpath.code.scopes import FUNCTIONS, Import, bindings, own, read_imports
 from towpath.errors import DeclarationError, Fault, Place
 from towpath.git import large_files
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class ModuleSource:
     """The statements that run when a module is imported, and the names that they bind.
 
     ``binders`` gives for a name the statements (by number, in order) that define it, apart from
@@ -45,7 +45,7 @@ class Source:
         return (*self.binders, *self.imports)
 
 
-def parse(content: bytes, shown: str) -> Source:
+def parse_module(content: bytes, shown: str) -> ModuleSource:
     """Read a file's content; a syntax error is a fault at its line."""
     try:
         return _parse(content)
@@ -56,7 +56,7 @@ def parse(content: bytes, shown: str) -> Source:
         raise DeclarationError(Fault(f"this is not Python: {error}", Place(shown))) from None
 
 
-def read_bytes(file: Path, shown: str) -> bytes:
+def read_code(file: Path, shown: str) -> bytes:
     """A file's content; one that cannot be read is a fault.
 
     A text's lines end in a line feed, however Git laid it out (``core.autocrlf``): the same commit
@@ -74,7 +74,7 @@ def read_bytes(file: Path, shown: str) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _parse(content: bytes) -> Source:
+def _parse(content: bytes) -> ModuleSource:
     tree = ast.parse(content)
     statements = tuple(each for each in tree.body if not _runs_as_script(each))
     bound: dict[str, list[int]] = defaultdict(list)
@@ -91,7 +91,7 @@ def _parse(content: bytes) -> Source:
         if len(binders[name]) == 1 and _is_import(statements[binders[name][0]]):
             del binders[name]
     loads = tuple(each for node in _run(statements) for each in read_imports(node))
-    return Source(statements, binders, imports, loads, ast.get_docstring(tree))
+    return ModuleSource(statements, binders, imports, loads, ast.get_docstring(tree))
 
 
 def _is_import(statement: ast.stmt) -> bool:

@@ -8,44 +8,55 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from towpath.code.finder import Found
-from towpath.code.imports import bindings, own
-from towpath.code.view import Run, Symbol, View
+from towpath.code.module_search import FoundModule
+from towpath.code.project_code import ImportedModule, ProjectCode, Symbol
+from towpath.code.scopes import bindings, own
 from towpath.errors import DeclarationError, Fault, Place, did_you_mean
 from towpath.spec.source_layout import module_folders
 
-BESIDE = "steps"
+_BESIDE = "steps"
 """The module beside ``pipeline.yaml`` that holds the functions without a module's name."""
 
 
 @dataclass(frozen=True)
-class Located:
-    """A step's function.
+class Definition:
+    """What a ``run:`` leads to: the name in the module that it says, the symbol that this stands
+    for, its node, and the files that importing the module runs."""
 
-    ``module`` and ``name`` are what a step's process imports (``steps``, ``train``), with
-    ``folders`` in front of its ``sys.path``; ``file`` and ``function`` are where the definition
-    stands, which is elsewhere when the module only imports it.
-    """
-
-    module: str
-    name: str
-    folders: tuple[Path, ...]
-    file: Path
-    function: str
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a ``run:`` leads to: the module named, the definition, and its node."""
-
-    entry: str
-    name: str
+    named: Symbol
     symbol: Symbol
     node: ast.FunctionDef | ast.ClassDef
     runs: tuple[str, ...]
 
+    def starts(self) -> tuple[ImportedModule | Symbol, ...]:
+        """Where reading begins: what the import runs, and the definition."""
+        return (*(ImportedModule(file) for file in self.runs), self.named, self.symbol)
 
-def split(run: str) -> tuple[str, str]:
+
+def find_function(code: ProjectCode, run: str) -> Definition:
+    """The definition of a step's function; a fault with the near name where there is none."""
+    named, symbol, runs = _find_symbol(code, run, "function")
+    return Definition(named, symbol, _function(code, symbol, run), runs)
+
+
+def find_class(code: ProjectCode, run: str) -> Definition:
+    """The definition of a format's class; a fault with the near name where there is none."""
+    named, symbol, runs = _find_symbol(code, run, "class")
+    node = _last(code, symbol)
+    if not isinstance(node, ast.ClassDef):
+        place = Place(code.shown(symbol.file), getattr(node, "lineno", 0))
+        hint = "write a class with `read(self, path)` and `write(self, value, path)`"
+        raise DeclarationError(Fault(f"`{run}` is no class", place, hint))
+    return Definition(named, symbol, node, runs)
+
+
+def method_names(definition: Definition) -> frozenset[str] | None:
+    """The names that a class defines; None where it has bases, which may define others."""
+    assert isinstance(definition.node, ast.ClassDef)
+    return None if definition.node.bases else frozenset(bindings(definition.node.body))
+
+
+def _split_run(run: str) -> tuple[str, str]:
     """The module and the function that a ``run:`` says; the module is empty beside the pipeline."""
     module, colon, name = run.rpartition(":")
     words = [name, *module.split(".")] if colon else [name]
@@ -55,65 +66,35 @@ def split(run: str) -> tuple[str, str]:
     return module, name
 
 
-def find(view: View, run: str) -> Target:
-    """The definition of a step's function; a fault with the near name where there is none."""
-    file, name, symbol, runs = _symbol(view, run, "function")
-    return Target(file, name, symbol, _function(view, symbol, run), runs)
-
-
-def find_class(view: View, run: str) -> Target:
-    """The definition of a format's class; a fault with the near name where there is none."""
-    file, name, symbol, runs = _symbol(view, run, "class")
-    node = _last(view, symbol)
-    if not isinstance(node, ast.ClassDef):
-        place = Place(view.shown(symbol.file), getattr(node, "lineno", 0))
-        hint = "write a class with `read(self, path)` and `write(self, value, path)`"
-        raise DeclarationError(Fault(f"`{run}` is no class", place, hint))
-    return Target(file, name, symbol, node, runs)
-
-
-def methods(target: Target) -> frozenset[str] | None:
-    """The names that a class defines; None where it has bases, which may define others."""
-    assert isinstance(target.node, ast.ClassDef)
-    if target.node.bases:
-        return None
-    return frozenset(bindings(target.node.body))
-
-
-def _symbol(view: View, run: str, noun: str) -> tuple[str, str, Symbol, tuple[str, ...]]:
-    module, name = split(run)
-    found = view.finder.find((module or BESIDE).split("."), _start(view, module))
+def _find_symbol(code: ProjectCode, run: str, noun: str) -> tuple[Symbol, Symbol, tuple[str, ...]]:
+    module, name = _split_run(run)
+    found = code.finder.find((module or _BESIDE).split("."), _start(code, module))
     if found is None or found.file is None or not found.file.endswith(".py"):
-        _no_module(view, module)
-    if not view.source(found.file).has(name):
-        _no_name(view, found, name, noun)
-    return found.file, name, _definition(view, found.file, name, noun), found.runs
+        _no_module(code, module)
+    if not code.source(found.file).has(name):
+        _no_name(code, found, name, noun)
+    return Symbol(found.file, name), _definition(code, found.file, name, noun), found.runs
 
 
-def _start(view: View, module: str) -> tuple[str, ...]:
+def _start(code: ProjectCode, module: str) -> tuple[str, ...]:
     """A module that is named starts at the root or in ``src/``, ``steps`` beside the pipeline."""
     if not module:
-        return view.path.folders[:1]
-    return tuple(str(folder) for folder in module_folders(Path(view.root)))
+        return code.path.folders[:1]
+    return tuple(str(folder) for folder in module_folders(Path(code.root)))
 
 
-def starts(target: Target) -> list[Run | Symbol]:
-    """Where reading begins: what the import runs, and the definition."""
-    return [*(Run(file) for file in target.runs), Symbol(target.entry, target.name), target.symbol]
-
-
-def _definition(view: View, file: str, name: str, noun: str) -> Symbol:
+def _definition(code: ProjectCode, file: str, name: str, noun: str) -> Symbol:
     """Follow imports and plain aliases (``train = fit``) to where a name is defined."""
     seen: list[Symbol] = []
     while True:
-        meanings = [each for each in view.meaning(file, (name,)) if isinstance(each, Symbol)]
+        meanings = [each for each in code.meaning(file, (name,)) if isinstance(each, Symbol)]
         if not meanings:
-            where = Place(view.shown(file))
+            where = Place(code.shown(file))
             owner = "step" if noun == "function" else "format"
             hint = f"a {owner}'s {noun} is one of the project's"
             raise DeclarationError(Fault(f"`{name}` is imported from outside", where, hint))
         symbol = meanings[-1]
-        alias = _alias(_last(view, symbol))
+        alias = _alias(_last(code, symbol))
         if alias is None or symbol in seen:
             return symbol
         seen.append(symbol)
@@ -125,9 +106,9 @@ def _alias(node: ast.AST) -> str | None:
     return node.value.id if is_alias else None  # type: ignore[attr-defined]
 
 
-def _last(view: View, symbol: Symbol) -> ast.AST:
+def _last(code: ProjectCode, symbol: Symbol) -> ast.AST:
     """The last thing that defines a name, inside an ``if`` or ``try`` too."""
-    source = view.source(symbol.file)
+    source = code.source(symbol.file)
     last: ast.AST = source.statements[source.binders[symbol.name][-1]]
     for node in own([last]):
         if getattr(node, "name", None) == symbol.name and not isinstance(node, ast.alias):
@@ -135,12 +116,12 @@ def _last(view: View, symbol: Symbol) -> ast.AST:
     return last
 
 
-def _function(view: View, symbol: Symbol, run: str) -> ast.FunctionDef:
-    node = _last(view, symbol)
+def _function(code: ProjectCode, symbol: Symbol, run: str) -> ast.FunctionDef:
+    node = _last(code, symbol)
     wrong = next(_unfit(node), None)
     if wrong or not isinstance(node, ast.FunctionDef):
         what, hint = wrong or ("is not written with `def`", "write a `def` that calls it")
-        place = Place(view.shown(symbol.file), getattr(node, "lineno", 0))
+        place = Place(code.shown(symbol.file), getattr(node, "lineno", 0))
         raise DeclarationError(Fault(f"`{run}` {what}", place, hint))
     return node
 
@@ -163,21 +144,21 @@ def _unfit(node: ast.AST) -> Iterator[tuple[str, str]]:
         yield "is a generator", "return the value instead of yielding"
 
 
-def _no_module(view: View, module: str) -> NoReturn:
-    folder, *_ = _start(view, module)
+def _no_module(code: ProjectCode, module: str) -> NoReturn:
+    folder, *_ = _start(code, module)
     if not module:
-        shown = view.shown(f"{folder}/{BESIDE}.py")
-        others = view.finder.modules(folder)
-        near = did_you_mean(f"{BESIDE}.py", (Path(each).name for each in others))
+        shown = code.shown(f"{folder}/{_BESIDE}.py")
+        others = code.finder.modules(folder)
+        near = did_you_mean(f"{_BESIDE}.py", (Path(each).name for each in others))
         raise DeclarationError(Fault(f"there is no `{shown}`", Place(shown), near))
-    known = [_dotted(each, folder) for each in view.finder.modules(folder)]
+    known = [_dotted(each, folder) for each in code.finder.modules(folder)]
     hint = did_you_mean(module, known) or "modules are named from the project's root"
     raise DeclarationError(Fault(f"there is no module `{module}`", hint=hint))
 
 
-def _no_name(view: View, found: Found, name: str, noun: str) -> NoReturn:
-    shown = view.shown(found.file or "")
-    hint = did_you_mean(name, view.source(found.file or "").names)
+def _no_name(code: ProjectCode, found: FoundModule, name: str, noun: str) -> NoReturn:
+    shown = code.shown(found.file or "")
+    hint = did_you_mean(name, code.source(found.file or "").names)
     raise DeclarationError(Fault(f"there is no {noun} `{name}` in `{shown}`", Place(shown), hint))
 
 

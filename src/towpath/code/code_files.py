@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from towpath.code.normal import of_bytes, of_text
-from towpath.code.source import read_bytes
+from towpath.code.code_digest import digest_bytes, digest_text
+from towpath.code.module_source import read_code
 from towpath.errors import DeclarationError, Fault, did_you_mean
 
 _SKIPPED = frozenset({"__pycache__", ".git", ".dvc", ".towpath"})
 
 
-def digests(root: Path, folder: str, extra: Iterable[str]) -> dict[str, str]:
+def digest_named(root: Path, folder: str, extra: Iterable[str]) -> dict[str, str]:
     """A digest of bytes for each; beside the pipeline first, else from the project's root.
 
     What matches nothing is a fault, all of them at once.
@@ -31,7 +31,7 @@ def digests(root: Path, folder: str, extra: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def names(root: Path, folder: str, extra: Iterable[str]) -> tuple[str, ...]:
+def list_named(root: Path, folder: str, extra: Iterable[str]) -> tuple[str, ...]:
     """The files meant, from the root; what matches nothing is left out."""
     files = (file for said in extra for file in _files(root, folder, said))
     return tuple(file.relative_to(root).as_posix() for file in files)
@@ -65,10 +65,10 @@ def _below(path: Path) -> Iterable[Path]:
 
 def _digest(root: Path, files: list[Path]) -> str:
     """One file's bytes; of several also their names."""
-    digests = [(f.relative_to(root).as_posix(), of_bytes(read_bytes(f, str(f)))) for f in files]
+    digests = [(f.relative_to(root).as_posix(), digest_bytes(read_code(f, str(f)))) for f in files]
     if len(digests) == 1:
         return digests[0][1]
-    return of_text("\n".join(f"{digest} {name}" for name, digest in digests))
+    return digest_text("\n".join(f"{digest} {name}" for name, digest in digests))
 
 
 def _missing(root: Path, folder: str, said: str) -> Fault:

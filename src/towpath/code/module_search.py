@@ -14,7 +14,7 @@ _SKIPPED = frozenset({"__pycache__", "node_modules"})
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundModule:
     """A module or a folder of modules.
 
     ``runs`` are the files that an import runs, packages first; ``file`` is the module's own,
@@ -26,30 +26,32 @@ class Found:
     portions: tuple[str, ...] = ()
 
 
-class Finder:
+class ModuleFinder:
     """Looks for modules in folders, each listed once."""
 
     def __init__(self) -> None:
         self._listed: dict[str, dict[str, bool]] = {}
-        self._found: dict[tuple[tuple[str, ...], tuple[str, ...]], Found | None] = {}
+        self._found: dict[tuple[tuple[str, ...], tuple[str, ...]], FoundModule | None] = {}
 
-    def find(self, parts: Sequence[str], portions: Sequence[str]) -> Found | None:
+    def find(self, parts: Sequence[str], portions: Sequence[str]) -> FoundModule | None:
         """The module ``parts`` below one of the folders; None where there is none."""
         key = tuple(parts), tuple(portions)
         if key not in self._found:
             self._found[key] = self._find(*key)
         return self._found[key]
 
-    def _find(self, parts: tuple[str, ...], portions: tuple[str, ...]) -> Found | None:
-        found = Found((), None, portions)
+    def _find(self, parts: tuple[str, ...], portions: tuple[str, ...]) -> FoundModule | None:
+        found = FoundModule((), None, portions)
         for part in parts:
             inner = self._step(part, found.portions)
             if inner is None:
                 return None
-            found = Found((*found.runs, *inner.runs), inner.file, inner.portions)
+            found = FoundModule((*found.runs, *inner.runs), inner.file, inner.portions)
         return found
 
-    def longest(self, parts: Sequence[str], portions: Sequence[str]) -> tuple[Found | None, int]:
+    def longest(
+        self, parts: Sequence[str], portions: Sequence[str]
+    ) -> tuple[FoundModule | None, int]:
         """The module of as many leading parts as there are modules, and how many these are."""
         for count in range(len(parts), 0, -1):
             found = self.find(parts[:count], portions)
@@ -57,20 +59,20 @@ class Finder:
                 return found, count
         return None, 0
 
-    def _step(self, part: str, portions: Sequence[str]) -> Found | None:
+    def _step(self, part: str, portions: Sequence[str]) -> FoundModule | None:
         spaces = []
         for folder in portions:
             listed = self.entries(folder)
             inner = f"{folder}/{part}"
             if listed.get(part) and "__init__.py" in self.entries(inner):
                 file = f"{inner}/__init__.py"
-                return Found((file,), file, (inner,))
+                return FoundModule((file,), file, (inner,))
             for suffix in (".py", *EXTENSION_SUFFIXES):
                 if listed.get(part + suffix) is False:
-                    return Found((inner + suffix,), inner + suffix)
+                    return FoundModule((inner + suffix,), inner + suffix)
             if listed.get(part):
                 spaces.append(inner)
-        return Found((), None, tuple(spaces)) if spaces else None
+        return FoundModule((), None, tuple(spaces)) if spaces else None
 
     def entries(self, folder: str) -> dict[str, bool]:
         """The names in a folder, and whether each is a folder itself."""

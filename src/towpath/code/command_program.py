@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from towpath.code.finder import Finder
+from towpath.code.module_search import ModuleFinder
 from towpath.spec.command_line import CommandLine
 from towpath.spec.source_layout import module_folders
 
@@ -96,7 +96,7 @@ def _target(words: Sequence[str | None]) -> tuple[str, str | None]:
 
 def _module(start: Path, dotted: str) -> list[str]:
     """The files that ``python -m`` runs of the project, packages first."""
-    finder = Finder()
+    finder = ModuleFinder()
     found = finder.find(dotted.split("."), [str(folder) for folder in module_folders(start)])
     if found is None:
         return []
