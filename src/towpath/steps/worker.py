@@ -78,7 +78,7 @@ def divert(log: Path) -> None:
     for text in (sys.__stdout__, sys.__stderr__):
         assert isinstance(text, io.TextIOWrapper)
         text.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
-    faulthandler.enable(sys.__stderr__)
+    faulthandler.enable(2)
     step_logging.start()
 
 
