@@ -8,7 +8,7 @@ import pytest
 
 from towpath.code import Reader
 from towpath.errors import DeclarationError
-from towpath.spec.source_layout import module_folders
+from towpath.spec.project_paths import module_folders
 
 
 def write(root: Path, **files: str) -> Path:

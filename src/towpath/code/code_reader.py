@@ -16,7 +16,7 @@ from towpath.code.project_code import ProjectCode, WholeModule
 from towpath.code.reach import Node, Reach
 from towpath.code.signature import Signature, read_signature
 from towpath.code.step_function import Definition
-from towpath.spec.source_layout import module_folders
+from towpath.spec.project_paths import module_folders
 
 KEPT = ".towpath/state/environment.json"
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from towpath.code.module_search import ModuleFinder
 from towpath.spec.command_line import CommandLine
-from towpath.spec.source_layout import module_folders
+from towpath.spec.project_paths import module_folders
 
 _PYTHON = re.compile(r"python(3(\.\d+)?)?")
 _WITH_VALUE = frozenset({"-W", "-X", "--check-hash-based-pycs"})

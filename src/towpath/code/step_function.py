@@ -12,7 +12,7 @@ from towpath.code.module_search import FoundModule
 from towpath.code.project_code import ImportedModule, ProjectCode, Symbol
 from towpath.code.scopes import bindings, own
 from towpath.errors import DeclarationError, Fault, Place, did_you_mean
-from towpath.spec.source_layout import module_folders
+from towpath.spec.project_paths import module_folders
 
 _BESIDE = "steps"
 """The module beside ``pipeline.yaml`` that holds the functions without a module's name."""

@@ -16,13 +16,14 @@ from pydantic_core import PydanticCustomError
 from towpath import documents
 from towpath.engine.dvc_parameters import Parameters
 from towpath.errors import Fault, Place, UserError
-from towpath.spec import words
+from towpath.spec import names_and_paths
 from towpath.spec.command_line import UnfitCommand, is_inside_quotes, parse_command
-from towpath.spec.declared import Places
-from towpath.store.stages import OWNER
+from towpath.spec.faults import Places
+from towpath.store.pipelines import OWNER
+from towpath.store.tracked import pointer_path
 
 if TYPE_CHECKING:
-    from towpath.store.remote.dvc_stages import DvcFile, DvcStage, Variable
+    from towpath.store.dvc_stages import DvcFile, DvcStage, Variable
 
 _CODE = re.compile(
     r"\.(py|ipynb|r|rmd|qmd|jl|sql|sh|bash|zsh|pl|js|ts|scala|java|go|rs|c|cpp|h|m|do|sas|stan"
@@ -49,7 +50,7 @@ def draft_pipeline(root: Path, source: Path, name: str | None = None) -> Draft:
     Raises:
         UserError: where DVC cannot read the file, or no stage of it can be drafted.
     """
-    from towpath.store.remote import dvc_stages
+    from towpath.store import dvc_stages
 
     source = source.absolute()
     if not source.is_relative_to(root.absolute()):
@@ -58,7 +59,7 @@ def draft_pipeline(root: Path, source: Path, name: str | None = None) -> Draft:
     shown = source.relative_to(root.absolute()).as_posix()
     pipeline = name or _pipeline_name(file.folder)
     try:
-        words.pipeline(pipeline)
+        names_and_paths.pipeline(pipeline)
     except PydanticCustomError as error:
         raise UserError(str((error.context or {})["what"])) from None
     return _Drafting(root.absolute(), file, shown, pipeline).draft()
@@ -134,7 +135,7 @@ class _Drafting:
         name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_") or "value"
         name = f"n{name}" if name[0].isdigit() else name
         try:
-            words.parameter(words.name(name))
+            names_and_paths.parameter(names_and_paths.name(name))
         except PydanticCustomError:
             name = f"{name}_value"
         unique, count = name, 2
@@ -167,7 +168,7 @@ class _Drafting:
                     what = f"output `{said}` of stage `{stage.name}` is outside of the project"
                     self._leave_out(what, stage, key, index)
                 elif path not in self.outs:
-                    name = self._new_name(words.stem(path), own)
+                    name = self._new_name(names_and_paths.stem(path), own)
                     self.outs[path] = _Out(step, name, path, self._is_folder(said, path))
 
     def _unsaid(self, stage: DvcStage, said: str, properties: Any, key: str, index: int) -> None:
@@ -238,7 +239,7 @@ class _Drafting:
             if not made and self._is_code(path):
                 code.append(f"{path}/" if (self.root / path).is_dir() else path)
             elif not made:
-                name = self._new_name(words.stem(path), taken)
+                name = self._new_name(names_and_paths.stem(path), taken)
                 inputs[name], places[name] = self._input(path), path
         return inputs, places, code
 
@@ -252,7 +253,7 @@ class _Drafting:
 
     def _is_code(self, path: str) -> bool:
         there = self.root / path
-        if there.with_name(f"{there.name}.dvc").exists():
+        if Path(pointer_path(str(there))).exists():
             return False
         if there.is_dir():
             return any(_CODE.fullmatch(file.suffix) for file in there.rglob("*"))
@@ -264,7 +265,7 @@ class _Drafting:
         for name, known in self.inputs.items():
             if known == written:
                 return name
-        name = self._new_name(words.stem(path))
+        name = self._new_name(names_and_paths.stem(path))
         self.inputs[name] = written
         return name
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from towpath.git import refs
 from towpath.git.command import lines
 from towpath.git.repository import Repository
-from towpath.spec.limits import clamp_second
+from towpath.spec.foreign_values import clamp_second
 
 PLAIN = "100644"
 # The file of no bytes, as repositories of SHA-1 and those of SHA-256 call it.

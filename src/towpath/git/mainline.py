@@ -8,19 +8,17 @@ that it is main. What is checked out never matters: a branch that drops a gate w
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from towpath.errors import RegistryError
-from towpath.git import refs, remotes
+from towpath.git import history, refs, remotes
 from towpath.git.repository import Repository
 
 USUAL = ("main", "master")
 DECLARATION = "towpath.yaml"
 _HEADS = "refs/heads/"
 _PROPOSALS = "promote/"  # branches of promotions are no main branch, whatever they are called
-_DECLARED = re.compile(r"""^main:[ \t]+(["']?)([\w./-]+)\1[ \t]*(?:#.*)?$""", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -116,8 +114,7 @@ def _newest(repository: Repository, branch: MainBranch) -> str | None:
     near, far = branch.near, branch.far
     if near is None or far is None or near == far:
         return far or near
-    ahead = repository.attempt("merge-base", "--is-ancestor", far, near)
-    return near if ahead.code == 0 else far
+    return near if history.is_ancestor(repository, far, near) else far
 
 
 def _learn(repository: Repository, remote: str) -> str | None:
@@ -246,7 +243,8 @@ def find_declarations(repository: Repository, commit: str) -> dict[str, str]:
     names = [f"{commit}:{DECLARATION}"]
     texts = refs.contents(repository, names)
     if not texts:
-        names = [f"{commit}:{path}" for path in _declarations(repository, commit)]
+        paths = history.list_paths(repository, commit)
+        names = [f"{commit}:{path}" for path in paths if path.endswith(f"/{DECLARATION}")]
         texts = refs.contents(repository, names) if names else {}
     said = {name.partition(":")[2]: read_declared_name(text) for name, text in texts.items()}
     return {path: branch for path, branch in said.items() if branch}
@@ -265,23 +263,11 @@ def _declared(repository: Repository, commit: str) -> str | None:
     return next(iter(said.values()), None)
 
 
-def _declarations(repository: Repository, commit: str) -> list[str]:
-    listed = repository.call("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
-    return [path for path in listed.split("\0") if path.endswith(f"/{DECLARATION}")]
-
-
 def read_declared_name(content: bytes) -> str | None:
-    """What a declaration calls main. It is read by its looks where it is written as usual: every
-    command asks, and a reader of YAML takes longer than all models take to be listed."""
-    text = content.decode("utf-8", "replace")
-    if "main" not in text:
-        return None
-    if usual := _DECLARED.search(text):
-        return usual[2]
-    if not re.search(r"""(?:^|[{,]\s*)["']?main["']?\s*:""", text):
+    """What a declaration calls main. Every command asks, and most declarations do not say."""
+    if b"main" not in content:
         return None
     from towpath import documents
 
-    data = documents.plain(documents.parse(text, DECLARATION).node)
-    named = data.get("main") if isinstance(data, dict) else None
+    named = documents.find_entry(content.decode("utf-8", "replace"), "main")
     return named if isinstance(named, str) else None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from towpath.errors import RegistryError
 from towpath.git import command, signatures
 from towpath.git.repository import Repository, is_whole_hash
-from towpath.spec.limits import clamp_second
+from towpath.spec.foreign_values import clamp_second
 
 FIELDS = ("refname", "objectname", "objecttype", "object", "taggername", "taggerdate:unix")
 KEPT_BYTES = 1 << 16
@@ -91,6 +91,14 @@ def change(
     if new and names(repository, *new):
         return False
     raise RegistryError(f"git update-ref: {done.complaint}")
+
+
+def point(repository: Repository, name: str, target: str, expected: str | None = None) -> None:
+    """Let a ref hold an object, if it holds what is ``expected`` (zeroes: nothing) or nobody says.
+
+    Raises ``RegistryError`` where it holds another.
+    """
+    repository.call("update-ref", name, target, *([expected] if expected else []))
 
 
 def contents(repository: Repository, names: Iterable[str]) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ from functools import cached_property
 from towpath.git import Repository, history
 from towpath.git.history import Commit
 from towpath.git.submodules import GITLINK
-from towpath.spec.limits import clamp_second
+from towpath.spec.foreign_values import clamp_second
 
 CLOCK_SKEW = 300
 """Seconds by which the clocks of two honest machines may differ (the bound of RFC 4120, 5.2)."""
