@@ -29,10 +29,10 @@ from towpath.reconcile import bundle, deployed, lease, smoke, witness
 from towpath.registry import record, references, tagging, wanted
 from towpath.registry.main_line import parse_trailers
 from towpath.registry.versions import Version
+from towpath.sandbox import foreign_code
 from towpath.spec.foreign_values import parse_json
 from towpath.spec.project import parse_project
 from towpath.spec.project_paths import ProjectPath
-from towpath.steps import sandbox
 from towpath.store import entries, locked, pipelines, tracked
 from towpath.store.config import DvcConfig
 from towpath.store.digest import read_manifest
@@ -236,11 +236,11 @@ READERS: Mapping[str, tuple[Read, Any]] = {
     "lease": (lambda content, _: str(lease.read_lease(content)), LEASE),
     "memory of main": (_read_witness, {"schema": 1, "main": COMMIT, "root": COMMIT}),
     "sandbox": (
-        lambda content, _: sandbox.read_answer(b'{"missing": ["namespaces"]}', content),
+        lambda content, _: foreign_code.read_answer(b'{"missing": ["namespaces"]}', content),
         {"answer": {"why": "it does not fit"}},
     ),
     "sandbox's fences": (
-        lambda content, _: sandbox.read_answer(content, b'{"answer": 1}').caution,
+        lambda content, _: foreign_code.read_answer(content, b'{"answer": 1}').caution,
         {"missing": ["namespaces"]},
     ),
     "gate's refusal": (_read_reply(answers.read_latency), {"why": "it does not fit"}),

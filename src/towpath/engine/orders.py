@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from towpath.engine import command_code, file_formats, libraries
+from towpath.engine import command_code, file_formats
 from towpath.errors import StepFailed
 from towpath.spec.artifact import Artifact
 from towpath.spec.pipeline import CommandStep, FunctionStep
+from towpath.steps import needs
 from towpath.steps.order import Order
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def order(
         facts={name: known.made[name].facts for name in node.data_needs if name in known.made},
         trust=workspace.project.trust,
         code=_code(workspace, graph, node),
-        libraries=libraries.of_step(workspace, graph.folder, node.step),
+        libraries=needs.find_step_libraries(workspace, graph.folder, node.step),
         annotations=_annotations(workspace, graph, node),
         options={name: each for name, each in options.items() if each.declared()},
         own_formats=own_formats,

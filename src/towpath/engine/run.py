@@ -125,13 +125,12 @@ def run(
 
 @contextlib.contextmanager
 def warmed(execution: Execution, wanted: Collection[str]) -> Iterator[None]:
-    """A fork server that imports the packages of the steps ``wanted`` while the run begins."""
-    from towpath.engine import libraries
-    from towpath.steps import process
+    """A supervisor that imports the packages of the steps ``wanted`` while the run begins."""
+    from towpath.steps import needs, process
 
     workspace, folder = execution.workspace, execution.graph.folder
     nodes = [execution.graph.nodes[name] for name in wanted]
-    imported = libraries.of_steps(workspace, folder, nodes)
+    imported = needs.find_libraries(workspace, folder, nodes)
     with process.warm(workspace.root, folder, nodes, imported):
         yield
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from towpath.engine import checking, inputs, libraries, orders, tree
+from towpath.engine import checking, inputs, orders, tree
 from towpath.engine.graph import outputs_of
 from towpath.engine.run_state import Decision, RunState, Verdict
 from towpath.errors import Fault, StepFailed, TowpathError, UsageError, did_you_mean
@@ -27,12 +27,12 @@ def carry_out(workspace: Workspace, pipeline: str, step: str, say: Callable[[str
 
     ``say`` gets each line that the step prints, and what a failed attempt said.
     """
-    from towpath.steps import process
+    from towpath.steps import needs, process
 
     graph = checking.compiled(workspace, pipeline)
     node = _node(graph, step)
     order = order_on_tree(workspace, graph, node)
-    imported = libraries.of_steps(workspace, graph.folder, [node])
+    imported = needs.find_libraries(workspace, graph.folder, [node])
     with process.warm(workspace.root, graph.folder, [node], imported):
         made = _attempt(node, order, say)
     for name in tree.own_outputs(node):

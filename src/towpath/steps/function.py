@@ -1,4 +1,7 @@
-"""Calls a function of the project: arguments read, what it returns written and stored."""
+"""Calls a function of the project: arguments read, what it returns written and stored.
+
+It carries out the kinds ``processing``, ``training`` and ``evaluation``.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,12 @@ class Called:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     returned: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+
+
+def execute(order: Order) -> Made:
+    """Call the function, store what it made, and leave the signature of each model."""
+    called = call(order)
+    return signed(store(order, called), called)
 
 
 def call(order: Order) -> Called:

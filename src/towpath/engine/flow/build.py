@@ -97,44 +97,6 @@ def flush() -> None:
         worker.drain_all(timeout=_FLUSH_SECONDS)
 
 
-#: What a deployed run comes to import, of Prefect's own needs and of ours.
-_DEPLOYED = (
-    "anyio._backends._asyncio", "encodings.idna", "prefect.deployments.steps.pull",
-    "prefect.engine", "prefect.flow_engine", "prefect.main", "prefect.task_engine",
-    "prefect.utilities.visualization", "pydantic.v1", "towpath.checks", "towpath.code.code_reader",
-    "towpath.engine.drawing", "towpath.engine.drawing.svg", "towpath.engine.entrypoint",
-    "towpath.engine.flow.pipeline_flow", "towpath.engine.flow.tasks",
-    "towpath.engine.server.worker", "towpath.engine.transfer",
-    "towpath.spec.deployment", "towpath.spec.gates", "towpath.spec.pipeline_file",
-    "towpath.spec.project", "towpath.store", "towpath.store.pipelines", "towpath.store.statcache",
-)  # fmt: skip
-
-
-def load_for_deployed() -> None:
-    """Import all that a deployed run needs, so that processes forked from this one have it."""
-    from importlib import import_module
-
-    for name in _DEPLOYED:
-        import_module(name)
-
-
-def settings() -> dict[str, str]:
-    """Prefect's settings of this process, as variables for the environment of another."""
-    from prefect.settings import get_current_settings
-
-    return get_current_settings().to_environment_variables(exclude_unset=True)
-
-
-def execute() -> None:
-    """Become the process that executes a deployed run, as ``python -m prefect.engine`` is."""
-    import runpy
-    import sys
-
-    del sys.argv[1:]  # the run is named in the environment
-    sys.modules.pop("prefect.engine", None)
-    runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
-
-
 def without_heartbeat() -> None:
     """For the rest of this process, which runs one flow: a worker sees its end without."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings

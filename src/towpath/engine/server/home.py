@@ -70,16 +70,6 @@ class Home:
         return self.folder / "worker.log"
 
     @property
-    def forking(self) -> Path:
-        """The socket of the process that deployed runs are forked from."""
-        return self.folder / "fork.sock"
-
-    @property
-    def forking_log(self) -> Path:
-        """What that process wrote since it was last started."""
-        return self.folder / "fork.log"
-
-    @property
     def database(self) -> Path:
         """Prefect's own."""
         return self.folder / "prefect.db"

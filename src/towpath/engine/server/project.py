@@ -93,7 +93,7 @@ def up(project: Path) -> Up:
     standing = _standing_worker(api, project)
     wait(api)
     if api.started_by_us:
-        worker.make_pool(api, project)
+        worker.make_pool(api)
     if api.started_by_us and not api.warm:
         worker.settle(api.endpoint)
     worker.wait(standing, api.home.worker_log)

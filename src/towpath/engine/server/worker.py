@@ -20,8 +20,6 @@ from towpath.engine.server.state import Api, Endpoint
 from towpath.errors import EngineError, Malformed
 from towpath.spec import foreign_values as foreign
 from towpath.spec.foreign_values import Fields
-from towpath.steps.process import forks
-from towpath.steps.servers import SEEDED
 
 POOL = "towpath"
 START_SECONDS = 60.0
@@ -65,19 +63,7 @@ def start(api: Api, project: Path) -> Worker:
     )
     worker = Worker(pid, process.born(pid), process.now(), POOL, str(project))
     write_mark(api.home, worker)
-    if api.started_by_us and forks():
-        _start_forking(api, project, pid)
     return worker
-
-
-def _start_forking(api: Api, project: Path, worker: int) -> None:
-    """The process that runs are forked from; without it they do as well, a second later."""
-    process.start(
-        [sys.executable, "-P", "-m", "towpath.engine.forking", api.home.forking, str(worker)],
-        folder=project,
-        environment={**SEEDED, **os.environ, **api.environment(), **SETTINGS},
-        log=api.home.forking_log,
-    )
 
 
 def wait(worker: Worker, log: Path) -> None:
@@ -91,29 +77,21 @@ def wait(worker: Worker, log: Path) -> None:
         time.sleep(0.05)
 
 
-def make_pool(api: Api, project: Path) -> None:
+def make_pool(api: Api) -> None:
     """Make the pool of a local API where it is missing.
 
-    The pool names the command that executes a run. Left to itself the worker starts a supervisor,
-    which imports Prefect, to start a second process, which imports it again: 1.7 s a run.
+    The pool names the command that executes a run, which is Prefect's own. Left to itself the
+    worker starts a supervisor first, which imports Prefect to start this: 1.7 s a run.
     """
     endpoint = api.endpoint
     kinds = ask(endpoint, "GET", "/collections/views/aggregate-worker-metadata")
     template = kinds["prefect"]["process"]["default_base_job_configuration"]
-    ours = [sys.executable, "-m", "towpath.engine.deployed", str(project), str(api.home.forking)]
-    command = shlex.join(ours)
+    command = shlex.join([sys.executable, "-m", "prefect.engine"])
     template["variables"]["properties"]["command"]["default"] = command
     wanted = {"type": "process", "base_job_template": template}
     made = ask(endpoint, "POST", "/work_pools/", {"name": POOL, **wanted}, but=409)
     if made is None:
         ask(endpoint, "PATCH", f"/work_pools/{POOL}", {"base_job_template": template})
-
-
-def entrypoint(endpoint: Endpoint, flow_run: str) -> str:
-    """The flow that a deployed run executes, as ``flows/training/flow.py:training``."""
-    run = ask(endpoint, "GET", f"/flow_runs/{flow_run}")
-    found = ask(endpoint, "GET", f"/deployments/{run['deployment_id']}")
-    return str(found["entrypoint"])
 
 
 def running(endpoint: Endpoint) -> tuple[str, ...]:
