@@ -27,13 +27,10 @@ from websockets.sync.client import connect
 from running import end, start
 from towpath.engine import server
 from towpath.engine.server import (
-    api_processes,
     configured,
     guard,
-    health,
     home,
     local,
-    mark,
     process,
     state,
     worker,
@@ -308,9 +305,9 @@ def test_its_files_are_the_owner_s(project: Path, api: server.Api) -> None:
 
 
 AS_STRANGER = """
-import json, os, socket, sys
+import json, os, sys
 from pathlib import Path
-user, paths, sock, pids = json.loads(sys.argv[1])
+user, paths, pids = json.loads(sys.argv[1])
 os.setgroups([]); os.setgid(user); os.setuid(user)
 got = []
 for path in paths + [f"/proc/{pid}/environ" for pid in pids]:
@@ -319,19 +316,12 @@ for path in paths + [f"/proc/{pid}/environ" for pid in pids]:
         got.append(path)
     except OSError:
         pass
-with socket.socket(socket.AF_UNIX) as line:
-    try:
-        line.connect(sock)
-        line.sendall(b"x")
-        got.append(sock)
-    except OSError:
-        pass
 print(json.dumps(got))
 """
 
 
 def stranger(*told: Any) -> list[str]:
-    """What another user of the machine gets to read, and where they get in."""
+    """What another user of the machine gets to read."""
     if os.geteuid():
         pytest.skip("only root can be another user")
     user = pwd.getpwnam(STRANGER).pw_uid
@@ -342,45 +332,14 @@ def stranger(*told: Any) -> list[str]:
     return found
 
 
-def wait_for_forking(api: server.Api) -> None:
-    deadline = time.monotonic() + 60
-    while not api.home.forking.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_another_user_reads_nothing_and_gets_in_nowhere(project: Path, api: server.Api) -> None:
-    wait_for_forking(api)
     known = state.running(api.home)
     assert known
     pids = [known.pid, state.server_pid(api.home, known), up(project).worker.pid]
     files = [str(project / "prefect.toml"), *map(str, api.home.folder.rglob("*"))]
     (project / "readable").touch()
-    got = stranger([str(project / "readable"), *files], str(api.home.forking), pids)
+    got = stranger([str(project / "readable"), *files], pids)
     assert got == [str(project / "readable")]
-
-
-def test_another_user_is_turned_away_where_the_folder_was_opened(api: server.Api) -> None:
-    wait_for_forking(api)
-    opened = [api.home.folder, *list(api.home.folder.parents)[:3]]
-    modes = [folder.stat().st_mode for folder in opened]
-    try:
-        for folder in opened:
-            folder.chmod(0o755)
-        api.home.forking.chmod(0o666)
-        call = f"import socket,os,sys; os.setgid({pwd.getpwnam(STRANGER).pw_gid})\n"
-        call += f"os.setuid({pwd.getpwnam(STRANGER).pw_uid})\n"
-        call += "line = socket.socket(socket.AF_UNIX); line.settimeout(10)\n"
-        call += f"line.connect({str(api.home.forking)!r})\n"
-        call += "print(line.recv(1))"
-        if os.geteuid():
-            pytest.skip("only root can be another user")
-        done = subprocess.run([sys.executable, "-I", "-c", call], capture_output=True, text=True)
-        assert done.stdout == "b''\n", done.stderr
-    finally:
-        for folder, mode in zip(opened, modes, strict=True):
-            folder.chmod(mode)
-        api.home.forking.chmod(0o600)
 
 
 def test_a_folder_that_somebody_else_has_made_is_not_used(
@@ -399,7 +358,7 @@ def test_a_folder_that_somebody_else_has_made_is_not_used(
 def server_processes(root: Path) -> list[psutil.Process]:
     """Keepers and servers of a project's API."""
     place = home.of(root)
-    pids = [*api_processes.keepers(place), *api_processes.orphans(place)]
+    pids = [*process.keepers(place), *process.orphans(place)]
     return [psutil.Process(pid) for pid in pids]
 
 
@@ -427,7 +386,7 @@ def test_an_api_that_no_state_tells_of_is_replaced(fresh: Path, left: str) -> No
     assert len(server_processes(fresh)) == 2, "a keeper and a server, the new ones"
     known = state.running(new.home)
     assert known
-    assert [known.pid] == api_processes.keepers(new.home)
+    assert [known.pid] == process.keepers(new.home)
     before = {"authorization": guard.basic_authorization(secret)}
     for headers in ({}, before):
         assert ask(new, "POST", "/api/flows/filter", headers)[0] == 401
@@ -442,7 +401,7 @@ def test_a_worker_that_no_file_tells_of_is_replaced(project: Path) -> None:
     home.of(project).up.unlink()
     second = up(project).worker
     assert not first.is_alive
-    assert api_processes.workers(home.of(project)) == [second.pid]
+    assert process.workers(home.of(project)) == [second.pid]
 
 
 SQUATTER = """
@@ -495,7 +454,7 @@ def test_who_took_the_port_hears_no_secret_and_is_not_believed(fresh: Path) -> N
         gone.wait()
     assert dead.home.state.read_text() == left
     with squatted(dead.port) as heard:
-        assert health.answers(dead.port, 5), "the squatter says that all is well"
+        assert state.answers(dead.port, 5), "the squatter says that all is well"
         # A process of ours has the keeper's number by now.
         me = {"pid": os.getpid(), "born": process.born(os.getpid())}
         for text in (json.dumps(json.loads(left) | me), left):
@@ -524,7 +483,7 @@ def test_a_worker_takes_no_runs_from_who_comes_after_its_api(fresh: Path) -> Non
         while standing.worker.is_alive and time.monotonic() < deadline:
             time.sleep(0.02)
         assert not standing.worker.is_alive
-    assert mark.read(standing.api.home), "the next `towpath up` clears what is left"
+    assert worker.read_mark(standing.api.home), "the next `towpath up` clears what is left"
 
 
 def test_what_a_run_set_for_itself_does_not_reach_another_s_api(

@@ -128,7 +128,7 @@ from skops_files import plain, stated, mapped, listed, write
 from towpath.steps import models
 from towpath.errors import TowpathError
 import sklearn, scipy.stats, pandas
-import towpath.steps.skops_library  # whose survey of scientific Python loads pickles of its own
+import skops.io  # whose survey of scientific Python loads pickles of its own
 MARK = pathlib.Path({mark!r})
 CODE = f"__import__('pathlib').Path({mark!r}).touch()"
 compiled = []
@@ -667,7 +667,7 @@ sys.path.insert(0, {here!r})
 warnings.simplefilter("ignore")
 import numpy, scipy.sparse, pandas, sklearn.metrics, scipy.stats
 from importlib import import_module
-import towpath.steps.skops_library
+import skops.io
 MARK = pathlib.Path({mark!r})
 CODE = f"__import__('pathlib').Path({mark!r}).touch()"
 seen, done = [], 0

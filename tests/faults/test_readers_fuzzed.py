@@ -22,17 +22,17 @@ from towpath.audit import dates, query
 from towpath.audit.facts import Vocabulary
 from towpath.engine import memory, run_events, worktree
 from towpath.engine import record as runs
-from towpath.engine.server import mark, state
+from towpath.engine.server import state, worker
 from towpath.errors import ExitCode, TowpathError
 from towpath.gates import answers
 from towpath.reconcile import bundle, deployed, lease, smoke, witness
 from towpath.registry import record, references, tagging, wanted
 from towpath.registry.main_line import parse_trailers
 from towpath.registry.versions import Version
+from towpath.sandbox import foreign_code
 from towpath.spec.foreign_values import parse_json
 from towpath.spec.project import parse_project
 from towpath.spec.project_paths import ProjectPath
-from towpath.steps import sandbox
 from towpath.store import entries, locked, pipelines, tracked
 from towpath.store.config import DvcConfig
 from towpath.store.digest import read_manifest
@@ -236,11 +236,11 @@ READERS: Mapping[str, tuple[Read, Any]] = {
     "lease": (lambda content, _: str(lease.read_lease(content)), LEASE),
     "memory of main": (_read_witness, {"schema": 1, "main": COMMIT, "root": COMMIT}),
     "sandbox": (
-        lambda content, _: sandbox.read_answer(b'{"missing": ["namespaces"]}', content),
+        lambda content, _: foreign_code.read_answer(b'{"missing": ["namespaces"]}', content),
         {"answer": {"why": "it does not fit"}},
     ),
     "sandbox's fences": (
-        lambda content, _: sandbox.read_answer(content, b'{"answer": 1}').caution,
+        lambda content, _: foreign_code.read_answer(content, b'{"answer": 1}').caution,
         {"missing": ["namespaces"]},
     ),
     "gate's refusal": (_read_reply(answers.read_latency), {"why": "it does not fit"}),
@@ -283,7 +283,7 @@ READERS: Mapping[str, tuple[Read, Any]] = {
         {"port": 4200, "pid": 7, "born": 1.5, "since": TIME, "prefect": "3.8.0", "secret": "s"},
     ),
     "worker": (
-        lambda content, _: mark.read_worker(content),
+        lambda content, _: worker.read_worker(content),
         {"pid": 7, "born": 1.5, "since": TIME, "pool": "p", "project": "/x"},
     ),
     "policy": (lambda content, _: parse_project(_text(content)), PROJECT),

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from towpath.steps.sandbox import Sandbox, SandboxEnded, SandboxTimeout
+from towpath.sandbox.foreign_code import Sandbox, SandboxEnded, SandboxTimeout
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="its fences are the kernel's")
 SECRET = "towpath-test-secret-51b0"
@@ -285,7 +285,7 @@ def test_without_namespaces_the_other_fences_stand_and_it_is_said(
     blocked = tmp_path / "blocked"
     blocked.mkdir()
     (blocked / "sitecustomize.py").write_text(
-        "from towpath.steps import kernel_fences as fences\n"
+        "from towpath.sandbox import kernel_fences as fences\n"
         "fences.enter_namespaces = lambda network: False\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{blocked}{os.pathsep}{os.environ['PYTHONPATH']}")

@@ -429,7 +429,9 @@ PRINTING = {
     "Live",
 }
 #: What runs as a process of its own, whose streams end in a step's log or are an answer by wire.
-OWN_PROCESS = {"engine/forking.py", "gates/work.py", "reconcile/smoke.py"}
+OWN_PROCESS = {
+    *("gates/work.py", "reconcile/smoke.py", "sandbox/confinement.py", "sandbox/task_process.py"),
+}
 
 
 def printing(tree: ast.AST) -> Iterator[int]:

@@ -121,6 +121,6 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture
 def warm(project: Project) -> Iterator[Callable[[], None]]:
-    """Starts the fork server of a run; called once the project's files are written."""
+    """Starts the supervisor of a run; called once the project's files are written."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(process.warm(project.root, FOLDER, []))

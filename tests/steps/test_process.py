@@ -20,9 +20,9 @@ from towpath.steps import process
 from towpath.steps.order import Value
 
 
-@pytest.fixture(params=["forked", "alone"])
+@pytest.fixture(params=["forked", "spawned"])
 def way(request, monkeypatch, warm):
-    """Forked from a server, and started by itself as on macOS: both ways must say the same."""
+    """Forked, and started as a new Python as on macOS: both ways must say the same."""
     monkeypatch.setenv("TOWPATH_FORK", "1" if request.param == "forked" else "0")
     return warm
 
@@ -422,22 +422,6 @@ def test_no_step_sees_the_traces_of_another(project, warm, act):
         seen = project.carry_out("look", ["out.json"], {"x": 0}).values["out"]
         assert (seen["seen"], seen["count"], seen["env"]) == (0, 0, None)
         assert seen["cwd"] == os.path.realpath(project.root)
-
-
-def test_an_idle_process_that_was_killed_is_not_used(project, warm):
-    project.steps("""
-        def look(x):
-            with open("/proc/self/stat") as file:
-                return int(file.read().split()[0])
-    """)
-    warm()
-    pids = [project.carry_out("look", ["out.json"], {"x": 0}).values["out"] for _ in range(2)]
-    first = pids[0]
-    assert pids == [first] * 2
-    os.kill(first, signal.SIGKILL)
-    wait_until(lambda: gone(first))
-    time.sleep(0.2)
-    assert project.carry_out("look", ["out.json"], {"x": 0}).values["out"] != first
 
 
 def test_what_was_not_declared_is_noted(project, way):

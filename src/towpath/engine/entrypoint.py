@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.engine import ahead
 from towpath.engine.deployment_values import DeployedFlow, declares
 from towpath.engine.flow import build
-from towpath.engine.flow.deployment_name import find_deployment
 from towpath.engine.record import Run, State
 from towpath.engine.request import Request
 from towpath.engine.run import conduct, prepare, warmed
@@ -23,6 +21,9 @@ if TYPE_CHECKING:
 
     from towpath.engine.execution import Execution
 
+_DEPLOYED = "PREFECT__FLOW_RUN_ID"
+"""Prefect sets it in a process that executes one deployed run."""
+
 
 def flow(file: str) -> Flow[..., Any]:
     """The Prefect flow of the pipeline that is declared beside ``file``.
@@ -33,16 +34,15 @@ def flow(file: str) -> Flow[..., Any]:
     folder = Path(file).resolve().parent
     workspace = Workspace.find(folder)
     declared = workspace.pipeline(folder.name)
-    begun = ahead.begin(workspace, declared)
-    if begun:
+    if os.environ.get(_DEPLOYED):
         build.without_heartbeat()
-    body = partial(_run, workspace.root, Path(file).resolve(), begun)
-    return build.build(declared.pipeline, body, workspace.project.runner)
+    body = partial(_run, workspace.root, Path(file).resolve())
+    from towpath.engine.flow.pipeline_flow import build_flow
+
+    return build_flow(declared.pipeline, body, workspace.project.runner)
 
 
-def _run(
-    root: Path, file: Path, begun: ExitStack | None, params: Mapping[str, Any]
-) -> dict[str, Any]:
+def _run(root: Path, file: Path, params: Mapping[str, Any]) -> dict[str, Any]:
     """The body of a deployed flow: a run as `towpath run` makes it, inside Prefect's own."""
     workspace, pipeline = Workspace(root), file.parent.name
     given = _given(workspace, pipeline, params)
@@ -52,7 +52,7 @@ def _run(
     prepared = prepare(workspace, request)
 
     def carry_out(execution: Execution) -> None:
-        with begun or warmed(execution, execution.graph.nodes):
+        with warmed(execution, execution.graph.nodes):
             build.schedule(execution)
 
     return _answer(conduct(prepared, carry_out, [build.run_log()]))
@@ -80,7 +80,7 @@ def _defaults(workspace: Workspace, pipeline: str) -> dict[str, Any]:
 
 def _is_declared(workspace: Workspace, file: Path, params: Mapping[str, Any]) -> bool:
     """Whether `prefect.yaml` declares these values for the deployment that this is a run of."""
-    deployment = find_deployment()
+    deployment = build.find_deployment()
     if deployment is None:
         return False
     repository = workspace.repository

@@ -15,8 +15,8 @@ from towpath.errors import Malformed
 from towpath.gates import text
 from towpath.gates.answers import FunctionAnswer, Refusal, read_function, read_reply
 from towpath.gates.finding import Unjudged
+from towpath.sandbox.foreign_code import Sandbox, SandboxEnded, SandboxTimeout
 from towpath.spec.foreign_values import ReadValue, T
-from towpath.steps.sandbox import Sandbox, SandboxEnded, SandboxTimeout
 
 if TYPE_CHECKING:
     from towpath.gates.context import Context

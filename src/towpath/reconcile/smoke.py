@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.errors import DeployError, Malformed
 from towpath.reconcile.bundle import Bundle
+from towpath.sandbox.foreign_code import Sandbox, SandboxEnded, SandboxTimeout
 from towpath.scratch import scratch_folder
 from towpath.spec import foreign_values as foreign
 from towpath.spec.artifact import Json
 from towpath.spec.foreign_values import Fields
-from towpath.steps.sandbox import Sandbox, SandboxEnded, SandboxTimeout
 
 if TYPE_CHECKING:
     from towpath.registry import Record

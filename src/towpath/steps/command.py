@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from towpath import documents
 from towpath.control_characters import show_controls
 from towpath.errors import Fault, StepFailed, did_you_mean
+from towpath.sandbox import launch
 from towpath.spec.artifact import Artifact, Json, Made
 from towpath.spec.command_line import parse_command
 from towpath.spec.project_paths import module_folders
@@ -225,13 +226,10 @@ def _programs(path: str) -> Iterator[str]:
 
 def _ending(order: Order, code: int, begin: int) -> Fault:
     """How the program ended, with the last lines that it printed."""
-    if code < 0 or code > 128:
-        number = -code if code < 0 else code - 128
-        with contextlib.suppress(ValueError):
-            how = f"the command was killed by {signal.Signals(number).name}"
-            hint = "perhaps the machine ran out of memory" if number == signal.SIGKILL else None
-            return Fault(f"{how}{_last_words(order.log, begin)}", hint=hint)
     words = _last_words(order.log, begin)
+    if number := launch.find_signal(code):
+        hint = launch.explain_exit(code) if number is signal.SIGKILL else None
+        return Fault(f"the command {launch.describe_exit(code)}{words}", hint=hint)
     hint = hint_missing_module(order.root, words)
     if hint and _is_alone(_declared(order)):
         hint = "it has the files that `code:` names and what they import; or it is not installed"

@@ -9,9 +9,9 @@ from towpath.spec.artifact import Made
 from towpath.steps.order import Order
 
 IN_A_PROCESS = {
-    "processing": "towpath.steps.processing",
-    "training": "towpath.steps.training",
-    "evaluation": "towpath.steps.evaluation",
+    "processing": "towpath.steps.function",
+    "training": "towpath.steps.function",
+    "evaluation": "towpath.steps.function",
     "quality_check": "towpath.steps.quality_check",
     "batch_transform": "towpath.steps.batch_transform",
     "command": "towpath.steps.command",

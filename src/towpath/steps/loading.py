@@ -1,17 +1,58 @@
-"""A function of the project, imported once, by its file, under the name it has from the root."""
+"""The project's functions: each imported once, by its file, under the name it has from the root,
+and always from its source.
+
+Python takes a compiled file for current where the source's size and its time in whole seconds
+agree. An edit that keeps both would run the old code, and keep its outputs under the new one's key.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+)
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from towpath.errors import Fault, Place, StepFailed, did_you_mean
 from towpath.spec.project_paths import module_folders
-from towpath.steps import fresh
+
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+
+
+class FromSource(SourceFileLoader):
+    """Reads a module's source, and neither reads nor writes a compiled file."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The code as the source is now."""
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
+def import_from_source(root: Path) -> None:
+    """From now on modules below ``root`` come from their source, packages installed there not."""
+    inside = os.path.realpath(root)
+    find = FileFinder.path_hook(
+        (ExtensionFileLoader, EXTENSION_SUFFIXES), (FromSource, SOURCE_SUFFIXES)
+    )
+
+    def hook(path: str) -> FileFinder:
+        real = Path(os.path.realpath(path or Path.cwd()))
+        if not real.is_relative_to(inside) or not _INSTALLED.isdisjoint(real.parts):
+            raise ImportError(f"{path} is none of the project's own", path=path)
+        return find(path)  # type: ignore[return-value]
+
+    sys.path_hooks.insert(0, hook)
+    sys.path_importer_cache.clear()
 
 
 def make_importable(root: Path, folder: str) -> None:
@@ -71,7 +112,7 @@ def load(root: Path, folder: str, run: str) -> Callable[..., object]:
 def _module(file: Path, name: str) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
-    source = fresh.FromSource(name, str(file))
+    source = FromSource(name, str(file))
     spec = importlib.util.spec_from_file_location(name, file, loader=source)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)

@@ -18,7 +18,7 @@ def dump(model: object, path: Path) -> None:
 
     :raises StepFailed: where skops cannot keep it, or what it wrote could not be read back.
     """
-    from towpath.steps.skops_library import skops_io
+    from skops import io as skops_io
 
     try:
         content = repeatable.normal(skops_io.dumps(model))
@@ -37,7 +37,7 @@ def load(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
     :raises Refused: where it holds others, or numbers that lead compiled code outside of its data.
     :raises StepFailed: where it is no skops file.
     """
-    from towpath.steps.skops_library import skops_io
+    from skops import io as skops_io
 
     with path.open("rb") as file:  # once, so that what was looked at is what is loaded
         held = skops_archive.read_held(file, name)

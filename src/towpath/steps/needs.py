@@ -1,4 +1,4 @@
-"""What a step's process needs to have imported, so that a fork server imports it once for all.
+"""What a step's process needs to have imported, so that a supervisor imports it once for all.
 
 All of it are modules of packages. The project's own modules are imported by each step's process
 for itself: what one does when it is imported is then no business of steps that do not import it.
@@ -6,21 +6,18 @@ for itself: what one does when it is imported is then no business of steps that 
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import os
-import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from towpath.errors import TowpathError
 from towpath.spec.artifact import Artifact
-from towpath.steps import formats, fresh, kinds, loading, repeatable_figures
+from towpath.steps import formats, kinds
 from towpath.steps.order import Order
 
 if TYPE_CHECKING:
     from towpath.spec.pipeline import Output, Step
+    from towpath.workspace import Workspace
 
 Libraries: TypeAlias = Mapping[str, tuple[str, ...]]
 """The modules of installed packages that a function's code imports, by the step's ``run``."""
@@ -81,27 +78,23 @@ def of_order(order: Order) -> tuple[str, ...]:
     return of_step(order.step, [*read, *written], order.libraries)
 
 
-def settle(root: str, folder: str) -> None:
-    """Make this process one that a project's code may be imported in."""
-    os.chdir(root)
-    calm()
-    loading.make_importable(Path(root), folder)
-    fresh.install(Path(root))
+def find_libraries(workspace: Workspace, folder: str, wanted: Iterable[Wanted]) -> Libraries:
+    """The modules of installed packages that each function's code imports, by its ``run``.
+
+    Nothing of the project is among them, for its code may be edited between two runs.
+    """
+    runs = dict.fromkeys(each.step.run for each in wanted if hasattr(each.step, "run"))
+    return {run: _read_imports(workspace, folder, run) for run in runs}
 
 
-def calm() -> None:
-    """Tell libraries, which hear it when they are imported, what a step's process is."""
-    os.environ.setdefault("MPLBACKEND", "Agg")  # a step has no screen
-    repeatable_figures.install()
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    # OpenMP's threads spin while they wait. Where others want the processor too, fitting then took
-    # twenty seconds instead of a fifth of one; with a short spin it takes two, and
-    # loses nothing on a quiet machine, as it does where they sleep at once.
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+def find_step_libraries(workspace: Workspace, folder: str, step: Step) -> tuple[str, ...]:
+    """The same for one step."""
+    run = getattr(step, "run", None)
+    return _read_imports(workspace, folder, run) if run else ()
 
 
-def bring(need: str) -> None:
-    """Import what is needed. What fails here fails again in the step's process, which tells it."""
-    with contextlib.suppress(Exception, SystemExit):
-        if need not in sys.modules:
-            importlib.import_module(need)
+def _read_imports(workspace: Workspace, folder: str, run: str) -> tuple[str, ...]:
+    try:
+        return workspace.code.libraries(folder, run)
+    except TowpathError:  # the step will say so
+        return ()

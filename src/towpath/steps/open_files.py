@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from towpath.steps import descendants
+from towpath.sandbox import process_tree
 
 _PATIENCE = 10.0
 """Seconds that threads have to end which a script would wait for at its end: a pool that is never
@@ -104,7 +104,7 @@ def _find_writers(places: tuple[str, ...]) -> list[Writer]:
     ]
     others = [
         Writer(path, f"open in process {process}, which the step started: wait for its end")
-        for process in descendants.find_descendants(os.getpid())
+        for process in process_tree.find_descendants(os.getpid())
         for path in _opened_by(process)
         if _is_at(path, places)
     ]

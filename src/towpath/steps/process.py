@@ -1,53 +1,45 @@
-"""Runs a step in a process of its own, forked from a server that has its packages imported."""
+"""Runs a step in a process of its own, below a supervisor that has its packages imported."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from towpath.errors import StepFailed
+from towpath.sandbox.client import Client, Task
+from towpath.sandbox.task_process import Workshop
 from towpath.spec.artifact import Made
 from towpath.steps import needs
-from towpath.steps.calling import Call, Unforkable
 from towpath.steps.needs import Libraries, Wanted
 from towpath.steps.order import Order
-from towpath.steps.servers import Server
 
 _Key = tuple[int, Path, str]
+"""Of a run: its process, its project, its pipeline's folder. A process that is forked from a run's
+has none of its supervisors."""
 
 _lock = Lock()
-_standing: list[tuple[_Key, Server]] = []
+_running: list[tuple[_Key, Client]] = []
 _stopped: set[_Key] = set()
 
 
 @contextlib.contextmanager
 def warm(
-    root: Path,
-    folder: str,
-    wanted: Iterable[Wanted],
-    libraries: Libraries = needs.NO_LIBRARIES,
-    from_here: bool = False,
+    root: Path, folder: str, wanted: Iterable[Wanted], libraries: Libraries = needs.NO_LIBRARIES
 ) -> Iterator[None]:
-    """Start the fork server of a run, which begins at once to import what these steps need.
+    """Start the supervisor of a run, which begins at once to import what these steps need.
 
     :func:`call` uses it while this lasts; at the end whatever still runs is killed. Without it, as
-    in a worker of Prefect's or Dask's, each step has a server of its own.
+    in a worker of Prefect's or Dask's, each step has a supervisor of its own.
 
     :param libraries: what their code imports of installed packages.
-    :param from_here: fork the server itself from this process, which has one thread and
-        nothing imported that a step may not have.
     """
     key = os.getpid(), root, folder
     _stopped.discard(key)
-    if not forks():
-        yield
-        return
-    start = Server.fork if from_here else Server.start
-    with _stands(key, start(root, folder, needs.of_steps(wanted, libraries))):
+    with _started(key, needs.of_steps(wanted, libraries)):
         yield
 
 
@@ -60,32 +52,29 @@ def call(order: Order, timeout: float | None = None, log: Callable[[str], object
     :raises TowpathError: what stopped the step; StepFailed where it ran too long or was killed.
     """
     key = os.getpid(), order.root, order.folder
+    order.directory.mkdir(parents=True, exist_ok=True)
+    task = Task(order.plain(), needs.of_order(order), order.log, log, timeout)
     try:
         _refuse_if_stopped(key)
-        return _kept_small(order, lambda: _called(key, Call(order, timeout, log)))
-    except StepFailed:
-        _refuse_if_stopped(key)  # it was killed for that, which says more than how
-        raise
-
-
-def _kept_small(order: Order, carry_out: Callable[[], Made]) -> Made:
-    """Carry out a step; of one that fails the log stays, and not the bytes it was making, with
-    which each further attempt would fill the disk a little more."""
-    try:
-        return carry_out()
-    except BaseException:
+        made: Made = _carry_out(key, task)
+    except BaseException as error:
+        # Of a step that fails the log stays, and not the bytes it was making, with which each
+        # further attempt would fill the disk a little more.
         order.remove_bytes()
+        if isinstance(error, StepFailed):
+            _refuse_if_stopped(key)  # it was killed for that, which says more than how
         raise
+    return made
 
 
-def _called(key: _Key, call: Call) -> Made:
-    server = _server(key)
-    if server:
-        with contextlib.suppress(Unforkable):
-            return call.on(server)
-    order = call.order
-    with _stands(key, Server.start(order.root, order.folder, (), forks=False)) as server:
-        return call.on(server)
+def _carry_out(key: _Key, task: Task) -> Any:
+    with _lock:
+        standing = [client for known, client in reversed(_running) if known == key]
+    for client in standing:
+        if client.is_alive:
+            return client.carry_out(task)
+    with _started(key, ()) as client:
+        return client.carry_out(task)
 
 
 def _refuse_if_stopped(key: _Key) -> None:
@@ -99,9 +88,9 @@ def stop(root: Path, folder: str) -> None:
     key = os.getpid(), root, folder
     with _lock:
         _stopped.add(key)
-        found = [server for known, server in _standing if known == key]
-    for server in found:
-        server.stop()
+        standing = [client for known, client in _running if known == key]
+    for client in standing:
+        client.stop()
 
 
 def is_stopped(order: Order) -> bool:
@@ -110,24 +99,15 @@ def is_stopped(order: Order) -> bool:
 
 
 @contextlib.contextmanager
-def _stands(key: _Key, server: Server) -> Iterator[Server]:
-    """While this lasts, others may use or stop the server; then it is closed."""
+def _started(key: _Key, imports: tuple[str, ...]) -> Iterator[Client]:
+    """A supervisor that others may use or stop while this lasts; then it is closed."""
+    _, root, folder = key
+    client = Client.start(Workshop("towpath.steps.worker", (str(root), folder)), imports)
     with _lock:
-        _standing.append((key, server))
+        _running.append((key, client))
     try:
-        yield server
+        yield client
     finally:
         with _lock:
-            _standing.remove((key, server))
-        server.close()
-
-
-def forks() -> bool:
-    """Whether steps may be forked: not on macOS, whose own libraries do not survive it."""
-    return sys.platform != "darwin" and os.environ.get("TOWPATH_FORK", "1") != "0"
-
-
-def _server(key: _Key) -> Server | None:
-    with _lock:
-        fit = [server for known, server in reversed(_standing) if known == key and server.forks]
-    return next((server for server in fit if server.alive), None)
+            _running.remove((key, client))
+        client.close()

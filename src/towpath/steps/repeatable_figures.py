@@ -3,7 +3,7 @@
 matplotlib draws the names inside of an SVG at random, and writes the time into an SVG, a PDF and a
 PostScript file. The first is a setting of its own, put right as soon as somebody imports it; the
 second it takes from ``SOURCE_DATE_EPOCH``, which a step's process has from its beginning
-(``servers``). Nothing here imports matplotlib.
+(``sandbox.launch``). Nothing here imports matplotlib.
 """
 
 from __future__ import annotations

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.errors import Fault, Malformed, Refused, StepFailed, TowpathError
+from towpath.sandbox.foreign_code import Sandbox, SandboxEnded
 from towpath.scratch import folder_beside
 from towpath.spec import foreign_values as foreign
 from towpath.spec.foreign_values import Fields
 from towpath.steps import batch_transform, formats, own_classes, tables
-from towpath.steps.sandbox import Sandbox, SandboxEnded
 
 if TYPE_CHECKING:
     from towpath.registry.own_code import OwnCode

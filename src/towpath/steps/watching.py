@@ -58,7 +58,10 @@ def is_of_project(root: str, relative: str) -> bool:
 
 
 class Watch:
-    """The files of a project opened since the watch began; a hook stays until the process ends."""
+    """The files of a project opened since the watch began; a hook stays until the process ends.
+
+    It begins before packages are imported: what these open, each step depends on.
+    """
 
     def __init__(self, root: str, ignored: tuple[str, ...] = ()) -> None:
         self.root = os.path.join(os.path.realpath(root), "")
@@ -67,7 +70,6 @@ class Watch:
         )
         self.opened: dict[str, None] = {}
         self.written: dict[str, None] = {}
-        self.imported: tuple[str, ...] = ()
         self.on = True
         sys.addaudithook(self._hear)
 
@@ -123,19 +125,6 @@ class Watch:
             return cls(root, (str(locate(Path(root)).cache),))
         except StoreError:  # a project without a store, of which others speak
             return cls(root)
-
-    def restart(self) -> None:
-        """Begin anew for a step: what packages opened while they were imported stays, since each
-        step depends on it."""
-        self.opened = dict.fromkeys(self.imported)
-        self.written = {}
-        self.on = True
-
-    @property
-    def idle(self) -> bool:
-        """Whether the step opened no file of the project, nor did its modules while they were
-        imported: to a second step in the same process these would open nothing."""
-        return len(self.opened) == len(self.imported) and not self.written
 
     def undeclared(self, declared: tuple[str, ...]) -> list[str]:
         """The files read that are none of ``declared``, relative to the root, sorted; folders that

@@ -1,8 +1,13 @@
-"""Carries out one order in a process of the step's own, and says in plain words what went wrong."""
+"""Carries out one order in a process of the step's own, and says in plain words what went wrong.
+
+It is the workshop of ``sandbox.task_process``: :func:`prepare_process` comes first, before the
+packages of the steps are imported, and :func:`carry_out_task` in each step's process.
+"""
 
 from __future__ import annotations
 
 import faulthandler
+import functools
 import io
 import os
 import resource
@@ -14,12 +19,26 @@ from types import TracebackType
 
 from towpath.errors import Fault, Place, StepFailed, TowpathError, name_causes
 from towpath.spec.artifact import Json, Made
-from towpath.steps import kinds, loading, missing_modules, step_logging
+from towpath.steps import kinds, loading, missing_modules, repeatable_figures, step_logging
 from towpath.steps.order import Order
 from towpath.steps.watching import Watch
 
 
-def perform(order: Order, watch: Watch | None = None) -> Made:
+def prepare_process(root: str, folder: str) -> None:
+    """Make this process one that a project's code may be imported in."""
+    os.chdir(root)
+    repeatable_figures.install()
+    loading.make_importable(Path(root), folder)
+    loading.import_from_source(Path(root))
+    _watch_project(root)
+
+
+@functools.cache
+def _watch_project(root: str) -> Watch:
+    return Watch.of_project(root)  # once a process: an audit hook cannot be taken away again
+
+
+def carry_out_task(order: Order) -> Made:
     """Carry out a step. It changes its process: working directory, output, modules.
 
     What the step prints, logs and warns goes to ``order.log``. The facts tell of the resources
@@ -32,9 +51,8 @@ def perform(order: Order, watch: Watch | None = None) -> Made:
     divert(order.log)
     os.chdir(order.root)
     loading.make_importable(order.root, order.folder)
-    watch = watch or Watch.of_project(str(order.root))
+    watch = _watch_project(str(order.root))
     before = usage()
-    watch.restart()
     try:
         made = kinds.execute(order)
     except TowpathError as error:
@@ -55,10 +73,12 @@ def divert(log: Path) -> None:
     for stream in (1, 2):
         os.dup2(target, stream)
     os.close(target)
-    for text in (sys.stdout, sys.stderr):
+    # Python's own: a package may have put another before them as it was imported, as colorama does,
+    # which dvc imports.
+    for text in (sys.__stdout__, sys.__stderr__):
         assert isinstance(text, io.TextIOWrapper)
         text.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
-    faulthandler.enable(sys.stderr)
+    faulthandler.enable(2)
     step_logging.start()
 
 

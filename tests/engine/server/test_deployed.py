@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from running import FOLDER, Project, make
-from towpath.engine import libraries, runs
+from towpath.engine import runs
+from towpath.engine.graph import outline
 from towpath.engine.server import worker
 from towpath.engine.server.project import Up, down, up
+from towpath.steps import needs
 
 PIPELINE = """\
 params:
@@ -27,16 +29,14 @@ steps:
 """
 STEPS = """\
 import os
-import sys
-
-HAD = sorted({"alpha", "towpath.engine.forking"} & sys.modules.keys())
 
 import alpha
 import beside
 
 
 def look(n: int) -> dict:
-    return {"had": HAD, "word": beside.WORD, "variable": os.environ.get("OWN", ""),
+    return {"ahead": alpha.PID != os.getpid(), "word": beside.WORD,
+            "variable": os.environ.get("OWN", ""),
             "alpha": alpha.__version__, "at_import": alpha.OWN}
 """
 FLOW = "from towpath import flow\n\ntraining = flow(__file__)\n"
@@ -56,7 +56,7 @@ def install(site: Path, text: str, version: str) -> None:
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: alpha\nVersion: {version}\n")
     (info / "RECORD").write_text(f"alpha/__init__.py,,\nalpha-{version}.dist-info/METADATA,,\n")
     (site / "alpha").mkdir(exist_ok=True)
-    own = 'import os\nOWN = os.environ.get("OWN", "")\n'
+    own = 'import os\nOWN = os.environ.get("OWN", "")\nPID = os.getpid()\n'
     (site / "alpha" / "__init__.py").write_text(f'__version__ = "{version}"\n{own}{text}')
 
 
@@ -88,12 +88,9 @@ def small(project: Path) -> Project:
 
 
 def stands(small: Project) -> Up:
-    """`towpath up` with its deployments, when the process that runs are forked from is at rest."""
+    """`towpath up` with its deployments."""
     standing = up(small.root)
     prefect(small, "deploy", "--all")
-    place = standing.api.home
-    while not (place.forking.exists() and "libraries" in place.forking_log.read_text()):
-        time.sleep(0.1)
     return standing
 
 
@@ -124,9 +121,8 @@ def test_steps_have_their_packages_at_once_and_the_project_s_code_anew(
 ) -> None:
     install(site, "", "1.0")
     standing = stands(small)
-    forked = ["alpha"]
     assert seen(small, standing, 1) == {
-        "had": forked, "word": "first", "variable": "", "alpha": "1.0", "at_import": "",
+        "ahead": True, "word": "first", "variable": "", "alpha": "1.0", "at_import": "",
     }  # fmt: skip
     (small.root / FOLDER / "beside.py").write_text('WORD = "other"\n')
     assert seen(small, standing, 2)["word"] == "other"
@@ -141,38 +137,22 @@ def test_steps_have_their_packages_at_once_and_the_project_s_code_anew(
     down(small.root)
 
 
-THREAD = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
-
-
-def test_a_package_that_starts_a_thread_is_not_imported_ahead(small: Project, site: Path) -> None:
-    install(site, THREAD, "1.0")
-    standing = stands(small)
-    assert "begins anew without libraries" in standing.api.home.forking_log.read_text()
-    had = seen(small, standing, 1)["had"]
-    assert "alpha" not in had
-    down(small.root)
-
-
 def test_libraries_are_those_of_installed_packages(
     small: Project, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(site, "", "1.0")
     monkeypatch.syspath_prepend(site)
     small.edit(f"{FOLDER}/pipeline.yaml", "[seen.json]", "[seen.json, table.parquet]")
-    found = set(libraries.of_project(small.root))
-    assert {"alpha", "pandas", "pyarrow.parquet", "towpath.steps.processing"} <= found
+    nodes = list(outline(small.workspace.pipeline("training")).nodes.values())
+    imported = needs.find_libraries(small.workspace, FOLDER, nodes)
+    found = set(needs.of_steps(nodes, imported))
+    assert {"alpha", "pandas", "pyarrow.parquet", "towpath.steps.function"} <= found
     assert not {"beside", "steps", "os", "sys"} & found
-    (small.root / FOLDER / "pipeline.yaml").write_text("steps: [")
-    assert libraries.of_project(small.root) == ()
-
-
-def test_nothing_is_forked_from_a_process_that_holds_nothing() -> None:
-    assert not libraries.here()
 
 
 def test_a_schedule_runs(small: Project, site: Path) -> None:
     install(site, "", "1.0")
-    small.write("prefect.yaml", f"{DEPLOYMENTS}  schedules: [{{interval: 2}}]\n")
+    small.write("prefect.yaml", f"{DEPLOYMENTS}  schedules: [{{interval: 10}}]\n")
     stands(small)
     deadline = time.monotonic() + 60
     while not any(run.state == "done" for run in runs.recent(small.workspace.runs)):

@@ -14,20 +14,18 @@ import psutil
 import pytest
 
 from towpath.engine import server
-from towpath.engine.server import configured, home, local, mark, state, worker
+from towpath.engine.server import configured, home, local, state, worker
 from towpath.engine.server.project import down, status, up
 from towpath.errors import EngineError
 
 FLOW = """\
 import time
 from pathlib import Path
-import psutil
 from prefect import flow
 
 @flow
 def training(learning_rate: float = 0.1, seconds: float = 0.0) -> float:
     Path("seen.txt").write_text(f"{learning_rate} in {Path.cwd()}")
-    Path("parent.txt").write_text(" ".join(psutil.Process().parent().cmdline()))
     time.sleep(seconds)
     return learning_rate
 """
@@ -113,39 +111,17 @@ def test_the_story(project: Path, processes: Callable[[], list[psutil.Process]])
     assert (again.api, again.worker) == (False, False)
 
 
-def test_a_run_is_forked_and_can_be_cancelled(project: Path) -> None:
+def test_a_run_can_be_cancelled(project: Path) -> None:
     (project / "flow.py").write_text(FLOW)
     (project / "prefect.yaml").write_text(DEPLOYMENTS)
     standing = up(project)
     prefect(project, "deploy", "--all")
-    while not standing.api.home.forking.exists():
-        time.sleep(0.1)
     prefect(project, "deployment", "run", "training/dev", "--param", "seconds=600")
     wait_for(standing.api.endpoint, "RUNNING")
-    wait_until((project / "parent.txt").exists)
-    assert "towpath.engine.forking" in (project / "parent.txt").read_text()
+    wait_until((project / "seen.txt").exists)
     run = worker.ask(standing.api.endpoint, "POST", "/flow_runs/filter", {})[0]["id"]
     prefect(project, "flow-run", "cancel", run)
     wait_for(standing.api.endpoint, "CANCELLED")
-    down(project)
-    wait_until(lambda: not standing.api.home.forking.exists())
-
-
-@pytest.mark.parametrize("stand_in", ["no server", "other settings"])
-def test_a_run_that_cannot_be_forked_is_executed_all_the_same(
-    stand_in: str, project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (project / "flow.py").write_text(FLOW)
-    (project / "prefect.yaml").write_text(DEPLOYMENTS)
-    if stand_in == "no server":
-        monkeypatch.setenv("TOWPATH_FORK", "0")
-    standing = up(project)
-    prefect(project, "deploy", "--all")
-    other = ["--job-variable", "env.PREFECT_LOGGING_LEVEL=DEBUG"]
-    variable = other if stand_in == "other settings" else []
-    prefect(project, "deployment", "run", "training/dev", *variable)
-    wait_for(standing.api.endpoint, "COMPLETED")
-    assert "towpath.engine.forking" not in (project / "parent.txt").read_text()
     down(project)
 
 
@@ -203,7 +179,7 @@ def test_what_a_reboot_leaves_is_cleared(project: Path) -> None:
     place = home.of(project)
     place.make()
     (project / "prefect.toml").write_text(f"{configured.OURS}\n")
-    mark.write(place, mark.Worker(1, 0.0, "", "towpath", str(project)))
+    worker.write_mark(place, worker.Worker(1, 0.0, "", "towpath", str(project)))
     server.begin(project)
     assert not place.up.exists()
     assert not (project / "prefect.toml").exists()

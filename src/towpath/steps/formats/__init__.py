@@ -90,7 +90,7 @@ FORMATS: Mapping[str, Format] = {
             "model_files",
             "model",
             (),
-            ("towpath.steps.models", "towpath.steps.skops_library"),
+            ("towpath.steps.models", "skops.io"),
         ),
         Format("text", (".txt", ".md", ".log", ".yaml", ".yml", ".toml"), "texts", "str", _TEXT),
         Format("html", (".html", ".htm"), "texts", "str", _TEXT),

@@ -2,7 +2,8 @@
 
 A group of processes can be killed as one, but a child that begins a session of its own
 (``start_new_session=True``, a daemon) leaves the group. On Linux a process may have such orphans
-given to it when their parent ends, so that they are still its own to end.
+given to it when their parent ends, so that they are still its own to end. macOS knows no such
+thing: there they are found as long as their parent lives.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from towpath.sandbox import kernel_fences
+
 _LOOK = 0.01  # seconds between two looks at what was told to end
 _HELD = 5.0  # seconds after which what the kernel holds is let be: nothing can be done
 
@@ -23,17 +26,27 @@ def adopt_orphans() -> None:
     """Become the parent of what this process's children leave behind; nothing where the system
     knows no such thing."""
     if sys.platform == "linux":
-        from towpath.steps import kernel_fences
-
         with suppress(OSError):
             kernel_fences.adopt_orphans()
 
 
+def end_with_parent(number: int) -> None:
+    """Have this process sent a signal when the one that started it ends; on Linux alone."""
+    if sys.platform == "linux":
+        kernel_fences.die_with_parent(number)
+
+
 def find_children(process: int) -> Iterator[int]:
-    """The processes that a process is the parent of; none where the system does not tell."""
-    with suppress(OSError):
-        for thread in Path(f"/proc/{process}/task").iterdir():
-            yield from map(int, (thread / "children").read_text().split())
+    """The processes that a process is the parent of."""
+    if sys.platform == "linux":  # psutil would read all of /proc, and only for this
+        with suppress(OSError):
+            for thread in Path(f"/proc/{process}/task").iterdir():
+                yield from map(int, (thread / "children").read_text().split())
+        return
+    import psutil
+
+    with suppress(psutil.Error):
+        yield from (child.pid for child in psutil.Process(process).children())
 
 
 def find_descendants(process: int) -> Iterator[int]:
@@ -43,19 +56,22 @@ def find_descendants(process: int) -> Iterator[int]:
         yield from find_descendants(child)
 
 
-def end_descendants(patience: float = 0.0) -> None:
-    """End all that this process has started, and what was left to it; those that do not heed the
-    first signal within ``patience`` seconds are killed."""
+def end_descendants() -> None:
+    """Kill all that this process has started, and what was left to it."""
     own = os.getpid()
-    if patience and (asked := list(find_descendants(own))):
-        signal_processes(asked, signal.SIGTERM)
-        _wait_for_end(patience)
     deadline = time.monotonic() + _HELD
     # Again and again: what one leaves behind as it ends comes to us only then. Whether any is left
     # the kernel is asked: the lists of /proc may lack one that is just being handed to us.
     while _bury() and time.monotonic() < deadline:
         signal_processes(list(find_descendants(own)), signal.SIGKILL)
         time.sleep(_LOOK)
+
+
+def kill_tree(leader: int) -> None:
+    """Kill a process that leads a group, and all that it has started, in whatever session."""
+    below = list(find_descendants(leader))  # before their parent is gone
+    signal_group(leader, signal.SIGKILL)
+    signal_processes(below, signal.SIGKILL)
 
 
 def signal_processes(processes: Iterable[int], number: int) -> None:
@@ -65,12 +81,13 @@ def signal_processes(processes: Iterable[int], number: int) -> None:
             os.kill(process, number)
 
 
-def _wait_for_end(patience: float) -> None:
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        if not _bury():
-            return
-        time.sleep(_LOOK)
+def signal_group(group: int, number: int) -> bool:
+    """Whether there was a group to signal."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _bury() -> bool:

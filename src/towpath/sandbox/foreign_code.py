@@ -8,9 +8,9 @@ printed, and an exit code.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from towpath.errors import Malformed
+from towpath.sandbox import kernel_fences, launch, process_tree
+from towpath.sandbox.confinement import TOO_MUCH_MEMORY
 from towpath.spec.foreign_values import Fields, list_of, parse_json, read_json, read_text
-from towpath.steps.confinement import TOO_MUCH_MEMORY
 
 _ORDER = "order.json"
 _LONGEST_ANSWER = 4 << 20
 _LAST_WORDS = 8 << 10
-_COMMAND = "from towpath.steps.confinement import main; main()"
+_PATIENCE = 5.0  # seconds that what has closed its pipes, or was killed, gets to be gone
 
 _KEPT = frozenset(
     {
@@ -37,13 +38,6 @@ _KEPT = frozenset(
     }
 )
 _KEPT_FAMILIES = ("LC_", "OMP_", "MKL_", "OPENBLAS_")
-_OURS = {
-    "GX_ANALYTICS_ENABLED": "false",
-    "MPLBACKEND": "Agg",
-    "GOMP_SPINCOUNT": "1000",
-    "PYTHONHASHSEED": "0",
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
 
 
 class SandboxEnded(Exception):  # the code in a sandbox did not answer; these words say why
@@ -78,7 +72,7 @@ class Sandbox:
     memory: int = field(default_factory=_memory)
     file_size: int = 1 << 30
 
-    def ask(self, module: str, question: Mapping[str, Any]) -> Answer:
+    def ask(self, module: str, question: Mapping[str, Any]) -> SandboxAnswer:
         """What a module answers.
 
         :raises SandboxEnded: where it raised, crashed, took longer or more than it may, or does
@@ -108,11 +102,12 @@ class Sandbox:
             if name in _KEPT or name.startswith(_KEPT_FAMILIES)
         }
         folder = str(self.folder.absolute())
-        return {**kept, **_OURS, "HOME": folder, "TMPDIR": folder, **self.environment}
+        own = {"HOME": folder, "TMPDIR": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+        return {**kept, **launch.CALM, **own, **self.environment}
 
 
 @dataclass(frozen=True)
-class Answer:
+class SandboxAnswer:
     """What was answered, and which fences this system does not have."""
 
     said: Any
@@ -124,19 +119,17 @@ class Answer:
         return f"without {' and '.join(self.missing)} here" if self.missing else ""
 
 
-def _run(sandbox: Sandbox, folder: Path) -> Answer:
+def _run(sandbox: Sandbox, folder: Path) -> SandboxAnswer:
     _hide()
     inside, outside = os.pipe()
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _COMMAND, str(folder / _ORDER), str(outside)],
-            cwd=folder,
-            env=sandbox.variables(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(outside,),
-            start_new_session=True,
+        process = launch.start_module(
+            "towpath.sandbox.confinement",
+            [str(folder / _ORDER), str(outside)],
+            [outside],
+            output=subprocess.PIPE,
+            folder=folder,
+            environment=sandbox.variables(),
         )
     except BaseException:
         os.close(inside)
@@ -145,24 +138,34 @@ def _run(sandbox: Sandbox, folder: Path) -> Answer:
         os.close(outside)
     try:
         answer, printed = _listen(process, inside, sandbox.seconds)
-        status = process.wait(5)
+        status = process.wait(_PATIENCE)
     except subprocess.TimeoutExpired:
         raise SandboxEnded("its process does not end") from None
     finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)  # the rest dies with it: see `confinement`
+        if process.poll() is None:
+            process_tree.kill_tree(process.pid)
+        else:  # its number may be another's, but for what it left of its group
+            process_tree.signal_group(process.pid, signal.SIGKILL)
         process.wait()
         os.close(inside)
         assert process.stdout is not None
+        _await_silence(process.stdout.fileno())
         process.stdout.close()
     return _read(sandbox, answer, printed, status)
+
+
+def _await_silence(printed: int) -> None:
+    """Until nobody can print any more: the kernel ends what is in a namespace a moment after the
+    first process there, and whoever asked may look for it, or remove its folder."""
+    deadline = time.monotonic() + _PATIENCE
+    while select.select([printed], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        if not os.read(printed, 1 << 16):
+            return
 
 
 def _hide() -> None:
     """Keep this process's environment, where keys are, from whoever runs as the same user."""
     if sys.platform == "linux":
-        from towpath.steps import kernel_fences
-
         kernel_fences.hide_from_children()
 
 
@@ -189,7 +192,7 @@ def _listen(process: subprocess.Popen[bytes], inside: int, seconds: float) -> tu
     return bytes(answer), bytes(printed)
 
 
-def _read(sandbox: Sandbox, answer: bytes, printed: bytes, status: int) -> Answer:
+def _read(sandbox: Sandbox, answer: bytes, printed: bytes, status: int) -> SandboxAnswer:
     first, _, second = answer.partition(b"\n")
     if not second:
         raise SandboxEnded(_ending(sandbox, printed, status))
@@ -199,20 +202,18 @@ def _read(sandbox: Sandbox, answer: bytes, printed: bytes, status: int) -> Answe
         raise SandboxEnded(f"it does not answer as it must: {wrong.faults[0].what}") from None
 
 
-def read_answer(first: bytes, second: bytes) -> Answer:
+def read_answer(first: bytes, second: bytes) -> SandboxAnswer:
     """The two lines that a child writes: which fences are missing, and the answer, which whoever
     asked for it reads on. ``Malformed`` for what is none: the code in there may write them, too."""
     missing = Fields(parse_json(first)).get("missing", list_of(read_text))
-    return Answer(Fields(parse_json(second)).get("answer", read_json), missing)
+    return SandboxAnswer(Fields(parse_json(second)).get("answer", read_json), missing)
 
 
 def _ending(sandbox: Sandbox, printed: bytes, status: int) -> str:
     """How it ended, and the last line that it printed, with nothing that a terminal obeys."""
     if status == TOO_MUCH_MEMORY:
         return f"it took more than {sandbox.memory / (1 << 20):,.0f} MiB of memory and was ended"
-    number = -status if status < 0 else status - 128
-    names = {one.value: one.name for one in signal.Signals}
-    how = f"was killed by {names[number]}" if number in names else f"ended with {status}"
+    how = launch.describe_exit(status)
     lines = printed.decode("utf-8", "replace").strip().splitlines()
     last = "".join(each if each.isprintable() else " " for each in lines[-1][:300]) if lines else ""
     return f"its process {how} before it answered" + (f": {last}" if last else "")

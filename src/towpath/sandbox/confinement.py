@@ -1,9 +1,9 @@
 """The inside of a sandbox: fences first, then somebody's code, then whatever it left is ended.
 
-``python -c "from towpath.steps.confinement import main; main()" ORDER ANSWER`` is started by
-``sandbox``. Three processes: this one makes the namespaces; its child is the first in them, keeps
-watch over memory and ends everything with the third, which works. What that one answers goes
-through a pipe of its own: whatever is printed is only print.
+``python -m towpath.sandbox.confinement ORDER ANSWER`` is started by ``foreign_code``. Three
+processes: this one makes the namespaces; its child is the first in them, keeps watch over memory
+and ends everything with the third, which works. What that one answers goes through a pipe of its
+own: whatever is printed is only print.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from towpath.steps import descendants
+from towpath.sandbox import kernel_fences as fences
+from towpath.sandbox import process_tree
 
 TOO_MUCH_MEMORY = 251
 """The exit code for it."""
@@ -39,13 +40,6 @@ _SYSTEM = (
 )
 """What libraries read. Not homes, `/var`, `/run`, nor the rest of `/etc`: keys lie there."""
 
-_confined = False
-
-
-def is_confined() -> bool:
-    """Whether this process is inside a sandbox."""
-    return _confined
-
 
 def main() -> None:
     """Do what the order says; the exit code is that of who works."""
@@ -54,8 +48,6 @@ def main() -> None:
     if sys.platform != "linux":
         _limit(order, has_namespace=False)
         _work(order, answer, ["namespaces", "file access", "system calls"])
-    from towpath.steps import kernel_fences as fences
-
     fences.die_with_parent(signal.SIGKILL)
     with suppress(OSError):  # where the machine's memory runs out, it is this that goes
         Path("/proc/self/oom_score_adj").write_text("1000")
@@ -71,8 +63,6 @@ def main() -> None:
 
 def _watch(order: Mapping[str, Any], answer: int, missing: list[str], own_proc: bool) -> None:
     """Start who works, look at the memory of all, and end all of it when that one has ended."""
-    from towpath.steps import kernel_fences as fences
-
     fences.adopt_orphans()
     child = os.fork()
     if not child:
@@ -81,7 +71,7 @@ def _watch(order: Mapping[str, Any], answer: int, missing: list[str], own_proc: 
         _work(order, answer, missing)
     os.close(answer)
     code = _wait(child, order["memory"])
-    descendants.end_descendants()
+    process_tree.end_descendants()
     os._exit(code)
 
 
@@ -91,7 +81,7 @@ def _wait(child: int, limit: int) -> int:
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     while not poll.poll(_LOOK * 1000):
-        if sum(map(_resident, descendants.find_descendants(os.getpid()))) > limit:
+        if sum(map(_resident, process_tree.find_descendants(os.getpid()))) > limit:
             return TOO_MUCH_MEMORY
     return _code(os.waitpid(child, 0)[1])
 
@@ -110,8 +100,6 @@ def _resident(process: int) -> int:
 
 
 def _fence(order: Mapping[str, Any], missing: list[str], own_proc: bool) -> None:
-    from towpath.steps import kernel_fences as fences
-
     _limit(order, has_namespace="namespaces" not in missing)
     if not own_proc and "namespaces" not in missing:
         missing.append("own /proc")
@@ -163,8 +151,6 @@ def _work(order: Mapping[str, Any], answer: int, missing: list[str]) -> None:
     somebody's library left behind may hang."""
     import faulthandler
 
-    global _confined
-    _confined = True
     os.set_inheritable(answer, False)
     _write(answer, {"missing": missing})
     faulthandler.enable()
@@ -180,3 +166,7 @@ def _write(answer: int, said: Mapping[str, Any]) -> None:
     content = json.dumps(said).encode() + b"\n"
     while content:
         content = content[os.write(answer, content) :]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""A supervisor as the run sees it: started, asked for processes, stopped; and the log of a task."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any
+
+from towpath.errors import Fault, StepFailed
+from towpath.sandbox import launch, wire
+from towpath.sandbox.task_process import Workshop
+
+_SILENCE = 60.0  # seconds after which a process that falls silent in mid-word is taken for dead
+_END = 4.0  # seconds that a supervisor gets to end what runs: it gives two of them to that
+_SHORTEST, _LONGEST = 0.02, 0.5  # seconds between two looks at a log
+_MOST = 1 << 20  # bytes of a log taken at one look
+
+
+def forks() -> bool:
+    """Whether processes may be forked: not on macOS, whose own libraries do not survive it."""
+    return sys.platform != "darwin" and os.environ.get("TOWPATH_FORK", "1") != "0"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be carried out in a process of its own.
+
+    ``needs`` are the modules of packages to be imported beforehand; ``content`` is what the
+    workshop's ``carry_out`` gets. ``say`` gets each line that comes into ``log`` meanwhile. After
+    ``timeout`` seconds it is killed, with all that it started.
+    """
+
+    content: Any
+    needs: tuple[str, ...]
+    log: Path
+    say: Callable[[str], object]
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Client:
+    """The run's side of a running supervisor."""
+
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    output: IO[bytes]
+    lock: Lock = field(default_factory=Lock)
+
+    @classmethod
+    def start(cls, workshop: Workshop, needs: tuple[str, ...]) -> Client:
+        """Start a supervisor; returns while it imports what the tasks will need."""
+        ours, theirs = socket.socketpair()
+        output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the supervisor
+        with theirs:
+            way = "fork" if forks() else "spawn"
+            words = [str(theirs.fileno()), way, workshop.module, *workshop.setting]
+            process = launch.start_module(
+                "towpath.sandbox.supervisor",
+                words,
+                [theirs.fileno()],
+                output=output,
+                environment=launch.CALM | os.environ | {"GX_ANALYTICS_ENABLED": "false"},
+            )
+        with contextlib.suppress(wire.Hangup):  # it has died: whoever asks it for a process hears
+            wire.send_message(ours, needs)
+        return cls(process, ours, output)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return self.process.poll() is None
+
+    def carry_out(self, task: Task) -> Any:
+        """What comes of a task. May be called from many threads at once.
+
+        :raises TowpathError: what stopped it; StepFailed where it ran too long or was killed.
+        """
+        tail = LogTail(task.log, task.say)
+        try:
+            return _TaskCall(self, task).carry_out(tail)
+        except wire.Hangup:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_END)  # it ends first what its tasks left behind
+            what = "the run ended, or the process that starts its steps died"
+            raise StepFailed(Fault(what, hint=self._last_words() or None)) from None
+        finally:
+            tail.look(to_end=True)
+
+    def connect(self, needs: tuple[str, ...]) -> tuple[socket.socket, socket.socket]:
+        """The ways to a new process and, of its life, to the supervisor.
+
+        :raises wire.Hangup: if the supervisor is gone.
+        """
+        answers, answering = socket.socketpair()
+        answers.settimeout(_SILENCE)
+        life, living = socket.socketpair()
+        try:
+            with answering, living, self.lock:
+                wire.send_message(life, needs)
+                socket.send_fds(self.control, [b"t"], [answering.fileno(), living.fileno()])
+        except (OSError, wire.Hangup) as error:
+            answers.close()
+            life.close()
+            raise wire.Hangup from error
+        return answers, life
+
+    def _last_words(self) -> str:
+        self.output.seek(0)
+        return self.output.read()[-2000:].decode(errors="replace").strip()
+
+    def stop(self) -> None:
+        """End what runs on it while others wait for that; :meth:`close` follows."""
+        with contextlib.suppress(OSError):
+            self.control.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Hang up: the supervisor ends what still runs, and then itself."""
+        self.control.close()
+        try:
+            self.process.wait(_END)
+        except subprocess.TimeoutExpired:  # it hangs in an import
+            self.process.kill()
+            self.process.wait()
+        self.output.close()
+
+
+@dataclass
+class _TaskCall:
+    """A task in progress."""
+
+    client: Client
+    task: Task
+    answer: wire.TaskAnswer | None = None
+    ended: wire.Ended | None = None
+    begun: float = field(default_factory=time.monotonic)
+
+    def carry_out(self, tail: LogTail) -> Any:
+        answers, life = self.client.connect(self.task.needs)
+        with answers, life:
+            try:
+                self._hand_over(answers, life)
+                self._follow(answers, life, tail)
+            except wire.Hangup:
+                raise
+            except BaseException:
+                self._kill(life)
+                raise
+        if self.answer is None:
+            assert self.ended
+            raise StepFailed(_explain_end(self.ended), causes=("Killed",))
+        if self.answer.error:
+            raise self.answer.error
+        return self.answer.value
+
+    def _hand_over(self, answers: socket.socket, life: socket.socket) -> None:
+        try:
+            wire.send_message(answers, self.task.content)
+        except wire.Hangup:  # the process is gone already: how, the supervisor says
+            self.ended = wire.receive_message(life)
+
+    def _follow(self, answers: socket.socket, life: socket.socket, tail: LogTail) -> None:
+        """Follow the task until it has answered or is gone."""
+        pause = _SHORTEST
+        while self.answer is None and self.ended is None:
+            if not self._listen(answers, life, pause):
+                tail.look()
+                pause = min(pause * 1.5, _LONGEST)
+                self._check_time()
+
+    def _listen(self, answers: socket.socket, life: socket.socket, pause: float) -> bool:
+        """Take what is said within the pause; an answer counts even if its process is gone."""
+        if self.task.timeout is not None:
+            pause = max(0.0, min(pause, self.begun + self.task.timeout - time.monotonic()))
+        heard, _, _ = select.select([answers, life], [], [], pause)
+        if answers in heard:
+            try:
+                self.answer = wire.receive_message(answers)
+            except wire.Hangup:
+                self.ended = wire.receive_message(life)
+        elif heard:
+            self.ended = wire.receive_message(life)
+        return bool(heard)
+
+    def _check_time(self) -> None:
+        timeout = self.task.timeout
+        if timeout is not None and time.monotonic() - self.begun >= timeout:
+            what = f"it ran longer than its timeout of {_duration(timeout)} and was killed"
+            raise StepFailed(Fault(what), causes=("TimeoutError", "Timeout"))
+
+    def _kill(self, life: socket.socket) -> None:
+        """Have the process ended with all that it started, and wait for that: another attempt may
+        follow, and finds the same folder."""
+        with contextlib.suppress(wire.Hangup):
+            wire.send_message(life, wire.KILL)
+            select.select([life], [], [], _END)
+
+
+def _explain_end(ended: wire.Ended) -> Fault:
+    peak = f"; its memory peaked at {ended.peak / 2**20:.0f} MB" if ended.peak else ""
+    if ended.code >= 0:
+        what = f"its process ended by itself with code {ended.code}, before the step was done"
+        return Fault(f"{what}{peak}")
+    hint = launch.explain_exit(ended.code) or "the log has its last words"
+    return Fault(f"its process {launch.describe_exit(ended.code)}{peak}", hint=hint)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds < 120 else f"{seconds / 60:g} min"
+
+
+class LogTail:
+    """Hands on the lines that a file gains from now on, whole lines only until its end."""
+
+    def __init__(self, path: Path, say: Callable[[str], object]) -> None:
+        self.path = path
+        self.say = say
+        self.position = path.stat().st_size if path.exists() else 0
+        self.rest = b""
+
+    def look(self, to_end: bool = False) -> None:
+        """Hand on what has come since the last look."""
+        while data := self._read():
+            *lines, self.rest = (self.rest + data).split(b"\n")
+            for line in lines:
+                self._hand_on(line)
+        if to_end and self.rest:
+            self._hand_on(self.rest)
+            self.rest = b""
+
+    def _read(self) -> bytes:
+        if not self.path.exists() or self.path.stat().st_size <= self.position:
+            return b""
+        with self.path.open("rb") as file:
+            file.seek(self.position)
+            data = file.read(_MOST)
+        self.position += len(data)
+        return data
+
+    def _hand_on(self, line: bytes) -> None:
+        self.say(line.decode("utf-8", errors="replace").rstrip("\r"))

@@ -1,0 +1,69 @@
+"""What a run, its supervisor and the processes of its steps say to each other over sockets.
+
+A message is a length, then a pickle. Both ends are processes of one user on one machine, each
+other's parent or child, and run code of the same project.
+"""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from towpath.errors import TowpathError
+
+_LENGTH = struct.Struct("!Q")
+
+KILL = "kill"
+"""To the supervisor: end this process, with all that it has started."""
+
+
+@dataclass(frozen=True)
+class TaskAnswer:
+    """From a step's process: what came of its task, or what stopped it."""
+
+    value: Any = None
+    error: TowpathError | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """From the supervisor: a process is gone. ``code`` is negative for a signal; ``peak`` is that
+    of its memory, in bytes."""
+
+    code: int
+    peak: int
+
+
+class Hangup(Exception):  # the other end is gone, which may be as it should
+    """The other end closed before a whole message came."""
+
+
+def send_message(connection: socket.socket, message: object) -> None:
+    """Send a message; :class:`Hangup` if nobody is there."""
+    body = pickle.dumps(message, protocol=5)
+    try:
+        connection.sendall(_LENGTH.pack(len(body)) + body)
+    except OSError as error:
+        raise Hangup from error
+
+
+def receive_message(connection: socket.socket) -> Any:
+    """The next message; :class:`Hangup` if the other end is gone."""
+    (length,) = _LENGTH.unpack(_read(connection, _LENGTH.size))
+    return pickle.loads(_read(connection, length))
+
+
+def _read(connection: socket.socket, count: int) -> bytes:
+    data = bytearray()
+    while len(data) < count:
+        try:
+            part = connection.recv(min(count - len(data), 1 << 20))
+        except OSError as error:
+            raise Hangup from error
+        if not part:
+            raise Hangup
+        data += part
+    return bytes(data)
