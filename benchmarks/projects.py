@@ -69,7 +69,7 @@ def _abalone() -> bytes:
 
 
 def _committed(project: Path) -> Path:
-    from towpath.store.beginning import initialise
+    from towpath.store.config import initialise
 
     (project / "towpath.yaml").write_text(TOWPATH_YAML)
     (project / ".gitignore").write_text(

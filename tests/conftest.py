@@ -21,7 +21,7 @@ import pytest
 
 from own_home import CopyWorld
 from towpath.engine import server
-from towpath.engine.server import local, sweep
+from towpath.engine.server import local
 
 pytest_plugins = ["forge_fixtures"]
 
@@ -87,7 +87,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave no process and no folder behind."""
     if hasattr(config, "workerinput"):
         return
-    for each in sweep.homes():
+    for each in local.find_homes():
         local.stop(each)
     shutil.rmtree(Path(os.environ["TOWPATH_HOME"]).parent, ignore_errors=True)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from command_line import call_towpath
 from towpath.engine import run as running
+from towpath.engine.flow.build import PrefectExecutor
 from towpath.engine.record import Run, State
 from towpath.engine.request import Request
 from towpath.errors import TowpathError
@@ -153,7 +154,7 @@ class Project:
 
     def run(self, **asked: Any) -> Run:
         """A run in this process."""
-        return running.run(self.workspace, Request("training", **asked))
+        return running.run(self.workspace, Request("training", **asked), PrefectExecutor())
 
     def refused(self, **asked: Any) -> TowpathError:
         """What a run that cannot begin raises."""
@@ -251,7 +252,7 @@ def plain(text: str) -> str:
     """Text without what changes from run to run: times, run names, and the space for them."""
     text = re.sub(r"\d{8}-\d{6}-[0-9a-f]{4}", "<run>", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<time>", text)
-    return re.sub(r" +", " ", re.sub(r" +\d+\.\ds\b", "", text))
+    return re.sub(r" +", " ", re.sub(r" +(\d+\.\ds\b|\(\d+\.\ds own\))", "", text))
 
 
 def make(root: Path, files: Mapping[str, str] | None = None) -> Project:

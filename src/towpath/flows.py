@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from towpath.engine.flow import shared
+from towpath.engine.flow import build
 from towpath.errors import StepFailed
 from towpath.markdown_text import code_block
 from towpath.workspace import Workspace
@@ -42,11 +42,11 @@ def _batch_transform(
 
     asked = Transform(reference, Path(data), Path(output), stage, sha256, method, batch_size)
     done = transform(Workspace.find(), asked)
-    shared.say(f"{done.rows:,} rows scored with {done.version} from {done.source}")
+    build.log_line(f"{done.rows:,} rows scored with {done.version} from {done.source}")
     return {"version": done.version, "sha256": done.sha256, "rows": done.rows, "output": output}
 
 
-batch_transform = shared.flow(_batch_transform, "batch_transform")
+batch_transform = build.make_flow(_batch_transform, "batch_transform")
 
 
 def _reconcile(stage: str, apply: bool = True) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def _reconcile(stage: str, apply: bool = True) -> dict[str, Any]:
     from towpath import reconcile as room
 
     workspace = Workspace.find()
-    options = room.Options(say=shared.say, listener=_say_step)
+    options = room.Options(say=build.log_line, listener=_say_step)
     if not apply:
         plan = room.plan(workspace, stage, options)
         _show(plan)
@@ -75,17 +75,17 @@ def _reconcile(stage: str, apply: bool = True) -> dict[str, Any]:
 
 
 def _say_step(stage: str, model: str, step: str) -> None:
-    shared.say(f"{stage} {model}: {step}")
+    build.log_line(f"{stage} {model}: {step}")
 
 
 def _show(plan: Plan) -> None:
     """The plan in the run's log, and as a page beside it."""
     lines = [*(f"{change.model}: {change}" for change in plan.changes), *plan.notes]
     for line in lines:
-        shared.say(line)
+        build.log_line(line)
     text = f"{plan.stage} as of {plan.commit}, in {plan.store}, for {plan.target}:"
     listed = code_block("\n".join([text, *lines]))
-    shared.show(f"reconcile-{plan.stage}", listed, "What reconciling the stage means")
+    build.show_page(f"reconcile-{plan.stage}", listed, "What reconciling the stage means")
 
 
-reconcile = shared.flow(_reconcile, "reconcile")
+reconcile = build.make_flow(_reconcile, "reconcile")

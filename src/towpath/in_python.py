@@ -134,7 +134,7 @@ def _require_type(asked: Asked) -> None:
 def _load(workspace: Workspace, reference: str, path: Path, asked: Asked) -> Any:
     """A version's model, with the version's own code where its file names that."""
     from towpath import registry
-    from towpath.engine.version_code import find_version_code
+    from towpath.engine.origin import find_version_code
     from towpath.steps import own_classes
 
     record = registry.get(workspace.registry, reference).record

@@ -12,6 +12,7 @@ import pytest
 from towpath import projects, store
 from towpath.engine import checking
 from towpath.engine import run as running
+from towpath.engine.flow.build import PrefectExecutor
 from towpath.engine.record import State
 from towpath.engine.request import Request
 from towpath.workspace import Workspace
@@ -60,11 +61,11 @@ def test_the_example_runs_and_is_reused(
 ) -> None:
     workspace = adopted(tmp_path / "leaf", section)
     assert checking.faults(workspace, pipeline) == ()
-    done = running.run(workspace, Request(pipeline))
+    done = running.run(workspace, Request(pipeline), PrefectExecutor())
     assert {step.state for step in done.steps.values()} <= {State.DONE, State.SKIPPED}
     made = tmp_path / "leaf" / "artifacts" / pipeline / output
     assert json.loads(made.read_text(encoding="utf-8")) == content
-    again = running.run(Workspace(workspace.root), Request(pipeline))
+    again = running.run(Workspace(workspace.root), Request(pipeline), PrefectExecutor())
     ran = {name for name, step in again.steps.items() if step.state is State.DONE}
     assert ran <= {"good_enough"}
     if section == "SageMaker":

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from towpath.engine import drawing
-from towpath.engine.graph import Graph, outline
+from towpath.engine.compile_graph import outline
+from towpath.engine.graph import Graph
 from towpath.spec.pipeline_file import parse_pipeline
 
 VALID = Path(__file__).parents[1] / "spec" / "valid"

@@ -10,7 +10,7 @@ import pytest
 
 from towpath.engine import checking, inputs, keys, single
 from towpath.engine.graph import Graph
-from towpath.engine.known import Known
+from towpath.engine.run_state import RunState
 from towpath.errors import StepFailed
 from towpath.workspace import Workspace
 
@@ -93,7 +93,7 @@ def graph_of(root: Path) -> Graph:
 def ingredients_of(root: Path, step: str) -> dict[str, str]:
     """What goes into the key of a step that takes the pipeline's own input."""
     workspace, graph = Workspace(root), graph_of(root)
-    known = Known(graph, inputs.artifacts(workspace, graph))
+    known = RunState(graph, inputs.artifacts(workspace, graph))
     node = graph.nodes[step]
     return keys.ingredients(graph, node, known.arguments(node), workspace)
 

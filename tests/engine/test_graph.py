@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from towpath.engine.compile_graph import check, compile, outline
 from towpath.engine.graph import (
     Branch,
     FirstOf,
@@ -15,9 +16,6 @@ from towpath.engine.graph import (
     FromParam,
     Graph,
     Literal,
-    check,
-    compile,
-    outline,
     source_of,
 )
 from towpath.errors import DeclarationError, UsageError

@@ -13,6 +13,7 @@ from command_line import call_towpath
 from towpath.engine import checking
 from towpath.engine import run as running
 from towpath.engine.dvc_draft import Draft, draft_pipeline
+from towpath.engine.flow.build import PrefectExecutor
 from towpath.engine.request import Request
 from towpath.errors import UserError
 from towpath.projects import apply_additions, plan_additions
@@ -166,7 +167,7 @@ def test_the_draft_makes_what_dvc_repro_makes(repository: Path) -> None:
     assert [str(fault) for fault in draft.left_out] == LEFT_OUT
     assert all(f"#   {fault}\n" in draft.text for fault in LEFT_OUT)
     assert checking.faults(Workspace(repository), "training") == ()
-    done = running.run(Workspace(repository), Request("training"))
+    done = running.run(Workspace(repository), Request("training"), PrefectExecutor())
     assert {step.name for step in done.steps.values()} >= {"prepare", "country_de", "grid_2_p"}
     made = repository / "artifacts" / "training"
     ours = {theirs: (made / name).read_bytes() for theirs, name in SAME.items()}
@@ -185,8 +186,9 @@ def test_parameters_of_the_draft_act_on_what_the_program_reads(repository: Path)
     write(repository, FILES)
     adopted(repository)
     asked = Request("training", params={"fit_scale": 1.0}, only=("fit",))
-    running.run(Workspace(repository), asked)
-    done = running.run(Workspace(repository), Request("training", params={"fit_scale": 2.0}))
+    running.run(Workspace(repository), asked, PrefectExecutor())
+    again = Request("training", params={"fit_scale": 2.0})
+    done = running.run(Workspace(repository), again, PrefectExecutor())
     assert done.steps["fit"].made.values["model"] == {"m": 2.0 * 18**2}
     assert done.steps["fit"].reason == "`fit_scale` 1.0 -> 2.0"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from towpath.engine.flow.lines import Lines
+from towpath.engine.flow.tasks import Lines
 
 
 def test_many_lines_are_few_records() -> None:

@@ -111,5 +111,5 @@ def test_a_version_can_be_made_again_from_what_was_pushed(
     monkeypatch.delenv("PREFECT_API_URL")
     before = set((home.base() / "prefect").iterdir())
     assert reproduce(eve.workspace, "mean@latest").verdict == "bytes"
-    assert set((home.base() / "prefect").iterdir()) - before <= {server.blank.path()}
+    assert set((home.base() / "prefect").iterdir()) - before <= {server.local.blank_path()}
     assert str(eve.root) not in os.environ.get("PREFECT_API_URL", "")

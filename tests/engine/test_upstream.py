@@ -10,6 +10,7 @@ from running import FOLDER, PIPELINE, Project, make, reasons, states
 from towpath.audit.lineage import lineage
 from towpath.audit.reproduce import reproduce
 from towpath.engine import run as running
+from towpath.engine.flow.build import PrefectExecutor
 from towpath.engine.record import Run
 from towpath.engine.request import Request
 
@@ -50,13 +51,14 @@ def two(tmp_path: Path) -> Project:
 
 
 def prepare(project: Project, **asked: object) -> Run:
-    return running.run(project.workspace, Request("preparing", **asked))  # type: ignore[arg-type]
+    asking = Request("preparing", **asked)  # type: ignore[arg-type]
+    return running.run(project.workspace, asking, PrefectExecutor())
 
 
 def links(project: Project) -> list[str]:
     """What `towpath plan` says of the inputs that other pipelines make."""
     prepared = running.prepare(project.workspace, Request("training"))
-    return [link.stale for link in prepared.judge.registry.links]
+    return [link.stale for link in prepared.registering.links]
 
 
 def test_a_change_in_the_first_shows_in_the_second(two: Project) -> None:
@@ -253,7 +255,7 @@ def test_three_in_a_row(two: Project) -> None:
     assert [upstream.pipeline for upstream in found.upstream] == ["preparing", "raw"]
     assert found.upstream[1].data[0].path == "data/first.json"
     two.write("data/first.json", "[1, 2]")
-    (link,) = running.prepare(two.workspace, Request("training")).judge.registry.links
+    (link,) = running.prepare(two.workspace, Request("training")).registering.links
     assert "`create` of pipeline `raw` would run: input `source` changed" in link.stale
     assert link.command == "towpath run --all"
 

@@ -27,13 +27,10 @@ from websockets.sync.client import connect
 from running import end, start
 from towpath.engine import server
 from towpath.engine.server import (
-    api_processes,
     configured,
     guard,
-    health,
     home,
     local,
-    mark,
     process,
     state,
     worker,
@@ -361,7 +358,7 @@ def test_a_folder_that_somebody_else_has_made_is_not_used(
 def server_processes(root: Path) -> list[psutil.Process]:
     """Keepers and servers of a project's API."""
     place = home.of(root)
-    pids = [*api_processes.keepers(place), *api_processes.orphans(place)]
+    pids = [*process.keepers(place), *process.orphans(place)]
     return [psutil.Process(pid) for pid in pids]
 
 
@@ -389,7 +386,7 @@ def test_an_api_that_no_state_tells_of_is_replaced(fresh: Path, left: str) -> No
     assert len(server_processes(fresh)) == 2, "a keeper and a server, the new ones"
     known = state.running(new.home)
     assert known
-    assert [known.pid] == api_processes.keepers(new.home)
+    assert [known.pid] == process.keepers(new.home)
     before = {"authorization": guard.basic_authorization(secret)}
     for headers in ({}, before):
         assert ask(new, "POST", "/api/flows/filter", headers)[0] == 401
@@ -404,7 +401,7 @@ def test_a_worker_that_no_file_tells_of_is_replaced(project: Path) -> None:
     home.of(project).up.unlink()
     second = up(project).worker
     assert not first.is_alive
-    assert api_processes.workers(home.of(project)) == [second.pid]
+    assert process.workers(home.of(project)) == [second.pid]
 
 
 SQUATTER = """
@@ -457,7 +454,7 @@ def test_who_took_the_port_hears_no_secret_and_is_not_believed(fresh: Path) -> N
         gone.wait()
     assert dead.home.state.read_text() == left
     with squatted(dead.port) as heard:
-        assert health.answers(dead.port, 5), "the squatter says that all is well"
+        assert state.answers(dead.port, 5), "the squatter says that all is well"
         # A process of ours has the keeper's number by now.
         me = {"pid": os.getpid(), "born": process.born(os.getpid())}
         for text in (json.dumps(json.loads(left) | me), left):
@@ -486,7 +483,7 @@ def test_a_worker_takes_no_runs_from_who_comes_after_its_api(fresh: Path) -> Non
         while standing.worker.is_alive and time.monotonic() < deadline:
             time.sleep(0.02)
         assert not standing.worker.is_alive
-    assert mark.read(standing.api.home), "the next `towpath up` clears what is left"
+    assert worker.read_mark(standing.api.home), "the next `towpath up` clears what is left"
 
 
 def test_what_a_run_set_for_itself_does_not_reach_another_s_api(

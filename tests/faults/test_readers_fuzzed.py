@@ -22,7 +22,7 @@ from towpath.audit import dates, query
 from towpath.audit.facts import Vocabulary
 from towpath.engine import memory, run_events, worktree
 from towpath.engine import record as runs
-from towpath.engine.server import mark, state
+from towpath.engine.server import state, worker
 from towpath.errors import ExitCode, TowpathError
 from towpath.gates import answers
 from towpath.reconcile import bundle, deployed, lease, smoke, witness
@@ -283,7 +283,7 @@ READERS: Mapping[str, tuple[Read, Any]] = {
         {"port": 4200, "pid": 7, "born": 1.5, "since": TIME, "prefect": "3.8.0", "secret": "s"},
     ),
     "worker": (
-        lambda content, _: mark.read_worker(content),
+        lambda content, _: worker.read_worker(content),
         {"pid": 7, "born": 1.5, "since": TIME, "pool": "p", "project": "/x"},
     ),
     "policy": (lambda content, _: parse_project(_text(content)), PROJECT),

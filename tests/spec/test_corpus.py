@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from towpath.engine.graph import check
+from towpath.engine.compile_graph import check
 from towpath.errors import DeclarationError, Fault
 from towpath.spec.pipeline_file import parse_pipeline
 from towpath.spec.project import parse_project

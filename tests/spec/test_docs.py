@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from towpath.engine.graph import compile
+from towpath.engine.compile_graph import compile
 from towpath.spec.faults import keys
 from towpath.spec.param import Param
 from towpath.spec.pipeline import KINDS, Output, Pipeline, Plot, Retry

@@ -47,6 +47,7 @@ def remake(
     Nothing is registered: what registers is left out.
     """
     from towpath.engine import checking
+    from towpath.engine.flow.build import PrefectExecutor
     from towpath.engine.request import Request
     from towpath.engine.run import run
     from towpath.workspace import Workspace as Place
@@ -61,7 +62,7 @@ def remake(
     steps = tuple(name for name in _leading_to(graph, node) if not graph.registers(name))
     request = Request(graph.name, params, inputs, only=steps, force=True)
     with _own_api(place):
-        done = run(place, request, listeners)
+        done = run(place, request, PrefectExecutor(), listeners)
     if done.exit_code == ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     if done.exit_code:
@@ -190,7 +191,7 @@ def _remade(place: Workspace, done: Run, node: Node) -> Remade:
 
 def _made(done: Run, source: Source, what: str) -> Any:
     """What the run made of a source: of a choice, that which was made."""
-    from towpath.engine.source import outputs_of
+    from towpath.engine.graph import outputs_of
 
     for output in outputs_of(source):
         step = done.steps.get(output.step)

@@ -11,8 +11,8 @@ from towpath.cli import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from towpath.engine.server.mark import Worker
     from towpath.engine.server.project import Status, Up
+    from towpath.engine.server.worker import Worker
 
 _ENTER = "  (its password: `towpath status --secret`)"
 _NEXT = "Next:  prefect deploy --all && prefect deployment run 'training/dev'"

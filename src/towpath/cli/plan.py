@@ -93,13 +93,13 @@ def _upstream(prepared: Prepared) -> list[dict[str, Any]]:
             "input": link.input, "path": link.path, "pipeline": link.pipeline, "run": link.run,
             "stale": bool(link.stale), "reason": link.stale, "command": link.command,
         }
-        for link in prepared.judge.registry.links
+        for link in prepared.registering.links
     ]  # fmt: skip
 
 
 def _show(prepared: Prepared, steps: list[dict[str, Any]]) -> None:
     """A row for each step, after one for each input that is stale."""
-    links = [link for link in prepared.judge.registry.links if link.stale]
+    links = [link for link in prepared.registering.links if link.stale]
     rows: list[tuple[Any, ...]] = [
         (link.input, _styled("stale"), f"{link.stale} ({link.command})") for link in links
     ]

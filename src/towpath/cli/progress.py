@@ -24,6 +24,7 @@ _LOOKS: Mapping[State, tuple[str, str]] = {
     State.INTERRUPTED: ("!", "red"),
 }
 _MANY = 40  # steps; a longer table shows only what moves
+_OWN_TIME = 0.5  # seconds that a step takes besides its function, from which both are shown
 
 
 def mark(state: State) -> Text:
@@ -42,6 +43,7 @@ def steps_table(run: Run, begun: Mapping[str, float] | None = None) -> Table:
     """A row for each step: its sign, name, kind, time, and what there is to say."""
     made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     width = max((len(s.name) for s in run.steps.values()), default=0)
+    functions = any(map(_own_time, run.steps.values()))
     for step in _shown(run):
         since = (
             time.monotonic() - begun[step.name] if begun and step.name in begun else step.seconds
@@ -51,11 +53,19 @@ def steps_table(run: Run, begun: Mapping[str, float] | None = None) -> Table:
             if begun and step.state is State.RUNNING
             else mark(step.state)
         )
-        made.add_row(
-            sign, Text(step.name.ljust(width)), Text(step.kind, style="dim"),
-            Text(terminal.duration(since), justify="right"), Text(says(step), style=_style(step)),
-        )  # fmt: skip
+        times = Text(terminal.duration(since), justify="right")
+        own = [Text(_own_time(step), style="dim")] if functions else []
+        row = Text(step.name.ljust(width)), Text(step.kind, style="dim"), times, *own
+        made.add_row(sign, *row, Text(says(step), style=_style(step)))
     return made
+
+
+def _own_time(step: StepRun) -> str:
+    """The time of its function, where the step took longer: it waited for imports, say."""
+    own = step.function_seconds
+    if own is None or step.seconds - own < _OWN_TIME:
+        return ""
+    return f"({own:.1f}s own)" if own < 60 else f"({terminal.duration(own)} own)"
 
 
 def _shown(run: Run) -> list[StepRun]:

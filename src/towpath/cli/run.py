@@ -99,12 +99,13 @@ def _carry_out(session: Session, request: Request, as_json: bool) -> int:
 
 def _run(workspace: Workspace, request: Request, silent: bool) -> Run:
     from towpath.cli.progress import LiveProgress, PlainProgress
+    from towpath.engine.flow.build import PrefectExecutor
     from towpath.engine.run import run as carry_out
 
     if silent:
-        return carry_out(workspace, request)
+        return carry_out(workspace, request, PrefectExecutor())
     with LiveProgress() if interactive() else PlainProgress() as progress:
-        return carry_out(workspace, request, [progress])
+        return carry_out(workspace, request, PrefectExecutor(), [progress])
 
 
 def _say_run(session: Session, done: Run) -> None:

@@ -67,13 +67,13 @@ def workflows(workspace: Workspace) -> Iterator[Check]:
 
 def prefect(workspace: Workspace) -> Iterator[Check]:
     """The Prefect API that is configured; without one, a run starts its own."""
-    from towpath.engine.server import configured, health
+    from towpath.engine.server import configured, state
 
     found = configured.find(workspace.root)
     if found is None:
         yield well("prefect", "no API is configured: a run starts one of its own")
         return
-    wrong = health.trouble(found.url, _PATIENCE)
+    wrong = state.trouble(found.url, _PATIENCE)
     if wrong:
         hint = "start it, or remove that setting and Towpath starts its own"
         yield lacks("prefect", f"the API {found.url} ({found.origin}) {wrong}", hint)

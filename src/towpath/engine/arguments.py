@@ -11,7 +11,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from towpath import documents
-from towpath.engine.source import FromInput, Node, Source, outputs_of
+from towpath.engine.graph import FromInput, Node, Source, outputs_of
 from towpath.errors import DeclarationError, Fault, did_you_mean
 from towpath.spec import names_and_paths
 from towpath.spec.param import Param

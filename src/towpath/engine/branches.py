@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from towpath.engine.graph import Branch, FromOutput, Node
 from towpath.engine.names import Names
-from towpath.engine.source import Branch, FromOutput, Node
 from towpath.errors import Fault
 from towpath.spec.pipeline import Condition, Fail, RegisterModel
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.engine import file_formats, pipeline_order, submodule_code
-from towpath.engine.graph import compile, outline
+from towpath.engine.compile_graph import compile, outline
 from towpath.engine.resolving import resolve
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
 from towpath.spec import names_and_paths

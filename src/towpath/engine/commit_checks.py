@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from towpath.engine import keys, tree
-from towpath.engine.code_paths import OUTSIDE_HINT, git_paths
 from towpath.engine.own_files import find_own_files
 from towpath.errors import Fault, StoreError
 from towpath.git import submodules
@@ -27,6 +26,10 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 IGNORED_HINT = "take it out of .gitignore or .git/info/exclude, and commit it"
+OUTSIDE_HINT = (
+    "install it as a package that is not editable, whose version the record names, "
+    "or bring it into the repository"
+)
 CLOCK_STEP = 20_000_000
 """Nanoseconds by which the times of files may lag behind the clock."""
 LITERALLY = {"GIT_LITERAL_PATHSPECS": "1"}
@@ -242,3 +245,25 @@ def touched(file: Path, since: int) -> bool:
         return file.stat().st_ctime_ns >= since - CLOCK_STEP
     except OSError:
         return True
+
+
+def git_paths(repository: Path, file: Path) -> tuple[str, ...] | None:
+    """The paths, from the repository's root, that must be committed for a file to be: that of its
+    bytes, and that of each symbolic link on the way. None for bytes outside of the repository.
+
+    A library may lie anywhere that Python looks: on ``PYTHONPATH``, behind a ``.pth`` file or an
+    editable install, or behind a link in the project itself.
+    """
+    root = repository.resolve()
+    bytes_of = file.resolve()
+    if not bytes_of.is_relative_to(root):
+        return None
+    inside = (link for link in _links(file) if link.is_relative_to(root))
+    return tuple(path.relative_to(root).as_posix() for path in (bytes_of, *inside))
+
+
+def _links(file: Path) -> Iterator[Path]:
+    path = Path(os.path.abspath(file))  # noqa: PTH100 - links must stay
+    for part in (path, *path.parents):
+        if part.is_symlink():
+            yield part.parent.resolve() / part.name

@@ -2,56 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from towpath.engine import command_code, keys
-from towpath.engine.known import Known, Waiting
+from towpath.engine.run_state import Decision, RunState, Verdict, Waiting
 from towpath.errors import StepFailed, TowpathError
 from towpath.spec.artifact import Entry, Made
 from towpath.spec.pipeline import Condition, Expiry, Fail, RegisterModel
 from towpath.steps import condition
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from towpath.engine.graph import Graph, Node
     from towpath.engine.memory import Memory
-    from towpath.engine.registering import Registering
     from towpath.workspace import Workspace
-
-
-class Verdict(StrEnum):
-    """What becomes of a step."""
-
-    RUN = "run"
-    REUSE = "reuse"
-    SKIP = "skip"
-    UNDECIDED = "undecided"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What becomes of a step, and why; ``entry`` is what is reused, ``stale`` if it is what an
-    earlier run made of another declaration, code or data. A ``deferred`` registration is skipped
-    for now, and kept."""
-
-    step: str
-    verdict: Verdict
-    reason: str = ""
-    key: str = ""
-    ingredients: Mapping[str, str] = field(default_factory=dict)
-    entry: Entry | None = None
-
-    @property
-    def may_run(self) -> bool:
-        """Whether the step runs, or may when more is known."""
-        return self.verdict in (Verdict.RUN, Verdict.UNDECIDED)
-
-    stale: bool = False
-    deferred: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,17 +38,38 @@ class Policy:
     writers: frozenset[str] | None = None
 
 
+class Registrar(Protocol):
+    """Registers models for a run, and knows what it registered before."""
+
+    def require(self, steps: Iterable[str]) -> None:
+        """UserError where ``steps`` must register, and may not."""
+
+    def decide(self, node: Node, step: RegisterModel, known: RunState) -> Decision:
+        """What becomes of a step that registers."""
+
+    def register(self, node: Node, step: RegisterModel, known: RunState, run_id: str) -> Made:
+        """Make the version of a step's model."""
+
+    def defer(
+        self, node: Node, step: RegisterModel, known: RunState, run_id: str, folder: Path
+    ) -> None:
+        """Keep what a trial leaves unregistered, in the run's ``folder``."""
+
+
 @dataclass(frozen=True)
 class Judge:
-    """Decides for the steps of one graph, over one project's store and memory."""
+    """Decides for the steps of one graph, over one project's store and memory.
+
+    ``registry`` is None where no step that registers is asked about.
+    """
 
     workspace: Workspace
     graph: Graph
     memory: Memory
-    registry: Registering
+    registry: Registrar | None
     policy: Policy = Policy()
 
-    def decide(self, node: Node, known: Known) -> Decision:
+    def decide(self, node: Node, known: RunState) -> Decision:
         """What becomes of ``node``, given what is known of the steps before it."""
         if self.policy.selected is not None and node.name not in self.policy.needed:
             return Decision(node.name, Verdict.SKIP, "not selected")
@@ -90,14 +80,15 @@ class Judge:
         if isinstance(node.step, (Condition, Fail)):
             return Decision(node.name, Verdict.RUN)
         if isinstance(node.step, RegisterModel):
+            assert self.registry
             return self.registry.decide(node, node.step, known)
         return self._by_key(node, known)
 
-    def chooses(self, node: Node, step: Condition, known: Known) -> bool:
+    def chooses(self, node: Node, step: Condition, known: RunState) -> bool:
         """Which way a condition goes."""
         return condition.evaluate(step, partial(known.lookup, node))
 
-    def _by_key(self, node: Node, known: Known) -> Decision:
+    def _by_key(self, node: Node, known: RunState) -> Decision:
         try:
             arguments = known.arguments(node)
         except Waiting as waiting:
@@ -173,7 +164,7 @@ class Judge:
         return first_difference(last.ingredients, found) or "what it made is not in the store"
 
 
-def plan(judge: Judge, known: Known) -> Iterator[Decision]:
+def plan(judge: Judge, known: RunState) -> Iterator[Decision]:
     """A decision for each step, in order, as far as it can be known without running any.
 
     Conditions whose values are known are decided on the way, for they choose what follows.
@@ -193,7 +184,7 @@ def plan(judge: Judge, known: Known) -> Iterator[Decision]:
 
 
 def choose_branch(
-    judge: Judge, node: Node, step: Condition, decision: Decision, known: Known
+    judge: Judge, node: Node, step: Condition, decision: Decision, known: RunState
 ) -> Decision:
     """A condition decided ahead of a run, where its values are known; what it chose is kept."""
     try:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.engine.deployment_values import DeployedFlow, declares
 from towpath.engine.flow import build
-from towpath.engine.flow.deployment_name import find_deployment
 from towpath.engine.record import Run, State
 from towpath.engine.request import Request
 from towpath.engine.run import conduct, prepare, warmed
@@ -37,8 +36,10 @@ def flow(file: str) -> Flow[..., Any]:
     declared = workspace.pipeline(folder.name)
     if os.environ.get(_DEPLOYED):
         build.without_heartbeat()
+    from towpath.engine.flow.pipeline_flow import build_flow
+
     body = partial(_run, workspace.root, Path(file).resolve())
-    return build.build(declared.pipeline, body, workspace.project.runner)
+    return build_flow(declared.pipeline, body, workspace.project.runner)
 
 
 def _run(root: Path, file: Path, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def _defaults(workspace: Workspace, pipeline: str) -> dict[str, Any]:
 
 def _is_declared(workspace: Workspace, file: Path, params: Mapping[str, Any]) -> bool:
     """Whether `prefect.yaml` declares these values for the deployment that this is a run of."""
-    deployment = find_deployment()
+    deployment = build.find_deployment()
     if deployment is None:
         return False
     repository = workspace.repository

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from towpath.engine import keys
 from towpath.engine.commit_checks import touched
-from towpath.engine.decisions import Decision, Judge, Verdict, choice
-from towpath.engine.known import Known
+from towpath.engine.decisions import Judge, Registrar, choice
 from towpath.engine.memory import Last
 from towpath.engine.orders import order
 from towpath.engine.record import Recorder, State, made_as_json, now
+from towpath.engine.run_state import Decision, RunState, Verdict
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
 from towpath.spec.artifact import Entry, Json, Made
 from towpath.spec.pipeline import Condition, Fail, RegisterModel
@@ -34,7 +34,7 @@ class Execution:
 
     workspace: Workspace
     judge: Judge
-    known: Known
+    known: RunState
     recorder: Recorder
     run_id: str
     planned: int
@@ -45,6 +45,12 @@ class Execution:
     def graph(self) -> Graph:
         """What is run."""
         return self.judge.graph
+
+    @property
+    def registry(self) -> Registrar:
+        """What registers the models of this run."""
+        assert self.judge.registry is not None  # `run.prepare` gives one to every run
+        return self.judge.registry
 
     def decide(self, node: Node) -> Decision:
         """What becomes of a step now that all it waits for has ended."""
@@ -114,8 +120,8 @@ class Execution:
         reason = decision.reason
         if decision.deferred and isinstance(node.step, RegisterModel):
             try:
-                registry, folder = self.judge.registry, self.recorder.folder
-                registry.defer(node, node.step, self.known, self.run_id, folder)
+                folder = self.recorder.folder
+                self.registry.defer(node, node.step, self.known, self.run_id, folder)
             except TowpathError as error:  # the trial itself went well
                 reason = f"a trial, and {error.faults[0].what}"
         self.known.skipped[node.name] = reason
@@ -140,7 +146,7 @@ class Execution:
 
             raise StepFailed(Fault(fail.message(node.step, partial(self.known.lookup, node))))
         assert isinstance(node.step, RegisterModel)
-        return self.judge.registry.register(node, node.step, self.known, self.run_id)
+        return self.registry.register(node, node.step, self.known, self.run_id)
 
     def _choose(self, node: Node, step: Condition) -> Made:
         verdict = self.judge.chooses(node, step, self.known)
@@ -152,11 +158,53 @@ class Execution:
         self.judge.memory.remember(self.latest)
 
 
+class Executor(Protocol):
+    """Where the steps of a run are carried out; whoever begins a run passes one in."""
+
+    def __call__(self, execution: Execution, may_run: Collection[str]) -> None:
+        """Carry out a run, of which the steps ``may_run`` are not known to be reused or skipped.
+
+        Raises EngineError where there is nothing to carry it out with.
+        """
+
+
+#: Told what happens to a step that was submitted: ``begun`` with the attempt's number, ``made``
+#: with the result, and ``ended``. From any thread.
+Tell = Callable[[str, Any], None]
+
+
+class StepTasks(Protocol):
+    """The tasks that an executor makes of the steps of one run; called from one thread.
+
+    ``after`` are the steps that ended well before, as far as the executor draws such lines.
+    ``tells_begin`` is False where no word comes when a step begins: in other processes.
+    """
+
+    @property
+    def tells_begin(self) -> bool:
+        """Whether ``tell`` hears ``begun``."""
+
+    def submit(self, node: Node, order: Order, after: Collection[str], tell: Tell) -> None:
+        """Carry out a step in a process, with its retries; ``tell`` says how it goes."""
+
+    def show(self, node: Node, state: str, reason: str, after: Collection[str]) -> None:
+        """Show a step that does not run."""
+
+    def act(self, node: Node, deed: Callable[[], Made], after: Collection[str]) -> Made | Exception:
+        """Carry out a step that needs no process, here and now."""
+
+    def outcome(self, step: str) -> Made | Exception:
+        """What came of a step that was submitted and has ended."""
+
+    def join(self) -> None:
+        """Wait until all is known of every step."""
+
+
 def _names(value: Json) -> tuple[str, ...]:
     return tuple(str(name) for name in value) if isinstance(value, list) else ()
 
 
-def needs_engine(graph: Graph, decisions: Mapping[str, Decision]) -> bool:
+def needs_executor(graph: Graph, decisions: Mapping[str, Decision]) -> bool:
     """Whether a plan holds a step that must run; choosing a branch is none."""
     return any(
         decision.verdict is Verdict.UNDECIDED

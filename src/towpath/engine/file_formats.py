@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from towpath.engine.source import FromInput, Source, outputs_of
+from towpath.engine.graph import FromInput, Source, outputs_of
 from towpath.errors import Fault, Place, TowpathError, did_you_mean
 from towpath.spec import names_and_paths
 from towpath.spec.pipeline import Input, Output, QualityCheck, Readable, named_outputs

@@ -1,44 +1,96 @@
-"""From a declared pipeline to a graph in which every name is resolved: pure, all faults at once."""
+"""A pipeline as a graph: steps with their names resolved, and where their arguments come from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
-from towpath.engine.arguments import bind, filled
-from towpath.engine.file_formats import given_input
-from towpath.engine.resolving import resolve
-from towpath.engine.source import (
-    Branch,
-    FirstOf,
-    FromInput,
-    FromOutput,
-    FromParam,
-    Literal,
-    Node,
-    Source,
-)
-from towpath.errors import DeclarationError, Fault, UsageError
 from towpath.spec import reference as references
-from towpath.spec.pipeline import Input, Pipeline, RegisterModel
-from towpath.spec.pipeline_file import Declared
+from towpath.spec.pipeline import AnyStep, Input, Output, Pipeline, RegisterModel
+from towpath.spec.reference import Key
 
-__all__ = [
-    "Branch",
-    "FirstOf",
-    "FromInput",
-    "FromOutput",
-    "FromParam",
-    "Graph",
-    "Literal",
-    "Node",
-    "Source",
-    "check",
-    "compile",
-    "outline",
-    "source_of",
-]
+
+@dataclass(frozen=True)
+class FromParam:
+    """The value of a parameter."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class FromInput:
+    """A file, a folder or a model that the pipeline takes."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class FromOutput:
+    """An output of a step, or what stands under keys in its JSON document."""
+
+    step: str
+    output: str
+    keys: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True)
+class FirstOf:
+    """``a.x or b.y``: the first of these whose step was not skipped."""
+
+    sources: tuple[FromOutput, ...]
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A value that the declaration holds itself (``with:``)."""
+
+    value: Any
+
+
+Source: TypeAlias = FromParam | FromInput | FromOutput | FirstOf | Literal
+
+
+class Branch(NamedTuple):
+    """The condition that decides about a step, and the answer that the step waits for."""
+
+    condition: str
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Node:
+    """One step with its names resolved.
+
+    ``arguments`` feeds the step by argument name; ``mentions`` holds what its condition, message
+    or labels refer to, by the base of the reference (``max_mse``, ``evaluate.metrics``: what
+    ``Expression.evaluate`` and ``Template.fill`` look up). ``needs`` are all steps it waits for:
+    data, ``after``, its branch's condition, and for a registration the checks. ``data_needs``
+    are those it takes something from: where one of them was skipped it is skipped too, the
+    choices of a FirstOf apart, of which one must be left.
+    """
+
+    name: str
+    step: AnyStep
+    arguments: Mapping[str, Source] = field(default_factory=dict)
+    mentions: Mapping[str, Source] = field(default_factory=dict)
+    outputs: Mapping[str, Output] = field(default_factory=dict)
+    needs: frozenset[str] = frozenset()
+    data_needs: frozenset[str] = frozenset()
+    branch: Branch | None = None
+
+    @property
+    def sources(self) -> Iterator[Source]:
+        """All that it takes something from."""
+        yield from self.arguments.values()
+        yield from self.mentions.values()
+
+
+def outputs_of(source: Source) -> tuple[FromOutput, ...]:
+    """The outputs of steps that a source may take from."""
+    if isinstance(source, FirstOf):
+        return source.sources
+    return (source,) if isinstance(source, FromOutput) else ()
 
 
 @dataclass(frozen=True)
@@ -78,41 +130,6 @@ class Graph:
         return isinstance(self.nodes[step].step, RegisterModel)
 
 
-def compile(
-    declared: Declared | Pipeline,
-    arguments: Mapping[str, object] | None = None,
-    inputs: Mapping[str, str] | None = None,
-) -> Graph:
-    """The graph of a pipeline with the arguments of one run.
-
-    ``arguments`` are values of parameters, typed or as text from a command line; ``inputs`` other
-    paths for the pipeline's inputs. Raises DeclarationError with every fault of the declaration,
-    UsageError with every argument that does not fit.
-    """
-    declared, nodes = _sound(declared)
-    bound = bind(declared.pipeline, arguments or {}, inputs or {})
-    if bound.faults:
-        raise UsageError(*bound.faults)
-    return _graph(declared, nodes, bound.params, bound.inputs, bound.given)
-
-
-def outline(declared: Declared | Pipeline) -> Graph:
-    """The graph for a look at it: a parameter that each run must give is None.
-
-    Raises DeclarationError with every fault of the declaration.
-    """
-    declared, nodes = _sound(declared)
-    pipeline = declared.pipeline
-    defaults = {name: param.default for name, param in pipeline.params.items()}
-    paths = {name: file.path for name, file in pipeline.inputs.items()}
-    return _graph(declared, nodes, defaults, paths, frozenset())
-
-
-def check(declared: Declared | Pipeline) -> tuple[Fault, ...]:
-    """Every fault of a declaration that can be known without reading the functions it names."""
-    return resolve(_declared(declared)).faults
-
-
 def source_of(graph: Graph, reference: str) -> Source:
     """Where the value of a reference of this graph comes from; KeyError if it names nothing."""
     found = references.parse(reference)
@@ -122,37 +139,3 @@ def source_of(graph: Graph, reference: str) -> Source:
         return FromParam(found.name)
     graph.inputs[found.name]
     return FromInput(found.name)
-
-
-def _declared(declared: Declared | Pipeline) -> Declared:
-    return Declared(declared) if isinstance(declared, Pipeline) else declared
-
-
-def _sound(declared: Declared | Pipeline) -> tuple[Declared, Mapping[str, Node]]:
-    declared = _declared(declared)
-    resolved = resolve(declared)
-    if resolved.faults:
-        raise DeclarationError(*resolved.faults)
-    return declared, resolved.nodes
-
-
-def _graph(
-    declared: Declared,
-    nodes: Mapping[str, Node],
-    params: Mapping[str, Any],
-    inputs: Mapping[str, str],
-    given: frozenset[str],
-) -> Graph:
-    pipeline = declared.pipeline
-    files = {name: given_input(pipeline.inputs[name], path) for name, path in inputs.items()}
-    return Graph(
-        name=pipeline.name,
-        folder=declared.folder,
-        pipeline=pipeline,
-        params=params,
-        inputs=inputs,
-        nodes=filled(nodes, files),
-        given=given,
-        files=files,
-        formats=declared.own_formats,
-    )

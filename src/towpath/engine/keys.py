@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.engine import command_code, file_formats
-from towpath.engine.source import FromInput, outputs_of
+from towpath.engine.graph import FromInput, outputs_of
 from towpath.spec.artifact import Artifact, Json
 from towpath.spec.pipeline import BatchTransform, CommandStep, FunctionStep, Output, QualityCheck
 from towpath.spec.table_options import OPTION_NAMES

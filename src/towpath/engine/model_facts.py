@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from towpath.engine.source import FromOutput, outputs_of
+from towpath.engine.graph import FromOutput, outputs_of
 from towpath.registry import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from towpath.engine.graph import Graph, Source
-    from towpath.engine.known import Known
+    from towpath.engine.run_state import RunState
 
 _UNKNOWN = "unknown"
 
 
-def find_signature(known: Known, graph: Graph, source: Source) -> Signature | None:
+def find_signature(known: RunState, graph: Graph, source: Source) -> Signature | None:
     """What a model takes and gives, by the step that made it; what that step did not learn is told
     by the model that it took in: a step that hands a model on, or wraps it, keeps its signature."""
     if not outputs_of(source):
@@ -26,7 +26,7 @@ def find_signature(known: Known, graph: Graph, source: Source) -> Signature | No
     return Signature.from_json(dict(signed)) if signed and signed.get("inputs") else None
 
 
-def find_needs(known: Known, source: Source) -> tuple[str, ...]:
+def find_needs(known: RunState, source: Source) -> tuple[str, ...]:
     """The names that a model's file needs `trust` for."""
     if not outputs_of(source):
         return ()
@@ -36,7 +36,7 @@ def find_needs(known: Known, source: Source) -> tuple[str, ...]:
     return tuple(str(name) for name in names) if isinstance(names, list) else ()
 
 
-def _signed(known: Known, graph: Graph, origin: FromOutput) -> Mapping[str, Any] | None:
+def _signed(known: RunState, graph: Graph, origin: FromOutput) -> Mapping[str, Any] | None:
     own = _noted(known, origin)
     if own is not None and _UNKNOWN not in (own.get("inputs"), own.get("outputs")):
         return own
@@ -47,13 +47,13 @@ def _signed(known: Known, graph: Graph, origin: FromOutput) -> Mapping[str, Any]
     return next((_filled(own, signed) for signed in taken if _is_alike(own, signed)), own)
 
 
-def _noted(known: Known, origin: FromOutput) -> Mapping[str, Any] | None:
+def _noted(known: RunState, origin: FromOutput) -> Mapping[str, Any] | None:
     noted = known.made[origin.step].facts.get("signature")
     signed = noted.get(origin.output) if isinstance(noted, dict) else None
     return signed if isinstance(signed, dict) else None
 
 
-def _models_taken(known: Known, graph: Graph, origin: FromOutput) -> Iterator[FromOutput]:
+def _models_taken(known: RunState, graph: Graph, origin: FromOutput) -> Iterator[FromOutput]:
     """The models among what a step took in: outputs of steps that noted a signature, or of the
     same kind of file."""
     suffix = _suffix(known, origin)
@@ -65,7 +65,7 @@ def _models_taken(known: Known, graph: Graph, origin: FromOutput) -> Iterator[Fr
             yield taken
 
 
-def _suffix(known: Known, origin: FromOutput) -> str:
+def _suffix(known: RunState, origin: FromOutput) -> str:
     artifact = known.made[origin.step].outputs.get(origin.output)
     return PurePosixPath(artifact.name).suffix if artifact else ""
 

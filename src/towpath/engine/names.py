@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from towpath.engine.source import FirstOf, FromInput, FromOutput, FromParam, Source
+from towpath.engine.graph import FirstOf, FromInput, FromOutput, FromParam, Source
 from towpath.errors import Fault, Place, did_you_mean
 from towpath.spec import reference as references
 from towpath.spec.pipeline import is_json, output_files

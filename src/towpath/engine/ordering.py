@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from towpath.engine.source import Node
+from towpath.engine.graph import Node
 from towpath.errors import Fault
 from towpath.spec.faults import Places
 from towpath.spec.pipeline import QualityCheck, RegisterModel

@@ -1,11 +1,13 @@
-"""What a step's process needs to carry it out, in a run or for itself alone."""
+"""What a step's process needs to carry it out, in a run or for itself alone, and how often."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.engine import command_code, file_formats
+from towpath.errors import StepFailed
 from towpath.spec.artifact import Artifact
 from towpath.spec.pipeline import CommandStep, FunctionStep
 from towpath.steps import needs
@@ -13,11 +15,14 @@ from towpath.steps.order import Order
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node
-    from towpath.engine.known import Known
+    from towpath.engine.run_state import RunState
+    from towpath.spec.pipeline import Retry
     from towpath.workspace import Workspace
 
 
-def order(workspace: Workspace, graph: Graph, node: Node, known: Known, directory: Path) -> Order:
+def order(
+    workspace: Workspace, graph: Graph, node: Node, known: RunState, directory: Path
+) -> Order:
     """The order for a node whose inputs are known; ``directory`` is for its log and outputs."""
     declared = {name: file_formats.declared_format(graph, s) for name, s in node.arguments.items()}
     options = {name: file_formats.declared_options(graph, s) for name, s in node.arguments.items()}
@@ -57,3 +62,20 @@ def _annotations(workspace: Workspace, graph: Graph, node: Node) -> dict[str, st
         return {}
     signature = workspace.code.signature(graph.folder, node.step.run)
     return {argument.name: argument.asks for argument in signature.arguments if argument.asks}
+
+
+def find_pauses(retry: Retry | None) -> Iterator[float]:
+    """The seconds before each further attempt, without what is added at random."""
+    for number in range((retry.attempts if retry else 1) - 1):
+        assert retry
+        yield retry.delay * retry.backoff**number
+
+
+def is_worth_another(error: object, retry: Retry, order: Order) -> bool:
+    """Whether what ended an attempt is worth another; never where the run was interrupted."""
+    from towpath.steps import process
+
+    if process.is_stopped(order):
+        return False
+    names = error.causes if isinstance(error, StepFailed) else ()
+    return not retry.errors or not set(names).isdisjoint(retry.errors)

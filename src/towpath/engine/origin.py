@@ -1,4 +1,4 @@
-"""Where the bytes of a registered version come from, and what says which stores there are."""
+"""Where the bytes and the code of a version come from, and what says which stores there are."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from towpath import registry
 from towpath.errors import Fault, StoreError, TowpathError
 from towpath.git import mainline
 from towpath.registry import policy as policies
+from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
 from towpath.scratch import scratch_beside
 
 if TYPE_CHECKING:
@@ -114,3 +116,17 @@ def _remote(workspace: Workspace) -> ObjectSource:
     if found is None:
         raise StoreError("the project's store has no remote")
     return found
+
+
+def find_version_code(
+    workspace: Workspace, reference: str, stage: str | None, record: Record, project: Project
+) -> OwnCode:
+    """By the rule of ``stage``, else of the stage that the reference names; a version that is named
+    by its number may have any commit's code. The model's bytes were verified before."""
+    repository = workspace.registry
+    if (code := workspace.repository) and code.commit(record.code.commit) is not None:
+        repository = code  # with a shared registry the code is in the project's own
+    rule = stage or registry.parse(reference).stage
+    main = mainline.seen(repository) or record.code.commit
+    source = CodeSource.of_stage(repository, workspace.state / "code", project, rule, main)
+    return find_own_code(source, record, project.trust)

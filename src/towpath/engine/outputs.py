@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.engine import keys, tree, worktree
 from towpath.engine.graph import FromInput, FromParam
-from towpath.engine.known import Waiting
+from towpath.engine.run_state import Waiting
 from towpath.spec.artifact import Artifact
 from towpath.spec.pipeline import (
     BatchTransform,
@@ -25,12 +25,12 @@ from towpath.spec.pipeline import (
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node
-    from towpath.engine.known import Known
+    from towpath.engine.run_state import RunState
     from towpath.store.pipelines import Stage
     from towpath.workspace import Workspace
 
 
-def publish(workspace: Workspace, graph: Graph, known: Known) -> None:
+def publish(workspace: Workspace, graph: Graph, known: RunState) -> None:
     """Bring the work tree up to what a run made; nothing is touched where nothing differs."""
     wanted = {
         tree.output_path(graph, step, name): made.outputs[name].digest
@@ -47,7 +47,7 @@ def publish(workspace: Workspace, graph: Graph, known: Known) -> None:
         )
 
 
-def stages(workspace: Workspace, graph: Graph, known: Known) -> list[Stage]:
+def stages(workspace: Workspace, graph: Graph, known: RunState) -> list[Stage]:
     """The DVC stages that say what a run did so far; steps behind a condition are none."""
     kinds = (FunctionStep, BatchTransform, CommandStep, QualityCheck)
     return [
@@ -57,7 +57,7 @@ def stages(workspace: Workspace, graph: Graph, known: Known) -> list[Stage]:
     ]
 
 
-def models(graph: Graph, known: Known) -> dict[str, str]:
+def models(graph: Graph, known: RunState) -> dict[str, str]:
     """The path of each model's file that could be registered, by the model's name."""
     found = {}
     for node in graph.nodes.values():
@@ -67,7 +67,7 @@ def models(graph: Graph, known: Known) -> dict[str, str]:
     return found
 
 
-def model_path(graph: Graph, node: Node, known: Known) -> str:
+def model_path(graph: Graph, node: Node, known: RunState) -> str:
     """Where the model that a step registers stands; Waiting if it was not made."""
     source = node.arguments["model"]
     if isinstance(source, FromInput):
@@ -143,7 +143,7 @@ def _params(node: Node) -> Iterator[str]:
             yield f"params.{source.name}"
 
 
-def texts(workspace: Workspace, graph: Graph, known: Known) -> dict[str, str]:
+def texts(workspace: Workspace, graph: Graph, known: RunState) -> dict[str, str]:
     """The declaration with this run's values, where it was given some, and ``dvc.yaml`` and
     ``dvc.lock`` as they would stand after it; nothing is written."""
     from towpath.store import pipelines
@@ -160,7 +160,7 @@ def texts(workspace: Workspace, graph: Graph, known: Known) -> dict[str, str]:
     }
 
 
-def _artifacts(graph: Graph, known: Known) -> dict[str, Artifact]:
+def _artifacts(graph: Graph, known: RunState) -> dict[str, Artifact]:
     """What this run took and made, by path from the project's root."""
     taken = {graph.inputs[name].rstrip("/"): artifact for name, artifact in known.inputs.items()}
     made = {

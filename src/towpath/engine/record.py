@@ -48,7 +48,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class StepRun:
-    """What became of one step in one run; ``seconds`` is wall time, ``reason`` says why so."""
+    """What became of one step in one run; ``reason`` says why so.
+
+    ``seconds`` is wall time from its begin to its end, with the start of its process, its imports,
+    and what is read and written; ``function_seconds`` is that of its function alone, None where
+    none was called in this run.
+    """
 
     name: str
     kind: str
@@ -56,6 +61,7 @@ class StepRun:
     reason: str = ""
     started: str = ""
     seconds: float = 0.0
+    function_seconds: float | None = None
     attempt: int = 1
     key: str = ""
     ingredients: Mapping[str, str] = field(default_factory=dict)
@@ -214,6 +220,8 @@ def _started(event: Event) -> Run:
 def _step(run: Run, event: Event) -> StepRun:
     before = run.steps.get(event["step"]) or StepRun(event["step"], "")
     state = State(event["state"])
+    made = _made(event["made"]) if "made" in event else before.made
+    own = made.facts.get("function_seconds") if state is State.DONE else None
     return replace(
         before,
         state=state,
@@ -223,7 +231,8 @@ def _step(run: Run, event: Event) -> StepRun:
         attempt=event.get("attempt", before.attempt),
         key=event.get("key", before.key),
         ingredients=event.get("ingredients", before.ingredients),
-        made=_made(event["made"]) if "made" in event else before.made,
+        function_seconds=float(own) if isinstance(own, int | float) else None,
+        made=made,
         error=tuple(event.get("error", before.error)),
     )
 

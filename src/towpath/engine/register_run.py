@@ -10,8 +10,7 @@ from towpath.engine import runs
 from towpath.engine.decisions import tells_choice
 from towpath.engine.record import Recorder, Run, State, StepRun
 from towpath.engine.record import now as time_now
-from towpath.engine.registering import register_draft
-from towpath.engine.registration_draft import RegistrationDraft, read_draft
+from towpath.engine.registering import RegistrationDraft, read_draft, register_draft
 from towpath.errors import Refused, StoreError, UsageError, UserError
 from towpath.registry import Registered, reading
 from towpath.store.verified import sha256_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,26 +13,38 @@ from typing import TYPE_CHECKING
 from towpath import registry
 from towpath.engine import elsewhere, keys, model_facts, outputs, tree
 from towpath.engine.commit_checks import CLOCK_STEP, LITERALLY, CommitChecks, touched
-from towpath.engine.decisions import Decision, Verdict
+from towpath.engine.graph import outputs_of
 from towpath.engine.input_sources import locate_inputs, upstream_runs
-from towpath.engine.known import Waiting
 from towpath.engine.own_files import find_own_files
 from towpath.engine.record import now
-from towpath.engine.registration_draft import RegistrationDraft, write_draft
+from towpath.engine.run_state import Decision, Verdict, Waiting
 from towpath.engine.runs import flatten
-from towpath.engine.source import outputs_of
-from towpath.errors import Fault, RegistryError, StepFailed, TowpathError, UserError
+from towpath.engine.upstream import Upstream, UpstreamReader
+from towpath.errors import (
+    Fault,
+    Malformed,
+    RegistryError,
+    StepFailed,
+    StoreError,
+    TowpathError,
+    UserError,
+)
 from towpath.registry import Bump, Code, Record, reading, shared
+from towpath.registry.record import read as read_record
+from towpath.registry.record import write as write_record
+from towpath.scratch import replace_text
+from towpath.spec import foreign_values as foreign
 from towpath.spec import template
 from towpath.spec.artifact import Artifact, Entry, Json, Made
+from towpath.spec.foreign_values import Fields
 from towpath.spec.pipeline import RegisterModel
+from towpath.spec.project_paths import ProjectPath
 from towpath.store.verified import sha256_of
 from towpath.workspace import PROJECT_FILE
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node
-    from towpath.engine.known import Known
-    from towpath.engine.upstream import Upstream, UpstreamReader
+    from towpath.engine.run_state import RunState
     from towpath.git import Repository
     from towpath.spec.pipeline import AnyStep
     from towpath.workspace import Workspace
@@ -41,6 +54,22 @@ _INDIFFERENT = {"description", "trials"}
 """What of a step's declaration does not touch what it makes."""
 DECLARE = "name it under `inputs` or `code`, and commit it"
 TRIAL = "a trial; `towpath register RUN` registers it"
+
+
+DRAFT = "registration.json"
+
+
+@dataclass(frozen=True)
+class RegistrationDraft:
+    """A registration that a trial leaves undone, kept in the run's folder for `towpath register`.
+
+    The record without its number, and the texts beside it by path from the Git root: all that a
+    version says is known when the run ends, and later is not, for the work tree goes on. The file
+    is read as a stranger's, like all below ``.towpath``.
+    """
+
+    record: Record
+    files: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -114,8 +143,6 @@ class Registering:
     @cached_property
     def upstream(self) -> UpstreamReader:
         """The other pipelines whose outputs this one takes."""
-        from towpath.engine.upstream import UpstreamReader
-
         return UpstreamReader(self.workspace)
 
     @cached_property
@@ -174,7 +201,7 @@ class Registering:
         )
         return "" if relative.as_posix() == "." else f"{relative.as_posix()}/"
 
-    def decide(self, node: Node, step: RegisterModel, known: Known) -> Decision:
+    def decide(self, node: Node, step: RegisterModel, known: RunState) -> Decision:
         """Register, or point at what the same key gave before, or leave it and say why."""
         try:
             key = self._key(node, step, known)
@@ -195,7 +222,7 @@ class Registering:
             return Decision(node.name, Verdict.SKIP, TRIAL, key, deferred=True)
         return Decision(node.name, Verdict.RUN, "not registered yet", key)
 
-    def _unsure(self, reached: list[Decision], known: Known) -> str:
+    def _unsure(self, reached: list[Decision], known: RunState) -> str:
         """Why what was made is not sure to be what the commit says; empty where it is."""
         for found in reached:
             if found.stale:
@@ -223,13 +250,13 @@ class Registering:
             return ()
         return reading.model(self._registry, model).keyed(key)
 
-    def _key(self, node: Node, step: RegisterModel, known: Known) -> str:
+    def _key(self, node: Node, step: RegisterModel, known: RunState) -> str:
         model = known.resolve(node.arguments["model"])
         digest = model.digest if isinstance(model, Artifact) else ""
         reached = {found.step: found.key for found in _reached(self.graph, node, known)}
         return keys.digest({"model": step.model, "artifact": digest, "steps": reached})
 
-    def register(self, node: Node, step: RegisterModel, known: Known, run_id: str) -> Made:
+    def register(self, node: Node, step: RegisterModel, known: RunState, run_id: str) -> Made:
         """Make the version, or the candidate for one."""
         if isinstance(self.readiness, registry.Skipped):
             raise RegistryError(*self.readiness.faults)
@@ -241,7 +268,7 @@ class Registering:
         return Made(facts=facts)
 
     def defer(
-        self, node: Node, step: RegisterModel, known: Known, run_id: str, folder: Path
+        self, node: Node, step: RegisterModel, known: RunState, run_id: str, folder: Path
     ) -> None:
         """Keep what would be registered in the step's folder, for `towpath register`."""
         if isinstance(self.standing, registry.Ready):
@@ -249,7 +276,7 @@ class Registering:
             write_draft(folder / node.name, draft)
 
     def _draft(
-        self, node: Node, step: RegisterModel, known: Known, run_id: str, ready: registry.Ready
+        self, node: Node, step: RegisterModel, known: RunState, run_id: str, ready: registry.Ready
     ) -> RegistrationDraft:
         record = self._record(node, step, known, run_id, ready)
         texts = outputs.texts(self.workspace, self.graph, known)
@@ -264,7 +291,7 @@ class Registering:
         return Code(commit, origin, digests)
 
     def _record(
-        self, node: Node, step: RegisterModel, known: Known, run_id: str, ready: registry.Ready
+        self, node: Node, step: RegisterModel, known: RunState, run_id: str, ready: registry.Ready
     ) -> Record:
         source = node.arguments["model"]
         artifact = known.resolve(source)
@@ -301,6 +328,29 @@ class Registering:
         )
 
 
+def write_draft(folder: Path, draft: RegistrationDraft) -> None:
+    """Keep a draft in the folder of the step that registers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {"record": write_record(draft.record), "files": dict(draft.files)}
+    replace_text(folder / DRAFT, json.dumps(document))
+
+
+def read_draft(folder: Path) -> RegistrationDraft | None:
+    """The draft in a step's folder, None where there is none; StoreError for a damaged one."""
+    path = folder / DRAFT
+    shown = "/".join(path.parts[-3:])
+    try:
+        fields = Fields(foreign.parse_json(path.read_bytes()))
+        files = fields.get("files", foreign.table_of(foreign.read_text))
+        record = read_record(fields.get("record", foreign.read_text), shown)
+        return RegistrationDraft(record, {ProjectPath(name): text for name, text in files.items()})
+    except OSError:
+        return None
+    except Malformed as wrong:
+        hint = "no run wrote it so: run again, every step is reused"
+        raise StoreError(f"{shown} cannot be read: {wrong.faults[0].what}", hint=hint) from None
+
+
 def register_draft(workspace: Workspace, draft: RegistrationDraft) -> registry.Registered:
     """Make the version of a draft upon the code that ran; or upon a shared registry's main."""
     record = draft.record
@@ -313,7 +363,7 @@ def register_draft(workspace: Workspace, draft: RegistrationDraft) -> registry.R
     return registry.register(workspace.registry, registry.Registration(record, base, files))
 
 
-def _reached(graph: Graph, node: Node, known: Known) -> list[Decision]:
+def _reached(graph: Graph, node: Node, known: RunState) -> list[Decision]:
     """What was decided of the steps whose outputs reach a step; of a choice the one made."""
     found = set(node.data_needs)
     for name in reversed(list(graph.nodes)):
@@ -331,7 +381,7 @@ def _labelled(reached: list[Mapping[str, str]], prefix: str) -> dict[str, str]:
     }
 
 
-def _pipeline_digest(graph: Graph, node: Node, known: Known) -> str:
+def _pipeline_digest(graph: Graph, node: Node, known: RunState) -> str:
     """The digest of the declarations of the steps that reach a step, and of its own."""
     names = sorted([node.name, *(found.step for found in _reached(graph, node, known))])
     said = {
@@ -340,7 +390,7 @@ def _pipeline_digest(graph: Graph, node: Node, known: Known) -> str:
     return keys.digest(said)
 
 
-def _metrics(known: Known, node: Node) -> Iterator[tuple[str, Json]]:
+def _metrics(known: RunState, node: Node) -> Iterator[tuple[str, Json]]:
     """The numbers in the JSON inputs beside the model, by dotted name."""
     beside = {name: source for name, source in node.arguments.items() if name != "model"}
     for source in beside.values():
@@ -353,5 +403,5 @@ def _metrics(known: Known, node: Node) -> Iterator[tuple[str, Json]]:
                 yield from ((n, v) for n, v in flatten(value, key) if isinstance(v, (int, float)))
 
 
-def _filled(known: Known, node: Node, text: str) -> str:
+def _filled(known: RunState, node: Node, text: str) -> str:
     return template.parse(text).fill(partial(known.lookup, node))

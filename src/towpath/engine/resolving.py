@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from towpath.engine import branches, command_faults, file_formats, ordering, written
+from towpath.engine.graph import FromInput, FromParam, Literal, Node, Source, outputs_of
 from towpath.engine.names import Names
-from towpath.engine.source import FromInput, FromParam, Literal, Node, Source, outputs_of
 from towpath.errors import Fault, Place
 from towpath.spec import expression, template
 from towpath.spec.pipeline import (

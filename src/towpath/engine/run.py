@@ -11,21 +11,21 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import towpath
 from towpath.credentials import hide_credentials
-from towpath.engine import checking, inputs, leftovers, pipeline_order, record
-from towpath.engine.decisions import Decision, Judge, Policy, Verdict, plan
-from towpath.engine.execution import Execution, needs_engine, replay
+from towpath.engine import checking, inputs, pipeline_order, record, runs
+from towpath.engine.decisions import Judge, Policy, plan
+from towpath.engine.execution import Execution, Executor, needs_executor, replay
 from towpath.engine.input_sources import as_json, locate_inputs
-from towpath.engine.known import Known
 from towpath.engine.memory import Memory
 from towpath.engine.record import Event, Recorder, Run, State
 from towpath.engine.registering import Registering
 from towpath.engine.request import Request, in_ci, needed, selected
+from towpath.engine.run_state import Decision, RunState, Verdict
 from towpath.errors import ExitCode, Refused, StepFailed, StoreError, TowpathError
 from towpath.store.copying import explain_refusal
 
@@ -44,7 +44,8 @@ class Prepared:
     workspace: Workspace
     request: Request
     judge: Judge
-    known: Known
+    registering: Registering
+    known: RunState
     planned: int
 
     @property
@@ -52,8 +53,8 @@ class Prepared:
         """What is run."""
         return self.judge.graph
 
-    def _unbegun(self) -> Known:
-        return Known(self.graph, self.known.inputs, awaited=self.known.awaited)
+    def _unbegun(self) -> RunState:
+        return RunState(self.graph, self.known.inputs, awaited=self.known.awaited)
 
     def decisions(self) -> dict[str, Decision]:
         """What would become of each step. Whether the run may register is asked here, before its
@@ -65,7 +66,7 @@ class Prepared:
         ]
         registering += [d.step for d in found.values() if d.deferred]
         if registering:
-            self.judge.registry.require(registering)
+            self.registering.require(registering)
         return found
 
 
@@ -95,8 +96,8 @@ def prepare(workspace: Workspace, request: Request, awaited: Mapping[str, str] =
         planned=planned,
     )
     judge = Judge(workspace, graph, memory, registry, policy)
-    known = Known(graph, inputs.artifacts(workspace, graph, awaited), awaited=awaited)
-    return Prepared(workspace, request, judge, known, planned)
+    known = RunState(graph, inputs.artifacts(workspace, graph, awaited), awaited=awaited)
+    return Prepared(workspace, request, judge, registry, known, planned)
 
 
 def _is_registered(workspace: Workspace, graph: Graph) -> bool:
@@ -105,35 +106,21 @@ def _is_registered(workspace: Workspace, graph: Graph) -> bool:
     return registers or pipeline_order.feeds_others(workspace, graph.name)
 
 
-def run(workspace: Workspace, request: Request, listeners: Iterable[Listener] = ()) -> Run:
+def run(
+    workspace: Workspace, request: Request, executor: Executor, listeners: Iterable[Listener] = ()
+) -> Run:
     """Run a pipeline, and return its record. What failed stands in the record, not in an error.
 
-    Errors: UserError before anything has run, EngineError if no Prefect API is to be had.
+    ``executor`` carries out the steps; it is not asked where none has to run. Errors: UserError
+    before anything has run, EngineError if the executor has nothing to run on.
     """
     prepared = prepare(workspace, request)
     decisions = prepared.decisions()
-    if not needs_engine(prepared.graph, decisions):
+    if not needs_executor(prepared.graph, decisions):
         return conduct(prepared, lambda execution: replay(execution, decisions), listeners)
     _ = workspace.project  # what is wrong there is said before the run begins
     wanted = tuple(name for name, decision in decisions.items() if decision.may_run)
-    return conduct(prepared, partial(_with_engine, wanted), listeners)
-
-
-def _with_engine(wanted: Collection[str], execution: Execution) -> None:
-    """Carry out a run as a Prefect flow, in this process."""
-    from towpath.engine import server
-
-    api = server.begin(execution.workspace.root)
-    if not api.warm:
-        execution.recorder("waiting", reason="the local Prefect API starts")
-    os.environ.update(api.environment())  # Prefect reads it when it is imported
-    with warmed(execution, wanted), server.run_in_progress(api, execution.run_id):
-        from towpath.engine.flow import build
-
-        build.load()  # while the server and the steps' own imports start beside it
-        server.wait(api)
-        server.settle_killed(api)
-        build.call(execution, api.url, partial(build.schedule, execution))
+    return conduct(prepared, lambda execution: executor(execution, wanted), listeners)
 
 
 @contextlib.contextmanager
@@ -155,12 +142,12 @@ def conduct(
 
     StoreError where the disk refuses, or the record was taken away meanwhile.
     """
-    runs = prepared.workspace.runs
-    leftovers.sweep(runs)
+    folder = prepared.workspace.runs
+    runs.sweep_leftovers(folder)
     try:
         return _conducted(prepared, carry_out, listeners)
     except OSError as refusal:
-        if known := explain_refusal(refusal, runs, Path(tempfile.gettempdir())):
+        if known := explain_refusal(refusal, folder, Path(tempfile.gettempdir())):
             raise known from refusal
         raise
 
@@ -177,7 +164,7 @@ def _conducted(
     try:
         recorder("started", **_started(prepared, run_id))
     except OSError:  # without this line it is no record
-        leftovers.discard(recorder.folder)
+        runs.discard_folder(recorder.folder)
         raise
     finish = partial(_finish, execution, begun)
     try:
@@ -217,12 +204,12 @@ def _read_ended(folder: Path) -> Run:
     return run
 
 
-def _begin_record(runs: Path, listeners: Iterable[Listener]) -> Recorder:
+def _begin_record(folder: Path, listeners: Iterable[Listener]) -> Recorder:
     try:
-        return Recorder(record.new_folder(runs), listeners)
+        return Recorder(record.new_folder(folder), listeners)
     except (NotADirectoryError, FileExistsError) as refusal:
-        hint = f"move it away: {runs.parent.name} is the folder of Towpath's own files"
-        raise StoreError(f"{runs.parent} is no folder", hint=hint) from refusal
+        hint = f"move it away: {folder.parent.name} is the folder of Towpath's own files"
+        raise StoreError(f"{folder.parent} is no folder", hint=hint) from refusal
 
 
 def _settle(prepared: Prepared, execution: Execution) -> None:
@@ -240,7 +227,7 @@ def _settle(prepared: Prepared, execution: Execution) -> None:
 
 def _started(prepared: Prepared, run_id: str) -> dict[str, Any]:
     graph, artifacts = prepared.graph, prepared.known.inputs
-    links = prepared.judge.registry.links
+    links = prepared.registering.links
     return {
         "run": run_id,
         "pipeline": graph.name,
@@ -264,7 +251,7 @@ def _origin(prepared: Prepared) -> Mapping[str, Any]:
         "user": _user(),
         "commit": repository.head() if repository else None,
         "python": platform.python_version(),
-        "towpath": towpath.__version__,
+        "towpath": version("towpath"),
         "ci": in_ci(),
     }
 

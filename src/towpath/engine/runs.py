@@ -1,7 +1,8 @@
-"""The runs of a project: found by name, listed, and laid side by side."""
+"""The runs of a project: found by name, listed, laid side by side, and rid of what they left."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,13 @@ from pathlib import Path
 from towpath.engine import record
 from towpath.engine.record import Run
 from towpath.errors import StoreError, UsageError, did_you_mean
+from towpath.scratch import sweep_folders
 from towpath.spec.artifact import Json
 from towpath.spec.foreign_values import is_same
+from towpath.steps.order import BYTES
+
+LATEST = 20
+"""Runs that are looked at: each run clears what the ones before it left."""
 
 
 def names(folder: Path) -> list[str]:
@@ -142,3 +148,27 @@ def _outputs(run: Run) -> dict[str, Json]:
 def _states(run: Run) -> dict[str, Json]:
     plain = {"reused": "done"}
     return {name: plain.get(step.state, str(step.state)) for name, step in run.steps.items()}
+
+
+def discard_folder(run: Path) -> None:
+    """Take away a run's folder that holds no record."""
+    shutil.rmtree(run, ignore_errors=True)
+
+
+def sweep_leftovers(runs: Path) -> None:
+    """Remove the bytes of steps whose runs were killed; records and logs stay."""
+    sweep_folders()
+    for name in names(runs)[-LATEST:]:
+        left = [runs / name / step for step in _bytes_of_steps(runs / name)]
+        if left and not _is_in_progress(runs / name):
+            for folder in left:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _bytes_of_steps(run: Path) -> list[Path]:
+    return [path for name in BYTES for path in run.glob(f"*/{name}")]
+
+
+def _is_in_progress(run: Path) -> bool:
+    found = record.read(run)
+    return found is not None and not found.state.ended

@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from towpath.engine import checking, inputs, orders, retrying, tree
-from towpath.engine.decisions import Decision, Verdict
-from towpath.engine.known import Known
-from towpath.engine.source import outputs_of
+from towpath.engine import checking, inputs, orders, tree
+from towpath.engine.graph import outputs_of
+from towpath.engine.run_state import Decision, RunState, Verdict
 from towpath.errors import Fault, StepFailed, TowpathError, UsageError, did_you_mean
 from towpath.spec.artifact import Artifact, Json, Made
 from towpath.spec.pipeline import QualityCheck, is_json
@@ -56,7 +55,7 @@ def order_on_tree(workspace: Workspace, graph: Graph, node: Node) -> Order:
 
     :raises StepFailed: naming each file that is not there.
     """
-    known = Known(graph, inputs.artifacts(workspace, graph))
+    known = RunState(graph, inputs.artifacts(workspace, graph))
     for maker, outputs in _taken(workspace, graph, node).items():
         made = _made(workspace, graph.nodes[maker], outputs)
         known.take(Decision(maker, Verdict.REUSE), made)
@@ -118,12 +117,12 @@ def _attempt(node: Node, order: Order, say: Callable[[str], object]) -> Made:
     from towpath.steps import process
 
     retry = node.step.retry
-    for pause in retrying.find_pauses(retry):
+    for pause in orders.find_pauses(retry):
         assert retry
         try:
             return process.call(order, node.step.timeout, say)
         except TowpathError as error:
-            if not retrying.is_worth_another(error, retry, order):
+            if not orders.is_worth_another(error, retry, order):
                 raise
             for fault in error.faults:
                 say(str(fault))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.engine import origin
+from towpath.engine.origin import find_version_code
 from towpath.engine.own_files import note_own_files
-from towpath.engine.version_code import find_version_code
 from towpath.errors import Fault, UsageError
 from towpath.registry import Record
 from towpath.scratch import scratch_folder

@@ -12,12 +12,12 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from towpath.engine import checking, inputs, tree
-from towpath.engine.decisions import Decision, Judge, Policy, Verdict, choose_branch
-from towpath.engine.graph import Graph, Node
-from towpath.engine.known import Known
+from towpath.engine.decisions import Judge, Policy, choose_branch
+from towpath.engine.graph import FromInput, Graph, Node
 from towpath.engine.memory import Memory
 from towpath.engine.pipeline_order import makers_of, require_order
 from towpath.engine.request import in_ci, needed
+from towpath.engine.run_state import Decision, RunState, Verdict
 from towpath.engine.single import read_from_tree
 from towpath.errors import StepFailed, TowpathError
 from towpath.spec.artifact import Made
@@ -64,7 +64,7 @@ class UpstreamPipeline:
     """
 
     graph: Graph | None = None
-    known: Known | None = None
+    known: RunState | None = None
     links: tuple[Upstream, ...] = ()
     stale: dict[str, str] = field(default_factory=dict)
     runs: dict[str, str] = field(default_factory=dict)
@@ -122,7 +122,7 @@ class UpstreamReader:
             return f"it is not what pipeline `{upstream.graph.name}` made"
         return ""
 
-    def _is_made(self, known: Known, path: str, held: Mapping[tuple[str, str], str]) -> bool:
+    def _is_made(self, known: RunState, path: str, held: Mapping[tuple[str, str], str]) -> bool:
         """Whether what stands at a path, to the last file of a folder, is what the steps made."""
         store = self.workspace.store
         wanted: dict[str, str] = {}
@@ -147,19 +147,16 @@ class UpstreamReader:
         except TowpathError as error:
             upstream.fault = error.faults[0].what
             return upstream
-        upstream.known = Known(upstream.graph, taken)
+        upstream.known = RunState(upstream.graph, taken)
         upstream.fault = next(filter(None, (link.stale for link in upstream.links)), "")
         self._walk(upstream, upstream.graph, upstream.known)
         return upstream
 
-    def _walk(self, upstream: UpstreamPipeline, graph: Graph, known: Known) -> None:
+    def _walk(self, upstream: UpstreamPipeline, graph: Graph, known: RunState) -> None:
         """Follow the pipeline as far as the results of its steps are remembered."""
-        from towpath.engine.registering import Registering
-
         memory = Memory.of(self.workspace.state, graph.name)
         policy = Policy(writers=frozenset({"ci"}) if in_ci() else None)
-        registry = Registering(self.workspace, graph)
-        judge = Judge(self.workspace, graph, memory, registry, policy)
+        judge = Judge(self.workspace, graph, memory, None, policy)
         for node in graph.nodes.values():
             if isinstance(node.step, RegisterModel | Fail):
                 known.skipped[node.name] = "it makes nothing"
@@ -169,7 +166,9 @@ class UpstreamReader:
             except TowpathError as error:
                 upstream.stale[node.name] = error.faults[0].what
 
-    def _follow(self, upstream: UpstreamPipeline, judge: Judge, node: Node, known: Known) -> None:
+    def _follow(
+        self, upstream: UpstreamPipeline, judge: Judge, node: Node, known: RunState
+    ) -> None:
         decision = judge.decide(node, known)
         if isinstance(node.step, Condition) and decision.verdict is Verdict.RUN:
             choose_branch(judge, node, node.step, decision, known)
@@ -183,7 +182,9 @@ class UpstreamReader:
         else:
             upstream.stale[node.name] = decision.reason
 
-    def _made_last(self, judge: Judge, decision: Decision, node: Node, known: Known) -> Made | None:
+    def _made_last(
+        self, judge: Judge, decision: Decision, node: Node, known: RunState
+    ) -> Made | None:
         """What the work tree holds of a step that is never reused, where its last run had the
         same key: it is no older than anything else."""
         last = judge.memory.last(node.name)
@@ -212,8 +213,6 @@ def _held(graph: Graph, path: str) -> dict[tuple[str, str], str]:
 
 def stale_steps(graph: Graph, links: Collection[Upstream]) -> Iterator[tuple[str, str]]:
     """The steps that read a stale input themselves, each with the reason."""
-    from towpath.engine.graph import FromInput
-
     for link in (link for link in links if link.stale):
         for node in graph.nodes.values():
             if FromInput(link.input) in node.arguments.values():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Called:
-    """A call that has returned: what went in, and what came back by output name."""
+    """A call that has returned: what went in, what came back by output name, and its wall time."""
 
     function: Callable[..., object]
     arguments: Mapping[str, Any] = field(default_factory=dict)
     returned: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 def execute(order: Order) -> Made:
@@ -52,12 +54,14 @@ def call(order: Order) -> Called:
         for name, output in order.outputs.items()
         if name in own and name not in given  # a name that is both an input and an output
     }
+    begun = time.perf_counter()
     answer: Any = function(**given, **writes)
+    seconds = round(time.perf_counter() - begun, 3)
     if writes:
         gc.disable()  # a file that was written and forgotten is flushed first: `open_files.settle`
     expected = [name for name in order.outputs if name not in writes]
     try:
-        return Called(function, given, results.by_output(answer, expected))
+        return Called(function, given, results.by_output(answer, expected), seconds)
     except StepFailed as failure:
         raise placed(failure, order, function) from failure.__cause__
 
@@ -148,7 +152,8 @@ def store(order: Order, called: Called) -> Made:
     for line in model_needs.tell_needs(needs, nameless, order.trust):
         print(line)
     order.remove_bytes()
-    return Made(outputs, values, model_needs.write_facts(needs, nameless))
+    noted = model_needs.write_facts(needs, nameless)
+    return Made(outputs, values, {**noted, "function_seconds": called.seconds})
 
 
 def _format(order: Order, output: Output) -> formats.Format | None:

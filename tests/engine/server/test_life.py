@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from towpath.engine import server
-from towpath.engine.server import blank, home, leases, local, state, worker
+from towpath.engine.server import home, local, state, worker
 from towpath.errors import EngineError
 
 ENSURE = "import sys; from pathlib import Path; from towpath.engine import server; "
@@ -41,7 +41,9 @@ def test_from_the_first_start_to_the_end(project: Path, processes: Processes) ->
     assert first.url == again.url
     assert first.started_by_us
     assert worker.ask(first.endpoint, "GET", "/admin/version") == state.installed()
-    assert blank.path().is_file()  # so that the next project's first start needs no migrations
+    assert (
+        local.blank_path().is_file()
+    )  # so that the next project's first start needs no migrations
 
     os.kill(int(first.home.ready.read_text()), signal.SIGKILL)
     assert server.ensure(project).url == first.url  # the keeper held the address
@@ -80,7 +82,7 @@ def test_it_rests_but_not_under_a_run(
     with server.run_in_progress(api, "20261122-144200-3fa1"):
         server.wait(api)
         time.sleep(2.5)
-        assert leases.runs(api.home) == ("20261122-144200-3fa1",)
+        assert home.find_runs(api.home) == ("20261122-144200-3fa1",)
         assert server.ensure(project).warm
     assert gone(processes)
     assert state.read(api.home) is None
@@ -101,8 +103,8 @@ def test_a_killed_run_is_called_crashed_by_the_next(project: Path) -> None:
             worker.ask(api.endpoint, "GET", f"/flow_runs/{run}")["state_type"] for run in made
         ]
         assert states == ["CRASHED", "RUNNING"]
-        assert leases.runs(api.home) == ("lives",)
-        assert leases.left(api.home) == ()
+        assert home.find_runs(api.home) == ("lives",)
+        assert home.find_killed_runs(api.home) == ()
 
 
 def test_only_the_slow_first_start_is_begun_early(
@@ -111,7 +113,7 @@ def test_only_the_slow_first_start_is_begun_early(
     monkeypatch.setenv("TOWPATH_HOME", str(tmp_path / "fresh"))
     server.prepare(project)
     assert local.stop(home.of(project))
-    blank.path().touch()
+    local.blank_path().touch()
     server.prepare(project)
     assert not local.stop(home.of(project))
 

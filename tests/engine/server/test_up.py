@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from towpath.engine import server
-from towpath.engine.server import configured, home, local, mark, state, worker
+from towpath.engine.server import configured, home, local, state, worker
 from towpath.engine.server.project import down, status, up
 from towpath.errors import EngineError
 
@@ -179,7 +179,7 @@ def test_what_a_reboot_leaves_is_cleared(project: Path) -> None:
     place = home.of(project)
     place.make()
     (project / "prefect.toml").write_text(f"{configured.OURS}\n")
-    mark.write(place, mark.Worker(1, 0.0, "", "towpath", str(project)))
+    worker.write_mark(place, worker.Worker(1, 0.0, "", "towpath", str(project)))
     server.begin(project)
     assert not place.up.exists()
     assert not (project / "prefect.toml").exists()

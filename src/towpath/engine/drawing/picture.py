@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from towpath.engine.source import FromInput, Node, outputs_of
+from towpath.engine.graph import FromInput, Node, outputs_of
 from towpath.spec.pipeline import (
     BatchTransform,
     CommandStep,

@@ -1,14 +1,19 @@
-"""A graph as a genuine Prefect flow, with a typed signature; and a run of it."""
+"""Runs as flows of Prefect: the executor that a run is given, and what others ask of Prefect.
+
+Prefect is imported where it is used, for its import takes a second.
+"""
 
 from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from towpath.errors import EngineError, StepFailed
+from towpath.engine.run import warmed
+from towpath.engine.scheduler import Scheduler
+from towpath.errors import StepFailed
 
 #: Prefect reads these when it is imported: its console lines would cross ours, and it may
 #: not report on its users. What the user has set stays.
@@ -20,7 +25,6 @@ _QUIET = {
 
 
 _FLUSH_SECONDS = 5.0
-DASK_SECONDS = 2.5
 _KEPT = ExitStack()
 """Contexts that last as long as the process."""
 
@@ -28,36 +32,6 @@ if TYPE_CHECKING:
     from prefect import Flow
 
     from towpath.engine.execution import Execution
-    from towpath.spec.pipeline import Pipeline
-    from towpath.spec.project import Runner
-
-
-def build(
-    pipeline: Pipeline,
-    body: Callable[[Mapping[str, Any]], Any],
-    runner: Runner,
-    run_name: str | None = None,
-) -> Flow[..., Any]:
-    """The flow of a pipeline. ``body`` is called with the parameters, validated by Prefect."""
-    from towpath.engine.flow.pipeline_flow import PipelineFlow
-    from towpath.engine.flow.signature import docstring, signature
-
-    def function(**params: Any) -> Any:
-        return body(params)
-
-    typed = signature(pipeline)
-    function.__name__ = function.__qualname__ = pipeline.name.replace("-", "_")
-    function.__doc__ = docstring(pipeline)
-    function.__signature__ = typed  # type: ignore[attr-defined]
-    function.__annotations__ = {n: p.annotation for n, p in typed.parameters.items()}
-    return PipelineFlow(
-        function,
-        name=pipeline.name,
-        description=pipeline.description,
-        flow_run_name=run_name,
-        task_runner=_task_runner(runner),
-        persist_result=False,
-    )
 
 
 def load() -> None:
@@ -70,9 +44,29 @@ def load() -> None:
     gc.enable()
 
 
-def call(execution: Execution, api: str, body: Callable[[], Any]) -> None:
-    """Run an execution's pipeline as a flow, against the API at ``api``."""
-    load()
+class PrefectExecutor:
+    """Carries out runs as Prefect flows, in this process: an execution's `Executor`.
+
+    The API is the one that the user configured, else a local one that comes and goes.
+    """
+
+    def __call__(self, execution: Execution, may_run: Collection[str]) -> None:
+        """Run an execution's pipeline as a flow, a task for each step."""
+        from towpath.engine import server
+
+        api = server.begin(execution.workspace.root)
+        if not api.warm:
+            execution.recorder("waiting", reason="the local Prefect API starts")
+        os.environ.update(api.environment())  # Prefect reads it when it is imported
+        with warmed(execution, may_run), server.run_in_progress(api, execution.run_id):
+            load()  # while the server and the steps' own imports start beside it
+            server.wait(api)
+            server.settle_killed(api)
+            _call(execution, api.url)
+
+
+def _call(execution: Execution, api: str) -> None:
+    """Run the flow against the API at ``api``."""
     from prefect.settings import (
         PREFECT_API_AUTH_STRING,
         PREFECT_API_URL,
@@ -80,11 +74,12 @@ def call(execution: Execution, api: str, body: Callable[[], Any]) -> None:
         temporary_settings,
     )
 
+    from towpath.engine.flow.pipeline_flow import build_flow
     from towpath.engine.server.configured import AUTH
 
     graph = execution.graph
     runner = execution.workspace.project.runner
-    flow = build(graph.pipeline, lambda _: body(), runner, execution.run_id)
+    flow = build_flow(graph.pipeline, lambda _: schedule(execution), runner, execution.run_id)
     # Prefect's heartbeat sleeps a second after the flow has ended; a run here has a lease instead.
     settings = {PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     if local := os.environ.get(AUTH):  # where Prefect was imported before it was set
@@ -112,13 +107,14 @@ def without_heartbeat() -> None:
 def schedule(execution: Execution) -> None:
     """The body of a flow: show the graph, then carry out the steps."""
     from towpath.engine.flow.artifacts import publish_graph
-    from towpath.engine.flow.schedule import Schedule
+    from towpath.engine.flow.tasks import PrefectTasks
     from towpath.steps import process
 
     graph, workspace = execution.graph, execution.workspace
     publish_graph(graph, execution.recorder.folder)
     try:
-        Schedule(execution, threads=workspace.project.runner.kind == "threads").run()
+        tasks = PrefectTasks(threads=workspace.project.runner.kind == "threads")
+        Scheduler(execution, tasks).run()
     except BaseException:  # an interrupt: Prefect would wait here for the steps to end
         process.stop(workspace.root, graph.folder)
         raise
@@ -141,31 +137,36 @@ def run_log() -> Callable[[Mapping[str, Any]], None]:
     return say
 
 
-def _task_runner(runner: Runner) -> Any:
-    workers = runner.workers or os.cpu_count() or 1
-    if runner.kind == "dask":
-        from prefect_dask import DaskTaskRunner
+def find_deployment() -> str | None:
+    """The name of the deployment that the flow run in this process is of, ``dev`` of
+    ``training/dev``; None where the run is of none."""
+    from prefect.runtime import deployment
 
-        _reach(runner.address or "")
-        return DaskTaskRunner(address=runner.address)
-    if runner.kind == "processes":
-        from prefect.task_runners import ProcessPoolTaskRunner
-
-        return ProcessPoolTaskRunner(max_workers=workers)
-    from prefect.task_runners import ThreadPoolTaskRunner
-
-    return ThreadPoolTaskRunner(max_workers=workers)
+    name: str | None = deployment.name
+    return name
 
 
-def _reach(address: str) -> None:
-    """EngineError where no Dask scheduler listens: Dask itself waits half a minute to say so."""
-    import socket
-    from urllib.parse import urlsplit
+_Answer = TypeVar("_Answer")
 
-    try:
-        where = urlsplit(address)
-        socket.create_connection((where.hostname, where.port or 8786), DASK_SECONDS).close()
-    except (OSError, ValueError) as error:
-        hint = "it stands in towpath.yaml, under `runner`"
-        what = f"the Dask scheduler {address} does not answer: {error}"
-        raise EngineError(what, hint=hint) from None
+
+def make_flow(function: Callable[..., _Answer], name: str) -> Flow[..., _Answer]:
+    """A plain function, which is no pipeline, as a flow. Its annotations and its docstring become
+    Prefect's form of it."""
+    load()
+    from prefect import Flow
+
+    return Flow(function, name=name, persist_result=False)
+
+
+def log_line(text: str) -> None:
+    """A line in the log of the flow run that this is called in."""
+    from prefect import get_run_logger
+
+    get_run_logger().info("%s", text)
+
+
+def show_page(key: str, markdown: str, description: str) -> None:
+    """A page beside the flow run that this is called in."""
+    from prefect.artifacts import create_markdown_artifact
+
+    create_markdown_artifact(markdown, key=key, description=description)

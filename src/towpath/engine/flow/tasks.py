@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
 
 from prefect import Task, get_run_logger
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas import State
+from prefect.client.schemas import State, StateType
 from prefect.context import TaskRunContext
+from prefect.futures import PrefectFuture, PrefectTaskRunFuture
 from prefect.states import Completed
 
-from towpath.engine import retrying
+from towpath.engine import orders
+from towpath.engine.execution import Tell
 from towpath.engine.flow import artifacts
-from towpath.engine.flow.lines import Lines
 from towpath.spec.artifact import Made
 
 if TYPE_CHECKING:
@@ -24,9 +27,78 @@ if TYPE_CHECKING:
     from towpath.steps.order import Order
 
 _DELAYS = 50  # Prefect takes no more; the last one is that of all further attempts
+_PAUSE = 0.25  # seconds that a line may wait for others
+_MOST = 500_000  # characters in a record; Prefect drops one above a million bytes
 
-#: Told what happens in a thread: ``begun`` with the attempt's number, ``made`` with the result.
-Tell = Callable[[str, Any], None]
+
+@dataclass
+class PrefectTasks:
+    """The steps of one run as tasks of the flow run that this is in; an execution's `StepTasks`.
+
+    Threads of this process tell when a step really begins; from other task runners no word comes.
+    """
+
+    threads: bool
+    futures: dict[str, PrefectFuture[Any]] = field(default_factory=dict)
+    states: dict[str, State[Any]] = field(default_factory=dict)
+
+    @property
+    def tells_begin(self) -> bool:
+        """Whether the scheduler is told when a step begins."""
+        return self.threads
+
+    def submit(self, node: Node, order: Order, after: Collection[str], tell: Tell) -> None:
+        """Hand a step to the flow's task runner, with Prefect's retries."""
+        deed = CarryOut(order, tell if self.threads else None)
+        task = _task(deed, node, **_retries(node.step.retry, order))
+        future = self._submit(node, task, after)
+        future.add_done_callback(lambda _: tell("ended", None))
+
+    def show(self, node: Node, state: str, reason: str, after: Collection[str]) -> None:
+        """A task in a state of its own: ``Reused`` or ``Skipped``, and why."""
+        self._here(node, _task(Show(state, reason), node), after)
+
+    def act(self, node: Node, deed: Callable[[], Made], after: Collection[str]) -> Made | Exception:
+        """What came of a step that the run itself carries out."""
+        ended = self._here(node, _task(Act(deed), node), after)
+        return _came(ended)
+
+    def outcome(self, step: str) -> Made | Exception:
+        """What a task gave or raised."""
+        return _came(self.futures[step])
+
+    def join(self) -> None:
+        """Until every task's state is at the API."""
+        for future in self.futures.values():
+            future.wait()
+
+    def _here(
+        self, node: Node, task: Task[[], Any], after: Collection[str]
+    ) -> PrefectFuture[Any] | State[Any]:
+        """Have a task done by this process, which alone knows the run."""
+        if self.threads:
+            return self._submit(node, task, after)
+        state: State[Any] = task(
+            wait_for=self._ended(after, {**self.futures, **self.states}), return_state=True
+        )
+        self.states[node.name] = state
+        return state
+
+    def _submit(self, node: Node, task: Any, after: Collection[str]) -> PrefectFuture[Any]:
+        future: PrefectFuture[Any] = task.submit(
+            wait_for=self._ended(after, self.futures), return_state=False
+        )
+        self.futures[node.name] = future
+        return future
+
+    def _ended(self, after: Collection[str], ended: dict[str, Any]) -> list[Any]:
+        found = [ended[name] for name in after if name in ended]
+        return [Over(task.task_run_id) for task in found] if self.threads else found
+
+
+def _came(ended: PrefectFuture[Any] | State[Any]) -> Made | Exception:
+    came: Made | Exception = ended.result(raise_on_failure=False)
+    return came
 
 
 @dataclass(frozen=True)
@@ -53,7 +125,7 @@ class CarryOut:
 
 @dataclass(frozen=True)
 class Show:
-    """Shows a step that did not run: ``Reused`` or ``Skipped``, and why."""
+    """Shows a step that did not run."""
 
     state: str
     message: str
@@ -71,21 +143,6 @@ class Act:
     def __call__(self) -> State[Made]:
         made = self.deed()
         return Completed(message=_summary(made), data=made)
-
-
-def carry_out(node: Node, order: Order, tell: Tell | None) -> Task[[], State[Made]]:
-    """The task that carries out a step, with Prefect's retries."""
-    return _task(CarryOut(order, tell), node, **_retries(node.step.retry, order))
-
-
-def show(node: Node, state: str, message: str) -> Task[[], State[None]]:
-    """The task of a step that does not run."""
-    return _task(Show(state, message), node)
-
-
-def act(node: Node, deed: Callable[[], Made]) -> Task[[], State[Made]]:
-    """The task of a step that the run itself carries out."""
-    return _task(Act(deed), node)
 
 
 def _task(function: Callable[[], Any], node: Node, **options: Any) -> Task[[], Any]:
@@ -118,7 +175,7 @@ def _retries(retry: Retry | None, order: Order) -> dict[str, Any]:
         return {}
     return {
         "retries": retry.attempts - 1,
-        "retry_delay_seconds": list(islice(retrying.find_pauses(retry), _DELAYS)),
+        "retry_delay_seconds": list(islice(orders.find_pauses(retry), _DELAYS)),
         "retry_jitter_factor": retry.jitter or None,
         "retry_condition_fn": _again(retry, order),
     }
@@ -128,7 +185,7 @@ def _again(retry: Retry, order: Order) -> Callable[[Any, Any, State[Any]], bool]
     """Whether what ended an attempt is worth another."""
 
     def again(_task: Any, _run: Any, state: State[Any]) -> bool:
-        return retrying.is_worth_another(state.data, retry, order)
+        return orders.is_worth_another(state.data, retry, order)
 
     return again
 
@@ -140,3 +197,74 @@ def _summary(made: Made) -> str:
         return str(chosen).lower()
     files = (artifact.name for artifact in made.outputs.values())
     return str(made.facts.get("version") or ", ".join(files))
+
+
+class Lines:
+    """Takes a step's lines one by one, and says them a quarter of a second's together.
+
+    Each record costs Prefect's API a millisecond.
+    """
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say = say
+        self._lock = threading.Lock()
+        self._waiting: list[str] = []
+        self._length = 0
+        self._timer: threading.Timer | None = None
+
+    def __call__(self, line: str) -> None:
+        """Take a line."""
+        with self._lock:
+            self._waiting.append(line)
+            self._length += len(line) + 1
+            full = self._length >= _MOST
+            if not self._timer and not full:
+                self._timer = threading.Timer(_PAUSE, self.flush)
+                self._timer.daemon = True
+                self._timer.start()
+        if full:
+            self.flush()
+
+    def flush(self) -> None:
+        """Say what waits."""
+        with self._lock:
+            lines, self._waiting, self._length = self._waiting, [], 0
+            timer, self._timer = self._timer, None
+        if timer:
+            timer.cancel()
+        if lines:
+            self._say("\n".join(lines))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
+
+
+class _NoResult(State[None]):
+    """A state that nothing is taken out of: Prefect would have a thread look for it."""
+
+    def result(self, *_: Any, **__: Any) -> None:
+        """None, at once."""
+
+
+_OVER = _NoResult(type=StateType.COMPLETED)
+
+
+class Over(PrefectTaskRunFuture[None]):
+    """A task that is over: it draws the line between two tasks in Prefect's graph, and no more."""
+
+    def __init__(self, task_run_id: UUID) -> None:
+        super().__init__(task_run_id)
+        self._final_state = _OVER
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Nothing is to be waited for."""
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> None:
+        """None: bytes are in the store."""
+
+    def add_done_callback(self, fn: Any) -> None:
+        """Call it at once."""
+        fn(self)

@@ -25,6 +25,7 @@ LOOPBACK = (b"127.0.0.1", b"localhost")
 PROBES = ("/api/health", "/api/ready")
 
 MISDIRECTED, FORBIDDEN, UNAUTHORIZED = 421, 403, 401
+SECRET = "PREFECT_SERVER_API_AUTH_STRING"  # where Prefect's server reads the secret
 POLICY = 1008  # the code with which a web socket is refused
 
 

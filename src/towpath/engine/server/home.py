@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from towpath.errors import EngineError
 
 SHARED = "shared"
+YOUNG_SECONDS = 2.0  # a lease may be made, and not locked yet
 
 
 @dataclass(frozen=True)
@@ -139,3 +141,46 @@ def of(project: Path | None) -> Home:
 def _realm(root: Path) -> str:
     plain = re.sub(r"[^a-z0-9]+", "-", root.name.lower()).strip("-") or "project"
     return f"{plain[:32]}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:10]}"
+
+
+@contextmanager
+def hold_lease(home: Home, run_id: str) -> Iterator[None]:
+    """Hold the lease of a run: a locked file, which the system unlocks when its holder dies."""
+    home.make()
+    path = home.leases / run_id
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            home.touch()
+            path.unlink(missing_ok=True)
+
+
+def find_runs(home: Home) -> tuple[str, ...]:
+    """The runs in progress, by id."""
+    if not home.leases.is_dir():
+        return ()
+    return tuple(sorted(path.name for path in home.leases.iterdir() if _is_held(path.name, home)))
+
+
+def find_killed_runs(home: Home) -> tuple[str, ...]:
+    """Runs whose process was killed: their leases are there, and nobody holds them."""
+    if not home.leases.is_dir():
+        return ()
+    young = time.time() - YOUNG_SECONDS
+    files = [path for path in home.leases.iterdir() if path.stat().st_mtime < young]
+    return tuple(sorted(path.name for path in files if not _is_held(path.name, home)))
+
+
+def _is_held(run_id: str, home: Home) -> bool:
+    try:
+        with (home.leases / run_id).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False

@@ -1,16 +1,25 @@
-"""Processes that stay in the background: started, told apart, ended, and what they said last."""
+"""Processes that stay in the background: started, told apart, ended, and what they said last.
+
+Those of a local Prefect API are also found by their command lines: `state.json` may be lost,
+unreadable, or of an older Towpath, and what it told of would go on beside a new API, on the same
+database.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from towpath.engine.server.home import Home
 from towpath.errors import EngineError, Fault, Place
 
 LOG_LINES = 12
+_BESIDE = ("engine", "server")
+KEEPER, SERVER = "keeper.py", "serve.py"
+WORKER = "towpath.engine.server.worker_process"
 
 
 def start(
@@ -105,3 +114,43 @@ def failure(what: str, log: Path, hint: str) -> EngineError:
     tail = "".join(f"{os.linesep}  {line}" for line in said[-LOG_LINES:] if line.strip())
     told = f"{what}; the end of its log:{tail}" if tail else what
     return EngineError(Fault(told, Place(str(log)), hint))
+
+
+def keepers(home: Home) -> list[int]:
+    """The keepers of the API of `home`."""
+    folder = str(home.folder)
+    return [pid for pid, words in _own_commands() if _after(words, KEEPER, 1) == folder]
+
+
+def orphans(home: Home) -> list[int]:
+    """The servers of `home`; without a keeper they end by themselves, two seconds later."""
+    ready = str(home.ready)
+    return [pid for pid, words in _own_commands() if _after(words, SERVER, 2) == ready]
+
+
+def workers(home: Home) -> list[int]:
+    """The workers of `towpath up` that serve the API of `home`."""
+    wanted = [WORKER, str(home.folder)]
+    return [pid for pid, words in _own_commands() if wanted == list(words[3:5])]
+
+
+def _own_commands() -> Iterator[tuple[int, Sequence[str]]]:
+    """This user's processes: what another user runs under such a name is not ours to believe."""
+    import psutil
+
+    me = os.geteuid()
+    for process in psutil.process_iter():
+        try:
+            if process.uids().effective == me and process.status() != psutil.STATUS_ZOMBIE:
+                yield process.pid, process.cmdline()
+        except psutil.Error:  # gone meanwhile, or not for our eyes
+            continue
+
+
+def _after(words: Sequence[str], script: str, distance: int) -> str | None:
+    """The word so many places after that script of ours, wherever Towpath is installed."""
+    for number, word in enumerate(words[:5]):
+        path = Path(word)
+        if path.name == script and path.parts[-3:-1] == _BESIDE:
+            return words[number + distance] if number + distance < len(words) else None
+    return None

@@ -9,21 +9,17 @@ from pathlib import Path
 from towpath.engine.own_files import note_own_files
 from towpath.engine.server import (
     ANSWER_SECONDS,
-    Api,
     begin,
     configured,
-    health,
     home,
-    leases,
     local,
-    mark,
     state,
     wait,
     worker,
 )
 from towpath.engine.server.home import Home
-from towpath.engine.server.mark import Worker
-from towpath.engine.server.state import State
+from towpath.engine.server.state import Api, State
+from towpath.engine.server.worker import Worker
 from towpath.errors import EngineError
 from towpath.workspace import Workspace
 
@@ -114,7 +110,7 @@ def down(project: Path, *, force: bool = False) -> Down:
         said = f"{len(busy)} run{'s' if len(busy) > 1 else ''} in progress: {', '.join(busy)}"
         raise EngineError(said, hint="wait for the end, or say --force")
     with place.locked() if place.folder.is_dir() else nullcontext():
-        worked = mark.remove(place)
+        worked = worker.remove_worker(place)
     if found and busy:
         with suppress(EngineError):  # an API that does not answer any more is to be stopped, too
             worker.settle(state.prove_endpoint(place))
@@ -128,8 +124,8 @@ def status(project: Path) -> Status:
     living = _living_worker(place)
     if said := configured.find(project):
         api = Api(said.url, False, True, said.origin, place, said.place)
-        trouble = health.trouble(said.url, ANSWER_SECONDS)
-        runs = leases.runs(place)
+        trouble = state.trouble(said.url, ANSWER_SECONDS)
+        runs = home.find_runs(place)
         return Status(api.url, api.ui, api.origin, trouble, None, living, place.worker_log, runs)
     return _local_status(place, living)
 
@@ -158,11 +154,11 @@ def _runs(place: Home, found: State | None) -> tuple[str, ...]:
     if found and _living_worker(place):
         with suppress(EngineError):
             deployed = worker.running(state.prove_endpoint(place))
-    return tuple(sorted({*leases.runs(place), *deployed}))
+    return tuple(sorted({*home.find_runs(place), *deployed}))
 
 
 def _living_worker(place: Home) -> Worker | None:
-    found = mark.read(place)
+    found = worker.read_mark(place)
     return found if found and found.is_alive else None
 
 
@@ -171,7 +167,7 @@ def _standing_worker(api: Api, project: Path) -> Worker:
     with api.home.locked():
         if standing := _living_worker(api.home):
             return standing
-        mark.remove(api.home)
+        worker.remove_worker(api.home)
         return worker.start(api, project)
 
 

@@ -27,8 +27,14 @@ gc.disable()
 import uvicorn  # noqa: E402
 from uvicorn.importer import import_from_string  # noqa: E402
 
-from towpath.engine.server.guard import Application, Guard, Message, Receive, Send  # noqa: E402
-from towpath.engine.server.settings import SECRET  # noqa: E402
+from towpath.engine.server.guard import (  # noqa: E402
+    SECRET,
+    Application,
+    Guard,
+    Message,
+    Receive,
+    Send,
+)
 
 PREFECT = "prefect.server.api.server:create_app"
 BUSY = 503

@@ -1,16 +1,20 @@
-"""What is known of a local API that runs, and whether that is still true."""
+"""What is known of a Prefect API: where it is, whether it answers, who keeps a local one."""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
+import threading
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from towpath.engine.server import process
+from towpath.engine.server.configured import AUTH, AUTH_SET_BY_US, SET_BY_US
 from towpath.engine.server.home import Home
-from towpath.errors import EngineError, Malformed
+from towpath.errors import EngineError, Malformed, Place
 from towpath.spec import foreign_values as foreign
 from towpath.spec.foreign_values import Fields
 
@@ -53,6 +57,56 @@ class Endpoint:
     port: int
     secret: str = field(repr=False)
     keeper: int = 0
+
+
+@dataclass(frozen=True)
+class Api:
+    """A Prefect API. `started_by_us` tells a local one, `warm` one that ran before it was wanted.
+
+    `origin` says in words, and `place` by file and line, where the user configured the address.
+    """
+
+    url: str
+    started_by_us: bool
+    warm: bool
+    origin: str
+    home: Home
+    place: Place | None = None
+
+    @property
+    def ui(self) -> str:
+        """The address of Prefect's pages."""
+        return self.url.removesuffix("/").removesuffix("/api")
+
+    @property
+    def port(self) -> int:
+        """The port of a local API."""
+        return int(self.ui.rpartition(":")[2])
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The way to a local API, proved to be ours still; EngineError where it has ended."""
+        return prove_endpoint(self.home, self.port)
+
+    @property
+    def keeper(self) -> int:
+        """The process that keeps a local API; EngineError where it has ended."""
+        return prove_endpoint(self.home, self.port).keeper
+
+    def environment(self) -> Mapping[str, str]:
+        """What a process needs in its environment, before it imports Prefect, to use this API.
+
+        EngineError where a local API has ended meanwhile.
+        """
+        own = {"PREFECT_API_URL": self.url, "DO_NOT_TRACK": "1"}
+        if not self.started_by_us:
+            return own
+        # Behind a proxy Prefect's client would ask the proxy for the loopback address.
+        known = os.environ.get("NO_PROXY", "").split(",")
+        direct = ",".join(dict.fromkeys([*filter(None, known), "127.0.0.1"]))
+        secret = self.endpoint.secret
+        own |= {AUTH: secret, AUTH_SET_BY_US: secret, SET_BY_US: self.url}
+        return {**own, "NO_PROXY": direct, "no_proxy": direct}
 
 
 def make_secret() -> str:
@@ -140,3 +194,49 @@ def server_pid(home: Home, state: State) -> int:
         return int(home.ready.read_text())
     except (FileNotFoundError, ValueError):
         return state.pid
+
+
+def answers(port: int, seconds: float) -> bool:
+    """Ask a local API, waiting at its socket until it serves.
+
+    Raises OSError or HTTPException where nobody listens or the server went while starting,
+    TimeoutError where `seconds` were not enough.
+    """
+    connection = HTTPConnection("127.0.0.1", port, timeout=max(seconds, 0.1))
+    try:
+        connection.request("GET", "/api/health")
+        return connection.getresponse().read().strip() == b"true"
+    finally:
+        connection.close()
+
+
+def trouble(url: str, seconds: float) -> str | None:
+    """What is wrong with the API at an address of any kind; None where it answers in time.
+
+    It is asked from a thread, for a name that does not resolve cannot be interrupted.
+    """
+    found = [f"does not answer within {seconds:g} s"]
+
+    def ask() -> None:
+        found[:] = _ask(url, seconds)  # it waits a little longer, so that the words are ours
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return found[0] if found else None
+
+
+def _ask(url: str, seconds: float) -> list[str]:
+    from urllib.error import HTTPError, URLError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(f"{url.rstrip('/')}/health", timeout=seconds + 1) as answer:
+            return [] if answer.status == 200 else [f"answers {answer.status}"]
+    except HTTPError as error:
+        # An API that wants a key first is there; the key is Prefect's business.
+        return [] if error.code in (401, 403) else [f"answers {error.code} {error.reason}"]
+    except URLError as error:
+        return [f"does not answer: {error.reason}"]
+    except (OSError, HTTPException, ValueError) as error:
+        return [f"does not answer: {error}"]

@@ -1,4 +1,4 @@
-"""Starts the worker of `towpath up`, and the pool that it serves."""
+"""The worker of `towpath up` with its mark in the home, and the pool that it serves."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ import shlex
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from towpath.engine.server import Api, api_processes, leases, mark, process
+from towpath.engine.server import configured, process, state
 from towpath.engine.server.guard import basic_authorization
-from towpath.engine.server.mark import Worker
-from towpath.engine.server.state import Endpoint
-from towpath.errors import EngineError
+from towpath.engine.server.home import Home, find_killed_runs
+from towpath.engine.server.state import Api, Endpoint
+from towpath.errors import EngineError, Malformed
+from towpath.spec import foreign_values as foreign
+from towpath.spec.foreign_values import Fields
 
 POOL = "towpath"
 START_SECONDS = 60.0
@@ -31,10 +34,26 @@ SETTINGS = {
 }
 
 
+@dataclass(frozen=True)
+class Worker:
+    """A worker process: it takes deployed runs from a pool and executes them in this project."""
+
+    pid: int
+    born: float
+    since: str
+    pool: str
+    project: str
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
+        return process.is_ours(self.pid, self.born)
+
+
 def start(api: Api, project: Path) -> Worker:
     """A worker of this environment in this project; it may come up before the API does."""
     keeper = str(api.keeper) if api.started_by_us else "0"
-    command = [sys.executable, "-P", "-m", api_processes.WORKER, str(api.home.folder), keeper]
+    command = [sys.executable, "-P", "-m", process.WORKER, str(api.home.folder), keeper]
     words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", project.name]
     pid = process.start(
         [*command, *words, "--install-policy", "never"],
@@ -43,7 +62,7 @@ def start(api: Api, project: Path) -> Worker:
         log=api.home.worker_log,
     )
     worker = Worker(pid, process.born(pid), process.now(), POOL, str(project))
-    mark.write(api.home, worker)
+    write_mark(api.home, worker)
     return worker
 
 
@@ -88,18 +107,16 @@ def settle(endpoint: Endpoint) -> None:
 
 def settle_killed(api: Api) -> None:
     """The same for runs of `towpath run` whose process was killed, by a local API's leases."""
-    for run in leases.left(api.home):
+    for run in find_killed_runs(api.home):
         found = ask(api.endpoint, "POST", "/flow_runs/filter", _in_progress(name={"any_": [run]}))
         _crash(api.endpoint, found, "The process of this run was killed.")
         (api.home.leases / run).unlink(missing_ok=True)
 
 
 def _crash(endpoint: Endpoint, runs: Iterable[Mapping[str, Any]], message: str) -> None:
-    state = {"type": "CRASHED", "message": message}
+    body = {"state": {"type": "CRASHED", "message": message}, "force": True}
     for found in runs:
-        ask(
-            endpoint, "POST", f"/flow_runs/{found['id']}/set_state", {"state": state, "force": True}
-        )
+        ask(endpoint, "POST", f"/flow_runs/{found['id']}/set_state", body)
 
 
 def _deployed(endpoint: Endpoint) -> list[dict[str, Any]]:
@@ -145,3 +162,45 @@ def _call(endpoint: Endpoint, method: str, path: str, body: object) -> tuple[int
 
 def _failure(what: str, log: Path) -> EngineError:
     return process.failure(what, log, "`towpath down`, then `towpath up` again")
+
+
+def read_mark(home: Home) -> Worker | None:
+    """The worker of `towpath up`, living or not; None where the project is not up."""
+    try:
+        return read_worker(home.up.read_bytes())
+    except (FileNotFoundError, Malformed):
+        return None
+
+
+def read_worker(content: bytes) -> Worker:
+    """The worker in a file; ``Malformed`` for what is none: its process would be ended."""
+    fields = Fields(foreign.parse_json(content))
+    return Worker(
+        pid=fields.get("pid", foreign.read_process),
+        born=fields.get("born", foreign.read_second),
+        since=fields.get("since", foreign.read_text),
+        pool=fields.get("pool", foreign.read_text),
+        project=fields.get("project", foreign.read_text),
+    )
+
+
+def write_mark(home: Home, worker: Worker) -> None:
+    """Say that the project is up."""
+    state.replace(home.up, json.dumps(asdict(worker), indent=2) + "\n")
+
+
+def remove_worker(home: Home) -> bool:
+    """End the worker, take away the `prefect.toml` if we wrote it. Whether a worker lived.
+
+    A worker that no file tells of any more is ended as well: it would take runs beside a new one.
+    """
+    worker = read_mark(home)
+    project = worker.project if worker else home.project_root()
+    living = {worker.pid} if worker and worker.is_alive else set()
+    living |= set(process.workers(home))
+    for pid in living:
+        process.end(pid)
+    if project and configured.is_ours(toml := Path(project) / "prefect.toml"):
+        toml.unlink(missing_ok=True)
+    home.up.unlink(missing_ok=True)
+    return bool(living)

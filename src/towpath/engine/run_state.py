@@ -1,20 +1,50 @@
-"""What is known of a graph's steps while it runs: what they made, which way conditions went."""
+"""The state of a run so far: what was decided of each step, what it made, what was chosen."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from towpath.engine.graph import FirstOf, FromInput, FromOutput, FromParam, Literal
-from towpath.engine.source import outputs_of
+from towpath.engine.graph import FirstOf, FromInput, FromOutput, FromParam, Literal, outputs_of
 from towpath.errors import Fault, StepFailed, did_you_mean
-from towpath.spec.artifact import Artifact, Json, Made
+from towpath.spec.artifact import Artifact, Entry, Json, Made
 from towpath.steps.order import Value
 
 if TYPE_CHECKING:
-    from towpath.engine.decisions import Decision
     from towpath.engine.graph import Branch, Graph, Node, Source
+
+
+class Verdict(StrEnum):
+    """What becomes of a step."""
+
+    RUN = "run"
+    REUSE = "reuse"
+    SKIP = "skip"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a step, and why; ``entry`` is what is reused, ``stale`` if it is what an
+    earlier run made of another declaration, code or data. A ``deferred`` registration is skipped
+    for now, and kept."""
+
+    step: str
+    verdict: Verdict
+    reason: str = ""
+    key: str = ""
+    ingredients: Mapping[str, str] = field(default_factory=dict)
+    entry: Entry | None = None
+
+    @property
+    def may_run(self) -> bool:
+        """Whether the step runs, or may when more is known."""
+        return self.verdict in (Verdict.RUN, Verdict.UNDECIDED)
+
+    stale: bool = False
+    deferred: bool = False
 
 
 class Waiting(Exception):  # not a fault: an answer that is not there yet
@@ -26,7 +56,7 @@ class Waiting(Exception):  # not a fault: an answer that is not there yet
 
 
 @dataclass
-class Known:
+class RunState:
     """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs.
 
     ``awaited`` are inputs that another pipeline, named here, is yet to make: in a plan of several.

@@ -1,0 +1,96 @@
+"""A run on an executor that is not Prefect: whoever begins a run passes one in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Collection
+
+from running import Project, ran
+from towpath.engine import runs
+
+PLAIN = """
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from towpath.engine.request import Request
+from towpath.engine.run import run, warmed
+from towpath.engine.scheduler import Scheduler
+from towpath.errors import TowpathError
+from towpath.steps import process
+from towpath.workspace import Workspace
+
+
+def attempt(deed):
+    try:
+        return deed()
+    except TowpathError as error:
+        return error
+
+
+@dataclass
+class OneByOne:
+    tells_begin: bool = True
+    outcomes: dict = field(default_factory=dict)
+
+    def submit(self, node, order, after, tell):
+        tell("begun", 1)
+        self.outcomes[node.name] = attempt(lambda: process.call(order, None, lambda line: None))
+        tell("ended", None)
+
+    def show(self, node, state, reason, after):
+        pass
+
+    def act(self, node, deed, after):
+        return attempt(deed)
+
+    def outcome(self, step):
+        return self.outcomes[step]
+
+    def join(self):
+        pass
+
+
+def executor(execution, may_run):
+    with warmed(execution, may_run):
+        Scheduler(execution, OneByOne()).run()
+
+
+done = run(Workspace(Path.cwd()), Request("training"), executor)
+assert not any(name.partition(".")[0] == "prefect" for name in sys.modules), "Prefect is imported"
+print(done.id)
+"""
+
+
+def carry_out(project: Project) -> str:
+    """The name of a run on that executor, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PLAIN)],
+        cwd=project.root, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def recorded(project: Project, name: str) -> Collection[str]:
+    """The steps that a run carried out, as its record says."""
+    return ran(runs.find(project.workspace.runs, name))
+
+
+def test_a_run_needs_no_prefect_where_it_is_given_another_executor(project: Project) -> None:
+    first = carry_out(project)
+    assert recorded(project, first) == {"clean", "fit", "score", "register"}
+    assert project.output("score/metrics.json")["rows"] == 3
+    assert project.tags() == ["mean@v1.0.0"]
+    assert recorded(project, carry_out(project)) == set()
+
+
+def test_what_fails_on_it_fails_the_run(project: Project) -> None:
+    project.code("return number > LEAST", 'raise ValueError("no")')
+    name = carry_out(project)
+    run = runs.find(project.workspace.runs, name)
+    assert (run.state, run.exit_code) == ("failed", 1)
+    assert run.steps["clean"].reason == "ValueError: no"
+    assert run.steps["fit"].state == "skipped"
