@@ -36,9 +36,9 @@ def flow(file: str) -> Flow[..., Any]:
     declared = workspace.pipeline(folder.name)
     if os.environ.get(_DEPLOYED):
         build.without_heartbeat()
+    body = partial(_run, workspace.root, Path(file).resolve())
     from towpath.engine.flow.pipeline_flow import build_flow
 
-    body = partial(_run, workspace.root, Path(file).resolve())
     return build_flow(declared.pipeline, body, workspace.project.runner)
 
 
