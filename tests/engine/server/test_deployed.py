@@ -13,7 +13,7 @@ import pytest
 
 from running import FOLDER, Project, make
 from towpath.engine import runs
-from towpath.engine.graph import outline
+from towpath.engine.compile_graph import outline
 from towpath.engine.server import worker
 from towpath.engine.server.project import Up, down, up
 from towpath.steps import needs
