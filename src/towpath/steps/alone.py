@@ -25,6 +25,10 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     if sys.platform == "linux":
         _stand_by(control)
+    if os.environ.get("TOWPATH_LOG"):
+        from towpath import diagnostics
+
+        diagnostics.follow_log()
     hello: Hello = wire.receive(control)
     needs.settle(hello.root, hello.folder)
     _, descriptors, _, _ = socket.recv_fds(control, 1, 2)

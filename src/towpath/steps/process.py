@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
 
+from towpath.call_log import log_call
 from towpath.errors import StepFailed
 from towpath.spec.artifact import Made
 from towpath.steps import needs
@@ -62,7 +63,8 @@ def call(order: Order, timeout: float | None = None, log: Callable[[str], object
     key = os.getpid(), order.root, order.folder
     try:
         _refuse_if_stopped(key)
-        return _kept_small(order, lambda: _called(key, Call(order, timeout, log)))
+        with log_call("process", "step", order.pipeline, order.name):
+            return _kept_small(order, lambda: _called(key, Call(order, timeout, log)))
     except StepFailed:
         _refuse_if_stopped(key)  # it was killed for that, which says more than how
         raise

@@ -214,6 +214,11 @@ def _serve(control: socket.socket) -> None:
     notify.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(notify.fileno(), warn_on_full_buffer=False)
+    if os.environ.get("TOWPATH_LOG"):
+        from towpath import diagnostics
+
+        # Before the watch begins: the log may stand in the project, and is no file of a step's.
+        diagnostics.follow_log()
     hello: Hello = wire.receive(control)
     needs.settle(hello.root, hello.folder)
     watch = Watch.of_project(hello.root)

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO
 
+from towpath.call_log import log_call
 from towpath.steps import wire
 from towpath.steps.forked import Forked
 from towpath.steps.messages import Hello
@@ -72,11 +73,12 @@ class Server:
         output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
         module = "towpath.steps.server" if forks else "towpath.steps.alone"
         with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", module, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                env=_environment(), start_new_session=True,
-            )  # fmt: skip
+            command = [sys.executable, "-P", "-m", module, str(theirs.fileno())]
+            with log_call("process", "start", *command):
+                process = subprocess.Popen(
+                    command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=output,
+                    stderr=output, env=_environment(), start_new_session=True,
+                )  # fmt: skip
         wire.send(mine, Hello(str(root), folder, needs))
         return cls(process, mine, output, forks)
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
+from towpath.call_log import log_store_call
 from towpath.errors import StoreError
 from towpath.scratch import scratch_beside
 from towpath.spec.artifact import Artifact, Entry, Json
@@ -60,6 +61,7 @@ class Store:
         """The entries of the cache."""
         return Entries(self.layout)
 
+    @log_store_call("root")
     def digest(self, path: Path) -> Artifact:
         """Name the bytes of a file or a folder as they are now, without storing them.
 
@@ -68,6 +70,7 @@ class Store:
         path = self._existing(path)
         return self._reader.folder(path) if path.is_dir() else self._reader.file(path)
 
+    @log_store_call("root")
     def put(self, path: Path) -> Artifact:
         """Store a file or a folder as it is now. Bytes that are there already are not copied.
 
@@ -117,6 +120,7 @@ class Store:
             return all(self.path(each).exists() for each in needed)
         return not self.objects.unverified(needed)
 
+    @log_store_call("root")
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Those of these files and folders that are not whole, in the order given."""
         return [digest for digest in dict.fromkeys(digests) if not self.has(digest)]
@@ -135,6 +139,7 @@ class Store:
             raise _absent(digest)
         return members
 
+    @log_store_call("root")
     def link(self, digest: str, to: Path) -> None:
         """Put the bytes at a path as a copy of its own, or a clone where blocks can be shared.
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+from towpath.call_log import log_call
 from towpath.errors import Malformed, StoreError
 from towpath.spec.artifact import Artifact
 from towpath.store.copying import copy_plain, md5
@@ -119,7 +120,7 @@ def members_of(source: Source, digest: str) -> dict[str, str]:
     """
     if not is_folder(digest):
         return {"": digest}
-    with source.open(digest) as file:
+    with log_call("store", "read", source.shown, digest), source.open(digest) as file:
         content = file.read()
     if md5(content) + FOLDER != digest:
         raise Unsound(f"the manifest {digest} in {source.shown} was altered")
@@ -133,7 +134,8 @@ def members_of(source: Source, digest: str) -> dict[str, str]:
 def _hashes(source: Source, digest: str, scratch: Path | None = None) -> tuple[str, str]:
     """An object's MD5 and SHA-256, read from beginning to end, and kept where asked."""
     named, recorded = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    with source.open(digest) as file, _kept(scratch, digest) as keep:
+    reading = log_call("store", "hash", source.shown, digest)
+    with reading, source.open(digest) as file, _kept(scratch, digest) as keep:
         while chunk := file.read(_CHUNK):
             named.update(chunk)
             recorded.update(chunk)

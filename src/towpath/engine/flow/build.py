@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from towpath.call_log import is_heard, log_requests
 from towpath.errors import EngineError, StepFailed
 
 #: Prefect reads these when it is imported: its console lines would cross ours, and it may
@@ -41,6 +42,12 @@ def build(
     """The flow of a pipeline. ``body`` is called with the parameters, validated by Prefect."""
     from towpath.engine.flow.pipeline_flow import PipelineFlow
     from towpath.engine.flow.signature import docstring, signature
+
+    if is_heard():
+        from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
+
+        log_requests(PrefectHttpxAsyncClient)
+        log_requests(PrefectHttpxSyncClient)
 
     def function(**params: Any) -> Any:
         return body(params)

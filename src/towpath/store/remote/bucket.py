@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from towpath.call_log import log_store_call
+from towpath.credentials import remember_secrets
 from towpath.errors import StoreError, UserError
 from towpath.store.layout import locate
 from towpath.store.remote import door
@@ -33,6 +35,7 @@ class Bucket:
     def open_with(cls, url: str, settings: Mapping[str, str]) -> Bucket:
         """A bucket by its URL, with DVC's own settings (``endpointurl``, ``profile``, ...)."""
         os.environ["DVC_NO_ANALYTICS"] = "1"
+        remember_secrets(settings)
         from dvc.fs import get_cloud_fs
         from dvc_objects.fs.base import RemoteMissingDepsError
 
@@ -54,6 +57,7 @@ class Bucket:
         )
         return found
 
+    @log_store_call("shown")
     def names(self, folder: str) -> list[str]:
         """The names of the objects directly under a prefix."""
         try:
@@ -62,14 +66,17 @@ class Bucket:
             return []
         return sorted(row["name"].rsplit("/", 1)[-1] for row in rows if row["type"] == "file")
 
+    @log_store_call("shown")
     def add(self, local: Path, path: str) -> None:
         """Upload a file; S3 shows it whole or not at all."""
         self._files.put_file(os.fspath(local), self._path(path))
 
+    @log_store_call("shown")
     def remove(self, path: str) -> None:
         """Delete an object; S3 does not mind one that is gone."""
         self._call(self._files._call_s3, "delete_object", **self._named(path))
 
+    @log_store_call("shown")
     def read(self, path: str) -> tuple[bytes, str] | None:
         """A small object's bytes and ETag, of one and the same answer."""
         try:
@@ -83,6 +90,7 @@ class Bucket:
         async with answer["Body"] as body:
             return await body.read(), answer["ETag"]
 
+    @log_store_call("shown")
     def write(self, path: str, content: bytes, if_match: str | None) -> str | None:
         """Write on S3's own condition. An answer that got lost on the way is asked for again."""
         condition = {"IfMatch": if_match} if if_match else {"IfNoneMatch": "*"}

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
+from towpath.call_log import log_store_call
 from towpath.credentials import remember_secrets
 from towpath.errors import StoreError, TowpathError, UsageError, did_you_mean
 from towpath.spec.digests import require_md5
@@ -51,6 +52,7 @@ class Remote:
         """Where an object stands, as a person would write it."""
         return f"{self.url.rstrip('/')}/files/md5/{digest[:2]}/{digest[2:]}"
 
+    @log_store_call("url")
     def sizes(self, paths: Sequence[str]) -> list[int | None]:
         """The size of each file, None for one that is not there."""
         if not paths:
@@ -65,6 +67,7 @@ class Remote:
             raise answer
         return int(answer["size"]) if answer.get("size") is not None else -1
 
+    @log_store_call("url")
     def digests(self, paths: Sequence[str]) -> list[str | None]:
         """The MD5 of each file, read there from beginning to end; None for one that is gone."""
         with ThreadPoolExecutor(self.jobs) as pool:
@@ -85,6 +88,7 @@ class Remote:
         found: AbstractContextManager[IO[bytes]] = self._files.open(self.path(digest), "rb")
         return found
 
+    @log_store_call("url")
     def read(self, path: str) -> bytes | None:
         """The bytes of a small file; None where it is not there."""
         try:
@@ -94,11 +98,13 @@ class Remote:
             return None
         return content
 
+    @log_store_call("url")
     def read_many(self, paths: Sequence[str]) -> list[bytes | None]:
         """The bytes of small files, many at once."""
         with ThreadPoolExecutor(self.jobs) as pool:
             return list(pool.map(self.read, paths))
 
+    @log_store_call("url")
     def list(self, path: str) -> list[str]:
         """The paths of all files under a folder; none where it is not there."""
         try:
@@ -106,6 +112,7 @@ class Remote:
         except FileNotFoundError:
             return []
 
+    @log_store_call("url")
     def put(self, sources: Mapping[str, str], source: Remote | None = None) -> None:
         """Upload objects: paths by digest, on this machine or on another remote."""
         from dvc_objects.fs import generic
@@ -123,11 +130,13 @@ class Remote:
         for path in paths:
             self._objects.protect(path)
 
+    @log_store_call("url")
     def put_file(self, local: str, path: str) -> None:
         """Upload a small file; what stands there is replaced."""
         self._files.makedirs(self._files.parent(path))
         self._files.put_file(local, path)
 
+    @log_store_call("url")
     def get(self, wanted: Mapping[str, str]) -> None:
         """Download files: local paths by path there. Each must be there."""
         from dvc_objects.fs import generic
@@ -137,6 +146,7 @@ class Remote:
             self._files, list(wanted), localfs, list(wanted.values()), batch_size=self.jobs
         )
 
+    @log_store_call("url")
     def remove(self, digest: str) -> None:
         """Remove an object."""
         with suppress(FileNotFoundError):
