@@ -35,6 +35,12 @@ BUSY = 503
 PAUSES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.64)  # seconds; then the caller hears what it is
 
 
+def mark_used(used: Path) -> None:
+    """Begin the API's rest anew."""
+    with suppress(FileNotFoundError):  # somebody removed the home: the keeper sees to that
+        os.utime(used)
+
+
 @dataclass(frozen=True)
 class Persistent:
     """An application whose answer "busy" to a request is not sent, but the request made again.
@@ -50,8 +56,7 @@ class Persistent:
         """Answer a request; anything else is the application's own."""
         if scope["type"] != "http":
             return await self.application(scope, receive, send)
-        with suppress(FileNotFoundError):  # somebody removed the home: the keeper sees to that
-            os.utime(self.used)
+        mark_used(self.used)
         asked = await _whole(receive)
         for pause in PAUSES:
             answer = Answer(send)
@@ -130,6 +135,9 @@ class Server(uvicorn.Server):
     async def _follow(self) -> None:
         while os.getppid() == self.keeper:
             await asyncio.sleep(2)
+            # A write may wait for SQLite longer than the API rests: who waits for it uses it.
+            if self.server_state.tasks:
+                mark_used(self.ready.with_name("used"))
         self.should_exit = True
 
 
