@@ -109,7 +109,10 @@ class LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record; a full disk or a terminal that is gone is no reason to fail."""
-        line = make_harmless(self.format(record))
+        try:
+            line = make_harmless(self.format(record))
+        except Exception:  # words that do not fit their format are the fault of who logs them
+            return self.handleError(record)
         for write in self.writers:
             try:
                 write(line)
@@ -117,6 +120,7 @@ class LogHandler(logging.Handler):
                 continue
         if record.levelno >= logging.WARNING and not self.shows_warnings:
             _show_warning(record)
+        return None
 
 
 def _show_warning(record: logging.LogRecord) -> None:
@@ -194,7 +198,8 @@ class Profile:
     begun: float = field(default_factory=time.monotonic)
     _since: float = field(default_factory=time.monotonic)
     _under_way: dict[int, list[str]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)  # calls come from many threads
+    # Calls come from many threads; a finalizer that runs in here may import something.
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def begin(self, kind: str) -> None:
         """Something of this kind begins in this thread."""
