@@ -6,6 +6,8 @@
 VENV ?= .venv
 JOBS ?= 2
 DEMO := build/demo
+# The rooms that `make coverage` measures by their own tests, which need no server.
+COVERED ?= checks code documents forge gates git registry spec
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # Your own python3 if it is one of ours, else the newest of ours that there is.
 PYTHON ?= $(firstword $(foreach each,python3 python3.13 python3.12 python3.11 python, \
@@ -13,8 +15,8 @@ PYTHON ?= $(firstword $(foreach each,python3 python3.13 python3.12 python3.11 py
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
-INSTALL = $(PY) -m pip install -qq --no-compile --no-build-isolation \
-	--constraint constraints/$$($(PY) -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt
+PINS = constraints/$$($(PY) -c 'import sys; print("py%d%d" % sys.version_info[:2])').txt
+INSTALL = $(PY) -m pip install -qq --no-compile --no-build-isolation --constraint $(PINS)
 # Imports cost double without bytecode; all cores together are quicker at it than pip is alone.
 COMPILE = $(PY) -m compileall -q -j 0 -x 'cookiecutter\.name' $(VENV)/lib >/dev/null 2>&1 || true
 
@@ -25,16 +27,23 @@ unexport PREFECT_API_URL PREFECT_API_KEY PREFECT_PROFILE
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint bench ci constraints clean
+.PHONY: help demo test test-fast fuzz lint coverage bench ci constraints dist clean
 
 help:  ## list the commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 demo: $(VENV)/.installed  ## from nothing to a registered model, in build/demo/abalone
 	@BIN="$(BIN)" .ci/demo $(DEMO)
 
+# A worker takes half of the tests in their order, so that what a file shares is made once, and
+# what is left of the other's when it has done its own.
+PYTEST = $(PY) -m pytest -n $(JOBS) --dist worksteal
+
 test: $(VENV)/.developing  ## every test
-	$(PY) -m pytest -n $(JOBS)
+	$(PYTEST)
+
+test-fast: $(VENV)/.developing  ## those that need no server and no run: a minute
+	$(PYTEST) -m fast
 
 fuzz: $(VENV)/.developing  ## the readers of what strangers write, on a million documents
 	TOWPATH_FUZZ=$${TOWPATH_FUZZ:-50000} $(PY) -m pytest --timeout 0 \
@@ -45,6 +54,15 @@ lint: $(VENV)/.developing  ## style, types and architecture
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The test left out lets a process write no file at all, and so none of coverage's.
+coverage: $(VENV)/.developing  ## which lines of the rooms in COVERED their own tests reach
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(PY) -m coverage run -m pytest $(COVERED:%=tests/%) --deselect \
+		tests/registry/test_clones.py::test_a_full_disk_is_said_and_nothing_is_half_there
+	$(PY) -m coverage combine --quiet
+	$(PY) -m coverage report --skip-covered --skip-empty \
+		--include "$$(printf 'src/towpath/%s/*,' $(COVERED) | sed 's/,$$//')"
 
 bench: $(VENV)/.developing  ## the figures of the README, measured on this machine
 	$(PY) -m benchmarks
@@ -58,6 +76,14 @@ constraints: $(VENV)/.developing  ## write constraints/ anew: the newest release
 			--all-extras --group dev --group build --no-annotate --no-header \
 			--output-file constraints/py3$$minor.txt pyproject.toml || exit; \
 	done
+
+dist: $(VENV)/.installed  ## build the package into dist/, and try it in an environment of its own
+	rm -rf dist build/dist
+	$(PY) -m hatchling build -d dist
+	"$(PYTHON)" -m venv build/dist/venv
+	build/dist/venv/bin/python -m pip install -qq --constraint $(PINS) dist/*.whl
+	cd build/dist && venv/bin/towpath --version && venv/bin/towpath new tabular --no-input && \
+		cd abalone && ../venv/bin/towpath check
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build dist

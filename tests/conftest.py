@@ -1,5 +1,7 @@
 """What every test stands on: a home of its own for Towpath, Prefect, DVC and Git.
 
+`make test-fast` runs the rooms of FAST: they start no server and run no pipeline.
+
 The plan for Prefect's API: `TOWPATH_HOME` is one folder for the whole session, xdist's workers
 included. Tests in the rooms of RUNNING use one API together, given as a user would give theirs, by
 `PREFECT_API_URL`; the first test that needs it starts it. What a test starts beside it rests soon,
@@ -12,11 +14,12 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from own_home import CopyWorld
 from towpath.engine import server
 from towpath.engine.server import local, sweep
 
@@ -25,6 +28,11 @@ pytest_plugins = ["forge_fixtures"]
 HERE = Path(__file__).parent
 RUNNING = ("audit", "cli", "engine", "reconcile", "sharing", "story")
 OWN_API = HERE / "engine" / "server"
+FAST = (
+    "checks", "code", "doctor", "documents", "forge", "git", "spec", "store", "test_repository.py",
+)  # fmt: skip
+SLOW = ("store/test_s3.py",)
+LONGEST = ("story", "projects/test_baked.py", "cli/test_cli_runs.py", "faults/test_kills.py")
 
 # Nothing of a test has to outlive a power cut, and flushing each object took a third of the time.
 GIT_CONFIG = """\
@@ -65,6 +73,16 @@ def pytest_configure(config: pytest.Config) -> None:
     }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test-fast` runs, and begin with what takes a minute: at the end one worker
+    would wait for the other."""
+    for item in items:
+        path = item.path.relative_to(HERE)
+        if path.parts[0] in FAST and str(path) not in SLOW:
+            item.add_marker(pytest.mark.fast)
+    items.sort(key=lambda item: not str(item.path.relative_to(HERE)).startswith(LONGEST))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave no process and no folder behind."""
     if hasattr(config, "workerinput"):
@@ -72,6 +90,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     for each in sweep.homes():
         local.stop(each)
     shutil.rmtree(Path(os.environ["TOWPATH_HOME"]).parent, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def copy_world(tmp_path_factory: pytest.TempPathFactory) -> CopyWorld:
+    """Puts what ``build`` makes in an empty folder into a folder: built once, copied after that.
+
+    What is built knows nothing of where it stands.
+    """
+    worlds: dict[Callable[[Path], object], Path] = {}
+
+    def copy(build: Callable[[Path], object], folder: Path) -> None:
+        if build not in worlds:
+            worlds[build] = tmp_path_factory.mktemp("world")
+            build(worlds[build])
+        shutil.copytree(worlds[build], folder, symlinks=True, dirs_exist_ok=True)
+
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+CopyWorld = Callable[[Callable[[Path], object], Path], None]
+"""The fixture ``copy_world``: puts what a function makes in an empty folder into another."""
 
 IDENTITY = "[user]\n\tname = Ada Lovelace\n\temail = ada@example.org\n"
 MAIN = "[init]\n\tdefaultBranch = main\n"

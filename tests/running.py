@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from command_line import call_towpath
 from towpath.engine import run as running
 from towpath.engine.record import Run, State
 from towpath.engine.request import Request
@@ -199,7 +200,8 @@ class Project:
 
     def towpath(self, *words: str, **environment: str) -> Said:
         """The same to its end."""
-        return end(self.start(*words, **environment))
+        done = call_towpath(self.root, *words, **{"COLUMNS": "100", **environment})
+        return Said(done.returncode, done.stdout, done.stderr)
 
     def assert_whole(self) -> None:
         """Nothing is half-written: objects are what their names say, entries have their bytes."""

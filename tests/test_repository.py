@@ -1,4 +1,4 @@
-"""Contracts of this repository itself: pins, workflows, architecture, size, front page, wheel."""
+"""Contracts of this repository itself: pins, workflows, architecture, size, pages, changes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 CONSTRAINTS = sorted((ROOT / "constraints").glob("py3*.txt"))
 SOURCES = sorted((ROOT / "src" / "towpath").rglob("*.py"))
 PINNED = re.compile(r"[a-z0-9-]+==[0-9][\w.+!]*( ; [\w .'<>=!]+)?")
@@ -87,9 +89,44 @@ def test_workflows_are_sound() -> None:
     call("zizmor", "--offline", "--no-progress", "--min-severity", "low", ROOT / ".github")
 
 
+@pytest.mark.parametrize(
+    ("schema", "pattern"),
+    [
+        ("dependabot", "dependabot.yml"),
+        ("github-issue-config", "ISSUE_TEMPLATE/config.yml"),
+        ("github-issue-forms", "ISSUE_TEMPLATE/[!c]*.yml"),
+    ],
+)
+def test_what_the_forge_reads_is_in_its_form(schema: str, pattern: str) -> None:
+    files = sorted((ROOT / ".github").glob(pattern))
+    call("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files)
+
+
+def test_commits_are_checked_by_what_the_environment_holds() -> None:
+    call("pre-commit", "validate-config", ROOT / ".pre-commit-config.yaml")
+    config = YAML(typ="safe").load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert [repo["repo"] for repo in config["repos"]] == ["local"], "nothing is downloaded"
+    hooks = [hook["entry"].split() for hook in config["repos"][0]["hooks"]]
+    lint = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0]
+    assert {Path(hook[0]).name for hook in hooks} == set(re.findall(r"\$\(BIN\)/(\S+)", lint))
+
+
+FRAGMENT = re.compile(r"(\d+|\+[a-z][a-z0-9-]*)\.(added|changed|fixed|removed|security)\.md")
+
+
+def test_changes_that_users_see_are_told_in_sentences() -> None:
+    fragments = [file for file in (ROOT / "changelog.d").iterdir() if file.name != ".gitignore"]
+    assert [file.name for file in fragments if not FRAGMENT.fullmatch(file.name)] == []
+    draft = call("towncrier", "build", "--draft", "--version", "9.9.9")
+    for file in fragments:
+        text = file.read_text()
+        assert re.fullmatch(r"(`|[A-Z])[^\n]*\.\n", text), f"{file.name} is no line of sentences"
+        assert text.strip() in draft, f"{file.name} is not in the next release"
+
+
 def test_ci_at_home_and_on_the_forge_are_one_thing() -> None:
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
-    assert re.findall(r"- run: (.*)", workflow) == [".ci/run"]
+    assert re.findall(r"- run: (.*)", workflow) == [".ci/run", "make coverage"]
     assert "make lint test" in (ROOT / ".ci" / "run").read_text()
 
 
@@ -111,15 +148,27 @@ def test_a_file_has_one_subject_and_functions_are_short(path: Path) -> None:
 def test_the_front_page_begins_with_the_two_commands_and_its_links_lead_somewhere() -> None:
     text = (ROOT / "README.md").read_text()
     assert re.search(r"```\w*\n.*make demo.*\n.*make test.*\n", text[:1200])
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    for page in pages:
         links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
         assert [link for link in links if not (page.parent / link).exists()] == [], page
 
 
 def test_make_lists_what_the_front_page_names() -> None:
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = set(re.findall(r"make (\w+)", said.stdout))
     named = set(re.findall(r"^make (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
-    assert {"demo", "test"} <= named <= set(re.findall(r"make (\w+)", said.stdout))
+    assert {"demo", "test"} <= named <= listed
+    told = set(re.findall(r"`make (\w+)|^make (\w+)", CONTRIBUTING.read_text(), re.MULTILINE))
+    assert {"".join(name) for name in told} <= listed
+
+
+def test_the_page_for_contributors_names_tests_and_tools_that_are_there() -> None:
+    text = CONTRIBUTING.read_text()
+    tests = re.findall(r"\btests/[\w/]+(?:\.py)?", text)
+    assert [name for name in tests if not (ROOT / name).exists()] == []
+    tools = re.findall(r"\.venv/bin/([\w-]+)", text)
+    assert [name for name in tools if not (BIN / name).exists()] == []
 
 
 def test_a_python_that_will_not_do_is_refused_in_words(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +12,11 @@ from towpath.errors import Fault, Place, UsageError, UserError, did_you_mean
 if TYPE_CHECKING:
     from towpath.code import Reader
     from towpath.git import Repository
-    from towpath.spec.declared import Declared
+    from towpath.spec.pipeline_file import Declared
     from towpath.spec.project import Project
     from towpath.store import Store
 
 PROJECT_FILE = "towpath.yaml"
-_OWN_REGISTRY = re.compile(r"""\s*#.*|registry:\s+(["']?)\.\1\s*(#.*)?""")
 
 
 def _taken_away(begin: Path) -> Fault | None:
@@ -81,7 +79,7 @@ class Workspace:
 
     def pipeline(self, name: str | None = None) -> Declared:
         """A pipeline's declaration; without a name the only one, or ``training``."""
-        from towpath.spec.reading import read_pipeline
+        from towpath.spec.pipeline_file import read_pipeline
 
         path = self.pipelines[self.pipeline_name(name)]
         return read_pipeline(path, self.root, self._formats)
@@ -140,7 +138,11 @@ class Workspace:
     def shared_registry(self) -> str | None:
         """The address of the registry that this project shares; None where it keeps its own."""
         text = (self.root / PROJECT_FILE).read_text(encoding="utf-8", errors="replace")
-        if all(_OWN_REGISTRY.fullmatch(line) for line in text.splitlines() if "registry" in line):
+        if "registry" not in text:
+            return None
+        from towpath import documents
+
+        if documents.find_entry(text, "registry") in (None, "."):
             return None  # reading the whole declaration takes longer than listing the models
         if self.project.registry == ".":
             return None

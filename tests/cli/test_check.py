@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from command_line import call_towpath
+
 
 def towpath(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "towpath", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return call_towpath(Path.cwd(), "-C", str(root), *arguments)
 
 
 def test_without_a_pipeline_nothing_is_said_of_one(tmp_path: Path) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from towpath import code
+from command_line import run_python
+from towpath.code import Reader
 
 Make = Callable[..., "Project"]
 """Makes a project of ``steps.py`` beside the pipeline, and of files named from the root."""
@@ -18,6 +17,7 @@ STEPS = f"{FOLDER}/steps.py"
 
 _RUN = """
 import pathlib, sys
+sys.dont_write_bytecode = True
 from towpath.steps.loading import load, make_importable
 root, folder, run = pathlib.Path(sys.argv[1]), *sys.argv[2:]
 make_importable(root, folder)
@@ -44,7 +44,7 @@ class Project:
         path.write_text(text.replace(old, new), "utf-8")
 
     def digests(self, run: str = "step", *extra: str) -> dict[str, str]:
-        return dict(code.digests(self.root, FOLDER, run, extra))
+        return dict(Reader(self.root).digests(FOLDER, run, extra))
 
     def changed(self, before: Mapping[str, str], run: str = "step", *extra: str) -> set[str]:
         """The labels whose digest is not what it was."""
@@ -53,8 +53,7 @@ class Project:
 
     def result(self, run: str = "step") -> str:
         """What the function returns, loaded as a step's process loads it, or how that ends."""
-        command = [sys.executable, "-B", "-c", _RUN, str(self.root), FOLDER, run]
-        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
+        done = run_python(self.root, _RUN, str(self.root), FOLDER, run, imported="steps")
         return done.stdout or done.stderr.strip().splitlines()[-1]
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from code_project import FOLDER, STEPS, Make
 
-from towpath import code
-from towpath.code import Argument
+from towpath.code import Argument, Reader
 from towpath.errors import DeclarationError
 
 GOOD = """
@@ -27,39 +26,28 @@ if True:
 """
 
 
-def test_a_signature_says_its_annotations_in_full(project: Make) -> None:
+def test_a_signature_says_what_each_argument_asks_for(project: Make) -> None:
     made = project(GOOD, {"shared/x.py": "class Split: ...\ndef imported(x): ...\n"})
-    found = code.signature(made.root, FOLDER, "train")
+    found = Reader(made.root).signature(FOLDER, "train")
     assert (found.file, found.line, found.function) == (STEPS, 9, "train")
     assert found.arguments == (
-        Argument("raw", "pandas.DataFrame", True),
-        Argument("out", "pathlib.Path", True),
-        Argument("rate", "float", False),
-        Argument("deep", "typing.Optional[pandas.DataFrame]", False),
-        Argument("kind", "typing.Literal['Path']", False),
-        Argument("must", None, True),
+        Argument("raw", True, "pandas.DataFrame"),
+        Argument("out", True, "pathlib.Path"),
+        Argument("rate", False, "float"),
+        Argument("deep", False, "pandas.DataFrame"),
+        Argument("kind", False),
+        Argument("must", True),
     )
-    assert found.returns == "dict[str, pathlib.Path] | None"
 
 
 def test_a_function_is_found_where_it_is_defined(project: Make) -> None:
     made = project(GOOD, {"shared/x.py": "class Split: ...\ndef imported(x): ...\n"})
-    imported = code.signature(made.root, FOLDER, "imported")
+    imported = Reader(made.root).signature(FOLDER, "imported")
     assert (imported.file, imported.line) == ("shared/x.py", 2)
-    assert code.signature(made.root, FOLDER, "shared.x:imported") == imported
-    assert code.signature(made.root, FOLDER, "again").function == "train"
-    chosen = code.signature(made.root, FOLDER, "chosen")
-    assert chosen.arguments == (Argument("a", "numpy.typing.ArrayLike", True),)
-    assert chosen.returns == "shared.x.Split"
-
-
-def test_a_step_is_imported_from_beside_the_pipeline_or_from_the_root(project: Make) -> None:
-    made = project(GOOD, {"shared/x.py": "class Split: ...\ndef imported(x): ...\n"})
-    beside = code.locate(made.root, FOLDER, "imported")
-    assert (beside.module, beside.name, beside.function) == ("steps", "imported", "imported")
-    assert beside.file == made.root / "shared/x.py"
-    assert beside.folders == (made.root / FOLDER, made.root)
-    assert code.locate(made.root, FOLDER, "shared.x:imported").module == "shared.x"
+    assert Reader(made.root).signature(FOLDER, "shared.x:imported") == imported
+    assert Reader(made.root).signature(FOLDER, "again").function == "train"
+    chosen = Reader(made.root).signature(FOLDER, "chosen")
+    assert chosen.arguments == (Argument("a", True, "numpy.ArrayLike"),)
 
 
 BAD = {
@@ -110,9 +98,10 @@ def test_what_cannot_be_a_step_is_a_fault_with_its_place(project: Make, run: str
         "nul.py": "a = '\0'\n",
     }
     made = project(BAD_STEPS, files)
-    for read in (code.signature, code.digests, code.packages, code.locate):
+    reader = Reader(made.root)
+    for read in (reader.signature, reader.digests, reader.packages):
         with pytest.raises(DeclarationError) as raised:
-            read(made.root, FOLDER, run)
+            read(FOLDER, run)
         assert str(raised.value) == BAD[run]
 
 
@@ -120,13 +109,13 @@ def test_without_steps_py_the_near_name_is_said(project: Make) -> None:
     made = project("", {f"{FOLDER}/step.py": ""})
     (made.root / STEPS).unlink()
     with pytest.raises(DeclarationError) as raised:
-        code.signature(made.root, FOLDER, "train")
+        Reader(made.root).signature(FOLDER, "train")
     assert str(raised.value) == f"{STEPS}: there is no `{STEPS}` (did you mean `step.py`?)"
 
 
 def test_nothing_is_imported(project: Make) -> None:
     made = project("raise SystemExit(70)\ndef step(): return 1\n")
-    assert code.signature(made.root, FOLDER, "step").line == 2
+    assert Reader(made.root).signature(FOLDER, "step").line == 2
     assert made.digests()
 
 

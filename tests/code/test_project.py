@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from code_project import FOLDER, STEPS, Project
 
-from towpath import code
+from towpath.code import Reader
 
 HERE = Path(__file__).parent / "abalone"
 RUNS = ("prepare", "train", "evaluate", "report", "shared.publish:to_folder")
 
 PREPARE, TRAIN, EVALUATE, REPORT, PUBLISH = RUNS
 MODELS = {TRAIN, EVALUATE}
-OF_STEPS = {PREPARE, TRAIN, EVALUATE, REPORT}  # metrics register themselves when imported
+OF_STEPS = {PREPARE, TRAIN, EVALUATE, REPORT}  # what runs when shared code is imported
 
 EDITS = [
     (STEPS, "whole = clean(raw)", "whole = clean(raw.copy())", {PREPARE}),
@@ -28,7 +28,8 @@ EDITS = [
     (STEPS, "import numpy as np", "import numpy as np  # numbers", set()),
     ("shared/cleaning.py", "height > 0", "height >= 0", {PREPARE}),
     ("shared/cleaning.py", "def unrelated(frame):", "def renamed(frame):", set()),
-    ("shared/cleaning.py", 'RULES["drop"] = ["sex"]', 'RULES["drop"] = []', {PREPARE}),
+    ("shared/cleaning.py", 'RULES["drop"] = ["sex"]', 'RULES["drop"] = []', OF_STEPS),
+    ("shared/cleaning.py", 'RULES = {"least": 0}', 'RULES = {"least": 1}', OF_STEPS),
     ("shared/metrics.py", "** 2", "** 3", {EVALUATE}),
     ("shared/metrics.py", "abs(truth - guess)", "abs(guess - truth)", OF_STEPS),
     ("shared/metrics.py", "METRICS = {}", "METRICS = dict()", OF_STEPS),
@@ -60,7 +61,7 @@ def test_an_edit_reaches_exactly_its_steps(
 
 
 def test_the_same_reading_serves_all_steps(made: Project) -> None:
-    reader = code.Reader(made.root)
+    reader = Reader(made.root)
     assert [reader.digests(FOLDER, run) for run in reversed(RUNS)] == [
         made.digests(run) for run in reversed(RUNS)
     ]
@@ -69,6 +70,8 @@ def test_the_same_reading_serves_all_steps(made: Project) -> None:
 def test_the_labels_of_a_step(made: Project) -> None:
     assert made.digests(REPORT).keys() == {
         "steps.report",
+        "shared.cleaning (at import)",  # it fills RULES
+        "shared.cleaning.RULES",
         "shared.metrics.METRICS",
         "shared.metrics.absolute",
         "shared.metrics.metric",
@@ -80,5 +83,5 @@ def test_the_labels_of_a_step(made: Project) -> None:
 
 
 def test_the_files_of_a_step(made: Project) -> None:
-    sources = code.Reader(made.root).sources(FOLDER, "shared.publish:to_folder")
+    sources = Reader(made.root).sources(FOLDER, "shared.publish:to_folder")
     assert sources == ("shared/__init__.py", "shared/paths.py", "shared/publish.py")

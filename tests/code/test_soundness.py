@@ -30,3 +30,12 @@ def test_an_edit_that_cannot_matter_changes_no_digest(project: Make, case: Case)
     made.edit(case.edited, case.old, case.new)
     assert made.result() == result, "the case proves nothing"
     assert made.changed(digests) == set()
+
+
+@pytest.mark.parametrize("case", read("too_much"), ids=str)
+def test_the_rule_errs_towards_running_again(project: Make, case: Case) -> None:
+    made = _made(project, case)
+    result, digests = made.result(), made.digests()
+    made.edit(case.edited, case.old, case.new)
+    assert made.result() == result, "the case belongs among those that change the result"
+    assert made.changed(digests)

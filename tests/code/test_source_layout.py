@@ -8,7 +8,7 @@ import pytest
 
 from towpath.code import Reader
 from towpath.errors import DeclarationError
-from towpath.spec.source_layout import module_folders
+from towpath.spec.project_paths import module_folders
 
 
 def write(root: Path, **files: str) -> Path:
@@ -35,7 +35,7 @@ def test_a_function_under_src_is_found_with_what_it_reaches(tmp_path: Path) -> N
         "src/leafnet/helpers.py",
     )
     with pytest.raises(DeclarationError, match=r"no module `leafnet\.claen`"):
-        Reader(tmp_path).locate("flows/training", "leafnet.claen:clean")
+        Reader(tmp_path).signature("flows/training", "leafnet.claen:clean")
 
 
 @pytest.mark.parametrize(

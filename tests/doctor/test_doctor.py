@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from command_line import call_dvc, call_towpath
 from own_home import MAIN, move_in
 from promotion_project import Project, begin
 from towpath import forge
@@ -251,8 +251,7 @@ def test_the_verb(tmp_path: Path) -> None:
     project.git("remote", "add", "origin", str(tmp_path / "gone.git"))
 
     def typed(*words: str) -> subprocess.CompletedProcess[str]:
-        call = [sys.executable, "-m", "towpath", *words]
-        return subprocess.run(call, cwd=project.root, capture_output=True, text=True)
+        return call_towpath(project.root, *words)
 
     done = typed("doctor")
     assert done.returncode == 4, done.stderr
@@ -289,8 +288,7 @@ def test_the_remote_is_the_one_that_dvc_would_take(tmp_path: Path) -> None:
     project.git("remote", "add", "origin", str(project.root))
 
     def dvc(*words: str) -> None:
-        call = [sys.executable, "-m", "dvc", *words]
-        subprocess.run(call, cwd=project.root, check=True, capture_output=True)
+        assert call_dvc(project.root, *words).returncode == 0
 
     def said() -> str:
         checks = examine(Workspace(project.root), True, {})

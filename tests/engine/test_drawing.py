@@ -10,7 +10,7 @@ import pytest
 
 from towpath.engine import drawing
 from towpath.engine.graph import Graph, outline
-from towpath.spec.reading import parse_pipeline
+from towpath.spec.pipeline_file import parse_pipeline
 
 VALID = Path(__file__).parents[1] / "spec" / "valid"
 SVG = "{http://www.w3.org/2000/svg}"

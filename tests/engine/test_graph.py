@@ -21,7 +21,6 @@ from towpath.engine.graph import (
     source_of,
 )
 from towpath.errors import DeclarationError, UsageError
-from towpath.spec.declared import Declared
 from towpath.spec.pipeline import (
     Condition,
     Evaluation,
@@ -32,7 +31,7 @@ from towpath.spec.pipeline import (
     RegisterModel,
     Training,
 )
-from towpath.spec.reading import parse_pipeline, read_pipeline
+from towpath.spec.pipeline_file import Declared, parse_pipeline, read_pipeline
 
 VALID = Path(__file__).parents[1] / "spec" / "valid"
 

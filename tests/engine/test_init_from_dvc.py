@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from command_line import call_towpath
 from towpath.engine import checking
 from towpath.engine import run as running
 from towpath.engine.dvc_draft import Draft, draft_pipeline
@@ -269,8 +270,7 @@ def test_the_command_line_writes_it_once(repository: Path) -> None:
     write(repository, FILES)
 
     def init(*words: str) -> subprocess.CompletedProcess[str]:
-        call = [sys.executable, "-m", "towpath", "init", *words]
-        return subprocess.run(call, cwd=repository, capture_output=True, text=True)
+        return call_towpath(repository, "init", *words)
 
     assert init().returncode == 0
     said = init("--from", "dvc.yaml")  # in the place of the empty pipeline, which is ours

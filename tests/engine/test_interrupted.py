@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from command_line import run_python
 from running import FOLDER, Project, ran, states
 from towpath.engine import runs
 
@@ -154,9 +155,7 @@ def test_two_runs_at_once(waiting: tuple[Project, Path]) -> None:
 
 def dying(project: Project, when: int) -> subprocess.CompletedProcess[str]:
     """Register and die at a moment; 0 for never."""
-    return subprocess.run(
-        [sys.executable, "-c", DYING, str(when)], cwd=project.root, capture_output=True, text=True
-    )
+    return run_python(project.root, DYING, str(when))
 
 
 def standing(project: Project) -> dict[str, str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from command_line import call_dvc
 from running import Project, ran, states
 from towpath.audit.reproduce import reproduce
 from towpath.engine import server, transfer
@@ -50,10 +49,7 @@ def _clone(project: Project, name: str) -> Project:
 
 
 def _dvc(project: Project, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *words], cwd=project.root, capture_output=True, text=True
-    )
-    return done.stdout.strip()
+    return call_dvc(project.root, *words).stdout.strip()
 
 
 def test_a_clone_that_pulls_is_as_after_the_run(ada: Project) -> None:

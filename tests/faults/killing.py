@@ -29,7 +29,7 @@ SHIM = """#!/bin/sh
 case " $* " in
   *" update-ref "*|*" push "*|*" fetch "*|*" merge "*|*" branch "*|*" symbolic-ref "*|\
   *" switch "*|*" commit "*|*" tag "*|*" reset "*|*" checkout "*)
-    n=$(($(cat "$KILLING_COUNT") + 1)); echo $n > "$KILLING_COUNT" ;;
+    read -r n < "$KILLING_COUNT"; n=$((n + 1)); echo $n > "$KILLING_COUNT" ;;
   *) exec "$KILLING_GIT" "$@" ;;
 esac
 if [ $n != "$KILLING_DUE" ]; then exec "$KILLING_GIT" "$@"; fi
@@ -82,7 +82,7 @@ class Commands:
             stand_in.write_text(SHIM)
             stand_in.chmod(0o755)
         count = self.scratch / "count"
-        count.write_text("0")
+        count.write_text("0\n")
         real = str(shutil.which("git"))
         return self.run(
             folder, *words, PATH=f"{stand_in.parent}{os.pathsep}{os.environ['PATH']}",
@@ -166,6 +166,9 @@ def serve() -> None:
 
 def import_everything() -> None:
     """What commands import, once."""
+    import dvc.repo  # noqa: F401
+    import dvc_http  # noqa: F401
+
     import towpath.cli.models
     import towpath.cli.progress
     import towpath.cli.promote

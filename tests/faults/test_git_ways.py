@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from git_ways_showcase import WAITING, answers, tell
 
+from command_line import call_towpath
 from own_home import IDENTITY, MAIN, move_in
 from promotion_project import Project, begin
 from towpath import promotion, registry
@@ -505,10 +506,7 @@ def test_a_clone_that_lacks_versions_says_so(
 
 def towpath(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
     """The command line in a project."""
-    return subprocess.run(
-        [sys.executable, "-m", "towpath", *words],
-        cwd=project.root, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True,
-    )  # fmt: skip
+    return call_towpath(project.root, *words, COLUMNS="200")
 
 
 def test_a_shared_registry_is_read_where_bare_repositories_must_be_named(

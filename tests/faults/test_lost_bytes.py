@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from audit_project import Project, begin
+from command_line import call_towpath
 from own_home import MAIN, move_in
 from towpath import promotion, registry
 from towpath.errors import Refused
@@ -191,8 +191,7 @@ def test_no_store_is_told_in_words(project: Project, tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "-q", str(project.root), str(clone)], check=True)
     initialise(clone)
     Project(clone).be("ada")
-    call = [sys.executable, "-m", "towpath", "promote", "abalone@v1.0.0", "--to", "dev"]
-    done = subprocess.run(call, cwd=clone, capture_output=True, text=True)
+    done = call_towpath(clone, "promote", "abalone@v1.0.0", "--to", "dev")
     assert done.returncode == 0, done.stderr
     said = "the bytes of abalone@v1.0.0 could not be checked: the project's store is not on this"
     assert f"note    {said}" in done.stderr

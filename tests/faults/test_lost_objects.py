@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from audit_project import Project, begin
-from own_home import MAIN, move_in
+from command_line import call_towpath
+from own_home import MAIN, CopyWorld, move_in
 from towpath import promotion, reconcile, registry
 from towpath.errors import RegistryError
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """Two models in dev; abalone has a second version."""
-    move_in(tmp_path / "own home", MAIN, monkeypatch)
-    made = begin(tmp_path / "abalone", "name: abalone\nstages: [dev]\n")
+def build(folder: Path) -> None:
+    made = begin(folder / "abalone", "name: abalone\nstages: [dev]\n")
     for content, model in ((b"one", "abalone"), (b"two", "abalone"), (b"three", "squid")):
         made.register(content, model)
     made.promote("abalone@v1.0.0", "dev")
     made.promote("squid@v1.0.0", "dev")
-    return made
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy_world: CopyWorld) -> Project:
+    """Two models in dev; abalone has a second version."""
+    move_in(tmp_path / "own home", MAIN, monkeypatch)
+    copy_world(build, tmp_path)
+    return Project(tmp_path / "abalone")
 
 
 def lose(project: Project, name: str) -> None:
@@ -34,8 +37,7 @@ def lose(project: Project, name: str) -> None:
 
 def command(project: Project, *words: str) -> tuple[int, str]:
     """A command's exit code, and all that it says."""
-    call = [sys.executable, "-m", "towpath", *words]
-    done = subprocess.run(call, cwd=project.root, capture_output=True, text=True)
+    done = call_towpath(project.root, *words)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from audit_project import Project, begin
+from command_line import call_towpath
 from own_home import MAIN, move_in
 
 RULES = "towpath.yaml"
@@ -28,8 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def command(project: Project, *words: str) -> tuple[int, str]:
     """A command's exit code, and all that it says."""
-    call = [sys.executable, "-m", "towpath", *words]
-    done = subprocess.run(call, cwd=project.root, capture_output=True, text=True)
+    done = call_towpath(project.root, *words)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -92,10 +90,7 @@ def test_a_second_one_that_came_later(project: Project) -> None:
     assert "it was that of the project in `.`, the only one until `sub/towpath.yaml`" in said
     assert f"({commit} by Ada Lovelace" in said
     assert "take it away by a commit on main; else towpath claim abalone" in said
-    inside = subprocess.run(
-        [sys.executable, "-m", "towpath", "verify", "--offline"],
-        cwd=project.root / "sub", capture_output=True, text=True,
-    )  # fmt: skip
+    inside = call_towpath(project.root / "sub", "verify", "--offline")
     assert "towpath claim abalone" in inside.stdout
     project.git("rm", "-q", f"sub/{RULES}")
     project.commit("It was no project")

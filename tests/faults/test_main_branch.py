@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from command_line import call_towpath
 from own_home import MAIN, move_in
 from promotion_project import Project, begin
 from towpath import promotion, reconcile, registry
@@ -55,9 +55,7 @@ def _clone(origin: Path, into: Path, *words: str) -> Project:
 
 
 def _towpath(project: Project, *words: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "towpath", *words], cwd=project.root, capture_output=True, text=True
-    )
+    done = call_towpath(project.root, *words)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from command_line import call_towpath
 from own_home import MAIN, move_in
 from promotion_project import POLICY, Project, begin, judge_promotion
 from towpath import forge, promotion, registry
@@ -98,8 +98,7 @@ def world(tmp_path: Path, github: GitHubServer, monkeypatch: pytest.MonkeyPatch)
 
 def towpath(world: World, *words: str) -> subprocess.CompletedProcess[str]:
     """The command line, as a person calls it."""
-    call = [sys.executable, "-m", "towpath", *words]
-    return subprocess.run(call, cwd=world.project.root, capture_output=True, text=True)
+    return call_towpath(world.project.root, *words)
 
 
 def promote(world: World) -> promotion.Proposed:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from audit_project import Project, begin
-from own_home import MAIN, move_in
+from command_line import call_towpath
+from own_home import MAIN, CopyWorld, move_in
 from towpath import promotion, reconcile, registry
 from towpath.errors import Refused, TowpathError, UsageError
 from towpath.git import Stamp, refs, tag
@@ -27,13 +26,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 SAME = {"parameters": {"learning_rate": 0.08}}
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A project whose v1.1.0 runs in dev."""
-    made = begin(tmp_path / "abalone", "name: abalone\nstages: [dev, prod]\n")
+def _build(folder: Path) -> None:
+    made = begin(folder / "abalone", "name: abalone\nstages: [dev, prod]\n")
     made.register(b"one")
     made.promote(made.register(b"two", parameters={"learning_rate": 0.08}), "dev")
-    return made
+
+
+@pytest.fixture
+def project(home: Path, tmp_path: Path, copy_world: CopyWorld) -> Project:  # noqa: ARG001
+    """A project whose v1.1.0 runs in dev."""
+    copy_world(_build, tmp_path)
+    return Project(tmp_path / "abalone")
 
 
 def _object(project: Project, name: str = "abalone@v1.1.0") -> str:
@@ -192,11 +195,10 @@ def test_an_honest_stage_tag_is_not_set_aside(project: Project) -> None:
     project.git("tag", *words, at="1970-01-02T00:00:00Z")
     places = {str(one.fault.place) for one in project.verify().findings}
     assert places == {forged}
-    calling = [sys.executable, "-m", "towpath", "-C", str(project.root), "restore"]
-    refused = subprocess.run([*calling, "abalone#dev#1"], capture_output=True, text=True)
+    refused = call_towpath(project.root, "restore", "abalone#dev#1")
     assert refused.returncode == 2
     assert "nothing is wrong with `abalone#dev#1`" in refused.stderr
-    assert subprocess.run([*calling, forged], capture_output=True).returncode == 0
+    assert call_towpath(project.root, "restore", forged).returncode == 0
     assert project.verify().findings == ()
 
 

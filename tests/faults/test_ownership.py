@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from audit_project import PATH, Project, begin
+from command_line import call_towpath
 from own_home import MAIN, move_in
 from towpath import promotion, reconcile
 from towpath.audit.history import history
@@ -20,6 +20,20 @@ from towpath.reconcile import Blocked, Nothing, Remove
 from towpath.registry.ownership import claim_path, read_owners
 
 SECOND = "name: second\nstages: {dev: {store: %s}, lab: }\n"
+
+
+@pytest.fixture(scope="module")
+def module_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ownership")
+
+
+@pytest.fixture
+def tmp_path(module_folder: Path) -> Path:
+    """The same folder for each test, emptied: the projects name theirs by whole paths."""
+    folder = module_folder / "one"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +50,17 @@ def _policy(tmp_path: Path, name: str = "abalone") -> str:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path, module_folder: Path) -> Project:
     """A project whose v1.1.0 runs in dev."""
-    made = begin(tmp_path / "abalone", _policy(tmp_path))
-    made.promote(made.register(b"one"), "dev")
-    made.promote(made.register(b"two"), "dev")
-    return made
+    made, whole = tmp_path / "abalone", module_folder / "whole"
+    if whole.exists():
+        shutil.copytree(whole, tmp_path, symlinks=True, dirs_exist_ok=True)
+        return Project(made)
+    first = begin(made, _policy(tmp_path))
+    first.promote(first.register(b"one"), "dev")
+    first.promote(first.register(b"two"), "dev")
+    shutil.copytree(tmp_path, whole, symlinks=True)
+    return first
 
 
 def _moved(project: Project, folder: str) -> Project:
@@ -72,10 +91,7 @@ def _said(project: Project, stage: str = "dev") -> dict[str, str]:
 
 def _cli(project: Project, *words: str) -> tuple[int, str]:
     """What the command line answers: the exit code, both streams."""
-    done = subprocess.run(
-        [os.sys.executable, "-m", "towpath", *words],
-        cwd=project.root, capture_output=True, text=True,
-    )  # fmt: skip
+    done = call_towpath(project.root, *words)
     return done.returncode, done.stdout + done.stderr
 
 

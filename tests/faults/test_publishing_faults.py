@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import pytest
 from publishing_project import Project, demand, origin_of
 from reconcile_project import initialised
 
-from own_home import IDENTITY, MAIN, move_in
+from command_line import call_towpath
+from own_home import IDENTITY, MAIN, CopyWorld, move_in
 from towpath import registry
 from towpath.engine import transfer
 from towpath.errors import RegistryError
@@ -29,18 +29,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return move_in(tmp_path / "home", IDENTITY + MAIN, monkeypatch)
 
 
+def build(folder: Path) -> None:
+    initialised(folder / "shells", "[dev]").register(b"one")
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(home: Path, tmp_path: Path, copy_world: CopyWorld) -> Project:  # noqa: ARG001
     """A project with v1.0.0, numbered before there was a remote."""
-    made = initialised(tmp_path / "shells", "[dev]")
-    made.register(b"one")
-    return made
+    copy_world(build, tmp_path)
+    return Project(tmp_path / "shells")
 
 
 def towpath(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
     """The command line, as a person calls it."""
-    call = [sys.executable, "-m", "towpath", *words]
-    return subprocess.run(call, cwd=project.root, capture_output=True, text=True)
+    return call_towpath(project.root, *words)
 
 
 def candidate(project: Project, content: bytes) -> registry.Registered:

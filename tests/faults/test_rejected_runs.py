@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from audit_project import Project, begin
+from command_line import call_towpath
 from own_home import MAIN, move_in
 from towpath import registry
 
@@ -25,9 +24,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def _towpath(project: Project, *words: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "towpath", *words], cwd=project.root, capture_output=True, text=True
-    )
+    done = call_towpath(project.root, *words)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from approval_world import POLICY, SIGNERS, Clone, clone
 
 import promotion_project
+from command_line import call_towpath
 from towpath import forge, promotion, reconcile, registry
 from towpath.audit.verify import verify
 from towpath.doctor import at_forge, stages
@@ -49,8 +49,7 @@ def lower(made: Clone, text: str) -> None:
 
 def command(made: Clone, *words: str) -> tuple[int, str]:
     """A command's exit code, and all that it says."""
-    call = [sys.executable, "-m", "towpath", *words]
-    done = subprocess.run(call, cwd=made.root, capture_output=True, text=True)
+    done = call_towpath(made.root, *words)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -127,10 +127,18 @@ if not os.fork():
 return 'answered'
 """
     assert attack(code) == "answered"
-    assert not runs(["sleep", seconds])
+    assert has_ended(["sleep", seconds])
     with pytest.raises(SandboxTimeout, match="took longer than 1 s and was ended"):
         attack(code.replace("return 'answered'", "import time; time.sleep(600)"), seconds=1)
-    assert not runs(["sleep", seconds])
+    assert has_ended(["sleep", seconds])
+
+
+def has_ended(words: list[str]) -> bool:
+    """Whether no process runs so; one that is being killed is waited for: the machine is busy."""
+    deadline = time.monotonic() + 10
+    while runs(words) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not runs(words)
 
 
 def runs(words: list[str]) -> bool:
@@ -310,4 +318,4 @@ def answer(question):
     assert SECRET not in str(answer.said)
     assert answer.missing == ("namespaces",)
     assert answer.caution == "without namespaces here"
-    assert not runs(["sleep", seconds])
+    assert has_ended(["sleep", seconds])

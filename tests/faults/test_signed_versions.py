@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from publishing_project import Keys, Project, demand, origin_of, signing_project, take
 
+from command_line import call_towpath
 from own_home import IDENTITY, MAIN, move_in
 from towpath import registry
 from towpath.errors import RegistryError
@@ -221,8 +220,7 @@ def test_a_shared_registrys_clone_signs_as_the_project_does(tmp_path: Path, keys
 
 def verified(project: Project, *words: str) -> tuple[int, str]:
     """What the command says, and its exit code."""
-    call = [sys.executable, "-m", "towpath", "verify", "--signatures", "--offline", *words]
-    done = subprocess.run(call, cwd=project.root, capture_output=True, text=True)
+    done = call_towpath(project.root, "verify", "--signatures", "--offline", *words)
     return done.returncode, done.stdout
 
 
@@ -242,10 +240,7 @@ def test_verify_lists_who_signed_each(tmp_path: Path, keys: Keys) -> None:
     assert code == 0, said
     assert said.count("bo@example.org") == 6
     assert set(signed(project).values()) == {"good"}
-    shown = subprocess.run(
-        [sys.executable, "-m", "towpath", "show", "abalone@v1.0.0"],
-        cwd=project.root, capture_output=True, text=True,
-    )  # fmt: skip
+    shown = call_towpath(project.root, "show", "abalone@v1.0.0")
     assert "by bo@example.org (ED25519 key SHA256:" in shown.stdout
 
 
@@ -344,7 +339,6 @@ def test_a_lost_tag_comes_back_with_its_signature(tmp_path: Path, keys: Keys) ->
     before = project.git("rev-parse", f"refs/tags/abalone@{first}")
     project.git("tag", "-d", f"abalone@{first}")
     project.git("config", "user.signingkey", str(keys.make("mallory")))
-    call = [sys.executable, "-m", "towpath", "restore", f"abalone@{first}"]
-    done = subprocess.run(call, cwd=project.root, capture_output=True, text=True)
+    done = call_towpath(project.root, "restore", f"abalone@{first}")
     assert done.returncode == 0, done.stderr
     assert project.git("rev-parse", f"refs/tags/abalone@{first}") == before

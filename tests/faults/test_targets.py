@@ -10,23 +10,27 @@ from pathlib import Path
 
 import pytest
 
-from own_home import IDENTITY, MAIN
+from own_home import IDENTITY, MAIN, CopyWorld
 from reconcile.reconcile_project import Project, initialised
 from towpath.audit.verify import verify
 
 ALTERED = "repair v1.0.0: what the target runs was altered"
 
 
-@pytest.fixture
-def project(home: Path, tmp_path: Path) -> Project:
-    (home / ".gitconfig").write_text(IDENTITY + MAIN)
-    made = initialised(tmp_path / "project", "{dev: {deploy: {to: files, path: deploy}}}")
+def build(folder: Path) -> None:
+    made = initialised(folder / "project", "{dev: {deploy: {to: files, path: deploy}}}")
     version = made.register(b"honest bytes")
     assert version == "v1.0.0"
     made.up_to("dev", version)
     assert made.plan("dev").pending == ()
     assert findings(made) == []
-    return made
+
+
+@pytest.fixture
+def project(home: Path, tmp_path: Path, copy_world: CopyWorld) -> Project:
+    (home / ".gitconfig").write_text(IDENTITY + MAIN)
+    copy_world(build, tmp_path)
+    return Project(tmp_path / "project")
 
 
 def findings(project: Project) -> list[str]:

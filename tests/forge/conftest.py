@@ -16,7 +16,7 @@ from towpath.forge.github import Patience
 from towpath.spec.project import parse_project
 
 NAME = "acme/abalone"
-QUICK = Patience(timeout=1.0, attempts=3, pause=0.01, longest=1.0)
+QUICK = Patience(timeout=20.0, attempts=3, pause=0.01, longest=1.0)
 
 
 @dataclass

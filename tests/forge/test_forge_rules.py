@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from github_server import GitHubServer
 
+from command_line import call_towpath
 from towpath import forge
 from towpath.errors import ForgeError
 from towpath.forge import Environment, Forge, NotMergeable, Rules
@@ -177,8 +177,7 @@ def test_what_is_set_holds(project: Project, clone, github: GitHubServer, admin,
 
 def towpath(root, *words: str) -> subprocess.CompletedProcess[str]:
     """The command line, in a folder."""
-    command = [sys.executable, "-m", "towpath", "-C", str(root), *words]
-    return subprocess.run(command, capture_output=True, text=True)
+    return call_towpath(root, *words)
 
 
 @pytest.mark.usefixtures("admin")

@@ -18,7 +18,7 @@ from towpath.spec.project import parse_project
 
 NAME = "acme/abalone"
 As = Callable[[str], Forge]
-QUICK = Patience(timeout=1.0, attempts=3, pause=0.01, longest=1.0)
+QUICK = Patience(timeout=20.0, attempts=3, pause=0.01, longest=1.0)
 PLAIN = "name: abalone\nforge: {kind: github}\n"
 
 

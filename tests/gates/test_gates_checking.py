@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
+from command_line import call_towpath
 from towpath.gates import checking
 from towpath.spec.project import read_project
 
@@ -54,7 +52,6 @@ def test_what_a_gate_needs_is_looked_for(tmp_path):
         (tmp_path / path).write_text(content)
     found = checking.faults(tmp_path, read_project(tmp_path))
     assert "".join(f"{fault}\n" for fault in found) == SAID
-    call = [sys.executable, "-m", "towpath", "check"]
-    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
+    done = call_towpath(tmp_path, "check")
     assert done.returncode == 2
     assert "towpath.yaml:9: there is no none.csv" in done.stderr

@@ -67,7 +67,7 @@ def test_what_a_silent_call_started_is_ended(
 @pytest.mark.usefixtures("hasty")
 def test_a_call_that_goes_on_speaking_is_not_ended() -> None:
     words = "import sys, time\nfor _ in range(8): time.sleep(0.3); print('x', flush=True)"
-    done = patience.listen([sys.executable, "-c", words], dict(os.environ), 1.0)
+    done = patience.listen([sys.executable, "-c", words], dict(os.environ), 2.0)
     assert (done.returncode, done.stdout) == (0, b"x\n" * 8)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
+from command_line import call_towpath
 from towpath import projects
 from towpath.spec.project import read_project
 
-from .conftest import REPOSITORY, git, run
+from .conftest import REPOSITORY, git
 
 BLANK = REPOSITORY / "templates" / "blank"
 SAME = (
@@ -36,7 +36,7 @@ SAME = (
 
 
 def towpath(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return run(sys.executable, "-m", "towpath", *words, cwd=project)
+    return call_towpath(project, *words)
 
 
 def test_it_begins_with_one_commit_and_check_accepts_it(tmp_path: Path) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from command_line import call_towpath
 from towpath import projects, store
 from towpath.projects import EMPTY_PIPELINE, adoption
 from towpath.spec.project import read_project
 
-from .conftest import REPOSITORY, contents, git, run
+from .conftest import REPOSITORY, contents, git
 
 MADE = [
     ".dvc/.gitignore",
@@ -37,7 +37,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def towpath(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return run(sys.executable, "-m", "towpath", *words, cwd=folder)
+    return call_towpath(folder, *words)
 
 
 def adopt(folder: Path) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ import hashlib
 import importlib.metadata
 import re
 import shlex
-import sys
 import tomllib
 import zipfile
 from dataclasses import replace
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from command_line import call_dvc
 from towpath import projects, store
 from towpath.spec.project import read_project
 from towpath.store import layout
@@ -230,6 +230,6 @@ def _named(name: str) -> dict[str, str]:
 
 
 def _dvc(project: Path, *words: str) -> str:
-    said = run(sys.executable, "-m", "dvc", *words, cwd=project)
+    said = call_dvc(project, *words)
     assert said.returncode == 0, said.stderr
     return said.stdout

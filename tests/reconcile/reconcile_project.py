@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from command_line import call_dvc
 from towpath import reconcile, registry
 from towpath.git import Repository
 from towpath.reconcile import Applied, Options, Plan
@@ -51,11 +52,15 @@ class Project:
 
     def tool(self, name: str, *words: str) -> str:
         """What stock GTO or DVC answers."""
-        done = subprocess.run(
-            [str(Path(sys.executable).with_name(name)), *words],
-            cwd=self.root,
-            capture_output=True,
-            text=True,
+        done = (
+            call_dvc(self.root, *words)
+            if name == "dvc"
+            else subprocess.run(
+                [str(Path(sys.executable).with_name(name)), *words],
+                cwd=self.root,
+                capture_output=True,
+                text=True,
+            )
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 from reconcile_project import Project
 
+from command_line import call_towpath
+
 
 def _call(project: Project, *words: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("towpath")), "reconcile", *words],
-        cwd=project.root,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **project.environ, "NO_COLOR": "1"},
-    )
+    around = {**project.environ, "NO_COLOR": "1"}
+    done = call_towpath(project.root, "reconcile", *words, **around)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from command_line import call_dvc
 from running import Project, ran, reasons, states
 from towpath import registry as registries
 from towpath.errors import RegistryError
@@ -21,8 +21,7 @@ MakeProject = Callable[..., Project]
 
 def dvc(folder: Path, *words: str) -> str:
     """Stock DVC in a folder."""
-    call = [sys.executable, "-m", "dvc", *words]
-    done = subprocess.run(call, cwd=folder, capture_output=True, text=True)
+    done = call_dvc(folder, *words)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

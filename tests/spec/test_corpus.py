@@ -8,8 +8,8 @@ import pytest
 
 from towpath.engine.graph import check
 from towpath.errors import DeclarationError, Fault
+from towpath.spec.pipeline_file import parse_pipeline
 from towpath.spec.project import parse_project
-from towpath.spec.reading import parse_pipeline
 
 CORPUS = Path(__file__).parent / "corpus"
 CASES = sorted(CORPUS.glob("*.yaml"))

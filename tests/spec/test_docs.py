@@ -12,7 +12,7 @@ from towpath.engine.graph import compile
 from towpath.spec.faults import keys
 from towpath.spec.param import Param
 from towpath.spec.pipeline import KINDS, Output, Pipeline, Plot, Retry
-from towpath.spec.reading import parse_pipeline
+from towpath.spec.pipeline_file import parse_pipeline
 
 TEXT = (Path(__file__).parents[2] / "docs" / "pipeline.md").read_text(encoding="utf-8")
 YAML = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)

@@ -10,57 +10,56 @@ import pytest
 
 from towpath.spec import deployment, gates, project
 from towpath.spec.project import parse_project
-from towpath.spec.schema import json_schema
+from towpath.spec.schema import build_schema
 
 PAGE = (Path(__file__).parents[2] / "docs" / "project.md").read_text(encoding="utf-8")
-SCHEMA = json_schema("project")
+SCHEMA = build_schema("project")
 DEFINITIONS = SCHEMA["definitions"]
 YAML = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
-SECTIONS: dict[str, tuple[dict[str, Any], type[Any]]] = {
-    "The project": (SCHEMA, project.Project),
-    "A stage": (DEFINITIONS["stage"]["anyOf"][1], project.Stage),
-    "A store": (DEFINITIONS["store"]["anyOf"][1], project.Store),
-    "Credentials": (
-        DEFINITIONS["store"]["anyOf"][1]["properties"]["credentials"],
-        project.Credentials,
-    ),
-    "The policy": (SCHEMA["properties"]["policy"], project.Policy),
-    "The forge": (SCHEMA["properties"]["forge"]["anyOf"][1], project.Forge),
-    "The runner": (SCHEMA["properties"]["runner"]["anyOf"][1], project.Runner),
-    **{f"deploy: {to}": (DEFINITIONS[f"deploy_{to}"], m) for to, m in deployment.KINDS.items()},
-    **{f"gate: {kind}": (DEFINITIONS[f"gate_{kind}"], m) for kind, m in gates.KINDS.items()},
+SECTIONS: dict[str, type[Any]] = {
+    "The project": project.Project,
+    "A stage": project.Stage,
+    "A store": project.Store,
+    "Credentials": project.Credentials,
+    "The policy": project.Policy,
+    "The forge": project.Forge,
+    "The runner": project.Runner,
+    **{f"deploy: {to}": model for to, model in deployment.KINDS.items()},
+    **{f"gate: {kind}": model for kind, model in gates.KINDS.items()},
 }
 
 NAMED = {
-    "duration": "duration",
     "path": "path",
+    "Forge": "mapping",
+    "Runner": "mapping",
     "argv": "list of text",
-    "approval": "`forge`, `signed`, `recorded`",
     "stage_name": "name",
-    "store": "text or store",
-    "stage": "stage",
-    "gate": "gate",
-    "deploy": "deployment",
+    "Stage": "stage",
+    "Store": "store",
 }
 
 
 def type_of(schema: dict[str, Any]) -> str:
     """A part of the schema in the words of the page."""
-    if "allOf" in schema and "type" not in schema:
-        schema = schema["allOf"][0]
-    if "$ref" in schema:
-        return NAMED[schema["$ref"].rpartition("/")[2]]
-    if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(type_of(each) for each in schema["anyOf"]))
     if "enum" in schema or "const" in schema:
         return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    if "anyOf" in schema:
+        kinds = dict.fromkeys(type_of(each) for each in schema["anyOf"] if each != {"type": "null"})
+        is_time = "|ms|" in str(schema) or "(ms|" in str(schema)
+        return "duration" if is_time else " or ".join(kinds)
+    if "allOf" in schema and schema.get("properties", {}).keys() & {"kind", "to"}:
+        return "gate" if "kind" in schema["properties"] else "deployment"
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return NAMED.get(name) or type_of(DEFINITIONS[name])
+    if "allOf" in schema:
+        return type_of(schema["allOf"][0])
     match schema.get("type"):
         case "array":
             return f"list of {type_of(schema['items'])}"
-        case "object" if "properties" not in schema:
-            inner = schema.get("additionalProperties")
-            return f"mapping to {type_of(inner)}" if inner else "mapping"
+        case "object" if isinstance(inner := schema["additionalProperties"], dict):
+            return f"mapping to {type_of(inner)}"
         case "object":
             return "mapping"
         case "string":
@@ -94,7 +93,8 @@ def rows(heading: str) -> dict[str, tuple[str, str, str]]:
 
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_every_key_stands_there_with_its_type_and_default(heading: str) -> None:
-    schema, model = SECTIONS[heading]
+    model = SECTIONS[heading]
+    schema = SCHEMA if model is project.Project else DEFINITIONS[model.__name__]
     said = {key: row[:2] for key, row in rows(heading).items()}
     properties = schema["properties"]
     assert said == {key: (type_of(properties[key]), default_of(model, key)) for key in properties}

@@ -15,8 +15,7 @@ from pydantic import TypeAdapter
 from towpath.code import Reader
 from towpath.errors import TowpathError
 from towpath.spec.artifact import Artifact, Json, Made
-from towpath.spec.outputs import output_files
-from towpath.spec.pipeline import AnyStep
+from towpath.spec.pipeline import AnyStep, output_files
 from towpath.steps import process
 from towpath.steps.order import Order, Value
 from towpath.store import Store

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from command_line import call_dvc
 from towpath.spec.artifact import Artifact, Entry, Made
 from towpath.store import Store, placing, remote
 from towpath.store.remote.transfer import Moved
@@ -33,9 +33,7 @@ class Project:
 
     def dvc(self, *words: str, fails: bool = False) -> str:
         """What stock DVC answers."""
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", *words], cwd=self.root, capture_output=True, text=True
-        )
+        done = call_dvc(self.root, *words)
         assert bool(done.returncode) == fails, done.stdout + done.stderr
         return done.stdout
 

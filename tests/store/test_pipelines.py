@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from store_project import Project
 
+from command_line import call_dvc
 from towpath import documents
 from towpath.errors import DeclarationError, StoreError
 from towpath.spec.artifact import Artifact
@@ -316,9 +317,7 @@ def test_the_lock_is_dvcs_both_ways(pipeline: Project) -> None:
 
 
 def _stderr(project: Project, *words: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-m", "dvc", *words], cwd=project.root, capture_output=True, text=True
-    ).stderr
+    return call_dvc(project.root, *words).stderr
 
 
 def test_another_kind_of_lock_is_refused(pipeline: Project) -> None:

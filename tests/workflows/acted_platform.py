@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,8 @@ from acting import REPOSITORY, Acted, Runner, pull_request, push
 from github_server import GitHubServer
 from github_state import Hosted
 from workflow_files import fits, read
+
+from command_line import call_towpath
 
 STAGES = ("dev", "uat", "prod")
 #: pip installs the project really, but neither fetches nor builds apart what is installed here.
@@ -99,13 +100,7 @@ class Platform:
 
     def towpath(self, *words: str, code: int = 0, **around: str) -> str:
         """The command line in the person's clone; it must end as expected."""
-        done = subprocess.run(
-            [sys.executable, "-m", "towpath", *words],
-            cwd=self.work,
-            env={**os.environ, **self.environment, **around},
-            capture_output=True,
-            text=True,
-        )
+        done = call_towpath(self.work, *words, **{**self.environment, **around})
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
 

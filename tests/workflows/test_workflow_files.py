@@ -22,6 +22,10 @@ ACTIONS = {
     "actions/checkout": ("3d3c42e5aac5ba805825da76410c181273ba90b1", "v7.0.1"),
     "actions/setup-python": ("5fda3b95a4ea91299a34e894583c3862153e4b97", "v7.0.0"),
     "actions/create-github-app-token": ("bcd2ba49218906704ab6c1aa796996da409d3eb1", "v3.2.0"),
+    "actions/upload-artifact": ("bbbca2ddaa5d8feaa63e36b76fdaad77386f024f", "v7.0.0"),
+    "actions/download-artifact": ("3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c", "v8.0.1"),
+    "actions/attest-build-provenance": ("a2bbfa25375fe432b6a289bc6b6cd05ecd0c4c32", "v4.1.0"),
+    "pypa/gh-action-pypi-publish": ("dc37677b2e1c63e2034f94d8a5b11f265b73ba33", "v1.14.2"),
 }
 STORE = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 APP = {"TOWPATH_APP_KEY"}
@@ -99,10 +103,39 @@ def test_the_workflows_of_this_repository_may_do_as_much() -> None:
     made = jobs(ROOT / ".github" / "workflows")
     ours = {name: granted for name, granted in JOBS.items() if not name.startswith("training/")}
     ours["checks/checks"] = Granted(READ)  # nothing is run, and nothing pulled
-    assert made.pop("ci/ci").permissions == READ
+    for own in ("ci/ci", "ci/coverage", "release/build"):
+        job = made.pop(own)
+        assert job.permissions == READ and not job.secrets and "environment" not in job.said, own
+        assert job.checkout()["persist-credentials"] is False, own
+    made.pop("release/publish")
     assert made.keys() == ours.keys()
     for name, job in made.items():
         assert_granted(name, job, ours[name])
+
+
+def test_only_the_job_that_publishes_speaks_for_this_repository() -> None:
+    made = jobs(ROOT / ".github" / "workflows")
+    publish = made["release/publish"]
+    assert publish.permissions == {"id-token": "write", "attestations": "write"}
+    assert publish.said["environment"] == "pypi" and not publish.secrets
+    assert publish.runs == [], "it runs nothing of the repository, nor of what it publishes"
+    assert [step["uses"].partition("@")[0] for step in publish.steps] == [
+        "actions/download-artifact",
+        "actions/attest-build-provenance",
+        "pypa/gh-action-pypi-publish",
+    ]
+    rest = (job for name, job in made.items() if name != "release/publish")
+    assert not any("id-token" in job.permissions for job in rest)
+
+
+def test_a_release_is_of_main_and_is_tried_before_it_is_published() -> None:
+    release = read(ROOT / ".github" / "workflows" / "release.yml")
+    tags = {"push": {"tags": ["v[0-9]+.[0-9]+.[0-9]+"]}}
+    assert release["on"] == tags, "no tag of a version or a stage, such as abalone@v1.0.0"
+    scripts = jobs(ROOT / ".github" / "workflows")["release/build"].runs
+    assert scripts[0] == 'git merge-base --is-ancestor "$GITHUB_SHA" origin/main'
+    assert scripts[1] == "make dist"
+    assert release["jobs"]["publish"]["needs"] == ["build"]
 
 
 def assert_granted(name: str, job: Job, granted: Granted) -> None:

@@ -13,7 +13,7 @@ from towpath import registry
 from towpath.engine.inputs import hold_against
 from towpath.errors import ExitCode, Malformed, RegistryError, StepFailed, StoreError
 from towpath.registry import DataSource, Record
-from towpath.spec import words
+from towpath.spec import names_and_paths
 from towpath.spec.artifact import Artifact
 from towpath.spec.project_paths import ProjectPath, resolve_inside
 
@@ -122,7 +122,7 @@ def _inputs(
         if said is None:
             continue
         source = record.sources.get(name, DataSource())
-        if source.version or words.is_model_reference(said):
+        if source.version or names_and_paths.is_model_reference(said):
             yield name, _model(workspace, place, source.version or said, digest)
             continue
         path = _path(source, said)

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from towpath.checks.outcome import Outcome, Result
-from towpath.checks.saying import of_the_whole, percent, shown
+from towpath.checks.sentences import of_the_whole, percent, show_observed
 from towpath.spec.artifact import Json
 
 _QUOTED = re.compile("`([^`]+)`")
@@ -79,7 +79,9 @@ def _found(result: Result) -> str:
     if not result.counts_rows:  # said of the column, not of its rows
         if not result.passed:
             return f"<b>{escape(of_the_whole(result))}</b>"
-        return f"it is {escape(shown(result.observed))}" if result.observed is not None else ""
+        return (
+            f"it is {escape(show_observed(result.observed))}" if result.observed is not None else ""
+        )
     if not result.unexpected:
         return f"all of {result.rows:,} rows"
     share = min(100.0, max(0.5, result.percent or 0))  # a few in a million are still to be seen
@@ -102,4 +104,4 @@ def _rows(result: Result) -> str:
 
 
 def _cell(value: Json) -> str:
-    return '<span class="empty">no value</span>' if value is None else escape(shown(value))
+    return '<span class="empty">no value</span>' if value is None else escape(show_observed(value))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -86,6 +85,6 @@ def _gate_faults(workspace: Workspace) -> tuple[Fault, ...]:
 @click.argument("of", type=click.Choice(["pipeline", "project"]), default="pipeline")
 def schema(of: Literal["pipeline", "project"]) -> None:
     """Print the JSON Schema of a pipeline's (or the project's) declaration."""
-    from towpath.spec.schema import json_schema
+    from towpath.spec.schema import read_schema
 
-    terminal.echo_json(json.dumps(json_schema(of), indent=2))
+    terminal.echo_json(read_schema(of).removesuffix("\n"))

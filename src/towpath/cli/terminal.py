@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeAlias
 import click
 
 from towpath.control_characters import disarm_commands, escape_json, is_visible, show_controls
-from towpath.spec.limits import is_same
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
@@ -293,6 +292,8 @@ def brief(value: object) -> str:
 def side_by_side(values: Sequence[object]) -> tuple[str, ...]:
     """Values in the columns of one row, each brief; at length where brevity makes two look alike
     that are not."""
+    from towpath.spec.foreign_values import is_same  # which `--help` need not load
+
     texts = tuple(map(brief, values))
     pairs = [(one, two) for one in range(len(texts)) for two in range(one)]
     hides = any(texts[a] == texts[b] and not is_same(values[a], values[b]) for a, b in pairs)

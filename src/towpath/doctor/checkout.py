@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from towpath.doctor.check import Check, lacks
 from towpath.errors import TowpathError
 from towpath.git import large_files, submodules
-from towpath.spec import words
+from towpath.spec import names_and_paths
 
 if TYPE_CHECKING:
     from towpath.git import Repository
@@ -48,7 +48,7 @@ def _inputs(workspace: Workspace) -> Iterator[str]:
         except TowpathError:  # `towpath check` says what is wrong with it
             continue
         for said in declared.pipeline.inputs.values():
-            if not words.is_model_reference(said.path):
+            if not names_and_paths.is_model_reference(said.path):
                 yield said.path
 
 

@@ -13,7 +13,7 @@ from towpath.spec.pipeline import QualityCheck
 from towpath.steps import process
 
 if TYPE_CHECKING:
-    from towpath.spec.declared import Declared
+    from towpath.spec.pipeline_file import Declared
     from towpath.workspace import Workspace
 
 DEPLOYED = "PREFECT__FLOW_RUN_ID"

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from towpath import documents
 from towpath.engine.source import FromInput, Node, Source, outputs_of
 from towpath.errors import DeclarationError, Fault, did_you_mean
-from towpath.spec import words
+from towpath.spec import names_and_paths
 from towpath.spec.param import Param
 from towpath.spec.pipeline import Input, Output, Pipeline, QualityCheck, Readable
 
@@ -69,7 +69,7 @@ def filled(nodes: Mapping[str, Node], inputs: Mapping[str, Input]) -> dict[str, 
 def _other_paths(declared: Mapping[str, str], paths: Mapping[str, str]) -> dict[str, str]:
     """The paths in their shortest form; the declared one, however it is written, is left out."""
     short = {
-        name: path if words.is_model_reference(path) else _shortest(path)
+        name: path if names_and_paths.is_model_reference(path) else _shortest(path)
         for name, path in paths.items()
     }
     return {
@@ -80,7 +80,7 @@ def _other_paths(declared: Mapping[str, str], paths: Mapping[str, str]) -> dict[
 
 
 def _shortest(path: str) -> str:
-    return posixpath.normpath(path) + ("/" if words.is_folder(path) else "")
+    return posixpath.normpath(path) + ("/" if names_and_paths.is_folder(path) else "")
 
 
 def _is_other(param: Param, value: Any) -> bool:
@@ -160,7 +160,7 @@ def _input_faults(given: Mapping[str, str]) -> Iterator[Fault]:
     for name, path in given.items():
         try:
             if not PurePosixPath(path).is_absolute():
-                words.source(path)
+                names_and_paths.source(path)
         except PydanticCustomError as error:
             context = error.context or {}
             yield Fault(f"input `{name}`: {context['what']}", hint=context["hint"])
@@ -178,7 +178,8 @@ def _checked(
 def _with_data(node: Node, checked: Input | Output | None) -> Node:
     path = checked.path if checked else ""
     name = PurePosixPath(path).name
-    suffix = "/" if words.is_folder(path) else name[name.find(".") :] if "." in name else ""
+    extension = name[name.find(".") :] if "." in name else ""
+    suffix = "/" if names_and_paths.is_folder(path) else extension
     read = {key: getattr(checked, key) for key in Readable.model_fields} if checked else {}
     data = node.outputs["data"].model_copy(update={**read, "path": f"data{suffix}"})
     return replace(node, outputs={**node.outputs, "data": data})

@@ -10,7 +10,7 @@ from towpath.engine import file_formats, pipeline_order, submodule_code
 from towpath.engine.graph import compile, outline
 from towpath.engine.resolving import resolve
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
-from towpath.spec import words
+from towpath.spec import names_and_paths
 from towpath.spec.pipeline import FunctionStep, QualityCheck
 from towpath.steps.formats import FRAMES
 
@@ -20,7 +20,7 @@ _PATH = "pathlib.Path"
 if TYPE_CHECKING:
     from towpath.code import Signature
     from towpath.engine.graph import Graph, Node
-    from towpath.spec.declared import Declared
+    from towpath.spec.pipeline_file import Declared
     from towpath.workspace import Workspace
 
 
@@ -50,7 +50,7 @@ def _from_root(root: Path, path: str) -> str:
     for folder in (root, root.resolve()):
         if Path(path).is_absolute() and Path(path).is_relative_to(folder):
             inside = Path(path).relative_to(folder).as_posix()
-            return f"{inside}/" if words.is_folder(path) else inside
+            return f"{inside}/" if names_and_paths.is_folder(path) else inside
     return path
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from towpath.code.command_code import Module, Program, find_program
+from towpath.code.command_program import Module, Program, find_program
 from towpath.spec.command_line import UnfitCommand, parse_command
 from towpath.spec.pipeline import CommandStep, Step
 

@@ -8,9 +8,8 @@ from pathlib import PurePosixPath
 
 from towpath.errors import Fault, Place, did_you_mean
 from towpath.spec.command_line import UnfitCommand, parse_command
-from towpath.spec.declared import Declared
-from towpath.spec.outputs import bindings, is_json, output_files
-from towpath.spec.pipeline import CommandStep
+from towpath.spec.pipeline import CommandStep, bindings, is_json, output_files
+from towpath.spec.pipeline_file import Declared
 
 SETTINGS_FILES = (".yaml", ".yml", ".json")
 """The files of parameters that can be written for a command."""

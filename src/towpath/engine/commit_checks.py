@@ -17,7 +17,7 @@ from towpath.engine.code_paths import OUTSIDE_HINT, git_paths
 from towpath.engine.own_files import find_own_files
 from towpath.errors import Fault, StoreError
 from towpath.git import submodules
-from towpath.spec import words
+from towpath.spec import names_and_paths
 from towpath.store import locked, tracked
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ class CommitChecks:
         """What of a graph's inputs and code no commit holds; ``links`` are the inputs that other
         pipelines make."""
         made = {link.input: link for link in links}
-        inputs = {n: s for n, s in graph.inputs.items() if not words.is_model_reference(s)}
+        inputs = {
+            n: s for n, s in graph.inputs.items() if not names_and_paths.is_model_reference(s)
+        }
         yield from self._changed(inputs)
         for name, path in inputs.items():
             link = made.get(name)

@@ -17,16 +17,16 @@ from towpath.git import refs
 from towpath.registry import Found
 from towpath.scratch import scratch_beside
 from towpath.spec.artifact import Artifact
-from towpath.spec.outputs import named_outputs
-from towpath.spec.reading import parse_pipeline
+from towpath.spec.pipeline import named_outputs
+from towpath.spec.pipeline_file import parse_pipeline
 from towpath.spec.table_options import NO_OPTIONS, TableOptions
 from towpath.store import locked
 from towpath.store.merging import LOCK, PIPELINE
 
 if TYPE_CHECKING:
     from towpath.engine.record import Run
-    from towpath.spec.declared import Declared
     from towpath.spec.pipeline import Output
+    from towpath.spec.pipeline_file import Declared
     from towpath.workspace import Workspace
 
 PICKLES = ("joblib", "pickle")

@@ -16,9 +16,9 @@ from pydantic_core import PydanticCustomError
 from towpath import documents
 from towpath.engine.dvc_parameters import Parameters
 from towpath.errors import Fault, Place, UserError
-from towpath.spec import words
+from towpath.spec import names_and_paths
 from towpath.spec.command_line import UnfitCommand, is_inside_quotes, parse_command
-from towpath.spec.declared import Places
+from towpath.spec.faults import Places
 from towpath.store.stages import OWNER
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def draft_pipeline(root: Path, source: Path, name: str | None = None) -> Draft:
     shown = source.relative_to(root.absolute()).as_posix()
     pipeline = name or _pipeline_name(file.folder)
     try:
-        words.pipeline(pipeline)
+        names_and_paths.pipeline(pipeline)
     except PydanticCustomError as error:
         raise UserError(str((error.context or {})["what"])) from None
     return _Drafting(root.absolute(), file, shown, pipeline).draft()
@@ -134,7 +134,7 @@ class _Drafting:
         name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_") or "value"
         name = f"n{name}" if name[0].isdigit() else name
         try:
-            words.parameter(words.name(name))
+            names_and_paths.parameter(names_and_paths.name(name))
         except PydanticCustomError:
             name = f"{name}_value"
         unique, count = name, 2
@@ -167,7 +167,7 @@ class _Drafting:
                     what = f"output `{said}` of stage `{stage.name}` is outside of the project"
                     self._leave_out(what, stage, key, index)
                 elif path not in self.outs:
-                    name = self._new_name(words.stem(path), own)
+                    name = self._new_name(names_and_paths.stem(path), own)
                     self.outs[path] = _Out(step, name, path, self._is_folder(said, path))
 
     def _unsaid(self, stage: DvcStage, said: str, properties: Any, key: str, index: int) -> None:
@@ -238,7 +238,7 @@ class _Drafting:
             if not made and self._is_code(path):
                 code.append(f"{path}/" if (self.root / path).is_dir() else path)
             elif not made:
-                name = self._new_name(words.stem(path), taken)
+                name = self._new_name(names_and_paths.stem(path), taken)
                 inputs[name], places[name] = self._input(path), path
         return inputs, places, code
 
@@ -264,7 +264,7 @@ class _Drafting:
         for name, known in self.inputs.items():
             if known == written:
                 return name
-        name = self._new_name(words.stem(path))
+        name = self._new_name(names_and_paths.stem(path))
         self.inputs[name] = written
         return name
 

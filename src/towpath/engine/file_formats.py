@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 
 from towpath.engine.source import FromInput, Source, outputs_of
 from towpath.errors import Fault, Place, TowpathError, did_you_mean
-from towpath.spec import words
-from towpath.spec.declared import Declared
-from towpath.spec.outputs import named_outputs
-from towpath.spec.pipeline import FORMAT_NAMES, Input, Output, QualityCheck, Readable
-from towpath.spec.table_options import NO_OPTIONS, TableOptions, formats_with, options_of_format
+from towpath.spec import names_and_paths
+from towpath.spec.pipeline import Input, Output, QualityCheck, Readable, named_outputs
+from towpath.spec.pipeline_file import Declared
+from towpath.spec.table_options import (
+    FORMAT_NAMES,
+    NO_OPTIONS,
+    TableOptions,
+    formats_with,
+    options_of_format,
+)
 from towpath.steps import formats
 from towpath.steps.formats import Format
 
@@ -60,10 +65,10 @@ def files_of_declared(
 
 def read_otherwise(declared: Declared, file: Input | Output, asked: str) -> str:
     """What a file is read as that cannot be read as the table asked for; empty where it can."""
-    if words.is_model_reference(file.path):
+    if names_and_paths.is_model_reference(file.path):
         return ""
     format = formats.known(file.path, file.format, declared.own_formats)
-    if format is None or (words.is_folder(file.path) and not format.run):
+    if format is None or (names_and_paths.is_folder(file.path) and not format.run):
         return "handed on as a path: nothing here reads it"
     holds_objects = format.run or format.module in ("pickles", "model_files")
     if holds_objects or asked in format.types or asked == format.default:
@@ -118,8 +123,8 @@ def format_faults(declared: Declared) -> Iterator[Fault]:
     for each in _declared_files(declared):
         name = each.file.format
         if name and name not in known and not declared.blind:
-            what = words.unknown_format(name, known)
-            hint = did_you_mean(name, known) or words.OWN_FORMATS
+            what = names_and_paths.unknown_format(name, known)
+            hint = did_you_mean(name, known) or names_and_paths.OWN_FORMATS
             yield Fault(what, declared.places.at(*each.at, "format"), hint)
         else:
             yield from _option_faults(declared, each)
@@ -141,7 +146,7 @@ def _option_faults(declared: Declared, each: _DeclaredFile) -> Iterator[Fault]:
     said = each.file.options.declared()
     format = formats.known(each.path, each.file.format, declared.own_formats)
     takes = options_of_format(format.name) if format else ()
-    if words.is_model_reference(each.path):
+    if names_and_paths.is_model_reference(each.path):
         format, takes = None, ()
         said |= {"format": each.file.format} if each.file.format else {}
     for option in said:
@@ -156,7 +161,7 @@ def _option_faults(declared: Declared, each: _DeclaredFile) -> Iterator[Fault]:
 
 
 def _unfit(option: str, path: str, format: Format | None, place: Place | None) -> Fault:
-    if words.is_model_reference(path):
+    if names_and_paths.is_model_reference(path):
         return Fault(f"`{option}` says how a file is read, and {path} is a model", place)
     takes = ", ".join(formats_with(option))
     if format is None:

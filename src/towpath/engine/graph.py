@@ -21,8 +21,8 @@ from towpath.engine.source import (
 )
 from towpath.errors import DeclarationError, Fault, UsageError
 from towpath.spec import reference as references
-from towpath.spec.declared import Declared
 from towpath.spec.pipeline import Input, Pipeline, RegisterModel
+from towpath.spec.pipeline_file import Declared
 
 __all__ = [
     "Branch",

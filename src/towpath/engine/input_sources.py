@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.errors import StoreError
 from towpath.registry.data_sources import DataSource, UpstreamRun
-from towpath.spec import words
+from towpath.spec import names_and_paths
 from towpath.store import tracked
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def locate_inputs(
 def _locate(
     workspace: Workspace, said: str, artifact: Artifact, link: Upstream | None
 ) -> DataSource:
-    if words.is_model_reference(said):
+    if names_and_paths.is_model_reference(said):
         return DataSource(version=_version(workspace, said))
     path = said.rstrip("/")
     if link is not None:

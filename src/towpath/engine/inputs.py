@@ -11,7 +11,7 @@ from towpath.engine import pipeline_order
 from towpath.errors import Fault, StoreError, TowpathError, UserError
 from towpath.git import large_files
 from towpath.scratch import scratch_folder
-from towpath.spec import words
+from towpath.spec import names_and_paths
 from towpath.spec.artifact import Artifact
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ def artifacts(
 
 
 def _artifact(workspace: Workspace, graph: Graph, name: str, said: str) -> Artifact:
-    if words.is_model_reference(said):
+    if names_and_paths.is_model_reference(said):
         return _model(workspace, said)
     path = workspace.root / said
     if not path.exists() and not _restored(workspace, path):
         maker = pipeline_order.makers_of(graph.name, {name: said}, workspace.pipelines).get(name)
-        hint = words.remote_hint(said) or (
+        hint = names_and_paths.remote_hint(said) or (
             "its path is from the project's root; `--input name=path` overrides it"
         )
         hint = f"towpath run {maker} makes it; towpath run --all runs both" if maker else hint

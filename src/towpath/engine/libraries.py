@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from towpath.code import distributions
+from towpath.code import installed_packages
 from towpath.engine.graph import outline
 from towpath.errors import TowpathError
 from towpath.spec.pipeline import AnyStep
@@ -45,7 +45,7 @@ _held: list[Held] = []
 
 def hold(root: Path) -> Held:
     """Begin: from now on this process, and those forked from it, are such ones."""
-    held = Held(_plain(os.environ), distributions.stamp(), deque(of_project(root)))
+    held = Held(_plain(os.environ), installed_packages.stamp(), deque(of_project(root)))
     needs.calm()
     _held.append(held)
     return held
@@ -59,7 +59,7 @@ def here() -> bool:
     """
     return (
         bool(_held)
-        and _held[-1].installed == distributions.stamp()
+        and _held[-1].installed == installed_packages.stamp()
         and _held[-1].environment == _plain(os.environ)
         and threading.active_count() == 1
     )

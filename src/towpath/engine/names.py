@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from towpath.engine.source import FirstOf, FromInput, FromOutput, FromParam, Source
 from towpath.errors import Fault, Place, did_you_mean
 from towpath.spec import reference as references
-from towpath.spec.declared import Declared
-from towpath.spec.outputs import is_json, output_files
+from towpath.spec.pipeline import is_json, output_files
+from towpath.spec.pipeline_file import Declared
 from towpath.spec.reference import Reference
 
 _WORDS = {

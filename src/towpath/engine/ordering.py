@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from towpath.engine.source import Node
 from towpath.errors import Fault
-from towpath.spec.declared import Places
+from towpath.spec.faults import Places
 from towpath.spec.pipeline import QualityCheck, RegisterModel
 
 

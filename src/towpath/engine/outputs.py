@@ -11,7 +11,6 @@ from towpath.engine import keys, tree, worktree
 from towpath.engine.graph import FromInput, FromParam
 from towpath.engine.known import Waiting
 from towpath.spec.artifact import Artifact
-from towpath.spec.outputs import is_json
 from towpath.spec.pipeline import (
     BatchTransform,
     CommandStep,
@@ -21,6 +20,7 @@ from towpath.spec.pipeline import (
     QualityCheck,
     RegisterModel,
     Step,
+    is_json,
 )
 
 if TYPE_CHECKING:

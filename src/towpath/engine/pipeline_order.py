@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from towpath.engine import tree
 from towpath.errors import DeclarationError, Fault, Place, did_you_mean
-from towpath.spec import words
-from towpath.spec.outputs import named_outputs
-from towpath.spec.pipeline import QualityCheck
+from towpath.spec import names_and_paths
+from towpath.spec.pipeline import QualityCheck, named_outputs
 
 if TYPE_CHECKING:
-    from towpath.spec.declared import Declared
+    from towpath.spec.pipeline_file import Declared
     from towpath.workspace import Workspace
 
 
@@ -26,7 +25,7 @@ def makers_of(pipeline: str, inputs: Mapping[str, str], known: Collection[str]) 
 
 def _maker(path: str) -> str:
     """The pipeline below whose folder of outputs a path lies; empty where it does not."""
-    if words.is_model_reference(path):
+    if names_and_paths.is_model_reference(path):
         return ""
     parts = PurePosixPath(path).parts
     return parts[1] if len(parts) > 1 and parts[0] == tree.FOLDER else ""

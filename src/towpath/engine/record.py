@@ -16,9 +16,8 @@ from typing import Any, TextIO
 from towpath.engine.run_events import Event as Event
 from towpath.engine.run_events import read_events
 from towpath.errors import Fault, Malformed, Place, StoreError
-from towpath.spec.artifact import Json, Made
+from towpath.spec.artifact import Json, Made, read_made
 from towpath.spec.digests import describe
-from towpath.spec.foreign_values import read_made
 
 EVENTS = "events.jsonl"
 

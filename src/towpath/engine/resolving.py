@@ -10,8 +10,6 @@ from towpath.engine.names import Names
 from towpath.engine.source import FromInput, FromParam, Literal, Node, Source, outputs_of
 from towpath.errors import Fault, Place
 from towpath.spec import expression, template
-from towpath.spec.declared import Declared
-from towpath.spec.outputs import bindings, is_json
 from towpath.spec.pipeline import (
     BatchTransform,
     CommandStep,
@@ -21,7 +19,10 @@ from towpath.spec.pipeline import (
     QualityCheck,
     RegisterModel,
     Step,
+    bindings,
+    is_json,
 )
+from towpath.spec.pipeline_file import Declared
 from towpath.spec.reference import Reference
 
 

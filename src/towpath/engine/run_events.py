@@ -12,6 +12,7 @@ from typing import Any
 
 from towpath.errors import Fault, Malformed, Place
 from towpath.spec import foreign_values as foreign
+from towpath.spec.artifact import read_made
 from towpath.spec.foreign_values import Fields, ReadValue
 from towpath.spec.project_paths import FileName
 
@@ -91,7 +92,7 @@ _FIELDS: Mapping[str, tuple[Mapping[str, ReadValue[Any]], Mapping[str, ReadValue
             "attempt": foreign.read_count,
             "key": foreign.read_text,
             "ingredients": _TEXTS,
-            "made": foreign.read_made,
+            "made": read_made,
             "error": _LINES,
         },
     ),

@@ -10,7 +10,7 @@ from towpath.engine import record
 from towpath.engine.record import Run
 from towpath.errors import StoreError, UsageError, did_you_mean
 from towpath.spec.artifact import Json
-from towpath.spec.limits import is_same
+from towpath.spec.foreign_values import is_same
 
 
 def names(folder: Path) -> list[str]:

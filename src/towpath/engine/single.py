@@ -13,8 +13,7 @@ from towpath.engine.known import Known
 from towpath.engine.source import outputs_of
 from towpath.errors import Fault, StepFailed, TowpathError, UsageError, did_you_mean
 from towpath.spec.artifact import Artifact, Json, Made
-from towpath.spec.outputs import is_json
-from towpath.spec.pipeline import QualityCheck
+from towpath.spec.pipeline import QualityCheck, is_json
 from towpath.steps.formats import jsons
 from towpath.steps.kinds import IN_A_PROCESS
 

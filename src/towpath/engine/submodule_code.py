@@ -12,7 +12,7 @@ from towpath.git import submodules
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Node
-    from towpath.spec.declared import Declared
+    from towpath.spec.pipeline_file import Declared
     from towpath.workspace import Workspace
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from towpath.engine.graph import FirstOf, FromInput, FromOutput
-from towpath.spec import words
+from towpath.spec import names_and_paths
 from towpath.spec.pipeline import QualityCheck
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def output_path(graph: Graph, step: str, output: str) -> str:
 def source_paths(graph: Graph, source: Source) -> Iterator[str]:
     """The paths that an argument's bytes may come from; none for a value or a model."""
     if isinstance(source, FromInput):
-        if not words.is_model_reference(graph.inputs[source.name]):
+        if not names_and_paths.is_model_reference(graph.inputs[source.name]):
             yield graph.inputs[source.name].rstrip("/")
     elif isinstance(source, FromOutput):
         yield output_path(graph, source.step, source.output)

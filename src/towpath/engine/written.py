@@ -9,9 +9,7 @@ from pathlib import PurePosixPath
 from pydantic_core import PydanticCustomError
 
 from towpath.errors import Fault, Place
-from towpath.spec import words
-from towpath.spec.declared import Declared
-from towpath.spec.outputs import is_json, named_outputs
+from towpath.spec import names_and_paths
 from towpath.spec.pipeline import (
     BatchTransform,
     CommandStep,
@@ -21,7 +19,10 @@ from towpath.spec.pipeline import (
     QualityCheck,
     Step,
     Training,
+    is_json,
+    named_outputs,
 )
+from towpath.spec.pipeline_file import Declared
 
 LOG = "log.txt"  # the file beside a step's outputs that takes what it prints
 
@@ -77,7 +78,7 @@ def _names(found: list[_Written]) -> Iterator[Fault]:
 
 def _wrong_name(name: str) -> str | None:
     try:
-        words.name(name)
+        names_and_paths.name(name)
     except PydanticCustomError as error:
         return str((error.context or {})["what"])
     return None
@@ -124,5 +125,5 @@ def _inputs(declared: Declared) -> Iterator[Fault]:
         step = pipeline.steps.get(parts[2])
         if isinstance(step, FunctionStep | BatchTransform | CommandStep | QualityCheck):
             what = f"`{source}` is written by step `{parts[2]}` of this pipeline"
-            hint = f"remove the input and refer to `{parts[2]}.{words.stem(parts[-1])}`"
+            hint = f"remove the input and refer to `{parts[2]}.{names_and_paths.stem(parts[-1])}`"
             yield Fault(what, declared.places.at("inputs", name), hint)

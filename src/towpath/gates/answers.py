@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from towpath.errors import Malformed
 from towpath.spec import foreign_values as foreign
 from towpath.spec.artifact import Json
-from towpath.spec.foreign_values import Fields, ReadValue, T
-from towpath.spec.limits import is_finite
+from towpath.spec.foreign_values import Fields, ReadValue, T, is_finite
 
 
 @dataclass(frozen=True)

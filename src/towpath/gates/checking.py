@@ -12,7 +12,7 @@ from towpath.errors import Fault, Place, TowpathError
 from towpath.git import large_files
 from towpath.registry.policy import FILE
 from towpath.spec import gates as declared
-from towpath.spec.declared import Places
+from towpath.spec.faults import Places
 
 if TYPE_CHECKING:
     from towpath.spec.project import Project

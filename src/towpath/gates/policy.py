@@ -11,10 +11,10 @@ from towpath import documents
 from towpath.errors import did_you_mean
 from towpath.gates.context import Context
 from towpath.gates.finding import Unjudged
-from towpath.git import Repository, large_files, refs
+from towpath.git import Repository, history, large_files, refs
 from towpath.git.command import AS_COMMITTED
 from towpath.registry import policy
-from towpath.spec.declared import Places
+from towpath.spec.faults import Places
 
 _SHORT = 7
 
@@ -95,10 +95,7 @@ class Policy:
         return f"{self.folder}/{path}".lstrip("/")
 
     def _missing(self, path: str) -> str:
-        listed = self.repository.call(
-            "ls-tree", "-r", "-z", "--name-only", "--full-tree", self.commit
-        )
-        names = [name for name in listed.split("\0") if name]
+        names = history.list_paths(self.repository, self.commit)
         near = did_you_mean(self._whole(path), names)
         if f"{self._whole(path)}.dvc" in names:
             near = "DVC tracks it, and gates read from Git"

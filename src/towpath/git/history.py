@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from towpath.git import refs
 from towpath.git.command import lines
 from towpath.git.repository import Repository
-from towpath.spec.limits import clamp_second
+from towpath.spec.foreign_values import clamp_second
 
 PLAIN = "100644"
 # The file of no bytes, as repositories of SHA-1 and those of SHA-256 call it.
@@ -74,13 +74,19 @@ def is_ancestor(repository: Repository, one: str, other: str) -> bool:
 def changes(repository: Repository, old: str, new: str, *paths: str) -> tuple[Change, ...]:
     """The files in which two commits differ, by their path from the root."""
     # `.gitmodules` may say that a submodule is not looked at: that file is the branch's own.
-    told = repository.call(
+    told = repository.recall(
         "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none",
-        old, new, "--", *paths,
+        old, new, "--", *paths, about=[old, new],
     )  # fmt: skip
     words = [word for word in told.split("\0") if word]
     rows = zip(words[::2], words[1::2], strict=True)
     return tuple(_change(raw.lstrip(":").split(" "), path) for raw, path in rows)
+
+
+def list_paths(repository: Repository, commit: str, *folders: str) -> list[str]:
+    """The files that a commit has, by their path from the root; all, or those under ``folders``."""
+    words = ("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "--", *folders)
+    return [path for path in repository.recall(*words, about=[commit]).split("\0") if path]
 
 
 def parents(repository: Repository, commit: str) -> tuple[str, ...]:
@@ -129,9 +135,8 @@ class Commit:
 def first_parent_line(repository: Repository, head: str) -> tuple[Commit, ...]:
     """The commits that a branch was at, one after the other, oldest first: ``head`` and its first
     parents."""
-    listed = repository.call(
-        "log", "--first-parent", "--no-show-signature", "--format=%H %ct %P", "--reverse", head
-    )
+    words = ("--first-parent", "--no-show-signature", "--format=%H %ct %P", "--reverse")
+    listed = repository.recall("log", *words, head, about=[head])
     return tuple(_commit(line.split(" ")) for line in lines(listed))
 
 
@@ -164,9 +169,9 @@ def writers(repository: Repository, old: str, new: str, paths: Iterable[str]) ->
     A merge that takes the files as one of its parents has them (a branch brought up to date)
     wrote nothing of them.
     """
-    listed = repository.call(
+    listed = repository.recall(
         "log", "--no-mailmap", "--no-show-signature", f"--format={_WRITER}",
-        new, f"^{old}", "--", *(f":(top,literal){path}" for path in paths),
+        new, f"^{old}", "--", *(f":(top,literal){path}" for path in paths), about=[old, new],
     )  # fmt: skip
     cells = [cell.removeprefix("\n") for cell in listed.split("\0")]
     return tuple(Writer(*cells[at : at + 4]) for at in range(0, len(cells) - 4, 4))

@@ -8,7 +8,6 @@ that it is main. What is checked out never matters: a branch that drops a gate w
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -20,7 +19,6 @@ USUAL = ("main", "master")
 DECLARATION = "towpath.yaml"
 _HEADS = "refs/heads/"
 _PROPOSALS = "promote/"  # branches of promotions are no main branch, whatever they are called
-_DECLARED = re.compile(r"""^main:[ \t]+(["']?)([\w./-]+)\1[ \t]*(?:#.*)?$""", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -271,17 +269,10 @@ def _declarations(repository: Repository, commit: str) -> list[str]:
 
 
 def read_declared_name(content: bytes) -> str | None:
-    """What a declaration calls main. It is read by its looks where it is written as usual: every
-    command asks, and a reader of YAML takes longer than all models take to be listed."""
-    text = content.decode("utf-8", "replace")
-    if "main" not in text:
-        return None
-    if usual := _DECLARED.search(text):
-        return usual[2]
-    if not re.search(r"""(?:^|[{,]\s*)["']?main["']?\s*:""", text):
+    """What a declaration calls main. Every command asks, and most declarations do not say."""
+    if b"main" not in content:
         return None
     from towpath import documents
 
-    data = documents.plain(documents.parse(text, DECLARATION).node)
-    named = data.get("main") if isinstance(data, dict) else None
+    named = documents.find_entry(content.decode("utf-8", "replace"), "main")
     return named if isinstance(named, str) else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from towpath.git.command import Outcome
 
 NAME_IT = "type: git config --global user.name 'Your Name'"
 MAIL_IT = "type: git config --global user.email you@example.org"
+_WHOLE_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,12 @@ class Repository:
     root: Path
     common: Path
     bare: bool = False
+    answers: dict[tuple[str, ...], str] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What Git printed, by the words of ``recall``."""
+    contents: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The bytes of small objects, by a name that no other object can have (``refs.contents``)."""
 
     @classmethod
     def find(cls, path: Path) -> Repository | None:
@@ -73,6 +81,17 @@ class Repository:
     def call(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> str:
         """What Git prints; ``RegistryError`` where it fails."""
         return self.ask(*words, stdin=stdin, env=env).text
+
+    def recall(self, *words: str, about: Iterable[str]) -> str:
+        """The same, asked once for the same ``words`` where nothing can change it: ``about`` names
+        the commits that it is about, all by their whole hash."""
+        # One promotion asks hundreds of times, and of ten questions nine were asked before. Where
+        # the history was cut off, a fetch may make it longer meanwhile.
+        if self.is_shallow() or not all(map(is_whole_hash, about)):
+            return self.call(*words)
+        if words not in self.answers:
+            self.answers[words] = self.call(*words)
+        return self.answers[words]
 
     def ask(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Outcome:
         """The same with the bytes that Git printed."""
@@ -172,6 +191,11 @@ class Repository:
     def setting(self, key: str) -> str | None:
         """A value of Git's configuration, None where it is not set."""
         return self.attempt("config", "--get", key).text or None
+
+
+def is_whole_hash(name: str) -> bool:
+    """Whether a name is an object's whole hash: it stands for the same object for ever."""
+    return _WHOLE_HASH.fullmatch(name) is not None
 
 
 def _opened(path: Path, asked: Outcome) -> Repository | None:

@@ -78,8 +78,7 @@ def _other_beginnings(repository: Repository, line: MainLine) -> Iterator[Displa
 
 
 def _has_rules(repository: Repository, commit: str) -> bool:
-    listed = repository.call("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
-    return any(is_rule(path) for path in listed.split("\0"))
+    return any(map(is_rule, history.list_paths(repository, commit)))
 
 
 def _decisions(repository: Repository, line: MainLine) -> Iterator[tuple[str, str]]:
@@ -110,7 +109,8 @@ def _log(
     """The commits of main's whole history that fit and are not on its line: name, parents, whether
     they say an approval, subject."""
     form = "%x00".join(_FACTS)
-    cells = repository.call("log", "-z", f"--format={form}", *words, line.head).split("\0")
+    listed = ("log", "-z", f"--format={form}", *words, line.head)
+    cells = repository.recall(*listed, about=[line.head]).split("\0")
     rows = zip(*(cells[place :: len(_FACTS)] for place in range(len(_FACTS))), strict=False)
     return [
         (commit, tuple(parents.split()), "approval" in read_trailers(body), subject)

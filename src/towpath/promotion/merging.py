@@ -27,7 +27,7 @@ from towpath.promotion.proposal import BRANCH
 from towpath.promotion.writing import LOCK
 from towpath.registry import Promotion
 from towpath.registry.main_line import CLOCK_SKEW, read_main_line
-from towpath.spec.limits import clamp_second
+from towpath.spec.foreign_values import clamp_second
 
 if TYPE_CHECKING:
     from towpath.forge import Forge

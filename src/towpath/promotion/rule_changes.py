@@ -214,7 +214,8 @@ def _rule_commits(repository: Repository, line: MainLine) -> list[MainChange]:
 def _merges_that_agree(repository: Repository, line: MainLine) -> set[str]:
     """The merges of the line whose merged commit agrees to rules: a forge's merge has a message of
     its own, and the review is of what was merged."""
-    listed = repository.call("log", "-i", f"--grep=^{RULES}: ", "--format=%H", line.head)
+    words = ("log", "-i", f"--grep=^{RULES}: ", "--format=%H", line.head)
+    listed = repository.recall(*words, about=[line.head])
     beside = {commit for commit in lines(listed) if not line.holds(commit)}
     return {c.name for c in line.commits if beside & set(c.parents[1:])}
 
@@ -515,10 +516,7 @@ def _stage_files(repository: Repository, base: str | None) -> tuple[str, ...]:
     """The stage files of main before a change: whose owners are named by the model, too."""
     if base is None:
         return ()
-    listed = repository.call(
-        "ls-tree", "-r", "-z", "--name-only", "--full-tree", base, f"{FOLDER}/"
-    )
-    return tuple(path for path in listed.split("\0") if place(path))
+    return tuple(filter(place, history.list_paths(repository, base, f"{FOLDER}/")))
 
 
 def _naming_a_forge(path: str, rules: Rulebook) -> str:

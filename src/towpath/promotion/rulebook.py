@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath.errors import DeclarationError
-from towpath.git import Repository, refs
+from towpath.git import Repository, history, refs
 from towpath.git.allowed_signers import SIGNERS
 from towpath.promotion import owners
 from towpath.registry import policy
@@ -137,8 +137,7 @@ def read_levels(project: Project, stages: Sequence[str] = ()) -> frozenset[Appro
 
 def read_rulebook(repository: Repository, commit: str, folder: str = "") -> Rulebook:
     """The rules as the files of a commit say them, whoever put them there."""
-    listed = repository.call("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
-    paths = [path for path in listed.split("\0") if is_rule(path)]
+    paths = [path for path in history.list_paths(repository, commit) if is_rule(path)]
     names = {f"{commit}:{path}": path for path in paths}
     contents = refs.contents(repository, names)
     return Rulebook({names[name]: content for name, content in contents.items()}, folder)

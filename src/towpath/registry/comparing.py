@@ -13,7 +13,7 @@ from towpath.registry.reading import ModelVersion, known_model, read_record
 from towpath.registry.record import Record
 from towpath.registry.signature import matrix_of
 from towpath.registry.wanted import Stages, stages
-from towpath.spec.limits import is_same
+from towpath.spec.foreign_values import is_same
 
 
 @dataclass(frozen=True)

@@ -95,10 +95,10 @@ def _sha256(text: bytes | None, path: str) -> str:
 
 def _log(repository: Repository, main: str, folder: str) -> Iterator[tuple[str, str]]:
     """The files that ever came under a folder on main's first-parent line, oldest first."""
-    told = repository.call(
+    told = repository.recall(
         "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--root", "--raw",
         "--no-abbrev", "--no-renames", "--no-show-signature", "--diff-filter=A", "-z", "--format=",
-        main, "--", folder,
+        main, "--", folder, about=[main],
     )  # fmt: skip
     words = [word.lstrip("\n") for word in told.split("\0") if word.strip("\n")]
     for raw, path in zip(words[::2], words[1::2], strict=True):

@@ -17,7 +17,7 @@ from functools import cached_property
 from towpath.git import Repository, history
 from towpath.git.history import Commit
 from towpath.git.submodules import GITLINK
-from towpath.spec.limits import clamp_second
+from towpath.spec.foreign_values import clamp_second
 
 CLOCK_SKEW = 300
 """Seconds by which the clocks of two honest machines may differ (the bound of RFC 4120, 5.2)."""
@@ -120,11 +120,11 @@ _FORMAT = "".join(f"{field}%x00" for field in _FIELDS)
 def read_changes(repository: Repository, head: str, *words: str) -> Iterator[MainChange]:
     """The commits of the line that fit, oldest first: ``words`` are what ``git log`` is given
     further, such as ``--`` and pathspecs."""
-    listed = repository.call(
+    listed = repository.recall(
         "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--root", "--raw",
         "--no-abbrev", "--no-renames", "--no-show-signature", "--no-mailmap", "-z",
         "--ignore-submodules=none",
-        f"--format={_FORMAT}", head, *words,
+        f"--format={_FORMAT}", head, *words, about=[head],
     )  # fmt: skip
     cells = listed.split("\0")
     at = 0

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from towpath.errors import DeclarationError, Fault, Place, RegistryError, UsageError
-from towpath.git import Repository, clones, mainline, refs
+from towpath.git import Repository, clones, history, mainline, refs
 from towpath.registry import policy, reading, references
 
 if TYPE_CHECKING:
@@ -180,8 +180,7 @@ def read_claim(model: str, text: str) -> str | Fault:
 
 def read_owners(repository: Repository, commit: str) -> Owners:
     """Whose each model is by ``commit``, read in two calls of Git."""
-    listed = repository.call("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
-    paths = listed.split("\0")
+    paths = history.list_paths(repository, commit)
     declared = [path for path in paths if _is_declaration(path)]
     claimed = {path: model for path in paths if (model := claimed_model(path))}
     several = len(declared) > 1
@@ -217,9 +216,8 @@ def folder_of_pipeline(repository: Repository, record: Record, folder: str) -> s
     commit = record.code.commit
     if repository.commit(commit) is None:
         return folder
-    listed = repository.call("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
     pipeline = f"flows/{record.pipeline}/pipeline.yaml"
-    paths = set(listed.split("\0"))
+    paths = set(history.list_paths(repository, commit))
     made = [
         path.rpartition("/")[0]
         for path in paths

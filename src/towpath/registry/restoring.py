@@ -34,10 +34,8 @@ class Restored:
 
 def lost(repository: Repository, main: str) -> tuple[str, ...]:
     """The versions that were promoted, and whose tags are not here: ``abalone@v1.1.0``."""
-    listed = repository.call(
-        "ls-tree", "-r", "-z", "--name-only", "--full-tree", main, "--", f"{RECORDS}/"
-    )
-    places = [path.removesuffix(".yaml").split("/")[-2:] for path in listed.split("\0") if path]
+    listed = history.list_paths(repository, main, f"{RECORDS}/")
+    places = [path.removesuffix(".yaml").split("/")[-2:] for path in listed]
     names = [f"{model}@{number}" for model, number in places if Version.parse(number)]
     tags = set(refs.names(repository, TAGS.rstrip("/"))) if names else set()
     return tuple(name for name in names if f"{TAGS}{name}" not in tags)

@@ -18,7 +18,7 @@ from towpath.registry import backup_refs, reading
 from towpath.registry.reading import TAGS, Model, ModelVersion
 from towpath.registry.references import TagName, parse_tag
 from towpath.registry.registering import LOCK, PATIENCE_WITH_REFUSAL, TRIES, crowded, pause
-from towpath.spec.limits import clamp_second
+from towpath.spec.foreign_values import clamp_second
 
 
 @dataclass(frozen=True)

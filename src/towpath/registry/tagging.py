@@ -15,7 +15,7 @@ from typing import Any
 from towpath.registry.record import SCHEMA, Record
 from towpath.spec.artifact import Json
 from towpath.spec.digests import is_md5, is_sha256
-from towpath.spec.limits import LARGEST, MOST_BYTES, is_finite
+from towpath.spec.foreign_values import LARGEST, MOST_BYTES, is_finite
 
 MARK = "towpath: "
 METRICS = ',"metrics":{'  # in a value its quotes would be escaped, and no table holds a table

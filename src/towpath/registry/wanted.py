@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from towpath import documents
 from towpath.errors import Fault, Place
-from towpath.git import Repository, mainline, refs
+from towpath.git import Repository, history, mainline, refs
 from towpath.registry.versions import Version
 from towpath.spec.digests import describe
 from towpath.spec.foreign_values import is_model_name
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 FOLDER = "registry/stages"
 
 _PATH = re.compile(rf"{FOLDER}/(?P<stage>[^/]+)/(?P<model>[^/]+)\.yaml")
-_LINE = re.compile(r'([a-z][a-z0-9_]*): (?:"([\w.-]+)"|(v\d[\d.]*|[a-z][a-z0-9_-]*))')
-_DOUBTFUL = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])
 _STAGES = re.compile(r"^stages:.*\n(?:(?:[ \t#-].*)?\n)*", re.MULTILINE)
 _NAME = re.compile(
     r"""(?:^ {1,4}|^ *- |[\[,] *)["']?([a-z][a-z0-9_-]*)["']?(?=:|\s*$|\s*[,\]])""", re.MULTILINE
@@ -85,8 +84,6 @@ def read(path: str, text: str) -> Wanted | Fault:
 
 def write(wanted: Wanted) -> str:
     """A stage file as Towpath writes it."""
-    from towpath import documents
-
     facts = {"model": wanted.model, "version": str(wanted.version), "sha256": wanted.sha256}
     before = {"replaces": str(wanted.replaces)} if wanted.replaces else {}
     return documents.dump({**facts, **before})
@@ -115,10 +112,8 @@ def stages(repository: Repository, main: str | None = None) -> Stages:
     commit = main or mainline.seen(repository)
     if commit is None:
         return Stages()
-    listed = repository.call(
-        "ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "--", f"{FOLDER}/"
-    )
-    places = {path: found for path in listed.split("\0") if (found := _PATH.fullmatch(path))}
+    listed = history.list_paths(repository, commit, f"{FOLDER}/")
+    places = {path: found for path in listed if (found := _PATH.fullmatch(path))}
     policy = f"{commit}:towpath.yaml"
     contents = refs.contents(repository, [*(f"{commit}:{path}" for path in places), policy])
     order = _ladder(contents.get(policy, b"").decode("utf-8", "replace"))
@@ -148,7 +143,7 @@ def _ladder(text: str) -> dict[str, int]:
 
 
 def _wanted(path: str, place: re.Match[str], text: str) -> Wanted | Fault:
-    data = _plain(text) or _document(path, text)
+    data = documents.read_flat(text) or _document(path, text)
     if isinstance(data, Fault):
         return data
     said = list(_faults(place, data))
@@ -174,22 +169,7 @@ def _faults(place: re.Match[str], data: Mapping[str, object]) -> Iterator[str]:
         yield "`sha256` is missing or no SHA-256"
 
 
-def _plain(text: str) -> dict[str, object] | None:
-    """The file where it is as Towpath writes it; None where only a reader of YAML can say.
-
-    Hundreds of stage files are read to list the models: a reader of YAML takes longer for them
-    than all the rest takes.
-    """
-    found = [_LINE.fullmatch(line) for line in text.removesuffix("\n").split("\n")]
-    if not all(line and line[3] not in _DOUBTFUL for line in found):
-        return None
-    pairs = [(line[1], line[2] or line[3]) for line in found if line]
-    return dict(pairs) if len(dict(pairs)) == len(pairs) else None
-
-
 def _document(path: str, text: str) -> dict[str, object] | Fault:
-    from towpath import documents
-
     document = documents.parse(text, path)
     data = documents.plain(document.node)
     if document.faults:

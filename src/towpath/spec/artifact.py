@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from towpath.errors import Malformed
+from towpath.spec import foreign_values as foreign
 from towpath.spec.digests import describe, require_md5
-from towpath.spec.limits import MOST_BYTES
+from towpath.spec.foreign_values import MOST_BYTES
+from towpath.spec.foreign_values import Json as Json  # what values are, for who reads artifacts
 from towpath.spec.project_paths import require_name
-
-Scalar: TypeAlias = str | int | float | bool | None
-Json: TypeAlias = "Scalar | list[Json] | dict[str, Json]"
 
 
 @dataclass(frozen=True)
@@ -71,3 +69,26 @@ class Entry:
     writer: str
     ingredients: Mapping[str, str]
     result: Made
+
+
+def read_artifact(value: object) -> Artifact:
+    """An artifact as ``dataclasses.asdict`` writes it."""
+    fields = foreign.Fields(value)
+    fields.refuse_others("digest", "size", "name", "files")
+    return Artifact(
+        fields.get("digest", foreign.read_text),
+        fields.get("size", foreign.read_count),
+        fields.get("name", foreign.read_text),
+        fields.find("files", foreign.read_count),
+    )
+
+
+def read_made(value: object) -> Made:
+    """What a step made, as entries and runs hold it."""
+    fields = foreign.Fields(value)
+    fields.refuse_others("outputs", "values", "facts")
+    return Made(
+        fields.table("outputs", read_artifact),
+        fields.table("values", foreign.read_json),
+        fields.table("facts", foreign.read_json),
+    )

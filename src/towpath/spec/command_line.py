@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, TypeAlias
 
 _PIECE = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}]*)\}|(?P<stray>[{}])")
@@ -136,17 +137,11 @@ def _parts(text: str) -> Word:
 
 
 def _joined(parts: list[str | Placeholder]) -> Iterator[str | Placeholder]:
-    text = ""
-    for part in parts:
-        if isinstance(part, str):
-            text += part
-            continue
-        if text:
+    for is_text, group in groupby(parts, key=lambda part: isinstance(part, str)):
+        if not is_text:
+            yield from group
+        elif text := "".join(map(str, group)):
             yield text
-        text = ""
-        yield part
-    if text:
-        yield text
 
 
 def _part(match: re.Match[str]) -> str | Placeholder:

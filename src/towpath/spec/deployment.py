@@ -7,34 +7,32 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from towpath.spec import words
-from towpath.spec.declaration import Declaration
-from towpath.spec.words import Duration, File
+from towpath.spec.declaration import Declaration, kinds_of
+from towpath.spec.names_and_paths import Duration, File, refuse
 
 FLOW = "towpath.flows.batch_transform"
 
 
-def _argv(value: Any) -> Any:
+def word_list(value: Any) -> Any:
     if isinstance(value, str):
-        words.refuse("a command is a list of words: no shell reads it", f"write {value.split()}")
+        refuse("a command is a list of words: no shell reads it", f"write {value.split()}")
     return value
 
 
-def _named(value: tuple[str, ...]) -> tuple[str, ...]:
+def not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value:
-        words.refuse("the command is empty", "write `[./deploy.sh]`")
+        refuse("the command is empty", "write `[./deploy.sh]`")
     return value
 
 
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Argv: TypeAlias = Annotated[
-    tuple[str, ...], Field(strict=False), BeforeValidator(_argv), AfterValidator(_named)
+    tuple[str, ...], Field(strict=False), BeforeValidator(word_list), AfterValidator(not_empty)
 ]
 
 
 class Deployment(Declaration):
-    """A target of deployment. ``sample`` is a table whose rows the smoke test predicts, by its
-    path in the project or in a declared store; without it they are made from the signature."""
+    """A target of deployment."""
 
     HOW: ClassVar[Mapping[str, str]] = {
         "path": "write `path: deploy/prod`: the folder that a server watches",
@@ -42,43 +40,50 @@ class Deployment(Declaration):
     }
 
     sample: File | None = None
+    """Rows for the smoke test, from a file of the project or of a declared store; without it they
+    are made from the signature."""
 
 
 class Files(Deployment):
     """The bundle is put into ``path/<model>/versions/<version>``, and ``current`` points at it."""
 
     to: Literal["files"]
+    """What runs a version in the stage."""
     path: str = Field(min_length=1)
+    """The folder that a server watches."""
 
 
 class Command(Deployment):
-    """The user's own programs: ``run`` deploys, ``check`` prints what runs, ``remove`` ends it.
+    """The user's own programs, each a list of words that no shell reads.
 
-    Each is a list of words that no shell reads; what they are told stands in ``TOWPATH_MODEL``,
-    ``TOWPATH_VERSION``, ``TOWPATH_BUNDLE``, ``TOWPATH_STAGE`` and ``TOWPATH_SHA256``.
+    What they are told stands in ``TOWPATH_MODEL``, ``TOWPATH_VERSION``, ``TOWPATH_BUNDLE``,
+    ``TOWPATH_STAGE`` and ``TOWPATH_SHA256``.
     """
 
     to: Literal["command"]
     run: Argv
+    """Deploys a version."""
     check: Argv | None = None
+    """Prints the version that runs."""
     remove: Argv | None = None
+    """Takes the model out."""
     timeout: Duration = 600.0
+    """By default 10m."""
 
 
 class Prefect(Deployment):
-    """A deployment ``<model>/<stage>`` of a flow, pinned to the version.
-
-    ``parameters`` are the flow's own beside those that pin it (``data``, ``output``, ...);
-    ``schedule`` is in cron's words; ``path`` is the project's folder where the worker runs.
-    """
+    """A deployment ``<model>/<stage>`` of a flow, pinned to the version."""
 
     to: Literal["prefect"]
     flow: str = Field(default=FLOW, min_length=1)
+    """The entrypoint of a flow, by default Towpath's own."""
     parameters: Mapping[str, Any] = Field(default_factory=dict)
+    """What the flow is given beside the version (`data`, `output`, ...)."""
     schedule: Text | None = None
+    """When it runs, in cron's words."""
     path: Text | None = None
+    """The project's folder where the worker runs."""
 
-
-KINDS: Mapping[str, type[Deployment]] = {"files": Files, "prefect": Prefect, "command": Command}
 
 AnyDeployment: TypeAlias = Files | Prefect | Command
+KINDS: Mapping[str, type[Deployment]] = kinds_of(AnyDeployment, "to")

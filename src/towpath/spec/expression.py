@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from towpath.errors import StepFailed
-from towpath.spec.lookup import Lookup, find
-from towpath.spec.reference import Reference, of_node
+from towpath.spec.reference import Lookup, Reference, find_value, of_node
 
 LONGEST = 2000  # characters; the subset has no loops, so length bounds the work
 DEEPEST = 100
@@ -144,7 +143,7 @@ class _Judge:
     def value(self, node: ast.expr) -> Any:
         reference = of_node(node)
         if reference is not None:
-            return _sure(find(reference, self.lookup), f"`{reference}`")
+            return _sure(find_value(reference, self.lookup), f"`{reference}`")
         match node:
             case ast.BoolOp():
                 return self._both(node)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from towpath import documents
 from towpath.errors import Fault, Place, did_you_mean
-from towpath.spec.kinds import Kinds
+from towpath.spec.declaration import Kinds
 
 _BRANCHES = ("list", "mapping", "switch")  # of a union, in pydantic's `loc`
 Locate = Callable[..., Place | None]
@@ -43,6 +45,34 @@ _HOW: Mapping[str, str] = {
     "inputs": "write `inputs:` and what the step takes",
     "message": "write `message:` and what to say",
 }
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where each part of a declaration stands; empty for what was made in Python."""
+
+    node: documents.Node | None = None
+
+    def at(self, *loc: str | int) -> Place | None:
+        """The place of ``steps, train, inputs, 0``: of the innermost part that is written.
+
+        Parts that the document does not spell (the branch of a union) are passed over.
+        """
+        if self.node is None:
+            return None
+        node, place = self.node, Place(self.node.place.file)
+        for part in loc:
+            if isinstance(node, documents.Mapping):
+                entry = node.get(part) if isinstance(part, str) else None
+                if entry:
+                    node, place = entry.node, entry.place
+            elif isinstance(node, documents.Sequence) and isinstance(part, int):
+                node = node.items[part]
+                place = node.place
+        return place
+
+
+NO_PLACES = Places()
 
 
 def faults_of(
@@ -104,7 +134,9 @@ class _Found:
         if self.type == "string_too_short":
             return Fault(f"{subject} is empty", self.place)
         return Fault(
-            f"{subject} {self._must()}, not {shown(self.error['input'])}", self.place, self._mend()
+            f"{subject} {self._must()}, not {show_value(self.error['input'])}",
+            self.place,
+            self._mend(),
         )
 
     def _whole(self) -> str:
@@ -130,7 +162,7 @@ def keys(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def shown(value: Any) -> str:
+def show_value(value: Any) -> str:
     """A value of a document as a message says it."""
     match value:
         case None:

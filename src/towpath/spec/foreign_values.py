@@ -14,12 +14,22 @@ from datetime import datetime
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from towpath.errors import Malformed
-from towpath.spec.artifact import Artifact, Json, Made
 from towpath.spec.digests import describe
-from towpath.spec.limits import DEEPEST, LAST_SECOND, MOST_BYTES, is_finite
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 ReadValue: TypeAlias = Callable[[Any], T]
+Scalar: TypeAlias = str | int | float | bool | None
+Json: TypeAlias = "Scalar | list[Json] | dict[str, Json]"
+
+LAST_SECOND = 253_402_300_799
+"""9999-12-31T23:59:59Z in seconds since 1970: the last that a calendar has."""
+MOST_BYTES = (1 << 63) - 1
+"""The largest file that any file system knows."""
+DEEPEST = 100
+"""How deep a document may nest: less than what would exhaust the stack of who walks it."""
+LARGEST = 10**300
+"""Beyond it a whole number is no floating one any more, and cannot be shown as one."""
 
 _MODEL = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,98}[a-z0-9])?")
 _PIPELINE = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
@@ -76,26 +86,17 @@ def read_duration(value: object) -> float:
 
 def read_port(value: object) -> int:
     """A port of TCP."""
-    port = read_count(value)
-    if not 1 <= port <= 65535:
-        _refuse(value, "a port")
-    return port
+    return _between(1, read_count(value), 65535, "a port")
 
 
 def read_process(value: object) -> int:
     """A process's number: 0 and negative ones would mean a whole group to who ends it."""
-    number = read_count(value)
-    if not 1 <= number < 1 << 31:
-        _refuse(value, "the number of a process")
-    return number
+    return _between(1, read_count(value), (1 << 31) - 1, "the number of a process")
 
 
 def read_second(value: object) -> float:
     """A moment as seconds since 1970, within the calendar."""
-    number = read_number(value)
-    if not 0 <= number <= LAST_SECOND:
-        _refuse(value, "a moment")
-    return float(number)
+    return float(_between(0, read_number(value), LAST_SECOND, "a moment"))
 
 
 def read_moment(value: object) -> str:
@@ -214,33 +215,16 @@ class Fields:
                 raise Malformed(f"{describe(key)} is no key of it")
 
 
-def read_artifact(value: object) -> Artifact:
-    """An artifact as ``dataclasses.asdict`` writes it."""
-    fields = Fields(value)
-    fields.refuse_others("digest", "size", "name", "files")
-    return Artifact(
-        fields.get("digest", read_text),
-        fields.get("size", read_count),
-        fields.get("name", read_text),
-        fields.find("files", read_count),
-    )
-
-
-def read_made(value: object) -> Made:
-    """What a step made, as entries and runs hold it."""
-    fields = Fields(value)
-    fields.refuse_others("outputs", "values", "facts")
-    return Made(
-        fields.table("outputs", read_artifact),
-        fields.table("values", read_json),
-        fields.table("facts", read_json),
-    )
-
-
 def _named(shape: re.Pattern[str], value: object, what: str) -> str:
     if not isinstance(value, str) or not shape.fullmatch(value):
         _refuse(value, what)
     return value
+
+
+def _between(least: int, number: N, most: int, what: str) -> N:
+    if not least <= number <= most:
+        _refuse(number, what)
+    return number
 
 
 def _at(key: object, read: ReadValue[T], value: object) -> T:
@@ -253,3 +237,25 @@ def _at(key: object, read: ReadValue[T], value: object) -> T:
 
 def _refuse(value: object, what: str) -> NoReturn:
     raise Malformed(f"{describe(value)} is not {what}")
+
+
+def is_finite(value: int | float) -> bool:
+    """Whether a number can be shown: no NaN, no infinity, no integer without end."""
+    return -LARGEST < value < LARGEST
+
+
+def is_same(one: object, other: object) -> bool:
+    """Whether two values of documents say the same: a NaN says what another NaN says."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    return one == other or (one != one and other != other)
+
+
+def clamp_second(text: str) -> int:
+    """A second since 1970 as Git prints it; one that no calendar has becomes its end, none is 0.
+
+    Whoever pushes a tag or a commit chooses its date freely.
+    """
+    return min(int(text), LAST_SECOND) if text.isascii() and text.isdigit() else 0

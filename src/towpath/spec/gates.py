@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from towpath.spec import words
-from towpath.spec.declaration import Declaration
-from towpath.spec.words import Duration, File
+from towpath.spec import names_and_paths
+from towpath.spec.declaration import Declaration, kinds_of
+from towpath.spec.names_and_paths import Duration, File, refuse
 
 When: TypeAlias = Literal["review", "deploy"]
 """On the pull request, or after the merge inside the stage's account."""
@@ -22,30 +22,29 @@ Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 
 
-def _share(value: Any) -> Any:
+def share(value: Any) -> Any:
     """0.05 out of ``5%``."""
     if not isinstance(value, str):
         return value
     found = _PERCENT.fullmatch(value)
     if not found:
-        words.refuse(f"`{value}` is no share", "write `5%` or 0.05")
+        refuse(f"`{value}` is no share", "write `5%` or 0.05")
     return float(found[1]) / 100
 
 
-def _named(text: str) -> str:
-    words.function(text)
+def module_function(text: str) -> str:
+    names_and_paths.function(text)
     if ":" not in text:
-        words.refuse(f"`{text}` names no module", f"write `checks:{text}` for that of checks.py")
+        refuse(f"`{text}` names no module", f"write `checks:{text}` for that of checks.py")
     return text
 
 
-Share: TypeAlias = Annotated[float, BeforeValidator(_share), Field(ge=0, allow_inf_nan=False)]
-ModuleFunction: TypeAlias = Annotated[str, AfterValidator(_named)]
+Share: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(share)]
+ModuleFunction: TypeAlias = Annotated[str, AfterValidator(module_function)]
 
 
 class Gate(Declaration):
-    """What every kind of gate may say. ``when`` is ``review`` by default where the version's record
-    is enough to judge, ``deploy`` where its bytes or the stage's data are needed."""
+    """What every kind of gate may say."""
 
     HOW: ClassVar[Mapping[str, str]] = {
         "metric": "write `metric: mse`",
@@ -62,32 +61,42 @@ class Gate(Declaration):
     """What to write for a key that is missing."""
 
     kind: str
+    """What is checked."""
     when: When
+    """On the pull request, or after the merge inside the stage's account: `review` by default where
+    the version's record is enough to judge, `deploy` where its bytes or data are needed."""
     description: str | None = None
+    """What the gate is for."""
 
 
 class Timed(Gate):
-    """A gate whose work is done in a process of its own, and ended after ``timeout`` seconds."""
+    """A gate whose work is done in a process of its own."""
 
     when: When = "deploy"
     timeout: Duration = 600
+    """After so long it has failed; by default 10m."""
 
 
 class Metric(Gate):
-    """A metric of the version within bounds; a nested one by its dotted name (``by_sex.mse``)."""
+    """A metric of the version within bounds."""
 
     kind: Literal["metric"] = "metric"
     when: When = "review"
     metric: Text
+    """Its name, dotted where it is nested (`by_sex.mse`)."""
     above: Number | None = None
+    """It must be greater."""
     below: Number | None = None
+    """It must be less."""
     at_least: Number | None = None
+    """It must be this or greater."""
     at_most: Number | None = None
+    """It must be this or less."""
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
         if all(getattr(self, bound) is None for bound in BOUNDS):
-            words.refuse("a `metric` gate needs a bound", "write `at_most: 6.0`")
+            refuse("a `metric` gate needs a bound", "write `at_most: 6.0`")
         return self
 
 
@@ -97,14 +106,18 @@ class NoWorse(Gate):
     kind: Literal["no_worse"] = "no_worse"
     when: When = "review"
     metric: Text
+    """Its name, dotted where it is nested."""
     better: Literal["lower", "higher"]
+    """Which is better."""
     by: Annotated[Number, Field(ge=0)] | None = None
+    """How much worse it may be."""
     relative: Share | None = None
+    """How much worse, as a share: `5%`, 0.05."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.by is not None and self.relative is not None:
-            words.refuse("`by` and `relative` are two ways to say one thing", "remove one")
+            refuse("`by` and `relative` are two ways to say one thing", "remove one")
         return self
 
 
@@ -121,6 +134,7 @@ class Soak(Gate):
     kind: Literal["soak"] = "soak"
     when: When = "review"
     at_least: Duration
+    """Such as `24h`."""
 
 
 class Expectations(Timed):
@@ -129,21 +143,23 @@ class Expectations(Timed):
     kind: Literal["expectations"] = "expectations"
     when: Literal["deploy"] = "deploy"
     expectations: File
+    """The suite, from the project's root."""
     data: File
+    """A file of the stage's data."""
 
 
 class Golden(Timed):
-    """Inputs with the outputs that the model must give, within a tolerance.
-
-    ``samples`` is a table, whose column ``expected`` holds the output, or JSON: a list of
-    ``{"inputs": {...}, "expected": ...}``.
-    """
+    """Inputs with the outputs that the model must give, within a tolerance."""
 
     kind: Literal["golden"] = "golden"
     samples: File
+    """A table, or JSON (a list of `{"inputs": {...}, "expected": ...}`), from the root."""
     expected: Text = "expected"
+    """The column with the outputs."""
     absolute: Annotated[Number, Field(ge=0)] = 0
+    """How far off an output may be."""
     relative: Share = 0
+    """How far off, as a share: `1%`, 0.01."""
 
 
 class Safe(Timed):
@@ -156,45 +172,53 @@ Error: TypeAlias = Literal["mae", "mse", "rmse", "bias", "accuracy", "error_rate
 
 
 class Fairness(Timed):
-    """The model's error by group, on a file of the stage's data: groups may not lie apart by more
-    than ``difference``, nor one be more than ``ratio`` times another. A group of fewer than
-    ``least_rows`` rows is not judged."""
+    """The model's error by group, on a file of the stage's data."""
 
     kind: Literal["fairness"] = "fairness"
     when: Literal["deploy"] = "deploy"
     data: File
+    """A file of the stage's data."""
     target: Text
+    """The column with what was true."""
     group: Text
+    """The column whose values are the groups."""
     metric: Error
+    """The error."""
     difference: Annotated[Number, Field(ge=0)] | None = None
+    """How far groups may lie apart."""
     ratio: Annotated[Number, Field(ge=1)] | None = None
+    """How many times another's one may be."""
     least_rows: int = Field(default=30, ge=1)
+    """A smaller group is not judged."""
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
         if self.difference is None and self.ratio is None:
-            words.refuse("a `fairness` gate needs a bound", "write `ratio: 1.25` or `difference:`")
+            refuse("a `fairness` gate needs a bound", "write `ratio: 1.25` or `difference:`")
         return self
 
 
 class Latency(Timed):
-    """How long predicting takes: a percentile over ``calls`` calls with ``rows`` rows each, after
-    ``warm_up`` calls that do not count. The rows are from ``samples`` (a file of the repository)
-    or ``data`` (a file of the stage's)."""
+    """How long predicting takes: a percentile over a number of calls."""
 
     kind: Literal["latency"] = "latency"
     at_most: Duration
+    """Such as `50ms`."""
     percentile: Literal["p50", "p95", "p99"] = "p95"
     samples: File | None = None
+    """Rows from a file of the repository, from the project's root."""
     data: File | None = None
+    """Rows from a file of the stage's data."""
     rows: int = Field(default=1, ge=1, le=1_000_000)
+    """Rows in a call."""
     calls: int = Field(default=200, ge=1, le=100_000)
     warm_up: int = Field(default=20, ge=0, le=100_000)
+    """Calls before those, which do not count."""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
         if (self.samples is None) == (self.data is None):
-            words.refuse("a `latency` gate takes its rows from `samples` or from `data`")
+            refuse("a `latency` gate takes its rows from `samples` or from `data`")
         _has_data(self, self.data)
         return self
 
@@ -202,17 +226,20 @@ class Latency(Timed):
 class Function(Timed):
     """The project's own: ``module:function``, from the commit whose policy judges.
 
-    It is called with one mapping (docs/gates.md). ``data`` names files of the stage's data that it
-    needs; without ``model`` the version's bytes are not brought. ``environment`` names variables
-    that it gets, and ``network`` lets it connect.
+    It is called with one mapping (docs/gates.md).
     """
 
     kind: Literal["function"] = "function"
     run: ModuleFunction
+    """`module:function`, from the project's root."""
     model: bool = True
+    """false: it does not need the version's bytes."""
     data: Annotated[tuple[File, ...], Field(strict=False)] = ()
+    """Files of the stage's data that it needs."""
     environment: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    """Variables that it gets; else only bare ones."""
     network: bool = False
+    """true: it may connect."""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -222,21 +249,8 @@ class Function(Timed):
 
 def _has_data(gate: Gate, data: object) -> None:
     if data and gate.when == "review":
-        words.refuse("a stage's data is not there on review", "write `when: deploy`")
+        refuse("a stage's data is not there on review", "write `when: deploy`")
 
-
-KINDS: Mapping[str, type[Gate]] = {
-    "metric": Metric,
-    "no_worse": NoWorse,
-    "signature": Signature,
-    "soak": Soak,
-    "expectations": Expectations,
-    "golden": Golden,
-    "safe": Safe,
-    "fairness": Fairness,
-    "latency": Latency,
-    "function": Function,
-}
 
 AnyGate: TypeAlias = (
     Metric
@@ -250,3 +264,4 @@ AnyGate: TypeAlias = (
     | Latency
     | Function
 )
+KINDS: Mapping[str, type[Gate]] = kinds_of(AnyGate)

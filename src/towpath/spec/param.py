@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from towpath.spec.declaration import Declaration
-from towpath.spec.words import refuse
+from towpath.spec.names_and_paths import refuse
 
 ParamType: TypeAlias = Literal["string", "integer", "number", "boolean", "list"]
 _SHOWN: dict[str, str] = {
@@ -21,21 +22,36 @@ _SHOWN: dict[str, str] = {
 }
 
 
+_HOLDS: dict[str, Callable[[Any, float], bool]] = {
+    "above": operator.gt,
+    "at_least": operator.ge,
+    "below": operator.lt,
+    "at_most": operator.le,
+}
+
+
 class Param(Declaration):
     """A parameter; without a default it must be given for each run.
 
-    ``default: null`` is a default too, and needs a ``type``. An integer default accepts a float;
-    only ``type: integer`` does not.
+    ``default: null`` is a default too, and needs a ``type``.
     """
 
     default: Any = None
+    """The value of a run that gives none; without it each run must give one."""
     type: ParamType | None = None
+    """The type of its values: by default the default's; an integer takes no float."""
     choices: Annotated[tuple[Any, ...], Field(strict=False)] | None = None
+    """The values that are allowed."""
     above: float | None = None
+    """The value must be greater."""
     below: float | None = None
+    """The value must be less."""
     at_least: float | None = None
+    """The value must be this or greater."""
     at_most: float | None = None
+    """The value must be this or less."""
     description: str | None = None
+    """What it is for; Prefect's form shows it."""
 
     @property
     def required(self) -> bool:
@@ -53,8 +69,7 @@ class Param(Declaration):
     @property
     def bounds(self) -> Mapping[str, float]:
         """The bounds that are declared, by key."""
-        keys = ("above", "at_least", "below", "at_most")
-        return {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
+        return {key: getattr(self, key) for key in _HOLDS if getattr(self, key) is not None}
 
     def problem(self, value: Any) -> str | None:
         """What is wrong with a value, in words that follow its name, or None."""
@@ -65,7 +80,7 @@ class Param(Declaration):
         if self.choices is not None and value not in self.choices:
             return f"must be one of {', '.join(map(_quoted, self.choices))}, not {_quoted(value)}"
         outside = next(
-            (k for k, bound in self.bounds.items() if not _within(value, k, bound)), None
+            (key for key, bound in self.bounds.items() if not _HOLDS[key](value, bound)), None
         )
         if outside:
             words = outside.replace("_", " ")
@@ -136,17 +151,6 @@ def _is_whole(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _within(value: Any, key: str, bound: float) -> bool:
-    match key:
-        case "above":
-            return bool(value > bound)
-        case "below":
-            return bool(value < bound)
-        case "at_least":
-            return bool(value >= bound)
-    return bool(value <= bound)
 
 
 def _quoted(value: Any) -> str:

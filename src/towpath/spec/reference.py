@@ -1,11 +1,14 @@
-"""References: bare names of a parameter, an input, or ``step.output[.key]``."""
+"""References (a parameter's or an input's name, ``step.output[.key]``) and the values they name."""
 
 from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from towpath.errors import Fault, StepFailed, did_you_mean
 
 Key: TypeAlias = str | int
 
@@ -86,3 +89,39 @@ def _shown(key: Key) -> str:
     if isinstance(key, str) and key.isidentifier():
         return f".{key}"
     return f"[{json.dumps(key)}]"
+
+
+Lookup: TypeAlias = Callable[[str], Any]
+"""Gives the data behind a base: for ``max_mse`` a value, for ``evaluate.metrics`` a document."""
+
+
+def find_value(reference: Reference, lookup: Lookup) -> Any:
+    """The value of a reference; raises StepFailed, naming the near key, where it is not there."""
+    return pick_value(lookup(reference.base), reference.keys, reference.base)
+
+
+def pick_value(data: Any, keys: tuple[Key, ...], base: str) -> Any:
+    """What stands under keys in a JSON document that ``base`` calls by name."""
+    seen = base
+    for key in keys:
+        data = _enter(data, key, seen)
+        seen = f"{seen}.{key}" if isinstance(key, str) else f"{seen}[{key}]"
+    return data
+
+
+def _enter(data: Any, key: Key, seen: str) -> Any:
+    if isinstance(data, Mapping):
+        if str(key) in data:
+            return data[str(key)]
+        raise StepFailed(Fault(f"`{seen}` has no key `{key}`", hint=_hint(str(key), data)))
+    if isinstance(data, Sequence) and not isinstance(data, str):
+        if isinstance(key, int) and -len(data) <= key < len(data):
+            return data[key]
+        raise StepFailed(f"`{seen}` is a list of {len(data)} and has no item `{key}`")
+    raise StepFailed(f"`{seen}` is {data!r} and has no key `{key}`")
+
+
+def _hint(key: str, data: Mapping[str, Any]) -> str | None:
+    return did_you_mean(key, data) or (
+        f"it has {', '.join(map(str, data))[:200]}" if data else None
+    )

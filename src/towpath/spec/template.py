@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 
 from towpath.errors import StepFailed
-from towpath.spec.lookup import Lookup, find
-from towpath.spec.reference import Reference
+from towpath.spec.reference import Lookup, Reference, find_value
 from towpath.spec.reference import parse as parse_reference
 
 _PIECE = re.compile(r"\{\{|\}\}|\{(?P<reference>[^{}:!]*)(:(?P<format>[^{}]*))?\}|(?P<stray>[{}])")
@@ -66,7 +65,7 @@ def _part(match: re.Match[str]) -> str | Hole:
 
 
 def _filled(hole: Hole, lookup: Lookup) -> str:
-    value = find(hole.reference, lookup)
+    value = find_value(hole.reference, lookup)
     try:
         return format(value, hole.format)
     except (ValueError, TypeError, OverflowError):

@@ -21,7 +21,7 @@ from towpath.control_characters import show_controls
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.spec.artifact import Artifact, Json, Made
 from towpath.spec.command_line import parse_command
-from towpath.spec.source_layout import module_folders
+from towpath.spec.project_paths import module_folders
 from towpath.steps import formats, opened_files, results, watching
 from towpath.steps.formats import jsons
 from towpath.steps.missing_modules import hint_missing_module

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from towpath.spec import expression
-from towpath.spec.lookup import Lookup
 from towpath.spec.pipeline import Condition
+from towpath.spec.reference import Lookup
 
 
 def evaluate(step: Condition, lookup: Lookup) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from towpath.spec import template
-from towpath.spec.lookup import Lookup
 from towpath.spec.pipeline import Fail
+from towpath.spec.reference import Lookup
 
 
 def message(step: Fail, lookup: Lookup) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from towpath.errors import Fault, Place, StepFailed, did_you_mean
-from towpath.spec.source_layout import module_folders
+from towpath.spec.project_paths import module_folders
 from towpath.steps import fresh
 
 

@@ -62,7 +62,7 @@ def of_step(
     if step.kind == "command":  # its program reads and writes the files, in a process of its own
         return tuple(found)
     if step.kind == "quality_check":
-        found += ["pandas", "towpath.checks.suite.loaded"]
+        found += ["pandas", "towpath.checks.validation"]
     for name, declared in files:
         format = formats.known(name, declared)
         if format and format.module and format.name not in ("json", "html"):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath import checks
-from towpath.checks import page, saying
+from towpath.checks import page, sentences
 from towpath.errors import Fault, Refused, StepFailed
 from towpath.spec.artifact import Artifact, Json, Made
 from towpath.steps import formats, own_formats
@@ -36,7 +36,8 @@ def execute(order: Order) -> Made:
     result, seen = _write(order, document, page.page(outcome, data.name))
     if outcome.failed and _declared(order).must_pass:
         raise Refused(
-            *saying.faults(outcome), Fault(f"the check's page is {_relative(seen, order)}")
+            *sentences.failure_faults(outcome),
+            Fault(f"the check's page is {_relative(seen, order)}"),
         )
     outputs = {"data": data, "result": store.put(result), "page": store.put(seen)}
     result.unlink()
@@ -46,9 +47,9 @@ def execute(order: Order) -> Made:
 
 def run(suite: checks.Suite, table: Any) -> Outcome:
     """Hold a table against a suite."""
-    from towpath.checks.suite import validating
+    from towpath.checks import validation
 
-    return validating.run(suite, table)
+    return validation.validate_suite(suite, table)
 
 
 def _declared(order: Order) -> QualityCheck:
@@ -88,7 +89,7 @@ def _of_own_format(order: Order, format: formats.Format, store: Store, data: Art
 def _report(outcome: Outcome) -> None:
     for result in outcome.results:
         mark = "held  " if result.passed else "FAILED" if result in outcome.failed else "warned"
-        print(mark, result.rule if result.passed else saying.sentence(result))
+        print(mark, result.rule if result.passed else sentences.sentence(result))
 
 
 def _write(order: Order, document: Json, shown: str) -> tuple[Path, Path]:

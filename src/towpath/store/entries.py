@@ -18,7 +18,7 @@ from pathlib import Path
 
 from towpath.errors import Malformed
 from towpath.spec import foreign_values as foreign
-from towpath.spec.artifact import Entry
+from towpath.spec.artifact import Entry, read_made
 from towpath.spec.foreign_values import Fields, parse_json
 from towpath.store.copying import saying
 from towpath.store.layout import Layout
@@ -99,7 +99,7 @@ def _read_entry(fields: Fields) -> Entry:
         seconds=fields.get("seconds", foreign.read_duration),
         writer=fields.get("writer", foreign.one_of(*WRITERS)),
         ingredients=fields.get("ingredients", foreign.table_of(foreign.read_text)),
-        result=fields.get("result", foreign.read_made),
+        result=fields.get("result", read_made),
     )
 
 

@@ -113,12 +113,12 @@ def flush() -> None:
 _DEPLOYED = (
     "anyio._backends._asyncio", "encodings.idna", "prefect.deployments.steps.pull",
     "prefect.engine", "prefect.flow_engine", "prefect.main", "prefect.task_engine",
-    "prefect.utilities.visualization", "pydantic.v1", "towpath.checks", "towpath.code.reader",
+    "prefect.utilities.visualization", "pydantic.v1", "towpath.checks", "towpath.code.code_reader",
     "towpath.engine.drawing", "towpath.engine.drawing.svg", "towpath.engine.entrypoint",
     "towpath.engine.flow.pipeline_flow", "towpath.engine.flow.schedule",
     "towpath.engine.flow.signature", "towpath.engine.server.worker", "towpath.engine.transfer",
-    "towpath.spec.deployment", "towpath.spec.gates", "towpath.spec.project",
-    "towpath.spec.reading", "towpath.store", "towpath.store.pipelines", "towpath.store.statcache",
+    "towpath.spec.deployment", "towpath.spec.gates", "towpath.spec.pipeline_file",
+    "towpath.spec.project", "towpath.store", "towpath.store.pipelines", "towpath.store.statcache",
 )  # fmt: skip
 
 

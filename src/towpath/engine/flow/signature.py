@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from towpath.spec.pipeline import Param, Pipeline
+from towpath.spec.param import Param
+from towpath.spec.pipeline import Pipeline
 
 _TYPES: Mapping[str, Any] = {
     "string": str,

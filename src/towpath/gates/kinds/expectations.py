@@ -59,10 +59,10 @@ def work(asked: dict[str, Any]) -> dict[str, Any]:
 
 def sentence_of(result: Any) -> str:
     """What came of an expectation, without a value of the data."""
-    from towpath.checks import saying
+    from towpath.checks import sentences
 
     if result.error or not result.counts_rows:
-        why = result.error or saying.without_values(result)
+        why = result.error or sentences.without_values(result)
         return f"expected that {result.rule}, but {why}"
-    count = f"{result.unexpected:,} of {result.rows:,} rows are not ({saying.percent(result)})"
+    count = f"{result.unexpected:,} of {result.rows:,} rows are not ({sentences.percent(result)})"
     return f"expected that {result.rule}, but {count}"

@@ -1,0 +1,132 @@
+"""Read YAML 1.2 with places, every fault at once; ruamel.yaml is loaded when a text is parsed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from towpath.documents.document_tree import Document, DoubtError, Node, Scalar, plain, resolve
+from towpath.errors import DeclarationError, Fault, Place
+
+CRLF = "\r\n"
+_FLAT = r'([a-z][a-z0-9_]*): (?:"([\w.-]+)"|([\w.-]+))'
+
+
+def read(path: Path, shown: str) -> Node:
+    """The tree of a file; ``shown`` is its name in messages.
+
+    Raises DeclarationError with every fault of the document, also where the file is missing.
+    """
+    return _sound(parse(text_of(path, shown), shown))
+
+
+def load(path: Path, shown: str) -> Any:
+    """The plain data of a file; raises as ``read`` does."""
+    return plain(read(path, shown))
+
+
+def value(text: str) -> Any:
+    """The data of one value as it would stand behind a key, such as a command line's argument."""
+    return plain(_sound(parse(text, "the value")))
+
+
+def parse(text: str, shown: str) -> Document:
+    """The tree of a text together with its faults; ``shown`` is the file's name in messages."""
+    if (half := _half_a_character(text)) is not None:
+        # What Git holds need not be UTF-8, and the C reader answers with an error of Python's.
+        place = Place(shown, text.count("\n", 0, half) + 1)
+        nothing = Scalar(None, Place(shown, 1, 1))
+        return Document(nothing, (Fault("the text is not UTF-8", place),))
+    from towpath.documents.yaml_parser import compose
+
+    return compose(text, shown)
+
+
+def read_flat(text: str) -> dict[str, str] | None:
+    """What a text says that is one ``key: text`` a line, as ``dump`` writes it; None for another.
+
+    Thousands of small records are read at once: to parse them takes ten times as long.
+    """
+    lines = [re.fullmatch(_FLAT, line) for line in text.removesuffix("\n").split("\n")]
+    pairs = [(line[1], line[2] or line[3]) for line in lines if line]
+    sound = all(line and (line[2] or _is_text(line[3])) for line in lines)
+    return dict(pairs) if sound and len(dict(pairs)) == len(pairs) else None
+
+
+def find_entry(text: str, key: str) -> Any:
+    """The value of a key at the top of a document; None where it has none, or is no mapping.
+
+    It is not parsed where a line says it: each command asks which branch is main.
+    """
+    if key not in text:
+        return None
+    line = re.search(rf"""^{key}:[ \t]+(["']?)([\w./-]+)\1[ \t]*(?:#.*)?$""", text, re.MULTILINE)
+    if line and (line[1] or _is_text(line[2])):
+        return line[2]
+    if not re.search(rf"""(?:^|[{{,]\s*)["']?{key}["']?\s*:""", text, re.MULTILINE):
+        return None
+    data = plain(parse(text, "the document").node)
+    return data.get(key) if isinstance(data, dict) else None
+
+
+def _is_text(scalar: str) -> bool:
+    try:
+        return isinstance(resolve(scalar), str)
+    except DoubtError:
+        return False
+
+
+def edit(
+    path: Path, change: Callable[[MutableMapping[str, Any]], None], shown: str | None = None
+) -> str:
+    """The text of a file after ``change`` was applied to its mapping; nothing is written.
+
+    Comments, order and style stay. A missing file counts as an empty mapping. ``shown`` is the
+    file's name in messages.
+
+    Raises:
+        DeclarationError: where the file is no YAML or no mapping.
+    """
+    from towpath.documents.yaml_parser import edit_text
+
+    name = shown or path.name
+    return edit_text(text_of(path, name) if path.exists() else "", change, name)
+
+
+def _half_a_character(text: str) -> int | None:
+    """Where a text holds what UTF-8 has no bytes for."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
+
+
+def text_of(path: Path, shown: str) -> str:
+    """A file's text, which must be UTF-8; its lines end in a line feed, also where Git laid the
+    file out with ``core.autocrlf``, so that nobody who looks for a line must know both ends."""
+    try:
+        return path.read_bytes().decode("utf-8-sig").replace(CRLF, "\n")
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise DeclarationError(Fault("the file is not UTF-8", Place(shown, line))) from None
+    except OSError as error:
+        what = f"the file cannot be read: {(error.strerror or str(error)).lower()}"
+        raise DeclarationError(Fault(what, Place(shown))) from None
+
+
+def bytes_of(text: str, path: Path) -> bytes:
+    """The bytes of a text that takes the place of a file: its lines end as the file's do now."""
+    with suppress(FileNotFoundError):
+        if CRLF.encode() in path.read_bytes():
+            text = text.replace("\n", CRLF)
+    return text.encode()
+
+
+def _sound(document: Document) -> Node:
+    if document.faults:
+        raise DeclarationError(*document.faults)
+    return document.node

@@ -1,0 +1,129 @@
+"""Data to YAML: block style, keys in the order given, no aliases, the same bytes for ever.
+
+Records are compared and signed by their bytes, so they may not depend on the release of an
+emitter; what is written here is read alike by readers of YAML 1.1 and 1.2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from towpath.documents.document_tree import stays_text
+
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def dump(data: Any) -> str:
+    """Mappings, lists, text, numbers, booleans and None as YAML; raises TypeError for others."""
+    lines = list(_block(data, ""))
+    return "\n".join(lines) + "\n"
+
+
+def _block(data: Any, indent: str) -> Iterator[str]:
+    if isinstance(data, Mapping) and data:
+        for key, value in data.items():
+            yield from _entry(f"{indent}{_key(key)}:", value, indent)
+    elif _is_list(data) and data:
+        for item in data:
+            yield from _item(item, indent)
+    else:
+        yield f"{indent}{_flow(data)}"
+
+
+def _entry(head: str, value: Any, indent: str) -> Iterator[str]:
+    if _is_block(value):
+        yield head
+        yield from _block(value, f"{indent}  ")
+    elif _is_literal(value):
+        yield f"{head} |{'' if value.endswith(chr(10)) else '-'}"
+        for line in value.removesuffix("\n").split("\n"):
+            yield f"{indent}  {line}" if line else ""
+    else:
+        yield f"{head} {_flow(value)}"
+
+
+def _item(item: Any, indent: str) -> Iterator[str]:
+    """``- `` takes the place of the first line's indentation."""
+    if not _is_block(item):
+        yield f"{indent}- {_flow(item)}"
+        return
+    lines = _block(item, f"{indent}  ")
+    yield f"{indent}- {next(lines)[len(indent) + 2 :]}"
+    yield from lines
+
+
+def _is_list(data: Any) -> bool:
+    return isinstance(data, Sequence) and not isinstance(data, str | bytes)
+
+
+def _is_block(data: Any) -> bool:
+    return bool(data) and (isinstance(data, Mapping) or _is_list(data))
+
+
+def _is_literal(value: Any) -> bool:
+    """Lines that stay what they are in a literal block, so that people can read them."""
+    if not isinstance(value, str) or "\n" not in value.rstrip("\n"):
+        return False
+    lines = value.removesuffix("\n").split("\n")
+    whole = lines[0] != "" and lines[-1] != "" and not lines[0].startswith(" ")
+    return whole and all(line.isprintable() and line == line.rstrip() for line in lines)
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"a key must be text, not {key!r}")
+    return _text(key)
+
+
+def _flow(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(int(value))
+        case float():
+            return _float(value)
+        case str():
+            return _text(value)
+        case Mapping():
+            return "{}"
+        case Sequence() if not isinstance(value, bytes):
+            return "[]"
+    raise TypeError(f"{type(value).__name__} cannot be written as YAML")
+
+
+def _float(value: float) -> str:
+    if not math.isfinite(value):
+        raise TypeError(f"{value} cannot be written as YAML")
+    text = repr(float(value))
+    # YAML 1.1 takes 1e-05 for text: it wants a point, and a sign in the exponent.
+    mantissa, e, exponent = text.partition("e")
+    if not e:
+        return text
+    return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{exponent}"
+
+
+def _text(text: str) -> str:
+    return text if stays_text(text) else f'"{"".join(map(_escaped, text))}"'
+
+
+def _escaped(sign: str) -> str:
+    """A character inside double quotes (YAML 1.2, section 5.7)."""
+    if sign in _ESCAPES:
+        return _ESCAPES[sign]
+    if sign.isprintable():
+        return sign
+    code = ord(sign)
+    if 0xD800 <= code <= 0xDFFF:
+        raise TypeError("half a surrogate pair cannot be written as YAML")
+    return (
+        f"\\x{code:02x}"
+        if code < 0x100
+        else f"\\u{code:04x}"
+        if code < 0x10000
+        else f"\\U{code:08x}"
+    )
