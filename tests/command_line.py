@@ -29,16 +29,21 @@ from typing import Any, Literal, NoReturn
 #: What decides at import, so that a command with another value needs a Python of its own.
 _AT_IMPORT = ("PREFECT_", "PYTHON", "LC_", "LANG")
 
-#: What is imported once: for commands DVC's and Prefect's parts as well, which take longest.
+#: What is imported once, DVC's parts and Prefect's as well, which take longest. Prefect sets up
+#: logging when it is imported: only commands that run a pipeline are forked from what has it.
+_COMMANDS = (
+    "dvc.repo", "dvc_http", "towpath.engine.run", "towpath.engine.transfer", "towpath.promotion",
+    "towpath.store.remote",
+    *(f"towpath.cli.{name}" for name in ("audit", "get", "models", "progress", "promote")),
+    *(f"towpath.cli.{name}" for name in ("reconcile", "run", "runs", "transfer")),
+)  # fmt: skip
 _IMPORTED = {
-    "towpath": (
-        "dvc.repo", "dvc_http", "towpath.promotion", "towpath.store.remote",
+    "towpath": _COMMANDS,
+    "runs": (
+        *_COMMANDS, "towpath.engine.entrypoint", "towpath.engine.flow.pipeline_flow",
+        "towpath.engine.flow.schedule", "towpath.engine.flow.signature",
         "prefect.engine", "prefect.flow_engine", "prefect.task_engine",
         "anyio._backends._asyncio", "pydantic.v1",
-        *(f"towpath.cli.{name}" for name in ("audit", "get", "models", "progress", "promote")),
-        *(f"towpath.cli.{name}" for name in ("reconcile", "run", "runs", "transfer")),
-        *(f"towpath.engine.{name}" for name in ("entrypoint", "run", "transfer")),
-        *(f"towpath.engine.flow.{name}" for name in ("pipeline_flow", "schedule", "signature")),
     ),
     "dvc": ("dvc.cli.parser",),
     "steps": ("towpath.steps.loading", "pandas", "sklearn.linear_model"),
@@ -48,7 +53,8 @@ _IMPORTED = {
 def call_towpath(folder: Path, *words: str, **environment: str) -> CompletedProcess[str]:
     """What a person types in a folder, to its end; ``environment`` is added to this process's."""
     around = {**os.environ, **environment}
-    return _call("towpath", folder, words, around, around.get("PREFECT_API_URL"))
+    imported = "runs" if {"run", "reproduce"} & {*words} else "towpath"
+    return _call(imported, folder, words, around, around.get("PREFECT_API_URL"))
 
 
 def call_dvc(folder: Path, *words: str, **environment: str) -> CompletedProcess[str]:
@@ -57,15 +63,16 @@ def call_dvc(folder: Path, *words: str, **environment: str) -> CompletedProcess[
 
 
 def _call(
-    module: str,
+    imported: str,
     folder: Path,
     words: tuple[str, ...],
     around: Mapping[str, str],
     prefect_api: str | None = None,
 ) -> CompletedProcess[str]:
-    server = _fork_server(module, prefect_api)
+    server = _fork_server(imported, prefect_api)
     if server.suits(around):
         return server.run(folder, words, around)
+    module = "dvc" if imported == "dvc" else "towpath"
     call = [sys.executable, "-m", module, *words]
     return subprocess.run(call, cwd=folder, env=around, capture_output=True, text=True)
 
@@ -85,11 +92,11 @@ def run_python(
 class ForkServer:
     """The process that forks, as a test sees it; it ends with this one."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, imported: str) -> None:
         self._environment = dict(os.environ)
         self._lock = threading.Lock()  # tests call commands from several threads
         self._process = subprocess.Popen(
-            [sys.executable, __file__, module],
+            [sys.executable, __file__, imported],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -127,9 +134,9 @@ class ForkServer:
 
 
 @cache
-def _fork_server(module: str, prefect_api: str | None) -> ForkServer:  # noqa: ARG001
-    """This process's fork server of a module, one for each API."""
-    return ForkServer(module)
+def _fork_server(imported: str, prefect_api: str | None) -> ForkServer:  # noqa: ARG001
+    """This process's fork server that has this imported, one for each API."""
+    return ForkServer(imported)
 
 
 def _at_import(environment: Mapping[str, str]) -> dict[str, str]:
@@ -168,7 +175,7 @@ def _carry_out(request: dict[str, Any]) -> NoReturn:
 
 
 def _be(program: str | None, words: list[str]) -> None:
-    module = sys.argv[1]
+    module = "dvc" if sys.argv[1] == "dvc" else "towpath"
     if program:
         sys.argv = ["-c", *words]
         exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})
@@ -191,7 +198,7 @@ def _serve() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "towpath":
+    if sys.argv[1] == "runs":
         import_module("towpath.engine.flow.build").load()
     for name in _IMPORTED[sys.argv[1]]:
         import_module(name)

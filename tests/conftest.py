@@ -63,7 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
     os.environ |= {
         "TOWPATH_HOME": str(home / "towpath"),
-        "TOWPATH_REST": "30s",
+        "TOWPATH_REST": "60s",
         "PREFECT_HOME": str(home / "prefect"),
         "DVC_NO_ANALYTICS": "1",
         "DVC_SITE_CACHE_DIR": str(home / "dvc"),
@@ -118,9 +118,10 @@ def towpath_home() -> Path:
 @pytest.fixture(scope="session")
 def warm_api() -> Iterator[server.Api]:
     """One local Prefect API for all tests of all workers."""
-    api = server.ensure()
+    api = server.begin()
+    # Held before it answers: on a busy machine its start takes longer than it may rest.
     with server.run_in_progress(api, f"tests-{os.getpid()}"):
-        yield api
+        yield server.wait(api)
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 SUFFIX = ".towpath"
 PREFIX = "towpath-"
@@ -23,6 +24,8 @@ _STALE = 3600.0
 """Seconds after which a scratch file whose name tells no process (an older Towpath's) is stale."""
 _YOUNG = 2.0
 """Seconds in which a folder may have been made, but not yet locked."""
+_PAUSE = 0.02
+"""Seconds between two looks at a lock that another holds."""
 
 
 def scratch_beside(target: Path, shared: bool = False) -> Path:
@@ -50,12 +53,32 @@ def folder_beside(target: Path) -> Iterator[Path]:
             remove_scratch(scratch)
 
 
+def take_lock(held: IO[str], patience: float) -> bool:
+    """Lock an open file, which the kernel takes back when its holder dies; False where another
+    has held it for ``patience`` seconds."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(_PAUSE)
+        else:
+            return True
+
+
 def replace_text(path: Path, text: str) -> None:
+    """``replace_bytes`` with a text in UTF-8."""
+    replace_bytes(path, text.encode("utf-8"))
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
     """Write a small file whole or not at all, and clear what a killed process left beside it."""
     sweep_beside(path.parent)
     scratch = scratch_beside(path)
     try:
-        scratch.write_text(text, encoding="utf-8")
+        scratch.write_bytes(content)
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from audit_project import Project
 from running import Said, end, start
 from towpath import registry
 from towpath.audit.lineage import lineage
-from towpath.store.tracked import track
+from tracking import track
 
 PIPELINE = """\
 inputs:

@@ -15,7 +15,7 @@ from towpath.audit.reproduce import Reproduced, reproduce
 from towpath.engine import server
 from towpath.errors import RegistryError, StepFailed, StoreError, UsageError
 from towpath.registry import Code, Registration
-from towpath.store.tracked import track
+from tracking import track
 
 
 @pytest.fixture(autouse=True)

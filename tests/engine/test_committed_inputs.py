@@ -12,7 +12,7 @@ from running import FOLDER, Project, ran, reasons, states
 from towpath import registry
 from towpath.audit.lineage import lineage
 from towpath.engine.own_files import note_own_files
-from towpath.store.tracked import track
+from tracking import track
 
 IGNORED = "data/raw.json not committed: Git ignores it, and no .dvc file covers it"
 

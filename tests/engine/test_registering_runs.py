@@ -16,7 +16,7 @@ from towpath.engine.registering import Registering
 from towpath.engine.request import Request
 from towpath.errors import UserError
 from towpath.registry import Record
-from towpath.store.tracked import track
+from tracking import track
 
 
 def record(project: Project, reference: str) -> Record:

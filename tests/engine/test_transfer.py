@@ -12,7 +12,7 @@ from running import Project, ran, states
 from towpath.audit.reproduce import reproduce
 from towpath.engine import server, transfer
 from towpath.engine.server import home
-from towpath.store.tracked import track
+from tracking import track
 
 RAW = "data/raw.json"
 

@@ -55,7 +55,7 @@ def _asked(project: Project) -> Artifact:
 
 
 def test_a_model_that_is_an_input_has_the_bytes_of_its_record(project: Project) -> None:
-    assert Store(project.root).read_bytes(_asked(project)) == HONEST
+    assert Store(project.root).path(_asked(project).digest).read_bytes() == HONEST
 
 
 def test_a_model_of_the_same_md5_is_no_input(project: Project) -> None:

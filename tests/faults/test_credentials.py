@@ -12,7 +12,7 @@ from running import Project, make
 from towpath import credentials
 from towpath.credentials import hide_credentials, strip_credentials
 from towpath.errors import Fault, StoreError
-from towpath.store.described import described
+from towpath.store.config import shared_remote
 
 MARK = "Sw0rdf1sh-9d41"
 
@@ -114,7 +114,7 @@ def test_another_repository_hears_where_a_store_is_and_no_password(project: Proj
         ".dvc/config",
         f"[core]\n    remote = far\n['remote \"far\"']\n    url = https://ada:{MARK}@h/s?sig={MARK}\n",
     )
-    found = described(project.root)
+    found = shared_remote(project.root)
     assert found
     assert found.settings == {"url": "https://h/s"}
 

@@ -363,9 +363,9 @@ def test_a_pre_push_hook_that_refuses_is_heard(project: Project, tmp_path: Path,
 def test_a_slow_pre_push_hook_is_waited_for(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from towpath.git import patience
+    from towpath.git import command
 
-    monkeypatch.setattr(patience, "SILENCE", 0.5)
+    monkeypatch.setattr(command, "SILENCE", 0.5)
     origin_of(project, tmp_path / "origin.git")
     hook = project.root / ".git/hooks/pre-push"
     hook.parent.mkdir(exist_ok=True)

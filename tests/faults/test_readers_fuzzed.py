@@ -33,8 +33,8 @@ from towpath.spec.foreign_values import parse_json
 from towpath.spec.project import parse_project
 from towpath.spec.project_paths import ProjectPath
 from towpath.steps import sandbox
-from towpath.store import entries, locked, merging, pipelines, sections, tracked
-from towpath.store.described import Configuration
+from towpath.store import entries, locked, pipelines, tracked
+from towpath.store.config import DvcConfig
 from towpath.store.digest import read_manifest
 from towpath.store.folder import Folder
 from towpath.store.stage import StageStore
@@ -148,8 +148,8 @@ def _read_lock(content: bytes, home: Path) -> None:
 def _read_dvc_yaml(content: bytes, home: Path) -> None:
     (home / "dvc.yaml").write_bytes(content)
     (home / "dvc.lock").write_text(json.dumps(LOCK))
-    sections.section(_text(content), "stages")
-    merging.owned(_text(content), None)
+    pipelines.read_section(_text(content), "stages")
+    pipelines.read_stages(_text(content), "dvc.yaml", is_strict=False)
     list(locked.outputs(home))
     documents.edit(home / "dvc.yaml", lambda data: data.setdefault("x", 1))
 
@@ -287,7 +287,7 @@ READERS: Mapping[str, tuple[Read, Any]] = {
         {"pid": 7, "born": 1.5, "since": TIME, "pool": "p", "project": "/x"},
     ),
     "policy": (lambda content, _: parse_project(_text(content)), PROJECT),
-    "configuration": (lambda content, _: Configuration.parse(_text(content)).default(), None),
+    "configuration": (lambda content, _: DvcConfig.parse(_text(content)).default(), None),
     "expression": (_read_expression, None),
     "names": (_read_names, None),
 }

@@ -16,8 +16,9 @@ import pytest
 from command_line import call_dvc
 from towpath import projects, store
 from towpath.spec.project import read_project
-from towpath.store import layout
-from towpath.store.tracked import pointers, track
+from towpath.store.config import load_config
+from towpath.store.tracked import pointers
+from tracking import track
 
 from .conftest import contents, cookiecutter, git, run
 
@@ -164,7 +165,7 @@ def test_answers_with_odd_characters_are_quoted_where_they_stand(tmp_path: Path)
 def test_dvc_reads_the_store_that_was_answered(tmp_path: Path, place: str) -> None:
     project = projects.new("registry", tmp_path, {"store": place}, ask=False)
     assert _dvc(project, "config", "remote.store.url").strip() == place
-    assert layout.settings(project / ".dvc")['remote "store".url'] == place
+    assert load_config(project / ".dvc").remotes()["store"]["url"] == place
     (line,) = re.findall("dvc remote add --default (.*)", _text(project, "README.md"))
     assert shlex.split(line) == ["store", place]
 

@@ -55,7 +55,7 @@ def test_the_verb(project: Project) -> None:
 def test_a_stage_that_cannot_be_seen_keeps_no_other_from_being_judged(project: Project) -> None:
     version = project.register(b"one")
     project.up_to("uat", version)
-    memory = project.store("dev").place.root / "towpath" / "main.json"  # type: ignore[attr-defined]
+    memory = project.store("dev").backend.root / "towpath" / "main.json"  # type: ignore[attr-defined]
     memory.write_text('{"schema": 1, "ma')
     project.promote(version, "prod")
     code, out, _ = _call(project, "--apply", "--json")

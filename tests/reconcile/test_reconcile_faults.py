@@ -14,7 +14,7 @@ from towpath import registry
 from towpath.engine.own_files import find_own_files
 from towpath.errors import StoreError, UsageError, UserError
 from towpath.reconcile.deployed import deployed
-from towpath.store.place import object_path
+from towpath.store.backend import object_path
 
 STAGES = "{dev: , prod: {deploy: {to: files, path: deploy/prod}}}"
 

@@ -14,7 +14,7 @@ from reconcile_project import Project
 
 from towpath.errors import StoreError
 from towpath.reconcile.deployed import deployed
-from towpath.store.place import object_path
+from towpath.store.backend import object_path
 
 sys.path.append(str(Path(__file__).parents[1] / "store"))
 import s3_server

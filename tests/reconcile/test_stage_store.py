@@ -11,8 +11,9 @@ from reconcile_project import Project
 
 from towpath.errors import StoreError, UserError
 from towpath.spec.artifact import Artifact
-from towpath.store.place import object_path
-from towpath.store.stage import FromProject, StageStore, State, Unsound
+from towpath.store.backend import object_path
+from towpath.store.stage import StageStore
+from towpath.store.verified import State, Unsound
 
 
 @pytest.fixture
@@ -41,10 +42,10 @@ def test_what_is_copied_is_read_by_stock_dvc(project: Project, tmp_path: Path) -
     store = project.store("dev")
     assert store.verify(made) is State.MISSING
     with pytest.raises(Unsound, match="holds other bytes than its record says"):
-        store.copy_from(FromProject(project.workspace.store), made, "ab" * 32)
+        store.copy_from(project.workspace.store.source, made, "ab" * 32)
     assert not (project.root / ".towpath/stages/dev/files").exists()
     sha256 = _sha256(project.root / "data")
-    store.copy_from(FromProject(project.workspace.store), made, sha256)
+    store.copy_from(project.workspace.store.source, made, sha256)
     assert store.verify(made, sha256) is State.WHOLE
     assert store.verify(made, "ab" * 32) is State.ALTERED
     folder = store.fetch(made, tmp_path / "out", sha256)

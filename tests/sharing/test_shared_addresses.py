@@ -11,7 +11,7 @@ from running import Project, make
 from towpath.errors import StoreError
 from towpath.git import clones
 from towpath.registry import shared
-from towpath.store.described import Configuration, Described, described
+from towpath.store.config import DvcConfig, RemoteConfig, shared_remote
 
 S3 = """\
 # a comment
@@ -58,25 +58,25 @@ def test_paths_are_taken_from_the_project(tmp_path: Path) -> None:
 
 
 def test_only_the_address_of_a_store_is_for_others() -> None:
-    found = Configuration.parse(S3).default()
-    assert found == Described(
+    found = DvcConfig.parse(S3).default()
+    assert found == RemoteConfig(
         "store", {"url": "s3://bucket/path", "endpointurl": "https://s3.example.org"}
     )
-    whole = Configuration.parse("[core]\n    autostage = true\n").using(found)
-    again = Configuration.parse(str(whole))
+    whole = DvcConfig.parse("[core]\n    autostage = true\n").using(found)
+    again = DvcConfig.parse(str(whole))
     assert again.default() == found
     assert again.sections["core"] == {"autostage": "true", "remote": "store"}
     assert "hidden" not in str(again) and "AKIA" not in str(again)
     with pytest.raises(StoreError, match="cannot be read"):
-        Configuration.parse("no section = 1")
+        DvcConfig.parse("no section = 1")
 
 
 def test_a_folder_becomes_absolute_and_none_is_none(tmp_path: Path) -> None:
     said = "[core]\n    remote = a\n['remote \"a\"']\n    url = ../../there\n"
     project = make(tmp_path / "project", {".dvc/config": said})
-    found = described(project.root)
+    found = shared_remote(project.root)
     assert found and found.settings["url"] == str(tmp_path / "there")
-    assert described(make(tmp_path / "other").root) is None
+    assert shared_remote(make(tmp_path / "other").root) is None
 
 
 def test_who_commits_in_the_clone_is_who_commits_in_the_project(tmp_path: Path) -> None:

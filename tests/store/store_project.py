@@ -10,7 +10,7 @@ from typing import Any
 from command_line import call_dvc
 from towpath.spec.artifact import Artifact, Entry, Made
 from towpath.store import Store, placing, remote
-from towpath.store.remote.transfer import Moved
+from towpath.store.remote import Moved
 
 
 @dataclass(frozen=True)

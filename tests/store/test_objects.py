@@ -14,12 +14,13 @@ from store_project import Project
 
 from towpath.errors import StoreError
 from towpath.store import Store
-from towpath.store.objects import _SMALL
 
-LARGE = b"0123456789abcdef" * (_SMALL // 16 + 1)
+_PIECE = 1 << 20  # bytes that are read at a time
+
+LARGE = b"0123456789abcdef" * (_PIECE // 16 + 1)
 
 
-@pytest.mark.parametrize("content", [b"", b"x", LARGE[:_SMALL], LARGE], ids=len)
+@pytest.mark.parametrize("content", [b"", b"x", LARGE[:_PIECE], LARGE], ids=len)
 def test_a_file_goes_in_and_comes_out(project: Project, content: bytes) -> None:
     path = project.write("data/größe 1.csv", content)
     artifact = project.store.put(path)
@@ -46,16 +47,6 @@ def test_a_folder_goes_in_and_comes_out_in_the_place_of_another(project: Project
     project.store.link(artifact.digest, Path("out"))
     assert project.store.digest(Path("out")).digest == artifact.digest
     assert len(list(project.store.layout.objects.rglob("??*/*"))) == 151
-
-
-def test_bytes_in_memory_and_json(project: Project) -> None:
-    artifact = project.store.put_bytes(b'{"mse": 4.5, "bad": NaN}', "metrics.json")
-    said = project.store.read_json(artifact)
-    assert isinstance(said, dict)
-    assert said["mse"] == 4.5
-    torn = project.store.put_bytes(b'{"mse": ', "metrics.json")
-    with pytest.raises(StoreError, match=r"metrics\.json is not JSON"):
-        project.store.read_json(torn)
 
 
 def test_what_is_stored_is_not_written_again(project: Project) -> None:
@@ -107,9 +98,7 @@ def test_a_folder_with_one_wrong_or_missing_file_is_a_miss(project: Project) -> 
     digest = project.store.put(Path("data")).digest
     member = project.store.path(project.store.members(digest)["b"])
     _damage(member, b"B")
-    assert project.store.has(digest, verify=False)
     assert not project.store.has(digest)
-    assert not project.store.has(digest, verify=False)
     project.store.put(Path("data"))
     assert project.store.has(digest)
     project.store.path(digest).unlink()

@@ -17,11 +17,9 @@ from towpath import documents
 from towpath.errors import DeclarationError, StoreError
 from towpath.spec.artifact import Artifact
 from towpath.store import pipelines
-from towpath.store.layout import locate
-from towpath.store.lock import repository_lock
-from towpath.store.pipelines import Given, Model, Stage
-from towpath.store.sections import section
-from towpath.store.tracked import track
+from towpath.store.config import locate
+from towpath.store.pipelines import Given, Model, Stage, read_section, repository_lock
+from tracking import track
 
 DECLARATION = """\
 params:
@@ -366,7 +364,7 @@ SECTIONS = {
 
 @pytest.mark.parametrize("text", SECTIONS)
 def test_a_section_is_its_text(text: str) -> None:
-    found = section(text, "stages")
+    found = read_section(text, "stages")
     assert (found is not None) == SECTIONS[text]
     if found is not None and "stages" in text:
         assert str(found) == text + ("" if text.endswith("\n") else "\n")
@@ -386,7 +384,7 @@ def test_comments_stay_with_what_they_speak_of() -> None:
         # three
         plots: []
         """)
-    found = section(text, "stages")
+    found = read_section(text, "stages")
     assert found is not None
     assert found.entries["b"].startswith("    # still a\n\n  # two\n  b:")
     assert found.after.startswith("# three\n")

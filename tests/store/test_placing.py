@@ -9,7 +9,8 @@ from store_project import Project
 
 from towpath.store import locked, pipelines, placing
 from towpath.store.pipelines import Stage
-from towpath.store.tracked import changed, track
+from towpath.store.tracked import changed
+from tracking import track
 
 
 def _pointed(project: Project) -> Path:

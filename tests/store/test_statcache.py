@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from store_project import Project
 
-from towpath.store import reading, statcache
+from towpath.store import local, statcache
+from towpath.store.ignore import FileBelow
 from towpath.store.statcache import Stamp, StatCache, now
 
 
@@ -18,13 +19,13 @@ from towpath.store.statcache import Stamp, StatCache, now
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are really read."""
     names: list[str] = []
-    true_read = reading.read
+    true_read = local._hash_settled
 
-    def noticed(file: reading.Found) -> tuple[reading.Found, Stamp, str]:
+    def noticed(file: FileBelow) -> tuple[Stamp, str]:
         names.append(Path(file.path).name)
         return true_read(file)
 
-    monkeypatch.setattr(reading, "read", noticed)
+    monkeypatch.setattr(local, "_hash_settled", noticed)
     return names
 
 
@@ -79,7 +80,7 @@ def test_nothing_holds_from_before_a_restart(
     path = _aged(project.write("a.csv", "1"))
     digest = project.store.put(path).digest
     held = project.store.path(digest)
-    monkeypatch.setattr(statcache, "_BOOT", ["another boot"])
+    monkeypatch.setattr(statcache, "_boot", lambda: "another boot")
     project.store.digest(path)
     assert read == ["a.csv"]
     before = held.stat()

@@ -11,6 +11,7 @@ from towpath.audit.history import Entry, history
 from towpath.registry import DataSource, ModelVersion, Record
 from towpath.registry.declared_data import declared_paths
 from towpath.spec.artifact import Json
+from towpath.store.tracked import pointer_path
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -108,9 +109,10 @@ def _data(workspace: Workspace, record: Record, every: list[ModelVersion]) -> It
     made = _makers(every)
     for name, digest in record.data.items():
         path = declared.get(name)
-        pointer = f"{path}.dvc" if path and digest in tracked.get(f"{path}.dvc", "") else None
+        beside = pointer_path(str(path))
+        pointer = beside if path and digest in tracked.get(beside, "") else None
         # What the pointer beside it names may be other data: then it was read elsewhere.
-        is_there = pointer is not None or f"{path}.dvc" not in tracked
+        is_there = pointer is not None or beside not in tracked
         yield Data(name, digest, path if is_there else None, pointer, made.get(digest))
 
 

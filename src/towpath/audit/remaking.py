@@ -201,6 +201,6 @@ def _made(done: Run, source: Source, what: str) -> Any:
 
 
 def _sha256(place: Workspace, artifact: Artifact) -> str:
-    from towpath.engine.registering import sha256_of
+    from towpath.store.verified import sha256_of
 
-    return sha256_of(place.store, artifact)
+    return sha256_of(place.store.source, artifact)

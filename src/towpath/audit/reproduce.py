@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from towpath import registry
 from towpath.audit import remaking
 from towpath.errors import RegistryError
-from towpath.git import worktree
+from towpath.git import submodules
 from towpath.registry import Record, tagging
 from towpath.registry.ownership import folder_of_pipeline
 
@@ -78,7 +78,7 @@ def reproduce(
     environment = tuple(_environment(record))
     here = workspace.root.resolve().relative_to(workspace.repository.root.resolve()).as_posix()
     then = folder_of_pipeline(workspace.repository, record, here)
-    with worktree.laid_out(workspace.repository, record.code.commit, keep) as folder:
+    with submodules.laid_out(workspace.repository, record.code.commit, keep) as folder:
         remade = remaking.remake(workspace, record, folder / then, listeners)
     return _judged(str(found.version), record, remade, tolerance, environment, keep)
 

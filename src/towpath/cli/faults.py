@@ -52,7 +52,7 @@ def _known(error: Exception) -> TowpathError | None:
 
 
 def _of_system(error: OSError) -> TowpathError | None:
-    from towpath.store.refusals import explain_refusal
+    from towpath.store.copying import explain_refusal
 
     try:
         here = Path.cwd()

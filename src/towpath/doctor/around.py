@@ -10,7 +10,7 @@ from towpath.doctor.check import Check, lacks, well
 from towpath.errors import StoreError
 from towpath.git import command, mainline, remotes
 from towpath.promotion import enforcing
-from towpath.store import layout
+from towpath.store.config import load_config, locate
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 OLDEST = (2, 31)
 #: Workflows without which nothing checks a promotion, or brings it about.
 NEEDED = ("promotion", "reconcile")
-_REMOTE = re.compile(r'remote "(.+)"\.')  # what a setting of DVC's files begins with
 _PATIENCE = 2.0  # seconds for the Prefect API
 
 
@@ -39,23 +38,16 @@ def bytes_remote(workspace: Workspace) -> Iterator[Check]:
     repository = workspace.repository
     if repository is None or remotes.chosen(repository) is None:
         return
-    name = _default(workspace)
+    # Loading DVC for it would take a second.
+    try:
+        name = load_config(locate(workspace.root).dvc).default_name()
+    except StoreError:  # no `.dvc` here or above
+        name = None
     if name is None:
         said = "versions can be pushed, and the bytes of data and models cannot: no DVC remote"
         yield Check("store", "unknown", said, "dvc remote add --default store s3://bucket/path")
     else:
         yield well("store", f"bytes are pushed to the DVC remote {name}")
-
-
-def _default(workspace: Workspace) -> str | None:
-    """The remote that is meant when none is named, as DVC's files have it: `core.remote`, or the
-    only one. Loading DVC for it would take a second."""
-    try:
-        said = layout.settings(layout.locate(workspace.root).dvc)
-    except StoreError:  # no `.dvc` here or above
-        return None
-    known = {found[1] for key in said if (found := _REMOTE.match(key))}
-    return said.get("core.remote") or (known.pop() if len(known) == 1 else None)
 
 
 def workflows(workspace: Workspace) -> Iterator[Check]:

@@ -21,7 +21,7 @@ from towpath.spec.pipeline import named_outputs
 from towpath.spec.pipeline_file import parse_pipeline
 from towpath.spec.table_options import NO_OPTIONS, TableOptions
 from towpath.store import locked
-from towpath.store.merging import LOCK, PIPELINE
+from towpath.store.pipelines import LOCK, PIPELINE
 
 if TYPE_CHECKING:
     from towpath.engine.record import Run

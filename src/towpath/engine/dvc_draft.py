@@ -19,10 +19,11 @@ from towpath.errors import Fault, Place, UserError
 from towpath.spec import names_and_paths
 from towpath.spec.command_line import UnfitCommand, is_inside_quotes, parse_command
 from towpath.spec.faults import Places
-from towpath.store.stages import OWNER
+from towpath.store.pipelines import OWNER
+from towpath.store.tracked import pointer_path
 
 if TYPE_CHECKING:
-    from towpath.store.remote.dvc_stages import DvcFile, DvcStage, Variable
+    from towpath.store.dvc_stages import DvcFile, DvcStage, Variable
 
 _CODE = re.compile(
     r"\.(py|ipynb|r|rmd|qmd|jl|sql|sh|bash|zsh|pl|js|ts|scala|java|go|rs|c|cpp|h|m|do|sas|stan"
@@ -49,7 +50,7 @@ def draft_pipeline(root: Path, source: Path, name: str | None = None) -> Draft:
     Raises:
         UserError: where DVC cannot read the file, or no stage of it can be drafted.
     """
-    from towpath.store.remote import dvc_stages
+    from towpath.store import dvc_stages
 
     source = source.absolute()
     if not source.is_relative_to(root.absolute()):
@@ -252,7 +253,7 @@ class _Drafting:
 
     def _is_code(self, path: str) -> bool:
         there = self.root / path
-        if there.with_name(f"{there.name}.dvc").exists():
+        if Path(pointer_path(str(there))).exists():
             return False
         if there.is_dir():
             return any(_CODE.fullmatch(file.suffix) for file in there.rglob("*"))

@@ -59,7 +59,7 @@ class Parameters:
         return name if name and self.declared[name] == value else None
 
     def _read(self, path: str) -> Any:
-        from towpath.store.remote.dvc_stages import read_values
+        from towpath.store.dvc_stages import read_values
 
         if path not in self._files:
             self._files[path] = read_values(self.root / path)

@@ -92,9 +92,9 @@ def hold_against(workspace: Workspace, record: Record, shown: str) -> None:
     Two files of one MD5 can be made, and the store knows bytes by it alone: what a step is given
     must be what was approved. Raises ``StoreError`` where it is not.
     """
-    from towpath.engine.registering import sha256_of
+    from towpath.store.verified import sha256_of
 
-    if sha256_of(workspace.store, record.artifact) == record.sha256:
+    if sha256_of(workspace.store.source, record.artifact) == record.sha256:
         return
     path = workspace.store.path(record.artifact.digest)
     raise StoreError(

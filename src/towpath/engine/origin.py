@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from towpath.registry import Record
     from towpath.spec.artifact import Artifact
     from towpath.spec.project import Project
-    from towpath.store.place import Source
+    from towpath.store.backend import ObjectSource
     from towpath.workspace import Workspace
 
 _PUSH = "push it from where it was made: towpath push"
@@ -85,31 +85,30 @@ def bring_artifact(
 
 def _sources(
     workspace: Workspace, project: Project, stage: str | None
-) -> Iterator[Callable[[], Source]]:
+) -> Iterator[Callable[[], ObjectSource]]:
     """The stores that may have a version's bytes, the nearest first; each opened when asked."""
 
-    def of_stage(name: str) -> Source:
-        return FromStage(StageStore.open(project, name, os.environ, workspace.home))
+    from towpath.store.config import find_dvc
+    from towpath.store.stage import StageStore
 
-    def declared(name: str) -> Source:
-        place = declared_place(project.stores[name], os.environ, workspace.home)
-        return FromStage(StageStore(name, place))
+    def of_stage(name: str) -> ObjectSource:
+        return StageStore.open(project, name, os.environ, workspace.home)
 
-    from towpath.store.opening import declared_place
-    from towpath.store.stage import FromProject, FromStage, StageStore
+    def declared(name: str) -> ObjectSource:
+        return StageStore.open_declared(project, name, os.environ, workspace.home)
 
     if stage is not None:
         yield partial(of_stage, stage)
         return
-    if any((folder / ".dvc").is_dir() for folder in (workspace.root, *workspace.root.parents)):
-        yield lambda: FromProject(workspace.store)
+    if find_dvc(workspace.root):
+        yield lambda: workspace.store.source
         yield partial(_remote, workspace)
     yield from (partial(declared, name) for name in project.stores)
     yield from (partial(of_stage, name) for name in project.stages)
 
 
-def _remote(workspace: Workspace) -> Source:
-    from towpath.store.remote.bucket import default_remote
+def _remote(workspace: Workspace) -> ObjectSource:
+    from towpath.store.dvc_remotes import default_remote
 
     found = default_remote(workspace.root)
     if found is None:

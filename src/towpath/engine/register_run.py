@@ -10,10 +10,11 @@ from towpath.engine import runs
 from towpath.engine.decisions import tells_choice
 from towpath.engine.record import Recorder, Run, State, StepRun
 from towpath.engine.record import now as time_now
-from towpath.engine.registering import register_draft, sha256_of
+from towpath.engine.registering import register_draft
 from towpath.engine.registration_draft import RegistrationDraft, read_draft
 from towpath.errors import Refused, StoreError, UsageError, UserError
 from towpath.registry import Registered, reading
+from towpath.store.verified import sha256_of
 from towpath.workspace import PROJECT_FILE
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _verify(workspace: Workspace, run: Run, draft: RegistrationDraft) -> None:
     if not workspace.store.has(record.artifact.digest):
         what = f"the bytes that run {run.id} made of {record.model} are not in the store"
         raise StoreError(what, hint="towpath pull, or run again")
-    if sha256_of(workspace.store, record.artifact) != record.sha256:
+    if sha256_of(workspace.store.source, record.artifact) != record.sha256:
         what = f"the bytes of {record.model} in the store are not those that run {run.id} made"
         raise StoreError(what, hint="run again with --force, and ask who made them so")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from towpath.registry import Bump, Code, Record, reading, shared
 from towpath.spec import template
 from towpath.spec.artifact import Artifact, Entry, Json, Made
 from towpath.spec.pipeline import RegisterModel
-from towpath.store.digest import is_folder
+from towpath.store.verified import sha256_of
 from towpath.workspace import PROJECT_FILE
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from towpath.engine.upstream import Upstream, UpstreamReader
     from towpath.git import Repository
     from towpath.spec.pipeline import AnyStep
-    from towpath.store import Store
     from towpath.workspace import Workspace
 
 
@@ -280,7 +278,7 @@ class Registering:
             key=self._key(node, step, known),
             artifact=artifact,
             path=self._prefix + path,
-            sha256=sha256_of(self.workspace.store, artifact),
+            sha256=sha256_of(self.workspace.store.source, artifact),
             kind=path.rpartition(".")[2] if "." in path else "folder",
             code=self._code(ready.commit, _labelled(reached, "code ")),
             signature=model_facts.find_signature(known, self.graph, source),
@@ -340,22 +338,6 @@ def _pipeline_digest(graph: Graph, node: Node, known: Known) -> str:
         name: graph.nodes[name].step.model_dump(mode="json", exclude=_INDIFFERENT) for name in names
     }
     return keys.digest(said)
-
-
-def sha256_of(store: Store, artifact: Artifact) -> str:
-    """SHA-256 of a file in a store; of a folder that of its sorted ``sha256sum`` lines."""
-    if not is_folder(artifact.digest):
-        return _file_sha256(store, artifact.digest)
-    lines = sorted(
-        f"{_file_sha256(store, digest)}  {path}\n"
-        for path, digest in store.members(artifact.digest).items()
-    )
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _file_sha256(store: Store, digest: str) -> str:
-    with store.path(digest).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _metrics(known: Known, node: Node) -> Iterator[tuple[str, Json]]:

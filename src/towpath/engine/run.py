@@ -27,7 +27,7 @@ from towpath.engine.record import Event, Recorder, Run, State
 from towpath.engine.registering import Registering
 from towpath.engine.request import Request, in_ci, needed, selected
 from towpath.errors import ExitCode, Refused, StepFailed, StoreError, TowpathError
-from towpath.store.refusals import explain_refusal
+from towpath.store.copying import explain_refusal
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph

@@ -20,7 +20,7 @@ from towpath.store import remote as stores
 from towpath.store.digest import is_digest
 
 if TYPE_CHECKING:
-    from towpath.store.remote.transfer import Moved as Sent
+    from towpath.store.remote import Moved as Sent
     from towpath.workspace import Workspace
 
 Progress = Callable[[int, int], None]

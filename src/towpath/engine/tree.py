@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from towpath.engine.graph import FirstOf, FromInput, FromOutput
 from towpath.spec import names_and_paths
 from towpath.spec.pipeline import QualityCheck
+from towpath.store.pipelines import LOCK, PIPELINE
 
 if TYPE_CHECKING:
     from towpath.engine.graph import Graph, Node, Source
@@ -17,7 +18,7 @@ FOLDER = "artifacts"
 
 def is_written(path: str) -> bool:
     """Whether runs write a path of a project, which is no change of the user's."""
-    return path in ("dvc.yaml", "dvc.lock") or f"{path}/".startswith((f"{FOLDER}/", ".towpath/"))
+    return path in (PIPELINE, LOCK) or f"{path}/".startswith((f"{FOLDER}/", ".towpath/"))
 
 
 def output_path(graph: Graph, step: str, output: str) -> str:

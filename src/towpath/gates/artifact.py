@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from towpath.gates.context import Context
 from towpath.gates.finding import Unjudged
 from towpath.registry import Record
 from towpath.store.digest import manifest, manifest_digest
+from towpath.store.verified import folder_sha256, hash_stream
 
 
 def verified(context: Context, record: Record) -> Path:
@@ -64,9 +64,7 @@ def files(path: Path) -> Iterator[Path]:
 
 def _of_file(path: Path) -> tuple[str, str]:
     with path.open("rb") as file:
-        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
-        file.seek(0)
-        return md5.hexdigest(), hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_stream(file)
 
 
 def _of_folder(folder: Path) -> tuple[str, str]:
@@ -76,6 +74,5 @@ def _of_folder(folder: Path) -> tuple[str, str]:
         if path.is_symlink():
             raise Unjudged(f"{path.relative_to(folder)} in it is a link")
         found[path.relative_to(folder).as_posix()] = _of_file(path)
-    lines = sorted(f"{sha256}  {name}\n" for name, (_, sha256) in found.items())
     md5 = manifest_digest(manifest({name: md5 for name, (md5, _) in found.items()}))
-    return md5, hashlib.sha256("".join(lines).encode()).hexdigest()
+    return md5, folder_sha256({name: sha256 for name, (_, sha256) in found.items()})

@@ -13,6 +13,7 @@ from towpath.git import large_files
 from towpath.registry.policy import FILE
 from towpath.spec import gates as declared
 from towpath.spec.faults import Places
+from towpath.store.tracked import pointer_path
 
 if TYPE_CHECKING:
     from towpath.spec.project import Project
@@ -51,7 +52,7 @@ def _faults(
 def _missing(root: Path, path: str, place: Place | None) -> Iterator[Fault]:
     if not (root / path).is_file():
         yield Fault(f"there is no {path}", place)
-    elif (root / f"{path}.dvc").is_file():
+    elif (root / pointer_path(path)).is_file():
         yield Fault(f"DVC tracks {path}, and gates read from Git", place)
     elif large_files.is_pointer_file(root / path):
         yield Fault(f"{path} is a pointer of Git LFS, not its bytes", place, large_files.PULL)

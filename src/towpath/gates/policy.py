@@ -15,6 +15,7 @@ from towpath.git import Repository, history, large_files, refs
 from towpath.git.command import AS_COMMITTED
 from towpath.registry import policy
 from towpath.spec.faults import Places
+from towpath.store.tracked import pointer_path
 
 _SHORT = 7
 
@@ -97,6 +98,6 @@ class Policy:
     def _missing(self, path: str) -> str:
         names = history.list_paths(self.repository, self.commit)
         near = did_you_mean(self._whole(path), names)
-        if f"{self._whole(path)}.dvc" in names:
+        if pointer_path(self._whole(path)) in names:
             near = "DVC tracks it, and gates read from Git"
         return f"there is no {path} at {self.short}" + (f" ({near})" if near else "")

@@ -1,9 +1,8 @@
 """Git, and nothing else that calls its command line: repositories, refs, objects, remotes."""
 
-from towpath.git.lock import locked
 from towpath.git.objects import Stamp, commit_beside, tag
 from towpath.git.refs import Ref
-from towpath.git.repository import Identity, Repository, State
+from towpath.git.repository import Identity, Repository, State, locked
 
 __all__ = [
     "Identity",

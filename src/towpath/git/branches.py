@@ -23,12 +23,12 @@ def advance(repository: Repository, branch: str, commit: str) -> None:
     then nothing has moved.
     """
     old = commit_of(repository, branch)
-    if old is not None and repository.attempt("merge-base", "--is-ancestor", old, commit).code:
+    if old is not None and not history.is_ancestor(repository, old, commit):
         raise RegistryError(f"{branch} moved meanwhile", hint="run it again")
     folder = _work_tree(repository, branch)
     ref = f"refs/heads/{branch}"
     if folder is None or old is None:
-        repository.call("update-ref", ref, commit, old or "0" * len(commit))
+        refs.point(repository, ref, commit, old or "0" * len(commit))
         return
     tree = Repository(folder, repository.common)
     _lay_out(tree, branch, old, commit)
@@ -59,22 +59,20 @@ def _lay_out(tree: Repository, branch: str, old: str, commit: str) -> None:
 
 def put(repository: Repository, branch: str, commit: str) -> None:
     """Make a branch, or point one at another commit; it must not be checked out."""
-    tree = _work_tree(repository, branch)
-    if tree is not None:
-        raise RegistryError(
-            f"{branch} is checked out in {tree}", hint=f"git -C '{tree}' switch main"
-        )
-    repository.call("update-ref", f"refs/heads/{branch}", commit)
+    _refuse_checked_out(repository, branch)
+    refs.point(repository, f"refs/heads/{branch}", commit)
 
 
 def drop(repository: Repository, branch: str) -> None:
     """Delete a branch, merged or not; one that is not there is well."""
-    tree = _work_tree(repository, branch)
-    if tree is not None:
-        raise RegistryError(
-            f"{branch} is checked out in {tree}", hint=f"git -C '{tree}' switch main"
-        )
+    _refuse_checked_out(repository, branch)
     refs.change(repository, delete=[f"refs/heads/{branch}"])
+
+
+def _refuse_checked_out(repository: Repository, branch: str) -> None:
+    if tree := _work_tree(repository, branch):
+        hint = f"git -C '{tree}' switch main"
+        raise RegistryError(f"{branch} is checked out in {tree}", hint=hint)
 
 
 def _work_tree(repository: Repository, branch: str) -> Path | None:

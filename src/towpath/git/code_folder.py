@@ -61,12 +61,6 @@ def lay_out_code(repository: Repository, commit: str, below: str, home: Path) ->
     return folder
 
 
-def list_files(repository: Repository, commit: str) -> frozenset[str]:
-    """The paths of a commit's files, from the repository's root."""
-    listed = repository.call("ls-tree", "-r", "-z", "--full-tree", "--name-only", commit)
-    return frozenset(name for name in listed.split("\0") if name)
-
-
 def _entries(repository: Repository, commit: str, below: str) -> Iterator[_Entry]:
     prefix = f"{below}/" if below else ""
     words = ("ls-tree", "-r", "-z", "-l", "--full-tree", commit)

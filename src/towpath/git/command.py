@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import selectors
+import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from towpath.call_log import log_call
 from towpath.errors import RegistryError, UserError
-from towpath.git import patience
 
 # What Git reads and a hook, a front end (Magit, Neogit) or a script around us may have set for a
 # call of its own: with these Git would answer for another repository, or otherwise than we asked.
@@ -92,6 +94,13 @@ SETTINGS = {
 AS_COMMITTED = (
     "-c", "core.autocrlf=false", "-c", "core.eol=lf", "-c", f"core.hooksPath={os.devnull}",
 )  # fmt: skip
+# How long a server may say nothing: after that it is an error, and not a hang.
+_HTTP = {"http.lowSpeedLimit": "1", "http.lowSpeedTime": "30"}
+_SSH = "ssh -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=2"
+SILENCE = 60.0
+"""Seconds for any transport: what neither of the two above can see, and git:// itself."""
+_FAREWELL = 5.0
+_AT_ONCE = 65536
 
 
 @dataclass(frozen=True)
@@ -151,7 +160,7 @@ def attempt(
                     check=False,
                 )
             else:
-                done = patience.listen(words, whole, silence)
+                done = _listen(words, whole, silence)
             logged.answer(done.returncode, done.stderr if done.returncode else b"")
     except FileNotFoundError as missing:
         raise UserError("Git is not installed", hint="install git 2.31 or later") from missing
@@ -179,7 +188,7 @@ def lines(text: str) -> list[str]:
 
 @cache
 def _settings(alone: bool) -> tuple[str, ...]:
-    chosen = SETTINGS | (patience.HTTP if alone else {})
+    chosen = SETTINGS | (_HTTP if alone else {})
     return tuple(word for key, value in chosen.items() for word in ("-c", f"{key}={value}"))
 
 
@@ -189,7 +198,7 @@ def _ssh(root: Path) -> dict[str, str]:
         return {}
     if attempt(root, "config", "--get", "core.sshCommand").code == 0:
         return {}
-    return {"GIT_SSH_COMMAND": patience.SSH}
+    return {"GIT_SSH_COMMAND": _SSH}
 
 
 def _environment() -> dict[str, str]:
@@ -201,3 +210,61 @@ def _is_foreign(name: str, value: str) -> bool:
     if name.startswith("GIT_TRACE"):
         return not value.startswith(("/", "af_unix:"))
     return name in FOREIGN
+
+
+def _listen(
+    words: Sequence[str], environment: Mapping[str, str], silence: float
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a program that shows its progress; end it once it has shown none for ``silence`` s.
+
+    What it answers then ends in a line that says so.
+    """
+    out, err = bytearray(), bytearray()
+    with _alone(words, environment) as process, selectors.DefaultSelector() as waiting:
+        assert process.stdout and process.stderr
+        waiting.register(process.stdout, selectors.EVENT_READ, out)
+        waiting.register(process.stderr, selectors.EVENT_READ, err)
+        while waiting.get_map():
+            ready = waiting.select(silence)
+            if not ready:
+                if process.poll() is None:
+                    _end(process)
+                    err += f"\nfatal: no answer for {silence:.0f} seconds".encode()
+                break  # what it left running, an agent say, may hold its output open
+            for key, _ in ready:
+                part = os.read(key.fd, _AT_ONCE)
+                key.data.extend(part)
+                if not part:
+                    waiting.unregister(key.fileobj)
+    return subprocess.CompletedProcess(words, process.returncode, bytes(out), bytes(err))
+
+
+@contextmanager
+def _alone(
+    words: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A program in a session of its own, which does not outlive an interruption here."""
+    process = subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield process
+        except BaseException:
+            _end(process)
+            raise
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program and what it started; Git is asked first, for it takes its locks away."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_FAREWELL)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from towpath.errors import RegistryError
-from towpath.git import refs, remotes
+from towpath.git import history, refs, remotes
 from towpath.git.repository import Repository
 
 USUAL = ("main", "master")
@@ -114,8 +114,7 @@ def _newest(repository: Repository, branch: MainBranch) -> str | None:
     near, far = branch.near, branch.far
     if near is None or far is None or near == far:
         return far or near
-    ahead = repository.attempt("merge-base", "--is-ancestor", far, near)
-    return near if ahead.code == 0 else far
+    return near if history.is_ancestor(repository, far, near) else far
 
 
 def _learn(repository: Repository, remote: str) -> str | None:
@@ -244,7 +243,8 @@ def find_declarations(repository: Repository, commit: str) -> dict[str, str]:
     names = [f"{commit}:{DECLARATION}"]
     texts = refs.contents(repository, names)
     if not texts:
-        names = [f"{commit}:{path}" for path in _declarations(repository, commit)]
+        paths = history.list_paths(repository, commit)
+        names = [f"{commit}:{path}" for path in paths if path.endswith(f"/{DECLARATION}")]
         texts = refs.contents(repository, names) if names else {}
     said = {name.partition(":")[2]: read_declared_name(text) for name, text in texts.items()}
     return {path: branch for path, branch in said.items() if branch}
@@ -261,11 +261,6 @@ def _declared(repository: Repository, commit: str) -> str | None:
         what = f"the projects at {commit[:7]} declare {listed} to be main"
         raise RegistryError(what, hint="let them say the same")
     return next(iter(said.values()), None)
-
-
-def _declarations(repository: Repository, commit: str) -> list[str]:
-    listed = repository.call("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
-    return [path for path in listed.split("\0") if path.endswith(f"/{DECLARATION}")]
 
 
 def read_declared_name(content: bytes) -> str | None:

@@ -93,6 +93,14 @@ def change(
     raise RegistryError(f"git update-ref: {done.complaint}")
 
 
+def point(repository: Repository, name: str, target: str, expected: str | None = None) -> None:
+    """Let a ref hold an object, if it holds what is ``expected`` (zeroes: nothing) or nobody says.
+
+    Raises ``RegistryError`` where it holds another.
+    """
+    repository.call("update-ref", name, target, *([expected] if expected else []))
+
+
 def contents(repository: Repository, names: Iterable[str]) -> dict[str, bytes]:
     """The bytes of objects (``<commit>:<path>``), in one call; what is not there is left out."""
     wanted, kept = list(dict.fromkeys(names)), repository.contents

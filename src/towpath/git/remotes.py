@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from towpath.errors import RegistryError, UsageError, did_you_mean
-from towpath.git import patience, refs
+from towpath.git import command, refs
 from towpath.git.command import Outcome, lines
 from towpath.git.repository import Repository
 
@@ -272,7 +272,7 @@ def _heard(repository: Repository, *words: str) -> Outcome:
     A push is not asked so, since a hook, here or there, may work for minutes without a word;
     before each push a remote is listed or fetched from.
     """
-    return repository.attempt(*words, alone=True, silence=patience.SILENCE)
+    return repository.attempt(*words, alone=True, silence=command.SILENCE)
 
 
 def _refusals(done: Outcome) -> list[list[str]]:

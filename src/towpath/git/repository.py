@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from towpath.errors import RegistryError, UserError
 from towpath.git import command
 from towpath.git.command import Outcome
+from towpath.scratch import take_lock
 
 NAME_IT = "type: git config --global user.name 'Your Name'"
 MAIL_IT = "type: git config --global user.email you@example.org"
+_PATIENCE = 300.0
+"""Seconds: the slowest that a lock is held for is a push of many tags."""
 _WHOLE_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -191,6 +195,22 @@ class Repository:
     def setting(self, key: str) -> str | None:
         """A value of Git's configuration, None where it is not set."""
         return self.attempt("config", "--get", key).text or None
+
+
+@contextmanager
+def locked(repository: Repository, name: str, patience: float = _PATIENCE) -> Iterator[None]:
+    """Hold the lock ``name`` of a repository and all its work trees; wait ``patience`` seconds."""
+    path = repository.common / "towpath" / f"{name}.lock"
+    try:
+        path.parent.mkdir(exist_ok=True)
+        opened = path.open("a")
+    except OSError as refused:
+        raise RegistryError(f"{path.parent} cannot be written: {refused.strerror}") from refused
+    with opened as held:
+        if not take_lock(held, patience):
+            what = f"another towpath has held {path} for {patience:.0f} s"
+            raise RegistryError(what, hint="wait for it, or end it")
+        yield
 
 
 def is_whole_hash(name: str) -> bool:

@@ -1,12 +1,13 @@
-"""Submodules: repositories within one, each pinned to a commit by a gitlink."""
+"""Submodules, each pinned to a commit by a gitlink; and a commit laid out with all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from towpath.errors import RegistryError
+from towpath.errors import RegistryError, UsageError
 from towpath.git.command import AS_COMMITTED
 from towpath.git.repository import Repository
 from towpath.scratch import scratch_folder
@@ -87,3 +88,32 @@ def _write(source: Repository, commit: str, folder: Path) -> None:
         env = {"GIT_INDEX_FILE": str(Path(scratch, "index"))}
         source.call("read-tree", commit, env=env)
         source.call(*AS_COMMITTED, "checkout-index", "-aqf", f"--prefix={folder}/", env=env)
+
+
+@contextmanager
+def laid_out(repository: Repository, commit: str, keep: Path | None = None) -> Iterator[Path]:
+    """The files of ``commit``, and of its submodules, in a scratch folder, gone afterwards.
+
+    ``keep`` names a folder that is not there yet, and stays. Raises ``RegistryError`` where this
+    clone does not have the commit, or one that it pins.
+    """
+    if repository.commit(commit) is None:
+        hint = "git fetch the repository of the code, with its whole history"
+        raise RegistryError(f"this clone does not have the commit {commit}", hint=hint)
+    if keep is not None:
+        if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+            raise UsageError(f"{keep} is there already", hint="name a folder that is not")
+        yield _add(repository, commit, keep.absolute())
+        return
+    with scratch_folder() as scratch:
+        folder = Path(scratch).resolve() / "tree"
+        try:
+            yield _add(repository, commit, folder)
+        finally:
+            repository.attempt("worktree", "remove", "--force", "--force", str(folder))
+
+
+def _add(repository: Repository, commit: str, folder: Path) -> Path:
+    repository.call(*AS_COMMITTED, "worktree", "add", "-q", "--detach", str(folder), commit)
+    lay_out(repository, commit, folder)
+    return folder

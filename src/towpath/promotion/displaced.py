@@ -125,6 +125,6 @@ def _bringer(repository: Repository, line: MainLine, commit: str) -> str:
     while least < most:
         middle = (least + most) // 2
         name = line.commits[middle].name
-        holds = repository.attempt("merge-base", "--is-ancestor", commit, name).code == 0
+        holds = history.is_ancestor(repository, commit, name)
         least, most = (least, middle) if holds else (middle + 1, most)
     return line.commits[least].name

@@ -20,8 +20,9 @@ from towpath.errors import Fault, StoreError, TowpathError
 from towpath.git import clones
 from towpath.registry import Record, shared
 from towpath.registry.declared_data import tracked_data
-from towpath.store.layout import Layout, locate
-from towpath.store.place import Source, object_path
+from towpath.store.backend import ObjectSource, object_path
+from towpath.store.config import locate
+from towpath.store.objects import Layout
 from towpath.store.verified import State, verify
 
 if TYPE_CHECKING:
@@ -117,27 +118,25 @@ class _Search:
                 yield lambda name=name: self._read_folder(name)  # type: ignore[misc]
 
     def _read_stage(self, stage: str, is_own: bool = False) -> State:
-        from towpath.store.stage import FromStage, StageStore
+        from towpath.store.stage import StageStore
 
         if _is_far(self.project.stages[stage].store):
             return State.MISSING  # asked later, and not read
         store = StageStore.open(self.project, stage, self.environ, self.workspace.home, self.stage)
         if is_own:  # it need not have them yet, and what is wrong there reconcile brings anew
             with suppress(TowpathError, OSError):
-                return verify(FromStage(store), self.record.artifact, self.record.sha256)
+                return verify(store, self.record.artifact, self.record.sha256)
             return State.MISSING
-        state = self._read(FromStage(store), _root_of(store))
+        state = self._read(store, _root_of(store))
         if state is State.ALTERED:
             self._altered(store.shown, f"towpath reconcile {stage} --apply brings them anew")
         return state
 
     def _read_folder(self, name: str) -> State:
-        from towpath.store.opening import declared_place
-        from towpath.store.stage import FromStage, StageStore
+        from towpath.store.stage import StageStore
 
-        place = declared_place(self.project.stores[name], self.environ, self.workspace.home)
-        store = StageStore(name, place)
-        state = self._read(FromStage(store), _root_of(store))
+        store = StageStore.open_declared(self.project, name, self.environ, self.workspace.home)
+        state = self._read(store, _root_of(store))
         if state is State.ALTERED:
             at = object_path(self.record.artifact.digest)
             self._altered(store.shown, f"move {at} there away, and bring it anew from where it is "
@@ -145,17 +144,15 @@ class _Search:
         return state
 
     def _read_project(self) -> State:
-        from towpath.store.stage import FromProject
-
         if self.store is None:
             return State.MISSING
-        state = self._read(FromProject(self.store), self.store.layout.objects)
+        state = self._read(self.store.source, self.store.layout.objects)
         if state is State.ALTERED:
             path = self.store.path(self.record.artifact.digest)
             self._altered(_OWN, way_to_replace(self.workspace.root, path))
         return state
 
-    def _read(self, source: Source, root: Path | None) -> State:
+    def _read(self, source: ObjectSource, root: Path | None) -> State:
         """What one store has; one that is not on this machine, or cannot be read, says nothing."""
         if root is None or not root.is_dir():
             self.unseen.append(f"{source.shown} {_ABSENT}")
@@ -181,7 +178,6 @@ class _Search:
         yield from ((name, False) for name, one in self.project.stores.items() if _is_far(one))
 
     def _is_in_bucket(self, name: str, is_stage: bool) -> bool:
-        from towpath.store.opening import declared_place
         from towpath.store.stage import StageStore
 
         home = self.workspace.home
@@ -189,8 +185,7 @@ class _Search:
             if is_stage:
                 store = StageStore.open(self.project, name, self.environ, home, self.stage)
             else:
-                declared = self.project.stores[name]
-                store = StageStore(name, declared_place(declared, self.environ, home))
+                store = StageStore.open_declared(self.project, name, self.environ, home)
             is_there = store.is_there(self.record.artifact)
         except TowpathError as closed:
             self.unseen.append(_words(closed))
@@ -257,13 +252,13 @@ class _Search:
 
     def _read_remote(self) -> None:
         """A remote that is a folder of this machine is read; a far one would take its time."""
-        from towpath.store.remote.bucket import default_remote
+        from towpath.store.dvc_remotes import default_remote
 
         found = default_remote(self.workspace.root)
-        if found is None or "://" in found.remote.url:
+        if found is None or "://" in found.url:
             return
         if verify(found, self.record.artifact, self.record.sha256) is State.ALTERED:
-            at = found.remote.shown(self.record.artifact.digest)
+            at = found.address(self.record.artifact.digest)
             self._altered(found.shown, f"mv '{at}' '{at}.altered', then towpath push from where "
                           "they are right")  # fmt: skip
 
@@ -322,7 +317,7 @@ def _is_far(declared: StoreDeclaration | None) -> bool:
 def _root_of(store: object) -> Path | None:
     from towpath.store.folder import Folder
 
-    place = getattr(store, "place", None)
+    place = getattr(store, "backend", None)
     return place.root if isinstance(place, Folder) else None
 
 

@@ -163,8 +163,8 @@ def _mark(site: Site) -> str | None:
 
 def _refuse_another(early: Site, site: Site) -> None:
     """The lease is held where the stage's store was: it must still be there."""
-    if early.store.place.shown != site.store.place.shown:
-        what = f"the main branch says now that {site.stage} is kept in {site.store.place.shown}"
+    if early.store.backend.shown != site.store.backend.shown:
+        what = f"the main branch says now that {site.stage} is kept in {site.store.backend.shown}"
         raise StoreError(what, hint="run again: it is read there from now on")
 
 
@@ -173,7 +173,7 @@ def _planned(site: Site, seen: Seen, notes: tuple[str, ...]) -> Plan:
         stage=site.stage,
         commit=site.view.main,
         changes=planning.compare(seen.wanted, seen.actual),
-        store=site.store.place.shown,
+        store=site.store.backend.shown,
         target=site.target.shown,
         notes=notes,
     )
@@ -188,7 +188,7 @@ def _beside(site: Site, seen: Seen) -> Iterator[str]:
     """Models in the stage's store that are another project's: they are left alone."""
     if seen.strangers:
         named = ", ".join(seen.strangers)
-        yield f"{site.store.place.shown} also holds what is not of this project: {named}"
+        yield f"{site.store.backend.shown} also holds what is not of this project: {named}"
     for one in seen.wanted.values():
         if one.rejected is not None and seen.actual[one.model].runs(one):
             yield f"{one.model}@{one.version} runs, and was rejected: {one.rejected} ({one.way})"

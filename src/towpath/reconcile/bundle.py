@@ -13,6 +13,7 @@ from towpath.registry import Record
 from towpath.registry.record import read, write
 from towpath.registry.versions import Version
 from towpath.store.stage import StageStore
+from towpath.store.verified import folder_sha256
 
 MANIFEST = "MANIFEST.json"
 RECORD = "record.yaml"
@@ -101,8 +102,7 @@ def _sha256(bundle: Bundle) -> str:
     found = dict(files(bundle.file) if bundle.file.is_dir() else files(bundle.folder))
     if not bundle.file.is_dir():
         return found[bundle.record.artifact.name]
-    lines = sorted(f"{digest}  {name}\n" for name, digest in found.items())
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return folder_sha256(found)
 
 
 def _manifest(bundle: Bundle) -> str:

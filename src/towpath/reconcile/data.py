@@ -13,8 +13,9 @@ from towpath.reconcile.site import Site
 from towpath.spec.artifact import Artifact
 from towpath.spec.project_paths import ProjectPath
 from towpath.store import tracked
-from towpath.store.output_rows import OutputRow
-from towpath.store.stage import StageStore, Unsound
+from towpath.store.stage import StageStore
+from towpath.store.tracked import OutputRow
+from towpath.store.verified import Unsound
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ class StageData:
 
     def _pointed(self, name: str) -> Artifact | None:
         """What ``<name>.dvc`` in the commit points at."""
-        text = self._committed(f"{name}.dvc")
+        shown = tracked.pointer_path(name)
+        text = self._committed(shown)
         if text is None:
             return None
-        shown = f"{name}.dvc"
         rows = list(tracked.read_pointer(text.decode("utf-8", "replace"), shown))
         if faults := [row for row in rows if isinstance(row, Fault)]:
             raise UserError(*faults)
@@ -99,7 +100,7 @@ class StageData:
 
 def _content(store: StageStore, name: str) -> bytes | None:
     try:
-        with store.opened(name) as file:
+        with store.open_file(name) as file:
             return file.read()
     except FileNotFoundError:
         return None

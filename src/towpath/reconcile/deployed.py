@@ -156,7 +156,7 @@ def _load(content: bytes, store: StageStore, model: str) -> Deployed:
     except Malformed as wrong:
         what = f"the record {_path(model)} in {store.shown} is damaged: {wrong.faults[0].what}"
         hint = (
-            f"find out who wrote it; move it out of {store.place.shown}, and: "
+            f"find out who wrote it; move it out of {store.backend.shown}, and: "
             f"towpath reconcile {store.name} --apply"
         )
         raise Malformed(Fault(what, hint=hint)) from wrong

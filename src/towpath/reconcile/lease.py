@@ -138,7 +138,7 @@ def _take(store: StageStore, patience: float) -> Held:
         elif time.monotonic() > end:
             hint = (
                 "wait for it; if it died, the lease ends by itself, or at once when you delete "
-                f"{PATH} in {store.place.shown}"
+                f"{PATH} in {store.backend.shown}"
             )
             raise StoreError(f"{store.name} is being reconciled by {known}", hint=hint)
         time.sleep(_PAUSE)

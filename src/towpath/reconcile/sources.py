@@ -11,8 +11,9 @@ from towpath.registry import Record
 from towpath.scratch import scratch_folder
 from towpath.spec.artifact import Artifact
 from towpath.store import verified
-from towpath.store.place import Source
-from towpath.store.stage import FromProject, FromStage, StageStore, Unsound
+from towpath.store.backend import ObjectSource
+from towpath.store.stage import StageStore
+from towpath.store.verified import Unsound
 
 
 def bring(site: Site, record: Record) -> str:
@@ -32,7 +33,7 @@ def bring(site: Site, record: Record) -> str:
     raise StoreError(*faults)
 
 
-def sources(site: Site) -> Iterator[Source]:
+def sources(site: Site) -> Iterator[ObjectSource]:
     """The stores that may have the bytes, the nearest first.
 
     With the ladder that is the stage below, for the first stage the project's own store, its
@@ -42,30 +43,26 @@ def sources(site: Site) -> Iterator[Source]:
     names = list(site.project.stages)
     lower = list(reversed(names[: names.index(site.stage)]))
     for stage in lower[:1] if ladder else lower:
-        yield FromStage(site.open_store(stage))
+        yield site.open_store(stage)
     if not lower or not ladder:
         yield from _project(site)
 
 
-def _project(site: Site) -> Iterator[Source]:
-    from towpath.store.layout import locate
+def _project(site: Site) -> Iterator[ObjectSource]:
+    from towpath.store.config import find_dvc
 
-    try:
-        locate(site.checkout)
-    except StoreError:
-        pass  # a registry of its own has no store: the bytes are in those that it declares
-    else:
+    if find_dvc(site.checkout):  # a registry of its own has no store, but those that it declares
         yield from _own(site)
     for name in site.project.stores:
-        yield FromStage(declared(site, name))
+        yield declared(site, name)
 
 
-def _own(site: Site) -> Iterator[Source]:
+def _own(site: Site) -> Iterator[ObjectSource]:
     """The project's store on this machine, then its default remote."""
     from towpath.store import Store
 
-    yield FromProject(Store(site.checkout))
-    from towpath.store.remote.bucket import default_remote
+    yield Store(site.checkout).source
+    from towpath.store.dvc_remotes import default_remote
 
     if remote := default_remote(site.checkout):
         yield remote
@@ -73,10 +70,7 @@ def _own(site: Site) -> Iterator[Source]:
 
 def declared(site: Site, name: str) -> StageStore:
     """One of the project's declared ``stores``."""
-    from towpath.store.opening import declared_place
-
-    place = declared_place(site.project.stores[name], site.environ, site.home)
-    return StageStore(name, place)
+    return StageStore.open_declared(site.project, name, site.environ, site.home)
 
 
 def fetch_from_project(site: Site, artifact: Artifact, into: Path) -> Path:

@@ -113,7 +113,7 @@ def find_rewritten_here(rule: ApprovalRule) -> tuple[Fault, ...]:
 def mark_seen(repository: Repository, head: str) -> None:
     """Remember the remote's main in this clone: no other clone, and no prune, changes that."""
     if refs.objects(repository, SEEN).get(SEEN) != head:
-        repository.call("update-ref", SEEN, head)
+        refs.point(repository, SEEN, head)
 
 
 def find_displaced_since(rule: ApprovalRule, known: Witness) -> tuple[Fault, ...]:

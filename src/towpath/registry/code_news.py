@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.errors import Fault
-from towpath.git import code_folder, history
+from towpath.git import history
 from towpath.git.repository import Repository
 from towpath.registry import own_code
 from towpath.registry.record import Record
@@ -38,7 +38,7 @@ def find_classes(repository: Repository, record: Record, trust: Iterable[str]) -
     names = tuple(trust)
     if not names or repository.commit(record.code.commit) is None:
         return {}
-    files = code_folder.list_files(repository, record.code.commit)
+    files = frozenset(history.list_paths(repository, record.code.commit))
     below = own_code.find_project(files, record.path)
     folder = f"flows/{record.pipeline}" if record.pipeline else ""
     classes = own_code.find_classes(names, files, below, folder)
@@ -56,7 +56,7 @@ def find_news(
     old = incumbent.code.commit if incumbent else None
     if old is None or repository.commit(old) is None:
         return CodeNews(classes, commit, None, ())
-    files = code_folder.list_files(repository, commit)
+    files = frozenset(history.list_paths(repository, commit))
     below = own_code.find_project(files, candidate.path)
     return CodeNews(classes, commit, old, tuple(_changes(repository, old, commit, below)))
 

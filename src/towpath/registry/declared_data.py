@@ -20,6 +20,7 @@ def declared_paths(
     if repository is None or repository.commit(record.code.commit) is None:
         return {}, {}
     from towpath import documents
+    from towpath.store.tracked import pointer_path
 
     then = folder_of_pipeline(repository, record, folder)
     prefix = "" if then in ("", ".") else f"{then}/"
@@ -29,7 +30,7 @@ def declared_paths(
     inputs = said.get("inputs") if isinstance(said, dict) else None
     paths = dict(_paths(inputs if isinstance(inputs, dict) else {}))
     names = {
-        f"{record.code.commit}:{prefix}{path.rstrip('/')}.dvc": f"{path}.dvc"
+        f"{record.code.commit}:{prefix}{pointer_path(path)}": pointer_path(path)
         for path in paths.values()
     }
     found = refs.contents(repository, names)
@@ -61,9 +62,11 @@ def tracked_data(
             for name, source in record.sources.items()
             if source.path and source.pointer and name in record.data
         }
+    from towpath.store.tracked import pointer_path
+
     paths, pointers = declared_paths(repository, record, folder)
     return {
         name: (paths[name], digest)
         for name, digest in record.data.items()
-        if name in paths and digest in pointers.get(f"{paths[name]}.dvc", "")
+        if name in paths and digest in pointers.get(pointer_path(paths[name]), "")
     }

@@ -97,7 +97,7 @@ def find_own_code(source: CodeSource, record: Record, trust: Iterable[str]) -> O
         fault = f"its code is that of the commit {commit[:7]}{elsewhere}, which is not here"
         hint = "git fetch the repository of the code, with its whole history"
         return OwnCode(name, fault=fault, hint=hint, **told)  # type: ignore[arg-type]
-    files = code_folder.list_files(repository, commit)
+    files = frozenset(history.list_paths(repository, commit))
     below = find_project(files, record.path)
     folder = f"flows/{record.pipeline}" if record.pipeline else ""
     classes = dict(find_classes(names, files, below, folder))

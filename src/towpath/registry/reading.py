@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from towpath.errors import RegistryError, UsageError, did_you_mean
-from towpath.git import Ref, Repository, mainline, refs, remotes
+from towpath.git import Ref, Repository, history, mainline, refs, remotes
 from towpath.registry import backup_refs, tagging
 from towpath.registry import record as records
 from towpath.registry.backup_refs import KEPT
@@ -156,8 +156,8 @@ def _refuse_lost(repository: Repository, name: str) -> None:
     if main is None or not NAME_ONLY.fullmatch(name) or remotes.view(repository):
         return  # a clone that was made without tags has lost nothing
     folder = f"registry/models/{name}/"
-    listed = repository.call("ls-tree", "-z", "--name-only", "--full-tree", main, "--", folder)
-    numbers = [path.removeprefix(folder).removesuffix(".yaml") for path in listed.split("\0")]
+    paths = history.list_paths(repository, main, folder)
+    numbers = [path.removeprefix(folder).removesuffix(".yaml") for path in paths]
     if lost := [f"{name}@{number}" for number in numbers if Version.parse(number)]:
         what = f"main has decided upon {', '.join(lost[:5])}, and no tag of `{name}` is here"
         raise RegistryError(what, hint=way_to_have(repository, lost[-1]))

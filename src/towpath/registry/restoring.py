@@ -118,7 +118,7 @@ def _set_aside(repository: Repository, named: str) -> Restored:
     if old is None:
         raise UsageError(f"there is no tag {named} here", hint="towpath fetch")
     aside = f"{ASIDE}{named}/{old[:12]}"
-    repository.call("update-ref", aside, old)
+    refs.point(repository, aside, old)
     backup = backup_refs.backup_of(ref)
     refs.change(repository, delete=[ref, backup])  # or the next command would bring it back
     return Restored(named, None, aside)
@@ -198,8 +198,8 @@ def _put(repository: Repository, named: str, made: str, commit: str, is_lost: bo
     if old == made:
         return Restored(named, commit, new=is_lost)
     aside = f"{ASIDE}{named}/{old[:12]}"
-    repository.call("update-ref", aside, old)
-    repository.call("update-ref", ref, made, old)
+    refs.point(repository, aside, old)
+    refs.point(repository, ref, made, old)
     if ref in backup_refs.kept(repository):
-        repository.call("update-ref", backup_refs.backup_of(ref), made)
+        refs.point(repository, backup_refs.backup_of(ref), made)
     return Restored(named, commit, aside)

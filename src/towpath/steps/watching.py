@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, TypeAlias
 
 from towpath.errors import StoreError
-from towpath.store import layout
+from towpath.store.config import locate
 
 # A hook that hears every file opened keeps to plain strings.
 # ruff: noqa: PTH109, PTH112, PTH113, PTH118, PTH206
@@ -120,7 +120,7 @@ class Watch:
     def of_project(cls, root: str) -> Watch:
         """A watch over a project, whose store is no business of it wherever it stands."""
         try:
-            return cls(root, (str(layout.locate(Path(root)).cache),))
+            return cls(root, (str(locate(Path(root)).cache),))
         except StoreError:  # a project without a store, of which others speak
             return cls(root)
 

@@ -21,6 +21,9 @@ FULL = {
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "the file is larger than the limit that is set for files (`ulimit -f`)",
 }
+_ROOM = 1 << 16
+"""Bytes free (for who is not root) below which a file system is called full: a block may be left
+that is too small for what was to be written."""
 _FORBIDDEN = {
     errno.EACCES: "it may not be written",
     errno.EPERM: "it may not be written",
@@ -122,6 +125,33 @@ def saying(what: str, where: Path) -> Iterator[None]:
                 hint="give yourself write access, or set another `cache.dir` in .dvc/config.local",
             ) from refusal
         raise
+
+
+def explain_refusal(refusal: OSError, *folders: Path) -> StoreError | None:
+    """The error for a disk that is full or may not be written; None for any other refusal.
+
+    A refusal names a file only where it was opened, not where it was written to: then the one of
+    ``folders`` is named whose file system has no room.
+    """
+    number = refusal.errno or 0
+    if number == errno.EROFS:
+        where = refusal.filename or next(iter(folders), Path())
+        hint = "a project is written to: copy it, or mount it so that you may write"
+        return StoreError(f"{where}: read-only file system ({mount_of(Path(where))})", hint=hint)
+    if number not in FULL:
+        return None
+    named = [Path(os.fsdecode(refusal.filename))] if refusal.filename else []
+    full = next((f for f in (*named, *folders) if number == errno.ENOSPC and _is_full(f)), None)
+    where = full or next(iter((*named, *folders)), Path())
+    hint = f"make room there (`df -h {where}`) and run again; nothing half-written counts"
+    return StoreError(
+        f"{FULL[number]}: no room on {mount_of(where)}, where {where} lies", hint=hint
+    )
+
+
+def _is_full(path: Path) -> bool:
+    found = os.statvfs(standing_folder(path))
+    return found.f_bavail * found.f_frsize < _ROOM or (found.f_files > 0 and found.f_favail == 0)
 
 
 def _chunks(descriptor: int) -> Iterator[memoryview]:

@@ -1,37 +1,21 @@
-"""DVC's digests of folders: which files count, and the manifest that names them.
+"""Digests of folders: the manifest that names their files, as DVC writes it.
 
 A folder is named by the MD5 of its manifest with ``.dir`` behind it. The manifest is JSON, one
-``{"md5", "relpath"}`` for each file, sorted by path. What a manifest cannot say is refused or left
-out, as DVC does: a link to a file is the file, empty folders and modes are not kept, files that
-`.dvcignore` names are left out. A link to a folder is refused: DVC would leave it out and say
-nothing, and so would the digest.
+``{"md5", "relpath"}`` for each file, sorted by path.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Mapping
 
-from towpath.errors import Malformed, StoreError
+from towpath.errors import Malformed
 from towpath.spec.digests import FOLDER_SUFFIX, Md5, describe, is_md5
 from towpath.spec.foreign_values import Fields, parse_json
-from towpath.spec.project_paths import ProjectPath, is_reserved
+from towpath.spec.project_paths import ProjectPath
 from towpath.store.copying import md5
-from towpath.store.ignore import IGNORE_FILE, Ignore
-from towpath.store.statcache import Stamp
 
 FOLDER = FOLDER_SUFFIX
-
-
-class Found(NamedTuple):
-    """A regular file under a folder: its absolute path, its path below the folder, its stamp."""
-
-    path: str
-    relative: str
-    stamp: Stamp
 
 
 def is_digest(text: str) -> bool:
@@ -83,48 +67,3 @@ def _refuse_nested(members: Mapping[str, str]) -> None:
             if folder in members:
                 raise Malformed(f"{describe(folder)} is a file and a folder")
             folder = folder.rpartition("/")[0]
-
-
-def files_under(folder: Path, ignore: Ignore) -> Iterator[Found]:
-    """The files that a folder's digest is made of.
-
-    Raises StoreError, with every fault, for links to folders, broken links, pipes and the like,
-    and for a `.dvcignore` inside the folder.
-    """
-    faults: list[str] = []
-    yield from _walk(os.fspath(folder), "", ignore, faults)
-    if faults:
-        raise StoreError(*faults)
-
-
-def _walk(folder: str, below: str, ignore: Ignore, faults: list[str]) -> Iterator[Found]:
-    with os.scandir(folder) as rows:
-        entries = sorted(rows, key=lambda entry: entry.name)
-    if below and any(entry.name == ".dvc" and entry.is_dir() for entry in entries):
-        return  # a project of its own, which DVC leaves out
-    for entry in entries:
-        relative = f"{below}{entry.name}"
-        is_directory = entry.is_dir(follow_symlinks=False)
-        if ignore.ignores(relative, is_directory):
-            continue
-        if is_reserved(entry.name):
-            faults.append(_refusal(entry))
-        elif is_directory:
-            yield from _walk(entry.path, f"{relative}/", ignore, faults)
-        elif entry.name != IGNORE_FILE and entry.is_file():
-            yield Found(entry.path, relative, Stamp.of(entry.stat()))
-        else:
-            faults.append(_refusal(entry))
-
-
-def _refusal(entry: os.DirEntry[str]) -> str:
-    """Why a thing in a folder cannot be stored."""
-    if is_reserved(entry.name):
-        return f"{entry.path}: what is called so may not stand inside a stored folder"
-    if entry.name == IGNORE_FILE:
-        return f"{entry.path}: a {IGNORE_FILE} may not stand inside a stored folder"
-    if entry.is_dir():
-        return f"{entry.path} is a link to a folder, which a folder's digest leaves out"
-    if not Path(entry.path).exists():
-        return f"{entry.path} is a link to nothing"
-    return f"{entry.path} is neither a file nor a folder"

@@ -6,22 +6,20 @@ that a laptop's entry never takes the place of one that CI wrote.
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
 
 from towpath.errors import Malformed
+from towpath.scratch import replace_bytes
 from towpath.spec import foreign_values as foreign
 from towpath.spec.artifact import Entry, read_made
 from towpath.spec.foreign_values import Fields, parse_json
 from towpath.store.copying import saying
-from towpath.store.layout import Layout
+from towpath.store.objects import Layout
 
 SCHEMA = 1
 WRITERS = ("ci", "local")
@@ -63,7 +61,8 @@ class Entries:
             raise ValueError(f"not an entry's key and writer: {entry.key}, {entry.writer}")
         path = self.path(entry.key, entry.writer)
         with saying("an entry", self.layout.cache):
-            replace_file(path, dumps(entry).encode(), self.layout.scratch)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_bytes(path, dumps(entry).encode())
         return path
 
 
@@ -101,28 +100,3 @@ def _read_entry(fields: Fields) -> Entry:
         ingredients=fields.get("ingredients", foreign.table_of(foreign.read_text)),
         result=fields.get("result", read_made),
     )
-
-
-def replace_file(path: Path, content: bytes, through: Path | None = None) -> None:
-    """Write a file whole or not at all, by a scratch file in the folder ``through``: one
-    that nobody looks into, on the same file system. Without it that is the file's own."""
-    folder = through or path.parent
-    scratch = folder / f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}"
-    try:
-        _in(folder, lambda: scratch.write_bytes(content))
-        _in(path.parent, lambda: scratch.replace(path))
-    except BaseException as error:
-        with suppress(OSError):
-            scratch.unlink()
-        if through is None or not isinstance(error, OSError) or error.errno != errno.EXDEV:
-            raise
-        replace_file(path, content)
-
-
-def _in(folder: Path, write: Callable[[], object]) -> None:
-    """Write into a folder, which is made where it is not there: mostly it is."""
-    try:
-        write()
-    except FileNotFoundError:
-        folder.mkdir(parents=True, exist_ok=True)
-        write()

@@ -14,6 +14,7 @@ from typing import IO
 
 from towpath.call_log import log_store_call
 from towpath.scratch import scratch_beside, sweep_beside
+from towpath.store.backend import object_path
 from towpath.store.copying import copy_plain
 
 _LOCK = "towpath/.lock"
@@ -23,11 +24,15 @@ _SMALL = 0o644
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder as a ``Place``. It is made when something is first put there."""
+    """A folder as a ``StorageBackend``. It is made when something is first put there."""
 
     root: Path
     shown: str
     jobs: int = 1
+
+    def object(self, digest: str) -> IO[bytes]:
+        """An object's bytes, unverified."""
+        return self.open(object_path(digest))
 
     def open(self, path: str) -> IO[bytes]:
         """A file to read."""

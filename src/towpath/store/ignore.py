@@ -1,13 +1,23 @@
-"""What `.dvcignore` leaves out of a folder, by DVC's rules."""
+"""Which files a folder's digest is made of, by DVC's rules, and what `.dvcignore` leaves out.
+
+What a manifest cannot say is refused or left out, as DVC does: a link to a file is the file, empty
+folders and modes are not kept, files that `.dvcignore` names are left out. A link to a folder is
+refused: DVC would leave it out and say nothing, and so would the digest.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from towpath.errors import StoreError
+from towpath.spec.project_paths import is_reserved
+from towpath.store.statcache import Stamp
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -94,3 +104,56 @@ def _patterns(path: Path) -> list[str]:
     except OSError:
         return []
     return [line for line in lines if line and not line.startswith("#")]
+
+
+class FileBelow(NamedTuple):
+    """A regular file under a folder: its absolute path, its path below the folder, its stamp."""
+
+    path: str
+    relative: str
+    stamp: Stamp
+
+
+def files_under(folder: Path, ignore: Ignore) -> Iterator[FileBelow]:
+    """The files that a folder's digest is made of.
+
+    Raises StoreError, with every fault, for links to folders, broken links, pipes and the like,
+    and for a `.dvcignore` inside the folder.
+    """
+    faults: list[str] = []
+    yield from _walk(os.fspath(folder), "", ignore, faults)
+    if faults:
+        raise StoreError(*faults)
+
+
+def _walk(folder: str, below: str, ignore: Ignore, faults: list[str]) -> Iterator[FileBelow]:
+    with os.scandir(folder) as rows:
+        entries = sorted(rows, key=lambda entry: entry.name)
+    if below and any(entry.name == ".dvc" and entry.is_dir() for entry in entries):
+        return  # a project of its own, which DVC leaves out
+    for entry in entries:
+        relative = f"{below}{entry.name}"
+        is_directory = entry.is_dir(follow_symlinks=False)
+        if ignore.ignores(relative, is_directory):
+            continue
+        if is_reserved(entry.name):
+            faults.append(_refusal(entry))
+        elif is_directory:
+            yield from _walk(entry.path, f"{relative}/", ignore, faults)
+        elif entry.name != IGNORE_FILE and entry.is_file():
+            yield FileBelow(entry.path, relative, Stamp.of(entry.stat()))
+        else:
+            faults.append(_refusal(entry))
+
+
+def _refusal(entry: os.DirEntry[str]) -> str:
+    """Why a thing in a folder cannot be stored."""
+    if is_reserved(entry.name):
+        return f"{entry.path}: what is called so may not stand inside a stored folder"
+    if entry.name == IGNORE_FILE:
+        return f"{entry.path}: a {IGNORE_FILE} may not stand inside a stored folder"
+    if entry.is_dir():
+        return f"{entry.path} is a link to a folder, which a folder's digest leaves out"
+    if not Path(entry.path).exists():
+        return f"{entry.path} is a link to nothing"
+    return f"{entry.path} is neither a file nor a folder"

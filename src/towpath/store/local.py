@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -11,16 +10,23 @@ from pathlib import Path
 
 from towpath.call_log import log_store_call
 from towpath.errors import StoreError
-from towpath.scratch import scratch_beside
-from towpath.spec.artifact import Artifact, Entry, Json
-from towpath.store.copying import copy_plain, saying
-from towpath.store.digest import Found, is_folder, manifest
+from towpath.scratch import remove_scratch, scratch_beside
+from towpath.spec.artifact import Artifact, Entry
+from towpath.store.backend import map_in_threads
+from towpath.store.config import locate
+from towpath.store.copying import copy_plain, md5_of, saying
+from towpath.store.digest import is_folder, manifest, manifest_digest
 from towpath.store.entries import WRITERS, Entries
-from towpath.store.layout import Layout, locate
-from towpath.store.many import each
-from towpath.store.objects import Objects
-from towpath.store.reading import Reader
+from towpath.store.folder import Folder
+from towpath.store.ignore import FileBelow, Ignore, files_under
+from towpath.store.objects import Layout, Objects
 from towpath.store.statcache import Stamp, StatCache, now
+
+_PATIENCE = 3
+"""How often a file that changes while it is read is read again."""
+_THREADS = 4
+_LARGE = 8 << 20
+"""Bytes, to be hashed or copied, from which on threads help."""
 
 
 class Store:
@@ -45,7 +51,7 @@ class Store:
     def objects(self) -> Objects:
         """The objects of the cache."""
         objects = Objects(self.layout, self._state)
-        objects.incoming.sweep()
+        objects.sweep()
         return objects
 
     @cached_property
@@ -53,13 +59,14 @@ class Store:
         return StatCache(self.layout.state / "digests.sqlite")
 
     @cached_property
-    def _reader(self) -> Reader:
-        return Reader(self.layout.home, self._state)
-
-    @cached_property
     def remembered(self) -> Entries:
         """The entries of the cache."""
         return Entries(self.layout)
+
+    @cached_property
+    def source(self) -> Folder:
+        """The cache as a place to copy bytes from: nothing says yet that they are right."""
+        return Folder(self.layout.cache, "the project's store")
 
     @log_store_call("root")
     def digest(self, path: Path) -> Artifact:
@@ -68,7 +75,32 @@ class Store:
         Raises StoreError for what is not there and for what a folder may not hold.
         """
         path = self._existing(path)
-        return self._reader.folder(path) if path.is_dir() else self._reader.file(path)
+        if not path.is_dir():
+            file = _file_at(path)
+            return Artifact(self._digests([file])[path.name], file.stamp.size, path.name)
+        files = self._files(path)
+        digest = manifest_digest(manifest(self._digests(files)))
+        return Artifact(digest, sum(file.stamp.size for file in files), path.name, len(files))
+
+    def _files(self, folder: Path) -> list[FileBelow]:
+        """The files that a folder is made of."""
+        return list(files_under(folder, Ignore.at(self.layout.home, folder)))
+
+    def _digests(self, files: Sequence[FileBelow]) -> dict[str, str]:
+        """Digests by relative path."""
+        known = self._recall(files)
+        unread = [file for file in files if file.relative not in known]
+        began = now()
+        read = map_in_threads(_hash_settled, unread, _jobs(unread))
+        pairs = list(zip(unread, read, strict=True))
+        self._state.save(((file.path, stamp, digest) for file, (stamp, digest) in pairs), began)
+        return known | {file.relative: digest for file, (_, digest) in pairs}
+
+    def _recall(self, files: Iterable[FileBelow]) -> dict[str, str]:
+        """The digests that are known without reading, by relative path."""
+        by_path = {file.path: file for file in files}
+        known = self._state.get_many({path: file.stamp for path, file in by_path.items()})
+        return {by_path[path].relative: digest for path, digest in known.items()}
 
     @log_store_call("root")
     def put(self, path: Path) -> Artifact:
@@ -79,25 +111,26 @@ class Store:
         path = self._existing(path)
         with saying(path.name, self.layout.cache):
             if not path.is_dir():
-                found = Found(os.fspath(path), path.name, Stamp.of(path.stat()))
-                return Artifact(self._put([found])[path.name], found.stamp.size, path.name)
-            files = self._reader.files(path)
+                file = _file_at(path)
+                return Artifact(self._put([file])[path.name], file.stamp.size, path.name)
+            files = self._files(path)
             digest = self.objects.add_manifest(manifest(self._put(files)))
         return Artifact(digest, sum(file.stamp.size for file in files), path.name, len(files))
 
     def put_bytes(self, content: bytes, name: str) -> Artifact:
         """Store bytes that are in memory, as a file of this name."""
-        with saying(name, self.layout.cache):
-            return Artifact(self.objects.add_bytes(content), len(content), name)
+        return Artifact(self.objects.add_bytes(content), len(content), name)
 
-    def _put(self, files: Sequence[Found]) -> dict[str, str]:
+    def _put(self, files: Sequence[FileBelow]) -> dict[str, str]:
         """Store files; digests by relative path."""
-        known = self._reader.recall(files)
+        known = self._recall(files)
         missing = set(self.objects.unverified(set(known.values())))
         digests = {path: digest for path, digest in known.items() if digest not in missing}
         unread = [file for file in files if file.relative not in digests]
         began = now()
-        stored = each(lambda file: self.objects.add_file(file.path, file.stamp.size), unread)
+        stored = map_in_threads(
+            lambda file: self.objects.add_file(file.path), unread, _jobs(unread)
+        )
         self._state.save((row for _, row in stored if row), now())
         fresh = [(file, digest) for file, (digest, _) in zip(unread, stored, strict=True)]
         self._state.save(((file.path, file.stamp, digest) for file, digest in fresh), began)
@@ -107,18 +140,14 @@ class Store:
         """Where the bytes of a file stand, read-only; for a folder, its manifest."""
         return self.objects.path(digest)
 
-    def has(self, digest: str, verify: bool = True) -> bool:
+    def has(self, digest: str) -> bool:
         """Whether the bytes, for a folder those of every file in it, are there and right.
 
         They are read unless they were read before and have not changed since; wrong ones are
-        moved aside, with a warning, and are a miss. ``verify=False`` asks for presence only.
+        moved aside, with a warning, and are a miss.
         """
         needed = self.needed(digest)
-        if needed is None:
-            return False
-        if not verify:
-            return all(self.path(each).exists() for each in needed)
-        return not self.objects.unverified(needed)
+        return needed is not None and not self.objects.unverified(needed)
 
     @log_store_call("root")
     def missing(self, digests: Iterable[str]) -> list[str]:
@@ -155,9 +184,9 @@ class Store:
             try:
                 self._fill(digest, scratch)
                 _replace(scratch, to)
-            except BaseException:
-                _remove(scratch)
-                raise
+            finally:
+                with suppress(FileNotFoundError):
+                    remove_scratch(scratch)
 
     def _fill(self, digest: str, target: Path) -> None:
         if not is_folder(digest):
@@ -167,22 +196,7 @@ class Store:
         target.mkdir()
         for folder in {path.parent for path, _ in members}:
             folder.mkdir(parents=True, exist_ok=True)
-        each(lambda member: copy_plain(self.path(member[1]), member[0]), members)
-
-    def read_bytes(self, artifact: Artifact) -> bytes:
-        """The bytes of a small file. Raises StoreError when they are missing or wrong."""
-        content = self.objects.read(artifact.digest)
-        if content is None:
-            raise _absent(artifact.digest, artifact.name)
-        return content
-
-    def read_json(self, artifact: Artifact) -> Json:
-        """The content of a JSON file. Raises StoreError when it is missing, wrong or not JSON."""
-        try:
-            content: Json = json.loads(self.read_bytes(artifact))
-        except ValueError as fault:
-            raise StoreError(f"{artifact.name} is not JSON: {fault}") from fault
-        return content
+        map_in_threads(lambda one: copy_plain(self.path(one[1]), one[0]), members, _THREADS)
 
     def entries(self, key: str, writers: Sequence[str] = WRITERS) -> Iterator[Entry]:
         """What is remembered under a key by these writers, whether its bytes are here or not."""
@@ -206,26 +220,45 @@ class Store:
         return path
 
 
+def _file_at(path: Path) -> FileBelow:
+    return FileBelow(os.fspath(path), path.name, Stamp.of(path.stat()))
+
+
+def _jobs(files: Sequence[FileBelow]) -> int:
+    """Small files are Python's own time, of which threads only make more."""
+    return _THREADS if sum(file.stamp.size for file in files) > _LARGE else 1
+
+
+def _hash_settled(file: FileBelow) -> tuple[Stamp, str]:
+    """The stamp that a file had before and after it was read, and its digest.
+
+    Raises StoreError when it does not stop changing.
+    """
+    for _ in range(_PATIENCE):
+        descriptor = os.open(file.path, os.O_RDONLY)
+        try:
+            stamp = Stamp.of(os.fstat(descriptor))
+            digest = md5_of(descriptor)
+            if Stamp.of(os.fstat(descriptor)) == stamp:
+                return stamp, digest
+        finally:
+            os.close(descriptor)
+    raise StoreError(
+        f"{file.path} changes while it is read", hint="wait until it is written, then run again"
+    )
+
+
 def _replace(scratch: Path, to: Path) -> None:
     """Put a finished file or folder where another may stand; only a folder leaves a gap."""
     if to.is_dir() or scratch.is_dir():
-        _remove(to)
+        with suppress(FileNotFoundError):
+            remove_scratch(to)
     scratch.replace(to)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        import shutil  # which brings every kind of compression along
-
-        shutil.rmtree(path)
-    else:
-        with suppress(FileNotFoundError):
-            path.unlink()
-
-
-def _absent(digest: str, name: str = "") -> StoreError:
-    what = f"the bytes of {name} ({digest})" if name else f"the bytes of {digest}"
-    return StoreError(f"{what} are not in the store", hint="`towpath pull` fetches them")
+def _absent(digest: str) -> StoreError:
+    what = f"the bytes of {digest} are not in the store"
+    return StoreError(what, hint="`towpath pull` fetches them")
 
 
 def _shown(path: Path, root: Path) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from towpath import documents
-from towpath.errors import DeclarationError, Fault, Malformed, Place, StoreError
+from towpath.errors import Fault, Malformed, Place, StoreError
 from towpath.spec.artifact import Artifact
-from towpath.store.merging import LOCK, PIPELINE, owner_of, stages_of
-from towpath.store.output_rows import OutputRow, join_inside_or_root, read_rows
+from towpath.store.pipelines import LOCK, PIPELINE, owner_of, read_stages, text_at
+from towpath.store.tracked import OutputRow, join_inside_or_root, read_rows
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def outputs(root: Path) -> Iterator[Output]:
     Raises StoreError behind the last of them, with every row that leads where no data may be;
     DeclarationError where one of the two files is none.
     """
-    lock, declared = (_text(root / name) for name in (LOCK, PIPELINE))
+    lock, declared = (text_at(root / name) for name in (LOCK, PIPELINE))
     faults: list[Fault] = []
     for owner, row in _owned_rows(lock, declared):
         if isinstance(row, OutputRow):
@@ -56,8 +56,9 @@ def read_artifacts(lock: str, declared: str) -> dict[str, Artifact]:
 
 def _owned_rows(lock: str, declared: str) -> Iterator[tuple[str | None, OutputRow | Fault]]:
     """Each row of `dvc.lock` with the pipeline that it is of, None for a stage of the user's."""
-    stages = stages_of(declared, PIPELINE) if declared else {}
-    for name, said in _locked(lock):
+    nodes = read_stages(declared, PIPELINE)
+    stages = {name: documents.plain(node) for name, node in nodes.items()}
+    for name, said in read_stages(lock, LOCK).items():
         stage = stages.get(name) or stages.get(name.partition("@")[0]) or {}
         owner = owner_of(stage)
         for row in _rows(said, stage.get("wdir"), name):
@@ -75,24 +76,3 @@ def _rows(said: documents.Mapping, folder: object, stage: str) -> Iterator[Outpu
         yield Fault(what, Place(PIPELINE), "towpath writes only inside the project")
         return
     yield from read_rows(said, home, LOCK)
-
-
-def _text(path: Path) -> str:
-    return documents.text_of(path, path.name) if path.exists() else ""
-
-
-def _locked(text: str) -> Iterator[tuple[str, documents.Mapping]]:
-    """The stages of `dvc.lock` by name, as nodes, which know their lines."""
-    document = documents.parse(text, LOCK)
-    if document.faults:
-        raise DeclarationError(*document.faults)
-    node = document.node
-    stages = node.get("stages") if isinstance(node, documents.Mapping) else None
-    if stages is None or documents.plain(stages.node) is None:
-        return
-    if not isinstance(stages.node, documents.Mapping):
-        raise DeclarationError(Fault("`stages` must be a mapping of mappings", stages.place))
-    for entry in stages.node.entries:
-        if not isinstance(entry.node, documents.Mapping):
-            raise DeclarationError(Fault("`stages` must be a mapping of mappings", entry.place))
-        yield entry.key, entry.node

@@ -1,27 +1,78 @@
 """Objects: bytes under the name of their digest, written whole or not at all."""
 
 # Strings and bare calls, not Paths: this runs for each of ten thousand files.
-# ruff: noqa: PTH105, PTH116
+# ruff: noqa: PTH105, PTH108, PTH116
 
 from __future__ import annotations
 
+import itertools
+import logging
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from towpath.errors import Malformed
-from towpath.spec.digests import require_md5
+from towpath.store.backend import OBJECTS, object_path
 from towpath.store.copying import clone, copy_hashing, md5, md5_of, write_all
 from towpath.store.digest import FOLDER, is_folder, manifest_digest, read_manifest
-from towpath.store.incoming import Incoming, Scratch
-from towpath.store.layout import Layout
 from towpath.store.statcache import Row, Stamp, StatCache, now
 
-_SMALL = 1 << 20
-"""Bytes below which a file is read before it is known whether it must be written."""
+_READ_ONLY = 0o444
+"""The mode by which DVC knows an object that need not be read again."""
+_AGED = 4_000_000_000
+"""Nanoseconds that an object's time is set back, so that a later write is sure to change it."""
+_STALE = 86_400
+"""Seconds after which bytes on their way in are nobody's any more."""
+_TOKEN = os.urandom(4).hex()
+_COUNT = itertools.count()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders of a store: all absolute. ``shared`` where a group writes to the cache."""
+
+    root: Path
+    """The project."""
+    dvc: Path
+    """The folder of its configuration, in the project or in the repository above it."""
+    cache: Path
+    """What holds the bytes."""
+    shared: bool = False
+
+    @property
+    def home(self) -> Path:
+        """The folder that holds the configuration's."""
+        return self.dvc.parent
+
+    @property
+    def objects(self) -> Path:
+        """Bytes by digest: two digits, then thirty."""
+        return self.cache / OBJECTS
+
+    @property
+    def entries(self) -> Path:
+        """What was made from what."""
+        return self.cache / "towpath" / "entries"
+
+    @property
+    def scratch(self) -> Path:
+        """Bytes on their way in, on the file system of the objects."""
+        return self.cache / "towpath" / "tmp"
+
+    @property
+    def corrupt(self) -> Path:
+        """Objects whose bytes were not what their name says, kept for a person to look at."""
+        return self.cache / "towpath" / "corrupt"
+
+    @property
+    def state(self) -> Path:
+        """What this project remembers on this machine; losing it costs time only."""
+        return self.root / ".towpath" / "state"
 
 
 @dataclass(frozen=True)
@@ -40,17 +91,11 @@ class Objects:
         return Path(self._path(digest))
 
     def _path(self, digest: str) -> str:
-        require_md5(digest)  # anything else is a path of its writer's choice
-        return f"{self._home}/{digest[:2]}/{digest[2:]}"
+        return f"{self._cache}/{object_path(digest)}"
 
     @cached_property
-    def _home(self) -> str:
-        return os.fspath(self.layout.objects)
-
-    @cached_property
-    def incoming(self) -> Incoming:
-        """Where bytes arrive."""
-        return Incoming(self.layout)
+    def _cache(self) -> str:
+        return os.fspath(self.layout.cache)
 
     def is_whole(self, digest: str) -> bool:
         """Whether an object is there and its bytes are right; wrong ones are moved aside."""
@@ -82,10 +127,10 @@ class Objects:
             return False
         try:
             stamp = Stamp.of(os.fstat(descriptor))
-            found = md5_of(descriptor) + (FOLDER if is_folder(digest) else "")
+            actual = _named(md5_of(descriptor), digest)
         finally:
             os.close(descriptor)
-        if found != digest:
+        if actual != digest:
             if aside:
                 self._move_aside(path, digest)
             return False
@@ -97,7 +142,7 @@ class Objects:
         with suppress(OSError):  # where the store is read-only it stays, and stays a miss
             aside.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, aside)
-            _say(
+            logging.getLogger("towpath.store").warning(
                 "the bytes of %s in the store were not what its name says: moved aside to %s, "
                 "to be made or fetched again",
                 digest,
@@ -110,7 +155,7 @@ class Objects:
             content = self.path(digest).read_bytes()
         except OSError:
             return None
-        if md5(content) + (FOLDER if is_folder(digest) else "") != digest:
+        if _named(md5(content), digest) != digest:
             self._move_aside(self._path(digest), digest)
             return None
         return content
@@ -127,73 +172,99 @@ class Objects:
         """Store bytes; a manifest is given its folder's digest."""
         digest = digest or md5(content)
         if not self.is_whole(digest):
-            self.verified.save([self._write(content, digest)], now())
+            with self._scratch() as (path, descriptor):
+                write_all(descriptor, content)
+                self.verified.save([self._settle(path, descriptor, digest)], now())
         return digest
 
     def add_manifest(self, content: bytes) -> str:
         """Store a folder's manifest, after its members."""
         return self.add_bytes(content, manifest_digest(content))
 
-    def add_file(self, source: str, size: int) -> tuple[str, Row | None]:
-        """Store a file's bytes as they are now, in one pass; ``size`` is how large it was.
+    def add_file(self, source: str) -> tuple[str, Row | None]:
+        """Store a file's bytes as they are now; the digest is that of the bytes that were written.
 
-        Answers the digest, and what to remember as verified when something was written.
+        Answers it, and what to remember as verified when something was written.
         """
         descriptor = os.open(source, os.O_RDONLY)
         try:
-            content = os.read(descriptor, min(size, _SMALL) + 1)
-            if len(content) > min(size, _SMALL):  # large, or grown since
-                os.lseek(descriptor, 0, os.SEEK_SET)
-                return self._add_large(descriptor)
-        finally:
-            os.close(descriptor)
-        digest = md5(content)
-        if os.access(self._path(digest), os.F_OK) and self.is_whole(digest):
-            return digest, None
-        return digest, self._write(content, digest)
-
-    def _add_large(self, source: int) -> tuple[str, Row | None]:
-        try:
-            scratch = self.incoming.new()
+            with self._scratch() as (path, target):
+                shared = clone(descriptor, target)
+                digest = md5_of(target) if shared else copy_hashing(descriptor, target)
+                if self.is_whole(digest):
+                    return digest, None
+                return digest, self._settle(path, target, digest)
         except OSError:  # a store that may only be read has no need to be written
-            if self.is_whole(digest := md5_of(source)):
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            if self.is_whole(digest := md5_of(descriptor)):
                 return digest, None
             raise
-        with scratch:
-            shared = clone(source, scratch.descriptor)
-            digest = (
-                md5_of(scratch.descriptor) if shared else copy_hashing(source, scratch.descriptor)
-            )
-            return digest, None if self._is_verified(digest) else self._settle(scratch, digest)
-
-    def _write(self, content: bytes, digest: str) -> Row:
-        with self.incoming.new() as scratch:
-            write_all(scratch.descriptor, content)
-            return self._settle(scratch, digest)
+        finally:
+            os.close(descriptor)
 
     def adopt(self, path: Path, digest: str) -> bool:
-        """Make an object of bytes that came from elsewhere; wrong ones are removed instead."""
-        with self.incoming.arrived(path) as scratch:
-            if md5_of(scratch.descriptor) != digest.removesuffix(FOLDER):
-                return False
-            self.verified.save([self._settle(scratch, digest)], now())
-            return True
-
-    def _settle(self, scratch: Scratch, digest: str) -> Row:
-        path = self._path(digest)
-        return path, scratch.settle(path), digest
-
-    def _is_verified(self, digest: str) -> bool:
-        """Whether the object was read and has not changed; one that was not is written over."""
-        path = self._path(digest)
+        """Make an object of a scratch file that came from elsewhere, if its bytes are right."""
+        descriptor = os.open(path, os.O_RDONLY)
         try:
-            stamp = Stamp.of(os.stat(path))
-        except OSError:
-            return False
-        return self.verified.get(path, stamp) == digest
+            if _named(md5_of(descriptor), digest) != digest:
+                return False
+            self.verified.save([self._settle(os.fspath(path), descriptor, digest)], now())
+            return True
+        finally:
+            os.close(descriptor)
+
+    def scratch_path(self) -> Path:
+        """A path, on the file system of the objects, for a file that something else will write."""
+        self._make_folder(self.layout.scratch)
+        return self.layout.scratch / f"{os.getpid()}-{_TOKEN}-{next(_COUNT)}"
+
+    def sweep(self) -> None:
+        """Remove what a killed process left on its way in."""
+        limit = time.time() - _STALE
+        with suppress(OSError), os.scandir(self.layout.scratch) as rows:
+            for row in rows:
+                with suppress(OSError):
+                    if row.stat().st_mtime < limit:
+                        os.unlink(row.path)
+
+    @contextmanager
+    def _scratch(self) -> Iterator[tuple[str, int]]:
+        """A new file, open for writing; what got no name of its own is removed at the end."""
+        path = os.fspath(self.scratch_path())
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _READ_ONLY)
+        try:
+            yield path, descriptor
+        finally:
+            os.close(descriptor)
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def _settle(self, scratch: str, descriptor: int, digest: str) -> Row:
+        """Give bytes their name; the object is read-only against writes by mistake."""
+        path = self._path(digest)
+        past = time.time_ns() - _AGED
+        os.utime(descriptor, ns=(past, past))
+        try:
+            os.replace(scratch, path)
+        except FileNotFoundError:
+            self._make_folder(Path(path).parent)
+            os.replace(scratch, path)
+        status = os.fstat(descriptor)
+        if stat.S_IMODE(status.st_mode) != _READ_ONLY:  # a strict umask, or another's file
+            os.fchmod(descriptor, _READ_ONLY)
+            status = os.fstat(descriptor)
+        return path, Stamp.of(status), digest
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder of the cache, writable by the group where the cache is shared."""
+        if folder.is_dir():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.layout.shared:
+            with suppress(PermissionError):
+                folder.chmod(0o2775)
 
 
-def _say(message: str, *words: object) -> None:
-    import logging
-
-    logging.getLogger("towpath.store").warning(message, *words)
+def _named(md5_digest: str, like: str) -> str:
+    """The name of bytes with this MD5, as those of a file or of a manifest."""
+    return md5_digest + (FOLDER if is_folder(like) else "")

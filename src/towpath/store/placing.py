@@ -61,7 +61,7 @@ def place(root: Path, known: Known | None = None, in_git: Collection[str] = ()) 
                 continue  # of a stage: DVC was told to leave it to Git (`cache: false`)
             _refuse_code(store, found)
             if store.has(found.digest) and not _placed(store, found, known):
-                left.append(_shown(store, found.path))
+                left.append(_relative(found.path, store.root))
                 _warn(store, found)
         except Malformed as wrong:
             faults.append(Fault(wrong.faults[0].what, found.line, ELSEWHERE))
@@ -101,7 +101,9 @@ def _refuse_elsewhere(store: Store, place: _Place) -> None:
     target = Path(os.path.realpath(path))
     homes = (store.root, store.layout.cache)
     if not any(target.is_relative_to(os.path.realpath(home)) for home in homes):
-        raise Malformed(f"`{_shown(store, place.path)}` is a link that leads out of the project")
+        raise Malformed(
+            f"`{_relative(place.path, store.root)}` is a link that leads out of the project"
+        )
 
 
 def _with_folders(paths: Collection[str]) -> frozenset[str]:
@@ -154,14 +156,10 @@ def _warn(store: Store, place: _Place) -> None:
     logging.getLogger("towpath.store").warning(
         "%s was changed here, and is not what %s says: left as it is (%s keeps your change; "
         "move it away and `towpath pull` to have the other)",
-        _shown(store, place.path),
-        _shown(store, place.said_by),
+        _relative(place.path, store.root),
+        _relative(place.said_by, store.root),
         place.keep,
     )
-
-
-def _shown(store: Store, path: Path) -> str:
-    return _relative(path, store.root)
 
 
 def _relative(path: Path, root: Path) -> str:

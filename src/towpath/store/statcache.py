@@ -6,8 +6,10 @@ import os
 import sqlite3
 import threading
 import time
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -21,7 +23,6 @@ _PATIENCE = 5.0
 _LEFT_OPEN: list[object] = []
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS boots (name TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS digests (
   path BLOB PRIMARY KEY, inode INTEGER, mtime INTEGER, ctime INTEGER, size INTEGER, digest TEXT
 ) WITHOUT ROWID;
@@ -161,23 +162,18 @@ def _bytes(path: str) -> bytes:
 
 
 def _begin_boot(database: sqlite3.Connection) -> None:
-    """Empty what another boot left."""
-    boot = (_boot(),)
-    if database.execute("SELECT name FROM boots").fetchall() != [boot]:
+    """Empty what another boot left; SQLite keeps a number for its user."""
+    boot = zlib.crc32(_boot().encode()) >> 1
+    if database.execute("PRAGMA user_version").fetchone() != (boot,):
         with database:
             database.execute("DELETE FROM digests")
-            database.execute("DELETE FROM boots")
-            database.execute("INSERT INTO boots VALUES (?)", boot)
+            database.execute(f"PRAGMA user_version = {boot}")
 
 
-_BOOT: list[str] = []
-
-
+@cache
 def _boot() -> str:
     """This boot of the machine, where the kernel names it."""
-    if not _BOOT:
-        try:
-            _BOOT.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-        except OSError:
-            _BOOT.append("")
-    return _BOOT[0]
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

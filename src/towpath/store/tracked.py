@@ -1,24 +1,45 @@
-"""`.dvc` pointer files: data that Git does not hold, named by digest beside where it lies."""
+"""`.dvc` pointer files: data that Git does not hold, named by digest beside where it lies.
+
+Whoever can push writes the rows under `outs`, here and in `dvc.lock`, and what they name is written
+into the work tree. A row that names no digest, or a place where no data may be, is a fault with its
+file and line; the other rows are read all the same.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from towpath import documents
 from towpath.errors import Fault, Malformed, Place, StoreError
+from towpath.spec import foreign_values as foreign
 from towpath.spec.artifact import Artifact
-from towpath.spec.project_paths import resolve_inside
-from towpath.store.copying import saying
-from towpath.store.entries import replace_file
+from towpath.spec.project_paths import (
+    DataPath,
+    ProjectPath,
+    join_inside,
+    refuse_code,
+    resolve_inside,
+)
 from towpath.store.local import Store
-from towpath.store.output_rows import OutputRow, read_rows
 
 SUFFIX = ".dvc"
 _PASSED_OVER = frozenset({"node_modules", "__pycache__"})
+
+
+REMOVE = "remove the line, and ask who wrote it: towpath writes only inside the project"
+
+
+@dataclass(frozen=True)
+class OutputRow:
+    """One row: a path from the project's root, and the artifact that belongs there."""
+
+    path: ProjectPath
+    artifact: Artifact
+    place: Place
 
 
 @dataclass(frozen=True)
@@ -32,6 +53,19 @@ class Pointer:
     path: Path
     artifact: Artifact
     place: Place
+
+
+def pointer_path(path: str) -> str:
+    """Where the pointer of a file or a folder stands: beside it."""
+    return f"{path.rstrip('/')}{SUFFIX}"
+
+
+def write_pointer(artifact: Artifact, name: str) -> str:
+    """The text of a pointer at an artifact that is called ``name``."""
+    row: dict[str, Any] = {"md5": artifact.digest, "size": artifact.size}
+    if artifact.files is not None:
+        row["nfiles"] = artifact.files
+    return documents.dump({"outs": [{**row, "hash": "md5", "path": name}]})
 
 
 def tracked(root: Path, path: Path) -> Artifact | None:
@@ -71,17 +105,6 @@ def restore(root: Path, path: Path, artifact: Artifact) -> None:
             hint="`towpath pull` fetches them",
         )
     store.link(artifact.digest, path)
-
-
-def track(root: Path, path: Path) -> Pointer:
-    """Store a file or a folder, write its pointer, and keep it out of Git: what `dvc add` does."""
-    store, path = Store(root), _absolute(root, path)
-    artifact = store.put(path)
-    file = path.with_name(path.name + SUFFIX)
-    with saying(file.name, path.parent):
-        replace_file(file, documents.bytes_of(_pointed(file, path, artifact), file))
-        ignore(path)
-    return Pointer(file, path, artifact, Place(file.name))
 
 
 def pointers(root: Path) -> Iterator[Pointer]:
@@ -143,22 +166,6 @@ def _differs(store: Store, pointer: Pointer, path: Path) -> bool:
     return there and store.digest(pointer.path).digest != pointer.artifact.digest
 
 
-def ignore(path: Path) -> None:
-    """Name a file or a folder in the `.gitignore` beside it, once."""
-    beside, line = path.with_name(".gitignore"), f"/{_escaped(path.name)}"
-    said = beside.read_text(encoding="utf-8") if beside.exists() else ""
-    if line not in said.splitlines():
-        gap = "" if not said or said.endswith("\n") else "\n"
-        replace_file(beside, documents.bytes_of(f"{said}{gap}{line}\n", beside))
-
-
-def _escaped(name: str) -> str:
-    """A name as Git's patterns say it: `*`, `?`, `[` and a blank at the end mean more there."""
-    for letter in "\\*?[":
-        name = name.replace(letter, f"\\{letter}")
-    return f"{name[:-1]}\\ " if name.endswith(" ") else name
-
-
 def _is_walked(folder: Path) -> bool:
     hidden = folder.name.startswith(".") or folder.name in _PASSED_OVER
     return not hidden and not folder.is_symlink() and not (folder / "pyvenv.cfg").exists()
@@ -206,29 +213,65 @@ def _inside(store: Store, pointer: Pointer, path: Path) -> Artifact | None:
     return Artifact(digest, 0, path.name) if digest else None
 
 
-def _pointed(file: Path, path: Path, artifact: Artifact) -> str:
-    row: dict[str, Any] = {"md5": artifact.digest, "size": artifact.size}
-    if artifact.files is not None:
-        row["nfiles"] = artifact.files
-    elif os.access(path, os.X_OK):
-        row["isexec"] = True
-    row |= {"hash": "md5", "path": path.name}
-    if not file.exists():
-        return documents.dump({"outs": [row]})
-    return documents.edit(file, lambda data: _update(data, row))
-
-
-def _update(data: MutableMapping[str, Any], row: dict[str, Any]) -> None:
-    """Give an existing pointer its new digest; what people wrote beside it stays."""
-    outs = data.setdefault("outs", [])
-    said = next((out for out in outs if out.get("path") == row["path"]), None)
-    if said is None:
-        outs.append(row)
-        return
-    for key in ("md5", "size", "nfiles", "isexec"):
-        said.pop(key, None)
-    said.update(row)
-
-
 def _absolute(root: Path, path: Path) -> Path:
     return Path(os.path.normpath(root.absolute() / path))
+
+
+def read_rows(said: documents.Mapping, folder: str, shown: str) -> Iterator[OutputRow | Fault]:
+    """The rows of a stage or a `.dvc` file that name bytes by DVC 3's digest.
+
+    ``folder`` is that of the file, from the project's root, ``shown`` the file's name in faults.
+    What DVC keeps elsewhere (by an address) or names in another way is left out.
+    """
+    outs = said.get("outs")
+    if outs is None or documents.plain(outs.node) is None:
+        return
+    if not isinstance(outs.node, documents.Sequence):
+        yield Fault("`outs` is no list", outs.place, "`dvc add` writes it anew")
+        return
+    at = said.get("wdir")
+    where = documents.plain(at.node) if at else "."
+    for row in outs.node.items:
+        if not isinstance(row, documents.Mapping):
+            yield Fault("a row of `outs` is no mapping", row.place, "`dvc add` writes it anew")
+        elif _is_ours(row):
+            yield _read_row(row, folder, where, Place(shown, row.place.line))
+
+
+def _is_ours(row: documents.Mapping) -> bool:
+    """Whether DVC 3 keeps the bytes in its cache: others are at an address, or under no digest."""
+    path = _value(row, "path")
+    if _value(row, "hash") != "md5" or row.get("md5") is None:
+        return False
+    return not (isinstance(path, str) and "://" in path)
+
+
+def _read_row(
+    row: documents.Mapping, folder: str, where: object, place: Place
+) -> OutputRow | Fault:
+    try:
+        path = DataPath(join_inside(join_inside_or_root(folder, where), _value(row, "path")))
+        if not place.file.endswith("dvc.lock"):  # a stage may make code; a pointer brings data
+            refuse_code(path)
+        artifact = Artifact(
+            foreign.read_text(_value(row, "md5")),
+            foreign.read_count(_value(row, "size") or 0),
+            path.rpartition("/")[2],
+            foreign.read_count(_value(row, "nfiles") or 0) if row.get("nfiles") else None,
+        )
+    except Malformed as wrong:
+        return Fault(f"a row of `outs` cannot be followed: {wrong.faults[0].what}", place, REMOVE)
+    return OutputRow(path, artifact, place)
+
+
+def join_inside_or_root(folder: str, path: object) -> str:
+    """As ``join_inside``, for a folder, which may be the root: then it is empty."""
+    if path in (".", "./", "", None):
+        return folder
+    inside = join_inside(f"{folder or '.'}", f"{path}/.root" if isinstance(path, str) else path)
+    return inside.rpartition("/")[0]
+
+
+def _value(row: documents.Mapping, key: str) -> object:
+    entry = row.get(key)
+    return documents.plain(entry.node) if entry else None

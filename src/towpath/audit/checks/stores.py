@@ -15,8 +15,8 @@ from towpath.reconcile.deployed import Deployed, find_contradiction, models, sto
 from towpath.reconcile.looking import is_strange
 from towpath.reconcile.targets.files import Files
 from towpath.registry import Record, Version
-from towpath.store.stage import FromProject, StageStore, State
-from towpath.store.verified import find_altered, verify
+from towpath.store.stage import StageStore
+from towpath.store.verified import State, find_altered, verify
 
 if TYPE_CHECKING:
     from towpath.spec.project import Stage
@@ -39,7 +39,7 @@ def project(
         key, name = (version.model, version.version), str(version)
         if not _is_from(origin, record) or not ledger.is_ours(version.model):
             continue
-        state = verify(FromProject(store), record.artifact, record.sha256)
+        state = verify(store.source, record.artifact, record.sha256)
         if state is State.ALTERED:
             what = f"the bytes of {name} in the project's store were altered"
             paths = _altered(store, record)
@@ -53,7 +53,7 @@ def project(
 
 def _altered(store: Store, record: Record) -> list[Path]:
     """The objects of a version whose bytes are not those of their names: of a folder each file."""
-    wrong = find_altered(FromProject(store), record.artifact)
+    wrong = find_altered(store.source, record.artifact)
     return [store.path(digest) for digest in wrong or [record.artifact.digest]]
 
 
@@ -166,5 +166,5 @@ def _follows(ledger: Ledger, store: StageStore, one: Deployed) -> Iterator[Findi
         yield finding("deployment", wrong, place, f"find out who wrote it; then {way}")
     else:  # main never asked for it there, so reconcile has nothing to write
         path = f"towpath/deployed/{one.model}.json"
-        hint = f"find out who wrote it, and move {path} out of {store.place.shown}"
+        hint = f"find out who wrote it, and move {path} out of {store.backend.shown}"
         yield finding("deployment", wrong, place, hint)

@@ -1,4 +1,4 @@
-"""A stage's store in an S3 bucket, through DVC's own file system; and a remote as a source."""
+"""A stage's store in an S3 bucket."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import IO, Any
 
 from towpath.call_log import log_store_call
 from towpath.credentials import remember_secrets
-from towpath.errors import StoreError, UserError
-from towpath.store.layout import locate
-from towpath.store.remote import door
+from towpath.errors import UserError
+from towpath.store.backend import object_path
 
 _CHUNK = 1 << 22
 _JOBS = 8
@@ -22,7 +21,7 @@ _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 @dataclass(frozen=True)
 class Bucket:
-    """A prefix of a bucket as a ``Place``."""
+    """A prefix of a bucket as a ``StorageBackend``."""
 
     shown: str
     home: str
@@ -32,30 +31,39 @@ class Bucket:
     jobs: int = _JOBS
 
     @classmethod
-    def open_with(cls, url: str, settings: Mapping[str, str]) -> Bucket:
-        """A bucket by its URL, with DVC's own settings (``endpointurl``, ``profile``, ...)."""
-        os.environ["DVC_NO_ANALYTICS"] = "1"
-        remember_secrets(settings)
-        from dvc.fs import get_cloud_fs
-        from dvc_objects.fs.base import RemoteMissingDepsError
+    def open_with(
+        cls, url: str, endpoint: str | None, region: str | None, keys: Mapping[str, str]
+    ) -> Bucket:
+        """A bucket by its URL; ``keys`` are a ``profile``, or ``key``, ``secret`` and ``token``.
 
+        Raises ``UserError`` where s3fs is not installed.
+        """
         try:
-            kind, config, home = get_cloud_fs({}, url=url, **settings)
-            files = kind(**config).fs
-        except RemoteMissingDepsError as missing:
+            import s3fs
+        except ImportError as missing:
             hint = "pip install 'towpath[s3]'"
             raise UserError(f"{url} needs a package that is not here", hint=hint) from missing
-        except Exception as fault:  # DVC judges the settings, botocore the profile
-            raise StoreError(f"{url} cannot be opened: {fault}") from fault
-        return cls(url, home.rstrip("/"), files)
+        remember_secrets(keys)
+        client = {"endpoint_url": endpoint, "region_name": region}
+        files = s3fs.S3FileSystem(
+            client_kwargs={key: value for key, value in client.items() if value},
+            cache_regions=region is None,  # else each request for a bucket elsewhere is redirected
+            skip_instance_cache=True,  # s3fs would share one whose credentials have changed since
+            **keys,
+        )
+        return cls(url, url.partition("://")[2].rstrip("/"), files)
+
+    def object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
+        """An object's bytes, unverified."""
+        return self.open(object_path(digest))
 
     def open(self, path: str) -> AbstractContextManager[IO[bytes]]:
         """An object as a stream, in large pieces, never from a cache."""
         self._files.invalidate_cache()
-        found: AbstractContextManager[IO[bytes]] = self._files.open(
+        stream: AbstractContextManager[IO[bytes]] = self._files.open(
             self._path(path), "rb", block_size=_CHUNK
         )
-        return found
+        return stream
 
     @log_store_call("shown")
     def names(self, folder: str) -> list[str]:
@@ -74,16 +82,18 @@ class Bucket:
     @log_store_call("shown")
     def remove(self, path: str) -> None:
         """Delete an object; S3 does not mind one that is gone."""
-        self._call(self._files._call_s3, "delete_object", **self._named(path))
+        self._files.call_s3("delete_object", **self._named(path))
 
     @log_store_call("shown")
     def read(self, path: str) -> tuple[bytes, str] | None:
         """A small object's bytes and ETag, of one and the same answer."""
+        from fsspec.asyn import sync
+
         try:
-            found: tuple[bytes, str] = self._call(self._read, path)
+            answer: tuple[bytes, str] = sync(self._files.loop, self._read, path)
         except FileNotFoundError:
             return None
-        return found
+        return answer
 
     async def _read(self, path: str) -> tuple[bytes, str]:
         answer = await self._files._call_s3("get_object", **self._named(path))
@@ -96,14 +106,12 @@ class Bucket:
         condition = {"IfMatch": if_match} if if_match else {"IfNoneMatch": "*"}
         named = self._named(path)
         try:
-            answer = self._call(
-                self._files._call_s3, "put_object", **named, Body=content, **condition
-            )
+            answer = self._files.call_s3("put_object", **named, Body=content, **condition)
         except Exception as refusal:  # s3fs translates some of S3's refusals, and leaves others
             if not _is_taken(refusal):
                 raise
-            found = self.read(path)
-            return found[1] if found and found[0] == content else None
+            standing = self.read(path)
+            return standing[1] if standing and standing[0] == content else None
         return str(answer["ETag"])
 
     def _path(self, path: str) -> str:
@@ -113,36 +121,8 @@ class Bucket:
         bucket, _, key = self._path(path).partition("/")
         return {"Bucket": bucket, "Key": key}
 
-    def _call(self, asked: Any, *words: Any, **more: Any) -> Any:
-        from fsspec.asyn import sync  # type: ignore[import-untyped]
-
-        return sync(self._files.loop, asked, *words, **more)
-
 
 def _is_taken(refusal: BaseException) -> bool:
     cause = refusal if hasattr(refusal, "response") else refusal.__cause__
     answer: Mapping[str, Any] = getattr(cause, "response", {}) or {}
     return answer.get("Error", {}).get("Code") in _TAKEN
-
-
-@dataclass(frozen=True)
-class DefaultRemote:
-    """The project's default remote as a ``Source``."""
-
-    remote: door.Remote
-
-    @property
-    def shown(self) -> str:
-        """Its name and address."""
-        return f"remote `{self.remote.name}` ({self.remote.url})"
-
-    def open(self, digest: str) -> AbstractContextManager[IO[bytes]]:
-        """An object's bytes as they are there."""
-        return self.remote.open(digest)
-
-
-def default_remote(root: Path) -> DefaultRemote | None:
-    """The remote that the project's configuration means when none is named, if there is one."""
-    layout = locate(root)
-    name = door.default(layout)
-    return None if name is None else DefaultRemote(door.remote(layout, name))

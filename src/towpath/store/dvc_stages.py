@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from towpath.errors import Fault, Place, UserError
-from towpath.store.layout import locate
-from towpath.store.remote import door
+from towpath.store.config import locate
+from towpath.store.dvc_remotes import open_repository
+from towpath.store.pipelines import LOCK, PIPELINE
 
-_FILE = "dvc.yaml"
 _VARIABLE = re.compile(r"(?<!\\)\$\{\s*([\w.]+)\s*\}")
 _PLAIN = re.compile(r"[\w./:+%@,=-]+")
 _MARK = "TOWPATH{}PARAMETER"
@@ -64,11 +64,11 @@ def read_dvc_file(root: Path, path: Path) -> DvcFile:
     shown = os.path.relpath(path, root)
     if not path.is_file():
         raise UserError(f"there is no {shown}", hint="name the dvc.yaml whose stages are meant")
-    if path.name != _FILE:
-        hint = f"it takes the stages of a {_FILE}; docs/adopt.md has the other ways"
-        raise UserError(f"{shown} is no {_FILE}", hint=hint)
+    if path.name != PIPELINE:
+        hint = f"it takes the stages of a {PIPELINE}; docs/adopt.md has the other ways"
+        raise UserError(f"{shown} is no {PIPELINE}", hint=hint)
     layout = locate(path.parent)
-    repository = door._repository(layout)
+    repository = open_repository(layout)
     from dvc.exceptions import DvcException
     from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
 
@@ -116,7 +116,7 @@ def _read(repository: Any, root: Path, path: Path) -> DvcFile:
             for name, stage in stages.items()
         ),
         others=tuple(key for key in data if key not in ("stages", "vars")),
-        folders=frozenset(_folders(path.with_name("dvc.lock"))),
+        folders=frozenset(_folders(path.with_name(LOCK))),
     )  # fmt: skip
 
 
