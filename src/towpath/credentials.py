@@ -8,7 +8,7 @@ errors of the libraries that speak to a remote. Whatever is said of an error pas
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote, unquote, urlsplit
 
 HIDDEN = "***"
@@ -35,6 +35,25 @@ _SECRET_SETTING = re.compile(
     r"|(?:account|access|customer)_key|(?:access|oss)_key_id)$",
     re.IGNORECASE,
 )
+
+# Names of variables and options; those of others' programs, so it errs towards hiding. Texts, which
+# `re` compiles when the log asks: each command imports this module.
+_SECRET_NAME = (
+    r"[\w.-]*(?:token|secret|passw(?:or)?d|passphrase|api[-_.]?key|access[-_.]?key|private[-_.]?key"
+    r"|credentials?|auth[-_.]?string|connection[-_.]?string)[\w.-]*"
+)
+_SECRET_VARIABLE = rf"(?i:{_SECRET_NAME}|.*(?:_|\b)(?:KEY|PASS|PAT|DSN))"
+_SECRET_OPTION = rf"(?i:-{{1,2}}{_SECRET_NAME})"
+_IN_SCRIPT = (
+    rf"(?i:(?P<name>(?<![\w.-])(?:{_SECRET_NAME}(?:=|:\s*)|-{{1,2}}{_SECRET_NAME}\s+))"
+    r"(?:\"[^\"]*\"|'[^']*'|[^\s'\"]+))"
+)
+# Tokens that tell themselves: GitHub's, GitLab's, Slack's, AWS's, JSON Web Tokens, and the like.
+_TOKEN = (
+    r"\b(?:gh[opsru]_|github_pat_|glpat-|xox[a-z]-|sk-|hf_|pnu_|AKIA|ASIA)[\w-]{12,}"
+    r"|\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]+)?"
+)
+_PLAIN_VALUES = frozenset(("true", "false", "none", "null"))
 
 _known: set[str] = set()
 
@@ -71,6 +90,30 @@ def remember_secrets(settings: Mapping[str, object]) -> None:
             _remember(parts.password or "")
         elif _SECRET_SETTING.search(name):
             _remember(text)
+
+
+def remember_environment(environ: Mapping[str, str]) -> None:
+    """Hide from now on, in this process, the values of the variables whose names say a secret."""
+    for name, value in environ.items():
+        if re.fullmatch(_SECRET_VARIABLE, name) and value.lower() not in _PLAIN_VALUES:
+            _remember(value.strip())
+
+
+def hide_words(words: Sequence[str]) -> list[str]:
+    """The words of a command without the secrets of whatever program it calls: the value of
+    ``--token VALUE``, ``--api-key=VALUE``, ``PASSWORD=VALUE`` and ``X-Auth-Token: VALUE``, in a
+    script as well; and what looks like a token."""
+    shown: list[str] = []
+    for word in words:
+        name, is_assigned, _ = word.partition("=")
+        if shown and not word.startswith("-") and re.fullmatch(_SECRET_OPTION, shown[-1]):
+            shown.append(HIDDEN)
+        elif is_assigned and re.fullmatch(_SECRET_VARIABLE, name):
+            shown.append(f"{name}={HIDDEN}")
+        else:
+            hidden = re.sub(_IN_SCRIPT, rf"\g<name>{HIDDEN}", re.sub(_TOKEN, HIDDEN, word))
+            shown.append(hide_credentials(hidden))
+    return shown
 
 
 def _remember(secret: str) -> None:

@@ -87,7 +87,7 @@ def test_a_store_s_password_is_not_said(
     fast = {"AWS_MAX_ATTEMPTS": "1", "AWS_RETRY_MODE": "standard"}
     said = project.towpath(*words, **fast)
     as_json = project.towpath(*words, "--json", **fast)
-    verbose = project.towpath("-v", *words, TOWPATH_TRACEBACK="1", **fast)
+    verbose = project.towpath("-vv", *words, TOWPATH_TRACEBACK="1", **fast)
     for answer in (said, as_json, verbose):
         assert answer.code in (0, 1, 2), answer.err
         assert MARK not in answer.out + answer.err
@@ -103,8 +103,8 @@ def test_a_registry_s_password_is_not_said(
 ) -> None:
     address = f"http://ada:{MARK}@127.0.0.1:{refusing}/{'x'}.git?private_token={MARK}"
     project.git("remote", "add", "origin", address)
-    for more in ([], ["--json"]):
-        said = project.towpath(*words, *more)
+    for call in ([*words], [*words, "--json"], ["-vv", *words]):
+        said = project.towpath(*call)
         assert MARK not in said.out + said.err
         assert said.code != 70, said.err
 

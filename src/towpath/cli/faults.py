@@ -80,14 +80,15 @@ def _bug(error: Exception, arguments: Sequence[str]) -> int:
         terminal.echo_json(as_json([Fault(f"{type(error).__name__}: {error}")], ExitCode.BUG))
         return int(ExitCode.BUG)
     _tell([Fault(f"a fault of Towpath itself: {type(error).__name__}: {error}")])
-    if "-v" in arguments or "--verbose" in arguments or os.environ.get("TOWPATH_TRACEBACK"):
+    asked = any(word in ("-v", "-vv", "--verbose") for word in arguments)
+    if asked or os.environ.get("TOWPATH_TRACEBACK"):
         said = "".join(traceback.format_exception(error)).rstrip()
         terminal.echo_block(hide_credentials(said), err=True)
     else:
         python = f"Python {platform.python_version()}, {platform.system()}"
         where = f"towpath {towpath.__version__}, {python}"
         terminal.echo(
-            f"  Please report it with the output of `towpath -v {' '.join(arguments)}` ({where}).",
+            f"  Please report it with the output of `towpath -vv {' '.join(arguments)}` ({where}).",
             err=True,
         )
     return int(ExitCode.BUG)

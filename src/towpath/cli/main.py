@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -70,6 +71,8 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("api", "Say what runs."),
     },
 }
+
+_at_end: list[Callable[[], None]] = []
 
 INTERRUPTED = 130
 _EPILOG = (
@@ -135,7 +138,13 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 @click.command(cls=Verbs, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-C", "folder", metavar="DIR", default=None, help="Work as if started in DIR.")
 @click.option("-q", "--quiet", is_flag=True, help="Say only what was asked for.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more; a fault of ours with its traceback.")
+@click.option(
+    "-v",
+    "--verbose",
+    count=True,
+    help="Say more; a fault of ours with its traceback. -vv: log each call to the outside.",
+)
+@click.option("--profile", is_flag=True, help="Say at the end where the time went.")
 @click.option(
     "--version",
     is_flag=True,
@@ -145,10 +154,16 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     help="Print the version.",
 )
 @click.pass_context
-def towpath(ctx: click.Context, folder: str | None, quiet: bool, verbose: bool) -> None:
+def towpath(
+    ctx: click.Context, folder: str | None, quiet: bool, verbose: int, profile: bool
+) -> None:
     """An ML platform in a Git repository: projects, pipelines, a model registry, promotion."""
     from towpath.cli.session import Session, plain
 
+    if verbose > 1 or profile or os.environ.get("TOWPATH_LOG"):
+        from towpath.cli.diagnostic_options import begin_diagnostics
+
+        _at_end.append(begin_diagnostics(verbose > 1, profile))
     ctx.color = False if plain() else None
     ctx.obj = Session(folder, quiet, verbose)
 
@@ -166,6 +181,8 @@ def main() -> None:
     terminal.guard_streams()
     gc.disable()  # a call is short, and imports leave no garbage; a run turns it on
     code = _guarded(sys.argv[1:])
+    for end in _at_end:  # after whatever was said of an error
+        end()
     if code == INTERRUPTED:  # a thread of the run that was interrupted may still wait for something
         sys.stdout.flush()
         os._exit(code)

@@ -45,7 +45,7 @@ class Session:
 
     folder: str | None
     quiet: bool
-    verbose: bool
+    verbose: int
 
     @cached_property
     def workspace(self) -> Workspace:

@@ -235,13 +235,19 @@ def table(
     return made
 
 
-def show(columns: Sequence[str], rows: Iterable[Sequence[Cell]], right: Sequence[str] = ()) -> None:
-    """Print a table on stdout; into a pipe, and with very many rows, nothing that is wide folds."""
+def show(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    right: Sequence[str] = (),
+    err: bool = False,
+) -> None:
+    """Print a table on stdout (stderr); into a pipe, and with very many rows, nothing that is wide
+    folds."""
     listed = list(rows)
-    if is_terminal() and len(listed) < _LONG:
-        console().print(_Rendered(table(columns, listed, right)))
+    if is_terminal(err) and len(listed) < _LONG:
+        console(err).print(_Rendered(table(columns, listed, right)))
     else:
-        _write(_plain(columns, listed, right), err=False)
+        _write(_plain(columns, listed, right), err)
 
 
 def _rich(cell: Cell) -> Text:

@@ -31,6 +31,10 @@ def flow(file: str) -> Flow[..., Any]:
     In ``flows/training/flow.py``: ``training = flow(__file__)``; then ``prefect.yaml`` names
     ``flows/training/flow.py:training``.
     """
+    if os.environ.get("TOWPATH_LOG"):
+        from towpath import diagnostics
+
+        diagnostics.follow_log()
     folder = Path(file).resolve().parent
     workspace = Workspace.find(folder)
     declared = workspace.pipeline(folder.name)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from towpath.call_log import log_call
 from towpath.errors import RegistryError, UserError
 
 # What Git reads and a hook, a front end (Magit, Neogit) or a script around us may have set for a
@@ -148,17 +149,19 @@ def attempt(
     words = ["git", "-C", str(root), *_settings(alone), *arguments]
     whole = _environment() | (_ssh(root) if alone else {}) | dict(env or {})
     try:
-        if silence is None:
-            done = subprocess.run(
-                words,
-                input=stdin,
-                capture_output=True,
-                env=whole,
-                start_new_session=alone,
-                check=False,
-            )
-        else:
-            done = _listen(words, whole, silence)
+        with log_call("git", "git", "-C", root, *arguments) as logged:
+            if silence is None:
+                done = subprocess.run(
+                    words,
+                    input=stdin,
+                    capture_output=True,
+                    env=whole,
+                    start_new_session=alone,
+                    check=False,
+                )
+            else:
+                done = _listen(words, whole, silence)
+            logged.answer(done.returncode, done.stderr if done.returncode else b"")
     except FileNotFoundError as missing:
         raise UserError("Git is not installed", hint="install git 2.31 or later") from missing
     return Outcome(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))

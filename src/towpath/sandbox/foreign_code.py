@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from towpath.call_log import log_call
 from towpath.errors import Malformed
 from towpath.sandbox import kernel_fences, launch, process_tree
 from towpath.sandbox.confinement import TOO_MUCH_MEMORY
@@ -92,7 +93,8 @@ class Sandbox:
             "network": self.network,
         }
         (folder / _ORDER).write_text(json.dumps(order), encoding="utf-8")
-        return _run(self, folder)
+        with log_call("process", "sandbox", module):
+            return _run(self, folder)
 
     def variables(self) -> dict[str, str]:
         """The environment of what runs: nothing of this process's but what finds programs."""

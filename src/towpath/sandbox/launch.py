@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from towpath.call_log import log_call
+
 CALM = {
     # Sets iterate alike in every run, and figures that tell when they were drawn tell
     # 1 January 1980: so digests of outputs repeat.
@@ -40,16 +42,18 @@ def start_module(
 
     Its own folder is no place that it imports from.
     """
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", module, *words],
-        pass_fds=tuple(passed),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT if output is not None else None,
-        cwd=folder,
-        env=environment,
-        start_new_session=True,
-    )
+    command = [sys.executable, "-P", "-m", module, *words]
+    with log_call("process", "start", *command):
+        return subprocess.Popen(
+            command,
+            pass_fds=tuple(passed),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if output is not None else None,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+        )
 
 
 def find_signal(code: int) -> signal.Signals | None:

@@ -248,6 +248,11 @@ def main() -> None:
     notify.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(notify.fileno(), warn_on_full_buffer=False)
+    if os.environ.get("TOWPATH_LOG"):
+        from towpath import diagnostics
+
+        # Before a step's files are watched: the log may stand in the project, and is no step's.
+        diagnostics.follow_log()
     workshop = Workshop(sys.argv[3], tuple(sys.argv[4:]))
     needs = wire.receive_message(control)
     process_tree.adopt_orphans()

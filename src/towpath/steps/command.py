@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from towpath import documents
+from towpath.call_log import log_call
 from towpath.control_characters import show_controls
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.sandbox import launch
@@ -169,10 +170,12 @@ def _run(order: Order, arguments: list[str], directory: Path, folder: Path) -> l
     try:
         if program is None:
             raise FileNotFoundError
-        ended = subprocess.run(
-            arguments, executable=str(Path(program).absolute()), cwd=directory, env=environment,
-            stdin=subprocess.DEVNULL, check=False,
-        )  # fmt: skip
+        with log_call("process", *arguments) as logged:
+            ended = subprocess.run(
+                arguments, executable=str(Path(program).absolute()), cwd=directory,
+                env=environment, stdin=subprocess.DEVNULL, check=False,
+            )  # fmt: skip
+            logged.answer(ended.returncode)
     except FileNotFoundError:
         raise StepFailed(_no_program(arguments[0], directory, environment["PATH"])) from None
     except (OSError, ValueError) as error:  # too long a command, a NUL in a value, no right to

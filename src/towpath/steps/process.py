@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from towpath.call_log import log_call
 from towpath.errors import StepFailed
 from towpath.sandbox.client import Client, Task
 from towpath.sandbox.task_process import Workshop
@@ -56,7 +57,8 @@ def call(order: Order, timeout: float | None = None, log: Callable[[str], object
     task = Task(order.plain(), needs.of_order(order), order.log, log, timeout)
     try:
         _refuse_if_stopped(key)
-        made: Made = _carry_out(key, task)
+        with log_call("process", "step", order.pipeline, order.name):
+            made: Made = _carry_out(key, task)
     except BaseException as error:
         # Of a step that fails the log stays, and not the bytes it was making, with which each
         # further attempt would fill the disk a little more.

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from towpath.call_log import log_store_call
+from towpath.credentials import remember_secrets
 from towpath.errors import UserError
 from towpath.store.backend import object_path
 
@@ -41,6 +43,7 @@ class Bucket:
         except ImportError as missing:
             hint = "pip install 'towpath[s3]'"
             raise UserError(f"{url} needs a package that is not here", hint=hint) from missing
+        remember_secrets(keys)
         client = {"endpoint_url": endpoint, "region_name": region}
         files = s3fs.S3FileSystem(
             client_kwargs={key: value for key, value in client.items() if value},
@@ -62,6 +65,7 @@ class Bucket:
         )
         return stream
 
+    @log_store_call("shown")
     def names(self, folder: str) -> list[str]:
         """The names of the objects directly under a prefix."""
         try:
@@ -70,14 +74,17 @@ class Bucket:
             return []
         return sorted(row["name"].rsplit("/", 1)[-1] for row in rows if row["type"] == "file")
 
+    @log_store_call("shown")
     def add(self, local: Path, path: str) -> None:
         """Upload a file; S3 shows it whole or not at all."""
         self._files.put_file(os.fspath(local), self._path(path))
 
+    @log_store_call("shown")
     def remove(self, path: str) -> None:
         """Delete an object; S3 does not mind one that is gone."""
         self._files.call_s3("delete_object", **self._named(path))
 
+    @log_store_call("shown")
     def read(self, path: str) -> tuple[bytes, str] | None:
         """A small object's bytes and ETag, of one and the same answer."""
         from fsspec.asyn import sync
@@ -93,6 +100,7 @@ class Bucket:
         async with answer["Body"] as body:
             return await body.read(), answer["ETag"]
 
+    @log_store_call("shown")
     def write(self, path: str, content: bytes, if_match: str | None) -> str | None:
         """Write on S3's own condition. An answer that got lost on the way is asked for again."""
         condition = {"IfMatch": if_match} if if_match else {"IfNoneMatch": "*"}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from towpath.call_log import log_store_call
 from towpath.credentials import remember_secrets
 from towpath.errors import StoreError, UsageError, did_you_mean
 from towpath.store.backend import name_faults, object_path
@@ -53,6 +54,7 @@ class Remote:
         home = self._files.parent(self._files.parent(self._objects.path))
         return str(self._files.join(home, *path.split("/")))
 
+    @log_store_call("url")
     def sizes(self, paths: Sequence[str]) -> list[int | None]:
         """The size of each file, None for one that is not there, -1 where it is not told."""
         if not paths:
@@ -68,6 +70,7 @@ class Remote:
         )
         return stream
 
+    @log_store_call("url")
     def read(self, path: str) -> bytes | None:
         """The bytes of a small file; None where it is not there."""
         try:
@@ -77,6 +80,7 @@ class Remote:
             return None
         return content
 
+    @log_store_call("url")
     def files_under(self, folder: str) -> list[str]:
         """The paths of all files under a folder; none where it is not there."""
         top = self._path(folder)
@@ -86,6 +90,7 @@ class Remote:
             return []
         return [f"{folder}/{'/'.join(self._files.relparts(path, top))}" for path in below]
 
+    @log_store_call("url")
     def upload(self, local: Path, path: str) -> None:
         """Put a file there; what stands there is replaced."""
         target = self._path(path)
@@ -98,10 +103,12 @@ class Remote:
         """Make an object read-only, where the remote knows modes: DVC's sign of a whole one."""
         self._objects.protect(self._path(object_path(digest)))
 
+    @log_store_call("url")
     def download(self, path: str, local: Path) -> None:
         """Bring a file; FileNotFoundError where it is not there."""
         self._files.get_file(self._path(path), os.fspath(local))
 
+    @log_store_call("url")
     def remove(self, path: str) -> None:
         """Take a file away; it may be gone."""
         with suppress(FileNotFoundError):

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
+from towpath.call_log import log_store_call
 from towpath.scratch import scratch_beside, sweep_beside
 from towpath.store.backend import object_path
 from towpath.store.copying import copy_plain
@@ -37,6 +38,7 @@ class Folder:
         """A file to read."""
         return (self.root / path).open("rb")
 
+    @log_store_call("shown")
     def names(self, folder: str) -> list[str]:
         """The names of the files in a folder, without those that are being written."""
         try:
@@ -45,16 +47,19 @@ class Folder:
             return []
         return sorted(name for name in found if not name.startswith("."))
 
+    @log_store_call("shown")
     def add(self, local: Path, path: str) -> None:
         """Copy a file beside its place, then give it its name."""
         with self._incoming(path, _READ_ONLY) as scratch:
             copy_plain(local, scratch)
 
+    @log_store_call("shown")
     def remove(self, path: str) -> None:
         """Take a file away."""
         with suppress(FileNotFoundError):
             (self.root / path).unlink()
 
+    @log_store_call("shown")
     def read(self, path: str) -> tuple[bytes, str] | None:
         """A file's bytes; its mark is their digest."""
         try:
@@ -63,6 +68,7 @@ class Folder:
             return None
         return content, _mark(content)
 
+    @log_store_call("shown")
     def write(self, path: str, content: bytes, if_match: str | None) -> str | None:
         """Compare and rename while no other process does."""
         with self._alone():

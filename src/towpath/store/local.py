@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
+from towpath.call_log import log_store_call
 from towpath.errors import StoreError
 from towpath.scratch import remove_scratch, scratch_beside
 from towpath.spec.artifact import Artifact, Entry
@@ -67,6 +68,7 @@ class Store:
         """The cache as a place to copy bytes from: nothing says yet that they are right."""
         return Folder(self.layout.cache, "the project's store")
 
+    @log_store_call("root")
     def digest(self, path: Path) -> Artifact:
         """Name the bytes of a file or a folder as they are now, without storing them.
 
@@ -100,6 +102,7 @@ class Store:
         known = self._state.get_many({path: file.stamp for path, file in by_path.items()})
         return {by_path[path].relative: digest for path, digest in known.items()}
 
+    @log_store_call("root")
     def put(self, path: Path) -> Artifact:
         """Store a file or a folder as it is now. Bytes that are there already are not copied.
 
@@ -146,6 +149,7 @@ class Store:
         needed = self.needed(digest)
         return needed is not None and not self.objects.unverified(needed)
 
+    @log_store_call("root")
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Those of these files and folders that are not whole, in the order given."""
         return [digest for digest in dict.fromkeys(digests) if not self.has(digest)]
@@ -164,6 +168,7 @@ class Store:
             raise _absent(digest)
         return members
 
+    @log_store_call("root")
     def link(self, digest: str, to: Path) -> None:
         """Put the bytes at a path as a copy of its own, or a clone where blocks can be shared.
 

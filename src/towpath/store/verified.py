@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
+from towpath.call_log import log_call
 from towpath.errors import Malformed, StoreError
 from towpath.spec.artifact import Artifact
 from towpath.store.backend import ObjectSource, map_in_threads, object_path
@@ -117,7 +118,7 @@ def members_of(source: ObjectSource, digest: str) -> dict[str, str]:
     """
     if not is_folder(digest):
         return {"": digest}
-    with source.object(digest) as file:
+    with log_call("store", "read", source.shown, digest), source.object(digest) as file:
         content = file.read()
     if md5(content) + FOLDER != digest:
         raise Unsound(f"the manifest {digest} in {source.shown} was altered")
@@ -139,7 +140,8 @@ def sha256_of(source: ObjectSource, artifact: Artifact) -> str:
 
 def hash_object(source: ObjectSource, digest: str, scratch: Path | None = None) -> tuple[str, str]:
     """An object's MD5 and SHA-256, read from beginning to end, and kept where asked."""
-    with source.object(digest) as file, _kept(scratch, digest) as keep:
+    reading = log_call("store", "hash", source.shown, digest)
+    with reading, source.object(digest) as file, _kept(scratch, digest) as keep:
         return hash_stream(file, keep)
 
 

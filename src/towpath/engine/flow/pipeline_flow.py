@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from prefect import Flow
 from pydantic import Field
 
+from towpath.call_log import is_heard, log_requests
 from towpath.errors import EngineError
 from towpath.spec.param import Param
 from towpath.spec.pipeline import Pipeline
@@ -34,6 +35,11 @@ def build_flow(
     run_name: str | None = None,
 ) -> Flow[..., Any]:
     """The flow of a pipeline. ``body`` is called with the parameters, validated by Prefect."""
+    if is_heard():
+        from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
+
+        log_requests(PrefectHttpxAsyncClient)
+        log_requests(PrefectHttpxSyncClient)
 
     def function(**params: Any) -> Any:
         return body(params)

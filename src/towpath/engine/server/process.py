@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from towpath.call_log import log_call
 from towpath.engine.server.home import Home
 from towpath.errors import EngineError, Fault, Place
 
@@ -31,7 +32,9 @@ def start(
     pass_fds: Sequence[int] = (),
 ) -> int:
     """Start a process that outlives this one and that its terminal's Ctrl-C does not reach."""
-    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as said:
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    logged = log_call("process", "start", *command)
+    with os.fdopen(output, "wb") as said, logged:
         started = subprocess.Popen(
             command,
             cwd=folder,
@@ -42,6 +45,7 @@ def start(
             pass_fds=pass_fds,
             start_new_session=True,
         )
+        logged.answer(f"process {started.pid}")
     # It is meant to be left running: no warning of that when the object is collected.
     started.returncode = 0
     return started.pid

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from towpath.call_log import log_call
 from towpath.engine.server import process
 from towpath.engine.server.configured import AUTH, AUTH_SET_BY_US, SET_BY_US
 from towpath.engine.server.home import Home
@@ -204,8 +205,11 @@ def answers(port: int, seconds: float) -> bool:
     """
     connection = HTTPConnection("127.0.0.1", port, timeout=max(seconds, 0.1))
     try:
-        connection.request("GET", "/api/health")
-        return connection.getresponse().read().strip() == b"true"
+        with log_call("http", "GET", f"http://127.0.0.1:{port}/api/health") as logged:
+            connection.request("GET", "/api/health")
+            answer = connection.getresponse()
+            logged.answer(answer.status)
+            return answer.read().strip() == b"true"
     finally:
         connection.close()
 
@@ -231,7 +235,11 @@ def _ask(url: str, seconds: float) -> list[str]:
     from urllib.request import urlopen
 
     try:
-        with urlopen(f"{url.rstrip('/')}/health", timeout=seconds + 1) as answer:
+        address = f"{url.rstrip('/')}/health"
+        with (
+            log_call("http", "GET", address),
+            urlopen(address, timeout=seconds + 1) as answer,
+        ):
             return [] if answer.status == 200 else [f"answers {answer.status}"]
     except HTTPError as error:
         # An API that wants a key first is there; the key is Prefect's business.

@@ -13,6 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+from towpath.call_log import log_call
 from towpath.engine.server import configured, process, state
 from towpath.engine.server.guard import basic_authorization
 from towpath.engine.server.home import Home, find_killed_runs
@@ -151,9 +152,12 @@ def _call(endpoint: Endpoint, method: str, path: str, body: object) -> tuple[int
     connection = HTTPConnection("127.0.0.1", endpoint.port, timeout=ASK_SECONDS)
     try:
         headers = JSON | {"authorization": basic_authorization(endpoint.secret)}
-        connection.request(method, f"/api{path}", json.dumps(body or {}), headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        address = f"http://127.0.0.1:{endpoint.port}/api{path}"
+        with log_call("http", method, address) as logged:
+            connection.request(method, f"/api{path}", json.dumps(body or {}), headers)
+            answer = connection.getresponse()
+            logged.answer(answer.status)
+            return answer.status, answer.read()
     except (OSError, HTTPException) as error:
         raise EngineError(f"the local Prefect API failed at {method} {path}: {error}") from error
     finally:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from towpath.call_log import is_heard, log_requests
 from towpath.forge.github import words
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ class Line:
         """A line; nothing is sent yet."""
         import githubkit
 
+        if is_heard():
+            import httpx
+
+            log_requests(httpx.Client)
         github = githubkit.GitHub(
             githubkit.TokenAuthStrategy(token),
             base_url=api,

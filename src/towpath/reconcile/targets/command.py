@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from towpath.call_log import log_call
 from towpath.errors import DeployError
 from towpath.reconcile.bundle import Bundle
 from towpath.reconcile.planning import Running
@@ -81,18 +82,20 @@ class Command:
     def _run(self, words: tuple[str, ...], facts: Mapping[str, str]) -> str:
         """What a program printed; ``DeployError`` where it failed, with its last words."""
         try:
-            done = subprocess.run(
-                words,
-                cwd=self.home,
-                env={**self.environ, **facts, "TOWPATH_STAGE": self.stage},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                timeout=self.declared.timeout,
-                check=False,
-            )
+            with log_call("process", *words) as logged:
+                done = subprocess.run(
+                    words,
+                    cwd=self.home,
+                    env={**self.environ, **facts, "TOWPATH_STAGE": self.stage},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    errors="replace",
+                    timeout=self.declared.timeout,
+                    check=False,
+                )
+                logged.answer(done.returncode)
         except subprocess.TimeoutExpired:
             what = f"{words[0]} did not end within {self.declared.timeout:g} s"
             raise DeployError(what, hint="set `timeout` in `deploy`") from None
