@@ -41,6 +41,10 @@ class Workshop:
 
 def main() -> None:
     """Take the task that comes over the socket whose descriptor is the first argument."""
+    if os.environ.get("TOWPATH_LOG"):
+        from towpath import diagnostics
+
+        diagnostics.follow_log()
     workshop = Workshop(sys.argv[2], tuple(sys.argv[3:]))
     answers = socket.socket(fileno=int(sys.argv[1]))
     workshop.prepare()
