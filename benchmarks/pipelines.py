@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 
 from benchmarks import projects
 from benchmarks.measure import Cost, Row, cost, environment, interleaved, median
-from towpath.engine.server.guard import basic_authorization
+from towpath.backends.prefect.server.api_guard import basic_authorization
 
 TOWPATH = str(Path(sys.executable).parent / "towpath")
 PREFECT = str(Path(sys.executable).parent / "prefect")

@@ -69,7 +69,7 @@ def _abalone() -> bytes:
 
 
 def _committed(project: Path) -> Path:
-    from towpath.store.config import initialise
+    from towpath.backends.dvc.dvc_config import initialise
 
     (project / "towpath.yaml").write_text(TOWPATH_YAML)
     (project / ".gitignore").write_text(

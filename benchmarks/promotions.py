@@ -14,10 +14,10 @@ from pathlib import Path
 from benchmarks import registry
 from benchmarks.measure import Cost, Row, cost, environment, interleaved, median
 from benchmarks.registry import BEGIN, STAGES, TOWPATH
-from towpath.promotion.case import paths
-from towpath.registry import Record, Version, record, wanted
-from towpath.registry.wanted import Wanted
-from towpath.store import Store, initialise
+from towpath.backends.dvc import Store, initialise
+from towpath.delivery.promotion.promotion_case import paths
+from towpath.registry import Record, Version, stage_files, version_record
+from towpath.registry.stage_files import Wanted
 
 MODELS, EACH, ROUNDS = 50, 200, 10
 FIRST = 190  # the minor number of the first version of a model that is promoted
@@ -106,8 +106,8 @@ def _merges(main: str) -> Iterator[bytes]:
         stage_file, record_file, page = paths(stage, made.model, made.version)
         held = Wanted(stage, made.model, _number(made), made.sha256, replaces)
         files = {
-            stage_file: wanted.write(held),
-            record_file: record.write(replace(made, code=replace(made.code, commit=main))),
+            stage_file: stage_files.write(held),
+            record_file: version_record.write(replace(made, code=replace(made.code, commit=main))),
             page: f"# {made.model} {made.version} → {stage}\n\nIt passed.\n",
         }
         told = f"Promotion: {made.model}@{made.version} -> {stage}\n"

@@ -16,8 +16,17 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.measure import Cost, Row, cost, environment, interleaved, median
-from towpath.registry import Bump, Code, Column, Record, Signature, Version, record, tagging
-from towpath.spec.artifact import Artifact
+from towpath.config.artifact import Artifact
+from towpath.registry import (
+    Bump,
+    Code,
+    Column,
+    Record,
+    Signature,
+    Version,
+    tag_message,
+    version_record,
+)
 
 TOWPATH = str(Path(sys.executable).parent / "towpath")
 STAGES = ("dev", "uat", "prod")
@@ -32,7 +41,7 @@ import json, resource, sys
 from dataclasses import replace
 from pathlib import Path
 from towpath import registry
-from towpath.git import Repository
+from towpath.backends.git import Repository
 
 repository = Repository.open(Path(sys.argv[1]))
 record = registry.read_record(repository, registry.find(repository, "model-0@v1.5.0"))
@@ -140,10 +149,14 @@ def _versions(models: int, each: int, code: str) -> Iterator[bytes]:
         made = a_record(f"model-{number % models}", number // models)
         made = replace(made, code=replace(made.code, commit=code))
         when, mark = BEGIN + timedelta(minutes=number), 2 + number
-        files = {made.place: record.write(made), "dvc.yaml": "stages: {}\n", "dvc.lock": "a: 1\n"}
+        files = {
+            made.place: version_record.write(made),
+            "dvc.yaml": "stages: {}\n",
+            "dvc.lock": "a: 1\n",
+        }
         name = f"{made.model}@{made.version}"
         yield _commit("refs/heads/scratch", mark, f"Register {name}", when, files, f"from {code}\n")
-        message = tagging.message(made).encode()
+        message = tag_message.message(made).encode()
         head = f"tag {name}\nfrom :{mark}\ntagger {_signed(when)}\ndata {len(message) + 1}\n"
         yield head.encode() + message + b"\n\n"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.measure import Row
-from towpath.store import Store, initialise
+from towpath.backends.dvc import Store, initialise
 
 RUNS = 5
 _MIB = 1 << 20

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from promotion_project import PEOPLE, draft
-from towpath import promotion, reconcile, registry
-from towpath.audit.verify import Verified, verify
-from towpath.git import Repository
+from towpath import registry
+from towpath.audit.verification import Verified, verify
+from towpath.backends.dvc import Store, initialise
+from towpath.backends.git import Repository
+from towpath.delivery import promotion, reconcile
 from towpath.registry import Code, Registration
-from towpath.store import Store, initialise
 from towpath.workspace import Workspace
 
 POLICY = """\

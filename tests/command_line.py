@@ -32,21 +32,22 @@ _AT_IMPORT = ("PREFECT_", "PYTHON", "LC_", "LANG")
 #: What is imported once, DVC's parts and Prefect's as well, which take longest. Prefect sets up
 #: logging when it is imported: only commands that run a pipeline are forked from what has it.
 _COMMANDS = (
-    "dvc.repo", "dvc_http", "towpath.engine.run", "towpath.engine.transfer", "towpath.promotion",
-    "towpath.store.remote",
-    *(f"towpath.cli.{name}" for name in ("audit", "get", "models", "progress", "promote")),
+    "dvc.repo", "dvc_http", "towpath.execution.pipeline_run", "towpath.versions.push_and_pull",
+    "towpath.delivery.promotion", "towpath.backends.dvc.byte_transfer",
+    *(f"towpath.cli.{name}" for name in ("audit_commands", "get", "models", "promote")),
+    "towpath.cli.render.run_progress",
     *(f"towpath.cli.{name}" for name in ("reconcile", "run", "runs", "transfer")),
 )  # fmt: skip
 _IMPORTED = {
     "towpath": _COMMANDS,
     "runs": (
-        *_COMMANDS, "towpath.engine.entrypoint", "towpath.engine.flow.pipeline_flow",
-        "towpath.engine.flow.schedule", "towpath.engine.flow.signature",
+        *_COMMANDS, "towpath.backends.prefect.flow_entrypoint",
+        "towpath.backends.prefect.pipeline_flow",
         "prefect.engine", "prefect.flow_engine", "prefect.task_engine",
         "anyio._backends._asyncio", "pydantic.v1",
     ),
     "dvc": ("dvc.cli.parser",),
-    "steps": ("towpath.steps.loading", "pandas", "sklearn.linear_model"),
+    "steps": ("towpath.steps.project_functions", "pandas", "sklearn.linear_model"),
 }  # fmt: skip
 
 
@@ -199,7 +200,7 @@ def _serve() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "runs":
-        import_module("towpath.engine.flow.build").load()
+        import_module("towpath.backends.prefect.executor").load()
     for name in _IMPORTED[sys.argv[1]]:
         import_module(name)
     gc.freeze()

@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 from own_home import CopyWorld
-from towpath.engine import server
-from towpath.engine.server import local
+from towpath.backends.prefect import server
+from towpath.backends.prefect.server import start_api
 
 pytest_plugins = ["forge_fixtures"]
 
@@ -87,8 +87,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave no process and no folder behind."""
     if hasattr(config, "workerinput"):
         return
-    for each in local.find_homes():
-        local.stop(each)
+    for each in start_api.find_homes():
+        start_api.stop(each)
     shutil.rmtree(Path(os.environ["TOWPATH_HOME"]).parent, ignore_errors=True)
 
 

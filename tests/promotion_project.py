@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from towpath import promotion, registry
+from towpath import registry
+from towpath.backends.git import Repository, main_branch
+from towpath.config.artifact import Artifact
+from towpath.delivery import promotion
+from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.forge import Forge
-from towpath.git import Repository, mainline
-from towpath.promotion.approval_rule import ApprovalRule
 from towpath.registry import Code, Column, Promotion, Record, Registered, Registration, Signature
-from towpath.spec.artifact import Artifact
 from towpath.workspace import Workspace
 
 POLICY = """\
@@ -36,7 +37,7 @@ def judge_promotion(
     repository: Repository, decided: Promotion, forge: Forge | None = None
 ) -> promotion.Approval:
     """How a promotion on main was approved, by the one rule."""
-    head = mainline.main(repository)
+    head = main_branch.main(repository)
     assert head
     return ApprovalRule(repository, head, "", forge).judge(decided).approval
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from command_line import call_towpath
-from towpath.engine import run as running
-from towpath.engine.flow.build import PrefectExecutor
-from towpath.engine.record import Run, State
-from towpath.engine.request import Request
+from towpath.backends.dvc import Store
+from towpath.backends.prefect.executor import PrefectExecutor
 from towpath.errors import TowpathError
-from towpath.store import Store
+from towpath.execution import pipeline_run as running
+from towpath.execution.run_record import Run, State
+from towpath.planning.run_request import Request
 from towpath.workspace import Workspace
 
 FOLDER = "flows/training"

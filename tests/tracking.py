@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from towpath import documents
-from towpath.store import Store
-from towpath.store.tracked import SUFFIX, Pointer, covering
+from towpath.backends.dvc import Store
+from towpath.backends.dvc.pointer_files import SUFFIX, Pointer, covering
 
 
 def track(root: Path, path: Path) -> Pointer:

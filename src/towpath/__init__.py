@@ -9,17 +9,17 @@ __version__ = "0.1.0"
 __all__ = ["RegisteredModel", "TowpathError", "__version__", "flow", "load", "models", "read"]
 
 if TYPE_CHECKING:
-    from towpath.engine.entrypoint import flow
+    from towpath.backends.prefect.flow_entrypoint import flow
     from towpath.errors import TowpathError
-    from towpath.in_python import RegisteredModel, load, models, read
+    from towpath.python_api import RegisteredModel, load, models, read
 
 _HOMES = {
-    "flow": "towpath.engine.entrypoint",
+    "flow": "towpath.backends.prefect.flow_entrypoint",
     "TowpathError": "towpath.errors",
-    "RegisteredModel": "towpath.in_python",
-    "load": "towpath.in_python",
-    "models": "towpath.in_python",
-    "read": "towpath.in_python",
+    "RegisteredModel": "towpath.python_api",
+    "load": "towpath.python_api",
+    "models": "towpath.python_api",
+    "read": "towpath.python_api",
 }
 
 

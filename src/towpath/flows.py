@@ -9,13 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from towpath.engine.flow import build
+from towpath.backends.prefect import executor
 from towpath.errors import StepFailed
 from towpath.markdown_text import code_block
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
-    from towpath.reconcile import Plan
+    from towpath.delivery.reconcile import Plan
 
 
 def _batch_transform(
@@ -38,15 +38,15 @@ def _batch_transform(
         method: What the model is asked for.
         batch_size: Rows in memory at a time.
     """
-    from towpath.engine.transform import Transform, transform
+    from towpath.versions.table_scoring import Transform, transform
 
     asked = Transform(reference, Path(data), Path(output), stage, sha256, method, batch_size)
     done = transform(Workspace.find(), asked)
-    build.log_line(f"{done.rows:,} rows scored with {done.version} from {done.source}")
+    executor.log_line(f"{done.rows:,} rows scored with {done.version} from {done.source}")
     return {"version": done.version, "sha256": done.sha256, "rows": done.rows, "output": output}
 
 
-batch_transform = build.make_flow(_batch_transform, "batch_transform")
+batch_transform = executor.make_flow(_batch_transform, "batch_transform")
 
 
 def _reconcile(stage: str, apply: bool = True) -> dict[str, Any]:
@@ -56,10 +56,10 @@ def _reconcile(stage: str, apply: bool = True) -> dict[str, Any]:
         stage: The stage.
         apply: Change what differs; without it, what differs fails the run.
     """
-    from towpath import reconcile as room
+    from towpath.delivery import reconcile as room
 
     workspace = Workspace.find()
-    options = room.Options(say=build.log_line, listener=_say_step)
+    options = room.Options(say=executor.log_line, listener=_say_step)
     if not apply:
         plan = room.plan(workspace, stage, options)
         _show(plan)
@@ -75,17 +75,17 @@ def _reconcile(stage: str, apply: bool = True) -> dict[str, Any]:
 
 
 def _say_step(stage: str, model: str, step: str) -> None:
-    build.log_line(f"{stage} {model}: {step}")
+    executor.log_line(f"{stage} {model}: {step}")
 
 
 def _show(plan: Plan) -> None:
     """The plan in the run's log, and as a page beside it."""
     lines = [*(f"{change.model}: {change}" for change in plan.changes), *plan.notes]
     for line in lines:
-        build.log_line(line)
+        executor.log_line(line)
     text = f"{plan.stage} as of {plan.commit}, in {plan.store}, for {plan.target}:"
     listed = code_block("\n".join([text, *lines]))
-    build.show_page(f"reconcile-{plan.stage}", listed, "What reconciling the stage means")
+    executor.show_page(f"reconcile-{plan.stage}", listed, "What reconciling the stage means")
 
 
-reconcile = build.make_flow(_reconcile, "reconcile")
+reconcile = executor.make_flow(_reconcile, "reconcile")

@@ -10,31 +10,34 @@ from typing import TYPE_CHECKING
 from towpath.errors import Fault, Place, UsageError, UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from towpath.code import Reader
-    from towpath.git import Repository
-    from towpath.spec.pipeline_file import Declared
-    from towpath.spec.project import Project
-    from towpath.store import Store
+    from towpath.backends.dvc import Store
+    from towpath.backends.git import Repository
+    from towpath.config.pipeline_file import Declared
+    from towpath.config.project_declaration import Project
+    from towpath.dependencies import Reader
 
 PROJECT_FILE = "towpath.yaml"
 
 
 def _taken_away(begin: Path) -> Fault | None:
     """Which project's declaration was here, and how it comes back; None where there was none."""
-    from towpath.git import Repository, refs
-    from towpath.registry import policy
+    from towpath.backends.git import Repository, refs
+    from towpath.registry import policy_at_commit
 
     repository = Repository.find(begin)
     if repository is None or repository.bare or repository.head() is None:
         return None
     root = repository.root.resolve()
     folders = [up for up in (begin, *begin.parents) if up.resolve().is_relative_to(root)]
-    paths = [policy.place(up.resolve().relative_to(root).as_posix().strip(".")) for up in folders]
+    paths = [
+        policy_at_commit.place(up.resolve().relative_to(root).as_posix().strip("."))
+        for up in folders
+    ]
     names = [f"HEAD:{path}" for path in paths]
     if here := [path for name, path in zip(names, paths, strict=True)
                 if name in refs.contents(repository, names)]:  # fmt: skip
         return Fault("", Place(here[0]), f"git checkout HEAD -- ':/{here[0]}' brings it back")
-    last = policy.last_change(repository, "HEAD", *paths)
+    last = policy_at_commit.last_change(repository, "HEAD", *paths)
     if last is None:
         return None
     return Fault(
@@ -67,7 +70,7 @@ class Workspace:
     @cached_property
     def project(self) -> Project:
         """The declaration in ``towpath.yaml``."""
-        from towpath.spec.project import read_project
+        from towpath.config.project_declaration import read_project
 
         return read_project(self.root)
 
@@ -79,7 +82,7 @@ class Workspace:
 
     def pipeline(self, name: str | None = None) -> Declared:
         """A pipeline's declaration; without a name the only one, or ``training``."""
-        from towpath.spec.pipeline_file import read_pipeline
+        from towpath.config.pipeline_file import read_pipeline
 
         path = self.pipelines[self.pipeline_name(name)]
         return read_pipeline(path, self.root, self._formats)
@@ -116,21 +119,21 @@ class Workspace:
     @cached_property
     def store(self) -> Store:
         """The project's store."""
-        from towpath.store import Store
+        from towpath.backends.dvc import Store
 
         return Store(self.root)
 
     @cached_property
     def code(self) -> Reader:
         """The reader of the project's code; it remembers what it parsed."""
-        from towpath.code import Reader
+        from towpath.dependencies import Reader
 
         return Reader(self.root)
 
     @cached_property
     def repository(self) -> Repository | None:
         """The Git repository around the project, or None."""
-        from towpath.git import Repository
+        from towpath.backends.git import Repository
 
         return Repository.find(self.root)
 
@@ -146,9 +149,9 @@ class Workspace:
             return None  # reading the whole declaration takes longer than listing the models
         if self.project.registry == ".":
             return None
-        from towpath.registry import shared
+        from towpath.registry import shared_registry
 
-        return shared.address(self.project.registry, self.root)
+        return shared_registry.address(self.project.registry, self.root)
 
     @cached_property
     def registry(self) -> Repository:
@@ -160,19 +163,19 @@ class Workspace:
         """
         repository = self.registry_at_hand
         if self.shared_registry:
-            from towpath.registry import shared
+            from towpath.registry import shared_registry
 
-            shared.refresh(repository, self.shared_registry)
+            shared_registry.refresh(repository, self.shared_registry)
         return repository
 
     @cached_property
     def registry_at_hand(self) -> Repository:
         """The same as it was last brought here, without a look at the network."""
         if self.shared_registry:
-            from towpath.git import clones
-            from towpath.registry import shared
+            from towpath.backends.git import clones
+            from towpath.registry import shared_registry
 
-            clone = shared.at_hand(self.shared_registry, self.state / "registry")
+            clone = shared_registry.at_hand(self.shared_registry, self.state / "registry")
             if self.repository:
                 clones.follow_settings(clone, self.repository)
             return clone
@@ -187,10 +190,10 @@ class Workspace:
         shared registry's main branch declares."""
         if self.shared_registry is None:
             return self.project
-        from towpath.registry import policy, shared
+        from towpath.registry import policy_at_commit, shared_registry
 
-        main = shared.root(self.registry, self.shared_registry)
-        return policy.at(self.registry, main)
+        main = shared_registry.root(self.registry, self.shared_registry)
+        return policy_at_commit.at(self.registry, main)
 
     @cached_property
     def folder(self) -> str:

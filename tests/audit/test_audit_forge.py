@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from promotion_project import Project, begin
-from towpath import promotion, registry
-from towpath.audit.history import history
-from towpath.audit.verify import Verified, verify
+from towpath import registry
+from towpath.audit.stage_history import history
+from towpath.audit.verification import Verified, verify
+from towpath.delivery import promotion
 
 if TYPE_CHECKING:
     from github_server import GitHubServer
@@ -54,9 +55,9 @@ def test_a_review_at_the_forge(
 ) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", github.person("bo").token)
     hosted = github.repository(NAME)
-    from towpath import forge
+    from towpath.backends.github import forge_connection
 
-    client = forge.connect(project.workspace.project)
+    client = forge_connection.connect(project.workspace.project)
     assert client
     client.approve(1, hosted.pull(1).head)
     merge(project, github, "ada", method)

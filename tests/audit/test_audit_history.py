@@ -6,8 +6,8 @@ import pytest
 
 from audit_project import Project, begin
 from towpath import registry
-from towpath.audit import history as audit
-from towpath.audit.history import Entry, Moment
+from towpath.audit import stage_history as audit
+from towpath.audit.stage_history import Entry, Moment
 from towpath.errors import UsageError
 
 EVIDENCE = "registry/evidence/abalone/v1.1.0-prod.md"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from audit_project import Project, begin
-from towpath.audit.history import history
-from towpath.audit.verify import verify
+from towpath.audit.stage_history import history
+from towpath.audit.verification import verify
 
 
 def test_each_by_itself(tmp_path: Path) -> None:

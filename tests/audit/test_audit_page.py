@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from towpath.audit.facts import FIELDS, TABLES
-from towpath.audit.finding import Check
+from towpath.audit.audit_finding import Check
+from towpath.audit.version_facts import FIELDS, TABLES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
 

@@ -11,8 +11,8 @@ import pytest
 
 from running import FOLDER, Project, end, make
 from towpath import registry
-from towpath.audit.reproduce import Reproduced, reproduce
-from towpath.engine import server
+from towpath.audit.reproduction import Reproduced, reproduce
+from towpath.backends.prefect import server
 from towpath.errors import RegistryError, StepFailed, StoreError, UsageError
 from towpath.registry import Code, Registration
 from tracking import track

@@ -6,7 +6,7 @@ import pytest
 
 from audit_project import Project, begin
 from towpath import registry
-from towpath.audit.search import Hits, search
+from towpath.audit.version_search import Hits, search
 from towpath.errors import UsageError
 
 

@@ -7,11 +7,11 @@ import json
 import pytest
 
 from audit_project import POLICY, Project
-from towpath.audit.history import history
-from towpath.audit.search import search
+from towpath.audit.stage_history import history
+from towpath.audit.version_search import search
+from towpath.backends.dvc import Store
+from towpath.backends.git import Repository
 from towpath.errors import RegistryError, UsageError
-from towpath.git import Repository
-from towpath.store import Store
 
 LATER = "2030-01-01T00:00:00Z"
 STAGE = "registry/stages/prod/abalone.yaml"

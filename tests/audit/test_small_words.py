@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from towpath.audit.approving import _in_tag
-from towpath.cli.audit import _agreement
-from towpath.promotion.owners import LARGEST
-from towpath.promotion.rule_changes import RuleChange
-from towpath.promotion.rulebook import Rulebook
+from towpath.audit.approvals import _in_tag
+from towpath.cli.audit_commands import _agreement
+from towpath.delivery.promotion.code_owners import LARGEST
+from towpath.delivery.promotion.rule_changes import RuleChange
+from towpath.delivery.promotion.rulebook import Rulebook
 
 
 def change(commit: str, level: str, by: tuple[str, ...] = (), why: str = "") -> RuleChange:

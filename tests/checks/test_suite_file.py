@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from towpath.checks import read_suite, suite_faults
+from towpath.backends.great_expectations import read_suite, suite_faults
 from towpath.errors import DeclarationError
 
 SOUND = """\
@@ -161,7 +161,8 @@ def test_a_file_that_is_not_there(tmp_path):
 
 def test_reading_imports_nothing_heavy(suite):
     text = (
-        "import sys; from pathlib import Path; from towpath.checks import suite_faults\n"
+        "import sys; from pathlib import Path\n"
+        "from towpath.backends.great_expectations import suite_faults\n"
         f"assert suite_faults(Path({str(suite(SOUND))!r}), 'raw.yaml') == ()\n"
         "heavy = {'great_expectations', 'pandas', 'numpy', 'pydantic'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"

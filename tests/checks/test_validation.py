@@ -13,12 +13,12 @@ import pandas
 import pytest
 from failing_expectations import FAILING, failing_table
 
-from towpath.checks import catalogue, validation
-from towpath.checks.outcome import Expectation, Suite
-from towpath.checks.page import page
-from towpath.checks.sentences import failure_faults, sentence
+from towpath.backends.great_expectations import expectation_catalogue, validation
+from towpath.backends.great_expectations.sentences import failure_faults, sentence
+from towpath.backends.great_expectations.suite_outcome import Expectation, Suite
+from towpath.backends.great_expectations.suite_page import page
+from towpath.delivery.gates.kinds.expectations import sentence_of as in_a_gate
 from towpath.errors import Place
-from towpath.gates.kinds.expectations import sentence_of as in_a_gate
 
 
 def table():
@@ -158,7 +158,9 @@ def outcome_of(cases, frame, severity="critical"):
 
 def test_every_expectation_that_fails_is_said_in_words_everywhere():
     """On the run's log, on the page, in the document, in a gate; of no rows as well."""
-    known = {name for name, kind in catalogue.known().items() if name and not kind.database}
+    known = {
+        name for name, kind in expectation_catalogue.known().items() if name and not kind.database
+    }
     assert {type for type, _ in FAILING} == known
     for frame in (failing_table(), failing_table().iloc[:0]):
         outcome = outcome_of(FAILING, frame)
@@ -287,14 +289,18 @@ def test_the_page_shows_data_as_text_and_not_as_markup():
 
 
 def test_the_list_of_expectations_is_that_of_great_expectations():
-    kept = json.loads(Path(catalogue.__file__).with_name("expectations.json").read_text())
-    assert kept == catalogue.list_expectations(), "run python -m towpath.checks.catalogue"
+    kept = json.loads(
+        Path(expectation_catalogue.__file__).with_name("expectations.json").read_text()
+    )
+    assert kept == expectation_catalogue.list_expectations(), (
+        "run python -m towpath.backends.great_expectations.expectation_catalogue"
+    )
 
 
 def test_what_is_left_out_at_import_is_there_for_others():
     text = """
 import os, sys
-from towpath.checks.validation import gx
+from towpath.backends.great_expectations.validation import gx
 assert gx is sys.modules["great_expectations"]
 assert os.environ["GX_ANALYTICS_ENABLED"] == "false"
 assert "scipy.stats" not in sys.modules and "sqlalchemy" not in sys.modules

@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression
 from promotion_project import draft
 from running import Project, Said
 from towpath import registry
-from towpath.git import Repository
+from towpath.backends.git import Repository
 from towpath.registry import Code, Registration
 from towpath.steps import formats
 

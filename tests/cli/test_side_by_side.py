@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from towpath.cli import terminal
-from towpath.engine import runs
-from towpath.engine.record import Run, State, StepRun
-from towpath.registry.comparing import Row
-from towpath.spec.artifact import Made
+from towpath.cli.render import terminal
+from towpath.config.artifact import Made
+from towpath.execution import run_folders
+from towpath.execution.run_record import Run, State, StepRun
+from towpath.registry.version_comparison import Row
 
 NAN = float("nan")
 
@@ -36,4 +36,4 @@ def test_two_runs_with_nan_do_not_differ():
     made = Made(values={"m": {"auc": float("nan"), "f1": 1}})
     steps = {"score": StepRun("score", "evaluation", made=made)}
     one, other = (Run(name, "training", State.DONE, "", steps=steps) for name in ("a", "b"))
-    assert runs.diff(one, other) == []
+    assert run_folders.diff(one, other) == []

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from running import Project, make
-from towpath.engine import runs as recorded
-from towpath.engine.record import Recorder, Run, State, StepRun
-from towpath.engine.trials_table import TableRequest, tabulate_runs
+from towpath.config.artifact import Json, Made
 from towpath.errors import UsageError
-from towpath.spec.artifact import Json, Made
+from towpath.execution import run_folders as recorded
+from towpath.execution.run_record import Recorder, Run, State, StepRun
+from towpath.execution.trials_table import TableRequest, tabulate_runs
 
 
 def run_of(name: str, metrics: Json, kind: str = "evaluation", **params: Json) -> Run:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from command_line import run_python
-from towpath.code import Reader
+from towpath.dependencies import Reader
 
 Make = Callable[..., "Project"]
 """Makes a project of ``steps.py`` beside the pipeline, and of files named from the root."""
@@ -18,7 +18,7 @@ STEPS = f"{FOLDER}/steps.py"
 _RUN = """
 import pathlib, sys
 sys.dont_write_bytecode = True
-from towpath.steps.loading import load, make_importable
+from towpath.steps.project_functions import load, make_importable
 root, folder, run = pathlib.Path(sys.argv[1]), *sys.argv[2:]
 make_importable(root, folder)
 print(repr(load(root, folder, run)()))

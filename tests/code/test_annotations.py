@@ -7,7 +7,7 @@ import sys
 import pytest
 from code_project import FOLDER, Make
 
-from towpath.code import Reader
+from towpath.dependencies import Reader
 
 SPELLED = """
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from code_project import FOLDER, STEPS, Make
 
-from towpath.code import Argument, Reader
+from towpath.dependencies import Argument, Reader
 from towpath.errors import DeclarationError
 
 GOOD = """

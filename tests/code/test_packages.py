@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from code_project import FOLDER, Make
 
-from towpath.code import Reader
-from towpath.code.code_reader import KEPT
+from towpath.dependencies import Reader
+from towpath.dependencies.code_reader import KEPT
 
 STEPS = "import alpha\ndef step(): return 1\n"
 

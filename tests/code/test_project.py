@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from code_project import FOLDER, STEPS, Project
 
-from towpath.code import Reader
+from towpath.dependencies import Reader
 
 HERE = Path(__file__).parent / "abalone"
 RUNS = ("prepare", "train", "evaluate", "report", "shared.publish:to_folder")

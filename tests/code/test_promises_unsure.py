@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from code_project import FOLDER, STEPS, Make, changes
 
-from towpath.code import Reader
+from towpath.dependencies import Reader
 from towpath.errors import DeclarationError
 
 X = "shared/x.py"

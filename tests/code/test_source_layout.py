@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from towpath.code import Reader
+from towpath.config.project_paths import module_folders
+from towpath.dependencies import Reader
 from towpath.errors import DeclarationError
-from towpath.spec.project_paths import module_folders
 
 
 def write(root: Path, **files: str) -> Path:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from towpath import projects, store
-from towpath.engine import checking
-from towpath.engine import run as running
-from towpath.engine.flow.build import PrefectExecutor
-from towpath.engine.record import State
-from towpath.engine.request import Request
+from towpath import projects
+from towpath.backends import dvc
+from towpath.backends.prefect.executor import PrefectExecutor
+from towpath.execution import pipeline_run as running
+from towpath.execution.run_record import State
+from towpath.pipeline import pipeline_check
+from towpath.planning.run_request import Request
 from towpath.workspace import Workspace
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adopt.md").read_text(encoding="utf-8")
@@ -41,7 +42,7 @@ def adopted(root: Path, section: str) -> Workspace:
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    projects.apply_additions(root, projects.plan_additions(root, store.missing_files(root)))
+    projects.apply_additions(root, projects.plan_additions(root, dvc.missing_files(root)))
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", "adopt")
     return Workspace(root)
@@ -60,7 +61,7 @@ def test_the_example_runs_and_is_reused(
     tmp_path: Path, section: str, pipeline: str, output: str, content: object
 ) -> None:
     workspace = adopted(tmp_path / "leaf", section)
-    assert checking.faults(workspace, pipeline) == ()
+    assert pipeline_check.faults(workspace, pipeline) == ()
     done = running.run(workspace, Request(pipeline), PrefectExecutor())
     assert {step.state for step in done.steps.values()} <= {State.DONE, State.SKIPPED}
     made = tmp_path / "leaf" / "artifacts" / pipeline / output
@@ -73,7 +74,7 @@ def test_the_example_runs_and_is_reused(
 
 
 def test_the_draft_is_the_one_that_is_shown(tmp_path: Path) -> None:
-    from towpath.engine.dvc_draft import draft_pipeline
+    from towpath.projects.pipeline_draft import draft_pipeline
 
     root = adopted(tmp_path / "leaf", "DVC").root
     (root / "params.yaml").write_text("prepare: {cut: 2}\nfit: {scale: 0.5}\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from running import FOLDER, Project
-from towpath.engine.record import State
+from towpath.execution.run_record import State
 
 PIPELINE = """
 params: {factor: 2, idle: 1}

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from towpath.engine import drawing
-from towpath.engine.compile_graph import outline
-from towpath.engine.graph import Graph
-from towpath.spec.pipeline_file import parse_pipeline
+from towpath import drawing
+from towpath.config.pipeline_file import parse_pipeline
+from towpath.pipeline.compile_graph import outline
+from towpath.pipeline.step_graph import Graph
 
 VALID = Path(__file__).parents[1] / "spec" / "valid"
 SVG = "{http://www.w3.org/2000/svg}"

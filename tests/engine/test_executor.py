@@ -8,18 +8,18 @@ import textwrap
 from collections.abc import Collection
 
 from running import Project, ran
-from towpath.engine import runs
+from towpath.execution import run_folders
 
 PLAIN = """
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from towpath.engine.request import Request
-from towpath.engine.run import run, warmed
-from towpath.engine.scheduler import Scheduler
+from towpath.planning.run_request import Request
+from towpath.execution.pipeline_run import run, warmed
+from towpath.execution.scheduler import Scheduler
 from towpath.errors import TowpathError
-from towpath.steps import process
+from towpath.steps import step_process
 from towpath.workspace import Workspace
 
 
@@ -37,7 +37,7 @@ class OneByOne:
 
     def submit(self, node, order, after, tell):
         tell("begun", 1)
-        self.outcomes[node.name] = attempt(lambda: process.call(order, None, lambda line: None))
+        self.outcomes[node.name] = attempt(lambda: step_process.call(order, None, str))
         tell("ended", None)
 
     def show(self, node, state, reason, after):
@@ -76,7 +76,7 @@ def carry_out(project: Project) -> str:
 
 def recorded(project: Project, name: str) -> Collection[str]:
     """The steps that a run carried out, as its record says."""
-    return ran(runs.find(project.workspace.runs, name))
+    return ran(run_folders.find(project.workspace.runs, name))
 
 
 def test_a_run_needs_no_prefect_where_it_is_given_another_executor(project: Project) -> None:
@@ -90,7 +90,7 @@ def test_a_run_needs_no_prefect_where_it_is_given_another_executor(project: Proj
 def test_what_fails_on_it_fails_the_run(project: Project) -> None:
     project.code("return number > LEAST", 'raise ValueError("no")')
     name = carry_out(project)
-    run = runs.find(project.workspace.runs, name)
+    run = run_folders.find(project.workspace.runs, name)
     assert (run.state, run.exit_code) == ("failed", 1)
     assert run.steps["clean"].reason == "ValueError: no"
     assert run.steps["fit"].state == "skipped"

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from towpath.engine import checking, inputs, keys, single
-from towpath.engine.graph import Graph
-from towpath.engine.run_state import RunState
 from towpath.errors import StepFailed
+from towpath.execution import run_inputs, single_step
+from towpath.pipeline import cache_key, pipeline_check
+from towpath.pipeline.step_graph import Graph
+from towpath.planning.run_state import RunState
 from towpath.workspace import Workspace
 
 PIPELINE = """
@@ -87,25 +88,25 @@ def edit(root: Path, path: str, old: str, new: str) -> None:
 
 
 def graph_of(root: Path) -> Graph:
-    return checking.compiled(Workspace(root), "main")
+    return pipeline_check.compiled(Workspace(root), "main")
 
 
 def ingredients_of(root: Path, step: str) -> dict[str, str]:
     """What goes into the key of a step that takes the pipeline's own input."""
     workspace, graph = Workspace(root), graph_of(root)
-    known = RunState(graph, inputs.artifacts(workspace, graph))
+    known = RunState(graph, run_inputs.artifacts(workspace, graph))
     node = graph.nodes[step]
-    return keys.ingredients(graph, node, known.arguments(node), workspace)
+    return cache_key.ingredients(graph, node, known.arguments(node), workspace)
 
 
 def said_of(root: Path) -> list[str]:
-    return [str(fault) for fault in checking.faults(Workspace(root), "main")]
+    return [str(fault) for fault in pipeline_check.faults(Workspace(root), "main")]
 
 
 def test_steps_read_and_write_what_is_declared(root: Path) -> None:
     assert said_of(root) == []
     for step in ("check", "make", "take"):
-        single.carry_out(Workspace(root), "main", step, print)
+        single_step.carry_out(Workspace(root), "main", step, print)
     made = root / "artifacts/main"
     assert (made / "make/again.csv").read_text() == "zip;x;land\n007;1.5;Österreich\n"
     assert json.loads((made / "take/seen.json").read_text()) == {
@@ -113,18 +114,18 @@ def test_steps_read_and_write_what_is_declared(root: Path) -> None:
     }  # fmt: skip
     edit(root, "flows/main/steps.py", "table.zip.tolist(), ", "[], ")
     with pytest.raises(StepFailed, match=r"output `roads`: cannot be written as shp: KeyError: "):
-        single.carry_out(Workspace(root), "main", "make", print)
+        single_step.carry_out(Workspace(root), "main", "make", print)
     edit(root, "shared/formats.py", 'if not value: raise KeyError("no roads")', "return")
     with pytest.raises(StepFailed, match=r"class shared\.formats:Shapefile wrote nothing"):
-        single.carry_out(Workspace(root), "main", "make", print)
+        single_step.carry_out(Workspace(root), "main", "make", print)
 
 
 def test_what_a_class_raises_is_told_with_the_inputs_name(root: Path) -> None:
     for step in ("check", "make"):
-        single.carry_out(Workspace(root), "main", step, print)
+        single_step.carry_out(Workspace(root), "main", step, print)
     edit(root, "shared/formats.py", '["roads"]', '["streets"]')
     with pytest.raises(StepFailed, match=r"input `roads`: roads\.shp cannot be read as shp: Key"):
-        single.carry_out(Workspace(root), "main", "take", print)
+        single_step.carry_out(Workspace(root), "main", "take", print)
 
 
 def test_the_options_of_an_input_are_in_the_key(root: Path) -> None:
@@ -140,28 +141,30 @@ def test_the_options_of_an_input_are_in_the_key(root: Path) -> None:
 def test_what_is_not_declared_leaves_a_key_as_it_was(root: Path) -> None:
     """Results that were remembered before there were options are still found."""
     node = graph_of(root).nodes["take"]
-    assert keys._declaration(node)["outputs"][0] == {
+    assert cache_key._declaration(node)["outputs"][0] == {
         "path": "seen.json", "plot": False, "format": None,
     }  # fmt: skip
 
 
 def test_the_code_of_a_format_is_in_the_keys_of_its_steps(root: Path) -> None:
     graph, workspace = graph_of(root), Workspace(root)
-    before = {name: keys.code_of(graph, graph.nodes[name], workspace.code) for name in graph.nodes}
+    before = {
+        name: cache_key.code_of(graph, graph.nodes[name], workspace.code) for name in graph.nodes
+    }
     assert "code shared.formats.Shapefile" in before["make"].keys() & before["take"].keys()
     assert "code steps.Lines" in before["make"].keys() & before["take"].keys()
     assert not any("Shapefile" in label for label in before["check"])
     edit(root, "shared/formats.py", "no roads", "none")
     reader = Workspace(root).code
-    after = {name: keys.code_of(graph, graph.nodes[name], reader) for name in graph.nodes}
+    after = {name: cache_key.code_of(graph, graph.nodes[name], reader) for name in graph.nodes}
     assert [name for name in before if before[name] != after[name]] == ["make", "take"]
-    assert "shared/formats.py" in set(keys.sources(graph, graph.nodes["make"], reader))
+    assert "shared/formats.py" in set(cache_key.sources(graph, graph.nodes["make"], reader))
 
 
 def test_another_file_in_the_place_of_an_input_is_read_as_it_is(root: Path) -> None:
     edit(root, "flows/main/pipeline.yaml", "data/raw.csv,", "data/raw.dat, format: csv,")
     for path, format in (("b.dat", "csv"), ("b.txt", None), ("b.parquet", None)):
-        graph = checking.compiled(Workspace(root), "main", inputs={"raw": path})
+        graph = pipeline_check.compiled(Workspace(root), "main", inputs={"raw": path})
         assert graph.files["raw"].format == format
         assert graph.nodes["check"].outputs["data"].separator == ";"
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from running import FOLDER, PIPELINE, Project, make, ran, reasons
-from towpath import projects, promotion, reconcile
+from towpath import projects
+from towpath.delivery import promotion, reconcile
 from towpath.doctor import examine
 
 DECLARED = """\

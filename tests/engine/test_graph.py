@@ -7,19 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from towpath.engine.compile_graph import check, compile, outline
-from towpath.engine.graph import (
-    Branch,
-    FirstOf,
-    FromInput,
-    FromOutput,
-    FromParam,
-    Graph,
-    Literal,
-    source_of,
-)
-from towpath.errors import DeclarationError, UsageError
-from towpath.spec.pipeline import (
+from towpath.config.pipeline_declaration import (
     Condition,
     Evaluation,
     Fail,
@@ -29,7 +17,19 @@ from towpath.spec.pipeline import (
     RegisterModel,
     Training,
 )
-from towpath.spec.pipeline_file import Declared, parse_pipeline, read_pipeline
+from towpath.config.pipeline_file import Declared, parse_pipeline, read_pipeline
+from towpath.errors import DeclarationError, UsageError
+from towpath.pipeline.compile_graph import check, compile, outline
+from towpath.pipeline.step_graph import (
+    Branch,
+    FirstOf,
+    FromInput,
+    FromOutput,
+    FromParam,
+    Graph,
+    Literal,
+    source_of,
+)
 
 VALID = Path(__file__).parents[1] / "spec" / "valid"
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from command_line import call_towpath
-from towpath.engine import checking
-from towpath.engine import run as running
-from towpath.engine.dvc_draft import Draft, draft_pipeline
-from towpath.engine.flow.build import PrefectExecutor
-from towpath.engine.request import Request
+from towpath.backends.dvc import initialise, missing_files
+from towpath.backends.prefect.executor import PrefectExecutor
 from towpath.errors import UserError
+from towpath.execution import pipeline_run as running
+from towpath.pipeline import pipeline_check
+from towpath.planning.run_request import Request
 from towpath.projects import apply_additions, plan_additions
-from towpath.store import initialise, missing_files
+from towpath.projects.pipeline_draft import Draft, draft_pipeline
 from towpath.workspace import Workspace
 
 DVC = """\
@@ -157,7 +157,7 @@ def drafted(root: Path, stages: str, **files: str) -> tuple[str, list[str]]:
     """The draft's text of these stages, and what it leaves out; the draft is sound."""
     write(root, {"dvc.yaml": stages, **{n.replace("__", "/"): t for n, t in files.items()}})
     draft = adopted(root)
-    assert checking.faults(Workspace(root), "training") == ()
+    assert pipeline_check.faults(Workspace(root), "training") == ()
     return draft.text, [str(fault) for fault in draft.left_out]
 
 
@@ -166,7 +166,7 @@ def test_the_draft_makes_what_dvc_repro_makes(repository: Path) -> None:
     draft = adopted(repository)
     assert [str(fault) for fault in draft.left_out] == LEFT_OUT
     assert all(f"#   {fault}\n" in draft.text for fault in LEFT_OUT)
-    assert checking.faults(Workspace(repository), "training") == ()
+    assert pipeline_check.faults(Workspace(repository), "training") == ()
     done = running.run(Workspace(repository), Request("training"), PrefectExecutor())
     assert {step.name for step in done.steps.values()} >= {"prepare", "country_de", "grid_2_p"}
     made = repository / "artifacts" / "training"

@@ -15,7 +15,7 @@ import pytest
 
 from command_line import run_python
 from running import FOLDER, Project, ran, states
-from towpath.engine import runs
+from towpath.execution import run_folders
 
 WAITING = """\
 import os
@@ -35,9 +35,9 @@ def fit(rows: list, factor: float, notes: str) -> dict:
 DYING = """
 import os, signal, sys
 from pathlib import Path
-from towpath.engine import run as running
-from towpath.engine.execution import replay
-from towpath.engine.request import Request
+from towpath.execution import pipeline_run as running
+from towpath.execution.step_execution import replay
+from towpath.planning.run_request import Request
 from towpath.workspace import Workspace
 
 when, passed = int(sys.argv[1]), 0
@@ -103,11 +103,11 @@ def test_killed_in_a_step(waiting: tuple[Project, Path]) -> None:
     process = project.start("run")
     step = begun(notes)
     (name,) = project.runs()
-    assert runs.find(project.workspace.runs, "last").state == "running"
+    assert run_folders.find(project.workspace.runs, "last").state == "running"
     process.kill()
     process.communicate()
     step.wait(10)
-    found = runs.find(project.workspace.runs, name)
+    found = run_folders.find(project.workspace.runs, name)
     assert (found.state, found.steps["fit"].state) == ("interrupted", "interrupted")
     assert found.steps["clean"].state == "done"
     assert not project.artifacts.exists()
@@ -128,7 +128,7 @@ def test_interrupted_by_the_keyboard(waiting: tuple[Project, Path]) -> None:
     assert "Traceback" not in err
     assert "interrupted in" in err
     assert out == ""
-    found = runs.find(project.workspace.runs, "last")
+    found = run_folders.find(project.workspace.runs, "last")
     assert (found.state, found.exit_code) == ("interrupted", 130)
     assert_goes_on(project, notes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from towpath.engine.flow.tasks import Lines
+from towpath.backends.prefect.step_tasks import Lines
 
 
 def test_many_lines_are_few_records() -> None:

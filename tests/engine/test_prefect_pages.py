@@ -9,9 +9,9 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from running import Project
-from towpath.engine.record import Run
-from towpath.engine.server import Api
-from towpath.engine.server.guard import basic_authorization
+from towpath.backends.prefect.server import Api
+from towpath.backends.prefect.server.api_guard import basic_authorization
+from towpath.execution.run_record import Run
 
 
 def ask(api: Api, path: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:

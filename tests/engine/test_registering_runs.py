@@ -11,10 +11,10 @@ import pytest
 
 from running import FOLDER, Project, make, ran, reasons, states
 from towpath import registry
-from towpath.engine import run
-from towpath.engine.registering import Registering
-from towpath.engine.request import Request
 from towpath.errors import UserError
+from towpath.execution import pipeline_run
+from towpath.execution.register_step import Registering
+from towpath.planning.run_request import Request
 from towpath.registry import Record
 from tracking import track
 
@@ -279,7 +279,7 @@ def test_wherever_a_library_lies_a_plan_can_be_made(
     assert project.plan()["fit"] == "undecided: after `clean`"
     within = {"a link within": "committed", "nested": "Git ignores it"}
     expected = within.get(where, "it lies outside")
-    graph = run.prepare(project.workspace, Request("training")).graph
+    graph = pipeline_run.prepare(project.workspace, Request("training")).graph
     readiness = Registering(project.workspace, graph).readiness
     assert expected in getattr(readiness, "reason", "committed")
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from running import Project
-from towpath.engine import checking, execution, single
 from towpath.errors import StepFailed
+from towpath.execution import single_step, step_execution
+from towpath.pipeline import pipeline_check
 
 PIPELINE = """\
 params: {factor: 2}
@@ -120,14 +121,14 @@ def test_the_order_of_a_step_is_that_of_a_run(declared: Project, monkeypatch) ->
         given[made.name] = made
         return made
 
-    originally = execution.order
-    monkeypatch.setattr(execution, "order", order)
+    originally = step_execution.order
+    monkeypatch.setattr(step_execution, "order", order)
     assert declared.run().state == "done"
     workspace = declared.workspace
-    graph = checking.compiled(workspace, "training")
+    graph = pipeline_check.compiled(workspace, "training")
     assert set(given) == {"make", "use", "measure", "one", "join"}
     for name, order_of_run in given.items():
-        alone = single.order_on_tree(workspace, graph, graph.nodes[name])
+        alone = single_step.order_on_tree(workspace, graph, graph.nodes[name])
         # The rest of what a run hands over is told by no file: what other steps noted.
         same = replace(alone, directory=order_of_run.directory, facts=order_of_run.facts)
         assert same == order_of_run
@@ -164,15 +165,16 @@ def test_stock_dvc_reproduces_what_a_run_did(declared: Project) -> None:
 def test_a_choice_takes_what_is_there(declared: Project) -> None:
     declared.run()
     assert (
-        single.carry_out(declared.workspace, "training", "join", print).outputs["joined"].size == 3
+        single_step.carry_out(declared.workspace, "training", "join", print).outputs["joined"].size
+        == 3
     )
     (declared.artifacts / "one" / "it.txt").unlink()
     with pytest.raises(StepFailed) as failed:
-        single.carry_out(declared.workspace, "training", "join", print)
+        single_step.carry_out(declared.workspace, "training", "join", print)
     (fault,) = failed.value.faults
     assert fault.what == "artifacts/training/one/it.txt of step `one` is not there"
     declared.write("artifacts/training/other/it.txt", "other")
-    made = single.carry_out(declared.workspace, "training", "join", print)
+    made = single_step.carry_out(declared.workspace, "training", "join", print)
     assert made.outputs["joined"].size == 5
 
 
@@ -189,9 +191,9 @@ def test_a_json_file_that_was_broken_by_hand_is_named(declared: Project) -> None
 
 def test_a_step_is_tried_again_as_in_a_run(project: Project, tmp_path, capsys) -> None:
     project.declare(FLAKY.replace("MARK", str(tmp_path / "mark")), FLAKY_STEPS)
-    made = single.carry_out(project.workspace, "training", "flaky", print)
+    made = single_step.carry_out(project.workspace, "training", "flaky", print)
     assert made.outputs["rows"].size == 2
     assert "ConnectionError: lost" in capsys.readouterr().out
     with pytest.raises(StepFailed, match="ValueError: no"):
-        single.carry_out(project.workspace, "training", "never", print)
+        single_step.carry_out(project.workspace, "training", "never", print)
     assert capsys.readouterr().out.splitlines().count("called") == 1

@@ -10,11 +10,11 @@ import pytest
 
 from running import FOLDER, PIPELINE, Project, make, ran, reasons, states
 from towpath import registry
-from towpath.audit.reproduce import reproduce
-from towpath.engine.deployment_values import DeployedFlow, declares
-from towpath.engine.record import Recorder
-from towpath.engine.register_run import register_run
+from towpath.audit.reproduction import reproduce
+from towpath.backends.prefect.deployment_values import DeployedFlow, declares
 from towpath.errors import Refused, TowpathError, UsageError
+from towpath.execution.register_run import register_run
+from towpath.execution.run_record import Recorder
 from towpath.registry import Record
 
 TRIAL = "a trial; `towpath register RUN` registers it"

@@ -8,11 +8,11 @@ import pytest
 
 from running import FOLDER, PIPELINE, Project, make, reasons, states
 from towpath.audit.lineage import lineage
-from towpath.audit.reproduce import reproduce
-from towpath.engine import run as running
-from towpath.engine.flow.build import PrefectExecutor
-from towpath.engine.record import Run
-from towpath.engine.request import Request
+from towpath.audit.reproduction import reproduce
+from towpath.backends.prefect.executor import PrefectExecutor
+from towpath.execution import pipeline_run as running
+from towpath.execution.run_record import Run
+from towpath.planning.run_request import Request
 
 PREPARING = """\
 params:
@@ -148,10 +148,10 @@ def test_a_first_that_is_never_reused(two: Project) -> None:
 
 
 def links_of(project: Project) -> str:
-    from towpath.engine import checking
-    from towpath.engine.upstream import UpstreamReader
+    from towpath.execution.upstream_pipelines import UpstreamReader
+    from towpath.pipeline import pipeline_check
 
-    graph = checking.compiled(project.workspace, "training")
+    graph = pipeline_check.compiled(project.workspace, "training")
     (link,) = UpstreamReader(project.workspace).links(graph)
     return link.stale
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from promotion_project import draft
-from towpath import promotion, reconcile, registry
-from towpath.audit.verify import verify
-from towpath.git import Repository
-from towpath.promotion.approval_rule import ApprovalRule, Judgement
+from towpath import registry
+from towpath.audit.verification import verify
+from towpath.backends.dvc import Store, initialise
+from towpath.backends.git import Repository
+from towpath.delivery import promotion, reconcile
+from towpath.delivery.promotion.approval_rule import ApprovalRule, Judgement
 from towpath.registry import Code, Registration
-from towpath.store import Store, initialise
 from towpath.workspace import Workspace
 
 POLICY = """\

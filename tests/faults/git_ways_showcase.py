@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from promotion_project import Project, begin, draft
-from towpath import promotion, registry
-from towpath.audit.history import history
-from towpath.audit.verify import verify
-from towpath.git import Repository, mainline
-from towpath.promotion import inspecting
-from towpath.registry import Registration, reading, staging
+from towpath import registry
+from towpath.audit.stage_history import history
+from towpath.audit.verification import verify
+from towpath.backends.git import Repository, main_branch
+from towpath.delivery import promotion
+from towpath.delivery.promotion import branch_inspection
+from towpath.registry import Registration, registry_state, stage_tags
 from towpath.workspace import Workspace
 
 POLICY = """\
@@ -38,8 +39,10 @@ def tell(root: Path) -> Project:
     for stage in ("dev", "uat"):
         waits = promotion.promote(made.workspace, str(first), stage, why="es ist gut, schön")
         promotion.approve(made.workspace, waits.branch)
-        version = reading.model(made.repository, "abalone").versions[0]
-        staging.assign(made.repository, version, stage, f"Deploy {version}\n\nApproval: recorded")
+        version = registry_state.model(made.repository, "abalone").versions[0]
+        stage_tags.assign(
+            made.repository, version, stage, f"Deploy {version}\n\nApproval: recorded"
+        )
     promotion.promote(made.workspace, "abalone@v1.1.0", "dev")
     made.on_branch("code", {"steps.py": "third = 1\n", "more.py": "moved = 1\n"})
     made.write("steps.py", "not_committed = 1\n")
@@ -51,7 +54,7 @@ def answers(root: Path) -> dict[str, Any]:
     """What every reading command of Towpath would print, before it is printed."""
     workspace = Workspace(root)
     repository = Repository.open(root)
-    main = mainline.main(repository)
+    main = main_branch.main(repository)
     assert main is not None
     models = registry.models(repository)
     versions = [(str(v), v.commit, v.time, v.tag) for m in models.values() for v in m.versions]
@@ -66,6 +69,6 @@ def answers(root: Path) -> dict[str, Any]:
         "verify": verify(workspace, offline=True),
         "ready": registry.readiness(repository),
         "proposed": promotion.promote(workspace, "abalone@v1.1.0", "dev", dry_run=True),
-        "inspected": inspecting.inspect(repository, "", main, waiting),
+        "inspected": branch_inspection.inspect(repository, "", main, waiting),
         "waiting": list(promotion.waiting(workspace)),
     }

@@ -51,7 +51,7 @@ from hint_troubles import (
 )
 from hint_world import POLICY, RECORD, STAGE_FILE, Case, run, towpath
 
-from towpath.reconcile import lease
+from towpath.delivery.reconcile import lease
 
 RESTORE = r"towpath restore '?abalone[@#][\w.#]+'?"
 RECONCILE = r"towpath reconcile dev --apply"

@@ -10,14 +10,14 @@ from pathlib import Path
 MODULES = (
     "audit/checks/*.py",
     "audit/ledger.py",
-    "audit/verify.py",
+    "audit/verification.py",
     "doctor/*.py",
-    "promotion/approval_rule.py",
-    "promotion/rule_changes.py",
+    "delivery/promotion/approval_rule.py",
+    "delivery/promotion/rule_changes.py",
     "reconcile/**/*.py",
-    "registry/decided.py",
+    "registry/main_decisions.py",
     "registry/ownership.py",
-    "registry/wanted.py",
+    "registry/stage_files.py",
 )
 """Where findings are made, from the package's folder."""
 
@@ -55,18 +55,18 @@ BY_HAND = "by hand: "
 """What begins the reason why a hint names no command: only a person can do it."""
 
 HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
-    "audit/checks/main_line.py::check": (1, ("a line of main was re-parented",)),
-    "audit/checks/main_line.py::remembered": (1, ("the stage's memory of main is torn",)),
-    "audit/checks/promotions.py::_read": (1, ("a stage file is torn",)),
-    "audit/checks/promotions.py::_approved": (
+    "audit/checks/main_line_check.py::check": (1, ("a line of main was re-parented",)),
+    "audit/checks/main_line_check.py::remembered": (1, ("the stage's memory of main is torn",)),
+    "audit/checks/stage_file_check.py::_read": (1, ("a stage file is torn",)),
+    "audit/checks/stage_file_check.py::_approved": (
         3,
         ("a promotion is dated back", "a version was put in by hand", "a promotion brought code"),
     ),
-    "audit/checks/promotions.py::_chained": (
+    "audit/checks/stage_file_check.py::_chained": (
         2,
         ("a version was put in by hand", "a stage file lies about the digest"),
     ),
-    "audit/checks/records.py::_version": (
+    "audit/checks/record_check.py::_version": (
         5,
         (
             "the version's tag was moved",
@@ -75,10 +75,10 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "the version's tag says otherwise",
         ),
     ),
-    "audit/checks/records.py::_lightweight": (1, ("the version's tag is a lightweight one",)),
-    "audit/checks/records.py::_dated": (1, ("the version's tag is of 2099",)),
-    "audit/checks/records.py::_copies": (1, ("the version's tag is lost",)),
-    "audit/checks/records.py::_copy": (
+    "audit/checks/record_check.py::_lightweight": (1, ("the version's tag is a lightweight one",)),
+    "audit/checks/record_check.py::_dated": (1, ("the version's tag is of 2099",)),
+    "audit/checks/record_check.py::_copies": (1, ("the version's tag is lost",)),
+    "audit/checks/record_check.py::_copy": (
         5,
         (
             "a promoted version without its record",
@@ -87,24 +87,24 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "the version's tag was moved",
         ),
     ),
-    "audit/checks/records.py::_evidence": (
+    "audit/checks/record_check.py::_evidence": (
         2,
         ("a promotion was reverted", "the evidence was removed"),
     ),
-    "audit/checks/records.py::_touched": (1, ("the evidence was altered",)),
-    "audit/checks/signatures.py::check_demanded": (
+    "audit/checks/record_check.py::_touched": (1, ("the evidence was altered",)),
+    "audit/checks/signature_check.py::check_demanded": (
         1,
         ("a version that runs, and must be signed",),
     ),
-    "audit/checks/signatures.py::check_signers": (
+    "audit/checks/signature_check.py::check_signers": (
         1,
         ("a line that is no signer's", "a signer's key that is never valid"),
     ),
-    "audit/checks/signatures.py::_signers": (
+    "audit/checks/signature_check.py::_signers": (
         1,
         ("tests/faults/test_signed_versions.py::test_no_signers_on_main_is_one_finding",),
     ),
-    "audit/checks/signatures.py::_wrong": (
+    "audit/checks/signature_check.py::_wrong": (
         3,
         (
             "tests/faults/test_signed_versions.py::test_an_unsigned_version_is_found",
@@ -112,25 +112,25 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "tests/faults/test_signed_versions.py::test_a_signature_of_another_message",
         ),
     ),
-    "audit/checks/stage_tags.py::_finding": (
+    "audit/checks/stage_tag_check.py::_finding": (
         1,
         ("a forged stage tag", "a stage tag of 2099", "a stage tag under another's name"),
     ),
-    "audit/checks/stage_tags.py::_stray": (1, ("the version's tag is lost",)),
-    "audit/checks/standing.py::check": (
+    "audit/checks/stage_tag_check.py::_stray": (1, ("the version's tag is lost",)),
+    "audit/checks/ownership_check.py::check": (
         1,
         ("the version was rejected", "both versions were rejected"),
     ),
-    "audit/checks/standing.py::_declaration": (
+    "audit/checks/ownership_check.py::_declaration": (
         1,
         ("main's declaration is broken", "main's declaration is gone"),
     ),
-    "audit/checks/standing.py::_finding": (1, ("a stage was dropped",)),
-    "audit/checks/stores.py::project": (
+    "audit/checks/ownership_check.py::_finding": (1, ("a stage was dropped",)),
+    "audit/checks/store_check.py::project": (
         1,
         ("the bytes were altered", "the bytes were altered, and there is no remote"),
     ),
-    "audit/checks/stores.py::_elsewhere": (
+    "audit/checks/store_check.py::_elsewhere": (
         2,
         (
             "the bytes of what a stage wants are gone",
@@ -138,13 +138,13 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "the bytes are neither here nor on the remote",
         ),
     ),
-    "audit/checks/stores.py::_bytes": (
+    "audit/checks/store_check.py::_bytes": (
         2,
         ("the stage's bytes were altered", "the stage's bytes are gone"),
     ),
-    "audit/checks/stores.py::target": (1, ("the target was altered",)),
-    "audit/checks/stores.py::_deployed": (1, ("a torn deployment record",)),
-    "audit/checks/stores.py::_follows": (
+    "audit/checks/store_check.py::target": (1, ("the target was altered",)),
+    "audit/checks/store_check.py::_deployed": (1, ("a torn deployment record",)),
+    "audit/checks/store_check.py::_follows": (
         2,
         (
             "the deployment record is another's promotion",
@@ -153,35 +153,35 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "a model that nobody asked for",
         ),
     ),
-    "audit/checks/substitutes.py::check": (1, ("an object is replaced",)),
+    "audit/checks/substitute_check.py::check": (1, ("an object is replaced",)),
     "audit/ledger.py::open_ledger": (2, ("verify in a clone without tags", "verify elsewhere")),
-    "audit/verify.py::_main_branch": (1, ("verify after main was renamed",)),
-    "doctor/around.py::git_itself": (1, (f"{BY_HAND}another Git must be installed",)),
-    "doctor/around.py::bytes_remote": (1, ("no place for the bytes",)),
-    "doctor/around.py::workflows": (1, ("no workflows",)),
-    "doctor/around.py::prefect": (1, ("a Prefect API that does not answer",)),
-    "doctor/at_forge.py::_answers": (1, (f"{BY_HAND}it says who may approve",)),
-    "doctor/at_forge.py::_pushed": (
+    "audit/verification.py::_main_branch": (1, ("verify after main was renamed",)),
+    "doctor/environment_checks.py::git_itself": (1, (f"{BY_HAND}another Git must be installed",)),
+    "doctor/environment_checks.py::bytes_remote": (1, ("no place for the bytes",)),
+    "doctor/environment_checks.py::workflows": (1, ("no workflows",)),
+    "doctor/environment_checks.py::prefect": (1, ("a Prefect API that does not answer",)),
+    "doctor/forge_checks.py::_answers": (1, (f"{BY_HAND}it says who may approve",)),
+    "doctor/forge_checks.py::_pushed": (
         2,
         (
             "tests/doctor/test_doctor.py::test_a_forge_s_runner_does_not_have",
             "tests/doctor/test_doctor.py::test_a_forge_nobody_is_named_at",
         ),
     ),
-    "doctor/at_forge.py::_enforced": (
+    "doctor/forge_checks.py::_enforced": (
         2,
         ("tests/doctor/test_doctor.py::test_a_forge_that_enforces_nothing_and_then_all",),
     ),
-    "doctor/check.py::lacks": (1, (f"{BY_HAND}it hands on what it is given",)),
-    "doctor/check.py::faults": (1, ("Git does not know who it is",)),
-    "doctor/checkout.py::_submodules": (
+    "doctor/health_check.py::lacks": (1, (f"{BY_HAND}it hands on what it is given",)),
+    "doctor/health_check.py::faults": (1, ("Git does not know who it is",)),
+    "doctor/checkout_checks.py::_submodules": (
         2,
         ("a submodule that is not set up", "a submodule that is not as committed"),
     ),
-    "doctor/checkout.py::_line_ends": (1, ("data whose line ends change",)),
-    "doctor/checkout.py::_pointers": (1, (f"{BY_HAND}Git LFS must be installed",)),
-    "doctor/git.py::check": (1, ("no repository",)),
-    "doctor/git.py::_history": (
+    "doctor/checkout_checks.py::_line_ends": (1, ("data whose line ends change",)),
+    "doctor/checkout_checks.py::_pointers": (1, (f"{BY_HAND}Git LFS must be installed",)),
+    "doctor/repository_checks.py::check": (1, ("no repository",)),
+    "doctor/repository_checks.py::_history": (
         4,
         (
             "nothing is committed",
@@ -191,9 +191,12 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "a graft",
         ),
     ),
-    "doctor/git.py::_main": (2, ("a main branch of another name", "a remote without a HEAD")),
-    "doctor/git.py::_left_behind": (1, ("a branch that main is not any more",)),
-    "doctor/git.py::_remote": (
+    "doctor/repository_checks.py::_main": (
+        2,
+        ("a main branch of another name", "a remote without a HEAD"),
+    ),
+    "doctor/repository_checks.py::_left_behind": (1, ("a branch that main is not any more",)),
+    "doctor/repository_checks.py::_remote": (
         2,
         (
             "a tag that the remote has otherwise",
@@ -201,18 +204,18 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "tags that are not here",
         ),
     ),
-    "doctor/policy.py::_stage": (
+    "doctor/approval_checks.py::_stage": (
         3,
         ("no signer may sign", "reviews without a forge", "nobody who may approve"),
     ),
-    "doctor/policy.py::_signers": (
+    "doctor/approval_checks.py::_signers": (
         2,
         (
             "a line that is no signer's, for doctor",
             "versions that must be signed, and Git does not",
         ),
     ),
-    "doctor/stages.py::check": (
+    "doctor/stage_store_checks.py::check": (
         3,
         (
             "stores that nobody agreed to",
@@ -220,38 +223,56 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "tests/doctor/test_doctor.py::test_a_forge_s_runner_does_not_have",
         ),
     ),
-    "doctor/stages.py::_opened": (
+    "doctor/stage_store_checks.py::_opened": (
         2,
         ("keys that are elsewhere", "a store that two projects share"),
     ),
-    "doctor/stages.py::_remembered": (
+    "doctor/stage_store_checks.py::_remembered": (
         2,
         ("a memory of main of another repository", "main at a forge that took another way"),
     ),
-    "doctor/standing.py::check": (1, ("a promoted version without its tag",)),
-    "doctor/standing.py::_lacks": (1, ("a model that is nobody's", "a stage that is not declared")),
-    "doctor/unpublished.py::check": (1, ("a candidate that waits",)),
-    "doctor/unpublished.py::_tags": (1, ("versions that are only here",)),
-    "doctor/unpublished.py::_settings": (
+    "doctor/main_checks.py::check": (1, ("a promoted version without its tag",)),
+    "doctor/main_checks.py::_lacks": (
+        1,
+        ("a model that is nobody's", "a stage that is not declared"),
+    ),
+    "doctor/unpublished_checks.py::check": (1, ("a candidate that waits",)),
+    "doctor/unpublished_checks.py::_tags": (1, ("versions that are only here",)),
+    "doctor/unpublished_checks.py::_settings": (
         2,
         ("a setting that prunes tags", "a setting that mirrors everything"),
     ),
-    "promotion/approval_rule.py::displaced_fault": (1, ("a line of main was re-parented",)),
-    "promotion/approval_rule.py::ApprovalRule.unasked": (
+    "delivery/promotion/approval_rule.py::displaced_fault": (
+        1,
+        ("a line of main was re-parented",),
+    ),
+    "delivery/promotion/approval_rule.py::ApprovalRule.unasked": (
         1,
         ("tests/faults/test_rules_in_force.py::test_what_only_a_forge_proves_is_asked_again",),
     ),
-    "promotion/approval_rule.py::_redirected": (
+    "delivery/promotion/approval_rule.py::_redirected": (
         1,
         ("tests/faults/test_main_line_faults.py::test_a_redirected_main_s_hint_is_followed",),
     ),
-    "promotion/approval_rule.py::backdated_fault": (1, ("a promotion that is dated back",)),
-    "promotion/rule_changes.py::RuleHistory.faults": (1, ("rules that nobody agreed to",)),
-    "reconcile/applying.py::_refuse_another": (1, (f"{BY_HAND}it runs into a change of main",)),
-    "reconcile/data.py::StageData.__call__": (1, (f"{BY_HAND}it asks where the data is",)),
-    "reconcile/deployed.py::_load": (1, ("a torn record of what runs",)),
-    "reconcile/deployed.py::record": (1, (f"{BY_HAND}it runs into another who writes",)),
-    "reconcile/judging.py::Judge.approved": (
+    "delivery/promotion/approval_rule.py::backdated_fault": (
+        1,
+        ("a promotion that is dated back",),
+    ),
+    "delivery/promotion/rule_changes.py::RuleHistory.faults": (1, ("rules that nobody agreed to",)),
+    "delivery/reconcile/apply_plan.py::_refuse_another": (
+        1,
+        (f"{BY_HAND}it runs into a change of main",),
+    ),
+    "delivery/reconcile/stage_data.py::StageData.__call__": (
+        1,
+        (f"{BY_HAND}it asks where the data is",),
+    ),
+    "delivery/reconcile/deployment_record.py::_load": (1, ("a torn record of what runs",)),
+    "delivery/reconcile/deployment_record.py::record": (
+        1,
+        (f"{BY_HAND}it runs into another who writes",),
+    ),
+    "delivery/reconcile/deploy_permission.py::Judge.approved": (
         1,
         (
             "a stage file that was removed by hand",
@@ -259,41 +280,59 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "a version that was put in by hand",
         ),
     ),
-    "reconcile/judging.py::_fault": (1, (f"{BY_HAND}it is the place of the gate",)),
-    "reconcile/lease.py::_take": (1, ("another holds the stage",)),
-    "reconcile/lease.py::_lost": (
+    "delivery/reconcile/deploy_permission.py::_fault": (
+        1,
+        (f"{BY_HAND}it is the place of the gate",),
+    ),
+    "delivery/reconcile/lease.py::_take": (1, ("another holds the stage",)),
+    "delivery/reconcile/lease.py::_lost": (
         1,
         ("tests/reconcile/test_reconcile_lease.py::test_a_lease_is_renewed_and_one_that_was_lost",),
     ),
-    "reconcile/looking.py::_unasked": (1, ("a model nobody asked for",)),
-    "reconcile/looking.py::_desired": (
+    "delivery/reconcile/observe_stage.py::_unasked": (1, ("a model nobody asked for",)),
+    "delivery/reconcile/observe_stage.py::_desired": (
         3,
         ("a version whose tag is lost", "a tag that was moved", "a digest of another"),
     ),
-    "reconcile/planning.py::_change": (1, ("a rejected version that does not run yet",)),
-    "reconcile/site.py::Site.of": (1, ("a stage that is not there",)),
-    "reconcile/smoke.py::test": (
+    "delivery/reconcile/reconcile_plan.py::_change": (
+        1,
+        ("a rejected version that does not run yet",),
+    ),
+    "delivery/reconcile/stage_site.py::Site.of": (1, ("a stage that is not there",)),
+    "delivery/reconcile/smoke_test.py::test": (
         1,
         ("tests/reconcile/test_reconcile_targets.py::test_a_version_is_tried_beside",),
     ),
-    "reconcile/steps.py::take_out": (1, (f"{BY_HAND}it runs into a change of main",)),
-    "reconcile/steps.py::_allowed": (1, (f"{BY_HAND}it runs into a change of main",)),
-    "reconcile/steps.py::_confirm": (
+    "delivery/reconcile/deploy_steps.py::take_out": (
+        1,
+        (f"{BY_HAND}it runs into a change of main",),
+    ),
+    "delivery/reconcile/deploy_steps.py::_allowed": (
+        1,
+        (f"{BY_HAND}it runs into a change of main",),
+    ),
+    "delivery/reconcile/deploy_steps.py::_confirm": (
         1,
         ("tests/reconcile/test_reconcile_targets.py::test_a_command_that_fails_or_lies",),
     ),
-    "reconcile/targets/command.py::Command._run": (1, (f"{BY_HAND}it is a setting",)),
-    "reconcile/targets/files.py::Files._saying": (
+    "delivery/reconcile/targets/command_target.py::Command._run": (
+        1,
+        (f"{BY_HAND}it is a setting",),
+    ),
+    "delivery/reconcile/targets/folder_target.py::Files._saying": (
         1,
         ("tests/reconcile/test_reconcile_faults.py::test_a_target_that_cannot_be_written",),
     ),
-    "reconcile/targets/prefect.py::Prefect.prepare": (1, (f"{BY_HAND}it is a setting",)),
-    "reconcile/witness.py::read_witness": (1, ("a memory of main that is torn",)),
-    "reconcile/witness.py::find_rewritten": (
+    "delivery/reconcile/targets/prefect_target.py::Prefect.prepare": (
+        1,
+        (f"{BY_HAND}it is a setting",),
+    ),
+    "delivery/reconcile/main_witness.py::read_witness": (1, ("a memory of main that is torn",)),
+    "delivery/reconcile/main_witness.py::find_rewritten": (
         1,
         ("main was rewritten", "main was rewritten, and is put back"),
     ),
-    "reconcile/witness.py::_unknown": (
+    "delivery/reconcile/main_witness.py::_unknown": (
         3,
         (
             "another repository uses the store",
@@ -301,7 +340,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "a clone is behind what a stage was reconciled with",
         ),
     ),
-    "registry/decided.py::Decisions.contradictions": (
+    "registry/main_decisions.py::Decisions.contradictions": (
         4,
         ("main's record was changed", "a tag that holds another record"),
     ),
@@ -318,6 +357,9 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     "registry/ownership.py::claim": (1, (f"{BY_HAND}it is no finding",)),
     "registry/ownership.py::refuse_other": (1, (f"{BY_HAND}it is no finding",)),
     "registry/ownership.py::check": (2, (f"{BY_HAND}it is no finding",)),
-    "registry/wanted.py::undeclared": (1, ("a stage was dropped", "a stage that is not declared")),
-    "registry/wanted.py::_wanted": (1, ("a stage file that cannot be read",)),
+    "registry/stage_files.py::undeclared": (
+        1,
+        ("a stage was dropped", "a stage that is not declared"),
+    ),
+    "registry/stage_files.py::_wanted": (1, ("a stage file that cannot be read",)),
 }

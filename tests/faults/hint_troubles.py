@@ -16,10 +16,10 @@ from pathlib import Path
 from hint_world import EVIDENCE, POLICY, RECORD, STAGE_FILE, Hand, towpath
 
 from audit_project import Project
-from towpath import reconcile
-from towpath.git import Stamp, refs, tag
-from towpath.reconcile import lease
-from towpath.registry import record as records
+from towpath.backends.git import Stamp, refs, tag
+from towpath.delivery import reconcile
+from towpath.delivery.reconcile import lease
+from towpath.registry import version_record as records
 
 AS_DOCUMENT = "--json"
 DOCTOR = ("doctor", AS_DOCUMENT)
@@ -131,7 +131,7 @@ def by_hand(project: Project) -> None:
 
 def with_code(project: Project) -> None:
     """A promotion that brings code, merged."""
-    from towpath import promotion
+    from towpath.delivery import promotion
 
     made = promotion.promote(project.workspace, project.register(b"three"), "dev")
     project.git("switch", "-q", made.branch)
@@ -433,7 +433,7 @@ def register_offline(project: Project) -> None:
 
 
 def promote_only(project: Project) -> None:
-    from towpath import promotion
+    from towpath.delivery import promotion
 
     version = project.register(b"three", parameters={"learning_rate": 0.07})
     project.move(promotion.promote(project.workspace, version, "dev"))

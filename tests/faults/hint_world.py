@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit_project import Project, begin
-from towpath import promotion
 from towpath.cli import main as command_line
+from towpath.delivery import promotion
 
 POLICY = """\
 name: abalone

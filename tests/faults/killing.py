@@ -169,14 +169,7 @@ def import_everything() -> None:
     import dvc.repo  # noqa: F401
     import dvc_http  # noqa: F401
 
-    import towpath.cli.models
-    import towpath.cli.progress
-    import towpath.cli.promote
-    import towpath.cli.reconcile
-    import towpath.cli.transfer
-    import towpath.engine.transfer
-    import towpath.promotion
-    import towpath.store.remote  # noqa: F401
+    import towpath.backends.dvc.byte_transfer  # noqa: F401
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ sys.path.append(str(Path(__file__).parents[1] / "reconcile"))
 
 from reconcile_project import Project, initialised
 
-from towpath import promotion, registry
+from towpath import registry
+from towpath.delivery import promotion
 
 __all__ = ["Keys", "Project", "demand", "origin_of", "signing_project"]
 

@@ -19,20 +19,21 @@ from approval_world import (
     register,
 )
 
-from towpath import promotion, registry
-from towpath.audit.verify import verify
+from towpath import registry
+from towpath.audit.verification import verify
+from towpath.backends.git import Repository
+from towpath.delivery import promotion
+from towpath.delivery.promotion.approval_rule import ApprovalRule
+from towpath.delivery.promotion.ratify_rules import ratify_rules
 from towpath.errors import ExitCode, Refused, RegistryError, TowpathError, UsageError
-from towpath.git import Repository
-from towpath.promotion.approval_rule import ApprovalRule
-from towpath.promotion.ratify import ratify_rules
-from towpath.store.stage import StageStore
+from towpath.storage.stage_store import StageStore
 
 BRANCH = "promote/abalone-v1.0.0-prod"
 
 
 def running(made: Clone) -> str | None:
     """What prod runs, by its own record."""
-    from towpath.reconcile.deployed import deployed
+    from towpath.delivery.reconcile.deployment_record import deployed
 
     store = StageStore.open(made.workspace.project, "prod", {}, made.root)
     found = deployed(store, "abalone")

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from promotion_project import Project, begin
-from towpath.audit import remaking
-from towpath.engine import inputs
+from towpath.audit import rerun_version
+from towpath.backends.dvc import Store, initialise
+from towpath.config.artifact import Artifact
 from towpath.errors import StoreError
-from towpath.spec.artifact import Artifact
-from towpath.store import Store, initialise
+from towpath.execution import run_inputs
 
 # Wang, Feng, Lai and Yu, 2004: the first two messages of one MD5 that were made known.
 HONEST = bytes.fromhex(
@@ -51,7 +51,7 @@ def _forge(project: Project) -> Path:
 
 def _asked(project: Project) -> Artifact:
     graph: Any = SimpleNamespace(inputs={"model": "abalone@latest"})
-    return inputs.artifacts(project.workspace, graph)["model"]
+    return run_inputs.artifacts(project.workspace, graph)["model"]
 
 
 def test_a_model_that_is_an_input_has_the_bytes_of_its_record(project: Project) -> None:
@@ -73,4 +73,6 @@ def test_a_model_of_the_same_md5_is_not_reproduced_with(project: Project) -> Non
     _forge(project)
     place: Any = SimpleNamespace()
     with pytest.raises(StoreError, match="and not its SHA-256"):
-        remaking._model(project.workspace, place, "abalone@latest", hashlib.md5(HONEST).hexdigest())
+        rerun_version._model(
+            project.workspace, place, "abalone@latest", hashlib.md5(HONEST).hexdigest()
+        )

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from audit_project import Project
 from own_home import MAIN, move_in
-from towpath.reconcile import lease
+from towpath.delivery.reconcile import lease
 
 TRIES = int(os.environ.get("TOWPATH_FUZZ", "0"))
 FEW = 10

@@ -10,9 +10,9 @@ import pytest
 
 from running import Project, make
 from towpath import credentials
+from towpath.backends.dvc.dvc_config import shared_remote
 from towpath.credentials import hide_credentials, strip_credentials
 from towpath.errors import Fault, StoreError
-from towpath.store.config import shared_remote
 
 MARK = "Sw0rdf1sh-9d41"
 

@@ -16,7 +16,7 @@ import pytest
 
 from running import Project, end, make, start
 from towpath import scratch
-from towpath.engine import server
+from towpath.backends.prefect import server
 
 MEGABYTES = 6
 

@@ -18,10 +18,10 @@ from typed_calls import typed
 
 from promotion_project import Project, begin
 from towpath import documents, registry
+from towpath.config.foreign_values import parse_json
 from towpath.errors import RegistryError, TowpathError
-from towpath.registry import Version, record, staging, tagging
-from towpath.registry.reading import models
-from towpath.spec.foreign_values import parse_json
+from towpath.registry import Version, stage_tags, tag_message, version_record
+from towpath.registry.registry_state import models
 
 YEAR_2099 = 4_070_908_800
 
@@ -43,12 +43,12 @@ def forge(
 ) -> None:
     """A version whose record is the honest one's but for a change, tagged as Towpath tags."""
     honest = registry.get(project.repository, "abalone@v1.0.0").record
-    document = {**record.document(honest), "version": version, "model": model}
+    document = {**version_record.document(honest), "version": version, "model": model}
     change(document)
     project.git("checkout", "-q", "--detach", "main")
     path = f"registry/models/{model}/{version}.yaml"
     project.commit({path: json.dumps(document)}, "by hand")
-    message = f"by hand\n\n{tagging.MARK}{tagging.line(tagging.summary(honest))}"
+    message = f"by hand\n\n{tag_message.MARK}{tag_message.line(tag_message.summary(honest))}"
     tag(project, f"{model}@{version}", message, date)
     project.git("checkout", "-q", "main")
 
@@ -186,8 +186,8 @@ def test_tags_made_by_hand_shift_nothing_of_what_is_said_of_others(project: Proj
         project.register(f"key{number}", metrics={"mse": float(number)})
     before = {str(v): dict(v.summary) for v in models(project.repository)["abalone"].versions}
     for number, last in enumerate(SHIFTING):
-        tag(project, f"abalone@v0.{number}.0", f"by hand\n\n{tagging.MARK}{last}")
-        tag(project, f"zebra@v1.{number}.0", f"by hand\n\n{tagging.MARK}{last}")
+        tag(project, f"abalone@v0.{number}.0", f"by hand\n\n{tag_message.MARK}{last}")
+        tag(project, f"zebra@v1.{number}.0", f"by hand\n\n{tag_message.MARK}{last}")
     said = typed(project.root, "search", "metrics.mse < 100", "--json")
     assert said.exit_code == 0, said.output
     found = {
@@ -207,7 +207,7 @@ def test_tags_made_by_hand_shift_nothing_of_what_is_said_of_others(project: Proj
 
 def test_facts_of_a_tag_are_of_their_type() -> None:
     for number, last in enumerate(SHIFTING):
-        summary = tagging.parse(f"x\n\n{tagging.MARK}{last}")
+        summary = tag_message.parse(f"x\n\n{tag_message.MARK}{last}")
         assert "md5" not in summary and "sha256" not in summary, number
         assert summary.get("metrics", {}) == {}
         json.dumps(summary, ensure_ascii=False).encode()
@@ -236,13 +236,13 @@ def test_what_is_written_today_counts_over_a_stage_tag_of_2099(project: Project)
     project.git("checkout", "-q", "--detach", "abalone@v1.0.0")
     tag(project, "abalone#dev#7", "by hand", YEAR_2099)
     project.git("checkout", "-q", "main")
-    assert staging.current(project.repository, "dev") == {}
-    staging.assign(project.repository, second, "dev", "enters")
-    now = staging.current(project.repository, "dev")["abalone"]
+    assert stage_tags.current(project.repository, "dev") == {}
+    stage_tags.assign(project.repository, second, "dev", "enters")
+    now = stage_tags.current(project.repository, "dev")["abalone"]
     assert now.commit == second.commit
     assert abs(now.tag.time - time.time()) < 600
     project.git("tag", "-d", "abalone#dev#7")
-    assert staging.current(project.repository, "dev")["abalone"].commit == second.commit
+    assert stage_tags.current(project.repository, "dev")["abalone"].commit == second.commit
 
 
 @pytest.mark.parametrize("date", [0, 99_999_999_999, 253_402_300_800])

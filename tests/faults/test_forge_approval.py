@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from promotion_project import POLICY, Project, begin, judge_promotion
-from towpath import forge, promotion, registry
+from towpath import forge, registry
+from towpath.backends.github import forge_connection
+from towpath.delivery import promotion
+from towpath.delivery.promotion import Approval
 from towpath.errors import Refused, UsageError
-from towpath.promotion import Approval
 
 if TYPE_CHECKING:
     from github_server import GitHubServer
@@ -42,7 +44,7 @@ class World:
     def be(self, login: str) -> forge.Forge:
         """Act with another's token."""
         self.monkeypatch.setenv("GITHUB_TOKEN", self.github.person(login).token)
-        found = forge.connect(self.project.workspace.project)
+        found = forge_connection.connect(self.project.workspace.project)
         assert found
         return found
 

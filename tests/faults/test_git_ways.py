@@ -17,12 +17,13 @@ from git_ways_showcase import WAITING, answers, tell
 from command_line import call_towpath
 from own_home import IDENTITY, MAIN, move_in
 from promotion_project import Project, begin
-from towpath import promotion, registry
-from towpath.audit.verify import verify
+from towpath import registry
+from towpath.audit.verification import verify
+from towpath.backends.git import git_command
+from towpath.delivery import promotion
 from towpath.doctor import examine
 from towpath.errors import Place, RegistryError, UserError
-from towpath.git import command
-from towpath.registry import shared
+from towpath.registry import shared_registry
 from towpath.workspace import Workspace
 
 Settings = Mapping[str, str]
@@ -515,8 +516,8 @@ def test_a_shared_registry_is_read_where_bare_repositories_must_be_named(
     with (home / ".gitconfig").open("a") as settings:
         settings.write("[safe]\n\tbareRepository = explicit\n")
     address = f"file://{told.root}"
-    clone = shared.at_hand(address, tmp_path / "registry")
-    shared.refresh(clone, address)
+    clone = shared_registry.at_hand(address, tmp_path / "registry")
+    shared_registry.refresh(clone, address)
     assert [str(v) for v in registry.models(clone)["abalone"].versions] == [
         "abalone@v1.0.0", "abalone@v1.1.0",
     ]  # fmt: skip
@@ -557,6 +558,6 @@ def test_who_one_is_and_where_a_trace_goes_stays_the_persons_own(
 def test_what_git_calls_local_to_a_repository_never_reaches_it() -> None:
     """As the Git that is installed says; what is given by `-c` is overruled, not dropped."""
     done = subprocess.run(["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True)
-    assert set(done.stdout.split()) - command.FOREIGN == {
+    assert set(done.stdout.split()) - git_command.FOREIGN == {
         "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT",
     }  # fmt: skip

@@ -33,9 +33,9 @@ from hint_world import (
 import towpath as package
 from audit_project import Project
 from own_home import MAIN, move_in
-from towpath import promotion, reconcile
-from towpath.audit.verify import Verified
-from towpath.reconcile import lease
+from towpath.audit.verification import Verified
+from towpath.delivery import promotion, reconcile
+from towpath.delivery.reconcile import lease
 
 
 @pytest.fixture(scope="module")

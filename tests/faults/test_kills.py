@@ -18,9 +18,10 @@ import pytest
 from killing import KILLED, Commands, forking
 
 from promotion_project import Project, begin, draft
-from towpath import promotion, registry
+from towpath import registry
+from towpath.backends.dvc import Store, initialise
+from towpath.delivery import promotion
 from towpath.registry import Code, Registration
-from towpath.store import Store, initialise
 
 BRANCH = "promote/abalone-v1.1.0-dev"
 POLICY = "name: abalone\nstages:\n  dev:\n  prod:\n"

@@ -25,17 +25,17 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from running import end, start
-from towpath.engine import server
-from towpath.engine.server import (
-    configured,
-    guard,
-    home,
-    local,
-    process,
-    state,
+from towpath.backends.prefect import server
+from towpath.backends.prefect.server import (
+    api_guard,
+    api_home,
+    background_process,
+    remote_api,
+    server_state,
+    start_api,
     worker,
 )
-from towpath.engine.server.project import down, status, up
+from towpath.backends.prefect.server.project_api import down, status, up
 from towpath.errors import EngineError
 
 FLOW = """\
@@ -83,7 +83,7 @@ def fresh(tmp_path: Path) -> Iterator[Path]:
     root = tmp_path / "fresh"
     root.mkdir()
     yield root
-    local.stop(home.of(root))
+    start_api.stop(api_home.of(root))
 
 
 def ask(
@@ -103,7 +103,7 @@ def ask(
 
 def owner(api: server.Api) -> dict[str, str]:
     """The header of who knows the secret."""
-    return {"authorization": guard.basic_authorization(api.endpoint.secret)}
+    return {"authorization": api_guard.basic_authorization(api.endpoint.secret)}
 
 
 def routes(api: server.Api) -> list[tuple[str, str]]:
@@ -117,8 +117,8 @@ def routes(api: server.Api) -> list[tuple[str, str]]:
 def test_no_route_answers_without_the_secret(api: server.Api) -> None:
     known = routes(api)
     assert len(known) > 150
-    probes = {("GET", path) for path in guard.PROBES}
-    wrong = {"authorization": guard.basic_authorization("towpath:guessed")}
+    probes = {("GET", path) for path in api_guard.PROBES}
+    wrong = {"authorization": api_guard.basic_authorization("towpath:guessed")}
     for method, path in known:
         answers = {ask(api, method, path, headers)[0] for headers in ({}, wrong)}
         assert answers == ({200} if (method, path) in probes else {401}), (method, path)
@@ -265,7 +265,7 @@ def test_stock_prefect_works_and_the_secret_stays_where_it_is(
         said += done.out + done.err
 
     secret = api.endpoint.secret
-    encoded = guard.basic_authorization(secret).removeprefix("Basic ")
+    encoded = api_guard.basic_authorization(secret).removeprefix("Basic ")
     assert secret not in said
     assert end(start(project, "status", "--secret")).out == f"{secret}\n"
     for word in (secret.encode(), encoded.encode()):
@@ -333,9 +333,9 @@ def stranger(*told: Any) -> list[str]:
 
 
 def test_another_user_reads_nothing_and_gets_in_nowhere(project: Path, api: server.Api) -> None:
-    known = state.running(api.home)
+    known = server_state.running(api.home)
     assert known
-    pids = [known.pid, state.server_pid(api.home, known), up(project).worker.pid]
+    pids = [known.pid, server_state.server_pid(api.home, known), up(project).worker.pid]
     files = [str(project / "prefect.toml"), *map(str, api.home.folder.rglob("*"))]
     (project / "readable").touch()
     got = stranger([str(project / "readable"), *files], pids)
@@ -348,7 +348,7 @@ def test_a_folder_that_somebody_else_has_made_is_not_used(
     if os.geteuid():
         pytest.skip("only root can give a folder away")
     monkeypatch.setenv("TOWPATH_HOME", str(tmp_path / "home"))
-    place = home.of(tmp_path)
+    place = api_home.of(tmp_path)
     place.folder.mkdir(parents=True)
     os.chown(place.folder, pwd.getpwnam(STRANGER).pw_uid, -1)
     with pytest.raises(EngineError, match="belongs to another user"):
@@ -357,8 +357,8 @@ def test_a_folder_that_somebody_else_has_made_is_not_used(
 
 def server_processes(root: Path) -> list[psutil.Process]:
     """Keepers and servers of a project's API."""
-    place = home.of(root)
-    pids = [*process.keepers(place), *process.orphans(place)]
+    place = api_home.of(root)
+    pids = [*background_process.keepers(place), *background_process.orphans(place)]
     return [psutil.Process(pid) for pid in pids]
 
 
@@ -384,24 +384,24 @@ def test_an_api_that_no_state_tells_of_is_replaced(fresh: Path, left: str) -> No
     new = server.ensure(fresh)
     assert not new.warm
     assert len(server_processes(fresh)) == 2, "a keeper and a server, the new ones"
-    known = state.running(new.home)
+    known = server_state.running(new.home)
     assert known
-    assert [known.pid] == process.keepers(new.home)
-    before = {"authorization": guard.basic_authorization(secret)}
+    assert [known.pid] == background_process.keepers(new.home)
+    before = {"authorization": api_guard.basic_authorization(secret)}
     for headers in ({}, before):
         assert ask(new, "POST", "/api/flows/filter", headers)[0] == 401
     assert ask(new, "POST", "/api/flows/filter", owner(new))[0] == 200
     forget(new, "unreadable")
-    assert local.stop(new.home), "`towpath down` ends it all the same"
+    assert start_api.stop(new.home), "`towpath down` ends it all the same"
     assert not server_processes(fresh)
 
 
 def test_a_worker_that_no_file_tells_of_is_replaced(project: Path) -> None:
     first = up(project).worker
-    home.of(project).up.unlink()
+    api_home.of(project).up.unlink()
     second = up(project).worker
     assert not first.is_alive
-    assert process.workers(home.of(project)) == [second.pid]
+    assert background_process.workers(api_home.of(project)) == [second.pid]
 
 
 SQUATTER = """
@@ -454,9 +454,9 @@ def test_who_took_the_port_hears_no_secret_and_is_not_believed(fresh: Path) -> N
         gone.wait()
     assert dead.home.state.read_text() == left
     with squatted(dead.port) as heard:
-        assert state.answers(dead.port, 5), "the squatter says that all is well"
+        assert server_state.answers(dead.port, 5), "the squatter says that all is well"
         # A process of ours has the keeper's number by now.
-        me = {"pid": os.getpid(), "born": process.born(os.getpid())}
+        me = {"pid": os.getpid(), "born": background_process.born(os.getpid())}
         for text in (json.dumps(json.loads(left) | me), left):
             dead.home.state.write_text(text)
             with pytest.raises(EngineError, match="has ended"):
@@ -469,7 +469,7 @@ def test_who_took_the_port_hears_no_secret_and_is_not_believed(fresh: Path) -> N
     assert "GET /api/health" in told
     for word in (secret, new.endpoint.secret):
         assert word not in told
-        assert guard.basic_authorization(word) not in told
+        assert api_guard.basic_authorization(word) not in told
 
 
 def test_a_worker_takes_no_runs_from_who_comes_after_its_api(fresh: Path) -> None:
@@ -489,8 +489,8 @@ def test_a_worker_takes_no_runs_from_who_comes_after_its_api(fresh: Path) -> Non
 def test_what_a_run_set_for_itself_does_not_reach_another_s_api(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(configured.AUTH, state.make_secret())
-    monkeypatch.setenv(configured.KEY, "http://127.0.0.1:1/api")
+    monkeypatch.setenv(remote_api.AUTH, server_state.make_secret())
+    monkeypatch.setenv(remote_api.KEY, "http://127.0.0.1:1/api")
     with socket.socket() as theirs:
         theirs.bind(("127.0.0.1", 0))
         theirs.listen()
@@ -507,5 +507,5 @@ def test_what_a_run_set_for_itself_does_not_reach_another_s_api(
     assert b"authorization" not in asked
 
 
-ASK_STAGE = "import sys; from towpath.engine.flow import deploying; "
-ASK_STAGE += "deploying.current(sys.argv[1], 'a/b')"
+ASK_STAGE = "import sys; from towpath.backends.prefect import deployments; "
+ASK_STAGE += "deployments.current(sys.argv[1], 'a/b')"

@@ -12,9 +12,10 @@ import pytest
 from audit_project import Project, begin
 from command_line import call_towpath
 from own_home import MAIN, move_in
-from towpath import promotion, registry
+from towpath import registry
+from towpath.backends.dvc import Store, initialise
+from towpath.delivery import promotion
 from towpath.errors import Refused
-from towpath.store import Store, initialise
 
 BRANCH = "promote/abalone-v1.0.0-dev"
 PIPELINE = "inputs:\n  raw: data/raw.csv\nsteps: {}\n"

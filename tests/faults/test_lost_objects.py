@@ -9,7 +9,8 @@ import pytest
 from audit_project import Project, begin
 from command_line import call_towpath
 from own_home import MAIN, CopyWorld, move_in
-from towpath import promotion, reconcile, registry
+from towpath import registry
+from towpath.delivery import promotion, reconcile
 from towpath.errors import RegistryError
 
 

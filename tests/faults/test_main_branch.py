@@ -11,10 +11,11 @@ import pytest
 from command_line import call_towpath
 from own_home import MAIN, move_in
 from promotion_project import Project, begin
-from towpath import promotion, reconcile, registry
+from towpath import registry
+from towpath.backends.git import main_branch, remotes
+from towpath.delivery import promotion, reconcile
 from towpath.doctor import examine
 from towpath.errors import RegistryError
-from towpath.git import mainline, remotes
 
 POLICY = """\
 name: abalone
@@ -69,7 +70,7 @@ def test_an_old_clone_follows_a_main_branch_that_was_renamed(tmp_path: Path) -> 
     project.git("branch", "-m", "master")
     origin = _published(project, "master")
     old = _clone(origin, tmp_path / "old")
-    assert mainline.name(old.repository) == "master"
+    assert main_branch.name(old.repository) == "master"
     _rename(origin, "master", "main")
     new = _clone(origin, tmp_path / "new")
     new.commit({"towpath.yaml": "name: abalone\nstages: {lab: }\n"}, "another stage")
@@ -82,13 +83,13 @@ def test_an_old_clone_follows_a_main_branch_that_was_renamed(tmp_path: Path) -> 
     with pytest.raises(RegistryError, match="is `main` now"):
         _verify(old)
     assert reconcile.plan(old.workspace, "lab").commit == new.git("rev-parse", "HEAD")
-    assert mainline.name(old.repository) == "main"
-    assert mainline.kept_head(old.repository, "origin") == "main"
+    assert main_branch.name(old.repository) == "main"
+    assert main_branch.kept_head(old.repository, "origin") == "main"
     assert [c for c in examine(old.workspace) if c.about == "remote" and c.verdict == "lacks"] == []
 
 
 def _verify(project: Project) -> object:
-    from towpath.audit.verify import verify
+    from towpath.audit.verification import verify
 
     return verify(project.workspace)
 
@@ -104,7 +105,7 @@ def test_a_laptop_never_notices(tmp_path: Path, name: str) -> None:
     )
     if name != "trunk":
         project.git("switch", "-qc", "work")
-        assert mainline.name(project.repository) == name
+        assert main_branch.name(project.repository) == name
 
 
 def test_a_feature_branch_does_not_judge_itself(local: Project) -> None:
@@ -130,10 +131,10 @@ def test_a_declared_name_is_followed(local: Project) -> None:
     local.commit({"towpath.yaml": f"main: trunk\n{POLICY}"}, "say it")
     local.git("switch", "-qc", "feature")
     local.commit({"towpath.yaml": f"main: trunk\n{NO_GATE}"}, "no gate")
-    assert mainline.name(local.repository) == "trunk"
+    assert main_branch.name(local.repository) == "trunk"
     local.commit({"towpath.yaml": f"main: feature\n{NO_GATE}"}, "I am main")
     with pytest.raises(RegistryError, match="which branch is main is not known"):
-        mainline.main(local.repository)
+        main_branch.main(local.repository)
 
 
 @pytest.mark.parametrize(
@@ -143,11 +144,11 @@ def test_the_remotes_head_may_name_another(local: Project, tmp_path: Path, text:
     local.commit({"towpath.yaml": text if text.startswith("{") else f"{POLICY}{text}\n"})
     local.git("branch", "release")
     clone = _clone(_published(local), tmp_path / "clone")
-    assert mainline.name(clone.repository) == "release"
+    assert main_branch.name(clone.repository) == "release"
     clone.git("switch", "-qc", "feature")
     clone.commit({"towpath.yaml": f"main: feature\n{NO_GATE}"})
     clone.git("push", "-q", "origin", "feature")
-    assert mainline.name(clone.repository) == "release"
+    assert main_branch.name(clone.repository) == "release"
 
 
 def test_a_checkout_in_ci_knows_main_without_a_kept_head(local: Project, tmp_path: Path) -> None:
@@ -163,9 +164,9 @@ def test_a_checkout_in_ci_knows_main_without_a_kept_head(local: Project, tmp_pat
     )
     runner.git("checkout", "-q", "--detach", feature)
     main = local.git("rev-parse", "main")
-    assert mainline.seen(runner.repository) is None
-    assert mainline.kept_head(runner.repository, "origin") is None
-    assert mainline.main(runner.repository) == main
+    assert main_branch.seen(runner.repository) is None
+    assert main_branch.kept_head(runner.repository, "origin") is None
+    assert main_branch.main(runner.repository) == main
     assert promotion.check(runner.workspace).inspected.base == main
 
 
@@ -202,14 +203,14 @@ def test_a_remote_whose_head_names_nothing_is_refused(local: Project) -> None:
     origin = _published(local, "nothing")
     local.git("fetch", "-q", "origin")
     with pytest.raises(RegistryError, match="origin does not say it") as refused:
-        mainline.main(local.repository)
+        main_branch.main(local.repository)
     assert "git remote set-head origin" in str(refused.value.faults[0].hint)
     with pytest.raises(RegistryError, match="origin does not say it"):
         promotion.promote(local.workspace, version, "dev")
     local.git("remote", "set-head", "origin", "main")
-    assert mainline.name(local.repository) == "main"
+    assert main_branch.name(local.repository) == "main"
     registry.fetch(local.repository)
-    assert mainline.name(local.repository) == "main"
+    assert main_branch.name(local.repository) == "main"
     assert remotes.head(local.repository, "origin") is None
     assert origin.exists()
 
@@ -217,22 +218,22 @@ def test_a_remote_whose_head_names_nothing_is_refused(local: Project) -> None:
 def test_an_empty_remote_changes_nothing(local: Project, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "empty.git")], check=True)
     local.git("remote", "add", "origin", str(tmp_path / "empty.git"))
-    assert mainline.main(local.repository) == local.git("rev-parse", "main")
+    assert main_branch.main(local.repository) == local.git("rev-parse", "main")
     local.git("remote", "set-url", "origin", str(tmp_path / "nowhere.git"))
-    assert mainline.main(local.repository) == local.git("rev-parse", "main")
+    assert main_branch.main(local.repository) == local.git("rev-parse", "main")
     assert _towpath(local, "models")[0] == 0
 
 
 def test_a_detached_head_without_a_branch_is_no_main_branch(local: Project) -> None:
     local.git("checkout", "-q", "--detach")
     local.git("branch", "-D", "main")
-    assert mainline.seen(local.repository) is None
+    assert main_branch.seen(local.repository) is None
     with pytest.raises(RegistryError, match="a commit is checked out, and no branch is here"):
-        mainline.main(local.repository)
+        main_branch.main(local.repository)
 
 
 def test_before_the_first_commit_there_is_none(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", "-b", "trunk", str(tmp_path / "new")], check=True)
     new = Project(tmp_path / "new")
-    assert mainline.main(new.repository) is None
-    assert mainline.name(new.repository) == "trunk"
+    assert main_branch.main(new.repository) is None
+    assert main_branch.name(new.repository) == "trunk"

@@ -12,15 +12,16 @@ import pytest
 from approval_world import POLICY, SIGNERS, Clone, begin, clone, make_keys
 
 from promotion_project import draft
-from towpath import promotion, registry
-from towpath.audit.verify import verify
+from towpath import registry
+from towpath.audit.verification import verify
+from towpath.backends.dvc import Store, initialise
+from towpath.backends.git import Repository, commit_history, main_branch
+from towpath.delivery import promotion
+from towpath.delivery.promotion.approval_rule import ApprovalRule
+from towpath.delivery.promotion.ratify_rules import ratify_rules
+from towpath.delivery.promotion.rule_changes import ALONE
 from towpath.errors import Refused
-from towpath.git import Repository, history, mainline
-from towpath.promotion.approval_rule import ApprovalRule
-from towpath.promotion.ratify import ratify_rules
-from towpath.promotion.rule_changes import ALONE
 from towpath.registry import Code, Registration
-from towpath.store import Store, initialise
 from towpath.workspace import Workspace
 
 RECORDED = """\
@@ -347,11 +348,13 @@ def test_who_wrote_beside_is_read_alike_by_all(ada: Clone) -> None:
     before = ada.head()
     ada.write("notes.md", "x")
     ada.commit("Notes\n\nTogether.\nCo-authored-by: Cleo\n <cleo@example.org>\nAnd more prose.\n")
-    [plain] = history.writers(Repository.open(ada.root), before, ada.head(), ["notes.md"])
+    [plain] = commit_history.writers(Repository.open(ada.root), before, ada.head(), ["notes.md"])
     assert plain.mails == {"ada@example.org", "cleo@example.org"}
     ada.git("config", "trailer.separators", "#")
     ada.git("config", "trailer.co.key", "Co-authored-by")
-    assert history.writers(Repository.open(ada.root), before, ada.head(), ["notes.md"]) == (plain,)
+    assert commit_history.writers(Repository.open(ada.root), before, ada.head(), ["notes.md"]) == (
+        plain,
+    )
 
 
 def test_a_tag_of_the_branch_s_name_renames_no_branch(tmp_path: Path) -> None:
@@ -362,4 +365,4 @@ def test_a_tag_of_the_branch_s_name_renames_no_branch(tmp_path: Path) -> None:
     made.git("tag", "trunk")
     made.git("symbolic-ref", "HEAD", "refs/heads/trunk")
     made.git("branch", "-D", "main")
-    assert mainline.name(Repository.open(made.root)) == "trunk"
+    assert main_branch.name(Repository.open(made.root)) == "trunk"

@@ -14,7 +14,9 @@ import pytest
 from command_line import call_towpath
 from own_home import MAIN, move_in
 from promotion_project import POLICY, Project, begin, judge_promotion
-from towpath import forge, promotion, registry
+from towpath import forge, registry
+from towpath.backends.github import forge_connection
+from towpath.delivery import promotion
 from towpath.errors import RegistryError
 from towpath.forge import NotMergeable
 
@@ -60,7 +62,7 @@ class World:
 
     @property
     def client(self) -> forge.Forge:
-        found = forge.connect(self.project.workspace.project)
+        found = forge_connection.connect(self.project.workspace.project)
         assert found
         return found
 

@@ -64,10 +64,10 @@ from sklearn.svm import SVC
 from skops import io as skops_io
 from skops_files import array, grouped, listed, mapped, node, plain, stated, write
 
+from towpath.delivery.gates.kinds import safe
 from towpath.errors import Refused, StepFailed, TowpathError
-from towpath.gates.kinds import safe
 from towpath.registry.own_code import OwnCode
-from towpath.steps import allowed_functions, allowed_types, models
+from towpath.steps.model_io import allowed_functions, allowed_types, skops_models
 
 ROWS = numpy.random.default_rng(0).random((60, 4))
 NUMBER = ROWS[:, 0] * 2 + ROWS[:, 1]
@@ -90,17 +90,17 @@ def test_no_distribution_of_scipy_runs_the_text_that_a_file_gives_it(tmp_path: P
     model = LinearRegression().fit(ROWS, NUMBER)
     model.noise_ = hostile
     path.write_bytes(skops_io.dumps(model))
-    assert models.inspect(path, path.name) == ("scipy.stats._continuous_distns.norm_gen",)
+    assert skops_models.inspect(path, path.name) == ("scipy.stats._continuous_distns.norm_gen",)
     with pytest.raises(Refused, match=r"not safe to load: it holds scipy\.stats\."):
-        models.load(path, path.name)
+        skops_models.load(path, path.name)
     kinds = sorted(set(generics()))
     assert len(kinds) >= 120
     for name in kinds:
         write(path, listed(stated(name, {"_parse_arg_template": plain(code)})))
-        assert models.inspect(path, path.name) == (name,)
+        assert skops_models.inspect(path, path.name) == (name,)
         assert safe._unsafe(path, path.name, [], NO_CODE) == f"holds {name}"
         with pytest.raises(Refused, match=r"not safe to load: it holds scipy\.stats\."):
-            models.load(path, path.name)
+            skops_models.load(path, path.name)
     assert not mark.exists()
 
 
@@ -125,7 +125,7 @@ import json, pathlib, sys, warnings
 sys.path.insert(0, {here!r})
 warnings.simplefilter("ignore")
 from skops_files import plain, stated, mapped, listed, write
-from towpath.steps import models
+from towpath.steps.model_io import skops_models as models
 from towpath.errors import TowpathError
 import sklearn, scipy.stats, pandas
 import skops.io  # whose survey of scientific Python loads pickles of its own
@@ -243,9 +243,9 @@ REFUSED: dict[str, Callable[[], dict[str, Any]]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_way_of_making_an_object_that_is_not_on_the_list(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / "a.skops", listed(REFUSED[name]()))
-    assert name in models.inspect(path, "a.skops")
+    assert name in skops_models.inspect(path, "a.skops")
     with pytest.raises(Refused, match="not safe to load"):
-        models.load(path, "a.skops")
+        skops_models.load(path, "a.skops")
 
 
 def test_types_of_keys_are_types_and_nothing_else_is_called(tmp_path: Path) -> None:
@@ -262,10 +262,10 @@ def test_types_of_keys_are_types_and_nothing_else_is_called(tmp_path: Path) -> N
     hostile = mapped({"a": plain(1)})
     hostile["key_types"] = listed(caller)
     path = write(tmp_path / "a.skops", hostile)
-    assert models.inspect(path, "a.skops") == ("functools.partial",)
+    assert skops_models.inspect(path, "a.skops") == ("functools.partial",)
     hostile["key_types"] = mapped({})
     with pytest.raises(StepFailed, match="types of a mapping's keys are no list"):
-        models.load(write(path, hostile), "a.skops")
+        skops_models.load(write(path, hostile), "a.skops")
 
 
 def test_one_number_stands_for_objects_of_one_kind(tmp_path: Path) -> None:
@@ -274,10 +274,10 @@ def test_one_number_stands_for_objects_of_one_kind(tmp_path: Path) -> None:
     hostile["key_types"]["__id__"] = 7
     path = write(tmp_path / "a.skops", listed(decoy, hostile))
     with pytest.raises(Refused, match="two of its objects have one number"):
-        models.load(path, "a.skops")
+        skops_models.load(path, "a.skops")
     path = write(tmp_path / "a.skops", {**listed(), "__id__": "7"})
     with pytest.raises(StepFailed, match="the number of an object is none"):
-        models.load(path, "a.skops")
+        skops_models.load(path, "a.skops")
 
 
 def deep(levels: int) -> dict[str, Any]:
@@ -314,7 +314,7 @@ def test_an_archive_made_to_mislead_or_to_exhaust(
 ) -> None:
     path = archive(tmp_path / "a.skops", members, zipfile.ZIP_DEFLATED)
     with pytest.raises(Refused, match="a.skops is not safe to load: .*" + why):
-        models.load(path, "a.skops")
+        skops_models.load(path, "a.skops")
 
 
 def test_an_array_is_one_and_not_an_archive_or_a_pickle(tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_an_array_is_one_and_not_an_archive_or_a_pickle(tmp_path: Path) -> None:
         held = node("NdArrayNode", "numpy.ndarray", type="numpy", file="1.npy")
         path = write(tmp_path / "a.skops", held, {"1.npy": content})
         with pytest.raises(Refused, match=r"1\.npy in it is no array"):
-            models.load(path, "a.skops")
+            skops_models.load(path, "a.skops")
     held = node("SparseMatrixNode", "scipy.sparse._csr.csr_matrix", type="scipy", file="1.npz")
     bomb = io.BytesIO()
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as made:
@@ -332,7 +332,7 @@ def test_an_array_is_one_and_not_an_archive_or_a_pickle(tmp_path: Path) -> None:
     for content, why in ((b"\x80\x04N.", "no sparse matrix"), (bomb.getvalue(), "unpack to")):
         path = write(tmp_path / "a.skops", held, {"1.npz": content})
         with pytest.raises(Refused, match=why):
-            models.load(path, "a.skops")
+            skops_models.load(path, "a.skops")
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ def test_an_array_is_one_and_not_an_archive_or_a_pickle(tmp_path: Path) -> None:
 def test_a_schema_that_is_none_is_said_to_be_none(tmp_path: Path, text: bytes) -> None:
     path = archive(tmp_path / "a.skops", [("schema.json", text)])
     with pytest.raises((StepFailed, Refused), match=r"a\.skops (is no|cannot be|is not safe)"):
-        models.load(path, "a.skops")
+        skops_models.load(path, "a.skops")
 
 
 def forest() -> Any:
@@ -551,14 +551,14 @@ def test_numbers_that_lead_compiled_code_outside_are_refused(
 ) -> None:
     path = tmp_path / "a.skops"
     path.write_bytes(skops_io.dumps(make()))
-    assert models.inspect(path, "a.skops") == ()
+    assert skops_models.inspect(path, "a.skops") == ()
     with pytest.raises(Refused, match=r"a\.skops is not safe to use: "):
-        models.load(path, "a.skops")
+        skops_models.load(path, "a.skops")
 
 
 def test_a_tree_that_says_it_is_longer_than_its_nodes(tmp_path: Path) -> None:
     path = tmp_path / "a.skops"
-    models.dump(forest(), path)
+    skops_models.dump(forest(), path)
     with zipfile.ZipFile(path) as old:
         members = {name: old.read(name) for name in old.namelist()}
     said = rb'("node_count": \{[^}]*"content": ")\d+'
@@ -566,7 +566,7 @@ def test_a_tree_that_says_it_is_longer_than_its_nodes(tmp_path: Path) -> None:
     assert times == 2
     archive(path, list(members.items()))
     try:
-        trees = models.load(path, "a.skops").estimators_
+        trees = skops_models.load(path, "a.skops").estimators_
     except Refused as refused:  # by a scikit-learn that believes it
         assert "a tree points outside itself" in str(refused)
     else:
@@ -583,15 +583,15 @@ def test_every_estimator_of_scikit_learn_goes_on_loading(tmp_path: Path) -> None
         for answers in (CLASS, NUMBER, None):
             try:
                 estimator.fit(ROWS, answers)
-                models.dump(estimator, path)
+                skops_models.dump(estimator, path)
                 break
             except (LookupError, ValueError, TypeError, AttributeError, StepFailed):
                 continue
         else:
             continue
-        strange = models.inspect(path, name)
+        strange = skops_models.inspect(path, name)
         try:
-            models.load(path, name, strange)
+            skops_models.load(path, name, strange)
             loaded += 1
         except TowpathError as error:
             refused[name] = str(error)
@@ -606,7 +606,7 @@ def test_hollow_parts_are_found_in_plain_files_too(tmp_path: Path) -> None:
         tmp_path / "a.skops", stated("sklearn.linear_model._base.LinearRegression", state), members
     )
     with pytest.raises(Refused, match="a LinearRegression in it has its own `predict`"):
-        models.load(path, "a.skops")
+        skops_models.load(path, "a.skops")
 
 
 @pytest.mark.parametrize(
@@ -777,9 +777,9 @@ def test_what_is_usual_loads_without_asking(tmp_path: Path, usual: str) -> None:
     model = USUAL[usual]()
     model.fit(rows, CLASS if "classif" in usual or "chi2" in usual else NUMBER)
     path = tmp_path / "a.skops"
-    models.dump(model, path)
-    assert models.inspect(path, "a.skops") == ()
-    loaded = models.load(path, "a.skops")
+    skops_models.dump(model, path)
+    assert skops_models.inspect(path, "a.skops") == ()
+    loaded = skops_models.load(path, "a.skops")
     for use in ("predict", "transform"):
         if hasattr(model, use):
             before, after = getattr(model, use)(rows), getattr(loaded, use)(rows)
@@ -793,12 +793,12 @@ def test_a_function_that_checks_nothing_is_where_it_belongs_and_nowhere_else(
     single = sklearn.cluster._kmeans._kmeans_single_lloyd
     path.write_bytes(skops_io.dumps(FunctionTransformer(single)))
     with pytest.raises(Refused, match="a function in it looks at nothing that it is handed"):
-        models.load(path, "a.skops")
+        skops_models.load(path, "a.skops")
     model = BisectingKMeans(2).fit(ROWS)
     model._kmeans_single = numpy.mean
     path.write_bytes(skops_io.dumps(model))
     with pytest.raises(Refused, match="has a `_kmeans_single` of its own"):
-        models.load(path, "a.skops")
+        skops_models.load(path, "a.skops")
 
 
 @pytest.mark.parametrize(
@@ -815,6 +815,6 @@ def test_what_no_trust_helps_is_said_with_what_does(
     path = tmp_path / "a.skops"
     path.write_bytes(skops_io.dumps(made()))
     with pytest.raises(Refused) as raised:
-        models.load(path, "a.skops")
+        skops_models.load(path, "a.skops")
     assert hint in str(raised.value.faults[0].hint)
     assert "trust: [" not in str(raised.value.faults[0].hint)

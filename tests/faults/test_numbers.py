@@ -10,11 +10,12 @@ import pytest
 from audit_project import Project, begin
 from command_line import call_towpath
 from own_home import MAIN, CopyWorld, move_in
-from towpath import promotion, reconcile, registry
+from towpath import registry
+from towpath.backends.git import Stamp, refs, tag
+from towpath.delivery import promotion, reconcile
+from towpath.delivery.reconcile import Blocked, Deploy
 from towpath.errors import Refused, TowpathError, UsageError
-from towpath.git import Stamp, refs, tag
-from towpath.reconcile import Blocked, Deploy
-from towpath.registry import restoring, staging
+from towpath.registry import restore_tags, stage_tags
 
 
 @pytest.fixture(autouse=True)
@@ -66,11 +67,11 @@ def test_a_lost_tag_is_made_again_to_the_last_bit(project: Project) -> None:
     project.git("tag", "-d", "abalone@v1.1.0")
     [finding] = [one for one in project.verify().findings if one.check == "version tag"]
     assert finding.fault.hint == "towpath restore abalone@v1.1.0"
-    done = restoring.restore(project.repository, "abalone@v1.1.0")
+    done = restore_tags.restore(project.repository, "abalone@v1.1.0")
     assert done.new and done.aside is None
     assert _object(project) == before
     assert project.verify().findings == ()
-    assert not restoring.restore(project.repository, "abalone@v1.1.0").new
+    assert not restore_tags.restore(project.repository, "abalone@v1.1.0").new
 
 
 def test_a_tag_is_only_made_on_a_commit_that_holds_the_record(project: Project) -> None:
@@ -81,11 +82,11 @@ def test_a_tag_is_only_made_on_a_commit_that_holds_the_record(project: Project) 
     project.git("gc", "-q", "--prune=now")
     assert project.repository.commit(commit) is None
     with pytest.raises(Exception, match=r"no commit here holds the record of abalone@v1\.1\.0"):
-        restoring.restore(project.repository, "abalone@v1.1.0")
+        restore_tags.restore(project.repository, "abalone@v1.1.0")
     with pytest.raises(UsageError, match="never promoted"):
-        restoring.restore(project.repository, "abalone@v9.0.0")
+        restore_tags.restore(project.repository, "abalone@v9.0.0")
     with pytest.raises(UsageError, match="no tag of the registry"):
-        restoring.restore(project.repository, "../../x")
+        restore_tags.restore(project.repository, "../../x")
 
 
 def _repointed(project: Project) -> None:
@@ -123,7 +124,7 @@ def test_a_moved_tag_is_put_back_and_what_it_was_is_kept(project: Project) -> No
     _repointed(project)
     evil = _object(project)
     assert evil != before
-    done = restoring.restore(project.repository, "abalone@v1.1.0")
+    done = restore_tags.restore(project.repository, "abalone@v1.1.0")
     assert _object(project) == before
     assert done.aside and project.git("rev-parse", done.aside) == evil
     assert project.verify().findings == ()
@@ -153,13 +154,13 @@ def test_a_tag_of_the_future_dates_no_other(project: Project, name: str) -> None
     found = registry.find(project.repository, version)
     assert abs(found.time - now) < 3600
     project.promote(version, "dev")
-    last = staging.current(project.repository, "dev")["abalone"]
+    last = stage_tags.current(project.repository, "dev")["abalone"]
     assert abs(last.tag.time - now) < 3600
-    assert "abalone" not in staging.current(project.repository, "prod")
+    assert "abalone" not in stage_tags.current(project.repository, "prod")
     found_now = [one for one in project.verify().findings if "2099" in one.fault.what]
     assert found_now, project.found()
     for one in found_now:
-        restoring.restore(project.repository, str(one.fault.place))
+        restore_tags.restore(project.repository, str(one.fault.place))
     assert project.verify().findings == ()
 
 
@@ -184,7 +185,7 @@ def test_a_stray_tag_does_not_become_the_latest(project: Project) -> None:
         assert (name, f"towpath restore {name}") in [
             (str(one.fault.place), one.fault.hint) for one in project.verify().findings
         ]
-        assert restoring.restore(project.repository, name).commit is None
+        assert restore_tags.restore(project.repository, name).commit is None
     assert project.verify().findings == ()
 
 

@@ -15,19 +15,19 @@ import pytest
 from skops_files import plain, stated, write
 
 from towpath import registry
+from towpath.backends.dvc import Store, initialise
+from towpath.backends.git import Repository
+from towpath.backends.git.code_folder import lay_out_code
+from towpath.config.artifact import Artifact
+from towpath.config.project_declaration import Project, parse_project
+from towpath.delivery.reconcile import smoke_test
+from towpath.delivery.reconcile.bundle import Bundle
 from towpath.errors import Malformed, Refused, RegistryError, StepFailed
-from towpath.git import Repository
-from towpath.git.code_folder import lay_out_code
-from towpath.reconcile import smoke
-from towpath.reconcile.bundle import Bundle
 from towpath.registry import Code, Record, Registration
 from towpath.registry.code_news import CodeNews, find_news, refuse_off_main
 from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
-from towpath.registry.versions import Version
-from towpath.spec.artifact import Artifact
-from towpath.spec.project import Project, parse_project
-from towpath.steps import scoring
-from towpath.store import Store, initialise
+from towpath.registry.version_number import Version
+from towpath.steps.model_io import score_model
 
 CLASS = "flows.training.steps.Scale"
 STEPS = """\
@@ -112,8 +112,8 @@ class Clone:
         data, output = self.root.parent / "data.csv", self.root.parent / "scored.csv"
         data.write_text("x\n1.5\n2\n")
         found = model or self.model()
-        asked = scoring.Scoring(found, data, output, own, trust=tuple(trust.split(", ")))
-        scoring.score(asked)
+        asked = score_model.Scoring(found, data, output, own, trust=tuple(trust.split(", ")))
+        score_model.score(asked)
         return pandas.read_csv(output)["prediction"].tolist()
 
 
@@ -234,7 +234,7 @@ def test_packages_that_are_others_here_are_named(clone: Clone) -> None:
     own = clone.own("prod", packages=packages, python="3.9")
     output, data = clone.root.parent / "scored.csv", clone.root.parent / "data.csv"
     data.write_text("x\n1.5\n")
-    done = scoring.score(scoring.Scoring(clone.model(), data, output, own, trust=(CLASS,)))
+    done = score_model.score(score_model.Scoring(clone.model(), data, output, own, trust=(CLASS,)))
     here = pandas.__version__ and __import__("sklearn").__version__
     assert f"scikit-learn 1.0.0 recorded, {here} here" in done.packages
     assert "gone 2.1 recorded, none here" in done.packages
@@ -242,7 +242,7 @@ def test_packages_that_are_others_here_are_named(clone: Clone) -> None:
     model = clone.model("sklearn.preprocessing._data.StandardScaler")
     with pytest.raises(StepFailed, match="a StandardScaler has no"):
         clone.score(own, model=model)
-    assert scoring.own_classes.compare(model, model.name, own.to_json())[0] == (
+    assert score_model.own_classes.compare(model, model.name, own.to_json())[0] == (
         f"scikit-learn 1.0.0 recorded, {here} here: the model's classes come from it"
     )
 
@@ -270,7 +270,7 @@ def test_two_versions_with_one_class_are_tried_each_with_its_own(clone: Clone) -
     project: Project = parse_project(DECLARED)
     main = clone.git("rev-parse", "main")
     source = CodeSource.of_stage(clone.repository, clone.home, project, "prod", main)
-    tried = smoke.test(
+    tried = smoke_test.test(
         new, old, project, None, lambda record: find_own_code(source, record, project.trust)
     )
     assert tried.words == "3 rows predicted, 3 of 3 values other than v1.0.0's"
@@ -428,4 +428,4 @@ def test_python_loads_a_version_with_its_own_code_or_says_what_it_would_mix(clon
 )  # fmt: skip
 def test_an_answer_that_the_model_s_code_made_up_is_none(said: object) -> None:
     with pytest.raises(Malformed):
-        scoring.read_scored(said)
+        score_model.read_scored(said)

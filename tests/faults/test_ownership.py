@@ -11,12 +11,12 @@ import pytest
 from audit_project import PATH, Project, begin
 from command_line import call_towpath
 from own_home import MAIN, move_in
-from towpath import promotion, reconcile
-from towpath.audit.history import history
 from towpath.audit.lineage import lineage
+from towpath.audit.stage_history import history
+from towpath.delivery import promotion, reconcile
+from towpath.delivery.reconcile import Blocked, Nothing, Remove
 from towpath.doctor import examine
 from towpath.errors import Refused, RegistryError, UsageError
-from towpath.reconcile import Blocked, Nothing, Remove
 from towpath.registry.ownership import claim_path, read_owners
 
 SECOND = "name: second\nstages: {dev: {store: %s}, lab: }\n"

@@ -14,10 +14,10 @@ from reconcile_project import initialised
 from command_line import call_towpath
 from own_home import IDENTITY, MAIN, CopyWorld, move_in
 from towpath import registry
-from towpath.engine import transfer
+from towpath.backends.git import remotes
 from towpath.errors import RegistryError
-from towpath.git import remotes
 from towpath.registry import Unpublished
+from towpath.versions import push_and_pull
 from towpath.workspace import Workspace
 
 
@@ -363,9 +363,9 @@ def test_a_pre_push_hook_that_refuses_is_heard(project: Project, tmp_path: Path,
 def test_a_slow_pre_push_hook_is_waited_for(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from towpath.git import command
+    from towpath.backends.git import git_command
 
-    monkeypatch.setattr(command, "SILENCE", 0.5)
+    monkeypatch.setattr(git_command, "SILENCE", 0.5)
     origin_of(project, tmp_path / "origin.git")
     hook = project.root / ".git/hooks/pre-push"
     hook.parent.mkdir(exist_ok=True)
@@ -427,7 +427,7 @@ def test_unshallowing_takes_no_tag(project: Project, tmp_path: Path) -> None:
 
 def test_pushing_through_the_engine_says_the_same(project: Project, tmp_path: Path) -> None:
     origin_of(project, tmp_path / "origin.git")
-    moved = transfer.push(Workspace(project.root))
+    moved = push_and_pull.push(Workspace(project.root))
     assert (moved.versions, moved.failure) == (("abalone@v1.0.0",), None)
 
 

@@ -18,26 +18,29 @@ from hypothesis import strategies as st
 
 from promotion_project import draft
 from towpath import documents
-from towpath.audit import dates, query
-from towpath.audit.facts import Vocabulary
-from towpath.engine import memory, run_events, worktree
-from towpath.engine import record as runs
-from towpath.engine.server import state, worker
+from towpath.audit import search_query, utc_dates
+from towpath.audit.version_facts import Vocabulary
+from towpath.backends.dvc import dvc_lock, dvc_yaml, pointer_files
+from towpath.backends.dvc.dvc_config import DvcConfig
+from towpath.backends.prefect.server import server_state, worker
+from towpath.config.foreign_values import parse_json
+from towpath.config.project_declaration import parse_project
+from towpath.config.project_paths import ProjectPath
+from towpath.delivery.gates import gate_answers
+from towpath.delivery.reconcile import bundle, deployment_record, lease, main_witness, smoke_test
 from towpath.errors import ExitCode, TowpathError
-from towpath.gates import answers
-from towpath.reconcile import bundle, deployed, lease, smoke, witness
-from towpath.registry import record, references, tagging, wanted
+from towpath.execution import run_events
+from towpath.execution import run_record as runs
+from towpath.planning import run_memory
+from towpath.registry import stage_files, tag_message, version_record, version_reference
 from towpath.registry.main_line import parse_trailers
-from towpath.registry.versions import Version
+from towpath.registry.version_number import Version
 from towpath.sandbox import foreign_code
-from towpath.spec.foreign_values import parse_json
-from towpath.spec.project import parse_project
-from towpath.spec.project_paths import ProjectPath
-from towpath.store import entries, locked, pipelines, tracked
-from towpath.store.config import DvcConfig
-from towpath.store.digest import read_manifest
-from towpath.store.folder import Folder
-from towpath.store.stage import StageStore
+from towpath.storage import cache_entries
+from towpath.storage.folder import Folder
+from towpath.storage.folder_digest import read_manifest
+from towpath.storage.stage_store import StageStore
+from towpath.versions import work_tree_outputs
 
 TRIES = int(os.environ.get("TOWPATH_FUZZ", "0"))
 FEW = 12
@@ -122,17 +125,17 @@ def _text(content: bytes) -> str:
 
 def _read_record(content: bytes, _: Path) -> None:
     """And what is done with it: written again, tagged, laid beside another."""
-    found = record.read(_text(content), "x")
-    written = record.write(found)
-    assert record.write(record.read(written, "again")) == written
-    tagging.message(found).encode()
+    found = version_record.read(_text(content), "x")
+    written = version_record.write(found)
+    assert version_record.write(version_record.read(written, "again")) == written
+    tag_message.message(found).encode()
 
 
 def _read_tag(content: bytes, _: Path) -> None:
     message = f"title\n\ntowpath: {_text(content)}\n"
-    summary = tagging.parse(message)
+    summary = tag_message.parse(message)
     json.dumps(summary, ensure_ascii=False).encode()
-    sum(tagging.metrics(message).values())
+    sum(tag_message.metrics(message).values())
     for value in (*summary.get("params", {}).values(), summary.get("size", 0)):
         f"{value:.6g}" if isinstance(value, int | float) else str(value)
 
@@ -140,17 +143,17 @@ def _read_tag(content: bytes, _: Path) -> None:
 def _read_lock(content: bytes, home: Path) -> None:
     (home / "dvc.lock").write_bytes(content)
     (home / "dvc.yaml").unlink(missing_ok=True)
-    for output in locked.outputs(home):
+    for output in dvc_lock.outputs(home):
         assert ProjectPath(output.path) == output.path
-    pipelines.made(home)
+    dvc_yaml.made(home)
 
 
 def _read_dvc_yaml(content: bytes, home: Path) -> None:
     (home / "dvc.yaml").write_bytes(content)
     (home / "dvc.lock").write_text(json.dumps(LOCK))
-    pipelines.read_section(_text(content), "stages")
-    pipelines.read_stages(_text(content), "dvc.yaml", is_strict=False)
-    list(locked.outputs(home))
+    dvc_yaml.read_section(_text(content), "stages")
+    dvc_yaml.read_stages(_text(content), "dvc.yaml", is_strict=False)
+    list(dvc_lock.outputs(home))
     documents.edit(home / "dvc.yaml", lambda data: data.setdefault("x", 1))
 
 
@@ -174,8 +177,8 @@ def _read_reply(read: Callable[[object], object]) -> Read:
     """What a gate's process answers, and what is done with it: it is shown."""
 
     def call(content: bytes, _: Path) -> None:
-        reply = answers.read_reply(parse_json(content), read)
-        json.dumps(reply.why if isinstance(reply, answers.Refusal) else str(reply)).encode()
+        reply = gate_answers.read_reply(parse_json(content), read)
+        json.dumps(reply.why if isinstance(reply, gate_answers.Refusal) else str(reply)).encode()
 
     return call
 
@@ -184,7 +187,7 @@ def _read_witness(content: bytes, home: Path) -> None:
     store = StageStore("dev", Folder(home, "a folder"))
     (home / "towpath").mkdir(exist_ok=True)
     (home / "towpath" / "main.json").write_bytes(content)
-    witness.read_witness(store)
+    main_witness.read_witness(store)
 
 
 def _read_bundle(content: bytes, home: Path) -> None:
@@ -201,16 +204,16 @@ def _read_file(read: Callable[[Path], object]) -> Read:
 
 
 def _read_expression(content: bytes, _: Path) -> None:
-    query.parse(_text(content), Vocabulary.of([]))
+    search_query.parse(_text(content), Vocabulary.of([]))
 
 
 def _read_names(content: bytes, _: Path) -> None:
     text = _text(content)
-    references.parse_tag(text)
+    version_reference.parse_tag(text)
     Version.parse(text)
     parse_trailers(text)
-    wanted.place(text)
-    for read in (references.parse, dates.moment, ProjectPath):
+    stage_files.place(text)
+    for read in (version_reference.parse, utc_dates.moment, ProjectPath):
         try:
             read(text)
         except TowpathError as refused:
@@ -221,16 +224,19 @@ READERS: Mapping[str, tuple[Read, Any]] = {
     "record": (_read_record, RECORD),
     "tag": (_read_tag, SUMMARY),
     "stage file": (
-        lambda content, _: wanted.read("registry/stages/prod/abalone.yaml", _text(content)),
+        lambda content, _: stage_files.read("registry/stages/prod/abalone.yaml", _text(content)),
         STAGE_FILE,
     ),
-    "pointer": (lambda content, _: list(tracked.read_pointer(_text(content), "a/x.dvc")), POINTER),
+    "pointer": (
+        lambda content, _: list(pointer_files.read_pointer(_text(content), "a/x.dvc")),
+        POINTER,
+    ),
     "dvc.lock": (_read_lock, LOCK),
     "dvc.yaml": (_read_dvc_yaml, DVC_YAML),
     "manifest": (lambda content, _: read_manifest(content), [{"md5": MD5, "relpath": "a/b"}]),
-    "entry": (lambda content, _: entries.loads(content), ENTRY),
+    "entry": (lambda content, _: cache_entries.loads(content), ENTRY),
     "deployment": (
-        lambda content, _: deployed.read_deployed(content, "abalone"),
+        lambda content, _: deployment_record.read_deployed(content, "abalone"),
         {"schema": 1, **DEPLOYED, "previous": [DEPLOYED]},
     ),
     "lease": (lambda content, _: str(lease.read_lease(content)), LEASE),
@@ -243,30 +249,33 @@ READERS: Mapping[str, tuple[Read, Any]] = {
         lambda content, _: foreign_code.read_answer(content, b'{"answer": 1}').caution,
         {"missing": ["namespaces"]},
     ),
-    "gate's refusal": (_read_reply(answers.read_latency), {"why": "it does not fit"}),
+    "gate's refusal": (_read_reply(gate_answers.read_latency), {"why": "it does not fit"}),
     "gate of a function": (
-        _read_reply(answers.read_function),
+        _read_reply(gate_answers.read_function),
         {"answer": {"passed": True, "value": 4.5, "bound": "at most 5", "detail": ["a", 1]}},
     ),
     "gate of golden samples": (
-        _read_reply(answers.read_golden),
+        _read_reply(gate_answers.read_golden),
         {"answer": {"given": [1.5, [2]], "expected": [1, "x"]}},
     ),
-    "gate of latency": (_read_reply(answers.read_latency), {"answer": {"seconds": [0.5, 0.25]}}),
+    "gate of latency": (
+        _read_reply(gate_answers.read_latency),
+        {"answer": {"seconds": [0.5, 0.25]}},
+    ),
     "gate of fairness": (
-        _read_reply(answers.read_fairness),
+        _read_reply(gate_answers.read_fairness),
         {"answer": {"errors": {"m": 0.5}, "small": ["f"]}},
     ),
     "gate of safety": (
-        _read_reply(answers.read_safe),
+        _read_reply(gate_answers.read_safe),
         {"answer": {"unsafe": {"m.pkl": "is a pickle"}, "looked_at": ["3 types known"]}},
     ),
     "gate of expectations": (
-        _read_reply(answers.read_expectations),
+        _read_reply(gate_answers.read_expectations),
         {"answer": {"rows": 9, "count": 2, "held": 1, "failed": ["x"], "warned": []}},
     ),
     "smoke test": (
-        lambda content, _: smoke.read_smoke(parse_json(content), 2),
+        lambda content, _: smoke_test.read_smoke(parse_json(content), 2),
         {"rows": 2, "models": [{"predictions": [0.5, "a"]}, {"error": "ValueError: no"}]},
     ),
     "bundle": (_read_bundle, {"version": "v9.9.9", "files": {"a": SHA256}}),
@@ -274,12 +283,12 @@ READERS: Mapping[str, tuple[Read, Any]] = {
     "events": (_read_events, EVENTS),
     "event": (lambda content, _: run_events.read_event(json.loads(content)), EVENTS[2]),
     "memory": (
-        _read_file(lambda path: memory.Memory(path).last("train")),
+        _read_file(lambda path: run_memory.Memory(path).last("train")),
         {"train": {"key": "k", "ingredients": {"a": "b"}, "undeclared": []}},
     ),
-    "ledger": (_read_file(worktree._read), {"artifacts/x": MD5}),
+    "ledger": (_read_file(work_tree_outputs._read), {"artifacts/x": MD5}),
     "local API": (
-        lambda content, _: state.read_state(content),
+        lambda content, _: server_state.read_state(content),
         {"port": 4200, "pid": 7, "born": 1.5, "since": TIME, "prefect": "3.8.0", "secret": "s"},
     ),
     "worker": (

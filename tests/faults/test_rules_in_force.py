@@ -19,17 +19,19 @@ from approval_world import POLICY, SIGNERS, Clone, clone
 
 import promotion_project
 from command_line import call_towpath
-from towpath import forge, promotion, reconcile, registry
-from towpath.audit.verify import verify
-from towpath.doctor import at_forge, stages
+from towpath import registry
+from towpath.audit.verification import verify
+from towpath.backends.dvc import Store, initialise
+from towpath.backends.git import Repository
+from towpath.backends.github import forge_connection
+from towpath.delivery import promotion, reconcile
+from towpath.delivery.promotion.approval_rule import ApprovalRule
+from towpath.delivery.promotion.promotion_check import check
+from towpath.delivery.promotion.ratify_rules import ratify_rules
+from towpath.delivery.promotion.rules_in_force import connect_to_set_up, connected
+from towpath.doctor import forge_checks, stage_store_checks
 from towpath.errors import Refused, UsageError, UserError
-from towpath.git import Repository
-from towpath.promotion.approval_rule import ApprovalRule
-from towpath.promotion.checking import check
-from towpath.promotion.in_force import connect_to_set_up, connected
-from towpath.promotion.ratify import ratify_rules
 from towpath.registry import Code, Registration
-from towpath.store import Store, initialise
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ def test_no_store_is_opened_that_nobody_agreed_to(ada: Clone, tmp_path: Path) ->
         for offline in (False, True):
             with pytest.raises(Refused, match="without an approval"):
                 act(ada.workspace, "prod", reconcile.Options(offline=offline))
-    doctor = [str(one) for one in stages.check(ada.workspace, ada.workspace.policy, {})]
+    doctor = [str(one) for one in stage_store_checks.check(ada.workspace, ada.workspace.policy, {})]
     assert len(doctor) == 1
     assert "without an approval" in doctor[0]
     verified = verify(ada.workspace)
@@ -207,9 +209,9 @@ def merge(github: GitHubServer, project: promotion_project.Project, number: int)
     hosted = github.repository(NAME)
     pull = hosted.pull(number)
     text = f"name: a\nforge: {{kind: github, repository: {NAME}}}\n"
-    from towpath.spec.project import parse_project
+    from towpath.config.project_declaration import parse_project
 
-    bo = forge.connect(parse_project(text), environ=github.environ("bo"))
+    bo = forge_connection.connect(parse_project(text), environ=github.environ("bo"))
     assert bo
     bo.approve(number, pull.head)
     github.merge(hosted, pull, github.person("ada"), "merge")
@@ -241,7 +243,9 @@ def test_the_forge_that_mallory_names_is_not_asked(
         reconcile.plan(project.workspace, "dev")
     assert [one.fault.place for one in verify(project.workspace).findings if one.check == "rules"]
     assert promotion.waiting(project.workspace) == ()
-    assert list(at_forge.check(project.workspace, github.environ("ada") | {"GITHUB_API_URL": ""}))
+    assert list(
+        forge_checks.check(project.workspace, github.environ("ada") | {"GITHUB_API_URL": ""})
+    )
     assert evil.requests == []
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from towpath import scratch
-from towpath.git import clones
-from towpath.store import folder as folders
-from towpath.store.folder import Folder
+from towpath.backends.git import clones
+from towpath.storage import folder as folders
+from towpath.storage.folder import Folder
 
 HELD = """
 import os, signal, sys

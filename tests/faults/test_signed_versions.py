@@ -13,8 +13,8 @@ from publishing_project import Keys, Project, demand, origin_of, signing_project
 from command_line import call_towpath
 from own_home import IDENTITY, MAIN, move_in
 from towpath import registry
+from towpath.backends.git import refs
 from towpath.errors import RegistryError
-from towpath.git import refs
 
 
 @pytest.fixture(autouse=True)
@@ -201,7 +201,7 @@ def test_a_description_that_looks_like_a_signature(tmp_path: Path, keys: Keys) -
 
 
 def test_a_shared_registrys_clone_signs_as_the_project_does(tmp_path: Path, keys: Keys) -> None:
-    from towpath.git import Repository, clones
+    from towpath.backends.git import Repository, clones
 
     project = signing_project(tmp_path, keys)
     clone = clones.begin(tmp_path / "clone.git", str(tmp_path))
@@ -320,7 +320,7 @@ def test_many_signed_tags_are_listed_as_quickly_as_others() -> None:
     """The message is cut where it was signed, at next to no cost."""
     import time
 
-    from towpath.git import signatures
+    from towpath.backends.git import signatures
 
     line = 'towpath: {"schema":1,"key":"' + "a" * 64 + '","metrics":{"mse":4.5}}\n'
     block = "-----BEGIN SSH SIGNATURE-----\n" + "x" * 300 + "\n-----END SSH SIGNATURE-----\n"

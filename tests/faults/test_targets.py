@@ -12,7 +12,7 @@ import pytest
 
 from own_home import IDENTITY, MAIN, CopyWorld
 from reconcile.reconcile_project import Project, initialised
-from towpath.audit.verify import verify
+from towpath.audit.verification import verify
 
 ALTERED = "repair v1.0.0: what the target runs was altered"
 

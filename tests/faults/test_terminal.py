@@ -21,11 +21,11 @@ import pytest
 import towpath
 from promotion_project import PEOPLE, Project, begin, draft
 from towpath import registry
-from towpath.cli import terminal
+from towpath.backends.dvc import Store, initialise
+from towpath.cli.render import terminal
 from towpath.control_characters import disarm_commands, escape_json, show_controls
 from towpath.markdown_text import code_block
 from towpath.registry import Code, Registration
-from towpath.store import Store, initialise
 
 #: All that acts: colours, links, the clipboard, the bell, overwriting, C1, bidi, no width, lines.
 EVIL = (
@@ -43,7 +43,8 @@ POLICY = "name: abalone\nstages:\n  dev:\n  prod: {deploy: {to: files, path: dep
 #: Runs many commands in one process, as a person would one after the other; each ends with a mark.
 DRIVER = """
 import json, sys
-from towpath.cli import main, terminal
+from towpath.cli import main
+from towpath.cli.render import terminal
 terminal.guard_streams()
 for words in json.load(open(sys.argv[1])):
     try:
@@ -376,7 +377,7 @@ def test_a_fence_holds_what_is_in_it() -> None:
 
 GUARDED = """
 import logging, sys, threading, warnings
-from towpath.cli import terminal
+from towpath.cli.render import terminal
 terminal.guard_streams()
 evil = open(sys.argv[1], encoding="utf-8", newline="").read()
 warnings.warn(evil)
@@ -430,7 +431,12 @@ PRINTING = {
 }
 #: What runs as a process of its own, whose streams end in a step's log or are an answer by wire.
 OWN_PROCESS = {
-    *("gates/work.py", "reconcile/smoke.py", "sandbox/confinement.py", "sandbox/task_process.py"),
+    *(
+        "delivery/gates/gate_work.py",
+        "delivery/reconcile/smoke_test.py",
+        "sandbox/confinement.py",
+        "sandbox/task_process.py",
+    ),
 }
 
 
@@ -458,7 +464,11 @@ def test_only_the_door_prints() -> None:
     found = {}
     for path in SOURCES:
         name = str(path.relative_to(package))
-        if name != "cli/terminal.py" and name not in OWN_PROCESS and not name.startswith("steps/"):
+        if (
+            name != "cli/render/terminal.py"
+            and name not in OWN_PROCESS
+            and not name.startswith("steps/")
+        ):
             found[name] = len(list(printing(ast.parse(path.read_text(encoding="utf-8")))))
     # main alone prepares the streams that the door writes on
     assert {name for name, count in found.items() if count} == {"cli/main.py"}

@@ -8,7 +8,7 @@ import click
 from click.testing import CliRunner, Result
 
 from towpath.cli import main
-from towpath.cli.faults import say
+from towpath.cli.render.fault_words import say
 
 
 def typed(root: Path, *words: str) -> Result:

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from github_server import GitHubServer
 
-from towpath import forge
+from towpath.backends.github import Patience, forge_connection
+from towpath.config.project_declaration import parse_project
 from towpath.forge import Forge
-from towpath.forge.github import Patience
-from towpath.spec.project import parse_project
 
 NAME = "acme/abalone"
 QUICK = Patience(timeout=20.0, attempts=3, pause=0.01, longest=1.0)
@@ -65,7 +64,7 @@ def as_person(github: GitHubServer) -> Callable[[str], Forge]:
     project = parse_project(f"name: abalone\nforge: {{kind: github, repository: {NAME}}}\n")
 
     def connected(login: str = "ada") -> Forge:
-        found = forge.connect(project, environ=github.environ(login), patience=QUICK)
+        found = forge_connection.connect(project, environ=github.environ(login), patience=QUICK)
         assert found is not None
         return found
 

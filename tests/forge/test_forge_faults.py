@@ -10,11 +10,10 @@ from collections.abc import Callable
 import pytest
 from github_server import GitHubServer
 
-from towpath import forge
+from towpath.backends.github import GitHub, Patience, forge_connection
+from towpath.config.project_declaration import parse_project
 from towpath.errors import ForgeError, UsageError, UserError
 from towpath.forge import Forge, NotMergeable, PullRequest
-from towpath.forge.github import GitHub, Patience
-from towpath.spec.project import parse_project
 
 NAME = "acme/abalone"
 As = Callable[[str], Forge]
@@ -35,7 +34,7 @@ def pull(clone, as_person: As) -> PullRequest:
 
 
 def connect(environ: dict[str, str], text: str = PLAIN) -> Forge | None:
-    return forge.connect(parse_project(text), environ=environ, patience=QUICK)
+    return forge_connection.connect(parse_project(text), environ=environ, patience=QUICK)
 
 
 # Connecting

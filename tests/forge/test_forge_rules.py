@@ -12,9 +12,9 @@ from github_server import GitHubServer
 
 from command_line import call_towpath
 from towpath import forge
+from towpath.config.project_declaration import Project, parse_project
 from towpath.errors import ForgeError
 from towpath.forge import Environment, Forge, NotMergeable, Rules
-from towpath.spec.project import Project, parse_project
 
 NAME = "acme/abalone"
 DECLARED = f"""\

@@ -11,10 +11,10 @@ import pytest
 from github_server import GitHubServer
 
 from towpath import forge
+from towpath.backends.github import Patience, forge_connection
+from towpath.config.project_declaration import parse_project
 from towpath.errors import ForgeError, UserError
 from towpath.forge import Forge
-from towpath.forge.github import Patience
-from towpath.spec.project import parse_project
 
 NAME = "acme/abalone"
 As = Callable[[str], Forge]
@@ -28,7 +28,7 @@ def words(error: pytest.ExceptionInfo[ForgeError] | pytest.ExceptionInfo[UserErr
 
 
 def connect(environ: dict[str, str], text: str = PLAIN) -> Forge | None:
-    return forge.connect(parse_project(text), environ=environ, patience=QUICK)
+    return forge_connection.connect(parse_project(text), environ=environ, patience=QUICK)
 
 
 def test_what_the_environment_says_goes_before_what_is_declared(github: GitHubServer) -> None:

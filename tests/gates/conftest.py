@@ -16,13 +16,13 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from own_home import IDENTITY, MAIN, move_in
-from towpath import gates
+from towpath.backends.git import Repository
+from towpath.config.artifact import Artifact
+from towpath.delivery import gates
+from towpath.delivery.gates import Context, Verdict
 from towpath.errors import StoreError
-from towpath.gates import Context, Verdict
-from towpath.git import Repository
-from towpath.registry import Code, Column, Record, Signature, Version, policy
-from towpath.spec.artifact import Artifact
-from towpath.steps import models
+from towpath.registry import Code, Column, Record, Signature, Version, policy_at_commit
+from towpath.steps.model_io import skops_models
 
 NOW = 1_790_000_000
 
@@ -48,7 +48,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that gives 3 a + b."""
     frame = pandas.DataFrame({"a": [0.0, 1, 0, 1], "b": [0.0, 0, 1, 1]})
     path = tmp_path_factory.mktemp("model") / "model.skops"
-    models.dump(LinearRegression().fit(frame, 3 * frame.a + frame.b), path)
+    skops_models.dump(LinearRegression().fit(frame, 3 * frame.a + frame.b), path)
     return path
 
 
@@ -113,7 +113,7 @@ class Desk:
             incumbent=None,
             repository=repository,
             base=self.base,
-            project=policy.at(repository, self.base),
+            project=policy_at_commit.at(repository, self.base),
             lower_since=None,
             model=self._bytes,
             data=self._data,

@@ -18,16 +18,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeRegressor
 
-from towpath.gates import artifact, work
-from towpath.gates.answers import FairnessAnswer
-from towpath.gates.finding import Unjudged
-from towpath.gates.kinds import fairness, golden, latency, safe
+from towpath.config import gate_declarations
+from towpath.config.artifact import Artifact
+from towpath.delivery.gates import gate_work, verified_artifact
+from towpath.delivery.gates.gate_answers import FairnessAnswer
+from towpath.delivery.gates.gate_finding import Unjudged
+from towpath.delivery.gates.kinds import fairness, golden, latency, safe
 from towpath.registry import Code
 from towpath.registry.own_code import OwnCode
-from towpath.spec import gates
-from towpath.spec.artifact import Artifact
-from towpath.steps import models
-from towpath.store.digest import manifest, manifest_digest
+from towpath.steps.model_io import skops_models
+from towpath.storage.folder_digest import manifest, manifest_digest
 
 NO_CODE = OwnCode("abalone@v1.1.0").to_json()
 SAMPLES = "a,b,expected\n0,0,0\n1,0,3\n0.5,0.5,2.0\n"
@@ -72,7 +72,7 @@ def test_a_golden_sample_that_comes_out_otherwise(desk):
     ],
 )
 def test_what_is_close_enough(given, expected, close):
-    gate = gates.Golden(samples="g.csv", absolute=0.06, relative=0.01)
+    gate = gate_declarations.Golden(samples="g.csv", absolute=0.06, relative=0.01)
     assert golden._close(given, expected, gate) is close
 
 
@@ -214,7 +214,7 @@ def test_a_trusted_type_comes_from_the_version_s_commit_and_sees_no_secret(
 
     frame = pandas.DataFrame({"a": [0.0, 1, 0, 1], "b": [0.0, 0, 1, 1]})
     path = tmp_path / "own.skops"
-    models.dump(shared_mine.Mine().fit(frame, 3 * frame.a + frame.b), path)
+    skops_models.dump(shared_mine.Mine().fit(frame, 3 * frame.a + frame.b), path)
     monkeypatch.setenv("PROD_SECRET_KEY", "hunter2")
     files = {"g.csv": SAMPLES, "shared_mine.py": OWN}
     version = desk.commit("g: {kind: golden, samples: g.csv}", files)
@@ -251,7 +251,7 @@ def test_a_folder_is_judged_file_by_file(desk, tmp_path):
         return desk.record(artifact=Artifact(md5, 1, "bundle", len(names)), sha256=sha256)
 
     good = record()
-    assert artifact.altered(folder, good) == ""
+    assert verified_artifact.altered(folder, good) == ""
     (folder / "weights.bin").write_bytes(pickle.dumps({}))
     assert desk.one(SAFE, candidate=good).value == "altered"
     judged = desk.one(SAFE, candidate=record())
@@ -283,7 +283,7 @@ def test_formats_by_their_bytes_and_names(tmp_path, name, content, why):
 def test_a_tree_that_points_outside_itself_is_not_safe(tmp_path):
     whole, path = tmp_path / "whole.skops", tmp_path / "tree.skops"
     rows = numpy.arange(20.0).reshape(10, 2)
-    models.dump(DecisionTreeRegressor(random_state=0).fit(rows, rows[:, 0]), whole)
+    skops_models.dump(DecisionTreeRegressor(random_state=0).fit(rows, rows[:, 0]), whole)
     with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w") as new:
         for name in old.namelist():
             new.writestr(name, _astray(old.read(name)) if ".npy" in name else old.read(name))
@@ -413,7 +413,7 @@ def test_a_fairness_that_cannot_be_evaluated(desk, table, change, why):
 def test_one_group_cannot_be_held_against_another():
     said = {"data": "d.csv", "target": "rings", "group": "sex", "metric": "mae", "ratio": 2}
     with pytest.raises(Unjudged, match="fewer than two groups have 30 rows"):
-        fairness._finding(gates.Fairness(**said), FairnessAnswer({"F": 1.0}, ("M",)))
+        fairness._finding(gate_declarations.Fairness(**said), FairnessAnswer({"F": 1.0}, ("M",)))
 
 
 @pytest.mark.parametrize(
@@ -444,7 +444,7 @@ def test_percentiles(share, found):
 
 def why(kind, asked):
     """Why a gate's process would say that it cannot be evaluated."""
-    return work.answer({"kind": kind, "asked": asked})["why"]
+    return gate_work.answer({"kind": kind, "asked": asked})["why"]
 
 
 def test_a_model_that_takes_other_columns(desk, tmp_path):
@@ -456,7 +456,9 @@ def test_a_model_that_takes_other_columns(desk, tmp_path):
 
 def test_a_model_that_raises(desk, tmp_path):
     path, samples = tmp_path / "raises.skops", tmp_path / "g.csv"
-    models.dump(make_pipeline(FunctionTransformer(), LinearRegression()), path)  # never fitted
+    skops_models.dump(
+        make_pipeline(FunctionTransformer(), LinearRegression()), path
+    )  # never fitted
     samples.write_text(SAMPLES)
     assert why("golden", asked(desk, samples, model=str(path))).startswith("NotFittedError: ")
 

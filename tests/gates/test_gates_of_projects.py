@@ -13,10 +13,10 @@ import psutil
 import pytest
 from markdown_it import MarkdownIt
 
-from towpath import gates
+from towpath.backends.git import Repository
+from towpath.delivery import gates
 from towpath.errors import UsageError
-from towpath.git import Repository
-from towpath.registry import Version, policy
+from towpath.registry import Version, policy_at_commit
 
 OWN = "{kind: function, run: 'checks.own:judge', model: false, timeout: 20s}"
 
@@ -215,7 +215,7 @@ def test_a_project_in_a_folder_of_a_bare_repository(desk, tmp_path):
     desk.commit("g: {kind: safe}", files)
     desk.git("clone", "-q", "--bare", ".", str(tmp_path / "bare.git"))
     repository = Repository.open(tmp_path / "bare.git")
-    project = policy.at(repository, desk.base, "apps/abalone")
+    project = policy_at_commit.at(repository, desk.base, "apps/abalone")
     own, golden = desk.judge(repository=repository, project=project, folder="apps/abalone")
     assert own.passed, own.detail
     assert own.source == f"apps/abalone/towpath.yaml:5 at {desk.base[:7]}"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from towpath.spec.faults import keys
-from towpath.spec.gates import KINDS
-from towpath.spec.project import parse_project
+from towpath.config.declaration_faults import keys
+from towpath.config.gate_declarations import KINDS
+from towpath.config.project_declaration import parse_project
 
 TEXT = (Path(__file__).parents[2] / "docs" / "gates.md").read_text(encoding="utf-8")
 YAML = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)

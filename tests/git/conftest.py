@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from own_home import IDENTITY, MAIN, move_in
-from towpath.git import Repository
+from towpath.backends.git import Repository
 
 Git = Callable[..., str]
 

@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
+from towpath.backends.git import Repository, locked
 from towpath.errors import RegistryError
-from towpath.git import Repository, locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from towpath.git import Repository, locked
+from towpath.backends.git import Repository, locked
 with locked(Repository.open(Path(sys.argv[1])), "test"):
     print("held", flush=True)
     time.sleep(600)

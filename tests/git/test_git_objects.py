@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from towpath.backends.git import Repository, Stamp, commit_beside, refs, tag
 from towpath.errors import RegistryError
-from towpath.git import Repository, Stamp, commit_beside, refs, tag
 
 Git = Callable[..., str]
 FILES = {"registry/models/ä b.yaml": b"model: x\r\n", "steps.py": b"\0binary\n\n", "empty": b""}

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from towpath.backends.git import Repository, git_command, remotes
 from towpath.errors import RegistryError
-from towpath.git import Repository, command, remotes
 
 Git = Callable[..., str]
 
@@ -29,7 +29,7 @@ def silent() -> Iterator[int]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second is long enough for a test."""
-    monkeypatch.setattr(command, "SILENCE", 1.0)
+    monkeypatch.setattr(git_command, "SILENCE", 1.0)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -67,15 +67,16 @@ def test_what_a_silent_call_started_is_ended(
 @pytest.mark.usefixtures("hasty")
 def test_a_call_that_goes_on_speaking_is_not_ended() -> None:
     words = "import sys, time\nfor _ in range(8): time.sleep(0.3); print('x', flush=True)"
-    done = command._listen([sys.executable, "-c", words], dict(os.environ), 2.0)
+    done = git_command._listen([sys.executable, "-c", words], dict(os.environ), 2.0)
     assert (done.returncode, done.stdout) == (0, b"x\n" * 8)
 
 
 def test_an_interruption_ends_the_call(tmp_path: Path) -> None:
     words = f"""
 import os
-from towpath.git import command
-command._listen(["sh", "-c", "echo $$ > '{tmp_path}/pid'; exec sleep 600"], dict(os.environ), 60)
+from towpath.backends.git import git_command
+call = ["sh", "-c", "echo $$ > '{tmp_path}/pid'; exec sleep 600"]
+git_command._listen(call, dict(os.environ), 60)
 """
     process = subprocess.Popen([sys.executable, "-c", words], stderr=subprocess.DEVNULL)
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from towpath.backends.git import Repository, main_branch, refs, remotes
 from towpath.errors import RegistryError, UsageError
-from towpath.git import Repository, mainline, refs, remotes
 
 Git = Callable[..., str]
 
@@ -104,14 +104,14 @@ def test_a_clone_without_tags_is_known(repository: Repository, origin: Path, git
 @pytest.mark.usefixtures("origin")
 def test_the_main_branch_is_the_one_that_holds_the_other(repository: Repository, git: Git) -> None:
     root, first = repository.root, repository.head()
-    assert mainline.main(repository) == first
+    assert main_branch.main(repository) == first
     git(root, "commit", "-q", "--allow-empty", "-m", "merged here")
     ahead = repository.head()
     git(root, "checkout", "-qb", "work")
     git(root, "commit", "-q", "--allow-empty", "-m", "work")
-    assert mainline.main(repository) == ahead
+    assert main_branch.main(repository) == ahead
     git(root, "push", "-q", "origin", "work:main")
-    assert mainline.main(repository) == repository.head()
+    assert main_branch.main(repository) == repository.head()
 
 
 @pytest.mark.usefixtures("origin")
@@ -122,9 +122,9 @@ def test_parted_main_branches_follow_the_remote(repository: Repository, git: Git
     git(root, "push", "-q", "origin", "main")
     git(root, "reset", "-q", "--hard", "HEAD^")
     git(root, "commit", "-q", "--allow-empty", "-m", "merged here")
-    assert mainline.main(repository) == there
+    assert main_branch.main(repository) == there
 
 
 def test_no_commit_no_main(tmp_path: Path, git: Git) -> None:
     git(tmp_path, "init", "-q", "new")
-    assert mainline.main(Repository.open(tmp_path / "new")) is None
+    assert main_branch.main(Repository.open(tmp_path / "new")) is None

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from towpath.backends.git import Repository
 from towpath.errors import RegistryError, UserError
-from towpath.git import Repository
 
 Git = Callable[..., str]
 

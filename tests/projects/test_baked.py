@@ -12,8 +12,8 @@ import pytest
 
 from command_line import call_towpath
 from towpath import projects
-from towpath.engine.server import Api, home
-from towpath.engine.server.project import status
+from towpath.backends.prefect.server import Api, api_home
+from towpath.backends.prefect.server.project_api import status
 
 from .conftest import REPOSITORY, git, run
 
@@ -62,7 +62,7 @@ def test_a_new_project_runs_registers_and_passes_its_own_tests(
     assert "6 passed" in tests.stdout
     if task == "regression":
         copy = base / "copy0" / "abalone"
-        assert home.of(copy).log.is_file(), "there was one"
+        assert api_home.of(copy).log.is_file(), "there was one"
         assert status(copy).local is None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from command_line import call_towpath
 from towpath import projects
-from towpath.spec.project import read_project
+from towpath.config.project_declaration import read_project
 
 from .conftest import REPOSITORY, git
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from command_line import call_towpath
-from towpath import projects, store
+from towpath import projects
+from towpath.backends import dvc
+from towpath.config.project_declaration import read_project
 from towpath.projects import EMPTY_PIPELINE, adoption
-from towpath.spec.project import read_project
 
 from .conftest import REPOSITORY, contents, git
 
@@ -42,7 +43,7 @@ def towpath(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def adopt(folder: Path) -> tuple[str, ...]:
     """What `towpath init` does, in this process; the paths that it wrote."""
-    additions = projects.plan_additions(folder, store.missing_files(folder))
+    additions = projects.plan_additions(folder, dvc.missing_files(folder))
     projects.apply_additions(folder, additions)
     return tuple(addition.path for addition in additions)
 
@@ -99,11 +100,11 @@ def test_what_is_there_stays_and_only_lines_are_added(repository: Path) -> None:
 
 
 def test_killed_midway_it_completes(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    additions = projects.plan_additions(repository, store.missing_files(repository))
+    additions = projects.plan_additions(repository, dvc.missing_files(repository))
     for count in range(len(additions)):
         projects.apply_additions(repository, additions[count : count + 1])
         rest = tuple(addition.path for addition in additions[count + 1 :])
-        left = projects.plan_additions(repository, store.missing_files(repository))
+        left = projects.plan_additions(repository, dvc.missing_files(repository))
         assert tuple(addition.path for addition in left) == rest
     (repository / "towpath.yaml").unlink()
 
@@ -119,7 +120,7 @@ def test_killed_midway_it_completes(repository: Path, monkeypatch: pytest.Monkey
 def test_a_folder_of_a_repository_of_a_project_and_none(repository: Path, tmp_path: Path) -> None:
     inner = repository / "models" / "churn"
     inner.mkdir(parents=True)
-    store.initialise(repository)
+    dvc.initialise(repository)
     assert ".dvc/config" not in adopt(inner), "it shares the store above"
     assert not (repository / "towpath.yaml").exists()
     below = inner / "deep"
@@ -171,7 +172,7 @@ def test_a_project_out_of_a_template_lacks_nothing(template: str, tmp_path: Path
 def test_a_name_is_found_for_any_folder() -> None:
     for folder in ("a b", "--", "123", "Null", "日本", "x" * 300, "churn_v2"):
         text = adoption._PROJECT.format(name=adoption.project_name(folder))
-        from towpath.spec.project import parse_project
+        from towpath.config.project_declaration import parse_project
 
         assert parse_project(text).name
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from towpath.projects import source
+from towpath.backends.cookiecutter import installed_source
 
 from .conftest import REPOSITORY, TABULAR
 
@@ -28,7 +28,11 @@ LINES = [
         "towpath @ git+ssh://git@example.org/team/towpath.git",
     ),
     ("auto", "gh:team/towpath", "towpath @ git+https://github.com/team/towpath.git"),
-    ("auto", "https://example.org/towpath.git", "towpath @ git+https://example.org/towpath.git"),
+    (
+        "auto",
+        "https://example.org/towpath.git",
+        "towpath @ git+https://example.org/towpath.git",
+    ),
     ("auto", ".", f"towpath @ {REPOSITORY.as_uri()}"),
     (str(REPOSITORY), "", f"towpath @ {REPOSITORY.as_uri()}"),
 ]
@@ -75,7 +79,7 @@ def test_towpath_knows_what_it_was_installed_from(
     (record / "METADATA").write_text("Metadata-Version: 2.4\nName: towpath\nVersion: 9.9\n")
     if origin is not None:
         (record / "direct_url.json").write_text(json.dumps(origin))
-    assert source.of(PathDistribution(record)) == line
+    assert installed_source.of(PathDistribution(record)) == line
 
 
 def _rules() -> Any:

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from command_line import call_dvc
-from towpath import projects, store
-from towpath.spec.project import read_project
-from towpath.store.config import load_config
-from towpath.store.tracked import pointers
+from towpath import projects
+from towpath.backends import dvc
+from towpath.backends.dvc.dvc_config import load_config
+from towpath.backends.dvc.pointer_files import pointers
+from towpath.config.project_declaration import read_project
 from tracking import track
 
 from .conftest import contents, cookiecutter, git, run
@@ -91,7 +92,7 @@ def test_stock_dvc_agrees_that_the_data_are_tracked(
 
 def test_the_store_would_have_written_the_same(tmp_path: Path) -> None:
     project = projects.new("tabular", tmp_path, {}, ask=False)
-    store.initialise(fresh := _folder(tmp_path, "fresh"))
+    dvc.initialise(fresh := _folder(tmp_path, "fresh"))
     for name in (".dvc/config", ".dvc/.gitignore"):
         assert _text(fresh, name) == _text(project, name)
     (ours,) = pointers(project)

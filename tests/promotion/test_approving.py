@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from promotion_project import POLICY, Project
-from towpath import promotion, registry
+from towpath import registry
+from towpath.delivery import promotion
+from towpath.delivery.promotion import Approval
+from towpath.delivery.promotion.approval import enough, least
+from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.errors import Refused, RegistryError, UsageError
-from towpath.promotion import Approval
-from towpath.promotion.approval import enough, least
-from towpath.promotion.approval_rule import ApprovalRule
 
 DEV = "promote/abalone-v1.0.0-dev"
 STAGE_FILE = "registry/stages/dev/abalone.yaml"

@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 
 from promotion_project import POLICY, Project, begin, draft
 from towpath import markdown_text as markdown
-from towpath import promotion
+from towpath.delivery import promotion
 from towpath.registry import Column, Signature
 
 MALICE = (

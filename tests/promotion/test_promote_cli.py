@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from promotion_project import POLICY, Project
 from towpath.cli import main
-from towpath.cli.faults import say
+from towpath.cli.render.fault_words import say
 
 
 def typed(project: Project, *words: str) -> Result:

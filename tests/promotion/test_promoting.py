@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from promotion_project import Project, judge_promotion
-from towpath import promotion, registry
+from towpath import registry
+from towpath.delivery import promotion
+from towpath.delivery.promotion import GatesRefused
 from towpath.errors import UsageError
-from towpath.promotion import GatesRefused
 from towpath.workspace import Workspace
 
 DEV = "promote/abalone-v1.0.0-dev"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from promotion_project import POLICY, Project
-from towpath import promotion, registry
+from towpath import registry
+from towpath.delivery import promotion
 from towpath.errors import DeclarationError, UsageError
 
 DEV = "promote/abalone-v1.0.0-dev"

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from promotion_project import POLICY, Project, begin, judge_promotion
-from towpath import forge, promotion, registry
+from towpath import forge, registry
+from towpath.backends.github import forge_connection
+from towpath.delivery import promotion
+from towpath.delivery.promotion import Approval
 from towpath.errors import ForgeError, Refused, UsageError
-from towpath.promotion import Approval
 
 if TYPE_CHECKING:
     from github_server import GitHubServer
@@ -41,7 +43,7 @@ class World:
 
     @property
     def client(self) -> forge.Forge:
-        found = forge.connect(self.project.workspace.project)
+        found = forge_connection.connect(self.project.workspace.project)
         assert found
         return found
 

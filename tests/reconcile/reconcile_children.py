@@ -21,8 +21,8 @@ from typing import Any
 
 from reconcile_project import Project
 
-from towpath import reconcile
-from towpath.reconcile import lease
+from towpath.delivery import reconcile
+from towpath.delivery.reconcile import lease
 
 
 def kill_at(root: str, stage: str, step: str) -> int:

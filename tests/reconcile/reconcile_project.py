@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from towpath import reconcile, registry
-from towpath.git import Repository
-from towpath.reconcile import Applied, Options, Plan
+from towpath import registry
+from towpath.backends.dvc import Store, initialise
+from towpath.backends.git import Repository
+from towpath.config.artifact import Artifact
+from towpath.delivery import reconcile
+from towpath.delivery.reconcile import Applied, Options, Plan
 from towpath.registry import Code, Column, Record, Registration, Signature
-from towpath.registry.wanted import Wanted
-from towpath.spec.artifact import Artifact
-from towpath.store import Store, initialise
-from towpath.store.stage import StageStore
+from towpath.registry.stage_files import Wanted
+from towpath.storage.stage_store import StageStore
 from towpath.workspace import Workspace
 
 IDENTITY = {

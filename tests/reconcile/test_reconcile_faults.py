@@ -11,10 +11,10 @@ import pytest
 from reconcile_project import Project, declare
 
 from towpath import registry
-from towpath.engine.own_files import find_own_files
+from towpath.delivery.reconcile.deployment_record import deployed
 from towpath.errors import StoreError, UsageError, UserError
-from towpath.reconcile.deployed import deployed
-from towpath.store.backend import object_path
+from towpath.storage.storage_backend import object_path
+from towpath.versions.own_files import find_own_files
 
 STAGES = "{dev: , prod: {deploy: {to: files, path: deploy/prod}}}"
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from reconcile_project import Project, initialised
 
-from towpath.audit.verify import verify
+from towpath.audit.verification import verify
+from towpath.delivery.reconcile import bundle, deployment_record, lease
+from towpath.delivery.reconcile.lease import PATH, Lease
 from towpath.errors import Malformed, StoreError
-from towpath.reconcile import bundle, deployed, lease
-from towpath.reconcile.lease import PATH, Lease
 from towpath.registry.main_line import CLOCK_SKEW
 
 YEAR = 31_536_000.0
@@ -108,7 +108,7 @@ def test_clocks_that_differ_by_minutes_share_a_stage(project: Project) -> None:
 
 
 def _record(project: Project, model: str = "abalone") -> Path:
-    return project.root / ".towpath" / "stages" / "dev" / deployed.FOLDER / f"{model}.json"
+    return project.root / ".towpath" / "stages" / "dev" / deployment_record.FOLDER / f"{model}.json"
 
 
 def _changed(content: str, **facts: Any) -> str:
@@ -139,7 +139,7 @@ def test_a_damaged_record_of_one_model_stops_no_other(project: Project, what: st
     file = _record(project)
     file.write_text(RECORDS[what](file.read_text()))
     with pytest.raises(Malformed, match="is damaged"):
-        deployed.stored(project.store("dev"), "abalone")
+        deployment_record.stored(project.store("dev"), "abalone")
     version = project.register(b"newer", "oyster")
     project.promote(version, "dev", "oyster")
     planned = project.said("dev")
@@ -157,7 +157,7 @@ def test_a_damaged_record_of_one_model_stops_no_other(project: Project, what: st
 def test_a_file_that_is_no_models_is_none(project: Project) -> None:
     for name in ("..json", "Sp ace.json", "a\nb.json", ".json", "x.txt"):
         (_record(project).parent / name).write_text("[]")
-    assert deployed.models(project.store("dev")) == ("abalone", "oyster")
+    assert deployment_record.models(project.store("dev")) == ("abalone", "oyster")
     assert project.apply("dev").exit_code == 0
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from reconcile_project import Project
 
-from towpath import promotion
-from towpath.reconcile.deployed import deployed
+from towpath.delivery import promotion
+from towpath.delivery.reconcile.deployment_record import deployed
 
 if TYPE_CHECKING:
     from github_server import GitHubServer

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reconcile_project import Project, declare
 
-from towpath.reconcile.deployed import deployed
+from towpath.delivery.reconcile.deployment_record import deployed
 
 STRICT = """
   dev:

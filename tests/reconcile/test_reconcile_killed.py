@@ -13,7 +13,7 @@ import pytest
 from reconcile_children import Children, kill_at
 from reconcile_project import Project
 
-from towpath.registry import staging
+from towpath.registry import stage_tags
 
 STEPS = ("approval", "copy", "gates", "prepare", "smoke", "switch", "record", "tag", "done")
 STAGES = """
@@ -55,8 +55,8 @@ def _end(project: Project) -> dict[str, Any]:
     for one in (record, *record["previous"]):
         del one["time"], one["promotion"]
         one["approval"]["where"] = None
-    tags = [one for one in staging.history(project.repository) if one.stage == "prod"]
-    versions = [staging.version_of(project.repository, one) for one in tags]
+    tags = [one for one in stage_tags.history(project.repository) if one.stage == "prod"]
+    versions = [stage_tags.version_of(project.repository, one) for one in tags]
     return {
         "record": record,
         "objects": _files(store / "files"),
@@ -101,4 +101,4 @@ def test_killed_while_a_model_is_taken_out(
     assert project.apply("prod").exit_code == 0
     assert project.plan("prod").changes == ()
     assert not (project.root / "deploy/prod/abalone/current").exists()
-    assert staging.current(project.repository, "prod") == {}
+    assert stage_tags.current(project.repository, "prod") == {}

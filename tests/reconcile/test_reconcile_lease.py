@@ -13,9 +13,9 @@ import pytest
 from reconcile_children import Children, apply, hold
 from reconcile_project import Project
 
+from towpath.delivery.reconcile import lease
+from towpath.delivery.reconcile.lease import PATH, Lease
 from towpath.errors import StoreError
-from towpath.reconcile import lease
-from towpath.reconcile.lease import PATH, Lease
 
 
 def test_a_second_reconcile_is_told_who_holds_the_stage(project: Project) -> None:

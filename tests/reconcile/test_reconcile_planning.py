@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from towpath.delivery.reconcile.deployment_record import Approved, Deployed
+from towpath.delivery.reconcile.reconcile_plan import Actual, Desired, Running, compare
+from towpath.delivery.reconcile.stage_changes import Blocked, Deploy, Nothing, Remove, Repair
 from towpath.errors import Fault
-from towpath.reconcile.changes import Blocked, Deploy, Nothing, Remove, Repair
-from towpath.reconcile.deployed import Approved, Deployed
-from towpath.reconcile.planning import Actual, Desired, Running, compare
 from towpath.registry import Version
-from towpath.store.verified import State
+from towpath.storage.verified_bytes import State
 
 OLD, NEW = Version(1, 0, 0), Version(1, 1, 0)
 WANTED = Desired("abalone", NEW, "aa")

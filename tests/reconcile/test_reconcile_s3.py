@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from reconcile_project import Project
 
+from towpath.delivery.reconcile.deployment_record import deployed
 from towpath.errors import StoreError
-from towpath.reconcile.deployed import deployed
-from towpath.store.backend import object_path
+from towpath.storage.storage_backend import object_path
 
 sys.path.append(str(Path(__file__).parents[1] / "store"))
 import s3_server

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from reconcile_project import Project, initialised
 
-from towpath.reconcile.deployed import deployed
-from towpath.registry import staging
+from towpath.delivery.reconcile.deployment_record import deployed
+from towpath.registry import stage_tags
 
 
 def test_a_version_climbs_is_replaced_goes_back_and_leaves(project: Project) -> None:
@@ -41,10 +41,10 @@ def test_a_version_climbs_is_replaced_goes_back_and_leaves(project: Project) -> 
     assert not current.exists()
     assert deployed(project.store("prod"), "abalone") is None
     assert project.plan("prod").pending == ()
-    tags = [one.tag.name for one in staging.history(project.repository) if one.stage == "prod"]
+    tags = [one.tag.name for one in stage_tags.history(project.repository) if one.stage == "prod"]
     numbers = [name.rpartition("#")[2] for name in tags]
     assert numbers == sorted(numbers, key=int)
-    times = [one.tag.time for one in staging.history(project.repository)]
+    times = [one.tag.time for one in stage_tags.history(project.repository)]
     assert times == sorted(set(times))
     assert tags[-1].startswith("refs/tags/abalone#prod!#")
 

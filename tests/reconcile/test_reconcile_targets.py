@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 from reconcile_project import Project, declare
 
-from towpath.engine import server
-from towpath.engine.flow import deploying
+from towpath.backends.prefect import deployments, server
+from towpath.delivery.reconcile.deployment_record import deployed
 from towpath.errors import EngineError
-from towpath.reconcile.deployed import deployed
 from towpath.registry import Column, Signature
 
 COMMAND = """
@@ -94,7 +93,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.compose import make_column_transformer
-from towpath.steps import models
+from towpath.steps.model_io import skops_models as models
 x = pandas.DataFrame({"height": [1.0, 2.0, 3.0, 4.0], "sex": ["F", "M", "I", "M"]})
 encoded = make_column_transformer((OneHotEncoder(), ["sex"]), remainder="passthrough")
 def fitted(slope):
@@ -169,7 +168,7 @@ def test_a_prefect_deployment_is_pinned_and_runs(
     assert project.plan("dev").pending == ()
     project.promote(second, "dev")
     project.apply("dev")
-    found = deploying.current(warm_api.url, "abalone/dev")
+    found = deployments.current(warm_api.url, "abalone/dev")
     assert found == {
         "reference": f"abalone@{second}",
         "stage": "dev",
@@ -189,7 +188,7 @@ def test_a_prefect_deployment_is_pinned_and_runs(
     assert [round(float(line.split(",")[-1]), 6) for line in scored[1:]] == [4.0, 7.0]
     project.promote(None, "dev")
     project.apply("dev")
-    assert deploying.current(warm_api.url, "abalone/dev") is None
+    assert deployments.current(warm_api.url, "abalone/dev") is None
     declare(project, "{dev: {api: 'http://127.0.0.1:9/api', deploy: {to: prefect}}}")
     project.promote(first, "dev")
     with pytest.raises(

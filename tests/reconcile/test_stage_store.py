@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from reconcile_project import Project
 
+from towpath.config.artifact import Artifact
 from towpath.errors import StoreError, UserError
-from towpath.spec.artifact import Artifact
-from towpath.store.backend import object_path
-from towpath.store.stage import StageStore
-from towpath.store.verified import State, Unsound
+from towpath.storage.stage_store import StageStore
+from towpath.storage.storage_backend import object_path
+from towpath.storage.verified_bytes import State, Unsound
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import pytest
 
 from own_home import IDENTITY, MAIN, move_in
 from towpath import registry
-from towpath.git import Repository
+from towpath.backends.git import Repository
+from towpath.config.artifact import Artifact
 from towpath.registry import Code, Column, Record, Registered, Registration, Signature
-from towpath.spec.artifact import Artifact
 
 Git = Callable[..., str]
 Draft = Callable[..., Record]

@@ -14,7 +14,7 @@ import pytest
 
 from command_line import run_python
 from towpath import registry
-from towpath.git import Repository, refs
+from towpath.backends.git import Repository, refs
 from towpath.registry import Registered
 
 Git = Callable[..., str]
@@ -26,9 +26,9 @@ ONE = """
 import hashlib, sys
 from pathlib import Path
 from towpath import registry
-from towpath.git import Repository
+from towpath.backends.git import Repository
 from towpath.registry import Code, Record, Registration
-from towpath.spec.artifact import Artifact
+from towpath.config.artifact import Artifact
 repository = Repository.open(Path(sys.argv[1]))
 head = repository.head()
 record = Record(
@@ -106,7 +106,7 @@ def test_another_takes_the_number_meanwhile(clone: Clone, register: Register) ->
 PUBLISH_ONCE = """
 from pathlib import Path
 from towpath import registry
-from towpath.git import Repository
+from towpath.backends.git import Repository
 registry.publish(Repository.open(Path("{ada}")))
 """
 

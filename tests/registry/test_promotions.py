@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from towpath import registry
+from towpath.backends.git import Repository
 from towpath.errors import DeclarationError, RegistryError
-from towpath.git import Repository
-from towpath.registry import Version, policy
-from towpath.registry.wanted import Wanted, write
+from towpath.registry import Version, policy_at_commit
+from towpath.registry.stage_files import Wanted, write
 
 Git = Callable[..., str]
 Commit = Callable[..., str]
@@ -127,12 +127,12 @@ def test_a_shallow_clone_says_so(
 
 def test_the_policy_of_a_commit(repository: Repository, commit: Commit) -> None:
     with pytest.raises(RegistryError, match=r"holds no towpath.yaml"):
-        policy.at(repository, repository.head() or "")
+        policy_at_commit.at(repository, repository.head() or "")
     old = commit({"towpath.yaml": "name: abalone\n", "sub/towpath.yaml": "name: other\n"})
     new = commit({"towpath.yaml": "name: abalone\npolicy: {ladder: false}\n"})
     bad = commit({"towpath.yaml": "nam: abalone\n"})
-    assert policy.at(repository, old).policy.ladder
-    assert not policy.at(repository, new).policy.ladder
-    assert policy.at(repository, new, "sub").name == "other"
+    assert policy_at_commit.at(repository, old).policy.ladder
+    assert not policy_at_commit.at(repository, new).policy.ladder
+    assert policy_at_commit.at(repository, new, "sub").name == "other"
     with pytest.raises(DeclarationError, match="nam"):
-        policy.at(repository, bad)
+        policy_at_commit.at(repository, bad)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from towpath import registry
+from towpath.backends.git import Repository, refs, remotes
 from towpath.errors import RegistryError, UsageError
-from towpath.git import Repository, refs, remotes
 from towpath.registry import Bump, Registered
 
 Git = Callable[..., str]

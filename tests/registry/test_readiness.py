@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from towpath import registry
+from towpath.backends.git import Repository
 from towpath.errors import UserError
-from towpath.git import Repository
 from towpath.registry import Ready, Skipped
 
 Git = Callable[..., str]

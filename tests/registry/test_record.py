@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from towpath import registry
+from towpath.backends.git import Repository
+from towpath.config.artifact import Artifact
 from towpath.errors import RegistryError
-from towpath.git import Repository
-from towpath.registry import Code, Column, Record, Registered, Signature, Version, record
-from towpath.registry.signature import breaks
-from towpath.spec.artifact import Artifact
+from towpath.registry import Code, Column, Record, Registered, Signature, Version, version_record
+from towpath.registry.model_signature import breaks
 
 Draft = Callable[..., Record]
 Register = Callable[..., Registered]
@@ -40,9 +40,9 @@ def test_a_record_says_the_same_when_read_again(draft: Draft) -> None:
         code=Code("c0ffee" * 6 + "c0ff", "https://forge.example/a.git", {"steps.train": "d1"}),
         signature=Signature(None, (Column("kind", "string"),), 7, ("m", "f", 3), "sklearn.SVC"),
     )
-    text = record.write(whole)
-    assert record.read(text, "x") == whole
-    assert record.write(record.read(text, "x")) == text
+    text = version_record.write(whole)
+    assert version_record.read(text, "x") == whole
+    assert version_record.write(version_record.read(text, "x")) == text
     assert whole.place == "registry/models/abalone/v1.2.3.yaml"
 
 
@@ -56,8 +56,8 @@ def test_the_least_record() -> None:
         kind="folder",
         code=Code("c0ffee" * 6 + "c0ff"),
     )
-    assert record.write(least) == LEAST
-    assert record.read(LEAST, "x") == least
+    assert version_record.write(least) == LEAST
+    assert version_record.read(LEAST, "x") == least
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_least_record() -> None:
 )
 def test_a_damaged_record_is_named(text: str, said: str) -> None:
     with pytest.raises(RegistryError) as wrong:
-        record.read(text, "x")
+        version_record.read(text, "x")
     assert str(wrong.value).startswith(said)
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from towpath import registry
+from towpath.backends.git import Repository
 from towpath.errors import UsageError
-from towpath.git import Repository
 from towpath.registry import Reference, Registered, Version, parse
-from towpath.registry.references import TagName, parse_tag
-from towpath.registry.versions import following
+from towpath.registry.version_number import following
+from towpath.registry.version_reference import TagName, parse_tag
 
 Register = Callable[..., Registered]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from towpath import registry
+from towpath.backends.git import Repository, locked, refs
 from towpath.errors import RegistryError, UsageError, UserError
-from towpath.git import Repository, locked, refs
 from towpath.registry import (
     Bump,
     Code,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from towpath import documents, registry
+from towpath.backends.git import Repository
 from towpath.errors import RegistryError, UsageError
-from towpath.git import Repository
 from towpath.registry import Registered, Version, Wanted
 
 Git = Callable[..., str]

@@ -12,8 +12,8 @@ import pytest
 
 from running import Project
 from towpath import projects
+from towpath.config.project_declaration import read_project
 from towpath.errors import UsageError
-from towpath.spec.project import read_project
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "templates"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from running import Project, make
+from towpath.backends.dvc.dvc_config import DvcConfig, RemoteConfig, shared_remote
+from towpath.backends.git import clones
 from towpath.errors import StoreError
-from towpath.git import clones
-from towpath.registry import shared
-from towpath.store.config import DvcConfig, RemoteConfig, shared_remote
+from towpath.registry import shared_registry
 
 S3 = """\
 # a comment
@@ -51,9 +51,9 @@ def test_what_is_shown_has_no_credentials() -> None:
 
 
 def test_paths_are_taken_from_the_project(tmp_path: Path) -> None:
-    assert shared.address("../models", tmp_path / "abalone") == str(tmp_path / "models")
-    assert shared.address("git@github.com:a/b.git", tmp_path) == "git@github.com:a/b.git"
-    first, other = (shared.folder(f"https://x.org/{a}/models.git", tmp_path) for a in "ab")
+    assert shared_registry.address("../models", tmp_path / "abalone") == str(tmp_path / "models")
+    assert shared_registry.address("git@github.com:a/b.git", tmp_path) == "git@github.com:a/b.git"
+    first, other = (shared_registry.folder(f"https://x.org/{a}/models.git", tmp_path) for a in "ab")
     assert first != other and first.name.startswith("models-")
 
 

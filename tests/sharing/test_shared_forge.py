@@ -9,8 +9,9 @@ import pytest
 
 from promotion_project import POLICY, begin, draft
 from running import Project
-from towpath import promotion, registry
-from towpath.git import mainline
+from towpath import registry
+from towpath.backends.git import main_branch
+from towpath.delivery import promotion
 from towpath.registry import Code, Registration
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def project(tmp_path: Path, github: GitHubServer) -> Project:
     made.commit()
     clone = made.workspace.registry
     record = draft(code=Code(made.git("rev-parse", "HEAD"), "https://forge.example/abalone"))
-    base = mainline.main(clone)
+    base = main_branch.main(clone)
     assert base
     registry.register(clone, Registration(record, base, {"dvc.yaml": b"a: 1\n"}))
     (done,) = registry.publish(clone)

@@ -13,8 +13,8 @@ import pytest
 from command_line import call_dvc
 from running import Project, ran, reasons, states
 from towpath import registry as registries
+from towpath.backends.git import remotes
 from towpath.errors import RegistryError
-from towpath.git import remotes
 
 MakeProject = Callable[..., Project]
 

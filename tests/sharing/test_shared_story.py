@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from running import FOLDER, Project, make
 from towpath import projects
+from towpath.backends.prefect import server
 from towpath.cli.main import towpath
-from towpath.engine import server
 from towpath.errors import Refused, TowpathError
 
 STEPS = '''\
@@ -217,14 +217,17 @@ def prefect(registry: Project, environment: Mapping[str, str], *words: str) -> s
 
 
 async def flow_runs(api: str) -> set[str]:
-    """The names of the flows that a Prefect API knows runs of; a work pool is made there, too."""
+    """Of the registry's flows those that a Prefect API knows runs of; a work pool is made there,
+    too. The API is shared, and tells of two hundred runs at most."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.client.schemas.filters import FlowFilter, FlowFilterName
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with temporary_settings({PREFECT_API_URL: api}):
         async with get_client() as client:
             pool = WorkPoolCreate(name="towpath", type="process")
             await client.create_work_pool(pool, overwrite=True)
-            flows = {flow.id: flow.name for flow in await client.read_flows()}
-            return {flows[run.flow_id] for run in await client.read_flow_runs()}
+            ours = FlowFilter(name=FlowFilterName(any_=["reconcile", "batch_transform"]))
+            flows = {flow.id: flow.name for flow in await client.read_flows(flow_filter=ours)}
+            return {flows[run.flow_id] for run in await client.read_flow_runs(flow_filter=ours)}

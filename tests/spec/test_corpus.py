@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from towpath.engine.compile_graph import check
+from towpath.config.pipeline_file import parse_pipeline
+from towpath.config.project_declaration import parse_project
 from towpath.errors import DeclarationError, Fault
-from towpath.spec.pipeline_file import parse_pipeline
-from towpath.spec.project import parse_project
+from towpath.pipeline.compile_graph import check
 
 CORPUS = Path(__file__).parent / "corpus"
 CASES = sorted(CORPUS.glob("*.yaml"))

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from towpath.engine.compile_graph import compile
-from towpath.spec.faults import keys
-from towpath.spec.param import Param
-from towpath.spec.pipeline import KINDS, Output, Pipeline, Plot, Retry
-from towpath.spec.pipeline_file import parse_pipeline
+from towpath.config.declaration_faults import keys
+from towpath.config.parameter_declaration import Param
+from towpath.config.pipeline_declaration import KINDS, Output, Pipeline, Plot, Retry
+from towpath.config.pipeline_file import parse_pipeline
+from towpath.pipeline.compile_graph import compile
 
 TEXT = (Path(__file__).parents[2] / "docs" / "pipeline.md").read_text(encoding="utf-8")
 YAML = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from towpath.spec import deployment, gates, project
-from towpath.spec.project import parse_project
-from towpath.spec.schema import build_schema
+from towpath.config import gate_declarations, project_declaration, target_declarations
+from towpath.config.project_declaration import parse_project
+from towpath.config.schema import build_schema
 
 PAGE = (Path(__file__).parents[2] / "docs" / "project.md").read_text(encoding="utf-8")
 SCHEMA = build_schema("project")
@@ -18,15 +18,15 @@ DEFINITIONS = SCHEMA["definitions"]
 YAML = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 SECTIONS: dict[str, type[Any]] = {
-    "The project": project.Project,
-    "A stage": project.Stage,
-    "A store": project.Store,
-    "Credentials": project.Credentials,
-    "The policy": project.Policy,
-    "The forge": project.Forge,
-    "The runner": project.Runner,
-    **{f"deploy: {to}": model for to, model in deployment.KINDS.items()},
-    **{f"gate: {kind}": model for kind, model in gates.KINDS.items()},
+    "The project": project_declaration.Project,
+    "A stage": project_declaration.Stage,
+    "A store": project_declaration.Store,
+    "Credentials": project_declaration.Credentials,
+    "The policy": project_declaration.Policy,
+    "The forge": project_declaration.Forge,
+    "The runner": project_declaration.Runner,
+    **{f"deploy: {to}": model for to, model in target_declarations.KINDS.items()},
+    **{f"gate: {kind}": model for kind, model in gate_declarations.KINDS.items()},
 }
 
 NAMED = {
@@ -73,7 +73,7 @@ def type_of(schema: dict[str, Any]) -> str:
 
 def default_of(model: type[Any], key: str) -> str:
     field = next(f for name, f in model.model_fields.items() if (f.alias or name) == key)
-    if field.is_required() or (key == "kind" and issubclass(model, gates.Gate)):
+    if field.is_required() or (key == "kind" and issubclass(model, gate_declarations.Gate)):
         return "must be there"
     value = field.get_default(call_default_factory=True)
     if isinstance(value, bool):
@@ -94,7 +94,7 @@ def rows(heading: str) -> dict[str, tuple[str, str, str]]:
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_every_key_stands_there_with_its_type_and_default(heading: str) -> None:
     model = SECTIONS[heading]
-    schema = SCHEMA if model is project.Project else DEFINITIONS[model.__name__]
+    schema = SCHEMA if model is project_declaration.Project else DEFINITIONS[model.__name__]
     said = {key: row[:2] for key, row in rows(heading).items()}
     properties = schema["properties"]
     assert said == {key: (type_of(properties[key]), default_of(model, key)) for key in properties}

@@ -11,12 +11,18 @@ import pytest
 from pydantic import BaseModel
 
 from towpath import documents
+from towpath.config import (
+    gate_declarations,
+    parameter_declaration,
+    pipeline_declaration,
+    project_declaration,
+    target_declarations,
+)
+from towpath.config.declaration_faults import keys
+from towpath.config.pipeline_file import parse_pipeline
+from towpath.config.schema import build_schema, read_schema, render_schema
+from towpath.config.table_options import FORMAT_NAMES
 from towpath.errors import DeclarationError
-from towpath.spec import deployment, gates, param, pipeline, project
-from towpath.spec.faults import keys
-from towpath.spec.pipeline_file import parse_pipeline
-from towpath.spec.schema import build_schema, read_schema, render_schema
-from towpath.spec.table_options import FORMAT_NAMES
 from towpath.steps.formats import FORMATS
 
 PIPELINE = build_schema("pipeline")
@@ -28,17 +34,29 @@ HERE = Path(__file__).parent
 def test_the_committed_schema_is_the_one_that_is_generated(
     name: Literal["pipeline", "project"],
 ) -> None:
-    assert read_schema(name) == render_schema(name), "run `python -m towpath.spec.schema`"
+    assert read_schema(name) == render_schema(name), "run `python -m towpath.config.schema`"
     jsonschema.Draft7Validator.check_schema(build_schema(name))
 
 
 DECLARED: set[type[BaseModel]] = {
-    *(param.Param, pipeline.Input, pipeline.Output, pipeline.Plot, pipeline.Retry),
-    *(pipeline.Expiry, project.Stage, project.Store, project.Policy, project.Forge),
-    *(project.Runner, project.Credentials),
-    *pipeline.KINDS.values(),
-    *gates.KINDS.values(),
-    *deployment.KINDS.values(),
+    *(
+        parameter_declaration.Param,
+        pipeline_declaration.Input,
+        pipeline_declaration.Output,
+        pipeline_declaration.Plot,
+        pipeline_declaration.Retry,
+    ),
+    *(
+        pipeline_declaration.Expiry,
+        project_declaration.Stage,
+        project_declaration.Store,
+        project_declaration.Policy,
+        project_declaration.Forge,
+    ),
+    *(project_declaration.Runner, project_declaration.Credentials),
+    *pipeline_declaration.KINDS.values(),
+    *gate_declarations.KINDS.values(),
+    *target_declarations.KINDS.values(),
 }
 
 
@@ -88,7 +106,7 @@ def test_the_schema_refuses_what_the_reader_refuses(case: Path) -> None:
 def test_the_schema_takes_what_the_reader_takes(case: Path) -> None:
     text = case.read_text()
     if case.name.startswith("project_"):
-        project.parse_project(text)
+        project_declaration.parse_project(text)
     else:
         assert parse_pipeline(text, "flows/p/pipeline.yaml").faults == ()
     assert _valid(case, documents.load(case, case.name))
@@ -303,7 +321,7 @@ def test_deployments_are_judged_alike(deploy: Any) -> None:
 
 def _project_reads(data: dict[str, Any]) -> bool:
     try:
-        project.parse_project(documents.dump(data))
+        project_declaration.parse_project(documents.dump(data))
     except DeclarationError:
         return False
     return True

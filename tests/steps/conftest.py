@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from towpath.code import Reader
+from towpath.backends.dvc import Store
+from towpath.config.artifact import Artifact, Json, Made
+from towpath.config.pipeline_declaration import AnyStep, output_files
+from towpath.dependencies import Reader
 from towpath.errors import TowpathError
-from towpath.spec.artifact import Artifact, Json, Made
-from towpath.spec.pipeline import AnyStep, output_files
-from towpath.steps import process
-from towpath.steps.order import Order, Value
-from towpath.store import Store
+from towpath.steps import step_process
+from towpath.steps.work_order import Order, Value
 
 FOLDER = "flows/training"
 _STEP: TypeAdapter[Any] = TypeAdapter(AnyStep)
@@ -99,7 +99,7 @@ class Project:
 
     def call(self, order: Order, timeout: float | None = None) -> Made:
         """Carry an order out in a process of its own; what it prints is kept."""
-        return process.call(order, timeout, self.lines.append)
+        return step_process.call(order, timeout, self.lines.append)
 
     def carry_out(self, *args: Any, **named: Any) -> Made:
         """Make an order and carry it out."""
@@ -123,4 +123,4 @@ def project(tmp_path: Path) -> Project:
 def warm(project: Project) -> Iterator[Callable[[], None]]:
     """Starts the supervisor of a run; called once the project's files are written."""
     with ExitStack() as stack:
-        yield lambda: stack.enter_context(process.warm(project.root, FOLDER, []))
+        yield lambda: stack.enter_context(step_process.warm(project.root, FOLDER, []))

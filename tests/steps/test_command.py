@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from towpath.config.artifact import Made
 from towpath.errors import StepFailed
-from towpath.spec.artifact import Made
 
 TOTAL = """
     import json, sys

@@ -11,8 +11,8 @@ from typing import Any
 import pandas
 import pytest
 
+from towpath.config.table_options import TableOptions
 from towpath.errors import StepFailed
-from towpath.spec.table_options import TableOptions
 from towpath.steps import formats
 from towpath.steps.formats import Asked
 

@@ -10,9 +10,11 @@ import pandas
 import pytest
 from pydantic import TypeAdapter
 
+from towpath.config.pipeline_declaration import AnyStep
 from towpath.errors import Refused, StepFailed
-from towpath.spec.pipeline import AnyStep
-from towpath.steps import condition, fail, kinds, signature
+from towpath.steps import kinds
+from towpath.steps.kinds import condition, fail
+from towpath.steps.model_io import fitted_signature
 
 RAW = "sex,height,rings\nF,0.1,9\nM,0.2,10\nI,0.0,3\nF,,7\n"
 SUITE = """
@@ -242,14 +244,14 @@ def test_a_booster_that_answers_by_methods_has_a_signature():
     target = table["size"] * 2.0
     options = {"verbose": -1, "min_data_in_leaf": 1, "num_threads": 1}
     booster = lightgbm.train(options, lightgbm.Dataset(table, target), 2)
-    assert signature.of_model(booster, [table]) == {
+    assert fitted_signature.of_model(booster, [table]) == {
         "model": "lightgbm.Booster",
         "inputs": [{"name": "size", "type": "integer"}, {"name": "age", "type": "integer"}],
         "outputs": [{"name": "prediction", "type": "number"}],
     }
     unnamed = lightgbm.train(options, lightgbm.Dataset(table.to_numpy(), target), 2)
-    assert signature.of_model(unnamed)["inputs"] == "unknown"
-    assert signature.of_model(unnamed)["features"] == 2
+    assert fitted_signature.of_model(unnamed)["inputs"] == "unknown"
+    assert fitted_signature.of_model(unnamed)["features"] == 2
 
 
 def test_names_come_from_wherever_a_model_keeps_them():
@@ -264,5 +266,8 @@ def test_names_come_from_wherever_a_model_keeps_them():
         def feature_name(self):
             return ["Column_0", "Column_1"]
 
-    assert signature.feature_names(Booster()) == ["size", "age"]
-    assert (signature.feature_names(Unnamed()), signature.feature_count(Unnamed())) == ([], 2)
+    assert fitted_signature.feature_names(Booster()) == ["size", "age"]
+    assert (
+        fitted_signature.feature_names(Unnamed()),
+        fitted_signature.feature_count(Unnamed()),
+    ) == ([], 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from towpath.steps import model_needs
+from towpath.steps.model_io import model_needs
 
 STEPS = """
     from pathlib import Path
@@ -34,7 +34,7 @@ STEPS = """
         return {"model": FunctionTransformer(lambda rows: rows), "other": [inner, Own()]}
 
     def into_a_folder(models: Path):
-        from towpath.steps import models as files
+        from towpath.steps.model_io import skops_models as files
         files.dump(Own(), models / "a.skops")
         (models / "notes.txt").write_text("no model")
 """

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from towpath.errors import Place, StepFailed
-from towpath.steps import process
-from towpath.steps.order import Value
+from towpath.steps import step_process
+from towpath.steps.work_order import Value
 
 
 @pytest.fixture(params=["forked", "spawned"])
@@ -77,7 +77,8 @@ def test_a_step_has_no_declaration_s_types_to_import(project, way):
         import sys
 
         def look():
-            return [name for name in ("pydantic", "towpath.spec.pipeline") if name in sys.modules]
+            heavy = ("pydantic", "towpath.config.pipeline_declaration")
+            return [name for name in heavy if name in sys.modules]
     """)
     way()
     outputs = [{"path": "seen.json", "plot": {"x": "n"}}]
@@ -368,7 +369,7 @@ def test_a_pool_of_processes_leaks_nothing(project):
             return Parallel(n_jobs=2)(delayed(square)(k) for k in range(4))
     """)
     order = replace(project.order("work", ["out.json"]), libraries=("joblib",))
-    with process.warm(project.root, "flows/training", []):
+    with step_process.warm(project.root, "flows/training", []):
         assert project.call(order).values == {"out": [0, 1, 4, 9]}
     time.sleep(0.5)  # what watches over semaphores speaks when all else has ended
     assert order.log.read_text() == ""
@@ -548,7 +549,7 @@ def test_an_interrupt_ends_every_step_and_lets_none_begin(project, way):
         orders = [project.order("hang", (), {"mark": str(mark)}) for mark in marks]
         calls = [pool.submit(project.call, order) for order in orders]
         wait_until(lambda: all(mark.exists() for mark in marks), 30)
-        process.stop(project.root, "flows/training")
+        step_process.stop(project.root, "flows/training")
         for call in calls:
             with pytest.raises(StepFailed, match="the run was interrupted") as failure:
                 call.result(20)
@@ -563,7 +564,7 @@ RUN = """
     from pathlib import Path
     sys.path.insert(0, {tests!r})
     from conftest import FOLDER, Project
-    from towpath.steps import process
+    from towpath.steps import step_process as process
     project = Project(Path({root!r}))
     with process.warm(project.root, FOLDER, []):
         project.carry_out("hang", (), {{"pids": {pids!r}}})

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from towpath.steps import process
+from towpath.steps import step_process
 
 FOLDER = "flows/training"
 
@@ -18,7 +18,7 @@ def served(project, *orders):
     """The supervisor of a run of these steps."""
     libraries = {order.step.run: order.libraries for order in orders}
     wanted = [SimpleNamespace(step=order.step, outputs=order.outputs) for order in orders]
-    with process.warm(project.root, FOLDER, wanted, libraries):
+    with step_process.warm(project.root, FOLDER, wanted, libraries):
         yield
 
 

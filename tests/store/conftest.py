@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from store_project import Project
 
-from towpath.store import initialise
+from towpath.backends.dvc import initialise
 
 
 @pytest.fixture(autouse=True)

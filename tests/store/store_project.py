@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from command_line import call_dvc
-from towpath.spec.artifact import Artifact, Entry, Made
-from towpath.store import Store, placing, remote
-from towpath.store.remote import Moved
+from towpath.backends.dvc import Store, byte_transfer, place_files
+from towpath.backends.dvc.byte_transfer import Moved
+from towpath.config.artifact import Artifact, Entry, Made
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Project:
 def pull(root: Path, *words: Any, **more: Any) -> Moved:
     """What `towpath pull` does with the store's part."""
     try:
-        return remote.fetch(root, *words, **more)
+        return byte_transfer.fetch(root, *words, **more)
     finally:
-        placing.place(root)
+        place_files.place(root)
 
 
 def entry_of(key: str, *outputs: Artifact, writer: str = "local", step: str = "prepare") -> Entry:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from store_project import Project, entry_of
 
-from towpath.store.entries import dumps, loads
+from towpath.storage.cache_entries import dumps, loads
 
 KEY = "5f" + "1c" * 31
 

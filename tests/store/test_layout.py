@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from store_project import Project
 
+from towpath.backends.dvc import Store, initialise
+from towpath.backends.dvc.dvc_config import locate
+from towpath.backends.dvc.pointer_files import pointers, restore, tracked
 from towpath.errors import StoreError
-from towpath.store import Store, initialise
-from towpath.store.config import locate
-from towpath.store.tracked import pointers, restore, tracked
 from tracking import track
 
 
@@ -156,7 +156,7 @@ def test_the_hot_path_loads_neither_dvc_nor_anything_heavy(project: Project) -> 
     project.write("data/a.csv", "1")
     code = (
         "import sys\nbefore = set(sys.modules)\n"
-        "from pathlib import Path\nfrom towpath.store import Store\n"
+        "from pathlib import Path\nfrom towpath.backends.dvc import Store\n"
         "store = Store(Path(sys.argv[1]))\nmade = store.put(Path('data'))\n"
         "assert store.has(made.digest) and store.entry('0' * 64) is None\n"
         "print({name.partition('.')[0] for name in set(sys.modules) - before})\n"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from store_project import Project
 
+from towpath.backends.dvc import Store
 from towpath.errors import StoreError
-from towpath.store import Store
 
 _PIECE = 1 << 20  # bytes that are read at a time
 
@@ -117,7 +117,7 @@ def test_a_manifest_that_points_outside_is_no_manifest(project: Project) -> None
 PUT = """
 import sys
 from pathlib import Path
-from towpath.store import Store
+from towpath.backends.dvc import Store
 store = Store(Path(sys.argv[1]))
 print("ready", flush=True)
 for name in sys.argv[2:]:
@@ -178,7 +178,7 @@ FULL = """
 import resource, signal, sys
 from pathlib import Path
 from towpath.errors import StoreError
-from towpath.store import Store
+from towpath.backends.dvc import Store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, 1 << 19))
 try:
@@ -208,7 +208,7 @@ mount -t tmpfs -o size=1m none "$1/.dvc/cache"
 import sys
 from pathlib import Path
 from towpath.errors import StoreError
-from towpath.store import Store
+from towpath.backends.dvc import Store
 store = Store(Path(sys.argv[1]))
 kept = store.put(Path("small.csv")).digest
 for name in ("large.bin", "data"):

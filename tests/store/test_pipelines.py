@@ -14,11 +14,11 @@ from store_project import Project
 
 from command_line import call_dvc
 from towpath import documents
+from towpath.backends.dvc import dvc_yaml
+from towpath.backends.dvc.dvc_config import locate
+from towpath.backends.dvc.dvc_yaml import Given, Model, Stage, read_section, repository_lock
+from towpath.config.artifact import Artifact
 from towpath.errors import DeclarationError, StoreError
-from towpath.spec.artifact import Artifact
-from towpath.store import pipelines
-from towpath.store.config import locate
-from towpath.store.pipelines import Given, Model, Stage, read_section, repository_lock
 from tracking import track
 
 DECLARATION = """\
@@ -94,7 +94,7 @@ def _store_outputs(project: Project) -> None:
 
 
 def test_stock_dvc_agrees(pipeline: Project) -> None:
-    assert pipelines.write(pipeline.root, "training", STAGES, MODELS)
+    assert dvc_yaml.write(pipeline.root, "training", STAGES, MODELS)
     assert pipeline.dvc("status").strip() == "Data and pipelines are up to date."
     pipeline.git("add", ".")
     pipeline.git("commit", "-qm", "ran")
@@ -111,13 +111,13 @@ def test_stock_dvc_agrees(pipeline: Project) -> None:
 
 def test_stock_dvc_pushes_and_pulls_what_we_stored(pipeline: Project) -> None:
     pipeline.remote("store")
-    pipelines.write(pipeline.root, "training", STAGES, MODELS)
+    dvc_yaml.write(pipeline.root, "training", STAGES, MODELS)
     pipeline.dvc("push")
     subprocess.run(["rm", "-rf", ".dvc/cache", "artifacts", "data/raw data.csv"], cwd=pipeline.root)
     pipeline.dvc("pull")
     assert pipeline.dvc("status").strip() == "Data and pipelines are up to date."
     assert "in sync" in pipeline.dvc("status", "-c")
-    assert pipeline.store.missing(pipelines.made(pipeline.root)) == []
+    assert pipeline.store.missing(dvc_yaml.made(pipeline.root)) == []
     pipeline.git("add", ".")
     pipeline.git("commit", "-qm", "ran")
     pipeline.git("tag", "-a", "abalone@v1.0.0", "-m", "first")
@@ -137,7 +137,7 @@ def test_stock_dvc_pushes_and_pulls_what_we_stored(pipeline: Project) -> None:
 def test_after_an_edit_dvc_runs_our_command(
     pipeline: Project, name: str, content: str, runs: str
 ) -> None:
-    pipelines.write(pipeline.root, "training", STAGES, MODELS)
+    dvc_yaml.write(pipeline.root, "training", STAGES, MODELS)
     pipeline.write(name, content)
     assert name in pipeline.dvc("status")
     # DVC removes what a stage makes before it runs it, and our command here makes nothing.
@@ -148,9 +148,9 @@ def test_after_an_edit_dvc_runs_our_command(
 
 
 def test_a_second_time_nothing_is_written(pipeline: Project) -> None:
-    assert pipelines.write(pipeline.root, "training", STAGES, MODELS)
+    assert dvc_yaml.write(pipeline.root, "training", STAGES, MODELS)
     before = {name: (pipeline.root / name).stat().st_mtime_ns for name in ("dvc.yaml", "dvc.lock")}
-    assert not pipelines.write(pipeline.root, "training", STAGES, MODELS)
+    assert not dvc_yaml.write(pipeline.root, "training", STAGES, MODELS)
     after = {name: (pipeline.root / name).stat().st_mtime_ns for name in ("dvc.yaml", "dvc.lock")}
     assert after == before
 
@@ -186,19 +186,19 @@ def test_what_the_user_wrote_stays_to_the_byte(pipeline: Project) -> None:
     pipeline.write("dvc.yaml", THEIRS)
     pipeline.dvc("repro")
     lock = (pipeline.root / "dvc.lock").read_text()
-    pipelines.write(pipeline.root, "training", STAGES, MODELS)
+    dvc_yaml.write(pipeline.root, "training", STAGES, MODELS)
     assert pipeline.dvc("status").strip() == "Data and pipelines are up to date."
     text = (pipeline.root / "dvc.yaml").read_text()
     head, plots = THEIRS.split("\n# Plots of ours\n")
     assert text.startswith(head)
     assert f"\n# Plots of ours\n{plots}" in text
     assert (pipeline.root / "dvc.lock").read_text().startswith(lock)
-    assert len(pipelines.made(pipeline.root, ours=False)) == 3
+    assert len(dvc_yaml.made(pipeline.root, ours=False)) == 3
 
-    pipelines.write(pipeline.root, "training", STAGES[:1], {})
+    dvc_yaml.write(pipeline.root, "training", STAGES[:1], {})
     data = documents.parse((pipeline.root / "dvc.yaml").read_text(), "dvc.yaml")
     assert set(documents.plain(data.node)["stages"]) == {"fetch", "each", "training-prepare"}
-    pipelines.write(pipeline.root, "training", [], {})
+    dvc_yaml.write(pipeline.root, "training", [], {})
     kept = (pipeline.root / "dvc.yaml").read_text()
     assert kept.partition("artifacts:")[0] == THEIRS
     assert (pipeline.root / "dvc.lock").read_text() == lock
@@ -206,9 +206,9 @@ def test_what_the_user_wrote_stays_to_the_byte(pipeline: Project) -> None:
 
 def test_two_pipelines_do_not_touch_each_other(pipeline: Project) -> None:
     other = [Stage("scoring-x", "towpath step scoring x", outs=(f"{OUT}/train/roc.json",))]
-    pipelines.write(pipeline.root, "training", STAGES[:1], {})
-    pipelines.write(pipeline.root, "scoring", other, {})
-    pipelines.write(pipeline.root, "training", STAGES[:1], {})
+    dvc_yaml.write(pipeline.root, "training", STAGES[:1], {})
+    dvc_yaml.write(pipeline.root, "scoring", other, {})
+    dvc_yaml.write(pipeline.root, "training", STAGES[:1], {})
     stages = documents.load(pipeline.root / "dvc.yaml", "dvc.yaml")["stages"]
     assert list(stages) == ["training-prepare", "scoring-x"]
     assert pipeline.dvc("status").strip() == "Data and pipelines are up to date."
@@ -219,20 +219,20 @@ def test_a_model_keeps_what_people_say_of_it(pipeline: Project) -> None:
         "dvc.yaml",
         "artifacts:\n  abalone:\n    desc: Ours # ja\n    path: old.bin # moved\n    type: model\n",
     )
-    pipelines.write(pipeline.root, "training", STAGES, {"abalone": "new: x.bin"})
+    dvc_yaml.write(pipeline.root, "training", STAGES, {"abalone": "new: x.bin"})
     text = (pipeline.root / "dvc.yaml").read_text()
     assert text.startswith('artifacts:\n  abalone:\n    desc: Ours # ja\n    path: "new: x.bin"\n')
 
 
 def test_a_file_in_flow_style_is_merged_too(pipeline: Project) -> None:
     pipeline.write("dvc.yaml", "# ours\nstages: {fetch: {cmd: echo}}\n")
-    pipelines.write(pipeline.root, "training", STAGES, {})
+    dvc_yaml.write(pipeline.root, "training", STAGES, {})
     text = (pipeline.root / "dvc.yaml").read_text()
     assert text.startswith("# ours\n")
     assert set(documents.load(pipeline.root / "dvc.yaml", "x")["stages"]) == {
         "fetch", "training-prepare", "training-train",
     }  # fmt: skip
-    pipelines.write(pipeline.root, "training", STAGES[:1], {})
+    dvc_yaml.write(pipeline.root, "training", STAGES[:1], {})
     assert "training-train" not in (pipeline.root / "dvc.yaml").read_text()
 
 
@@ -240,7 +240,7 @@ def test_a_stage_of_the_users_with_our_name_is_not_written_over(pipeline: Projec
     theirs = "stages:\n  training-train:\n    cmd: mine\n"
     pipeline.write("dvc.yaml", theirs)
     with pytest.raises(StoreError) as caught:
-        pipelines.write(pipeline.root, "training", STAGES, {})
+        dvc_yaml.write(pipeline.root, "training", STAGES, {})
     (fault,) = caught.value.faults
     assert str(fault).startswith("dvc.yaml:2: `training-train` is a stage of your own")
     assert (pipeline.root / "dvc.yaml").read_text() == theirs
@@ -259,16 +259,16 @@ BROKEN = {
 def test_a_file_that_is_no_pipeline_is_said_and_left(pipeline: Project, text: str) -> None:
     pipeline.write("dvc.yaml", text)
     with pytest.raises(DeclarationError, match=BROKEN[text]):
-        pipelines.write(pipeline.root, "training", STAGES, {})
+        dvc_yaml.write(pipeline.root, "training", STAGES, {})
     assert (pipeline.root / "dvc.yaml").read_text() == text
 
 
 def test_a_missing_output_or_parameter_is_said(pipeline: Project) -> None:
     with pytest.raises(StoreError, match=r"nowhere\.csv does not exist"):
-        pipelines.write(pipeline.root, "training", [Stage("a", "b", outs=("nowhere.csv",))], {})
+        dvc_yaml.write(pipeline.root, "training", [Stage("a", "b", outs=("nowhere.csv",))], {})
     with pytest.raises(StoreError, match=f"{FILE}: `params.none` is not there"):
         stage = Stage("a", "b", params={FILE: ("params.none",)})
-        pipelines.write(pipeline.root, "training", [stage], {})
+        dvc_yaml.write(pipeline.root, "training", [stage], {})
     with pytest.raises(StoreError, match=r"`a\.b` cannot name a DVC stage"):
         Stage("a.b", "c")
 
@@ -276,7 +276,7 @@ def test_a_missing_output_or_parameter_is_said(pipeline: Project) -> None:
 def test_the_texts_of_a_run_with_other_values_need_no_work_tree(pipeline: Project) -> None:
     other = Artifact("0" * 32, 7, "model.skops")
     given = Given({f"{OUT}/train/model.skops": other}, {FILE: DECLARATION.replace("1e-3", "0.05")})
-    said = pipelines.texts(pipeline.root, "training", STAGES, MODELS, given)
+    said = dvc_yaml.texts(pipeline.root, "training", STAGES, MODELS, given)
     assert not (pipeline.root / "dvc.lock").exists()
     lock = documents.plain(documents.parse(said["dvc.lock"], "dvc.lock").node)
     train = lock["stages"]["training-train"]
@@ -321,7 +321,7 @@ def _stderr(project: Project, *words: str) -> str:
 def test_another_kind_of_lock_is_refused(pipeline: Project) -> None:
     pipeline.dvc("config", "core.hardlink_lock", "true")
     with pytest.raises(StoreError, match=r"`core\.hardlink_lock` is set"):
-        pipelines.write(pipeline.root, "training", STAGES, {})
+        dvc_yaml.write(pipeline.root, "training", STAGES, {})
 
 
 def test_writing_is_linear(pipeline: Project) -> None:
@@ -336,7 +336,7 @@ def test_writing_is_linear(pipeline: Project) -> None:
             for n in range(count)
         ]  # fmt: skip
         began = time.process_time()
-        pipelines.write(pipeline.root, "p", stages, {})
+        dvc_yaml.write(pipeline.root, "p", stages, {})
         return time.process_time() - began
 
     seconds(1000)

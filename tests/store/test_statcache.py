@@ -10,22 +10,23 @@ from pathlib import Path
 import pytest
 from store_project import Project
 
-from towpath.store import local, statcache
-from towpath.store.ignore import FileBelow
-from towpath.store.statcache import Stamp, StatCache, now
+from towpath.backends.dvc import dvc_cache
+from towpath.backends.dvc.dvc_ignore import FileBelow
+from towpath.storage import stat_cache
+from towpath.storage.stat_cache import Stamp, StatCache, now
 
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are really read."""
     names: list[str] = []
-    true_read = local._hash_settled
+    true_read = dvc_cache._hash_settled
 
     def noticed(file: FileBelow) -> tuple[Stamp, str]:
         names.append(Path(file.path).name)
         return true_read(file)
 
-    monkeypatch.setattr(local, "_hash_settled", noticed)
+    monkeypatch.setattr(dvc_cache, "_hash_settled", noticed)
     return names
 
 
@@ -80,7 +81,7 @@ def test_nothing_holds_from_before_a_restart(
     path = _aged(project.write("a.csv", "1"))
     digest = project.store.put(path).digest
     held = project.store.path(digest)
-    monkeypatch.setattr(statcache, "_boot", lambda: "another boot")
+    monkeypatch.setattr(stat_cache, "_boot", lambda: "another boot")
     project.store.digest(path)
     assert read == ["a.csv"]
     before = held.stat()

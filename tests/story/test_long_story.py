@@ -18,8 +18,9 @@ from dvc.repo import Repo
 from gto.cli import app
 
 from running import Project, make
-from towpath import promotion, reconcile, registry
-from towpath.audit.history import history
+from towpath import registry
+from towpath.audit.stage_history import history
+from towpath.delivery import promotion, reconcile
 from towpath.workspace import Workspace
 
 MODELS = ("lowest", "mean", "top")

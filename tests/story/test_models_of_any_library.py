@@ -11,11 +11,12 @@ import pandas
 import pytest
 
 from running import Project, make
-from towpath import promotion, reconcile, registry
-from towpath.engine import transform
-from towpath.engine.transform import Transform
+from towpath import registry
+from towpath.delivery import promotion, reconcile
 from towpath.errors import TowpathError
 from towpath.registry import Record
+from towpath.versions import table_scoring
+from towpath.versions.table_scoring import Transform
 
 TRUST = (
     "flows.training.steps.LogTransformer, xgboost.core.Booster, xgboost.sklearn.XGBRegressor, "
@@ -146,7 +147,7 @@ def test_each_goes_from_training_to_prod(project: Project) -> None:
     project.code("numpy.log1p(", "numpy.nowhere(")  # what is loaded is the version's own
     output = project.root / "scored.csv"
     asked = Transform("boosted#prod", project.root / "tests/golden.csv", output)
-    assert transform.transform(project.workspace, asked).rows == 5
+    assert table_scoring.transform(project.workspace, asked).rows == 5
     assert pandas.read_csv(output)["prediction"].between(1, 30).all()
     project.code("numpy.nowhere(", "numpy.log1p(")
     page = project.git("show", "main:registry/evidence/boosted/v1.0.0-prod.md")

@@ -11,7 +11,7 @@ import pytest
 from acted_platform import Platform, git
 from github_server import GitHubServer
 
-from towpath.engine.server import Api
+from towpath.backends.prefect.server import Api
 
 KEPT = ("TOWPATH_HOME", "DVC_NO_ANALYTICS", "DVC_SITE_CACHE_DIR", "GIT_CONFIG_GLOBAL")
 

@@ -9,11 +9,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.audit import pairing
+from towpath.audit import tag_pairs
+from towpath.backends.git import Repository, main_branch, refs, remotes
+from towpath.backends.git.git_command import lines
+from towpath.delivery.promotion.promotion_case import paths, refuse_unknown_stage
 from towpath.errors import RegistryError, TowpathError
-from towpath.git import Repository, mainline, refs, remotes
-from towpath.git.command import lines
-from towpath.promotion.case import paths, refuse_unknown_stage
 from towpath.registry import (
     Model,
     ModelVersion,
@@ -21,17 +21,17 @@ from towpath.registry import (
     Record,
     Version,
     Wanted,
-    policy,
-    reading,
-    staging,
+    policy_at_commit,
+    registry_state,
+    stage_tags,
 )
-from towpath.registry import record as records
-from towpath.registry.decided import Decisions, is_registration, record_paths
+from towpath.registry import version_record as records
+from towpath.registry.main_decisions import Decisions, is_registration, record_paths
 from towpath.registry.ownership import Owners, read_owners, shown
-from towpath.registry.staging import Assigned
+from towpath.registry.stage_tags import Assigned
 
 if TYPE_CHECKING:
-    from towpath.spec.project import Project
+    from towpath.config.project_declaration import Project
     from towpath.workspace import Workspace
 
 
@@ -85,13 +85,13 @@ class Ledger:
     def models(self) -> Mapping[str, Model]:
         """The models by name."""
         if self.model is None:
-            return reading.tagged_models(self.repository)
-        return {self.model: reading.tagged_model(self.repository, self.model)}
+            return registry_state.tagged_models(self.repository)
+        return {self.model: registry_state.tagged_model(self.repository, self.model)}
 
     @cached_property
     def assigned(self) -> tuple[Assigned, ...]:
         """Every stage tag that is one, oldest first."""
-        found = staging.history(self.repository, self.model)
+        found = stage_tags.history(self.repository, self.model)
         mine = (one for one in found if self.is_ours(one.model))
         return tuple(one for one in mine if self.is_meant(one.stage))
 
@@ -100,9 +100,9 @@ class Ledger:
         """The policy on the main branch now; where it is gone or cannot be read, which is a
         finding, the last that could."""
         try:
-            return policy.at(self.repository, self.main, self.folder)
+            return policy_at_commit.at(self.repository, self.main, self.folder)
         except TowpathError:
-            before = policy.read_last_sound(self.repository, self.main, self.folder)
+            before = policy_at_commit.read_last_sound(self.repository, self.main, self.folder)
             if before is None:
                 raise
             return before
@@ -226,7 +226,7 @@ class Ledger:
         """A version's record; None where it has none that can be read."""
         found = self.models[model].at(version) if version and model in self.models else None
         try:
-            return reading.read_record(self.repository, found) if found else None
+            return registry_state.read_record(self.repository, found) if found else None
         except RegistryError:
             return None
 
@@ -317,7 +317,7 @@ class Ledger:
 
     @cached_property
     def _paired(self) -> Sequence[tuple[Assigned, Promotion | None]]:
-        return tuple(pairing.pairs(self.assigned, self.of, self.version_on))
+        return tuple(tag_pairs.pairs(self.assigned, self.of, self.version_on))
 
 
 def open_ledger(workspace: Workspace, model: str | None = None, main: str | None = None) -> Ledger:
@@ -330,7 +330,7 @@ def open_ledger(workspace: Workspace, model: str | None = None, main: str | None
     repository = workspace.registry
     if remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
-    main = main or mainline.main(repository)
+    main = main or main_branch.main(repository)
     if main is None:
         raise RegistryError("nothing is committed yet, so there is no history")
     ledger = Ledger(repository, main, workspace.folder, model)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.audit.history import Entry, history
+from towpath.audit.stage_history import Entry, history
+from towpath.backends.dvc.pointer_files import pointer_path
+from towpath.config.artifact import Json
 from towpath.registry import DataSource, ModelVersion, Record
 from towpath.registry.declared_data import declared_paths
-from towpath.spec.artifact import Json
-from towpath.store.tracked import pointer_path
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from towpath.cli import terminal
+from towpath.cli.render import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
@@ -41,16 +41,16 @@ def check(
     Nothing of the project is imported or run.
     """
     if promotion:
-        from towpath.cli import promotions
+        from towpath.cli.render import promotion_views
 
-        return promotions.check(session, base, head, form, as_json)
-    from towpath.engine import checking, pipeline_order
+        return promotion_views.check(session, base, head, form, as_json)
     from towpath.errors import DeclarationError
+    from towpath.pipeline import pipeline_check, pipeline_order
 
     workspace = session.workspace
     _ = workspace.project
     names = [workspace.pipeline_name(name) for name in pipelines] or list(workspace.pipelines)
-    found = [fault for name in names for fault in checking.faults(workspace, name)]
+    found = [fault for name in names for fault in pipeline_check.faults(workspace, name)]
     found += pipeline_order.circle_faults(workspace)
     found += () if pipelines else _gate_faults(workspace)
     if found:
@@ -76,15 +76,15 @@ def _gate_faults(workspace: Workspace) -> tuple[Fault, ...]:
     project = workspace.project
     if not any(stage.gates for stage in project.stages.values()):
         return ()
-    from towpath.gates import checking
+    from towpath.delivery.gates import gate_files
 
-    return checking.faults(workspace.root, project)
+    return gate_files.faults(workspace.root, project)
 
 
 @click.command()
 @click.argument("of", type=click.Choice(["pipeline", "project"]), default="pipeline")
 def schema(of: Literal["pipeline", "project"]) -> None:
     """Print the JSON Schema of a pipeline's (or the project's) declaration."""
-    from towpath.spec.schema import read_schema
+    from towpath.config.schema import read_schema
 
     terminal.echo_json(read_schema(of).removesuffix("\n"))

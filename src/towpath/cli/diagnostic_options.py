@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from towpath import __version__, call_log, diagnostics
-from towpath.cli import terminal
+from towpath.cli.render import terminal
 from towpath.diagnostics import IMPORTS, REST, VARIABLE, CallLog, Profile, WriteLine
 
 START = "start"

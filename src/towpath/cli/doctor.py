@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from towpath.cli import terminal
+from towpath.cli.render import terminal
+from towpath.cli.render.terminal import Styled
 from towpath.cli.session import Session, json_option, pass_session, print_json
-from towpath.cli.terminal import Styled
 
 if TYPE_CHECKING:
     from towpath.doctor import Check

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from towpath.cli import terminal
+from towpath.cli.render import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from towpath.cli.terminal import Cell
+    from towpath.cli.render.terminal import Cell
     from towpath.forge import Forge, Lack, Rules
 
 
@@ -29,12 +29,12 @@ def forge() -> None:
 def setup(session: Session, acts: bool, check: bool, offline: bool, as_json: bool) -> int:
     """Say what the forge must enforce for this project, and what of that it does not; with
     --apply, set it."""
+    from towpath.delivery.promotion import forge_demands
     from towpath.errors import ExitCode
-    from towpath.promotion import enforcing
 
     _agree(acts, check, offline)
     connected = _connected(session, offline)
-    wanted = enforcing.wanted(session.workspace)
+    wanted = forge_demands.wanted(session.workspace)
     done = connected.enforce(wanted) if connected and acts else ()
     lacking = _lacking(session, wanted, connected)
     if as_json:
@@ -55,8 +55,8 @@ def _agree(acts: bool, check: bool, offline: bool) -> None:
 
 
 def _connected(session: Session, offline: bool) -> Forge | None:
+    from towpath.delivery.promotion.rules_in_force import connect_to_set_up
     from towpath.errors import UserError
-    from towpath.promotion.in_force import connect_to_set_up
 
     if session.workspace.policy.forge is None:
         hint = "in towpath.yaml: forge: {kind: github, repository: owner/name}"
@@ -65,13 +65,13 @@ def _connected(session: Session, offline: bool) -> Forge | None:
 
 
 def _lacking(session: Session, wanted: Rules, connected: Forge | None) -> tuple[Lack, ...]:
+    from towpath.delivery.promotion import forge_demands
     from towpath.forge import lacks
-    from towpath.promotion import enforcing
 
     if connected is None:
         return ()
     actual = connected.rules()
-    return (*lacks(wanted, actual), *enforcing.queue_lacks(session.workspace, actual))
+    return (*lacks(wanted, actual), *forge_demands.queue_lacks(session.workspace, actual))
 
 
 def _needed(wanted: Rules) -> tuple[Lack, ...]:
@@ -109,7 +109,7 @@ def _text(
 
 
 def _row(rule: Lack, asked: bool, now: dict[tuple[str, str], str]) -> list[Cell]:
-    from towpath.cli.terminal import Styled
+    from towpath.cli.render.terminal import Styled
 
     lack = now.get((rule.where, rule.rule))
     state: Cell = "as wanted" if asked else "not asked"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from towpath.cli import terminal
+from towpath.cli.render import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 
@@ -31,19 +31,19 @@ def get(
     copies one of it, also of a run that failed or was only tried. `towpath get abalone#prod` copies
     a version's model, `towpath get abalone@v1.0.0 --output metrics` what was made beside it.
     """
-    from towpath.engine import copies
     from towpath.errors import UsageError
+    from towpath.execution import output_copies
 
     if name and output and name != output:
         raise UsageError(f"two outputs are named: {name} and {output}", hint="name one")
     output = name or output
-    if output is None and not copies.is_version(word):
+    if output is None and not output_copies.is_version(word):
         return _list_outputs(session, word, as_json)
-    wanted = copies.find_copyable(session.workspace, word, output)
+    wanted = output_copies.find_copyable(session.workspace, word, output)
     target = Path(to) if to else None
     if target and to and to.endswith("/") and not (session.here / target).is_dir():
         target /= wanted.artifact.name  # in a folder that is not there yet
-    done = copies.copy(session.workspace, wanted, session.here, target, force)
+    done = output_copies.copy(session.workspace, wanted, session.here, target, force)
     if done.rejected is not None:
         terminal.echo(f"warning: {done.name} was rejected: {done.rejected}", err=True)
     if as_json:
@@ -54,10 +54,10 @@ def get(
 
 def _list_outputs(session: Session, word: str, as_json: bool) -> None:
     """What a run made."""
-    from towpath.engine import copies, runs
+    from towpath.execution import output_copies, run_folders
 
-    run = runs.find(session.workspace.runs, word)
-    made = copies.outputs(run)
+    run = run_folders.find(session.workspace.runs, word)
+    made = output_copies.outputs(run)
     if as_json:
         return print_json("outputs", {"run": run.id, "outputs": made})
     if not made:

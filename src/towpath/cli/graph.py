@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import click
 
-from towpath.cli import drawn
+from towpath.cli.render import drawings
 from towpath.cli.session import Session, pass_session, pipeline_argument
 
 
 @click.command()
 @pipeline_argument
-@drawn.format_option
-@drawn.output_option
+@drawings.format_option
+@drawings.output_option
 @pass_session
 def graph(session: Session, pipeline: str | None, form: str | None, output: str | None) -> None:
     """Draw PIPELINE: as text in the terminal, as Mermaid, or as an SVG file."""
-    from towpath.engine import checking
+    from towpath.pipeline import pipeline_check
 
-    compiled = checking.drawable(session.workspace, session.workspace.pipeline_name(pipeline))
-    drawn.show(session, compiled, form, output)
+    compiled = pipeline_check.drawable(session.workspace, session.workspace.pipeline_name(pipeline))
+    drawings.show(session, compiled, form, output)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from towpath.cli import terminal
+from towpath.cli.render import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from towpath.engine.dvc_draft import Draft
     from towpath.projects import Addition
+    from towpath.projects.pipeline_draft import Draft
 
 
 @click.command()
@@ -34,14 +34,15 @@ def init(
     Makes what is lacking and adds lines to `.gitignore`, `.gitattributes` and `.dvcignore`; moves
     and overwrites nothing. A second call has nothing to do.
     """
-    from towpath import projects, store
+    from towpath import projects
+    from towpath.backends import dvc
     from towpath.errors import UsageError
 
     if pipeline and not source:
         raise UsageError("`--pipeline` names the draft of `--from`", hint="add `--from dvc.yaml`")
     root = projects.find_root(session.here / (folder or "."), named=folder is not None)
     draft = _draft(session, root, source, pipeline) if source else None
-    additions = projects.plan_additions(root, store.missing_files(root))
+    additions = projects.plan_additions(root, dvc.missing_files(root))
     additions = _with_draft(root, additions, draft) if draft else additions
     if not dry_run:
         projects.apply_additions(root, additions)
@@ -51,9 +52,9 @@ def init(
 
 
 def _draft(session: Session, root: Path, source: str, pipeline: str | None) -> Draft:
-    from towpath.engine import dvc_draft
+    from towpath.projects import pipeline_draft
 
-    return dvc_draft.draft_pipeline(root, session.here / source, pipeline)
+    return pipeline_draft.draft_pipeline(root, session.here / source, pipeline)
 
 
 def _with_draft(root: Path, additions: tuple[Addition, ...], draft: Draft) -> tuple[Addition, ...]:

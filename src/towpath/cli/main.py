@@ -38,10 +38,10 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "compare": ("models", "Lay versions side by side."),
         "search": ("search", "Find versions by metric, parameter, label, stage, author or date."),
         "transform": ("transform", "Score a table with a registered model."),
-        "register": ("registering", "Register what a run made, without running anything."),
-        "claim": ("registering", "Write down that a model is of this project."),
+        "register": ("register", "Register what a run made, without running anything."),
+        "claim": ("register", "Write down that a model is of this project."),
         "restore": (
-            "registering",
+            "register",
             "Put a tag right: make a lost one again, set a false aside.",
         ),
         "reject": ("models", "Mark a version as bad, or put a promotion away, with the reason."),
@@ -55,9 +55,9 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "forge": ("forge", "Say or set what the forge must enforce."),
     },
     "Audit": {
-        "history": ("audit", "Say what each stage ran, when, and who let it in."),
-        "lineage": ("audit", "Draw where a version came from, and where it went."),
-        "verify": ("audit", "Find what was forged, altered or lost."),
+        "history": ("audit_commands", "Say what each stage ran, when, and who let it in."),
+        "lineage": ("audit_commands", "Draw where a version came from, and where it went."),
+        "verify": ("audit_commands", "Find what was forged, altered or lost."),
         "reproduce": ("reproduce", "Make a version again, and say whether it is the same."),
     },
     "Store": {
@@ -66,9 +66,9 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "fetch": ("transfer", "Bring the registry's tags."),
     },
     "Prefect": {
-        "up": ("api", "Start the local Prefect API and a worker."),
-        "down": ("api", "Stop them."),
-        "status": ("api", "Say what runs."),
+        "up": ("local_api", "Start the local Prefect API and a worker."),
+        "down": ("local_api", "Stop them."),
+        "status": ("local_api", "Say what runs."),
     },
 }
 
@@ -129,7 +129,7 @@ class Verbs(click.Group):
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value:
         from towpath import __version__
-        from towpath.cli import terminal
+        from towpath.cli.render import terminal
 
         terminal.echo(f"towpath {__version__}")
         ctx.exit()
@@ -170,7 +170,7 @@ def towpath(
 
 def main() -> None:
     """Run the command line and exit; the one `try` of the program."""
-    from towpath.cli import terminal
+    from towpath.cli.render import terminal
 
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a sign is no reason to fail
         if isinstance(stream, io.TextIOWrapper):
@@ -200,7 +200,7 @@ def _guarded(arguments: list[str]) -> int:
     except click.exceptions.Abort:
         return INTERRUPTED
     except KeyboardInterrupt:
-        from towpath.cli import terminal
+        from towpath.cli.render import terminal
 
         terminal.echo("interrupted", err=True)
         return INTERRUPTED
@@ -208,6 +208,6 @@ def _guarded(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        from towpath.cli import faults
+        from towpath.cli.render import fault_words
 
-        return faults.say(error, arguments)
+        return fault_words.say(error, arguments)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli import terminal
+from towpath.cli.render import terminal
+from towpath.cli.render.terminal import Styled
 from towpath.cli.session import Session, json_option, pass_session, print_json
-from towpath.cli.terminal import Styled
 
 if TYPE_CHECKING:
-    from towpath.cli.terminal import Cell
-    from towpath.git import Repository
-    from towpath.git.signatures import SignedBy
+    from towpath.backends.git import Repository
+    from towpath.backends.git.signatures import SignedBy
+    from towpath.cli.render.terminal import Cell
     from towpath.registry import Lineage, Model, ModelVersion, Record, Stages
 
 _MOST_METRICS = 4
@@ -113,8 +113,8 @@ def _tell_lost(
     stages: Stages,
 ) -> bool:
     """Say which versions stages should run that have no tag here: the table lacks them."""
-    from towpath.git import remotes
-    from towpath.registry.reading import way_to_have
+    from towpath.backends.git import remotes
+    from towpath.registry.registry_state import way_to_have
 
     if remotes.view(repository):
         return False  # a clone without tags says so by itself
@@ -133,7 +133,7 @@ def _tell_lost(
 
 def _nothing(session: Session, repository: Repository) -> str:
     """Why there is no version: none was made, or this clone does not have them."""
-    from towpath.git import remotes
+    from towpath.backends.git import remotes
 
     missing = None if session.workspace.shared_registry else remotes.view(repository)
     if missing:
@@ -154,12 +154,12 @@ def _unpublished(session: Session, repository: Repository, models: set[str]) -> 
 
 def _freshness(session: Session, repository: Repository) -> None:
     """How old this clone's view of the registry is; nothing without a remote."""
-    from towpath.git import remotes
+    from towpath.backends.git import remotes
 
     if address := session.workspace.shared_registry:
-        from towpath.registry import shared
+        from towpath.registry import shared_registry
 
-        if word := shared.staleness(repository, address):
+        if word := shared_registry.staleness(repository, address):
             session.say()
             session.say(word)
         return
@@ -284,7 +284,7 @@ def section(title: str, pairs: Any) -> None:
 def _columns(record: Record) -> None:
     if record.signature is None:
         return
-    from towpath.registry.signature import matrix_of
+    from towpath.registry.model_signature import matrix_of
 
     sides = {"takes": record.signature.inputs, "gives": record.signature.outputs}
     said = {
@@ -327,10 +327,12 @@ def reject(session: Session, reference: str, reason: str) -> None:
     A rejected version stays where it is, and `@latest` passes over it.
     """
     if "@" not in reference and "#" not in reference.lstrip("#"):
-        from towpath import promotion
-        from towpath.cli import promotions
+        from towpath.cli.render import promotion_views
+        from towpath.delivery import promotion
 
-        return promotions.put_away(session, promotion.refuse(session.workspace, reference, reason))
+        return promotion_views.put_away(
+            session, promotion.refuse(session.workspace, reference, reason)
+        )
     from towpath import registry
 
     rejected = registry.reject(session.workspace.registry, reference, reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from towpath.cli import terminal
+from towpath.cli.render import terminal
 from towpath.cli.session import Session, assignments, interactive, pass_session
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli import terminal
+from towpath.cli.render import terminal
 from towpath.cli.session import (
     Session,
     all_option,
@@ -21,7 +21,7 @@ from towpath.cli.session import (
 )
 
 if TYPE_CHECKING:
-    from towpath.engine.run import Prepared
+    from towpath.execution.pipeline_run import Prepared
 
 _COLOURS = {
     "run": "yellow",
@@ -45,8 +45,8 @@ def plan(
     inputs: tuple[str, ...], force: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Say for each step of PIPELINE whether it would run, be reused or be skipped, and why."""
-    from towpath.engine.request import Request
-    from towpath.engine.run import prepare
+    from towpath.execution.pipeline_run import prepare
+    from towpath.planning.run_request import Request
 
     if every:
         refuse_with_all(pipeline, {"--param": params, "--input": inputs})
@@ -63,7 +63,7 @@ def plan(
 
 
 def _plan_all(session: Session, request: Any, as_json: bool) -> None:
-    from towpath.engine.run_all import plan_all
+    from towpath.execution.run_all import plan_all
 
     found = [(prepared, _steps(prepared)) for prepared in plan_all(session.workspace, request)]
     if as_json:

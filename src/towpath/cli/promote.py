@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from towpath.cli import promotions
+from towpath.cli.render import promotion_views
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from towpath.promotion import Proposed
+    from towpath.delivery.promotion import Proposed
 
 Format = Literal["text", "md"]
 
@@ -51,7 +51,7 @@ def _proposing(command: Callable[..., Any]) -> Callable[..., Any]:
 @pass_session
 def promote(session: Session, /, reference: str, stage: str, **said: Any) -> None:
     """Propose that a version enter a stage: a branch and a pull request, with the evidence."""
-    from towpath import promotion
+    from towpath.delivery import promotion
 
     _propose(session, partial(promotion.promote, session.workspace, reference, stage), said)
 
@@ -64,7 +64,7 @@ def promote(session: Session, /, reference: str, stage: str, **said: Any) -> Non
 @pass_session
 def rollback(session: Session, /, model: str, stage: str, to: str | None, **said: Any) -> None:
     """Propose that a stage go back to the version that it ran before."""
-    from towpath import promotion
+    from towpath.delivery import promotion
 
     _propose(
         session,
@@ -80,7 +80,7 @@ def rollback(session: Session, /, model: str, stage: str, to: str | None, **said
 @pass_session
 def demote(session: Session, /, model: str, stage: str, **said: Any) -> None:
     """Propose that a model leave a stage."""
-    from towpath import promotion
+    from towpath.delivery import promotion
 
     _propose(
         session, lambda **asked: promotion.demote(session.workspace, model, stage, **asked), said
@@ -88,22 +88,22 @@ def demote(session: Session, /, model: str, stage: str, **said: Any) -> None:
 
 
 def _propose(session: Session, propose: Callable[..., Proposed], said: dict[str, Any]) -> None:
-    from towpath.promotion import GatesRefused
+    from towpath.delivery.promotion import GatesRefused
 
     form, as_json = said["form"], said["as_json"]
     try:
         made = propose(dry_run=said["dry_run"], push=said["push"], why=said["description"])
     except GatesRefused as refused:
         if not as_json:
-            promotions.show(refused.proposed, form)
+            promotion_views.show(refused.proposed, form)
         raise
     if as_json:
-        return print_json("promotion", promotions.plain(made))
+        return print_json("promotion", promotion_views.plain(made))
     if form == "md" or said["dry_run"]:
-        promotions.page(made.evidence, form)
+        promotion_views.page(made.evidence, form)
     else:
-        promotions.show(made, form)
-    return promotions.next_step(session, made)
+        promotion_views.show(made, form)
+    return promotion_views.next_step(session, made)
 
 
 @click.command()
@@ -131,7 +131,7 @@ def approve(
     changed on the main branch and that nobody agreed to; with the names of their FILES after it,
     agree to those, as main has them here.
     """
-    from towpath import promotion as room
+    from towpath.delivery import promotion as room
     from towpath.errors import UsageError
 
     if rules:
@@ -141,32 +141,32 @@ def approve(
         if as_json:
             print_json("waiting", waiting)
         else:
-            promotions.waiting(session, waiting)
+            promotion_views.waiting(session, waiting)
         return None
     promotion, *others = names
     if others:
         raise UsageError("one promotion is approved at a time", hint="name it alone")
     done = room.approve(session.workspace, promotion, sign=sign, push=push)
     if not as_json:
-        return promotions.approved(session, done)
+        return promotion_views.approved(session, done)
     print_json("approval", done)
-    return promotions.pending(done)
+    return promotion_views.pending(done)
 
 
 def _ratify(session: Session, files: tuple[str, ...], push: bool, as_json: bool) -> int:
+    from towpath.delivery.promotion.ratify_rules import ratify_rules, read_unagreed_rules
     from towpath.errors import ExitCode
-    from towpath.promotion.ratify import ratify_rules, read_unagreed_rules
 
     if not files:
         waiting = read_unagreed_rules(session.workspace)
         if as_json:
             print_json("rules_waiting", waiting)
         else:
-            promotions.unagreed(session, waiting)
+            promotion_views.unagreed(session, waiting)
         return int(ExitCode.PENDING if waiting else ExitCode.DONE)
     done = ratify_rules(session.workspace, files, push=push)
     if as_json:
         print_json("rules", done)
     else:
-        promotions.ratified(session, done)
+        promotion_views.ratified(session, done)
     return int(ExitCode.PENDING if done.waits else ExitCode.DONE)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli import terminal
+from towpath.cli.render import terminal
+from towpath.cli.render.terminal import Styled
 from towpath.cli.session import Session, json_option, pass_session, print_json
-from towpath.cli.terminal import Styled
 
 if TYPE_CHECKING:
-    from towpath.cli.terminal import Piece
+    from towpath.cli.render.terminal import Piece
+    from towpath.delivery.reconcile import Applied, Change, Options, Outcome, Plan
     from towpath.errors import Fault
-    from towpath.reconcile import Applied, Change, Options, Outcome, Plan
 
 
 @click.command()
@@ -45,8 +45,8 @@ def reconcile(
 ) -> int:
     """Say what differs between what the main branch wants of STAGE (default: of each stage) and
     what runs there; with --apply, bring it about."""
+    from towpath.delivery.reconcile import Options, declared_stages
     from towpath.errors import ExitCode, UsageError
-    from towpath.reconcile import Options, declared_stages
 
     if acts and check:
         raise UsageError("--check changes nothing", hint="give --apply or --check")
@@ -103,7 +103,7 @@ def _teller(session: Session) -> Any:
 def _reconciled(
     session: Session, stage: str, options: Options, acts: bool
 ) -> tuple[Plan, Applied | None]:
-    from towpath.reconcile import apply, plan
+    from towpath.delivery.reconcile import apply, plan
 
     if not acts:
         return plan(session.workspace, stage, options), None

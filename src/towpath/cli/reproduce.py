@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from towpath.cli import terminal
+from towpath.cli.render import terminal
 from towpath.cli.session import Session, interactive, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from towpath.audit.reproduce import Difference, Reproduced
+    from towpath.audit.reproduction import Difference, Reproduced
 
 
 @click.command()
@@ -32,13 +32,13 @@ def reproduce(
 
     Says whether the model is equal to the last byte, equal in its metrics, or in what it differs.
     """
-    from towpath.audit.reproduce import reproduce as make_again
+    from towpath.audit.reproduction import reproduce as make_again
 
     folder = (session.here / keep) if keep else None
     if as_json or session.quiet:
         done = make_again(session.workspace, reference, tolerance, folder)
     else:
-        from towpath.cli.progress import LiveProgress, PlainProgress
+        from towpath.cli.render.run_progress import LiveProgress, PlainProgress
 
         with LiveProgress() if interactive() else PlainProgress() as progress:
             done = make_again(session.workspace, reference, tolerance, folder, [progress])

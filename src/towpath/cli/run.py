@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from towpath.cli import terminal
+from towpath.cli.render import terminal
 from towpath.cli.session import (
     Session,
     all_option,
@@ -23,8 +23,8 @@ from towpath.cli.session import (
 )
 
 if TYPE_CHECKING:
-    from towpath.engine.record import Run
-    from towpath.engine.request import Request
+    from towpath.execution.run_record import Run
+    from towpath.planning.run_request import Request
     from towpath.workspace import Workspace
 
 
@@ -63,7 +63,7 @@ def run(
     set-up: it uses the Prefect API that you have configured, or starts a local one. With other
     parameters or inputs than the declared ones it is a trial: recorded, and not registered.
     """
-    from towpath.engine.request import Request, again
+    from towpath.planning.run_request import Request, again
 
     if every:
         asked = {"--param": params, "--input": inputs, "--only": only, "--from": begin}
@@ -83,9 +83,9 @@ def run(
 
 
 def _earlier(session: Session, word: str) -> Run:
-    from towpath.engine import runs
+    from towpath.execution import run_folders
 
-    return runs.find(session.workspace.runs, word)
+    return run_folders.find(session.workspace.runs, word)
 
 
 def _carry_out(session: Session, request: Request, as_json: bool) -> int:
@@ -98,9 +98,9 @@ def _carry_out(session: Session, request: Request, as_json: bool) -> int:
 
 
 def _run(workspace: Workspace, request: Request, silent: bool) -> Run:
-    from towpath.cli.progress import LiveProgress, PlainProgress
-    from towpath.engine.flow.build import PrefectExecutor
-    from towpath.engine.run import run as carry_out
+    from towpath.backends.prefect.executor import PrefectExecutor
+    from towpath.cli.render.run_progress import LiveProgress, PlainProgress
+    from towpath.execution.pipeline_run import run as carry_out
 
     if silent:
         return carry_out(workspace, request, PrefectExecutor())
@@ -109,14 +109,14 @@ def _run(workspace: Workspace, request: Request, silent: bool) -> Run:
 
 
 def _say_run(session: Session, done: Run) -> None:
-    from towpath.cli.outcome import say
+    from towpath.cli.render.run_outcome import say
 
     say(session, done)
 
 
 def _carry_out_all(session: Session, request: Request, as_json: bool) -> int:
     """Every pipeline; the exit code is that of the first that did not end well."""
-    from towpath.engine.run_all import run_all
+    from towpath.execution.run_all import run_all
 
     silent = as_json or session.quiet
     codes, runs = [0], []

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli import terminal
+from towpath.cli.render import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from towpath.cli.terminal import Cell
-    from towpath.engine.record import Run, StepRun
-    from towpath.engine.trials_table import TableRequest, TrialRow, TrialsTable
+    from towpath.cli.render.terminal import Cell
+    from towpath.execution.run_record import Run, StepRun
+    from towpath.execution.trials_table import TableRequest, TrialRow, TrialsTable
 
 
 NUMBER = 20
@@ -42,10 +42,10 @@ def runs(
     params: tuple[str, ...], form: str, as_json: bool,
 ) -> None:  # fmt: skip
     """List the runs, the newest first."""
-    from towpath.engine import runs as recorded
+    from towpath.execution import run_folders as recorded
 
     if metrics:
-        from towpath.engine.trials_table import TableRequest
+        from towpath.execution.trials_table import TableRequest
 
         return _tabulate(session, TableRequest(params, sort, number), pipeline, form, as_json)
     _refuse_without_metrics(sort, params, form)
@@ -57,7 +57,7 @@ def runs(
         return session.say(f"no run of `{session.workspace.pipeline_name(pipeline)}` is recorded")
     if not found:
         return session.say("no run is recorded here; `towpath run` makes one")
-    from towpath.cli.progress import look
+    from towpath.cli.render.run_progress import look
 
     rows = [
         (
@@ -86,8 +86,8 @@ def _tabulate(
     session: Session, request: TableRequest, pipeline: str | None, form: str, as_json: bool
 ) -> None:
     """The table of trials; runs of several pipelines say which."""
-    from towpath.engine import runs as recorded
-    from towpath.engine.trials_table import tabulate_runs
+    from towpath.execution import run_folders as recorded
+    from towpath.execution.trials_table import tabulate_runs
 
     name = session.workspace.pipeline_name(pipeline) if pipeline else None
     found = tabulate_runs(recorded.recent(session.workspace.runs, pipeline=name), request)
@@ -101,7 +101,7 @@ def _tabulate(
     rows = [_trial_cells(found, row, several) for row in found.rows]
     if form == "md":
         return _trials_page(heads, rows, len(found.metrics))
-    from towpath.cli.progress import look
+    from towpath.cli.render.run_progress import look
 
     shown: list[Sequence[Cell]] = [
         (*cells[:-2], look(row.state), cells[-1])
@@ -128,7 +128,7 @@ def _trials_page(heads: list[str], rows: list[list[str]], metrics: int) -> None:
 
 
 def _counted(run: Run) -> str:
-    from towpath.engine.record import State
+    from towpath.execution.run_record import State
 
     counts = {"run": run.count(State.DONE), "reused": run.count(State.REUSED)}
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "none"
@@ -151,8 +151,8 @@ def _asked(asked: Mapping[str, Any]) -> str:
 @pass_session
 def logs(session: Session, run: str, step: str | None, as_json: bool) -> None:
     """Show what the steps of RUN wrote (default: `last`), or one STEP of it."""
-    from towpath.engine import runs as recorded
     from towpath.errors import UsageError, did_you_mean
+    from towpath.execution import run_folders as recorded
 
     found = recorded.find(session.workspace.runs, run)
     if step and step not in found.steps:
@@ -170,7 +170,7 @@ def logs(session: Session, run: str, step: str | None, as_json: bool) -> None:
 
 
 def _say_log(step: StepRun, text: str, alone: bool) -> None:
-    from towpath.engine.record import State
+    from towpath.execution.run_record import State
 
     if not alone:
         why = f", {step.reason}" if step.state in (State.REUSED, State.SKIPPED) else ""
@@ -194,7 +194,7 @@ def _log(path: Path) -> str:
 @pass_session
 def diff(session: Session, left: str, right: str, as_json: bool) -> None:
     """Show in what two runs differ: parameters, metrics, data, code."""
-    from towpath.engine import runs as recorded
+    from towpath.execution import run_folders as recorded
 
     folder = session.workspace.runs
     one, other = recorded.find(folder, left), recorded.find(folder, right)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli import terminal
+from towpath.cli.render import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from towpath.audit.search import Hits
+    from towpath.audit.version_search import Hits
 
 
 @click.command()
@@ -27,7 +27,7 @@ def search(
     Facts: metrics.NAME, params.NAME, labels.NAME, data.NAME (the name alone where it is clear),
     model, version, stage, author, time, rejected, pipeline, run, kind, size, code, bump.
     """
-    from towpath.audit.search import search as find
+    from towpath.audit.version_search import search as find
 
     found = find(session.workspace.registry, expression, sort, limit)
     if as_json:
@@ -42,7 +42,7 @@ def search(
 
 def _missing(session: Session) -> str:
     """What the search could not see, in a clone that lacks versions."""
-    from towpath.git import remotes
+    from towpath.backends.git import remotes
 
     shared = session.workspace.shared_registry
     missing = None if shared else remotes.view(session.workspace.registry)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from towpath.cli import terminal
+from towpath.cli.render import terminal
 
 if TYPE_CHECKING:
-    from towpath.cli.terminal import Piece
+    from towpath.cli.render.terminal import Piece
     from towpath.workspace import Workspace
 
 FORMAT_VERSION = 1
@@ -120,7 +120,7 @@ def plain() -> bool:
 
 def interactive() -> bool:
     """Whether a person looks on: a terminal that takes colour, and no CI."""
-    from towpath.engine.request import in_ci
+    from towpath.planning.run_request import in_ci
 
     dumb = os.environ.get("TERM") == "dumb"
     return terminal.is_terminal(err=True) and not (in_ci() or plain() or dumb)

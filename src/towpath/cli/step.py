@@ -13,12 +13,12 @@ from towpath.cli.session import Session, pass_session
 @pass_session
 def step(session: Session, pipeline: str, step: str) -> None:
     """Run STEP of PIPELINE on the files of the work tree; `dvc repro` calls this."""
-    from towpath.cli import outcome, terminal
-    from towpath.engine import single
+    from towpath.cli.render import run_outcome, terminal
+    from towpath.execution import single_step
 
     def say(line: str) -> None:
         terminal.echo_block(line, colours=True)
 
-    made = single.carry_out(session.workspace, pipeline, step, say)
-    outcome.say_undeclared(step, made)
+    made = single_step.carry_out(session.workspace, pipeline, step, say)
+    run_outcome.say_undeclared(step, made)
     session.say(f"{step}: {', '.join(artifact.name for artifact in made.outputs.values())}")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli import terminal
+from towpath.cli.render import terminal
 from towpath.cli.session import Session, interactive, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from towpath.engine.transfer import Moved
+    from towpath.versions.push_and_pull import Moved
 
 remote_option = click.option("-r", "--remote", help="The store's remote (default: DVC's default).")
 
@@ -23,10 +23,10 @@ remote_option = click.option("-r", "--remote", help="The store's remote (default
 @pass_session
 def push(session: Session, remote: str | None, as_json: bool) -> None:
     """Push data, models, and what a run need not do again; then number and push new versions."""
-    from towpath.engine import transfer
+    from towpath.versions import push_and_pull
 
     with _progress(session, "pushed") as progress:
-        moved = transfer.push(session.workspace, remote, progress)
+        moved = push_and_pull.push(session.workspace, remote, progress)
     return _say(session, moved, "pushed", as_json)
 
 
@@ -36,10 +36,10 @@ def push(session: Session, remote: str | None, as_json: bool) -> None:
 @pass_session
 def pull(session: Session, remote: str | None, as_json: bool) -> None:
     """Bring versions, data, models, and what a run need not do again."""
-    from towpath.engine import transfer
+    from towpath.versions import push_and_pull
 
     with _progress(session, "pulled") as progress:
-        moved = transfer.pull(session.workspace, remote, progress)
+        moved = push_and_pull.pull(session.workspace, remote, progress)
     return _say(session, moved, "pulled", as_json)
 
 
@@ -48,9 +48,9 @@ def pull(session: Session, remote: str | None, as_json: bool) -> None:
 @pass_session
 def fetch(session: Session, as_json: bool) -> None:
     """Bring the registry's tags, which a plain `git pull` leaves behind."""
-    from towpath.engine import transfer
+    from towpath.versions import push_and_pull
 
-    return _say(session, transfer.fetch(session.workspace), "fetched", as_json)
+    return _say(session, push_and_pull.fetch(session.workspace), "fetched", as_json)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from towpath.cli import terminal
+from towpath.cli.render import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 
@@ -39,7 +39,7 @@ def transform(
     The model's bytes come from the stage's own store, and are held against the version's record
     before anything is read from them.
     """
-    from towpath.engine import transform as operation
+    from towpath.versions import table_scoring as operation
 
     asked = operation.Transform(
         reference,

@@ -3,7 +3,6 @@
 GitHub is the one forge so far; ``forge.github`` is the one door to its client.
 """
 
-from towpath.forge.connecting import connect, has_own_address, has_token
 from towpath.forge.forge import (
     Environment,
     Forbidden,
@@ -14,7 +13,7 @@ from towpath.forge.forge import (
     Review,
     Rules,
 )
-from towpath.forge.wanting import Lack, lacks, wanted
+from towpath.forge.forge_requirements import Lack, lacks, wanted
 
 __all__ = [
     "Environment",
@@ -26,9 +25,6 @@ __all__ = [
     "PullRequest",
     "Review",
     "Rules",
-    "connect",
-    "has_own_address",
-    "has_token",
     "lacks",
     "wanted",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from towpath.errors import ForgeError
 
 if TYPE_CHECKING:
-    from towpath.spec.project import Project
+    from towpath.config.project_declaration import Project
 
 State = Literal["open", "closed", "merged"]
 Method = Literal["merge", "squash", "rebase"]

@@ -1,5 +1,7 @@
 """New projects out of templates, the door to cookiecutter; repositories that become projects."""
 
+from towpath.backends.cookiecutter.make_project import new
+from towpath.backends.cookiecutter.template_catalogue import Template, catalogue, find
 from towpath.projects.adoption import (
     EMPTY_PIPELINE,
     Addition,
@@ -8,8 +10,6 @@ from towpath.projects.adoption import (
     find_root,
     plan_additions,
 )
-from towpath.projects.catalogue import Template, catalogue, find
-from towpath.projects.making import new
 from towpath.projects.next_steps import next_commands
 
 __all__ = [

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from towpath.backends.git import git_command
+from towpath.backends.git.repository import Repository
+from towpath.config.project_declaration import FILE
 from towpath.errors import UserError
-from towpath.git import command
-from towpath.git.repository import Repository
 from towpath.scratch import scratch_beside, sweep_beside
-from towpath.spec.project import FILE
 
 PIPELINE = "flows/training/pipeline.yaml"
 
@@ -168,7 +168,7 @@ _NO_TEXT = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n
 def _not_ignored(root: Path) -> Iterator[str]:
     for line, path in _IGNORED.items():
         # `--no-index`: what is tracked already counts as ignored too, once a line says so.
-        asked = command.attempt(root, "check-ignore", "--quiet", "--no-index", path)
+        asked = git_command.attempt(root, "check-ignore", "--quiet", "--no-index", path)
         if asked.code:
             yield line
 
@@ -178,7 +178,7 @@ def _without_line_ends(root: Path) -> Iterator[str]:
     whatever it is."""
     paths = dict.fromkeys(_ATTRIBUTES.values())
     # -z: path, attribute and value in turn, which no name can break.
-    asked = command.call(root, "check-attr", "-z", "text", "eol", "--", *paths).text.split("\0")
+    asked = git_command.call(root, "check-attr", "-z", "text", "eol", "--", *paths).text.split("\0")
     said = {
         path for path, _, value in zip(*[iter(asked)] * 3, strict=False) if value != "unspecified"
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from towpath.git.repository import Repository
+from towpath.backends.git.repository import Repository
 from towpath.projects.adoption import EMPTY_PIPELINE
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from towpath.git import Ref, Repository, refs, remotes
+from towpath.backends.git import Ref, Repository, refs, remotes
 
 KEPT = "refs/towpath/versions/"
 _TAGS = "refs/tags/"

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from towpath.backends.git import commit_history
+from towpath.backends.git.repository import Repository
 from towpath.errors import Fault
-from towpath.git import history
-from towpath.git.repository import Repository
 from towpath.registry import own_code
-from towpath.registry.record import Record
+from towpath.registry.version_record import Record
 
 if TYPE_CHECKING:
-    from towpath.spec.project import Project
+    from towpath.config.project_declaration import Project
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def find_classes(repository: Repository, record: Record, trust: Iterable[str]) -
     names = tuple(trust)
     if not names or repository.commit(record.code.commit) is None:
         return {}
-    files = frozenset(history.list_paths(repository, record.code.commit))
+    files = frozenset(commit_history.list_paths(repository, record.code.commit))
     below = own_code.find_project(files, record.path)
     folder = f"flows/{record.pipeline}" if record.pipeline else ""
     classes = own_code.find_classes(names, files, below, folder)
@@ -56,7 +56,7 @@ def find_news(
     old = incumbent.code.commit if incumbent else None
     if old is None or repository.commit(old) is None:
         return CodeNews(classes, commit, None, ())
-    files = frozenset(history.list_paths(repository, commit))
+    files = frozenset(commit_history.list_paths(repository, commit))
     below = own_code.find_project(files, candidate.path)
     return CodeNews(classes, commit, old, tuple(_changes(repository, old, commit, below)))
 
@@ -69,7 +69,7 @@ def refuse_off_main(
     if not record.needs or not project.runs_main_only(stage):
         return
     classes = find_classes(repository, record, project.trust)
-    if classes and not history.is_ancestor(repository, commit, main):
+    if classes and not commit_history.is_ancestor(repository, commit, main):
         what = (
             f"{record.model}@{record.version} holds {', '.join(sorted(classes))}, of its own code, "
             f"and {own_code.off_main(commit)}"

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from towpath.spec import foreign_values as foreign
-from towpath.spec.artifact import Json
-from towpath.spec.digests import Md5
-from towpath.spec.foreign_values import Fields
+from towpath.config import foreign_values as foreign
+from towpath.config.artifact import Json
+from towpath.config.digests import Md5
+from towpath.config.foreign_values import Fields
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from towpath.git import Repository, refs
+from towpath.backends.git import Repository, refs
 from towpath.registry.ownership import folder_of_pipeline
-from towpath.registry.record import Record
+from towpath.registry.version_record import Record
 
 
 def declared_paths(
@@ -20,7 +20,7 @@ def declared_paths(
     if repository is None or repository.commit(record.code.commit) is None:
         return {}, {}
     from towpath import documents
-    from towpath.store.tracked import pointer_path
+    from towpath.backends.dvc.pointer_files import pointer_path
 
     then = folder_of_pipeline(repository, record, folder)
     prefix = "" if then in ("", ".") else f"{then}/"
@@ -62,7 +62,7 @@ def tracked_data(
             for name, source in record.sources.items()
             if source.path and source.pointer and name in record.data
         }
-    from towpath.store.tracked import pointer_path
+    from towpath.backends.dvc.pointer_files import pointer_path
 
     paths, pointers = declared_paths(repository, record, folder)
     return {

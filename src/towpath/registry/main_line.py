@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from towpath.git import Repository, history
-from towpath.git.history import Commit
-from towpath.git.submodules import GITLINK
-from towpath.spec.foreign_values import clamp_second
+from towpath.backends.git import Repository, commit_history
+from towpath.backends.git.commit_history import Commit
+from towpath.backends.git.submodules import GITLINK
+from towpath.config.foreign_values import clamp_second
 
 CLOCK_SKEW = 300
 """Seconds by which the clocks of two honest machines may differ (the bound of RFC 4120, 5.2)."""
@@ -91,7 +91,7 @@ class MainLine:
 def read_main_line(repository: Repository, head: str, now: int | None = None) -> MainLine:
     """The line that ends at ``head``."""
     moment = int(time.time()) if now is None else now
-    return MainLine(head, history.first_parent_line(repository, head), moment)
+    return MainLine(head, commit_history.first_parent_line(repository, head), moment)
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.git import code_folder, history
-from towpath.git.repository import Repository
-from towpath.registry.record import Record
+from towpath.backends.git import code_folder, commit_history
+from towpath.backends.git.repository import Repository
+from towpath.registry.version_record import Record
 
 if TYPE_CHECKING:
-    from towpath.spec.project import Project
+    from towpath.config.project_declaration import Project
 
 _DECLARATION = "towpath.yaml"
 
@@ -97,13 +97,13 @@ def find_own_code(source: CodeSource, record: Record, trust: Iterable[str]) -> O
         fault = f"its code is that of the commit {commit[:7]}{elsewhere}, which is not here"
         hint = "git fetch the repository of the code, with its whole history"
         return OwnCode(name, fault=fault, hint=hint, **told)  # type: ignore[arg-type]
-    files = frozenset(history.list_paths(repository, commit))
+    files = frozenset(commit_history.list_paths(repository, commit))
     below = find_project(files, record.path)
     folder = f"flows/{record.pipeline}" if record.pipeline else ""
     classes = dict(find_classes(names, files, below, folder))
     if not classes:
         return OwnCode(name, **told)  # type: ignore[arg-type]
-    if source.main is not None and not history.is_ancestor(repository, commit, source.main):
+    if source.main is not None and not commit_history.is_ancestor(repository, commit, source.main):
         fault, hint = off_main(commit), merge_it(str(source.stage))
         return OwnCode(name, classes, fault=fault, hint=hint, **told)  # type: ignore[arg-type]
     root = code_folder.lay_out_code(repository, commit, below, source.home)

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from towpath.backends.git import Repository, clones, commit_history, main_branch, refs
 from towpath.errors import DeclarationError, Fault, Place, RegistryError, UsageError
-from towpath.git import Repository, clones, history, mainline, refs
-from towpath.registry import policy, reading, references
+from towpath.registry import policy_at_commit, registry_state, version_reference
 
 if TYPE_CHECKING:
-    from towpath.registry.reading import Model
-    from towpath.registry.record import Record
+    from towpath.registry.registry_state import Model
+    from towpath.registry.version_record import Record
 
 ROOT = "."
 _CLAIM = re.compile(r"registry/models/(?P<model>[^/]+)/project\.yaml")
@@ -80,7 +80,7 @@ class Owners:
         if self.source is None:
             return None
         repository, commit = self.source
-        declarations = [policy.place(folder) for folder in self.projects]
+        declarations = [policy_at_commit.place(folder) for folder in self.projects]
         kept = [f"registry/models/{model}", f"registry/evidence/{model}"]
         came = _arrivals(repository, commit, [*declarations, *kept])
         first = min((came[path].place for path in kept if path in came), default=None)
@@ -180,7 +180,7 @@ def read_claim(model: str, text: str) -> str | Fault:
 
 def read_owners(repository: Repository, commit: str) -> Owners:
     """Whose each model is by ``commit``, read in two calls of Git."""
-    paths = history.list_paths(repository, commit)
+    paths = commit_history.list_paths(repository, commit)
     declared = [path for path in paths if _is_declaration(path)]
     claimed = {path: model for path in paths if (model := claimed_model(path))}
     several = len(declared) > 1
@@ -217,7 +217,7 @@ def folder_of_pipeline(repository: Repository, record: Record, folder: str) -> s
     if repository.commit(commit) is None:
         return folder
     pipeline = f"flows/{record.pipeline}/pipeline.yaml"
-    paths = set(history.list_paths(repository, commit))
+    paths = set(commit_history.list_paths(repository, commit))
     made = [
         path.rpartition("/")[0]
         for path in paths
@@ -232,7 +232,7 @@ def _inside(folder: str, path: str) -> str:
 
 
 def _is_declaration(path: str) -> bool:
-    return path.rpartition("/")[2] == policy.FILE and _TEMPLATE not in path
+    return path.rpartition("/")[2] == policy_at_commit.FILE and _TEMPLATE not in path
 
 
 def _read(repository: Repository, names: list[str]) -> Iterator[tuple[str, bytes]]:
@@ -243,16 +243,16 @@ def _keeps_it_here(text: str) -> bool:
     """Whether a declaration keeps its registry in this repository, and not in a shared one."""
     from towpath import documents
 
-    data = documents.plain(documents.parse(text, policy.FILE).node)
+    data = documents.plain(documents.parse(text, policy_at_commit.FILE).node)
     return not isinstance(data, dict) or data.get("registry", ROOT) == ROOT
 
 
 def claim(repository: Repository | None, folder: str, model: str) -> str:
     """Write into the work tree that a model is of the project in ``folder``; the file's path."""
-    references.check_name(model)
+    version_reference.check_name(model)
     if repository is None or repository.bare:
         raise UsageError("there is no work tree of a Git repository here", hint="git init")
-    reading.known_model(repository, model)
+    registry_state.known_model(repository, model)
     path = repository.root / claim_path(model)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -299,11 +299,11 @@ def check(repository: Repository, known: Model, draft: Record) -> None:
 
 def _named(repository: Repository, model: str) -> tuple[str, ...]:
     """Who may register a model, by the policy on the main branch; none where it does not say."""
-    main = mainline.seen(repository)
-    if main is None or not refs.contents(repository, [f"{main}:{policy.FILE}"]):
+    main = main_branch.seen(repository)
+    if main is None or not refs.contents(repository, [f"{main}:{policy_at_commit.FILE}"]):
         return ()
     try:
-        return tuple(policy.at(repository, main).owners.get(model, ()))
+        return tuple(policy_at_commit.at(repository, main).owners.get(model, ()))
     except DeclarationError as wrong:
         faults = (Fault(f"the shared registry's {fault}") for fault in wrong.faults)
         raise RegistryError(*faults) from wrong

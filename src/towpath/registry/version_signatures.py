@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from towpath.backends.git import Repository, main_branch, refs, signatures
+from towpath.backends.git.allowed_signers import SIGNERS, signers_file
+from towpath.backends.git.signatures import SignedBy
 from towpath.errors import Fault
-from towpath.git import Repository, mainline, refs, signatures
-from towpath.git.allowed_signers import SIGNERS, signers_file
-from towpath.git.signatures import SignedBy
-from towpath.registry.reading import ModelVersion
+from towpath.registry.registry_state import ModelVersion
 
 
 def allowed_signers(repository: Repository, commit: str | None) -> bytes:
@@ -23,7 +23,7 @@ def signature_of(
     if not version.tag.signature:
         return SignedBy("unsigned")
     if allowed is None:
-        allowed = allowed_signers(repository, mainline.main(repository))
+        allowed = allowed_signers(repository, main_branch.main(repository))
     with signers_file(allowed) as signers:
         tag = version.tag
         return signatures.verify(repository, "tag", tag.object, tag.signature, signers)

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from towpath.call_log import log_call
+from towpath.config.foreign_values import Fields, list_of, parse_json, read_json, read_text
 from towpath.errors import Malformed
 from towpath.sandbox import kernel_fences, launch, process_tree
 from towpath.sandbox.confinement import TOO_MUCH_MEMORY
-from towpath.spec.foreign_values import Fields, list_of, parse_json, read_json, read_text
 
 _ORDER = "order.json"
 _LONGEST_ANSWER = 4 << 20

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from towpath.errors import Fault, StepFailed
-from towpath.steps import loading
+from towpath.steps import project_functions
 from towpath.steps.formats import Format
-from towpath.steps.order import Order
+from towpath.steps.work_order import Order
 
 
 def read_own(order: Order, format: Format, path: Path) -> Any:
@@ -37,7 +37,7 @@ def write_own(order: Order, format: Format, value: Any, path: Path) -> None:
 
 
 def _reader(order: Order, format: Format) -> Any:
-    made = loading.load(order.root, order.folder, format.run)
+    made = project_functions.load(order.root, order.folder, format.run)
     return made()
 
 

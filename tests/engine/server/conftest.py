@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from towpath.engine.server import home, local
+from towpath.backends.prefect.server import api_home, start_api
 
 
 @pytest.fixture
@@ -17,13 +17,13 @@ def project(tmp_path: Path) -> Iterator[Path]:
     root = tmp_path / "two words ä"
     root.mkdir()
     yield root
-    local.stop(home.of(root))
+    start_api.stop(api_home.of(root))
 
 
 @pytest.fixture
 def processes(project: Path) -> Callable[[], list[psutil.Process]]:
     """Call it for every process of the project's API: keeper and server, while they live."""
-    folder = str(home.of(project).folder)
+    folder = str(api_home.of(project).folder)
     return lambda: [each for each in psutil.process_iter() if folder in command(each)]
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from towpath.engine import server
-from towpath.engine.server import configured
+from towpath.backends.prefect import server
+from towpath.backends.prefect.server import remote_api
 from towpath.errors import DeclarationError
 
 ENV, DOT, TOML, PYPROJECT, PROFILE = (f"http://{name}.example/api" for name in "edtpr")
@@ -62,7 +62,7 @@ def test_finds_the_api_and_says_where(
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "project"))
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    found = configured.find(tmp_path / "project")
+    found = remote_api.find(tmp_path / "project")
     assert (found.url if found else None) == url
     assert not found or found.origin.startswith(str(origin))
 
@@ -82,32 +82,34 @@ def test_prefect_finds_the_same(tmp_path: Path) -> None:
 
 
 def test_what_up_wrote_is_not_the_users(tmp_path: Path) -> None:
-    (tmp_path / "prefect.toml").write_text(f'{configured.OURS}\n[api]\nurl = "{TOML}"\n')
-    assert configured.find(tmp_path) is None
+    (tmp_path / "prefect.toml").write_text(f'{remote_api.OURS}\n[api]\nurl = "{TOML}"\n')
+    assert remote_api.find(tmp_path) is None
 
 
 def test_what_a_run_set_for_itself_is_not_the_users(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lay_out(tmp_path / "project", ["prefect.toml"])
-    for name in (configured.KEY, configured.SET_BY_US):
+    for name in (remote_api.KEY, remote_api.SET_BY_US):
         monkeypatch.setenv(name, ENV)
-    for name in (configured.AUTH, configured.AUTH_SET_BY_US):
+    for name in (remote_api.AUTH, remote_api.AUTH_SET_BY_US):
         monkeypatch.setenv(name, "towpath:secret")
-    found = configured.find(tmp_path / "project")
+    found = remote_api.find(tmp_path / "project")
     assert found
     assert found.url == TOML
     server.begin(tmp_path / "project")
-    assert configured.AUTH not in os.environ, "it is not for an API of the user's own"
+    assert remote_api.AUTH not in os.environ, "it is not for an API of the user's own"
 
 
 def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "prefect.toml").write_text("[api\n")
     with pytest.raises(DeclarationError, match=r"prefect\.toml: no valid TOML"):
-        configured.find(tmp_path)
+        remote_api.find(tmp_path)
 
 
 def test_reading_it_loads_no_prefect() -> None:
-    code = "import sys, towpath.engine.server.project; print('prefect' in sys.modules)"
+    code = (
+        "import sys, towpath.backends.prefect.server.project_api; print('prefect' in sys.modules)"
+    )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, env=os.environ)
     assert told.stdout.strip() == b"False", told.stderr

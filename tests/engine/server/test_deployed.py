@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from running import FOLDER, Project, make
-from towpath.engine import runs
-from towpath.engine.compile_graph import outline
-from towpath.engine.server import worker
-from towpath.engine.server.project import Up, down, up
-from towpath.steps import needs
+from towpath.backends.prefect.server import worker
+from towpath.backends.prefect.server.project_api import Up, down, up
+from towpath.execution import run_folders
+from towpath.pipeline.compile_graph import outline
+from towpath.steps import step_imports
 
 PIPELINE = """\
 params:
@@ -144,9 +144,9 @@ def test_libraries_are_those_of_installed_packages(
     monkeypatch.syspath_prepend(site)
     small.edit(f"{FOLDER}/pipeline.yaml", "[seen.json]", "[seen.json, table.parquet]")
     nodes = list(outline(small.workspace.pipeline("training")).nodes.values())
-    imported = needs.find_libraries(small.workspace, FOLDER, nodes)
-    found = set(needs.of_steps(nodes, imported))
-    assert {"alpha", "pandas", "pyarrow.parquet", "towpath.steps.function"} <= found
+    imported = step_imports.find_libraries(small.workspace, FOLDER, nodes)
+    found = set(step_imports.of_steps(nodes, imported))
+    assert {"alpha", "pandas", "pyarrow.parquet", "towpath.steps.kinds.function_step"} <= found
     assert not {"beside", "steps", "os", "sys"} & found
 
 
@@ -155,7 +155,7 @@ def test_a_schedule_runs(small: Project, site: Path) -> None:
     small.write("prefect.yaml", f"{DEPLOYMENTS}  schedules: [{{interval: 10}}]\n")
     stands(small)
     deadline = time.monotonic() + 60
-    while not any(run.state == "done" for run in runs.recent(small.workspace.runs)):
+    while not any(run.state == "done" for run in run_folders.recent(small.workspace.runs)):
         assert time.monotonic() < deadline, "nothing was run"
         time.sleep(0.2)
     down(small.root, force=True)

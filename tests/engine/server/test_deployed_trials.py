@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from running import FOLDER, Project, make
-from towpath.engine import record
-from towpath.engine.record import Run
-from towpath.engine.server.project import up
+from towpath.backends.prefect.server.project_api import up
+from towpath.execution import run_record
+from towpath.execution.run_record import Run
 
 DEPLOYMENTS = """\
 name: small
@@ -35,7 +35,7 @@ def ended(project: Project, count: int) -> Run:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         names = project.runs()
-        run = record.read(project.workspace.runs / names[-1]) if len(names) == count else None
+        run = run_record.read(project.workspace.runs / names[-1]) if len(names) == count else None
         if run is not None and run.state.ended:
             return run
         time.sleep(0.1)

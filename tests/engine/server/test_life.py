@@ -15,11 +15,11 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-from towpath.engine import server
-from towpath.engine.server import home, local, state, worker
+from towpath.backends.prefect import server
+from towpath.backends.prefect.server import api_home, server_state, start_api, worker
 from towpath.errors import EngineError
 
-ENSURE = "import sys; from pathlib import Path; from towpath.engine import server; "
+ENSURE = "import sys; from pathlib import Path; from towpath.backends.prefect import server; "
 ENSURE += "print(server.ensure(Path(sys.argv[1])).url)"
 
 
@@ -40,15 +40,15 @@ def test_from_the_first_start_to_the_end(project: Path, processes: Processes) ->
     assert (first.warm, again.warm) == (False, True)
     assert first.url == again.url
     assert first.started_by_us
-    assert worker.ask(first.endpoint, "GET", "/admin/version") == state.installed()
+    assert worker.ask(first.endpoint, "GET", "/admin/version") == server_state.installed()
     assert (
-        local.blank_path().is_file()
+        start_api.blank_path().is_file()
     )  # so that the next project's first start needs no migrations
 
     os.kill(int(first.home.ready.read_text()), signal.SIGKILL)
     assert server.ensure(project).url == first.url  # the keeper held the address
 
-    found = state.running(first.home)
+    found = server_state.running(first.home)
     assert found
     keeper = psutil.Process(found.pid)
     keeper.kill()
@@ -58,9 +58,9 @@ def test_from_the_first_start_to_the_end(project: Path, processes: Processes) ->
     with urlopen(f"{after.url}/health") as answer:
         assert answer.read() == b"true"
 
-    assert local.stop(after.home)
+    assert start_api.stop(after.home)
     assert gone(processes)
-    assert not local.stop(after.home)
+    assert not start_api.stop(after.home)
 
 
 def test_two_at_once_start_one(project: Path, processes: Processes) -> None:
@@ -82,10 +82,10 @@ def test_it_rests_but_not_under_a_run(
     with server.run_in_progress(api, "20261122-144200-3fa1"):
         server.wait(api)
         time.sleep(2.5)
-        assert home.find_runs(api.home) == ("20261122-144200-3fa1",)
+        assert api_home.find_runs(api.home) == ("20261122-144200-3fa1",)
         assert server.ensure(project).warm
     assert gone(processes)
-    assert state.read(api.home) is None
+    assert server_state.read(api.home) is None
 
 
 def test_a_killed_run_is_called_crashed_by_the_next(project: Path) -> None:
@@ -103,8 +103,8 @@ def test_a_killed_run_is_called_crashed_by_the_next(project: Path) -> None:
             worker.ask(api.endpoint, "GET", f"/flow_runs/{run}")["state_type"] for run in made
         ]
         assert states == ["CRASHED", "RUNNING"]
-        assert home.find_runs(api.home) == ("lives",)
-        assert home.find_killed_runs(api.home) == ()
+        assert api_home.find_runs(api.home) == ("lives",)
+        assert api_home.find_killed_runs(api.home) == ()
 
 
 def test_only_the_slow_first_start_is_begun_early(
@@ -112,18 +112,18 @@ def test_only_the_slow_first_start_is_begun_early(
 ) -> None:
     monkeypatch.setenv("TOWPATH_HOME", str(tmp_path / "fresh"))
     server.prepare(project)
-    assert local.stop(home.of(project))
-    local.blank_path().touch()
+    assert start_api.stop(api_home.of(project))
+    start_api.blank_path().touch()
     server.prepare(project)
-    assert not local.stop(home.of(project))
+    assert not start_api.stop(api_home.of(project))
 
 
 def test_projects_do_not_meet(tmp_path: Path) -> None:
-    assert home.of(tmp_path / "a").folder != home.of(tmp_path / "b" / "a").folder
+    assert api_home.of(tmp_path / "a").folder != api_home.of(tmp_path / "b" / "a").folder
 
 
 def test_a_server_that_cannot_start_says_why(project: Path, processes: Processes) -> None:
-    place = home.of(project)
+    place = api_home.of(project)
     place.make()
     place.database.write_bytes(b"this is no database" * 100)
     with pytest.raises(EngineError, match="file is not a database") as raised:
@@ -170,8 +170,8 @@ def test_an_address_that_never_answers_is_no_hang(tmp_path: Path) -> None:
 
 
 def test_a_deleted_project_leaves_nothing(tmp_path: Path, project: Path) -> None:
-    left = home.of(tmp_path / "deleted")
+    left = api_home.of(tmp_path / "deleted")
     left.make()
     server.begin(project)
     assert not left.folder.exists()
-    assert home.of(project).folder.exists()
+    assert api_home.of(project).folder.exists()

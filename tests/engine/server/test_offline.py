@@ -20,15 +20,15 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
     fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sh", b"lo", IFF_UP))
 assert [name for _, name in socket.if_nameindex()] == ["lo"]
 
-from towpath.engine import server
-from towpath.engine.server import local
+from towpath.backends.prefect import server
+from towpath.backends.prefect.server import start_api
 api = server.ensure(Path(sys.argv[1]))
 page = urlopen(api.ui).read().decode()
 script = re.search(r'src="(/[^"]+[.]js)"', page)[1]
 assert urlopen(api.ui + script).status == 200
 print(urlopen(api.ui + "/ui-settings").read().decode())
 print(page)
-local.stop(api.home)
+start_api.stop(api.home)
 """
 
 

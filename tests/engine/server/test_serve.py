@@ -17,14 +17,14 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from towpath.engine import server
-from towpath.engine.server.guard import basic_authorization
+from towpath.backends.prefect import server
+from towpath.backends.prefect.server.api_guard import basic_authorization
 
 
 @pytest.fixture
 def serve() -> Iterator[Any]:
     """The module, which rests the garbage collector where it is imported."""
-    from towpath.engine.server import serve
+    from towpath.backends.prefect.server import serve
 
     gc.enable()
     yield serve

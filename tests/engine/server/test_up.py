@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from towpath.engine import server
-from towpath.engine.server import configured, home, local, state, worker
-from towpath.engine.server.project import down, status, up
+from towpath.backends.prefect import server
+from towpath.backends.prefect.server import api_home, remote_api, server_state, start_api, worker
+from towpath.backends.prefect.server.project_api import down, status, up
 from towpath.errors import EngineError
 
 FLOW = """\
@@ -49,12 +49,12 @@ def prefect(project: Path, *arguments: str) -> str:
     return told.stdout
 
 
-def last_state(endpoint: state.Endpoint) -> str:
+def last_state(endpoint: server_state.Endpoint) -> str:
     runs = worker.ask(endpoint, "POST", "/flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"})
     return str(runs[0]["state"]["type"])
 
 
-def wait_for(endpoint: state.Endpoint, wanted: str) -> None:
+def wait_for(endpoint: server_state.Endpoint, wanted: str) -> None:
     for _ in range(300):
         if last_state(endpoint) == wanted:
             return
@@ -143,14 +143,14 @@ def theirs(tmp_path: Path) -> Iterator[server.Api]:
     api = server.ensure(tmp_path / "theirs")
     with server.run_in_progress(api, "theirs"):
         yield api
-    local.stop(api.home)
+    start_api.stop(api.home)
 
 
 def test_with_an_api_of_ones_own_only_a_worker_starts(
     project: Path, theirs: server.Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", theirs.url)
-    monkeypatch.setenv(configured.AUTH, theirs.endpoint.secret)
+    monkeypatch.setenv(remote_api.AUTH, theirs.endpoint.secret)
     standing = up(project)
     assert (standing.api.url, standing.settings) == (theirs.url, None)
     assert not (project / "prefect.toml").exists()
@@ -176,9 +176,9 @@ def test_a_worker_that_died_is_seen_and_replaced(project: Path) -> None:
 
 
 def test_what_a_reboot_leaves_is_cleared(project: Path) -> None:
-    place = home.of(project)
+    place = api_home.of(project)
     place.make()
-    (project / "prefect.toml").write_text(f"{configured.OURS}\n")
+    (project / "prefect.toml").write_text(f"{remote_api.OURS}\n")
     worker.write_mark(place, worker.Worker(1, 0.0, "", "towpath", str(project)))
     server.begin(project)
     assert not place.up.exists()

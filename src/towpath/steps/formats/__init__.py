@@ -9,9 +9,9 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from towpath.backends.git import large_files
+from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, StepFailed, TowpathError
-from towpath.git import large_files
-from towpath.spec.table_options import NO_OPTIONS, TableOptions
 from towpath.steps.formats import format_faults
 
 PATH = "pathlib.Path"
@@ -90,7 +90,7 @@ FORMATS: Mapping[str, Format] = {
             "model_files",
             "model",
             (),
-            ("towpath.steps.models", "skops.io"),
+            ("towpath.steps.model_io.skops_models", "skops.io"),
         ),
         Format("text", (".txt", ".md", ".log", ".yaml", ".yml", ".toml"), "texts", "str", _TEXT),
         Format("html", (".html", ".htm"), "texts", "str", _TEXT),

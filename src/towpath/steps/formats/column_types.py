@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from towpath.config.table_options import TableOptions
 from towpath.errors import Fault, Place, StepFailed, did_you_mean
-from towpath.spec.table_options import TableOptions
 
 _MISSING = (
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, Place, StepFailed
-from towpath.spec.table_options import NO_OPTIONS, TableOptions
 from towpath.steps.formats import column_types
 
 _SEPARATOR = {"csv": ",", "tsv": "\t"}

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, Place, StepFailed
-from towpath.spec.table_options import NO_OPTIONS, TableOptions
 from towpath.steps.formats import column_types, delimited
 from towpath.steps.formats.json_values import plain_json
 

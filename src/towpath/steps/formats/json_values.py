@@ -21,7 +21,7 @@ from fractions import Fraction
 from pathlib import PurePath
 from typing import Any, NoReturn
 
-from towpath.spec.artifact import Json
+from towpath.config.artifact import Json
 
 _NANOSECONDS = 1_000_000_000
 _UNITS = {"Y": "P{}Y", "M": "P{}M"}

@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from towpath.config.artifact import Json
 from towpath.errors import Fault, StepFailed
-from towpath.spec.artifact import Json
 from towpath.steps.formats.json_values import plain_json
 
 SMALL = 64 * 1024

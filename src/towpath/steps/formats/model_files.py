@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.steps import models
+from towpath.steps.model_io import skops_models
 
 if TYPE_CHECKING:
     from towpath.steps.formats import Asked
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 def read(path: Path, asked: Asked) -> Any:
     """The model, if its file holds nothing but trusted types."""
-    return models.load(path, asked.name, asked.trust)
+    return skops_models.load(path, asked.name, asked.trust)
 
 
 def write(value: Any, path: Path, kind: str) -> None:  # noqa: ARG001
     """Write the model; the same model gives the same bytes."""
-    models.dump(value, path)
+    skops_models.dump(value, path)

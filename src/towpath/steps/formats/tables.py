@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, StepFailed
-from towpath.spec.table_options import NO_OPTIONS, TableOptions
 from towpath.steps.formats import delimited, json_lines, table_losses, workbooks
 from towpath.steps.formats.delimited import DelimitedText
 

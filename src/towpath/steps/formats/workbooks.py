@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from towpath.config.table_options import TableOptions
 from towpath.errors import Fault, StepFailed
-from towpath.spec.table_options import TableOptions
 from towpath.steps.formats import column_types
 
 _BEGINNING = (1980, 1, 1, 0, 0, 0)  # of time, for zip archives

@@ -1,0 +1,66 @@
+"""Findings that were explained: a note on main, agreed to as a change of the rules is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from towpath.audit.approvals import Approvals
+from towpath.audit.audit_finding import Check, Finding
+from towpath.audit.ledger import Ledger
+from towpath.delivery.promotion.rulebook import NOTES
+from towpath.errors import ForgeError
+
+EXPLAIN = (
+    "say what happened in registry/notes/{id}.md, and merge that into main; "
+    "where main's rules ask for more than a commit: towpath approve --rules"
+)
+#: What is past and cannot be undone. What is wrong now can be mended, and no word is enough for it.
+PAST: frozenset[Check] = frozenset(["main", "promotion", "evidence"])
+_NOTE = re.compile(rf"{NOTES}/([0-9a-f]{{12}})\.md")
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A finding that a note explains; ``note`` is its path, ``by`` who let it in."""
+
+    finding: Finding
+    note: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Notes:
+    """The notes on main."""
+
+    ledger: Ledger
+    approvals: Approvals
+
+    def split(self, findings: Iterable[Finding]) -> tuple[list[Finding], list[Explained]]:
+        """Findings that stand, and those that were explained."""
+        unexplained: list[Finding] = []
+        explained: list[Explained] = []
+        for one in findings:
+            path = f"{NOTES}/{one.id}.md"
+            by = self._agreed.get(path) if one.check in PAST else None
+            if by is None:
+                unexplained.append(one)
+            else:
+                explained.append(Explained(one, path, by))
+        return unexplained, explained
+
+    @cached_property
+    def _agreed(self) -> dict[str, str]:
+        """Who agreed to each note that is on main, by its path: as they would to a rule."""
+        try:
+            history = self.approvals.rule.rules
+        except ForgeError:  # told among what could not be looked at
+            return {}
+        paths = [path for path in history.written if _NOTE.fullmatch(path)]
+        kept = self.ledger.files(paths)
+        by = {
+            path: ", ".join(history.agreed(path)) for path in paths if kept.get(path, b"").strip()
+        }
+        return {path: names for path, names in by.items() if names}

@@ -1,0 +1,135 @@
+"""Reproducing a version: its commit, data and parameters, run again in a scratch work tree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from towpath import registry
+from towpath.audit import rerun_version
+from towpath.backends.git import submodules
+from towpath.errors import RegistryError
+from towpath.registry import Record, tag_message
+from towpath.registry.ownership import folder_of_pipeline
+
+if TYPE_CHECKING:
+    from towpath.audit.rerun_version import Remade
+    from towpath.workspace import Workspace
+
+TOLERANCE = 1e-9
+
+Verdict = Literal["bytes", "metrics", "different"]
+Listener = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A fact of the record, and what it was this time; None where it is not there."""
+
+    name: str
+    recorded: Any
+    now: Any
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """What came of it.
+
+    ``verdict`` is ``bytes`` where the model is the same to the last byte, ``metrics`` where it
+    has the same metrics within the tolerance, else ``different``, and ``differences`` says in
+    what. ``environment`` lists the packages, and Python, that are not as recorded. ``folder`` is
+    the work tree where it was kept.
+    """
+
+    version: str
+    commit: str
+    verdict: Verdict
+    sha256: str
+    recorded_sha256: str
+    metrics: Mapping[str, float]
+    differences: tuple[Difference, ...]
+    environment: tuple[Difference, ...]
+    tolerance: float
+    seconds: float
+    folder: str | None = None
+
+
+def reproduce(
+    workspace: Workspace,
+    reference: str,
+    tolerance: float = TOLERANCE,
+    keep: Path | None = None,
+    listeners: Iterable[Listener] = (),
+) -> Reproduced:
+    """Make a version again from what its record says, with the packages that are here.
+
+    Nothing of the project, its store or its registry is changed. Errors: UsageError for a version
+    that is not there, RegistryError where its code is not in this clone, StoreError where its
+    data is not to be had, StepFailed where a step fails.
+    """
+    found = registry.get(workspace.registry, reference)
+    record = found.record
+    if workspace.repository is None or record.pipeline is None:
+        what = f"{found.version} does not say which pipeline made it"
+        raise RegistryError(what, hint="its record was not written by a run")
+    environment = tuple(_environment(record))
+    here = workspace.root.resolve().relative_to(workspace.repository.root.resolve()).as_posix()
+    then = folder_of_pipeline(workspace.repository, record, here)
+    with submodules.laid_out(workspace.repository, record.code.commit, keep) as folder:
+        remade = rerun_version.remake(workspace, record, folder / then, listeners)
+    return _judged(str(found.version), record, remade, tolerance, environment, keep)
+
+
+def _judged(
+    version: str,
+    record: Record,
+    remade: Remade,
+    tolerance: float,
+    environment: tuple[Difference, ...],
+    keep: Path | None,
+) -> Reproduced:
+    recorded = tag_message.numbers(record.metrics)
+    different = tuple(_different(recorded, remade.metrics, tolerance))
+    same = remade.sha256 == record.sha256
+    return Reproduced(
+        version=version,
+        commit=record.code.commit,
+        verdict="bytes" if same else "different" if different or not recorded else "metrics",
+        sha256=remade.sha256,
+        recorded_sha256=record.sha256,
+        metrics=remade.metrics,
+        differences=different,
+        environment=environment,
+        tolerance=tolerance,
+        seconds=remade.seconds,
+        folder=str(keep) if keep else None,
+    )
+
+
+def _different(
+    recorded: Mapping[str, float], now: Mapping[str, float], tolerance: float
+) -> Iterator[Difference]:
+    for name in dict.fromkeys([*recorded, *now]):
+        old, new = recorded.get(name), now.get(name)
+        if old is None or new is None or not math.isclose(old, new, rel_tol=tolerance):
+            yield Difference(name, old, new)
+
+
+def _environment(record: Record) -> Iterator[Difference]:
+    """Python and the packages of the record that are here in another version, or not at all."""
+    import sys
+    from importlib import metadata
+
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if record.python and record.python != here:
+        yield Difference("Python", record.python, here)
+    for name, version in sorted(record.packages.items()):
+        try:
+            now = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            now = None
+        if now != version:
+            yield Difference(name, version, now)

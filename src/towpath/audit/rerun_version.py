@@ -1,0 +1,207 @@
+"""Running a version's pipeline once more, in another folder, with a store of its own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath import registry
+from towpath.config import names_and_paths
+from towpath.config.artifact import Artifact
+from towpath.config.project_paths import ProjectPath, resolve_inside
+from towpath.errors import ExitCode, Malformed, RegistryError, StepFailed, StoreError
+from towpath.execution.run_inputs import hold_against
+from towpath.registry import DataSource, Record
+
+if TYPE_CHECKING:
+    from towpath.execution.run_record import Run
+    from towpath.pipeline.step_graph import Graph, Node, Source
+    from towpath.workspace import Workspace
+
+# A store beside the user's: what is made here must not be reused there.
+OWN_STORE = "[cache]\n    dir = cache\n"
+
+
+@dataclass(frozen=True)
+class Remade:
+    """What the run made: the digests of the model's bytes, and the metrics beside it."""
+
+    artifact: Artifact
+    sha256: str
+    metrics: Mapping[str, float]
+    seconds: float
+
+
+def remake(
+    workspace: Workspace,
+    record: Record,
+    folder: Path,
+    listeners: Iterable[Callable[[Mapping[str, Any]], None]],
+) -> Remade:
+    """Run in ``folder``, which holds the code, the steps that lead to the model; none is reused.
+
+    Nothing is registered: what registers is left out.
+    """
+    from towpath.backends.prefect.executor import PrefectExecutor
+    from towpath.execution.pipeline_run import run
+    from towpath.pipeline import pipeline_check
+    from towpath.planning.run_request import Request
+    from towpath.workspace import Workspace as Place
+
+    place = Place(folder)
+    _own_store(place)
+    params = dict(record.parameters)
+    outline = pipeline_check.drawable(place, str(record.pipeline))
+    inputs = dict(_inputs(workspace, place, outline, record))
+    graph = pipeline_check.compiled(place, record.pipeline, params, inputs)
+    node = _registering(graph, record)
+    steps = tuple(name for name in _leading_to(graph, node) if not graph.registers(name))
+    request = Request(graph.name, params, inputs, only=steps, force=True)
+    with _own_api(place):
+        done = run(place, request, PrefectExecutor(), listeners)
+    if done.exit_code == ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
+    if done.exit_code:
+        hint = "with --keep DIR its logs stay: towpath -C DIR logs"
+        raise StepFailed(*(done.error or (f"the run {done.state.in_words}",)), hint=hint)
+    return _remade(place, done, node)
+
+
+@contextmanager
+def _own_api(place: Workspace) -> Iterator[None]:
+    """The local Prefect API that a run in this folder starts is of no use to anyone after it."""
+    from towpath.backends.prefect import executor
+    from towpath.backends.prefect.server import api_home, server_state, start_api
+
+    own = api_home.of(place.root)
+    try:
+        yield
+    finally:
+        if server_state.running(own):
+            executor.flush()
+            start_api.stop(own)
+        shutil.rmtree(own.folder, ignore_errors=True)
+
+
+def _own_store(place: Workspace) -> None:
+    from towpath.backends.dvc import initialise
+
+    layout = initialise(place.root)
+    (layout.dvc / "config.local").write_text(OWN_STORE, encoding="utf-8")
+
+
+def _registering(graph: Graph, record: Record) -> Node:
+    from towpath.config.pipeline_declaration import RegisterModel
+
+    for node in graph.nodes.values():
+        if isinstance(node.step, RegisterModel) and node.step.model == record.model:
+            return node
+    what = f"pipeline {graph.name} at {record.code.commit[:7]} registers no {record.model}"
+    raise RegistryError(what, hint="its record was altered: towpath verify")
+
+
+def _leading_to(graph: Graph, node: Node) -> Iterator[str]:
+    from towpath.planning.run_request import needed
+
+    found = needed(graph, frozenset({node.name}))
+    return (name for name in graph.nodes if name in found)
+
+
+def _inputs(
+    workspace: Workspace, place: Workspace, graph: Graph, record: Record
+) -> Iterator[tuple[str, str]]:
+    """Bring the recorded data to where the pipeline looks for it; models, by their number.
+
+    A file that the commit holds itself, with the recorded bytes, stays as it is.
+    """
+    for name, digest in record.data.items():
+        said = graph.inputs.get(name)
+        if said is None:
+            continue
+        source = record.sources.get(name, DataSource())
+        if source.version or names_and_paths.is_model_reference(said):
+            yield name, _model(workspace, place, source.version or said, digest)
+            continue
+        path = _path(source, said)
+        if not _is_there(place, path, digest):
+            _bring(workspace, digest)
+            workspace.store.link(digest, resolve_inside(place.root, path))
+        if path != said.rstrip("/"):
+            yield name, path
+
+
+def _path(source: DataSource, said: str) -> str:
+    """Where the run read an input; what a record says may not lead out of the project."""
+    try:
+        return ProjectPath(source.path or said)
+    except Malformed:
+        return said.rstrip("/")
+
+
+def _is_there(place: Workspace, said: str, digest: str) -> bool:
+    path = place.root / said
+    return path.exists() and place.store.digest(path).digest == digest
+
+
+def _model(workspace: Workspace, place: Workspace, said: str, digest: str) -> str:
+    """A model that was an input: the version that has these bytes, and its bytes."""
+    name = registry.parse(said).model
+    known = registry.known_model(workspace.registry, name).versions
+    found = next((one for one in known if one.summary.get("md5") == digest), None)
+    if found is None:
+        raise RegistryError(f"no version of {name} has the bytes {digest}", hint="towpath fetch")
+    _bring(workspace, digest)
+    hold_against(workspace, registry.read_record(workspace.registry, found), str(found))
+    path = place.state / "inputs" / name
+    workspace.store.link(digest, path)
+    place.store.put(path)
+    return str(found)
+
+
+def _bring(workspace: Workspace, digest: str) -> None:
+    """Have bytes in the project's store, from its remote where they are not."""
+    from towpath.backends.dvc import byte_transfer
+
+    if workspace.store.has(digest):
+        return
+    if byte_transfer.default(workspace.root) is None:
+        what = f"the data {digest} is not in the store, which has no remote"
+        raise StoreError(what, hint="dvc remote add -d NAME URL, or bring it from where it is")
+    byte_transfer.fetch(workspace.root, [digest])
+
+
+def _remade(place: Workspace, done: Run, node: Node) -> Remade:
+    from towpath.execution.run_folders import flatten
+
+    artifact = _made(done, node.arguments["model"], "outputs")
+    if not isinstance(artifact, Artifact):
+        raise StepFailed(f"the run made no model for `{node.name}`")
+    metrics: dict[str, float] = {}
+    for name, source in node.arguments.items():
+        document = _made(done, source, "values") if name != "model" else None
+        if isinstance(document, dict):
+            pairs = (pair for key, value in document.items() for pair in flatten(value, key))
+            metrics |= {key: value for key, value in pairs if isinstance(value, int | float)}
+    return Remade(artifact, _sha256(place, artifact), metrics, done.seconds)
+
+
+def _made(done: Run, source: Source, what: str) -> Any:
+    """What the run made of a source: of a choice, that which was made."""
+    from towpath.pipeline.step_graph import outputs_of
+
+    for output in outputs_of(source):
+        step = done.steps.get(output.step)
+        found = getattr(step.made, what).get(output.output) if step else None
+        if found is not None:
+            return found
+    return None
+
+
+def _sha256(place: Workspace, artifact: Artifact) -> str:
+    from towpath.storage.verified_bytes import sha256_of
+
+    return sha256_of(place.store.source, artifact)

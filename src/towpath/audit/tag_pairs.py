@@ -1,0 +1,48 @@
+"""Which promotion each stage tag follows from: a function of the two lists, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from towpath.registry import Promotion, Version
+from towpath.registry.main_line import parse_trailers
+from towpath.registry.stage_tags import Assigned
+
+
+def pairs(
+    assigned: Iterable[Assigned],
+    promotions: Callable[[str, str], Sequence[Promotion]],
+    version_on: Callable[[str, str], Version | None],
+) -> Iterator[tuple[Assigned, Promotion | None]]:
+    """Each tag, oldest first, with the last promotion before it that asked for its version.
+
+    ``promotions`` gives those of a stage and a model, oldest first, ``version_on`` the version of
+    a model that stands on a commit. Tags follow promotions in order: one that goes back behind
+    its predecessor's was not written by reconcile, and has none. Two tags may follow one
+    promotion, where the first was mended.
+    """
+    reached: dict[tuple[str, str], int] = {}
+    for tag in assigned:
+        here = tag.stage, tag.model
+        version = None if tag.undone else version_on(tag.model, tag.commit)
+        place = _place(promotions(*here), tag, version, reached.get(here, 0))
+        if place is not None:
+            reached[here] = place
+        yield tag, None if place is None else promotions(*here)[place]
+
+
+def _place(
+    known: Sequence[Promotion], tag: Assigned, version: Version | None, least: int
+) -> int | None:
+    if version is None and not tag.undone:
+        return None
+    named = parse_trailers(tag.tag.message).get("promotion")
+    fitting = (
+        place
+        for place in reversed(range(least, len(known)))
+        if known[place].time <= tag.tag.time
+        and known[place].version == version
+        and known[place].fault is None
+        and (named is None or known[place].commit in named)
+    )
+    return next(fitting, None)

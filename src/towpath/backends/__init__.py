@@ -1,0 +1,1 @@
+"""The doors: each package holds all that is known of one tool."""

@@ -1,0 +1,1 @@
+"""New projects out of templates: the door to cookiecutter."""

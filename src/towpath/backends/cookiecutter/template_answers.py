@@ -1,0 +1,95 @@
+"""A template's questions answered: what was given, what a person says, defaults for the rest."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from towpath.backends.cookiecutter.template_catalogue import QUESTIONS
+from towpath.errors import Fault, UsageError, did_you_mean
+
+RULES = "towpath_template"
+
+
+def answer(folder: Path, given: Mapping[str, str], ask: bool) -> dict[str, str]:
+    """Every answer that the template needs, checked; asks only for what was not given.
+
+    Raises UsageError with every fault: an unknown question, a choice that there is not, and
+    what the template's own rules (``faults`` in its ``towpath_template.py``) say.
+    """
+    questions = json.loads((folder / QUESTIONS).read_text(encoding="utf-8"))
+    wrong = [*_unknown(questions, given), *_impossible(questions, given)]
+    refused = {key for key, _ in wrong}
+    sound = {key: value for key, value in given.items() if key not in refused}
+    with importing_from(folder):
+        answers = _collect(questions, sound, ask and not wrong)
+        faults = [fault for _, fault in wrong] + [Fault(said) for said in _faults(folder, answers)]
+    if faults:
+        raise UsageError(*faults)
+    return answers
+
+
+@contextmanager
+def importing_from(folder: Path) -> Iterator[None]:
+    """Let cookiecutter import the template's extension, and forget it for the next template."""
+    path, compiles = list(sys.path), sys.dont_write_bytecode
+    sys.path.append(str(folder))
+    sys.dont_write_bytecode = True  # a template's folder is not ours to write in
+    try:
+        yield
+    finally:
+        sys.path[:], sys.dont_write_bytecode = path, compiles
+        sys.modules.pop(RULES, None)
+
+
+def _unknown(questions: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[tuple[str, Fault]]:
+    public = [key for key in questions if not key.startswith("_")]
+    for key in given:
+        if key not in public:
+            hint = did_you_mean(key, public) or f"it asks for: {', '.join(public)}"
+            yield key, Fault(f"the template does not ask for `{key}`", hint=hint)
+
+
+def _impossible(
+    questions: Mapping[str, Any], given: Mapping[str, str]
+) -> Iterator[tuple[str, Fault]]:
+    for key, value in given.items():
+        choices = questions.get(key)
+        if isinstance(choices, list) and value not in choices:
+            hint = did_you_mean(value, choices) or f"one of: {', '.join(choices)}"
+            yield key, Fault(f"{key}: `{value}` is no choice", hint=hint)
+        if "{{" in value or "{%" in value:
+            yield key, Fault(f"{key}: `{value}` has the braces of a template in it")
+
+
+def _collect(questions: dict[str, Any], given: Mapping[str, str], ask: bool) -> dict[str, str]:
+    from cookiecutter import prompt
+    from cookiecutter.utils import create_env_with_context
+
+    environment = create_env_with_context({"cookiecutter": questions})
+    prompts = questions.pop("__prompts__", {})
+    answers: dict[str, str] = {}
+    for key, raw in questions.items():
+        if key in given:
+            answers[key] = given[key]
+        elif isinstance(raw, list):
+            answers[key] = prompt.prompt_choice_for_config(
+                answers, environment, key, raw, not ask, prompts, "  "
+            )
+        elif not key.startswith("_"):
+            default = prompt.render_variable(environment, raw, answers)
+            answers[key] = (
+                prompt.read_user_variable(key, default, prompts, "  ") if ask else default
+            )
+    return answers
+
+
+def _faults(folder: Path, answers: Mapping[str, str]) -> list[str]:
+    if not (folder / f"{RULES}.py").is_file():
+        return []
+    return list(importlib.import_module(RULES).faults(answers))

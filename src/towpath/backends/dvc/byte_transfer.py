@@ -1,0 +1,336 @@
+"""Bytes, and the entries that speak of them, to and from the project's remotes.
+
+DVC's own transfer is not used: it takes a folder whose manifest has arrived for one that is whole,
+and says nothing of objects that it drops because their bytes are wrong. Here nothing is given its
+name before its bytes were hashed, and what was sent is read again where it arrived.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from towpath.backends.dvc import dvc_remotes, dvc_yaml, pointer_files
+from towpath.backends.dvc.dvc_cache import Store
+from towpath.backends.dvc.dvc_remotes import Remote, open_remote
+from towpath.config.artifact import Entry
+from towpath.errors import Fault, Malformed, StoreError
+from towpath.storage.cache_entries import loads, relative
+from towpath.storage.copy_files import md5
+from towpath.storage.folder_digest import FOLDER, is_digest, is_folder, read_manifest
+from towpath.storage.storage_backend import map_in_threads, object_path
+from towpath.storage.verified_bytes import hash_object
+
+Progress = Callable[[int, int], None]
+"""Told how many objects are done, of how many."""
+
+_ENTRIES = "towpath/entries"
+_INPUT = "input "
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a transfer did: how many objects and entries it moved; the rest was there already."""
+
+    objects: int = 0
+    entries: int = 0
+
+
+def default(root: Path) -> str | None:
+    """The remote that is meant when none is named."""
+    return dvc_remotes.default_name(Store(root).layout)
+
+
+def missing(root: Path, digests: Sequence[str], remote: str | None = None) -> list[str]:
+    """Those of these objects that a remote does not have. Their bytes are not read."""
+    there = open_remote(Store(root).layout, remote)
+    with there.speaking():
+        sizes = there.sizes([object_path(digest) for digest in digests])
+    return [digest for digest, size in zip(digests, sizes, strict=True) if size is None]
+
+
+def push(
+    root: Path,
+    digests: Iterable[str] | None = None,
+    remote: str | None = None,
+    progress: Progress | None = None,
+    beside: Iterable[str] = (),
+) -> Moved:
+    """Bring bytes, then the entries that speak of them, to a remote.
+
+    Without ``digests`` it is all that the project names: tracked data, and what `dvc.lock` and the
+    entries say. What the entries were made from goes along, and what ``beside`` names, where it is
+    here. Raises StoreError, with every fault, for bytes that are neither here nor there, or that
+    did not arrive whole.
+    """
+    store = Store(root)
+    there = open_remote(store.layout, remote)
+    optional = [*beside]
+    entries: list[Entry] = []
+    if digests is None:
+        known = store.remembered.all()
+        entries = [entry for entry in known if not store.missing(_outputs(entry))]
+        optional += [digest for entry in entries for digest in _inputs(entry)]
+        optional += _named_by_project(root, is_strict=True)
+    held = [digest for digest in dict.fromkeys(optional) if store.has(digest)]
+    needed = [*(digests or ()), *held, *(d for entry in entries for d in _outputs(entry))]
+    with there.speaking():
+        count = _upload(store, there, needed, progress or _silent)
+        return Moved(count, _send(store, there, entries))
+
+
+def fetch(
+    root: Path,
+    digests: Iterable[str] | None = None,
+    remote: str | None = None,
+    progress: Progress | None = None,
+) -> Moved:
+    """Bring bytes, then the entries that speak of them, from a remote to this store.
+
+    ``digests`` are as for ``push``. What came whole stays, the entries that speak of it too. Then
+    raises StoreError, with every fault, for what the remote does not have or holds with wrong
+    bytes; what only entries speak of is a warning, since those entries are left there.
+    """
+    store = Store(root)
+    there = open_remote(store.layout, remote)
+    with there.speaking():
+        entries = _entries_of(there) if digests is None else []
+        named = _reachable(root, store, there) if digests is None else [*digests]
+        needed = [*named, *(digest for entry in entries for digest in _outputs(entry))]
+        objects, lacking = _download(store, there, needed, progress or _silent)
+    whole = [entry for entry in entries if lacking.keys().isdisjoint(_outputs(entry))]
+    new = [e for e in whole if e not in list(store.entries(e.key, (e.writer,)))]
+    for entry in new:
+        store.remember(entry)
+    serious = list(dict.fromkeys(fault for d in named for fault in lacking.get(d, ())))
+    others = dict.fromkeys(fault for faults in lacking.values() for fault in faults)
+    for fault in _first_of([fault for fault in others if fault not in serious]):
+        text = f"{fault}: what is remembered of it is left there"
+        logging.getLogger("towpath.store").warning("%s", text)
+    _raise(serious)
+    return Moved(objects, len(new))
+
+
+def _named_by_project(root: Path, is_strict: bool = False) -> list[str]:
+    """The digests that a project's files name: tracked data, and what `dvc.lock` says was made.
+
+    Pointers that cannot be followed are left out, for who places data says what is wrong with
+    them; where ``is_strict`` they are a StoreError.
+    """
+    pointers = pointer_files.pointers(root) if is_strict else pointer_files.survey(root).pointers
+    return [*(pointer.artifact.digest for pointer in pointers), *dvc_yaml.made(root)]
+
+
+def _reachable(root: Path, store: Store, there: Remote) -> list[str]:
+    """What a project names and a remote can be asked for.
+
+    Of the user's own stages that is what is there: DVC need not have stored what they made.
+    """
+    others = [digest for digest in dvc_yaml.made(root, ours=False) if not store.has(digest)]
+    sizes = there.sizes([object_path(digest) for digest in others])
+    gone = {digest for digest, size in zip(others, sizes, strict=True) if size is None}
+    return [digest for digest in _named_by_project(root) if digest not in gone]
+
+
+def _upload(store: Store, there: Remote, digests: Iterable[str], progress: Progress) -> int:
+    """Bring files and folders to a remote; how many objects were not there whole by their size."""
+    needed = _with_members(store, there, digests)
+    sizes = there.sizes([object_path(digest) for digest in needed])
+    absent = [
+        digest
+        for digest, size in zip(needed, sizes, strict=True)
+        if size is None or (size >= 0 and _size_here(store, digest) not in (None, size))
+    ]
+    _raise(
+        Fault(f"the bytes of {digest} are neither here nor there", hint="run what makes them again")
+        for digest in store.objects.unverified(absent)
+    )
+
+    def send(digest: str) -> Fault | None:
+        path = object_path(digest)
+        there.upload(store.path(digest), path)
+        there.protect(digest)
+        if hash_object(there, digest)[0] == digest.removesuffix(FOLDER):
+            return None
+        there.remove(path)
+        what = f"{digest} arrived at remote `{there.name}` with wrong bytes, and was removed there"
+        return Fault(what, hint="push again")
+
+    done = 0
+    # No manifest goes unless every file did: one that is there speaks for its files.
+    for phase in (False, True):
+        some = [digest for digest in absent if is_folder(digest) is phase]
+        _raise(fault for fault in _each(send, some, there, progress, done, len(absent)) if fault)
+        done += len(some)
+    return len(absent)
+
+
+def _each(
+    work: Callable[[str], Fault | None],
+    digests: Sequence[str],
+    there: Remote,
+    progress: Progress,
+    done: int,
+    total: int,
+) -> list[Fault | None]:
+    """Move objects, many at once, and tell how far it is; the first error ends it."""
+    faults: list[Fault | None] = []
+    with ThreadPoolExecutor(there.jobs) as pool:
+        for fault in pool.map(work, digests):
+            faults.append(fault)
+            progress(done + len(faults), total)
+    return faults
+
+
+def _with_members(store: Store, there: Remote, digests: Iterable[str]) -> list[str]:
+    """The digests and those of their folders' files; manifests not here are read there."""
+    objects: dict[str, None] = {}
+    for digest in dict.fromkeys(digests):
+        objects[digest] = None
+        if is_folder(digest):
+            objects |= dict.fromkeys(
+                _read_members(digest, _manifest(store, there, digest)).values()
+            )
+    return list(objects)
+
+
+def _download(
+    store: Store, there: Remote, digests: Iterable[str], progress: Progress
+) -> tuple[int, Mapping[str, Sequence[Fault]]]:
+    """Bring files and folders here: how many objects came, and for each file or folder that is
+    not whole the faults. One that is missing or wrong there keeps no other from coming."""
+    wanted = tuple(dict.fromkeys(digests))
+    faults: dict[str, Fault] = {}
+    manifests: dict[str, bytes] = {}
+    members: dict[str, dict[str, str]] = {}
+    for digest in filter(is_folder, wanted):
+        try:
+            content = _manifest(store, there, digest)
+            members[digest] = _read_members(digest, content)
+            manifests[digest] = content
+        except StoreError as error:
+            faults[digest] = error.faults[0]
+
+    def receive(digest: str) -> Fault | None:
+        scratch = store.objects.scratch_path()
+        try:
+            there.download(object_path(digest), scratch)
+            return None if store.objects.adopt(scratch, digest) else _wrong(there, digest)
+        except FileNotFoundError:
+            return _not_there(there, digest)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    files = [digest for digest in wanted if not is_folder(digest)]
+    files += [digest for held in members.values() for digest in held.values()]
+    absent = store.objects.unverified(dict.fromkeys(files))
+    received = _each(receive, absent, there, progress, 0, len(absent))
+    faults |= {d: fault for d, fault in zip(absent, received, strict=True) if fault}
+    count = sum(digest not in faults for digest in absent)
+    for digest, content in manifests.items():
+        # A manifest that is here speaks, to stock DVC, for files that are here too.
+        if faults.keys().isdisjoint(members[digest].values()):
+            count += not store.objects.is_whole(digest)
+            store.objects.add_bytes(content, digest)
+    parts = {digest: (digest, *members.get(digest, {}).values()) for digest in wanted}
+    lacking = {
+        digest: [faults[part] for part in dict.fromkeys(objects) if part in faults]
+        for digest, objects in parts.items()
+    }
+    return count, {digest: some for digest, some in lacking.items() if some}
+
+
+def _manifest(store: Store, there: Remote, digest: str) -> bytes:
+    """A folder's manifest, from here or from there. Raises StoreError where it is missing or
+    wrong there."""
+    if (content := store.objects.read(digest)) is not None:
+        return content
+    content = there.read(object_path(digest))
+    if content is None:
+        raise StoreError(_not_there(there, digest))
+    if md5(content) + FOLDER != digest:
+        raise StoreError(_wrong(there, digest))
+    return content
+
+
+def _read_members(digest: str, content: bytes) -> dict[str, str]:
+    """The digests that a folder's manifest names, by path. Raises StoreError where it is none."""
+    try:
+        return read_manifest(content)
+    except Malformed as malformed:
+        what = f"the manifest {digest} is none: {malformed.faults[0].what}"
+        raise StoreError(
+            what, hint="whoever made it made it by hand: nothing of it is used"
+        ) from malformed
+
+
+def _size_here(store: Store, digest: str) -> int | None:
+    try:
+        return store.path(digest).stat().st_size
+    except OSError:
+        return None
+
+
+def _entries_of(there: Remote) -> list[Entry]:
+    """The entries of a remote whose bytes are there too: those of others are misses."""
+    contents = map_in_threads(there.read, there.files_under(_ENTRIES), there.jobs)
+    sound = [entry for content in contents if content and (entry := loads(content))]
+    spoken = list(dict.fromkeys(digest for entry in sound for digest in _outputs(entry)))
+    sizes = there.sizes([object_path(digest) for digest in spoken])
+    gone = {digest for digest, size in zip(spoken, sizes, strict=True) if size is None}
+    return [entry for entry in sound if gone.isdisjoint(_outputs(entry))]
+
+
+def _send(store: Store, there: Remote, entries: Sequence[Entry]) -> int:
+    """Bring entries to a remote whose bytes are there; how many it did not have."""
+    paths = {f"{_ENTRIES}/{relative(e.key, e.writer)}": e for e in entries}
+    sizes = there.sizes(list(paths))
+    absent = [path for path, size in zip(paths, sizes, strict=True) if size is None]
+    for path in absent:
+        entry = paths[path]
+        there.upload(store.remembered.path(entry.key, entry.writer), path)
+    return len(absent)
+
+
+def _outputs(entry: Entry) -> list[str]:
+    """The digests that an entry speaks of."""
+    return [artifact.digest for artifact in entry.result.outputs.values()]
+
+
+def _inputs(entry: Entry) -> Iterator[str]:
+    """The digests of what an entry was made from."""
+    for label, value in entry.ingredients.items():
+        if label.startswith(_INPUT) and is_digest(value):
+            yield value
+
+
+def _silent(done: int, total: int) -> None:
+    """Progress that nobody looks at."""
+
+
+def _not_there(there: Remote, digest: str) -> Fault:
+    hint = "push it from where it was made, or run what makes it again"
+    return Fault(f"{digest} is not in {there.shown}", hint=hint)
+
+
+def _wrong(there: Remote, digest: str) -> Fault:
+    return Fault(
+        f"{digest} in remote `{there.name}` holds other bytes than its name says",
+        hint=f"delete {there.address(digest)}, then push it again from where its bytes are right",
+    )
+
+
+def _raise(faults: Iterable[Fault]) -> None:
+    if some := _first_of(list(faults)):
+        raise StoreError(*some)
+
+
+def _first_of(faults: Sequence[Fault]) -> list[Fault]:
+    """As many as a person reads, and how many more there are."""
+    rest = len(faults) - _SHOWN
+    more = [Fault(f"and {rest} more like these")] if rest > 0 else []
+    return [*faults[:_SHOWN], *more]

@@ -1,0 +1,488 @@
+"""`dvc.yaml` and `dvc.lock`: a pipeline's stages and models, said so that stock DVC agrees.
+
+Ours are the stages with `meta: {towpath: <pipeline>}`; everything else in both files is the
+user's and stays as it is, comments too. Each file is read once and written once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import string
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import pairwise, takewhile
+from pathlib import Path
+from typing import Any
+
+from towpath import documents
+from towpath.backends.dvc.dvc_cache import Store
+from towpath.backends.dvc.dvc_config import load_config
+from towpath.config.artifact import Artifact, Json
+from towpath.config.digests import is_md5
+from towpath.errors import DeclarationError, Fault, Place, StoreError
+from towpath.scratch import replace_bytes, take_lock
+from towpath.storage.copy_files import saying
+from towpath.storage.objects import Layout
+
+PIPELINE, LOCK = "dvc.yaml", "dvc.lock"
+OWNER = "towpath"
+"""The key under a stage's `meta` that says whose it is, with the pipeline's name."""
+
+_FORBIDDEN = frozenset(string.punctuation) - {"_", "-"}
+_HEAD = f"# Towpath writes the stages that say `meta: {OWNER}`. Yours stay as they are.\n"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of `dvc.yaml`. Paths are from the project's root, with `/` between the parts.
+
+    ``params`` names keys of YAML files (`steps.train`); ``plots`` maps a path to True or to DVC's
+    properties of a plot. No path may stand in more than one of outs, metrics and plots.
+    """
+
+    name: str
+    cmd: str
+    desc: str | None = None
+    deps: tuple[str, ...] = ()
+    params: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    outs: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    plots: Mapping[str, bool | Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if wrong := sorted(_FORBIDDEN & set(self.name)):
+            raise StoreError(f"`{self.name}` cannot name a DVC stage: it holds {' '.join(wrong)}")
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """Every path that the stage writes, in DVC's order."""
+        return tuple(sorted({*self.outs, *self.metrics, *self.plots}))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model in `dvc.yaml`'s `artifacts`: its file, and what people say of it."""
+
+    path: str
+    desc: str | None = None
+    labels: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The entry in `dvc.yaml`."""
+        said = {"path": self.path, "type": "model", "desc": self.desc, "labels": [*self.labels]}
+        return {key: value for key, value in said.items() if value}
+
+
+def _declared(stage: Stage, pipeline: str) -> dict[str, Any]:
+    """The entry of a stage in `dvc.yaml`."""
+    said = {
+        "desc": stage.desc and _escaped(stage.desc),
+        "cmd": _escaped(stage.cmd),
+        "deps": sorted(map(_escaped, stage.deps)),
+        "params": [{path: sorted(keys)} for path, keys in sorted(stage.params.items())],
+        "outs": sorted(map(_escaped, stage.outs)),
+        "metrics": sorted(map(_escaped, stage.metrics)),
+        "plots": list(_plots(stage)),
+        "meta": {OWNER: pipeline},
+    }
+    return {key: value for key, value in said.items() if value}
+
+
+def _plots(stage: Stage) -> Iterator[str | dict[str, Any]]:
+    for path, properties in sorted(stage.plots.items()):
+        if isinstance(properties, Mapping) and properties:
+            yield {_escaped(path): dict(properties)}
+        else:
+            yield _escaped(path)
+
+
+def _escaped(text: str) -> str:
+    """Text in which DVC finds nothing to fill in."""
+    return text.replace("${", "\\${")
+
+
+def _lock_entry(
+    stage: Stage,
+    artifacts: Mapping[str, Artifact],
+    values: Mapping[str, Mapping[str, Json]],
+) -> dict[str, Any]:
+    """The entry of a stage in `dvc.lock`: what its command saw and made, by digest and value."""
+    said: dict[str, Any] = {
+        "cmd": stage.cmd,
+        "deps": [_lock_row(path, artifacts[path]) for path in sorted(stage.deps)],
+        "params": {
+            path: {key: values[path][key] for key in sorted(keys)}
+            for path, keys in sorted(stage.params.items())
+        },
+        "outs": [_lock_row(path, artifacts[path]) for path in stage.made],
+    }
+    return {key: value for key, value in said.items() if value}
+
+
+def _lock_row(path: str, artifact: Artifact) -> dict[str, Any]:
+    row = {"path": path, "hash": "md5", "md5": artifact.digest, "size": artifact.size}
+    return row if artifact.files is None else {**row, "nfiles": artifact.files}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is not in the work tree: artifacts by path, and YAML files' texts by path."""
+
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    documents: Mapping[str, str] = field(default_factory=dict)
+
+
+def write(
+    root: Path, pipeline: str, stages: Sequence[Stage], models: Mapping[str, Model | str]
+) -> bool:
+    """Bring both files up to date under DVC's lock; False where nothing differed.
+
+    Every path of a stage must be in the work tree. Raises StoreError where one is missing, where
+    a stage of the user's has our name, or where the files cannot be written.
+    """
+    store = Store(root)
+    with repository_lock(store.layout):
+        wanted = texts(root, pipeline, stages, models)
+        changed = {name: text for name, text in wanted.items() if text != text_at(root / name)}
+        for name, text in changed.items():
+            with saying(name, root):
+                replace_bytes(root / name, documents.bytes_of(text, root / name))
+    return bool(changed)
+
+
+@contextmanager
+def repository_lock(layout: Layout, patience: float = 60.0) -> Iterator[None]:
+    """Hold `.dvc/tmp/lock` as DVC does, so that stock DVC and Towpath never write the same files
+    at once: `flock`, and the holder's process id in the file.
+
+    Raises StoreError when another holds it for longer than ``patience`` seconds, and where
+    `core.hardlink_lock` asks for another kind of lock.
+    """
+    core = load_config(layout.dvc).sections.get("core", {})
+    if core.get("hardlink_lock", "").lower() == "true":
+        raise StoreError(
+            "`core.hardlink_lock` is set in .dvc/config, a lock that Towpath does not take",
+            hint="`dvc config --unset core.hardlink_lock`",
+        )
+    path = layout.dvc / "tmp" / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as held:
+        if not take_lock(held, patience):
+            held.seek(0)
+            holder = held.read(64).strip()
+            who = f"process {holder}" if holder else "unknown"
+            raise StoreError(
+                f"another process holds DVC's lock ({who})",
+                hint="wait for it to end, then run again",
+            )
+        held.truncate(0)
+        held.write(f" {os.getpid()}\n")
+        held.flush()
+        yield
+
+
+def texts(
+    root: Path,
+    pipeline: str,
+    stages: Sequence[Stage],
+    models: Mapping[str, Model | str],
+    given: Given | None = None,
+) -> dict[str, str]:
+    """Both files as they would stand, by name; nothing is written.
+
+    ``given`` takes the place of what the work tree holds, for a commit that is made beside it.
+    """
+    given = given or Given()
+    old = _StageFile(root / PIPELINE, text_at(root / PIPELINE) or _HEAD)
+    owned = frozenset(name for name, owner in old.owners.items() if owner == pipeline)
+    old.refuse_theirs(owned, stages)
+    entries = {stage.name: _declared(stage, pipeline) for stage in stages}
+    text = _with_models(root / PIPELINE, old.merged(entries, owned), models)
+    lock = _StageFile(root / LOCK, text_at(root / LOCK) or documents.dump({"schema": "2.0"}))
+    return {PIPELINE: text, LOCK: lock.merged(_lock_entries(root, stages, given), owned)}
+
+
+def _lock_entries(root: Path, stages: Sequence[Stage], given: Given) -> dict[str, dict[str, Any]]:
+    paths = dict.fromkeys(path for stage in stages for path in (*stage.deps, *stage.made))
+    artifacts = {path: given.artifacts.get(path) for path in paths}
+    store = Store(root)
+    known = {path: found or store.digest(Path(path)) for path, found in artifacts.items()}
+    values = _values(root, stages, given)
+    return {stage.name: _lock_entry(stage, known, values) for stage in stages}
+
+
+def _values(root: Path, stages: Sequence[Stage], given: Given) -> dict[str, dict[str, Json]]:
+    """Parameters as DVC reads them: what the file says, by dotted key."""
+    keys: dict[str, set[str]] = {}
+    for stage in stages:
+        for path, wanted in stage.params.items():
+            keys.setdefault(path, set()).update(wanted)
+    found: dict[str, dict[str, Json]] = {}
+    for path, names in keys.items():
+        text = given.documents.get(path)
+        document = documents.parse(
+            documents.text_of(root / path, path) if text is None else text, path
+        )
+        if document.faults:
+            raise DeclarationError(*document.faults)
+        data = documents.plain(document.node)
+        found[path] = {key: _at(data, key, path) for key in names}
+    return found
+
+
+def _at(data: Any, key: str, path: str) -> Json:
+    value = data
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            raise StoreError(Fault(f"`{key}` is not there, but a DVC stage names it", Place(path)))
+        value = value[part]
+    json: Json = value
+    return json
+
+
+def text_at(path: Path) -> str:
+    """The text of one of the two files; empty where it is not there."""
+    return documents.text_of(path, path.name) if path.exists() else ""
+
+
+def made(root: Path, ours: bool | None = None) -> list[str]:
+    """The digests of what `dvc.lock` says was made: by our stages, by others, or by all."""
+    owners = _StageFile(root / PIPELINE, text_at(root / PIPELINE)).owners
+    lock = _StageFile(root / LOCK, text_at(root / LOCK))
+    chosen = (
+        stage
+        for name, stage in lock.stages.items()
+        if ours is None or bool(owners.get(name)) == ours
+    )
+    return [digest for stage in chosen for digest in _digests_in(stage.get("outs"))]
+
+
+def _digests_in(outs: object) -> Iterator[str]:
+    for row in outs if isinstance(outs, list) else ():
+        if isinstance(row, dict) and is_md5(row.get("md5")):
+            yield str(row["md5"])
+
+
+def owner_of(stage: Mapping[str, Any]) -> Any:
+    """The pipeline that a stage of `dvc.yaml` is of; None for a stage of the user's own."""
+    meta = stage.get("meta")
+    return meta.get(OWNER) if isinstance(meta, dict) else None
+
+
+def read_stages(text: str, shown: str, is_strict: bool = True) -> Mapping[str, documents.Mapping]:
+    """The stages of `dvc.yaml` or `dvc.lock` by name, as nodes, which know their lines.
+
+    Raises DeclarationError where the file is none, or says something that is doubtful in YAML; if
+    not ``is_strict`` that is left to DVC to judge, who is asked about all that the user wrote.
+    """
+    document = documents.parse(text, shown)
+    node = document.node
+    if document.faults and (is_strict or not isinstance(node, documents.Mapping)):
+        raise DeclarationError(*document.faults)
+    if isinstance(node, documents.Mapping):
+        entry = node.get("stages")
+        if entry is None:
+            return {}
+        node = entry.node
+    if isinstance(node, documents.Scalar) and node.value is None:
+        return {}
+    stages: dict[str, documents.Mapping] = {}
+    for entry in node.entries if isinstance(node, documents.Mapping) else ():
+        if isinstance(entry.node, documents.Mapping):
+            stages[entry.key] = entry.node
+    if not isinstance(node, documents.Mapping) or len(stages) < len(node.entries):
+        raise DeclarationError(Fault("`stages` must be a mapping of mappings", node.place))
+    return stages
+
+
+@dataclass(frozen=True)
+class _StageFile:
+    """The text of `dvc.yaml` or `dvc.lock`, and the stages in it."""
+
+    path: Path
+    text: str
+
+    @cached_property
+    def _nodes(self) -> Mapping[str, documents.Mapping]:
+        return read_stages(self.text, self.path.name, is_strict=False)
+
+    @cached_property
+    def stages(self) -> Mapping[str, Mapping[str, Any]]:
+        """The data of each stage."""
+        return {name: documents.plain(node) for name, node in self._nodes.items()}
+
+    @property
+    def owners(self) -> Mapping[str, Any]:
+        """The pipeline of each stage, None for those of the user's own."""
+        return {name: owner_of(stage) for name, stage in self.stages.items()}
+
+    def refuse_theirs(self, owned: frozenset[str], stages: Sequence[Stage]) -> None:
+        """A stage of the user's is never written over."""
+        faults = [
+            Fault(
+                f"`{stage.name}` is a stage of your own, and Towpath needs the name",
+                Place(self.path.name, self._line(stage.name)),
+                "rename your stage",
+            )
+            for stage in stages
+            if stage.name in self._nodes.keys() - owned
+        ]
+        if faults:
+            raise StoreError(*faults)
+
+    def _line(self, name: str) -> int:
+        lines = enumerate(self.text.splitlines(), 1)
+        return next((i for i, line in lines if line.strip().startswith(f"{name}:")), 0)
+
+    def merged(self, entries: Mapping[str, Any], owned: frozenset[str]) -> str:
+        """The text with our entries in the place of those we owned."""
+        section = read_section(self.text, "stages")
+        if section is None:  # flow style and other rarities
+            return documents.edit(self.path, lambda data: _merge(data, entries, owned))
+        if not entries and not owned:
+            return self.text
+        rows: dict[str, str] = {}
+        for name, text in section.entries.items():
+            if name in entries:
+                rows[name] = _lead(text) + section.block(name, entries[name])
+            elif name not in owned:
+                rows[name] = text
+        for name, entry in entries.items():
+            rows.setdefault(name, section.block(name, entry))
+        return str(replace(section, entries=rows))
+
+
+def _merge(
+    data: MutableMapping[str, Any], entries: Mapping[str, Any], owned: frozenset[str]
+) -> None:
+    stages = data.get("stages")
+    if stages is None:
+        stages = data["stages"] = {}
+    if not isinstance(stages, MutableMapping):
+        raise DeclarationError(Fault("`stages` must hold a mapping", Place(PIPELINE)))
+    for name in owned - entries.keys():
+        stages.pop(name, None)
+    stages.update(entries)
+
+
+def _with_models(path: Path, text: str, models: Mapping[str, Model | str]) -> str:
+    if not models:
+        return text
+    section = read_section(text, "artifacts")
+    if section is None:
+        what = "`artifacts` must be a mapping in block style"
+        raise DeclarationError(Fault(what, Place(path.name)))
+    rows = dict(section.entries)
+    for name, model in models.items():
+        entry = (Model(model) if isinstance(model, str) else model).document()
+        standing = rows.get(name)
+        rows[name] = _moved(standing, entry["path"]) if standing else section.block(name, entry)
+    return str(replace(section, entries=rows))
+
+
+def add_artifact(text: str, name: str, path: str) -> str:
+    """A ``dvc.yaml`` of Towpath's own with a model more, where GTO and DVC look it up.
+
+    Raises DeclarationError where the text is no mapping.
+    """
+    data = documents.plain(documents.parse(text, PIPELINE).node) if text else {}
+    if not isinstance(data, dict):
+        raise DeclarationError(Fault("dvc.yaml of the shared registry is no mapping"))
+    known = data.get("artifacts")
+    others = known if isinstance(known, dict) else {}
+    return documents.dump({**data, "artifacts": {**others, name: Model(path).document()}})
+
+
+def _moved(entry: str, path: str) -> str:
+    """A model's entry with its new path: what people wrote beside it stays."""
+    value = documents.dump({"path": path}).strip()
+    return re.sub(r"(?m)^( +)path:.*$", lambda line: f"{line[1]}{value}", entry, count=1)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One top-level mapping of a YAML file as text: what stands before its entries, each entry's
+    whole lines by its key, with the comments above it, and what stands after them."""
+
+    before: str
+    entries: Mapping[str, str] = field(default_factory=dict)
+    after: str = ""
+    indent: str = "  "
+
+    def __str__(self) -> str:
+        return self.before + "".join(self.entries.values()) + self.after
+
+    def block(self, name: str, entry: Any) -> str:
+        """The text of a new entry."""
+        lines = documents.dump({name: entry}).splitlines(keepends=True)
+        return "".join(f"{self.indent}{line}" if line.strip() else line for line in lines)
+
+
+def read_section(text: str, key: str) -> Section | None:
+    """The section of a top-level key; a missing one is made at the end.
+
+    None where the text is not plain block style: then only a YAML parser can change it.
+    """
+    lines = text.splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+    node = documents.parse(text, "").node
+    if not isinstance(node, documents.Mapping):
+        is_blank = all(_is_aside(line) for line in lines)
+        return Section("".join(lines) + f"{key}:\n") if is_blank else None
+    if not node.sound or not _is_block(node, lines):
+        return None
+    entry = node.get(key)
+    if entry is None:
+        return Section("".join(lines) + f"{key}:\n")
+    start = entry.place.line
+    if lines[start - 1].partition("#")[0].rstrip() != f"{key}:":
+        return None
+    after = (other.place.line - 1 for other in node.entries if other.place.line > start)
+    end = _back_over_comments(lines, next(after, len(lines)), start)
+    if not isinstance(entry.node, documents.Mapping):
+        return Section("".join(lines[:start]), {}, "".join(lines[start:])) if end == start else None
+    if not entry.node.sound or not _is_block(entry.node, lines):
+        return None
+    inner = entry.node.entries
+    tops = [one.place.line - 1 for one in inner]
+    begins = [start, *(_back_over_asides(lines, top, last + 1) for last, top in pairwise(tops))]
+    texts = ["".join(lines[a:b]) for a, b in pairwise([*begins, end])]
+    indent = " " * (inner[0].place.column - 1)
+    keyed = dict(zip((one.key for one in inner), texts, strict=True))
+    return Section("".join(lines[:start]), keyed, "".join(lines[end:]), indent)
+
+
+def _is_block(node: documents.Mapping, lines: Sequence[str]) -> bool:
+    """Whether each key stands at the beginning of a line of its own."""
+    places = [(entry.place.line, entry.place.column) for entry in node.entries]
+    return bool(places) and all(
+        not lines[line - 1][: column - 1].strip() for line, column in places
+    )
+
+
+def _is_aside(line: str) -> bool:
+    """Whether a line is blank, or a comment."""
+    return not line.strip() or line.lstrip().startswith("#")
+
+
+def _back_over_asides(lines: Sequence[str], line: int, limit: int) -> int:
+    """Where the comments and blank lines above a line begin: they speak of what follows."""
+    while line > limit and _is_aside(lines[line - 1]):
+        line -= 1
+    return line
+
+
+def _back_over_comments(lines: Sequence[str], line: int, limit: int) -> int:
+    """The same with comments at the left edge alone, which belong to no entry."""
+    while line > limit and (not lines[line - 1].strip() or lines[line - 1].startswith("#")):
+        line -= 1
+    return line
+
+
+def _lead(entry: str) -> str:
+    """The comments and blank lines above an entry."""
+    return "".join(takewhile(_is_aside, entry.splitlines(keepends=True)))

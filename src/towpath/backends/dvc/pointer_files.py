@@ -1,0 +1,277 @@
+"""`.dvc` pointer files: data that Git does not hold, named by digest beside where it lies.
+
+Whoever can push writes the rows under `outs`, here and in `dvc.lock`, and what they name is written
+into the work tree. A row that names no digest, or a place where no data may be, is a fault with its
+file and line; the other rows are read all the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from towpath import documents
+from towpath.backends.dvc.dvc_cache import Store
+from towpath.config import foreign_values as foreign
+from towpath.config.artifact import Artifact
+from towpath.config.project_paths import (
+    DataPath,
+    ProjectPath,
+    join_inside,
+    refuse_code,
+    resolve_inside,
+)
+from towpath.errors import Fault, Malformed, Place, StoreError
+
+SUFFIX = ".dvc"
+_PASSED_OVER = frozenset({"node_modules", "__pycache__"})
+
+
+REMOVE = "remove the line, and ask who wrote it: towpath writes only inside the project"
+
+
+@dataclass(frozen=True)
+class OutputRow:
+    """One row: a path from the project's root, and the artifact that belongs there."""
+
+    path: ProjectPath
+    artifact: Artifact
+    place: Place
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What a `.dvc` file says: where the data lies (absolute, inside the project), and its digest.
+
+    ``place`` is the line that says so.
+    """
+
+    file: Path
+    path: Path
+    artifact: Artifact
+    place: Place
+
+
+def pointer_path(path: str) -> str:
+    """Where the pointer of a file or a folder stands: beside it."""
+    return f"{path.rstrip('/')}{SUFFIX}"
+
+
+def write_pointer(artifact: Artifact, name: str) -> str:
+    """The text of a pointer at an artifact that is called ``name``."""
+    row: dict[str, Any] = {"md5": artifact.digest, "size": artifact.size}
+    if artifact.files is not None:
+        row["nfiles"] = artifact.files
+    return documents.dump({"outs": [{**row, "hash": "md5", "path": name}]})
+
+
+def tracked(root: Path, path: Path) -> Artifact | None:
+    """The digest that a pointer gives a file or a folder, whether its bytes are here or not.
+
+    A path inside a tracked folder is looked up in the folder's manifest, when that is here.
+    What the path holds may differ from its pointer: then it is what it holds. Raises StoreError
+    where the pointer is none, or leads where no data may be.
+    """
+    root, path = root.absolute(), _absolute(root, path)
+    pointer = covering(root, path)
+    if pointer is None or pointer.path == path:
+        return pointer.artifact if pointer else None
+    return _inside(Store(root), pointer, path)
+
+
+def covering(root: Path, path: Path) -> Pointer | None:
+    """The pointer of a file or a folder, or of the folder that it is in; None where there is none.
+
+    Raises StoreError where the pointer is none, or leads where no data may be.
+    """
+    root, path = root.absolute(), _absolute(root, path)
+    inside = (each for each in (path, *path.parents) if each.is_relative_to(root))
+    found = (_pointer_of(root, each) for each in inside)
+    return next((pointer for pointer in found if pointer), None)
+
+
+def restore(root: Path, path: Path, artifact: Artifact) -> None:
+    """Put tracked bytes where they belong. Raises StoreError when they are not in the store."""
+    store, path = Store(root), _absolute(root, path)
+    if path.is_relative_to(store.root):
+        resolve_inside(store.root, path.relative_to(store.root).as_posix())
+    if not store.has(artifact.digest):
+        shown = path.relative_to(store.root) if path.is_relative_to(store.root) else path
+        raise StoreError(
+            f"{shown} is tracked by DVC, and its bytes are not here",
+            hint="`towpath pull` fetches them",
+        )
+    store.link(artifact.digest, path)
+
+
+def pointers(root: Path) -> Iterator[Pointer]:
+    """Every pointer of a project.
+
+    Raises StoreError behind the last of them, with every fault: for one that is torn, and for one
+    that leads where no data may be. The others can be followed until then.
+    """
+    found = survey(root)
+    yield from found.pointers
+    if found.faults:
+        raise StoreError(*found.faults)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The pointers of a project that can be followed, and what is wrong with the others."""
+
+    pointers: tuple[Pointer, ...]
+    faults: tuple[Fault, ...]
+
+
+def survey(root: Path, below: Path | None = None) -> Survey:
+    """Every pointer of a project, or of a folder of it."""
+    root = root.absolute()
+    sound: list[Pointer] = []
+    faults: list[Fault] = []
+    for folder, names, files in os.walk(below or root):
+        names[:] = sorted(name for name in names if _is_walked(Path(folder, name)))
+        for name in sorted(files):
+            if name.endswith(SUFFIX) and name != SUFFIX:
+                read = list(_read(root, Path(folder, name)))
+                sound += [each for each in read if isinstance(each, Pointer)]
+                faults += [each for each in read if isinstance(each, Fault)]
+    return Survey(tuple(sound), tuple(faults))
+
+
+def changed(root: Path, path: Path) -> list[Pointer]:
+    """The pointers of a file or a folder, of what is in it and of what it is in, that say other
+    bytes than are there now: a change that `dvc add` was not told of, and Git does not see."""
+    store, path = Store(root), _absolute(root, path)
+    above = [each for each in (path, *path.parents) if each.is_relative_to(store.root)]
+    inside = [found for each in above if (found := _pointer_of(store.root, each))]
+    below = survey(store.root, path)
+    if below.faults:
+        raise StoreError(*below.faults)
+    return [found for found in (*inside, *below.pointers) if _differs(store, found, path)]
+
+
+def _differs(store: Store, pointer: Pointer, path: Path) -> bool:
+    """Whether what is at a path, or in it, is not what a pointer says; of a tracked folder that
+    it is in only the path counts, where the folder's manifest is here."""
+    if path != pointer.path and path.is_relative_to(pointer.path):
+        members = store.objects.members(pointer.artifact.digest)
+        if members is not None and path.is_file():
+            name = path.relative_to(pointer.path).as_posix()
+            return members.get(name) != store.digest(path).digest
+    there = pointer.path.exists()
+    return there and store.digest(pointer.path).digest != pointer.artifact.digest
+
+
+def _is_walked(folder: Path) -> bool:
+    hidden = folder.name.startswith(".") or folder.name in _PASSED_OVER
+    return not hidden and not folder.is_symlink() and not (folder / "pyvenv.cfg").exists()
+
+
+def _pointer_of(root: Path, path: Path) -> Pointer | None:
+    file = path.with_name(path.name + SUFFIX) if path.name else path
+    if not path.name or not file.is_file() or not file.is_relative_to(root):
+        return None
+    read = list(_read(root, file))
+    if faults := [fault for fault in read if isinstance(fault, Fault)]:
+        raise StoreError(*faults)
+    here = (found for found in read if isinstance(found, Pointer) and found.path == path)
+    return next(here, None)
+
+
+def _read(root: Path, file: Path) -> Iterator[Pointer | Fault]:
+    """What a file points at. What is doubtful in what people wrote beside it is DVC's to judge."""
+    shown = file.relative_to(root).as_posix()
+    try:
+        resolve_inside(root, shown)
+        text = documents.text_of(file, shown)
+    except Malformed as wrong:
+        yield Fault(wrong.faults[0].what, Place(shown))
+        return
+    for read in read_pointer(text, shown):
+        if isinstance(read, Fault):
+            yield read
+        else:
+            yield Pointer(file, root / read.path, read.artifact, read.place)
+
+
+def read_pointer(text: str, shown: str) -> Iterator[OutputRow | Fault]:
+    """The rows of a `.dvc` file's text; ``shown`` is its path from the project's root."""
+    node = documents.parse(text, shown).node
+    if not isinstance(node, documents.Mapping):
+        yield Fault("this is no pointer of DVC's", Place(shown), "`dvc add` writes it anew")
+        return
+    yield from read_rows(node, shown.rpartition("/")[0], shown)
+
+
+def _inside(store: Store, pointer: Pointer, path: Path) -> Artifact | None:
+    members = store.objects.members(pointer.artifact.digest) or {}
+    digest = members.get(path.relative_to(pointer.path).as_posix())
+    return Artifact(digest, 0, path.name) if digest else None
+
+
+def _absolute(root: Path, path: Path) -> Path:
+    return Path(os.path.normpath(root.absolute() / path))
+
+
+def read_rows(said: documents.Mapping, folder: str, shown: str) -> Iterator[OutputRow | Fault]:
+    """The rows of a stage or a `.dvc` file that name bytes by DVC 3's digest.
+
+    ``folder`` is that of the file, from the project's root, ``shown`` the file's name in faults.
+    What DVC keeps elsewhere (by an address) or names in another way is left out.
+    """
+    outs = said.get("outs")
+    if outs is None or documents.plain(outs.node) is None:
+        return
+    if not isinstance(outs.node, documents.Sequence):
+        yield Fault("`outs` is no list", outs.place, "`dvc add` writes it anew")
+        return
+    at = said.get("wdir")
+    where = documents.plain(at.node) if at else "."
+    for row in outs.node.items:
+        if not isinstance(row, documents.Mapping):
+            yield Fault("a row of `outs` is no mapping", row.place, "`dvc add` writes it anew")
+        elif _is_ours(row):
+            yield _read_row(row, folder, where, Place(shown, row.place.line))
+
+
+def _is_ours(row: documents.Mapping) -> bool:
+    """Whether DVC 3 keeps the bytes in its cache: others are at an address, or under no digest."""
+    path = _value(row, "path")
+    if _value(row, "hash") != "md5" or row.get("md5") is None:
+        return False
+    return not (isinstance(path, str) and "://" in path)
+
+
+def _read_row(
+    row: documents.Mapping, folder: str, where: object, place: Place
+) -> OutputRow | Fault:
+    try:
+        path = DataPath(join_inside(join_inside_or_root(folder, where), _value(row, "path")))
+        if not place.file.endswith("dvc.lock"):  # a stage may make code; a pointer brings data
+            refuse_code(path)
+        artifact = Artifact(
+            foreign.read_text(_value(row, "md5")),
+            foreign.read_count(_value(row, "size") or 0),
+            path.rpartition("/")[2],
+            foreign.read_count(_value(row, "nfiles") or 0) if row.get("nfiles") else None,
+        )
+    except Malformed as wrong:
+        return Fault(f"a row of `outs` cannot be followed: {wrong.faults[0].what}", place, REMOVE)
+    return OutputRow(path, artifact, place)
+
+
+def join_inside_or_root(folder: str, path: object) -> str:
+    """As ``join_inside``, for a folder, which may be the root: then it is empty."""
+    if path in (".", "./", "", None):
+        return folder
+    inside = join_inside(f"{folder or '.'}", f"{path}/.root" if isinstance(path, str) else path)
+    return inside.rpartition("/")[0]
+
+
+def _value(row: documents.Mapping, key: str) -> object:
+    entry = row.get(key)
+    return documents.plain(entry.node) if entry else None

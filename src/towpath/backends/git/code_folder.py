@@ -1,0 +1,178 @@
+"""A commit's files in a folder of their own, kept for whoever runs code of that commit.
+
+Git is asked for bytes alone: no hook, no filter and no submodule of the commit's has a say. What
+lies there vouches for nothing: each file is held against Git's tree whenever it is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from towpath.backends.git import refs
+from towpath.backends.git.repository import Repository
+from towpath.errors import RegistryError
+from towpath.scratch import scratch_beside, sweep_beside
+
+_LINK = "120000"
+_FILES = frozenset({"100644", "100755"})
+_AT_ONCE = 64 << 20
+"""Bytes that are in memory at a time."""
+
+
+class _Entry(NamedTuple):
+    """A file or a link of a commit: its path from the folder that is laid out."""
+
+    path: str
+    mode: str
+    blob: str
+    size: int
+
+
+def lay_out_code(repository: Repository, commit: str, below: str, home: Path) -> Path:
+    """The folder with the files that ``commit`` has in its folder ``below`` (empty: all of them).
+
+    It lies in ``home``, once for each commit, and is made anew where anything in it is not as the
+    tree says. A link is laid out where it stays inside; submodules are left out. Raises
+    ``RegistryError`` for a commit that this clone does not have, and for a tree that no folder
+    can hold.
+    """
+    entries = list(_entries(repository, commit, below))
+    part = f"-{hashlib.sha256(below.encode()).hexdigest()[:8]}" if below else ""
+    folder = home / f"{commit}{part}"
+    if _is_as(folder, entries):
+        return folder
+    made = scratch_beside(folder)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        sweep_beside(home)
+        _write(repository, entries, made)
+        _put(made, folder, entries)
+    except OSError as refused:
+        what = f"the code of {commit[:7]} cannot be laid out in {folder}: {refused.strerror}"
+        raise RegistryError(what) from refused
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return folder
+
+
+def _entries(repository: Repository, commit: str, below: str) -> Iterator[_Entry]:
+    prefix = f"{below}/" if below else ""
+    words = ("ls-tree", "-r", "-z", "-l", "--full-tree", commit)
+    asked = repository.attempt(*words, *(("--", f"{below}/") if below else ()))
+    if asked.code:
+        hint = "git fetch the repository of the code, with its whole history"
+        raise RegistryError(f"this clone does not have the commit {commit}", hint=hint)
+    for row in asked.text.split("\0"):
+        facts, _, path = row.partition("\t")
+        if not path.startswith(prefix) or not path:
+            continue
+        mode, _, blob, size = facts.split()
+        if {"", ".", ".."}.intersection(path.split("/")) or ".git" in path.lower().split("/"):
+            raise RegistryError(f"{commit[:7]} holds {path!r}, which no folder can")
+        if mode in _FILES or mode == _LINK:
+            yield _Entry(path.removeprefix(prefix), mode, blob, int(size))
+
+
+def _write(repository: Repository, entries: list[_Entry], folder: Path) -> None:
+    folder.mkdir()
+    for part in _portions(entries):
+        contents = refs.contents(repository, {entry.blob for entry in part})
+        for entry in part:
+            content = contents.get(entry.blob)
+            if content is None or _blob(content, entry.blob) != entry.blob:
+                raise RegistryError(f"this clone does not have {entry.path} ({entry.blob})")
+            _write_entry(entry, content, folder / entry.path)
+
+
+def _portions(entries: list[_Entry]) -> Iterator[list[_Entry]]:
+    part: list[_Entry] = []
+    for entry in entries:
+        if part and sum(known.size for known in part) + entry.size > _AT_ONCE:
+            yield part
+            part = []
+        part.append(entry)
+    if part:
+        yield part
+
+
+def _write_entry(entry: _Entry, content: bytes, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if entry.mode == _LINK:
+        if _stays_inside(entry.path, os.fsdecode(content)):
+            path.symlink_to(os.fsdecode(content))
+        return
+    with path.open("xb") as file:  # two entries of one name, as a file system sees it, are refused
+        file.write(content)
+    path.chmod(0o555 if entry.mode == "100755" else 0o444)
+
+
+def _stays_inside(path: str, target: str) -> bool:
+    """Whether a link leads up by no more folders than it lies in, and then only down.
+
+    Where each link does, a way through several of them stays inside too.
+    """
+    parts = target.split("/")
+    upward = next((place for place, part in enumerate(parts) if part != ".."), len(parts))
+    return not target.startswith("/") and ".." not in parts[upward:] and upward <= path.count("/")
+
+
+def _put(made: Path, folder: Path, entries: list[_Entry]) -> None:
+    """Let the new folder take the place of what was altered; of two who make it, one wins."""
+    old = scratch_beside(folder)
+    with suppress(FileNotFoundError):
+        folder.rename(old)
+    try:
+        made.rename(folder)
+    except OSError:
+        if not _is_as(folder, entries):
+            raise
+    finally:
+        if old.is_symlink():
+            old.unlink()
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_as(folder: Path, entries: list[_Entry]) -> bool:
+    """Whether a folder holds what the tree says, byte for byte, and nothing else."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    expected = {entry.path: entry for entry in entries}
+    missing = set(expected)
+    for path in _paths(folder):
+        name = path.relative_to(folder).as_posix()
+        entry = expected.get(name)
+        if entry is None or not _is_entry(path, entry):
+            return False
+        missing.discard(name)
+    return all(expected[name].mode == _LINK for name in missing)  # those that would lead out
+
+
+def _paths(folder: Path) -> Iterator[Path]:
+    """All that is no folder, also links to folders."""
+    for place, folders, files in os.walk(folder):
+        here = Path(place)
+        yield from (here / name for name in files)
+        yield from (here / name for name in folders if (here / name).is_symlink())
+
+
+def _is_entry(path: Path, entry: _Entry) -> bool:
+    if entry.mode == _LINK:
+        is_link = path.is_symlink() and _stays_inside(entry.path, str(path.readlink()))
+        return is_link and _blob(os.fsencode(path.readlink()), entry.blob) == entry.blob
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != entry.size:
+        return False
+    return _blob(path.read_bytes(), entry.blob) == entry.blob
+
+
+def _blob(content: bytes, like: str) -> str:
+    """The name that Git gives to content, by the algorithm of the name that is expected."""
+    digest = hashlib.sha256() if len(like) == 64 else hashlib.sha1(usedforsecurity=False)
+    digest.update(b"blob %d\0" % len(content))
+    digest.update(content)
+    return digest.hexdigest()

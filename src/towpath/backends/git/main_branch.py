@@ -1,0 +1,273 @@
+"""The main branch: what was decided stands on it, so nothing is taken for it by a guess.
+
+With a remote it is that one's HEAD, asked at each fetch and kept where Git itself keeps it
+(``refs/remotes/<remote>/HEAD``); ``main: <branch>`` in the ``towpath.yaml`` there names another.
+Without a remote it is the one branch that is called as main branches are, or that says of itself
+that it is main. What is checked out never matters: a branch that drops a gate would judge itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from towpath.backends.git import commit_history, refs, remotes
+from towpath.backends.git.repository import Repository
+from towpath.errors import RegistryError
+
+USUAL = ("main", "master")
+DECLARATION = "towpath.yaml"
+_HEADS = "refs/heads/"
+_PROPOSALS = "promote/"  # branches of promotions are no main branch, whatever they are called
+
+
+@dataclass(frozen=True)
+class MainBranch:
+    """The main branch by its name, and where it is: on the remote, and here.
+
+    ``named_at`` is the commit of another branch whose declaration says that this one is main.
+    """
+
+    name: str
+    far: str | None = None
+    near: str | None = None
+    named_at: str | None = None
+
+
+def name(repository: Repository) -> str:
+    """What the main branch is called. Raises ``RegistryError`` where that is not known."""
+    branch = find(repository)
+    return branch.name if branch else _unborn(repository)
+
+
+def main(repository: Repository) -> str | None:
+    """The commit of the main branch; None before the first commit.
+
+    Of the branch here and the remote's, the one that holds the other; where they parted, the
+    remote's. A remote that never said which branch is main is asked. Raises ``RegistryError``
+    where nobody says it.
+    """
+    branch = find(repository)
+    return _newest(repository, branch) if branch else None
+
+
+def remote_main(repository: Repository) -> str | None:
+    """The remote's main branch, as it was when it was last fetched; None without one."""
+    branch = find(repository)
+    return branch.far if branch else None
+
+
+def seen(repository: Repository) -> str | None:
+    """The commit of the main branch as far as this clone knows it, for reads that ask no network;
+    None where it does not know."""
+    try:
+        branch = find(repository, ask=False)
+    except RegistryError:
+        return None
+    return _newest(repository, branch) if branch else None
+
+
+def find(repository: Repository, ask: bool = True) -> MainBranch | None:
+    """The main branch; None before the first commit. ``ask`` lets a remote be asked that never
+    said which of its branches is main."""
+    remote = remotes.chosen(repository)
+    if remote is None:
+        return _local(repository)
+    kept = kept_head(repository, remote)
+    if kept is None and ask:
+        kept = _learn(repository, remote)
+    if kept is not None:
+        return _followed(repository, remote, kept)
+    if _tracked(repository, remote):
+        return _agreed(repository, remote)
+    return _local(repository)
+
+
+def redirecting(repository: Repository) -> str | None:
+    """The commit of the branch that would be main, where the declaration there names another one;
+    None where nothing is redirected. Whoever may push there can write that, so that it counts
+    once it was agreed to there (``promotion.approval_rule``)."""
+    branch = find(repository)
+    return branch.named_at if branch else None
+
+
+def kept_head(repository: Repository, remote: str) -> str | None:
+    """Which branch the remote said to be its main one, when it was last asked."""
+    ref = repository.attempt("symbolic-ref", "-q", f"refs/remotes/{remote}/HEAD").text
+    return ref.removeprefix(f"refs/remotes/{remote}/") or None
+
+
+def follow(repository: Repository, remote: str) -> str | None:
+    """Ask the remote which branch is its main one now, and keep that; None where it has none.
+
+    A remote whose HEAD names no branch leaves what was kept, be it by ``git remote set-head``.
+    Raises ``RegistryError`` where it cannot be reached.
+    """
+    head = remotes.head(repository, remote)
+    if head is not None and head != kept_head(repository, remote):
+        ref = f"refs/remotes/{remote}/"
+        repository.call("symbolic-ref", f"{ref}HEAD", f"{ref}{head}")
+    return head
+
+
+def _newest(repository: Repository, branch: MainBranch) -> str | None:
+    near, far = branch.near, branch.far
+    if near is None or far is None or near == far:
+        return far or near
+    return near if commit_history.is_ancestor(repository, far, near) else far
+
+
+def _learn(repository: Repository, remote: str) -> str | None:
+    """Ask a remote that never said it. A remote that is out of reach, and of which nothing was
+    ever fetched or pushed, has not decided anything yet: then it is as if there were none."""
+    try:
+        return follow(repository, remote)
+    except RegistryError as silent:
+        tracked = _tracked(repository, remote)
+        if tracked and _declared_by(repository, tracked.values()):
+            return None
+        if not tracked and refs.names(repository, _HEADS.rstrip("/")):
+            return None
+        what = f"which branch is main is not known: {silent.faults[0].what}"
+        hint = f"towpath fetch, or git remote set-head {remote} <branch>"
+        raise RegistryError(what, hint=hint) from silent
+
+
+def _followed(repository: Repository, remote: str, head: str) -> MainBranch:
+    """The branch that the remote's HEAD is, or that the declaration there names instead."""
+    branch = _at(repository, remote, head)
+    at = branch.far or branch.near
+    named = _declared(repository, at) if at else None
+    if named and named != head:
+        branch = replace(_at(repository, remote, named), named_at=at)
+    if branch.far or branch.near:
+        return branch
+    said = f"`{named}`, by its {DECLARATION}" if named else f"`{head}`"
+    what = f"the main branch of {remote} is {said}, and it is not here"
+    raise RegistryError(what, hint="towpath fetch")
+
+
+def _at(repository: Repository, remote: str, name: str) -> MainBranch:
+    far, near = f"refs/remotes/{remote}/{name}", f"{_HEADS}{name}"
+    known = refs.objects(repository, far, near)
+    return MainBranch(name, known.get(far), known.get(near))
+
+
+def _tracked(repository: Repository, remote: str) -> dict[str, str]:
+    """The remote's branches as they were last fetched or pushed: the name, the commit."""
+    prefix = f"refs/remotes/{remote}/"
+    known = refs.objects(repository, prefix.rstrip("/"))
+    return {ref.removeprefix(prefix): commit for ref, commit in known.items()}
+
+
+def _agreed(repository: Repository, remote: str) -> MainBranch:
+    """The branch that every one of a silent remote's branches declares to be main. One that says
+    otherwise, or nothing, may be the true one: then nobody can tell."""
+    tracked = _tracked(repository, remote)
+    named = _declared_by(repository, tracked.values())
+    if named in tracked:
+        return _at(repository, remote, str(named))
+    what = f"which branch is main is not known: {remote} does not say it"
+    hint = f"git remote set-head {remote} <branch>, or there: git symbolic-ref HEAD refs/heads/..."
+    raise RegistryError(what, hint=hint)
+
+
+def _declared_by(repository: Repository, commits: Iterable[str]) -> str | None:
+    """The one name that all of these commits declare."""
+    names = {_declared(repository, commit) for commit in dict.fromkeys(commits)}
+    return names.pop() if len(names) == 1 else None
+
+
+def _local(repository: Repository) -> MainBranch | None:
+    """The main branch of a repository that stays on this machine."""
+    known = {
+        ref.removeprefix(_HEADS): commit
+        for ref, commit in refs.objects(repository, _HEADS.rstrip("/")).items()
+        if not ref.startswith(f"{_HEADS}{_PROPOSALS}")
+    }
+    if not known:
+        _refuse_detached(repository)
+        return None
+    chosen = _usual(repository, known) or _self_declared(repository, known)
+    if chosen is None:
+        named = ", ".join(f"`{one}`" for one in sorted(known)[:5])
+        what = f"which branch is main is not known: there is {named}"
+        raise RegistryError(what, hint=f"write `main: <branch>` into {DECLARATION} on that branch")
+    usual = _usual_name(repository, known)
+    named_at = known[usual] if usual not in (None, chosen) else None
+    return MainBranch(chosen, near=known[chosen], named_at=named_at)
+
+
+def _usual(repository: Repository, known: Mapping[str, str]) -> str | None:
+    """The branch that is usually main; where that one's declaration names another, that."""
+    usual = _usual_name(repository, known)
+    if usual is None or len(known) == 1 or repository.bare:
+        return usual
+    named = _declared(repository, known[usual])
+    return named if named in known else usual
+
+
+def _usual_name(repository: Repository, known: Mapping[str, str]) -> str | None:
+    """The only branch, a bare repository's HEAD, or the only one that is called as main branches
+    are."""
+    if len(known) == 1:
+        return next(iter(known))
+    if repository.bare and (head := _unborn(repository)) in known:
+        return head
+    usual = {*USUAL, repository.setting("init.defaultBranch") or USUAL[0]} & {*known}
+    return usual.pop() if len(usual) == 1 else None
+
+
+def _self_declared(repository: Repository, known: Mapping[str, str]) -> str | None:
+    """The only branch whose own declaration says that it is main."""
+    mine = [one for one, commit in known.items() if _declared(repository, commit) == one]
+    return mine[0] if len(mine) == 1 else None
+
+
+def _refuse_detached(repository: Repository) -> None:
+    if repository.head() is not None:
+        what = "which branch is main is not known: a commit is checked out, and no branch is here"
+        raise RegistryError(what, hint="git fetch the main branch, or git switch -c main")
+
+
+def _unborn(repository: Repository) -> str:
+    """The branch that HEAD names, be it without a commit."""
+    # Not its short form, which is another where a tag has the branch's name.
+    full = repository.attempt("symbolic-ref", "-q", "HEAD").text
+    return full.removeprefix(_HEADS) or USUAL[0]
+
+
+def find_declarations(repository: Repository, commit: str) -> dict[str, str]:
+    """What the declarations of a commit say to be main, by their path: the one in the Git root
+    alone, or, where there is none, those of all projects."""
+    names = [f"{commit}:{DECLARATION}"]
+    texts = refs.contents(repository, names)
+    if not texts:
+        paths = commit_history.list_paths(repository, commit)
+        names = [f"{commit}:{path}" for path in paths if path.endswith(f"/{DECLARATION}")]
+        texts = refs.contents(repository, names) if names else {}
+    said = {name.partition(":")[2]: read_declared_name(text) for name, text in texts.items()}
+    return {path: branch for path, branch in said.items() if branch}
+
+
+def _declared(repository: Repository, commit: str) -> str | None:
+    """The name of the main branch that a commit's declarations say; None where they say none.
+
+    In a repository of several projects any may say it. Raises ``RegistryError`` where two differ.
+    """
+    said = find_declarations(repository, commit)
+    if len(set(said.values())) > 1:
+        listed = " and ".join(f"`{branch}` ({path})" for path, branch in sorted(said.items()))
+        what = f"the projects at {commit[:7]} declare {listed} to be main"
+        raise RegistryError(what, hint="let them say the same")
+    return next(iter(said.values()), None)
+
+
+def read_declared_name(content: bytes) -> str | None:
+    """What a declaration calls main. Every command asks, and most declarations do not say."""
+    if b"main" not in content:
+        return None
+    from towpath import documents
+
+    named = documents.find_entry(content.decode("utf-8", "replace"), "main")
+    return named if isinstance(named, str) else None

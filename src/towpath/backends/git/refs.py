@@ -1,0 +1,153 @@
+"""Names that point into the history: listed in one call, changed all together or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from towpath.backends.git import git_command, signatures
+from towpath.backends.git.repository import Repository, is_whole_hash
+from towpath.config.foreign_values import clamp_second
+from towpath.errors import RegistryError
+
+FIELDS = ("refname", "objectname", "objecttype", "object", "taggername", "taggerdate:unix")
+KEPT_BYTES = 1 << 16
+FORMAT = "".join(f"%({field})%00" for field in (*FIELDS, "contents"))
+
+
+class Ref(NamedTuple):
+    """A ref and, where it holds an annotated tag, what the tag says.
+
+    ``target`` is the object that a tag points at (of other refs, their own object); ``time`` is
+    in seconds since 1970, 0 without a tagger. ``signature`` is what stands behind the message of a
+    signed tag: whose it is, and whether it holds, is not said. ``lost`` says that its object is
+    not in this clone, or is broken: it holds a name and tells nothing.
+    """
+
+    name: str
+    object: str
+    target: str
+    annotated: bool
+    tagger: str
+    time: int
+    message: str
+    signature: str = ""
+    lost: bool = False
+
+
+def listed(repository: Repository, *patterns: str) -> tuple[Ref, ...]:
+    """Every ref that a pattern covers (``refs/tags``, ``refs/tags/abalone@*``), in one call."""
+    found = repository.attempt("for-each-ref", f"--format={FORMAT}", *patterns)
+    if found.code == 0:
+        return tuple(_rows(found.text))
+    # One object that is lost keeps Git from telling any ref: the others are told all the same.
+    return tuple(_listed_apart(repository, list(objects(repository, *patterns).items())))
+
+
+def _listed_apart(repository: Repository, pairs: list[tuple[str, str]]) -> Iterator[Ref]:
+    """The refs of these names, halved until those are found whose objects are lost."""
+    if not pairs:
+        return
+    found = repository.attempt("for-each-ref", f"--format={FORMAT}", *(name for name, _ in pairs))
+    if found.code == 0:
+        yield from _rows(found.text)
+    elif len(pairs) == 1:
+        [(name, object_)] = pairs
+        yield Ref(name, object_, object_, False, "", 0, "", lost=True)
+    else:
+        half = len(pairs) // 2
+        yield from _listed_apart(repository, pairs[:half])
+        yield from _listed_apart(repository, pairs[half:])
+
+
+def names(repository: Repository, *patterns: str) -> tuple[str, ...]:
+    """The names alone, which costs no look at any object."""
+    listed = repository.call("for-each-ref", "--format=%(refname)", *patterns)
+    return tuple(git_command.lines(listed))
+
+
+def objects(repository: Repository, *patterns: str) -> dict[str, str]:
+    """Ref by name with the object it holds: what two repositories must agree upon."""
+    rows = repository.call("for-each-ref", "--format=%(refname) %(objectname)", *patterns)
+    return dict(_pair(row) for row in git_command.lines(rows))
+
+
+def change(
+    repository: Repository,
+    create: Mapping[str, str] | None = None,
+    delete: Iterable[str] = (),
+) -> bool:
+    """Create and delete refs in one transaction; False where a ref to be created is there already.
+
+    A ref to be deleted may be gone. Raises ``RegistryError`` where Git refuses for another reason.
+    """
+    new = dict(create or {})
+    lines = [f"create {name} {value}\n" for name, value in new.items()]
+    lines += [f"delete {name}\n" for name in names(repository, *delete)] if delete else []
+    asked = "".join(lines).encode("utf-8", "surrogateescape")
+    done = repository.attempt("update-ref", "--stdin", stdin=asked)
+    if not done.code:
+        return True
+    if new and names(repository, *new):
+        return False
+    raise RegistryError(f"git update-ref: {done.complaint}")
+
+
+def point(repository: Repository, name: str, target: str, expected: str | None = None) -> None:
+    """Let a ref hold an object, if it holds what is ``expected`` (zeroes: nothing) or nobody says.
+
+    Raises ``RegistryError`` where it holds another.
+    """
+    repository.call("update-ref", name, target, *([expected] if expected else []))
+
+
+def contents(repository: Repository, names: Iterable[str]) -> dict[str, bytes]:
+    """The bytes of objects (``<commit>:<path>``), in one call; what is not there is left out."""
+    wanted, kept = list(dict.fromkeys(names)), repository.contents
+    found = {name: kept[name] for name in wanted if name in kept}
+    if unread := [name for name in wanted if name not in found]:
+        asked = "".join(f"{name}\n" for name in unread).encode("utf-8", "surrogateescape")
+        answered = repository.ask("cat-file", "--batch", stdin=asked)
+        read = dict(_contents(unread, answered.out))
+        # One promotion reads the same rules and records hundreds of times.
+        lasting = (name for name in read if is_whole_hash(name.partition(":")[0]))
+        kept.update({name: read[name] for name in lasting if len(read[name]) <= KEPT_BYTES})
+        found |= read
+    return {name: found[name] for name in wanted if name in found}
+
+
+def _rows(found: str) -> Iterator[Ref]:
+    width = len(FIELDS) + 1
+    cells = found.split("\0")
+    for start in range(0, len(cells) - width + 1, width):
+        name, object_, kind, target, tagger, time, message = cells[start : start + width]
+        annotated = kind == "tag"
+        text = signatures.without(message) if annotated else message
+        yield Ref(
+            name=name.lstrip("\n"),
+            object=object_,
+            target=target if annotated else object_,
+            annotated=annotated,
+            tagger=tagger,
+            time=clamp_second(time),
+            message=text,
+            signature=message[len(text) :],
+        )
+
+
+def _pair(row: str) -> tuple[str, str]:
+    name, value = row.rsplit(" ", 1)
+    return name, value
+
+
+def _contents(wanted: list[str], answered: bytes) -> Iterator[tuple[str, bytes]]:
+    """Cut ``cat-file --batch`` apart: a header with the size, that many bytes, a line's end."""
+    at = 0
+    for name in wanted:
+        end = answered.find(b"\n", at)
+        header = (answered[at:] if end < 0 else answered[at:end]).split(b" ")
+        at = end + 1
+        if len(header) == 3 and header[2].isdigit():
+            size = int(header[2])
+            yield name, answered[at : at + size]
+            at += size + 1

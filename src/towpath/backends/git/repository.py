@@ -1,0 +1,256 @@
+"""A Git repository as it stands: where it is, its head, what is not committed, who works in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from towpath.backends.git import git_command
+from towpath.backends.git.git_command import Outcome
+from towpath.errors import RegistryError, UserError
+from towpath.scratch import take_lock
+
+NAME_IT = "type: git config --global user.name 'Your Name'"
+MAIL_IT = "type: git config --global user.email you@example.org"
+_PATIENCE = 300.0
+"""Seconds: the slowest that a lock is held for is a push of many tags."""
+_WHOLE_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who commits and tags."""
+
+    name: str
+    email: str
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.email}>"
+
+
+@dataclass(frozen=True)
+class State:
+    """What a repository stands on, and which files are not committed (paths from its root).
+
+    ``commit`` is None before the first commit; ``branch`` is None where the head is detached.
+    ``submodules`` are those that are not as this commit pins them, with what differs, in words.
+    """
+
+    commit: str | None
+    branch: str | None
+    changed: tuple[str, ...]
+    submodules: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository on this machine.
+
+    ``root`` is the top of the work tree (of a bare repository, itself); ``common`` is the Git
+    folder that all its work trees share.
+    """
+
+    root: Path
+    common: Path
+    bare: bool = False
+    answers: dict[tuple[str, ...], str] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What Git printed, by the words of ``recall``."""
+    contents: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The bytes of small objects, by a name that no other object can have (``refs.contents``)."""
+
+    @classmethod
+    def find(cls, path: Path) -> Repository | None:
+        """The repository that ``path`` lies in, or None.
+
+        Raises ``RegistryError`` where there is one that Git refuses to open (another owner, a
+        broken folder), since going on as if there were none would only hide it.
+        """
+        questions = ("--git-common-dir", "--is-inside-work-tree", "--show-toplevel")
+        asked = git_command.attempt(path, "rev-parse", "--path-format=absolute", *questions)
+        return _opened(path, asked)
+
+    @classmethod
+    def open(cls, path: Path) -> Repository:
+        """The repository that ``path`` lies in; ``UserError`` where it lies in none."""
+        found = cls.find(path)
+        if found is None:
+            raise UserError(f"{path} is not in a Git repository", hint="type: git init")
+        return found
+
+    def call(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> str:
+        """What Git prints; ``RegistryError`` where it fails."""
+        return self.ask(*words, stdin=stdin, env=env).text
+
+    def recall(self, *words: str, about: Iterable[str]) -> str:
+        """The same, asked once for the same ``words`` where nothing can change it: ``about`` names
+        the commits that it is about, all by their whole hash."""
+        # One promotion asks hundreds of times, and of ten questions nine were asked before. Where
+        # the history was cut off, a fetch may make it longer meanwhile.
+        if self.is_shallow() or not all(map(is_whole_hash, about)):
+            return self.call(*words)
+        if words not in self.answers:
+            self.answers[words] = self.call(*words)
+        return self.answers[words]
+
+    def ask(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Outcome:
+        """The same with the bytes that Git printed."""
+        return git_command.call(self.root, *words, stdin=stdin, env=self._named(env))
+
+    def attempt(
+        self,
+        *words: str,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        alone: bool = False,
+        silence: float | None = None,
+    ) -> Outcome:
+        """What Git answers, whatever it is; ``alone`` and ``silence`` as in ``command``."""
+        return git_command.attempt(
+            self.root, *words, stdin=stdin, env=self._named(env), alone=alone, silence=silence
+        )
+
+    def _named(self, env: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
+        """The environment of a call: a bare repository is named outright, for Git does not look
+        for one where ``safe.bareRepository`` is ``explicit``."""
+        return {**(env or {}), "GIT_DIR": str(self.common)} if self.bare else env
+
+    def head(self) -> str | None:
+        """The commit that is checked out; None before the first one."""
+        return self.commit("HEAD")
+
+    def commit(self, name: str) -> str | None:
+        """The commit that a name, a ref or an expression stands for; None where there is none."""
+        found = self.attempt("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        return found.text or None
+
+    def state(self, ignore: Callable[[str], bool] | None = None) -> State:
+        """Head, branch and uncommitted files; ``ignore`` drops paths by their name."""
+        listed = self.call(
+            "status", "--porcelain=v2", "--branch", "--untracked-files=all", "--no-renames", "-z",
+            "--ignore-submodules=none",
+        )  # fmt: skip
+        lines = [line for line in listed.split("\0") if line]
+        notes = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
+        entries = {_path(line): line for line in lines if not line.startswith("# ")}
+        parted = {path: why for path, line in entries.items() if (why := _parted(line))}
+        changed = {*(entries.keys() - parted.keys()), *self._unwatched()}
+        return State(
+            commit=None if notes["branch.oid"] == "(initial)" else notes["branch.oid"],
+            branch=None if notes["branch.head"] == "(detached)" else notes["branch.head"],
+            changed=tuple(sorted(path for path in changed if not (ignore and ignore(path)))),
+            submodules=parted,
+        )
+
+    def _unwatched(self) -> Iterator[str]:
+        """Changed files that `status` keeps silent about, since somebody told Git not to look
+        (``update-index --assume-unchanged`` or ``--skip-worktree``)."""
+        rows = self.call("ls-files", "-v", "-s", "-z").split("\0")
+        quiet = dict(_staged(row) for row in rows if row and (row[0].islower() or row[0] == "S"))
+        paths = [
+            path for path in quiet if (self.root / path).is_file()
+        ]  # sparse ones are not there
+        asked = "".join(f"{path}\n" for path in paths).encode("utf-8", "surrogateescape")
+        hashed = self.call("hash-object", "--stdin-paths", stdin=asked) if paths else ""
+        yield from (p for p, now in zip(paths, hashed.split(), strict=True) if now != quiet[p])
+
+    def identity(self) -> Identity:
+        """Who commits here; ``UserError`` with the commands to type where nobody was named."""
+        # Without useConfigOnly Git makes up an address from the machine's name.
+        told = self.attempt("-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
+        if told.code:
+            raise UserError("Git does not know who you are", hint=f"{NAME_IT}; {MAIL_IT}")
+        name, _, rest = told.text.partition(" <")
+        return Identity(name, rest.partition(">")[0])
+
+    def is_shallow(self) -> bool:
+        """Whether the history was cut off when it was cloned."""
+        return (self.common / "shallow").exists()
+
+    def main_work_tree(self) -> Path | None:
+        """The work tree that others may be linked to; None where the repository is bare.
+
+        Raises ``UserError`` in a linked work tree of a repository that does not say where it is
+        (``git clone --separate-git-dir``).
+        """
+        if self.bare or self.common == self.root / ".git":
+            return None if self.bare else self.root
+        if self.call("rev-parse", "--path-format=absolute", "--git-dir") == str(self.common):
+            return self.root
+        there = f"--git-dir={self.common}"
+        if self.attempt(there, "rev-parse", "--is-bare-repository").text == "true":
+            return None
+        if self.common.name == ".git":
+            return self.common.parent
+        if named := self.attempt(there, "config", "--get", "core.worktree").text:
+            return (self.common / named).resolve()
+        what = f"{self.common} does not say where its main work tree is, which holds the stages"
+        hint = f"git --git-dir='{self.common}' config core.worktree <path of the main work tree>"
+        raise UserError(what, hint=hint)
+
+    def setting(self, key: str) -> str | None:
+        """A value of Git's configuration, None where it is not set."""
+        return self.attempt("config", "--get", key).text or None
+
+
+@contextmanager
+def locked(repository: Repository, name: str, patience: float = _PATIENCE) -> Iterator[None]:
+    """Hold the lock ``name`` of a repository and all its work trees; wait ``patience`` seconds."""
+    path = repository.common / "towpath" / f"{name}.lock"
+    try:
+        path.parent.mkdir(exist_ok=True)
+        opened = path.open("a")
+    except OSError as refused:
+        raise RegistryError(f"{path.parent} cannot be written: {refused.strerror}") from refused
+    with opened as held:
+        if not take_lock(held, patience):
+            what = f"another towpath has held {path} for {patience:.0f} s"
+            raise RegistryError(what, hint="wait for it, or end it")
+        yield
+
+
+def is_whole_hash(name: str) -> bool:
+    """Whether a name is an object's whole hash: it stands for the same object for ever."""
+    return _WHOLE_HASH.fullmatch(name) is not None
+
+
+def _opened(path: Path, asked: Outcome) -> Repository | None:
+    if "not a git repository" in asked.err:
+        return None
+    if not path.is_dir():
+        raise UserError(f"there is no folder {path}")
+    lines = asked.text.split("\n")
+    if len(lines) == 3:
+        return Repository(Path(lines[2]), Path(lines[0]))
+    if len(lines) == 2 and lines[1] == "false":
+        return Repository(Path(lines[0]), Path(lines[0]), bare=True)
+    hint = f"git config --global --add safe.directory '{path}'" if "dubious" in asked.err else None
+    raise RegistryError(f"Git does not open {path}: {asked.complaint}", hint=hint)
+
+
+def _staged(row: str) -> tuple[str, str]:
+    """Path and blob in a row of ``ls-files -v -s``."""
+    fields, _, path = row.partition("\t")
+    return path, fields.split(" ")[2]
+
+
+def _parted(line: str) -> str:
+    """In what a submodule is not as its gitlink says, by an entry of ``status --porcelain=v2``;
+    empty for a file, and for a gitlink that was changed itself."""
+    letters = line.split(" ", 3)[2] if line[0] in "1u" else "N..."
+    words = {
+        "C": "its commit is not the one that is committed",
+        "M": "files in it are changed",
+        "U": "files in it are not committed",
+    }
+    return ", ".join(words[letter] for letter in letters if letter in words)
+
+
+def _path(line: str) -> str:
+    """The path in an entry of ``status --porcelain=v2``: the fields before it are fixed by kind."""
+    fields = {"1": 8, "u": 10}.get(line[0], 1)
+    return line.split(" ", fields)[-1]

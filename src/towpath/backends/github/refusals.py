@@ -1,0 +1,119 @@
+"""What GitHub's refusals mean, in words that a person can act on. Tokens are never among them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from towpath.errors import Fault, ForgeError
+from towpath.forge.forge import Forbidden
+
+if TYPE_CHECKING:
+    import httpx
+
+    from towpath.backends.github.github_requests import Deed
+
+_TOKEN = "see who it is of and when it ends at github.com/settings/tokens; GITHUB_TOKEN holds it"
+_LONGEST = 1000  # characters that are quoted of an answer
+_STATUS = "see githubstatus.com; nothing was lost: run it again later"
+
+
+class Answered(ForgeError):
+    """GitHub answered with an error; ``status`` is HTTP's, ``messages`` are GitHub's words."""
+
+    status: int = 0
+    messages: tuple[str, ...] = ()
+
+
+class _Forbidden(Answered, Forbidden):
+    """403."""
+
+
+def refusal(error: Exception, deed: Deed, name: str, api: str) -> ForgeError:
+    """An error of githubkit's in words."""
+    from githubkit.exception import RateLimitExceeded, RequestFailed, RequestTimeout
+
+    if isinstance(error, RateLimitExceeded):
+        return _limited(deed, error.retry_after, error.response.raw_response)
+    if isinstance(error, RequestFailed):
+        return _answered(error.response.raw_response, deed, name)
+    if isinstance(error, RequestTimeout):
+        what = f"GitHub did not answer in time when asked to {deed.doing}"
+        return ForgeError(what, hint=f"is {api} reachable from here? {_STATUS}")
+    cause = getattr(error, "exc", None) or error
+    said = str(cause) or type(cause).__name__
+    hint = "is there a network, and is GITHUB_API_URL right?"
+    return ForgeError(f"{api} cannot be reached: {said}", hint=hint)
+
+
+def unreadable(error: ValueError, deed: Deed, api: str) -> ForgeError:
+    """An answer that is no JSON, or JSON of another shape than GitHub describes."""
+    where = ""
+    if hasattr(error, "errors") and (first := next(iter(error.errors()), None)):
+        where = f" ({_plain('.'.join(map(str, first['loc'])) or 'it')}: {first['msg']})"
+    what = f"what {api} answered when asked to {deed.doing} is none of GitHub's answers{where}"
+    return ForgeError(what, hint="is GITHUB_API_URL right, and no proxy in between?")
+
+
+def messages(response: httpx.Response) -> tuple[str, ...]:
+    """GitHub's own words, the faults of single fields first."""
+    try:
+        answer = response.json()
+    except ValueError:
+        return ()
+    if not isinstance(answer, dict):
+        return ()
+    listed = answer.get("errors")
+    said = [_message(one) for one in listed] if isinstance(listed, list) else []
+    said += [str(answer["message"])] if answer.get("message") else []
+    return tuple(_plain(one) for one in said)
+
+
+def _plain(text: str) -> str:
+    """On one line, without what moves a terminal's cursor."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_LONGEST]
+
+
+def _message(error: Any) -> str:
+    if not isinstance(error, dict):
+        return str(error)
+    if error.get("message"):
+        return str(error["message"])
+    return f"{error.get('field', 'it')}: {str(error.get('code', 'wrong')).replace('_', ' ')}"
+
+
+def _answered(response: httpx.Response, deed: Deed, name: str) -> Answered:
+    status, said = response.status_code, messages(response)
+    kind = _Forbidden if status == 403 else Answered
+    error = kind(_fault(response, said, deed, name))
+    error.status, error.messages = status, said
+    return error
+
+
+def _fault(response: httpx.Response, said: tuple[str, ...], deed: Deed, name: str) -> Fault:
+    status = response.status_code
+    quoted = "; ".join(said) or _plain(response.reason_phrase) or "no word"
+    if status == 401:
+        return Fault(f"GitHub does not take the token: {quoted}", hint=_TOKEN)
+    if status == 403:
+        header = _plain(response.headers.get("x-accepted-github-permissions", ""))
+        needs = header.replace("=", ": ")
+        hint = f"the token needs the permission {needs or deed.permission} on {name}"
+        return Fault(f"GitHub does not let this token {deed.doing}: {quoted}", hint=hint)
+    if status == 404:
+        what = f"{name} has no {deed.what}" if deed.what else f"GitHub knows no {name}"
+        hint = f"to a token without the permission {deed.permission} GitHub says the same"
+        return Fault(f"{what}, or the token may not see it", hint=hint)
+    if status >= 500:
+        return Fault(f"GitHub failed ({status}) when asked to {deed.doing}: {quoted}", hint=_STATUS)
+    return Fault(f"GitHub refused ({status}) to {deed.doing}: {quoted}")
+
+
+def _limited(deed: Deed, wait: timedelta, response: httpx.Response) -> Answered:
+    until = (datetime.now(UTC) + wait).isoformat()[:19] + "Z"
+    minutes = max(1, round(wait.total_seconds() / 60))
+    what = f"GitHub takes no more questions from this token until {until} (asked to {deed.doing})"
+    hint = f"run it again in {minutes} minute{'s' if minutes > 1 else ''}; nothing was lost"
+    error = Answered(what, hint=hint)
+    error.status, error.messages = response.status_code, messages(response)
+    return error

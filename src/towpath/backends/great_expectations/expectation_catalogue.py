@@ -1,0 +1,162 @@
+"""The expectations there are and what they take, from a list kept here: to read it is free.
+
+``python -m towpath.backends.great_expectations.expectation_catalogue`` writes the list anew after
+an upgrade of Great Expectations.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import inspect
+import json
+import typing
+from collections import abc
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_FILE = Path(__file__).with_name("expectations.json")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """What an expectation takes. ``kinds`` are what it may be (``text``, ``number``, ``integer``,
+    ``switch``, ``list``, ``mapping``, ``any``), unless it is one of ``choices``."""
+
+    kinds: tuple[str, ...]
+    required: bool = False
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Known:
+    """A type of expectation. ``database`` marks one that only a database can answer."""
+
+    type: str
+    about: str
+    arguments: Mapping[str, Argument]
+    database: bool = False
+
+
+@functools.cache
+def known() -> Mapping[str, Known]:
+    """Every expectation by its type, as Great Expectations has them."""
+    listed: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
+    return {name: _known(name, said) for name, said in listed["expectations"].items()}
+
+
+def _known(name: str, said: Mapping[str, Any]) -> Known:
+    arguments = {key: _read_argument(value) for key, value in said["arguments"].items()}
+    return Known(name, said["about"], arguments, said.get("database", False))
+
+
+def _read_argument(said: Mapping[str, Any]) -> Argument:
+    return Argument(
+        tuple(said.get("kinds", ())), said.get("required", False), tuple(said.get("choices", ()))
+    )
+
+
+_ITS_OWN = frozenset(
+    {"id", "meta", "notes", "result_format", "description", "catch_exceptions", "severity"}
+    | {"rendered_content", "windows", "batch_id", "library_metadata"}
+)
+_KINDS = {
+    str: "text",
+    bool: "switch",
+    int: "integer",
+    float: "number",
+    list: "list",
+    set: "list",
+    tuple: "list",
+    dict: "mapping",
+    datetime.date: "text",
+    datetime.datetime: "text",
+}
+_DATABASE = ("_like_pattern", "unexpected_rows", "query_results", "other_table")
+
+
+def list_expectations() -> dict[str, Any]:
+    """The list as a JSON document."""
+    classes = {kind.expectation_type: kind for kind in _classes()}
+    found = {name: _described(name, kind) for name, kind in sorted(classes.items())}
+    from towpath.backends.great_expectations.validation import gx
+
+    return {"great_expectations": gx.__version__, "expectations": found}
+
+
+def _classes() -> Iterator[Any]:
+    from great_expectations.expectations import core
+    from great_expectations.expectations.expectation import Expectation
+
+    import towpath.backends.great_expectations.validation  # noqa: F401  # which imports it without what it never uses
+
+    for value in vars(core).values():
+        if inspect.isclass(value) and issubclass(value, Expectation):
+            yield value
+
+
+def _described(name: str, kind: Any) -> dict[str, Any]:
+    about = (inspect.getdoc(kind) or "").strip().split("\n\n")[0].replace("\n", " ")
+    fields = {key: field for key, field in kind.__fields__.items() if key not in _ITS_OWN}
+    said: dict[str, Any] = {
+        "about": about,
+        "arguments": {key: _argument(field) for key, field in sorted(fields.items())},
+    }
+    return {**said, **({"database": True} if any(part in name for part in _DATABASE) else {})}
+
+
+def _argument(field: Any) -> dict[str, Any]:
+    hint = field.outer_type_
+    choices = sorted(str(choice) for choice in _choices(hint))
+    kinds = sorted(set(_kinds(hint)))
+    said: dict[str, Any] = {"choices": choices} if choices else {"kinds": kinds or ["any"]}
+    return {**said, **({"required": True} if field.required else {})}
+
+
+def _arms(hint: Any) -> Iterator[Any]:
+    origin = typing.get_origin(hint)
+    if origin is typing.Annotated:
+        yield from _arms(typing.get_args(hint)[0])
+    elif origin is typing.Union:
+        for arm in typing.get_args(hint):
+            yield from _arms(arm)
+    else:
+        yield hint
+
+
+def _choices(hint: Any) -> Iterator[Any]:
+    for arm in _arms(hint):
+        if typing.get_origin(arm) is typing.Literal:
+            yield from typing.get_args(arm)
+
+
+def _kinds(hint: Any) -> Iterator[str]:
+    """A dict beside other types stands for a parameter of a suite, of which a file has none."""
+    arms = list(_arms(hint))
+    for arm in arms:
+        plain = typing.get_origin(arm) or arm
+        if (
+            inspect.isclass(plain)
+            and plain is not type(None)
+            and (plain is not dict or len(arms) < 2)
+        ):
+            yield _kind(plain)
+
+
+def _kind(plain: type) -> str:
+    if issubclass(plain, bool):
+        return "switch"
+    if plain is abc.Sequence:
+        return "list"
+    return next((kind for base, kind in _KINDS.items() if issubclass(plain, base)), "mapping")
+
+
+def write_list() -> None:
+    """Write the list into this package."""
+    _FILE.write_text(json.dumps(list_expectations(), indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_list()

@@ -1,0 +1,211 @@
+"""Reads a suite of expectations from YAML, every fault with its place; imports nothing heavy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from towpath import documents
+from towpath.backends.great_expectations import expectation_catalogue
+from towpath.backends.great_expectations.expectation_catalogue import Argument, Known
+from towpath.backends.great_expectations.suite_outcome import Expectation, Suite
+from towpath.errors import DeclarationError, Fault, Place, did_you_mean
+
+_TOP = ("name", "description", "notes", "meta", "expectations")
+_OWN = ("type", "kwargs", "meaning", "notes", "description", "meta", "severity")
+_SEVERITIES = ("critical", "warning", "info")
+
+
+def read_suite(path: Path, shown: str) -> Suite:
+    """The suite in a file, called ``shown`` in messages.
+
+    :raises DeclarationError: with everything that is wrong in it.
+    """
+    node = documents.read(path, shown)
+    faults = tuple(_faults(node))
+    if faults:
+        raise DeclarationError(*faults)
+    assert isinstance(node, documents.Mapping)
+    said = documents.plain(node)
+    items = node.get("expectations")
+    assert items and isinstance(items.node, documents.Sequence)
+    name = str(said.get("name") or Path(shown).stem)
+    about = _text(said.get("description") or said.get("notes"))
+    return Suite(name, tuple(map(_expectation, items.node.items)), about)
+
+
+def suite_faults(path: Path, shown: str) -> tuple[Fault, ...]:
+    """Everything that is wrong in a suite's file; empty for a sound one."""
+    try:
+        read_suite(path, shown)
+    except DeclarationError as error:
+        return error.faults
+    return ()
+
+
+def _text(notes: Any) -> str:
+    return "\n".join(map(str, notes)) if isinstance(notes, list) else str(notes or "")
+
+
+def _expectation(node: documents.Node) -> Expectation:
+    said = documents.plain(node)
+    arguments = {key: value for key, value in said.items() if key not in _OWN}
+    arguments |= said.get("kwargs") or {}
+    if "row_condition" in arguments:
+        arguments.setdefault("condition_parser", "pandas")
+    meaning = _text(said.get("meaning") or said.get("notes") or said.get("description"))
+    severity = said.get("severity", "critical")
+    return Expectation(said["type"], arguments, node.place, meaning, severity)
+
+
+def _faults(node: documents.Node) -> Iterator[Fault]:
+    if not isinstance(node, documents.Mapping):
+        yield Fault("a suite is a mapping with `expectations`", node.place)
+        return
+    for entry in node.entries:
+        if entry.key not in _TOP:
+            yield Fault(f"a suite has no `{entry.key}`", entry.place, did_you_mean(entry.key, _TOP))
+    found = node.get("expectations")
+    if found is None:
+        yield Fault("the suite has no `expectations`", Place(node.place.file, 1))
+    elif not isinstance(found.node, documents.Sequence) or not found.node.items:
+        hint = "- {type: expect_column_values_to_not_be_null, column: height}"
+        yield Fault("`expectations` is a list with at least one in it", found.place, hint)
+    else:
+        for item in found.node.items:
+            yield from _item_faults(item)
+
+
+def _item_faults(node: documents.Node) -> Iterator[Fault]:
+    if not isinstance(node, documents.Mapping):
+        yield Fault("an expectation is a mapping with a `type`", node.place)
+        return
+    kind = node.get("type")
+    if kind is None:
+        near = next((e.key for e in node.entries if did_you_mean(e.key, ["type"])), None)
+        hint = f"did you mean `type` by `{near}`?" if near else None
+        yield Fault("an expectation needs a `type`", node.place, hint)
+        return
+    known = expectation_catalogue.known().get(str(documents.plain(kind.node)))
+    if known is None:
+        yield _unknown(str(documents.plain(kind.node)), kind.node.place)
+    elif known.database:
+        yield Fault(f"`{known.type}` works on databases, not on files", kind.node.place)
+    else:
+        yield from _argument_faults(node, known)
+    yield from _severity_faults(node)
+
+
+def _unknown(name: str, place: Place) -> Fault:
+    near = did_you_mean(name, expectation_catalogue.known())
+    return Fault(f"there is no expectation `{name}`", place, near or "see docs/steps.md for a list")
+
+
+def _severity_faults(node: documents.Mapping) -> Iterator[Fault]:
+    said = node.get("severity")
+    value = documents.plain(said.node) if said else "critical"
+    if said and value not in _SEVERITIES:
+        hint = did_you_mean(str(value), _SEVERITIES) or f"one of {', '.join(_SEVERITIES)}"
+        yield Fault(f"there is no severity `{value}`", said.node.place, hint)
+
+
+def _argument_faults(node: documents.Mapping, known: Known) -> Iterator[Fault]:
+    given = [entry for entry in node.entries if entry.key not in _OWN]
+    nested = node.get("kwargs")
+    if nested and not isinstance(nested.node, documents.Mapping):
+        yield Fault("`kwargs` is a mapping of arguments", nested.place)
+    elif nested and isinstance(nested.node, documents.Mapping):
+        given += nested.node.entries
+    yield from _unknown_arguments(given, known)
+    names = [entry.key for entry in given]
+    for name, argument in known.arguments.items():
+        if argument.required and name not in names and not _meant(name, names, known):
+            yield Fault(f"`{known.type}` needs `{name}`", node.place)
+    for entry in given:
+        if entry.key in known.arguments:
+            yield from _value_faults(entry, known.arguments[entry.key])
+    yield from _range_faults(node, {e.key: documents.plain(e.node) for e in given}, known)
+
+
+def _unknown_arguments(given: list[documents.Entry], known: Known) -> Iterator[Fault]:
+    for position, entry in enumerate(given):
+        if entry.key in [other.key for other in given[:position]]:
+            yield Fault(f"`{entry.key}` is given twice", entry.place)
+        elif entry.key not in known.arguments:
+            takes = ", ".join(known.arguments)
+            hint = did_you_mean(entry.key, (*known.arguments, *_OWN)) or f"it takes {takes}"
+            yield Fault(f"`{known.type}` takes no `{entry.key}`", entry.place, hint)
+
+
+def _meant(name: str, given: list[str], known: Known) -> bool:
+    """Whether an unknown argument is this one mistyped, which then is said once."""
+    return any(key not in known.arguments and did_you_mean(key, [name]) for key in given)
+
+
+def _range_faults(node: documents.Node, given: dict[str, Any], known: Known) -> Iterator[Fault]:
+    low, high = given.get("min_value"), given.get("max_value")
+    bounded = known.type.endswith("_to_be_between") and "min_value" in known.arguments
+    if bounded and low is None and high is None:
+        yield Fault(f"`{known.type}` needs `min_value` or `max_value`", node.place)
+    if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+        yield Fault(f"`min_value` {low} is above `max_value` {high}", node.place)
+
+
+_WORDS = {
+    "text": "text",
+    "number": "a number",
+    "integer": "a whole number",
+    "switch": "true or false",
+    "list": "a list",
+    "mapping": "a mapping",
+}
+
+
+def _value_faults(entry: documents.Entry, argument: Argument) -> Iterator[Fault]:
+    """What is wrong with an argument's value."""
+    value, name, place = documents.plain(entry.node), entry.key, entry.node.place
+    if argument.choices:
+        if value not in argument.choices:
+            hint = did_you_mean(str(value), argument.choices)
+            yield Fault(f"`{name}` is one of {', '.join(argument.choices)}", place, hint)
+    elif not any(_is(value, kind) for kind in argument.kinds):
+        wanted = " or ".join(_WORDS[kind] for kind in argument.kinds)
+        yield Fault(f"`{name}` must be {wanted}, not {_shown(value)}", place)
+    elif name == "mostly" and not 0 <= value <= 1:
+        yield Fault(f"`mostly` is a share from 0 to 1, not {value}", place)
+    elif name in ("regex", "regex_list"):
+        for pattern in value if isinstance(value, list) else [value]:
+            yield from _pattern_faults(str(pattern), entry)
+
+
+def _pattern_faults(pattern: str, entry: documents.Entry) -> Iterator[Fault]:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        what = f"`{pattern}` is no regular expression: {error}"
+        yield Fault(what, entry.node.place)
+
+
+def _is(value: Any, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind in ("switch", "any")
+    types: dict[str, Any] = {
+        "text": str,
+        "number": (int, float),
+        "integer": int,
+        "switch": bool,
+        "list": list,
+        "mapping": dict,
+        "any": object,
+    }
+    return isinstance(value, types[kind])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return f"`{value}`"
+    return {dict: "a mapping", list: "a list", bool: str(value).lower()}.get(
+        type(value), str(value)
+    )

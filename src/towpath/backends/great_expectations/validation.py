@@ -1,0 +1,232 @@
+"""A suite held against a table: the door to Great Expectations.
+
+To import this is to import Great Expectations, without what a check of a table never uses. Its
+import takes 3.5 s of CPU, the most of any step's. Half of it goes into three things that a suite
+over a table rarely meets: ``scipy.stats`` and ``altair``, which a single expectation needs and
+which are imported when that one is used; and the optional extras for SQL and S3, which are left
+out as if they were not installed (measured: 1.7 s remain).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+from towpath.backends.great_expectations import sentences
+from towpath.backends.great_expectations.suite_outcome import (
+    Expectation,
+    Outcome,
+    Result,
+    Row,
+    Suite,
+)
+from towpath.backends.great_expectations.typed_arguments import TypedArguments, type_arguments
+from towpath.config.artifact import Json
+from towpath.errors import did_you_mean
+
+_LATER = ("altair", "scipy.stats")
+_EXTRAS = ("sqlalchemy", "boto3", "botocore")
+
+
+def _import_lean() -> Any:
+    known = sys.modules.get("great_expectations")
+    if known is not None:
+        return known
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    with _standing_in():
+        module = importlib.import_module("great_expectations")
+    logging.getLogger("great_expectations").propagate = False  # only its warnings are news
+    return module
+
+
+@contextlib.contextmanager
+def _standing_in() -> Iterator[None]:
+    """Stand-ins while it is imported; whoever imports these names afterwards gets the real ones."""
+    names = [name for name in (*_LATER, *_EXTRAS) if name not in sys.modules]
+    for name in names:
+        sys.modules[name] = _Later(name) if name in _LATER else None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for name in names:
+            if sys.modules.get(name) is None or isinstance(sys.modules.get(name), _Later):
+                sys.modules.pop(name, None)
+
+
+class _Later(ModuleType):
+    """A module that is imported when something of it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+gx = _import_lean()
+_SAMPLES = 5
+_NUMBER = "towpath"  # the key in an expectation's notes that holds its number in the suite
+
+
+def validate_suite(suite: Suite, frame: Any) -> Outcome:
+    """Hold a pandas table against a suite. An expectation that cannot be looked at has failed."""
+    frame = frame.reset_index(drop=True)
+    columns = [str(name) for name in frame.columns]
+    absent = {
+        number: missing
+        for number, expectation in enumerate(suite.expectations)
+        if (missing := [name for name in expectation.columns if name not in columns])
+    }
+    there = {n: e for n, e in enumerate(suite.expectations) if n not in absent}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own future, which is ours to see to
+        found = _validated(there, frame) if there else {}
+    results = tuple(
+        _absent(expectation, absent[number], columns)
+        if number in absent
+        else _result(expectation, found[number], frame)
+        for number, expectation in enumerate(suite.expectations)
+    )
+    return Outcome(suite.name, suite.description, len(frame), len(columns), results)
+
+
+def _validated(there: Mapping[int, Expectation], frame: Any) -> dict[int, dict[str, Any]]:
+    """What Great Expectations says of each, by its number in the suite."""
+    found: dict[int, dict[str, Any]] = {}
+    typed: dict[int, TypedArguments] = {}
+    for number, expectation in there.items():
+        try:
+            typed[number] = type_arguments(expectation, frame)
+        except ValueError as error:
+            found[number] = {"success": False, "refused": str(error)}
+    as_it_stands = {n: each for n, each in typed.items() if each.column is None}
+    found |= _held_against(frame, there, as_it_stands)
+    for number, each in typed.items():
+        if each.column is not None:  # a table of its own: the others see the text
+            column = each.arguments["column"]
+            found |= _held_against(frame.assign(**{column: each.column}), there, {number: each})
+    return found
+
+
+def _held_against(
+    frame: Any, there: Mapping[int, Expectation], typed: Mapping[int, TypedArguments]
+) -> dict[int, dict[str, Any]]:
+    if not typed:
+        return {}
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    asset = context.data_sources.add_pandas("table").add_dataframe_asset("table")
+    batch = asset.add_batch_definition_whole_dataframe("table").get_batch({"dataframe": frame})
+    found: dict[int, dict[str, Any]] = {}
+    sound = {}
+    for number, each in typed.items():
+        try:
+            sound[number] = _configured(number, there[number].type, each.arguments)
+        except Exception as error:  # it says by itself what it does not take
+            found[number] = {"success": False, "refused": _first_line(error)}
+    suite = gx.ExpectationSuite(name="table", expectations=list(sound.values()))
+    answer = batch.validate(suite, result_format=_FORMAT) if sound else None
+    for result in answer.results if answer else ():
+        said = json.loads(json.dumps(result.to_json_dict(), default=_plain))
+        found[said["expectation_config"]["meta"][_NUMBER]] = said
+    return found
+
+
+_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": _SAMPLES}
+
+
+def _configured(number: int, type: str, arguments: Mapping[str, Any]) -> Any:
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    return ExpectationConfiguration(
+        type=type, kwargs=dict(arguments), meta={_NUMBER: number}
+    ).to_domain_obj()
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _first_line(error: object) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _absent(expectation: Expectation, missing: list[str], columns: list[str]) -> Result:
+    near = did_you_mean(missing[0], columns)
+    listed = ", ".join(f"`{name}`" for name in missing)
+    words = f"there is no column {listed}" + (f" ({near})" if near else "")
+    return Result(**_said(expectation), passed=False, error=words)
+
+
+def _said(expectation: Expectation) -> dict[str, Any]:
+    return {
+        "type": expectation.type,
+        "column": next(iter(expectation.columns), None),
+        "columns": tuple(expectation.columns),
+        "rule": sentences.describe_rule(expectation.type, expectation.arguments),
+        "meaning": expectation.meaning,
+        "severity": expectation.severity,
+        "place": str(expectation.place),
+    }
+
+
+def _result(expectation: Expectation, found: Mapping[str, Any], frame: Any) -> Result:
+    inner: Mapping[str, Any] = found.get("result") or {}
+    rows = inner.get("element_count")
+    return Result(
+        **_said(expectation),
+        passed=bool(found["success"]),
+        rows=rows,
+        unexpected=inner.get("unexpected_count"),
+        percent=_rounded(inner.get("unexpected_percent")),
+        observed=_observed(inner),
+        surplus=_listed(inner, "unexpected"),
+        lacking=_listed(inner, "missing"),
+        samples=tuple(_samples(inner.get("partial_unexpected_index_list") or (), frame)),
+        error=found.get("refused") or _error(found.get("exception_info") or {}),
+    )
+
+
+def _listed(inner: Mapping[str, Any], which: str) -> tuple[Json, ...]:
+    """Of a set held against a column's values: those that one has and the other has not.
+
+    Great Expectations uses the same words for rows, which are counted in ``element_count``.
+    """
+    if "element_count" in inner:
+        return ()
+    values = inner.get(f"partial_{which}_list") or ()
+    return tuple(sorted(values, key=repr))  # of sets, which have no order
+
+
+def _rounded(percent: float | None) -> float | None:
+    return None if percent is None else round(percent, 6)
+
+
+def _observed(inner: Mapping[str, Any]) -> Json:
+    value: Json = inner.get("observed_value")
+    if isinstance(value, float):
+        return round(value, 12)  # the last digits of a sum depend on the machine
+    return value
+
+
+def _samples(indices: Any, frame: Any) -> Iterator[Row]:
+    for index in list(indices)[:_SAMPLES]:
+        row = json.loads(frame.iloc[[index]].to_json(orient="records", date_format="iso"))[0]
+        yield Row(int(index), row)
+
+
+def _error(info: Mapping[str, Any]) -> str:
+    """Why it could not be looked at; a message for the whole, or one for each metric."""
+    if "raised_exception" in info:
+        return _first_line(info["exception_message"] or "") if info["raised_exception"] else ""
+    messages = (str(each.get("exception_message") or "") for each in info.values())
+    return next((_first_line(message) for message in messages), "")

@@ -1,0 +1,172 @@
+"""Runs as flows of Prefect: the executor that a run is given, and what others ask of Prefect.
+
+Prefect is imported where it is used, for its import takes a second.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from towpath.errors import StepFailed
+from towpath.execution.pipeline_run import warmed
+from towpath.execution.scheduler import Scheduler
+
+#: Prefect reads these when it is imported: its console lines would cross ours, and it may
+#: not report on its users. What the user has set stays.
+_QUIET = {
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+}
+
+
+_FLUSH_SECONDS = 5.0
+_KEPT = ExitStack()
+"""Contexts that last as long as the process."""
+
+if TYPE_CHECKING:
+    from prefect import Flow
+
+    from towpath.execution.step_execution import Execution
+
+
+def load() -> None:
+    """Import Prefect, which takes a second, where something else can be done meanwhile."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    import prefect.main  # noqa: F401
+
+    gc.freeze()  # what is imported stays; the command line began without a collector
+    gc.enable()
+
+
+class PrefectExecutor:
+    """Carries out runs as Prefect flows, in this process: an execution's `Executor`.
+
+    The API is the one that the user configured, else a local one that comes and goes.
+    """
+
+    def __call__(self, execution: Execution, may_run: Collection[str]) -> None:
+        """Run an execution's pipeline as a flow, a task for each step."""
+        from towpath.backends.prefect import server
+
+        api = server.begin(execution.workspace.root)
+        if not api.warm:
+            execution.recorder("waiting", reason="the local Prefect API starts")
+        os.environ.update(api.environment())  # Prefect reads it when it is imported
+        with warmed(execution, may_run), server.run_in_progress(api, execution.run_id):
+            load()  # while the server and the steps' own imports start beside it
+            server.wait(api)
+            server.settle_killed(api)
+            _call(execution, api.url)
+
+
+def _call(execution: Execution, api: str) -> None:
+    """Run the flow against the API at ``api``."""
+    from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
+
+    from towpath.backends.prefect.pipeline_flow import build_flow
+    from towpath.backends.prefect.server.remote_api import AUTH
+
+    graph = execution.graph
+    runner = execution.workspace.project.runner
+    flow = build_flow(graph.pipeline, lambda _: schedule(execution), runner, execution.run_id)
+    # Prefect's heartbeat sleeps a second after the flow has ended; a run here has a lease instead.
+    settings = {PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    if local := os.environ.get(AUTH):  # where Prefect was imported before it was set
+        settings[PREFECT_API_AUTH_STRING] = local
+    with temporary_settings(settings):
+        flow(**graph.params)
+
+
+def flush() -> None:
+    """Send what Prefect holds back of its logs and events, before the API that they go to stops."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=_FLUSH_SECONDS)
+
+
+def without_heartbeat() -> None:
+    """For the rest of this process, which runs one flow: a worker sees its end without."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    _KEPT.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
+
+
+def schedule(execution: Execution) -> None:
+    """The body of a flow: show the graph, then carry out the steps."""
+    from towpath.backends.prefect.prefect_artifacts import publish_graph
+    from towpath.backends.prefect.step_tasks import PrefectTasks
+    from towpath.steps import step_process
+
+    graph, workspace = execution.graph, execution.workspace
+    publish_graph(graph, execution.recorder.folder)
+    try:
+        tasks = PrefectTasks(threads=workspace.project.runner.kind == "threads")
+        Scheduler(execution, tasks).run()
+    except BaseException:  # an interrupt: Prefect would wait here for the steps to end
+        step_process.stop(workspace.root, graph.folder)
+        raise
+    if execution.errors:  # so that Prefect, too, shows the run as failed
+        raise StepFailed(*(fault for error in execution.errors.values() for fault in error.faults))
+
+
+def run_log() -> Callable[[Mapping[str, Any]], None]:
+    """A listener that says each step's state in the log of the flow run that this is in."""
+    from prefect import get_run_logger
+
+    logger = get_run_logger()
+
+    def say(event: Mapping[str, Any]) -> None:
+        if event["event"] == "started":
+            logger.info("towpath run %s", event["run"])
+        elif event["event"] == "step":
+            logger.info("%s: %s %s", event["step"], event["state"], event.get("reason", ""))
+
+    return say
+
+
+def find_deployment() -> str | None:
+    """The name of the deployment that the flow run in this process is of, ``dev`` of
+    ``training/dev``; None where the run is of none."""
+    from prefect.runtime import deployment
+
+    name: str | None = deployment.name
+    return name
+
+
+_Answer = TypeVar("_Answer")
+
+
+def make_flow(function: Callable[..., _Answer], name: str) -> Flow[..., _Answer]:
+    """A plain function, which is no pipeline, as a flow. Its annotations and its docstring become
+    Prefect's form of it."""
+    load()
+    from prefect import Flow
+
+    return Flow(function, name=name, persist_result=False)
+
+
+def log_line(text: str) -> None:
+    """A line in the log of the flow run that this is called in."""
+    from prefect import get_run_logger
+
+    get_run_logger().info("%s", text)
+
+
+def show_page(key: str, markdown: str, description: str) -> None:
+    """A page beside the flow run that this is called in."""
+    from prefect.artifacts import create_markdown_artifact
+
+    create_markdown_artifact(markdown, key=key, description=description)

@@ -1,0 +1,99 @@
+"""`towpath.flow`: what a pipeline's ``flow.py`` gives to Prefect."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath.backends.prefect import executor
+from towpath.backends.prefect.deployment_values import DeployedFlow, declares
+from towpath.errors import StepFailed
+from towpath.execution.pipeline_run import conduct, prepare, warmed
+from towpath.execution.run_record import Run, State
+from towpath.planning.run_request import Request
+from towpath.workspace import Workspace
+
+if TYPE_CHECKING:
+    from prefect import Flow
+
+    from towpath.execution.step_execution import Execution
+
+_DEPLOYED = "PREFECT__FLOW_RUN_ID"
+"""Prefect sets it in a process that executes one deployed run."""
+
+
+def flow(file: str) -> Flow[..., Any]:
+    """The Prefect flow of the pipeline that is declared beside ``file``.
+
+    In ``flows/training/flow.py``: ``training = flow(__file__)``; then ``prefect.yaml`` names
+    ``flows/training/flow.py:training``.
+    """
+    if os.environ.get("TOWPATH_LOG"):
+        from towpath import diagnostics
+
+        diagnostics.follow_log()
+    folder = Path(file).resolve().parent
+    workspace = Workspace.find(folder)
+    declared = workspace.pipeline(folder.name)
+    if os.environ.get(_DEPLOYED):
+        executor.without_heartbeat()
+    body = partial(_run, workspace.root, Path(file).resolve())
+    from towpath.backends.prefect.pipeline_flow import build_flow
+
+    return build_flow(declared.pipeline, body, workspace.project.runner)
+
+
+def _run(root: Path, file: Path, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a deployed flow: a run as `towpath run` makes it, inside Prefect's own."""
+    workspace, pipeline = Workspace(root), file.parent.name
+    given = _given(workspace, pipeline, params)
+    request = Request(
+        pipeline, given, register=bool(given) and _is_declared(workspace, file, params)
+    )
+    prepared = prepare(workspace, request)
+
+    def carry_out(execution: Execution) -> None:
+        with warmed(execution, execution.graph.nodes):
+            executor.schedule(execution)
+
+    return _answer(conduct(prepared, carry_out, [executor.run_log()]))
+
+
+def _given(workspace: Workspace, pipeline: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that differ from the declared defaults.
+
+    Prefect makes a float of each number; where the default is an integer, so is 50.0.
+    """
+    defaults = _defaults(workspace, pipeline)
+    given = {
+        name: int(value)
+        if isinstance(defaults.get(name), int) and isinstance(value, float) and value.is_integer()
+        else value
+        for name, value in params.items()
+    }
+    return {name: value for name, value in given.items() if defaults.get(name) != value}
+
+
+def _defaults(workspace: Workspace, pipeline: str) -> dict[str, Any]:
+    params = workspace.pipeline(pipeline).pipeline.params
+    return {name: param.default for name, param in params.items()}
+
+
+def _is_declared(workspace: Workspace, file: Path, params: Mapping[str, Any]) -> bool:
+    """Whether `prefect.yaml` declares these values for the deployment that this is a run of."""
+    deployment = executor.find_deployment()
+    if deployment is None:
+        return False
+    repository = workspace.repository
+    above = (repository.root.resolve(),) if repository else ()
+    deployed = DeployedFlow(file, deployment, (workspace.root.resolve(), *above))
+    return declares(deployed, _defaults(workspace, file.parent.name), params)
+
+
+def _answer(run: Run) -> dict[str, Any]:
+    if run.state is not State.DONE:
+        raise StepFailed(*run.error)
+    return {"run": run.id, "metrics": run.values}

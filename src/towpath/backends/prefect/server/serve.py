@@ -1,0 +1,171 @@
+"""Serves Prefect's API on a socket that is already open: `python serve.py FD READY [BLANK]`.
+
+As `prefect server start` does, but for five things: it answers its owner alone (`guard`), no port
+can be lost between choosing and using it, callers wait at the socket instead of asking again and
+again, the garbage collector rests during the imports (0.4 of 3.5 s), and two writes that meet are
+no matter of the callers.
+READY is a file to write when it answers; BLANK one to copy the database to while there is nothing
+in it yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import socket
+import sqlite3
+import sys
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+gc.disable()
+
+import uvicorn  # noqa: E402
+from uvicorn.importer import import_from_string  # noqa: E402
+
+from towpath.backends.prefect.server.api_guard import (  # noqa: E402
+    SECRET,
+    Application,
+    Guard,
+    Message,
+    Receive,
+    Send,
+)
+
+PREFECT = "prefect.server.api.server:create_app"
+BUSY = 503
+PAUSES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.64)  # seconds; then the caller hears what it is
+
+
+def mark_used(used: Path) -> None:
+    """Begin the API's rest anew."""
+    with suppress(FileNotFoundError):  # somebody removed the home: the keeper sees to that
+        os.utime(used)
+
+
+@dataclass(frozen=True)
+class Persistent:
+    """An application whose answer "busy" to a request is not sent, but the request made again.
+
+    Prefect answers so where a write met another one in SQLite and was rolled back. Its clients
+    then sleep for two seconds and more, which is half of what a small deployed run takes.
+    """
+
+    application: Application
+    used: Path  # touched at each request: an API that somebody asks is not at rest
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request; anything else is the application's own."""
+        if scope["type"] != "http":
+            return await self.application(scope, receive, send)
+        mark_used(self.used)
+        asked = await _whole(receive)
+        for pause in PAUSES:
+            answer = Answer(send)
+            try:
+                await self.application(dict(scope), _again(asked, receive), answer)
+            except Exception:  # it raises what it has answered to, for the server's log
+                if not answer.busy:
+                    raise
+            if not answer.busy:
+                return None
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # or they meet again
+        return await self.application(scope, _again(asked, receive), send)
+
+
+@dataclass
+class Answer:
+    """Sends an answer as it comes, unless it is "busy"."""
+
+    send: Send
+    busy: bool = field(default=False, init=False)
+
+    async def __call__(self, message: Message) -> None:
+        """Send a part of the answer."""
+        if message["type"] == "http.response.start":
+            self.busy = message["status"] == BUSY
+        if not self.busy:
+            await self.send(message)
+
+
+async def _whole(receive: Receive) -> Message:
+    """A request with its body in one message."""
+    body, more = b"", True
+    while more:
+        part = await receive()
+        if part["type"] != "http.request":
+            return part
+        body, more = body + part.get("body", b""), part.get("more_body", False)
+    return {"type": "http.request", "body": body, "more_body": False}
+
+
+def _again(asked: Message, receive: Receive) -> Receive:
+    """The request once more, and then what comes after it."""
+    parts = [asked]
+
+    async def following() -> Message:
+        return parts.pop() if parts else await receive()
+
+    return following
+
+
+def application(used: Path) -> Guard:
+    """Prefect's API and pages, for its owner. KeyError without a secret: it is not served then."""
+    secret = os.environ[SECRET]
+    prefect: Application = import_from_string(PREFECT)()
+    return Guard(Persistent(prefect, used), prefect, secret)
+
+
+class Server(uvicorn.Server):
+    """Says when it answers, and goes when its keeper is gone."""
+
+    def __init__(self, config: uvicorn.Config, ready: Path, blank: Path | None) -> None:
+        super().__init__(config)
+        self.ready, self.blank = ready, blank
+        self.keeper = os.getppid()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and then look after the rest."""
+        await super().startup(sockets)
+        gc.enable()
+        gc.freeze()
+        if self.blank:
+            copy_database(self.ready.with_name("prefect.db"), self.blank)
+        self.ready.write_text(str(os.getpid()))
+        self.watch = asyncio.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        while os.getppid() == self.keeper:
+            await asyncio.sleep(2)
+            # A write may wait for SQLite longer than the API rests: who waits for it uses it.
+            if self.server_state.tasks:
+                mark_used(self.ready.with_name("used"))
+        self.should_exit = True
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """A whole copy of an SQLite database that is in use, there at once or not at all."""
+    new = target.with_name(f"{target.name}.{os.getpid()}")
+    with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(new)) as copy:
+        live.backup(copy)
+    new.replace(target)
+
+
+def main(fd: int, ready: Path, blank: Path | None) -> None:
+    """Serve until told to stop."""
+    config = uvicorn.Config(
+        partial(application, ready.with_name("used")),
+        factory=True,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=1,
+    )
+    Server(config, ready, blank).run(sockets=[socket.socket(fileno=fd)])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]) if sys.argv[3:] else None)

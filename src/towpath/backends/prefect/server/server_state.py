@@ -1,0 +1,252 @@
+"""What is known of a Prefect API: where it is, whether it answers, who keeps a local one."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from towpath.backends.prefect.server import background_process
+from towpath.backends.prefect.server.api_home import Home
+from towpath.backends.prefect.server.remote_api import AUTH, AUTH_SET_BY_US, SET_BY_US
+from towpath.call_log import log_call
+from towpath.config import foreign_values as foreign
+from towpath.config.foreign_values import Fields
+from towpath.errors import EngineError, Malformed, Place
+
+LOCAL_USER = "towpath"
+"""The name in front of each local API's secret, by which it is told from others."""
+
+
+@dataclass(frozen=True)
+class State:
+    """A local API: its address, its keeper's process, and what it was started with.
+
+    `born` is the keeper's creation time (seconds since 1970), which tells it from a later process
+    of the same number. `secret` is what a client of this API must say, as ``user:password``; each
+    start has a new one, for when an API has ended, whoever takes its port hears the old one.
+    """
+
+    port: int
+    pid: int
+    born: float
+    since: str
+    prefect: str
+    secret: str = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        """The address of the API, as `PREFECT_API_URL` wants it."""
+        return f"http://127.0.0.1:{self.port}/api"
+
+    @property
+    def ui(self) -> str:
+        """The address of Prefect's pages."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a local API listens, the secret that it wants to hear, and the process that keeps it
+    (0 where that is not asked for)."""
+
+    port: int
+    secret: str = field(repr=False)
+    keeper: int = 0
+
+
+@dataclass(frozen=True)
+class Api:
+    """A Prefect API. `started_by_us` tells a local one, `warm` one that ran before it was wanted.
+
+    `origin` says in words, and `place` by file and line, where the user configured the address.
+    """
+
+    url: str
+    started_by_us: bool
+    warm: bool
+    origin: str
+    home: Home
+    place: Place | None = None
+
+    @property
+    def ui(self) -> str:
+        """The address of Prefect's pages."""
+        return self.url.removesuffix("/").removesuffix("/api")
+
+    @property
+    def port(self) -> int:
+        """The port of a local API."""
+        return int(self.ui.rpartition(":")[2])
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The way to a local API, proved to be ours still; EngineError where it has ended."""
+        return prove_endpoint(self.home, self.port)
+
+    @property
+    def keeper(self) -> int:
+        """The process that keeps a local API; EngineError where it has ended."""
+        return prove_endpoint(self.home, self.port).keeper
+
+    def environment(self) -> Mapping[str, str]:
+        """What a process needs in its environment, before it imports Prefect, to use this API.
+
+        EngineError where a local API has ended meanwhile.
+        """
+        own = {"PREFECT_API_URL": self.url, "DO_NOT_TRACK": "1"}
+        if not self.started_by_us:
+            return own
+        # Behind a proxy Prefect's client would ask the proxy for the loopback address.
+        known = os.environ.get("NO_PROXY", "").split(",")
+        direct = ",".join(dict.fromkeys([*filter(None, known), "127.0.0.1"]))
+        secret = self.endpoint.secret
+        own |= {AUTH: secret, AUTH_SET_BY_US: secret, SET_BY_US: self.url}
+        return {**own, "NO_PROXY": direct, "no_proxy": direct}
+
+
+def make_secret() -> str:
+    """A secret for one API, of letters that need no quotes in TOML and in a shell."""
+    return f"{LOCAL_USER}:{secrets.token_urlsafe(32)}"
+
+
+def is_local_secret(secret: str) -> bool:
+    """Whether a secret is one of a local API, and so not for the ears of another."""
+    return secret.startswith(f"{LOCAL_USER}:")
+
+
+def record(port: int, pid: int, secret: str) -> State:
+    """The state of an API that was started just now, kept by process `pid`."""
+    return State(
+        port, pid, background_process.born(pid), background_process.now(), installed(), secret
+    )
+
+
+def prove_endpoint(home: Home, port: int | None = None) -> Endpoint:
+    """The way to the API of `home`, once the system has said that its keeper holds the port.
+
+    The secret is for that process alone: had the API ended, anybody could listen there by now.
+    Raises EngineError where it does not run, or no longer at `port`.
+    """
+    state = running(home)
+    if (
+        state is None
+        or port not in (None, state.port)
+        or not background_process.listens(state.pid, state.port)
+    ):
+        raise EngineError("the local Prefect API has ended", hint="run the command again")
+    return Endpoint(state.port, state.secret, state.pid)
+
+
+def installed() -> str:
+    """The version of Prefect in this environment, without importing it."""
+    from importlib.metadata import version
+
+    return version("prefect")
+
+
+def read(home: Home) -> State | None:
+    """The state as it was last written, true or not."""
+    try:
+        return read_state(home.state.read_bytes())
+    except (FileNotFoundError, Malformed):
+        return None
+
+
+def read_state(content: bytes) -> State:
+    """The state in a file; ``Malformed`` for what is none: it names a process and an address."""
+    fields = Fields(foreign.parse_json(content))
+    return State(
+        port=fields.get("port", foreign.read_port),
+        pid=fields.get("pid", foreign.read_process),
+        born=fields.get("born", foreign.read_second),
+        since=fields.get("since", foreign.read_text),
+        prefect=fields.get("prefect", foreign.read_text),
+        secret=fields.get("secret", foreign.read_text),
+    )
+
+
+def running(home: Home) -> State | None:
+    """The state of an API whose keeper lives, a process of this user."""
+    state = read(home)
+    return state if state and background_process.is_ours(state.pid, state.born) else None
+
+
+def write(home: Home, state: State) -> None:
+    """Replace the state at once, so that no reader sees half of it."""
+    replace(home.state, json.dumps(asdict(state), indent=2) + "\n")
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file beside `path` and move it there; none but its owner may ever read it."""
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    new.replace(path)
+
+
+def server_pid(home: Home, state: State) -> int:
+    """The process that serves; its keeper while that one is being started."""
+    try:
+        return int(home.ready.read_text())
+    except (FileNotFoundError, ValueError):
+        return state.pid
+
+
+def answers(port: int, seconds: float) -> bool:
+    """Ask a local API, waiting at its socket until it serves.
+
+    Raises OSError or HTTPException where nobody listens or the server went while starting,
+    TimeoutError where `seconds` were not enough.
+    """
+    connection = HTTPConnection("127.0.0.1", port, timeout=max(seconds, 0.1))
+    try:
+        with log_call("http", "GET", f"http://127.0.0.1:{port}/api/health") as logged:
+            connection.request("GET", "/api/health")
+            answer = connection.getresponse()
+            logged.answer(answer.status)
+            return answer.read().strip() == b"true"
+    finally:
+        connection.close()
+
+
+def trouble(url: str, seconds: float) -> str | None:
+    """What is wrong with the API at an address of any kind; None where it answers in time.
+
+    It is asked from a thread, for a name that does not resolve cannot be interrupted.
+    """
+    found = [f"does not answer within {seconds:g} s"]
+
+    def ask() -> None:
+        found[:] = _ask(url, seconds)  # it waits a little longer, so that the words are ours
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return found[0] if found else None
+
+
+def _ask(url: str, seconds: float) -> list[str]:
+    from urllib.error import HTTPError, URLError
+    from urllib.request import urlopen
+
+    try:
+        address = f"{url.rstrip('/')}/health"
+        with (
+            log_call("http", "GET", address),
+            urlopen(address, timeout=seconds + 1) as answer,
+        ):
+            return [] if answer.status == 200 else [f"answers {answer.status}"]
+    except HTTPError as error:
+        # An API that wants a key first is there; the key is Prefect's business.
+        return [] if error.code in (401, 403) else [f"answers {error.code} {error.reason}"]
+    except URLError as error:
+        return [f"does not answer: {error.reason}"]
+    except (OSError, HTTPException, ValueError) as error:
+        return [f"does not answer: {error}"]

@@ -1,0 +1,210 @@
+"""The worker of `towpath up` with its mark in the home, and the pool that it serves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+from towpath.backends.prefect.server import background_process, remote_api, server_state
+from towpath.backends.prefect.server.api_guard import basic_authorization
+from towpath.backends.prefect.server.api_home import Home, find_killed_runs
+from towpath.backends.prefect.server.server_state import Api, Endpoint
+from towpath.call_log import log_call
+from towpath.config import foreign_values as foreign
+from towpath.config.foreign_values import Fields
+from towpath.errors import EngineError, Malformed
+
+POOL = "towpath"
+START_SECONDS = 60.0
+ASK_SECONDS = 10.0
+BUSY = 503
+JSON = {"content-type": "application/json"}
+
+SETTINGS = {
+    # The default is to ask every 10 s; five times a second costs a few per cent of a core.
+    "PREFECT_WORKER_QUERY_SECONDS": "0.2",
+    "DO_NOT_TRACK": "1",
+}
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker process: it takes deployed runs from a pool and executes them in this project."""
+
+    pid: int
+    born: float
+    since: str
+    pool: str
+    project: str
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
+        return background_process.is_ours(self.pid, self.born)
+
+
+def start(api: Api, project: Path) -> Worker:
+    """A worker of this environment in this project; it may come up before the API does."""
+    keeper = str(api.keeper) if api.started_by_us else "0"
+    command = [sys.executable, "-P", "-m", background_process.WORKER, str(api.home.folder), keeper]
+    words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", project.name]
+    pid = background_process.start(
+        [*command, *words, "--install-policy", "never"],
+        folder=project,
+        environment={**os.environ, **api.environment(), **SETTINGS},
+        log=api.home.worker_log,
+    )
+    worker = Worker(pid, background_process.born(pid), background_process.now(), POOL, str(project))
+    write_mark(api.home, worker)
+    return worker
+
+
+def wait(worker: Worker, log: Path) -> None:
+    """Until the worker takes runs. EngineError with the end of its log where it does not."""
+    deadline = time.monotonic() + START_SECONDS
+    while " started!" not in log.read_text(errors="replace"):
+        if not worker.is_alive:
+            raise _failure("the worker ended while it was starting", log)
+        if time.monotonic() > deadline:
+            raise _failure(f"the worker did not start within {START_SECONDS:g} s", log)
+        time.sleep(0.05)
+
+
+def make_pool(api: Api) -> None:
+    """Make the pool of a local API where it is missing.
+
+    The pool names the command that executes a run, which is Prefect's own. Left to itself the
+    worker starts a supervisor first, which imports Prefect to start this: 1.7 s a run.
+    """
+    endpoint = api.endpoint
+    kinds = ask(endpoint, "GET", "/collections/views/aggregate-worker-metadata")
+    template = kinds["prefect"]["process"]["default_base_job_configuration"]
+    command = shlex.join([sys.executable, "-m", "prefect.engine"])
+    template["variables"]["properties"]["command"]["default"] = command
+    wanted = {"type": "process", "base_job_template": template}
+    made = ask(endpoint, "POST", "/work_pools/", {"name": POOL, **wanted}, but=409)
+    if made is None:
+        ask(endpoint, "PATCH", f"/work_pools/{POOL}", {"base_job_template": template})
+
+
+def running(endpoint: Endpoint) -> tuple[str, ...]:
+    """The names of the deployed runs that are executed now."""
+    return tuple(found["name"] for found in _deployed(endpoint))
+
+
+def settle(endpoint: Endpoint) -> None:
+    """Call the deployed runs crashed whose worker is gone: nobody else would ever say so."""
+    message = "The worker was stopped while it executed this run."
+    _crash(endpoint, _deployed(endpoint), message)
+
+
+def settle_killed(api: Api) -> None:
+    """The same for runs of `towpath run` whose process was killed, by a local API's leases."""
+    for run in find_killed_runs(api.home):
+        found = ask(api.endpoint, "POST", "/flow_runs/filter", _in_progress(name={"any_": [run]}))
+        _crash(api.endpoint, found, "The process of this run was killed.")
+        (api.home.leases / run).unlink(missing_ok=True)
+
+
+def _crash(endpoint: Endpoint, runs: Iterable[Mapping[str, Any]], message: str) -> None:
+    body = {"state": {"type": "CRASHED", "message": message}, "force": True}
+    for found in runs:
+        ask(endpoint, "POST", f"/flow_runs/{found['id']}/set_state", body)
+
+
+def _deployed(endpoint: Endpoint) -> list[dict[str, Any]]:
+    found = ask(endpoint, "POST", "/flow_runs/filter", _in_progress())
+    return [each for each in found if each["deployment_id"]]
+
+
+def _in_progress(**also: Any) -> dict[str, Any]:
+    return {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "CANCELLING"]}}, **also}}
+
+
+def ask(
+    endpoint: Endpoint, method: str, path: str, body: object = None, but: int | None = None
+) -> Any:
+    """Call a local API: its answer, or None where it answered with the status `but`.
+
+    A write that meets another one in SQLite is answered by 503, and asked for again.
+    """
+    deadline = time.monotonic() + ASK_SECONDS
+    status, said = _call(endpoint, method, path, body)
+    while status == BUSY and time.monotonic() < deadline:
+        time.sleep(0.1)
+        status, said = _call(endpoint, method, path, body)
+    if status == but:
+        return None
+    if status >= 300:
+        raise EngineError(f"the local Prefect API said {status} to {method} {path}")
+    return json.loads(said) if said else None
+
+
+def _call(endpoint: Endpoint, method: str, path: str, body: object) -> tuple[int, bytes]:
+    connection = HTTPConnection("127.0.0.1", endpoint.port, timeout=ASK_SECONDS)
+    try:
+        headers = JSON | {"authorization": basic_authorization(endpoint.secret)}
+        address = f"http://127.0.0.1:{endpoint.port}/api{path}"
+        with log_call("http", method, address) as logged:
+            connection.request(method, f"/api{path}", json.dumps(body or {}), headers)
+            answer = connection.getresponse()
+            logged.answer(answer.status)
+            return answer.status, answer.read()
+    except (OSError, HTTPException) as error:
+        raise EngineError(f"the local Prefect API failed at {method} {path}: {error}") from error
+    finally:
+        connection.close()
+
+
+def _failure(what: str, log: Path) -> EngineError:
+    return background_process.failure(what, log, "`towpath down`, then `towpath up` again")
+
+
+def read_mark(home: Home) -> Worker | None:
+    """The worker of `towpath up`, living or not; None where the project is not up."""
+    try:
+        return read_worker(home.up.read_bytes())
+    except (FileNotFoundError, Malformed):
+        return None
+
+
+def read_worker(content: bytes) -> Worker:
+    """The worker in a file; ``Malformed`` for what is none: its process would be ended."""
+    fields = Fields(foreign.parse_json(content))
+    return Worker(
+        pid=fields.get("pid", foreign.read_process),
+        born=fields.get("born", foreign.read_second),
+        since=fields.get("since", foreign.read_text),
+        pool=fields.get("pool", foreign.read_text),
+        project=fields.get("project", foreign.read_text),
+    )
+
+
+def write_mark(home: Home, worker: Worker) -> None:
+    """Say that the project is up."""
+    server_state.replace(home.up, json.dumps(asdict(worker), indent=2) + "\n")
+
+
+def remove_worker(home: Home) -> bool:
+    """End the worker, take away the `prefect.toml` if we wrote it. Whether a worker lived.
+
+    A worker that no file tells of any more is ended as well: it would take runs beside a new one.
+    """
+    worker = read_mark(home)
+    project = worker.project if worker else home.project_root()
+    living = {worker.pid} if worker and worker.is_alive else set()
+    living |= set(background_process.workers(home))
+    for pid in living:
+        background_process.end(pid)
+    if project and remote_api.is_ours(toml := Path(project) / "prefect.toml"):
+        toml.unlink(missing_ok=True)
+    home.up.unlink(missing_ok=True)
+    return bool(living)

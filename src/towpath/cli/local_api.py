@@ -1,0 +1,104 @@
+"""`towpath up`, `towpath down` and `towpath status`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from towpath.cli.render import terminal
+from towpath.cli.session import Session, json_option, pass_session, print_json
+
+if TYPE_CHECKING:
+    from towpath.backends.prefect.server.project_api import Status, Up
+    from towpath.backends.prefect.server.worker import Worker
+
+_ENTER = "  (its password: `towpath status --secret`)"
+_NEXT = "Next:  prefect deploy --all && prefect deployment run 'training/dev'"
+
+
+@click.command()
+@json_option
+@pass_session
+def up(session: Session, as_json: bool) -> None:
+    """Start the Prefect API and a worker, and tell stock `prefect` commands of them."""
+    from towpath.backends.prefect.server import project_api
+
+    started = project_api.up(session.workspace.root)
+    if as_json:
+        return print_json("up", started)
+    _rows(_up(started))
+    if started.advice:
+        session.say(started.advice)
+    session.say()
+    return session.say(_NEXT)
+
+
+def _up(started: Up) -> Iterator[tuple[str, str]]:
+    yield "API", started.api.url
+    yield "UI", f"{started.api.ui}{_ENTER if started.api.started_by_us else ''}"
+    yield "worker", _worker(started.worker)
+    yield "log", str(started.worker_log)
+    if started.settings:
+        yield "settings", f"{started.settings.name}, which stock `prefect` obeys here"
+
+
+def _worker(worker: Worker) -> str:
+    return f"takes runs from pool `{worker.pool}`, process {worker.pid}, since {worker.since}"
+
+
+@click.command()
+@click.option("--force", is_flag=True, help="Even while runs are in progress.")
+@json_option
+@pass_session
+def down(session: Session, force: bool, as_json: bool) -> None:
+    """Stop the worker and the local Prefect API."""
+    from towpath.backends.prefect.server import project_api
+
+    stopped = project_api.down(session.workspace.root, force=force)
+    if as_json:
+        return print_json("down", stopped)
+    ended = [
+        name for name, was in (("the worker", stopped.worker), ("the API", stopped.api)) if was
+    ]
+    return session.say(f"stopped {' and '.join(ended)}" if ended else "nothing was running")
+
+
+@click.command()
+@click.option("--secret", is_flag=True, help="Print the secret of the local API, and nothing else.")
+@json_option
+@pass_session
+def status(session: Session, secret: bool, as_json: bool) -> None:
+    """Say what runs: the Prefect API, the worker, runs in progress. Nothing is started."""
+    from towpath.backends.prefect.server import project_api
+
+    if secret:
+        return terminal.echo(project_api.read_secret(session.workspace.root))
+    found = project_api.status(session.workspace.root)
+    if as_json:
+        return print_json("status", found)
+    return _rows(_status(found))
+
+
+def _status(found: Status) -> Iterator[tuple[str, str]]:
+    if found.url is None:
+        yield "API", "none runs; `towpath run` starts one and lets it rest, `towpath up` keeps it"
+    else:
+        yield "API", f"{found.url}  ({found.origin})"
+        yield "UI", f"{found.ui}{_ENTER if found.local else ''}"
+    if found.trouble:
+        yield "trouble", found.trouble
+    if found.local:
+        yield (
+            "since",
+            f"{found.local.since}, process {found.local.pid}, Prefect {found.local.prefect}",
+        )
+        yield "log", str(found.local.log)
+    yield "worker", _worker(found.worker) if found.worker else "none; `towpath up` starts one"
+    yield "runs", ", ".join(found.runs) or "none in progress"
+
+
+def _rows(pairs: Iterator[tuple[str, str]]) -> None:
+    for name, value in pairs:
+        terminal.echo(terminal.Styled(name.ljust(9), "cyan"), f" {value}")

@@ -1,0 +1,1 @@
+"""What a person sees: tables, drawings, progress, faults in words."""

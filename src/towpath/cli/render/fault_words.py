@@ -1,0 +1,94 @@
+"""A fault in words: on stderr for a person, or as a document on stdout with ``--json``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+import towpath
+from towpath.cli.render import terminal
+from towpath.cli.render.terminal import Styled
+from towpath.credentials import hide_credentials
+from towpath.errors import ExitCode, Fault, TowpathError, UsageError
+
+
+def say(error: Exception, arguments: Sequence[str]) -> int:
+    """Say what went wrong; the exit code."""
+    known = _known(error)
+    if known is None:
+        return _bug(error, arguments)
+    if "--json" in arguments:
+        terminal.echo_json(as_json(known.faults, known.exit_code))
+    else:
+        _tell(known.faults)
+    return int(known.exit_code)
+
+
+def _tell(faults: Sequence[Fault]) -> None:
+    """A line for each fault, its hint below it, the word `error` in red where there is colour."""
+    for fault in {str(fault): fault for fault in faults}.values():
+        where = (Styled(f"{fault.place}: ", "bold"),) if fault.place else ()
+        terminal.echo_marked(Styled("error", "bold red"), *where, fault.what)
+        if fault.hint:
+            terminal.echo_marked(Styled("  hint", "cyan"), fault.hint)
+
+
+def _known(error: Exception) -> TowpathError | None:
+    if isinstance(error, TowpathError):
+        return error
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        hint = f"`{context.command_path} --help`" if context else None
+        return UsageError(error.format_message(), hint=hint)
+    return _of_system(error) if isinstance(error, OSError) else None
+
+
+def _of_system(error: OSError) -> TowpathError | None:
+    from towpath.storage.copy_files import explain_refusal
+
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        return UsageError("the working folder was deleted", hint="cd to one that is there")
+    if known := explain_refusal(error, here, Path(tempfile.gettempdir())):
+        return known
+    return UsageError(f"{error.filename}: {error.strerror}") if error.filename else None
+
+
+def as_json(faults: Sequence[Fault], code: ExitCode) -> str:
+    """The document that stands for a fault on stdout."""
+    document = {
+        "towpath": 1,
+        "kind": "error",
+        "exit_code": int(code),
+        "faults": [asdict(f) for f in dict.fromkeys(faults)],
+    }
+    return json.dumps(document, ensure_ascii=False)
+
+
+def _bug(error: Exception, arguments: Sequence[str]) -> int:
+    """A fault of ours: a short word, and a report that can be sent."""
+    if "--json" in arguments:
+        terminal.echo_json(as_json([Fault(f"{type(error).__name__}: {error}")], ExitCode.BUG))
+        return int(ExitCode.BUG)
+    _tell([Fault(f"a fault of Towpath itself: {type(error).__name__}: {error}")])
+    asked = any(word in ("-v", "-vv", "--verbose") for word in arguments)
+    if asked or os.environ.get("TOWPATH_TRACEBACK"):
+        said = "".join(traceback.format_exception(error)).rstrip()
+        terminal.echo_block(hide_credentials(said), err=True)
+    else:
+        python = f"Python {platform.python_version()}, {platform.system()}"
+        where = f"towpath {towpath.__version__}, {python}"
+        terminal.echo(
+            f"  Please report it with the output of `towpath -vv {' '.join(arguments)}` ({where}).",
+            err=True,
+        )
+    return int(ExitCode.BUG)

@@ -1,0 +1,318 @@
+"""The one door to the terminal: what is printed, by us or by a library, goes through here.
+
+Names, reasons, logs and messages are other people's. A ``str`` that is given to a function of this
+module is text and nothing else: what would act on a terminal or on a CI runner is shown spelled out
+(``control_characters``), and rich reads no markup in it. Colour is asked for by ``Styled`` alone.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeAlias
+
+import click
+
+from towpath.control_characters import disarm_commands, escape_json, is_visible, show_controls
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
+    from rich.table import Table
+    from rich.text import Text
+
+_PLAIN_WIDTH = 200  # columns, where no terminal says how wide it is
+_LONG = 300  # rows from which a table is laid out here: rich takes half a millisecond for each
+_BLOCK = "\n\t"  # what stays of the control characters in a text of several lines
+_PAGE = f"{_BLOCK}\u200b"  # our own pages keep mentions and addresses apart with it
+_COLOUR = re.compile("(\x1b\\[[0-9;]*m)")  # SGR: colour and weight, which move and hide nothing
+_CONCEALING = re.compile("\x1b\\[(?:[0-9;]*;)?0*8(?:;[0-9;]*)?m")  # but for text that is not shown
+_RUNNERS = ("CI", "GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")
+
+
+class Styled(NamedTuple):
+    """A piece of a line or a cell in a style of rich's (``bold``, ``dim strike``, ``bold red``)."""
+
+    text: str
+    style: str
+
+
+Piece: TypeAlias = "str | Styled"
+Cell: TypeAlias = "str | Styled | Text"
+
+
+class GuardedStream(io.TextIOBase):
+    """A standard stream as libraries, warnings and tracebacks see it: their text is made harmless.
+
+    It says that it is no terminal, so that they write plain text. Our own words, made harmless
+    where they are printed, take ``unguarded``, the stream behind it.
+    """
+
+    def __init__(self, unguarded: TextIO) -> None:
+        self.unguarded = unguarded
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of the stream behind it."""
+        return self.unguarded.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        """How the stream behind it writes what its encoding lacks."""
+        return self.unguarded.errors
+
+    def write(self, text: str) -> int:
+        """Write text, harmless; the length of what was given."""
+        self.unguarded.write(_harmless(text, _BLOCK))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream behind it."""
+        self.unguarded.flush()
+
+    def fileno(self) -> int:
+        """The descriptor of the stream behind it, which children inherit."""
+        return self.unguarded.fileno()
+
+    def isatty(self) -> bool:
+        """False: a library's colours would only be spelled out."""
+        return False
+
+    def writable(self) -> bool:
+        """True."""
+        return True
+
+
+def guard_streams() -> None:
+    """Put a guard before stdout and stderr, for whatever prints beside this module."""
+    sys.stdout = GuardedStream(_stream(err=False))
+    sys.stderr = GuardedStream(_stream(err=True))
+
+
+def _stream(err: bool) -> TextIO:
+    stream = sys.stderr if err else sys.stdout
+    behind: TextIO = getattr(stream, "unguarded", stream)
+    return behind
+
+
+def is_terminal(err: bool = False) -> bool:
+    """Whether stdout (stderr) is a terminal."""
+    return _stream(err).isatty()
+
+
+def echo(*pieces: Piece, err: bool = False) -> None:
+    """Print one line; a newline in a piece is shown as a sign, or it would begin a line of ours."""
+    _write("".join(_painted(piece, "") for piece in pieces), err)
+
+
+def echo_marked(mark: Styled, *pieces: Piece) -> None:
+    """Print ``error: ...`` on stderr; what goes on below is indented, and is no line of ours."""
+    shown = "".join(_painted(piece, "\n") for piece in pieces)
+    _write(f"{_painted(mark, '')}: {shown.rstrip().replace(chr(10), chr(10) + '    ')}", err=True)
+
+
+def echo_block(text: str, err: bool = False, colours: bool = False) -> None:
+    """Print text of several lines; ``colours`` lets its own colours through to a terminal."""
+    if not colours or not is_terminal(err):
+        return _write(_harmless(_COLOUR.sub("", text), _BLOCK), err)
+    parts = _COLOUR.split(_CONCEALING.sub("", text))
+    shown = (part if at % 2 else _harmless(part, _BLOCK) for at, part in enumerate(parts))
+    return _write("".join(shown) + "\x1b[0m", err)  # what it leaves open ends with it
+
+
+def echo_json(document: str) -> None:
+    """Print a JSON document on stdout, to the same values."""
+    click.echo(escape_json(document), file=_stream(err=False))
+
+
+def echo_counter(words: str) -> None:
+    """Overwrite the last line of stderr with a counter; an empty one takes it away."""
+    shown = f"\r{_harmless(words)}" if words else "\r\x1b[K"
+    click.echo(shown, nl=False, file=_stream(err=True))
+
+
+def echo_markdown(page: str, reads: bool = False) -> None:
+    """Print Markdown on stdout: as it is, or set for a person who ``reads`` it at a terminal."""
+    if not reads or not is_terminal() or os.environ.get("NO_COLOR"):
+        return _write(_harmless(page, _PAGE), err=False)
+    from rich.markdown import Markdown
+
+    return console().print(_Rendered(Markdown(_harmless(page, _BLOCK), hyperlinks=False)))
+
+
+def _write(line: str, err: bool) -> None:
+    armed = any(os.environ.get(name) for name in _RUNNERS)
+    colour = False if os.environ.get("NO_COLOR") else None
+    click.echo(disarm_commands(line) if armed else line, file=_stream(err), color=colour)
+
+
+def _harmless(text: str, kept: str = "") -> str:
+    return show_controls(text.replace("\r\n", "\n") if kept else text, kept)
+
+
+def _painted(piece: Piece, kept: str) -> str:
+    if not isinstance(piece, Styled):
+        return _harmless(piece, kept)
+    words = piece.style.split()
+    weights = {"strikethrough" if word == "strike" else word: True for word in words[:-1]}
+    last = words[-1] if words else ""
+    if last in ("bold", "dim", "strike"):
+        weights["strikethrough" if last == "strike" else last] = True
+        last = ""
+    return click.style(_harmless(piece.text, kept), fg=last or None, **weights)
+
+
+class _Rendered:
+    """What rich makes of something, its text harmless in whatever way it came there."""
+
+    def __init__(self, content: RenderableType) -> None:
+        self.content = content
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.segment import Segment
+
+        for segment in console.render(self.content, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(show_controls(segment.text, "\n"), segment.style)
+
+
+def console(err: bool = False) -> Console:
+    """A console on stdout (stderr): obeys NO_COLOR, plain without a terminal."""
+    from rich.console import Console
+
+    stream = _stream(err)
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _PLAIN_WIDTH
+    return Console(
+        file=stream, highlight=False, markup=False, width=width, soft_wrap=not stream.isatty()
+    )
+
+
+class LiveView:
+    """What is drawn anew on stderr while something runs, and stays in its last state."""
+
+    def __init__(self) -> None:
+        from rich.live import Live
+
+        self._console = console(err=True)
+        self._live = Live(console=self._console, refresh_per_second=10, transient=True)
+
+    def start(self) -> None:
+        """Begin to draw; what others print meanwhile stands above it, and is harmless too."""
+        self._live.start()
+        # rich now holds both streams, and would obey the escapes of what is printed to them.
+        sys.stdout, sys.stderr = GuardedStream(sys.stdout), GuardedStream(sys.stderr)
+
+    def update(self, content: RenderableType) -> None:
+        """Draw this from now on."""
+        self._live.update(_Rendered(content))
+
+    def stop(self, last: RenderableType | None) -> None:
+        """Take the drawing away, and leave ``last`` in its place."""
+        self._live.update("")
+        self._live.stop()
+        if last is not None:
+            self._console.print(_Rendered(last))
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[Cell]], right: Sequence[str] = ()
+) -> Table:
+    """A table in the house's style: no lines but one under the heads; the first column is whole,
+    for it holds what a person copies, and the others share what is left."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for place, column in enumerate(columns):
+        justify: JustifyMethod = "right" if column in right else "left"
+        made.add_column(_rich(column), justify=justify, overflow="fold", no_wrap=place == 0)
+    for row in rows:
+        made.add_row(*map(_rich, row))
+    return made
+
+
+def show(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    right: Sequence[str] = (),
+    err: bool = False,
+) -> None:
+    """Print a table on stdout (stderr); into a pipe, and with very many rows, nothing that is wide
+    folds."""
+    listed = list(rows)
+    if is_terminal(err) and len(listed) < _LONG:
+        console(err).print(_Rendered(table(columns, listed, right)))
+    else:
+        _write(_plain(columns, listed, right), err)
+
+
+def _rich(cell: Cell) -> Text:
+    """A cell as it is: of what users write, nothing is read as rich's markup."""
+    from rich.text import Text
+
+    if isinstance(cell, Styled):
+        return Text(_harmless(cell.text), cell.style)
+    return Text(_harmless(cell)) if isinstance(cell, str) else cell
+
+
+def _plain(columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str]) -> str:
+    cells = [[_text(cell) for cell in row] for row in (columns, *rows)]
+    if not is_visible("".join(map("".join, cells))):  # asked once: of 10,000 versions few are odd
+        cells = [[_harmless(cell) for cell in row] for row in cells]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    signs = [">" if column in right else "<" for column in columns]
+    form = "   ".join(f"{{:{sign}{width}}}" for sign, width in zip(signs, widths, strict=True))
+    head, *lines = (form.format(*row).rstrip() for row in cells)
+    line = "─" * (sum(widths) + 3 * (len(widths) - 1))
+    return "\n".join([head, line, *lines])
+
+
+def _text(cell: Cell) -> str:
+    return cell.text if isinstance(cell, Styled) else str(cell)
+
+
+def number(value: object) -> str:
+    """A figure for a person: four significant digits, other values as they are."""
+    if isinstance(value, bool) or not isinstance(value, float):
+        return "" if value is None else str(value)
+    return f"{value:.4g}"
+
+
+def brief(value: object) -> str:
+    """A value in a narrow column: digests by their first digits, a dash for none."""
+    text = number(value)
+    is_digest = isinstance(value, str) and len(value) >= 32 and " " not in value
+    return "—" if value is None else text[:12] if is_digest else text
+
+
+def side_by_side(values: Sequence[object]) -> tuple[str, ...]:
+    """Values in the columns of one row, each brief; at length where brevity makes two look alike
+    that are not."""
+    from towpath.config.foreign_values import is_same  # which `--help` need not load
+
+    texts = tuple(map(brief, values))
+    pairs = [(one, two) for one in range(len(texts)) for two in range(one)]
+    hides = any(texts[a] == texts[b] and not is_same(values[a], values[b]) for a, b in pairs)
+    return tuple("—" if value is None else str(value) for value in values) if hides else texts
+
+
+def duration(seconds: float) -> str:
+    """A time span for a person."""
+    if seconds < 60:
+        return f"{seconds:.1f}s" if seconds >= 0.05 else ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
+
+
+def size(count: float) -> str:
+    """A number of bytes for a person."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

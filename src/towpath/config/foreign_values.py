@@ -1,0 +1,261 @@
+"""Readers of what a stranger may have written: each gives the type that it names, or ``Malformed``.
+
+What comes from Git, a store, a remote or ``.towpath`` may hold anything. It passes one of these
+where it is read, and is not looked at again. They stand here rather than pydantic, whose import
+costs more than showing a version of ten thousand may take.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, NoReturn, TypeAlias, TypeVar
+
+from towpath.config.digests import describe
+from towpath.errors import Malformed
+
+T = TypeVar("T")
+N = TypeVar("N", int, float)
+ReadValue: TypeAlias = Callable[[Any], T]
+Scalar: TypeAlias = str | int | float | bool | None
+Json: TypeAlias = "Scalar | list[Json] | dict[str, Json]"
+
+LAST_SECOND = 253_402_300_799
+"""9999-12-31T23:59:59Z in seconds since 1970: the last that a calendar has."""
+MOST_BYTES = (1 << 63) - 1
+"""The largest file that any file system knows."""
+DEEPEST = 100
+"""How deep a document may nest: less than what would exhaust the stack of who walks it."""
+LARGEST = 10**300
+"""Beyond it a whole number is no floating one any more, and cannot be shown as one."""
+
+_MODEL = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,98}[a-z0-9])?")
+_PIPELINE = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+def parse_json(content: bytes | str) -> Any:
+    """The document in a JSON text; ``Malformed`` where it is none, or nests without end."""
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise Malformed("it nests too deep") from None
+    except ValueError as wrong:  # also what is no UTF-8, and a number of a million digits
+        raise Malformed(f"it is not JSON: {wrong}") from None
+
+
+def read_text(value: object) -> str:
+    """Text that can be written as UTF-8. It is shown, and no more: no path is made of it."""
+    if not isinstance(value, str):
+        _refuse(value, "text")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            _refuse(value, "text that can be written")
+    return value
+
+
+def read_flag(value: object) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        _refuse(value, "true or false")
+    return value
+
+
+def read_count(value: object) -> int:
+    """A size in bytes, or a count: not negative, and no larger than a file system can hold."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_BYTES:
+        _refuse(value, "a size")
+    return value
+
+
+def read_number(value: object) -> int | float:
+    """A finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
+        _refuse(value, "a finite number")
+    return value
+
+
+def read_duration(value: object) -> float:
+    """Seconds that something took; clocks may have stepped back meanwhile."""
+    return float(read_number(value))
+
+
+def read_port(value: object) -> int:
+    """A port of TCP."""
+    return _between(1, read_count(value), 65535, "a port")
+
+
+def read_process(value: object) -> int:
+    """A process's number: 0 and negative ones would mean a whole group to who ends it."""
+    return _between(1, read_count(value), (1 << 31) - 1, "the number of a process")
+
+
+def read_second(value: object) -> float:
+    """A moment as seconds since 1970, within the calendar."""
+    return float(_between(0, read_number(value), LAST_SECOND, "a moment"))
+
+
+def read_moment(value: object) -> str:
+    """A moment as it is written in ISO 8601, with its zone."""
+    text = read_text(value)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        _refuse(value, "a moment in ISO 8601")
+    if moment.tzinfo is None:
+        _refuse(value, "a moment with its zone")
+    return text
+
+
+def read_key(value: object) -> str:
+    """A step's key."""
+    return _named(_KEY, value, "a step's key")
+
+
+def read_model_name(value: object) -> str:
+    """The name of a model or a stage: safe in a path, a tag, a branch."""
+    return _named(_MODEL, value, "a model's name")
+
+
+def is_model_name(text: str) -> bool:
+    """Whether a text could be the name of a model or a stage."""
+    return _MODEL.fullmatch(text) is not None
+
+
+def read_pipeline_name(value: object) -> str:
+    """The name of a pipeline, which is that of its folder."""
+    return _named(_PIPELINE, value, "a pipeline's name")
+
+
+def read_json(value: Any, depth: int = DEEPEST) -> Json:
+    """A value of JSON's types, which nests no deeper than ``depth``.
+
+    A float may be NaN or infinite, as what a step computed may be. A whole number that no float
+    can say could neither be compared nor shown: it becomes its digits.
+    """
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, str):
+        return read_text(value)
+    if isinstance(value, int):
+        return value if is_finite(value) else str(value)
+    if depth <= 0:
+        _refuse(value, "so shallow as it must be")
+    if isinstance(value, list):
+        return [read_json(item, depth - 1) for item in value]
+    if isinstance(value, dict):
+        return {read_text(key): read_json(item, depth - 1) for key, item in value.items()}
+    return _refuse(value, "a value of JSON's types")
+
+
+def table_of(read: ReadValue[T]) -> ReadValue[dict[str, T]]:
+    """A reader of a mapping, all of whose values are read alike."""
+
+    def read_table(value: object) -> dict[str, T]:
+        if not isinstance(value, Mapping):
+            _refuse(value, "a mapping")
+        return {read_text(name): _at(name, read, item) for name, item in value.items()}
+
+    return read_table
+
+
+def list_of(read: ReadValue[T]) -> ReadValue[tuple[T, ...]]:
+    """A reader of a list, all of whose items are read alike."""
+
+    def read_list(value: object) -> tuple[T, ...]:
+        if not isinstance(value, list):
+            _refuse(value, "a list")
+        return tuple(_at(place, read, item) for place, item in enumerate(value))
+
+    return read_list
+
+
+def one_of(*known: str) -> ReadValue[str]:
+    """A reader of one of a few words."""
+
+    def read_word(value: object) -> str:
+        if not isinstance(value, str) or value not in known:
+            _refuse(value, f"one of {', '.join(known)}")
+        return value
+
+    return read_word
+
+
+class Fields:
+    """A mapping of a stranger's, asked for one value after the other by key."""
+
+    def __init__(self, value: object) -> None:
+        if not isinstance(value, Mapping):
+            _refuse(value, "a mapping")
+        self._values = value
+
+    def get(self, key: str, read: ReadValue[T]) -> T:
+        """The value of a key that must be there."""
+        if key not in self._values:
+            raise Malformed(f"`{key}` is missing")
+        return _at(key, read, self._values[key])
+
+    def find(self, key: str, read: ReadValue[T]) -> T | None:
+        """The value of a key, None where it is missing or null."""
+        value = self._values.get(key)
+        return None if value is None else _at(key, read, value)
+
+    def table(self, key: str, read: ReadValue[T]) -> dict[str, T]:
+        """The mapping at a key, empty where it is missing or null."""
+        return self.find(key, table_of(read)) or {}
+
+    def refuse_others(self, *known: str) -> None:
+        """Raise ``Malformed`` where there is a key that nobody asks for."""
+        for key in self._values:
+            if key not in known:
+                raise Malformed(f"{describe(key)} is no key of it")
+
+
+def _named(shape: re.Pattern[str], value: object, what: str) -> str:
+    if not isinstance(value, str) or not shape.fullmatch(value):
+        _refuse(value, what)
+    return value
+
+
+def _between(least: int, number: N, most: int, what: str) -> N:
+    if not least <= number <= most:
+        _refuse(number, what)
+    return number
+
+
+def _at(key: object, read: ReadValue[T], value: object) -> T:
+    """What a reader says of a value, with the key before its words."""
+    try:
+        return read(value)
+    except Malformed as wrong:
+        raise Malformed(f"{describe(key)}: {wrong.faults[0].what}") from None
+
+
+def _refuse(value: object, what: str) -> NoReturn:
+    raise Malformed(f"{describe(value)} is not {what}")
+
+
+def is_finite(value: int | float) -> bool:
+    """Whether a number can be shown: no NaN, no infinity, no integer without end."""
+    return -LARGEST < value < LARGEST
+
+
+def is_same(one: object, other: object) -> bool:
+    """Whether two values of documents say the same: a NaN says what another NaN says."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    return one == other or (one != one and other != other)
+
+
+def clamp_second(text: str) -> int:
+    """A second since 1970 as Git prints it; one that no calendar has becomes its end, none is 0.
+
+    Whoever pushes a tag or a commit chooses its date freely.
+    """
+    return min(int(text), LAST_SECOND) if text.isascii() and text.isdigit() else 0

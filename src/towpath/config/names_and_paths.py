@@ -1,0 +1,285 @@
+"""The small grammars inside the declarations: names, paths, durations, models, functions."""
+
+from __future__ import annotations
+
+import codecs
+import keyword
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Annotated, Any, NoReturn, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from towpath.config.table_options import COLUMN_TYPES, FORMAT_NAMES
+from towpath.errors import did_you_mean
+
+_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)? ?(?:ms|s|m|h|d|w) ?)+")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|w)")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_WILDCARD = re.compile(r"[*?]|\[[^\]]*\]")
+_PREFECTS = frozenset({"self", "wait_for", "return_state", "model_config"})
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+MODEL_REFERENCE = r"[a-z0-9-]+(@(v\d+\.\d+\.\d+|latest)|#[a-z0-9]([a-z0-9-]*[a-z0-9])?)"
+_ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "cp1250", "cp437", "ascii", "shift_jis")
+_USUAL_TYPES: Mapping[str, str] = {
+    **dict.fromkeys(("str", "text", "object", "utf8", "varchar"), "write `string`"),
+    **dict.fromkeys(("int", "int64", "int32", "long", "bigint"), "write `integer`"),
+    **dict.fromkeys(("float", "float64", "float32", "double", "decimal"), "write `number`"),
+    **dict.fromkeys(("date", "time", "timestamp", "datetime64"), "write `datetime`"),
+    **dict.fromkeys(("bool", "flag"), "write `boolean`"),
+}
+
+
+def refuse(what: str, hint: str | None = None) -> NoReturn:
+    """Raise what pydantic turns into one fault with these words."""
+    raise PydanticCustomError("towpath", "{what}", {"what": what, "hint": hint})
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """Text of one shape. ``what`` is said of other text, which ``{}`` in it stands for; ``replace``
+    is what spoils a text, and what to write in its place: for the hint."""
+
+    pattern: str
+    what: str
+    hint: str | None = None
+    replace: tuple[str, str] | None = None
+
+    def __call__(self, text: str) -> str:
+        if not re.fullmatch(self.pattern, text, re.ASCII):
+            refuse(self.what.format(f"`{text}`"), self._hint(text))
+        return text
+
+    def _hint(self, text: str) -> str | None:
+        if self.replace is None:
+            return self.hint
+        cased = text if "A-Z" in self.pattern else text.lower()
+        cased = text if "A-Z" in self.pattern else text.lower()
+        near = re.sub(*self.replace, cased, flags=re.ASCII).strip("_-.")
+        return f"write `{near}`" if re.fullmatch(self.pattern, near) else None
+
+
+FREE_NAME = Grammar(
+    "[A-Za-z_][A-Za-z0-9_]*",
+    "{} is no name: letters, digits and `_` only, no digit first",
+    replace=(r"\W+", "_"),
+)
+pipeline = Grammar(
+    "[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?",
+    "the folder {} names no pipeline",
+    "letters, digits, `_` and `-` only",
+)
+model = Grammar(
+    "[a-z0-9]([a-z0-9-]*[a-z0-9])?",
+    "{} is no model's name: lower case, digits and `-` only",
+    replace=("[^a-z0-9]+", "-"),
+)
+stage = Grammar(model.pattern, "{} is no name of a stage: lower case, digits and `-` only")
+project = Grammar(
+    "[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?",
+    "{} is no name of a project: letters, digits, `-` and `_` only",
+)
+branch = Grammar(
+    r"(?!.*\.\.)(?!.*(\.lock|\.)$)[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*",
+    "{} is no name of a branch",
+    "write `main`",
+)
+environment = Grammar(  # a value that was written by mistake is not repeated
+    "[A-Z_][A-Z0-9_]*",
+    "this is no name of an environment variable: credentials are never written down",
+    "write the name of an environment variable, such as `PROD_ACCESS_KEY`",
+)
+repository = Grammar(r"[\w.-]+/[\w.-]+", "{} names no repository", "write `owner/name`")
+tag_writer = Grammar(
+    r"admin|maintain|write|app/\d+|@[\w.-]+/[\w.-]+",
+    "{} cannot be a writer of tags",
+    "write `admin`, `maintain`, `write`, `@owner/team` or `app/<id>`",
+)
+format_name = Grammar(
+    "[a-z0-9][a-z0-9_-]*",
+    "{} is no name of a format: lower case, digits, `-` and `_` only",
+    replace=(r"^\.|[^a-z0-9_-]", ""),
+)
+
+
+def name(text: str) -> str:
+    """A name of a parameter, an input, a step or an output: usable as an argument in Python."""
+    if keyword.iskeyword(FREE_NAME(text)):
+        refuse(f"`{text}` is a word of Python and cannot be a name", f"write `{text}_`")
+    return text
+
+
+def parameter(text: str) -> str:
+    """A name that Prefect takes for a flow's parameter: none of its own, nor of its model's."""
+    if text in _PREFECTS or text.startswith("_"):
+        near = f"{text.strip('_')}_value"
+        refuse(f"`{text}` cannot be a parameter: Prefect keeps it", f"write `{near}`")
+    return text
+
+
+def is_model_reference(text: str) -> bool:
+    """Whether an input names a model of the registry: ``abalone@v1.0.0``, ``abalone#prod``."""
+    return bool(re.fullmatch(MODEL_REFERENCE, text))
+
+
+def path(text: str) -> str:
+    """A path below a folder, with ``/`` between its parts; a slash behind it means a folder."""
+    pure = PurePosixPath(text)
+    if text.startswith(("/", "~")) or re.match(r"[A-Za-z]:[\\/]", text):
+        refuse(f"`{text}` is an absolute path", "write a relative one")
+    if "\\" in text:
+        refuse(f"`{text}` has a backslash", f"write `{text.replace(chr(92), '/')}`")
+    if ".." in pure.parts:
+        refuse(f"`{text}` leaves its folder", "remove `..`")
+    if not pure.parts or not text.strip() or not text.isprintable():
+        refuse("the path is empty" if text.isprintable() else "the path holds a control character")
+    return text
+
+
+def source(text: str) -> str:
+    """What a pipeline's input names: a path from the project's root, or a model."""
+    if ("@" in text or "#" in text) and "/" not in text and "." not in text.split("@")[0]:
+        if not is_model_reference(text):
+            hint = "write `model@v1.0.0`, `model@latest` or `model#stage`"
+            refuse(f"`{text}` names no version of a model", hint)
+        return text
+    if how := remote_hint(text):
+        refuse(f"`{text}` is no path of the project", how)
+    return path(text)
+
+
+def remote_hint(text: str) -> str | None:
+    """How data that is not one path of the project is brought there; None for what is one."""
+    if _ADDRESS.match(text):
+        name = text.rstrip("/").rpartition("/")[2].partition("?")[0] or "name"
+        return f"`dvc import-url {text} data/{name}` brings it under DVC: then write `data/{name}`"
+    if _WILDCARD.search(text):
+        folder = text[: _WILDCARD.search(text).start()].rpartition("/")[0]  # type: ignore[union-attr]
+        return f"a pattern is none: name the folder, `{folder}/`" if folder else "name a folder"
+    return None
+
+
+def function(text: str) -> str:
+    """``train`` in ``steps.py`` beside the pipeline, or ``package.module:function``."""
+    module, colon, attribute = text.rpartition(":")
+    parts = [*module.split("."), attribute] if colon else [text]
+    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
+        hint = "write `function`, or `module:function` from the project's root"
+        refuse(f"`{text}` names no function", hint)
+    return text
+
+
+def duration(value: Any) -> Any:
+    """Seconds out of ``90``, ``10s``, ``1h30m``, ``30d``; units are ms, s, m, h, d and w."""
+    if not isinstance(value, str):
+        return value
+    if not _DURATION.fullmatch(value):
+        refuse(f"`{value}` is no duration", "write `10s`, `30m`, `1h30m` or `30d`")
+    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(value))
+
+
+def stem(file: str) -> str:
+    """The name of an output by its file: ``reports/metrics.json`` is ``metrics``."""
+    return PurePosixPath(file).name.split(".")[0]
+
+
+def type_name(text: str) -> str:
+    """The full name of a type: ``package.module.Type``."""
+    if "." not in text or not all(part.isidentifier() for part in text.split(".")):
+        refuse(f"`{text}` names no type", "write `package.module.Type`")
+    return text
+
+
+def known_format(text: str, info: ValidationInfo) -> str:
+    """The name of a format that is known where a declaration is read; anywhere else any name."""
+    format_name(text)
+    if info.context is not None and text not in (known := info.context["formats"]):
+        refuse(unknown_format(text, known), did_you_mean(text, known) or OWN_FORMATS)
+    return text
+
+
+OWN_FORMATS = "`formats:` declares one of your own"
+
+
+def unknown_format(text: str, known: Sequence[str]) -> str:
+    """What is wrong with a format that nothing knows."""
+    listed = f"{', '.join(f'`{name}`' for name in known[:-1])} or `{known[-1]}`"
+    return f"`format` must be {listed}, not `{text}`"
+
+
+def own_format_name(text: str) -> str:
+    """The name of a format of the project's own, which none of Towpath's has."""
+    if text in FORMAT_NAMES:
+        hint = "give yours another name, and say `format:` where it is meant"
+        refuse(f"`{text}` is a format of Towpath's", hint)
+    return format_name(text)
+
+
+def class_path(text: str) -> str:
+    """``shared.formats:Shapefile``, from the project's root."""
+    if ":" not in text:
+        refuse(f"`{text}` names no class", "write `module:Class`, from the project's root")
+    return function(text)
+
+
+def separator(text: str) -> str:
+    """One character between fields."""
+    if len(text) != 1 or text in '"\r\n\0':
+        hint = 'write one character, such as ";" or "\\t"'
+        refuse(f"{text!r} cannot stand between fields".replace("'", "`"), hint)
+    return text
+
+
+def decimal(text: str) -> str:
+    """The mark before the fraction of a number."""
+    if text not in (".", ","):
+        refuse(f"`{text}` is no decimal mark", 'write "," or "."')
+    return text
+
+
+def encoding(text: str) -> str:
+    """The name of an encoding that Python knows."""
+    try:
+        known = codecs.lookup(text)
+    except (LookupError, ValueError):
+        hint = did_you_mean(text.lower(), _ENCODINGS) or f"such as {', '.join(_ENCODINGS[:4])}"
+        refuse(f"there is no encoding `{text}`", hint)
+    if not known._is_text_encoding:  # rot13, base64, zip: codecs, and no encodings of text
+        refuse(f"`{text}` is no encoding of text", f"such as {', '.join(_ENCODINGS[:4])}")
+    return text
+
+
+def column_type(text: str) -> str:
+    """A column's type."""
+    if text not in COLUMN_TYPES:
+        hint = did_you_mean(text, COLUMN_TYPES) or f"the types are {', '.join(COLUMN_TYPES)}"
+        refuse(f"there is no type `{text}`", _USUAL_TYPES.get(text.lower(), hint))
+    return text
+
+
+def is_folder(file: str) -> bool:
+    """Whether a path was written as a folder's."""
+    return file.endswith("/")
+
+
+Name: TypeAlias = Annotated[str, AfterValidator(name)]
+PipelineName: TypeAlias = Annotated[str, AfterValidator(pipeline)]
+ModelName: TypeAlias = Annotated[str, AfterValidator(model)]
+StageName: TypeAlias = Annotated[str, AfterValidator(stage)]
+ProjectName: TypeAlias = Annotated[str, AfterValidator(project)]
+BranchName: TypeAlias = Annotated[str, AfterValidator(branch)]
+Environment: TypeAlias = Annotated[str, AfterValidator(environment)]
+Repository: TypeAlias = Annotated[str, AfterValidator(repository)]
+TagWriter: TypeAlias = Annotated[str, AfterValidator(tag_writer)]
+TypeName: TypeAlias = Annotated[str, AfterValidator(type_name)]
+File: TypeAlias = Annotated[str, AfterValidator(path)]
+InputSource: TypeAlias = Annotated[str, AfterValidator(source)]
+Function: TypeAlias = Annotated[str, AfterValidator(function)]
+FormatName: TypeAlias = Annotated[str, AfterValidator(known_format)]
+OwnFormatName: TypeAlias = Annotated[str, AfterValidator(own_format_name)]
+ClassPath: TypeAlias = Annotated[str, AfterValidator(class_path)]
+Duration: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(duration)]
+Pause: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(duration)]

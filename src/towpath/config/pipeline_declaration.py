@@ -1,0 +1,364 @@
+"""A pipeline as it is declared: parameters, inputs and steps, each kind of step a type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Tag
+
+from towpath.config import names_and_paths, output_reference
+from towpath.config.declaration import (
+    Bindings,
+    ConditionText,
+    Declaration,
+    MessageText,
+    ShortForm,
+    by_shape,
+    kinds_of,
+    one_or_more,
+)
+from towpath.config.names_and_paths import (
+    Duration,
+    File,
+    FormatName,
+    Function,
+    InputSource,
+    ModelName,
+    Name,
+    OwnFormatName,
+    Pause,
+    PipelineName,
+    refuse,
+    stem,
+)
+from towpath.config.parameter_declaration import AnyParam
+from towpath.config.table_options import TableOptions
+
+Names: TypeAlias = Annotated[tuple[Name, ...], BeforeValidator(one_or_more), Field(strict=False)]
+
+
+class Readable(Declaration):
+    """A file with what is declared of its format, and of the text of a table in it."""
+
+    format: FormatName | None = None
+    """The format, where the extension does not tell it."""
+    separator: Annotated[str, AfterValidator(names_and_paths.separator)] | None = None
+    """What stands between the fields of a .csv or .tsv."""
+    decimal: Annotated[str, AfterValidator(names_and_paths.decimal)] | None = None
+    """The mark before the fraction of a number."""
+    encoding: Annotated[str, AfterValidator(names_and_paths.encoding)] | None = None
+    """The encoding of a .csv or .tsv, such as `latin-1`."""
+    types: Mapping[str, Annotated[str, AfterValidator(names_and_paths.column_type)]] = Field(
+        default_factory=dict
+    )
+    """Types of columns that are not to be guessed."""
+    missing: (
+        Annotated[tuple[str, ...], BeforeValidator(one_or_more), Field(strict=False)] | None
+    ) = None
+    """The texts that stand for no value, such as `[""]`."""
+
+    @property
+    def options(self) -> TableOptions:
+        """What is declared of a table's text."""
+        return TableOptions.of(self)
+
+
+class Input(Readable):
+    """A file, a folder or a model that a pipeline takes."""
+
+    path: InputSource
+    """A path from the project's root (`dir/` is a folder), or a model: `abalone@v1.0.0`,
+    `abalone@latest`, `abalone#prod`."""
+
+
+class Plot(Declaration):
+    """How ``dvc plots show`` draws an output."""
+
+    x: str | None = None
+    """The column along the x axis."""
+    y: str | None = None
+    """The column along the y axis."""
+    title: str | None = None
+    """The plot's title."""
+    x_label: str | None = None
+    """What the x axis is called."""
+    y_label: str | None = None
+    """What the y axis is called."""
+    template: str | None = None
+    """One of DVC's templates: `linear`, `scatter`, `confusion`, ..."""
+
+
+class Output(Readable):
+    """A file, or with a slash behind its path a folder, that a step writes."""
+
+    path: File
+    """The file below the step's own folder; `dir/` is a folder."""
+    plot: Annotated[Annotated[bool, Tag("switch")] | Annotated[Plot, Tag("mapping")], by_shape] = (
+        False
+    )
+    """Whether and how `dvc plots show` draws it."""
+
+
+AnyInput: TypeAlias = Annotated[Input, BeforeValidator(ShortForm(str, "path"))]
+AnyOutput: TypeAlias = Annotated[Output, BeforeValidator(ShortForm(str, "path"))]
+Outputs: TypeAlias = Annotated[
+    Annotated[tuple[AnyOutput, ...], Field(strict=False), Tag("list")]
+    | Annotated[Mapping[Name, AnyOutput], Tag("mapping")],
+    by_shape,
+]
+"""What a step writes: a list names by file stem, a mapping gives the names."""
+
+
+class Retry(Declaration):
+    """How a failed step is tried again."""
+
+    attempts: int = Field(ge=1, le=100)
+    """Attempts in all, the first included."""
+    delay: Pause = 0
+    """The pause before the second attempt, in seconds or such as `10s`."""
+    backoff: float = Field(default=1, ge=1, le=100)
+    """How many times as long each further pause is."""
+    jitter: float = Field(default=0, ge=0, le=1)
+    """The part of a pause added at random, at most."""
+    errors: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """The exceptions worth another attempt; empty: any."""
+
+
+class Expiry(Declaration):
+    """For how long a result may be reused."""
+
+    expires: Duration
+    """In seconds, or such as `30d`."""
+
+
+class Step(Declaration):
+    """What every kind of step may say."""
+
+    kind: str
+    """What the step does; by default it calls a function."""
+    description: str | None = None
+    """What the step is for."""
+    after: Names = ()
+    """Steps to wait for without taking anything from them."""
+    retry: Annotated[Retry, BeforeValidator(ShortForm(int, "attempts"))] | None = None
+    """How often, and after what pause, the step is tried again when it fails."""
+    timeout: Duration | None = None
+    """After so long the step is stopped and has failed."""
+    cache: Annotated[
+        Annotated[bool, Tag("switch")] | Annotated[Expiry, Tag("mapping")], by_shape
+    ] = True
+    """`false`: what the step made is never reused; `{expires: 30d}`: for so long."""
+    code: Annotated[tuple[File, ...], Field(strict=False)] = ()
+    """Further files that its result depends on, beside this file."""
+
+
+class FunctionStep(Step):
+    """A step that calls a function of the project."""
+
+    run: Function
+    """`train` is the function in steps.py beside this file; `shared.publish:to_folder` starts at
+    the project's root."""
+    inputs: Bindings = ()
+    """What it takes from inputs and other steps: a list takes each item's last name, a mapping
+    renames."""
+    params: Bindings = ()
+    """The parameters that it takes."""
+    literals: Mapping[Name, Any] = Field(default_factory=dict, alias="with")
+    """Values of arguments that are written here."""
+    outputs: Outputs = ()
+    """What it writes: a list names by file stem, a mapping gives names."""
+
+
+class Processing(FunctionStep):
+    """Reads, cleans, splits, joins: any function."""
+
+    kind: Literal["processing"] = "processing"
+
+
+class Training(FunctionStep):
+    """Fits a model; a model of a known library leaves its signature."""
+
+    kind: Literal["training"] = "training"
+
+
+class Evaluation(FunctionStep):
+    """Measures a model; its JSON outputs are metrics."""
+
+    kind: Literal["evaluation"] = "evaluation"
+
+
+class QualityCheck(Step):
+    """Holds data against expectations; makes `data` (the same bytes), `result` and `page`."""
+
+    kind: Literal["quality_check"] = "quality_check"
+    inputs: Bindings
+    """`data`: the table to check."""
+    expectations: File
+    """The suite, beside this file."""
+    must_pass: bool = True
+    """false: only report what does not pass."""
+
+
+class Condition(Step):
+    """Chooses between two branches by a small expression."""
+
+    kind: Literal["condition"] = "condition"
+    expression: ConditionText = Field(alias="if")
+    """Such as `evaluate.metrics.mse <= max_mse`."""
+    then: Names = ()
+    """The steps that run where it is true."""
+    otherwise: Names = Field(default=(), alias="else")
+    """The steps that run where it is false."""
+
+
+class RegisterModel(Step):
+    """Registers a model as the next version of a name in the registry."""
+
+    kind: Literal["register_model"] = "register_model"
+    model: ModelName = Field(alias="as")
+    """The model's name."""
+    inputs: Bindings
+    """`model`, and what is recorded with it, such as `metrics`."""
+    labels: Mapping[str, MessageText] = Field(default_factory=dict)
+    """Labels of the version; `{evaluate.metrics.mse:.2f}` is filled in."""
+    bump: Literal["major", "minor", "patch"] | None = None
+    """The part of the number that goes up."""
+    trials: Literal["skip", "register"] = "skip"
+    """Whether a run with other values than the declared ones registers too."""
+
+
+class BatchTransform(Step):
+    """Applies ``model`` to the table ``data``: its rows with the prediction beside them."""
+
+    kind: Literal["batch_transform"] = "batch_transform"
+    inputs: Bindings
+    """`model` and `data`."""
+    outputs: Outputs
+    """The table that it writes."""
+    method: Literal["predict", "predict_proba"] = "predict"
+    """What the model is asked for."""
+    batch_size: int | None = Field(default=None, ge=1)
+    """Rows at a time; by default all."""
+
+
+def command_words(value: Any) -> str | tuple[str, ...]:
+    if isinstance(value, str):
+        return value
+    words = tuple(value) if isinstance(value, list | tuple) else ()
+    if not words or not all(isinstance(word, str) for word in words):
+        hint = "write numbers in quotes" if words else None
+        refuse("`command` must be text, or a list of words that are text", hint)
+    return words
+
+
+class CommandStep(Step):
+    """Runs a program of any language on files; with ``places`` or ``settings`` in a folder of its
+    own."""
+
+    kind: Literal["command"] = "command"
+    command: Annotated[str | tuple[str, ...], PlainValidator(command_words)]
+    """The program and its arguments, in which `{name}` is an input's or output's path or a
+    parameter's value; `{{` is a brace."""
+    inputs: Bindings = ()
+    """What it takes from inputs and other steps."""
+    params: Bindings = ()
+    """The parameters that it takes."""
+    outputs: Outputs = ()
+    """What it writes: a list names by file stem, a mapping gives names."""
+    shell: bool = False
+    """Whether bash reads the command, as a script."""
+    metrics: Names = ()
+    """The JSON outputs that are metrics."""
+    places: Mapping[Name, File] = Field(default_factory=dict)
+    """Where the program has a file that the command does not name."""
+    settings: Mapping[File, Mapping[str, Name]] = Field(default_factory=dict)
+    """Files of parameters that it reads: key in the file, parameter."""
+    workdir: File | None = None
+    """The folder that it runs in; by default the project's root."""
+
+
+class Fail(Step):
+    """Ends the run as failed, with a message."""
+
+    kind: Literal["fail"] = "fail"
+    message: MessageText
+    """Why; `{evaluate.metrics.mse:.2f}` is filled in."""
+
+
+AnyStep: TypeAlias = (
+    Processing
+    | Training
+    | Evaluation
+    | QualityCheck
+    | Condition
+    | RegisterModel
+    | BatchTransform
+    | CommandStep
+    | Fail
+)
+KINDS: Mapping[str, type[Step]] = kinds_of(AnyStep)
+
+
+class Pipeline(Declaration):
+    """A pipeline as it is declared, before its names are resolved."""
+
+    name: PipelineName
+    description: str | None = None
+    """What the pipeline is for."""
+    params: Mapping[Name, AnyParam] = Field(default_factory=dict)
+    """Parameters: a default alone, or the long form."""
+    inputs: Mapping[Name, AnyInput] = Field(default_factory=dict)
+    """Files, folders and models that the pipeline takes."""
+    formats: Mapping[OwnFormatName, Function] = Field(default_factory=dict)
+    """Formats of the project's own, by name: a class with `read` and `write`."""
+    steps: Mapping[Name, Annotated[AnyStep, Field(discriminator="kind")]] = Field(
+        default_factory=dict
+    )
+    """The steps: their order is that of their references, not that of this file."""
+
+
+CHECKED: Mapping[str, Output] = {
+    "data": Output(path="data"),
+    "result": Output(path="result.json"),
+    "page": Output(path="page.html"),
+}
+
+
+def output_files(step: Step) -> dict[str, Output]:
+    """Output name -> file; a list names by file stem, a quality check's three are fixed.
+
+    The file of a check's ``data`` has the extension of what it checks: the graph knows it.
+    """
+    return dict(named_outputs(step))
+
+
+def named_outputs(step: Step) -> Iterator[tuple[str, Output]]:
+    """The same as pairs, in which a name may come twice."""
+    if isinstance(step, QualityCheck):
+        yield from CHECKED.items()
+    elif isinstance(step, FunctionStep | BatchTransform | CommandStep):
+        if isinstance(step.outputs, Mapping):
+            yield from step.outputs.items()
+        else:
+            yield from ((stem(output.path), output) for output in step.outputs)
+
+
+def is_json(output: Output) -> bool:
+    """Whether an output holds a JSON document, into whose keys references may reach."""
+    return output.format == "json" or (output.format is None and output.path.endswith(".json"))
+
+
+def bindings(step: Step, key: str) -> Iterator[tuple[str, str, str | int]]:
+    """``inputs`` or ``params`` as (argument, reference, where in the list or mapping).
+
+    A list's item takes its last name; of ``a.x or b.x`` that is ``x``, and of ``a.x or b.y``,
+    which has two, the argument is empty.
+    """
+    bound: Any = getattr(step, key, ())
+    if isinstance(bound, Mapping):
+        yield from ((argument, text, argument) for argument, text in bound.items())
+        return
+    for index, text in enumerate(bound):
+        lasts = {found.last for found in output_reference.alternatives(text)}
+        yield (lasts.pop() if len(lasts) == 1 else "", text, index)

@@ -1,0 +1,348 @@
+"""A pipeline's file: what it declares, every fault at once, and what is sound in spite of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+
+from towpath import documents
+from towpath.config import names_and_paths
+from towpath.config.declaration import Declaration
+from towpath.config.declaration_faults import NO_PLACES, Places, faults_of, keys, show_value
+from towpath.config.parameter_declaration import Param, short_form
+from towpath.config.pipeline_declaration import KINDS, Input, Pipeline, Step
+from towpath.config.table_options import FORMAT_NAMES
+from towpath.errors import Fault, Place, did_you_mean
+
+SECTIONS = ("params", "inputs", "formats", "steps")
+_KEYS = ("description", *SECTIONS)
+NO_FORMATS: Mapping[str, str] = MappingProxyType({})
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a pipeline's file declares, or a pipeline that was made in Python.
+
+    ``pipeline`` holds what could be read. ``malformed`` names parameters, inputs and steps that
+    are declared and could not be: nothing is said of references to them. ``mentioned`` are the
+    words in those, which may be uses of a parameter or an input. ``blind`` is true where so much
+    is unreadable that an unknown name proves nothing. ``project_formats`` are the formats of its
+    own that the project declares, by name.
+    """
+
+    pipeline: Pipeline
+    places: Places = NO_PLACES
+    faults: tuple[Fault, ...] = ()
+    path: str = ""
+    malformed: frozenset[str] = field(default_factory=frozenset)
+    mentioned: frozenset[str] = field(default_factory=frozenset)
+    blind: bool = False
+    project_formats: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def own_formats(self) -> dict[str, str]:
+        """The class of each format that is not Towpath's, by name; a pipeline's goes first."""
+        return {**self.project_formats, **self.pipeline.formats}
+
+    @property
+    def folder(self) -> str:
+        """The pipeline's folder from the project's root, such as ``flows/training``."""
+        return self.path.rpartition("/")[0] if self.path else f"flows/{self.pipeline.name}"
+
+
+def read_pipeline(
+    path: Path, root: Path, project_formats: Mapping[str, str] = NO_FORMATS
+) -> Declared:
+    """What ``flows/<name>/pipeline.yaml`` declares; ``root`` is the project's, as are the formats
+    of its own.
+
+    Raises DeclarationError only where there is no file to read; what is wrong in it is told by
+    the answer's ``faults``.
+    """
+    file = path.relative_to(root).as_posix()
+    return parse_pipeline(documents.text_of(path, file), file, project_formats)
+
+
+def parse_pipeline(
+    text: str, file: str, project_formats: Mapping[str, str] = NO_FORMATS
+) -> Declared:
+    """What a text declares that stands at ``file`` (``flows/training/pipeline.yaml``)."""
+    return _Reader(text, file, project_formats).declared()
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One entry of a section and the lines that it takes, from ``first`` up to ``last``."""
+
+    section: str
+    entry: documents.Entry
+    first: int
+    last: int
+
+
+class _Reader:
+    """One reading of one file; faults and malformed names gather on the way."""
+
+    def __init__(self, text: str, file: str, project_formats: Mapping[str, str]) -> None:
+        self.file = file
+        self.project_formats = project_formats
+        self.lines = text.splitlines()
+        document = documents.parse(text, file)
+        self.node = document.node
+        self.places = Places(document.node)
+        self.faults = list(document.faults)
+        self.refused = {fault.place for fault in document.faults if fault.place}
+        self.refused |= set(documents.unsound(document.node))
+        self.malformed: set[str] = set()
+        self.mentioned: set[str] = set()
+        self.blind = any(place.column <= 1 for place in self.refused)
+
+    def declared(self) -> Declared:
+        parts: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+        for item in self._items():
+            sound = self._read(item)
+            if sound is None:
+                self.malformed.add(item.entry.key)
+                self.mentioned.update(_WORD.findall(self._text(item)))
+            else:
+                parts[item.section][item.entry.key] = sound
+        return Declared(
+            pipeline=self._pipeline(parts),
+            places=self.places,
+            faults=tuple(dict.fromkeys(self.faults)),
+            path=self.file,
+            malformed=frozenset(self.malformed),
+            mentioned=frozenset(self.mentioned),
+            blind=self.blind,
+            project_formats=self.project_formats,
+        )
+
+    def _pipeline(self, parts: dict[str, dict[str, Any]]) -> Pipeline:
+        description = None
+        entry = self._top().get("description")
+        if entry and isinstance(entry.node, documents.Scalar) and isinstance(entry.node.value, str):
+            description = entry.node.value
+        elif entry and not self._is_refused(entry.place):
+            what = f"`description` must be text, not {show_value(documents.plain(entry.node))}"
+            self.faults.append(Fault(what, entry.place))
+        name = Path(self.file).parent.name
+        try:
+            names_and_paths.pipeline(name)
+        except PydanticCustomError as error:
+            context = error.context or {}
+            self.faults.append(Fault(context["what"], Place(self.file), context["hint"]))
+        # Its parts are validated; to build the type of the whole would double a command's start.
+        return Pipeline.model_construct(
+            name=name,
+            description=description,
+            params=parts["params"],
+            inputs=parts["inputs"],
+            formats=parts["formats"],
+            steps=parts["steps"],
+        )
+
+    def _top(self) -> documents.Mapping:
+        if isinstance(self.node, documents.Mapping):
+            return self.node
+        return documents.Mapping((), self.node.place)
+
+    def _items(self) -> Iterator[_Item]:
+        """The entries of the three sections; what is wrong above them is noted."""
+        if not isinstance(self.node, documents.Mapping):
+            self._no_mapping()
+            return
+        for entry in self.node.entries:
+            if entry.key in SECTIONS:
+                yield from self._section(entry, self._end(entry, self.node, len(self.lines)))
+            elif entry.key not in _KEYS:
+                self._unknown(entry)
+        if not self.node.get("steps") and not self.blind:  # `steps: {}` is yet to be written
+            self.faults.append(
+                Fault("the pipeline has no steps", Place(self.file, 1), "add `steps:`")
+            )
+
+    def _no_mapping(self) -> None:
+        self.blind = True
+        if not self.faults:
+            what = "the file must hold a mapping with `steps`"
+            self.faults.append(Fault(what, Place(self.file, 1), "see docs/pipeline.md"))
+
+    def _unknown(self, entry: documents.Entry) -> None:
+        self.blind = True
+        hint = did_you_mean(entry.key, _KEYS)
+        if entry.key == "name":
+            hint = "remove it: the folder is the pipeline's name"
+        self.faults.append(Fault(f"a pipeline has no key `{entry.key}`", entry.place, hint))
+
+    @cached_property
+    def _known_formats(self) -> tuple[str, ...]:
+        """The names that a `format:` may have; those declared here count though they be wrong."""
+        declared = self._top().get("formats")
+        own = documents.plain(declared.node) if declared else None
+        names = own if isinstance(own, Mapping) else ()
+        return tuple(dict.fromkeys([*FORMAT_NAMES, *self.project_formats, *names]))
+
+    def _section(self, section: documents.Entry, last: int) -> Iterator[_Item]:
+        node = section.node
+        if not isinstance(node, documents.Mapping):
+            self.blind = True
+            if not self._is_refused(node.place):
+                what = f"`{section.key}` must be a mapping, not {show_value(documents.plain(node))}"
+                hint = f"write `{section.key}:` and below it, indented, `name: ...`"
+                self.faults.append(Fault(what, section.place, hint))
+            return
+        for entry in node.entries:
+            yield _Item(section.key, entry, entry.place.line, self._end(entry, node, last))
+
+    def _end(self, entry: documents.Entry, parent: documents.Mapping, last: int) -> int:
+        """The last line of an entry: the one before its next sibling, or the parent's last."""
+        position = parent.entries.index(entry) + 1
+        if position == len(parent.entries):
+            return last
+        return max(entry.place.line, parent.entries[position].place.line - 1)
+
+    def _text(self, item: _Item) -> str:
+        return "\n".join(self.lines[item.first - 1 : item.last])
+
+    def _is_refused(self, place: Place | None) -> bool:
+        return place in self.refused
+
+    def _read(self, item: _Item) -> Any:
+        """The declared thing or None; what the document was refused for is not said twice."""
+        before = len(self.faults)
+        sound = self._is_named(item) and _READERS[item.section](self, item)
+        inside = [p for p in self.refused if item.first <= p.line <= item.last]
+        self.faults[before:] = [f for f in self.faults[before:] if f.place not in inside]
+        return None if inside else sound or None
+
+    def _is_named(self, item: _Item) -> bool:
+        if item.section == "formats":  # whose names are extensions
+            return True
+        return self._within(item, "", names_and_paths.name, item.entry.key) is not None
+
+    def _param(self, item: _Item) -> Any:
+        owner = f"parameter `{item.entry.key}`"
+        if self._within(item, "", names_and_paths.parameter, item.entry.key) is None:
+            return None
+        data = self._within(item, f"{owner}: ", short_form, documents.plain(item.entry.node))
+        if isinstance(data, Mapping) and data and not set(data) & set(keys(Param)):
+            near = any(did_you_mean(str(key), keys(Param)) for key in data)
+            if not near:
+                return self._nested(item, owner, data)
+        return None if data is None else self._validated(item, owner, Param, data)
+
+    def _nested(self, item: _Item, owner: str, data: Mapping[Any, Any]) -> None:
+        """A parameter that holds others: one fault for each, with the name that it may have."""
+        for key, value in data.items():
+            name = f"{item.entry.key}_{key}"
+            hint = f"parameters are flat: write `{name}: {show_value(value).strip('`')}`"
+            place = self.places.at(item.section, item.entry.key, str(key))
+            self.faults.append(Fault(f"{owner} has no key `{key}`", place, hint))
+
+    def _input(self, item: _Item) -> Any:
+        owner, data = f"input `{item.entry.key}`", documents.plain(item.entry.node)
+        if isinstance(data, str):
+            source = self._within(item, f"{owner}: ", names_and_paths.source, data)
+            return source and Input.model_construct(path=source)
+        if isinstance(data, Mapping):
+            return self._validated(item, owner, Input, data)
+        hint = "write it in quotes" if isinstance(data, int | float) else None
+        self.faults.append(
+            Fault(f"{owner} must be text, not {show_value(data)}", item.entry.place, hint)
+        )
+        return None
+
+    def _format(self, item: _Item) -> Any:
+        owner, data = f"format `{item.entry.key}`", documents.plain(item.entry.node)
+        if self._within(item, "", names_and_paths.own_format_name, item.entry.key) is None:
+            return None
+        if isinstance(data, str):
+            return self._within(item, f"{owner}: ", names_and_paths.function, data)
+        hint = "write `module:Class`, from the project's root"
+        self.faults.append(
+            Fault(f"{owner} must be text, not {show_value(data)}", item.entry.place, hint)
+        )
+        return None
+
+    def _within(self, item: _Item, owner: str, grammar: Callable[[Any], Any], data: Any) -> Any:
+        """What a small grammar makes of data, or None where it refuses."""
+        try:
+            return grammar(data)
+        except PydanticCustomError as error:
+            context = error.context or {}
+            self.faults.append(Fault(owner + context["what"], item.entry.place, context["hint"]))
+            return None
+
+    def _step(self, item: _Item) -> Any:
+        if not isinstance(item.entry.node, documents.Mapping):
+            what = f"step `{item.entry.key}` must be a mapping"
+            self.faults.append(Fault(what, item.entry.place, "write `run:` and the rest below it"))
+            return None
+        kind = item.entry.node.get("kind")
+        word = documents.plain(kind.node) if kind else "processing"
+        model = KINDS.get(word) if isinstance(word, str) else None
+        if model is None:
+            self._unknown_kind(word, kind.place if kind else item.entry.place)
+            return None
+        if kind is None and (meant := _kind_meant(item.entry.node)):
+            what = f"step `{item.entry.key}` does not say its kind"
+            self.faults.append(Fault(what, item.entry.place, f"write `kind: {meant}`"))
+            return None
+        owner = f"step `{item.entry.key}` ({word})"
+        return self._validated(item, owner, model, documents.plain(item.entry.node))
+
+    def _unknown_kind(self, word: Any, place: Place) -> None:
+        hint = did_you_mean(str(word), KINDS) or f"the kinds are {', '.join(KINDS)}"
+        self.faults.append(Fault(f"{show_value(word)} is no kind of step", place, hint))
+
+    def _validated(self, item: _Item, owner: str, model: type[Declaration], data: Any) -> Any:
+        try:
+            context = {"formats": self._known_formats}
+            return model.model_validate(data, by_alias=True, by_name=False, context=context)
+        except ValidationError as error:
+            at = (item.section, item.entry.key)
+            found = faults_of(error, model, owner, lambda *loc: self.places.at(*at, *loc))
+            self.faults.extend(_with_kind(fault, model) for fault in found)
+            return None
+
+
+_READERS: dict[str, Callable[[_Reader, _Item], Any]] = {
+    "params": _Reader._param,
+    "inputs": _Reader._input,
+    "formats": _Reader._format,
+    "steps": _Reader._step,
+}
+
+
+def _kind_meant(node: documents.Mapping) -> str | None:
+    """The kind to which the keys of a step belong that names neither kind nor function."""
+    written = {entry.key for entry in node.entries}
+    foreign = written - set(keys(KINDS["processing"]))
+    if not foreign or "run" in written:
+        return None
+    return next((kind for kind, model in KINDS.items() if foreign <= set(keys(model))), None)
+
+
+def _with_kind(fault: Fault, model: type[Any]) -> Fault:
+    """Say to which kinds a key belongs that this kind does not have."""
+    match = re.search(r"has no key `(\w+)`$", fault.what)
+    if not match or fault.hint or not issubclass(model, Step):
+        return fault
+    if not fault.what.startswith("step `"):  # of something inside the step
+        return fault
+    kinds = [kind for kind, other in KINDS.items() if match[1] in keys(other)]
+    hint = (
+        f"`{match[1]}` belongs to {', '.join(kinds)}"
+        if kinds
+        else f"it has {', '.join(keys(model))}"
+    )
+    return Fault(fault.what, fault.place, hint)

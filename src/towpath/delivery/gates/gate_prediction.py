@@ -1,0 +1,85 @@
+"""A model and a table in a gate's own process, and what is asked of that process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath.delivery.gates import verified_artifact
+from towpath.delivery.gates.gate_finding import Unjudged
+from towpath.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from towpath.delivery.gates.gate_context import Context
+
+
+def asked(context: Context) -> dict[str, Any]:
+    """What the process needs to load the candidate: its bytes, which are as recorded, the types
+    that the policy trusts, and the version's own code."""
+    record = context.candidate
+    return {
+        "model": str(verified_artifact.verified(context, record)),
+        "name": record.artifact.name,
+        **trusted(context),
+    }
+
+
+def trusted(context: Context) -> dict[str, Any]:
+    """The types that a model may hold beside the known ones, and where the version's own are."""
+    own = context.own_code.to_json()
+    return {"trust": list(context.project.trust), "own": own, "root": own["root"]}
+
+
+def model(asked: dict[str, Any]) -> Any:
+    """The candidate, loaded: a skops file, all of whose types are known or trusted."""
+    from towpath.steps import formats
+    from towpath.steps.model_io import own_classes
+
+    name = asked["name"]
+    known = formats.known(name)
+    if known is None or known.name != "skops":
+        raise Unjudged(f"{name} is not opened here: only .skops is; a `function` gate may know it")
+    return own_classes.load_model(Path(asked["model"]), name, asked["trust"], asked["own"])
+
+
+def table(path: str, name: str) -> Any:
+    """A table as pandas."""
+    from towpath.steps import formats
+
+    known = formats.known(name)
+    if known is None or not known.is_table:
+        raise Unjudged(f"{name} is no table: {formats.TABLES}")
+    found = formats.read(Path(path), formats.Asked(name))
+    if not len(found):  # type: ignore[arg-type]
+        raise Unjudged(f"{name} has no rows")
+    return found
+
+
+def column(frame: Any, name: str, shown: str) -> Any:
+    """A column of a table, without a gap in it."""
+    names = [str(each) for each in frame.columns]
+    if name not in names:
+        near = did_you_mean(name, names) or f"it has {', '.join(names[:9])}"
+        raise Unjudged(f"{shown} has no column `{name}` ({near})")
+    return frame[name]
+
+
+def predictions(model: Any, frame: Any) -> list[Any]:
+    """What the model gives for each row: values, or lists of them."""
+    from towpath.steps.formats.json_values import plain_json
+    from towpath.steps.kinds.batch_transform import features
+
+    given = plain_json(model.predict(features(model, frame)))
+    if not isinstance(given, list) or len(given) != len(frame):
+        raise Unjudged(f"the model gives no prediction for each of {len(frame)} rows")
+    return given
+
+
+def data(context: Context, name: str) -> str:
+    """A file of the stage's data, on disk."""
+    if not context.stage_available:
+        raise Unjudged(f"the data of {context.stage} is out of reach here")
+    path = context.data(name).absolute()
+    if not path.is_file():
+        raise Unjudged(f"{context.stage} has no data {name}")
+    return str(path)

@@ -1,0 +1,68 @@
+"""A suite of expectations, held against a file of the stage's data.
+
+What it says of data that is not as expected is how many rows, never which: a verdict is read by
+more people than the stage's data is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from towpath.config.gate_declarations import Expectations
+from towpath.delivery.gates import gate_prediction, gate_process
+from towpath.delivery.gates.gate_answers import read_expectations
+from towpath.delivery.gates.gate_context import Context
+from towpath.delivery.gates.gate_finding import Finding
+from towpath.delivery.gates.gate_policy import Policy
+
+_SHOWN = 3
+
+
+def bound(gate: Expectations) -> str:
+    """``all of expectations/scoring.yaml``."""
+    return f"all of {gate.expectations}"
+
+
+def judge(gate: Expectations, context: Context, policy: Policy) -> Finding:
+    """Whether every critical expectation holds."""
+    suite = str(policy.file(gate.expectations))
+    asked = {
+        "suite": suite,
+        "shown": gate.expectations,
+        "data": gate_prediction.data(context, gate.data),
+        "file": gate.data,
+    }
+    answer = gate_process.ask(gate, context, asked, read_expectations).answer
+    failed, warned = answer.failed, answer.warned
+    said = f"{gate.data}, {answer.rows:,} rows"
+    parts = [f"{said}: {'; '.join(failed[:_SHOWN])}" if failed else said]
+    parts += [f"{len(warned)} warned: {'; '.join(warned[:_SHOWN])}"] if warned else []
+    return Finding(not failed, f"{answer.held} of {answer.count} hold", ". ".join(parts))
+
+
+def work(asked: dict[str, Any]) -> dict[str, Any]:
+    """What came of the suite, without a value of any row."""
+    from towpath.backends import great_expectations
+    from towpath.steps.kinds import quality_check
+
+    suite = great_expectations.read_suite(Path(asked["suite"]), asked["shown"])
+    outcome = quality_check.run(suite, gate_prediction.table(asked["data"], asked["file"]))
+    return {
+        "rows": outcome.rows,
+        "count": len(outcome.results),
+        "held": sum(result.passed for result in outcome.results),
+        "failed": [sentence_of(result) for result in outcome.failed],
+        "warned": [sentence_of(result) for result in outcome.warned],
+    }
+
+
+def sentence_of(result: Any) -> str:
+    """What came of an expectation, without a value of the data."""
+    from towpath.backends.great_expectations import sentences
+
+    if result.error or not result.counts_rows:
+        why = result.error or sentences.without_values(result)
+        return f"expected that {result.rule}, but {why}"
+    count = f"{result.unexpected:,} of {result.rows:,} rows are not ({sentences.percent(result)})"
+    return f"expected that {result.rule}, but {count}"

@@ -1,0 +1,88 @@
+"""The project's own gate: ``module:function``, taken from the commit whose policy judges."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from towpath.config.gate_declarations import Function
+from towpath.delivery.gates import gate_prediction, gate_process, verified_artifact
+from towpath.delivery.gates.gate_context import Context
+from towpath.delivery.gates.gate_finding import Finding, Unjudged
+from towpath.delivery.gates.gate_policy import Policy
+from towpath.errors import TowpathError
+from towpath.registry import version_record
+
+_KEYS = ("passed", "value", "bound", "detail")
+
+
+def bound(gate: Function) -> str:
+    """``checks.gates:small``; the function may tell its own."""
+    return gate.run
+
+
+def judge(gate: Function, context: Context, policy: Policy) -> Finding:
+    """Whether the function says so."""
+    incumbent = context.incumbent
+    copy = _copy(context, policy) if gate.model else None
+    told = {
+        "stage": context.stage,
+        "candidate": version_record.document(context.candidate),
+        "incumbent": version_record.document(incumbent) if incumbent else None,
+        "model": str(copy) if copy else None,
+        "data": {name: gate_prediction.data(context, name) for name in gate.data},
+    }
+    asked = {"root": str(policy.tree()), "run": gate.run, "context": told}
+    answer = gate_process.ask_own(gate, context, asked, [copy.parent] if copy else [])
+    return Finding(answer.passed, answer.value, answer.detail, answer.bound)
+
+
+def _copy(context: Context, policy: Policy) -> Path:
+    """The version's bytes under their own name: a store's file has none, and must not be written
+    to."""
+    return verified_artifact.copied(context, context.candidate, policy.room())
+
+
+def work(asked: dict[str, Any]) -> dict[str, Any]:
+    """What the function says, in one shape."""
+    from towpath.steps import project_functions
+
+    root, run = Path(asked["root"]), asked["run"]
+    found = project_functions.locate(root, "", run)
+    if not found.file.is_file():
+        raise Unjudged(f"there is no {found.file.relative_to(root)} in the commit that judges")
+    os.chdir(root)
+    project_functions.make_importable(root, "")
+    if (root / "src").is_dir():  # else a package installed from a work tree would come from there
+        sys.path.insert(0, str(root / "src"))
+    try:
+        said = project_functions.load(root, "", run)(asked["context"])
+    except TowpathError:
+        raise
+    except Exception as error:
+        raise Unjudged(f"{type(error).__name__}: {error}{_where(error, root)}") from error
+    return _shaped(said, run)
+
+
+def _shaped(said: Any, run: str) -> dict[str, Any]:
+    from towpath.steps.formats.json_values import plain_json
+
+    answer = plain_json(said)
+    if isinstance(answer, bool):
+        answer = {"passed": answer}
+    if not isinstance(answer, dict) or not isinstance(answer.get("passed"), bool):
+        kind = type(said).__name__
+        raise Unjudged(f"{run} returned a {kind}, not true, false or a mapping with `passed`")
+    if strange := sorted(answer.keys() - set(_KEYS)):
+        raise Unjudged(f"{run} returned `{strange[0]}`; known are {', '.join(_KEYS)}")
+    return {key: answer.get(key) for key in _KEYS}
+
+
+def _where(error: Exception, root: Path) -> str:
+    """The last line of the project's that it went through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(root)]
+    return f" ({Path(own[-1].filename).relative_to(root)}:{own[-1].lineno})" if own else ""

@@ -1,0 +1,99 @@
+"""Inputs with the outputs that the model must give, within a tolerance."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from towpath.config.gate_declarations import Golden
+from towpath.delivery.gates import gate_prediction, gate_process, verdict_text
+from towpath.delivery.gates.gate_answers import read_golden
+from towpath.delivery.gates.gate_context import Context
+from towpath.delivery.gates.gate_finding import Finding, Unjudged
+from towpath.delivery.gates.gate_policy import Policy
+
+_SHOWN = 3
+_ROUNDED = 1e-9
+"""What is nearer than this differs by the machine, not by the model."""
+
+
+def bound(gate: Golden) -> str:
+    """``all of tests/golden.csv within 0.1``."""
+    parts = [verdict_text.number(gate.absolute)] if gate.absolute else []
+    parts += [f"{gate.relative * 100:g} %"] if gate.relative else []
+    how = f"within {' + '.join(parts)}" if parts else "exactly"
+    return f"all of {gate.samples} {how}"
+
+
+def judge(gate: Golden, context: Context, policy: Policy) -> Finding:
+    """Whether each sample comes out as expected."""
+    asked = {
+        **gate_prediction.asked(context),
+        "samples": str(policy.file(gate.samples)),
+        "file": gate.samples,
+        "expected": gate.expected,
+    }
+    answer = gate_process.ask(gate, context, asked, read_golden).answer
+    pairs = list(zip(answer.given, answer.expected, strict=True))
+    off = [
+        (number, given, expected)
+        for number, (given, expected) in enumerate(pairs, 1)
+        if not _close(given, expected, gate)
+    ]
+    said = "; ".join(f"sample {n} gives {_shown(g)}, not {_shown(e)}" for n, g, e in off[:_SHOWN])
+    return Finding(not off, f"{len(pairs) - len(off)} of {len(pairs)}", said)
+
+
+def work(asked: dict[str, Any]) -> dict[str, Any]:
+    """What the model gives for the samples, beside what it should."""
+    inputs, expected = _samples(asked)
+    model = gate_prediction.model(asked)
+    return {"given": gate_prediction.predictions(model, inputs), "expected": expected}
+
+
+def _samples(asked: dict[str, Any]) -> tuple[Any, list[Any]]:
+    path, name, column = asked["samples"], asked["file"], asked["expected"]
+    if name.lower().endswith(".json"):
+        return _from_json(Path(path), name)
+    from towpath.steps.formats.json_values import plain_json
+
+    frame = gate_prediction.table(path, name)
+    expected = gate_prediction.column(frame, column, name)
+    if expected.isna().any():
+        raise Unjudged(f"{name} has rows without `{column}`")
+    values = plain_json(expected.tolist())
+    assert isinstance(values, list)
+    return frame.drop(columns=[column]), values
+
+
+def _from_json(path: Path, name: str) -> tuple[Any, list[Any]]:
+    import pandas
+
+    listed = json.loads(path.read_bytes())
+    sound = isinstance(listed, list) and all(
+        isinstance(each, dict) and isinstance(each.get("inputs"), dict) and "expected" in each
+        for each in listed
+    )
+    if not sound or not listed:
+        raise Unjudged(f'{name} must be a list of {{"inputs": {{...}}, "expected": ...}}')
+    return pandas.DataFrame([each["inputs"] for each in listed]), [e["expected"] for e in listed]
+
+
+def _close(given: Any, expected: Any, gate: Golden) -> bool:
+    if isinstance(expected, list):
+        alike = isinstance(given, list) and len(given) == len(expected)
+        return alike and all(_close(g, e, gate) for g, e in zip(given, expected, strict=True))
+    if _is_number(given) and _is_number(expected):
+        slack = gate.absolute + gate.relative * math.fabs(expected)
+        return math.isclose(given, expected, rel_tol=_ROUNDED, abs_tol=max(slack, _ROUNDED))
+    return type(given) is type(expected) and given == expected
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _shown(value: Any) -> str:
+    return verdict_text.number(value) if _is_number(value) else json.dumps(value)

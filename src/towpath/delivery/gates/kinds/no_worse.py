@@ -1,0 +1,39 @@
+"""A metric no worse than the incumbent's, by more than an amount or a share of it."""
+
+from __future__ import annotations
+
+from towpath.config.gate_declarations import NoWorse
+from towpath.delivery.gates import recorded_metric, verdict_text
+from towpath.delivery.gates.gate_context import Context
+from towpath.delivery.gates.gate_finding import Finding
+from towpath.delivery.gates.gate_policy import Policy
+from towpath.registry import Record
+
+
+def bound(gate: NoWorse) -> str:
+    """``mse at most 5 % above the incumbent's``."""
+    side, way = ("most", "above") if gate.better == "lower" else ("least", "below")
+    if gate.relative:
+        return f"{gate.metric} at {side} {gate.relative * 100:g} % {way} the incumbent's"
+    if gate.by:
+        return f"{gate.metric} at {side} {verdict_text.number(gate.by)} {way} the incumbent's"
+    return f"{gate.metric} at {side} the incumbent's"
+
+
+def judge(gate: NoWorse, context: Context, policy: Policy) -> Finding:  # noqa: ARG001
+    """Whether it is; a version passes where there is no incumbent."""
+    value = recorded_metric.number(context.candidate, gate.metric)
+    incumbent = context.incumbent
+    if incumbent is None:
+        return Finding(True, value, bound=f"none yet: {context.stage} has no incumbent")
+    before = recorded_metric.number(incumbent, gate.metric)
+    slack = (gate.by or 0) + (gate.relative or 0) * abs(before)
+    limit = before + slack if gate.better == "lower" else before - slack
+    passed = value <= limit if gate.better == "lower" else value >= limit
+    side = "most" if gate.better == "lower" else "least"
+    said = f"{gate.metric} at {side} {verdict_text.number(limit)}"
+    return Finding(passed, value, f"{_name(incumbent)} has {verdict_text.number(before)}", said)
+
+
+def _name(record: Record) -> str:
+    return f"{record.model}@{record.version}"

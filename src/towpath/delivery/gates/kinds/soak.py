@@ -1,0 +1,43 @@
+"""Time that the version has spent in the stage below."""
+
+from __future__ import annotations
+
+import time
+
+from towpath.config.gate_declarations import Soak
+from towpath.delivery.gates import verdict_text
+from towpath.delivery.gates.gate_context import Context
+from towpath.delivery.gates.gate_finding import Finding, Unjudged
+from towpath.delivery.gates.gate_policy import Policy
+
+
+def bound(gate: Soak) -> str:
+    """``at least 1d in the stage below``."""
+    return f"at least {verdict_text.duration(gate.at_least)} in the stage below"
+
+
+def judge(gate: Soak, context: Context, policy: Policy) -> Finding:  # noqa: ARG001
+    """Whether it was there long enough."""
+    below = _below(context)
+    if context.lower_since is None:
+        raise Unjudged(f"the version is not in {below}")
+    spent = context.now - context.lower_since
+    if spent < 0:
+        raise Unjudged(f"it entered {below} at {_time(context.lower_since)}, which is to come yet")
+    passed = spent >= gate.at_least
+    until = _time(context.lower_since + gate.at_least)
+    since = f"in {below} since {_time(context.lower_since)}"
+    detail = since if passed else f"{since}: long enough from {until} on"
+    return Finding(passed, verdict_text.duration(spent), detail)
+
+
+def _below(context: Context) -> str:
+    names = list(context.project.stages)
+    position = names.index(context.stage)
+    if position == 0:
+        raise Unjudged(f"{context.stage} is the first stage: there is none below it")
+    return names[position - 1]
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,0 +1,108 @@
+"""Who must approve a change of a file: CODEOWNERS, as a commit has it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from towpath.backends.git import Repository, refs
+
+if TYPE_CHECKING:
+    from towpath.forge import Forge
+
+FILES = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")
+LARGEST = 3 * 1024 * 1024
+"""Bytes: GitHub does not load a larger file, and then nobody owns anything."""
+_BLANK = re.compile(r"(?<!\\)[ \t]+")
+_OWNER = re.compile(r"@[\w.-]+(/[\w.-]+)?|[^\s@]+@[^\s@]+")
+
+
+def of(repository: Repository, commit: str, path: str) -> tuple[str, ...]:
+    """The owners of a path (``@user``, ``@org/team``, mails): those of the last line that fits."""
+    names = [f"{commit}:{file}" for file in FILES]
+    found = refs.contents(repository, names)
+    text = next((found[name] for name in names if name in found), b"")
+    return match(text.decode("utf-8", "replace"), path) if len(text) <= LARGEST else ()
+
+
+def match(text: str, path: str) -> tuple[str, ...]:
+    """The owners that the text of a CODEOWNERS file names for a path; none where it names none.
+
+    As at GitHub the last line that fits counts, also one that names nobody, and a line that is not
+    understood counts for nothing: negations, ranges (and GitLab's sections), an escaped ``#``,
+    what is no owner.
+    """
+    place = path.split("/")
+    for line in reversed(text.split("\n")):
+        rule = _rule(line)
+        if rule and _fits(rule[0], place):
+            return tuple(rule[1:])
+    return ()
+
+
+def _rule(line: str) -> list[str] | None:
+    """Pattern and owners of a line; None for a comment, and for what is not understood."""
+    words = _BLANK.split(line.strip())
+    comment = next((at for at, word in enumerate(words) if word.startswith("#")), len(words))
+    pattern, *owners = words[:comment] or [""]
+    if not pattern or pattern.startswith(("!", "\\#")) or "[" in pattern:
+        return None
+    return [pattern, *owners] if all(map(_OWNER.fullmatch, owners)) else None
+
+
+def people(owners: Iterable[str], forge: Forge | None) -> frozenset[str]:
+    """The logins behind owners, lower case: teams are asked for at the forge. Mails are left out,
+    for a forge does not say whose they are."""
+    found: set[str] = set()
+    for owner in owners:
+        name = owner.removeprefix("@")
+        if owner.startswith("@") and "/" in name:
+            found.update(forge.members(owner) if forge else ())
+        elif "@" not in name:
+            found.add(name)
+    return frozenset(login.removeprefix("@").lower() for login in found)
+
+
+def mails(owners: Iterable[str]) -> frozenset[str]:
+    """The mails among owners, lower case."""
+    return frozenset(one.lower() for one in owners if "@" in one[1:] and not one.startswith("@"))
+
+
+def _fits(pattern: str, path: Sequence[str]) -> bool:
+    """Whether a pattern, gitignore's as GitHub reads it, covers a file by the parts of its path."""
+    plain = pattern.replace("\\ ", " ")
+    parts = plain.strip("/").split("/")
+    if "/" not in plain.rstrip("/"):
+        parts = ["**", *parts]  # without a slash it fits at any depth
+    if plain.endswith("/"):
+        parts += ["**", "*"]  # what lies in a folder, not a file of its name
+    elif parts[-1] != "*" or plain == "*":
+        parts += ["**"]  # a folder's pattern covers all below it; `docs/*` only what lies in it
+    return _matches(parts, path, "**", lambda part, name: _matches(part, name, "*", _is_alike))
+
+
+def _is_alike(wanted: str, char: str) -> bool:
+    return wanted in (char, "?")
+
+
+def _matches(
+    pattern: Sequence[str], text: Sequence[str], any_number: str, fits: Callable[[str, str], bool]
+) -> bool:
+    """Whether a pattern with a sign for any number of items covers a text.
+
+    Only the last such sign is ever widened, which is enough, so that no pattern takes longer than
+    the product of both lengths: a regular expression of the same would try every combination.
+    """
+    at, here, sign, begun = 0, 0, None, 0
+    while here < len(text):
+        if at < len(pattern) and pattern[at] == any_number:
+            sign, begun, at = at, here, at + 1
+        elif at < len(pattern) and fits(pattern[at], text[here]):
+            at, here = at + 1, here + 1
+        elif sign is not None:
+            begun += 1
+            at, here = sign + 1, begun
+        else:
+            return False
+    return all(item == any_number for item in pattern[at:])

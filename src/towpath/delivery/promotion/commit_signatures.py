@@ -1,0 +1,99 @@
+"""Signatures of commits, checked by stock Git against the signers that a commit allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from towpath.backends.git import Repository, refs, signatures
+from towpath.backends.git.allowed_signers import IN_UTC, Signer, SignersFile, signers_file
+from towpath.backends.git.git_command import lines
+
+CONFIGURE = "git config gpg.format ssh; git config user.signingkey ~/.ssh/id_ed25519.pub"
+_SSH = "-----BEGIN SSH SIGNATURE-----"
+_FACTS = "%H%x00%G?%x00%GS%x00%GF"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Who signed a commit: the line of the file of signers, and the key's fingerprint."""
+
+    signer: Signer
+    key: str
+
+    @property
+    def name(self) -> str:
+        """What the signer is called: the first name on the line."""
+        return self.signer.name
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that the line gives the key, lower case; a pattern is none."""
+        return frozenset(name.lower() for name in self.signer.names)
+
+    def is_of(self, other: Signature) -> bool:
+        """Whether one person may have made both: one has a name or a key of the other's, or is
+        whom a pattern fits."""
+        mine, theirs = self.signer, other.signer
+        if self.key == other.key or mine.person & theirs.person:
+            return True
+        if mine.patterns and theirs.patterns:
+            return True
+        return mine.may_be(theirs.person) or theirs.may_be(mine.person)
+
+
+def read_signatures(
+    repository: Repository, commits: Iterable[str], signers: bytes | None
+) -> dict[str, Signature]:
+    """Who signed each of these commits, by the text of an allowed_signers file; a commit that
+    nobody of it signed is left out.
+
+    Only SSH signatures count: what a PGP key may say depends on the machine that looks. Git
+    honours the file's ``valid-after`` and ``valid-before`` at the commit's own date.
+    """
+    asked = tuple(dict.fromkeys(commits))
+    if not signers or not asked:
+        return {}
+    contents = refs.contents(repository, asked)
+    signed = [commit for commit in asked if _carries(contents.get(commit, b""))]
+    if not signed:
+        return {}
+    with signers_file(signers) as file:
+        listed = repository.call(
+            *file.settings, "log", "--no-walk=unsorted", "--stdin", f"--format={_FACTS}",
+            stdin="".join(f"{commit}\n" for commit in signed).encode(), env=IN_UTC,
+        )  # fmt: skip
+        return dict(_verified(listed, file))
+
+
+def _verified(listed: str, file: SignersFile) -> Iterator[tuple[str, Signature]]:
+    for line in lines(listed):
+        commit, verdict, name, key = line.split("\0")
+        # `U` is a good signature of a key that the file does not know.
+        signer = file.find_signer(name.strip()) if verdict == "G" else None
+        if signer and key.strip():
+            yield commit, Signature(signer, key.strip())
+
+
+def is_signed(repository: Repository, commit: str) -> bool:
+    """Whether a commit carries an SSH signature, whoever's."""
+    return _carries(refs.contents(repository, [commit]).get(commit, b""))
+
+
+def _carries(content: bytes) -> bool:
+    """Whether the bytes of a commit hold an SSH signature, and no other beside it."""
+    head = content.decode("utf-8", "replace").partition("\n\n")[0]
+    first = [line.partition(" ")[2] for line in lines(head) if line.startswith("gpgsig")]
+    return bool(first) and all(line == _SSH for line in first)
+
+
+def is_configured(repository: Repository) -> bool:
+    """Whether Git here knows with which SSH key to sign."""
+    return repository.setting("gpg.format") == "ssh" and bool(
+        repository.setting("user.signingkey") or repository.setting("gpg.ssh.defaultKeyCommand")
+    )
+
+
+def is_usual(repository: Repository) -> bool:
+    """Whether Git here signs every commit with an SSH key."""
+    return signatures.signs_commits(repository) and is_configured(repository)

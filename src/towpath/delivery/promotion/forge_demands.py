@@ -1,0 +1,59 @@
+"""What a forge must enforce so that a promotion cannot pass the policy by."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from towpath import forge
+from towpath.backends.git import Repository, main_branch, refs
+from towpath.backends.git.git_command import lines
+
+if TYPE_CHECKING:
+    from towpath.forge import Rules
+    from towpath.workspace import Workspace
+
+_FOLDER = ".github/workflows/"
+_ENDINGS = (".yml", ".yaml")
+_QUEUED = re.compile(rb"^ *(?:- *)?merge_group\b|^on:.*\bmerge_group\b", re.MULTILINE)
+QUEUED = "`merge_group:` under `on:`"
+
+
+def wanted(workspace: Workspace) -> Rules:
+    """The rules for the repository that keeps the registry, by its declaration in the work tree,
+    or on main where the registry is a shared one.
+
+    A check is required only if main has the workflow that gives it.
+    """
+    repository = workspace.registry_at_hand
+    return forge.wanted(
+        workspace.policy,
+        main_branch.name(repository),
+        workflows(repository, main_branch.main(repository)),
+    )
+
+
+def queue_lacks(workspace: Workspace, actual: Rules) -> tuple[forge.Lack, ...]:
+    """The required checks that would never report in the forge's merge queue: nothing would be
+    merged any more. A check that no workflow of main gives is another's to report."""
+    if not actual.merge_queue:
+        return ()
+    repository = workspace.registry_at_hand
+    commit = main_branch.main(repository)
+    names = [name for name in actual.required_checks if name in workflows(repository, commit)]
+    paths = {f"{commit}:{_FOLDER}{name}{end}": name for name in names for end in _ENDINGS}
+    texts = refs.contents(repository, paths)
+    silent = [paths[path] for path, text in texts.items() if not _QUEUED.search(text)]
+    rule = "checks report in the merge queue"
+    missing = ", ".join(f"{name}.yml" for name in silent)
+    return (forge.Lack("main", rule, QUEUED, f"not in {missing}"),) if silent else ()
+
+
+def workflows(repository: Repository, commit: str | None) -> tuple[str, ...]:
+    """The names of the workflow files of a commit; none before the first one."""
+    if commit is None:
+        return ()
+    listed = repository.attempt("ls-tree", "--name-only", "--full-tree", commit, _FOLDER).text
+    paths = [PurePosixPath(line) for line in lines(listed)]
+    return tuple(path.stem for path in paths if path.suffix in _ENDINGS)

@@ -1,0 +1,272 @@
+"""Approving without a forge: a merge into the main branch that says who made it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from towpath.backends.git import (
+    Repository,
+    Stamp,
+    branches,
+    commit_beside,
+    commit_history,
+    locked,
+    main_branch,
+    refs,
+    remotes,
+)
+from towpath.backends.git.allowed_signers import SIGNERS
+from towpath.config.foreign_values import clamp_second
+from towpath.delivery.promotion import (
+    approval,
+    commit_signatures,
+    evidence,
+    promotion_check,
+    proposal,
+)
+from towpath.delivery.promotion.approval import Approval, Level
+from towpath.delivery.promotion.approval_rule import ApprovalRule, Judgement, backdated_fault
+from towpath.delivery.promotion.promotion_branch import LOCK
+from towpath.delivery.promotion.promotion_check import Checked
+from towpath.delivery.promotion.proposal import BRANCH
+from towpath.errors import Fault, Refused, RegistryError, UsageError, did_you_mean
+from towpath.registry import Promotion
+from towpath.registry.main_line import CLOCK_SKEW, read_main_line
+
+if TYPE_CHECKING:
+    from towpath.delivery.promotion.promotion_case import Case
+    from towpath.delivery.promotion.promotion_place import Place
+    from towpath.forge import Forge
+
+
+@dataclass(frozen=True)
+class Approved:
+    """What came of approving. ``commit`` is the merge on main, None where a forge has the approval
+    and does not merge yet: ``waits`` says why. ``pushed`` says whether the remote's main has it,
+    ``method`` how it was merged (``merge``, ``squash``, ``rebase``), ``unchecked`` which bytes
+    could not be looked at.
+    """
+
+    what: tuple[str, ...]
+    branch: str
+    by: str
+    level: Level
+    commit: str | None
+    url: str | None = None
+    waits: str | None = None
+    pushed: bool = False
+    method: str = "merge"
+    unchecked: tuple[str, ...] = ()
+
+
+def merge(place: Place, branch: str, sign: bool | None = None, push: bool = False) -> Approved:
+    """Merge a promotion's branch into main, if it is clean and the approver may.
+
+    ``sign`` is by default whether the policy asks for a signature, or Git signs every commit.
+    The user's work tree is touched only where main is checked out in it, and then only in the
+    promotion's files. Raises ``Refused`` with every fault; then nothing is merged.
+    """
+    with locked(place.repository, LOCK):
+        done = _made(place, branch, sign)
+        return settle(place, done, push)
+
+
+def head_of(place: Place, branch: str) -> str:
+    """The last commit of a promotion's branch, here or on the remote."""
+    repository = place.repository
+    near = branches.commit_of(repository, branch)
+    ref = f"refs/remotes/{place.remote}/{branch}"
+    far = refs.objects(repository, ref).get(ref) if place.remote else None
+    if found := near or far:
+        return found
+    known = refs.names(repository, f"refs/heads/{BRANCH}*")
+    waiting = [name.removeprefix("refs/heads/") for name in known]
+    hint = did_you_mean(branch, waiting) or (
+        f"there is {', '.join(waiting[:5])}" if waiting else "towpath promote makes one"
+    )
+    raise UsageError(f"there is no promotion `{branch}`", hint=hint)
+
+
+def sound(place: Place, head: str) -> Checked:
+    """A branch that may be merged as far as the rules and the gates say; ``Refused`` if not."""
+    checked = promotion_check.of(place.workspace, place.repository, place.base, head, place.forge)
+    if checked.faults or checked.unasked:
+        raise Refused(*checked.faults, *checked.unasked)
+    if not checked.judged and commit_history.is_ancestor(place.repository, head, place.base):
+        # A call that was ended between the push and what follows it here, or another's merge.
+        raise UsageError(f"{head[:7]} was merged already", hint="git pull, then towpath reconcile")
+    if not checked.judged:
+        raise UsageError(f"{head[:7]} changes no stage file: it is no promotion")
+    return checked
+
+
+def _made(place: Place, branch: str, sign: bool | None) -> Approved:
+    """The merge's commit, which no branch holds yet; judged as anybody will judge it."""
+    repository = place.repository
+    head = head_of(place, branch)
+    _refuse_parted(place)
+    checked = sound(place, head)
+    cases = [one.case for one in checked.judged]
+    who = repository.identity()
+    needed = {approval.least(case.project, case.stage) for case in cases}
+    if "forge" in needed:
+        what = f"{', '.join(map(str, cases))} needs an approval at the forge"
+        raise Refused(what, hint="push the branch, and let it be reviewed as a pull request")
+    signs = decide_signing(repository, "signed" in needed, sign)
+    level: Level = "signed" if signs else "recorded"
+    told = [line for case in cases for line in proposal.trailers(case)]
+    title = evidence.title(cases[0]) + (f", and {len(cases) - 1} more" if cases[1:] else "")
+    words = [title, "", *told, f"Approved-by: {who}", f"Approval: {level}"]
+    files, without = _content(repository, checked)
+    commit = commit_beside(
+        repository,
+        place.base,
+        files,
+        "\n".join(words) + "\n",
+        Stamp(who, moment_after(repository, place.base, head)),
+        without=without,
+        merging=(head,),
+        sign=signs or sign,  # where nothing was said, as Git signs every commit
+    )
+    reached = _refuse(place, commit, cases, signs)
+    done = Approved(tuple(map(str, cases)), branch, str(who), reached, commit)
+    return replace(done, unchecked=checked.unchecked)
+
+
+def moment_after(repository: Repository, base: str, *merged: str) -> int:
+    """The time of a commit upon main: no earlier than main's and what it merges, whose clocks may
+    be ahead of this one, for a date before a parent's counts as false.
+
+    A date that has not come yet, by more than clocks differ, is passed over, as it moves nothing
+    after it (``MainLine.times``): one such commit on main would else hold up all that come after.
+    """
+    line = read_main_line(repository, base)
+    dates = repository.call("log", "--no-walk", "--format=%ct", *merged).split() if merged else []
+    times = (clamp_second(date) for date in dates)
+    return max(line.now, line.times[base], *(t for t in times if t <= line.now + CLOCK_SKEW))
+
+
+def settle(place: Place, done: Approved, push: bool) -> Approved:
+    """Bring a commit that was made upon main there: to the remote first, if it is to be pushed,
+    so that where the remote refuses nothing here says what is not so."""
+    repository = place.repository
+    name = main_branch.name(repository)
+    assert done.commit
+    pushed = push and place.remote is not None
+    if pushed:
+        _push_main(place, name, done.commit)
+    try:
+        branches.advance(repository, name, done.commit)
+    except RegistryError as held:
+        if not pushed:
+            raise
+        what = f"{place.remote} has {done.commit[:7]} on {name}, and {name} here could not follow"
+        hint = "commit or stash what is in its way, then: git pull --ff-only"
+        raise RegistryError(Fault(what, hint=hint), *held.faults) from held
+    if done.branch:
+        branches.drop(repository, done.branch)
+    return replace(done, pushed=pushed)
+
+
+def _push_main(place: Place, name: str, commit: str) -> None:
+    """Push main forward. A remote that went on meanwhile is left as it is: what is approved was
+    made upon an older main, and is made again upon the new one."""
+    assert place.remote
+    ref = f"refs/heads/{name}"
+    over = remotes.there(place.repository, place.remote, ref).get(ref)
+    known = over is None or place.repository.commit(over) is not None
+    if not known or (over and not commit_history.is_ancestor(place.repository, over, commit)):
+        what = f"{name} went on at {place.remote} meanwhile; nothing was approved"
+        raise RegistryError(what, hint="towpath fetch, then run it again")
+    if refused := remotes.push_branch(place.repository, place.remote, name, commit, over):
+        what = f"{place.remote} refused {name}: {refused}; nothing was approved"
+        hint = "who may push there? a protected branch takes pull requests alone"
+        raise RegistryError(what, hint=hint)
+
+
+def _refuse_parted(place: Place) -> None:
+    name = main_branch.name(place.repository)
+    mine = branches.commit_of(place.repository, name)
+    if mine and not commit_history.is_ancestor(place.repository, mine, place.base):
+        what = f"{name} here and {place.remote}'s have parted"
+        # A pull with a merge would put what was decided there out of main's first-parent line.
+        hint = f"git fetch; git switch {name}; git rebase --rebase-merges {place.remote}/{name}"
+        raise RegistryError(what, hint=hint)
+
+
+def _content(
+    repository: Repository, checked: Checked
+) -> tuple[Mapping[str, bytes], tuple[str, ...]]:
+    """What the merge adds to main and takes from it: the promotion's files are its own alone, so
+    nothing can be in conflict that the check would not have said."""
+    found = checked.inspected
+    changed = commit_history.changes(repository, found.start, found.head)
+    names = {f"{found.head}:{change.path}": change.path for change in changed if change.new}
+    contents = refs.contents(repository, names)
+    gone = tuple(change.path for change in changed if change.new is None)
+    return {names[name]: content for name, content in contents.items()}, gone
+
+
+def decide_signing(repository: Repository, needed: bool, asked: bool | None) -> bool:
+    """Whether a commit that approves is signed: where that is needed, asked for, or Git's habit.
+
+    Raises ``UsageError`` where it is to be and Git knows no key.
+    """
+    if needed and asked is False:
+        raise UsageError("the policy asks for a signature", hint="leave --no-sign out")
+    signs = asked if asked is not None else needed or commit_signatures.is_usual(repository)
+    if signs and not commit_signatures.is_configured(repository):
+        raise UsageError(
+            "Git does not know with which SSH key to sign", hint=commit_signatures.CONFIGURE
+        )
+    return signs
+
+
+def judge_all(
+    repository: Repository, commit: str, cases: Sequence[Case], forge: Forge | None = None
+) -> list[tuple[Promotion, Judgement]]:
+    """The promotions of a commit upon main, each as anybody will judge it who finds it there: by
+    the rules of the project whose model it is."""
+    folders = {case.paths[0]: case.folder for case in cases}
+    rules = {f: ApprovalRule(repository, commit, f, forge) for f in set(folders.values())}
+    first = next(iter(rules.values()))
+    mine = [one for one in first.log if one.commit == commit]
+    return [(one, rules[folders[one.path]].judge(one)) for one in mine]
+
+
+def _refuse(place: Place, commit: str, cases: Sequence[Case], signs: bool) -> Level:
+    """The merge is judged as anybody will judge it; the level it reached."""
+    reached: list[Level] = []
+    rule = ApprovalRule(place.repository, commit)
+    for promotion, judged in judge_all(place.repository, commit, cases):
+        if judged.backdated:
+            raise Refused(backdated_fault(promotion, judged.backdated, rule.log))
+        needed: Level = "signed" if signs else judged.needed
+        if not approval.enough(judged.approval, needed):
+            mail = place.repository.identity().email
+            raise Refused(_refusal(promotion, needed, judged.approval, mail))
+        reached.append(judged.approval.level)
+    folders = {case.folder for case in cases}
+    left = [fault for folder in folders for fault in rule.rules.faults(folder)]
+    if left:
+        # A rule that comes with it, such as whose the model is, would stop all that comes after.
+        hint = f"let another signer make it, or approve it: {commit_signatures.CONFIGURE}"
+        raise Refused(*(replace(fault, hint=hint) for fault in dict.fromkeys(left)))
+    return min(reached, key=approval.ORDER.index)
+
+
+def _refusal(one: Promotion, needed: Level, got: Approval, mail: str) -> Fault:
+    if approval.UNSIGNED in got.why:
+        what = f"{one} needs an approval that is `{needed}`: {got.why}"
+        return Fault(
+            what, hint=f"let its maker sign it: {commit_signatures.CONFIGURE}; then promote again"
+        )
+    if approval.OWN in got.why:
+        what = f"{mail} made {one}, and the policy wants another to approve it"
+        return Fault(what, hint=approval.ANOTHER)
+    line = f"add a line for your key to {SIGNERS} on main: <mail> ssh-ed25519 ..."
+    hint = line if SIGNERS in got.why else None
+    why = got.why or f"this would be `{got.level}`"
+    return Fault(f"{one} needs an approval that is `{needed}`: {why}", hint=hint)

@@ -1,0 +1,205 @@
+"""One promotion as it is judged: what enters which stage, over what, and by whose policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from towpath import registry
+from towpath.backends.git import Repository, refs
+from towpath.errors import UsageError, did_you_mean
+from towpath.registry import (
+    Promotion,
+    Record,
+    Version,
+    ownership,
+    policy_at_commit,
+    stage_files,
+    version_record,
+)
+from towpath.registry.code_news import CodeNews, find_news
+from towpath.registry.main_decisions import EVIDENCE
+from towpath.registry.stage_files import Wanted
+from towpath.registry.version_lookup import read_incumbent
+
+if TYPE_CHECKING:
+    from towpath.config.project_declaration import Project, Stage
+
+
+@dataclass(frozen=True)
+class Case:
+    """A version that is to enter a stage, or a model that is to leave one (``candidate`` None).
+
+    ``base`` is the commit of the main branch whose policy, ``project``, judges; ``incumbent`` is
+    what the stage file names there; ``log`` holds the model's promotions up to there. ``back``
+    says that the version was in the stage before: a rollback, which no gate may hold up.
+    ``folder`` is that of the project that the model is of; ``claims`` says that this promotion is
+    the model's first, and writes down whose it is; ``by_hand`` that the stage file as it stands
+    was written by no promotion, so that the version that it names may be let in afterwards.
+    ``code_news`` tells which classes of the candidate's model are of its own code, and what is new
+    of that.
+    """
+
+    stage: str
+    model: str
+    candidate: Record | None
+    incumbent: Record | None
+    base: str
+    project: Project
+    log: tuple[Promotion, ...]
+    back: bool = False
+    folder: str = ""
+    claims: bool = False
+    by_hand: bool = False
+    counted: tuple[Promotion, ...] | None = None
+    code_news: CodeNews | None = None
+    unproved: str | None = None
+    """Which promotions it rests on that only a forge could prove, which was not asked, in words."""
+
+    @property
+    def stays(self) -> tuple[Promotion, ...]:
+        """The promotions by which versions were in stages: of the log those that count, where
+        ``rules.count_approved`` has looked."""
+        return self.log if self.counted is None else self.counted
+
+    @property
+    def version(self) -> Version | None:
+        """The candidate's number; None where the model leaves."""
+        return self.candidate.version if self.candidate else None
+
+    @property
+    def replaces(self) -> Version | None:
+        """The incumbent's number."""
+        return self.incumbent.version if self.incumbent else None
+
+    @property
+    def rules(self) -> Stage:
+        """What the policy says of the stage."""
+        return self.project.stages[self.stage]
+
+    @property
+    def lower(self) -> str | None:
+        """The stage below; None for the lowest."""
+        names = list(self.project.stages)
+        place = names.index(self.stage)
+        return names[place - 1] if place else None
+
+    @property
+    def paths(self) -> tuple[str, str, str]:
+        """Where the stage file, the record and the evidence lie, from the repository's root."""
+        return paths(self.stage, self.model, self.version or self.replaces)
+
+    @cached_property
+    def wanted(self) -> Wanted | None:
+        """The stage file that this writes; None where it takes it away."""
+        if self.candidate is None or self.candidate.version is None:
+            return None
+        held = self.candidate
+        return Wanted(self.stage, self.model, self.candidate.version, held.sha256, self.replaces)
+
+    def __str__(self) -> str:
+        if self.version is None:
+            return f"{self.model} out of {self.stage}"
+        return f"{self.model}@{self.version} -> {self.stage}"
+
+
+def paths(stage: str, model: str, version: Version | None) -> tuple[str, str, str]:
+    """Where the stage file, the record and the evidence of a promotion lie."""
+    return (
+        stage_files.path(stage, model),
+        version_record.place(model, version),
+        f"{EVIDENCE}/{model}/{version}-{stage}.md",
+    )
+
+
+def naming(model: str, version: Version | None, stage: str) -> str:
+    """A promotion by its name, as the ``Promotion:`` trailer of its commits says it."""
+    return f"{model}@{version} -> {stage}" if version else f"{model} out of {stage}"
+
+
+def gather(
+    repository: Repository,
+    folder: str,
+    base: str,
+    stage: str,
+    model: str,
+    candidate: Record | None,
+) -> Case:
+    """Everything that a promotion upon ``base`` is judged by; ``folder`` is the project's.
+
+    Raises ``UsageError`` for a stage that the policy does not know and for a model that is of
+    another project, ``RegistryError`` where this clone lacks what the stage runs now.
+    """
+    project = policy_at_commit.at(repository, base, folder)
+    refuse_unknown_stage(stage, project.stages)
+    log = registry.promotions(repository, base, model=model)
+    owners = ownership.read_owners(repository, base)
+    claims = owners.is_unclaimed(model) and not log and folder in owners.projects
+    if not claims:
+        ownership.refuse_other(owners, folder, model)
+    version = candidate.version if candidate else None
+    runs = incumbent(repository, base, stage, model)
+    news = find_news(repository, candidate, runs, project.trust) if candidate else None
+    return Case(
+        stage=stage,
+        model=model,
+        candidate=candidate,
+        incumbent=runs,
+        base=base,
+        project=project,
+        log=log,
+        back=version is not None and bool(was_in(log, stage, version)),
+        folder=folder,
+        claims=claims,
+        by_hand=came_by_hand(repository, log, stage, model),
+        code_news=news,
+    )
+
+
+def came_by_hand(
+    repository: Repository, log: tuple[Promotion, ...], stage: str, model: str
+) -> bool:
+    """Whether the last change of a stage file came without its evidence: no promotion made it,
+    but an edit, or the revert of a promotion."""
+    last = next((one for one in reversed(log) if one.stage == stage), None)
+    if last is None or last.version is None:
+        return False
+    page = paths(stage, model, last.version)[2]
+    names = [f"{last.commit}:{page}", f"{last.commit}^1:{page}"]
+    found = refs.contents(repository, names)
+    return found.get(names[0]) in (None, found.get(names[1]))
+
+
+def refuse_unknown_stage(stage: str, known: Iterable[str]) -> None:
+    """Raise ``UsageError`` with the near name for a stage that is none of the known ones."""
+    names = tuple(dict.fromkeys(known))
+    if stage not in names:
+        hint = did_you_mean(stage, names) or f"there is {', '.join(names)}"
+        raise UsageError(f"there is no stage `{stage}`", hint=hint)
+
+
+def incumbent(repository: Repository, base: str, stage: str, model: str) -> Record | None:
+    """The record of the version that a stage file on ``base`` names."""
+    found = registry.stages(repository, base).at(stage, model)
+    if found is None:
+        return None
+    return read_incumbent(repository, base, model, found.version)
+
+
+def was_in(log: tuple[Promotion, ...], stage: str, version: Version) -> list[Promotion]:
+    """The promotions by which a version entered a stage."""
+    return [one for one in log if one.stage == stage and one.version == version]
+
+
+def time_in(log: tuple[Promotion, ...], stage: str, version: Version, now: int) -> int | None:
+    """Seconds that a stage has wanted a version, all its stays together; None if it never did."""
+    mine = [one for one in log if one.stage == stage]
+    ends = [*(one.time for one in mine[1:]), now]  # one too many where there was no stay
+    stays = [
+        max(0, end - one.time)
+        for one, end in zip(mine, ends, strict=False)
+        if one.version == version
+    ]
+    return sum(stays) if stays else None

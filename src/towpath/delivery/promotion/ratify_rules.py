@@ -1,0 +1,207 @@
+"""Agreeing to rules of main that were changed without the approval they needed.
+
+They are shown first, as they differ from those in force, and each is agreed to by its name: as
+main was here before anything was fetched, for nobody agrees to what they have not seen.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from towpath.backends.git import (
+    Repository,
+    Stamp,
+    branches,
+    commit_beside,
+    locked,
+    main_branch,
+    refs,
+    remotes,
+)
+from towpath.delivery.promotion import merge_promotion, promotion_place
+from towpath.delivery.promotion.approval_rule import ApprovalRule
+from towpath.delivery.promotion.merge_promotion import Approved
+from towpath.delivery.promotion.promotion_branch import LOCK
+from towpath.delivery.promotion.rule_changes import ALONE, RATIFY, RULES, RuleHistory
+from towpath.errors import Fault, Refused, UsageError, did_you_mean
+from towpath.errors import Place as At
+
+if TYPE_CHECKING:
+    from towpath.delivery.promotion.promotion_place import Place
+    from towpath.workspace import Workspace
+
+BRANCH = "rules/"
+_LONGEST = 400  # lines of a difference in a pull request, which the forge also shows by itself
+
+
+@dataclass(frozen=True)
+class UnagreedRule:
+    """A rule file that main has otherwise than the rules in force: the ``commit`` that left it so
+    and its ``author``, and the ``difference``, a unified diff by lines."""
+
+    path: str
+    commit: str
+    author: str
+    difference: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ratified:
+    """Rule files that were agreed to as main has them, in a commit upon main.
+
+    ``waits`` says what lacks still: another's signature, or, where ``url`` is a pull request, a
+    review of it.
+    """
+
+    paths: tuple[str, ...]
+    by: str
+    level: str
+    commit: str
+    url: str | None = None
+    waits: str | None = None
+    pushed: bool = False
+
+
+def read_unagreed_rules(workspace: Workspace) -> tuple[UnagreedRule, ...]:
+    """The rules of main that wait for an agreement, as main is here; nothing is fetched."""
+    here = promotion_place.find(workspace, push=False)
+    rule = ApprovalRule(here.repository, here.base, workspace.folder, here.forge)
+    return _compare(rule.rules, here.base, _waiting(rule))
+
+
+def ratify_rules(
+    workspace: Workspace, paths: Sequence[str] = (), *, push: bool = False
+) -> Ratified:
+    """Agree to what main's rule files of these ``paths`` say (default: all that wait): by a signed
+    commit that names them, or, where the rules before ask for the forge, by a pull request that
+    another reviews.
+
+    Raises ``UsageError`` where there is nothing to agree to, ``Refused`` where main went on to
+    what is not here yet, and where the signature is none of those that count; then nothing is
+    written.
+    """
+    seen = _own_main(workspace.registry)
+    here = promotion_place.find(workspace, push=push or None)
+    with locked(here.repository, LOCK):
+        rule = ApprovalRule(here.repository, here.base, workspace.folder, here.forge)
+        chosen = _choose(_waiting(rule), paths)
+        _refuse_unseen(here, seen, chosen)
+        if any(rule.rules.due[path] == "forge" for path in chosen):
+            return _opened(here, rule.rules, chosen)
+        return _signed(here, chosen, push)
+
+
+def _waiting(rule: ApprovalRule) -> tuple[str, ...]:
+    return rule.rules.find_pending(rule.folder)
+
+
+def _own_main(repository: Repository) -> str | None:
+    """Main as it is in this clone's own branch, which is what a person read."""
+    own = branches.commit_of(repository, main_branch.name(repository))
+    return own or main_branch.seen(repository)
+
+
+def _choose(waiting: tuple[str, ...], paths: Sequence[str]) -> tuple[str, ...]:
+    if not waiting:
+        raise UsageError("the rules on main are agreed to: there is nothing to approve")
+    chosen = [path.removeprefix("./") for path in paths]
+    faults = [
+        Fault(
+            f"`{path}` is no rule that waits for an agreement",
+            hint=did_you_mean(path, waiting) or f"there waits {', '.join(waiting)}",
+        )
+        for path in chosen
+        if path not in waiting
+    ]
+    if faults:
+        raise UsageError(*faults)
+    return tuple(dict.fromkeys(chosen)) or waiting
+
+
+def _refuse_unseen(here: Place, seen: str | None, paths: tuple[str, ...]) -> None:
+    """Nobody signs what came a moment ago: raise ``Refused`` where main has a file otherwise than
+    this clone's main had it before."""
+    names = [f"{commit}:{path}" for path in paths for commit in (seen or here.base, here.base)]
+    contents = [refs.contents(here.repository, names).get(name) for name in names]
+    hint = f"git pull, read it ({RATIFY} shows it), and agree to it then"
+    faults = [
+        Fault(f"main went on: this is not as it is in your {main_branch.name(here.repository)}",
+              At(path), hint)
+        for path, mine, now in zip(paths, contents[::2], contents[1::2], strict=True)
+        if mine != now
+    ]  # fmt: skip
+    if faults:
+        raise Refused(*faults)
+
+
+def _compare(history: RuleHistory, head: str, paths: tuple[str, ...]) -> tuple[UnagreedRule, ...]:
+    old, new = history.rules_at(head).texts, history.rules_written().texts
+    return tuple(
+        UnagreedRule(
+            path,
+            *history.last_change(path),
+            tuple(_diff(path, old.get(path), new.get(path))),
+        )
+        for path in paths
+    )
+
+
+def _diff(path: str, old: bytes | None, new: bytes | None) -> list[str]:
+    mine, theirs = ((text or b"").decode("utf-8", "replace").splitlines() for text in (old, new))
+    before = "/dev/null" if old is None else f"{path} (in force)"
+    after = "/dev/null" if new is None else f"{path} (on main)"
+    return list(difflib.unified_diff(mine, theirs, before, after, lineterm=""))
+
+
+def _message(paths: tuple[str, ...], *trailers: str) -> str:
+    title = f"Approve the rules in {paths[0]}" + (f" and {len(paths) - 1} more" * bool(paths[1:]))
+    named = [f"{RULES.capitalize()}: {path}" for path in paths]
+    return "\n".join([title, "", *named, *trailers]) + "\n"
+
+
+def _signed(here: Place, paths: tuple[str, ...], push: bool) -> Ratified:
+    repository, who = here.repository, here.repository.identity()
+    merge_promotion.decide_signing(repository, needed=True, asked=None)
+    message = _message(paths, f"Approved-by: {who}", "Approval: signed")
+    stamp = Stamp(who, merge_promotion.moment_after(repository, here.base))
+    commit = commit_beside(repository, here.base, {}, message, stamp, sign=True)
+    left = ApprovalRule(repository, commit, here.workspace.folder, here.forge).rules
+    lacks = [f for f in left.faults(here.workspace.folder) if str(f.place) in paths]
+    waits = "; ".join(fault.what for fault in lacks if ALONE in fault.what)
+    if any(ALONE not in fault.what for fault in lacks):
+        hint = f"who may sign is said in registry/allowed_signers as it was before: {commit[:7]}^"
+        raise Refused(*(Fault(fault.what, fault.place, hint) for fault in lacks))
+    settled = merge_promotion.settle(here, Approved(paths, "", str(who), "signed", commit), push)
+    return Ratified(paths, str(who), "signed", commit, waits=waits or None, pushed=settled.pushed)
+
+
+def _opened(here: Place, history: RuleHistory, paths: tuple[str, ...]) -> Ratified:
+    if here.forge is None or here.remote is None or not here.pushes:
+        what = f"the rules before ask for an approval of {', '.join(paths)} at the forge"
+        raise UsageError(what, hint="the same with --push, which opens the pull request")
+    repository = here.repository
+    stamp = Stamp(repository.identity(), int(time.time()))
+    commit = commit_beside(repository, here.base, {}, _message(paths), stamp)
+    branch = f"{BRANCH}{commit[:12]}"
+    branches.put(repository, branch, commit)
+    if refused := remotes.push_branch(repository, here.remote, branch, commit, None):
+        raise Refused(Fault(f"{here.remote} refused the branch {branch}: {refused}"))
+    title = _message(paths).partition("\n")[0]
+    body = _describe(_compare(history, here.base, paths))
+    pull = here.forge.open(branch, main_branch.name(repository), title, body)
+    waits = f"an owner approves {pull.url}, and merges it"
+    return Ratified(paths, str(stamp.who), "forge", commit, pull.url, waits, pushed=True)
+
+
+def _describe(rules: Sequence[UnagreedRule]) -> str:
+    """The body of the pull request, which changes nothing itself: what its reviewer agrees to."""
+    named = ", ".join(f"`{rule.path}` ({rule.commit[:7]})" for rule in rules)
+    lines = [line for rule in rules for line in rule.difference]
+    shown = [f"    {line}" for line in lines[:_LONGEST]]
+    more = [f"    ... and {len(lines) - _LONGEST} lines more"] if lines[_LONGEST:] else []
+    told = f"Main's {named} was changed without an approval. Merging this agrees to it as it is:"
+    return "\n".join([told, "", *shown, *more]) + "\n"

@@ -1,0 +1,327 @@
+"""Whether the bytes of a version that is to enter a stage are there, and right.
+
+``promote``, ``approve`` and ``check`` ask it before anybody decides: ``reconcile`` would fail for
+it afterwards. What is on this machine is read; of what is far away it is asked whether it is
+there, so that nobody waits for a model to be downloaded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from towpath.backends.dvc.dvc_config import locate
+from towpath.backends.git import clones
+from towpath.errors import Fault, StoreError, TowpathError
+from towpath.registry import Record, shared_registry
+from towpath.registry.declared_data import tracked_data
+from towpath.storage.objects import Layout
+from towpath.storage.storage_backend import ObjectSource, object_path
+from towpath.storage.verified_bytes import State, verify
+
+if TYPE_CHECKING:
+    from towpath.backends.dvc import Store
+    from towpath.config.project_declaration import Project
+    from towpath.config.project_declaration import Store as StoreDeclaration
+    from towpath.delivery.promotion.promotion_case import Case
+    from towpath.workspace import Workspace
+
+
+_OWN = "the project's store"
+_ABSENT = "is not on this machine"
+
+
+@dataclass(frozen=True)
+class StoredBytes:
+    """What lacks or was altered, and in words what could not be looked at, and why."""
+
+    faults: tuple[Fault, ...] = ()
+    unchecked: tuple[str, ...] = ()
+
+
+def look_at_bytes(
+    workspace: Workspace, case: Case, environ: Mapping[str, str] | None = None
+) -> StoredBytes:
+    """What the stores that can be reached have of a promotion's version, and of its data.
+
+    A rollback needs no data: what it brings back ran there before.
+    """
+    record = case.candidate
+    if record is None:
+        return StoredBytes()
+    search = _Search(
+        _project_of(workspace, case), case.project, case.stage, record,
+        os.environ if environ is None else environ,
+    )  # fmt: skip
+    search.look_for_model()
+    if not case.back:
+        search.look_for_data()
+    search.ask_remote()
+    return StoredBytes(tuple(search.faults), tuple(search.unchecked))
+
+
+def _project_of(workspace: Workspace, case: Case) -> Workspace:
+    """The project whose model it is, which may be another of the same repository."""
+    if case.folder == workspace.folder or workspace.repository is None:
+        return workspace
+    other = workspace.repository.root / case.folder
+    return type(workspace)(other) if other.is_dir() else workspace
+
+
+@dataclass
+class _Search:
+    """A search through the stores, the nearest first. ``absent`` are those without the model,
+    ``unseen`` what is said of those that could not be looked at, ``wanted`` what is not on this
+    machine and may be on the remote: what it is, by digest."""
+
+    workspace: Workspace
+    project: Project
+    stage: str
+    record: Record
+    environ: Mapping[str, str]
+    faults: list[Fault] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    wanted: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The version."""
+        return f"{self.record.model}@{self.record.version}"
+
+    def look_for_model(self) -> None:
+        """Read what is near until it is found whole; then ask the buckets whether it is there."""
+        for read in self._near():
+            if read() is State.WHOLE:
+                return
+        if self.faults:
+            return  # what was altered is told with what mends it
+        if not any(self._is_in_bucket(stage, store) for stage, store in self._buckets()):
+            self.wanted[self.record.artifact.digest] = f"the bytes of {self.name}"
+
+    def _near(self) -> Iterator[Callable[[], State]]:
+        """The stores on this machine, in the order in which reconcile would ask them."""
+        yield lambda: self._read_stage(self.stage, is_own=True)
+        names = list(self.project.stages)
+        for lower in reversed(names[: names.index(self.stage)]):
+            yield lambda lower=lower: self._read_stage(lower)  # type: ignore[misc]
+        yield self._read_project
+        for name, declared in self.project.stores.items():
+            if not _is_far(declared):
+                yield lambda name=name: self._read_folder(name)  # type: ignore[misc]
+
+    def _read_stage(self, stage: str, is_own: bool = False) -> State:
+        from towpath.storage.stage_store import StageStore
+
+        if _is_far(self.project.stages[stage].store):
+            return State.MISSING  # asked later, and not read
+        store = StageStore.open(self.project, stage, self.environ, self.workspace.home, self.stage)
+        if is_own:  # it need not have them yet, and what is wrong there reconcile brings anew
+            with suppress(TowpathError, OSError):
+                return verify(store, self.record.artifact, self.record.sha256)
+            return State.MISSING
+        state = self._read(store, _root_of(store))
+        if state is State.ALTERED:
+            self._altered(store.shown, f"towpath reconcile {stage} --apply brings them anew")
+        return state
+
+    def _read_folder(self, name: str) -> State:
+        from towpath.storage.stage_store import StageStore
+
+        store = StageStore.open_declared(self.project, name, self.environ, self.workspace.home)
+        state = self._read(store, _root_of(store))
+        if state is State.ALTERED:
+            at = object_path(self.record.artifact.digest)
+            self._altered(store.shown, f"move {at} there away, and bring it anew from where it is "
+                          "right")  # fmt: skip
+        return state
+
+    def _read_project(self) -> State:
+        if self.store is None:
+            return State.MISSING
+        state = self._read(self.store.source, self.store.layout.objects)
+        if state is State.ALTERED:
+            path = self.store.path(self.record.artifact.digest)
+            self._altered(_OWN, way_to_replace(self.workspace.root, path))
+        return state
+
+    def _read(self, source: ObjectSource, root: Path | None) -> State:
+        """What one store has; one that is not on this machine, or cannot be read, says nothing."""
+        if root is None or not root.is_dir():
+            self.unseen.append(f"{source.shown} {_ABSENT}")
+            return State.MISSING
+        try:
+            state = verify(source, self.record.artifact, self.record.sha256)
+        except (TowpathError, OSError) as closed:
+            self.unseen.append(f"{source.shown}: {_words(closed)}")
+            return State.MISSING
+        if state is State.MISSING:
+            self.absent.append(source.shown)
+        return state
+
+    def _altered(self, where: str, hint: str) -> None:
+        self.faults.append(Fault(f"the bytes of {self.name} in {where} were altered", hint=hint))
+
+    def _buckets(self) -> Iterator[tuple[str, bool]]:
+        """The stores in buckets, and whether each is a stage's."""
+        names = list(self.project.stages)
+        for stage in reversed(names[: names.index(self.stage) + 1]):
+            if _is_far(self.project.stages[stage].store):
+                yield stage, True
+        yield from ((name, False) for name, one in self.project.stores.items() if _is_far(one))
+
+    def _is_in_bucket(self, name: str, is_stage: bool) -> bool:
+        from towpath.storage.stage_store import StageStore
+
+        home = self.workspace.home
+        try:
+            if is_stage:
+                store = StageStore.open(self.project, name, self.environ, home, self.stage)
+            else:
+                store = StageStore.open_declared(self.project, name, self.environ, home)
+            is_there = store.is_there(self.record.artifact)
+        except TowpathError as closed:
+            self.unseen.append(_words(closed))
+            return False
+        if not is_there:
+            self.absent.append(store.shown)
+        return is_there
+
+    def look_for_data(self) -> None:
+        """What DVC keeps of the data that the version was made from."""
+        if self.store is None:
+            return
+        folder, repository = self.workspace.folder, self.workspace.repository
+        for name, (path, digest) in tracked_data(repository, self.record, folder).items():
+            self._look_for_input(self.store, f"`{name}` ({path}), the data of {self.name},", digest)
+
+    def _look_for_input(self, store: Store, what: str, digest: str) -> None:
+        objects = store.needed(digest)
+        missing = [one for one in objects or () if not store.path(one).exists()]
+        if objects is None or missing:
+            self.wanted[digest] = what
+            return
+        for wrong in store.objects.unverified(objects, aside=False):
+            hint = way_to_replace(self.workspace.root, store.path(wrong))
+            said = f"the bytes of {what} in {_OWN} were altered"
+            self.faults.append(Fault(said, hint=hint))
+
+    def ask_remote(self) -> None:
+        """Of what is not here, ask the project's remote once whether it is there."""
+        model = self.record.artifact.digest
+        kept: tuple[str, ...] = ()
+        silent: tuple[str, ...] = ()
+        if self.wanted and self.store is not None:
+            kept, silent = self._keepers(self.store)
+        if model in self.wanted:
+            what = f"the bytes of {self.name}"
+            seen, unseen = [*self.absent, *kept], [*self.unseen, *silent]
+            self._settle(what, seen, unseen, way_back(self.record))
+        for digest, what in self.wanted.items():
+            if digest != model:
+                hint = "towpath push where they are; towpath rollback goes back without them"
+                self._settle(f"the bytes of {what}", kept, silent, hint)
+
+    def _keepers(self, store: Store) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The stores of the project that lack what is wanted, and what is said of those that could
+        not be looked at. What the remote has is not wanted any more."""
+        from towpath.backends.dvc import byte_transfer
+
+        is_here = store.layout.objects.is_dir()
+        kept, silent = ((_OWN,), ()) if is_here else ((), (f"{_OWN} {_ABSENT}",))
+        try:
+            there = byte_transfer.default(self.workspace.root)
+            if there is None:
+                return kept, silent
+            gone = {*byte_transfer.missing(self.workspace.root, list(self.wanted), there)}
+            arrived = {*self.wanted} - gone
+            if self.record.artifact.digest in arrived:
+                self._read_remote()
+            for digest in arrived:
+                del self.wanted[digest]
+        except (TowpathError, OSError) as closed:
+            return kept, (*silent, _words(closed))
+        return (*kept, f"the remote `{there}`"), ()  # what only this clone lacks, the remote has
+
+    def _read_remote(self) -> None:
+        """A remote that is a folder of this machine is read; a far one would take its time."""
+        from towpath.backends.dvc.dvc_remotes import default_remote
+
+        found = default_remote(self.workspace.root)
+        if found is None or "://" in found.url:
+            return
+        if verify(found, self.record.artifact, self.record.sha256) is State.ALTERED:
+            at = found.address(self.record.artifact.digest)
+            self._altered(found.shown, f"mv '{at}' '{at}.altered', then towpath push from where "
+                          "they are right")  # fmt: skip
+
+    def _settle(self, what: str, seen: Sequence[str], unseen: Sequence[str], hint: str) -> None:
+        """What is nowhere is a fault; where not every store was seen, nobody can tell."""
+        if unseen or not seen:
+            why = "; ".join(dict.fromkeys(unseen)) or "there is no store here"
+            looks = "`towpath verify` does, where the stores can be read"
+            self.unchecked.append(f"{what} could not be checked: {why}; {looks}")
+            return
+        known = ", ".join(dict.fromkeys(seen))
+        self.faults.append(Fault(f"{what} are in no store: not in {known}", hint=hint))
+
+    @cached_property
+    def layout(self) -> Layout | None:
+        """The project's store on this machine; None where it has none, or where the version was
+        made by another repository than this."""
+        made_by = self.record.code.repository
+        if made_by is not None:
+            mine = self.workspace.repository and shared_registry.origin(self.workspace.repository)
+            if not mine or not clones.same(mine, made_by):
+                return None
+        try:
+            return locate(self.workspace.root)
+        except StoreError:
+            return None
+
+    @property
+    def store(self) -> Store | None:
+        """The same, opened."""
+        return self.workspace.store if self.layout else None
+
+
+def way_to_replace(root: Path, *paths: Path) -> str:
+    """How altered bytes are replaced: they are moved away, not deleted, for they may be a clue."""
+    from towpath.backends.dvc import byte_transfer
+
+    aside = "; ".join(f"mv {quote(str(path))} {quote(f'{path}.altered')}" for path in paths)
+    back = "towpath pull" if byte_transfer.default(root) else "copy them from where they are right"
+    return f"{aside}; then {back}"
+
+
+def way_back(record: Record) -> str:
+    """What helps where the bytes of a version are nowhere."""
+    reject = f"towpath reject {record.model}@{record.version} --reason '...'"
+    return (
+        "towpath pull, or copy them from the stage's store; towpath reproduce tells whether "
+        f"they can be made again; where they are lost for good: {reject}"
+    )
+
+
+def _is_far(declared: StoreDeclaration | None) -> bool:
+    return declared is not None and "://" in declared.url
+
+
+def _root_of(store: object) -> Path | None:
+    from towpath.storage.folder import Folder
+
+    place = getattr(store, "backend", None)
+    return place.root if isinstance(place, Folder) else None
+
+
+def _words(closed: Exception) -> str:
+    if isinstance(closed, TowpathError):
+        return closed.faults[0].what
+    return getattr(closed, "strerror", None) or str(closed)

@@ -1,0 +1,121 @@
+"""A version as it is given to a target: a folder with the model, its record, and their digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from towpath.errors import RegistryError, TowpathError
+from towpath.registry import Record
+from towpath.registry.version_number import Version
+from towpath.registry.version_record import read, write
+from towpath.storage.stage_store import StageStore
+from towpath.storage.verified_bytes import folder_sha256
+
+MANIFEST = "MANIFEST.json"
+RECORD = "record.yaml"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A folder that holds a version's model, ``record.yaml`` and ``MANIFEST.json``."""
+
+    folder: Path
+    stage: str
+    record: Record
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.record.model
+
+    @property
+    def version(self) -> Version:
+        """The version."""
+        assert self.record.version is not None  # only numbered versions are promoted
+        return self.record.version
+
+    @property
+    def file(self) -> Path:
+        """The model's own file or folder."""
+        return self.folder / self.record.artifact.name
+
+
+def build(store: StageStore, record: Record, folder: Path) -> Bundle:
+    """Fetch a version from a stage's store, verified, and write what describes it beside it."""
+    bundle = Bundle(folder, store.name, record)
+    if record.artifact.name in ("", ".", "..", MANIFEST, RECORD):
+        raise RegistryError(f"a model's file cannot be called `{record.artifact.name}`")
+    folder.mkdir(parents=True, exist_ok=True)
+    store.fetch(record.artifact, bundle.file, record.sha256)
+    (folder / RECORD).write_text(write(record), encoding="utf-8")
+    (folder / MANIFEST).write_text(_manifest(bundle), encoding="utf-8")
+    return bundle
+
+
+def files(folder: Path) -> Iterator[tuple[str, str]]:
+    """Every file in a folder but a bundle's manifest: its path in it, and its SHA-256."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != MANIFEST:
+            with path.open("rb") as file:
+                yield name, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_whole(folder: Path, record: Record, stage: str) -> bool:
+    """Whether a bundle is what a record from Git says, file by file, and nothing besides.
+
+    What lies in the folder vouches for nothing: whoever alters the model alters what describes it.
+    """
+    bundle = Bundle(folder, stage, record)
+    try:
+        return _is_plain(bundle) and _is_described(bundle)
+    except (OSError, ValueError, TypeError, RecursionError, TowpathError):
+        return False
+
+
+def _is_plain(bundle: Bundle) -> bool:
+    """The three parts and no other, no link among them, and the model's own bytes."""
+    folder = bundle.folder
+    if folder.is_symlink() or any(path.is_symlink() for path in folder.rglob("*")):
+        return False
+    names = {path.name for path in folder.iterdir()}
+    wanted = {bundle.record.artifact.name, RECORD, MANIFEST}
+    return names == wanted and _sha256(bundle) == bundle.record.sha256
+
+
+def _is_described(bundle: Bundle) -> bool:
+    """The record beside the model is Git's, and the manifest says what there is."""
+    content = (bundle.folder / RECORD).read_text(encoding="utf-8")
+    beside = json.loads((bundle.folder / MANIFEST).read_bytes())
+    return read(content, RECORD) == bundle.record and beside == json.loads(_manifest(bundle))
+
+
+def _sha256(bundle: Bundle) -> str:
+    """The model's, as its record has it: of a folder, that of its sorted ``sha256sum`` lines."""
+    if bundle.file.is_dir() != (bundle.record.artifact.files is not None):
+        return ""
+    found = dict(files(bundle.file) if bundle.file.is_dir() else files(bundle.folder))
+    if not bundle.file.is_dir():
+        return found[bundle.record.artifact.name]
+    return folder_sha256(found)
+
+
+def _manifest(bundle: Bundle) -> str:
+    record = bundle.record
+    data = {
+        "schema": SCHEMA,
+        "model": record.model,
+        "version": str(record.version),
+        "stage": bundle.stage,
+        "path": record.artifact.name,
+        "kind": record.kind,
+        "sha256": record.sha256,
+        "md5": record.artifact.digest,
+        "files": dict(files(bundle.folder)),
+    }
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,228 @@
+"""One reconcile at a time for each stage: a small file in its store that is held and renewed.
+
+The file says who holds it and until when. It changes by a conditional write only, so that of two
+who want it one gets it. Whoever dies without giving it back loses it when it expires; on the
+same machine at once, since its process can be seen to be gone.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from towpath.config import foreign_values as foreign
+from towpath.config.foreign_values import Fields
+from towpath.errors import Malformed, StoreError, TowpathError
+from towpath.registry.main_line import CLOCK_SKEW
+from towpath.storage.stage_store import StageStore
+
+PATH = "towpath/lease.json"
+LASTS = 120.0
+"""Seconds for which a lease holds that is not renewed."""
+PATIENCE = 15.0
+_PAUSE = 0.5
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who holds a stage. Times are seconds since 1970, by the holder's clock.
+
+    ``process`` and ``began`` name a process of ``machine``; ``nonce`` tells two leases apart.
+    """
+
+    owner: str
+    since: float
+    expires: float
+    nonce: str
+    machine: str
+    process: int
+    began: float
+
+    def ends(self, now: float) -> float:
+        """When it stops to count.
+
+        No holder may ask for more than ``LASTS`` from now. One that says so was written by hand,
+        or by a clock that is wrong: it counts as long as one that was never renewed.
+        """
+        if self.expires <= now + LASTS + CLOCK_SKEW:
+            return self.expires
+        return self.since + LASTS if self.since <= now + CLOCK_SKEW else now
+
+    def __str__(self) -> str:
+        since, until = (
+            datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            for t in (self.since, self.ends(time.time()))
+        )
+        return f"{self.owner} since {since} (until {until} unless renewed)"
+
+
+class Held:
+    """A lease while it is ours."""
+
+    def __init__(self, store: StageStore, lease: Lease, mark: str) -> None:
+        self._store = store
+        self._lease = lease
+        self._mark = mark
+        self._ended = threading.Event()
+        self._lost: TowpathError | None = None
+
+    def check(self) -> None:
+        """Raise ``StoreError`` where the lease could not be renewed: another may act now."""
+        if self._lost:
+            raise self._lost
+        if time.time() > self._lease.expires:
+            raise _lost(self._store)
+
+    def keep(self) -> None:
+        """Renew it until it is given back; for a thread beside the work."""
+        while not self._ended.wait(LASTS / 4):
+            with suppress(StoreError):  # a store that is down for a moment: the lease still runs
+                renewed = replace(self._lease, expires=time.time() + LASTS)
+                mark = self._store.write(PATH, _dump(renewed), self._mark)
+                if mark is None:
+                    self._lost = _lost(self._store)
+                    return
+                self._lease, self._mark = renewed, mark
+
+    def give_back(self) -> None:
+        """Let the next one have it at once."""
+        self._ended.set()
+        done = replace(self._lease, expires=0.0)
+        self._store.write(PATH, _dump(done), self._mark)
+
+
+@contextmanager
+def held(store: StageStore, patience: float | None = None) -> Iterator[Held]:
+    """Hold a stage's lease; wait ``patience`` seconds for whoever has it.
+
+    Raises ``StoreError`` that names the holder where it is not given back in time.
+    """
+    mine = _take(store, PATIENCE if patience is None else patience)
+    keeper = threading.Thread(target=mine.keep, daemon=True, name="lease")
+    keeper.start()
+    try:
+        yield mine
+    finally:
+        mine._ended.set()
+        keeper.join()
+        with suppress(StoreError):  # it expires by itself
+            mine.give_back()
+
+
+def holder(store: StageStore) -> Lease | None:
+    """Who holds a stage now; None where nobody does."""
+    found = store.read(PATH)
+    lease = _load(found[0]) if found else None
+    return lease if lease and not _is_free(lease) else None
+
+
+def _take(store: StageStore, patience: float) -> Held:
+    end = time.monotonic() + patience
+    while True:
+        found = store.read(PATH)
+        known = _load(found[0]) if found else None
+        if known is None or _is_free(known):
+            lease = _new()
+            mark = store.write(PATH, _dump(lease), found[1] if found else None)
+            if mark is not None:
+                return Held(store, lease, mark)
+        elif time.monotonic() > end:
+            hint = (
+                "wait for it; if it died, the lease ends by itself, or at once when you delete "
+                f"{PATH} in {store.backend.shown}"
+            )
+            raise StoreError(f"{store.name} is being reconciled by {known}", hint=hint)
+        time.sleep(_PAUSE)
+
+
+def _is_free(lease: Lease) -> bool:
+    now = time.time()
+    return now >= lease.ends(now) or _is_dead(lease)
+
+
+def _is_dead(lease: Lease) -> bool:
+    """Whether the holder was a process of this machine that is gone."""
+    if lease.machine != _machine():
+        return False
+    import psutil
+
+    try:
+        return abs(float(psutil.Process(lease.process).create_time()) - lease.began) > 1.0
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _new() -> Lease:
+    import psutil
+
+    now = time.time()
+    return Lease(
+        owner=f"{_user()}@{socket.gethostname()}, process {os.getpid()}",
+        since=now,
+        expires=now + LASTS,
+        nonce=os.urandom(8).hex(),
+        machine=_machine(),
+        process=os.getpid(),
+        began=psutil.Process().create_time(),
+    )
+
+
+def _user() -> str:
+    run = os.environ.get("GITHUB_RUN_ID")
+    try:
+        return f"{getpass.getuser()} (run {run})" if run else getpass.getuser()
+    except (KeyError, OSError):  # a container's user that has no name
+        return str(os.getuid())
+
+
+def _machine() -> str:
+    """This machine since it was started, and this container in it: where a process can be seen."""
+    parts = [socket.gethostname()]
+    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        with suppress(OSError):
+            link = Path(path)
+            parts.append(str(link.readlink()) if link.is_symlink() else link.read_text().strip())
+    return " ".join(parts)
+
+
+def _dump(lease: Lease) -> bytes:
+    return json.dumps(asdict(lease), indent=1).encode()
+
+
+def _load(content: bytes) -> Lease | None:
+    """A lease; None for what is none, which nobody can hold."""
+    try:
+        return read_lease(content)
+    except Malformed:
+        return None
+
+
+def read_lease(content: bytes) -> Lease:
+    """The lease in a file's bytes; ``Malformed`` for what is none."""
+    fields = Fields(foreign.parse_json(content))
+    fields.refuse_others("owner", "since", "expires", "nonce", "machine", "process", "began")
+    return Lease(
+        owner=fields.get("owner", foreign.read_text),
+        since=fields.get("since", foreign.read_second),
+        expires=fields.get("expires", foreign.read_second),
+        nonce=fields.get("nonce", foreign.read_text),
+        machine=fields.get("machine", foreign.read_text),
+        process=fields.get("process", foreign.read_process),
+        began=fields.get("began", foreign.read_second),
+    )
+
+
+def _lost(store: StageStore) -> StoreError:
+    return StoreError(
+        f"the lease of {store.name} ended while it was being reconciled",
+        hint="run again: what is done stays done",
+    )

@@ -1,0 +1,193 @@
+"""The smoke test: before the switch, the new version predicts beside the one that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath.config import foreign_values as foreign
+from towpath.config.artifact import Json
+from towpath.config.foreign_values import Fields
+from towpath.delivery.reconcile.bundle import Bundle
+from towpath.errors import DeployError, Malformed
+from towpath.sandbox.foreign_code import Sandbox, SandboxEnded, SandboxTimeout
+from towpath.scratch import scratch_folder
+
+if TYPE_CHECKING:
+    from towpath.config.project_declaration import Project
+    from towpath.registry import Record
+    from towpath.registry.own_code import OwnCode
+
+SAFE = ("skops",)
+"""Kinds of model files that can be loaded without running what they say."""
+
+PATIENCE = 300.0
+_MOST_PACKAGES = 3
+"""So many packages are told in the plan's line."""
+_LONGEST_ERROR = 2000
+"""Characters of what a model raised; the rest tells nobody more."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What the smoke test came to, in words for the plan's reader."""
+
+    words: str
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What one version predicts, or why it does not."""
+
+    predictions: tuple[Json, ...]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class _Result:
+    """How many rows were tried, what came of each version, and which fences were missing.
+
+    ``words`` are those that encoders know of a column; ``packages`` those that are others here
+    than when the new version was made.
+    """
+
+    rows: int
+    models: tuple[_Outcome, ...]
+    caution: str
+    words: Mapping[str, list[Any]]
+    packages: tuple[str, ...]
+
+
+def test(
+    new: Bundle,
+    old: Bundle | None,
+    project: Project,
+    sample: Path | None,
+    own: Callable[[Record], OwnCode],
+) -> Tried:
+    """Let both predict the same rows, in a sandbox; ``own`` finds a version's own code.
+
+    The rows are the sample's, or made of the columns that the record's signature names. The new
+    version fails where it cannot be loaded, raises, or predicts what is no number; rows that the
+    old version cannot predict either, made from a signature, prove nothing against the new one.
+    Raises ``DeployError`` with what the new version said.
+    """
+    if new.record.kind not in SAFE:
+        return Tried(f"no smoke test: a {new.record.kind} model is not loaded here")
+    beside = [old] if old and old.record.kind in SAFE else []
+    tried = [_Tried(bundle, own(bundle.record)) for bundle in (new, *beside)]
+    result = _results(tried, project, sample)
+    mine, *theirs = result.models
+    if mine.error is not None:
+        if sample is None and theirs and theirs[0].error == mine.error:
+            return Tried(f"neither version predicts rows made from the signature: {mine.error}")
+        what = f"{new.model}@{new.version} failed its smoke test: {mine.error}"
+        rows = "; `sample` in `deploy` names real rows" if sample is None else ""
+        raise DeployError(what, hint=f"what ran before runs on{rows}")
+    return Tried(_words(result, old))
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A version that is tried, and its own code."""
+
+    bundle: Bundle
+    own: OwnCode
+
+
+def _results(tried: list[_Tried], project: Project, sample: Path | None) -> _Result:
+    """All in one sandbox, or each in its own where one brings code: the same names are others'
+    there. The rows are the first's in any case."""
+    question = _question(tried[0].bundle.record, project, sample)
+    if not any(one.own.root for one in tried):
+        return _asked(question, tried, sample)
+    first, *others = tried
+    result = _asked(question, [first], sample)
+    question["words"] = result.words
+    models = [outcome for one in others for outcome in _asked(question, [one], sample).models]
+    return replace(result, models=(*result.models, *models))
+
+
+def _question(record: Record, project: Project, sample: Path | None) -> dict[str, Any]:
+    signature = record.signature
+    columns = signature.inputs if signature else None
+    return {
+        "words": {},
+        "trust": list(project.trust),
+        "sample": str(sample.absolute()) if sample else None,
+        "columns": [{"name": c.name, "type": c.type} for c in columns or ()],
+        "features": signature.features if signature else None,
+    }
+
+
+def _asked(question: dict[str, Any], tried: list[_Tried], sample: Path | None) -> _Result:
+    models = [{"path": str(one.bundle.file.absolute()), "own": one.own.to_json()} for one in tried]
+    question = {**question, "models": models}
+    reads = [path for one in tried for path in (one.bundle.file, *one.own.reads)]
+    with scratch_folder() as folder:
+        sandbox = Sandbox(folder, PATIENCE, reads=(*reads, *([sample] if sample else [])))
+        try:
+            answer = sandbox.ask("towpath.steps.model_io.smoke_predictions", question)
+        except SandboxTimeout:
+            raise DeployError(f"the smoke test did not end within {PATIENCE:g} s") from None
+        except SandboxEnded as ended:
+            raise DeployError(f"the smoke test failed: {ended}") from None
+    try:
+        answered = read_smoke(answer.said, len(models))
+    except Malformed as wrong:
+        words = wrong.faults[0].what
+        what = f"the smoke test's process answered with what is no answer: {words}"
+        raise DeployError(what) from None
+    return replace(answered, caution=answer.caution)
+
+
+def read_smoke(said: object, models: int) -> _Result:
+    """What came of so many models, by a process in which a model's code may have written the
+    answer. Raises ``Malformed`` for what is none."""
+    fields = Fields(said)
+    fields.refuse_others("rows", "models", "words", "packages")
+    outcomes = fields.get("models", foreign.list_of(_read_outcome))
+    if len(outcomes) != models:
+        raise Malformed(f"it tells of {len(outcomes)} models, and {models} were asked")
+    words = fields.table("words", foreign.list_of(_read_prediction))
+    packages = fields.find("packages", foreign.list_of(foreign.read_text)) or ()
+    return _Result(
+        fields.get("rows", foreign.read_count),
+        outcomes,
+        "",
+        {name: list(known) for name, known in words.items()},
+        tuple(map(_printable, packages)),
+    )
+
+
+def _read_outcome(value: object) -> _Outcome:
+    fields = Fields(value)
+    fields.refuse_others("predictions", "error")
+    error = fields.find("error", foreign.read_text)
+    if error is not None:
+        return _Outcome((), _printable(error))
+    return _Outcome(fields.get("predictions", foreign.list_of(_read_prediction)), None)
+
+
+def _printable(words: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in words[:_LONGEST_ERROR])
+
+
+def _read_prediction(value: object) -> Json:
+    """A value of JSON's types; a number is a finite one."""
+    if isinstance(value, float):
+        return foreign.read_number(value)
+    return foreign.read_json(value)
+
+
+def _words(result: _Result, old: Bundle | None) -> str:
+    mine, *theirs = (model.predictions for model in result.models)
+    notes = "; ".join(filter(None, [result.caution, *result.packages[:_MOST_PACKAGES]]))
+    caution = f" ({notes})" if notes else ""
+    counted = f"{result.rows} rows predicted"
+    if not theirs or old is None or len(theirs[0]) != len(mine):
+        return f"{counted}{caution}"
+    differing = sum(1 for new, before in zip(mine, theirs[0], strict=True) if new != before)
+    return f"{counted}, {differing} of {len(mine)} values other than {old.version}'s{caution}"

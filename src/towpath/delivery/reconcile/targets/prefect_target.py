@@ -1,0 +1,107 @@
+"""A batch-transform deployment of a stage at its Prefect API, pinned to the version."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath.delivery.reconcile.bundle import Bundle
+from towpath.delivery.reconcile.reconcile_plan import Running
+from towpath.errors import DeployError
+from towpath.registry import Record
+
+if TYPE_CHECKING:
+    from towpath.config.target_declarations import Prefect as Declared
+
+
+@dataclass(frozen=True)
+class Prefect:
+    """The target ``{to: prefect}``: a deployment ``<model>/<stage>``.
+
+    ``api`` is the stage's, None for the local one; ``pool`` its work pool.
+    """
+
+    declared: Declared
+    stage: str
+    home: Path
+    api: str | None
+    pool: str | None
+
+    @property
+    def shown(self) -> str:
+        """It with the stage's work pool."""
+        return f"prefect {self.pool}" if self.pool else "prefect"
+
+    @cached_property
+    def address(self) -> str:
+        """The API: the stage's, or the local one, which is started where none runs."""
+        if self.api:
+            return self.api
+        from towpath.backends.prefect import server
+
+        return server.ensure(self.home).url
+
+    def current(self, model: str, record: Record | None) -> Running | None:
+        """The version that the deployment's parameters name, and whether they are as written:
+        the declared ones, and those that pin it to the record's digest."""
+        from towpath.backends.prefect import deployments
+
+        found = deployments.current(self.address, self._name(model))
+        if found is None:
+            return Running(None)
+        name, _, version = str(found.get("reference")).partition("@")
+        wanted = dict(self.declared.parameters)
+        if record is not None and str(record.version) == version:
+            wanted |= {"stage": self.stage, "sha256": record.sha256}
+        whole = all(found.get(key) == value for key, value in wanted.items())
+        return Running(version or "a version that it does not name", whole and name == model)
+
+    def prepare(self, bundle: Bundle) -> None:
+        """A deployment is one document: it is written when it is switched."""
+        missing = [name for name in ("data", "output") if name not in self.declared.parameters]
+        if missing and self.declared.schedule:
+            what = f"a scheduled {self._name(bundle.model)} needs {' and '.join(missing)}"
+            raise DeployError(what, hint="set them under `parameters` in `deploy`")
+
+    def smoke(self, bundle: Bundle) -> Bundle:
+        """The version itself is tried."""
+        return bundle
+
+    def switch(self, bundle: Bundle) -> None:
+        """Write the deployment, pinned to the version's digests."""
+        from towpath.backends.prefect import deployments
+
+        wanted = deployments.Wanted(
+            flow=bundle.model,
+            name=self.stage,
+            version=str(bundle.version),
+            entrypoint=self.declared.flow,
+            folder=self.declared.path or os.fspath(self.home),
+            parameters={**self.declared.parameters, **_pinned(bundle)},
+            pool=self.pool or deployments.POOL,
+            schedule=self.declared.schedule,
+            description=f"{bundle.model}@{bundle.version}, deployed by towpath reconcile.",
+            tags=("towpath", self.stage),
+        )
+        deployments.deploy(self.address, wanted)
+
+    def remove(self, model: str) -> None:
+        """Delete the deployment."""
+        from towpath.backends.prefect import deployments
+
+        deployments.remove(self.address, self._name(model))
+
+    def _name(self, model: str) -> str:
+        return f"{model}/{self.stage}"
+
+
+def _pinned(bundle: Bundle) -> Mapping[str, Any]:
+    return {
+        "reference": f"{bundle.model}@{bundle.version}",
+        "stage": bundle.stage,
+        "sha256": bundle.record.sha256,
+    }

@@ -1,0 +1,46 @@
+"""What every target of deployment can be asked."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from towpath.delivery.reconcile.bundle import Bundle
+from towpath.delivery.reconcile.reconcile_plan import Running
+from towpath.registry import Record
+
+
+class Target(Protocol):
+    """What runs the versions of a stage. Each call may be made again after it was cut short.
+
+    ``prepare`` changes nothing that runs; ``switch`` puts the prepared version in the place of
+    the one that runs, at once or not at all. Errors: ``DeployError``, in the target's own words.
+    """
+
+    @property
+    def shown(self) -> str:
+        """It as the plan and the record of what is deployed call it."""
+        ...
+
+    def current(self, model: str, record: Record | None) -> Running | None:
+        """What runs of a model; None where the target cannot tell.
+
+        ``record`` is Git's, of the version that should run: what runs under its number is held
+        against that, never against what the target says of itself.
+        """
+        ...
+
+    def prepare(self, bundle: Bundle) -> None:
+        """Put a version where it can be switched to."""
+        ...
+
+    def smoke(self, bundle: Bundle) -> Bundle:
+        """The version as it was prepared, for a trial before the switch."""
+        ...
+
+    def switch(self, bundle: Bundle) -> None:
+        """Run the prepared version from now on."""
+        ...
+
+    def remove(self, model: str) -> None:
+        """Run no version of a model any more."""
+        ...

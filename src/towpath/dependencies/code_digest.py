@@ -1,0 +1,224 @@
+"""The digests of what a function reaches, by the names under which a person knows it.
+
+The digest of a definition is one of what it says, without comments, docstrings and formatting.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from towpath.dependencies.module_source import is_definition, read_code
+from towpath.dependencies.project_code import BUILTINS, ImportedModule, Symbol, WholeModule
+from towpath.dependencies.reach import Node, PossibleModule, Reach
+from towpath.dependencies.scopes import FUNCTIONS, own, read_imports
+from towpath.dependencies.widening import Widening
+from towpath.errors import DeclarationError
+
+_UNSAID = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+
+
+def digest_code(nodes: Iterable[ast.AST], *notes: str, docstrings: bool = False) -> str:
+    """32 hexadecimal digits over what these nodes say, and over the notes."""
+    words: list[str] = []
+    for node in nodes:
+        _write_node(node, words.append, docstrings)
+    return digest_text("".join((*words, *(f"\n{note}" for note in notes))))
+
+
+def digest_text(text: str) -> str:
+    """32 hexadecimal digits of a text."""
+    return digest_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def digest_bytes(content: bytes) -> str:
+    """32 hexadecimal digits of bytes."""
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+class CodeDigests:
+    """Digests of names and of files, each computed once."""
+
+    def __init__(self, reach: Reach) -> None:
+        self.reach = reach
+        self.code = reach.code
+        self._symbols: dict[tuple[Symbol, bool], str] = {}
+        self._files: dict[tuple[str, Widening | None], str] = {}
+        self._labels: dict[str, str] = {}
+        self._loads: dict[str, tuple[frozenset[int], bool]] = {}
+
+    def of_closure(self, closure: set[Node]) -> dict[str, str]:
+        """Label to digest: ``steps.clean``, ``paths (whole module)``, ``steps (at import)``."""
+        extent = next((w for w in (Widening.TEXT, Widening.DOCSTRINGS) if w in closure), None)
+        whole = {node.file for node in closure if isinstance(node, WholeModule | PossibleModule)}
+        digests = {
+            f"{self._label(file)} (whole module)": self._file(file, extent) for file in whole
+        }
+        symbols: dict[str, list[Symbol]] = defaultdict(list)
+        for node in closure:
+            if isinstance(node, Symbol) and node.file not in whole:
+                symbols[node.file].append(node)
+                digests[f"{self._label(node.file)}.{node.name}"] = self._symbol(node, extent)
+        for file in {node.file for node in closure if isinstance(node, ImportedModule)} - whole:
+            digests.update(self._at_import(file, symbols[file], extent))
+        return dict(sorted(digests.items()))
+
+    def _label(self, file: str) -> str:
+        """A module's dotted name; its path, where another module has that name."""
+        if file not in self._labels:
+            path = self.code.path
+            name = path.name(file)
+            module = self.code.finder.find(name.split("."), path.all)
+            is_first = module is not None and module.file == file
+            self._labels[file] = name if is_first else self.code.shown(file)
+        return self._labels[file]
+
+    def _symbol(self, symbol: Symbol, extent: Widening | None) -> str:
+        """The digest of the statements that bind a name."""
+        key = symbol, extent is not None
+        if key not in self._symbols:
+            numbers = self.reach.statements(symbol)
+            source = self.code.source(symbol.file)
+            statements = [source.statements[number] for number in numbers]
+            notes = self._imports_of(symbol.file, numbers)
+            self._symbols[key] = digest_code(statements, *notes, docstrings=key[1])
+        return self._symbols[key]
+
+    def _file(self, file: str, extent: Widening | None) -> str:
+        """The digest of a file: of its bytes where comments count, or where it is no Python."""
+        key = file, extent
+        if key not in self._files:
+            self._files[key] = self._read_file(file, extent)
+        return self._files[key]
+
+    def _read_file(self, file: str, extent: Widening | None) -> str:
+        try:
+            if extent is not Widening.TEXT and file.endswith(".py"):
+                source = self.code.source(file)
+                notes = [source.docstring or ""] if extent else []
+                return digest_code(source.statements, *notes, docstrings=extent is not None)
+        except DeclarationError:
+            pass  # a module that only might be loaded need not be Python
+        return digest_bytes(read_code(Path(file), self.code.shown(file)))
+
+    def _imports_of(self, file: str, numbers: Iterable[int]) -> list[str]:
+        """Which imports the names in these statements stand for: a changed alias is a change."""
+        imports = self.code.source(file).imports
+        facts = [self.code.used_names(file, number) for number in numbers]
+        used = {chain[0] for fact in facts for chain in fact.chains | fact.perhaps}
+        names = sorted(used & imports.keys()) + ["*"] * ("*" in imports)
+        return [f"{name} {imported.said}" for name in names for imported in imports[name]]
+
+    def _at_import(
+        self, file: str, symbols: list[Symbol], extent: Widening | None
+    ) -> dict[str, str]:
+        if not file.endswith(".py"):
+            return {self._label(file): self._file(file, extent)}
+        notes = self._in_order(file, symbols)
+        source = self.code.source(file)
+        if extent and source.docstring:
+            notes.append(source.docstring)
+        return {f"{self._label(file)} (at import)": digest_text("\n".join(notes))} if notes else {}
+
+    def _in_order(self, file: str, symbols: list[Symbol]) -> list[str]:
+        """What runs when the module is imported, in its order, where the order may matter.
+
+        Effects stand with their content, definitions and others by the names that they bind: their
+        content has labels of its own. Plain functions may stand anywhere, and so may imports,
+        unless something has an effect between them.
+        """
+        statements = self.code.source(file).statements
+        effects = self.reach.effects.of_module(file)
+        loads, have_effects = self._imports(file)
+        fixed = {symbol for symbol in symbols if self._is_fixed(symbol)}
+        if not (effects or have_effects or fixed):
+            return []
+        bound: dict[int, set[str]] = defaultdict(set)
+        for symbol in symbols:
+            for number in self.reach.statements(symbol):
+                if symbol in fixed or not _is_movable(statements[number]):
+                    bound[number].add(symbol.name)
+        notes = {number: " ".join(sorted(names)) for number, names in bound.items()}
+        notes.update((number, ast.unparse(statements[number])) for number in loads)
+        for number in effects:
+            if not is_definition(statements[number]):
+                imports = self._imports_of(file, [number])
+                notes[number] = digest_code([statements[number]], *imports)
+        return [note for _, note in sorted(notes.items())]
+
+    def _is_fixed(self, symbol: Symbol) -> bool:
+        """Whether the place of a name's definition matters: it has several, or hides another."""
+        source = self.code.source(symbol.file)
+        is_several = len(self.reach.statements(symbol)) > 1
+        return is_several or symbol.name in BUILTINS or "*" in source.imports
+
+    def _imports(self, file: str) -> tuple[frozenset[int], bool]:
+        """The statements that import from the project, and whether any has an effect or a star."""
+        if file not in self._loads:
+            loads, have_effects = set[int](), False
+            for number, statement in enumerate(self.code.source(file).statements):
+                imports = [name for node in own([statement]) for name in read_imports(node)]
+                runs = [run for name in imports for run in self.code.runs(file, name)]
+                files = [run.file for run in runs if isinstance(run, ImportedModule)]
+                is_star = any(imported.name == "*" for imported in imports)
+                if files or is_star:
+                    loads.add(number)
+                    have_effects |= is_star or any(map(self.reach.has_effects, files))
+            self._loads[file] = frozenset(loads), have_effects
+        return self._loads[file]
+
+
+def _is_movable(statement: ast.stmt) -> bool:
+    """A function whose definition runs nothing and reads nothing."""
+    if not isinstance(statement, FUNCTIONS):
+        return False
+    defaults = [*statement.args.defaults, *filter(None, statement.args.kw_defaults)]
+    return not statement.decorator_list and all(
+        isinstance(default, ast.Constant) for default in defaults
+    )
+
+
+def _write_node(node: ast.AST, say: Callable[[str], None], docstrings: bool) -> None:
+    """Names of fields stand in the text, since empty ones are left out in every Python."""
+    if node.__class__ is ast.Name:
+        say(f"Name({node.id})")
+        return
+    say(node.__class__.__name__)
+    say("(")
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if value is None and not isinstance(node, ast.Constant):
+            continue
+        if value == [] or name in _UNSAID:
+            continue
+        say(f" {name}=")
+        if isinstance(value, list):
+            _write_list(value, say, docstrings)
+        elif isinstance(value, ast.AST):
+            _write_node(value, say, docstrings)
+        else:
+            say(repr(value))
+    say(")")
+
+
+def _write_list(items: list[object], say: Callable[[str], None], docstrings: bool) -> None:
+    say("[")
+    for place, item in enumerate(items):
+        if isinstance(item, ast.AST):
+            if _is_idle(item) and not (docstrings and place == 0):
+                continue
+            _write_node(item, say, docstrings)
+        else:
+            say(repr(item))
+        say(",")
+    say("]")
+
+
+def _is_idle(node: ast.AST) -> bool:
+    """A docstring, a bare constant or a ``pass``: says something, does nothing."""
+    return isinstance(node, ast.Pass) or (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    )

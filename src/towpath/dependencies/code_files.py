@@ -1,0 +1,80 @@
+"""The files and folders that a step adds to its code: ``code: [fit.R, sql/, "scripts/*.sh"]``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from towpath.dependencies.code_digest import digest_bytes, digest_text
+from towpath.dependencies.module_source import read_code
+from towpath.errors import DeclarationError, Fault, did_you_mean
+
+_SKIPPED = frozenset({"__pycache__", ".git", ".dvc", ".towpath"})
+
+
+def digest_named(root: Path, folder: str, extra: Iterable[str]) -> dict[str, str]:
+    """A digest of bytes for each; beside the pipeline first, else from the project's root.
+
+    What matches nothing is a fault, all of them at once.
+    """
+    found: dict[str, str] = {}
+    faults: list[Fault] = []
+    for said in extra:
+        files = _files(root, folder, said)
+        if not files:
+            faults.append(_missing(root, folder, said))
+        else:
+            found[said] = _digest(root, files)
+    if faults:
+        raise DeclarationError(*faults)
+    return found
+
+
+def list_named(root: Path, folder: str, extra: Iterable[str]) -> tuple[str, ...]:
+    """The files meant, from the root; what matches nothing is left out."""
+    files = (file for said in extra for file in _files(root, folder, said))
+    return tuple(file.relative_to(root).as_posix() for file in files)
+
+
+def _files(root: Path, folder: str, said: str) -> list[Path]:
+    if Path(said).is_absolute() or ".." in Path(said).parts:
+        what = f"`code: {said}` leads out of the project"
+        raise DeclarationError(Fault(what, hint="name it from the project's root"))
+    for start in (root / folder, root):
+        files = [file for path in _matches(start, said) for file in _below(path)]
+        if files:
+            return sorted(set(files))
+    return []
+
+
+def _matches(start: Path, said: str) -> Iterable[Path]:
+    if any(sign in said for sign in "*?["):
+        return start.glob(said)
+    path = start / said
+    return [path] if path.exists() else []
+
+
+def _below(path: Path) -> Iterable[Path]:
+    if path.is_file():
+        yield path
+    for folder, folders, files in os.walk(path):
+        folders[:] = [each for each in folders if each not in _SKIPPED]
+        yield from (Path(folder, each) for each in files)
+
+
+def _digest(root: Path, files: list[Path]) -> str:
+    """One file's bytes; of several also their names."""
+    digests = [(f.relative_to(root).as_posix(), digest_bytes(read_code(f, str(f)))) for f in files]
+    if len(digests) == 1:
+        return digests[0][1]
+    return digest_text("\n".join(f"{digest} {name}" for name, digest in digests))
+
+
+def _missing(root: Path, folder: str, said: str) -> Fault:
+    parents = [
+        parent for start in (root / folder, root) if (parent := (start / said).parent).is_dir()
+    ]
+    near = did_you_mean(Path(said).name, [each.name for p in parents for each in p.iterdir()])
+    hint = near or "name it beside pipeline.yaml or from the root"
+    return Fault(f"`code: {said}` matches no file", hint=hint)

@@ -1,0 +1,167 @@
+"""One reading of a project's code: each file once, for all the steps of a run."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from towpath.config.project_paths import module_folders
+from towpath.dependencies import code_files, step_function
+from towpath.dependencies.code_digest import CodeDigests
+from towpath.dependencies.command_program import Module
+from towpath.dependencies.function_signature import Signature, read_signature
+from towpath.dependencies.installed_packages import InstalledPackages, read_installed
+from towpath.dependencies.module_search import OURS, ModuleFinder, SearchPath, loose_folders
+from towpath.dependencies.project_code import ProjectCode, WholeModule
+from towpath.dependencies.reach import Node, Reach
+from towpath.dependencies.step_function import Definition
+
+KEPT = ".towpath/state/environment.json"
+
+
+class Reader:
+    """A snapshot of the code: make one for each run or plan. Nothing of the project is imported.
+
+    ``folder`` is a pipeline's folder from the root (``flows/training``), ``run`` what its step
+    says (``train``, ``shared.publish:to_folder``). Faults are raised as DeclarationError.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self._finder = ModuleFinder()
+        self._digests: dict[str, CodeDigests] = {}
+        self._closures: dict[tuple[str, str], set[Node]] = {}
+        self._definitions: dict[tuple[str, str], Definition] = {}
+
+    @cached_property
+    def environment(self) -> InstalledPackages:
+        """What is installed; kept in ``.towpath/state`` for the next process."""
+        return read_installed(self.root / KEPT)
+
+    def signature(self, folder: str, run: str) -> Signature:
+        """The arguments of a step's function."""
+        code, definition = self._reach(folder).code, self._definition(folder, run)
+        if not isinstance(definition.node, ast.FunctionDef):  # a format's class: this refuses it
+            definition = step_function.find_function(code, run)
+        assert isinstance(definition.node, ast.FunctionDef)
+        return read_signature(code, definition.symbol, definition.node)
+
+    def format_class(self, folder: str, run: str) -> frozenset[str] | None:
+        """The methods of the class that reads and writes a format of the project's own; None where
+        it has bases, which may have others.
+
+        From then on ``digests``, ``sources``, ``packages`` and ``libraries`` take it as they take a
+        function.
+        """
+        key = folder, run
+        definition = self._definitions.get(key)
+        if definition is None or not isinstance(definition.node, ast.ClassDef):
+            definition = step_function.find_class(self._reach(folder).code, run)
+            self._definitions[key] = definition
+        return step_function.method_names(definition)
+
+    def digests(self, folder: str, run: str, extra: Sequence[str] = ()) -> dict[str, str]:
+        """A digest for each name that a step's function reaches, and for each extra file.
+
+        The labels are for people: ``steps.clean``, ``shared.paths (whole module)``,
+        ``steps (at import)``, ``fit.R``. A digest is 32 hexadecimal digits.
+        """
+        digests = self._digests_of(folder).of_closure(self._closure(folder, run))
+        return {**digests, **self.files(folder, extra)}
+
+    def files(self, folder: str, extra: Sequence[str]) -> dict[str, str]:
+        """A digest for each file or folder that a step names, whatever it holds."""
+        return code_files.digest_named(self.root, folder, extra)
+
+    def file_names(self, folder: str, extra: Sequence[str]) -> tuple[str, ...]:
+        """The files that a step names, in folders and patterns too, from the root."""
+        return code_files.list_named(self.root, folder, extra)
+
+    def sources(self, folder: str, run: str) -> tuple[str, ...]:
+        """The files of the project that a step's function reaches, from the root, sorted."""
+        return self._reach(folder).files(self._closure(folder, run))
+
+    def packages(self, folder: str, run: str) -> dict[str, str]:
+        """The distributions that the reached code imports, with all they require, by version."""
+        return self.versions(Reach.packages(self._closure(folder, run)))
+
+    def libraries(self, folder: str, run: str) -> tuple[str, ...]:
+        """The modules of installed packages that the reached code imports, sorted.
+
+        Those of editable packages are left out: their code is at work, like the project's.
+        """
+        modules = Reach.imported_packages(self._closure(folder, run))
+        is_fixed = self.environment.is_fixed
+        return tuple(sorted(name for name in modules if is_fixed(name.partition(".")[0])))
+
+    def versions(self, modules: Iterable[str]) -> dict[str, str]:
+        """The same for modules that a step uses without naming them (``pyarrow`` for .parquet)."""
+        return self.environment.versions(modules)
+
+    def modules(self, modules: Iterable[Module]) -> dict[str, str]:
+        """A digest for each of these modules, whole, and for what they import, by label."""
+        digests: dict[str, str] = {}
+        for module in modules:
+            digests |= self._digests_of(module.folder).of_closure(self._whole(module))
+        return digests
+
+    def module_sources(self, modules: Iterable[Module]) -> tuple[str, ...]:
+        """The files that these modules and what they import stand in, from the root, sorted."""
+        return self._reach("").files(node for module in modules for node in self._whole(module))
+
+    def module_packages(self, modules: Iterable[Module]) -> dict[str, str]:
+        """The distributions that these modules import, with all they require, by version."""
+        versions: dict[str, str] = {}
+        for module in modules:
+            versions |= self.versions(Reach.packages(self._whole(module)))
+        return versions
+
+    def carried(self, folder: str, run: str) -> dict[str, str]:
+        """The classes and functions that a step may put into an object, with what they reach.
+
+        A pickle holds only their names: whoever reads it again runs their code of that day, so
+        these digests belong to the key of a step that reads such an output.
+        """
+        reach = self._reach(folder)
+        objects = reach.carried(self._closure(folder, run))
+        return self._digests_of(folder).of_closure(reach.closure(objects))
+
+    def _whole(self, module: Module) -> set[Node]:
+        key = f"{module.folder} (whole)", module.file
+        if key not in self._closures:
+            start = WholeModule(f"{self.root}/{module.file}")
+            self._closures[key] = self._reach(module.folder).closure([start])
+        return self._closures[key]
+
+    def _closure(self, folder: str, run: str) -> set[Node]:
+        key = folder, run
+        if key not in self._closures:
+            starts = self._definition(folder, run).starts()
+            self._closures[key] = self._reach(folder).closure(starts)
+        return self._closures[key]
+
+    def _definition(self, folder: str, run: str) -> Definition:
+        key = folder, run
+        if key not in self._definitions:
+            self._definitions[key] = step_function.find_function(self._reach(folder).code, run)
+        return self._definitions[key]
+
+    def _reach(self, folder: str) -> Reach:
+        return self._digests_of(folder).reach
+
+    def _digests_of(self, folder: str) -> CodeDigests:
+        """The reading of one pipeline: its imports look beside it first, then at the root
+        and in ``src/``."""
+        if folder not in self._digests:
+            beside = str((self.root / folder).resolve())
+            own = (str(path) for path in module_folders(self.root) if path != OURS)
+            path = SearchPath(tuple(dict.fromkeys((beside, *own))), self._further)
+            self._digests[folder] = CodeDigests(Reach(ProjectCode(self.root, path, self._finder)))
+        return self._digests[folder]
+
+    @cached_property
+    def _further(self) -> tuple[str, ...]:
+        folders = dict.fromkeys((*loose_folders(), *self.environment.editable()))
+        return tuple(folder for folder in folders if not OURS.is_relative_to(folder))

@@ -1,0 +1,129 @@
+"""What of a project a command runs, as far as its words tell."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from towpath.config.command_line import CommandLine
+from towpath.config.project_paths import module_folders
+from towpath.dependencies.module_search import ModuleFinder
+
+_PYTHON = re.compile(r"python(3(\.\d+)?)?")
+_WITH_VALUE = frozenset({"-W", "-X", "--check-hash-based-pycs"})
+_RUNNERS = frozenset({"uv", "poetry", "pipenv", "pdm", "hatch", "rye"})
+_LARGEST = 8 << 20
+"""Bytes of a file that a word may name and that is digested with each plan; a larger one is data,
+which the step has to declare."""
+
+
+class Module(NamedTuple):
+    """A file of Python, and the folder beside which its imports look first; both from the root."""
+
+    file: str
+    folder: str = ""
+
+    @classmethod
+    def named(cls, root: Path, file: str) -> Module:
+        """A file that was named: a script, whose imports look beside it, or a package's module."""
+        folder = file.rpartition("/")[0]
+        is_packaged = (root / folder / "__init__.py").exists() or folder.startswith("src/")
+        return cls(file, "" if is_packaged else folder)
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a command runs. ``modules`` are files of Python and ``files`` others, from the root;
+    ``package`` is a module that it runs and that is not the project's. ``is_known``: a Python
+    program, so that what it imports is read, and what it opens is noticed."""
+
+    modules: tuple[Module, ...] = ()
+    files: tuple[str, ...] = ()
+    package: str = ""
+    is_known: bool = False
+
+
+def find_program(
+    root: Path, line: CommandLine, workdir: str = "", apart: Iterable[str] = ()
+) -> Program:
+    """The program of a command that runs in ``workdir``; ``apart`` are paths, from the root, that
+    are data of its step, whatever stands there in the project."""
+    words = _unwrapped(line.literals)
+    named = list(_named(root, words, workdir, tuple(apart)))
+    modules = [Module.named(root, path) for path in named if path.endswith(".py")]
+    files = tuple(path for path in named if not path.endswith(".py"))
+    if line.shell or not words or not _PYTHON.fullmatch(PurePosixPath(words[0] or "").name):
+        return Program(tuple(modules), files)
+    option, target = _target(words[1:])
+    if option == "-m" and target:
+        found = _module(root / workdir, target) or _module(root, target)
+        inside = [Module(os.path.relpath(path, root)) for path in found]
+        package = "" if found else target.partition(".")[0]
+        return Program((*modules, *inside), files, package, is_known=True)
+    script = _inside(root, workdir, target) if option == "" and target else None
+    is_script = any(module.file == script for module in modules)
+    return Program(tuple(modules), files, is_known=is_script or option == "-c")
+
+
+def _unwrapped(words: Sequence[str | None]) -> Sequence[str | None]:
+    """The words behind what only runs another program: ``uv run``, ``env A=b``."""
+    if len(words) > 2 and words[0] in _RUNNERS and words[1] == "run":
+        return words[2:]
+    if words and words[0] == "env":
+        rest = list(words[1:])
+        while rest and (rest[0] is None or re.match(r"\w+=", rest[0])):
+            rest.pop(0)
+        return rest
+    return words
+
+
+def _target(words: Sequence[str | None]) -> tuple[str, str | None]:
+    """How Python is told what to run, and what: ``-m`` and a module, ``-c`` and code, or a file."""
+    waiting = iter(words)
+    for word in waiting:
+        if word in ("-m", "-c"):
+            return word, next(waiting, None)
+        if word in _WITH_VALUE:
+            next(waiting, None)
+        elif word is None or not word.startswith("-"):
+            return "", word
+    return "", None
+
+
+def _module(start: Path, dotted: str) -> list[str]:
+    """The files that ``python -m`` runs of the project, packages first."""
+    finder = ModuleFinder()
+    found = finder.find(dotted.split("."), [str(folder) for folder in module_folders(start)])
+    if found is None:
+        return []
+    inner = finder.find(["__main__"], found.portions) if found.portions else None
+    return [*found.runs, *(inner.runs if inner else ())]
+
+
+def _named(
+    root: Path, words: Iterable[str | None], workdir: str, apart: tuple[str, ...]
+) -> Iterator[str]:
+    """The files of the project that words name, each once."""
+    seen: set[str] = set()
+    for word in words:
+        path = _inside(root, workdir, word) if word else None
+        if not path or path in seen or any(f"{path}/".startswith(f"{p}/") for p in apart):
+            continue
+        seen.add(path)
+        file = root / path
+        if file.is_file() and file.stat().st_size <= _LARGEST:
+            yield path
+
+
+def _inside(root: Path, workdir: str, word: str) -> str | None:
+    """A word as a path from the root; None for one that leads out of the project."""
+    if "\0" in word or len(word) > 1000:
+        return None
+    path = os.path.normpath(os.path.join(workdir, word))  # noqa: PTH118 - `..` may stand in it
+    if os.path.isabs(path):  # noqa: PTH117
+        path = os.path.relpath(path, root)
+    return None if path.startswith("..") or path == "." else path.replace(os.sep, "/")

@@ -1,0 +1,315 @@
+"""Which names of its module, and of others, a piece of code speaks of: scopes are respected."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from towpath.dependencies.scopes import (
+    COMPREHENSIONS,
+    FUNCTIONS,
+    Import,
+    at_definition,
+    bindings,
+    own,
+    parameters,
+    read_imports,
+)
+
+Chain: TypeAlias = tuple[str, ...]
+"""A name with the attributes behind it: ``shared.clean.drop`` is three."""
+
+_WATCHED_WORDS = """
+__subclasses__ __globals__ __builtins__ __doc__ __code__ f_globals f_locals f_back f_lineno gi_frame
+cr_frame tb_frame tb_lineno model_json_schema
+"""
+_WATCHED = frozenset(_WATCHED_WORDS.split())
+"""Attributes of any object whatever that lead out of what can be read."""
+
+_LOADERS = frozenset({"import_module", "__import__"})
+
+_EVALUATORS = frozenset({"eval", "query"})
+"""Methods of a table that read names of whoever calls them out of a text."""
+
+_GETTERS = frozenset({"attrgetter", "getattr", "methodcaller", "__getattribute__"})
+"""Functions that are told an attribute by a text."""
+
+
+@dataclass(frozen=True, eq=False)
+class UsedNames:
+    """What a piece of code names.
+
+    ``chains`` begin with a name of the module (or a builtin), ``perhaps`` with one that a class
+    body may bind first; ``values`` are those of both that are not just called; ``uses`` are names
+    that a function imported for itself, with attributes; ``imports`` is every import inside;
+    ``modules`` are loaded by a literal name, with ``loaders``; ``signs`` make reading unsure.
+    """
+
+    chains: set[Chain] = field(default_factory=set)
+    perhaps: set[Chain] = field(default_factory=set)
+    values: set[Chain] = field(default_factory=set)
+    uses: set[tuple[Import, Chain]] = field(default_factory=set)
+    imports: list[Import] = field(default_factory=list)
+    modules: set[str] = field(default_factory=set)
+    loaders: set[Chain] = field(default_factory=set)
+    signs: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The names of one function, comprehension or class, and the scope around it."""
+
+    names: dict[str, tuple[Import, ...] | None]  # None: declared global
+    around: Scope | None
+    of_class: bool = False
+
+    def find(self, name: str) -> Scope | None:
+        scope: Scope | None = self
+        while scope and name not in scope.names:
+            scope = scope.around
+        return scope
+
+
+def read_names(*nodes: ast.AST) -> UsedNames:
+    """The facts of statements that stand at the top of a module."""
+    reading = _Reading(UsedNames())
+    for node in nodes:
+        reading.visit(node, None)
+    return reading.facts
+
+
+def attributes_of(node: ast.AST) -> tuple[ast.AST, Chain]:
+    """What an expression begins with, and the attributes behind it."""
+    attributes: list[str] = []
+    while isinstance(node, ast.Attribute):
+        attributes.append(node.attr)
+        node = node.value
+    return node, tuple(reversed(attributes))
+
+
+def chain_of(node: ast.AST) -> Chain | None:
+    """``shared.table.TABLE`` as its names; None for what does not begin with a name."""
+    first, attributes = attributes_of(node)
+    return (first.id, *attributes) if isinstance(first, ast.Name) else None
+
+
+class _Reading:
+    """One walk over a tree; the handlers stand in a table by the node's type."""
+
+    def __init__(self, facts: UsedNames) -> None:
+        self.facts = facts
+
+    def visit(self, node: ast.AST, scope: Scope | None) -> None:
+        handler = _HANDLERS.get(node.__class__)
+        if handler:
+            handler(self, node, scope)
+        else:
+            for child in ast.iter_child_nodes(node):
+                self.visit(child, scope)
+
+    def speak(self, chain: Chain, scope: Scope | None, called: bool = False) -> None:
+        """Note a name that is read: the module's, a local import's, or nobody's concern."""
+        if not called:
+            self.facts.values.add(chain)
+        home = scope.find(chain[0]) if scope else None
+        imported = home.names[chain[0]] if home else None
+        if imported is None:
+            self.facts.chains.add(chain)
+        elif home and home.of_class:
+            self.facts.perhaps.add(chain)
+        for each in imported or ():
+            self.facts.uses.add((each, chain[1:]))
+        if scope is None and chain[0] in ("locals", "vars", "dir"):
+            self.facts.signs.add("globals")  # at the top of a module they are globals()
+
+    def name(self, node: ast.Name, scope: Scope | None, called: bool = False) -> None:
+        if isinstance(node.ctx, ast.Store):
+            home = scope.find(node.id) if scope else None
+            if home is None or home.names[node.id] is not None:
+                return
+        self.speak((node.id,), scope, called)
+
+    def attribute(self, node: ast.Attribute, scope: Scope | None, called: bool = False) -> None:
+        value, attributes = attributes_of(node)
+        self.facts.signs.update(_WATCHED.intersection(attributes))
+        said = attributes[:-1] if called else attributes
+        if isinstance(node.ctx, ast.Load) and not _EVALUATORS.isdisjoint(said):
+            self.facts.signs.add("expression")  # query = frame.query; query("age > @limit")
+        if isinstance(value, ast.Name):
+            self.speak((value.id, *attributes), scope, called)
+        else:
+            self.visit(value, scope)
+
+    def imported(self, node: ast.Import | ast.ImportFrom, scope: Scope | None) -> None:
+        for each in read_imports(node):
+            self.facts.imports.append(each)
+            if scope and (scope.of_class or scope.names.get(each.bound, ()) is None):
+                self.facts.uses.add((each, ()))  # an attribute of the class, or a global
+
+    def call(self, node: ast.Call, scope: Scope | None) -> None:
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        called = node.func.id if isinstance(node.func, ast.Name) else called
+        given = node.args[0] if node.args else None
+        rest: list[ast.AST] = [node.func, *node.args, *node.keywords]
+        if called in _LOADERS and len(rest) == 2 and _is_text(given):
+            self.facts.modules.add(given.value)  # type: ignore[union-attr]
+            self.facts.loaders.add(chain_of(node.func) or ("__import__",))
+            return
+        if called in _EVALUATORS and isinstance(node.func, ast.Attribute) and rest[1:]:
+            self.expression(given, scope)
+            if any(keyword.arg in ("level", None) for keyword in node.keywords):
+                self.facts.signs.add("frames")
+        if called in _GETTERS and any(map(_is_evaluator, node.args)):
+            self.facts.signs.add("expression")
+        if any(keyword.arg == "allow_pickle" for keyword in node.keywords):
+            self.facts.signs.add("pickle")
+        if isinstance(node.func, ast.Name):
+            self.name(node.func, scope, called=True)
+        elif isinstance(node.func, ast.Attribute):
+            self.attribute(node.func, scope, called=True)
+        else:
+            self.visit(node.func, scope)
+        for each in rest[1:]:
+            self.visit(each, scope)
+
+    def constant(self, node: ast.Constant, _scope: Scope | None) -> None:
+        """``attrgetter("__doc__")`` and ``"{0.__doc__}".format`` name an attribute in a text."""
+        if isinstance(node.value, str) and "_" in node.value:
+            self.facts.signs.update(_WATCHED.intersection(re.findall(r"\w+", node.value)))
+
+    def statement(self, node: ast.Expr, scope: Scope | None) -> None:
+        """A text that stands alone is a docstring or a remark."""
+        if not isinstance(node.value, ast.Constant):
+            self.visit(node.value, scope)
+
+    def pattern(self, node: ast.MatchClass, scope: Scope | None) -> None:
+        """``case object(__doc__=text)`` reads attributes."""
+        self.facts.signs.update(_WATCHED.intersection(node.kwd_attrs))
+        for child in ast.iter_child_nodes(node):
+            self.visit(child, scope)
+
+    def expression(self, given: ast.expr | None, scope: Scope | None) -> None:
+        """``frame.query("age > @limit")`` reads ``limit`` out of the caller's frame."""
+        if not (_is_text(given) or isinstance(given, ast.JoinedStr)):
+            self.facts.signs.add("expression")
+            return
+        if isinstance(given, ast.JoinedStr):
+            self.facts.signs.add("template")
+        for part in ast.walk(given):  # type: ignore[arg-type]
+            if _is_text(part):
+                if part.value.rstrip().endswith("@"):  # type: ignore[attr-defined]
+                    self.facts.signs.add("expression")  # f"age > @{name}"
+                for word in re.findall(r"@\s*([^\W\d]\w*)", part.value):  # type: ignore[attr-defined]
+                    self.speak((word,), scope)
+
+    def generic(self, node: Any, scope: Scope | None) -> Scope | None:
+        """The scope of ``def f[T]`` and ``class A[T]`` (Python 3.12)."""
+        types = getattr(node, "type_params", ())
+        inner = Scope({each.name: () for each in types}, scope) if types else scope
+        for each in types:
+            self.visit(each, inner)
+        return inner
+
+    def function(self, node: Any, scope: Scope | None) -> None:
+        scope = self.generic(node, scope)
+        for each in at_definition(node):
+            self.visit(each, scope)
+        for argument in parameters(node.args):
+            self.annotation(argument.annotation, scope)
+        self.annotation(node.returns, scope)
+        inner = self.enter(node.args, node.body, scope)
+        for statement in node.body:
+            self.visit(statement, inner)
+
+    def lambda_(self, node: ast.Lambda, scope: Scope | None) -> None:
+        for default in (*node.args.defaults, *node.args.kw_defaults):
+            if default is not None:
+                self.visit(default, scope)
+        self.visit(node.body, self.enter(node.args, [node.body], scope))
+
+    def enter(self, arguments: ast.arguments, body: list[Any], scope: Scope | None) -> Scope:
+        names: dict[str, tuple[Import, ...] | None] = dict(bindings(body))
+        names.update((argument.arg, ()) for argument in parameters(arguments))
+        for node in own(each for each in body if isinstance(each, ast.stmt)):
+            if isinstance(node, ast.Global):
+                names.update(dict.fromkeys(node.names))
+            elif isinstance(node, ast.Nonlocal):
+                for name in node.names:
+                    names.pop(name, None)
+        while scope and scope.of_class:
+            scope = scope.around
+        return Scope(names, scope)
+
+    def class_(self, node: ast.ClassDef, scope: Scope | None) -> None:
+        outer = self.generic(node, scope)
+        for each in at_definition(node):
+            self.visit(each, outer)
+        inner = Scope(dict(bindings(node.body)), outer, of_class=True)
+        for statement in node.body:
+            self.visit(statement, inner)
+
+    def comprehension(self, node: Any, scope: Scope | None) -> None:
+        first: ast.comprehension = node.generators[0]
+        self.visit(first.iter, scope)
+        inner = Scope(dict(bindings([each.target for each in node.generators])), scope)
+        for child in ast.iter_child_nodes(node):
+            if child is first:
+                for each in (first.target, *first.ifs):
+                    self.visit(each, inner)
+            else:
+                self.visit(child, inner)
+
+    def alias(self, node: Any, scope: Scope | None) -> None:
+        """``type Rows[T] = list[T]`` (Python 3.12)."""
+        self.visit(node.value, self.generic(node, scope))
+
+    def annotated(self, node: ast.AnnAssign, scope: Scope | None) -> None:
+        self.annotation(node.annotation, scope)
+        for each in (node.target, node.value):
+            if each is not None:
+                self.visit(each, scope)
+
+    def annotation(self, node: ast.expr | None, scope: Scope | None) -> None:
+        """An annotation, quoted or not."""
+        if node is None:
+            return
+        self.visit(node, scope)
+        for part in ast.walk(node):
+            if _is_text(part):
+                try:
+                    self.visit(ast.parse(part.value, mode="eval").body, scope)  # type: ignore[attr-defined]
+                except (SyntaxError, ValueError):
+                    continue  # Literal["not a type"]
+
+
+def _is_evaluator(node: ast.expr) -> bool:
+    """Whether a text is, as an attribute, one that reads names out of a text."""
+    text = node.value if isinstance(node, ast.Constant) else None
+    return isinstance(text, str) and not _EVALUATORS.isdisjoint(text.split("."))
+
+
+def _is_text(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+_HANDLERS: dict[type[ast.AST], Callable[[_Reading, Any, Scope | None], None]] = {
+    ast.Name: _Reading.name,
+    ast.Attribute: _Reading.attribute,
+    ast.Import: _Reading.imported,
+    ast.ImportFrom: _Reading.imported,
+    ast.Call: _Reading.call,
+    ast.Constant: _Reading.constant,
+    ast.Expr: _Reading.statement,
+    ast.MatchClass: _Reading.pattern,
+    ast.Lambda: _Reading.lambda_,
+    ast.ClassDef: _Reading.class_,
+    ast.AnnAssign: _Reading.annotated,
+    **dict.fromkeys(FUNCTIONS, _Reading.function),
+    **dict.fromkeys(COMPREHENSIONS, _Reading.comprehension),
+}
+if sys.version_info >= (3, 12):
+    _HANDLERS[ast.TypeAlias] = _Reading.alias

@@ -1,0 +1,225 @@
+"""The code of a project as one step sees it: modules by file, names by what they mean."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from towpath.dependencies.module_search import FoundModule, ModuleFinder, SearchPath
+from towpath.dependencies.module_source import ModuleSource, parse_module, read_code
+from towpath.dependencies.names_used import Chain, UsedNames, read_names
+from towpath.dependencies.scopes import Import
+from towpath.dependencies.widening import Widening, widenings_of_signs
+
+_OF_MODULES = """
+__name__ __file__ __package__ __spec__ __path__ __loader__ __cached__ __class__ __annotations__
+__debug__
+"""
+OF_MODULES = frozenset(_OF_MODULES.split())
+"""Names that every module has, and that say nothing of its code."""
+
+BUILTINS = frozenset(dir(builtins)) | OF_MODULES
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A name that a module defines."""
+
+    file: str
+    name: str
+
+
+@dataclass(frozen=True)
+class ImportedModule:
+    """A module is imported: what runs then, runs."""
+
+    file: str
+
+
+@dataclass(frozen=True)
+class WholeModule:
+    """Anything in a module may matter, with what it imports."""
+
+    file: str
+
+
+@dataclass(frozen=True)
+class OutsideName:
+    """A name that is not the project's: of a package, of the standard library, a builtin.
+
+    ``is_module``: the module itself is handed about, and anything of it may be used.
+    """
+
+    dotted: str
+    is_module: bool = False
+
+
+@dataclass(frozen=True)
+class ImportedPackage:
+    """A module that is not the project's is imported."""
+
+    dotted: str
+
+
+Meaning: TypeAlias = (
+    Symbol | ImportedModule | WholeModule | OutsideName | ImportedPackage | Widening
+)
+
+
+class ProjectCode:
+    """Reads each file once; knows what a name in a module means."""
+
+    def __init__(self, root: Path, path: SearchPath, finder: ModuleFinder) -> None:
+        self.root = str(root)
+        self.path = path
+        self.finder = finder
+        self._sources: dict[str, ModuleSource] = {}
+        self._used_names: dict[tuple[str, int], UsedNames] = {}
+
+    def shown(self, file: str) -> str:
+        """A file's path from the project's root, for people."""
+        return file.removeprefix(f"{self.root}/")
+
+    def source(self, file: str) -> ModuleSource:
+        """A module's source; one that is not Python (``.so``) has no statements."""
+        if file not in self._sources:
+            content = read_code(Path(file), self.shown(file)) if file.endswith(".py") else b""
+            self._sources[file] = parse_module(content, self.shown(file))
+        return self._sources[file]
+
+    def used_names(self, file: str, number: int) -> UsedNames:
+        """What one statement of a module names."""
+        key = file, number
+        if key not in self._used_names:
+            self._used_names[key] = read_names(self.source(file).statements[number])
+        return self._used_names[key]
+
+    def find(self, module: str, level: int, file: str) -> tuple[FoundModule | None, list[str]]:
+        """The module that an import in ``file`` speaks of, and what of its name is none."""
+        parts = [part for part in module.split(".") if part]
+        portions = self.path.all
+        if level:
+            folder = Path(file).parents[min(level, len(Path(file).parents)) - 1]
+            portions = (str(folder),)
+            if not parts:
+                inside = folder / "__init__.py"
+                return self._package(str(folder), inside.is_file()), []
+        found, count = self.finder.longest(parts, portions)
+        return found, parts[count:]
+
+    @staticmethod
+    def _package(folder: str, regular: bool) -> FoundModule:
+        file = f"{folder}/__init__.py" if regular else None
+        return FoundModule((file,) if file else (), file, (folder,))
+
+    def meaning(
+        self, file: str, chain: Chain, seen: frozenset[Symbol] = frozenset()
+    ) -> Iterator[Meaning]:
+        """All that a name at the top of a module may mean, with what its attributes lead to."""
+        source, (name, *rest) = self.source(file), chain
+        symbol = Symbol(file, name)
+        if symbol in seen:
+            return
+        if name in source.binders:
+            yield symbol
+        for imported in source.imports.get(name, ()):
+            yield from self.of_import(file, imported, tuple(rest), seen | {symbol})
+        if not source.has(name):
+            yield from self._unbound(file, chain)
+
+    def _unbound(self, file: str, chain: Chain) -> Iterator[Meaning]:
+        """A builtin, a name out of a star import, or one that nobody can tell."""
+        source = self.source(file)
+        if chain[0] == "__doc__":
+            yield Widening.DOCSTRINGS
+        elif chain[0] in BUILTINS:
+            yield OutsideName(".".join(chain))
+        elif not any(self._is_outside_star(file, each) for each in source.imports.get("*", ())):
+            yield WholeModule(file)
+
+    def _is_outside_star(self, file: str, imported: Import) -> bool:
+        return self.find(imported.module, imported.level, file)[0] is None
+
+    def of_import(
+        self, file: str, imported: Import, rest: Chain, seen: frozenset[Symbol] = frozenset()
+    ) -> Iterator[Meaning]:
+        """What a name bound by an import means, with the attributes behind it."""
+        taken = (imported.name,) if imported.name else ()
+        found, missing = self.find(imported.opens, imported.level, file)
+        chain = (*missing, *taken, *rest)
+        if found is None or not (found.file or imported.level):
+            yield OutsideName(
+                ".".join((imported.opens, *taken, *rest)), is_module=not (taken or rest)
+            )
+        if found and imported.name != "*":
+            yield from self.attribute(found, chain, seen)
+
+    def attribute(
+        self, found: FoundModule, chain: Chain, seen: frozenset[Symbol] = frozenset()
+    ) -> Iterator[Meaning]:
+        """What an attribute of a module means: a name in it, a module below it, or both."""
+        if not chain:  # the module itself is handed about: anything of it may be used
+            yield from (WholeModule(file) for file in self._all_of(found))
+            return
+        inner = self.finder.find(chain[:1], found.portions)
+        if inner:
+            yield from (ImportedModule(file) for file in inner.runs)
+            yield from self.attribute(inner, chain[1:], seen)
+        if not found.file:
+            return
+        if self.source(found.file).has(chain[0]):
+            yield from self.meaning(found.file, chain, seen)
+        elif chain[0] == "__doc__":
+            yield Widening.DOCSTRINGS
+        elif not inner and chain[0] not in OF_MODULES:
+            yield from (WholeModule(file) for file in self._all_of(found))
+
+    def _all_of(self, found: FoundModule) -> Iterator[str]:
+        if found.file:
+            yield found.file
+        for folder in found.portions:
+            yield from self.finder.modules(folder)
+
+    def runs(self, file: str, imported: Import) -> Iterator[Meaning]:
+        """The modules that run when this import does."""
+        found, missing = self.find(imported.module, imported.level, file)
+        if found is None or not (found.file or imported.level):
+            yield ImportedPackage(imported.module)
+        if found is None:
+            return
+        yield from (ImportedModule(each) for each in found.runs)
+        if imported.name and not missing:
+            inner = self.finder.find([imported.name], found.portions)
+            yield from (ImportedModule(each) for each in (inner.runs if inner else ()))
+
+    def meanings_of(self, file: str, names: UsedNames) -> Iterator[Meaning]:
+        """All that a piece of code reaches by what it names."""
+        for chain in names.chains:
+            yield from self.meaning(file, chain)
+        for chain in names.perhaps:
+            if self.source(file).has(chain[0]):
+                yield from self.meaning(file, chain)
+        for imported, rest in names.uses:
+            yield from self.of_import(file, imported, rest)
+        for imported in names.imports:
+            yield from self.runs(file, imported)
+            if imported.name == "*":
+                yield from self.star(file, imported)
+        for chain in names.loaders:
+            meanings = self.meaning(file, chain)
+            yield from (each for each in meanings if not isinstance(each, OutsideName))
+        for module in names.modules:
+            name = module.lstrip(".")
+            loaded = Import(name, name, name, level=len(module) - len(name))
+            yield from (*self.runs(file, loaded), *self.of_import(file, loaded, ()))
+        yield from widenings_of_signs(names.signs)
+        if "template" in names.signs and self.source(file).has_names_in_texts:
+            yield Widening.MODULE  # f"age > {limit}", where limit may be "@LIMIT"
+
+    def star(self, file: str, imported: Import) -> Iterator[Meaning]:
+        """A star import of a module of the project: that module, whole."""
+        found, _ = self.find(imported.module, imported.level, file)
+        yield from (WholeModule(each) for each in (self._all_of(found) if found else ()))

@@ -1,0 +1,172 @@
+"""A graph as SVG: one file that needs nothing from elsewhere, for light and dark pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from towpath.drawing.layout import Layout, Point, layout
+from towpath.drawing.picture import Box, Line, Picture, Shape, picture
+
+if TYPE_CHECKING:
+    from towpath.pipeline.step_graph import Graph
+
+MARGIN = 24.0
+TITLE = 46.0
+DIAMOND = 52.0  # pixels from tip to tip of a condition
+CAPTION = 20.0  # pixels below it for its text
+STUB = 9.0  # pixels that a line runs straight into a box, so that its head points down
+LONGEST = 46  # characters of a line in a box; the whole text is its tooltip
+
+_STYLE = """
+  text { font-family: ui-sans-serif, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; }
+  .title { font-size: 16px; font-weight: 600; fill: #64748b; }
+  .name { font-size: 13.5px; font-weight: 600; fill: #111827; text-anchor: middle; }
+  .small { font-size: 11px; fill: #4b5563; text-anchor: middle; }
+  .mono { font-size: 10.5px; fill: #64748b; text-anchor: middle; }
+  .mono { font-family: ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace; }
+  .box { stroke-width: 1.4; }
+  .input .box { fill: #f3f4f6; stroke: #9ca3af; }
+  .step .box { fill: #eff6ff; stroke: #60a5fa; }
+  .check .box { fill: #ecfdf5; stroke: #34d399; }
+  .condition .box { fill: #fffbeb; stroke: #f59e0b; }
+  .register .box { fill: #f5f3ff; stroke: #8b5cf6; }
+  .fail .box { fill: #fef2f2; stroke: #f87171; }
+  .line { fill: none; stroke: #94a3b8; stroke-width: 1.5; }
+  .branch { stroke: #f59e0b; }
+  .ordering { stroke-dasharray: 4 4; }
+  .head { fill: #94a3b8; }
+  .branch-head { fill: #f59e0b; }
+  .label { font-size: 11px; font-weight: 600; fill: #b45309; text-anchor: middle; }
+  .pill { fill: #fef3c7; stroke: #f59e0b; stroke-width: 0.8; }
+  @media (prefers-color-scheme: light) { .title { fill: #1f2937; } .mono { fill: #475569; } }
+  @media (prefers-color-scheme: dark) { .title { fill: #e5e7eb; } .mono { fill: #94a3b8; } }
+"""
+
+
+def svg(graph: Graph | Picture) -> str:
+    """The graph as an SVG document."""
+    drawn = graph if isinstance(graph, Picture) else picture(graph)
+    sizes = {name: _size(box) for name, box in drawn.boxes.items()}
+    placed = layout(sizes, [(line.start, line.end) for line in drawn.lines])
+    width = max(placed.width, _wide(drawn.title, 9.5)) + 2 * MARGIN
+    height = placed.height + TITLE + 2 * MARGIN
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label="{_safe(drawn.title)}">',
+        f"<style>{_STYLE}</style>",
+        _HEADS,
+        f'<text class="title" x="{MARGIN:.0f}" y="{MARGIN + 14:.0f}">{_safe(drawn.title)}</text>',
+        f'<g transform="translate({(width - placed.width) / 2:.1f} {TITLE + MARGIN:.1f})">',
+        *(_line(line, placed, sizes) for line in drawn.lines),
+        *(_box(box, placed.middles[box.name], sizes[box.name]) for box in drawn.boxes.values()),
+        *(label for line in drawn.lines for label in _label(line, placed, sizes)),
+        "</g>",
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+_MARKER = (
+    '<marker id="{0}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" '
+    'orient="auto-start-reverse"><path class="{0}" d="M0 0.8 L10 5 L0 9.2 z"/></marker>'
+)
+_HEADS = f"<defs>{_MARKER.format('head')}{_MARKER.format('branch-head')}</defs>"
+
+
+def _size(box: Box) -> tuple[float, float]:
+    """Width and height of a box; a condition's text stands below its diamond."""
+    name = _wide(box.name, 8.1)
+    if box.shape is Shape.CONDITION:
+        return max(_diamond(box), _wide(_short(box.detail), 6.5)), DIAMOND + CAPTION
+    return max(name, _wide(_second(box), 6.3)) + 32, 48.0
+
+
+def _diamond(box: Box) -> float:
+    return _wide(box.name, 8.1) * 1.35 + 52
+
+
+def _second(box: Box) -> str:
+    return _short(box.detail) if box.shape is Shape.INPUT else box.kind
+
+
+def _box(box: Box, middle: Point, size: tuple[float, float]) -> str:
+    x, y = middle
+    kind = box.shape.name.lower()
+    if box.shape is Shape.CONDITION:
+        body = _condition(box, x, y - size[1] / 2)
+    else:
+        left, top = x - size[0] / 2, y - size[1] / 2
+        radius = 24 if box.shape is Shape.INPUT else 10
+        body = (
+            f'<rect class="box" x="{left:.1f}" y="{top:.1f}" width="{size[0]:.1f}" '
+            f'height="{size[1]:.1f}" rx="{radius}"/>'
+            f'<text class="name" x="{x:.1f}" y="{y - 3:.1f}">{_safe(box.name)}</text>'
+            f'<text class="small" x="{x:.1f}" y="{y + 13:.1f}">{_safe(_second(box))}</text>'
+        )
+    tip = f"{box.name}: {box.kind}" + (f", {box.detail}" if box.detail else "")
+    return f'<g class="{kind}"><title>{_safe(tip)}</title>{body}</g>'
+
+
+def _condition(box: Box, x: float, top: float) -> str:
+    half, y, foot = _diamond(box) / 2, top + DIAMOND / 2, top + DIAMOND + 13
+    points = " ".join(
+        f"{px:.1f},{py:.1f}"
+        for px, py in ((x - half, y), (x, top), (x + half, y), (x, top + DIAMOND))
+    )
+    return (
+        f'<polygon class="box" points="{points}" stroke-linejoin="round"/>'
+        f'<text class="name" x="{x:.1f}" y="{y + 4.5:.1f}">{_safe(box.name)}</text>'
+        f'<text class="mono" x="{x:.1f}" y="{foot:.1f}">{_safe(_short(box.detail))}</text>'
+    )
+
+
+def _ends(line: Line, placed: Layout, sizes: dict[str, tuple[float, float]]) -> list[Point]:
+    """From the lower edge of one box to the upper edge of the next, through the bends between."""
+    (x1, y1), (x2, y2) = placed.middles[line.start], placed.middles[line.end]
+    start = (x1, y1 + sizes[line.start][1] / 2)
+    end = (x2, y2 - sizes[line.end][1] / 2)
+    return [start, *placed.bends[(line.start, line.end)], end]
+
+
+def _line(line: Line, placed: Layout, sizes: dict[str, tuple[float, float]]) -> str:
+    points = _ends(line, placed, sizes)
+    x, y = points[0]
+    path = [f"M{x:.1f} {y:.1f}"]
+    last = points.pop()
+    points.append((last[0], last[1] - STUB))
+    for (x1, y1), (x2, y2) in pairwise(points):
+        middle = (y1 + y2) / 2
+        path.append(f"C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}")
+    path.append(f"V{last[1]:.1f}")
+    kind = "line ordering" if line.ordering else "line branch" if line.label else "line"
+    head = "branch-head" if line.label else "head"
+    return f'<path class="{kind}" d="{" ".join(path)}" marker-end="url(#{head})"/>'
+
+
+def _label(line: Line, placed: Layout, sizes: dict[str, tuple[float, float]]) -> Iterator[str]:
+    if not line.label:
+        return
+    points = _ends(line, placed, sizes)
+    (x1, y1), (x2, y2) = points[0], points[1]
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    wide = _wide(line.label, 6.6) + 14
+    yield (
+        f'<rect class="pill" x="{x - wide / 2:.1f}" y="{y - 8.5:.1f}" width="{wide:.1f}" '
+        f'height="17" rx="8.5"/><text class="label" x="{x:.1f}" y="{y + 4:.1f}">{line.label}</text>'
+    )
+
+
+def _wide(text: str, each: float) -> float:
+    """The width of a text in pixels, guessed generously: there is no font to ask."""
+    return sum(each * (1.9 if ord(sign) > 0x2E7F else 1.0) for sign in text)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _safe(text: str) -> str:
+    return escape("".join(sign for sign in text if sign.isprintable() or sign == " "))

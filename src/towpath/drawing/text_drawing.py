@@ -1,0 +1,101 @@
+"""A graph as text: what follows one step stands below it, what forks is indented."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from towpath.control_characters import show_controls
+from towpath.drawing.picture import Box, Line, Picture, Shape, picture
+
+if TYPE_CHECKING:
+    from towpath.pipeline.step_graph import Graph
+
+AIRY = 40  # boxes up to which a line of air between them helps
+WIDEST = 44  # columns of the names, so that deep forks do not push the rest off the screen
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One line: what stands before the name, and the box; air has none."""
+
+    lead: str
+    box: Box | None = None
+
+
+def text(graph: Graph | Picture) -> str:
+    """The graph for a terminal, in Unicode's box drawing signs, without colour.
+
+    A step stands below the last of the steps it waits for; others that it takes from are named
+    behind it.
+    """
+    drawn = graph if isinstance(graph, Picture) else picture(graph)
+    parents = _parents(drawn)
+    rows = list(_tree(drawn, parents))
+    if len(drawn.boxes) > AIRY:
+        rows = [row for row in rows if row.box]
+    head = drawn.title + (f"  {drawn.description}" if drawn.description else "")
+    return "\n".join([head, "", *_written(rows, drawn, parents)])
+
+
+def _parents(drawn: Picture) -> dict[str, Line]:
+    """For each box the line by which it hangs: a branch's, else that of the last box before."""
+    position = {name: index for index, name in enumerate(drawn.boxes)}
+    parents: dict[str, Line] = {}
+    for line in drawn.lines:
+        held = parents.get(line.end)
+        if held is None or (bool(line.label), position[line.start]) > (
+            bool(held.label),
+            position[held.start],
+        ):
+            parents[line.end] = line
+    return parents
+
+
+def _tree(drawn: Picture, parents: dict[str, Line]) -> Iterator[_Row]:
+    children: dict[str, list[Line]] = {name: [] for name in drawn.boxes}
+    for name in drawn.boxes:
+        if name in parents:
+            children[parents[name].start].append(parents[name])
+    roots = [name for name in drawn.boxes if name not in parents]
+    todo = [(root, "", "") for root in reversed(roots)]
+    while todo:  # a stack and no recursion: a chain may have a thousand steps
+        name, lead, below = todo.pop()
+        yield _Row(lead, drawn.boxes[name])
+        following = children[name]
+        if len(following) == 1 and not following[0].label:
+            yield _Row(f"{below}│")
+            todo.append((following[0].end, below, below))
+            continue
+        for last, line in enumerate(reversed(following)):
+            fork = "├─" if last else "└─"
+            label = f" {line.label:<3} " if line.label else " "
+            deeper = below + ("│ " if last else "  ") + " " * len(label)
+            todo.append((line.end, f"{below}{fork}{label}", deeper))
+        if not following and todo and not todo[-1][1]:
+            yield _Row("")
+
+
+def _written(rows: list[_Row], drawn: Picture, parents: dict[str, Line]) -> Iterator[str]:
+    width = min(WIDEST, max(len(r.lead) + len(r.box.name) + 2 for r in rows if r.box))
+    kinds = max(len(box.kind) for box in drawn.boxes.values())
+    others = _others(drawn, parents)
+    for row in rows:
+        if row.box is None:
+            yield row.lead
+            continue
+        name = f"{row.lead}{row.box.shape.value} {row.box.name}"
+        behind = f"  from {', '.join(others[row.box.name])}" if others.get(row.box.name) else ""
+        detail = ("if " if row.box.shape is Shape.CONDITION else "") + row.box.detail
+        line = f"{name:<{width}}  {row.box.kind:<{kinds}}  {detail}{behind}".rstrip()
+        yield show_controls(line)
+
+
+def _others(drawn: Picture, parents: dict[str, Line]) -> dict[str, list[str]]:
+    """For each box that takes from more than the one it hangs by: all it takes from."""
+    found: dict[str, list[str]] = {}
+    for line in drawn.lines:
+        if parents[line.end].start != line.start or not parents[line.end].label:
+            found.setdefault(line.end, []).append(line.start)
+    return {name: starts for name, starts in found.items() if starts != [parents[name].start]}

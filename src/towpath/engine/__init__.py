@@ -1,1 +1,0 @@
-"""When: plans, runs and their record."""

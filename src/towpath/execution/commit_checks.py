@@ -1,0 +1,269 @@
+"""Whether what goes into a version is committed: code to Git, data to Git or by a pointer of DVC's.
+
+A version whose data or code nobody else has could not be made again. Each check gives faults; none
+raises for what is merely not committed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from towpath.backends.dvc import dvc_lock, pointer_files
+from towpath.backends.git import submodules
+from towpath.config import names_and_paths
+from towpath.errors import Fault, StoreError
+from towpath.pipeline import artifact_paths, cache_key
+from towpath.versions.own_files import find_own_files
+
+if TYPE_CHECKING:
+    from towpath.backends.git import Repository
+    from towpath.execution.upstream_pipelines import Upstream
+    from towpath.pipeline.step_graph import Graph
+    from towpath.workspace import Workspace
+
+IGNORED_HINT = "take it out of .gitignore or .git/info/exclude, and commit it"
+OUTSIDE_HINT = (
+    "install it as a package that is not editable, whose version the record names, "
+    "or bring it into the repository"
+)
+CLOCK_STEP = 20_000_000
+"""Nanoseconds by which the times of files may lag behind the clock."""
+LITERALLY = {"GIT_LITERAL_PATHSPECS": "1"}
+"""A path is no pattern: `data[1].csv` is one file."""
+_NAMED = 3  # files of a folder that a fault names
+
+
+class CommitChecks:
+    """The checks of one project; ``repository`` is the one that it lies in."""
+
+    def __init__(self, workspace: Workspace, repository: Repository) -> None:
+        self.workspace = workspace
+        self.repository = repository
+
+    def faults(self, graph: Graph, links: Iterable[Upstream]) -> Iterator[Fault]:
+        """What of a graph's inputs and code no commit holds; ``links`` are the inputs that other
+        pipelines make."""
+        made = {link.input: link for link in links}
+        inputs = {
+            n: s for n, s in graph.inputs.items() if not names_and_paths.is_model_reference(s)
+        }
+        yield from self._changed(inputs)
+        for name, path in inputs.items():
+            link = made.get(name)
+            if link is None:
+                yield from self._input(path)
+            elif link.stale:
+                yield Fault(f"{link.path} not committed: {link.stale}", hint=link.command)
+        yield from self.code(graph)
+
+    def _changed(self, inputs: Mapping[str, str]) -> Iterator[Fault]:
+        """Inputs that are not what their pointers say: a clone could not have them."""
+        root = self.workspace.root
+        pointers = [p for said in inputs.values() for p in pointer_files.changed(root, Path(said))]
+        for pointer in dict.fromkeys(pointers):
+            path, file = (os.path.relpath(p, root) for p in (pointer.path, pointer.file))
+            what = f"{path} not committed: it is not what {file} says"
+            yield Fault(what, hint=f"dvc add {path}, then commit {file}")
+
+    def _input(self, path: str) -> Iterator[Fault]:
+        """An input that neither Git holds, nor a pointer, nor `dvc.lock`."""
+        root = self.workspace.root
+        if Path(path).is_absolute() or ".." in Path(path).parts:
+            hint = f"bring it in: dvc import-url {path}, then commit its .dvc file"
+            yield Fault(f"{path} not committed: it lies outside of the project", hint=hint)
+            return
+        shown = path.rstrip("/")
+        if pointer_files.covering(root, Path(path)):
+            return
+        missing, outside = self._unheld(Path(root, shown))
+        if not missing and not outside:
+            yield from self._differs_from_head(shown)
+            return
+        if (output := self._locked_output(shown)) is not None:
+            yield from self._locked_fault(shown, output)
+            return
+        if outside:
+            what = f"{shown} not committed: {outside[0]} leads out of the repository"
+            yield Fault(what, hint=f"bring the data into the project, then dvc add {shown}")
+        if missing:
+            ignored = self.repository.attempt("check-ignore", "-q", "--", str(root / missing[0]))
+            why = "Git does not hold" if ignored.code else "Git ignores"
+            yield Fault(_unheld_words(shown, missing, why), hint=self._how_to_add(shown))
+
+    def _differs_from_head(self, path: str) -> Iterator[Fault]:
+        """A file in Git that a run or Towpath wrote over: as a change it is passed over."""
+        if self._is_written(path):
+            against = ("diff", "--quiet", "HEAD", "--", os.fspath(self.workspace.root / path))
+            if self.repository.attempt(*against, env=LITERALLY).code:
+                yield Fault(
+                    f"{path} not committed: it is not what Git holds", hint=f"git add {path}"
+                )
+
+    def _locked_output(self, path: str) -> dvc_lock.Output | None:
+        """What `dvc.lock` says of a path, or of a folder that it is in."""
+        above = (path, *(str(folder) for folder in Path(path).parents))
+        return next((self._locked[each] for each in above if each in self._locked), None)
+
+    @cached_property
+    def _locked(self) -> Mapping[str, dvc_lock.Output]:
+        found: dict[str, dvc_lock.Output] = {}
+        try:
+            for output in dvc_lock.outputs(self.workspace.root):
+                found[output.path] = output
+        except StoreError:  # rows that lead elsewhere: `check` and `pull` say so
+            pass
+        return found
+
+    def _locked_fault(self, path: str, output: dvc_lock.Output) -> Iterator[Fault]:
+        store, whole = self.workspace.store, self.workspace.root / output.path
+        if whole.exists() and store.digest(whole).digest == output.digest:
+            return
+        what = f"{path} not committed: it is not what dvc.lock says"
+        hint = f"dvc repro, or dvc commit {output.path}, then commit dvc.lock"
+        yield Fault(what, hint=hint)
+
+    def _unheld(self, path: Path) -> tuple[list[str], list[str]]:
+        """The files at a path, from the project's root, that Git ignores and no pointer covers;
+        and those that are links out of the repository."""
+        top = git_paths(self.repository.root, path)
+        if top is None:
+            return [], [self._shown(path)]
+        places, outside = self._places(path, top)
+        below = pointer_files.survey(self.workspace.root, path).pointers if path.is_dir() else ()
+        covered = tuple(self._shown(pointer.path) for pointer in below)
+        missing = sorted({places[each] for each in self._not_in_git(places, top)})
+        return [s for s in missing if not _is_covered(s, covered)], outside
+
+    def _shown(self, path: Path) -> str:
+        return os.path.relpath(path, self.workspace.root)
+
+    def _places(self, path: Path, top: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
+        """The files at a path by their place in the repository, and links that leave it."""
+        places = dict.fromkeys(top[1:], self._shown(path))
+        outside: list[str] = []
+        for file in _files(path):
+            if file != path and file.is_symlink():
+                paths = git_paths(self.repository.root, file)
+                outside += [self._shown(file)] if paths is None else []
+                places |= dict.fromkeys(paths or (), self._shown(file))
+            else:
+                inside = file.relative_to(path).as_posix()
+                places[top[0] if file == path else f"{top[0]}/{inside}"] = self._shown(file)
+        return places, outside
+
+    def _not_in_git(self, places: Mapping[str, str], top: tuple[str, ...]) -> list[str]:
+        """The places that Git neither holds nor would be asked to hold: an untracked file that it
+        does not ignore is told as one that is not committed."""
+        beside = [place for place in places if not _is_covered(place, top)]
+        known = self._listed((*top, *beside))
+        folders = {str(above) for place in known for above in PurePosixPath(place).parents}
+        unknown = [place for place in places if place not in known and place not in folders]
+        if not unknown:
+            return []
+        text = "".join(f"{place}\0" for place in unknown).encode("utf-8", "surrogateescape")
+        listed = self.repository.attempt("check-ignore", "-z", "--stdin", stdin=text).text
+        ignored = set(listed.split("\0"))
+        return [p for p in unknown if p in ignored or self._is_written(places[p])]
+
+    def _is_written(self, path: str) -> bool:
+        """Whether a run passes over a file as none of the user's, where it is no input."""
+        return artifact_paths.is_written(path) or path in self._own
+
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        return find_own_files(self.workspace.root)
+
+    def _listed(self, paths: Iterable[str]) -> set[str]:
+        """What of some paths, or below them, Git holds."""
+        asked = list(paths)
+        if not asked:
+            return set()
+        listing = ("ls-files", "-z", "--recurse-submodules", "--")
+        return set(self.repository.call(*listing, *asked, env=LITERALLY).split("\0"))
+
+    def _how_to_add(self, path: str) -> str:
+        """The commands that bring data under DVC; where Git ignores the pointer, its line first."""
+        pointer = Path(self.workspace.root, f"{path}{pointer_files.SUFFIX}")
+        said = self.repository.attempt("check-ignore", "-v", "--", os.fspath(pointer)).text
+        place, _, _ = said.partition("\t")
+        file, _, rest = place.partition(":")
+        line, _, pattern = rest.partition(":")
+        first = f"take `{pattern}` out of {file}:{line}, " if said else ""
+        return f"{first}dvc add {path}, then commit {path}{pointer_files.SUFFIX}"
+
+    def code(self, graph: Graph) -> Iterator[Fault]:
+        """Code that Git ignores, and no commit holds: the version could not be made again."""
+        nodes, reader = graph.nodes.values(), self.workspace.code
+        files = {f for node in nodes for f in cache_key.sources(graph, node, reader)}
+        yield from self.unknown_files(files, IGNORED_HINT)
+
+    def unknown_files(self, files: Iterable[str], hint: str) -> Iterator[Fault]:
+        """Files, from the project's root, that are not in Git, or not in this repository."""
+        root = self.repository.root
+        places = {f: git_paths(root, self.workspace.root / f) for f in sorted(files)}
+        for file in (file for file, paths in places.items() if paths is None):
+            yield Fault(f"{file} not committed: it lies outside the repository", hint=OUTSIDE_HINT)
+        asked = {path: file for file, paths in places.items() for path in paths or ()}
+        unknown = asked.keys() - self._listed(asked)
+        missing = list(submodules.absent(self.repository)) if unknown else []
+        for path in sorted(unknown):
+            if link := next((link for link in missing if path.startswith(f"{link}/")), None):
+                what = f"{asked[path]} not committed: the submodule {link} is not set up"
+                yield Fault(what, hint=submodules.SET_UP)
+                continue
+            yield Fault(f"{asked[path]} not committed: Git ignores it", hint=hint)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    for folder, names, files in os.walk(path):
+        links = [name for name in names if Path(folder, name).is_symlink()]
+        yield from (Path(folder, name) for name in (*sorted(files), *links))
+
+
+def _is_covered(path: str, folders: Iterable[str]) -> bool:
+    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
+
+
+def _unheld_words(path: str, missing: list[str], why: str) -> str:
+    more = len(missing) - _NAMED
+    named = [*missing[:_NAMED], *([f"{more} more"] if more > 0 else [])]
+    which = "it" if missing == [path] else ", ".join(named)
+    return f"{path} not committed: {why} {which}, and no .dvc file covers it"
+
+
+def touched(file: Path, since: int) -> bool:
+    """Whether a file may have changed since (nanoseconds since 1970): its inode's time, which no
+    copy sets back."""
+    try:
+        return file.stat().st_ctime_ns >= since - CLOCK_STEP
+    except OSError:
+        return True
+
+
+def git_paths(repository: Path, file: Path) -> tuple[str, ...] | None:
+    """The paths, from the repository's root, that must be committed for a file to be: that of its
+    bytes, and that of each symbolic link on the way. None for bytes outside of the repository.
+
+    A library may lie anywhere that Python looks: on ``PYTHONPATH``, behind a ``.pth`` file or an
+    editable install, or behind a link in the project itself.
+    """
+    root = repository.resolve()
+    bytes_of = file.resolve()
+    if not bytes_of.is_relative_to(root):
+        return None
+    inside = (link for link in _links(file) if link.is_relative_to(root))
+    return tuple(path.relative_to(root).as_posix() for path in (bytes_of, *inside))
+
+
+def _links(file: Path) -> Iterator[Path]:
+    path = Path(os.path.abspath(file))  # noqa: PTH100 - links must stay
+    for part in (path, *path.parents):
+        if part.is_symlink():
+            yield part.parent.resolve() / part.name

@@ -1,0 +1,258 @@
+"""Copies of what runs and versions made: their bytes, checked, at a path of the user's choice."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from towpath import registry
+from towpath.backends.dvc import dvc_lock
+from towpath.backends.dvc.dvc_yaml import LOCK, PIPELINE
+from towpath.backends.git import refs
+from towpath.config.artifact import Artifact
+from towpath.config.pipeline_declaration import named_outputs
+from towpath.config.pipeline_file import parse_pipeline
+from towpath.config.table_options import NO_OPTIONS, TableOptions
+from towpath.errors import Fault, UsageError, did_you_mean
+from towpath.execution import run_folders
+from towpath.pipeline.artifact_paths import FOLDER
+from towpath.registry import Found
+from towpath.scratch import scratch_beside
+from towpath.versions import version_origin
+from towpath.versions.own_files import note_own_files
+
+if TYPE_CHECKING:
+    from towpath.config.pipeline_declaration import Output
+    from towpath.config.pipeline_file import Declared
+    from towpath.execution.run_record import Run
+    from towpath.workspace import Workspace
+
+PICKLES = ("joblib", "pickle")
+
+
+@dataclass(frozen=True)
+class Copyable:
+    """What can be copied: its name for a person, its bytes, and what else is known of them.
+
+    ``sha256`` and ``stage`` are None where nothing says them; ``format`` is the format that was
+    declared for it, None where the extension says it, ``options`` how its text is read.
+    """
+
+    name: str
+    artifact: Artifact
+    sha256: str | None = None
+    stage: str | None = None
+    format: str | None = None
+    rejected: str | None = None
+    options: TableOptions = NO_OPTIONS
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What was laid out: what it is, where it came from and where it stands; the size in bytes."""
+
+    name: str
+    path: str
+    source: str
+    md5: str
+    sha256: str | None
+    size: int
+    rejected: str | None = None
+
+
+def find_copyable(workspace: Workspace, word: str, output: str | None = None) -> Copyable:
+    """What a word names: a version (``abalone@v1.0.0``, ``abalone#prod``), of which an output that
+    was made beside it may be asked for, or an output of a run (``last``, ``fit.model``).
+
+    Raises ``UsageError`` for what is not there, with the nearest name.
+    """
+    if is_version(word):
+        return _of_version(workspace, word, output)
+    return _of_run(workspace, run_folders.find(workspace.runs, word), output)
+
+
+def is_version(word: str) -> bool:
+    """Whether a word names a version; a run's name holds neither ``@`` nor ``#``."""
+    return "@" in word or "#" in word
+
+
+def copy(
+    workspace: Workspace, wanted: Copyable, here: Path, to: Path | None, force: bool = False
+) -> Copied:
+    """Put the bytes at ``to``, whole and checked or not at all: in it where it is a folder that is
+    there, and under their own name in ``here`` where it is None.
+
+    Raises ``UsageError`` where something stands there that ``force`` does not let go, or a folder
+    where a file is to stand; ``StoreError`` where no store has the bytes.
+    """
+    artifact = wanted.artifact
+    target = here / (to or artifact.name)
+    # What stands in a folder of the user's stays: only what has the very name is replaced.
+    target = target / artifact.name if to and target.is_dir() else target
+    if target.is_dir() and artifact.files is None:
+        raise UsageError(f"{target} is a folder", hint="name a file with -o")
+    if (target.exists() or target.is_symlink()) and not force:
+        raise UsageError(f"{target} exists", hint="another place with -o, or --force replaces it")
+    scratch, before = scratch_beside(target), scratch_beside(target)
+    try:
+        source = bring(workspace, wanted, scratch)
+        if target.is_dir() and not target.is_symlink():  # no folder is renamed over another
+            target.replace(before)
+        scratch.replace(target)
+    except OSError as refused:
+        raise UsageError(f"{target} cannot be written: {refused.strerror}") from refused
+    finally:
+        _remove(scratch)
+        _remove(before)
+    note_own_files([target])
+    return Copied(
+        wanted.name,
+        str(target),
+        source,
+        artifact.digest,
+        wanted.sha256,
+        artifact.size,
+        wanted.rejected,
+    )
+
+
+def bring(workspace: Workspace, wanted: Copyable, into: Path) -> str:
+    """Bring the bytes to a path where nothing stands, checked; where from, in words."""
+    project = version_origin.policy(workspace) if wanted.sha256 else workspace.project
+    return version_origin.bring_artifact(
+        workspace, project, wanted.artifact, wanted.sha256, into, wanted.stage
+    )
+
+
+def outputs(run: Run) -> dict[str, Artifact]:
+    """All that a run made and kept, by ``step.output``."""
+    return {
+        f"{step.name}.{name}": artifact
+        for step in run.steps.values()
+        for name, artifact in step.made.outputs.items()
+    }
+
+
+def _of_run(workspace: Workspace, run: Run, output: str | None) -> Copyable:
+    made = outputs(run)
+    if output is None:
+        hint = f"one of {_some(made)}" if made else "none of its steps made anything"
+        raise UsageError(f"which output of run {run.id}?", hint=hint)
+    name = _named(made, output)
+    if name is None:
+        raise UsageError(_lacking(run, output, made))
+    return _as_declared(f"{run.id} {name}", made[name], _declared_now(workspace, run).get(name))
+
+
+def _as_declared(
+    name: str, artifact: Artifact, output: Output | None, rejected: str | None = None
+) -> Copyable:
+    if output is None:
+        return Copyable(name, artifact, rejected=rejected)
+    options = TableOptions.of(output)
+    return Copyable(name, artifact, format=output.format, rejected=rejected, options=options)
+
+
+def _declared_now(workspace: Workspace, run: Run) -> dict[str, Output]:
+    """The outputs that a run's pipeline declares now, by ``step.output``."""
+    if run.pipeline not in workspace.pipelines:
+        return {}
+    return dict(_declared_outputs(workspace.pipeline(run.pipeline)))
+
+
+def _declared_outputs(declared: Declared) -> Iterator[tuple[str, Output]]:
+    for step_name, step in declared.pipeline.steps.items():
+        for name, output in named_outputs(step):
+            yield f"{step_name}.{name}", output
+
+
+def _named(made: Mapping[str, object], word: str) -> str | None:
+    """The whole name that a word stands for: itself, or the only output that is called so."""
+    if word in made:
+        return word
+    ends = [name for name in made if name.partition(".")[2] == word]
+    return ends[0] if len(ends) == 1 else None
+
+
+def _lacking(run: Run, output: str, made: Mapping[str, Artifact]) -> Fault:
+    """Why a run has no such output: no such step, a step that did not end, or no such name."""
+    several = [name for name in made if name.partition(".")[2] == output]
+    if several:
+        return Fault(f"`{output}` names {len(several)} outputs", hint=", ".join(several))
+    step = run.steps.get(output.partition(".")[0])
+    if step is None or step.made.outputs:
+        near = did_you_mean(output, made) or (f"there is {_some(made)}" if made else None)
+        return Fault(f"run {run.id} made no `{output}`", hint=near)
+    what = f"step `{step.name}` of run {run.id} made nothing: it {step.state.in_words}"
+    if not step.state.ended:
+        return Fault(what, hint=f"wait for its end: towpath logs {run.id}")
+    return Fault(what + (f" ({step.reason})" if step.reason else ""))
+
+
+def _some(names: Mapping[str, object]) -> str:
+    listed = sorted(names)
+    more = f" and {len(listed) - 8} more" if listed[8:] else ""
+    return ", ".join(listed[:8]) + more
+
+
+def _of_version(workspace: Workspace, reference: str, output: str | None) -> Copyable:
+    found = registry.get(workspace.registry, reference)
+    version, record = found.version, found.record
+    if output is None:
+        stage = registry.parse(reference).stage
+        pickle = record.kind if record.kind in PICKLES else None
+        return Copyable(
+            str(version), record.artifact, record.sha256, stage, pickle, version.rejected
+        )
+    made = _beside(workspace, found)
+    name = _named(made, output)
+    if name is None:
+        hint = did_you_mean(output, made) or (f"there is {_some(made)}" if made else None)
+        raise UsageError(f"nothing tells of an output `{output}` of {version}", hint=hint)
+    artifact, declared = made[name]
+    return _as_declared(f"{version} {name}", artifact, declared, version.rejected)
+
+
+_Beside: TypeAlias = "dict[str, tuple[Artifact, Output | None]]"
+
+
+def _beside(workspace: Workspace, found: Found) -> _Beside:
+    """The outputs of the run that made a version, by ``step.output``: those that its commit's
+    `dvc.lock` names, and those of the run's record where this machine has it."""
+    made: _Beside = {}
+    if found.record.run in run_folders.names(workspace.runs):
+        run = run_folders.find(workspace.runs, str(found.record.run))
+        now = _declared_now(workspace, run)
+        made |= {name: (artifact, now.get(name)) for name, artifact in outputs(run).items()}
+    return made | _committed(workspace, found)
+
+
+def _committed(workspace: Workspace, found: Found) -> _Beside:
+    folder = found.record.path.partition(f"{FOLDER}/")[0]
+    pipeline = f"flows/{found.record.pipeline}/pipeline.yaml"
+    names = [f"{found.version.commit}:{folder}{file}" for file in (LOCK, PIPELINE, pipeline)]
+    contents = refs.contents(workspace.registry, names)
+    if len(contents) < len(names):
+        return {}  # a shared registry holds the record alone
+    lock, stages, declared = (contents[name].decode("utf-8", "replace") for name in names)
+    made = dvc_lock.read_artifacts(lock, stages)
+    found_outputs = {
+        name: (made.get(_path(str(found.record.pipeline), name, output)), output)
+        for name, output in _declared_outputs(parse_pipeline(declared, pipeline))
+    }
+    return {name: (held, output) for name, (held, output) in found_outputs.items() if held}
+
+
+def _path(pipeline: str, name: str, output: Output) -> str:
+    """Where an output stands in the work tree, from the project's root."""
+    return f"{FOLDER}/{pipeline}/{name.partition('.')[0]}/{output.path.rstrip('/')}"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

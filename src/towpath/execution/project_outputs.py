@@ -1,0 +1,191 @@
+"""The project's outputs after a run with the defaults: files, ``dvc.yaml``, ``dvc.lock``."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath.config.artifact import Artifact
+from towpath.config.pipeline_declaration import (
+    BatchTransform,
+    CommandStep,
+    Evaluation,
+    FunctionStep,
+    Output,
+    QualityCheck,
+    RegisterModel,
+    Step,
+    is_json,
+)
+from towpath.pipeline import artifact_paths, cache_key
+from towpath.pipeline.step_graph import FromInput, FromParam
+from towpath.planning.run_state import Waiting
+from towpath.versions import work_tree_outputs
+
+if TYPE_CHECKING:
+    from towpath.backends.dvc.dvc_yaml import Stage
+    from towpath.pipeline.step_graph import Graph, Node
+    from towpath.planning.run_state import RunState
+    from towpath.workspace import Workspace
+
+
+def publish(workspace: Workspace, graph: Graph, known: RunState) -> None:
+    """Bring the work tree up to what a run made; nothing is touched where nothing differs."""
+    wanted = {
+        artifact_paths.output_path(graph, step, name): made.outputs[name].digest
+        for step, made in known.made.items()
+        for name in artifact_paths.own_outputs(graph.nodes[step])
+        if name in made.outputs
+    }
+    from towpath.backends.dvc import dvc_yaml
+
+    with work_tree_outputs.alone(workspace):
+        work_tree_outputs.bring(workspace, graph.name, wanted)
+        dvc_yaml.write(
+            workspace.root, graph.name, stages(workspace, graph, known), models(graph, known)
+        )
+
+
+def stages(workspace: Workspace, graph: Graph, known: RunState) -> list[Stage]:
+    """The DVC stages that say what a run did so far; steps behind a condition are none."""
+    kinds = (FunctionStep, BatchTransform, CommandStep, QualityCheck)
+    return [
+        _stage(workspace, graph, node)
+        for node in artifact_paths.certain(graph)
+        if isinstance(node.step, kinds) and node.name in known.made
+    ]
+
+
+def models(graph: Graph, known: RunState) -> dict[str, str]:
+    """The path of each model's file that could be registered, by the model's name."""
+    found = {}
+    for node in graph.nodes.values():
+        if isinstance(node.step, RegisterModel):
+            with contextlib.suppress(Waiting):  # what it would register was not made
+                found[node.step.model] = model_path(graph, node, known)
+    return found
+
+
+def model_path(graph: Graph, node: Node, known: RunState) -> str:
+    """Where the model that a step registers stands; Waiting if it was not made."""
+    source = node.arguments["model"]
+    if isinstance(source, FromInput):
+        return graph.inputs[source.name].rstrip("/")
+    origin = known.origin(source)
+    return artifact_paths.output_path(graph, origin.step, origin.output)
+
+
+def _stage(workspace: Workspace, graph: Graph, node: Node) -> Stage:
+    outputs = artifact_paths.own_outputs(node)
+    paths = {name: artifact_paths.output_path(graph, node.name, name) for name in outputs}
+    plots = {paths[n]: _plot(node.outputs[n]) for n in outputs if node.outputs[n].plot}
+    metrics = [
+        path for name, path in paths.items() if _is_metric(node.step, name, node.outputs[name])
+    ]
+    from towpath.backends.dvc import dvc_yaml
+
+    return dvc_yaml.Stage(
+        name=f"{graph.name}-{node.name}",
+        cmd=f"towpath step {graph.name} {node.name}",
+        desc=node.step.description,
+        deps=tuple(dict.fromkeys([*_code(workspace, graph, node), *_inputs(graph, node)])),
+        params={f"{graph.folder}/pipeline.yaml": tuple(_params(node))},
+        outs=tuple(p for p in paths.values() if p not in metrics and p not in plots),
+        metrics=tuple(metrics),
+        plots=plots,
+    )
+
+
+def _is_metric(step: Step, name: str, output: Output) -> bool:
+    """Whether DVC may read an output as metrics, which it does by the extension. To DVC an output
+    is a metric or a plot, never both."""
+    if isinstance(step, CommandStep):
+        return name in step.metrics and not output.plot
+    is_document = is_json(output) and output.path.endswith(".json")
+    return isinstance(step, Evaluation) and is_document and not output.plot
+
+
+def _plot(output: Output) -> bool | dict[str, Any]:
+    return (
+        output.plot if isinstance(output.plot, bool) else output.plot.model_dump(exclude_none=True)
+    )
+
+
+def _inputs(graph: Graph, node: Node) -> Iterator[str]:
+    for source in node.arguments.values():
+        yield from artifact_paths.source_paths(graph, source)
+
+
+def _code(workspace: Workspace, graph: Graph, node: Node) -> Iterator[str]:
+    """The files of code that DVC is to watch; of a folder the folder, to which files may come."""
+    folders = [f for f in (_folder(workspace, graph, said) for said in node.step.code) if f]
+    yield from folders
+    inside = tuple(f"{folder}/" for folder in folders)
+    sources = cache_key.sources(graph, node, workspace.code)
+    # Code outside of the project has a path of this machine, which is for no file of Git's.
+    own = (file for file in sources if not Path(file).is_absolute())
+    yield from (file for file in own if not file.startswith(inside))
+
+
+def _folder(workspace: Workspace, graph: Graph, said: str) -> str | None:
+    for path in (f"{graph.folder}/{said}", said):
+        if (workspace.root / path).is_dir():
+            return path.rstrip("/")
+    return None
+
+
+def _params(node: Node) -> Iterator[str]:
+    """What of the declaration the step's result hangs on: itself, and its parameters' defaults."""
+    yield f"steps.{node.name}"
+    for source in node.arguments.values():
+        if isinstance(source, FromParam):
+            yield f"params.{source.name}"
+
+
+def texts(workspace: Workspace, graph: Graph, known: RunState) -> dict[str, str]:
+    """The declaration with this run's values, where it was given some, and ``dvc.yaml`` and
+    ``dvc.lock`` as they would stand after it; nothing is written."""
+    from towpath.backends.dvc import dvc_yaml
+
+    found = {}
+    if graph.given:
+        path = f"{graph.folder}/pipeline.yaml"
+        found[path] = with_values(workspace.root / path, graph)
+    given = dvc_yaml.Given(_artifacts(graph, known), found)
+    made = stages(workspace, graph, known)
+    return {
+        **found,
+        **dvc_yaml.texts(workspace.root, graph.name, made, models(graph, known), given),
+    }
+
+
+def _artifacts(graph: Graph, known: RunState) -> dict[str, Artifact]:
+    """What this run took and made, by path from the project's root."""
+    taken = {graph.inputs[name].rstrip("/"): artifact for name, artifact in known.inputs.items()}
+    made = {
+        artifact_paths.output_path(graph, step, name): artifact
+        for step, result in known.made.items()
+        for name, artifact in result.outputs.items()
+    }
+    return {**made, **taken}
+
+
+def with_values(file: Path, graph: Graph) -> str:
+    """A pipeline's declaration whose defaults are what this run was given; the rest stays."""
+    from towpath import documents
+
+    def change(document: MutableMapping[str, Any]) -> None:
+        for name in graph.given & graph.params.keys():
+            if isinstance(document["params"][name], MutableMapping):
+                document["params"][name]["default"] = graph.params[name]
+            else:
+                document["params"][name] = graph.params[name]
+        for name in graph.given & graph.inputs.keys():
+            if isinstance(document["inputs"][name], MutableMapping):
+                document["inputs"][name]["path"] = graph.inputs[name]
+            else:
+                document["inputs"][name] = graph.inputs[name]
+
+    return documents.edit(file, change)

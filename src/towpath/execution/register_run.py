@@ -1,0 +1,156 @@
+"""Registering what a finished run made, without running anything: `towpath register RUN`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from towpath.errors import Refused, StoreError, UsageError, UserError
+from towpath.execution import run_folders
+from towpath.execution.register_step import RegistrationDraft, read_draft, register_draft
+from towpath.execution.run_record import Recorder, Run, State, StepRun
+from towpath.execution.run_record import now as time_now
+from towpath.planning.step_decisions import tells_choice
+from towpath.registry import Registered, registry_state
+from towpath.storage.verified_bytes import sha256_of
+from towpath.workspace import PROJECT_FILE
+
+if TYPE_CHECKING:
+    from towpath.workspace import Workspace
+
+AGAIN = "commit, and run again: every step is reused"
+
+
+@dataclass(frozen=True)
+class RegisteredRun:
+    """What came of it: the run, and the versions that were made of it."""
+
+    run: str
+    versions: tuple[Registered, ...]
+
+
+def register_run(workspace: Workspace, word: str) -> RegisteredRun:
+    """Register the models of the run that ``word`` names: ``last``, its name, or a part of it.
+
+    Nothing is run, and the work tree is not looked at: what counts is what was committed when the
+    run began. Raises UsageError for a run that is not there, that has not ended well or has
+    registered already, or that was made of what was not committed; Refused where its conditions
+    left the model out; StoreError where its bytes are gone.
+    """
+    run = _find(workspace, word)
+    _require_end(run)
+    steps = [step for step in run.steps.values() if step.kind == "register_model"]
+    if not steps:
+        raise UsageError(f"pipeline `{run.pipeline}` registers no model, so run {run.id} made none")
+    if run.versions:
+        raise _registered_before(run, run.versions[0])
+    drafts = [draft for step in steps if (draft := _draft(workspace, run, step))]
+    if not drafts:
+        raise _left_out(run, steps[0])
+    for draft in drafts:
+        _verify(workspace, run, draft)
+    done = tuple(_register(workspace, draft) for draft in drafts)
+    _note(workspace, run, done)
+    return RegisteredRun(run.id, done)
+
+
+def _find(workspace: Workspace, word: str) -> Run:
+    """The run; one of another project in this repository is named with the way to it."""
+    try:
+        return run_folders.find(workspace.runs, word)
+    except UsageError:
+        if folder := _other_project(workspace, word):
+            hint = f"towpath -C {folder} register {word}"
+            what = f"run {word} is of another project, in {folder}"
+            raise UsageError(what, hint=hint) from None
+        raise
+
+
+def _other_project(workspace: Workspace, word: str) -> Path | None:
+    repository = workspace.repository
+    if repository is None or repository.bare or "/" in word:
+        return None
+    listed = repository.call("ls-files", "-z", "--", f":(glob)**/{PROJECT_FILE}").split("\0")
+    folders = (repository.root / file for file in listed if file)
+    found = (f.parent for f in folders if (f.parent / ".towpath" / "runs" / word).is_dir())
+    return next(found, None)
+
+
+def _require_end(run: Run) -> None:
+    if not run.state.ended:
+        hint = f"wait for its end: towpath logs {run.id}"
+        raise UsageError(f"run {run.id} still runs", hint=hint)
+    if run.state is not State.DONE:
+        why = run.error[0] if run.error else f"towpath logs {run.id}"
+        steps = [step for step in run.steps.values() if step.kind == "register_model"]
+        if left_out := next((step for step in steps if tells_choice(step.reason)), None):
+            raise Refused(f"run {run.id} registers nothing: {left_out.reason}", hint=why)
+        error = Refused if run.state is State.REFUSED else UsageError
+        what = f"run {run.id} {run.state.in_words}: nothing of it is registered"
+        raise error(what, hint=why)
+
+
+def _draft(workspace: Workspace, run: Run, step: StepRun) -> RegistrationDraft | None:
+    draft = read_draft(workspace.runs / run.id / step.name)
+    if draft is not None and draft.record.run != run.id:
+        what = f"what run {run.id} keeps to be registered is of run {draft.record.run}"
+        raise StoreError(what, hint=AGAIN)
+    return draft
+
+
+def _left_out(run: Run, step: StepRun) -> UserError | Refused:
+    """Why a run that ended well kept nothing that could be registered."""
+    if tells_choice(step.reason):
+        return Refused(f"run {run.id} registers nothing: {step.reason}", hint="a gate said no")
+    reason = step.reason or f"`{step.name}` {step.state.in_words}"
+    return UsageError(f"run {run.id} cannot be registered: {reason}", hint=AGAIN)
+
+
+def _registered_before(run: Run, version: str) -> UsageError:
+    return UsageError(
+        f"run {run.id} is registered already: {version}", hint=f"towpath show {version}"
+    )
+
+
+def _verify(workspace: Workspace, run: Run, draft: RegistrationDraft) -> None:
+    """Hold a draft against this project: its commit, its folder, its bytes, its key."""
+    record, repository = draft.record, workspace.repository
+    if repository is None:
+        raise UsageError("there is no Git repository here, so no registry", hint="git init")
+    folder = workspace.folder if not workspace.shared_registry else ""
+    is_here = record.path.startswith(f"{folder}/" if folder else "")
+    if repository.commit(record.code.commit) is None or not is_here:
+        where = f"{record.path} at {record.code.commit[:7]}"
+        raise UsageError(
+            f"run {run.id} is of another project: it made {where}, which is not of this one",
+            hint="register it there",
+        )
+    twins = registry_state.model(workspace.registry, record.model).keyed(record.key)
+    if twins:
+        raise _registered_before(run, str(twins[0]))
+    if not workspace.store.has(record.artifact.digest):
+        what = f"the bytes that run {run.id} made of {record.model} are not in the store"
+        raise StoreError(what, hint="towpath pull, or run again")
+    if sha256_of(workspace.store.source, record.artifact) != record.sha256:
+        what = f"the bytes of {record.model} in the store are not those that run {run.id} made"
+        raise StoreError(what, hint="run again with --force, and ask who made them so")
+
+
+def _register(workspace: Workspace, draft: RegistrationDraft) -> Registered:
+    assert workspace.repository is not None
+    who = str(workspace.repository.identity())
+    record = replace(draft.record, author=who, time=time_now())
+    done = register_draft(workspace, replace(draft, record=record))
+    if not done.new:  # by another call, in this very moment
+        raise UsageError(f"{done} was registered already", hint=f"towpath show {done}")
+    return done
+
+
+def _note(workspace: Workspace, run: Run, done: tuple[Registered, ...]) -> None:
+    """Say in the run's record what was made of it."""
+    recorder = Recorder(workspace.runs / run.id)
+    try:
+        recorder("registered", versions=[str(version) for version in done])
+    finally:
+        recorder.close()

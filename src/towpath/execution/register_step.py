@@ -1,0 +1,410 @@
+"""Registering in a run: whether it may, whether it was done before, and what the record says."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from towpath import registry
+from towpath.config import foreign_values as foreign
+from towpath.config import message_template
+from towpath.config.artifact import Artifact, Entry, Json, Made
+from towpath.config.foreign_values import Fields
+from towpath.config.pipeline_declaration import RegisterModel
+from towpath.config.project_paths import ProjectPath
+from towpath.errors import (
+    Fault,
+    Malformed,
+    RegistryError,
+    StepFailed,
+    StoreError,
+    TowpathError,
+    UserError,
+)
+from towpath.execution import project_outputs
+from towpath.execution.commit_checks import CLOCK_STEP, LITERALLY, CommitChecks, touched
+from towpath.execution.input_sources import locate_inputs, upstream_runs
+from towpath.execution.run_folders import flatten
+from towpath.execution.run_record import now
+from towpath.execution.upstream_pipelines import Upstream, UpstreamReader
+from towpath.pipeline import artifact_paths, cache_key
+from towpath.pipeline.step_graph import outputs_of
+from towpath.planning import model_facts
+from towpath.planning.run_state import Decision, Verdict, Waiting
+from towpath.registry import Bump, Code, Record, registry_state, shared_registry
+from towpath.registry.version_record import read as read_record
+from towpath.registry.version_record import write as write_record
+from towpath.scratch import replace_text
+from towpath.storage.verified_bytes import sha256_of
+from towpath.versions import registry_commit
+from towpath.versions.own_files import find_own_files
+from towpath.workspace import PROJECT_FILE
+
+if TYPE_CHECKING:
+    from towpath.backends.git import Repository
+    from towpath.config.pipeline_declaration import AnyStep
+    from towpath.pipeline.step_graph import Graph, Node
+    from towpath.planning.run_state import RunState
+    from towpath.workspace import Workspace
+
+
+_INDIFFERENT = {"description", "trials"}
+"""What of a step's declaration does not touch what it makes."""
+DECLARE = "name it under `inputs` or `code`, and commit it"
+TRIAL = "a trial; `towpath register RUN` registers it"
+
+
+DRAFT = "registration.json"
+
+
+@dataclass(frozen=True)
+class RegistrationDraft:
+    """A registration that a trial leaves undone, kept in the run's folder for `towpath register`.
+
+    The record without its number, and the texts beside it by path from the Git root: all that a
+    version says is known when the run ends, and later is not, for the work tree goes on. The file
+    is read as a stranger's, like all below ``.towpath``.
+    """
+
+    record: Record
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Registering:
+    """The registry as one run sees it; where it is ``required``, not to register is an error.
+
+    A run with other values than the declared ones is a trial, and registers nothing unless it is
+    ``asked`` to, or the step says ``trials: register``; ``insisted`` makes that an error too.
+    ``planned`` is when the code was read, in nanoseconds since 1970.
+    """
+
+    workspace: Workspace
+    graph: Graph
+    required: bool = False
+    asked: bool = False
+    insisted: bool = False
+    planned: int = 0
+
+    @property
+    def readiness(self) -> registry.Ready | registry.Skipped:
+        """Whether this run may register; UserError with every fault where it must and may not."""
+        standing = self.standing
+        if self.required and isinstance(standing, registry.Skipped):
+            unseen = self._registry
+            if isinstance(unseen, TowpathError) and standing.faults == unseen.faults:
+                raise unseen
+            faults = standing.faults
+            raise UserError(*(Fault(f"cannot register: {f.what}", f.place, f.hint) for f in faults))
+        return standing
+
+    @cached_property
+    def standing(self) -> registry.Ready | registry.Skipped:
+        """The same without an error; looked at once, before the run's first step."""
+        found = self._committed()
+        unseen = self._registry if isinstance(self._registry, TowpathError) else None
+        if unseen is None or isinstance(found, registry.Skipped):
+            return found
+        return registry.Skipped("; ".join(f.what for f in unseen.faults), unseen.faults)
+
+    def require(self, steps: Iterable[str]) -> None:
+        """Ask before the first step whether ``steps`` may register, where they must."""
+        if all(self.is_trial(self.graph.nodes[step].step) for step in steps):
+            if self.insisted:
+                what = f"cannot register: a trial, with another {', '.join(self.graph.tried)}"
+                raise UserError(what, hint="--register registers it all the same")
+            _ = self.standing
+        else:
+            _ = self.readiness
+
+    def is_trial(self, step: AnyStep) -> bool:
+        """Whether a step leaves its registration to `towpath register`."""
+        registers = isinstance(step, RegisterModel) and step.trials == "register"
+        return bool(self.graph.tried) and not self.asked and not registers
+
+    def _committed(self) -> registry.Ready | registry.Skipped:
+        """Whether all that goes into a version is committed: files to Git, tracked data by its
+        pointer, what other pipelines made by their code and data."""
+        repository = self.workspace.repository
+        found = registry.readiness(repository, written=self._is_written)
+        faults = [*(found.faults if isinstance(found, registry.Skipped) else ())]
+        if repository is not None and repository.head() is not None:
+            checks = CommitChecks(self.workspace, repository)
+            graphs = [(self.graph, self.links), *self._upstream_graphs()]
+            faults += dict.fromkeys(
+                f for graph, links in graphs for f in checks.faults(graph, links)
+            )
+        if faults:
+            return registry.Skipped("; ".join(fault.what for fault in faults), tuple(faults))
+        return found
+
+    @cached_property
+    def upstream(self) -> UpstreamReader:
+        """The other pipelines whose outputs this one takes."""
+        return UpstreamReader(self.workspace)
+
+    @cached_property
+    def links(self) -> tuple[Upstream, ...]:
+        """The inputs that other pipelines make."""
+        return self.upstream.links(self.graph)
+
+    def _upstream_graphs(self) -> list[tuple[Graph, tuple[Upstream, ...]]]:
+        """The pipelines before this one: what they were made of goes into a version too."""
+        _ = self.links
+        found = self.upstream.pipelines.values()
+        return [(each.graph, each.links) for each in found if each.graph]
+
+    @cached_property
+    def _registry(self) -> Repository | TowpathError:
+        """Where versions are kept, or why that cannot be had now."""
+        try:
+            return self.workspace.registry
+        except (UserError, RegistryError) as unseen:
+            return unseen
+
+    def _is_written(self, path: str) -> bool:
+        """Whether Towpath or its runs wrote a path, from the repository's root, of this project or
+        another in it: that is no uncommitted change of the user's."""
+        assert self.workspace.repository is not None
+        whole = self.workspace.repository.root / path
+        for folder in whole.parents:
+            if (folder / PROJECT_FILE).is_file():
+                inside = whole.relative_to(folder).as_posix()
+                return artifact_paths.is_written(inside) or inside in self._own_files(folder)
+        return False
+
+    def _own_files(self, folder: Path) -> frozenset[str]:
+        """What Towpath wrote in a project beside its folders; a change of a file in Git is one."""
+        if folder not in self._seen:
+            assert self.workspace.repository is not None
+            own = find_own_files(folder)
+            paths = [str(folder / path) for path in own]
+            listing = ("ls-files", "-z", "--full-name", "--", *paths)
+            listed = self.workspace.repository.call(*listing, env=LITERALLY) if own else ""
+            root = self.workspace.repository.root
+            held = {os.path.relpath(root / path, folder) for path in listed.split("\0") if path}
+            self._seen[folder] = own - held
+        return self._seen[folder]
+
+    @cached_property
+    def _seen(self) -> dict[Path, frozenset[str]]:
+        return {}
+
+    @property
+    def _prefix(self) -> str:
+        """The project's folder from the repository's root, with a slash; empty at the root."""
+        assert self.workspace.repository is not None
+        relative = self.workspace.root.resolve().relative_to(
+            self.workspace.repository.root.resolve()
+        )
+        return "" if relative.as_posix() == "." else f"{relative.as_posix()}/"
+
+    def decide(self, node: Node, step: RegisterModel, known: RunState) -> Decision:
+        """Register, or point at what the same key gave before, or leave it and say why."""
+        try:
+            key = self._key(node, step, known)
+        except Waiting as waiting:
+            return Decision(node.name, Verdict.UNDECIDED, f"after `{waiting.step}`")
+        twins = self._twins(step.model, key)
+        if twins:
+            made = Made(facts={"version": str(twins[0]), "new": False})
+            entry = Entry(key, self.graph.name, node.name, "", "", 0.0, "", {}, made)
+            return Decision(node.name, Verdict.REUSE, f"registered as {twins[0]}", key, {}, entry)
+        trial = self.is_trial(step)
+        standing = self.standing if trial else self.readiness
+        reason = standing.reason if isinstance(standing, registry.Skipped) else ""
+        if reason := reason or self._unsure(_reached(self.graph, node, known), known):
+            reason = f"a trial, and {reason}" if trial else reason
+            return Decision(node.name, Verdict.SKIP, reason)
+        if trial:
+            return Decision(node.name, Verdict.SKIP, TRIAL, key, deferred=True)
+        return Decision(node.name, Verdict.RUN, "not registered yet", key)
+
+    def _unsure(self, reached: list[Decision], known: RunState) -> str:
+        """Why what was made is not sure to be what the commit says; empty where it is."""
+        for found in reached:
+            if found.stale:
+                return f"`{found.step}` is as an earlier run made it, not as the project says now"
+            facts = known.made[found.step].facts
+            if facts.get("edited"):
+                return f"code of `{found.step}` was edited while it ran"
+            if unknown := next(self._unknown_reads(facts.get("undeclared")), None):
+                return f"`{found.step}` read {unknown.what}"
+        return ""
+
+    def _unknown_reads(self, undeclared: Json) -> Iterator[Fault]:
+        """The files that a step opened without declaring them, and that no commit holds; what it
+        wrote itself is none."""
+        names = map(str, undeclared) if isinstance(undeclared, list) else ()
+        root, repository = self.workspace.root, self.workspace.repository
+        # No step begins so soon after the plan that a file it wrote could bear an earlier time.
+        begun = self.planned + CLOCK_STEP
+        read = [name for name in names if not touched(root / name, begun)]
+        if read and repository is not None:
+            yield from CommitChecks(self.workspace, repository).unknown_files(read, DECLARE)
+
+    def _twins(self, model: str, key: str) -> tuple[registry.ModelVersion, ...]:
+        if isinstance(self._registry, TowpathError):
+            return ()
+        return registry_state.model(self._registry, model).keyed(key)
+
+    def _key(self, node: Node, step: RegisterModel, known: RunState) -> str:
+        model = known.resolve(node.arguments["model"])
+        digest = model.digest if isinstance(model, Artifact) else ""
+        reached = {found.step: found.key for found in _reached(self.graph, node, known)}
+        return cache_key.digest({"model": step.model, "artifact": digest, "steps": reached})
+
+    def register(self, node: Node, step: RegisterModel, known: RunState, run_id: str) -> Made:
+        """Make the version, or the candidate for one."""
+        if isinstance(self.readiness, registry.Skipped):
+            raise RegistryError(*self.readiness.faults)
+        draft = self._draft(node, step, known, run_id, self.readiness)
+        done = register_draft(self.workspace, draft)
+        facts: dict[str, Json] = {
+            "version": str(done), "new": done.new, "reason": done.reason, "commit": done.commit,
+        }  # fmt: skip
+        return Made(facts=facts)
+
+    def defer(
+        self, node: Node, step: RegisterModel, known: RunState, run_id: str, folder: Path
+    ) -> None:
+        """Keep what would be registered in the step's folder, for `towpath register`."""
+        if isinstance(self.standing, registry.Ready):
+            draft = self._draft(node, step, known, run_id, self.standing)
+            write_draft(folder / node.name, draft)
+
+    def _draft(
+        self, node: Node, step: RegisterModel, known: RunState, run_id: str, ready: registry.Ready
+    ) -> RegistrationDraft:
+        record = self._record(node, step, known, run_id, ready)
+        texts = project_outputs.texts(self.workspace, self.graph, known)
+        return RegistrationDraft(
+            record, {self._prefix + path: text for path, text in texts.items()}
+        )
+
+    def _code(self, commit: str, digests: Mapping[str, str]) -> Code:
+        assert self.workspace.repository is not None
+        is_shared = self.workspace.shared_registry is not None
+        origin = shared_registry.origin(self.workspace.repository) if is_shared else None
+        return Code(commit, origin, digests)
+
+    def _record(
+        self, node: Node, step: RegisterModel, known: RunState, run_id: str, ready: registry.Ready
+    ) -> Record:
+        source = node.arguments["model"]
+        artifact = known.resolve(source)
+        if not isinstance(artifact, Artifact):
+            raise StepFailed(Fault(f"`{node.name}` registers a model, and `model` is none"))
+        path = project_outputs.model_path(self.graph, node, known)
+        reached = [found.ingredients for found in _reached(self.graph, node, known)]
+        fill = partial(_filled, known, node)
+        return Record(
+            model=step.model,
+            key=self._key(node, step, known),
+            artifact=artifact,
+            path=self._prefix + path,
+            sha256=sha256_of(self.workspace.store.source, artifact),
+            kind=path.rpartition(".")[2] if "." in path else "folder",
+            code=self._code(ready.commit, _labelled(reached, "code ")),
+            signature=model_facts.find_signature(known, self.graph, source),
+            needs=model_facts.find_needs(known, source),
+            metrics=dict(_metrics(known, node)),
+            parameters=dict(self.graph.params),
+            run=run_id,
+            pipeline=self.graph.name,
+            pipeline_digest=_pipeline_digest(self.graph, node, known),
+            data={name: artifact.digest for name, artifact in known.inputs.items()},
+            sources=locate_inputs(self.workspace, self.graph, known.inputs, self.links),
+            upstream=upstream_runs(self.upstream, self.graph),
+            packages=_labelled(reached, "package "),
+            python=next((found["python"] for found in reached if "python" in found), None),
+            author=str(ready.identity),
+            time=now(),
+            description=fill(step.description) if step.description else None,
+            labels={name: fill(text) for name, text in step.labels.items()},
+            bump=Bump(step.bump, "asked for") if step.bump else None,
+        )
+
+
+def write_draft(folder: Path, draft: RegistrationDraft) -> None:
+    """Keep a draft in the folder of the step that registers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {"record": write_record(draft.record), "files": dict(draft.files)}
+    replace_text(folder / DRAFT, json.dumps(document))
+
+
+def read_draft(folder: Path) -> RegistrationDraft | None:
+    """The draft in a step's folder, None where there is none; StoreError for a damaged one."""
+    path = folder / DRAFT
+    shown = "/".join(path.parts[-3:])
+    try:
+        fields = Fields(foreign.parse_json(path.read_bytes()))
+        files = fields.get("files", foreign.table_of(foreign.read_text))
+        record = read_record(fields.get("record", foreign.read_text), shown)
+        return RegistrationDraft(record, {ProjectPath(name): text for name, text in files.items()})
+    except OSError:
+        return None
+    except Malformed as wrong:
+        hint = "no run wrote it so: run again, every step is reused"
+        raise StoreError(f"{shown} cannot be read: {wrong.faults[0].what}", hint=hint) from None
+
+
+def register_draft(workspace: Workspace, draft: RegistrationDraft) -> registry.Registered:
+    """Make the version of a draft upon the code that ran; or upon a shared registry's main."""
+    record = draft.record
+    if address := workspace.shared_registry:
+        base = shared_registry.root(workspace.registry, address)
+        files = registry_commit.files(workspace, base, record)
+    else:
+        base = record.code.commit
+        files = {path: text.encode() for path, text in draft.files.items()}
+    return registry.register(workspace.registry, registry.Registration(record, base, files))
+
+
+def _reached(graph: Graph, node: Node, known: RunState) -> list[Decision]:
+    """What was decided of the steps whose outputs reach a step; of a choice the one made."""
+    found = set(node.data_needs)
+    for name in reversed(list(graph.nodes)):
+        if name in found & known.made.keys():
+            found |= graph.nodes[name].data_needs
+    return [known.decisions[name] for name in sorted(found & known.made.keys())]
+
+
+def _labelled(reached: list[Mapping[str, str]], prefix: str) -> dict[str, str]:
+    return {
+        label.removeprefix(prefix): value
+        for ingredients in reached
+        for label, value in sorted(ingredients.items())
+        if label.startswith(prefix)
+    }
+
+
+def _pipeline_digest(graph: Graph, node: Node, known: RunState) -> str:
+    """The digest of the declarations of the steps that reach a step, and of its own."""
+    names = sorted([node.name, *(found.step for found in _reached(graph, node, known))])
+    said = {
+        name: graph.nodes[name].step.model_dump(mode="json", exclude=_INDIFFERENT) for name in names
+    }
+    return cache_key.digest(said)
+
+
+def _metrics(known: RunState, node: Node) -> Iterator[tuple[str, Json]]:
+    """The numbers in the JSON inputs beside the model, by dotted name."""
+    beside = {name: source for name, source in node.arguments.items() if name != "model"}
+    for source in beside.values():
+        if not outputs_of(source):
+            continue
+        origin = known.origin(source)
+        document = known.made[origin.step].values.get(origin.output)
+        if isinstance(document, dict):
+            for key, value in document.items():
+                yield from ((n, v) for n, v in flatten(value, key) if isinstance(v, (int, float)))
+
+
+def _filled(known: RunState, node: Node, text: str) -> str:
+    return message_template.parse(text).fill(partial(known.lookup, node))

@@ -1,0 +1,174 @@
+"""The runs of a project: found by name, listed, laid side by side, and rid of what they left."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from towpath.config.artifact import Json
+from towpath.config.foreign_values import is_same
+from towpath.errors import StoreError, UsageError, did_you_mean
+from towpath.execution import run_record
+from towpath.execution.run_record import Run
+from towpath.scratch import sweep_folders
+from towpath.steps.work_order import BYTES
+
+LATEST = 20
+"""Runs that are looked at: each run clears what the ones before it left."""
+
+
+def names(folder: Path) -> list[str]:
+    """The names of the runs recorded in ``folder``, the oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if (path / run_record.EVENTS).is_file())
+
+
+def recent(folder: Path, count: int | None = None, pipeline: str | None = None) -> Iterator[Run]:
+    """The runs, the newest first; at most ``count`` of them. A record that cannot be read is
+    named in a warning, and hides no other."""
+    given = 0
+    for name in reversed(names(folder)):
+        try:
+            run = run_record.read(folder / name)
+        except StoreError as broken:
+            _warn(broken)
+            continue
+        if run is None or (pipeline and run.pipeline != pipeline):
+            continue
+        if count is not None and given >= count:
+            return
+        given += 1
+        yield run
+
+
+def _warn(broken: StoreError) -> None:
+    import logging
+
+    logging.getLogger("towpath.execution").warning("%s", broken.faults[0])
+
+
+def find(folder: Path, word: str) -> Run:
+    """The run that ``word`` names: ``last``, a whole name, or the part that tells it apart."""
+    known = names(folder)
+    if not known:
+        raise UsageError("no run is recorded here", hint="`towpath run` makes one")
+    if word == "last":
+        matches = known[-1:]
+    else:
+        matches = [word] if word in known else [n for n in known if word in n]
+    if len(matches) != 1:
+        some = ", ".join((matches or known)[-3:])
+        what = f"no run `{word}`" if not matches else f"`{word}` names {len(matches)} runs"
+        near = did_you_mean(word, known) if not matches else None
+        raise UsageError(what, hint=near or f"for example {some}; `towpath runs` lists them")
+    run = run_record.read(folder / matches[0])
+    if run is None:
+        raise UsageError(f"the record of run {matches[0]} cannot be read")
+    return run
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing in which two runs differ; None where a run has no such thing."""
+
+    section: str
+    name: str
+    left: Json
+    right: Json
+
+
+def diff(left: Run, right: Run) -> list[Difference]:
+    """In what two runs differ: parameters, metrics, data, code, steps; and outputs of which no
+    number tells it."""
+    found = [
+        Difference(section, name, a.get(name), b.get(name))
+        for section, a, b in (
+            ("parameters", left.params, right.params),
+            ("metrics", metrics(left), metrics(right)),
+            ("data", left.inputs, right.inputs),
+            ("code", code(left), code(right)),
+            ("outputs", _outputs(left), _outputs(right)),
+            ("steps", _states(left), _states(right)),
+        )
+        for name in sorted({*a, *b})
+        if not is_same(a.get(name), b.get(name))
+    ]
+    told = tuple(each.name for each in found if each.section == "metrics")
+    return [d for d in found if d.section != "outputs" or not _is_told(d.name, told)]
+
+
+def _is_told(output: str, metrics: tuple[str, ...]) -> bool:
+    return any(name.startswith(f"{output}.") for name in metrics)
+
+
+def metrics(run: Run) -> dict[str, Json]:
+    """The numbers in a run's JSON outputs, flat: ``evaluate.metrics.mse``."""
+    flat: dict[str, Json] = {}
+    for step in run.steps.values():
+        if step.kind == "quality_check":
+            continue
+        for output, value in step.made.values.items():
+            flat.update(flatten(value, f"{step.name}.{output}"))
+    return flat
+
+
+def flatten(value: Json, prefix: str) -> Iterator[tuple[str, Json]]:
+    """The leaves of a document that are numbers, strings or booleans, by dotted path."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from flatten(inner, f"{prefix}.{key}")
+    elif isinstance(value, (int, float, str, bool)):
+        yield prefix, value
+
+
+def code(run: Run) -> Mapping[str, Json]:
+    """The digests of the code that a run's steps reached, its packages, and by step what the
+    declaration says of it, by label."""
+    found: dict[str, Json] = {}
+    for step in run.steps.values():
+        for label, digest in step.ingredients.items():
+            if label.startswith(("code ", "package ")):
+                found[label] = digest
+            elif label == "declaration":
+                found[f"declaration of {step.name}"] = digest
+    return found
+
+
+def _outputs(run: Run) -> dict[str, Json]:
+    return {
+        f"{step.name}.{name}": artifact.digest
+        for step in run.steps.values()
+        for name, artifact in step.made.outputs.items()
+    }
+
+
+def _states(run: Run) -> dict[str, Json]:
+    plain = {"reused": "done"}
+    return {name: plain.get(step.state, str(step.state)) for name, step in run.steps.items()}
+
+
+def discard_folder(run: Path) -> None:
+    """Take away a run's folder that holds no record."""
+    shutil.rmtree(run, ignore_errors=True)
+
+
+def sweep_leftovers(runs: Path) -> None:
+    """Remove the bytes of steps whose runs were killed; records and logs stay."""
+    sweep_folders()
+    for name in names(runs)[-LATEST:]:
+        left = [runs / name / step for step in _bytes_of_steps(runs / name)]
+        if left and not _is_in_progress(runs / name):
+            for folder in left:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _bytes_of_steps(run: Path) -> list[Path]:
+    return [path for name in BYTES for path in run.glob(f"*/{name}")]
+
+
+def _is_in_progress(run: Path) -> bool:
+    found = run_record.read(run)
+    return found is not None and not found.state.ended

@@ -1,0 +1,300 @@
+"""A run's record: a log of events, and the run as the fold of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TextIO
+
+from towpath.config.artifact import Json, Made, read_made
+from towpath.config.digests import describe
+from towpath.errors import Fault, Malformed, Place, StoreError
+from towpath.execution.run_events import Event as Event
+from towpath.execution.run_events import read_events
+
+EVENTS = "events.jsonl"
+
+
+class State(StrEnum):
+    """What a step or a run has come to."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    REUSED = "reused"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    REFUSED = "refused"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self not in (State.WAITING, State.RUNNING)
+
+    @property
+    def in_words(self) -> str:
+        """What a step or a run did, behind its name: `failed`, `was skipped`, `still runs`."""
+        words = {State.WAITING: "still waits", State.RUNNING: "still runs", State.FAILED: "failed"}
+        return words.get(self, f"was {self}")
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """What became of one step in one run; ``reason`` says why so.
+
+    ``seconds`` is wall time from its begin to its end, with the start of its process, its imports,
+    and what is read and written; ``function_seconds`` is that of its function alone, None where
+    none was called in this run.
+    """
+
+    name: str
+    kind: str
+    state: State = State.WAITING
+    reason: str = ""
+    started: str = ""
+    seconds: float = 0.0
+    function_seconds: float | None = None
+    attempt: int = 1
+    key: str = ""
+    ingredients: Mapping[str, str] = field(default_factory=dict)
+    made: Made = field(default_factory=Made)
+    error: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a pipeline; times are UTC, ISO 8601.
+
+    ``asked`` is what it was asked (parameters, inputs and steps that were given); ``params`` and
+    ``inputs`` are the values and digests that all of them had; ``sources`` say where each input
+    was read, ``tried`` names the parameters and inputs that make the run a trial; ``origin`` says
+    who, where, when. ``registered`` are versions that were made of it after it had ended.
+    """
+
+    id: str
+    pipeline: str
+    state: State
+    started: str
+    ended: str = ""
+    seconds: float = 0.0
+    params: Mapping[str, Json] = field(default_factory=dict)
+    inputs: Mapping[str, Json] = field(default_factory=dict)
+    asked: Mapping[str, Json] = field(default_factory=dict)
+    origin: Mapping[str, Json] = field(default_factory=dict)
+    steps: Mapping[str, StepRun] = field(default_factory=dict)
+    exit_code: int = 0
+    error: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
+    sources: Mapping[str, Json] = field(default_factory=dict)
+    tried: tuple[str, ...] = ()
+    registered: tuple[str, ...] = ()
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions that were registered of it, or before it of the same."""
+        named = (step.made.facts.get("version") for step in self.steps.values())
+        return tuple(dict.fromkeys([*(str(name) for name in named if name), *self.registered]))
+
+    def count(self, state: State) -> int:
+        """How many steps came to this; a condition is no work, and counts only where it failed."""
+        counts = state in (State.FAILED, State.INTERRUPTED)
+        found = (s for s in self.steps.values() if s.state is state)
+        return sum(counts or s.kind != "condition" for s in found)
+
+    @property
+    def values(self) -> dict[str, Json]:
+        """The contents of the JSON outputs, by ``step.output``."""
+        return {
+            f"{step.name}.{name}": value
+            for step in self.steps.values()
+            for name, value in step.made.values.items()
+        }
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def new_folder(runs: Path) -> Path:
+    """A run's own new folder, whose name sorts by time: ``20261122-144200-3fa1``, UTC; the end
+    is a fraction of the second."""
+    while True:
+        moment = datetime.now(UTC)
+        fraction = moment.microsecond * 0x10000 // 1_000_000
+        folder = runs / f"{moment:%Y%m%d-%H%M%S}-{fraction:04x}"
+        with contextlib.suppress(FileExistsError):  # another run, in the same 15 microseconds
+            folder.mkdir(parents=True)
+            return folder
+
+
+def made_as_json(made: Made) -> dict[str, Any]:
+    """A step's result as plain data."""
+    return {
+        "outputs": {name: asdict(artifact) for name, artifact in made.outputs.items()},
+        "values": dict(made.values),
+        "facts": dict(made.facts),
+    }
+
+
+def _made(said: Made | Mapping[str, Any]) -> Made:
+    """A step's result: of an event that was read it is one, of one that is new its plain data."""
+    return said if isinstance(said, Made) else read_made(said)
+
+
+class Recorder:
+    """Appends a run's events to its log, each a line, and tells those who listen."""
+
+    def __init__(self, folder: Path, listeners: Iterable[Callable[[Event], None]] = ()) -> None:
+        self.folder = folder
+        self._listeners = tuple(listeners)
+        self._lock = threading.Lock()
+        # What UTF-8 has no bytes for is written as JSON may write it: an escape.
+        self._file: TextIO = (folder / EVENTS).open(
+            "a", encoding="utf-8", errors="backslashreplace"
+        )
+
+    def __call__(self, event: str, **fields: Any) -> None:
+        entry = {"event": event, "time": now(), **fields}
+        with self._lock:
+            self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            self._file.flush()
+            for listener in self._listeners:
+                listener(entry)
+
+    def close(self) -> None:
+        """No event will follow."""
+        self._file.close()
+
+
+def fold(run: Run | None, event: Event) -> Run:
+    """The run after one more event."""
+    if event["event"] == "started":
+        return _started(event)
+    if run is None:
+        raise Malformed("a run's log begins with `started`")
+    if event["event"] == "step":
+        return replace(run, steps={**run.steps, event["step"]: _step(run, event)})
+    if event["event"] == "published":
+        return replace(run, published=tuple(event["versions"]))
+    if event["event"] == "registered":
+        return replace(run, registered=(*run.registered, *event["versions"]))
+    if event["event"] == "finished":
+        return replace(
+            run,
+            state=State(event["state"]),
+            ended=event["time"],
+            seconds=event["seconds"],
+            exit_code=event["exit_code"],
+            error=tuple(event.get("error", ())),
+            steps=_at_rest(run.steps),
+        )
+    return run
+
+
+def _at_rest(steps: Mapping[str, StepRun]) -> dict[str, StepRun]:
+    """The steps of a run that has ended: what was running then was interrupted."""
+    return {
+        name: replace(step, state=State.INTERRUPTED) if step.state is State.RUNNING else step
+        for name, step in steps.items()
+    }
+
+
+def _started(event: Event) -> Run:
+    steps = {name: StepRun(name, kind) for name, kind in event["steps"].items()}
+    return Run(
+        event["run"], event["pipeline"], State.RUNNING, event["time"], params=event["params"],
+        inputs=event["inputs"], asked=event.get("asked", {}), origin=event["origin"], steps=steps,
+        sources=event.get("sources", {}), tried=tuple(event.get("tried", ())),
+    )  # fmt: skip
+
+
+def _step(run: Run, event: Event) -> StepRun:
+    before = run.steps.get(event["step"]) or StepRun(event["step"], "")
+    state = State(event["state"])
+    made = _made(event["made"]) if "made" in event else before.made
+    own = made.facts.get("function_seconds") if state is State.DONE else None
+    return replace(
+        before,
+        state=state,
+        started=event["time"] if state is State.RUNNING else before.started,
+        reason=event.get("reason", before.reason),
+        seconds=event.get("seconds", before.seconds),
+        attempt=event.get("attempt", before.attempt),
+        key=event.get("key", before.key),
+        ingredients=event.get("ingredients", before.ingredients),
+        function_seconds=float(own) if isinstance(own, int | float) else None,
+        made=made,
+        error=tuple(event.get("error", before.error)),
+    )
+
+
+def replay(events: Iterable[Event]) -> Run | None:
+    """The run that a log adds up to; None for an empty log. Linear in the log."""
+    run: Run | None = None
+    steps: dict[str, StepRun] = {}
+    for event in events:
+        if run is not None and event["event"] == "step":
+            steps[event["step"]] = _step(replace(run, steps=steps), event)
+            continue
+        run = fold(run, event)
+        steps = steps or dict(run.steps)
+    return replace(run, steps=_at_rest(steps) if run.state.ended else steps) if run else None
+
+
+def read(folder: Path) -> Run | None:
+    """The run recorded in ``folder``; a torn last line, as a kill leaves it, is left out.
+
+    Raises ``StoreError``, with its place, for a record that was not written by a run.
+    """
+    shown = f"{folder.name}/{EVENTS}"
+    try:
+        lines = (folder / EVENTS).read_text(encoding="utf-8").split("\n")
+        run = replay(read_events(lines, shown))
+    except OSError:
+        return None
+    except Malformed as wrong:
+        fault = wrong.faults[0]
+        what = f"the record of run {folder.name} cannot be read: {fault.what}"
+        raise StoreError(Fault(what, fault.place or Place(shown), _hint(folder))) from None
+    except UnicodeDecodeError:
+        what = f"the record of run {folder.name} is not UTF-8"
+        raise StoreError(Fault(what, Place(shown), _hint(folder))) from None
+    if run is not None and run.id != folder.name:
+        what = f"the record of run {folder.name} is that of another, {describe(run.id)}"
+        raise StoreError(Fault(what, Place(shown), _hint(folder)))
+    return _alive(run)
+
+
+def _hint(folder: Path) -> str:
+    return f"no run wrote it so: remove {folder}, and the others are listed without it"
+
+
+def _alive(run: Run | None) -> Run | None:
+    """A run that says it runs, whose process is gone, was interrupted."""
+    if run is None or run.state is not State.RUNNING or _process_lives(run.origin):
+        return run
+    return replace(run, state=State.INTERRUPTED, steps=_at_rest(run.steps))
+
+
+def _process_lives(origin: Mapping[str, Json]) -> bool:
+    pid = origin.get("pid")
+    if not isinstance(pid, int) or origin.get("host") != os.uname().nodename:
+        return True
+    if not 0 < pid < 1 << 31:  # no process has such a number: a signal would go to a group
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

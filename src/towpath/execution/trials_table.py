@@ -1,0 +1,211 @@
+"""Runs side by side: the parameters in which they differ, their metrics, what became of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from towpath.config.artifact import Json
+from towpath.errors import Fault, UsageError, did_you_mean
+from towpath.execution.run_folders import flatten, metrics
+from towpath.execution.run_record import Run, State
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One run: values of parameters and inputs, and its numbers, by the table's columns."""
+
+    run: str
+    pipeline: str
+    state: State
+    started: str
+    seconds: float
+    trial: bool
+    versions: tuple[str, ...]
+    params: Mapping[str, Json]
+    metrics: Mapping[str, Json]
+
+
+@dataclass(frozen=True)
+class TrialsTable:
+    """The rows, and the names of the columns that they have.
+
+    ``params`` are the parameters and inputs in which the runs differ, or those that were asked
+    for; ``metrics`` the numbers of their evaluations, each by the shortest name that is its own.
+    """
+
+    params: tuple[str, ...]
+    metrics: tuple[str, ...]
+    rows: tuple[TrialRow, ...]
+
+
+@dataclass(frozen=True)
+class TableRequest:
+    """What is asked of the table.
+
+    ``params`` name the columns, where some are asked for; a ``name=value`` keeps the runs with that
+    value. ``sort`` names a metric, a parameter, ``started`` or ``seconds``; a ``-`` before it puts
+    the highest first. ``count`` bounds the rows, after they were sorted.
+    """
+
+    params: tuple[str, ...] = ()
+    sort: str | None = None
+    count: int | None = None
+
+
+def tabulate_runs(runs: Iterable[Run], request: TableRequest) -> TrialsTable:
+    """The table of runs, the newest first unless it is sorted. UsageError for an unknown name."""
+    listed = list(runs)
+    if not listed:
+        return TrialsTable((), (), ())
+    values = {run.id: _values(run) for run in listed}
+    known = dict.fromkeys(name for each in values.values() for name in each)
+    wanted = _wanted(request.params, known)
+    kept = [run for run in listed if _is_kept(values[run.id], wanted)]
+    numbers = {run.id: _numbers(run) for run in kept}
+    names = _short_names(dict.fromkeys(n for each in numbers.values() for n in each))
+    rows = [_row(run, values[run.id], numbers[run.id], names) for run in kept]
+    if request.sort:
+        rows = _sorted(rows, request.sort, tuple(names.values()), tuple(known))
+    shown = tuple(wanted) or tuple(n for n in known if _differs(n, rows))
+    return TrialsTable(shown, tuple(names.values()), tuple(rows[: request.count]))
+
+
+def _values(run: Run) -> dict[str, Json]:
+    """Parameters, and the paths of inputs: those that a run read other data for are trials too."""
+    paths = {
+        name: source.get("path") or source.get("version")
+        for name, source in run.sources.items()
+        if isinstance(source, dict)
+    }
+    return {**run.params, **{name: path for name, path in paths.items() if path}}
+
+
+def _numbers(run: Run) -> dict[str, Json]:
+    """The numbers of a run's evaluations; of all its JSON outputs where it has no evaluation."""
+    kinds = {step.kind for step in run.steps.values()}
+    measured = {
+        f"{step.name}.{output}": value
+        for step in run.steps.values()
+        if step.kind == "evaluation"
+        for output, value in step.made.values.items()
+    }
+    flat = metrics(run)
+    if "evaluation" in kinds:
+        flat = {n: v for path, value in measured.items() for n, v in flatten(value, path)}
+    return {n: v for n, v in flat.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+
+
+def _short_names(names: Iterable[str]) -> dict[str, str]:
+    """Each by its last part, or as many more as tell it apart: ``mse``, ``holdout.mse``."""
+    listed = list(names)
+    short: dict[str, str] = {}
+    for name in listed:
+        parts = name.split(".")
+        ends = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
+        short[name] = next(
+            end
+            for end in ends
+            if sum(f".{n}".endswith(f".{end}") for n in listed) == 1 or end == name
+        )
+    return short
+
+
+def _wanted(params: Sequence[str], known: Iterable[str]) -> dict[str, str | None]:
+    """The columns that were asked for, and the value that each must have, if one."""
+    found: dict[str, str | None] = {}
+    for word in params:
+        name, equals, value = word.partition("=")
+        found[name] = value if equals else None
+    names = list(known)
+    faults = [
+        Fault(f"no run has a parameter `{name}`", hint=did_you_mean(name, names) or _listed(names))
+        for name in found
+        if name not in names
+    ]
+    if faults:
+        raise UsageError(*faults)
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"there is {', '.join(names)}" if names else "no run is recorded with any"
+
+
+def _is_kept(values: Mapping[str, Json], wanted: Mapping[str, str | None]) -> bool:
+    return all(
+        value is None or (name in values and _equals(values[name], value))
+        for name, value in wanted.items()
+    )
+
+
+def _equals(value: Json, text: str) -> bool:
+    """Whether a value is what a person typed: 0.10 is 0.1, true is True."""
+    if isinstance(value, bool):
+        return text.lower() == str(value).lower()
+    if isinstance(value, int | float):
+        try:
+            return float(text) == value
+        except ValueError:
+            return False
+    return str(value) == text
+
+
+def _differs(name: str, rows: Sequence[TrialRow]) -> bool:
+    values = [row.params.get(name) for row in rows]
+    return any(type(value) is not type(values[0]) or value != values[0] for value in values[1:])
+
+
+def _row(
+    run: Run, values: Mapping[str, Json], numbers: Mapping[str, Json], names: Mapping[str, str]
+) -> TrialRow:
+    return TrialRow(
+        run=run.id,
+        pipeline=run.pipeline,
+        state=run.state,
+        started=run.started,
+        seconds=run.seconds,
+        trial=bool(run.tried),
+        versions=run.versions,
+        params=values,
+        metrics={names[name]: value for name, value in numbers.items()},
+    )
+
+
+def _sorted(
+    rows: Sequence[TrialRow], sort: str, numbers: Sequence[str], params: Sequence[str]
+) -> list[TrialRow]:
+    """The rows by a value; those that have none, or NaN, come last either way."""
+    name = sort.removeprefix("-")
+    value = _sorter(name, numbers, params)
+    sound = [row for row in rows if _is_sound(value(row))]
+    rest = [row for row in rows if not _is_sound(value(row))]
+    texts = any(isinstance(value(row), str) for row in sound)
+    key: Callable[[TrialRow], Any] = (lambda row: str(value(row))) if texts else value
+    sound.sort(key=key, reverse=sort != name)
+    return [*sound, *rest]
+
+
+def _sorter(name: str, numbers: Sequence[str], params: Sequence[str]) -> Callable[[TrialRow], Json]:
+    if name in ("started", "seconds"):
+        return lambda row: getattr(row, name)
+    ends = [each for each in numbers if f".{each}".endswith(f".{name}")]
+    longer = [each for each in numbers if f".{name}".endswith(f".{each}")]
+    exact = [each for each in numbers if each == name]
+    found = exact or ends or longer
+    if len(found) > 1:
+        what = f"`{name}` names {len(found)} metrics"
+        raise UsageError(what, hint=f"write {' or '.join(found)}")
+    if found:
+        return lambda row: row.metrics.get(found[0])
+    if name in params:
+        return lambda row: row.params.get(name)
+    known = [*numbers, *params, "started", "seconds"]
+    hint = did_you_mean(name, known) or f"there is {', '.join(known)}"
+    raise UsageError(f"no run has a metric or a parameter `{name}`", hint=hint)
+
+
+def _is_sound(value: Json) -> bool:
+    return value is not None and not (isinstance(value, float) and math.isnan(value))

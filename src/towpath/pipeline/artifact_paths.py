@@ -1,0 +1,64 @@
+"""Where a pipeline's bytes stand in the work tree: ``artifacts/<pipeline>/<step>/<file>``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from towpath.backends.dvc.dvc_yaml import LOCK, PIPELINE
+from towpath.config import names_and_paths
+from towpath.config.pipeline_declaration import QualityCheck
+from towpath.pipeline.step_graph import FirstOf, FromInput, FromOutput
+
+if TYPE_CHECKING:
+    from towpath.pipeline.step_graph import Graph, Node, Source
+
+FOLDER = "artifacts"
+
+
+def is_written(path: str) -> bool:
+    """Whether runs write a path of a project, which is no change of the user's."""
+    return path in (PIPELINE, LOCK) or f"{path}/".startswith((f"{FOLDER}/", ".towpath/"))
+
+
+def output_path(graph: Graph, step: str, output: str) -> str:
+    """The path of an output from the project's root; a folder's without its slash.
+
+    The ``data`` that a quality check hands on are the bytes it was given, so they stand where
+    those stand.
+    """
+    node = graph.nodes[step]
+    if isinstance(node.step, QualityCheck) and output == "data":
+        return next(source_paths(graph, node.arguments["data"]))
+    return f"{FOLDER}/{graph.name}/{step}/{node.outputs[output].path.rstrip('/')}"
+
+
+def source_paths(graph: Graph, source: Source) -> Iterator[str]:
+    """The paths that an argument's bytes may come from; none for a value or a model."""
+    if isinstance(source, FromInput):
+        if not names_and_paths.is_model_reference(graph.inputs[source.name]):
+            yield graph.inputs[source.name].rstrip("/")
+    elif isinstance(source, FromOutput):
+        yield output_path(graph, source.step, source.output)
+    elif isinstance(source, FirstOf):
+        for option in source.sources:
+            yield from source_paths(graph, option)
+
+
+def own_outputs(node: Node) -> list[str]:
+    """The outputs that a step writes itself."""
+    return [
+        name
+        for name in node.outputs
+        if not (isinstance(node.step, QualityCheck) and name == "data")
+    ]
+
+
+def certain(graph: Graph) -> Iterator[Node]:
+    """The steps that every successful run carries out: those behind no condition."""
+    doubtful: set[str] = set()
+    for node in graph.nodes.values():
+        if node.branch or node.data_needs & doubtful:
+            doubtful.add(node.name)
+        else:
+            yield node

@@ -1,0 +1,194 @@
+"""How a pipeline's files are read and written: the formats and options that it declares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from towpath.config import names_and_paths
+from towpath.config.pipeline_declaration import Input, Output, QualityCheck, Readable, named_outputs
+from towpath.config.pipeline_file import Declared
+from towpath.config.table_options import (
+    FORMAT_NAMES,
+    NO_OPTIONS,
+    TableOptions,
+    formats_with,
+    options_of_format,
+)
+from towpath.errors import Fault, Place, TowpathError, did_you_mean
+from towpath.pipeline.step_graph import FromInput, Source, outputs_of
+from towpath.steps import formats
+from towpath.steps.formats import Format
+
+if TYPE_CHECKING:
+    from towpath.config.artifact import Artifact
+    from towpath.dependencies import Reader
+    from towpath.pipeline.step_graph import Graph, Node
+
+
+def given_input(declared: Input, path: str) -> Input:
+    """An input as a run takes it: what is declared of the file holds for another one in its place,
+    but for a format that the other's extension says otherwise."""
+    if path == declared.path:
+        return declared
+    changed: dict[str, object] = {"path": path}
+    if PurePosixPath(path).suffix != PurePosixPath(declared.path).suffix and formats.known(path):
+        changed["format"] = None
+    return declared.model_copy(update=changed)
+
+
+def files_of(graph: Graph, source: Source) -> Iterator[Input | Output]:
+    """The declarations of the files that an argument may come from; none of a value."""
+    if isinstance(source, FromInput):
+        yield graph.files[source.name]
+    for choice in outputs_of(source):
+        if not choice.keys:
+            yield graph.nodes[choice.step].outputs[choice.output]
+
+
+def files_of_declared(
+    declared: Declared, nodes: Mapping[str, Node], source: Source
+) -> Iterator[Input | Output]:
+    """The same before there is a graph: what a check hands on is what it checks."""
+    if isinstance(source, FromInput) and source.name in declared.pipeline.inputs:
+        yield declared.pipeline.inputs[source.name]
+    for choice in outputs_of(source):
+        node = nodes[choice.step]
+        if isinstance(node.step, QualityCheck) and choice.output == "data":
+            if checked := node.arguments.get("data"):
+                yield from files_of_declared(declared, nodes, checked)
+        elif not choice.keys:
+            yield node.outputs[choice.output]
+
+
+def read_otherwise(declared: Declared, file: Input | Output, asked: str) -> str:
+    """What a file is read as that cannot be read as the table asked for; empty where it can."""
+    if names_and_paths.is_model_reference(file.path):
+        return ""
+    format = formats.known(file.path, file.format, declared.own_formats)
+    if format is None or (names_and_paths.is_folder(file.path) and not format.run):
+        return "handed on as a path: nothing here reads it"
+    holds_objects = format.run or format.module in ("pickles", "model_files")
+    if holds_objects or asked in format.types or asked == format.default:
+        return ""
+    return f"{format.name}, which is read as {format.default}"
+
+
+def declared_format(graph: Graph, source: Source) -> str | None:
+    """The format that is declared for what a source takes, where one is."""
+    return next((file.format for file in files_of(graph, source) if file.format), None)
+
+
+def declared_options(graph: Graph, source: Source) -> TableOptions:
+    """What is declared of the text of the table that a source takes."""
+    options = (file.options for file in files_of(graph, source))
+    return next((each for each in options if each.declared()), NO_OPTIONS)
+
+
+def own_formats(
+    graph: Graph, node: Node, arguments: Mapping[str, Artifact] | None = None
+) -> dict[str, str]:
+    """The project's own formats that a step reads or writes: the class of each, by name.
+
+    ``arguments`` are the artifacts that it reads, as far as they are known.
+    """
+    if not graph.formats:
+        return {}
+    files = [(file.path, file.format) for file in node.outputs.values()]
+    for name, source in node.arguments.items():
+        files += [(file.path, file.format) for file in files_of(graph, source)]
+        if arguments and name in arguments:
+            files.append((arguments[name].name, declared_format(graph, source)))
+    used = (formats.known(path, declared, graph.formats) for path, declared in files)
+    return {format.name: format.run for format in used if format and format.run}
+
+
+# what is wrong with them
+
+
+@dataclass(frozen=True)
+class _DeclaredFile:
+    """An input or an output, where it is declared."""
+
+    file: Readable
+    path: str
+    at: tuple[str | int, ...]
+
+
+def format_faults(declared: Declared) -> Iterator[Fault]:
+    """Formats that nothing knows, and options that a format does not take."""
+    known = (*FORMAT_NAMES, *declared.own_formats)
+    for each in _declared_files(declared):
+        name = each.file.format
+        if name and name not in known and not declared.blind:
+            what = names_and_paths.unknown_format(name, known)
+            hint = did_you_mean(name, known) or names_and_paths.OWN_FORMATS
+            yield Fault(what, declared.places.at(*each.at, "format"), hint)
+        else:
+            yield from _option_faults(declared, each)
+
+
+def _declared_files(declared: Declared) -> Iterator[_DeclaredFile]:
+    for name, file in declared.pipeline.inputs.items():
+        yield _DeclaredFile(file, file.path, ("inputs", name))
+    for name, step in declared.pipeline.steps.items():
+        if not hasattr(step, "outputs"):
+            continue
+        is_list = not isinstance(step.outputs, Mapping)
+        for index, (output, written) in enumerate(named_outputs(step)):
+            at = ("steps", name, "outputs", index if is_list else output)
+            yield _DeclaredFile(written, written.path, at)
+
+
+def _option_faults(declared: Declared, each: _DeclaredFile) -> Iterator[Fault]:
+    said = each.file.options.declared()
+    format = formats.known(each.path, each.file.format, declared.own_formats)
+    takes = options_of_format(format.name) if format else ()
+    if names_and_paths.is_model_reference(each.path):
+        format, takes = None, ()
+        said |= {"format": each.file.format} if each.file.format else {}
+    for option in said:
+        if option not in takes:
+            yield _unfit(option, each.path, format, declared.places.at(*each.at, option))
+    if "separator" in takes and format and said.get("decimal") == ",":
+        separator = said.get("separator") or {"csv": ",", "tsv": "\t"}[format.name]
+        if separator == ",":
+            what = "the decimal mark `,` is the separator too"
+            place = declared.places.at(*each.at, "decimal")
+            yield Fault(what, place, 'say which it is: `separator: ";"`')
+
+
+def _unfit(option: str, path: str, format: Format | None, place: Place | None) -> Fault:
+    if names_and_paths.is_model_reference(path):
+        return Fault(f"`{option}` says how a file is read, and {path} is a model", place)
+    takes = ", ".join(formats_with(option))
+    if format is None:
+        what = f"`{option}` is for {takes}, and nothing here reads {path}"
+        return Fault(what, place, f"say its format: `format: {formats_with(option)[0]}`")
+    return Fault(f"`{option}` is for {takes}, and {path} is {format.name}", place, "remove it")
+
+
+def class_faults(declared: Declared, reader: Reader) -> Iterator[Fault]:
+    """What is wrong with the classes of the project's own formats, as their source says."""
+    for name, run in declared.own_formats.items():
+        place = declared.places.at("formats", name)
+        if name not in declared.pipeline.formats:
+            place = Place("towpath.yaml")
+        try:
+            yield from _methods_missing(name, run, reader.format_class(declared.folder, run), place)
+        except TowpathError as error:
+            for fault in error.faults:
+                has_line = fault.place is not None and fault.place.line > 0
+                yield fault if has_line else Fault(fault.what, place, fault.hint)
+
+
+def _methods_missing(
+    name: str, run: str, methods: frozenset[str] | None, place: Place | None
+) -> Iterator[Fault]:
+    if methods is None:  # it has bases, which may have them
+        return
+    for method, signature in (("read", "read(path)"), ("write", "write(value, path)")):
+        if method not in methods:
+            yield Fault(f"format `{name}`: {run} has no method `{signature}`", place)

@@ -1,0 +1,164 @@
+"""A pipeline held against its code: what `towpath check` says, and what a run asks first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath.config import names_and_paths
+from towpath.config.pipeline_declaration import FunctionStep, QualityCheck
+from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
+from towpath.pipeline import file_formats, pipeline_order, submodule_code
+from towpath.pipeline.compile_graph import compile, outline
+from towpath.pipeline.resolve_names import resolve
+from towpath.steps.formats import FRAMES
+
+#: An argument so annotated, named as an output, is where the function writes it itself.
+_PATH = "pathlib.Path"
+
+if TYPE_CHECKING:
+    from towpath.config.pipeline_file import Declared
+    from towpath.dependencies import Signature
+    from towpath.pipeline.step_graph import Graph, Node
+    from towpath.workspace import Workspace
+
+
+def compiled(
+    workspace: Workspace,
+    pipeline: str | None,
+    params: Mapping[str, object] | None = None,
+    inputs: Mapping[str, str] | None = None,
+) -> Graph:
+    """The graph of a pipeline whose every function is there and takes what it is given.
+
+    Errors: DeclarationError with every fault of the declaration and of its code; UsageError for
+    a parameter or an input given wrongly.
+    """
+    declared = workspace.pipeline(pipeline)
+    if found := _faults(workspace, declared):
+        raise DeclarationError(*found)
+    if not declared.pipeline.steps:
+        hint = "write one below `steps:`; docs/pipeline.md has an example"
+        raise DeclarationError(Fault("the pipeline has no steps yet", Place(declared.path), hint))
+    taken = {name: _from_root(workspace.root, path) for name, path in (inputs or {}).items()}
+    return compile(declared, params or {}, taken)
+
+
+def _from_root(root: Path, path: str) -> str:
+    """A path inside the project from its root, as a declaration says it."""
+    for folder in (root, root.resolve()):
+        if Path(path).is_absolute() and Path(path).is_relative_to(folder):
+            inside = Path(path).relative_to(folder).as_posix()
+            return f"{inside}/" if names_and_paths.is_folder(path) else inside
+    return path
+
+
+def faults(workspace: Workspace, pipeline: str) -> tuple[Fault, ...]:
+    """Everything that is wrong with a pipeline, its code included, each with its place."""
+    return _faults(workspace, workspace.pipeline(pipeline))
+
+
+def _faults(workspace: Workspace, declared: Declared) -> tuple[Fault, ...]:
+    resolved = resolve(declared)
+    found = [*resolved.faults]
+    for node in resolved.nodes.values():
+        found += _code_faults(workspace, declared, resolved.nodes, node)
+    found += file_formats.class_faults(declared, workspace.code)
+    found += submodule_code.faults(workspace, declared, resolved.nodes.values())
+    found += pipeline_order.input_faults(workspace, declared)
+    return tuple(dict.fromkeys(found))
+
+
+def _code_faults(
+    workspace: Workspace, declared: Declared, nodes: Mapping[str, Node], node: Node
+) -> Iterator[Fault]:
+    """What is wrong between a step and the functions and files it names."""
+    places, folder = declared.places, declared.folder
+    place = places.at("steps", node.name)
+    named = places.at("steps", node.name, "run") or place
+    try:
+        if isinstance(node.step, FunctionStep):
+            found = workspace.code.signature(folder, node.step.run)
+            yield from _signature_faults(node, found, place, whole=_is_whole(declared, node))
+            yield from _annotation_faults(declared, nodes, node, found)
+        elif isinstance(node.step, QualityCheck):
+            yield from _suite_faults(workspace, folder, node.step, place)
+    except TowpathError as error:
+        yield from (_placed(fault, named) for fault in error.faults)
+    try:
+        workspace.code.files(folder, node.step.code)
+    except TowpathError as error:
+        at = places.at("steps", node.name, "code") or place
+        yield from (_placed(fault, at) for fault in error.faults)
+
+
+def _is_whole(declared: Declared, node: Node) -> bool:
+    """Whether every input that the step declares could be resolved."""
+    step = declared.pipeline.steps[node.name]
+    inputs: Any = getattr(step, "inputs", ())
+    params: Any = getattr(step, "params", ())
+    return len(node.arguments) >= len(inputs) + len(params)
+
+
+def _placed(fault: Fault, place: Place | None) -> Fault:
+    """With the line that names the code, where the fault has no line of its own."""
+    has_line = fault.place is not None and fault.place.line > 0
+    return fault if has_line else Fault(fault.what, place, fault.hint)
+
+
+def _signature_faults(
+    node: Node, found: Signature, place: Place | None, whole: bool
+) -> Iterator[Fault]:
+    takes = {argument.name: argument for argument in found.arguments}
+    unknown = [name for name in node.arguments if name not in takes]
+    for name in unknown:
+        what = f"{found.function}() has no argument `{name}`, which step `{node.name}` gives it"
+        hint = did_you_mean(name, takes) or f"it is at {found.file}:{found.line}"
+        yield Fault(what, place, hint)
+    for name, argument in takes.items():
+        is_output = name in node.outputs and argument.asks == _PATH
+        is_given = name in node.arguments or is_output
+        mistyped = did_you_mean(name, unknown)  # one typo is one fault
+        if argument.required and not is_given and not mistyped and whole:
+            yield _missing(node, found, name)
+
+
+def _annotation_faults(
+    declared: Declared, nodes: Mapping[str, Node], node: Node, found: Signature
+) -> Iterator[Fault]:
+    """Arguments that ask for a table where the file is read as something else."""
+    for argument in found.arguments:
+        source = node.arguments.get(argument.name)
+        if source is None or argument.asks not in FRAMES:
+            continue
+        for file in file_formats.files_of_declared(declared, nodes, source):
+            if read_as := file_formats.read_otherwise(declared, file, argument.asks):
+                what = f"`{argument.name}` asks for a {argument.asks}, and {file.path} is {read_as}"
+                hint = "annotate what it is, or say the file's `format:`"
+                yield Fault(what, Place(found.file, found.line), hint)
+
+
+def _missing(node: Node, found: Signature, name: str) -> Fault:
+    hint = did_you_mean(name, {*node.arguments, *node.outputs})
+    if name in node.outputs:
+        hint = f"to write that output itself it takes `{name}: Path`"
+    what = f"{found.function}() wants `{name}`, which step `{node.name}` does not give it"
+    return Fault(what, Place(found.file, found.line), hint)
+
+
+def _suite_faults(
+    workspace: Workspace, folder: str, step: QualityCheck, place: Place | None
+) -> Iterator[Fault]:
+    from towpath.backends import great_expectations
+
+    path = workspace.root / folder / step.expectations
+    if not path.is_file():
+        yield Fault(f"there is no {folder}/{step.expectations}", place)
+        return
+    yield from great_expectations.suite_faults(path, f"{folder}/{step.expectations}")
+
+
+def drawable(workspace: Workspace, pipeline: str) -> Graph:
+    """The graph of a pipeline for a look at it: its code need not be there."""
+    return outline(workspace.pipeline(pipeline))

@@ -1,0 +1,153 @@
+"""The one namespace of a pipeline: what a reference names, or what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from towpath.config import output_reference as references
+from towpath.config.output_reference import Reference
+from towpath.config.pipeline_declaration import is_json, output_files
+from towpath.config.pipeline_file import Declared
+from towpath.errors import Fault, Place, did_you_mean
+from towpath.pipeline.step_graph import FirstOf, FromInput, FromOutput, FromParam, Source
+
+_WORDS = {
+    **dict.fromkeys(("true", "TRUE"), "conditions are written as in Python: `True`"),
+    **dict.fromkeys(("false", "FALSE"), "conditions are written as in Python: `False`"),
+    **dict.fromkeys(("null", "NULL", "none", "nil"), "conditions are written as in Python: `None`"),
+}
+"""What a word of YAML or JSON is in a condition."""
+
+
+class Names:
+    """Resolves references; keeps what was used, what was meant, and each unknown name once."""
+
+    def __init__(self, declared: Declared) -> None:
+        self.declared = declared
+        self.pipeline = declared.pipeline
+        self.outputs = {name: output_files(step) for name, step in self.pipeline.steps.items()}
+        self.used: set[str] = set(declared.mentioned)
+        self.faults: list[Fault] = []
+        self._unknown: dict[str, list[Fault]] = {}
+
+    def all_faults(self) -> Iterator[Fault]:
+        """What was found, an unknown name once with the other places behind it."""
+        yield from self.faults
+        for first, *others in self._unknown.values():
+            places = {fault.place for fault in others if fault.place}
+            lines = sorted({p.line for p in places} - {first.place.line if first.place else 0})
+            also = f", also in line {', '.join(map(str, lines))}" if lines else ""
+            yield Fault(first.what + also, first.place, first.hint)
+
+    def source(self, text: str, place: Place | None) -> Source | None:
+        """What a reference, or several with ``or`` between, takes from; None where it is wrong."""
+        found = [self.of(reference, place) for reference in references.alternatives(text)]
+        if len(found) == 1:
+            return found[0]
+        outputs = tuple(source for source in found if isinstance(source, FromOutput))
+        if len(outputs) == len(found):
+            return FirstOf(outputs)
+        if None not in found:
+            what = f"`{text}`: `or` stands between outputs of steps only"
+            self.faults.append(Fault(what, place, "the one that was made is taken"))
+        return None
+
+    def of(self, reference: Reference, place: Place | None) -> Source | None:
+        """What a single reference takes from; None where it is wrong, which is then noted."""
+        name = reference.name
+        self.used.add(name)
+        if name in self.pipeline.steps:
+            return self._output(reference, place)
+        if name in self.declared.malformed or self.declared.blind:
+            return None
+        if name in self.pipeline.params:
+            return self._bare(FromParam(name), "a parameter", reference, place)
+        if name in self.pipeline.inputs:
+            return self._bare(FromInput(name), "an input", reference, place)
+        self.unknown(str(reference), name, _WORDS.get(name) or self._near(reference), place)
+        return None
+
+    def step(self, name: str, place: Place | None) -> bool:
+        """Whether a step of that name is there; what is wrong with it is noted."""
+        if name in self.pipeline.steps:
+            return True
+        if name in self.declared.malformed or self.declared.blind:
+            return False
+        if name in self.pipeline.params or name in self.pipeline.inputs:
+            kind = "a parameter" if name in self.pipeline.params else "an input"
+            self.faults.append(Fault(f"`{name}` is {kind}, not a step", place))
+            return False
+        near = self._nearest(name, [*self.pipeline.steps, *self.declared.malformed])
+        self.unknown(f"step {name}", name, near and f"did you mean `{near}`?", place, "no step is")
+        return False
+
+    def unknown(
+        self, key: str, name: str, hint: str | None, place: Place | None, what: str = "nothing is"
+    ) -> None:
+        """Note a name that nothing has."""
+        self._unknown.setdefault(key, []).append(Fault(f"{what} called `{name}`", place, hint))
+
+    def _bare(
+        self, source: Source, kind: str, reference: Reference, place: Place | None
+    ) -> Source | None:
+        if reference.output is None and not reference.keys:
+            return source
+        key = f"`{reference.output}`" if reference.output else f"key `{reference.keys[0]}`"
+        what = f"`{reference.name}` is {kind}: it has no {key}"
+        self.faults.append(Fault(what, place, f"write `{reference.name}`"))
+        return None
+
+    def _output(self, reference: Reference, place: Place | None) -> FromOutput | None:
+        step, outputs = reference.name, self.outputs[reference.name]
+        if not outputs:
+            kind = self.pipeline.steps[step].kind
+            self.faults.append(Fault(f"`{step}` ({kind}) has no outputs", place))
+        elif reference.output is None:
+            hint = f"write {_listed(f'{step}.{output}' for output in outputs)}"
+            self.faults.append(Fault(f"`{step}` is a step: name one of its outputs", place, hint))
+        elif reference.output not in outputs:
+            self._no_output(reference, place)
+        elif reference.keys and not is_json(outputs[reference.output]):
+            file = outputs[reference.output].path
+            what = f"`{reference.base}` is {file}: only a JSON output has keys"
+            self.faults.append(Fault(what, place))
+        else:
+            return FromOutput(step, reference.output, reference.keys)
+        return None
+
+    def _no_output(self, reference: Reference, place: Place | None) -> None:
+        outputs = self.outputs[reference.name]
+        near = did_you_mean(str(reference.output), outputs)
+        known = _listed(f"{reference.name}.{output}" for output in outputs)
+        fault = Fault(
+            f"`{reference.name}` has no output `{reference.output}`", place, near or known
+        )
+        self._unknown.setdefault(reference.base, []).append(fault)
+
+    def _near(self, reference: Reference) -> str | None:
+        """The hint for a name that nothing has; what was meant counts as used."""
+        pipeline = self.pipeline
+        names = [*pipeline.params, *pipeline.inputs, *pipeline.steps, *self.declared.malformed]
+        if reference.output is None:
+            made = [
+                f"{s}.{o}"
+                for s, found in self.outputs.items()
+                for o in found
+                if o == reference.name
+            ]
+            if made:
+                return f"did you mean {_listed(made)}?"
+        near = self._nearest(reference.name, names)
+        return near and f"did you mean `{near}`?"
+
+    def _nearest(self, name: str, known: Iterable[str]) -> str | None:
+        known = sorted(known)  # `malformed` has no order of its own
+        hint = did_you_mean(name, known)
+        near = next((k for k in known if hint and f"`{k}`" in hint), None)
+        if near:
+            self.used.add(near)
+        return near
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " or ".join(f"`{name}`" for name in names)

@@ -1,0 +1,127 @@
+"""In which order pipelines run that take what others make, and the circles in that."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from towpath.config import names_and_paths
+from towpath.config.pipeline_declaration import QualityCheck, named_outputs
+from towpath.errors import DeclarationError, Fault, Place, did_you_mean
+from towpath.pipeline import artifact_paths
+
+if TYPE_CHECKING:
+    from towpath.config.pipeline_file import Declared
+    from towpath.workspace import Workspace
+
+
+def makers_of(pipeline: str, inputs: Mapping[str, str], known: Collection[str]) -> dict[str, str]:
+    """The other pipeline that makes an input, by the input's name."""
+    makers = ((name, _maker(path)) for name, path in inputs.items())
+    return {name: maker for name, maker in makers if maker in known and maker != pipeline}
+
+
+def _maker(path: str) -> str:
+    """The pipeline below whose folder of outputs a path lies; empty where it does not."""
+    if names_and_paths.is_model_reference(path):
+        return ""
+    parts = PurePosixPath(path).parts
+    return parts[1] if len(parts) > 1 and parts[0] == artifact_paths.FOLDER else ""
+
+
+def order_pipelines(workspace: Workspace) -> dict[str, tuple[str, ...]]:
+    """Every pipeline after those whose outputs it takes, with their names.
+
+    DeclarationError where they go in a circle.
+    """
+    require_order(workspace)
+    needs = _needs(workspace)
+    return {name: needs[name] for name in TopologicalSorter(needs).static_order()}
+
+
+def feeds_others(workspace: Workspace, pipeline: str) -> bool:
+    """Whether another pipeline takes what one makes."""
+    return any(pipeline in makers for makers in _needs(workspace).values())
+
+
+def require_order(workspace: Workspace) -> None:
+    """DeclarationError with every place where pipelines go in a circle."""
+    if faults := tuple(circle_faults(workspace)):
+        raise DeclarationError(*faults)
+
+
+def circle_faults(workspace: Workspace) -> Iterator[Fault]:
+    """A fault for each input by which pipelines go in a circle, at its line."""
+    needs = {name: set(makers) for name, makers in _needs(workspace).items()}
+    while True:
+        try:
+            TopologicalSorter(needs).prepare()
+        except CycleError as circle:
+            # graphlib lists them in running order: each is needed by the next.
+            names: list[str] = circle.args[1]
+            first = names.index(min(names))
+            ring = [*names[first:-1], *names[:first]]
+            shown = " -> ".join([*ring, ring[0]])
+            pairs = list(zip(ring, [*ring[1:], ring[0]], strict=True))
+            for maker, taker in sorted(pairs, key=lambda pair: pair[1]):
+                yield from _circle(workspace.pipeline(taker), maker, shown)
+                needs[taker].discard(maker)
+        else:
+            return
+
+
+def _circle(declared: Declared, maker: str, shown: str) -> Iterator[Fault]:
+    for name, file in declared.pipeline.inputs.items():
+        if _maker(file.path) == maker:
+            what = f"the pipelines go in a circle: {shown}"
+            hint = f"`{name}` is made by pipeline `{maker}`, which waits for this one"
+            yield Fault(what, declared.places.at("inputs", name), hint)
+
+
+def _needs(workspace: Workspace) -> dict[str, tuple[str, ...]]:
+    known = workspace.pipelines
+    found = {name: _paths(workspace.pipeline(name)) for name in known}
+    return {
+        name: tuple(dict.fromkeys(makers_of(name, taken, known).values()))
+        for name, taken in found.items()
+    }
+
+
+def _paths(declared: Declared) -> dict[str, str]:
+    return {name: file.path for name, file in declared.pipeline.inputs.items()}
+
+
+def input_faults(workspace: Workspace, declared: Declared) -> Iterator[Fault]:
+    """Inputs that name an output of another pipeline which it does not make."""
+    pipeline = declared.pipeline
+    for name, path in _paths(declared).items():
+        maker, place = _maker(path), declared.places.at("inputs", name)
+        if not maker or maker == pipeline.name:
+            continue
+        if maker in workspace.pipelines:
+            yield from _output_faults(workspace.pipeline(maker), path, place)
+        elif hint := did_you_mean(maker, workspace.pipelines):
+            yield Fault(f"`{path}`: there is no pipeline `{maker}`", place, hint)
+
+
+def _output_faults(maker: Declared, path: str, place: Place | None) -> Iterator[Fault]:
+    _, pipeline, *rest = PurePosixPath(path).parts
+    if not rest or maker.faults:
+        return
+    steps = maker.pipeline.steps
+    if rest[0] not in steps:
+        hint = did_you_mean(rest[0], steps) or f"it has {', '.join(steps)}"
+        yield Fault(f"`{path}`: pipeline `{pipeline}` has no step `{rest[0]}`", place, hint)
+        return
+    step = steps[rest[0]]
+    if isinstance(step, QualityCheck):
+        return
+    written = [PurePosixPath(output.path) for _, output in named_outputs(step)]
+    at = PurePosixPath(*rest[1:])
+    if not any(at.is_relative_to(file) or file.is_relative_to(at) for file in written):
+        listed = [str(file) for file in written]
+        hint = did_you_mean(str(at), listed) or f"it makes {', '.join(listed) or 'nothing'}"
+        what = f"`{path}`: step `{rest[0]}` of pipeline `{pipeline}` makes no {at}"
+        yield Fault(what, place, hint)

@@ -1,0 +1,185 @@
+"""The values of one run: parameters and inputs as given, or as declared."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from towpath import documents
+from towpath.config import names_and_paths
+from towpath.config.parameter_declaration import Param
+from towpath.config.pipeline_declaration import Input, Output, Pipeline, QualityCheck, Readable
+from towpath.errors import DeclarationError, Fault, did_you_mean
+from towpath.pipeline.step_graph import FromInput, Node, Source, outputs_of
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The values of a run's parameters, its inputs, and what does not fit.
+
+    ``given`` names the parameters and inputs whose value is not the declared one.
+    """
+
+    params: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    faults: tuple[Fault, ...]
+    given: frozenset[str] = frozenset()
+
+
+def bind(pipeline: Pipeline, arguments: Mapping[str, object], inputs: Mapping[str, str]) -> Bound:
+    """Give each parameter and input its value; every misfit is a fault."""
+    faults: list[Fault] = [
+        *_unknown("parameter", arguments, pipeline.params, pipeline.inputs),
+        *_unknown("input", inputs, pipeline.inputs, pipeline.params),
+    ]
+    params: dict[str, Any] = {}
+    for name, param in pipeline.params.items():
+        try:
+            params[name] = _value(name, param, arguments)
+        except DeclarationError as error:
+            faults += error.faults
+    paths = {name: path for name, path in inputs.items() if name in pipeline.inputs}
+    faults += _input_faults(paths)
+    declared = {name: file.path for name, file in pipeline.inputs.items()}
+    taken = {**declared, **_other_paths(declared, paths)}
+    given = {name for name, value in params.items() if _is_other(pipeline.params[name], value)}
+    given |= {name for name, path in taken.items() if path != declared[name]}
+    return Bound(params, taken, tuple(faults), frozenset(given))
+
+
+def filled(nodes: Mapping[str, Node], inputs: Mapping[str, Input]) -> dict[str, Node]:
+    """The nodes, in which the ``data`` of a check has the extension of what it checks, and is read
+    as that is.
+
+    ``nodes`` are in order, so that a check of checked data finds the first one's.
+    """
+    done: dict[str, Node] = {}
+    for name, node in nodes.items():
+        if isinstance(node.step, QualityCheck) and "data" in node.arguments:
+            node = _with_data(node, _checked(node.arguments["data"], done, inputs))
+        done[name] = node
+    return done
+
+
+def _other_paths(declared: Mapping[str, str], paths: Mapping[str, str]) -> dict[str, str]:
+    """The paths in their shortest form; the declared one, however it is written, is left out."""
+    short = {
+        name: path if names_and_paths.is_model_reference(path) else _shortest(path)
+        for name, path in paths.items()
+    }
+    return {
+        name: path
+        for name, path in short.items()
+        if path.rstrip("/") != _shortest(declared[name]).rstrip("/")
+    }
+
+
+def _shortest(path: str) -> str:
+    return posixpath.normpath(path) + ("/" if names_and_paths.is_folder(path) else "")
+
+
+def _is_other(param: Param, value: Any) -> bool:
+    """Whether a value is not what the declaration says; it says none for a required parameter."""
+    return param.required or not _are_equal(value, param.default)
+
+
+def _are_equal(value: Any, default: Any) -> bool:
+    both_nan = value != value and default != default
+    return bool(value == default or both_nan)
+
+
+def _unknown(
+    word: str,
+    given: Mapping[str, object],
+    known: Mapping[str, object],
+    others: Mapping[str, object],
+) -> Iterator[Fault]:
+    other = "input" if word == "parameter" else "parameter"
+    for name in given:
+        if name not in known:
+            listed = f"it has {', '.join(known)}" if known else f"it has no {word}s"
+            hint = did_you_mean(name, known) or listed
+            if name in others:
+                hint = f"it is an {other}" if other == "input" else f"it is a {other}"
+                hint += f": write `--{'input' if other == 'input' else 'param'} {name}=...`"
+            yield Fault(f"the pipeline has no {word} `{name}`", hint=hint)
+
+
+def _value(name: str, param: Param, arguments: Mapping[str, object]) -> Any:
+    if name not in arguments:
+        if param.required:
+            hint = f"write `--param {name}=...`"
+            raise DeclarationError(Fault(f"parameter `{name}` must be given", hint=hint))
+        return param.default
+    value = arguments[name]
+    if isinstance(value, str) and param.accepts != "string":
+        value = _typed(name, value)
+    value = _as_meant(param, value)
+    problem = param.problem(value)
+    if problem:
+        raise DeclarationError(Fault(f"parameter `{name}` {problem}", hint=param.description))
+    # 1 for a declared 1.0 is the declared value: in a key the two would differ.
+    is_declared = not param.required and _are_equal(value, param.default)
+    return param.default if is_declared else value
+
+
+def _as_meant(param: Param, value: Any) -> Any:
+    """A form gives 100.0 for a default of 100: a library that counts with it wants 100."""
+    if isinstance(value, float) and type(param.default) is int and value.is_integer():
+        return int(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _typed(name: str, text: str) -> Any:
+    """Text from a command line as the value that it would be in a file."""
+    try:
+        return documents.value(text)
+    except DeclarationError as error:
+        fault = error.faults[0]
+        hint = f"write `--param {name}={_plainly(text)}`"
+        raise DeclarationError(Fault(f"parameter `{name}`: {fault.what}", hint=hint)) from None
+
+
+def _plainly(text: str) -> str:
+    """A doubtful value as it is without doubt: quotes would be the shell's, and make it text."""
+    word = text.strip().lower()
+    if word in ("yes", "on", "no", "off"):
+        return "true" if word in ("yes", "on") else "false"
+    digits = text.replace("_", "")
+    if digits.lstrip("+-").isdigit():
+        return str(int(digits))
+    return "..."
+
+
+def _input_faults(given: Mapping[str, str]) -> Iterator[Fault]:
+    for name, path in given.items():
+        try:
+            if not PurePosixPath(path).is_absolute():
+                names_and_paths.source(path)
+        except PydanticCustomError as error:
+            context = error.context or {}
+            yield Fault(f"input `{name}`: {context['what']}", hint=context["hint"])
+
+
+def _checked(
+    source: Source, done: Mapping[str, Node], inputs: Mapping[str, Input]
+) -> Input | Output | None:
+    if isinstance(source, FromInput):
+        return inputs[source.name]
+    outputs = outputs_of(source)
+    return done[outputs[0].step].outputs[outputs[0].output] if outputs else None
+
+
+def _with_data(node: Node, checked: Input | Output | None) -> Node:
+    path = checked.path if checked else ""
+    name = PurePosixPath(path).name
+    extension = name[name.find(".") :] if "." in name else ""
+    suffix = "/" if names_and_paths.is_folder(path) else extension
+    read = {key: getattr(checked, key) for key in Readable.model_fields} if checked else {}
+    data = node.outputs["data"].model_copy(update={**read, "path": f"data{suffix}"})
+    return replace(node, outputs={**node.outputs, "data": data})

@@ -1,0 +1,141 @@
+"""A pipeline as a graph: steps with their names resolved, and where their arguments come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+from towpath.config import output_reference as references
+from towpath.config.output_reference import Key
+from towpath.config.pipeline_declaration import AnyStep, Input, Output, Pipeline, RegisterModel
+
+
+@dataclass(frozen=True)
+class FromParam:
+    """The value of a parameter."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class FromInput:
+    """A file, a folder or a model that the pipeline takes."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class FromOutput:
+    """An output of a step, or what stands under keys in its JSON document."""
+
+    step: str
+    output: str
+    keys: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True)
+class FirstOf:
+    """``a.x or b.y``: the first of these whose step was not skipped."""
+
+    sources: tuple[FromOutput, ...]
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A value that the declaration holds itself (``with:``)."""
+
+    value: Any
+
+
+Source: TypeAlias = FromParam | FromInput | FromOutput | FirstOf | Literal
+
+
+class Branch(NamedTuple):
+    """The condition that decides about a step, and the answer that the step waits for."""
+
+    condition: str
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Node:
+    """One step with its names resolved.
+
+    ``arguments`` feeds the step by argument name; ``mentions`` holds what its condition, message
+    or labels refer to, by the base of the reference (``max_mse``, ``evaluate.metrics``: what
+    ``Expression.evaluate`` and ``Template.fill`` look up). ``needs`` are all steps it waits for:
+    data, ``after``, its branch's condition, and for a registration the checks. ``data_needs``
+    are those it takes something from: where one of them was skipped it is skipped too, the
+    choices of a FirstOf apart, of which one must be left.
+    """
+
+    name: str
+    step: AnyStep
+    arguments: Mapping[str, Source] = field(default_factory=dict)
+    mentions: Mapping[str, Source] = field(default_factory=dict)
+    outputs: Mapping[str, Output] = field(default_factory=dict)
+    needs: frozenset[str] = frozenset()
+    data_needs: frozenset[str] = frozenset()
+    branch: Branch | None = None
+
+    @property
+    def sources(self) -> Iterator[Source]:
+        """All that it takes something from."""
+        yield from self.arguments.values()
+        yield from self.mentions.values()
+
+
+def outputs_of(source: Source) -> tuple[FromOutput, ...]:
+    """The outputs of steps that a source may take from."""
+    if isinstance(source, FirstOf):
+        return source.sources
+    return (source,) if isinstance(source, FromOutput) else ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A pipeline ready to run.
+
+    ``nodes`` are in an order in which each comes after what it needs, and otherwise as declared.
+    ``params`` are the values of this run, ``inputs`` its paths from the project's root or its
+    models; ``given`` names the parameters and inputs whose value is not the declared one.
+    ``files`` are the inputs with what is declared of how they are read, ``formats`` the project's
+    own: the class of each, by name.
+    """
+
+    name: str
+    folder: str
+    pipeline: Pipeline
+    params: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    nodes: Mapping[str, Node]
+    given: frozenset[str] = field(default_factory=frozenset)
+    files: Mapping[str, Input] = field(default_factory=dict)
+    formats: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """The parameters and inputs that make a run a trial: those with another value than the
+        declared one. A parameter without a default declares none, so no value of it is another."""
+        params = self.pipeline.params
+        return tuple(
+            name
+            for name in (*params, *self.inputs)
+            if name in self.given and not (name in params and params[name].required)
+        )
+
+    def registers(self, step: str) -> bool:
+        """Whether a step registers a model."""
+        return isinstance(self.nodes[step].step, RegisterModel)
+
+
+def source_of(graph: Graph, reference: str) -> Source:
+    """Where the value of a reference of this graph comes from; KeyError if it names nothing."""
+    found = references.parse(reference)
+    if found.name in graph.nodes and found.output:
+        return FromOutput(found.name, found.output, found.keys)
+    if found.name in graph.params:
+        return FromParam(found.name)
+    graph.inputs[found.name]
+    return FromInput(found.name)

@@ -1,0 +1,1 @@
+"""What a run will do: which steps run, which are reused or skipped, and why."""

@@ -1,0 +1,111 @@
+"""What a run is asked to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from towpath.errors import Fault, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from towpath.pipeline.step_graph import Graph
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run of one pipeline.
+
+    ``only``, ``begin`` and ``end`` select steps, the others taking what an earlier run made;
+    ``force`` runs every selected step; ``register`` registers though the values are other than the
+    declared ones; ``require_register`` makes it an error if the run could not register; ``push``
+    publishes what it registered.
+    """
+
+    pipeline: str
+    params: Mapping[str, object] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
+    begin: str | None = None
+    end: str | None = None
+    force: bool = False
+    require_register: bool = False
+    push: bool = False
+    register: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no steps are selected."""
+        return not (self.only or self.begin or self.end)
+
+    def asked(self) -> dict[str, Any]:
+        """What of it a record keeps, for :func:`again`."""
+        return {
+            "params": dict(self.params),
+            "inputs": dict(self.inputs),
+            "only": list(self.only),
+            "begin": self.begin,
+            "end": self.end,
+        }
+
+
+def again(request: Request, asked: Mapping[str, Any]) -> Request:
+    """What an earlier run was asked, with what is asked otherwise now."""
+    return replace(
+        request,
+        params={**asked.get("params", {}), **request.params},
+        inputs={**asked.get("inputs", {}), **request.inputs},
+        only=request.only or tuple(asked.get("only", ())),
+        begin=request.begin or asked.get("begin"),
+        end=request.end or asked.get("end"),
+    )
+
+
+def selected(graph: Graph, request: Request) -> frozenset[str] | None:
+    """The steps that may run; None for all."""
+    named = [*request.only, *filter(None, (request.begin, request.end))]
+    if not named:
+        return None
+    unknown = [
+        Fault(f"no step `{name}` in {graph.name}", hint=_steps(name, graph))
+        for name in named
+        if name not in graph.nodes
+    ]
+    if unknown:
+        raise UsageError(*unknown)
+    chosen = frozenset(request.only or graph.nodes)
+    if request.begin:
+        chosen &= _after(graph, request.begin)
+    if request.end:
+        chosen &= needed(graph, frozenset({request.end}))
+    if not chosen:
+        raise UsageError("no step is selected", hint=f"the order is {', '.join(graph.nodes)}")
+    return chosen
+
+
+def _steps(word: str, graph: Graph) -> str:
+    return did_you_mean(word, graph.nodes) or f"it has {', '.join(graph.nodes)}"
+
+
+def needed(graph: Graph, steps: frozenset[str]) -> frozenset[str]:
+    """Steps and all that they wait for."""
+    found = set(steps)
+    for name in reversed(list(graph.nodes)):
+        if name in found:
+            found |= graph.nodes[name].needs
+    return frozenset(found)
+
+
+def _after(graph: Graph, step: str) -> frozenset[str]:
+    """A step and all that waits for it."""
+    found = {step}
+    for name, node in graph.nodes.items():
+        if node.needs & found:
+            found.add(name)
+    return frozenset(found)
+
+
+def in_ci() -> bool:
+    """Whether this is a run of a CI service, as they all say by ``CI=true``."""
+    return os.environ.get("CI", "").lower() in ("true", "1")

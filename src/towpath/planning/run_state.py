@@ -1,0 +1,178 @@
+"""The state of a run so far: what was decided of each step, what it made, what was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from towpath.config.artifact import Artifact, Entry, Json, Made
+from towpath.errors import Fault, StepFailed, did_you_mean
+from towpath.pipeline.step_graph import (
+    FirstOf,
+    FromInput,
+    FromOutput,
+    FromParam,
+    Literal,
+    outputs_of,
+)
+from towpath.steps.work_order import Value
+
+if TYPE_CHECKING:
+    from towpath.pipeline.step_graph import Branch, Graph, Node, Source
+
+
+class Verdict(StrEnum):
+    """What becomes of a step."""
+
+    RUN = "run"
+    REUSE = "reuse"
+    SKIP = "skip"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a step, and why; ``entry`` is what is reused, ``stale`` if it is what an
+    earlier run made of another declaration, code or data. A ``deferred`` registration is skipped
+    for now, and kept."""
+
+    step: str
+    verdict: Verdict
+    reason: str = ""
+    key: str = ""
+    ingredients: Mapping[str, str] = field(default_factory=dict)
+    entry: Entry | None = None
+
+    @property
+    def may_run(self) -> bool:
+        """Whether the step runs, or may when more is known."""
+        return self.verdict in (Verdict.RUN, Verdict.UNDECIDED)
+
+    stale: bool = False
+    deferred: bool = False
+
+
+class Waiting(Exception):  # not a fault: an answer that is not there yet
+    """What is asked for depends on a step that has not ended."""
+
+    def __init__(self, step: str) -> None:
+        super().__init__(step)
+        self.step = step
+
+
+@dataclass
+class RunState:
+    """The fold of a run so far. ``inputs`` are the artifacts of the pipeline's own inputs.
+
+    ``awaited`` are inputs that another pipeline, named here, is yet to make: in a plan of several.
+    """
+
+    graph: Graph
+    inputs: Mapping[str, Artifact]
+    made: dict[str, Made] = field(default_factory=dict)
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+    chosen: dict[str, bool] = field(default_factory=dict)
+    awaited: Mapping[str, str] = field(default_factory=dict)
+
+    def ended(self, step: str) -> bool:
+        """Whether nothing more will come of a step."""
+        return step in self.made or step in self.skipped or step in self.failed
+
+    def pending(self, node: Node) -> frozenset[str]:
+        """The steps that ``node`` waits for and that have not ended."""
+        return frozenset(step for step in node.needs if not self.ended(step))
+
+    def skip_reason(self, node: Node) -> str:
+        """Why ``node`` does not run whatever else happens; empty if it may."""
+        if failed := sorted(step for step in node.needs if step in self.failed):
+            return f"`{failed[0]}` failed"
+        if node.branch and (reason := self._branch_reason(node.branch)):
+            return reason
+        return next((reason for source in node.sources if (reason := self._none_made(source))), "")
+
+    def _branch_reason(self, branch: Branch) -> str:
+        if branch.condition in self.skipped:
+            return f"`{branch.condition}` was skipped"
+        if self.chosen.get(branch.condition, branch.holds) is not branch.holds:
+            return f"`{branch.condition}` is {'false' if branch.holds else 'true'}"
+        return ""
+
+    def _none_made(self, source: Source) -> str:
+        choices = [choice.step for choice in outputs_of(source)]
+        if not choices or not self.skipped.keys() >= set(choices):
+            return ""
+        verb = "was" if len(choices) == 1 else "were"
+        return f"{' and '.join(f'`{step}`' for step in choices)} {verb} skipped"
+
+    def arguments(self, node: Node) -> dict[str, Artifact | Value]:
+        """Each argument's artifact or value; :class:`Waiting` if one is not there yet."""
+        return {name: self.resolve(source) for name, source in node.arguments.items()}
+
+    def resolve(self, source: Source) -> Artifact | Value:
+        """What a source stands for now."""
+        if isinstance(source, Literal):
+            return Value(source.value)
+        if isinstance(source, FromParam):
+            return Value(self.graph.params[source.name])
+        if isinstance(source, FromInput) and source.name in self.awaited:
+            raise Waiting(self.awaited[source.name])
+        if isinstance(source, FromInput):
+            return self.inputs[source.name]
+        return self._output(self.origin(source))
+
+    def origin(self, source: Source) -> FromOutput:
+        """The output that a source takes: of a choice the one whose step was made."""
+        assert isinstance(source, FirstOf | FromOutput)
+        for choice in outputs_of(source):
+            if choice.step in self.made:
+                return choice
+        raise Waiting(next(c.step for c in outputs_of(source) if c.step not in self.skipped))
+
+    def _output(self, source: FromOutput) -> Artifact | Value:
+        if source.keys:
+            return Value(self.value(source))
+        return self.made[source.step].outputs[source.output]
+
+    def value(self, source: FromOutput) -> Json:
+        """The content of a JSON output, or what stands under keys in it."""
+        values, path = self.made[source.step].values, f"{source.step}.{source.output}"
+        if source.output not in values:
+            raise StepFailed(
+                Fault(
+                    f"{path} holds no values to look into",
+                    hint="a .json output of at most 64 KiB does",
+                )
+            )
+        return inside(values[source.output], source.keys, path)
+
+    def lookup(self, node: Node, name: str) -> Json:
+        """The small value that a name in a condition or a message of ``node`` stands for."""
+        source = node.mentions[name]
+        if isinstance(source, FirstOf | FromOutput):
+            return self.value(self.origin(source))
+        resolved = self.resolve(source)
+        return resolved.value if isinstance(resolved, Value) else resolved.digest
+
+    def take(self, decision: Decision, made: Made) -> None:
+        """A step has ended well."""
+        self.decisions[decision.step] = decision
+        self.made[decision.step] = made
+
+
+def inside(value: Json, keys: Sequence[str | int], path: str) -> Json:
+    """What stands under keys in a document. Error: StepFailed with the near name."""
+    for key in keys:
+        try:
+            value = value[key]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            known = list(value) if isinstance(value, dict) else []
+            hint = did_you_mean(str(key), known) or (
+                f"it has {', '.join(known[:8])}" if known else None
+            )
+            raise StepFailed(Fault(f"{path} has no `{key}`", hint=hint)) from None
+        path = f"{path}.{key}"
+    return value

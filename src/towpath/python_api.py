@@ -1,0 +1,176 @@
+"""What a program or a notebook asks of a project: its models, and what its runs made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath.errors import UsageError, did_you_mean
+from towpath.workspace import Workspace
+
+if TYPE_CHECKING:
+    from towpath.execution.output_copies import Copyable
+    from towpath.steps.formats import Asked
+
+_END = 253402300799  # 9999-12-31T23:59:59Z: a hand can date a tag beyond what a calendar has
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """One version of a model, as ``towpath models`` lists it.
+
+    ``version`` is ``v1.3.0``, None for one that waits for its number; ``metrics`` are the numbers
+    of its evaluation by dotted name; ``stages`` those that should run it; ``registered`` is UTC,
+    ISO 8601; ``rejected`` the reason for which nobody should use it, None for one in good standing.
+    """
+
+    model: str
+    version: str | None
+    metrics: Mapping[str, float]
+    stages: tuple[str, ...]
+    registered: str
+    author: str
+    rejected: str | None
+    commit: str
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.version}" if self.version else self.model
+
+
+def models(model: str | None = None, *, project: str | Path | None = None) -> list[RegisteredModel]:
+    """Every version in the registry (of ``model``), the newest of each model first.
+
+    :param project: a folder in the project; by default the working directory.
+    :raises UsageError: where there is no project, or no model of that name.
+    """
+    from towpath import registry
+
+    repository = _workspace(project).registry
+    known = (
+        {model: registry.known_model(repository, model)} if model else registry.models(repository)
+    )
+    stages = registry.stages(repository)
+    return [
+        RegisteredModel(
+            version.model,
+            str(version.version) if version.version else None,
+            dict(version.metrics),
+            tuple(stages.of(version.model, version.version)),
+            datetime.fromtimestamp(min(version.time, _END), UTC).isoformat()[:19] + "Z",
+            version.tag.tagger,
+            version.rejected,
+            version.commit,
+        )
+        for one in known.values()
+        for version in [*one.candidates, *reversed(one.versions)]
+    ]
+
+
+def load(reference: str, *, pickles: bool = False, project: str | Path | None = None) -> Any:
+    """The model of a version: ``load("abalone#prod")``, ``load("abalone@v1.0.0")``.
+
+    Its bytes come from the stage's own store, or from the first that has them, and are held against
+    its record before anything is read. A ``.skops`` file holds what is known to be safe and what
+    ``trust`` of towpath.yaml names, or is refused. Classes of the project's own come from the
+    version's commit; of two versions with classes of one name each needs a process of its own.
+
+    :param pickles: read a joblib or pickle file too, which runs whatever code it holds.
+    :param project: a folder in the project; by default the working directory.
+    :raises UsageError: where there is no such version.
+    :raises StoreError: where no store has its bytes.
+    :raises Refused: where the file holds what is not known to be safe.
+    """
+    from towpath.execution import output_copies
+
+    workspace = _workspace(project)
+    if not output_copies.is_version(reference):
+        hint = f'name a version: "{reference}@latest"; towpath.read reads what a run made'
+        raise UsageError(f"`{reference}` names no version of a model", hint=hint)
+    return _read(
+        workspace, output_copies.find_copyable(workspace, reference), "", pickles, reference
+    )
+
+
+def read(
+    word: str,
+    output: str,
+    *,
+    as_type: str = "",
+    pickles: bool = False,
+    project: str | Path | None = None,
+) -> Any:
+    """What a run made, or what was made beside a version: ``read("last", "evaluate.residuals")``.
+
+    A table comes as a pandas frame, JSON as plain data, text as ``str``, an image or a file that
+    nothing here reads as ``bytes``; of a folder it is a dictionary of bytes by path.
+
+    :param word: ``last``, a run's name or a part of it, or a version (``abalone@v1.0.0``).
+    :param as_type: the full name of another type: ``polars.DataFrame``, ``pyarrow.Table``.
+    :param pickles: read a joblib or pickle file too, which runs whatever code it holds.
+    :param project: a folder in the project; by default the working directory.
+    :raises UsageError: where there is no such run, version or output.
+    :raises StoreError: where no store has the bytes.
+    """
+    from towpath.execution import output_copies
+
+    workspace = _workspace(project)
+    return _read(workspace, output_copies.find_copyable(workspace, word, output), as_type, pickles)
+
+
+def _workspace(project: str | Path | None) -> Workspace:
+    return Workspace.find(Path(project) if project is not None else None)
+
+
+def _require_type(asked: Asked) -> None:
+    """Refuse a type that the file's format does not give; a step's annotation may be any."""
+    given = (asked.format.default, *asked.format.types) if asked.format else ("bytes",)
+    types = list(dict.fromkeys(given))
+    if asked.wanted not in types:
+        hint = did_you_mean(asked.wanted, types) or f"as {', '.join(types)}"
+        raise UsageError(f"{asked.name} is not read as `{asked.wanted}`", hint=hint)
+
+
+def _load(workspace: Workspace, reference: str, path: Path, asked: Asked) -> Any:
+    """A version's model, with the version's own code where its file names that."""
+    from towpath import registry
+    from towpath.steps.model_io import own_classes
+    from towpath.versions.version_origin import find_version_code
+
+    record = registry.get(workspace.registry, reference).record
+    own = find_version_code(workspace, reference, None, record, workspace.project)
+    with own_classes.restored_path():
+        return own_classes.load_model(path, asked.name, asked.trust, own.to_json())
+
+
+def _read(
+    workspace: Workspace, wanted: Copyable, as_type: str, pickles: bool, reference: str = ""
+) -> Any:
+    from towpath.execution import output_copies
+    from towpath.scratch import scratch_folder
+    from towpath.steps import formats
+
+    name = wanted.artifact.name
+    declared = wanted.format or formats.pickled_as(name)
+    if declared in output_copies.PICKLES and not pickles:
+        what = f"{wanted.name} is a {declared} file, which runs the code that it holds when read"
+        raise UsageError(what, hint="pickles=True reads it, if you know who made it")
+    if declared and declared not in formats.FORMATS:
+        what = f"{wanted.name} is a file of the project's own format `{declared}`"
+        raise UsageError(what, hint="`towpath get` copies it; its class in `formats:` reads it")
+    asked = formats.Asked(name, as_type, declared, workspace.project.trust, wanted.options)
+    if as_type:
+        _require_type(asked)
+    with scratch_folder() as scratch:
+        path = scratch / name
+        output_copies.bring(workspace, wanted, path)
+        if path.is_dir():
+            files = (file for file in sorted(path.rglob("*")) if file.is_file())
+            return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
+        if asked.format is None:
+            return path.read_bytes()
+        if reference and asked.format.name == "skops":
+            return _load(workspace, reference, path, asked)
+        return formats.read(path, asked)

@@ -1,0 +1,172 @@
+"""What a model takes and gives: columns and types, and whether a new one fits in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from towpath.config import foreign_values as foreign
+from towpath.config.artifact import Json
+from towpath.config.foreign_values import Fields
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column by name, with its type (integer, number, string, boolean, datetime, ...)."""
+
+    name: str
+    type: str
+
+
+Columns: TypeAlias = tuple[Column, ...]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The columns that a model reads and gives back; None where they are not known.
+
+    ``features`` counts the inputs of a model that knows no names, ``classes`` lists what a
+    classifier can answer, ``model`` is the class of the model itself.
+    """
+
+    inputs: Columns | None
+    outputs: Columns | None
+    features: int | None = None
+    classes: tuple[Json, ...] | None = None
+    model: str | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """As it stands in a record."""
+        known: dict[str, Json] = {
+            "model": self.model,
+            "inputs": _listed(self.inputs),
+            "outputs": _listed(self.outputs),
+            "features": self.features,
+            "classes": list(self.classes) if self.classes is not None else None,
+        }
+        return {key: value for key, value in known.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Signature:
+        """As ``to_json`` wrote it, or a training step left it; other facts are left out."""
+        classes = data.get("classes")
+        return cls(
+            inputs=_columns(data.get("inputs")),
+            outputs=_columns(data.get("outputs")),
+            features=data.get("features"),
+            classes=tuple(classes) if classes is not None else None,
+            model=data.get("model"),
+        )
+
+
+def breaks(old: Signature | None, new: Signature | None) -> tuple[str, ...]:
+    """Why a caller of the old model cannot call the new one; empty where it can, or is unknown.
+
+    A new model may read fewer columns and give more. It may not read one more or a narrower type,
+    give one less or of another type, count other features, take columns by name in the place of a
+    matrix or the other way round, or answer a class that was none.
+    """
+    if old is None or new is None:
+        return ()
+    return (
+        *_shapes(old, new),
+        *_inputs(old.inputs, new.inputs),
+        *_features(old.features, new.features),
+        *_outputs(old.outputs, new.outputs),
+        *_classes(old.classes, new.classes),
+    )
+
+
+def matrix_of(signature: Signature) -> str:
+    """What a model takes that knows no names, in words; empty for one that knows them, or of which
+    nothing is known."""
+    if signature.inputs is not None or signature.features is None:
+        return ""
+    return f"a matrix of {signature.features} columns"
+
+
+def _shapes(old: Signature, new: Signature) -> Iterator[str]:
+    """A matrix has no names to pick columns by, and a table with names is no matrix."""
+    if (matrix := matrix_of(old)) and new.inputs is not None:
+        yield f"input {matrix} -> columns by name"
+    if (matrix := matrix_of(new)) and old.inputs is not None:
+        yield f"input columns by name -> {matrix}"
+
+
+def _inputs(old: Columns | None, new: Columns | None) -> Iterator[str]:
+    if old is None or new is None:
+        return
+    before = {column.name: column.type for column in old}
+    for column in new:
+        was = before.get(column.name)
+        if was is None:
+            yield f"input {column.name} is new"
+        elif not _reads(was, column.type):
+            yield f"input {column.name} {was} -> {column.type}"
+
+
+def _features(old: int | None, new: int | None) -> Iterator[str]:
+    if old is not None and new is not None and old != new:
+        yield f"{old} -> {new} features"
+
+
+def _outputs(old: Columns | None, new: Columns | None) -> Iterator[str]:
+    if old is None or new is None:
+        return
+    now = {column.name: column.type for column in new}
+    for column in old:
+        gives = now.get(column.name)
+        if gives is None:
+            yield f"output {column.name} is gone"
+        elif gives != column.type and UNKNOWN not in (gives, column.type):
+            yield f"output {column.name} {column.type} -> {gives}"
+
+
+def _classes(old: Sequence[Json] | None, new: Sequence[Json] | None) -> Iterator[str]:
+    for one in new or ():
+        if old is not None and one not in old:
+            yield f"class {one} is new"
+
+
+def _reads(was: str, now: str) -> bool:
+    """Whether what was ``was`` can be read as ``now``: the same, or an integer as a number."""
+    return was == now or UNKNOWN in (was, now) or (was, now) == ("integer", "number")
+
+
+def _listed(columns: Columns | None) -> Json:
+    if columns is None:
+        return UNKNOWN
+    return [{"name": column.name, "type": column.type} for column in columns]
+
+
+def read_signature(value: object) -> Signature:
+    """A signature out of a record, which anybody may have written; ``Malformed`` where it is none.
+
+    Facts that this Towpath does not know are left out.
+    """
+    fields = Fields(value)
+    return Signature(
+        inputs=fields.find("inputs", _read_columns),
+        outputs=fields.find("outputs", _read_columns),
+        features=fields.find("features", foreign.read_count),
+        classes=fields.find("classes", foreign.list_of(foreign.read_json)),
+        model=fields.find("model", foreign.read_text),
+    )
+
+
+def _read_columns(value: object) -> Columns | None:
+    return None if value == UNKNOWN else foreign.list_of(_read_column)(value)
+
+
+def _read_column(value: object) -> Column:
+    fields = Fields(value)
+    return Column(fields.get("name", foreign.read_text), fields.get("type", foreign.read_text))
+
+
+def _columns(listed: object) -> Columns | None:
+    if not isinstance(listed, Sequence) or isinstance(listed, str):
+        return None
+    return tuple(Column(str(row["name"]), str(row["type"])) for row in listed)

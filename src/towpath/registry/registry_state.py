@@ -1,0 +1,279 @@
+"""What the registry holds: the fold of its tags and candidates, read in one call of Git."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from towpath.backends.git import Ref, Repository, commit_history, main_branch, refs, remotes
+from towpath.errors import RegistryError, UsageError, did_you_mean
+from towpath.registry import backup_refs, tag_message
+from towpath.registry import version_record as records
+from towpath.registry.backup_refs import KEPT
+from towpath.registry.version_number import Version
+from towpath.registry.version_record import Record
+from towpath.registry.version_reference import NAME, TagName, parse_tag
+
+TAGS = "refs/tags/"
+CANDIDATES = "refs/towpath/candidates/"
+SHOWN_KEY = 8
+NAME_ONLY = re.compile(NAME)
+_CANDIDATE = re.compile(rf"{NAME}/[0-9a-f]+")
+TAG_AHEAD = 86_400.0
+"""Seconds by which a tag may be dated ahead: a machine whose clock stands in another time zone's
+time is honest still, and its tags only order versions, they approve nothing (docs/trust.md). One
+dated later was dated by a hand: if later tags rose above it, one would date all that follow."""
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A version, or a candidate for one, as its tag tells it.
+
+    ``version`` is None for a candidate; ``rejected`` is the reason, None for a version in good
+    standing, and ``rejected_by`` the name of who gave it.
+    """
+
+    model: str
+    version: Version | None
+    tag: Ref
+    rejected: str | None = None
+    rejected_by: str = ""
+
+    @property
+    def commit(self) -> str:
+        """The commit that holds the record."""
+        return self.tag.target
+
+    @property
+    def time(self) -> int:
+        """When the tag was made, in seconds since 1970."""
+        return self.tag.time
+
+    @cached_property
+    def summary(self) -> Mapping[str, Any]:
+        """The facts in the tag's message (docs/registry.md); empty where another tool tagged."""
+        return tag_message.parse(self.tag.message)
+
+    @property
+    def key(self) -> str:
+        """The key of the step that registered it; empty where another tool tagged."""
+        return str(self.summary.get("key", ""))
+
+    @cached_property
+    def metrics(self) -> Mapping[str, float]:
+        """Its metrics: the numbers, by dotted name."""
+        return tag_message.metrics(self.tag.message)
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.version or self.key[:SHOWN_KEY]}"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model: its versions by number, its candidates by age, its last tag's date.
+
+    ``last`` leaves out a date that has not come yet: whoever pushes a tag chooses its date, and
+    every later tag would have to be later still.
+    ``taken`` are the numbers that a version cannot have: those that were given, and those whose
+    name some other ref has, a lightweight tag say.
+    """
+
+    name: str
+    versions: tuple[ModelVersion, ...] = ()
+    candidates: tuple[ModelVersion, ...] = ()
+    last: int = 0
+    taken: frozenset[Version] = frozenset()
+
+    @property
+    def latest(self) -> ModelVersion | None:
+        """The highest version that Towpath registered and nobody rejected: a tag that a hand made
+        under a version's name is none, however high its number."""
+        return next(self.standing(), None)
+
+    def standing(self) -> Iterator[ModelVersion]:
+        """The versions in good standing, the highest first."""
+        return (v for v in reversed(self.versions) if v.rejected is None and v.key)
+
+    def at(self, number: Version) -> ModelVersion | None:
+        """The version of a number."""
+        return next((v for v in self.versions if v.version == number), None)
+
+    def keyed(self, key: str) -> tuple[ModelVersion, ...]:
+        """What was registered under a key, or its first digits, and not rejected."""
+        alive = (v for v in (*self.versions, *self.candidates) if v.rejected is None)
+        return tuple(v for v in alive if v.key.startswith(key))
+
+
+def models(repository: Repository) -> Mapping[str, Model]:
+    """Every model, by name; a version whose tag was pruned is read from its second ref."""
+    found = refs.listed(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/"))
+    return fold([*found, *backup_refs.lost(repository, found)])
+
+
+def tagged_models(repository: Repository) -> Mapping[str, Model]:
+    """Every model as its tags alone tell it: what an audit looks at."""
+    return fold(refs.listed(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/")))
+
+
+def tagged_model(repository: Repository, name: str) -> Model:
+    """One model as its tags alone tell it."""
+    return fold(refs.listed(repository, *_patterns(name))).get(name, Model(name))
+
+
+def _patterns(name: str) -> tuple[str, ...]:
+    """The refs of one model."""
+    return (f"{TAGS}{name}@*", f"{TAGS}{name}@*/**", f"{TAGS}{name}#*", f"{CANDIDATES}{name}/*")
+
+
+def model(repository: Repository, name: str) -> Model:
+    """One model; without a version where the name is not known yet."""
+    found = refs.listed(repository, *_patterns(name))
+    backups = (f"{KEPT}{name}@*", f"{KEPT}{name}@*/**")
+    whole = [*found, *backup_refs.lost(repository, found, *backups)]
+    return fold(whole).get(name, Model(name))
+
+
+def known_model(repository: Repository, name: str) -> Model:
+    """One model; ``UsageError`` with the near name where there is none of that name."""
+    found = model(repository, name)
+    if found.versions or found.candidates:
+        return found
+    _refuse_lost(repository, name)
+    tags = (parse_tag(ref.removeprefix(TAGS)) for ref in refs.names(repository, TAGS.rstrip("/")))
+    known = sorted({tag.model for tag in tags if tag})
+    hint = did_you_mean(name, known) or (f"there is {', '.join(known[:9])}" if known else None)
+    raise UsageError(f"there is no model `{name}`", hint=hint or _none(repository))
+
+
+def _refuse_lost(repository: Repository, name: str) -> None:
+    """Raise ``RegistryError`` where main has records of a model, and no tag of it can be read."""
+    main = main_branch.seen(repository)
+    if main is None or not NAME_ONLY.fullmatch(name) or remotes.view(repository):
+        return  # a clone that was made without tags has lost nothing
+    folder = f"registry/models/{name}/"
+    paths = commit_history.list_paths(repository, main, folder)
+    numbers = [path.removeprefix(folder).removesuffix(".yaml") for path in paths]
+    if lost := [f"{name}@{number}" for number in numbers if Version.parse(number)]:
+        what = f"main has decided upon {', '.join(lost[:5])}, and no tag of `{name}` is here"
+        raise RegistryError(what, hint=way_to_have(repository, lost[-1]))
+
+
+def way_to_have(repository: Repository, named: str) -> str:
+    """How a version comes to be here that main has decided upon."""
+    restoring = f"towpath restore {named} makes its tag again"
+    return f"towpath fetch; else {restoring}" if remotes.remotes(repository) else restoring
+
+
+def _none(repository: Repository) -> str:
+    """Why no model is known: a clone may have been made without tags."""
+    if missing := remotes.view(repository):
+        return f"{missing}; `towpath fetch` brings the registry's tags"
+    if remotes.remotes(repository):
+        return "none is known in this clone; `towpath fetch` brings the registry's tags"
+    return "none was registered yet"
+
+
+def has_record(repository: Repository, version: ModelVersion) -> bool:
+    """Whether a version's commit holds a file where its record should be."""
+    name = f"{version.commit}:{records.place(version.model, version.version)}"
+    return bool(refs.contents(repository, [name]))
+
+
+def read_record(repository: Repository, version: ModelVersion) -> Record:
+    """The record in a version's commit; ``RegistryError`` where it is missing or damaged."""
+    place = records.place(version.model, version.version)
+    name = f"{version.commit}:{place}"
+    content = refs.contents(repository, [name]).get(name)
+    if content is None:
+        raise RegistryError(
+            f"{version} has no record {place}",
+            hint="its tag was not made by Towpath, or this clone lacks its commit: "
+            f"{way_to_have(repository, str(version))}",
+        )
+    found = records.read(content.decode("utf-8", "replace"), f"{version}:{place}")
+    if (found.model, found.version) != (version.model, version.version):
+        what = f"{version}:{place} is the record of {found.model}@{found.version or found.key[:8]}"
+        raise RegistryError(what, hint="its tag was moved or copied: towpath verify")
+    return found
+
+
+def fold(found: Iterable[Ref]) -> dict[str, Model]:
+    """The present state, as the tags and candidates add up to it."""
+    drafts: defaultdict[str, _Draft] = defaultdict(_Draft)
+    for ref in found:
+        if ref.name.startswith(CANDIDATES):
+            if is_candidate(ref):
+                name = ref.name.removeprefix(CANDIDATES).partition("/")[0]
+                drafts[name].wait(ModelVersion(name, None, ref))
+        elif tag := parse_tag(ref.name.removeprefix(TAGS).partition("/")[0]):
+            drafts[tag.model].add(tag, ref)
+    return {name: _model(name, draft) for name, draft in sorted(drafts.items())}
+
+
+def is_candidate(ref: Ref) -> bool:
+    """Whether a ref under ``refs/towpath/candidates/`` holds what Towpath put there."""
+    place = _CANDIDATE.fullmatch(ref.name.removeprefix(CANDIDATES))
+    return bool(place and ref.annotated and f"\n{tag_message.MARK}" in ref.message)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A model while its tags are being read, which come in no useful order."""
+
+    versions: list[ModelVersion] = field(default_factory=list)
+    candidates: list[ModelVersion] = field(default_factory=list)
+    rejected: dict[Version, Ref] = field(default_factory=dict)
+    taken: set[Version] = field(default_factory=set)
+    times: list[int] = field(default_factory=list)
+
+    def wait(self, candidate: ModelVersion) -> None:
+        self.times.append(candidate.time)
+        self.candidates.append(candidate)
+
+    def add(self, tag: TagName, ref: Ref) -> None:
+        if tag.version:
+            self.taken.add(tag.version)
+        if not ref.annotated or "/" in ref.name.removeprefix(TAGS):
+            return  # it holds the name and says nothing
+        self.times.append(ref.time)
+        if tag.version is None:
+            return
+        if tag.undone:
+            self.rejected[tag.version] = ref
+        else:
+            self.versions.append(ModelVersion(tag.model, tag.version, ref))
+
+
+def _model(name: str, draft: _Draft) -> Model:
+    return Model(
+        name=name,
+        versions=tuple(sorted(_judged(draft), key=_number)),
+        candidates=tuple(sorted(draft.candidates, key=lambda v: (v.time, v.tag.name))),
+        last=latest_date(draft.times),
+        taken=frozenset(draft.taken),
+    )
+
+
+def latest_date(times: Iterable[int]) -> int:
+    """The latest of these dates that has come, by any clock; 0 where none has."""
+    now = time.time() + TAG_AHEAD
+    return max((moment for moment in times if moment <= now), default=0)
+
+
+def _number(version: ModelVersion) -> tuple[int, int, int]:
+    number = version.version or Version(0, 0, 0)
+    return number.major, number.minor, number.patch
+
+
+def _judged(draft: _Draft) -> Iterator[ModelVersion]:
+    for version in draft.versions:
+        mark = draft.rejected.get(version.version) if version.version else None
+        if mark is None:
+            yield version
+        else:
+            yield replace(version, rejected=mark.message.strip(), rejected_by=mark.tagger)

@@ -1,0 +1,258 @@
+"""The record of a version: everything needed to say what it is, where it came from, and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, cast
+
+from towpath.config import foreign_values as foreign
+from towpath.config.artifact import Artifact, Json
+from towpath.config.digests import FOLDER_SUFFIX, CommitId, Md5, Sha256
+from towpath.config.foreign_values import Fields
+from towpath.config.project_paths import ProjectPath
+from towpath.errors import Malformed, RegistryError
+from towpath.registry.data_sources import (
+    DataSource,
+    UpstreamRun,
+    read_data_source,
+    read_upstream_run,
+)
+from towpath.registry.model_signature import Signature, read_signature
+from towpath.registry.version_number import Version, read_version
+
+SCHEMA = 1
+CANDIDATE = "candidate"
+
+Reason: TypeAlias = Literal["first", "major", "minor", "patch"]
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code that made a model: its commit, and the digest of each thing that was reached.
+
+    ``repository`` is the URL where a shared registry keeps the record, None in the project's own.
+    """
+
+    commit: str
+    repository: str | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bump:
+    """Which part of the number went up, and because of what."""
+
+    level: Reason
+    reason: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """One version of a model. Digests are hexadecimal, sizes bytes, times UTC in ISO 8601.
+
+    ``artifact`` names the bytes as DVC does (MD5), ``sha256`` a second time; of a folder that is
+    the SHA-256 of its sorted ``sha256sum`` lines. ``path`` is the model's from the repository's
+    root, ``kind`` what it is (``skops``, ``folder``, ...). ``pipeline_digest`` is that of the
+    declaration, ``data`` the digest of each input, ``sources`` where it was read, ``upstream`` the
+    runs of other pipelines that made some of it. ``key`` is the registering step's: the same key
+    is the same version. ``version`` and ``bump`` are None until the number is given, but for a
+    ``bump`` that was asked for. ``needs`` are the names that `trust` must hold for the model's
+    file to be loaded, as the step that wrote it noted them.
+    """
+
+    model: str
+    key: str
+    artifact: Artifact
+    path: str
+    sha256: str
+    kind: str
+    code: Code
+    signature: Signature | None = None
+    needs: tuple[str, ...] = ()
+    metrics: Mapping[str, Json] = field(default_factory=dict)
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    run: str | None = None
+    pipeline: str | None = None
+    pipeline_digest: str | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, DataSource] = field(default_factory=dict)
+    upstream: Mapping[str, UpstreamRun] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    python: str | None = None
+    author: str | None = None
+    time: str | None = None
+    description: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    version: Version | None = None
+    bump: Bump | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the record lies in its commit, from the root."""
+        return place(self.model, self.version)
+
+
+def place(model: str, version: Version | None) -> str:
+    """Where the record of a version, or of a candidate (no number yet), lies in its commit."""
+    return f"registry/models/{model}/{version or CANDIDATE}.yaml"
+
+
+def write(record: Record) -> str:
+    """The record as YAML: one order of keys, what is not known left out."""
+    from towpath import documents
+
+    return documents.dump(document(record))
+
+
+def document(record: Record) -> dict[str, Any]:
+    """The record as its file holds it, in JSON's types."""
+    whole: dict[str, Any] = _finite(_present(_whole(record)))
+    return whole
+
+
+def read(text: str, shown: str) -> Record:
+    """A record out of YAML; ``RegistryError`` where it is none, or newer than this Towpath."""
+    from towpath import documents
+
+    document = documents.parse(text, shown)
+    data = documents.plain(document.node)
+    if document.faults or not isinstance(data, dict):
+        raise RegistryError(*document.faults or (f"{shown} is not the record of a version",))
+    if data.get("schema") != SCHEMA:
+        hint = "a newer Towpath wrote it: upgrade" if _newer(data) else None
+        raise RegistryError(f"{shown} has schema {data.get('schema')}, not {SCHEMA}", hint=hint)
+    try:
+        return _record(Fields(data))
+    except Malformed as wrong:
+        raise RegistryError(f"{shown} is damaged: {wrong.faults[0].what}") from wrong
+
+
+def _whole(record: Record) -> dict[str, Any]:
+    bump, signature = record.bump, record.signature
+    return {
+        "schema": SCHEMA,
+        "model": record.model,
+        "version": str(record.version) if record.version else None,
+        "bump": {"level": bump.level, "reason": bump.reason} if bump else None,
+        "description": record.description,
+        "labels": dict(record.labels),
+        "artifact": _artifact(record),
+        "signature": signature.to_json() if signature else None,
+        "needs": list(record.needs) or None,
+        "metrics": dict(record.metrics),
+        "parameters": dict(record.parameters),
+        "data": dict(record.data),
+        "sources": {name: source.to_json() for name, source in record.sources.items()},
+        "upstream": {name: run.to_json() for name, run in record.upstream.items()},
+        "pipeline": {"name": record.pipeline, "digest": record.pipeline_digest},
+        "run": record.run,
+        "code": {
+            "repository": record.code.repository,
+            "commit": record.code.commit,
+            "digests": dict(record.code.digests),
+        },
+        "python": record.python,
+        "packages": dict(record.packages),
+        "author": record.author,
+        "time": record.time,
+        "key": record.key,
+    }
+
+
+def _artifact(record: Record) -> dict[str, Any]:
+    return {
+        "path": record.path,
+        "kind": record.kind,
+        "md5": record.artifact.digest,
+        "sha256": record.sha256,
+        "size": record.artifact.size,
+        "files": record.artifact.files,
+    }
+
+
+def _record(fields: Fields) -> Record:
+    artifact, path = fields.get("artifact", _read_artifact)
+    pipeline = fields.find("pipeline", Fields) or Fields({})
+    return Record(
+        model=fields.get("model", foreign.read_model_name),
+        key=fields.get("key", foreign.read_key),
+        artifact=artifact,
+        path=path,
+        sha256=fields.get("artifact", _read_sha256),
+        kind=fields.get("artifact", _read_kind),
+        code=fields.get("code", _read_code),
+        signature=fields.find("signature", read_signature),
+        needs=fields.find("needs", foreign.list_of(foreign.read_text)) or (),
+        metrics=fields.table("metrics", foreign.read_json),
+        parameters=fields.table("parameters", foreign.read_json),
+        run=fields.find("run", foreign.read_text),
+        pipeline=pipeline.find("name", foreign.read_pipeline_name),
+        pipeline_digest=pipeline.find("digest", foreign.read_text),
+        data=fields.table("data", Md5),
+        sources=fields.table("sources", read_data_source),
+        upstream=fields.table("upstream", read_upstream_run),
+        packages=fields.table("packages", foreign.read_text),
+        python=fields.find("python", foreign.read_text),
+        author=fields.find("author", foreign.read_text),
+        time=fields.find("time", foreign.read_moment),
+        description=fields.find("description", foreign.read_text),
+        labels=fields.table("labels", foreign.read_text),
+        version=fields.find("version", read_version),
+        bump=fields.find("bump", _read_bump),
+    )
+
+
+def _read_code(value: object) -> Code:
+    fields = Fields(value)
+    return Code(
+        fields.get("commit", CommitId),
+        fields.find("repository", foreign.read_text),
+        fields.table("digests", foreign.read_text),
+    )
+
+
+def _read_bump(value: object) -> Bump:
+    fields = Fields(value)
+    level = fields.get("level", foreign.one_of("first", "major", "minor", "patch"))
+    return Bump(cast(Reason, level), fields.get("reason", foreign.read_text))
+
+
+def _read_artifact(value: object) -> tuple[Artifact, str]:
+    fields = Fields(value)
+    path = fields.get("path", ProjectPath)
+    size, files = fields.get("size", foreign.read_count), fields.find("files", foreign.read_count)
+    digest = fields.get("md5", Md5)
+    if (files is None) == digest.endswith(FOLDER_SUFFIX):
+        raise Malformed("a folder has `files` and an MD5 that ends in `.dir`, a file has neither")
+    return Artifact(digest, size, path.rpartition("/")[2], files), path
+
+
+def _read_sha256(value: object) -> str:
+    return Fields(value).get("sha256", Sha256)
+
+
+def _read_kind(value: object) -> str:
+    return Fields(value).get("kind", foreign.read_text)
+
+
+def _present(data: dict[str, Any]) -> dict[str, Any]:
+    """Without what is not known; an empty mapping says no more than none."""
+    kept = {
+        key: _present(value) if isinstance(value, dict) else value for key, value in data.items()
+    }
+    return {key: value for key, value in kept.items() if value is not None and value != {}}
+
+
+def _finite(data: Any) -> Any:
+    """Numbers that YAML and JSON cannot write alike (NaN, infinity) become their words."""
+    if isinstance(data, dict):
+        return {str(key): _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return str(data) if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def _newer(data: Mapping[str, Any]) -> bool:
+    return isinstance(data.get("schema"), int) and data["schema"] > SCHEMA

@@ -1,0 +1,33 @@
+"""The kinds of step, each a module: how to carry it out, and where."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from towpath.config.artifact import Made
+from towpath.steps.work_order import Order
+
+IN_A_PROCESS = {
+    "processing": "towpath.steps.kinds.function_step",
+    "training": "towpath.steps.kinds.function_step",
+    "evaluation": "towpath.steps.kinds.function_step",
+    "quality_check": "towpath.steps.kinds.quality_check",
+    "batch_transform": "towpath.steps.kinds.batch_transform",
+    "command": "towpath.steps.kinds.command_step",
+}
+"""Kinds with ``execute(order: Order) -> Made``, run in a process of the step's own."""
+
+IN_THE_RUN = ("condition", "fail", "register_model")
+"""Kinds that are no work for a process: the run carries them out itself."""
+
+
+def module(kind: str) -> ModuleType:
+    """The module of a kind that runs in a process; imported when asked for."""
+    return importlib.import_module(IN_A_PROCESS[kind])
+
+
+def execute(order: Order) -> Made:
+    """Carry out an order by its kind; for those that run in a process."""
+    made: Made = module(order.step.kind).execute(order)
+    return made

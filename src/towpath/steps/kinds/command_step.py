@@ -1,0 +1,297 @@
+"""Runs a program of any language on files: its command filled in, its outputs taken and stored."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from towpath import documents
+from towpath.backends.dvc import Store
+from towpath.call_log import log_call
+from towpath.config.artifact import Artifact, Json, Made
+from towpath.config.command_line import parse_command
+from towpath.config.project_paths import module_folders
+from towpath.control_characters import show_controls
+from towpath.errors import Fault, StepFailed, did_you_mean
+from towpath.sandbox import launch
+from towpath.steps import formats, opened_files, step_results, watched_files
+from towpath.steps.formats import jsons
+from towpath.steps.missing_modules import hint_missing_module
+from towpath.steps.work_order import Order, Value
+
+if TYPE_CHECKING:
+    from towpath.config.pipeline_declaration import CommandStep
+
+SHELL = ("bash", "-e", "-o", "pipefail", "-c")
+"""What reads a script: it ends at the first command that fails, at the left of a pipe too."""
+
+_LAST_LINES = 3
+_TAIL = 8 << 10  # bytes of the log in which the last lines are looked for
+_LONGEST_LINE = 300
+
+
+def execute(order: Order) -> Made:
+    """Run the command, store what it wrote.
+
+    The facts name the files of the project that its Python programs read without the step having
+    declared them.
+
+    Raises:
+        StepFailed: where the program is not there, ends with another code than 0, or does not
+            write an output.
+    """
+    step, store = _declared(order), Store(order.root)
+    try:
+        folder = _lay_out(order, step, store) if _is_alone(step) else order.root
+        arguments = _arguments(order, step, store, folder)
+        directory = _enter(folder, step)
+        undeclared = _run(order, arguments, directory, folder)
+        made = _take_outputs(order, step, store, folder)
+    finally:
+        os.chdir(order.root)
+        order.remove_bytes()
+    return Made(made[0], made[1], {"undeclared": undeclared} if undeclared else {})
+
+
+def _declared(order: Order) -> CommandStep:
+    return order.step  # type: ignore[return-value] # only this kind comes here
+
+
+def _is_alone(step: CommandStep) -> bool:
+    """Whether it runs in a folder of its own, which holds what it declares and nothing else."""
+    return bool(step.places or step.settings)
+
+
+def _own_folder(order: Order) -> Path:
+    return order.directory / "inputs" / "work"
+
+
+def _lay_out(order: Order, step: CommandStep, store: Store) -> Path:
+    """A folder with what the step declares and nothing else: code, inputs, settings."""
+    folder = _own_folder(order)
+    folder.mkdir(parents=True)
+    for name in order.code:
+        if not Path(name).is_absolute():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(order.root / name, target)
+    for name, path in step.places.items():
+        argument = order.arguments.get(name)
+        if isinstance(argument, Artifact):
+            _place(store, argument, folder / path)
+        else:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    for name, keys in step.settings.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(_settings(order, name, keys), encoding="utf-8")
+    return folder
+
+
+def _place(store: Store, artifact: Artifact, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store.link(artifact.digest, path)
+
+
+def _settings(order: Order, file: str, keys: Mapping[str, str]) -> str:
+    """A file of parameters that holds these keys, with the values of this run."""
+    whole: dict[str, Any] = {}
+    for key, name in keys.items():
+        *sections, last = key.split(".")
+        inner = whole
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        argument = order.arguments[name]
+        inner[last] = argument.value if isinstance(argument, Value) else argument.name
+    return json.dumps(whole, indent=2) + "\n" if file.endswith(".json") else documents.dump(whole)
+
+
+def _arguments(order: Order, step: CommandStep, store: Store, folder: Path) -> list[str]:
+    line = parse_command(step.command, step.shell)
+    values: dict[str, Any] = {}
+    for name in line.names:
+        argument = order.arguments.get(name)
+        if isinstance(argument, Value):
+            values[name] = argument.value
+        elif name in step.places:
+            values[name] = step.places[name].rstrip("/")
+        elif isinstance(argument, Artifact):
+            path = order.directory / "inputs" / name / argument.name
+            _place(store, argument, path)
+            values[name] = str(path)
+        else:
+            values[name] = str(_destination(order, step, folder, name))
+    words = line.fill(values)
+    return [*SHELL, *words] if step.shell else words
+
+
+def _destination(order: Order, step: CommandStep, folder: Path, output: str) -> Path:
+    """Where the command writes an output; the folder around it is there."""
+    declared = order.outputs[output]
+    own = step.places.get(output)
+    path = folder / own if own else order.directory / "outputs" / declared.path
+    (path if not own and formats.is_folder(declared.path) else path.parent).mkdir(
+        parents=True, exist_ok=True
+    )
+    return path
+
+
+def _enter(folder: Path, step: CommandStep) -> Path:
+    directory = folder / (step.workdir or "")
+    if _is_alone(step):
+        directory.mkdir(parents=True, exist_ok=True)
+    elif not directory.is_dir():
+        raise StepFailed(Fault(f"there is no folder {step.workdir} to run the command in"))
+    os.chdir(directory)  # the watch over this process reads words that are paths from here
+    return directory
+
+
+def _run(order: Order, arguments: list[str], directory: Path, folder: Path) -> list[Json]:
+    """Run the program to its end; the files of the project that it read undeclared."""
+    watch = order.directory / "watch"
+    watch.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(opened_files.__file__, watch / "sitecustomize.py")
+    opened = watch / "opened"
+    print("$", show_controls(_shown(order, arguments), kept="\n"))
+    sys.stdout.flush()
+    begin = order.log.stat().st_size if order.log.exists() else 0
+    environment = _environment(order.root, folder, watch, opened)
+    program = shutil.which(arguments[0], path=environment["PATH"])
+    try:
+        if program is None:
+            raise FileNotFoundError
+        with log_call("process", *arguments) as logged:
+            ended = subprocess.run(
+                arguments, executable=str(Path(program).absolute()), cwd=directory,
+                env=environment, stdin=subprocess.DEVNULL, check=False,
+            )  # fmt: skip
+            logged.answer(ended.returncode)
+    except FileNotFoundError:
+        raise StepFailed(_no_program(arguments[0], directory, environment["PATH"])) from None
+    except (OSError, ValueError) as error:  # too long a command, a NUL in a value, no right to
+        words = getattr(error, "strerror", None) or str(error)
+        raise StepFailed(Fault(f"the command cannot be run: {words}")) from None
+    if ended.returncode:
+        names = ("CommandFailed", f"Exit{ended.returncode}")
+        raise StepFailed(_ending(order, ended.returncode, begin), causes=names)
+    return list(_undeclared(order, opened))
+
+
+def _shown(order: Order, arguments: list[str]) -> str:
+    """The command as it is run, with the paths of its files from the step's own folder."""
+    is_script = tuple(arguments[: len(SHELL)]) == SHELL
+    words = [arguments[-1].rstrip()] if is_script else arguments
+    for folder in (order.directory, order.root):
+        words = [word.replace(f"{folder}/", "") for word in words]
+    return words[0] if is_script else shlex.join(words)
+
+
+def _environment(root: Path, folder: Path, watch: Path, opened: Path) -> dict[str, str]:
+    """This process's variables; programs of the project's environment come first, and modules of
+    the project are found as those of its functions are."""
+    given = os.environ
+    paths = [str(watch), *map(str, module_folders(folder))]
+    paths += filter(None, [given.get("PYTHONPATH")])
+    return {
+        **given,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), given.get("PATH", os.defpath)]),
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONUNBUFFERED": "1",  # or a log would show nothing before the end
+        "PYTHONDONTWRITEBYTECODE": "1",
+        opened_files.LIST: str(opened),
+        opened_files.ROOT: str(root),
+    }
+
+
+def _no_program(name: str, directory: Path, path: str) -> Fault:
+    if "/" in name and (directory / name).is_file():
+        return Fault(f"{name} may not be executed", hint=f"`chmod +x {name}`")
+    hint = did_you_mean(name, _programs(path)) if "/" not in name else None
+    around = "it is looked for in the environment of Towpath and on PATH"
+    return Fault(f"there is no program `{name}`", hint=hint or around)
+
+
+def _programs(path: str) -> Iterator[str]:
+    for folder in dict.fromkeys(path.split(os.pathsep)):
+        with contextlib.suppress(OSError):
+            yield from (each.name for each in os.scandir(folder or "."))
+
+
+def _ending(order: Order, code: int, begin: int) -> Fault:
+    """How the program ended, with the last lines that it printed."""
+    words = _last_words(order.log, begin)
+    if number := launch.find_signal(code):
+        hint = launch.explain_exit(code) if number is signal.SIGKILL else None
+        return Fault(f"the command {launch.describe_exit(code)}{words}", hint=hint)
+    hint = hint_missing_module(order.root, words)
+    if hint and _is_alone(_declared(order)):
+        hint = "it has the files that `code:` names and what they import; or it is not installed"
+    return Fault(f"the command ended with {code}{words}", hint=hint)
+
+
+def _last_words(log: Path, begin: int) -> str:
+    with log.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(begin, size - _TAIL))
+        text = file.read().decode("utf-8", "replace")
+    lines = [show_controls(line.rstrip())[:_LONGEST_LINE] for line in text.splitlines()]
+    lines = [line for line in lines if line.strip()][-_LAST_LINES:]
+    return f": {' | '.join(lines)}" if lines else ", and printed nothing"
+
+
+def _undeclared(order: Order, opened: Path) -> Iterator[str]:
+    """What its Python programs read of the project that no input, place or code of the step is."""
+    if not opened.exists():
+        return
+    known = {*order.code}
+    lines = opened.read_text("utf-8", "replace").splitlines()
+    for path in dict.fromkeys(map(_source, lines)):
+        if path not in known and _counts(order.root, path):
+            yield path
+
+
+def _source(path: str) -> str:
+    """The module whose compiled form a path is; any other path is its own."""
+    folder, _, name = path.rpartition("/")
+    if name.endswith(".pyc") and folder.rpartition("/")[2] == "__pycache__":
+        return "/".join(filter(None, [folder.rpartition("/")[0], f"{name.partition('.')[0]}.py"]))
+    return path
+
+
+def _counts(root: Path, path: str) -> bool:
+    return watched_files.is_of_project(str(root), path) and (root / path).is_file()
+
+
+def _take_outputs(
+    order: Order, step: CommandStep, store: Store, folder: Path
+) -> tuple[dict[str, Artifact], dict[str, Json]]:
+    outputs: dict[str, Artifact] = {}
+    values: dict[str, Json] = {}
+    for name, output in order.outputs.items():
+        path = _destination(order, step, folder, name)
+        try:
+            step_results.must_exist(path, output, "command", step.places.get(name))
+            if formats.known(output.path, output.format) is formats.FORMATS["json"]:
+                values |= _value(name, path)
+        except StepFailed as failure:
+            raise failure.about(f"output `{name}`") from None
+        outputs[name] = replace(store.put(path), name=PurePosixPath(output.path).name)
+    return outputs, values
+
+
+def _value(name: str, path: Path) -> dict[str, Json]:
+    """The content of a JSON document that is small enough to be handed on."""
+    value: Json = jsons.parse_document(path.read_bytes(), path.name)
+    if not jsons.is_finite(value):
+        print(f"{path.name}: a number in it is NaN or infinite")
+    return {name: value} if path.stat().st_size <= jsons.SMALL else {}

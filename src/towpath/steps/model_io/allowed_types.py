@@ -1,0 +1,241 @@
+"""Which types a model's file may hold, and by which way of making them: those that can do no harm.
+
+A name alone says little: the same class is filled in from a state, or called with arguments of the
+file's. So each *loader* of skops, which is a way of making an object, has its own short list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
+
+from towpath.steps.model_io.allowed_functions import import_known, is_function
+
+Held: TypeAlias = tuple[str, str]
+"""A part of a model's file: skops' loader, and the full name of what it makes."""
+
+
+def find_strange(held: Iterable[Held], trust: Iterable[str] = ()) -> tuple[str, ...]:
+    """The names of those parts that are neither harmless nor trusted by the project, sorted."""
+    allowed = frozenset(trust)
+    return tuple(
+        sorted({name for loader, name in held if name not in allowed and not _is(loader, name)})
+    )
+
+
+def _is(loader: str, name: str) -> bool:
+    rule = _RULES.get(loader)
+    return rule is not None and rule(name)
+
+
+def _named(*names: str) -> Callable[[str], bool]:
+    return frozenset(names).__contains__
+
+
+_SPECIAL: Mapping[str, frozenset[str]] = {
+    "__new__": frozenset(
+        {
+            "sklearn.linear_model._passive_aggressive.PassiveAggressiveClassifier",  # warns
+            "sklearn.linear_model._passive_aggressive.PassiveAggressiveRegressor",
+        }
+    ),
+    "__setstate__": frozenset(
+        {
+            "sklearn.base.BaseEstimator",  # warns of another version, and updates `__dict__`
+            "sklearn.isotonic.IsotonicRegression",  # and interpolates between its own numbers
+            "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",  # casts its nodes
+        }
+    ),
+    "__getattr__": frozenset(
+        {
+            "sklearn.frozen._frozen.FrozenEstimator",  # asks what it wraps
+            "sklearn.utils._metadata_requests.MetadataRequest",  # joins what it holds
+        }
+    ),
+    "__getattribute__": frozenset(),
+    "__del__": frozenset(),
+}
+"""The methods that run when an object is made, filled in and let go, and the classes whose own were
+read. Any other class that defines one is not let in: `scipy.stats` executes a text of the file in
+its `__setstate__`."""
+
+
+def is_quiet(kind: type) -> bool:
+    """Whether to make an object of a class, to fill it in and to let it go runs nothing of the
+    file's: it has none of the special methods but those that were read."""
+    return all(
+        definer is object or f"{definer.__module__}.{definer.__qualname__}" in read
+        for method, read in _SPECIAL.items()
+        for definer in [_definer(kind, method)]
+    )
+
+
+def _definer(kind: type, method: str) -> type:
+    """The class in its ancestry that defines a method; ``object`` where none does."""
+    return next((base for base in kind.__mro__ if method in vars(base)), object)
+
+
+_EXCLUDED = ("sklearn.datasets.", "sklearn.externals.", "sklearn.experimental.")
+"""These read files and addresses, or change others where they are imported."""
+
+_NO_LIBRARY = re.compile(r"__\w*|_?tests?(?:_\w*|ing)?|_test\w*|setup|conftest|_build_utils")
+"""Parts of a module's name that is no module of a library: programs, which run where they are
+imported, and what a package is tested and built by."""
+
+_FAMILIES = frozenset(
+    {
+        "sklearn._loss.link",
+        "sklearn._loss.loss",
+        "sklearn.gaussian_process.kernels",
+        "sklearn.metrics._scorer",
+        "sklearn.model_selection._split",
+        "sklearn.neural_network._stochastic_optimizers",
+        "sklearn.utils._metadata_requests",
+    }
+)
+"""Modules of scikit-learn whose classes hold parameters and numbers."""
+
+_PARTS = frozenset(
+    {
+        "scipy.interpolate._bsplines.BSpline",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.cluster._bisect_k_means._BisectingTree",
+        "sklearn.compose._column_transformer.make_column_selector",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    }
+)
+"""Other classes that fitted estimators of scikit-learn hold and that are no estimators."""
+
+_COMPILED = frozenset(
+    {
+        *(f"sklearn.neighbors._{kind.lower().replace('tree', '_tree')}.{kind}{bits}"
+          for kind in ("KDTree", "BallTree") for bits in ("", "32", "64")),
+        *(f"sklearn.metrics._dist_metrics.{kind}Distance{bits}"
+          for kind in (
+              "BrayCurtis", "Canberra", "Chebyshev", "Dice", "Euclidean", "Hamming", "Haversine",
+              "Jaccard", "Kulsinski", "Mahalanobis", "Manhattan", "Minkowski", "RogersTanimoto",
+              "RussellRao", "SEuclidean", "SokalMichener", "SokalSneath", "WMinkowski", "Yule",
+          ) for bits in ("", "32", "64")),
+    }
+)  # fmt: skip
+"""Compiled classes filled in from a state, whose sizes and indices are looked at after loading
+(``bounds``). ``PyFuncDistance`` calls what it is given, and is not among them."""
+
+_LOSSES = frozenset(
+    {
+        *(f"sklearn.linear_model._sgd_fast.{kind}" for kind in (
+            "EpsilonInsensitive", "Hinge", "Huber", "Log", "ModifiedHuber",
+            "SquaredEpsilonInsensitive", "SquaredHinge", "SquaredLoss",
+        )),
+        *(f"sklearn._loss._loss.Cy{kind}" for kind in (
+            "AbsoluteError", "ExponentialLoss", "HalfBinomialLoss", "HalfGammaLoss",
+            "HalfMultinomialLoss", "HalfPoissonLoss", "HalfSquaredError", "HalfTweedieLoss",
+            "HalfTweedieLossIdentity", "HuberLoss", "PinballLoss",
+        )),
+    }
+)  # fmt: skip
+"""Compiled losses: each is made of at most three numbers."""
+
+
+def _is_object(name: str) -> bool:
+    """An estimator of scikit-learn, or what one holds: installed, and quiet when it is made."""
+    if name in _COMPILED:
+        return True
+    kind = _installed(name)
+    if not isinstance(kind, type) or not is_quiet(kind):
+        return False
+    return name in _PARTS or kind.__module__ in _FAMILIES or _is_estimator(kind)
+
+
+def _is_estimator(kind: type) -> bool:
+    from sklearn.base import BaseEstimator
+
+    return issubclass(kind, BaseEstimator)
+
+
+def _installed(name: str) -> object:
+    """What scikit-learn or SciPy defines under a name, in the very module that the name says."""
+    if not name.startswith(("sklearn.", "scipy.interpolate.")) or name.startswith(_EXCLUDED):
+        return None
+    module, _, attribute = name.rpartition(".")
+    if any(map(_NO_LIBRARY.fullmatch, module.split("."))):
+        return None
+    if (source := import_known(module)) is None:
+        return None
+    kind = getattr(source, attribute, None)
+    is_own = getattr(kind, "__module__", None) == module
+    return kind if is_own and getattr(kind, "__qualname__", None) == attribute else None
+
+
+def _is_scalar(name: str) -> bool:
+    """One of NumPy's numbers, times and texts. Not ``void`` and ``object_``, which hold others."""
+    import numpy
+
+    module, _, attribute = name.rpartition(".")
+    kind = getattr(numpy, attribute, None)
+    if module != "numpy" or not isinstance(kind, type) or not issubclass(kind, numpy.generic):
+        return False
+    return not issubclass(kind, numpy.void | numpy.object_)
+
+
+def _is_array(name: str) -> bool:
+    return name == "numpy.ndarray" or _is_scalar(name)
+
+
+_PLAIN = _named(*(f"builtins.{kind}" for kind in ("bool", "float", "int", "str")))
+_TYPES = _named(
+    *(f"builtins.{kind}" for kind in ("bool", "dict", "float", "int", "list", "object", "set")),
+    *("builtins.str", "builtins.tuple", "collections.OrderedDict"),
+    *("numpy.array", "numpy.asarray", "numpy.dtype", "numpy.object_"),
+)
+_COLUMN_TYPES = frozenset(
+    {
+        *(f"{size}Dtype" for size in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16")),
+        *("UInt32Dtype", "UInt64Dtype", "Float32Dtype", "Float64Dtype", "BooleanDtype"),
+        *("CategoricalDtype", "DatetimeTZDtype", "StringDtype"),
+    }
+)
+"""What columns of pandas are selected by: ``make_column_selector(dtype_include=...)``."""
+_COLUMN_TYPE_HOMES = frozenset(
+    {
+        *("pandas", "pandas.core.dtypes.dtypes", "pandas.core.arrays.boolean"),
+        *("pandas.core.arrays.floating", "pandas.core.arrays.integer"),
+        *("pandas.core.arrays.string_",),
+    }
+)
+"""Where pandas says that they are: 3 names its public module, 2 those that define them."""
+
+
+def _is_type(name: str) -> bool:
+    """A type that stands as a value, which somebody may call: ``dtype=numpy.float64``."""
+    home, _, kind = name.rpartition(".")
+    is_column_type = home in _COLUMN_TYPE_HOMES and kind in _COLUMN_TYPES
+    return _TYPES(name) or _is_scalar(name) or is_column_type
+
+
+_RULES: Mapping[str, Callable[[str], bool]] = {
+    "BytearrayNode": _named("builtins.bytearray"),
+    "BytesNode": _named("builtins.bytes"),
+    "DTypeNode": _named("numpy.dtype"),
+    "DefaultDictNode": _named("collections.defaultdict"),
+    "DictNode": _named("builtins.dict", "collections.OrderedDict", "sklearn.utils._bunch.Bunch"),
+    "FunctionNode": is_function,
+    "JsonNode": _PLAIN,
+    "ListNode": _named("builtins.list"),
+    "LossNode": _LOSSES.__contains__,
+    "MaskedArrayNode": _named("numpy.ma.MaskedArray", "numpy.ma.core.MaskedArray"),
+    "NdArrayNode": _is_array,
+    "ObjectNode": _is_object,
+    "PartialNode": _named("functools.partial"),
+    "RandomGeneratorNode": _named("numpy.random._generator.Generator"),
+    "RandomStateNode": _named("numpy.random.mtrand.RandomState"),
+    "SetNode": _named("builtins.set"),
+    "SliceNode": _named("builtins.slice"),
+    "SparseMatrixNode": lambda name: name.startswith("scipy.sparse."),  # only tells; made by npz
+    "TreeNode": _named("sklearn.tree._tree.Tree"),
+    "TupleNode": _named("builtins.tuple", "sklearn.impute._iterative._ImputerTriplet"),
+    "TypeNode": _is_type,
+}
+"""The ways of making an object that a file may use without being asked. Bound methods, functions of
+``operator``, and a class that is called with the file's arguments are not among them."""

@@ -1,0 +1,156 @@
+"""A version's model loaded in a sandbox, with the version's own code where its file names that.
+
+What is looked at first is the file alone. The version's code is found by imports only where the
+file names a class that this code defines, that `trust` names, and that may run here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from towpath.errors import Fault, Place, Refused, StepFailed, TowpathError
+from towpath.steps import project_functions
+from towpath.steps.model_io import recorded_packages, skops_models
+
+_MODULE = "<module>"  # the name of a frame that runs a file as it is imported
+
+
+def load_model(path: Path, name: str, trust: Iterable[str], own: Mapping[str, Any]) -> Any:
+    """The model in a .skops file called ``name``; ``own`` is ``OwnCode.to_json``'s.
+
+    :raises Refused: where it holds what is neither known nor trusted, or a class of the version's
+        own whose code may not run here.
+    :raises StepFailed: where a package is not there that a class of it comes from, or the code
+        cannot be imported.
+    """
+    allowed = tuple(trust)
+    make_importable(path, name, allowed, own)
+    try:
+        return skops_models.load(path, name, allowed)
+    except StepFailed as failure:
+        if own["root"] and (fault := _own_fault(failure.__cause__, own)):
+            raise StepFailed(fault) from failure
+        if words := "; ".join(compare(path, name, own)):
+            raise StepFailed(
+                *(Fault(f"{fault.what} ({words})", fault.place, fault.hint)
+                  for fault in failure.faults)
+            ) from failure  # fmt: skip
+        raise
+
+
+def make_importable(path: Path, name: str, trust: Iterable[str], own: Mapping[str, Any]) -> None:
+    """Let the classes of the version's own be imported that a file names and ``trust`` lets in.
+
+    Raises as :func:`load_model` does; a file with none of them brings no code at all.
+    """
+    strange = set(skops_models.inspect(path, name)).intersection(trust)
+    mine = sorted(strange.intersection(own["classes"]))
+    others = sorted(strange.difference(mine))
+    if faults := [*_not_allowed(mine, own)]:
+        raise Refused(*faults)
+    if faults := list(_missing(others, own)):
+        raise StepFailed(*faults)
+    if mine:
+        root = Path(own["root"])
+        places = (root, root / own["folder"], root / "src")
+        if faults := list(_mixed(places, own["version"])):
+            raise StepFailed(*faults)
+        _import_from(root, own["folder"])
+
+
+def compare(path: Path, name: str, own: Mapping[str, Any]) -> tuple[str, ...]:
+    """Packages that are others here than when the version was made, and whether the model's
+    classes come from them, in words."""
+    try:
+        homes = {held.partition(".")[0] for held in skops_models.list_held(path, name)}
+    except TowpathError:
+        homes = set()
+    return recorded_packages.compare_packages(own["packages"], own["python"], homes)
+
+
+def _not_allowed(mine: list[str], own: Mapping[str, Any]) -> Iterator[Fault]:
+    if mine and own["root"] is None:
+        what = f"{own['version']} holds {', '.join(mine)}, of its own code, and {own['fault']}"
+        yield Fault(what, hint=own["hint"])
+
+
+def _missing(names: list[str], own: Mapping[str, Any]) -> Iterator[Fault]:
+    """What cannot be imported here at all: by package, each once."""
+    for home in sorted({name.partition(".")[0] for name in names}):
+        if _is_installed(home):
+            continue
+        if own["fault"] and not own["classes"]:
+            held = ", ".join(name for name in names if name.startswith(f"{home}."))
+            yield Fault(f"{own['version']} holds {held}, and {own['fault']}", hint=own["hint"])
+            continue
+        wanted = recorded_packages.find_recorded(own["packages"], home)
+        package = " ".join(wanted) if wanted else home
+        hint = f"pip install {'=='.join(wanted) if wanted else home}"
+        yield Fault(f"{own['version']} needs {package}, which is not installed here", hint=hint)
+
+
+def _mixed(places: Iterable[Path], version: str) -> Iterator[Fault]:
+    """Modules that this process has imported from elsewhere and the version's code has too."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not file or name.partition(".")[0] in {"__main__", *sys.stdlib_module_names}:
+            continue
+        path = name.replace(".", "/")
+        for place in places:
+            found = (place / f"{path}.py", place / path / "__init__.py")
+            if any(one.is_file() for one in found) and not Path(file).is_relative_to(place):
+                what = f"{version} brings its own {name}, and this process has that of {file}"
+                yield Fault(what, hint="load it in a process of its own")
+                return
+
+
+def _is_installed(home: str) -> bool:
+    if home in sys.modules:
+        return True
+    try:
+        return importlib.util.find_spec(home) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _own_fault(error: BaseException | None, own: Mapping[str, Any]) -> Fault | None:
+    """What the version's own code raised while the model was read, with its line; None where it
+    was not that code."""
+    root = Path(own["root"])
+    frames = [
+        (Path(frame.filename), frame.lineno or 0, frame.name)
+        for frame in traceback.extract_tb(error.__traceback__ if error else None)
+    ]
+    if isinstance(error, SyntaxError) and error.filename:  # it has no frame of its own
+        frames.append((Path(error.filename), error.lineno or 0, _MODULE))
+    mine = [frame for frame in frames if frame[0].is_relative_to(root)]
+    if not mine:
+        return None
+    file, line, _ = mine[-1]
+    how = "cannot be imported" if any(frame[2] == _MODULE for frame in mine) else "failed"
+    words = error.msg if isinstance(error, SyntaxError) else error
+    # The place stands in the words: of a fault a sandbox hands on these and the hint.
+    place = Place(file.relative_to(root).as_posix(), line)
+    return Fault(f"{place}: the code of {own['version']} {how}: {type(error).__name__}: {words}")
+
+
+def _import_from(root: Path, folder: str) -> None:
+    project_functions.make_importable(root, folder)
+    if (root / "src").is_dir():  # before a package that is installed from a work tree
+        sys.path.insert(0, str(root / "src"))
+
+
+@contextmanager
+def restored_path() -> Iterator[None]:
+    """Outside of a sandbox: once the model is loaded, imports look where they looked before."""
+    before = list(sys.path)
+    try:
+        yield
+    finally:
+        sys.path[:] = before

@@ -1,0 +1,189 @@
+"""A model's file applied to a table's file, outside of any run and in a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath.config import foreign_values as foreign
+from towpath.config.foreign_values import Fields
+from towpath.errors import Fault, Malformed, Refused, StepFailed, TowpathError
+from towpath.sandbox.foreign_code import Sandbox, SandboxEnded
+from towpath.scratch import folder_beside
+from towpath.steps import formats, table_parts
+from towpath.steps.kinds import batch_transform
+from towpath.steps.model_io import own_classes
+
+if TYPE_CHECKING:
+    from towpath.registry.own_code import OwnCode
+
+_PATIENCE = 7 * 86400.0
+_NO_BOUND = 1 << 60
+
+
+def faults(model: str, data: Path, output: Path) -> Iterator[Fault]:
+    """What can be said before anything is read: files that no reader or writer here knows."""
+    if not _is_model(model):
+        hint = "a .skops file can be scored with; another is for your own code"
+        yield Fault(f"{model} is no model that can be read here", hint=hint)
+    for path in (data, output):
+        if not _is_table(path.name):
+            yield Fault(f"{path} is no table", hint=formats.TABLES)
+    if not data.is_file():
+        yield Fault(f"there is no file {data}")
+
+
+def read(path: Path, trust: Iterable[str], own: Mapping[str, Any]) -> Any:
+    """A model's file, if it holds nothing but known types and those that the project trusts; those
+    of the version's own come from its code (``OwnCode.to_json``).
+
+    Its bytes must have been held against their digest before.
+    """
+    if not _is_model(path.name):
+        raise StepFailed(Fault(f"{path.name} is no model that can be read here"))
+    return own_classes.load_model(path, path.name, trust, own)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A model's file, the table that it is applied to, and where the rows go.
+
+    ``trust`` names types that the model may hold besides the known ones, ``own`` is the version's
+    own code, where those of its own are found. ``method`` is ``predict`` or ``predict_proba``; with
+    ``batch_size`` only so many rows are in memory at a time.
+    """
+
+    model: Path
+    data: Path
+    output: Path
+    own: OwnCode
+    trust: tuple[str, ...] = ()
+    method: str = "predict"
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The number of rows, and which packages are others here than the version was made with, in
+    words."""
+
+    rows: int
+    packages: tuple[str, ...] = ()
+
+
+def score(asked: Scoring) -> Scored:
+    """Write the table's rows with the prediction beside them.
+
+    ``output`` appears whole or not at all. Raises ``StepFailed`` for columns that the table lacks
+    and for whatever the model's code does, ``Refused`` for a model's file that holds what is not
+    known to be safe.
+    """
+    output = asked.output.absolute()
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with folder_beside(output) as folder:
+            made = Path(folder, f"scored{''.join(output.suffixes[-2:])}")
+            scored = _ask(asked, folder, made)
+            made.replace(output)
+    except OSError as refused:
+        raise _unwritten(asked.output, refused) from refused
+    return scored
+
+
+def _ask(asked: Scoring, folder: Path, made: Path) -> Scored:
+    reads = (asked.model, asked.data, *asked.own.reads)
+    sandbox = Sandbox(folder, _PATIENCE, reads=reads, file_size=_NO_BOUND)
+    question = {
+        "model": str(asked.model.absolute()),
+        "data": str(asked.data.absolute()),
+        "version": asked.own.version,
+        "name": str(asked.data),
+        "made": str(made),
+        "output": str(asked.output),
+        "trust": list(asked.trust),
+        "own": asked.own.to_json(),
+        "method": asked.method,
+        "batch_size": asked.batch_size,
+    }
+    try:
+        said = sandbox.ask("towpath.steps.model_io.score_model", question).said
+    except SandboxEnded as ended:
+        raise StepFailed(Fault(f"{asked.own.version} cannot be applied: {ended}")) from None
+    try:
+        return read_scored(said)
+    except Malformed as wrong:
+        words = wrong.faults[0].what
+        what = f"{asked.own.version} cannot be applied: its process answers with what is no answer"
+        raise StepFailed(Fault(f"{what}: {words}")) from None
+
+
+def read_scored(said: object) -> Scored:
+    """What the process answered, in which a model's code may have written it.
+
+    Raises ``Malformed`` for what is no answer, and otherwise as :func:`score` does.
+    """
+    fields = Fields(said)
+    fields.refuse_others("rows", "packages", "faults", "refused")
+    if (pairs := fields.find("faults", foreign.list_of(_read_fault))) is None:
+        packages = fields.find("packages", foreign.list_of(foreign.read_text)) or ()
+        return Scored(fields.get("rows", foreign.read_count), packages)
+    if not pairs:
+        raise Malformed("it failed, and names no fault")
+    kind = Refused if fields.get("refused", foreign.read_flag) else StepFailed
+    raise kind(*pairs)
+
+
+def _read_fault(value: object) -> Fault:
+    if not isinstance(value, list) or len(value) != 2:
+        raise Malformed("a fault is no pair of words")
+    what, hint = value
+    return Fault(foreign.read_text(what), hint=None if hint is None else foreign.read_text(hint))
+
+
+def answer(question: Mapping[str, Any]) -> dict[str, Any]:
+    """In the sandbox: ``{"rows": n, "packages": [...]}``, or ``{"faults": [[what, hint]],
+    "refused": bool}``."""
+    try:
+        count = _scored(question)
+        model = Path(question["model"])
+        return {"rows": count, "packages": own_classes.compare(model, model.name, question["own"])}
+    except TowpathError as error:
+        faults = [[fault.what, fault.hint] for fault in error.faults]
+        return {"faults": faults, "refused": isinstance(error, Refused)}
+    except Exception as refused:  # a model may raise anything over a table that it does not like
+        words = str(refused).strip().partition("\n")[0] or "it says no more"
+        rows = f"{question['version']} refused the rows of {question['name']}"
+        what = f"{rows}: {type(refused).__name__}: {words}"
+        return {"faults": [[what, None]], "refused": False}
+
+
+def _scored(question: Mapping[str, Any]) -> int:
+    loaded = read(Path(question["model"]), question["trust"], question["own"])
+    method = question["method"]
+    if not hasattr(loaded, method):
+        raise StepFailed(Fault(f"a {type(loaded).__name__} has no `{method}`"))
+    name = question["name"]
+    source = table_parts.Source(Path(question["data"]), Path(name).name, formats.known(name))
+    parts = source.parts(question["batch_size"])
+    scored = (batch_transform.scored(loaded, part, method) for part in parts)
+    made = Path(question["made"])
+    try:
+        return table_parts.Target(made, formats.known(made.name)).write(scored)
+    except OSError as refused:
+        raise _unwritten(question["output"], refused) from refused
+
+
+def _unwritten(output: Path | str, refused: OSError) -> StepFailed:
+    return StepFailed(Fault(f"{output} cannot be written: {refused.strerror}"))
+
+
+def _is_table(name: str) -> bool:
+    format = formats.known(name)
+    return format is not None and format.is_table
+
+
+def _is_model(name: str) -> bool:
+    format = formats.known(name)
+    return format is not None and format.module == "model_files"

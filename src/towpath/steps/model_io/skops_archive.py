@@ -1,0 +1,182 @@
+"""A model's file as the archive that it is: looked through before skops opens it.
+
+skops is handed the same file afterwards. So what is said here must hold for how *it* reads: the
+last member of a name wins there, an object that was met before is taken by its number alone, and
+an array's member may be any file that NumPy can open.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from towpath.errors import Fault, Refused, StepFailed
+from towpath.steps.model_io.allowed_types import Held
+
+_SCHEMA = "schema.json"
+_MEMBER = re.compile(r"[\w-]+(\.[\w-]+)*")
+_NAMED = re.compile(r'"file": "([\w-]+\.bin)"')
+_ROOM = 64 << 20
+"""So many bytes may any file unpack to; beyond that, so many times its own size."""
+_RATIO = 100
+_DEEPEST = 250
+"""Levels of nesting in the schema: each object of a model takes three or four."""
+
+_FILED = ("BytesNode", "BytearrayNode", "NdArrayNode", "SparseMatrixNode")
+"""The loaders whose content is a member of the archive."""
+_LACKS = (
+    "Towpath wrote such files of models that hold bytes (XGBoost's) before it read back what it "
+    "writes: train the model again, and register that"
+)
+
+_ARRAY = b"\x93NUMPY"
+_PACKED = b"PK\x03\x04"
+
+
+def read_held(file: BinaryIO, name: str) -> frozenset[Held]:
+    """All that a model's file, called ``name``, would have skops make.
+
+    :raises StepFailed: where it is no skops file.
+    :raises Refused: where it is made to mislead or to exhaust whoever opens it.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            _check_members(archive, name)
+            schema = json.loads(archive.read(_SCHEMA))
+            nodes = list(_nodes(schema, name))
+            _check_repeated(nodes, name)
+            _check_contents(archive, nodes, name)
+            return frozenset(held for node in nodes for held in _held(node))
+    except (Refused, StepFailed):
+        raise
+    except RecursionError:
+        raise _refused(name, "its schema is nested too deeply") from None
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
+        raise _no_model(name, error) from error
+    except NotImplementedError as error:  # a compression that this Python does not know
+        raise _no_model(name, error) from error
+
+
+def is_readable(path: Path) -> bool:
+    """Whether a file holds every member that its schema names: a quick look for a file that was
+    stored before each was read back (see ``_LACKS``)."""
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            members = set(archive.namelist())
+            if not any(name.endswith(".bin") and "-" in name for name in members):
+                return True  # bytes have numbers for names since then
+            return all(name in members for name in _NAMED.findall(archive.read(_SCHEMA).decode()))
+    except (zipfile.BadZipFile, KeyError):  # its name is all that it has of a skops file
+        return True
+
+
+def _no_model(name: str, error: Exception) -> StepFailed:
+    return StepFailed(Fault(f"{name} is no skops file: {error}"))
+
+
+def _refused(name: str, why: str) -> Refused:
+    return Refused(Fault(f"{name} is not safe to load: {why}"))
+
+
+def _check_members(archive: zipfile.ZipFile, name: str) -> None:
+    """Plain names, each once, and no more bytes than a file of this size would hold."""
+    members = archive.infolist()
+    names = [member.filename for member in members]
+    if twice := {each for each in names if names.count(each) > 1} if _is_doubled(names) else set():
+        raise _refused(name, f"it holds {min(twice)} more than once")
+    if strange := [each for each in names if not _MEMBER.fullmatch(each)]:
+        raise _refused(name, f"a member of it is called {strange[0]!r}")
+    packed = sum(member.compress_size for member in members)
+    _check_size(name, packed, sum(member.file_size for member in members))
+
+
+def _is_doubled(names: list[str]) -> bool:
+    return len(set(names)) < len(names)
+
+
+def _check_size(name: str, packed: int, unpacked: int) -> None:
+    if unpacked > max(_ROOM, _RATIO * packed):
+        raise _refused(name, f"{packed:,} bytes of it unpack to {unpacked:,}")
+
+
+def _nodes(schema: Any, name: str) -> Iterator[Mapping[str, Any]]:
+    """Every object of the schema, wherever it stands: all that skops makes has a loader."""
+    waiting: list[tuple[Any, int]] = [(schema, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > _DEEPEST:
+            raise _refused(name, "its schema is nested too deeply")
+        if isinstance(value, dict):
+            if isinstance(value.get("__loader__"), str):
+                yield value
+            waiting += [(part, depth + 1) for part in value.values()]
+        elif isinstance(value, list):
+            waiting += [(part, depth + 1) for part in value]
+
+
+def _held(node: Mapping[str, Any]) -> Iterator[Held]:
+    """What a node makes; of a bound method, also which."""
+    loader = node["__loader__"]
+    whole = f"{node['__module__']}.{node['__class__']}"
+    content = node.get("content")
+    if loader == "FunctionNode" and content is not None:  # as protocol 0 wrote them
+        yield loader, f"{content['module_path']}.{content['function']}"
+    else:
+        yield loader, whole
+    if loader == "MethodNode":
+        yield loader, f"{whole}.{node['content']['func']}"
+    if loader == "DictNode":
+        yield from _keys(node["key_types"])
+
+
+def _keys(types: Any) -> Iterator[Held]:
+    """skops calls the type of each key: whatever stands there must be a plain list of types."""
+    if types["__loader__"] != "ListNode":
+        raise ValueError("the types of a mapping's keys are no list")
+    for kind in types["content"]:
+        if kind["__loader__"] != "TypeNode":
+            yield "key", f"{kind['__module__']}.{kind['__class__']}"
+
+
+def _check_repeated(nodes: list[Mapping[str, Any]], name: str) -> None:
+    """Objects with one number are one object to skops, whichever comes first: they must be of one
+    kind, or what was looked at in one place would be made in another."""
+    keys = {id(node["key_types"]) for node in nodes if node["__loader__"] == "DictNode"}
+    kinds: dict[int, tuple[object, ...]] = {}
+    for node in nodes:
+        number = node.get("__id__")
+        if number is None:
+            continue
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise ValueError("the number of an object is none")
+        kind = (node["__loader__"], node["__module__"], node["__class__"], id(node) in keys)
+        if kinds.setdefault(number, kind) != kind:
+            raise _refused(name, "two of its objects have one number")
+
+
+def _check_contents(archive: zipfile.ZipFile, nodes: list[Mapping[str, Any]], name: str) -> None:
+    """Arrays are arrays: NumPy would open an archive of arrays, or try a pickle, just as well."""
+    members = set(archive.namelist())
+    for node in nodes:
+        loader, file = node["__loader__"], str(node.get("file"))
+        if loader in _FILED and node.get("type") != "json" and file not in members:
+            raise StepFailed(Fault(f"{name} lacks {file}, which its schema names", hint=_LACKS))
+        if loader == "NdArrayNode" and node.get("type") == "numpy":
+            with archive.open(file) as member:
+                if member.read(len(_ARRAY)) != _ARRAY:
+                    raise _refused(name, f"{file} in it is no array")
+        elif loader == "SparseMatrixNode":
+            _check_sparse(archive.read(file), file, name)
+
+
+def _check_sparse(content: bytes, file: str, name: str) -> None:
+    if not content.startswith(_PACKED):
+        raise _refused(name, f"{file} in it is no sparse matrix")
+    with zipfile.ZipFile(io.BytesIO(content)) as inner:
+        members = inner.infolist()
+        _check_size(name, len(content), sum(member.file_size for member in members))

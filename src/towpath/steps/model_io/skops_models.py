@@ -1,0 +1,107 @@
+"""Models in and out of skops files, which run no code when they are read."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from towpath.errors import Fault, Refused, StepFailed
+from towpath.steps.model_io import allowed_types, index_bounds, repeatable_models, skops_archive
+
+
+def dump(model: object, path: Path) -> None:
+    """Write a model; the same model gives the same bytes.
+
+    :raises StepFailed: where skops cannot keep it, or what it wrote could not be read back.
+    """
+    from skops import io as skops_io
+
+    try:
+        content = repeatable_models.normal(skops_io.dumps(model))
+    except Exception as error:  # skops raises what the object's own code raises
+        hint = f"{{path: {path.name}, format: joblib}} keeps any object, and runs code when read"
+        what = f"skops cannot keep this {type(model).__name__}: {error}"
+        raise StepFailed(Fault(what, hint=hint)) from error
+    skops_archive.read_held(io.BytesIO(content), path.name)
+    path.write_bytes(content)
+
+
+def load(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
+    """The model in a file called ``name``, if all that it holds is known or trusted.
+
+    :param trust: full names of types that the project lets in besides the known ones.
+    :raises Refused: where it holds others, or numbers that lead compiled code outside of its data.
+    :raises StepFailed: where it is no skops file.
+    """
+    from skops import io as skops_io
+
+    with path.open("rb") as file:  # once, so that what was looked at is what is loaded
+        held = skops_archive.read_held(file, name)
+        if strange := allowed_types.find_strange(held, trust):
+            raise Refused(_refusal(name, list(strange)))
+        file.seek(0)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model = skops_io.load(file, trusted=sorted({full for _, full in held}))
+        except Exception as error:
+            raise StepFailed(Fault(f"{name} cannot be read: {error}")) from error
+    if reason := index_bounds.fault(model):
+        raise Refused(Fault(f"{name} is not safe to use: {reason}"))
+    return model
+
+
+def inspect(path: Path, name: str, trust: Iterable[str] = ()) -> tuple[str, ...]:
+    """What :func:`load` would refuse a file for: full names, sorted. Nothing of it is loaded."""
+    with path.open("rb") as file:
+        return allowed_types.find_strange(skops_archive.read_held(file, name), trust)
+
+
+def list_held(path: Path, name: str) -> frozenset[str]:
+    """The full names of all that a file would have made. Nothing of it is loaded."""
+    with path.open("rb") as file:
+        return frozenset(full for _, full in skops_archive.read_held(file, name))
+
+
+def count_held(path: Path, name: str, trust: Iterable[str] = ()) -> tuple[int, tuple[str, ...]]:
+    """How many types and functions a file names, and which of them the project alone lets in."""
+    with path.open("rb") as file:
+        held = skops_archive.read_held(file, name)
+    own = set(allowed_types.find_strange(held)).intersection(trust)
+    return len({full for _, full in held}), tuple(sorted(own))
+
+
+def is_nameable(name: str) -> bool:
+    """Whether a name can lead anywhere: a lambda has none, and a method of a built-in type is kept
+    as the type of such methods."""
+    module, _, last = name.rpartition(".")
+    if module == "builtins":
+        return hasattr(builtins, last)
+    return all(part.isidentifier() for part in name.split("."))
+
+
+def explain_nameless(name: str) -> str:
+    """Why what has no name cannot be loaded, and what to write in its place."""
+    module = name.rpartition(".")[0]
+    home = "a module of the project" if module in ("builtins", "__main__") else module
+    return (
+        f"it holds {name}, and a file keeps a function's name, never its code: write one with "
+        f"`def` at the top of {home}, fit the model with it, and name it in `trust`"
+    )
+
+
+def _refusal(name: str, strange: list[str]) -> Fault:
+    listed = ", ".join(sorted(strange))
+    what = f"{name} is not safe to load: it holds {listed}"
+    if nameless := [each for each in strange if not is_nameable(each)]:
+        return Fault(what, hint=explain_nameless(nameless[0]))
+    if any(each.startswith("scipy.stats._") for each in strange):
+        hint = "of a search over distributions keep `best_estimator_`: those run text of the file"
+        return Fault(what, hint=hint)
+    return Fault(
+        what, hint=f"if you know where the file comes from, add to towpath.yaml: trust: [{listed}]"
+    )

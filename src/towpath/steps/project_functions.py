@@ -1,0 +1,131 @@
+"""The project's functions: each imported once, by its file, under the name it has from the root,
+and always from its source.
+
+Python takes a compiled file for current where the source's size and its time in whole seconds
+agree. An edit that keeps both would run the old code, and keep its outputs under the new one's key.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+)
+from pathlib import Path
+from types import CodeType, ModuleType
+
+from towpath.config.project_paths import module_folders
+from towpath.errors import Fault, Place, StepFailed, did_you_mean
+
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+
+
+class FromSource(SourceFileLoader):
+    """Reads a module's source, and neither reads nor writes a compiled file."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The code as the source is now."""
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
+def import_from_source(root: Path) -> None:
+    """From now on modules below ``root`` come from their source, packages installed there not."""
+    inside = os.path.realpath(root)
+    find = FileFinder.path_hook(
+        (ExtensionFileLoader, EXTENSION_SUFFIXES), (FromSource, SOURCE_SUFFIXES)
+    )
+
+    def hook(path: str) -> FileFinder:
+        real = Path(os.path.realpath(path or Path.cwd()))
+        if not real.is_relative_to(inside) or not _INSTALLED.isdisjoint(real.parts):
+            raise ImportError(f"{path} is none of the project's own", path=path)
+        return find(path)  # type: ignore[return-value]
+
+    sys.path_hooks.insert(0, hook)
+    sys.path_importer_cache.clear()
+
+
+def make_importable(root: Path, folder: str) -> None:
+    """Let the project's modules be imported: those beside the pipeline, then from the root, then
+    from ``src/``."""
+    for path in (*reversed(module_folders(root)), root / folder):
+        if str(path) in sys.path:
+            sys.path.remove(str(path))
+        sys.path.insert(0, str(path))
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where a function stands: its file, its module's name from the root, its own name."""
+
+    file: Path
+    module: str
+    function: str
+
+
+def locate(root: Path, folder: str, run: str) -> Located:
+    """Where the function stands that ``run`` names: ``train`` in the pipeline's ``steps.py``, or
+    ``shared.publish:to_folder`` from the project's root, or from its ``src/``."""
+    module, _, function = run.rpartition(":")
+    starts = module_folders(root) if module else (root / folder,)
+    files = [_module_file(start / (module or "steps").replace(".", "/")) for start in starts]
+    file = next((path for path in files if path.is_file()), files[0])
+    return Located(file, module or f"{folder.replace('/', '.')}.steps", function)
+
+
+def _module_file(base: Path) -> Path:
+    package = base / "__init__.py"
+    return package if package.is_file() else base.with_name(base.name + ".py")
+
+
+def place(root: Path, folder: str, run: str) -> Place:
+    """The file of the function that ``run`` names, to point at."""
+    return Place(locate(root, folder, run).file.relative_to(root).as_posix())
+
+
+def load(root: Path, folder: str, run: str) -> Callable[..., object]:
+    """The function that ``run`` names.
+
+    :raises StepFailed: where the module, once imported, has no such function.
+    """
+    found = locate(root, folder, run)
+    module = _module(found.file, found.module)
+    function = getattr(module, found.function, None)
+    if not callable(function):
+        near = did_you_mean(found.function, vars(module))
+        raise StepFailed(
+            Fault(f"there is no function `{found.function}`", place(root, folder, run), near)
+        )
+    return function  # type: ignore[no-any-return]
+
+
+def _module(file: Path, name: str) -> ModuleType:
+    if name in sys.modules:
+        return sys.modules[name]
+    source = FromSource(name, str(file))
+    spec = importlib.util.spec_from_file_location(name, file, loader=source)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    alias = name.rpartition(".")[
+        2
+    ]  # `from steps import clean` in a file beside it means this same module
+    sys.modules.setdefault(alias, module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        for known in (name, alias):
+            if sys.modules.get(known) is module:
+                del sys.modules[known]
+        raise
+    return module

@@ -1,0 +1,138 @@
+"""What a function returned, sorted by output, written, and found to be there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath.config.table_options import TableOptions
+from towpath.errors import Fault, StepFailed, did_you_mean
+from towpath.steps import formats
+
+if TYPE_CHECKING:
+    from towpath.config.pipeline_declaration import Output
+
+
+def by_output(answer: object, expected: Sequence[str]) -> Mapping[str, Any]:
+    """What was returned for each expected output: of one, the value is it; of several, by name.
+
+    :raises StepFailed: naming all that is missing and all that no output takes.
+    """
+    if not expected:
+        if answer is not None:
+            print(f"the {type(answer).__name__} it returned is left: no output takes it")
+        return {}
+    if answer is None:
+        raise StepFailed(_nothing(expected))
+    if len(expected) == 1:
+        return {expected[0]: answer}
+    return _matched(_named(answer, expected), expected)
+
+
+def _nothing(expected: Sequence[str]) -> Fault:
+    listed = _listed(expected)
+    hint = f"return it, or take an argument `{expected[0]}: Path` and write the file yourself"
+    return Fault(f"the function returned nothing, expected {listed}", hint=hint)
+
+
+def _named(answer: Any, expected: Sequence[str]) -> Mapping[str, Any]:
+    if isinstance(answer, Mapping):
+        return answer
+    if hasattr(answer, "_asdict"):
+        return answer._asdict()  # type: ignore[no-any-return]
+    kind = "tuple" if isinstance(answer, tuple) else type(answer).__name__
+    shape = ", ".join(f'"{name}": ...' for name in expected)
+    raise StepFailed(
+        Fault(
+            f"the function returned a {kind}, expected {_listed(expected)} by name",
+            hint=f"return {{{shape}}}",
+        )
+    )
+
+
+def _matched(named: Mapping[str, Any], expected: Sequence[str]) -> Mapping[str, Any]:
+    missing = [name for name in expected if named.get(name) is None]
+    extra = [str(name) for name in named if name not in expected]
+    faults = [_missing(name, named) for name in missing]
+    faults += [
+        Fault(f"the function returned `{name}`, no output", hint=did_you_mean(name, missing))
+        for name in extra
+    ]
+    if faults:
+        raise StepFailed(*faults)
+    return {name: named[name] for name in expected}
+
+
+def _missing(name: str, named: Mapping[str, Any]) -> Fault:
+    if name in named:
+        return Fault(f"the function returned None for `{name}`")
+    return Fault(
+        f"the function did not return `{name}`",
+        hint=f"it returned {_listed([str(n) for n in named])}",
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "no names"
+
+
+def write(value: Any, path: Path, output: Output) -> None:
+    """Write a returned value: a path is copied, a folder takes a file for each name in a dict."""
+    if isinstance(value, Path):
+        _copy(value, path)
+    elif formats.is_folder(output.path):
+        _write_folder(value, path)
+    else:
+        formats.write(value, path, output.format, TableOptions.of(output))
+
+
+def _copy(source: Path, path: Path) -> None:
+    if not source.exists():
+        raise StepFailed(Fault(f"the function returned the path {source}, which is not there"))
+    if source.resolve() == path.resolve():
+        return
+    try:
+        if source.is_dir():
+            shutil.copytree(source, path, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(source, path)
+    except (OSError, shutil.Error) as error:
+        raise StepFailed(Fault(f"{source} cannot be copied: {error}")) from error
+
+
+def _write_folder(value: Any, path: Path) -> None:
+    if not isinstance(value, Mapping):
+        raise StepFailed(
+            Fault(
+                f"a {type(value).__name__} is no folder",
+                hint='return a path, or {"name.csv": ..., ...}',
+            )
+        )
+    for name, content in value.items():
+        file = path / str(name)
+        if not file.resolve().is_relative_to(path.resolve()):
+            raise StepFailed(Fault(f"`{name}` lies outside of the folder"))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            formats.write(content, file)
+        except StepFailed as failure:
+            raise failure.about(str(name)) from failure.__cause__
+
+
+def must_exist(
+    path: Path, output: Output, writer: str = "function", place: str | None = None
+) -> None:
+    """:raises StepFailed: where nothing was written, or a file instead of a folder. ``place`` is
+    where the writer has it, if that is not the output's own path."""
+    shown = place or output.path
+    if formats.is_folder(output.path):
+        if not path.is_dir() or not any(each.is_file() for each in path.rglob("*")):
+            raise StepFailed(
+                Fault(f"the folder {shown} is empty: the {writer} wrote nothing into it")
+            )
+    elif path.is_dir():
+        raise StepFailed(Fault(f"{shown} is a folder", hint=f"declare it as {output.path}/"))
+    elif not path.is_file():
+        raise StepFailed(Fault(f"the {writer} wrote nothing at {shown}"))

@@ -1,0 +1,191 @@
+"""Carries out one order in a process of the step's own, and says in plain words what went wrong.
+
+It is the workshop of ``sandbox.task_process``: :func:`prepare_process` comes first, before the
+packages of the steps are imported, and :func:`carry_out_task` in each step's process.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import functools
+import io
+import os
+import resource
+import sys
+import traceback
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+from towpath.config.artifact import Json, Made
+from towpath.errors import Fault, Place, StepFailed, TowpathError, name_causes
+from towpath.steps import (
+    kinds,
+    missing_modules,
+    project_functions,
+    repeatable_figures,
+    step_logging,
+)
+from towpath.steps.watched_files import Watch
+from towpath.steps.work_order import Order
+
+
+def prepare_process(root: str, folder: str) -> None:
+    """Make this process one that a project's code may be imported in."""
+    os.chdir(root)
+    repeatable_figures.install()
+    project_functions.make_importable(Path(root), folder)
+    project_functions.import_from_source(Path(root))
+    _watch_project(root)
+
+
+@functools.cache
+def _watch_project(root: str) -> Watch:
+    return Watch.of_project(root)  # once a process: an audit hook cannot be taken away again
+
+
+def carry_out_task(order: Order) -> Made:
+    """Carry out a step. It changes its process: working directory, output, modules.
+
+    What the step prints, logs and warns goes to ``order.log``. The facts tell of the resources
+    that it used (``usage``), and of files that it opened without declaring them (``undeclared``).
+
+    :raises TowpathError: for whatever stops the step; the log has the traceback.
+    """
+    order.directory.mkdir(parents=True, exist_ok=True)
+    order.remove_bytes()  # of an attempt whose process, or who waited for it, is gone
+    divert(order.log)
+    os.chdir(order.root)
+    project_functions.make_importable(order.root, order.folder)
+    watch = _watch_project(str(order.root))
+    before = usage()
+    try:
+        made = kinds.execute(order)
+    except TowpathError as error:
+        _show(error, order)
+        raise
+    except BaseException as error:  # the step's own code raised: sys.exit is no exception
+        raise _failure(error, order) from None
+    finally:
+        watch.on = False
+    return replace(made, facts={**made.facts, **_facts(order, watch, before)})
+
+
+def divert(log: Path) -> None:
+    """Send all that this process prints, from Python and from below it, to a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(target, stream)
+    os.close(target)
+    # Python's own: a package may have put another before them as it was imported, as colorama does,
+    # which dvc imports.
+    for text in (sys.__stdout__, sys.__stderr__):
+        assert isinstance(text, io.TextIOWrapper)
+        text.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
+    faulthandler.enable(2)
+    step_logging.start()
+
+
+def _facts(order: Order, watch: Watch, before: Usage) -> dict[str, Json]:
+    used = usage()
+    seconds = round(used.cpu_seconds - before.cpu_seconds, 3)
+    facts: dict[str, Json] = {"usage": {"cpu_seconds": seconds, "peak_memory": used.peak_memory}}
+    if undeclared := watch.undeclared(_declared(order)):
+        facts["undeclared"] = list(undeclared)
+    if written := watch.left():
+        facts["written"] = list(written)
+    return facts
+
+
+def _declared(order: Order) -> tuple[str, ...]:
+    """Files that the step's key holds: those that ``code:`` names, and a check's suite."""
+    suite = getattr(order.step, "expectations", None)
+    return (*order.code, f"{order.folder}/{suite}") if suite else order.code
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process and its ended children used so far: memory in bytes."""
+
+    cpu_seconds: float
+    peak_memory: int
+
+
+def usage() -> Usage:
+    """What this process used so far."""
+    whom = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    parts = [resource.getrusage(each) for each in whom]
+    unit = 1 if sys.platform == "darwin" else 1024
+    seconds = sum(part.ru_utime + part.ru_stime for part in parts)
+    return Usage(seconds, max(part.ru_maxrss for part in parts) * unit)
+
+
+def _show(error: TowpathError, order: Order) -> None:
+    """Put our own words into the log too, with the traceback of what they stem from as far as that
+    went through the project's code: a package's own way to its error helps nobody."""
+    cause = error.__cause__
+    tail = cause and users_part(cause.__traceback__, order.root)
+    if cause is not None and tail and _is_users(tail.tb_frame.f_code.co_filename, order.root):
+        traceback.print_exception(type(cause), cause, tail)
+    print("\n".join(str(fault) for fault in error.faults), file=sys.stderr)
+
+
+def _failure(error: BaseException, order: Order) -> StepFailed:
+    """What the step's code raised, at the last line of the project that it went through."""
+    tail = users_part(error.__traceback__, order.root)
+    traceback.print_exception(type(error), error, tail)
+    hint = None
+    if isinstance(error, ModuleNotFoundError):
+        hint = missing_modules.hint_missing_module(order.root, str(error))
+    fault = Fault(_said(error), _place(error, order), hint)
+    return StepFailed(fault, causes=name_causes(type(error)))
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the step called sys.exit({'' if error.code is None else repr(error.code)})"
+    words = str(error).strip().encode(errors="backslashreplace").decode()
+    if len(words) > 600:
+        words = words[:600] + " ..."
+    name = type(error).__name__
+    return f"{name}: {words}" if words else name
+
+
+def users_part(tail: TracebackType | None, root: Path) -> TracebackType | None:
+    """The traceback from the project's first line on; the whole where none is the project's."""
+    begin = tail
+    while begin is not None:
+        if _is_users(begin.tb_frame.f_code.co_filename, root):
+            return begin
+        begin = begin.tb_next
+    return tail
+
+
+def _place(error: BaseException, order: Order) -> Place | None:
+    if isinstance(error, SyntaxError) and error.filename and _is_users(error.filename, order.root):
+        return Place(_relative(error.filename, order.root), error.lineno or 0, error.offset or 0)
+    place = None
+    tail = error.__traceback__
+    while tail is not None:
+        file = tail.tb_frame.f_code.co_filename
+        if _is_users(file, order.root):
+            place = Place(_relative(file, order.root), tail.tb_lineno)
+        tail = tail.tb_next
+    return place or _called_at(order)
+
+
+def _called_at(order: Order) -> Place | None:
+    run = getattr(order.step, "run", None)
+    return project_functions.place(order.root, order.folder, run) if run else None
+
+
+def _is_users(file: str, root: Path) -> bool:
+    path = Path(file)
+    inside = path.is_relative_to(root) and not path.is_relative_to(sys.prefix)
+    return inside and "site-packages" not in path.parts
+
+
+def _relative(file: str, root: Path) -> str:
+    return Path(file).relative_to(root).as_posix()

@@ -1,0 +1,191 @@
+"""Notices files of the project that a step reads or writes without having declared them.
+
+Python's own audit events tell of every file that Python code opens, of databases and of programs
+started. What a compiled library opens by itself (``polars.scan_parquet``) is not seen. What the
+step made itself is no input of it, and neither are the settings that an installed package reads for
+itself: Prefect looks into ``pyproject.toml`` wherever it is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeAlias
+
+from towpath.backends.dvc.dvc_config import locate
+from towpath.errors import StoreError
+
+# A hook that hears every file opened keeps to plain strings.
+# ruff: noqa: PTH109, PTH112, PTH113, PTH118, PTH206
+
+_CODE = (".py", ".pyc", ".pyi", ".so")
+_OURS = (".towpath", ".dvc", ".git", ".venv", "__pycache__", ".ipynb_checkpoints", ".dvcignore")
+
+
+_SETTINGS = frozenset(
+    {
+        *("pyproject.toml", "setup.cfg", "tox.ini", ".env", "prefect.toml", "profiles.toml"),
+        *("matplotlibrc", "dask.yaml", "distributed.yaml", "pytest.ini", "conftest.py", "mypy.ini"),
+        *("ruff.toml", ".ruff.toml", ".coveragerc", ".flake8", "uv.toml", "numba_config.yaml"),
+    }
+)
+"""Files in which packages look for settings. Of these ``matplotlibrc`` changes what a step makes:
+it is in the key of each that reaches matplotlib."""
+
+_READERS_OF_OWN = frozenset(
+    {
+        *("prefect", "matplotlib", "dask", "distributed", "pytest", "_pytest", "black", "ruff"),
+        *("coverage", "mypy", "setuptools", "numba", "hypothesis", "towpath", "great_expectations"),
+    }
+)
+"""Packages that look for their own settings also later than when they are imported."""
+
+
+def is_of_project(root: str, relative: str) -> bool:
+    """Whether a path from the root is a file of the project's: not of an environment, a store, a
+    run or Git's."""
+    parts = relative.split(os.sep)
+    full = os.path.join(os.path.realpath(root), relative)
+    return (
+        parts[0] not in _OURS
+        and "__pycache__" not in parts
+        and "site-packages" not in parts
+        and not full.startswith(os.path.join(os.path.realpath(sys.prefix), ""))
+    )
+
+
+class Watch:
+    """The files of a project opened since the watch began; a hook stays until the process ends.
+
+    It begins before packages are imported: what these open, each step depends on.
+    """
+
+    def __init__(self, root: str, ignored: tuple[str, ...] = ()) -> None:
+        self.root = os.path.join(os.path.realpath(root), "")
+        self.ignored = tuple(
+            os.path.join(os.path.realpath(path), "") for path in (*ignored, sys.prefix)
+        )
+        self.opened: dict[str, None] = {}
+        self.written: dict[str, None] = {}
+        self.on = True
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, details: tuple[Any, ...]) -> None:
+        if self.on and event in _EVENTS:
+            for path, is_read in _EVENTS[event](details):
+                self._note(path, is_read)
+
+    def _note(self, path: Any, is_read: bool) -> None:
+        if isinstance(path, bytes):
+            path = os.fsdecode(path)
+        if not isinstance(path, str | os.PathLike) or str(path).endswith(_CODE):
+            return
+        full = os.path.join(os.getcwd(), path)
+        if not os.path.normpath(full).startswith(self.root):
+            full = os.path.realpath(full)
+        self._keep(os.path.normpath(full), is_read)
+
+    def _keep(self, full: str, is_read: bool) -> None:
+        if not full.startswith(self.root) or full.startswith(self.ignored):
+            return
+        relative = full[len(self.root) :]
+        parts = relative.split(os.sep)
+        if parts[0] in _OURS or "__pycache__" in parts or "site-packages" in parts:
+            return
+        if not is_read:
+            self.written[relative] = None
+        elif relative not in self.written and not self._is_setting(parts[-1]):
+            self.opened[relative] = None
+
+    def _is_setting(self, name: str) -> bool:
+        """Whether an installed package reads its own settings just now: while it is imported, or
+        as one that is known for it. What the project's code asks a package to read is none."""
+        if name not in _SETTINGS:
+            return False
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            file = frame.f_code.co_filename
+            top = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+            if file.startswith("<frozen importlib"):
+                return True
+            if top in _READERS_OF_OWN and frame.f_globals.get("__name__") != __name__:
+                return True
+            if file.startswith(self.root) and not file.startswith(self.ignored):
+                return False
+            frame = frame.f_back
+        return False
+
+    @classmethod
+    def of_project(cls, root: str) -> Watch:
+        """A watch over a project, whose store is no business of it wherever it stands."""
+        try:
+            return cls(root, (str(locate(Path(root)).cache),))
+        except StoreError:  # a project without a store, of which others speak
+            return cls(root)
+
+    def undeclared(self, declared: tuple[str, ...]) -> list[str]:
+        """The files read that are none of ``declared``, relative to the root, sorted; folders that
+        were opened to list them are left out."""
+        paths = (path.replace(os.sep, "/") for path in self.opened)
+        return sorted(
+            path for path in paths if path not in declared and not os.path.isdir(self.root + path)
+        )
+
+    def left(self) -> list[str]:
+        """The files written that are still there, relative to the root, sorted."""
+        return sorted(
+            path.replace(os.sep, "/") for path in self.written if os.path.isfile(self.root + path)
+        )
+
+
+_Noted: TypeAlias = Iterator[tuple[Any, bool]]
+"""Paths, and whether something that was there before may be read from them."""
+
+
+def _opened(details: tuple[Any, ...]) -> _Noted:
+    """The file; not what is named within an open folder, as when a tree is removed: the event
+    leaves that folder out, and such a name is one from the working directory only by chance."""
+    path, mode, flags, *_ = (*details, None, None)
+    bare = mode is None and isinstance(path, str) and not path.startswith("/")
+    if not (bare and not os.path.lexists(path)):
+        yield path, _reads(path, flags)
+    elif isinstance(flags, int) and flags & os.O_CREAT:
+        yield path, False
+
+
+def _reads(path: Any, flags: Any) -> bool:
+    if not isinstance(flags, int) or flags & os.O_ACCMODE == os.O_RDONLY:
+        return True
+    if flags & os.O_ACCMODE == os.O_WRONLY or flags & os.O_TRUNC:
+        return False
+    return _is_there(path)
+
+
+def _is_there(path: Any) -> bool:
+    return isinstance(path, str | bytes | os.PathLike) and os.path.lexists(path)
+
+
+def _connected(details: tuple[Any, ...]) -> _Noted:
+    yield details[0], _is_there(details[0])
+
+
+def _renamed(details: tuple[Any, ...]) -> _Noted:
+    """What is put in a file's place: a part of it was written first, under another name."""
+    yield details[1], False
+
+
+def _started(details: tuple[Any, ...]) -> _Noted:
+    """Words of a command line that are files: a program's script, its data."""
+    words = details[1] if isinstance(details[1], list | tuple) else ()
+    yield from ((word, True) for word in words if isinstance(word, str) and os.path.isfile(word))
+
+
+_EVENTS = {
+    "open": _opened,
+    "os.rename": _renamed,
+    "sqlite3.connect": _connected,
+    "subprocess.Popen": _started,
+}

@@ -1,0 +1,101 @@
+"""What a step's process needs to know to carry the step out."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from towpath.config.artifact import Artifact, Json
+from towpath.config.table_options import NO_OPTIONS, TableOptions
+
+if TYPE_CHECKING:
+    from towpath.config.pipeline_declaration import AnyStep, Output
+
+
+@dataclass(frozen=True)
+class Value:
+    """A small value handed to a step: a parameter, a literal, or a part of a JSON output."""
+
+    value: Json
+
+
+BYTES = ("inputs", "outputs", "watch")
+"""The folders of a step, in its run's, that hold bytes while it runs, the last what watches over a
+command's programs; beside them is its log."""
+
+Argument: TypeAlias = Artifact | Value
+
+
+@dataclass(frozen=True)
+class Order:
+    """One step to be carried out, with everything it depends on; it can be pickled.
+
+    ``root`` is the project's root and ``folder`` the pipeline's, relative to it
+    (``flows/training``). ``arguments`` are the bytes and values by argument name; ``formats``
+    tells the declared format of an argument whose file name does not. ``directory`` belongs to
+    this step of this run: its log, and its outputs until they are stored. ``facts`` are those of
+    the steps it consumes, by step; ``trust`` the types that the project lets a model file hold;
+    ``libraries`` the modules of installed packages that its code imports, as far as they are known;
+    ``code`` the files that the step names as its code, from the root. ``annotations`` are the plain
+    types that its function asks for, by argument, as the source says; ``options`` what is declared
+    of an argument's table; ``own_formats`` the classes of the project's formats that it uses.
+    """
+
+    root: Path
+    pipeline: str
+    folder: str
+    name: str
+    step: AnyStep
+    arguments: Mapping[str, Argument]
+    outputs: Mapping[str, Output]
+    directory: Path
+    facts: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    trust: tuple[str, ...] = ()
+    formats: Mapping[str, str] = field(default_factory=dict)
+    libraries: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, TableOptions] = field(default_factory=dict)
+    own_formats: Mapping[str, str] = field(default_factory=dict)
+
+    def plain(self) -> Order:
+        """The same with its declaration as plain attributes, which is how it crosses to a process.
+
+        The types of a declaration need pydantic, and without that in it a process is forked at
+        half the cost.
+        """
+        return replace(self, step=_plain(self.step), outputs=_plain(self.outputs))
+
+    def options_of(self, argument: str) -> TableOptions:
+        """What is declared of the text of an argument's table."""
+        return self.options.get(argument, NO_OPTIONS)
+
+    @property
+    def run(self) -> Path:
+        """The directory of the run that this step belongs to."""
+        return self.directory.parent
+
+    def remove_bytes(self) -> None:
+        """Take away what an attempt has made so far: the next one begins with nothing, and on the
+        disk only its log stays."""
+        for name in BYTES:
+            shutil.rmtree(self.directory / name, ignore_errors=True)
+
+    @property
+    def log(self) -> Path:
+        """The file that takes what the step prints."""
+        return self.directory / "log.txt"
+
+
+def _plain(declared: Any) -> Any:
+    from towpath.config.declaration import Declaration
+
+    if isinstance(declared, Declaration):
+        return SimpleNamespace(**_plain(vars(declared)))
+    if isinstance(declared, Mapping):
+        return {name: _plain(part) for name, part in declared.items()}
+    return tuple(map(_plain, declared)) if isinstance(declared, tuple) else declared

@@ -1,0 +1,102 @@
+"""What was made from what: one small JSON file for each execution, under its key.
+
+``<cache>/towpath/entries/<2 hex>/<62 hex>.<writer>.json``. Writers have files of their own, so
+that a laptop's entry never takes the place of one that CI wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
+from pathlib import Path
+
+from towpath.config import foreign_values as foreign
+from towpath.config.artifact import Entry, read_made
+from towpath.config.foreign_values import Fields, parse_json
+from towpath.errors import Malformed
+from towpath.scratch import replace_bytes
+from towpath.storage.copy_files import saying
+from towpath.storage.objects import Layout
+
+SCHEMA = 1
+WRITERS = ("ci", "local")
+"""Who writes entries, the more trusted first."""
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The entries of one cache."""
+
+    layout: Layout
+
+    def path(self, key: str, writer: str) -> Path:
+        """Where the entry of a key stands, or would."""
+        return self.layout.entries / relative(key, writer)
+
+    def read(self, key: str, writers: Sequence[str] = WRITERS) -> Iterator[Entry]:
+        """The entries of a key by these writers. One that is torn or foreign is none."""
+        for writer in writers:
+            try:
+                content = self.path(key, writer).read_bytes()
+            except OSError:
+                continue
+            entry = loads(content)
+            if entry is not None and entry.key == key and entry.writer == writer:
+                yield entry
+
+    def all(self) -> Iterator[Entry]:
+        """Every sound entry, in the order of their keys."""
+        for path in sorted(self.layout.entries.glob("??/*.json")):
+            key, _, writer = path.stem.partition(".")
+            yield from self.read(path.parent.name + key, (writer,))
+
+    def write(self, entry: Entry) -> Path:
+        """Remember an execution; call it when the bytes of its outputs are stored."""
+        if not _KEY.fullmatch(entry.key) or entry.writer not in WRITERS:
+            raise ValueError(f"not an entry's key and writer: {entry.key}, {entry.writer}")
+        path = self.path(entry.key, entry.writer)
+        with saying("an entry", self.layout.cache):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_bytes(path, dumps(entry).encode())
+        return path
+
+
+def relative(key: str, writer: str) -> str:
+    """An entry's path below `towpath/entries`, in a cache and on a remote."""
+    return f"{key[:2]}/{key[2:]}.{writer}.json"
+
+
+def dumps(entry: Entry) -> str:
+    """An entry as JSON, with the number of its schema."""
+    return json.dumps({"schema": SCHEMA, **asdict(entry)}, sort_keys=True)
+
+
+def loads(content: bytes) -> Entry | None:
+    """The entry in a file; None where it is torn, garbage, or of another schema."""
+    try:
+        fields = Fields(parse_json(content))
+        if fields.get("schema", foreign.read_count) != SCHEMA:
+            return None
+        fields.refuse_others("schema", *(field.name for field in dataclass_fields(Entry)))
+        return _read_entry(fields)
+    except Malformed:
+        return None
+
+
+def _read_entry(fields: Fields) -> Entry:
+    return Entry(
+        key=fields.get("key", foreign.read_key),
+        pipeline=fields.get("pipeline", foreign.read_text),
+        step=fields.get("step", foreign.read_text),
+        made_by=fields.get("made_by", foreign.read_text),
+        made=fields.get("made", foreign.read_moment),
+        seconds=fields.get("seconds", foreign.read_duration),
+        writer=fields.get("writer", foreign.one_of(*WRITERS)),
+        ingredients=fields.get("ingredients", foreign.table_of(foreign.read_text)),
+        result=fields.get("result", read_made),
+    )

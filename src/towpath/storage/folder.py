@@ -1,0 +1,115 @@
+"""A stage's store in a folder: on this machine's disk, or on one that machines share."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+from towpath.call_log import log_store_call
+from towpath.scratch import scratch_beside, sweep_beside
+from towpath.storage.copy_files import copy_plain
+from towpath.storage.storage_backend import object_path
+
+_LOCK = "towpath/.lock"
+_READ_ONLY = 0o444
+_SMALL = 0o644
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder as a ``StorageBackend``. It is made when something is first put there."""
+
+    root: Path
+    shown: str
+    jobs: int = 1
+
+    def object(self, digest: str) -> IO[bytes]:
+        """An object's bytes, unverified."""
+        return self.open(object_path(digest))
+
+    def open(self, path: str) -> IO[bytes]:
+        """A file to read."""
+        return (self.root / path).open("rb")
+
+    @log_store_call("shown")
+    def names(self, folder: str) -> list[str]:
+        """The names of the files in a folder, without those that are being written."""
+        try:
+            found = [entry.name for entry in (self.root / folder).iterdir() if entry.is_file()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(name for name in found if not name.startswith("."))
+
+    @log_store_call("shown")
+    def add(self, local: Path, path: str) -> None:
+        """Copy a file beside its place, then give it its name."""
+        with self._incoming(path, _READ_ONLY) as scratch:
+            copy_plain(local, scratch)
+
+    @log_store_call("shown")
+    def remove(self, path: str) -> None:
+        """Take a file away."""
+        with suppress(FileNotFoundError):
+            (self.root / path).unlink()
+
+    @log_store_call("shown")
+    def read(self, path: str) -> tuple[bytes, str] | None:
+        """A file's bytes; its mark is their digest."""
+        try:
+            content = (self.root / path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return content, _mark(content)
+
+    @log_store_call("shown")
+    def write(self, path: str, content: bytes, if_match: str | None) -> str | None:
+        """Compare and rename while no other process does."""
+        with self._alone():
+            found = self.read(path)
+            if (found[1] if found else None) != if_match:
+                return None
+            with self._incoming(path, _SMALL) as scratch:
+                scratch.write_bytes(content)
+        return _mark(content)
+
+    @contextmanager
+    def _incoming(self, path: str, mode: int) -> Iterator[Path]:
+        """A file that gets its name once it is whole and on the disk."""
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target.parent)
+        scratch = scratch_beside(target, shared=True)
+        try:
+            yield scratch
+            with scratch.open("rb") as file:
+                os.fsync(file.fileno())
+            scratch.chmod(mode)
+            scratch.replace(target)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The kernel takes this lock back when its holder dies."""
+        path = self.root / _LOCK
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            yield
+
+
+@cache
+def _sweep(folder: Path) -> None:
+    """Once in a process: listing a folder for each of ten thousand objects would take long."""
+    sweep_beside(folder)
+
+
+def _mark(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

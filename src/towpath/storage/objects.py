@@ -1,0 +1,270 @@
+"""Objects: bytes under the name of their digest, written whole or not at all."""
+
+# Strings and bare calls, not Paths: this runs for each of ten thousand files.
+# ruff: noqa: PTH105, PTH108, PTH116
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from towpath.errors import Malformed
+from towpath.storage.copy_files import clone, copy_hashing, md5, md5_of, write_all
+from towpath.storage.folder_digest import FOLDER, is_folder, manifest_digest, read_manifest
+from towpath.storage.stat_cache import Row, Stamp, StatCache, now
+from towpath.storage.storage_backend import OBJECTS, object_path
+
+_READ_ONLY = 0o444
+"""The mode by which DVC knows an object that need not be read again."""
+_AGED = 4_000_000_000
+"""Nanoseconds that an object's time is set back, so that a later write is sure to change it."""
+_STALE = 86_400
+"""Seconds after which bytes on their way in are nobody's any more."""
+_TOKEN = os.urandom(4).hex()
+_COUNT = itertools.count()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders of a store: all absolute. ``shared`` where a group writes to the cache."""
+
+    root: Path
+    """The project."""
+    dvc: Path
+    """The folder of its configuration, in the project or in the repository above it."""
+    cache: Path
+    """What holds the bytes."""
+    shared: bool = False
+
+    @property
+    def home(self) -> Path:
+        """The folder that holds the configuration's."""
+        return self.dvc.parent
+
+    @property
+    def objects(self) -> Path:
+        """Bytes by digest: two digits, then thirty."""
+        return self.cache / OBJECTS
+
+    @property
+    def entries(self) -> Path:
+        """What was made from what."""
+        return self.cache / "towpath" / "entries"
+
+    @property
+    def scratch(self) -> Path:
+        """Bytes on their way in, on the file system of the objects."""
+        return self.cache / "towpath" / "tmp"
+
+    @property
+    def corrupt(self) -> Path:
+        """Objects whose bytes were not what their name says, kept for a person to look at."""
+        return self.cache / "towpath" / "corrupt"
+
+    @property
+    def state(self) -> Path:
+        """What this project remembers on this machine; losing it costs time only."""
+        return self.root / ".towpath" / "state"
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects of one cache.
+
+    Nothing is flushed to the disk with `fsync`, which would cost more than all the rest: what a
+    power cut tears is found, since nothing counts as verified that was hashed in another boot.
+    """
+
+    layout: Layout
+    verified: StatCache
+
+    def path(self, digest: str) -> Path:
+        """Where an object stands, or would."""
+        return Path(self._path(digest))
+
+    def _path(self, digest: str) -> str:
+        return f"{self._cache}/{object_path(digest)}"
+
+    @cached_property
+    def _cache(self) -> str:
+        return os.fspath(self.layout.cache)
+
+    def is_whole(self, digest: str) -> bool:
+        """Whether an object is there and its bytes are right; wrong ones are moved aside."""
+        return self.unverified([digest]) == []
+
+    def unverified(self, digests: Iterable[str], aside: bool = True) -> list[str]:
+        """Those that are not there or whose bytes are wrong; reads what was not read before.
+
+        Wrong ones are moved ``aside``, unless who asks only looks.
+        """
+        missing: list[str] = []
+        stamps: dict[str, Stamp] = {}
+        named = {self._path(digest): digest for digest in digests}
+        for path, digest in named.items():
+            try:
+                stamps[path] = Stamp.of(os.stat(path))
+            except OSError:
+                missing.append(digest)
+        known = self.verified.get_many(stamps)
+        unread = [path for path in stamps if known.get(path) != named[path]]
+        wrong = (named[path] for path in unread if not self._reread(path, named[path], aside))
+        return [*missing, *wrong]
+
+    def _reread(self, path: str, digest: str, aside: bool) -> bool:
+        began = now()
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            stamp = Stamp.of(os.fstat(descriptor))
+            actual = _named(md5_of(descriptor), digest)
+        finally:
+            os.close(descriptor)
+        if actual != digest:
+            if aside:
+                self._move_aside(path, digest)
+            return False
+        self.verified.save([(path, stamp, digest)], began)
+        return True
+
+    def _move_aside(self, path: str, digest: str) -> None:
+        aside = self.layout.corrupt / f"{digest}-{os.urandom(4).hex()}"
+        with suppress(OSError):  # where the store is read-only it stays, and stays a miss
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, aside)
+            logging.getLogger("towpath.store").warning(
+                "the bytes of %s in the store were not what its name says: moved aside to %s, "
+                "to be made or fetched again",
+                digest,
+                aside,
+            )
+
+    def read(self, digest: str) -> bytes | None:
+        """The bytes of a small object, hashed as they are read; None where missing or wrong."""
+        try:
+            content = self.path(digest).read_bytes()
+        except OSError:
+            return None
+        if _named(md5(content), digest) != digest:
+            self._move_aside(self._path(digest), digest)
+            return None
+        return content
+
+    def members(self, digest: str) -> dict[str, str] | None:
+        """A folder's digests by relative path; None where its manifest is missing or wrong."""
+        content = self.read(digest)
+        try:
+            return None if content is None else read_manifest(content)
+        except Malformed:
+            return None
+
+    def add_bytes(self, content: bytes, digest: str | None = None) -> str:
+        """Store bytes; a manifest is given its folder's digest."""
+        digest = digest or md5(content)
+        if not self.is_whole(digest):
+            with self._scratch() as (path, descriptor):
+                write_all(descriptor, content)
+                self.verified.save([self._settle(path, descriptor, digest)], now())
+        return digest
+
+    def add_manifest(self, content: bytes) -> str:
+        """Store a folder's manifest, after its members."""
+        return self.add_bytes(content, manifest_digest(content))
+
+    def add_file(self, source: str) -> tuple[str, Row | None]:
+        """Store a file's bytes as they are now; the digest is that of the bytes that were written.
+
+        Answers it, and what to remember as verified when something was written.
+        """
+        descriptor = os.open(source, os.O_RDONLY)
+        try:
+            with self._scratch() as (path, target):
+                shared = clone(descriptor, target)
+                digest = md5_of(target) if shared else copy_hashing(descriptor, target)
+                if self.is_whole(digest):
+                    return digest, None
+                return digest, self._settle(path, target, digest)
+        except OSError:  # a store that may only be read has no need to be written
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            if self.is_whole(digest := md5_of(descriptor)):
+                return digest, None
+            raise
+        finally:
+            os.close(descriptor)
+
+    def adopt(self, path: Path, digest: str) -> bool:
+        """Make an object of a scratch file that came from elsewhere, if its bytes are right."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            if _named(md5_of(descriptor), digest) != digest:
+                return False
+            self.verified.save([self._settle(os.fspath(path), descriptor, digest)], now())
+            return True
+        finally:
+            os.close(descriptor)
+
+    def scratch_path(self) -> Path:
+        """A path, on the file system of the objects, for a file that something else will write."""
+        self._make_folder(self.layout.scratch)
+        return self.layout.scratch / f"{os.getpid()}-{_TOKEN}-{next(_COUNT)}"
+
+    def sweep(self) -> None:
+        """Remove what a killed process left on its way in."""
+        limit = time.time() - _STALE
+        with suppress(OSError), os.scandir(self.layout.scratch) as rows:
+            for row in rows:
+                with suppress(OSError):
+                    if row.stat().st_mtime < limit:
+                        os.unlink(row.path)
+
+    @contextmanager
+    def _scratch(self) -> Iterator[tuple[str, int]]:
+        """A new file, open for writing; what got no name of its own is removed at the end."""
+        path = os.fspath(self.scratch_path())
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _READ_ONLY)
+        try:
+            yield path, descriptor
+        finally:
+            os.close(descriptor)
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def _settle(self, scratch: str, descriptor: int, digest: str) -> Row:
+        """Give bytes their name; the object is read-only against writes by mistake."""
+        path = self._path(digest)
+        past = time.time_ns() - _AGED
+        os.utime(descriptor, ns=(past, past))
+        try:
+            os.replace(scratch, path)
+        except FileNotFoundError:
+            self._make_folder(Path(path).parent)
+            os.replace(scratch, path)
+        status = os.fstat(descriptor)
+        if stat.S_IMODE(status.st_mode) != _READ_ONLY:  # a strict umask, or another's file
+            os.fchmod(descriptor, _READ_ONLY)
+            status = os.fstat(descriptor)
+        return path, Stamp.of(status), digest
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder of the cache, writable by the group where the cache is shared."""
+        if folder.is_dir():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.layout.shared:
+            with suppress(PermissionError):
+                folder.chmod(0o2775)
+
+
+def _named(md5_digest: str, like: str) -> str:
+    """The name of bytes with this MD5, as those of a file or of a manifest."""
+    return md5_digest + (FOLDER if is_folder(like) else "")

@@ -1,0 +1,209 @@
+"""A stage's own store: the bytes of its versions, and the small files that say what it runs.
+
+Objects lie as DVC 3 lays them out, so that stock DVC reads a stage's store as any remote. Bytes
+are hashed on their way in and once more where they arrived, with MD5 for their name and SHA-256
+for the record: a name is no proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from towpath.config.artifact import Artifact
+from towpath.errors import Fault, StoreError, UsageError, UserError, did_you_mean
+from towpath.scratch import scratch_folder
+from towpath.storage.bucket import Bucket
+from towpath.storage.folder import Folder
+from towpath.storage.folder_digest import is_folder
+from towpath.storage.storage_backend import (
+    ObjectSource,
+    StorageBackend,
+    map_in_threads,
+    name_faults,
+    object_path,
+)
+from towpath.storage.verified_bytes import State, fetch, members_of, received, verify
+
+if TYPE_CHECKING:
+    from towpath.config.project_declaration import Project
+    from towpath.config.project_declaration import Store as StoreDeclaration
+
+DEFAULT = ".towpath/stages"
+"""Where the stores of stages lie that declare none, below the project."""
+
+_AT_S3 = "s3://"
+_KEYS = {"access_key": "key", "secret_key": "secret", "session_token": "token"}
+
+
+@dataclass(frozen=True)
+class StageStore:
+    """The store of one stage, opened with one identity."""
+
+    name: str
+    backend: StorageBackend
+
+    @classmethod
+    def open(
+        cls,
+        project: Project,
+        stage: str,
+        environ: Mapping[str, str],
+        root: Path,
+        identity: str | None = None,
+    ) -> StageStore:
+        """A declared stage's store; a folder's path is taken from ``root``, the project.
+
+        Without ``identity`` the stage's own credentials open it, with it another stage's: one
+        that may read the store below it has no key of that stage. Nothing is asked of the store
+        yet. Errors: ``UsageError`` for an unknown stage, ``UserError`` for a variable not set.
+        """
+        return cls(stage, stage_backend(project, stage, environ, root, identity))
+
+    @classmethod
+    def open_declared(
+        cls, project: Project, name: str, environ: Mapping[str, str], root: Path
+    ) -> StageStore:
+        """One of the project's declared ``stores``, which is no stage's."""
+        return cls(name, declared_backend(project.stores[name], environ, root))
+
+    @property
+    def shown(self) -> str:
+        """It as errors call it."""
+        return f"the store of {self.name} ({self.backend.shown})"
+
+    def object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
+        """An object's bytes, unverified; FileNotFoundError where it is not there."""
+        return self.open_file(object_path(digest))
+
+    def open_file(self, path: str) -> AbstractContextManager[IO[bytes]]:
+        """A file by its path; FileNotFoundError where it is not there."""
+        with self._speaking(FileNotFoundError):
+            return self.backend.open(path)
+
+    def has(self, artifact: Artifact) -> bool:
+        """Whether every object of a file or a folder is there with the bytes of its name."""
+        return self.verify(artifact) is State.WHOLE
+
+    def verify(self, artifact: Artifact, sha256: str | None = None) -> State:
+        """Read all bytes there and hold them against their names and the record's SHA-256."""
+        with self._speaking():
+            return verify(self, artifact, sha256, self.backend.jobs)
+
+    def is_there(self, artifact: Artifact) -> bool:
+        """Whether every object of a file or a folder is there by its name. No byte is read but
+        those of a folder's manifest, which is ``Unsound`` where it is none."""
+        with self._speaking():
+            try:
+                members = members_of(self, artifact.digest)
+            except FileNotFoundError:
+                return False
+            paths = [object_path(digest) for digest in {artifact.digest, *members.values()}]
+            folders = {path.rpartition("/")[0] for path in paths}
+            held = {f"{folder}/{name}" for folder in folders for name in self.backend.names(folder)}
+            return held.issuperset(paths)
+
+    def copy_from(self, source: ObjectSource, artifact: Artifact, sha256: str) -> None:
+        """Bring a file or a folder here from another store, past every cache.
+
+        What comes is hashed before it is put here, and what is here afterwards is read again.
+        Raises Unsound where what comes is not what the record says, StoreError where what arrived
+        is not; nothing wrong stays.
+        """
+        with scratch_folder() as folder, self._speaking():
+            scratch = Path(folder)
+            digests = received(source, artifact, sha256, scratch, self.backend.jobs)
+            # Contents go before the manifest that names them.
+            for phase in (False, True):
+                some = [digest for digest in digests if is_folder(digest) is phase]
+                map_in_threads(
+                    lambda d: self.backend.add(scratch / d, object_path(d)), some, self.backend.jobs
+                )
+            if self.verify(artifact, sha256) is not State.WHOLE:
+                for digest in digests:
+                    self.backend.remove(object_path(digest))
+                what = f"{artifact.name} arrived in {self.shown} with other bytes than were sent"
+                raise StoreError(what, hint="it was removed there: run again")
+
+    def fetch(self, artifact: Artifact, into: Path, sha256: str | None = None) -> Path:
+        """Bring a file or a folder to a path of this machine, verified; the path."""
+        with scratch_folder() as folder, self._speaking():
+            return fetch(self, artifact, into, sha256, Path(folder), self.backend.jobs)
+
+    def read(self, path: str) -> tuple[bytes, str] | None:
+        """A small file and its mark; None where it is not there."""
+        with self._speaking():
+            return self.backend.read(path)
+
+    def write(self, path: str, content: bytes, if_match: str | None) -> str | None:
+        """Write a small file if its mark is still ``if_match`` (None: not there yet).
+
+        The new mark; None where another wrote meanwhile.
+        """
+        with self._speaking():
+            return self.backend.write(path, content, if_match)
+
+    def names(self, folder: str) -> list[str]:
+        """The names of the small files in a folder."""
+        with self._speaking():
+            return self.backend.names(folder)
+
+    def _speaking(self, *meant: type[Exception]) -> AbstractContextManager[None]:
+        hint = "look at its address in towpath.yaml, its credentials and the network"
+        return name_faults(self.shown, hint, *meant)
+
+
+def stage_backend(
+    project: Project, stage: str, environ: Mapping[str, str], root: Path, identity: str | None
+) -> StorageBackend:
+    """The backend of a stage's store; ``identity`` names the stage whose credentials open it.
+
+    Raises ``UsageError`` for a stage that is not declared, ``UserError`` where an environment
+    variable that should hold a credential is not set.
+    """
+    if stage not in project.stages:
+        known = ", ".join(project.stages)
+        hint = did_you_mean(stage, project.stages) or f"there is {known}"
+        raise UsageError(f"there is no stage `{stage}`", hint=hint)
+    declared = project.stages[stage].store
+    if declared is None:
+        url = f"{DEFAULT}/{stage}"
+        return Folder(root / url, url)
+    other = project.stages[identity].store if identity else None
+    return declared_backend(declared, environ, root, other)
+
+
+def declared_backend(
+    store: StoreDeclaration,
+    environ: Mapping[str, str],
+    root: Path,
+    identity: StoreDeclaration | None = None,
+) -> StorageBackend:
+    """The backend that a store's declaration means; ``identity`` brings other credentials."""
+    if not store.url.startswith(_AT_S3):
+        if "://" in store.url:
+            raise UserError(f"{store.url} is neither a folder nor an S3 URL")
+        return Folder(root / Path(store.url).expanduser(), store.url)
+    whose = identity if identity and (identity.credentials or identity.profile) else store
+    keys = dict(_credentials(whose, environ))
+    if whose.profile:
+        keys["profile"] = whose.profile
+    return Bucket.open_with(store.url, store.endpoint, store.region, keys)
+
+
+def _credentials(store: StoreDeclaration, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The values of the variables that the declaration names, by s3fs's names for them."""
+    if store.credentials is None:
+        return
+    named = store.credentials.model_dump(exclude_none=True)
+    missing = [variable for variable in named.values() if not environ.get(variable)]
+    if missing:
+        hint = "set it in the environment of whoever acts for that stage; never in a file in Git"
+        raise UserError(
+            *(Fault(f"{name} is not set: it holds a credential of {store.url}", hint=hint)
+              for name in missing)
+        )  # fmt: skip
+    yield from ((_KEYS[key], environ[variable]) for key, variable in named.items())

@@ -1,0 +1,185 @@
+"""Bytes of a file or a folder read from any store, hashed before anybody believes them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import IO
+
+from towpath.call_log import log_call
+from towpath.config.artifact import Artifact
+from towpath.errors import Malformed, StoreError
+from towpath.storage.copy_files import copy_plain, md5
+from towpath.storage.folder_digest import FOLDER, is_folder, read_manifest
+from towpath.storage.storage_backend import ObjectSource, map_in_threads, object_path
+
+_CHUNK = 1 << 20
+
+
+class Unsound(StoreError):
+    """A source does not have the bytes that are asked for, or has others."""
+
+
+class Absent(Unsound):
+    """A source does not have the bytes that are asked for."""
+
+
+class State(StrEnum):
+    """What a store has of a file or a folder."""
+
+    WHOLE = "whole"
+    MISSING = "missing"
+    ALTERED = "altered"
+
+
+def verify(source: ObjectSource, artifact: Artifact, sha256: str | None, jobs: int = 1) -> State:
+    """What a source has of a file or a folder: every byte is read."""
+    try:
+        members = members_of(source, artifact.digest)
+        digests = list(dict.fromkeys(members.values()))
+        hashed = map_in_threads(lambda d: hash_object(source, d), digests, jobs)
+    except FileNotFoundError:
+        return State.MISSING
+    except Unsound:
+        return State.ALTERED
+    read = dict(zip(digests, hashed, strict=True))
+    if any(digest != read[digest][0] for digest in digests):
+        return State.ALTERED
+    whole = whole_sha256({path: read[digest][1] for path, digest in members.items()})
+    return State.WHOLE if sha256 in (None, whole) else State.ALTERED
+
+
+def find_altered(source: ObjectSource, artifact: Artifact) -> list[str]:
+    """The objects of a file or a folder whose bytes are not those of their names; the manifest
+    where that is none, since nothing says then what belongs to the folder."""
+    try:
+        held = dict.fromkeys(members_of(source, artifact.digest).values())
+    except Unsound:
+        return [artifact.digest]
+    return [digest for digest in held if hash_object(source, digest)[0] != digest]
+
+
+def fetch(
+    source: ObjectSource,
+    artifact: Artifact,
+    into: Path,
+    sha256: str | None,
+    scratch: Path,
+    jobs: int = 1,
+) -> Path:
+    """Bring a file or a folder from a source to a path, verified before it gets its name."""
+    digests = received(source, artifact, sha256, scratch, jobs)
+    if not is_folder(artifact.digest):
+        into.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(scratch / artifact.digest, into)
+        return into
+    members = read_manifest((scratch / digests[-1]).read_bytes())
+    last = {digest: path for path, digest in members.items()}
+    into.mkdir(parents=True, exist_ok=True)
+    for path, digest in members.items():
+        (into / path).parent.mkdir(parents=True, exist_ok=True)
+        if path == last[digest]:  # equal files are one object: all but the last are copies of it
+            shutil.move(scratch / digest, into / path)
+        else:
+            copy_plain(scratch / digest, into / path)
+    return into
+
+
+def received(
+    source: ObjectSource, artifact: Artifact, sha256: str | None, scratch: Path, jobs: int
+) -> list[str]:
+    """The objects of a file or a folder as files of ``scratch``, the manifest last; verified."""
+    try:
+        members = members_of(source, artifact.digest)
+        digests = list(dict.fromkeys(members.values()))
+        pairs = map_in_threads(lambda d: hash_object(source, d, scratch), digests, jobs)
+        hashed = dict(zip(digests, pairs, strict=True))
+    except FileNotFoundError:
+        what = f"{artifact.name} ({artifact.digest}) is not in {source.shown}"
+        raise Absent(what, hint="push it from where it was made: towpath push") from None
+    whole = whole_sha256({path: hashed[digest][1] for path, digest in members.items()})
+    wrong = [digest for digest in digests if hashed[digest][0] != digest]
+    if wrong or sha256 not in (None, whole):
+        raise _altered(source, artifact, wrong or [artifact.digest])
+    if is_folder(artifact.digest):
+        hash_object(source, artifact.digest, scratch)
+        digests.append(artifact.digest)
+    return digests
+
+
+def members_of(source: ObjectSource, digest: str) -> dict[str, str]:
+    """A folder's digests by path; of a file the file alone, under no name.
+
+    Raises ``FileNotFoundError`` where the manifest is not there, ``Unsound`` where it is none.
+    """
+    if not is_folder(digest):
+        return {"": digest}
+    with log_call("store", "read", source.shown, digest), source.object(digest) as file:
+        content = file.read()
+    if md5(content) + FOLDER != digest:
+        raise Unsound(f"the manifest {digest} in {source.shown} was altered")
+    try:
+        return read_manifest(content)
+    except Malformed as wrong:
+        what = f"the manifest {digest} in {source.shown} is none: {wrong.faults[0].what}"
+        raise Unsound(what, hint="whoever made it made it by hand: nothing of it is used") from None
+
+
+def sha256_of(source: ObjectSource, artifact: Artifact) -> str:
+    """SHA-256 of a file or a folder in a source, as a record has it.
+
+    Raises ``FileNotFoundError`` where it is not there, ``Unsound`` where a manifest is none.
+    """
+    members = members_of(source, artifact.digest)
+    return whole_sha256({path: hash_object(source, d)[1] for path, d in members.items()})
+
+
+def hash_object(source: ObjectSource, digest: str, scratch: Path | None = None) -> tuple[str, str]:
+    """An object's MD5 and SHA-256, read from beginning to end, and kept where asked."""
+    reading = log_call("store", "hash", source.shown, digest)
+    with reading, source.object(digest) as file, _kept(scratch, digest) as keep:
+        return hash_stream(file, keep)
+
+
+def hash_stream(stream: IO[bytes], keep: Callable[[bytes], object] = len) -> tuple[str, str]:
+    """The MD5 and the SHA-256 of what a stream holds from where it stands; ``keep`` is handed each
+    piece of it."""
+    named, recorded = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    while chunk := stream.read(_CHUNK):
+        named.update(chunk)
+        recorded.update(chunk)
+        keep(chunk)
+    return named.hexdigest(), recorded.hexdigest()
+
+
+@contextmanager
+def _kept(scratch: Path | None, digest: str) -> Iterator[Callable[[bytes], object]]:
+    if scratch is None:
+        yield len
+        return
+    with (scratch / digest).open("wb") as file:
+        yield file.write
+
+
+def whole_sha256(members: Mapping[str, str]) -> str:
+    """SHA-256 of a file, whose name in ``members`` is empty; of a folder that of its files."""
+    return members[""] if list(members) == [""] else folder_sha256(members)
+
+
+def folder_sha256(members: Mapping[str, str]) -> str:
+    """SHA-256 of a folder: that of its sorted ``sha256sum`` lines; ``members`` are those of its
+    files by path."""
+    lines = sorted(f"{digest}  {path}\n" for path, digest in members.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _altered(source: ObjectSource, artifact: Artifact, wrong: Sequence[str]) -> Unsound:
+    paths = ", ".join(map(object_path, wrong[:5])) + (" and more" if wrong[5:] else "")
+    return Unsound(
+        f"{artifact.name} in {source.shown} holds other bytes than its record says",
+        hint=f"move {paths} away from there, and bring it anew from where it is right",
+    )

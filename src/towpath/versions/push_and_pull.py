@@ -1,0 +1,230 @@
+"""Bytes, what need not be done again, and versions: to where others find them, and from there."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from towpath import registry
+from towpath.backends.dvc import byte_transfer as stores
+from towpath.backends.dvc import dvc_lock, place_files
+from towpath.backends.git import clones, remotes
+from towpath.errors import RegistryError, UsageError, UserError
+from towpath.registry import Registered, Unpublished, shared_registry
+from towpath.storage.folder_digest import is_digest
+from towpath.versions import work_tree_outputs
+
+if TYPE_CHECKING:
+    from towpath.backends.dvc.byte_transfer import Moved as Sent
+    from towpath.workspace import Workspace
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What came or went: objects and entries of the store, versions of the registry.
+
+    ``store`` and ``origin`` name the store's and the registry's remote, None where there is none;
+    a shared registry is named by its address. ``left`` are the paths of data and outputs that were
+    changed here, so that a pull did not touch them; ``failure`` says what did not go.
+    """
+
+    store: str | None
+    origin: str | None
+    objects: int = 0
+    entries: int = 0
+    versions: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    failure: RegistryError | None = None
+
+    def complete(self) -> None:
+        """Raise ``RegistryError`` where something did not go, after what did was said."""
+        if self.failure:
+            raise self.failure
+
+
+def push(
+    workspace: Workspace, remote: str | None = None, progress: Progress | None = None
+) -> Moved:
+    """Push bytes, then entries, then versions, which get their numbers: each rests on the former.
+
+    Errors: UsageError where there is no remote at all, StoreError or RegistryError where one
+    does not take anything of what it is sent. A version whose bytes are not there, too, is
+    published with a warning.
+    """
+    store, origin = _ends(workspace, remote)
+    sent = _send(workspace, remote, progress) if store else None
+    objects, entries = (sent.objects, sent.entries) if sent else (0, 0)
+    if not origin:
+        return Moved(store, origin, objects, entries)
+    done, failure = _publish(workspace)
+    _warn_of_bytes(workspace, store, done)
+    named = tuple(str(version) for version in done if version.new)
+    if workspace.shared_registry and not failure and _push_approved(workspace):
+        named = (*named, "what was approved here")
+    return Moved(store, origin, objects, entries, named, failure=failure)
+
+
+def _send(workspace: Workspace, remote: str | None, progress: Progress | None) -> Sent:
+    """With the bytes go those that versions name: they can be made again where their data is."""
+    recorded = _recorded(workspace)
+    return stores.push(workspace.root, remote=remote, progress=progress, beside=recorded)
+
+
+def _recorded(workspace: Workspace) -> list[str]:
+    """The digests of models and data that versions and candidates name, if any are seen."""
+    try:
+        models = registry.models(workspace.registry_at_hand).values()
+    except (UserError, RegistryError):
+        return []
+    said = [version.summary for m in models for version in (*m.versions, *m.candidates)]
+    named = (digest for each in said for digest in (each.get("md5"), *_values(each.get("data"))))
+    return [digest for digest in named if isinstance(digest, str) and is_digest(digest)]
+
+
+def _values(said: Any) -> Iterable[Any]:
+    """The values of what should be a mapping: a tag's message is anybody's text."""
+    return said.values() if isinstance(said, dict) else ()
+
+
+def _publish(workspace: Workspace) -> tuple[tuple[Registered, ...], Unpublished | None]:
+    """Push versions and rejections: what is new there, and what did not go."""
+    try:
+        return registry.publish(workspace.registry), None
+    except Unpublished as some:
+        return some.published, some
+
+
+def _push_approved(workspace: Workspace) -> bool:
+    """Push what was approved in the clone of a shared registry, which nobody else pushes."""
+    address = workspace.shared_registry
+    return bool(address and shared_registry.push_main(workspace.registry, address))
+
+
+def _warn_of_bytes(
+    workspace: Workspace, store: str | None, published: tuple[Registered, ...]
+) -> None:
+    """Say which versions were published whose bytes others cannot have."""
+    fresh = [one for one in published if one.new and one.key]  # a rejection has no bytes
+    bytes_of = {str(one): _digest(workspace, one) for one in fresh}
+    digests = [digest for digest in bytes_of.values() if digest]
+    gone = set(stores.missing(workspace.root, digests, store) if store and digests else digests)
+    names = [name for name, digest in bytes_of.items() if digest in gone]
+    if not names:
+        return
+    where = f"are not on {store}" if store else "are on this machine alone: there is no DVC remote"
+    then = "make them again with towpath run" if store else "dvc remote add -d NAME URL"
+    logging.getLogger("towpath.backends.dvc").warning(
+        "the bytes of %s %s; nobody else can use what was published (%s, then towpath push)",
+        ", ".join(names),
+        where,
+        then,
+    )
+
+
+def _digest(workspace: Workspace, one: Registered) -> str | None:
+    """The digest of a version's bytes, if its tag says one."""
+    known = registry.known_model(workspace.registry_at_hand, one.model)
+    version = known.at(one.version) if one.version else None
+    digest = version.summary.get("md5") if version else None
+    return digest if isinstance(digest, str) and is_digest(digest) else None
+
+
+def pull(
+    workspace: Workspace, remote: str | None = None, progress: Progress | None = None
+) -> Moved:
+    """Bring versions, then bytes and entries; tracked data and outputs are put where they belong.
+
+    What came whole is put there also where the rest is a StoreError.
+    """
+    store, origin = _ends(workspace, remote)
+    named = fetch(workspace).versions if origin else ()
+    if store is None:
+        return Moved(store, origin, versions=named)
+    left: tuple[str, ...] = ()
+    try:
+        moved = stores.fetch(workspace.root, remote=remote, progress=progress)
+    finally:
+        left = _place(workspace)
+    return Moved(store, origin, moved.objects, moved.entries, named, left)
+
+
+def _place(workspace: Workspace) -> tuple[str, ...]:
+    """Put what came into the work tree, and note which outputs are those of a run."""
+    with work_tree_outputs.alone(workspace):
+        known = partial(_was_committed, workspace)
+        left = place_files.place(workspace.root, known, _in_git(workspace))
+        for pipeline, outputs in _outputs(workspace).items():
+            work_tree_outputs.adopt(workspace, pipeline, outputs)
+    return left
+
+
+def _in_git(workspace: Workspace) -> frozenset[str]:
+    """The files of the project that Git holds, from the project's root."""
+    if workspace.repository is None:
+        return frozenset()
+    below = f"{workspace.folder}/" if workspace.folder else ""
+    listed = workspace.repository.call(
+        "ls-files", "-z", "--full-name", "--", f":(top,literal){below}"
+    )
+    return frozenset(path.removeprefix(below) for path in listed.split("\0") if path)
+
+
+def _outputs(workspace: Workspace) -> dict[str, dict[str, str]]:
+    """The outputs that `dvc.lock` names, digests by path, for each pipeline."""
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for output in dvc_lock.outputs(workspace.root):
+        if output.pipeline:
+            found[output.pipeline][output.path] = output.digest
+    return found
+
+
+def _was_committed(workspace: Workspace, pointer: Path, digest: str) -> bool:
+    """Whether a pointer named a digest in any commit; without Git nobody can tell."""
+    if workspace.repository is None:
+        return True
+    asked = (
+        "log",
+        "--all",
+        "--reflog",
+        "-1",
+        "--format=%H",
+        f"-S{digest}",
+        "--no-textconv",
+        "--",
+        str(pointer),
+    )
+    return bool(workspace.repository.attempt(*asked).text)
+
+
+def fetch(workspace: Workspace) -> Moved:
+    """Bring the registry's tags, which a plain `git pull` leaves behind."""
+    origin = _origin(workspace)
+    if origin is None:
+        raise UsageError("the repository has no remote", hint="git remote add origin URL")
+    found = registry.fetch(workspace.registry_at_hand)
+    return Moved(None, origin, versions=found.tags)
+
+
+def _ends(workspace: Workspace, remote: str | None) -> tuple[str | None, str | None]:
+    if workspace.repository is None:
+        raise UsageError("this project is in no Git repository", hint="git init, and commit")
+    store = remote or stores.default(workspace.root)
+    origin = _origin(workspace)
+    if store is None and origin is None:
+        hint = "dvc remote add -d NAME URL for bytes, git remote add origin URL for versions"
+        raise UsageError("neither the store nor the repository has a remote", hint=hint)
+    return store, origin
+
+
+def _origin(workspace: Workspace) -> str | None:
+    """Where versions are pushed to and fetched from, as a person calls it."""
+    if workspace.shared_registry:
+        return clones.shown(workspace.shared_registry)
+    return remotes.chosen(workspace.repository) if workspace.repository else None

@@ -1,0 +1,45 @@
+"""What the commit of a version in a shared registry holds beside its record: all that DVC needs.
+
+`dvc.yaml` names the model's file, a pointer beside its records gives the digest, and `.dvc/config`
+says in which store the bytes are: that of the project, which made and pushed them.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from towpath.backends.dvc.dvc_config import CONFIG, DvcConfig, shared_remote
+from towpath.backends.dvc.dvc_yaml import PIPELINE, add_artifact
+from towpath.backends.dvc.pointer_files import pointer_path, write_pointer
+from towpath.backends.git import refs
+
+if TYPE_CHECKING:
+    from towpath.backends.git import Repository
+    from towpath.registry import Record
+    from towpath.workspace import Workspace
+
+
+def files(workspace: Workspace, base: str, record: Record) -> dict[str, bytes]:
+    """The files, by their path from the registry's root; ``base`` is the commit they go upon."""
+    there = _texts_at(workspace.registry, base, PIPELINE, CONFIG)
+    path = PurePosixPath("registry/models", record.model, PurePosixPath(record.path).name)
+    texts = {
+        PIPELINE: add_artifact(there.get(PIPELINE, ""), record.model, str(path)),
+        pointer_path(str(path)): write_pointer(record.artifact, path.name),
+        CONFIG: _configuration(workspace, there.get(CONFIG, "")),
+    }
+    return {name: text.encode() for name, text in texts.items()}
+
+
+def _texts_at(repository: Repository, commit: str, *paths: str) -> dict[str, str]:
+    names = {f"{commit}:{path}": path for path in paths}
+    contents = refs.contents(repository, names)
+    return {names[name]: content.decode("utf-8", "replace") for name, content in contents.items()}
+
+
+def _configuration(workspace: Workspace, text: str) -> str:
+    """The registry's configuration, and the project's store as the default remote if it has one."""
+    remote = shared_remote(workspace.root)
+    known = DvcConfig.parse(text, f"{CONFIG} of the shared registry")
+    return str(known.using(remote) if remote else known) or "[core]\n"

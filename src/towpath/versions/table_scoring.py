@@ -1,0 +1,111 @@
+"""A table scored with a registered model, whose bytes are held against its record first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from towpath import registry
+from towpath.errors import Fault, UsageError
+from towpath.registry import Record
+from towpath.scratch import scratch_folder
+from towpath.steps.model_io import score_model
+from towpath.versions import version_origin
+from towpath.versions.own_files import note_own_files
+from towpath.versions.version_origin import find_version_code
+
+if TYPE_CHECKING:
+    from towpath.config.project_declaration import Project
+    from towpath.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What is asked for: which model on which table, and where the rows go.
+
+    ``stage`` names the store that the bytes must come from: the reference's own stage by default,
+    and without any the first store that has them. ``sha256`` pins the model beyond its name;
+    ``method`` is ``predict`` or ``predict_proba``, ``batch_size`` the rows in memory at a time.
+    """
+
+    reference: str
+    data: Path
+    output: Path
+    stage: str | None = None
+    sha256: str | None = None
+    method: str = "predict"
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Transformed:
+    """What was done: the version and its digest, the store it came from, and the rows written.
+
+    ``rejected`` is the reason for which the version should not be used any more; ``packages`` are
+    those that are others here than when it was made, in words.
+    """
+
+    version: str
+    sha256: str
+    source: str
+    rows: int
+    output: str
+    rejected: str | None = None
+    packages: tuple[str, ...] = ()
+
+
+def transform(workspace: Workspace, asked: Transform) -> Transformed:
+    """Score a table with a version of a model.
+
+    Raises ``UsageError`` with every fault for what cannot be, ``StoreError`` where no store has
+    the bytes or has others than the record says, ``StepFailed`` or ``Refused`` as a step does:
+    also for rows that the model does not take.
+    """
+    found = registry.get(workspace.registry, asked.reference)
+    faults = [*_pinned(asked, found.record), *_unfit(asked, found.record)]
+    if faults:
+        raise UsageError(*faults)
+    project = version_origin.policy(workspace)
+    stage = asked.stage or registry.parse(asked.reference).stage
+    with scratch_folder() as scratch:
+        model = Path(scratch, found.record.artifact.name)
+        source = version_origin.bring(workspace, project, found.record, model, stage)
+        scored = _scored(workspace, asked, found.record, project, model)
+    note_own_files([asked.output])
+    return Transformed(
+        str(found.version),
+        found.record.sha256,
+        source,
+        scored.rows,
+        os.fspath(asked.output),
+        found.version.rejected,
+        scored.packages,
+    )
+
+
+def _scored(
+    workspace: Workspace, asked: Transform, record: Record, project: Project, model: Path
+) -> score_model.Scored:
+    return score_model.score(
+        score_model.Scoring(
+            model,
+            asked.data,
+            asked.output,
+            find_version_code(workspace, asked.reference, asked.stage, record, project),
+            trust=project.trust,
+            method=asked.method,
+            batch_size=asked.batch_size,
+        )
+    )
+
+
+def _unfit(asked: Transform, record: Record) -> Iterator[Fault]:
+    return score_model.faults(record.artifact.name, asked.data, asked.output)
+
+
+def _pinned(asked: Transform, record: Record) -> Iterator[Fault]:
+    if asked.sha256 not in (None, record.sha256):
+        yield Fault(f"{asked.reference} has the SHA-256 {record.sha256}, not {asked.sha256}")
