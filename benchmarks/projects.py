@@ -25,7 +25,7 @@ def abalone(folder: Path) -> Path:
     """The project that the template makes."""
     from towpath import projects
 
-    return projects.new("tabular", folder, {}, ask=False)
+    return projects.make_from_template("tabular", folder, {}, ask=False)
 
 
 def forget(project: Path) -> None:
@@ -69,7 +69,7 @@ def _abalone() -> bytes:
 
 
 def _committed(project: Path) -> Path:
-    from towpath.backends.dvc.dvc_config import initialise
+    from towpath.backends.dvc.dvc_config import initialise_store
 
     (project / "towpath.yaml").write_text(TOWPATH_YAML)
     (project / ".gitignore").write_text(
@@ -78,7 +78,7 @@ def _committed(project: Path) -> Path:
     (project / "README.md").write_text("# Bench\n")
     git = ["git", "-c", "user.name=Bench", "-c", "user.email=bench@example.org"]
     subprocess.run(["git", "init", "-q", "-b", "main"], cwd=project, check=True)
-    initialise(project)
+    initialise_store(project)
     subprocess.run(["git", "config", "user.name", "Bench"], cwd=project, check=True)
     subprocess.run(["git", "config", "user.email", "bench@example.org"], cwd=project, check=True)
     subprocess.run(["git", "add", "-A"], cwd=project, check=True)

@@ -14,10 +14,10 @@ from pathlib import Path
 from benchmarks import registry
 from benchmarks.measure import Cost, Row, cost, environment, interleaved, median
 from benchmarks.registry import BEGIN, STAGES, TOWPATH
-from towpath.backends.dvc import Store, initialise
-from towpath.delivery.promotion.promotion_case import paths
-from towpath.registry import Record, Version, stage_files, version_record
-from towpath.registry.stage_files import Wanted
+from towpath.backends.dvc import Store, initialise_store
+from towpath.delivery.promotion.promotion_case import promotion_paths
+from towpath.registry import VersionNumber, VersionRecord, stage_files, version_record
+from towpath.registry.stage_files import StageFile
 
 MODELS, EACH, ROUNDS = 50, 200, 10
 FIRST = 190  # the minor number of the first version of a model that is promoted
@@ -69,7 +69,7 @@ def make(root: Path) -> Path:
     git(["git", "update-ref", "-d", "refs/heads/scratch"])
     git(["git", "pack-refs", "--all"])
     git(["git", "reset", "-q", "--hard", "main"])
-    initialise(root)
+    initialise_store(root)
     _store_bytes(root)
     git([TOWPATH, "reconcile", "dev", "--apply"])
     return root
@@ -84,9 +84,9 @@ def _names(git: partial[subprocess.CompletedProcess[bytes]]) -> tuple[str, dict[
     return main, dict(line.split() for line in listed.stdout.decode().splitlines())
 
 
-def _moves() -> Iterator[tuple[int, str, Record, Version | None]]:
+def _moves() -> Iterator[tuple[int, str, VersionRecord, VersionNumber | None]]:
     """Each promotion: its number, the stage, the version, and the one that it replaces."""
-    running: dict[tuple[str, str], Version | None] = {}
+    running: dict[tuple[str, str], VersionNumber | None] = {}
     for number in range(MODELS * ROUNDS):
         turn, place = divmod(number // MODELS, len(STAGES))
         stage, made = STAGES[place], registry.a_record(f"model-{number % MODELS}", FIRST + turn)
@@ -103,11 +103,13 @@ def _merges(main: str) -> Iterator[bytes]:
     """A branch of Ada's with one commit, and Bo's merge of it, for each promotion."""
     before = main
     for number, stage, made, replaces in _moves():
-        stage_file, record_file, page = paths(stage, made.model, made.version)
-        held = Wanted(stage, made.model, _number(made), made.sha256, replaces)
+        stage_file, record_file, page = promotion_paths(stage, made.model, made.version)
+        held = StageFile(stage, made.model, _number(made), made.sha256, replaces)
         files = {
-            stage_file: stage_files.write(held),
-            record_file: version_record.write(replace(made, code=replace(made.code, commit=main))),
+            stage_file: stage_files.write_stage_file(held),
+            record_file: version_record.write_version_record(
+                replace(made, code=replace(made.code, commit=main))
+            ),
             page: f"# {made.model} {made.version} → {stage}\n\nIt passed.\n",
         }
         told = f"Promotion: {made.model}@{made.version} -> {stage}\n"
@@ -128,7 +130,7 @@ def _merges(main: str) -> Iterator[bytes]:
 def _stage_tags(merges: dict[int, str], versions: dict[str, str]) -> Iterator[bytes]:
     for number, stage, made, _ in _moves():
         name = f"{made.model}@{made.version}"
-        page = paths(stage, made.model, made.version)[2]
+        page = promotion_paths(stage, made.model, made.version)[2]
         merge = merges[2 * number + 2]
         message = (
             f"{name} enters {stage}\n\nPromotion: {merge}\nApproval: recorded\n"
@@ -139,7 +141,7 @@ def _stage_tags(merges: dict[int, str], versions: dict[str, str]) -> Iterator[by
         yield f"{head}tagger {BO} {_when(number)}\n{registry.data(message)}".encode()
 
 
-def _number(made: Record) -> Version:
+def _number(made: VersionRecord) -> VersionNumber:
     assert made.version is not None
     return made.version
 

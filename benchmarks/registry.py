@@ -18,12 +18,12 @@ from pathlib import Path
 from benchmarks.measure import Cost, Row, cost, environment, interleaved, median
 from towpath.config.artifact import Artifact
 from towpath.registry import (
-    Bump,
-    Code,
     Column,
-    Record,
-    Signature,
-    Version,
+    ModelSignature,
+    RecordedBump,
+    RecordedCode,
+    VersionNumber,
+    VersionRecord,
     tag_message,
     version_record,
 )
@@ -44,10 +44,10 @@ from towpath import registry
 from towpath.backends.git import Repository
 
 repository = Repository.open(Path(sys.argv[1]))
-record = registry.read_record(repository, registry.find(repository, "model-0@v1.5.0"))
+record = registry.read_record(repository, registry.find_version(repository, "model-0@v1.5.0"))
 draft = replace(record, key=sys.argv[2] * 64, version=None, bump=None)
 files = {"dvc.yaml": b"stages: {}", "dvc.lock": b"a: 1"}
-registry.register(repository, registry.Registration(draft, repository.head(), files))
+registry.register_version(repository, registry.Registration(draft, repository.head(), files))
 spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 print(json.dumps([each.ru_utime + each.ru_stime for each in spent]))
 """
@@ -150,13 +150,13 @@ def _versions(models: int, each: int, code: str) -> Iterator[bytes]:
         made = replace(made, code=replace(made.code, commit=code))
         when, mark = BEGIN + timedelta(minutes=number), 2 + number
         files = {
-            made.place: version_record.write(made),
+            made.record_path: version_record.write_version_record(made),
             "dvc.yaml": "stages: {}\n",
             "dvc.lock": "a: 1\n",
         }
         name = f"{made.model}@{made.version}"
         yield _commit("refs/heads/scratch", mark, f"Register {name}", when, files, f"from {code}\n")
-        message = tag_message.message(made).encode()
+        message = tag_message.compose_tag_message(made).encode()
         head = f"tag {name}\nfrom :{mark}\ntagger {_signed(when)}\ndata {len(message) + 1}\n"
         yield head.encode() + message + b"\n\n"
 
@@ -183,22 +183,22 @@ def content(model: str, number: int) -> bytes:
     return f"{model} {number}".encode()
 
 
-def a_record(model: str, number: int) -> Record:
+def a_record(model: str, number: int) -> VersionRecord:
     """A version with three metrics, five parameters and a signature of eight columns."""
     held = content(model, number)
     digest = hashlib.sha256(held).hexdigest()
     chance = random.Random(digest)
-    return Record(
+    return VersionRecord(
         model=model,
         key=digest,
-        version=Version(1, number, 0),
-        bump=Bump("minor", "parameter learning_rate 0.1 -> 0.05"),
+        version=VersionNumber(1, number, 0),
+        bump=RecordedBump("minor", "parameter learning_rate 0.1 -> 0.05"),
         artifact=Artifact(hashlib.md5(held).hexdigest(), len(held), "model.bin"),
         path="artifacts/training/train/model.bin",
         sha256=digest,
         kind="bin",
-        code=Code(digest[:40], digests={f"steps.step_{n}": digest[n:] for n in range(6)}),
-        signature=Signature(COLUMNS, (Column("rings", "number"),)),
+        code=RecordedCode(digest[:40], digests={f"steps.step_{n}": digest[n:] for n in range(6)}),
+        signature=ModelSignature(COLUMNS, (Column("rings", "number"),)),
         metrics={name: chance.uniform(4, 8) for name in ("mse", "mae", "r2")},
         parameters={"learning_rate": chance.random(), "depth": number % 7, "test_size": 0.2},
         run="20261122-144200-3fa1",

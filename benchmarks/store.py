@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.measure import Row
-from towpath.backends.dvc import Store, initialise
+from towpath.backends.dvc import Store, initialise_store
 
 RUNS = 5
 _MIB = 1 << 20
@@ -76,5 +76,5 @@ def _floor(path: Path, copy: Path) -> None:
 
 def _fresh_store(root: Path) -> Store:
     root.mkdir()
-    initialise(root)
+    initialise_store(root)
     return Store(root)

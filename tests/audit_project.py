@@ -11,11 +11,11 @@ from typing import Any
 
 from promotion_project import PEOPLE, draft
 from towpath import registry
-from towpath.audit.verification import Verified, verify
-from towpath.backends.dvc import Store, initialise
+from towpath.audit.verification import VerificationReport, verify_registry
+from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.git import Repository
 from towpath.delivery import promotion, reconcile
-from towpath.registry import Code, Registration
+from towpath.registry import RecordedCode, Registration
 from towpath.workspace import Workspace
 
 POLICY = """\
@@ -92,33 +92,33 @@ class Project:
             sha256=hashlib.sha256(content).hexdigest(),
             path=path,
             kind="bin",
-            code=Code(head),
+            code=RecordedCode(head),
             **facts,
         )
         files = {"dvc.yaml": b"stages: {}\n", "dvc.lock": b"schema: '2.0'\n"}
-        return str(registry.register(self.repository, Registration(record, head, files)))
+        return str(registry.register_version(self.repository, Registration(record, head, files)))
 
-    def move(self, proposed: promotion.Proposed) -> promotion.Approved:
+    def move(self, proposed: promotion.ProposedPromotion) -> promotion.ApprovedPromotion:
         """What Ada proposed is approved by Bo."""
         self.be("bo")
-        done = promotion.approve(self.workspace, proposed.branch)
+        done = promotion.approve_promotion(self.workspace, proposed.branch)
         self.be("ada")
         return done
 
     def promote(self, version: str, *stages: str) -> None:
         """A version enters stages: proposed, approved, deployed."""
         for stage in stages:
-            self.move(promotion.promote(self.workspace, version, stage))
+            self.move(promotion.propose_promotion(self.workspace, version, stage))
             self.reconcile(stage)
 
     def reconcile(self, stage: str) -> None:
         """A stage becomes what main says."""
-        applied = reconcile.apply(self.workspace, stage)
+        applied = reconcile.reconcile_stage(self.workspace, stage)
         assert applied.exit_code == 0, applied.outcomes
 
-    def verify(self, *words: str, **options: Any) -> Verified:
+    def verify(self, *words: str, **options: Any) -> VerificationReport:
         """What an audit finds now."""
-        return verify(self.workspace, *words, **options)
+        return verify_registry(self.workspace, *words, **options)
 
     def found(self, **options: Any) -> list[tuple[str, str]]:
         """The findings, short: the check and the words."""
@@ -131,7 +131,7 @@ def begin(root: Path, policy: str = POLICY) -> Project:
     made = Project(root)
     made.git("init", "-q", "-b", "main")
     made.be("ada")
-    initialise(root)
+    initialise_store(root)
     made.write("towpath.yaml", policy)
     made.write(".gitignore", "/.towpath/\n/deploy/\n/artifacts/\n")
     made.commit("A project")
@@ -147,8 +147,8 @@ def story(root: Path) -> Project:
     made.promote(first, "dev", "uat", "prod")
     made.promote(penguins, "dev")
     made.promote(second, "dev", "uat", "prod")
-    made.move(promotion.rollback(made.workspace, "abalone", "prod"))
+    made.move(promotion.propose_rollback(made.workspace, "abalone", "prod"))
     made.reconcile("prod")
-    made.move(promotion.demote(made.workspace, "penguins", "dev"))
+    made.move(promotion.propose_demotion(made.workspace, "penguins", "dev"))
     made.reconcile("dev")
     return made

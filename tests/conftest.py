@@ -88,7 +88,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     for each in start_api.find_homes():
-        start_api.stop(each)
+        start_api.stop_local_api(each)
     shutil.rmtree(Path(os.environ["TOWPATH_HOME"]).parent, ignore_errors=True)
 
 
@@ -116,12 +116,12 @@ def towpath_home() -> Path:
 
 
 @pytest.fixture(scope="session")
-def warm_api() -> Iterator[server.Api]:
+def warm_api() -> Iterator[server.PrefectApi]:
     """One local Prefect API for all tests of all workers."""
-    api = server.begin()
+    api = server.begin_api()
     # Held before it answers: on a busy machine its start takes longer than it may rest.
     with server.run_in_progress(api, f"tests-{os.getpid()}"):
-        yield server.wait(api)
+        yield server.await_api(api)
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +129,6 @@ def prefect_api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """Tests that run pipelines share one warm API."""
     path = request.path.relative_to(HERE)
     if path.parts[0] in RUNNING and not request.path.is_relative_to(OWN_API):
-        api: server.Api = request.getfixturevalue("warm_api")
+        api: server.PrefectApi = request.getfixturevalue("warm_api")
         monkeypatch.setenv("PREFECT_API_URL", api.url)
-        monkeypatch.setenv("PREFECT_API_AUTH_STRING", api.endpoint.secret)
+        monkeypatch.setenv("PREFECT_API_AUTH_STRING", api.proven_endpoint.secret)

@@ -14,7 +14,15 @@ from towpath.config.artifact import Artifact
 from towpath.delivery import promotion
 from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.forge import Forge
-from towpath.registry import Code, Column, Promotion, Record, Registered, Registration, Signature
+from towpath.registry import (
+    Column,
+    ModelSignature,
+    Promotion,
+    RecordedCode,
+    RegisteredVersion,
+    Registration,
+    VersionRecord,
+)
 from towpath.workspace import Workspace
 
 POLICY = """\
@@ -35,9 +43,9 @@ PEOPLE = {"ada": "Ada Lovelace <ada@example.org>", "bo": "Bo Diddley <bo@example
 
 def judge_promotion(
     repository: Repository, decided: Promotion, forge: Forge | None = None
-) -> promotion.Approval:
+) -> promotion.PromotionApproval:
     """How a promotion on main was approved, by the one rule."""
-    head = main_branch.main(repository)
+    head = main_branch.main_commit(repository)
     assert head
     return ApprovalRule(repository, head, "", forge).judge(decided).approval
 
@@ -104,31 +112,31 @@ class Project:
         """Its repository."""
         return Repository.open(self.root)
 
-    def register(self, key: str = "first", **facts: Any) -> Registered:
+    def register(self, key: str = "first", **facts: Any) -> RegisteredVersion:
         """A version, told apart by ``key``."""
         request = Registration(draft(key, **facts), self.git("rev-parse", "main"), {})
-        return registry.register(self.repository, request)
+        return registry.register_version(self.repository, request)
 
-    def promote(self, reference: str, stage: str, by: str = "bo") -> promotion.Approved:
+    def promote(self, reference: str, stage: str, by: str = "bo") -> promotion.ApprovedPromotion:
         """Promote and let another approve."""
-        made = promotion.promote(self.workspace, reference, stage)
+        made = promotion.propose_promotion(self.workspace, reference, stage)
         self.be(by)
-        done = promotion.approve(self.workspace, made.branch)
+        done = promotion.approve_promotion(self.workspace, made.branch)
         self.be(self.who)
         return done
 
 
-def draft(key: str = "first", **facts: Any) -> Record:
+def draft(key: str = "first", **facts: Any) -> VersionRecord:
     """What a pipeline would register."""
-    whole = Record(
+    whole = VersionRecord(
         model="abalone",
         key=hashlib.sha256(key.encode()).hexdigest(),
         artifact=Artifact(hashlib.md5(key.encode()).hexdigest(), 1234, "model.skops"),
         path="artifacts/training/train/model.skops",
         sha256=hashlib.sha256(key.encode()).hexdigest(),
         kind="skops",
-        code=Code("c0ffee" * 6 + "c0ff", digests={"steps.train": "d1" * 16}),
-        signature=Signature((Column("height", "number"),), (Column("rings", "number"),)),
+        code=RecordedCode("c0ffee" * 6 + "c0ff", digests={"steps.train": "d1" * 16}),
+        signature=ModelSignature((Column("height", "number"),), (Column("rings", "number"),)),
         metrics={"mse": 4.5, "mae": 1.5},
         parameters={"learning_rate": 0.1},
         run="20261122-144200-3fa1",

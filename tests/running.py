@@ -18,8 +18,8 @@ from towpath.backends.dvc import Store
 from towpath.backends.prefect.executor import PrefectExecutor
 from towpath.errors import TowpathError
 from towpath.execution import pipeline_run as running
-from towpath.execution.run_record import Run, State
-from towpath.planning.run_request import Request
+from towpath.execution.run_record import ExecutionState, RecordedRun
+from towpath.planning.run_request import RunRequest
 from towpath.workspace import Workspace
 
 FOLDER = "flows/training"
@@ -152,9 +152,11 @@ class Project:
         """Change the functions."""
         self.edit(f"{FOLDER}/steps.py", before, after)
 
-    def run(self, **asked: Any) -> Run:
+    def run(self, **asked: Any) -> RecordedRun:
         """A run in this process."""
-        return running.run(self.workspace, Request("training", **asked), PrefectExecutor())
+        return running.run_pipeline(
+            self.workspace, RunRequest("training", **asked), PrefectExecutor()
+        )
 
     def refused(self, **asked: Any) -> TowpathError:
         """What a run that cannot begin raises."""
@@ -168,8 +170,8 @@ class Project:
 
     def plan(self, **asked: Any) -> dict[str, str]:
         """What would become of each step, in the plan's words: ``run: never run here``."""
-        prepared = running.prepare(self.workspace, Request("training", **asked))
-        return {n: f"{d.verdict}: {d.reason}" for n, d in prepared.decisions().items()}
+        prepared = running.prepare_run(self.workspace, RunRequest("training", **asked))
+        return {n: f"{d.verdict}: {d.reason}" for n, d in prepared.decide_steps().items()}
 
     def runs(self) -> list[str]:
         """The names of the runs recorded."""
@@ -232,18 +234,18 @@ def end(process: subprocess.Popen[str]) -> Said:
     return Said(process.returncode, out, err)
 
 
-def states(run: Run) -> dict[str, str]:
+def states(run: RecordedRun) -> dict[str, str]:
     """Each step's state."""
     return {name: str(step.state) for name, step in run.steps.items()}
 
 
-def ran(run: Run) -> set[str]:
+def ran(run: RecordedRun) -> set[str]:
     """The steps that were carried out; choosing a branch is no work."""
-    done = (State.DONE, State.FAILED, State.REFUSED)
+    done = (ExecutionState.DONE, ExecutionState.FAILED, ExecutionState.REFUSED)
     return {n for n, s in run.steps.items() if s.state in done and s.kind != "condition"}
 
 
-def reasons(run: Run) -> dict[str, str]:
+def reasons(run: RecordedRun) -> dict[str, str]:
     """Each step's reason."""
     return {name: step.reason for name, step in run.steps.items()}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from towpath import documents
 from towpath.backends.dvc import Store
-from towpath.backends.dvc.pointer_files import SUFFIX, Pointer, covering
+from towpath.backends.dvc.pointer_files import SUFFIX, Pointer, find_covering_pointer
 
 
 def track(root: Path, path: Path) -> Pointer:
@@ -19,11 +19,11 @@ def track(root: Path, path: Path) -> Pointer:
     if artifact.files is not None:
         row["nfiles"] = artifact.files
     row |= {"hash": "md5", "path": path.name}
-    path.with_name(path.name + SUFFIX).write_text(documents.dump({"outs": [row]}))
+    path.with_name(path.name + SUFFIX).write_text(documents.dump_yaml({"outs": [row]}))
     beside, line = path.with_name(".gitignore"), f"/{path.name}\n"
     known = beside.read_text() if beside.exists() else ""
     if line not in known:
         beside.write_text(known + line)
-    pointer = covering(root, path)
+    pointer = find_covering_pointer(root, path)
     assert pointer
     return pointer

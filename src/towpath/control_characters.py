@@ -38,7 +38,8 @@ def show_controls(text: str, kept: str = "") -> str:
     if is_visible(text):
         return text
     return "".join(
-        letter if letter in kept or not is_hidden(letter) else _spell(letter) for letter in text
+        letter if letter in kept or not is_hidden(letter) else _spell_letter(letter)
+        for letter in text
     )
 
 
@@ -59,7 +60,7 @@ def disarm_commands(text: str) -> str:
     return _COMMAND.sub(r"\g<0>\\", text)
 
 
-def _spell(letter: str) -> str:
+def _spell_letter(letter: str) -> str:
     code = ord(letter)
     if code < 0x20:
         return chr(0x2400 + code)  # Unicode's pictures of control characters

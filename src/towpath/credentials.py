@@ -87,16 +87,16 @@ def remember_secrets(settings: Mapping[str, object]) -> None:
         text = str(value)
         if name == "url" and "://" in text:
             parts = urlsplit(text)
-            _remember(parts.password or "")
+            _remember_secret(parts.password or "")
         elif _SECRET_SETTING.search(name):
-            _remember(text)
+            _remember_secret(text)
 
 
 def remember_environment(environ: Mapping[str, str]) -> None:
     """Hide from now on, in this process, the values of the variables whose names say a secret."""
     for name, value in environ.items():
         if re.fullmatch(_SECRET_VARIABLE, name) and value.lower() not in _PLAIN_VALUES:
-            _remember(value.strip())
+            _remember_secret(value.strip())
 
 
 def hide_words(words: Sequence[str]) -> list[str]:
@@ -116,7 +116,7 @@ def hide_words(words: Sequence[str]) -> list[str]:
     return shown
 
 
-def _remember(secret: str) -> None:
+def _remember_secret(secret: str) -> None:
     for form in {secret, unquote(secret), quote(unquote(secret), safe="")}:
         if len(form) >= _SHORTEST:
             _known.add(form)

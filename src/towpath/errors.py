@@ -116,11 +116,11 @@ class StepFailed(TowpathError):
 
 def name_causes(kind: type[BaseException]) -> tuple[str, ...]:
     """The names that ``retry: errors`` may use for an error of this class."""
-    classes = [each for each in kind.__mro__ if each not in (object, BaseException)]
+    classes = [ancestor for ancestor in kind.__mro__ if ancestor not in (object, BaseException)]
     return tuple(
         name
-        for each in classes
-        for name in dict.fromkeys((each.__name__, f"{each.__module__}.{each.__name__}"))
+        for ancestor in classes
+        for name in dict.fromkeys((ancestor.__name__, f"{ancestor.__module__}.{ancestor.__name__}"))
     )
 
 

@@ -15,7 +15,7 @@ from towpath.markdown_text import code_block
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
-    from towpath.delivery.reconcile import Plan
+    from towpath.delivery.reconcile import StagePlan
 
 
 def _batch_transform(
@@ -38,10 +38,10 @@ def _batch_transform(
         method: What the model is asked for.
         batch_size: Rows in memory at a time.
     """
-    from towpath.versions.table_scoring import Transform, transform
+    from towpath.versions.table_scoring import TransformRequest, transform_table
 
-    asked = Transform(reference, Path(data), Path(output), stage, sha256, method, batch_size)
-    done = transform(Workspace.find(), asked)
+    asked = TransformRequest(reference, Path(data), Path(output), stage, sha256, method, batch_size)
+    done = transform_table(Workspace.find(), asked)
     executor.log_line(f"{done.rows:,} rows scored with {done.version} from {done.source}")
     return {"version": done.version, "sha256": done.sha256, "rows": done.rows, "output": output}
 
@@ -59,14 +59,14 @@ def _reconcile(stage: str, apply: bool = True) -> dict[str, Any]:
     from towpath.delivery import reconcile as room
 
     workspace = Workspace.find()
-    options = room.Options(say=executor.log_line, listener=_say_step)
+    options = room.ReconcileOptions(say=executor.log_line, listener=_say_step)
     if not apply:
-        plan = room.plan(workspace, stage, options)
+        plan = room.plan_stage(workspace, stage, options)
         _show(plan)
         if plan.pending:
             raise StepFailed(*(f"{change.model}: {change}" for change in plan.pending))
         return {"stage": stage, "commit": plan.commit, "changes": {}}
-    done = room.apply(workspace, stage, options)
+    done = room.reconcile_stage(workspace, stage, options)
     _show(done.plan)
     if faults := [fault for outcome in done.outcomes for fault in outcome.faults]:
         raise StepFailed(*faults)
@@ -78,7 +78,7 @@ def _say_step(stage: str, model: str, step: str) -> None:
     executor.log_line(f"{stage} {model}: {step}")
 
 
-def _show(plan: Plan) -> None:
+def _show(plan: StagePlan) -> None:
     """The plan in the run's log, and as a page beside it."""
     lines = [*(f"{change.model}: {change}" for change in plan.changes), *plan.notes]
     for line in lines:

@@ -24,16 +24,18 @@ _CALLS = re.compile(
 )
 
 
-def prose(text: object, longest: int = LONGEST) -> str:
+def escape_prose(text: object, longest: int = LONGEST) -> str:
     """A user's words as plain text on one line, in a paragraph or in a table's cell."""
-    plain = _BEGINS.sub(r"\1\\\2", _MARKS.sub(r"\\\1", _line(text, longest)))
+    plain = _BEGINS.sub(r"\1\\\2", _MARKS.sub(r"\\\1", _single_line(text, longest)))
     plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _CALLS.sub(_GAP, plain)
 
 
-def code(text: object, longest: int = LONGEST_CODE) -> str:
+def code_span(text: object, longest: int = LONGEST_CODE) -> str:
     """A user's value as a span of code, in a paragraph or in a table's cell."""
-    plain = _line(text, longest).replace("|", "¦")  # renderers disagree about a pipe in a cell
+    plain = _single_line(text, longest).replace(
+        "|", "¦"
+    )  # renderers disagree about a pipe in a cell
     if not plain:
         return "—"
     fence = "`" * (max(map(len, re.findall("`+", plain)), default=0) + 1)
@@ -47,15 +49,17 @@ def code_block(text: str, language: str = "") -> str:
     return f"{fence}{language}\n{show_controls(text, chr(10))}\n{fence}"
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
+def markdown_table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()
+) -> str:
     """A table; the cells are Markdown already. ``right`` counts the columns of figures from 0."""
     figures = set(right)
     rule = ["---:" if place in figures else "---" for place in range(len(heads))]
     return "\n".join(f"| {' | '.join(row)} |" for row in [heads, rule, *rows])
 
 
-def _line(text: object, longest: int) -> str:
+def _single_line(text: object, longest: int) -> str:
     """One line, without what is not seen: control characters, and those that turn text around."""
     words = " ".join(str(text).split())
-    seen = "".join(char for char in words if not is_hidden(char))
-    return seen if len(seen) <= longest else f"{seen[: longest - 1].rstrip()}…"
+    visible = "".join(char for char in words if not is_hidden(char))
+    return visible if len(visible) <= longest else f"{visible[: longest - 1].rstrip()}…"

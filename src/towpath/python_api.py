@@ -13,7 +13,7 @@ from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
     from towpath.execution.output_copies import Copyable
-    from towpath.steps.formats import Asked
+    from towpath.steps.formats import ReadRequest
 
 _END = 253402300799  # 9999-12-31T23:59:59Z: a hand can date a tag beyond what a calendar has
 
@@ -48,24 +48,26 @@ def models(model: str | None = None, *, project: str | Path | None = None) -> li
     """
     from towpath import registry
 
-    repository = _workspace(project).registry
-    known = (
-        {model: registry.known_model(repository, model)} if model else registry.models(repository)
+    repository = _find_workspace(project).registry
+    models_by_name = (
+        {model: registry.known_model(repository, model)}
+        if model
+        else registry.read_models(repository)
     )
-    stages = registry.stages(repository)
+    stages = registry.read_stage_files(repository)
     return [
         RegisteredModel(
             version.model,
             str(version.version) if version.version else None,
             dict(version.metrics),
-            tuple(stages.of(version.model, version.version)),
+            tuple(stages.stages_of(version.model, version.version)),
             datetime.fromtimestamp(min(version.time, _END), UTC).isoformat()[:19] + "Z",
             version.tag.tagger,
             version.rejected,
             version.commit,
         )
-        for one in known.values()
-        for version in [*one.candidates, *reversed(one.versions)]
+        for listed_model in models_by_name.values()
+        for version in [*listed_model.candidates, *reversed(listed_model.versions)]
     ]
 
 
@@ -85,11 +87,11 @@ def load(reference: str, *, pickles: bool = False, project: str | Path | None = 
     """
     from towpath.execution import output_copies
 
-    workspace = _workspace(project)
+    workspace = _find_workspace(project)
     if not output_copies.is_version(reference):
         hint = f'name a version: "{reference}@latest"; towpath.read reads what a run made'
         raise UsageError(f"`{reference}` names no version of a model", hint=hint)
-    return _read(
+    return _read_copyable(
         workspace, output_copies.find_copyable(workspace, reference), "", pickles, reference
     )
 
@@ -116,36 +118,38 @@ def read(
     """
     from towpath.execution import output_copies
 
-    workspace = _workspace(project)
-    return _read(workspace, output_copies.find_copyable(workspace, word, output), as_type, pickles)
+    workspace = _find_workspace(project)
+    return _read_copyable(
+        workspace, output_copies.find_copyable(workspace, word, output), as_type, pickles
+    )
 
 
-def _workspace(project: str | Path | None) -> Workspace:
+def _find_workspace(project: str | Path | None) -> Workspace:
     return Workspace.find(Path(project) if project is not None else None)
 
 
-def _require_type(asked: Asked) -> None:
+def _require_type(asked: ReadRequest) -> None:
     """Refuse a type that the file's format does not give; a step's annotation may be any."""
-    given = (asked.format.default, *asked.format.types) if asked.format else ("bytes",)
-    types = list(dict.fromkeys(given))
+    offered = (asked.format.default, *asked.format.types) if asked.format else ("bytes",)
+    types = list(dict.fromkeys(offered))
     if asked.wanted not in types:
         hint = did_you_mean(asked.wanted, types) or f"as {', '.join(types)}"
         raise UsageError(f"{asked.name} is not read as `{asked.wanted}`", hint=hint)
 
 
-def _load(workspace: Workspace, reference: str, path: Path, asked: Asked) -> Any:
+def _load_model(workspace: Workspace, reference: str, path: Path, asked: ReadRequest) -> Any:
     """A version's model, with the version's own code where its file names that."""
     from towpath import registry
     from towpath.steps.model_io import own_classes
     from towpath.versions.version_origin import find_version_code
 
-    record = registry.get(workspace.registry, reference).record
+    record = registry.get_version(workspace.registry, reference).record
     own = find_version_code(workspace, reference, None, record, workspace.project)
     with own_classes.restored_path():
         return own_classes.load_model(path, asked.name, asked.trust, own.to_json())
 
 
-def _read(
+def _read_copyable(
     workspace: Workspace, wanted: Copyable, as_type: str, pickles: bool, reference: str = ""
 ) -> Any:
     from towpath.execution import output_copies
@@ -160,17 +164,17 @@ def _read(
     if declared and declared not in formats.FORMATS:
         what = f"{wanted.name} is a file of the project's own format `{declared}`"
         raise UsageError(what, hint="`towpath get` copies it; its class in `formats:` reads it")
-    asked = formats.Asked(name, as_type, declared, workspace.project.trust, wanted.options)
+    reading = formats.ReadRequest(name, as_type, declared, workspace.project.trust, wanted.options)
     if as_type:
-        _require_type(asked)
+        _require_type(reading)
     with scratch_folder() as scratch:
         path = scratch / name
-        output_copies.bring(workspace, wanted, path)
+        output_copies.bring_copyable(workspace, wanted, path)
         if path.is_dir():
             files = (file for file in sorted(path.rglob("*")) if file.is_file())
             return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
-        if asked.format is None:
+        if reading.format is None:
             return path.read_bytes()
-        if reference and asked.format.name == "skops":
-            return _load(workspace, reference, path, asked)
-        return formats.read(path, asked)
+        if reference and reading.format.name == "skops":
+            return _load_model(workspace, reference, path, reading)
+        return formats.read_file(path, reading)

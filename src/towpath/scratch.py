@@ -110,9 +110,9 @@ def scratch_folder() -> Iterator[Path]:
     """A folder of the system's for temporary files, which is gone afterwards."""
     import tempfile
 
-    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as made:
-        work = Path(made, "work")
-        with Path(made, LOCK).open("w") as lock:
+    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder:
+        work = Path(folder, "work")
+        with Path(folder, LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             work.mkdir()
             yield work

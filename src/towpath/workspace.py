@@ -12,9 +12,9 @@ from towpath.errors import Fault, Place, UsageError, UserError, did_you_mean
 if TYPE_CHECKING:
     from towpath.backends.dvc import Store
     from towpath.backends.git import Repository
-    from towpath.config.pipeline_file import Declared
+    from towpath.config.pipeline_file import DeclaredPipeline
     from towpath.config.project_declaration import Project
-    from towpath.dependencies import Reader
+    from towpath.dependencies import CodeReader
 
 PROJECT_FILE = "towpath.yaml"
 
@@ -24,24 +24,26 @@ def _taken_away(begin: Path) -> Fault | None:
     from towpath.backends.git import Repository, refs
     from towpath.registry import policy_at_commit
 
-    repository = Repository.find(begin)
+    repository = Repository.find_repository(begin)
     if repository is None or repository.bare or repository.head() is None:
         return None
     root = repository.root.resolve()
     folders = [up for up in (begin, *begin.parents) if up.resolve().is_relative_to(root)]
     paths = [
-        policy_at_commit.place(up.resolve().relative_to(root).as_posix().strip("."))
+        policy_at_commit.declaration_path(up.resolve().relative_to(root).as_posix().strip("."))
         for up in folders
     ]
     names = [f"HEAD:{path}" for path in paths]
-    if here := [path for name, path in zip(names, paths, strict=True)
-                if name in refs.contents(repository, names)]:  # fmt: skip
-        return Fault("", Place(here[0]), f"git checkout HEAD -- ':/{here[0]}' brings it back")
+    if present := [path for name, path in zip(names, paths, strict=True)
+                if name in refs.read_contents(repository, names)]:  # fmt: skip
+        return Fault("", Place(present[0]), f"git checkout HEAD -- ':/{present[0]}' brings it back")
     last = policy_at_commit.last_change(repository, "HEAD", *paths)
     if last is None:
         return None
     return Fault(
-        "", Place(f"{last.path}, taken away in {last.commit[:7]} by {last.author}"), last.way
+        "",
+        Place(f"{last.path}, taken away in {last.commit[:7]} by {last.author}"),
+        last.way_to_undo_change,
     )
 
 
@@ -77,18 +79,18 @@ class Workspace:
     @cached_property
     def pipelines(self) -> Mapping[str, Path]:
         """The pipelines' files by name; a pipeline's name is that of its folder."""
-        found = sorted((self.root / "flows").glob("*/pipeline.yaml"))
-        return {path.parent.name: path for path in found}
+        files = sorted((self.root / "flows").glob("*/pipeline.yaml"))
+        return {path.parent.name: path for path in files}
 
-    def pipeline(self, name: str | None = None) -> Declared:
+    def pipeline(self, name: str | None = None) -> DeclaredPipeline:
         """A pipeline's declaration; without a name the only one, or ``training``."""
         from towpath.config.pipeline_file import read_pipeline
 
         path = self.pipelines[self.pipeline_name(name)]
-        return read_pipeline(path, self.root, self._formats)
+        return read_pipeline(path, self.root, self._own_formats)
 
     @cached_property
-    def _formats(self) -> Mapping[str, str]:
+    def _own_formats(self) -> Mapping[str, str]:
         """The formats of its own that the project declares: the class of each, by name."""
         text = (self.root / PROJECT_FILE).read_text(encoding="utf-8", errors="replace")
         # Reading the whole declaration takes longer than reading most pipelines.
@@ -102,18 +104,22 @@ class Workspace:
             return next(iter(self.pipelines))
         if name is None and "training" in self.pipelines:
             return "training"
-        raise UsageError(self._unknown(name))
+        raise UsageError(self._unknown_pipeline(name))
 
-    def _unknown(self, name: str | None) -> Fault:
-        known = ", ".join(self.pipelines)
+    def _unknown_pipeline(self, name: str | None) -> Fault:
+        names = ", ".join(self.pipelines)
         if name is None:
-            return Fault("no pipeline is named", hint=f"one of {known}" if known else self._none())
+            return Fault(
+                "no pipeline is named",
+                hint=f"one of {names}" if names else self._no_pipeline_hint(),
+            )
         near = did_you_mean(name, self.pipelines)
         return Fault(
-            f"no pipeline `{name}`", hint=near or (f"there is {known}" if known else self._none())
+            f"no pipeline `{name}`",
+            hint=near or (f"there is {names}" if names else self._no_pipeline_hint()),
         )
 
-    def _none(self) -> str:
+    def _no_pipeline_hint(self) -> str:
         return "there is none yet: write flows/<name>/pipeline.yaml"
 
     @cached_property
@@ -124,18 +130,18 @@ class Workspace:
         return Store(self.root)
 
     @cached_property
-    def code(self) -> Reader:
+    def code(self) -> CodeReader:
         """The reader of the project's code; it remembers what it parsed."""
-        from towpath.dependencies import Reader
+        from towpath.dependencies import CodeReader
 
-        return Reader(self.root)
+        return CodeReader(self.root)
 
     @cached_property
     def repository(self) -> Repository | None:
         """The Git repository around the project, or None."""
         from towpath.backends.git import Repository
 
-        return Repository.find(self.root)
+        return Repository.find_repository(self.root)
 
     @cached_property
     def shared_registry(self) -> str | None:
@@ -151,7 +157,7 @@ class Workspace:
             return None
         from towpath.registry import shared_registry
 
-        return shared_registry.address(self.project.registry, self.root)
+        return shared_registry.registry_address(self.project.registry, self.root)
 
     @cached_property
     def registry(self) -> Repository:
@@ -165,7 +171,7 @@ class Workspace:
         if self.shared_registry:
             from towpath.registry import shared_registry
 
-            shared_registry.refresh(repository, self.shared_registry)
+            shared_registry.refresh_clone(repository, self.shared_registry)
         return repository
 
     @cached_property
@@ -192,8 +198,8 @@ class Workspace:
             return self.project
         from towpath.registry import policy_at_commit, shared_registry
 
-        main = shared_registry.root(self.registry, self.shared_registry)
-        return policy_at_commit.at(self.registry, main)
+        main = shared_registry.registry_root_commit(self.registry, self.shared_registry)
+        return policy_at_commit.read_project_at(self.registry, main)
 
     @cached_property
     def folder(self) -> str:
@@ -203,11 +209,11 @@ class Workspace:
         """
         if self.shared_registry or self.repository is None or self.repository.bare:
             return ""
-        inside = self._inside(self.repository).as_posix()
+        inside = self._path_in_repository(self.repository).as_posix()
         return "" if inside == "." else inside
 
     @property
-    def claimant(self) -> str:
+    def claimant_folder(self) -> str:
         """The folder of a project that may own models here. Raises ``UsageError`` where the
         registry is shared, in which repositories own them."""
         if self.shared_registry:
@@ -216,7 +222,7 @@ class Workspace:
         return self.folder
 
     @cached_property
-    def home(self) -> Path:
+    def main_folder(self) -> Path:
         """Where stages are kept, and what else is one for all work trees of a repository: the
         project's folder in the main work tree.
 
@@ -230,14 +236,14 @@ class Workspace:
         if main is None:
             common = repository.common
             main = common.parent if common.name.startswith(".") else common / "towpath"
-        return main / self._inside(repository)
+        return main / self._path_in_repository(repository)
 
     @cached_property
     def checkout(self) -> Path:
         """The project's folder in the main work tree; in this one where there is none."""
-        return self.home if (self.home / PROJECT_FILE).is_file() else self.root
+        return self.main_folder if (self.main_folder / PROJECT_FILE).is_file() else self.root
 
-    def _inside(self, repository: Repository) -> Path:
+    def _path_in_repository(self, repository: Repository) -> Path:
         return self.root.resolve().relative_to(repository.root.resolve())
 
     @property

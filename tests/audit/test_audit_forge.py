@@ -9,8 +9,8 @@ import pytest
 
 from promotion_project import Project, begin
 from towpath import registry
-from towpath.audit.stage_history import history
-from towpath.audit.verification import Verified, verify
+from towpath.audit.stage_history import read_stage_history
+from towpath.audit.verification import VerificationReport, verify_registry
 from towpath.delivery import promotion
 
 if TYPE_CHECKING:
@@ -33,17 +33,17 @@ def project(tmp_path: Path, github: GitHubServer) -> Project:
     made.register()
     made.git("remote", "add", "origin", github.remote(NAME))
     made.git("push", "-q", "origin", "main", "--tags")
-    promotion.promote(made.workspace, "abalone@v1.0.0", "dev")
+    promotion.propose_promotion(made.workspace, "abalone@v1.0.0", "dev")
     return made
 
 
 def merge(project: Project, github: GitHubServer, login: str, method: str = "merge") -> None:
     hosted = github.repository(NAME)
     github.merge(hosted, hosted.pull(1), github.person(login), method)
-    registry.fetch(project.repository)
+    registry.fetch_registry(project.repository)
 
 
-def told(found: Verified) -> tuple[list[str], list[str]]:
+def told(found: VerificationReport) -> tuple[list[str], list[str]]:
     """What was found of promotions, and what could not be looked at."""
     findings = [one.fault.what for one in found.findings if one.check == "promotion"]
     return findings, [one.why for one in found.unchecked if one.check == "promotion"]
@@ -57,26 +57,29 @@ def test_a_review_at_the_forge(
     hosted = github.repository(NAME)
     from towpath.backends.github import forge_connection
 
-    client = forge_connection.connect(project.workspace.project)
+    client = forge_connection.connect_forge(project.workspace.project)
     assert client
     client.approve(1, hosted.pull(1).head)
     merge(project, github, "ada", method)
-    assert told(verify(project.workspace)) == ([], [])
-    [entry] = history(project.workspace, "abalone")
+    assert told(verify_registry(project.workspace)) == ([], [])
+    [entry] = read_stage_history(project.workspace, "abalone")
     assert (entry.approval.level, entry.approval.by) == ("forge", ("bo",))
     assert entry.pull_request == client.pull(1).url
-    assert told(verify(project.workspace, offline=True)) == ([], ["the forge was not asked"])
-    [entry] = history(project.workspace, "abalone", forge=False)
+    assert told(verify_registry(project.workspace, offline=True)) == (
+        [],
+        ["the forge was not asked"],
+    )
+    [entry] = read_stage_history(project.workspace, "abalone", forge=False)
     assert entry.approval.level == "unknown"
     monkeypatch.delenv("GITHUB_TOKEN")
-    findings, unchecked = told(verify(project.workspace))
+    findings, unchecked = told(verify_registry(project.workspace))
     assert findings == []
     assert "token" in unchecked[0]
 
 
 def test_a_merge_without_a_review(project: Project, github: GitHubServer) -> None:
     merge(project, github, "cleo")
-    [what], _ = told(verify(project.workspace))
+    [what], _ = told(verify_registry(project.workspace))
     assert "was approved as `recorded` and needed `forge`" in what
     assert "without an approving review" in what
 
@@ -85,12 +88,12 @@ def test_a_push_past_the_forge(project: Project) -> None:
     project.git("merge", "-q", "--squash", "promote/abalone-v1.0.0-dev")
     project.git("commit", "-qm", "quickly")
     project.git("push", "-q", "origin", "main")
-    [what], _ = told(verify(project.workspace))
+    [what], _ = told(verify_registry(project.workspace))
     assert "abalone@v1.0.0 -> dev came by no approved promotion" in what
 
 
 def test_a_forge_that_is_down(project: Project, github: GitHubServer) -> None:
     merge(project, github, "bo")
     github.fail_next(500, path="/", times=100)
-    findings, unchecked = told(verify(project.workspace))
+    findings, unchecked = told(verify_registry(project.workspace))
     assert (findings, len(unchecked)) == ([], 1)

@@ -7,7 +7,7 @@ import pytest
 from audit_project import Project, begin
 from towpath import registry
 from towpath.audit import stage_history as audit
-from towpath.audit.stage_history import Entry, Moment
+from towpath.audit.stage_history import HistoryEntry, StageMoment
 from towpath.errors import UsageError
 
 EVIDENCE = "registry/evidence/abalone/v1.1.0-prod.md"
@@ -39,7 +39,7 @@ def _date(made: Project, version: str) -> None:
 
 
 def _merge(made: Project, version: str, at: str, subject: str) -> None:
-    record = registry.get(made.repository, f"abalone@{version}").record
+    record = registry.get_version(made.repository, f"abalone@{version}").record
     place = "registry/stages/prod/abalone.yaml"
     text = f"model: abalone\nversion: {version}\nsha256: {record.sha256}\n"
     made.git("switch", "-qc", "promote/x")
@@ -64,16 +64,16 @@ def _deploy(made: Project, version: str, number: int, at: str, more: str = "") -
     made.git("tag", "-a", f"abalone#prod#{number}", "-m", words, target, at=at)
 
 
-def told(project: Project, stage: str | None = None) -> tuple[Entry, ...]:
-    return audit.history(project.workspace, "abalone", stage)
+def told(project: Project, stage: str | None = None) -> tuple[HistoryEntry, ...]:
+    return audit.read_stage_history(project.workspace, "abalone", stage)
 
 
-def prod(project: Project, when: str) -> Moment:
-    [moment] = audit.at(project.workspace, told(project), when)
+def prod(project: Project, when: str) -> StageMoment:
+    [moment] = audit.find_stages_at(project.workspace, told(project), when)
     return moment
 
 
-def names(moment: Moment) -> tuple[str | None, str | None]:
+def names(moment: StageMoment) -> tuple[str | None, str | None]:
     wanted, ran = moment.wanted, moment.ran
     return wanted and wanted.version, ran and ran.version
 
@@ -84,7 +84,7 @@ def test_the_log(dated: Project) -> None:
     assert (second.over, second.merged) == ("v1.0.0", "2026-03-01T12:00:00Z")
     assert (second.entered, second.until) == ("2026-03-02T07:00:00Z", "2026-03-10T00:00:00Z")
     assert second.tag == "abalone#prod#2"
-    assert second.sha256 == registry.get(dated.repository, "abalone@v1.1.0").record.sha256
+    assert second.sha256 == registry.get_version(dated.repository, "abalone@v1.1.0").record.sha256
     # Its tag claims an approval of the forge: whoever may push tags can have written that.
     assert (second.approval.level, second.approval.by) == (
         "recorded",
@@ -128,16 +128,16 @@ def test_no_date(dated: Project, when: str) -> None:
 
 
 def test_a_model_that_left_ran_nothing(told: Project) -> None:
-    entered, left = audit.history(told.workspace, "penguins")
+    entered, left = audit.read_stage_history(told.workspace, "penguins")
     assert (entered.version, left.version, left.over) == ("v1.0.0", None, "v1.0.0")
-    [before] = audit.at(told.workspace, (entered, left), entered.merged)
+    [before] = audit.find_stages_at(told.workspace, (entered, left), entered.merged)
     assert before.wanted == entered
-    [after] = audit.at(told.workspace, (entered, left), str(left.entered))
+    [after] = audit.find_stages_at(told.workspace, (entered, left), str(left.entered))
     assert names(after) == (None, None)
 
 
 def test_the_story_of_every_stage(told: Project) -> None:
-    entries = audit.history(told.workspace, "abalone")
+    entries = audit.read_stage_history(told.workspace, "abalone")
     said = [(one.stage, one.version) for one in entries]
     v1, v2 = "v1.0.0", "v1.1.0"
     climbs = [(stage, version) for version in (v1, v2) for stage in ("dev", "uat", "prod")]
@@ -145,17 +145,22 @@ def test_the_story_of_every_stage(told: Project) -> None:
     assert all(one.entered and one.evidence for one in entries)
     assert {one.approval.level for one in entries} == {"recorded"}
     assert {one.approval.by for one in entries} == {("Bo Diddley <bo@example.org>",)}
-    stages = [moment.stage for moment in audit.at(told.workspace, entries, "2099-01-01")]
+    stages = [
+        moment.stage for moment in audit.find_stages_at(told.workspace, entries, "2099-01-01")
+    ]
     assert stages == ["dev", "uat", "prod"]
-    assert [one.stage for one in audit.history(told.workspace, "abalone", "uat")] == ["uat", "uat"]
+    assert [one.stage for one in audit.read_stage_history(told.workspace, "abalone", "uat")] == [
+        "uat",
+        "uat",
+    ]
 
 
 def test_what_is_not_there(told: Project, empty: Project) -> None:
     with pytest.raises(UsageError, match=r"no model `abalon`.*did you mean `abalone`"):
-        audit.history(told.workspace, "abalon")
+        audit.read_stage_history(told.workspace, "abalon")
     with pytest.raises(UsageError, match=r"no stage `prdo`.*did you mean `prod`"):
-        audit.history(told.workspace, "abalone", "prdo")
+        audit.read_stage_history(told.workspace, "abalone", "prdo")
     with pytest.raises(UsageError, match="none was registered yet"):
-        audit.history(empty.workspace, "abalone")
+        audit.read_stage_history(empty.workspace, "abalone")
     empty.register(b"one")
-    assert audit.history(empty.workspace, "abalone") == ()
+    assert audit.read_stage_history(empty.workspace, "abalone") == ()

@@ -11,7 +11,7 @@ import pytest
 from audit_project import Project
 from running import Said, end, start
 from towpath import registry
-from towpath.audit.lineage import lineage
+from towpath.audit.lineage import trace_lineage
 from tracking import track
 
 PIPELINE = """\
@@ -32,20 +32,20 @@ def test_data_code_promotions_and_what_was_made_of_it(project: Project) -> None:
     project.write("data/raw.csv", "a\n1\n")
     raw = track(project.root, project.root / "data/raw.csv").artifact
     project.commit("a pipeline")
-    base = registry.get(project.repository, "penguins@v1.0.0").record.artifact.digest
+    base = registry.get_version(project.repository, "penguins@v1.0.0").record.artifact.digest
     name = project.register(b"four", data={"raw": raw.digest, "base": base})
-    found = lineage(project.workspace, name)
+    found = trace_lineage(project.workspace, name)
     assert found.record.code.commit == project.git("rev-parse", "HEAD")
     data, model = found.data
     assert (data.path, data.pointer) == ("data/raw.csv", "data/raw.csv.dvc")
     assert (data.digest, data.version) == (raw.digest, None)
     assert (model.path, model.version) == ("penguins#dev", "penguins@v1.0.0")
     assert (found.before, found.promotions, found.used_by) == ("abalone@v1.1.0", (), ())
-    assert lineage(project.workspace, "penguins@v1.0.0").used_by == (name,)
+    assert trace_lineage(project.workspace, "penguins@v1.0.0").used_by == (name,)
 
 
 def test_the_way_since(told: Project) -> None:
-    found = lineage(told.workspace, "abalone#prod")
+    found = trace_lineage(told.workspace, "abalone#prod")
     assert found.version == "abalone@v1.0.0"
     assert [one.stage for one in found.promotions] == ["dev", "uat", "prod", "prod"]
     assert found.deployments == found.promotions
@@ -82,7 +82,7 @@ def test_things_of_the_same_name(project: Project) -> None:
 def test_five_side_by_side(project: Project) -> None:
     names = ["abalone@v1.0.0", "abalone@v1.1.0", "penguins@v1.0.0"]
     names += [project.register(content, labels={"team": "b"}) for content in (b"5", b"6")]
-    found = registry.compare(project.repository, names)
+    found = registry.compare_versions(project.repository, names)
     rows = {(row.section, row.name): row.values for row in found.rows}
     assert rows["stages", "in"] == ("prod", "dev, uat", None, None, None)
     assert rows["labels", "team"] == (None, "risk", None, "b", "b")

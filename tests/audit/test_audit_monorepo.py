@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from audit_project import Project, begin
-from towpath.audit.stage_history import history
-from towpath.audit.verification import verify
+from towpath.audit.stage_history import read_stage_history
+from towpath.audit.verification import verify_registry
 
 
 def test_each_by_itself(tmp_path: Path) -> None:
@@ -23,9 +23,9 @@ def test_each_by_itself(tmp_path: Path) -> None:
     first.promote(first.register(b"one", path="first/model.bin"), "dev")
     second.promote(second.register(b"two", model="squid", path="second/model.bin"), "lab")
     for one, model in ((first, "abalone"), (second, "squid")):
-        found = verify(one.workspace)
+        found = verify_registry(one.workspace)
         assert found.findings == ()
         assert found.unchecked == ()
         assert found.looked_at["promotions"] == 1
-        [entry] = history(one.workspace, model)
+        [entry] = read_stage_history(one.workspace, model)
         assert entry.approval.by == ("Bo Diddley <bo@example.org>",)

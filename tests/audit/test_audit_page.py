@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from towpath.audit.audit_finding import Check
+from towpath.audit.audit_finding import AuditCheck
 from towpath.audit.version_facts import FIELDS, TABLES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
@@ -18,11 +18,11 @@ def test_every_fact() -> None:
 
 
 def test_every_check() -> None:
-    for check in get_args(Check):
+    for check in get_args(AuditCheck):
         assert f"\n| `{check}` | " in PAGE, check
 
 
 def test_its_own_links() -> None:
     heads = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
-    anchors = {re.sub(r"[^a-z -]", "", head.lower()).replace(" ", "-") for head in heads}
+    anchors = {re.sub(r"[^a-z -]", "", head.stage_below()).replace(" ", "-") for head in heads}
     assert set(re.findall(r"\]\(#([a-z-]+)\)", PAGE)) <= anchors

@@ -11,17 +11,17 @@ import pytest
 
 from running import FOLDER, Project, end, make
 from towpath import registry
-from towpath.audit.reproduction import Reproduced, reproduce
+from towpath.audit.reproduction import ReproducedVersion, reproduce_version
 from towpath.backends.prefect import server
 from towpath.errors import RegistryError, StepFailed, StoreError, UsageError
-from towpath.registry import Code, Registration
+from towpath.registry import RecordedCode, Registration
 from tracking import track
 
 
 @pytest.fixture(autouse=True)
-def _api(warm_api: server.Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def _api(warm_api: server.PrefectApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", warm_api.url)
-    monkeypatch.setenv("PREFECT_API_AUTH_STRING", warm_api.endpoint.secret)
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", warm_api.proven_endpoint.secret)
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def project(tmp_path: Path) -> Project:
     return made
 
 
-def again(project: Project, reference: str = "mean@v1.0.0", **options: object) -> Reproduced:
-    return reproduce(project.workspace, reference, **options)  # type: ignore[arg-type]
+def again(project: Project, reference: str = "mean@v1.0.0", **options: object) -> ReproducedVersion:
+    return reproduce_version(project.workspace, reference, **options)  # type: ignore[arg-type]
 
 
 def test_byte_for_byte_from_another_commit_and_other_data(project: Project) -> None:
@@ -82,7 +82,7 @@ def test_what_differs(project: Project, tmp_path: Path) -> None:
 
 def test_data_from_the_stores_remote_or_from_nowhere(project: Project, tmp_path: Path) -> None:
     remote = tmp_path / "remote"
-    digest = registry.get(project.workspace.registry, "mean@v1.0.0").record.data["raw"]
+    digest = registry.get_version(project.workspace.registry, "mean@v1.0.0").record.data["raw"]
     objects = project.store.path(digest)
     (remote / "files/md5" / digest[:2]).mkdir(parents=True)
     shutil.move(objects, remote / "files/md5" / digest[:2] / digest[2:])
@@ -95,26 +95,26 @@ def test_data_from_the_stores_remote_or_from_nowhere(project: Project, tmp_path:
 
 
 def test_a_step_that_fails_and_a_commit_that_is_gone(project: Project) -> None:
-    record = registry.get(project.workspace.registry, "mean@v1.0.0").record
+    record = registry.get_version(project.workspace.registry, "mean@v1.0.0").record
     project.git("switch", "-q", "--detach", record.code.commit)
     project.code('return {"mean"', "raise OSError('no licence')\n    return {\"mean\"")
     project.commit("broken")
-    failing = _also(project, "4", code=Code(project.git("rev-parse", "HEAD")))
+    failing = _also(project, "4", code=RecordedCode(project.git("rev-parse", "HEAD")))
     project.git("switch", "-q", "main")
     with pytest.raises(StepFailed, match="no licence"):
         again(project, failing)
-    gone = _also(project, "5", code=Code("c0ffee" * 6 + "c0ff"))
+    gone = _also(project, "5", code=RecordedCode("c0ffee" * 6 + "c0ff"))
     with pytest.raises(RegistryError, match="does not have the commit c0ffee"):
         again(project, gone)
     assert len(project.git("worktree", "list").splitlines()) == 1
 
 
 def test_an_interruption_leaves_nothing(project: Project) -> None:
-    record = registry.get(project.workspace.registry, "mean@v1.0.0").record
+    record = registry.get_version(project.workspace.registry, "mean@v1.0.0").record
     project.git("switch", "-q", "--detach", record.code.commit)
     project.code('return {"mean"', "__import__('time').sleep(60)\n    return {\"mean\"")
     project.commit("slow")
-    slow = _also(project, "6", code=Code(project.git("rev-parse", "HEAD")))
+    slow = _also(project, "6", code=RecordedCode(project.git("rev-parse", "HEAD")))
     project.git("switch", "-q", "main")
     process = project.start("reproduce", slow)
     assert process.stderr
@@ -127,7 +127,7 @@ def test_an_interruption_leaves_nothing(project: Project) -> None:
 def _also(project: Project, key: str, **facts: object) -> str:
     """The first version once more, with other facts in its record."""
     repository = project.workspace.registry
-    first = registry.get(repository, "mean@v1.0.0").record
+    first = registry.get_version(repository, "mean@v1.0.0").record
     draft = replace(first, key=key * 64, version=None, bump=None, **facts)  # type: ignore[arg-type]
     head = project.git("rev-parse", "HEAD")
-    return str(registry.register(repository, Registration(draft, head, {})))
+    return str(registry.register_version(repository, Registration(draft, head, {})))

@@ -6,7 +6,7 @@ import pytest
 
 from audit_project import Project, begin
 from towpath import registry
-from towpath.audit.version_search import Hits, search
+from towpath.audit.version_search import SearchHits, search_versions
 from towpath.errors import UsageError
 
 
@@ -22,12 +22,12 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Project:
         time="2026-01-31T23:00:00Z",
     )  # fmt: skip
     made.register(b"4", model="penguins", metrics={"accuracy": 0.9}, time="2026-02-01T00:00:00Z")
-    registry.reject(made.repository, "abalone@v1.1.0", "leaked labels")
+    registry.reject_version(made.repository, "abalone@v1.1.0", "leaked labels")
     return made
 
 
 def found(project: Project, text: str, *more: object) -> list[str]:
-    hits: Hits = search(project.repository, text, *more)  # type: ignore[arg-type]
+    hits: SearchHits = search_versions(project.repository, text, *more)  # type: ignore[arg-type]
     return [str(version) for version in hits.found]
 
 
@@ -89,7 +89,7 @@ def test_order_and_limit(many: Project) -> None:
     assert found(many, "mse > 0", "mse") == [ONE, TWO, THREE]
     assert found(many, "mse > 0", "-metrics.mse", 2) == [THREE, TWO]
     assert found(many, 'model != "x"', "accuracy")[0] == FOUR
-    hits = search(many.repository, "mse > 0", "-mse", 1)
+    hits = search_versions(many.repository, "mse > 0", "-mse", 1)
     assert (hits.total, hits.searched, hits.columns, hits.values) == (
         3,
         4,

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from audit_project import POLICY, Project
-from towpath.audit.stage_history import history
-from towpath.audit.version_search import search
+from towpath.audit.stage_history import read_stage_history
+from towpath.audit.version_search import search_versions
 from towpath.backends.dvc import Store
 from towpath.backends.git import Repository
 from towpath.errors import RegistryError, UsageError
@@ -299,12 +299,12 @@ def test_clones_that_cannot_tell(
     with pytest.raises(RegistryError, match="without tags"):
         Project(folder / "tagless").verify()
     with pytest.raises(RegistryError, match="without tags"):
-        search(Project(folder / "tagless").repository, "mse < 5")
+        search_versions(Project(folder / "tagless").repository, "mse < 5")
     with pytest.raises(RegistryError, match="shallow clone"):
-        history(Project(folder / "shallow").workspace, "abalone")
+        read_stage_history(Project(folder / "shallow").workspace, "abalone")
 
 
 def _md5(project: Project, version: str) -> str:
     from towpath import registry
 
-    return registry.get(Repository.open(project.root), version).record.artifact.digest
+    return registry.get_version(Repository.open(project.root), version).record.artifact.digest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from towpath.audit.approvals import _in_tag
-from towpath.cli.audit_commands import _agreement
+from towpath.cli.audit_commands import _describe_agreement
 from towpath.delivery.promotion.code_owners import LARGEST
 from towpath.delivery.promotion.rule_changes import RuleChange
 from towpath.delivery.promotion.rulebook import Rulebook
@@ -17,9 +17,12 @@ def change(commit: str, level: str, by: tuple[str, ...] = (), why: str = "") -> 
 def test_a_change_that_was_agreed_to_later() -> None:
     alone = change("a" * 40, "none", why="nobody signed it")
     agreed = change("b" * 40, "signed", ("bo@example.org",))
-    assert _agreement(alone, [agreed]) == "by Ada, agreed to in bbbbbbb: signed by bo@example.org"
-    assert _agreement(alone, []) == "by Ada, and nobody agreed: nobody signed it"
-    assert _agreement(agreed, []) == "signed by bo@example.org"
+    assert (
+        _describe_agreement(alone, [agreed])
+        == "by Ada, agreed to in bbbbbbb: signed by bo@example.org"
+    )
+    assert _describe_agreement(alone, []) == "by Ada, and nobody agreed: nobody signed it"
+    assert _describe_agreement(agreed, []) == "signed by bo@example.org"
 
 
 def test_a_name_with_a_comma_is_one_name() -> None:
@@ -35,5 +38,5 @@ def test_a_name_with_a_comma_is_one_name() -> None:
 def test_owners_in_a_file_that_no_forge_loads() -> None:
     line = b"* @ada\n"
     large = line + b"#" * LARGEST
-    assert Rulebook({"CODEOWNERS": line}).owners("a") == ("@ada",)
-    assert Rulebook({"CODEOWNERS": large}).owners("a") == ()
+    assert Rulebook({"CODEOWNERS": line}).owners_of_path("a") == ("@ada",)
+    assert Rulebook({"CODEOWNERS": large}).owners_of_path("a") == ()

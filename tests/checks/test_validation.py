@@ -14,9 +14,9 @@ import pytest
 from failing_expectations import FAILING, failing_table
 
 from towpath.backends.great_expectations import expectation_catalogue, validation
-from towpath.backends.great_expectations.sentences import failure_faults, sentence
+from towpath.backends.great_expectations.sentences import failure_faults, result_sentence
 from towpath.backends.great_expectations.suite_outcome import Expectation, Suite
-from towpath.backends.great_expectations.suite_page import page
+from towpath.backends.great_expectations.suite_page import render_page
 from towpath.delivery.gates.kinds.expectations import sentence_of as in_a_gate
 from towpath.errors import Place
 
@@ -133,7 +133,7 @@ def test_an_expectation_and_what_is_said_of_it(type, arguments, found, said):
     assert [row.index for row in result.samples] == indices
     assert outcome.passed is passed
     if said:
-        assert sentence(result) == said
+        assert result_sentence(result) == said
         assert str(failure_faults(outcome)[0]) == f"raw.yaml:3: {said}"
 
 
@@ -159,18 +159,20 @@ def outcome_of(cases, frame, severity="critical"):
 def test_every_expectation_that_fails_is_said_in_words_everywhere():
     """On the run's log, on the page, in the document, in a gate; of no rows as well."""
     known = {
-        name for name, kind in expectation_catalogue.known().items() if name and not kind.database
+        name
+        for name, kind in expectation_catalogue.read_catalogue().items()
+        if name and not kind.database
     }
     assert {type for type, _ in FAILING} == known
     for frame in (failing_table(), failing_table().iloc[:0]):
         outcome = outcome_of(FAILING, frame)
         assert frame.empty or not [result.type for result in outcome.results if result.passed]
         for result in outcome.results:
-            assert sentence(result).startswith("expected that ")
+            assert result_sentence(result).startswith("expected that ")
             if not result.passed:
-                assert ", but " in sentence(result)
+                assert ", but " in result_sentence(result)
                 assert ", but " in in_a_gate(result)
-        assert "</html>" in page(outcome, "raw.csv")
+        assert "</html>" in render_page(outcome, "raw.csv")
         json.dumps(outcome.document())
         assert len(outcome_of(FAILING, frame, "warning").warned) == len(outcome.failed)
 
@@ -197,7 +199,7 @@ def test_of_a_set_it_is_said_what_lacks():
     for result, (_, column, _, said) in zip(results, SETS, strict=True):
         assert result.passed is not bool(said)
         if said:
-            assert sentence(result) == f"expected that `{column}` {said}"
+            assert result_sentence(result) == f"expected that `{column}` {said}"
     assert in_a_gate(results[2]).endswith("but it takes 3 other values and lacks Q")
 
 
@@ -282,7 +284,9 @@ def test_the_page_shows_data_as_text_and_not_as_markup():
         Place("raw.yaml", 1),
         "<u>meaning</u>",
     )
-    shown = page(validation.validate_suite(Suite("<s>", (expectation,)), frame), "<data>.csv")
+    shown = render_page(
+        validation.validate_suite(Suite("<s>", (expectation,)), frame), "<data>.csv"
+    )
     for markup in ("<script", "<b>:", "<i>", "<u>", "<s>", "<data>"):
         assert markup not in shown
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown

@@ -14,7 +14,7 @@ import pytest
 
 from running import Project
 from towpath import call_log, credentials, diagnostics
-from towpath.github.forge_connection import connect
+from towpath.github.forge_connection import connect_forge
 from towpath.call_log import log_call
 from towpath.config.project_declaration import Project as Declared
 from towpath.credentials import hide_words
@@ -116,7 +116,7 @@ def test_no_secret_of_an_address_a_variable_or_an_argument_is_told(project: Proj
 @pytest.mark.usefixtures("github")
 def test_a_request_to_the_forge_is_told_without_its_token(lines: list[str]) -> None:
     declared = {"name": "abalone", "forge": {"kind": "github", "repository": "o/r"}}
-    forge = connect(Declared.model_validate(declared))
+    forge = connect_forge(Declared.model_validate(declared))
     assert forge and forge.user() == "ada"
     (line,) = lines
     assert re.search(r"towpath\.http \d+\.\d{3}s GET http://127\.0\.0\.1:\d+/\S*user -> 200", line)

@@ -13,7 +13,7 @@ from promotion_project import draft
 from running import Project, Said
 from towpath import registry
 from towpath.backends.git import Repository
-from towpath.registry import Code, Registration
+from towpath.registry import RecordedCode, Registration
 from towpath.steps import formats
 
 
@@ -22,7 +22,7 @@ def model(project: Project, tmp_path: Path) -> Project:
     """A project with one version: a line through two points."""
     table = pandas.DataFrame({"x": [0.0, 1.0]})
     file = tmp_path / "model.skops"
-    formats.write(LinearRegression().fit(table, [1.0, 3.0]), file, "skops")
+    formats.write_file(LinearRegression().fit(table, [1.0, 3.0]), file, "skops")
     content, head = file.read_bytes(), Repository.open(project.root).head() or ""
     record = draft(
         model="line",
@@ -31,10 +31,10 @@ def model(project: Project, tmp_path: Path) -> Project:
         sha256=hashlib.sha256(content).hexdigest(),
         path="artifacts/training/fit/model.skops",
         kind="skops",
-        code=Code(head),
+        code=RecordedCode(head),
         labels={"x": "5"},
     )
-    registry.register(Repository.open(project.root), Registration(record, head, {}))
+    registry.register_version(Repository.open(project.root), Registration(record, head, {}))
     return project
 
 

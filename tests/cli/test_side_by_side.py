@@ -7,8 +7,8 @@ import pytest
 from towpath.cli.render import terminal
 from towpath.config.artifact import Made
 from towpath.execution import run_folders
-from towpath.execution.run_record import Run, State, StepRun
-from towpath.registry.version_comparison import Row
+from towpath.execution.run_record import ExecutionState, RecordedRun, StepRun
+from towpath.registry.version_comparison import ComparisonRow
 
 NAN = float("nan")
 
@@ -28,12 +28,14 @@ NAN = float("nan")
     ],
 )
 def test_what_differs_looks_different(values, differ, shown):
-    assert Row("metrics", "m", values).differs is differ
+    assert ComparisonRow("metrics", "m", values).is_different is differ
     assert terminal.side_by_side(values) == shown
 
 
 def test_two_runs_with_nan_do_not_differ():
     made = Made(values={"m": {"auc": float("nan"), "f1": 1}})
     steps = {"score": StepRun("score", "evaluation", made=made)}
-    one, other = (Run(name, "training", State.DONE, "", steps=steps) for name in ("a", "b"))
-    assert run_folders.diff(one, other) == []
+    one, other = (
+        RecordedRun(name, "training", ExecutionState.DONE, "", steps=steps) for name in ("a", "b")
+    )
+    assert run_folders.diff_runs(one, other) == []

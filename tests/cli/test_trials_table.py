@@ -10,14 +10,18 @@ from running import Project, make
 from towpath.config.artifact import Json, Made
 from towpath.errors import UsageError
 from towpath.execution import run_folders as recorded
-from towpath.execution.run_record import Recorder, Run, State, StepRun
+from towpath.execution.run_record import ExecutionState, RecordedRun, Recorder, StepRun
 from towpath.execution.trials_table import TableRequest, tabulate_runs
 
 
-def run_of(name: str, metrics: Json, kind: str = "evaluation", **params: Json) -> Run:
+def run_of(name: str, metrics: Json, kind: str = "evaluation", **params: Json) -> RecordedRun:
     """A run that measured something."""
-    steps = {"score": StepRun("score", kind, State.DONE, made=Made(values={"metrics": metrics}))}
-    return Run(name, "training", State.DONE, "2026-11-26T05:00:00Z", params=params, steps=steps)
+    steps = {
+        "score": StepRun("score", kind, ExecutionState.DONE, made=Made(values={"metrics": metrics}))
+    }
+    return RecordedRun(
+        name, "training", ExecutionState.DONE, "2026-11-26T05:00:00Z", params=params, steps=steps
+    )
 
 
 RUNS = [
@@ -27,7 +31,7 @@ RUNS = [
 ]
 
 
-def order(sort: str, runs: list[Run] = RUNS) -> str:
+def order(sort: str, runs: list[RecordedRun] = RUNS) -> str:
     return "".join(row.run for row in tabulate_runs(runs, TableRequest(sort=sort)).rows)
 
 
@@ -69,7 +73,7 @@ def test_columns_and_rows_that_are_asked_for() -> None:
     assert tabulate_runs([], TableRequest(sort="f1")).rows == ()
 
 
-def write(project: Project, run: Run) -> None:
+def write(project: Project, run: RecordedRun) -> None:
     folder = project.workspace.runs / run.id
     folder.mkdir(parents=True)
     recorder = Recorder(folder)
@@ -113,6 +117,8 @@ def test_five_hundred_runs_quickly(tmp_path_factory: pytest.TempPathFactory) -> 
     for number in range(500):
         write(made, run_of(f"r{number:03}", {"mse": number / 7}, depth=number))
     begun = time.process_time()
-    found = tabulate_runs(recorded.recent(made.workspace.runs), TableRequest(sort="-mse", count=3))
+    found = tabulate_runs(
+        recorded.recent_runs(made.workspace.runs), TableRequest(sort="-mse", count=3)
+    )
     assert [row.run for row in found.rows] == ["r499", "r498", "r497"]
     assert time.process_time() - begun < 2.0

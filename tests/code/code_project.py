@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from command_line import run_python
-from towpath.dependencies import Reader
+from towpath.dependencies import CodeReader
 
 Make = Callable[..., "Project"]
 """Makes a project of ``steps.py`` beside the pipeline, and of files named from the root."""
@@ -18,10 +18,10 @@ STEPS = f"{FOLDER}/steps.py"
 _RUN = """
 import pathlib, sys
 sys.dont_write_bytecode = True
-from towpath.steps.project_functions import load, make_importable
+from towpath.steps.project_functions import load_function, make_project_importable
 root, folder, run = pathlib.Path(sys.argv[1]), *sys.argv[2:]
-make_importable(root, folder)
-print(repr(load(root, folder, run)()))
+make_project_importable(root, folder)
+print(repr(load_function(root, folder, run)()))
 """
 
 
@@ -44,7 +44,7 @@ class Project:
         path.write_text(text.replace(old, new), "utf-8")
 
     def digests(self, run: str = "step", *extra: str) -> dict[str, str]:
-        return dict(Reader(self.root).digests(FOLDER, run, extra))
+        return dict(CodeReader(self.root).digests(FOLDER, run, extra))
 
     def changed(self, before: Mapping[str, str], run: str = "step", *extra: str) -> set[str]:
         """The labels whose digest is not what it was."""

@@ -7,7 +7,7 @@ import sys
 import pytest
 from code_project import FOLDER, Make
 
-from towpath.dependencies import Reader
+from towpath.dependencies import CodeReader
 
 SPELLED = """
 from __future__ import annotations
@@ -67,7 +67,7 @@ ASKED = {
 
 def test_an_annotation_asks_for_one_type_however_it_is_spelled(project: Make) -> None:
     made = project(SPELLED, FILES)
-    arguments = Reader(made.root).signature(FOLDER, "step").arguments
+    arguments = CodeReader(made.root).step_signature(FOLDER, "step").arguments
     assert {argument.name: argument.asks for argument in arguments} == ASKED
 
 
@@ -76,5 +76,5 @@ def test_a_type_statement_is_an_alias(project: Make) -> None:
     made = project(
         "import pandas as pd\ntype Table = pd.DataFrame\ndef step(a: Table, b: Table | None): ...\n"
     )
-    arguments = Reader(made.root).signature(FOLDER, "step").arguments
+    arguments = CodeReader(made.root).step_signature(FOLDER, "step").arguments
     assert [argument.asks for argument in arguments] == [FRAME, FRAME]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from code_project import FOLDER, STEPS, Make
 
-from towpath.dependencies import Argument, Reader
+from towpath.dependencies import CodeReader, StepArgument
 from towpath.errors import DeclarationError
 
 GOOD = """
@@ -28,26 +28,26 @@ if True:
 
 def test_a_signature_says_what_each_argument_asks_for(project: Make) -> None:
     made = project(GOOD, {"shared/x.py": "class Split: ...\ndef imported(x): ...\n"})
-    found = Reader(made.root).signature(FOLDER, "train")
+    found = CodeReader(made.root).step_signature(FOLDER, "train")
     assert (found.file, found.line, found.function) == (STEPS, 9, "train")
     assert found.arguments == (
-        Argument("raw", True, "pandas.DataFrame"),
-        Argument("out", True, "pathlib.Path"),
-        Argument("rate", False, "float"),
-        Argument("deep", False, "pandas.DataFrame"),
-        Argument("kind", False),
-        Argument("must", True),
+        StepArgument("raw", True, "pandas.DataFrame"),
+        StepArgument("out", True, "pathlib.Path"),
+        StepArgument("rate", False, "float"),
+        StepArgument("deep", False, "pandas.DataFrame"),
+        StepArgument("kind", False),
+        StepArgument("must", True),
     )
 
 
 def test_a_function_is_found_where_it_is_defined(project: Make) -> None:
     made = project(GOOD, {"shared/x.py": "class Split: ...\ndef imported(x): ...\n"})
-    imported = Reader(made.root).signature(FOLDER, "imported")
+    imported = CodeReader(made.root).step_signature(FOLDER, "imported")
     assert (imported.file, imported.line) == ("shared/x.py", 2)
-    assert Reader(made.root).signature(FOLDER, "shared.x:imported") == imported
-    assert Reader(made.root).signature(FOLDER, "again").function == "train"
-    chosen = Reader(made.root).signature(FOLDER, "chosen")
-    assert chosen.arguments == (Argument("a", True, "numpy.ArrayLike"),)
+    assert CodeReader(made.root).step_signature(FOLDER, "shared.x:imported") == imported
+    assert CodeReader(made.root).step_signature(FOLDER, "again").function == "train"
+    chosen = CodeReader(made.root).step_signature(FOLDER, "chosen")
+    assert chosen.arguments == (StepArgument("a", True, "numpy.ArrayLike"),)
 
 
 BAD = {
@@ -98,8 +98,8 @@ def test_what_cannot_be_a_step_is_a_fault_with_its_place(project: Make, run: str
         "nul.py": "a = '\0'\n",
     }
     made = project(BAD_STEPS, files)
-    reader = Reader(made.root)
-    for read in (reader.signature, reader.digests, reader.packages):
+    reader = CodeReader(made.root)
+    for read in (reader.step_signature, reader.digests, reader.package_versions):
         with pytest.raises(DeclarationError) as raised:
             read(FOLDER, run)
         assert str(raised.value) == BAD[run]
@@ -109,13 +109,13 @@ def test_without_steps_py_the_near_name_is_said(project: Make) -> None:
     made = project("", {f"{FOLDER}/step.py": ""})
     (made.root / STEPS).unlink()
     with pytest.raises(DeclarationError) as raised:
-        Reader(made.root).signature(FOLDER, "train")
+        CodeReader(made.root).step_signature(FOLDER, "train")
     assert str(raised.value) == f"{STEPS}: there is no `{STEPS}` (did you mean `step.py`?)"
 
 
 def test_nothing_is_imported(project: Make) -> None:
     made = project("raise SystemExit(70)\ndef step(): return 1\n")
-    assert Reader(made.root).signature(FOLDER, "step").line == 2
+    assert CodeReader(made.root).step_signature(FOLDER, "step").line == 2
     assert made.digests()
 
 

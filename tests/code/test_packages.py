@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from code_project import FOLDER, Make
 
-from towpath.dependencies import Reader
+from towpath.dependencies import CodeReader
 from towpath.dependencies.code_reader import KEPT
 
 STEPS = "import alpha\ndef step(): return 1\n"
@@ -37,21 +37,21 @@ def install(site: Path, name: str, version: str, requires: list[str], module: st
 
 @pytest.mark.usefixtures("site")
 def test_versions_go_through_what_is_required_with_extras(project: Make) -> None:
-    found = Reader(project(STEPS).root).packages(FOLDER, "step")
+    found = CodeReader(project(STEPS).root).package_versions(FOLDER, "step")
     assert found == {"alpha-one": "1.0", "beta": "2.0", "delta-four": "4.0"}
 
 
 def test_an_upgrade_is_seen_and_what_is_kept_is_used(project: Make, site: Path) -> None:
     root = project(STEPS).root
-    Reader(root).packages(FOLDER, "step")
+    CodeReader(root).package_versions(FOLDER, "step")
     kept = json.loads((root / KEPT).read_text("utf-8"))
     for each in kept["distributions"]:
         each["version"] += ".kept"
     (root / KEPT).write_text(json.dumps(kept), "utf-8")
-    assert Reader(root).packages(FOLDER, "step")["beta"] == "2.0.kept"
+    assert CodeReader(root).package_versions(FOLDER, "step")["beta"] == "2.0.kept"
     (site / "beta-2.0.dist-info").rename(site / "away")
     install(site, "beta", "2.1", [], "beta")
-    assert Reader(root).packages(FOLDER, "step") == {"alpha-one": "1.0", "beta": "2.1"}
+    assert CodeReader(root).package_versions(FOLDER, "step") == {"alpha-one": "1.0", "beta": "2.1"}
 
 
 @pytest.mark.usefixtures("site")
@@ -59,18 +59,18 @@ def test_an_upgrade_is_seen_and_what_is_kept_is_used(project: Make, site: Path) 
 def test_a_spoiled_file_is_read_anew(project: Make, wrong: str) -> None:
     made = project(STEPS)
     made.write({KEPT: wrong})
-    assert Reader(made.root).packages(FOLDER, "step")["alpha-one"] == "1.0"
+    assert CodeReader(made.root).package_versions(FOLDER, "step")["alpha-one"] == "1.0"
     assert json.loads((made.root / KEPT).read_text("utf-8"))["distributions"]
 
 
 @pytest.mark.usefixtures("site")
 def test_where_nothing_can_be_kept_it_is_read_all_the_same(project: Make) -> None:
     made = project(STEPS, {".towpath": "a file, not a folder"})
-    assert Reader(made.root).packages(FOLDER, "step")["alpha-one"] == "1.0"
+    assert CodeReader(made.root).package_versions(FOLDER, "step")["alpha-one"] == "1.0"
 
 
 @pytest.mark.usefixtures("site")
 def test_a_distribution_may_be_asked_for_by_its_own_name(project: Make) -> None:
-    reader = Reader(project(STEPS).root)
-    assert reader.versions(["gamma", "delta-four"]).keys() >= {"gamma", "delta-four"}
-    assert reader.versions(["Alpha.One"]) == reader.packages(FOLDER, "step")
+    reader = CodeReader(project(STEPS).root)
+    assert reader.versions_of_modules(["gamma", "delta-four"]).keys() >= {"gamma", "delta-four"}
+    assert reader.versions_of_modules(["Alpha.One"]) == reader.package_versions(FOLDER, "step")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from code_project import FOLDER, STEPS, Project
 
-from towpath.dependencies import Reader
+from towpath.dependencies import CodeReader
 
 HERE = Path(__file__).parent / "abalone"
 RUNS = ("prepare", "train", "evaluate", "report", "shared.publish:to_folder")
@@ -61,7 +61,7 @@ def test_an_edit_reaches_exactly_its_steps(
 
 
 def test_the_same_reading_serves_all_steps(made: Project) -> None:
-    reader = Reader(made.root)
+    reader = CodeReader(made.root)
     assert [reader.digests(FOLDER, run) for run in reversed(RUNS)] == [
         made.digests(run) for run in reversed(RUNS)
     ]
@@ -83,5 +83,5 @@ def test_the_labels_of_a_step(made: Project) -> None:
 
 
 def test_the_files_of_a_step(made: Project) -> None:
-    sources = Reader(made.root).sources(FOLDER, "shared.publish:to_folder")
+    sources = CodeReader(made.root).source_files(FOLDER, "shared.publish:to_folder")
     assert sources == ("shared/__init__.py", "shared/paths.py", "shared/publish.py")

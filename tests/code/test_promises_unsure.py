@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from code_project import FOLDER, STEPS, Make, changes
 
-from towpath.dependencies import Reader
+from towpath.dependencies import CodeReader
 from towpath.errors import DeclarationError
 
 X = "shared/x.py"
@@ -110,20 +110,22 @@ def test_4_12_a_file_that_is_not_python_is_a_fault(project: Make) -> None:
 
 def test_5_1_packages_count_with_what_they_require(project: Make) -> None:
     made = project("import pandas\ndef step(): 1\n")
-    found = Reader(made.root).packages(FOLDER, "step")
+    found = CodeReader(made.root).package_versions(FOLDER, "step")
     assert found.keys() >= {"pandas", "numpy", "python-dateutil", "six"}
     assert "scikit-learn" not in found
 
 
 def test_5_2_an_import_inside_a_function_counts_if_that_is_reached(project: Make) -> None:
     made = project("def other():\n    import numpy\ndef step(): 1\n")
-    assert not Reader(made.root).packages(FOLDER, "step")
-    assert "numpy" in Reader(made.root).packages(FOLDER, "other")
+    assert not CodeReader(made.root).package_versions(FOLDER, "step")
+    assert "numpy" in CodeReader(made.root).package_versions(FOLDER, "other")
 
 
 def test_5_3_a_package_that_is_missing_counts(project: Make) -> None:
     made = project("try:\n    import surely_missing\nexcept ImportError: 1\ndef step(): 1\n")
-    assert Reader(made.root).packages(FOLDER, "step") == {"surely_missing": "not installed"}
+    assert CodeReader(made.root).package_versions(FOLDER, "step") == {
+        "surely_missing": "not installed"
+    }
 
 
 def test_5_4_editable_sources_are_read(
@@ -191,5 +193,5 @@ def test_7_1_what_a_pickle_may_name_is_carried(project: Make) -> None:
         "def helper(): return 7\ndef scale(x): return 7\ndef clean(x): return 7\n"
         "def step(x=1):\n    clean(x)\n    return Model(), FunctionTransformer(scale)\n"
     )
-    carried = Reader(project(steps).root).carried(FOLDER, "step")
+    carried = CodeReader(project(steps).root).digest_carried(FOLDER, "step")
     assert carried.keys() == {"steps.Model", "steps.helper", "steps.scale"}

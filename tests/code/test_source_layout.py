@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from towpath.config.project_paths import module_folders
-from towpath.dependencies import Reader
+from towpath.dependencies import CodeReader
 from towpath.errors import DeclarationError
 
 
@@ -26,16 +26,16 @@ def test_a_function_under_src_is_found_with_what_it_reaches(tmp_path: Path) -> N
         src__leafnet__helpers="def half(raw): return raw / 2\ndef other(): return 1\n",
         flows__training__steps="from leafnet.clean import clean\ndef own(raw): return clean(raw)\n",
     )
-    labels = Reader(tmp_path).digests("flows/training", "leafnet.clean:clean")
+    labels = CodeReader(tmp_path).digests("flows/training", "leafnet.clean:clean")
     assert list(labels) == ["leafnet.clean.clean", "leafnet.helpers.half"]
-    assert set(labels) < set(Reader(tmp_path).digests("flows/training", "own"))
-    assert Reader(tmp_path).sources("flows/training", "own") == (
+    assert set(labels) < set(CodeReader(tmp_path).digests("flows/training", "own"))
+    assert CodeReader(tmp_path).source_files("flows/training", "own") == (
         "flows/training/steps.py",
         "src/leafnet/clean.py",
         "src/leafnet/helpers.py",
     )
     with pytest.raises(DeclarationError, match=r"no module `leafnet\.claen`"):
-        Reader(tmp_path).signature("flows/training", "leafnet.claen:clean")
+        CodeReader(tmp_path).step_signature("flows/training", "leafnet.claen:clean")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from own_home import MAIN, move_in
 from promotion_project import Project, begin
 from towpath import forge
 from towpath.backends.github import forge_connection
-from towpath.doctor import Check, examine
+from towpath.doctor import DoctorCheck, examine_project
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def found(
     root: Path, verdict: str, environ: Mapping[str, str] | None = None, offline: bool = False
-) -> list[Check]:
+) -> list[DoctorCheck]:
     """What is said with a verdict."""
-    checks = examine(Workspace(root), offline, environ or {})
+    checks = examine_project(Workspace(root), offline, environ or {})
     return [one for one in checks if one.verdict == verdict]
 
 
@@ -175,9 +175,9 @@ def test_a_forge_that_enforces_nothing_and_then_all(tmp_path: Path, github: GitH
     assert "forge: main: changes come by pull request alone: yes; now: no" in said
     assert "forge: environment prod: is there: yes; now: no" in said
     assert not any("checks that must pass" in one for one in said), "no workflow gives one"
-    there = forge_connection.connect(Workspace(project.root).policy, environ=github.environ())
+    there = forge_connection.connect_forge(Workspace(project.root).policy, environ=github.environ())
     assert there is not None
-    there.enforce(forge.wanted(Workspace(project.root).policy, "main", ()))
+    there.enforce_rules(forge.derive_forge_rules(Workspace(project.root).policy, "main", ()))
     assert lacking(project.root, github.environ()) == []
     assert "it enforces what the declaration relies on" in [
         one.said for one in found(project.root, "well", github.environ())
@@ -292,7 +292,7 @@ def test_the_remote_is_the_one_that_dvc_would_take(tmp_path: Path) -> None:
         assert call_dvc(project.root, *words).returncode == 0
 
     def said() -> str:
-        checks = examine(Workspace(project.root), True, {})
+        checks = examine_project(Workspace(project.root), True, {})
         return next(one.said for one in checks if one.about == "store")
 
     dvc("init")

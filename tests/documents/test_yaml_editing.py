@@ -39,7 +39,7 @@ def test_comments_order_and_style_stay(tmp_path: Path) -> None:
         data["stages"]["ours"] = {"cmd": "towpath step training ours", "deps": ["c.csv"]}
         del data["stages"]["other"]
 
-    text = documents.edit(path, change)
+    text = documents.edit_yaml(path, change)
     ours = (
         "    ours:\n        cmd: towpath step training ours\n        deps:\n            - c.csv\n"
     )
@@ -52,14 +52,14 @@ def test_nothing_changed_is_the_same_bytes(tmp_path: Path) -> None:
     path = tmp_path / "dvc.yaml"
     for text in (THEIRS, "a:\n- 1\n-   2\nb: {c: 1, d: [x]}\n", "a:\n  - b: 1\n    c: 2\n"):
         path.write_text(text)
-        assert documents.edit(path, lambda _: None).split() == text.split()
+        assert documents.edit_yaml(path, lambda _: None).split() == text.split()
 
 
 def test_a_missing_or_bare_file_counts_as_empty(tmp_path: Path) -> None:
     path = tmp_path / "new.yaml"
-    assert documents.edit(path, lambda data: data.update(a=[1])) == "a:\n- 1\n"
+    assert documents.edit_yaml(path, lambda data: data.update(a=[1])) == "a:\n- 1\n"
     path.write_text("# only a comment\n")
-    assert documents.edit(path, lambda data: data.update(a=1)) == "# only a comment\na: 1\n"
+    assert documents.edit_yaml(path, lambda data: data.update(a=1)) == "# only a comment\na: 1\n"
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_what_cannot_be_edited(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "dvc.yaml"
     path.write_text(text)
     with pytest.raises(DeclarationError, match=said):
-        documents.edit(path, lambda _: None)
+        documents.edit_yaml(path, lambda _: None)

@@ -51,7 +51,7 @@ CORE = {
 
 @pytest.mark.parametrize("text", [t for t in CORE if t != "-"])
 def test_core_schema(text: str) -> None:
-    read = documents.plain(documents.parse(f"key: {text}\n", "f.yaml").node)["key"]
+    read = documents.plain_data(documents.parse_yaml(f"key: {text}\n", "f.yaml").node)["key"]
     assert read == CORE[text]
     assert type(read) is type(CORE[text])
 
@@ -64,21 +64,21 @@ def test_core_schema(text: str) -> None:
     ],
 )
 def test_what_another_reader_takes_for_something_else_is_refused(text: str) -> None:
-    document = documents.parse(f"key: {text}\n", "f.yaml")
+    document = documents.parse_yaml(f"key: {text}\n", "f.yaml")
     assert [fault.place for fault in document.faults] == [Place("f.yaml", 1, 6)]
     assert document.faults[0].hint
-    assert documents.plain(document.node) == {"key": text}, "reading goes on with the text"
-    assert not documents.parse(f"key: '{text}'\n", "f.yaml").faults, "in quotes it is text"
+    assert documents.plain_data(document.node) == {"key": text}, "reading goes on with the text"
+    assert not documents.parse_yaml(f"key: '{text}'\n", "f.yaml").faults, "in quotes it is text"
 
 
 def test_flow_mappings_are_read_as_yaml_1_2_has_them() -> None:
     text = "a: {run: shared.publish:to_folder, url: http://x/y, raw: data}\n"
-    read = documents.plain(documents.parse(text, "f.yaml").node)
+    read = documents.plain_data(documents.parse_yaml(text, "f.yaml").node)
     assert read == {"a": {"run": "shared.publish:to_folder", "url": "http://x/y", "raw": "data"}}
 
 
 def test_every_node_knows_its_place() -> None:
-    node = documents.parse("a:\n  b: [1,\n    two]\n", "f.yaml").node
+    node = documents.parse_yaml("a:\n  b: [1,\n    two]\n", "f.yaml").node
     assert isinstance(node, documents.Mapping)
     entry = node.get("a")
     assert entry and isinstance(entry.node, documents.Mapping)
@@ -90,7 +90,7 @@ def test_every_node_knows_its_place() -> None:
 
 def test_without_the_c_parser_the_same_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     cases = {case: case.read_text() for case in CORPUS.glob("*.yaml")}
-    with_c = {case: documents.parse(text, "f.yaml") for case, text in cases.items()}
+    with_c = {case: documents.parse_yaml(text, "f.yaml") for case, text in cases.items()}
 
     def pure(typ: str, pure: bool) -> YAML:
         assert not pure or typ == "safe"
@@ -98,9 +98,9 @@ def test_without_the_c_parser_the_same_is_said(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(yaml_parser, "YAML", pure)
     for case, text in cases.items():
-        read = documents.parse(text, "f.yaml")
+        read = documents.parse_yaml(text, "f.yaml")
         assert read.faults == with_c[case].faults, case.name
-        assert documents.plain(read.node) == documents.plain(with_c[case].node), case.name
+        assert documents.plain_data(read.node) == documents.plain_data(with_c[case].node), case.name
 
 
 @pytest.mark.parametrize(
@@ -118,29 +118,29 @@ def test_without_the_c_parser_the_same_is_said(monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_hostile_documents_are_refused_in_words(text: str, said: str) -> None:
-    assert said in str(documents.parse(text, "f.yaml").faults[0])
+    assert said in str(documents.parse_yaml(text, "f.yaml").faults[0])
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"a: 1\nb: caf\xe9\n")
     with pytest.raises(DeclarationError, match=r"latin\.yaml:2: the file is not UTF-8"):
-        documents.read(tmp_path / "latin.yaml", "latin.yaml")
+        documents.read_yaml(tmp_path / "latin.yaml", "latin.yaml")
     with pytest.raises(DeclarationError, match=r"none\.yaml: .*no such file"):
-        documents.read(tmp_path / "none.yaml", "none.yaml")
+        documents.read_yaml(tmp_path / "none.yaml", "none.yaml")
     with pytest.raises(DeclarationError, match="is a directory"):
-        documents.read(tmp_path, "folder")
+        documents.read_yaml(tmp_path, "folder")
 
 
 def test_line_endings_and_byte_order_marks_are_no_matter(tmp_path: Path) -> None:
     (tmp_path / "dos.yaml").write_bytes(b"\xef\xbb\xbfa: 1\r\nb:\r\n  - x\r\n")
-    assert documents.load(tmp_path / "dos.yaml", "dos.yaml") == {"a": 1, "b": ["x"]}
+    assert documents.load_yaml(tmp_path / "dos.yaml", "dos.yaml") == {"a": 1, "b": ["x"]}
 
 
 def test_an_argument_of_a_command_line_is_read_as_in_a_file() -> None:
-    assert documents.value("0.05") == 0.05
-    assert documents.value("[a, 1, {b: true}]") == ["a", 1, {"b": True}]
+    assert documents.parse_value("0.05") == 0.05
+    assert documents.parse_value("[a, 1, {b: true}]") == ["a", 1, {"b": True}]
     with pytest.raises(DeclarationError, match="`no` is text to some readers"):
-        documents.value("no")
+        documents.parse_value("no")
 
 
 @pytest.mark.parametrize(
@@ -177,4 +177,4 @@ def test_flat_records_are_read_without_a_parser_or_not_at_all(
 ) -> None:
     data = documents.read_flat(text)
     assert (data and list(data.values())) == flat
-    assert data is None or data == documents.plain(documents.parse(text, "a.yaml").node)
+    assert data is None or data == documents.plain_data(documents.parse_yaml(text, "a.yaml").node)

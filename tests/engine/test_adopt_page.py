@@ -13,9 +13,9 @@ from towpath import projects
 from towpath.backends import dvc
 from towpath.backends.prefect.executor import PrefectExecutor
 from towpath.execution import pipeline_run as running
-from towpath.execution.run_record import State
+from towpath.execution.run_record import ExecutionState
 from towpath.pipeline import pipeline_check
-from towpath.planning.run_request import Request
+from towpath.planning.run_request import RunRequest
 from towpath.workspace import Workspace
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adopt.md").read_text(encoding="utf-8")
@@ -42,7 +42,7 @@ def adopted(root: Path, section: str) -> Workspace:
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    projects.apply_additions(root, projects.plan_additions(root, dvc.missing_files(root)))
+    projects.apply_additions(root, projects.plan_additions(root, dvc.missing_store_files(root)))
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", "adopt")
     return Workspace(root)
@@ -61,13 +61,16 @@ def test_the_example_runs_and_is_reused(
     tmp_path: Path, section: str, pipeline: str, output: str, content: object
 ) -> None:
     workspace = adopted(tmp_path / "leaf", section)
-    assert pipeline_check.faults(workspace, pipeline) == ()
-    done = running.run(workspace, Request(pipeline), PrefectExecutor())
-    assert {step.state for step in done.steps.values()} <= {State.DONE, State.SKIPPED}
+    assert pipeline_check.find_pipeline_faults(workspace, pipeline) == ()
+    done = running.run_pipeline(workspace, RunRequest(pipeline), PrefectExecutor())
+    assert {step.state for step in done.steps.values()} <= {
+        ExecutionState.DONE,
+        ExecutionState.SKIPPED,
+    }
     made = tmp_path / "leaf" / "artifacts" / pipeline / output
     assert json.loads(made.read_text(encoding="utf-8")) == content
-    again = running.run(Workspace(workspace.root), Request(pipeline), PrefectExecutor())
-    ran = {name for name, step in again.steps.items() if step.state is State.DONE}
+    again = running.run_pipeline(Workspace(workspace.root), RunRequest(pipeline), PrefectExecutor())
+    ran = {name for name, step in again.steps.items() if step.state is ExecutionState.DONE}
     assert ran <= {"good_enough"}
     if section == "SageMaker":
         assert git(workspace.root, "tag").split() == ["leaf@v1.0.0"]

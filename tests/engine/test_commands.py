@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from running import FOLDER, Project
-from towpath.execution.run_record import State
+from towpath.execution.run_record import ExecutionState
 
 PIPELINE = """
 params: {factor: 2, idle: 1}
@@ -64,7 +64,7 @@ def states(run: object) -> dict[str, str]:
 
 def test_what_a_command_is_reused_for(commands: Project) -> None:
     first = commands.run()
-    assert set(states(first).values()) == {State.DONE.value}
+    assert set(states(first).values()) == {ExecutionState.DONE.value}
     plan = commands.plan()
     assert plan["total"].startswith("reuse: made by")
     assert plan["script"] == "run: what code its command runs is not known: `code:` names it"

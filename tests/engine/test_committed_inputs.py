@@ -10,7 +10,7 @@ import pytest
 
 from running import FOLDER, Project, ran, reasons, states
 from towpath import registry
-from towpath.audit.lineage import lineage
+from towpath.audit.lineage import trace_lineage
 from towpath.versions.own_files import note_own_files
 from tracking import track
 
@@ -43,7 +43,7 @@ def test_an_input_that_git_ignores_is_brought_under_dvc(project: Project) -> Non
     track(project.root, project.root / "data/raw.json")
     project.commit()
     assert ran(project.run()) == {"register"}
-    found = lineage(project.workspace, "mean@v1.0.0").data[0]
+    found = trace_lineage(project.workspace, "mean@v1.0.0").data[0]
     assert (found.path, found.pointer) == ("data/raw.json", "data/raw.json.dvc")
 
 
@@ -119,7 +119,7 @@ def test_another_input_is_not_what_the_declared_pointer_says(project: Project) -
     other = track(project.root, project.root / "data/other.json").artifact
     project.commit()
     project.run(inputs={"raw": "data/other.json"}, register=True)
-    found = lineage(project.workspace, "mean@v1.0.0").data[0]
+    found = trace_lineage(project.workspace, "mean@v1.0.0").data[0]
     assert (found.digest, found.path, found.pointer) == (
         other.digest, "data/other.json", "data/other.json.dvc",
     )  # fmt: skip
@@ -130,7 +130,7 @@ def test_another_input_is_not_what_the_declared_pointer_says(project: Project) -
 
 def test_a_model_that_was_an_input_is_named_by_its_version(project: Project) -> None:
     project.run()
-    version = registry.get(project.workspace.registry, "mean@latest")
+    version = registry.get_version(project.workspace.registry, "mean@latest")
     project.edit(
         f"{FOLDER}/pipeline.yaml", "raw: data/raw.json", "raw: data/raw.json\n  base: mean@latest"
     )
@@ -144,7 +144,7 @@ def test_a_model_that_was_an_input_is_named_by_its_version(project: Project) -> 
     assert run.sources["base"] == {
         "version": "mean@v1.0.0", "digest": version.record.artifact.digest,
     }  # fmt: skip
-    data = lineage(project.workspace, "mean@latest").data
+    data = trace_lineage(project.workspace, "mean@latest").data
     assert [(one.name, one.version, one.path) for one in data] == [
         ("raw", None, "data/raw.json"), ("base", "mean@v1.0.0", None),
     ]  # fmt: skip
@@ -217,7 +217,9 @@ def test_what_towpath_wrote_keeps_no_run_from_registering(project: Project) -> N
     drawn = project.towpath("graph", "-o", "graph.txt")
     assert drawn.code == 0, drawn.err
     assert project.git("status", "--porcelain", "graph.txt") == "?? graph.txt"
-    assert project.run(params={"factor": "3"}, register=True).versions == ("mean@v1.1.0",)
+    assert project.run(params={"factor": "3"}, register=True).registered_versions == (
+        "mean@v1.1.0",
+    )
     scored.write_text("other")
     run = project.run(params={"factor": "4"}, register=True)
     assert reasons(run)["register"] == "1 file not committed", "a hand has changed it"

@@ -10,7 +10,7 @@ import pytest
 
 from towpath import drawing
 from towpath.config.pipeline_file import parse_pipeline
-from towpath.pipeline.compile_graph import outline
+from towpath.pipeline.compile_graph import outline_graph
 from towpath.pipeline.step_graph import Graph
 
 VALID = Path(__file__).parents[1] / "spec" / "valid"
@@ -18,7 +18,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def graph_of(text: str) -> Graph:
-    return outline(parse_pipeline(text, "flows/training/pipeline.yaml"))
+    return outline_graph(parse_pipeline(text, "flows/training/pipeline.yaml"))
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from towpath.planning.run_request import Request
-from towpath.execution.pipeline_run import run, warmed
+from towpath.planning.run_request import RunRequest
+from towpath.execution.pipeline_run import run_pipeline, warmed_supervisor
 from towpath.execution.scheduler import Scheduler
 from towpath.errors import TowpathError
 from towpath.steps import step_process
@@ -35,30 +35,30 @@ class OneByOne:
     tells_begin: bool = True
     outcomes: dict = field(default_factory=dict)
 
-    def submit(self, node, order, after, tell):
+    def submit_step(self, node, order, after, tell):
         tell("begun", 1)
-        self.outcomes[node.name] = attempt(lambda: step_process.call(order, None, str))
+        self.outcomes[node.name] = attempt(lambda: step_process.call_step(order, None, str))
         tell("ended", None)
 
-    def show(self, node, state, reason, after):
+    def show_step(self, node, state, reason, after):
         pass
 
     def act(self, node, deed, after):
         return attempt(deed)
 
-    def outcome(self, step):
+    def step_outcome(self, step):
         return self.outcomes[step]
 
-    def join(self):
+    def await_all(self):
         pass
 
 
 def executor(execution, may_run):
-    with warmed(execution, may_run):
+    with warmed_supervisor(execution, may_run):
         Scheduler(execution, OneByOne()).run()
 
 
-done = run(Workspace(Path.cwd()), Request("training"), executor)
+done = run_pipeline(Workspace(Path.cwd()), RunRequest("training"), executor)
 assert not any(name.partition(".")[0] == "prefect" for name in sys.modules), "Prefect is imported"
 print(done.id)
 """
@@ -76,7 +76,7 @@ def carry_out(project: Project) -> str:
 
 def recorded(project: Project, name: str) -> Collection[str]:
     """The steps that a run carried out, as its record says."""
-    return ran(run_folders.find(project.workspace.runs, name))
+    return ran(run_folders.find_run(project.workspace.runs, name))
 
 
 def test_a_run_needs_no_prefect_where_it_is_given_another_executor(project: Project) -> None:
@@ -90,7 +90,7 @@ def test_a_run_needs_no_prefect_where_it_is_given_another_executor(project: Proj
 def test_what_fails_on_it_fails_the_run(project: Project) -> None:
     project.code("return number > LEAST", 'raise ValueError("no")')
     name = carry_out(project)
-    run = run_folders.find(project.workspace.runs, name)
+    run = run_folders.find_run(project.workspace.runs, name)
     assert (run.state, run.exit_code) == ("failed", 1)
     assert run.steps["clean"].reason == "ValueError: no"
     assert run.steps["fit"].state == "skipped"

@@ -88,19 +88,19 @@ def edit(root: Path, path: str, old: str, new: str) -> None:
 
 
 def graph_of(root: Path) -> Graph:
-    return pipeline_check.compiled(Workspace(root), "main")
+    return pipeline_check.compile_checked_pipeline(Workspace(root), "main")
 
 
 def ingredients_of(root: Path, step: str) -> dict[str, str]:
     """What goes into the key of a step that takes the pipeline's own input."""
     workspace, graph = Workspace(root), graph_of(root)
-    known = RunState(graph, run_inputs.artifacts(workspace, graph))
+    known = RunState(graph, run_inputs.read_input_artifacts(workspace, graph))
     node = graph.nodes[step]
-    return cache_key.ingredients(graph, node, known.arguments(node), workspace)
+    return cache_key.gather_ingredients(graph, node, known.arguments(node), workspace)
 
 
 def said_of(root: Path) -> list[str]:
-    return [str(fault) for fault in pipeline_check.faults(Workspace(root), "main")]
+    return [str(fault) for fault in pipeline_check.find_pipeline_faults(Workspace(root), "main")]
 
 
 def test_steps_read_and_write_what_is_declared(root: Path) -> None:
@@ -141,7 +141,7 @@ def test_the_options_of_an_input_are_in_the_key(root: Path) -> None:
 def test_what_is_not_declared_leaves_a_key_as_it_was(root: Path) -> None:
     """Results that were remembered before there were options are still found."""
     node = graph_of(root).nodes["take"]
-    assert cache_key._declaration(node)["outputs"][0] == {
+    assert cache_key._key_declaration(node)["outputs"][0] == {
         "path": "seen.json", "plot": False, "format": None,
     }  # fmt: skip
 
@@ -158,13 +158,15 @@ def test_the_code_of_a_format_is_in_the_keys_of_its_steps(root: Path) -> None:
     reader = Workspace(root).code
     after = {name: cache_key.code_of(graph, graph.nodes[name], reader) for name in graph.nodes}
     assert [name for name in before if before[name] != after[name]] == ["make", "take"]
-    assert "shared/formats.py" in set(cache_key.sources(graph, graph.nodes["make"], reader))
+    assert "shared/formats.py" in set(cache_key.list_code_files(graph, graph.nodes["make"], reader))
 
 
 def test_another_file_in_the_place_of_an_input_is_read_as_it_is(root: Path) -> None:
     edit(root, "flows/main/pipeline.yaml", "data/raw.csv,", "data/raw.dat, format: csv,")
     for path, format in (("b.dat", "csv"), ("b.txt", None), ("b.parquet", None)):
-        graph = pipeline_check.compiled(Workspace(root), "main", inputs={"raw": path})
+        graph = pipeline_check.compile_checked_pipeline(
+            Workspace(root), "main", inputs={"raw": path}
+        )
         assert graph.files["raw"].format == format
         assert graph.nodes["check"].outputs["data"].separator == ";"
 

@@ -11,7 +11,7 @@ import pytest
 from running import FOLDER, PIPELINE, Project, make, ran, reasons
 from towpath import projects
 from towpath.delivery import promotion, reconcile
-from towpath.doctor import examine
+from towpath.doctor import examine_project
 
 DECLARED = """\
 name: small
@@ -75,10 +75,10 @@ def test_a_project_laid_out_with_crlf_runs_registers_and_deploys(tmp_path: Path)
         assert "\r" not in project.git("show", f"mean@v1.1.0:{name}"), name
 
     project.commit("what the run wrote")
-    made = promotion.promote(project.workspace, "mean@v1.1.0", "dev")
-    promotion.approve(project.workspace, made.branch)
+    made = promotion.propose_promotion(project.workspace, "mean@v1.1.0", "dev")
+    promotion.approve_promotion(project.workspace, made.branch)
     assert project.git("status", "--porcelain") == ""
-    assert reconcile.apply(project.workspace, "dev").exit_code == 0
+    assert reconcile.reconcile_stage(project.workspace, "dev").exit_code == 0
     deployed = project.root / "deploy/dev/mean/current/model.json"
     assert json.loads(deployed.read_text())["mean"] > 0
     assert project.towpath("verify", "--offline").code == 0
@@ -94,7 +94,7 @@ def test_a_new_project_has_the_same_bytes_on_every_machine(
         "[core]\n\tautocrlf = true\n[init]\n\tdefaultBranch = main\n"
     )
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
-    made = Project(projects.new("tabular", tmp_path, {}, ask=False))
+    made = Project(projects.make_from_template("tabular", tmp_path, {}, ask=False))
     table = (made.root / "data/abalone.csv").read_bytes()
     made.git("rm", "-q", "--cached", "data/abalone.csv.dvc")
     made.write("data/small.csv", "a,b\n1,2\n")
@@ -105,7 +105,9 @@ def test_a_new_project_has_the_same_bytes_on_every_machine(
     assert [line for line in ends if "w/crlf" in line and not line.endswith("/LICENSE")] == []
     assert (clone.root / "data/small.csv").read_bytes() == b"a,b\n1,2\n"
     assert (made.root / "data/abalone.csv").read_bytes() == table
-    assert [c.said for c in examine(clone.workspace, offline=True) if "line ends" in c.said] == []
+    assert [
+        c.said for c in examine_project(clone.workspace, offline=True) if "line ends" in c.said
+    ] == []
 
 
 def test_doctor_names_data_whose_line_ends_git_changes(project: Project) -> None:
@@ -113,7 +115,9 @@ def test_doctor_names_data_whose_line_ends_git_changes(project: Project) -> None
     project.commit("over two lines")
     project.git("config", "core.autocrlf", "true")
     lay_out_again(project)
-    (check,) = [c for c in examine(project.workspace, offline=True) if "line ends" in c.said]
+    (check,) = [
+        c for c in examine_project(project.workspace, offline=True) if "line ends" in c.said
+    ]
     assert check.verdict == "unknown"
     assert check.said.startswith("Git changes the line ends of data/raw.json, an input:")
     assert check.hint is not None
@@ -121,7 +125,9 @@ def test_doctor_names_data_whose_line_ends_git_changes(project: Project) -> None
         attributes.write("data/** -text\n")
     project.commit("as the hint says")
     lay_out_again(project)
-    assert [c for c in examine(project.workspace, offline=True) if "line ends" in c.said] == []
+    assert [
+        c for c in examine_project(project.workspace, offline=True) if "line ends" in c.said
+    ] == []
 
 
 POINTER = (
@@ -137,7 +143,7 @@ def test_a_pointer_of_git_lfs_is_not_read_as_data_nor_as_code(project: Project) 
     (fault,) = project.refused().faults
     assert fault.what == "input `raw`: data/raw.json is a pointer of Git LFS, and not the data"
     assert fault.hint and fault.hint.startswith("git lfs pull")
-    said = [c for c in examine(project.workspace, offline=True) if "LFS" in c.said]
+    said = [c for c in examine_project(project.workspace, offline=True) if "LFS" in c.said]
     assert [(c.verdict, c.said) for c in said] == [
         ("lacks", "data/raw.json is a pointer of Git LFS, not the data")
     ]
@@ -222,7 +228,7 @@ def test_a_submodule_that_is_not_set_up_is_named(tmp_path: Path) -> None:
     assert "the submodule shared is not set up, and this pipeline speaks of it" in said.err
     assert "git submodule update --init --recursive" in said.err
     assert "the submodule shared is not set up" in clone.refused().faults[-1].what
-    found = [c.said for c in examine(clone.workspace, offline=True) if c.verdict == "lacks"]
+    found = [c.said for c in examine_project(clone.workspace, offline=True) if c.verdict == "lacks"]
     assert found[0] == "the submodule shared is not set up"
     clone.git(*LOCAL, "submodule", "--quiet", "update", "--init")
     assert "the submodule shared/inner is not set up" in clone.towpath("doctor", "--offline").out

@@ -17,9 +17,9 @@ from towpath.config.pipeline_declaration import (
     RegisterModel,
     Training,
 )
-from towpath.config.pipeline_file import Declared, parse_pipeline, read_pipeline
+from towpath.config.pipeline_file import DeclaredPipeline, parse_pipeline, read_pipeline
 from towpath.errors import DeclarationError, UsageError
-from towpath.pipeline.compile_graph import check, compile, outline
+from towpath.pipeline.compile_graph import compile_with_arguments, find_static_faults, outline_graph
 from towpath.pipeline.step_graph import (
     Branch,
     FirstOf,
@@ -34,20 +34,20 @@ from towpath.pipeline.step_graph import (
 VALID = Path(__file__).parents[1] / "spec" / "valid"
 
 
-def declared(text: str) -> Declared:
+def declared(text: str) -> DeclaredPipeline:
     return parse_pipeline(text, "flows/training/pipeline.yaml")
 
 
 @pytest.fixture
-def abalone(tmp_path: Path) -> Declared:
+def abalone(tmp_path: Path) -> DeclaredPipeline:
     folder = tmp_path / "flows" / "training"
     folder.mkdir(parents=True)
     (folder / "pipeline.yaml").write_text((VALID / "abalone.yaml").read_text())
     return read_pipeline(folder / "pipeline.yaml", tmp_path)
 
 
-def test_the_abalone_pipeline(abalone: Declared) -> None:
-    graph = compile(abalone)
+def test_the_abalone_pipeline(abalone: DeclaredPipeline) -> None:
+    graph = compile_with_arguments(abalone)
     assert (graph.name, graph.folder) == ("training", "flows/training")
     assert graph.params == {"learning_rate": 0.1, "test_size": 0.2, "max_mse": 6.0}
     assert graph.inputs == {"raw": "data/abalone.csv"}
@@ -71,7 +71,7 @@ def test_the_abalone_pipeline(abalone: Declared) -> None:
 
 
 def test_every_form_compiles() -> None:
-    graph = compile(declared((VALID / "everything.yaml").read_text()), {"given": 1})
+    graph = compile_with_arguments(declared((VALID / "everything.yaml").read_text()), {"given": 1})
     prepare = graph.nodes["prepare"]
     assert prepare.arguments["old"] == FromInput("older")
     assert prepare.arguments["rate"] == FromParam("plain")
@@ -87,7 +87,7 @@ def test_every_form_compiles() -> None:
         assert all(names.index(needed) < names.index(name) for needed in node.needs)
 
 
-def test_the_same_pipeline_in_python(abalone: Declared) -> None:
+def test_the_same_pipeline_in_python(abalone: DeclaredPipeline) -> None:
     pipeline = Pipeline(
         name="training",
         params={"learning_rate": 0.1, "test_size": {"default": 0.2, "above": 0}, "max_mse": 6.0},
@@ -118,17 +118,21 @@ def test_the_same_pipeline_in_python(abalone: Declared) -> None:
             "reject": Fail(message="{evaluate.metrics.mse:.2f}"),
         },
     )
-    graph = compile(pipeline)
+    graph = compile_with_arguments(pipeline)
     assert graph.folder == "flows/training"
-    assert graph.nodes["train"].arguments == compile(abalone).nodes["train"].arguments
+    assert (
+        graph.nodes["train"].arguments == compile_with_arguments(abalone).nodes["train"].arguments
+    )
     assert graph.nodes["train"].step.timeout == 1800
     assert graph.nodes["register"].branch == Branch("good_enough", True)
     with pytest.raises(DeclarationError, match="nothing is called `nowhere`"):
-        compile(Pipeline(name="p", steps={"a": Processing(run="f", inputs=["nowhere"])}))
+        compile_with_arguments(
+            Pipeline(name="p", steps={"a": Processing(run="f", inputs=["nowhere"])})
+        )
 
 
 def test_the_order_is_that_of_references_and_else_as_declared() -> None:
-    graph = compile(
+    graph = compile_with_arguments(
         declared("""
 steps:
   last: {run: f, inputs: {a: middle.o, b: first.o}}
@@ -152,14 +156,14 @@ steps:
 
 
 def test_registering_waits_for_every_check_that_is_not_after_it() -> None:
-    graph = compile(declared(CHECKS))
+    graph = compile_with_arguments(declared(CHECKS))
     assert graph.nodes["register"].needs == {"train", "early"}
     assert graph.nodes["again"].needs == {"train", "early", "late"}
     assert "early" not in graph.nodes["register"].data_needs, "a skipped check skips no version"
 
 
 def test_two_registrations_and_their_later_checks_make_no_circle() -> None:
-    graph = compile(
+    graph = compile_with_arguments(
         declared("""
 steps:
   train: {kind: training, run: f, outputs: [model.skops, data.csv]}
@@ -174,7 +178,7 @@ steps:
 
 
 def test_a_nested_branch_can_never_meet_the_other_side() -> None:
-    found = check(
+    found = find_static_faults(
         declared("""
 params: {a: 1}
 steps:
@@ -210,7 +214,7 @@ steps:
 
 
 def bound(arguments: dict[str, object], inputs: dict[str, str] | None = None) -> Graph:
-    return compile(declared(PARAMS), {"given": 1, **arguments}, inputs)
+    return compile_with_arguments(declared(PARAMS), {"given": 1, **arguments}, inputs)
 
 
 def test_parameters_of_a_run_typed_or_as_text() -> None:
@@ -276,7 +280,9 @@ def test_arguments_that_do_not_fit(arguments: dict[str, object], said: str) -> N
 
 def test_all_misfits_are_told_at_once() -> None:
     with pytest.raises(UsageError) as raised:
-        compile(declared(PARAMS), {"rate": "x", "nme": 1}, {"rww": "a", "name": "b", "raw": "a\\b"})
+        compile_with_arguments(
+            declared(PARAMS), {"rate": "x", "nme": 1}, {"rww": "a", "name": "b", "raw": "a\\b"}
+        )
     assert [fault.what for fault in raised.value.faults] == [
         "the pipeline has no parameter `nme`",
         "the pipeline has no input `rww`",
@@ -288,18 +294,18 @@ def test_all_misfits_are_told_at_once() -> None:
 
 
 def test_an_outline_asks_for_no_values() -> None:
-    graph = outline(declared(PARAMS))
+    graph = outline_graph(declared(PARAMS))
     assert graph.params["given"] is None
     assert list(graph.nodes) == ["s"]
 
 
 def test_faults_of_the_declaration_come_before_those_of_the_arguments() -> None:
     with pytest.raises(DeclarationError, match="nothing is called `nowhere`"):
-        compile(declared("steps: {a: {run: f, inputs: [nowhere]}}"), {"x": 1})
+        compile_with_arguments(declared("steps: {a: {run: f, inputs: [nowhere]}}"), {"x": 1})
 
 
-def test_sources_by_name(abalone: Declared) -> None:
-    graph = compile(abalone)
+def test_sources_by_name(abalone: DeclaredPipeline) -> None:
+    graph = compile_with_arguments(abalone)
     assert source_of(graph, "evaluate.metrics.mse") == FromOutput("evaluate", "metrics", ("mse",))
     assert source_of(graph, "max_mse") == FromParam("max_mse")
     assert source_of(graph, "raw") == FromInput("raw")
@@ -312,10 +318,10 @@ def test_a_thousand_steps_in_a_chain_and_a_thousand_circles() -> None:
         f"  s{i}: {{run: f, outputs: [o.csv], inputs: [{f's{i - 1}.o' if i else ''}]}}\n"
         for i in range(1000)
     )
-    assert len(compile(declared(f"steps:\n{chain}")).nodes) == 1000
+    assert len(compile_with_arguments(declared(f"steps:\n{chain}")).nodes) == 1000
     circles = "".join(
         f"  a{i}: {{run: f, outputs: [o.csv], inputs: [b{i}.o]}}\n"
         f"  b{i}: {{run: f, outputs: [o.csv], inputs: [a{i}.o]}}\n"
         for i in range(500)
     )
-    assert len(check(declared(f"steps:\n{circles}"))) == 500
+    assert len(find_static_faults(declared(f"steps:\n{circles}"))) == 500

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from command_line import call_towpath
-from towpath.backends.dvc import initialise, missing_files
+from towpath.backends.dvc import initialise_store, missing_store_files
 from towpath.backends.prefect.executor import PrefectExecutor
 from towpath.errors import UserError
 from towpath.execution import pipeline_run as running
 from towpath.pipeline import pipeline_check
-from towpath.planning.run_request import Request
+from towpath.planning.run_request import RunRequest
 from towpath.projects import apply_additions, plan_additions
-from towpath.projects.pipeline_draft import Draft, draft_pipeline
+from towpath.projects.pipeline_draft import PipelineDraft, draft_pipeline
 from towpath.workspace import Workspace
 
 DVC = """\
@@ -141,14 +141,14 @@ def repository(tmp_path: Path) -> Path:
     root = tmp_path / "leaf"
     root.mkdir()
     subprocess.run(["git", "init", "-q", "-b", "main"], cwd=root, check=True)
-    initialise(root)
+    initialise_store(root)
     return root
 
 
-def adopted(root: Path) -> Draft:
+def adopted(root: Path) -> PipelineDraft:
     """The project with the draft written, as `towpath init --from` leaves it."""
     draft = draft_pipeline(root, root / "dvc.yaml")
-    apply_additions(root, plan_additions(root, missing_files(root)))
+    apply_additions(root, plan_additions(root, missing_store_files(root)))
     write(root, {draft.path: draft.text})
     return draft
 
@@ -157,7 +157,7 @@ def drafted(root: Path, stages: str, **files: str) -> tuple[str, list[str]]:
     """The draft's text of these stages, and what it leaves out; the draft is sound."""
     write(root, {"dvc.yaml": stages, **{n.replace("__", "/"): t for n, t in files.items()}})
     draft = adopted(root)
-    assert pipeline_check.faults(Workspace(root), "training") == ()
+    assert pipeline_check.find_pipeline_faults(Workspace(root), "training") == ()
     return draft.text, [str(fault) for fault in draft.left_out]
 
 
@@ -166,8 +166,8 @@ def test_the_draft_makes_what_dvc_repro_makes(repository: Path) -> None:
     draft = adopted(repository)
     assert [str(fault) for fault in draft.left_out] == LEFT_OUT
     assert all(f"#   {fault}\n" in draft.text for fault in LEFT_OUT)
-    assert pipeline_check.faults(Workspace(repository), "training") == ()
-    done = running.run(Workspace(repository), Request("training"), PrefectExecutor())
+    assert pipeline_check.find_pipeline_faults(Workspace(repository), "training") == ()
+    done = running.run_pipeline(Workspace(repository), RunRequest("training"), PrefectExecutor())
     assert {step.name for step in done.steps.values()} >= {"prepare", "country_de", "grid_2_p"}
     made = repository / "artifacts" / "training"
     ours = {theirs: (made / name).read_bytes() for theirs, name in SAME.items()}
@@ -185,10 +185,10 @@ def test_the_draft_makes_what_dvc_repro_makes(repository: Path) -> None:
 def test_parameters_of_the_draft_act_on_what_the_program_reads(repository: Path) -> None:
     write(repository, FILES)
     adopted(repository)
-    asked = Request("training", params={"fit_scale": 1.0}, only=("fit",))
-    running.run(Workspace(repository), asked, PrefectExecutor())
-    again = Request("training", params={"fit_scale": 2.0})
-    done = running.run(Workspace(repository), again, PrefectExecutor())
+    asked = RunRequest("training", params={"fit_scale": 1.0}, only=("fit",))
+    running.run_pipeline(Workspace(repository), asked, PrefectExecutor())
+    again = RunRequest("training", params={"fit_scale": 2.0})
+    done = running.run_pipeline(Workspace(repository), again, PrefectExecutor())
     assert done.steps["fit"].made.values["model"] == {"m": 2.0 * 18**2}
     assert done.steps["fit"].reason == "`fit_scale` 1.0 -> 2.0"
 

@@ -36,8 +36,8 @@ DYING = """
 import os, signal, sys
 from pathlib import Path
 from towpath.execution import pipeline_run as running
-from towpath.execution.step_execution import replay
-from towpath.planning.run_request import Request
+from towpath.execution.step_execution import replay_plan
+from towpath.planning.run_request import RunRequest
 from towpath.workspace import Workspace
 
 when, passed = int(sys.argv[1]), 0
@@ -50,10 +50,10 @@ def hear(event, details):
         if passed == when:
             os.kill(os.getpid(), signal.SIGKILL)
 
-prepared = running.prepare(Workspace(Path.cwd()), Request("training"))
-decisions = prepared.decisions()
+prepared = running.prepare_run(Workspace(Path.cwd()), RunRequest("training"))
+decisions = prepared.decide_steps()
 sys.addaudithook(hear)
-done = running.conduct(prepared, lambda execution: replay(execution, decisions), [])
+done = running.conduct_run(prepared, lambda execution: replay_plan(execution, decisions), [])
 print(passed, done.exit_code, done.steps["register"].state)
 """
 
@@ -103,11 +103,11 @@ def test_killed_in_a_step(waiting: tuple[Project, Path]) -> None:
     process = project.start("run")
     step = begun(notes)
     (name,) = project.runs()
-    assert run_folders.find(project.workspace.runs, "last").state == "running"
+    assert run_folders.find_run(project.workspace.runs, "last").state == "running"
     process.kill()
     process.communicate()
     step.wait(10)
-    found = run_folders.find(project.workspace.runs, name)
+    found = run_folders.find_run(project.workspace.runs, name)
     assert (found.state, found.steps["fit"].state) == ("interrupted", "interrupted")
     assert found.steps["clean"].state == "done"
     assert not project.artifacts.exists()
@@ -128,7 +128,7 @@ def test_interrupted_by_the_keyboard(waiting: tuple[Project, Path]) -> None:
     assert "Traceback" not in err
     assert "interrupted in" in err
     assert out == ""
-    found = run_folders.find(project.workspace.runs, "last")
+    found = run_folders.find_run(project.workspace.runs, "last")
     assert (found.state, found.exit_code) == ("interrupted", 130)
     assert_goes_on(project, notes)
 

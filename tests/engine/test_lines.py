@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from towpath.backends.prefect.step_tasks import Lines
+from towpath.backends.prefect.step_tasks import LogLines
 
 
 def test_many_lines_are_few_records() -> None:
     records: list[str] = []
-    with Lines(records.append) as lines:
+    with LogLines(records.append) as lines:
         for number in range(20_000):
             lines(f"line {number} {'x' * 50}")
     assert "\n".join(records).split("\n") == [f"line {n} {'x' * 50}" for n in range(20_000)]
@@ -18,7 +18,7 @@ def test_many_lines_are_few_records() -> None:
 
 def test_a_line_does_not_wait_for_the_next() -> None:
     records: list[str] = []
-    with Lines(records.append) as lines:
+    with LogLines(records.append) as lines:
         lines("alone")
         deadline = time.monotonic() + 10
         while not records and time.monotonic() < deadline:

@@ -9,30 +9,30 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from running import Project
-from towpath.backends.prefect.server import Api
+from towpath.backends.prefect.server import PrefectApi
 from towpath.backends.prefect.server.api_guard import basic_authorization
-from towpath.execution.run_record import Run
+from towpath.execution.run_record import RecordedRun
 
 
-def ask(api: Api, path: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+def ask(api: PrefectApi, path: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the API answers to a filter."""
     asked = Request(f"{api.url}/{path}/filter", json.dumps(body).encode(), method="POST")
     asked.add_header("Content-Type", "application/json")
-    asked.add_header("Authorization", basic_authorization(api.endpoint.secret))
+    asked.add_header("Authorization", basic_authorization(api.proven_endpoint.secret))
     with urlopen(asked) as answer:
         found: list[dict[str, Any]] = json.load(answer)
     return found
 
 
-def flow_run(api: Api, run: Run) -> dict[str, Any]:
+def flow_run(api: PrefectApi, run: RecordedRun) -> dict[str, Any]:
     (found,) = ask(api, "flow_runs", {"flow_runs": {"name": {"any_": [run.id]}}})
     return found
 
 
-def task_runs(api: Api, run: Run) -> dict[str, dict[str, Any]]:
+def task_runs(api: PrefectApi, run: RecordedRun) -> dict[str, dict[str, Any]]:
     """The task runs by name; the API writes them a moment after the run has ended."""
     flow = flow_run(api, run)["id"]
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         found = ask(api, "task_runs", {"flow_runs": {"id": {"any_": [flow]}}})
         if len(found) == len(run.steps) and all(task["end_time"] for task in found):
@@ -47,7 +47,7 @@ def said(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
     }
 
 
-def test_a_run_in_prefect(project: Project, warm_api: Api) -> None:
+def test_a_run_in_prefect(project: Project, warm_api: PrefectApi) -> None:
     first = project.run()
     flow = flow_run(warm_api, first)
     assert (flow["state_name"], flow["parameters"]) == ("Completed", {"factor": 2, "limit": 100})

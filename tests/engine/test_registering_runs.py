@@ -14,15 +14,15 @@ from towpath import registry
 from towpath.errors import UserError
 from towpath.execution import pipeline_run
 from towpath.execution.register_step import Registering
-from towpath.planning.run_request import Request
-from towpath.registry import Record
+from towpath.planning.run_request import RunRequest
+from towpath.registry import VersionRecord
 from tracking import track
 
 
-def record(project: Project, reference: str) -> Record:
+def record(project: Project, reference: str) -> VersionRecord:
     repository = project.workspace.repository
     assert repository
-    return registry.get(repository, reference).record
+    return registry.get_version(repository, reference).record
 
 
 def test_from_uncommitted_changes_to_the_second_version(project: Project) -> None:
@@ -279,7 +279,7 @@ def test_wherever_a_library_lies_a_plan_can_be_made(
     assert project.plan()["fit"] == "undecided: after `clean`"
     within = {"a link within": "committed", "nested": "Git ignores it"}
     expected = within.get(where, "it lies outside")
-    graph = pipeline_run.prepare(project.workspace, Request("training")).graph
+    graph = pipeline_run.prepare_run(project.workspace, RunRequest("training")).graph
     readiness = Registering(project.workspace, graph).readiness
     assert expected in getattr(readiness, "reason", "committed")
 

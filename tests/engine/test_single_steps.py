@@ -121,11 +121,11 @@ def test_the_order_of_a_step_is_that_of_a_run(declared: Project, monkeypatch) ->
         given[made.name] = made
         return made
 
-    originally = step_execution.order
-    monkeypatch.setattr(step_execution, "order", order)
+    originally = step_execution.make_order
+    monkeypatch.setattr(step_execution, "make_order", order)
     assert declared.run().state == "done"
     workspace = declared.workspace
-    graph = pipeline_check.compiled(workspace, "training")
+    graph = pipeline_check.compile_checked_pipeline(workspace, "training")
     assert set(given) == {"make", "use", "measure", "one", "join"}
     for name, order_of_run in given.items():
         alone = single_step.order_on_tree(workspace, graph, graph.nodes[name])

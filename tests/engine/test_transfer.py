@@ -9,7 +9,7 @@ import pytest
 
 from command_line import call_dvc
 from running import Project, ran, states
-from towpath.audit.reproduction import reproduce
+from towpath.audit.reproduction import reproduce_version
 from towpath.backends.prefect import server
 from towpath.backends.prefect.server import api_home
 from towpath.versions import push_and_pull
@@ -39,7 +39,7 @@ def _publish(project: Project, raw: str) -> None:
     project.run()
     project.commit("what the run wrote")
     project.git("push", "-q", "-u", "origin", "main")
-    push_and_pull.push(project.workspace)
+    push_and_pull.push_project(project.workspace)
 
 
 def _clone(project: Project, name: str) -> Project:
@@ -55,7 +55,7 @@ def _dvc(project: Project, *words: str) -> str:
 
 def test_a_clone_that_pulls_is_as_after_the_run(ada: Project) -> None:
     bob = _clone(ada, "bob")
-    assert push_and_pull.pull(bob.workspace).left == ()
+    assert push_and_pull.pull_project(bob.workspace).left == ()
     assert _dvc(bob, "status") == "Data and pipelines are up to date."
     assert bob.output("fit/model.json") == ada.output("fit/model.json")
     before = (bob.artifacts / "fit/model.json").stat().st_mtime_ns
@@ -77,11 +77,11 @@ def test_a_clone_that_pulls_is_as_after_the_run(ada: Project) -> None:
 
 def test_a_teammates_change_of_data_arrives(ada: Project, caplog: pytest.LogCaptureFixture) -> None:
     bob = _clone(ada, "bob")
-    push_and_pull.pull(bob.workspace)
+    push_and_pull.pull_project(bob.workspace)
     bob.run()
     _publish(ada, "[7, 8]")
     bob.git("pull", "-q")
-    assert push_and_pull.pull(bob.workspace).left == ()
+    assert push_and_pull.pull_project(bob.workspace).left == ()
     assert (bob.root / RAW).read_text() == "[7, 8]"
     assert ran(bob.run()) == set()
     assert bob.git("status", "--porcelain") == ""
@@ -89,7 +89,7 @@ def test_a_teammates_change_of_data_arrives(ada: Project, caplog: pytest.LogCapt
     (bob.root / RAW).write_text("[9]")
     bob.run()  # so that the store knows these bytes, which are bob's work all the same
     bob.git("checkout", "-q", "dvc.lock")
-    assert push_and_pull.pull(bob.workspace).left == (RAW,)
+    assert push_and_pull.pull_project(bob.workspace).left == (RAW,)
     assert (bob.root / RAW).read_text() == "[9]"
     assert f"{RAW} was changed here" in caplog.text
     assert states(ada.run())["register"] == "reused"
@@ -106,11 +106,13 @@ def test_a_version_can_be_made_again_from_what_was_pushed(
     ada.commit("untracked")
     ada.run()
     ada.git("push", "-q")
-    push_and_pull.push(ada.workspace)
+    push_and_pull.push_project(ada.workspace)
     eve = _clone(ada, "eve")
-    push_and_pull.pull(eve.workspace)
+    push_and_pull.pull_project(eve.workspace)
     monkeypatch.delenv("PREFECT_API_URL")
-    before = set((api_home.base() / "prefect").iterdir())
-    assert reproduce(eve.workspace, "mean@latest").verdict == "bytes"
-    assert set((api_home.base() / "prefect").iterdir()) - before <= {server.start_api.blank_path()}
+    before = set((api_home.base_folder() / "prefect").iterdir())
+    assert reproduce_version(eve.workspace, "mean@latest").verdict == "bytes"
+    assert set((api_home.base_folder() / "prefect").iterdir()) - before <= {
+        server.start_api.blank_path()
+    }
     assert str(eve.root) not in os.environ.get("PREFECT_API_URL", "")

@@ -10,20 +10,20 @@ import pytest
 
 from running import FOLDER, PIPELINE, Project, make, ran, reasons, states
 from towpath import registry
-from towpath.audit.reproduction import reproduce
-from towpath.backends.prefect.deployment_values import DeployedFlow, declares
+from towpath.audit.reproduction import reproduce_version
+from towpath.backends.prefect.deployment_values import DeployedFlow, declares_values
 from towpath.errors import Refused, TowpathError, UsageError
 from towpath.execution.register_run import register_run
 from towpath.execution.run_record import Recorder
-from towpath.registry import Record
+from towpath.registry import VersionRecord
 
 TRIAL = "a trial; `towpath register RUN` registers it"
 
 
-def record(project: Project, reference: str) -> Record:
+def record(project: Project, reference: str) -> VersionRecord:
     repository = project.workspace.repository
     assert repository
-    return registry.get(repository, reference).record
+    return registry.get_version(repository, reference).record
 
 
 def refusal(project: Project, word: str) -> TowpathError:
@@ -86,7 +86,7 @@ def test_another_input_is_a_trial_and_its_place_is_recorded(project: Project) ->
     made = record(project, "mean@v1.0.0")
     assert made.sources["raw"].path == "data/other.json"
     assert "raw: data/other.json" in project.git("show", f"mean@v1.0.0:{FOLDER}/pipeline.yaml")
-    assert reproduce(project.workspace, "mean@v1.0.0").verdict == "bytes"
+    assert reproduce_version(project.workspace, "mean@v1.0.0").verdict == "bytes"
 
 
 def test_a_trial_registers_at_once_where_that_is_said(project: Project) -> None:
@@ -245,8 +245,10 @@ def test_what_a_deployment_declares(
     (tmp_path / "prefect.yaml").write_text(DEPLOYMENTS)
     file = tmp_path / "flows" / "training" / "flow.py"
     deployed = DeployedFlow(file, name, (tmp_path,))
-    assert declares(deployed, {"factor": 2, "limit": 100}, values) is expected
-    assert not declares(DeployedFlow(file.with_name("other.py"), name, (tmp_path,)), {}, values)
+    assert declares_values(deployed, {"factor": 2, "limit": 100}, values) is expected
+    assert not declares_values(
+        DeployedFlow(file.with_name("other.py"), name, (tmp_path,)), {}, values
+    )
 
 
 @pytest.mark.parametrize(
@@ -254,4 +256,4 @@ def test_what_a_deployment_declares(
 )
 def test_a_strange_prefect_yaml_declares_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "prefect.yaml").write_text(text)
-    assert not declares(DeployedFlow(tmp_path / "flow.py", "dev", (tmp_path,)), {}, {"a": 1})
+    assert not declares_values(DeployedFlow(tmp_path / "flow.py", "dev", (tmp_path,)), {}, {"a": 1})

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from running import FOLDER, PIPELINE, Project, make, reasons, states
-from towpath.audit.lineage import lineage
-from towpath.audit.reproduction import reproduce
+from towpath.audit.lineage import trace_lineage
+from towpath.audit.reproduction import reproduce_version
 from towpath.backends.prefect.executor import PrefectExecutor
 from towpath.execution import pipeline_run as running
-from towpath.execution.run_record import Run
-from towpath.planning.run_request import Request
+from towpath.execution.run_record import RecordedRun
+from towpath.planning.run_request import RunRequest
 
 PREPARING = """\
 params:
@@ -50,15 +50,15 @@ def two(tmp_path: Path) -> Project:
     return made
 
 
-def prepare(project: Project, **asked: object) -> Run:
-    asking = Request("preparing", **asked)  # type: ignore[arg-type]
-    return running.run(project.workspace, asking, PrefectExecutor())
+def prepare(project: Project, **asked: object) -> RecordedRun:
+    asking = RunRequest("preparing", **asked)  # type: ignore[arg-type]
+    return running.run_pipeline(project.workspace, asking, PrefectExecutor())
 
 
 def links(project: Project) -> list[str]:
     """What `towpath plan` says of the inputs that other pipelines make."""
-    prepared = running.prepare(project.workspace, Request("training"))
-    return [link.stale for link in prepared.registering.links]
+    prepared = running.prepare_run(project.workspace, RunRequest("training"))
+    return [link.stale for link in prepared.registering.upstream_links]
 
 
 def test_a_change_in_the_first_shows_in_the_second(two: Project) -> None:
@@ -99,7 +99,7 @@ def test_lineage_goes_on_to_the_first_pipeline_and_its_data(two: Project) -> Non
     made = two.workspace.runs
     (first,) = [path.name for path in made.iterdir()]
     two.run()
-    found = lineage(two.workspace, "mean@v1.0.0")
+    found = trace_lineage(two.workspace, "mean@v1.0.0")
     (data,) = found.data
     assert (data.path, data.pipeline, data.run) == (TABLE, "preparing", first)
     (upstream,) = found.upstream
@@ -115,7 +115,7 @@ def test_lineage_goes_on_to_the_first_pipeline_and_its_data(two: Project) -> Non
     names = ("○ source", "● preparing", "○ raw", "★ mean@v1.0.0")
     places = [drawn.index(name) for name in names]
     assert places == sorted(places)
-    again = reproduce(two.workspace, "mean@v1.0.0")
+    again = reproduce_version(two.workspace, "mean@v1.0.0")
     assert again.verdict == "bytes"
     document = two.towpath("lineage", "mean@v1.0.0", "--json").json["lineage"]
     assert document["upstream"][0]["run"] == first
@@ -151,8 +151,8 @@ def links_of(project: Project) -> str:
     from towpath.execution.upstream_pipelines import UpstreamReader
     from towpath.pipeline import pipeline_check
 
-    graph = pipeline_check.compiled(project.workspace, "training")
-    (link,) = UpstreamReader(project.workspace).links(graph)
+    graph = pipeline_check.compile_checked_pipeline(project.workspace, "training")
+    (link,) = UpstreamReader(project.workspace).find_links(graph)
     return link.stale
 
 
@@ -251,13 +251,13 @@ def test_three_in_a_row(two: Project) -> None:
     two.edit("flows/preparing/pipeline.yaml", "data/raw.json", "artifacts/raw/create/table.json")
     two.commit()
     assert two.towpath("run", "--all").code == 0
-    found = lineage(two.workspace, "mean@v1.0.0")
+    found = trace_lineage(two.workspace, "mean@v1.0.0")
     assert [upstream.pipeline for upstream in found.upstream] == ["preparing", "raw"]
     assert found.upstream[1].data[0].path == "data/first.json"
     two.write("data/first.json", "[1, 2]")
-    (link,) = running.prepare(two.workspace, Request("training")).registering.links
+    (link,) = running.prepare_run(two.workspace, RunRequest("training")).registering.upstream_links
     assert "`create` of pipeline `raw` would run: input `source` changed" in link.stale
-    assert link.command == "towpath run --all"
+    assert link.update_command == "towpath run --all"
 
 
 def test_ci_believes_only_ci_of_the_first_too(

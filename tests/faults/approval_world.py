@@ -10,12 +10,12 @@ from pathlib import Path
 
 from promotion_project import draft
 from towpath import registry
-from towpath.audit.verification import verify
-from towpath.backends.dvc import Store, initialise
+from towpath.audit.verification import verify_registry
+from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.git import Repository
 from towpath.delivery import promotion, reconcile
-from towpath.delivery.promotion.approval_rule import ApprovalRule, Judgement
-from towpath.registry import Code, Registration
+from towpath.delivery.promotion.approval_rule import ApprovalJudgement, ApprovalRule
+from towpath.registry import RecordedCode, Registration
 from towpath.workspace import Workspace
 
 POLICY = """\
@@ -87,7 +87,7 @@ class Clone:
         """The rule of approval of main as it is here."""
         return ApprovalRule(Repository.open(self.root), self.head())
 
-    def judged(self, stage: str = "prod") -> Judgement:
+    def judged(self, stage: str = "prod") -> ApprovalJudgement:
         """How the newest promotion to a stage was approved."""
         mine = [one for one in self.rule.log if one.stage == stage]
         return self.rule.judge(mine[-1])
@@ -95,21 +95,23 @@ class Clone:
     def promote(self, version: str, stage: str = "prod") -> str:
         """Ada's promotion, signed; its branch."""
         self.be("ada")
-        return promotion.promote(self.workspace, version, stage).branch
+        return promotion.propose_promotion(self.workspace, version, stage).branch
 
-    def approve(self, branch: str, who: str = "bo", push: bool = False) -> promotion.Approved:
+    def approve(
+        self, branch: str, who: str = "bo", push: bool = False
+    ) -> promotion.ApprovedPromotion:
         """Approved by a signer."""
         self.be(who)
-        return promotion.approve(self.workspace, branch, push=push)
+        return promotion.approve_promotion(self.workspace, branch, push=push)
 
     def reconcile(self, stage: str = "prod", **options: bool) -> int:
         """The stage becomes what main says; the exit code."""
-        wanted = reconcile.Options(**options)  # type: ignore[arg-type]
-        return int(reconcile.apply(self.workspace, stage, wanted).exit_code)
+        wanted = reconcile.ReconcileOptions(**options)  # type: ignore[arg-type]
+        return int(reconcile.reconcile_stage(self.workspace, stage, wanted).exit_code)
 
     def findings(self) -> list[str]:
         """What an audit finds, in words."""
-        return [one.fault.what for one in verify(self.workspace).findings]
+        return [one.fault.what for one in verify_registry(self.workspace).findings]
 
 
 def make_keys(folder: Path) -> Path:
@@ -128,7 +130,7 @@ def begin(root: Path, keys: Path, signers: tuple[str, ...] = ("ada", "bo")) -> C
     subprocess.run(["git", "clone", "-q", str(origin), str(root)], check=True, capture_output=True)
     made = Clone(root, keys).be("ada")
     made.git("symbolic-ref", "HEAD", "refs/heads/main")
-    initialise(root)
+    initialise_store(root)
     made.write("towpath.yaml", POLICY)
     made.write(".gitignore", "/.towpath/\n/artifacts/\n")
     made.write(SIGNERS, "".join(made.line(who) for who in signers))
@@ -136,7 +138,7 @@ def begin(root: Path, keys: Path, signers: tuple[str, ...] = ("ada", "bo")) -> C
     for content in (b"one", b"two"):
         register(made, content)
     made.git("push", "-q", "-u", "origin", "main")
-    registry.publish(Repository.open(root))
+    registry.publish_registry(Repository.open(root))
     return made
 
 
@@ -150,13 +152,13 @@ def register(made: Clone, content: bytes) -> str:
         sha256=hashlib.sha256(content).hexdigest(),
         path=path,
         kind="bin",
-        code=Code(made.head("HEAD")),
+        code=RecordedCode(made.head("HEAD")),
         parameters={"content": content.decode()},
     )
     record = replace(record, key=hashlib.sha256(content).hexdigest())
     files = {"dvc.yaml": b"stages: {}\n", "dvc.lock": b"schema: '2.0'\n"}
     request = Registration(record, made.head("HEAD"), files)
-    return str(registry.register(Repository.open(made.root), request))
+    return str(registry.register_version(Repository.open(made.root), request))
 
 
 def clone(made: Clone, name: str, who: str) -> Clone:

@@ -16,7 +16,7 @@ from pathlib import Path
 from hint_world import EVIDENCE, POLICY, RECORD, STAGE_FILE, Hand, towpath
 
 from audit_project import Project
-from towpath.backends.git import Stamp, refs, tag
+from towpath.backends.git import CommitStamp, make_tag_object, refs
 from towpath.delivery import reconcile
 from towpath.delivery.reconcile import lease
 from towpath.registry import version_record as records
@@ -83,9 +83,9 @@ def stage_tag(name: str, version: str, when: int = 0) -> Hand:
         repository = project.repository
         commit = project.git("rev-parse", f"{version}^{{commit}}")
         last = int(project.git("log", "-1", "--format=%ct", "main"))
-        stamp = Stamp(repository.identity(), when or last + 50)
-        made = tag(repository, name, commit, "mine", stamp)
-        assert refs.change(repository, {f"refs/tags/{name}": made})
+        stamp = CommitStamp(repository.read_identity(), when or last + 50)
+        made = make_tag_object(repository, name, commit, "mine", stamp)
+        assert refs.change_refs(repository, {f"refs/tags/{name}": made})
 
     return act
 
@@ -119,7 +119,9 @@ def by_hand(project: Project) -> None:
     """A version that nobody promoted, written into the stage file."""
     three = project.register(b"three", parameters={"learning_rate": 0.07})
     version = three.partition("@")[2]
-    text = project.git("show", f"{three}^{{commit}}:{records.place('abalone', None)}", ok=False)
+    text = project.git(
+        "show", f"{three}^{{commit}}:{records.record_path('abalone', None)}", ok=False
+    )
     text = project.git("show", f"{three}^{{commit}}:registry/models/abalone/{version}.yaml")
     digest = re.search(r"sha256: \"?(\w+)", text)
     assert digest
@@ -133,7 +135,7 @@ def with_code(project: Project) -> None:
     """A promotion that brings code, merged."""
     from towpath.delivery import promotion
 
-    made = promotion.promote(project.workspace, project.register(b"three"), "dev")
+    made = promotion.propose_promotion(project.workspace, project.register(b"three"), "dev")
     project.git("switch", "-q", made.branch)
     project.write("steps.py", "sneaky = 1\n")
     project.commit("and some code")
@@ -141,7 +143,7 @@ def with_code(project: Project) -> None:
     project.be("bo")
     project.git("merge", "-q", "--no-ff", "-m", "approved", made.branch)
     project.be("ada")
-    reconcile.apply(project.workspace, "dev")
+    reconcile.reconcile_stage(project.workspace, "dev")
 
 
 def reparent(project: Project) -> None:
@@ -436,7 +438,7 @@ def promote_only(project: Project) -> None:
     from towpath.delivery import promotion
 
     version = project.register(b"three", parameters={"learning_rate": 0.07})
-    project.move(promotion.promote(project.workspace, version, "dev"))
+    project.move(promotion.propose_promotion(project.workspace, version, "dev"))
 
 
 def from_stage(project: Project, content: bytes) -> None:

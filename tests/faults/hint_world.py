@@ -102,7 +102,7 @@ def towpath(project: Project, *words: str) -> tuple[int, str, str]:
     """A command in the project's folder: its exit code, what it printed, what it said."""
     out, err = io.StringIO(), io.StringIO()
     with _inside(project.root), redirect_stdout(out), redirect_stderr(err):
-        code = command_line._guarded(list(words))
+        code = command_line._run_guarded(list(words))
     assert code != 70, err.getvalue()
     return code, out.getvalue(), err.getvalue()
 
@@ -162,7 +162,7 @@ def merge(project: Project, branch: str) -> None:
     """Bo approves what Ada proposed."""
     project.be("bo")
     if branch.startswith("promote/"):
-        promotion.approve(project.workspace, branch)
+        promotion.approve_promotion(project.workspace, branch)
     else:
         project.git("merge", "-q", "--no-ff", "-m", "approved", branch)
     project.be("ada")

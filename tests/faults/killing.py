@@ -122,7 +122,7 @@ def carry_out(request: dict[str, Any]) -> None:
 
     code = 99
     try:
-        code = main._guarded(request["start"])
+        code = main._run_guarded(request["start"])
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

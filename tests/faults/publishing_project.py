@@ -94,12 +94,12 @@ def signing_project(folder: Path, keys: Keys, level: str = "signed") -> Project:
     return project
 
 
-def take(project: Project, version: str, stage: str) -> Callable[[], promotion.Approved]:
+def take(project: Project, version: str, stage: str) -> Callable[[], promotion.ApprovedPromotion]:
     """Promote a version and approve it, pushed; the call that approves."""
-    made = promotion.promote(project.workspace, f"abalone@{version}", stage, push=True)
-    return lambda: promotion.approve(project.workspace, made.branch, push=True)
+    made = promotion.propose_promotion(project.workspace, f"abalone@{version}", stage, push=True)
+    return lambda: promotion.approve_promotion(project.workspace, made.branch, push=True)
 
 
-def published(project: Project) -> tuple[registry.Registered, ...]:
+def published(project: Project) -> tuple[registry.RegisteredVersion, ...]:
     """Publish what waits."""
-    return registry.publish(project.repository)
+    return registry.publish_registry(project.repository)

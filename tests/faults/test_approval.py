@@ -20,7 +20,7 @@ from approval_world import (
 )
 
 from towpath import registry
-from towpath.audit.verification import verify
+from towpath.audit.verification import verify_registry
 from towpath.backends.git import Repository
 from towpath.delivery import promotion
 from towpath.delivery.promotion.approval_rule import ApprovalRule
@@ -33,10 +33,10 @@ BRANCH = "promote/abalone-v1.0.0-prod"
 
 def running(made: Clone) -> str | None:
     """What prod runs, by its own record."""
-    from towpath.delivery.reconcile.deployment_record import deployed
+    from towpath.delivery.reconcile.deployment_record import read_deployment
 
     store = StageStore.open(made.workspace.project, "prod", {}, made.root)
-    found = deployed(store, "abalone")
+    found = read_deployment(store, "abalone")
     return str(found.version) if found else None
 
 
@@ -87,7 +87,7 @@ def ada_as(made: Clone, branch: str) -> Clone:
 def test_a_promotion_of_who_approves_it_under_another_name(ada: Clone) -> None:
     """A8: Bo makes the promotion as Ada, and approves it as himself."""
     ada.be("ada", key="bo")
-    branch = promotion.promote(ada.workspace, "abalone@v1.0.0", "prod").branch
+    branch = promotion.propose_promotion(ada.workspace, "abalone@v1.0.0", "prod").branch
     with pytest.raises(Refused, match=r"made abalone"):
         ada.approve(branch)
     ada.git("branch", "-D", branch)
@@ -141,7 +141,7 @@ def test_rules_that_mallory_changes(ada: Clone) -> None:
         ada.write(path, text)
         ada.commit("Tidy up")
         with pytest.raises(Refused, match="without an approval"):
-            promotion.approve(ada.workspace, branch)
+            promotion.approve_promotion(ada.workspace, branch)
         by_hand(ada, branch, "-S")
         refused(ada, "was changed in")
         ada.git("reset", "-q", "--hard", start)
@@ -279,7 +279,7 @@ def test_a_line_with_another_beginning(ada: Clone) -> None:
     ada.git("merge", "-q", *words, main)
     ada.git("branch", "-qf", "main", "other")
     ada.git("switch", "-q", "main")
-    branch = promotion.promote(ada.workspace, "abalone@v1.0.0", "prod").branch
+    branch = promotion.propose_promotion(ada.workspace, "abalone@v1.0.0", "prod").branch
     ada.approve(branch, "cleo")
     refused(ada, "put what main was from its first commit on")
 
@@ -298,7 +298,7 @@ def test_another_main_that_nobody_agreed_to(ada: Clone) -> None:
     ada.commit("Tidy up")
     ada.git("push", "-q", "origin", "main", "trunk")
     other = clone(ada, "other", "ada")
-    registry.fetch(Repository.open(other.root))
+    registry.fetch_registry(Repository.open(other.root))
     with pytest.raises(Refused, match=r"towpath\.yaml: it says who may approve, and was changed"):
         other.reconcile()
 
@@ -307,7 +307,7 @@ def test_a_proposal_of_old_over_what_runs(ada: Clone) -> None:
     """Ada took hers back; Bo merges its commit all the same, over what was decided since."""
     other = ada.promote("abalone@v1.1.0")
     old = ada.head(other)
-    promotion.refuse(ada.workspace, other, "not now")
+    promotion.reject_promotion(ada.workspace, other, "not now")
     in_prod(ada, "v1.0.0")
     ada.be("bo").git("merge", "-q", "--no-ff", "--no-commit", old, ok=False)
     ada.git("checkout", "-q", old, "--", "registry")
@@ -328,7 +328,7 @@ def test_what_nobody_approved_was_never_in_a_stage(ada: Clone) -> None:
     ada.git("rm", "-q", file)
     ada.commit("Out")
     with pytest.raises(UsageError, match=r"has not been in dev"):
-        promotion.promote(ada.be("ada").workspace, "abalone@v1.0.0", "prod")
+        promotion.propose_promotion(ada.be("ada").workspace, "abalone@v1.0.0", "prod")
 
 
 def test_a_submodule_where_a_file_is_read(ada: Clone) -> None:
@@ -339,7 +339,7 @@ def test_a_submodule_where_a_file_is_read(ada: Clone) -> None:
         ada.git("commit", "-qm", "A submodule")
         assert ada.findings() or path != STAGE_FILE
         with pytest.raises(TowpathError) as wrong:
-            promotion.promote(ada.be("ada").workspace, "abalone@v1.0.0", "prod")
+            promotion.propose_promotion(ada.be("ada").workspace, "abalone@v1.0.0", "prod")
             ada.reconcile()
             raise Refused("nothing to say of it")
         assert wrong.value.exit_code != ExitCode.BUG
@@ -448,14 +448,14 @@ def test_a_note_explains_nothing_until_signers_agree(ada: Clone) -> None:
     branch = ada.promote("abalone@v1.0.0")
     ada.be("mallory")
     by_hand(ada, branch)
-    [amiss] = verify(ada.workspace).findings
+    [amiss] = verify_registry(ada.workspace).findings
     ada.write(f"registry/notes/{amiss.id}.md", "It is well.\n")
     ada.commit("A word")
-    assert [one.id for one in verify(ada.workspace).findings] == [amiss.id]
+    assert [one.id for one in verify_registry(ada.workspace).findings] == [amiss.id]
     ratify_rules(ada.be("bo").workspace)
-    assert [one.id for one in verify(ada.workspace).findings] == [amiss.id]
+    assert [one.id for one in verify_registry(ada.workspace).findings] == [amiss.id]
     ratify_rules(ada.be("ada").workspace)
-    assert verify(ada.workspace).findings == ()
+    assert verify_registry(ada.workspace).findings == ()
     refused_by_reconcile = ada.reconcile()
     assert refused_by_reconcile == 3  # an explained promotion is none that was approved
 
@@ -526,16 +526,18 @@ def test_a_certificate_approves_nothing(ada: Clone) -> None:
     branch = ada.promote("abalone@v1.0.0")
     ada.be("bo", key="mallory-cert")
     with pytest.raises(Refused, match="so a certificate approves nothing"):
-        promotion.approve(ada.workspace, branch)
-    assert "registry/allowed_signers:3" in str(verify(ada.workspace).findings[0].fault.place)
+        promotion.approve_promotion(ada.workspace, branch)
+    assert "registry/allowed_signers:3" in str(
+        verify_registry(ada.workspace).findings[0].fault.place
+    )
 
 
 def numbered(made: Clone, content: bytes) -> str:
     """A version, registered and published, its tag signed by whose clone it is; its number."""
     made.git("config", "tag.gpgSign", "true")
     register(made, content)
-    registry.publish(Repository.open(made.root))
-    return str(registry.find(Repository.open(made.root), "abalone@latest").version)
+    registry.publish_registry(Repository.open(made.root))
+    return str(registry.find_version(Repository.open(made.root), "abalone@latest").version)
 
 
 def test_each_version_is_signed_where_the_policy_wants_it(ada: Clone) -> None:
@@ -543,7 +545,7 @@ def test_each_version_is_signed_where_the_policy_wants_it(ada: Clone) -> None:
     agree(ada, "towpath.yaml", POLICY.replace("ladder: false", "ladder: false, versions: signed"))
     words = "the policy wants each version's tag signed by an allowed signer: nobody signed it"
     with pytest.raises(UsageError, match=words) as refusal:
-        promotion.promote(ada.be("ada").workspace, "abalone@v1.1.0", "prod")
+        promotion.propose_promotion(ada.be("ada").workspace, "abalone@v1.1.0", "prod")
     assert "git config tag.gpgSign true" in str(refusal.value.faults[0].hint)
     with pytest.raises(Refused, match=words):
         ada.approve(unsigned)
@@ -551,10 +553,10 @@ def test_each_version_is_signed_where_the_policy_wants_it(ada: Clone) -> None:
     refused(ada, words)
     assert numbered(ada.be("mallory"), b"three") == "v1.2.0"
     with pytest.raises(UsageError, match=r"which registry/allowed_signers of main does not name"):
-        promotion.promote(ada.be("ada").workspace, "abalone@v1.2.0", "prod")
+        promotion.propose_promotion(ada.be("ada").workspace, "abalone@v1.2.0", "prod")
     assert numbered(ada.be("ada"), b"four") == "v1.3.0"
     for number in ("v1.0.0", "v1.1.0", "v1.2.0"):
-        registry.reject(Repository.open(ada.root), f"abalone@{number}", "unsigned")
+        registry.reject_version(Repository.open(ada.root), f"abalone@{number}", "unsigned")
     ada.approve(ada.promote("abalone@v1.3.0"))
     assert ada.reconcile() == 0
     assert running(ada) == "v1.3.0"
@@ -566,7 +568,7 @@ def test_a_version_whose_signer_left_runs_on_and_is_named(ada: Clone) -> None:
     agree(ada, "towpath.yaml", POLICY.replace("ladder: false", "ladder: false, versions: signed"))
     number = numbered(ada.be("bo"), b"three")
     for old in ("v1.0.0", "v1.1.0"):
-        registry.reject(Repository.open(ada.root), f"abalone@{old}", "unsigned")
+        registry.reject_version(Repository.open(ada.root), f"abalone@{old}", "unsigned")
     in_prod(ada, number)
     agree(ada, SIGNERS, ada.line("ada") + ada.line("cleo"))
     assert any("wants each version's tag signed" in what for what in ada.findings())
@@ -611,9 +613,9 @@ def test_a_link_where_a_rule_is_read(ada: Clone, path: str) -> None:
     ada.commit("A link")
     assert ada.rule.rules.pending
     with pytest.raises(TowpathError) as wrong:
-        promotion.promote(ada.workspace, "abalone@v1.1.0", "prod")
+        promotion.propose_promotion(ada.workspace, "abalone@v1.1.0", "prod")
         branch = "promote/abalone-v1.1.0-prod"
-        promotion.approve(ada.be("cleo").workspace, branch)
+        promotion.approve_promotion(ada.be("cleo").workspace, branch)
     assert wrong.value.exit_code != ExitCode.BUG
     try:
         assert ada.reconcile() != 0
@@ -659,4 +661,4 @@ def test_a_project_that_moved_keeps_its_level(ada: Clone) -> None:
     assert rule.rules.pending == ()
     judged = rule.judge(before)
     assert (judged.needed, judged.is_enough) == ("signed", False)
-    assert before not in rule.counted()
+    assert before not in rule.find_counted()

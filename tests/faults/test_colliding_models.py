@@ -11,7 +11,7 @@ import pytest
 
 from promotion_project import Project, begin
 from towpath.audit import rerun_version
-from towpath.backends.dvc import Store, initialise
+from towpath.backends.dvc import Store, initialise_store
 from towpath.config.artifact import Artifact
 from towpath.errors import StoreError
 from towpath.execution import run_inputs
@@ -33,7 +33,7 @@ FORGED = bytes.fromhex(
 def project(tmp_path: Path) -> Project:
     """A version of the honest bytes, which the project's store holds."""
     made = begin(tmp_path / "abalone", "name: abalone\n")
-    initialise(made.root)
+    initialise_store(made.root)
     artifact = Store(made.root).put_bytes(HONEST, "model.skops")
     assert artifact == Artifact(hashlib.md5(FORGED).hexdigest(), len(FORGED), "model.skops")
     made.register(artifact=artifact, sha256=hashlib.sha256(HONEST).hexdigest())
@@ -51,7 +51,7 @@ def _forge(project: Project) -> Path:
 
 def _asked(project: Project) -> Artifact:
     graph: Any = SimpleNamespace(inputs={"model": "abalone@latest"})
-    return run_inputs.artifacts(project.workspace, graph)["model"]
+    return run_inputs.read_input_artifacts(project.workspace, graph)["model"]
 
 
 def test_a_model_that_is_an_input_has_the_bytes_of_its_record(project: Project) -> None:
@@ -73,6 +73,6 @@ def test_a_model_of_the_same_md5_is_not_reproduced_with(project: Project) -> Non
     _forge(project)
     place: Any = SimpleNamespace()
     with pytest.raises(StoreError, match="and not its SHA-256"):
-        rerun_version._model(
+        rerun_version._bring_model(
             project.workspace, place, "abalone@latest", hashlib.md5(HONEST).hexdigest()
         )

@@ -22,10 +22,10 @@ MEGABYTES = 6
 
 
 @pytest.fixture(autouse=True)
-def prefect_api(warm_api: server.Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def prefect_api(warm_api: server.PrefectApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """The session's own, named as a user names theirs."""
     monkeypatch.setenv("PREFECT_API_URL", warm_api.url)
-    monkeypatch.setenv("PREFECT_API_AUTH_STRING", warm_api.endpoint.secret)
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", warm_api.proven_endpoint.secret)
 
 
 def mount(*words: str) -> None:
@@ -39,7 +39,7 @@ def mount(*words: str) -> None:
 def small(tmp_path: Path) -> Iterator[Path]:
     """A file system of a few megabytes."""
     if sys.platform != "linux":
-        pytest.skip("a file system in memory is mounted another way here")
+        pytest.skip_step("a file system in memory is mounted another way here")
     folder = tmp_path / "small"
     folder.mkdir()
     options = f"size={MEGABYTES}m,uid={os.getuid()},gid={os.getgid()},mode=0755"

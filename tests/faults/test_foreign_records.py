@@ -20,8 +20,8 @@ from promotion_project import Project, begin
 from towpath import documents, registry
 from towpath.config.foreign_values import parse_json
 from towpath.errors import RegistryError, TowpathError
-from towpath.registry import Version, stage_tags, tag_message, version_record
-from towpath.registry.registry_state import models
+from towpath.registry import VersionNumber, stage_tags, tag_message, version_record
+from towpath.registry.registry_state import read_models
 
 YEAR_2099 = 4_070_908_800
 
@@ -42,13 +42,16 @@ def forge(
     date: int | None = None,
 ) -> None:
     """A version whose record is the honest one's but for a change, tagged as Towpath tags."""
-    honest = registry.get(project.repository, "abalone@v1.0.0").record
-    document = {**version_record.document(honest), "version": version, "model": model}
+    honest = registry.get_version(project.repository, "abalone@v1.0.0").record
+    document = {**version_record.record_document(honest), "version": version, "model": model}
     change(document)
     project.git("checkout", "-q", "--detach", "main")
     path = f"registry/models/{model}/{version}.yaml"
     project.commit({path: json.dumps(document)}, "by hand")
-    message = f"by hand\n\n{tag_message.MARK}{tag_message.line(tag_message.summary(honest))}"
+    message = (
+        f"by "
+        f"hand\n\n{tag_message.MARK}{tag_message.json_line(tag_message.summarise_record(honest))}"
+    )
     tag(project, f"{model}@{version}", message, date)
     project.git("checkout", "-q", "main")
 
@@ -121,9 +124,9 @@ BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
 def test_a_broken_record_is_refused_where_it_is_read(project: Project, what: str) -> None:
     forge(project, BROKEN[what])
     with pytest.raises(RegistryError) as refused:
-        registry.get(project.repository, "abalone@v1.1.0")
+        registry.get_version(project.repository, "abalone@v1.1.0")
     assert "abalone@v1.1.0:registry/models/abalone/v1.1.0.yaml" in str(refused.value)
-    assert registry.get(project.repository, "abalone@v1.0.0").record.metrics
+    assert registry.get_version(project.repository, "abalone@v1.0.0").record.metrics
 
 
 @pytest.mark.parametrize("what", ["metrics: 3", "md5 is a path", "signature.inputs: [3]"])
@@ -163,7 +166,7 @@ def test_verify_lists_it_and_goes_on(project: Project) -> None:
 
 def test_a_new_version_gets_its_number_behind_a_broken_one(project: Project) -> None:
     forge(project, BROKEN["metrics: 3"])
-    assert project.register("second").version == Version(1, 2, 0)
+    assert project.register("second").version == VersionNumber(1, 2, 0)
 
 
 SHIFTING = [
@@ -184,7 +187,7 @@ SHIFTING = [
 def test_tags_made_by_hand_shift_nothing_of_what_is_said_of_others(project: Project) -> None:
     for number in range(2, 5):
         project.register(f"key{number}", metrics={"mse": float(number)})
-    before = {str(v): dict(v.summary) for v in models(project.repository)["abalone"].versions}
+    before = {str(v): dict(v.summary) for v in read_models(project.repository)["abalone"].versions}
     for number, last in enumerate(SHIFTING):
         tag(project, f"abalone@v0.{number}.0", f"by hand\n\n{tag_message.MARK}{last}")
         tag(project, f"zebra@v1.{number}.0", f"by hand\n\n{tag_message.MARK}{last}")
@@ -195,7 +198,7 @@ def test_tags_made_by_hand_shift_nothing_of_what_is_said_of_others(project: Proj
     }
     honest = {name: summary["metrics"] for name, summary in before.items()}
     assert {name: found[name] for name in honest} == honest
-    after = {str(v): dict(v.summary) for v in models(project.repository)["abalone"].versions}
+    after = {str(v): dict(v.summary) for v in read_models(project.repository)["abalone"].versions}
     assert {name: after[name] for name in before} == before
     assert len(honest) == 4
     assert typed(project.root, "models").exit_code == 0
@@ -207,7 +210,7 @@ def test_tags_made_by_hand_shift_nothing_of_what_is_said_of_others(project: Proj
 
 def test_facts_of_a_tag_are_of_their_type() -> None:
     for number, last in enumerate(SHIFTING):
-        summary = tag_message.parse(f"x\n\n{tag_message.MARK}{last}")
+        summary = tag_message.parse_summary(f"x\n\n{tag_message.MARK}{last}")
         assert "md5" not in summary and "sha256" not in summary, number
         assert summary.get("metrics", {}) == {}
         json.dumps(summary, ensure_ascii=False).encode()
@@ -219,9 +222,9 @@ def test_a_tag_of_2099_makes_no_later_one_of_2099(project: Project) -> None:
     tag(project, "abalone#dev#9", "by hand", YEAR_2099 + 5)
     project.git("checkout", "-q", "main")
     name = f"abalone@{project.register('later').version}"
-    assert abs(registry.find(project.repository, name).time - time.time()) < 600
-    registry.reject(project.repository, name, "leaked labels")
-    assert registry.find(project.repository, name).rejected == "leaked labels"
+    assert abs(registry.find_version(project.repository, name).time - time.time()) < 600
+    registry.reject_version(project.repository, name, "leaked labels")
+    assert registry.find_version(project.repository, name).rejected == "leaked labels"
     dates = project.git("for-each-ref", "--format=%(taggerdate:unix)").split()
     assert sum(int(date) >= YEAR_2099 for date in dates) == 2
     said = typed(project.root, "verify", "--offline")
@@ -232,17 +235,19 @@ def test_a_tag_of_2099_makes_no_later_one_of_2099(project: Project) -> None:
 def test_what_is_written_today_counts_over_a_stage_tag_of_2099(project: Project) -> None:
     """And deleting it leaves nothing behind: what was written meanwhile has its own date."""
     number = project.register("second").version
-    second = registry.find(project.repository, f"abalone@{number}")
+    second = registry.find_version(project.repository, f"abalone@{number}")
     project.git("checkout", "-q", "--detach", "abalone@v1.0.0")
     tag(project, "abalone#dev#7", "by hand", YEAR_2099)
     project.git("checkout", "-q", "main")
-    assert stage_tags.current(project.repository, "dev") == {}
-    stage_tags.assign(project.repository, second, "dev", "enters")
-    now = stage_tags.current(project.repository, "dev")["abalone"]
+    assert stage_tags.read_current_tags(project.repository, "dev") == {}
+    stage_tags.write_stage_tag(project.repository, second, "dev", "enters")
+    now = stage_tags.read_current_tags(project.repository, "dev")["abalone"]
     assert now.commit == second.commit
     assert abs(now.tag.time - time.time()) < 600
     project.git("tag", "-d", "abalone#dev#7")
-    assert stage_tags.current(project.repository, "dev")["abalone"].commit == second.commit
+    assert (
+        stage_tags.read_current_tags(project.repository, "dev")["abalone"].commit == second.commit
+    )
 
 
 @pytest.mark.parametrize("date", [0, 99_999_999_999, 253_402_300_800])
@@ -263,7 +268,7 @@ def test_a_date_that_no_calendar_has(project: Project, date: int) -> None:
 def test_a_number_without_end_is_no_version(project: Project, name: str) -> None:
     tag(project, name, "by hand")
     assert typed(project.root, "models").exit_code == 0
-    assert project.register("second").version == Version(1, 0, 1)
+    assert project.register("second").version == VersionNumber(1, 0, 1)
 
 
 STAGE_FILES = {
@@ -281,14 +286,14 @@ STAGE_FILES = {
 def test_a_stage_file_that_is_none_is_a_finding_and_hides_no_other(
     project: Project, what: str
 ) -> None:
-    good = registry.get(project.repository, "abalone@v1.0.0").record
+    good = registry.get_version(project.repository, "abalone@v1.0.0").record
     right = f"model: abalone\nversion: v1.0.0\nsha256: {good.sha256}\n"
     files: dict[str, str | None] = {
         "registry/stages/dev/abalone.yaml": STAGE_FILES[what],
         "registry/stages/prod/abalone.yaml": right,
     }
     project.commit(files)
-    found = registry.stages(project.repository)
+    found = registry.read_stage_files(project.repository)
     assert [(one.stage, str(one.version)) for one in found.wanted] == [("prod", "v1.0.0")]
     assert [fault.place.file for fault in found.faults if fault.place] == list(files)[:1]
     for line in ("models", "show abalone#prod", "verify --offline", "history abalone"):
@@ -302,5 +307,5 @@ def test_documents_without_end_are_refused() -> None:
         with pytest.raises(TowpathError) as refused:
             parse_json(text)
         assert refused.value.exit_code == 1
-    assert documents.parse("a: " + "9" * 300, "x").faults
-    assert documents.parse("a: 0x" + "f" * 300, "x").faults
+    assert documents.parse_yaml("a: " + "9" * 300, "x").faults
+    assert documents.parse_yaml("a: 0x" + "f" * 300, "x").faults

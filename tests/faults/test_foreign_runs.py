@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typed_calls import typed
 
-from towpath.backends.dvc import Store, initialise
+from towpath.backends.dvc import Store, initialise_store
 from towpath.errors import StoreError
 from towpath.execution import run_folders, run_record
 from towpath.planning import run_memory
@@ -106,7 +106,7 @@ def test_a_broken_run_is_named_and_hides_no_other(project: Path, what: str) -> N
 
 def test_the_broken_run_is_in_a_warning(project: Path, caplog: pytest.LogCaptureFixture) -> None:
     _write(project, BROKEN, "[]")
-    found = list(run_folders.recent(Workspace(project).runs))
+    found = list(run_folders.recent_runs(Workspace(project).runs))
     assert [run.id for run in found] == [GOOD]
     (warning,) = caplog.messages
     assert f"{BROKEN}/events.jsonl:1: the record of run {BROKEN} cannot be read" in warning
@@ -115,8 +115,8 @@ def test_the_broken_run_is_in_a_warning(project: Path, caplog: pytest.LogCapture
 
 def test_a_torn_last_line_is_left_out_as_before(project: Path) -> None:
     folder = _write(project, BROKEN, "\n".join(map(json.dumps, _events(BROKEN)[:2])) + '\n{"ev')
-    found = run_record.read(folder)
-    assert found is not None and found.steps["train"].state is run_record.State.DONE
+    found = run_record.read_run(folder)
+    assert found is not None and found.steps["train"].state is run_record.ExecutionState.DONE
 
 
 @pytest.mark.parametrize("pid", [-1, 0, 2**40, 10**30])
@@ -125,14 +125,14 @@ def test_a_process_that_cannot_be(project: Path, pid: int) -> None:
     events = _events(BROKEN)[:2]
     events[0]["origin"] = origin
     folder = _write(project, BROKEN, "\n".join(map(json.dumps, events)))
-    found = run_record.read(folder)
-    assert found is not None and found.state is run_record.State.INTERRUPTED
+    found = run_record.read_run(folder)
+    assert found is not None and found.state is run_record.ExecutionState.INTERRUPTED
 
 
 @pytest.mark.parametrize("text", ["[]", "3", '{"a": 3}', '{"a": []}', "[" * 100_000, "\x00"])
 def test_a_memory_that_is_none_is_forgotten(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
-    assert run_memory.Memory(tmp_path / "x.json").last("a") is None
+    assert run_memory.PipelineMemory(tmp_path / "x.json").find_last("a") is None
 
 
 @pytest.mark.parametrize("path", ["../outside/file", "{outside}/file", ".git/config"])
@@ -143,13 +143,13 @@ def test_a_ledger_takes_nothing_away_outside_of_the_project(project: Path, path:
     (outside / "file").write_text("theirs\n")
     (project / ".git").mkdir()
     (project / ".git" / "config").write_text("theirs\n")
-    initialise(project)
+    initialise_store(project)
     digest = Store(project).put_bytes(b"theirs\n", "x").digest
     ledger = project / ".towpath" / "state" / "outputs" / "training.json"
     ledger.parent.mkdir(parents=True, exist_ok=True)
     ledger.write_text(json.dumps({path.format(outside=outside): digest, "x": digest}))
     (project / "x").write_text("theirs\n")
-    work_tree_outputs.bring(Workspace(project), "training", {})
+    work_tree_outputs.bring_up_to_date(Workspace(project), "training", {})
     assert (outside / "file").read_text() == "theirs\n"
     assert (project / ".git" / "config").read_text() == "theirs\n"
 
@@ -158,8 +158,8 @@ def test_outputs_are_not_written_through_a_link_that_leads_out(project: Path) ->
     outside = project.parent / "outside"
     outside.mkdir()
     (project / "artifacts").symlink_to(outside)
-    initialise(project)
+    initialise_store(project)
     digest = Store(project).put_bytes(b"made\n", "x").digest
     with pytest.raises(StoreError, match="leads out of the project, through a link"):
-        work_tree_outputs.bring(Workspace(project), "training", {"artifacts/x": digest})
+        work_tree_outputs.bring_up_to_date(Workspace(project), "training", {"artifacts/x": digest})
     assert list(outside.iterdir()) == []

@@ -12,7 +12,7 @@ from promotion_project import POLICY, Project, begin, judge_promotion
 from towpath import forge, registry
 from towpath.backends.github import forge_connection
 from towpath.delivery import promotion
-from towpath.delivery.promotion import Approval
+from towpath.delivery.promotion import PromotionApproval
 from towpath.errors import Refused, UsageError
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ class World:
     def be(self, login: str) -> forge.Forge:
         """Act with another's token."""
         self.monkeypatch.setenv("GITHUB_TOKEN", self.github.person(login).token)
-        found = forge_connection.connect(self.project.workspace.project)
+        found = forge_connection.connect_forge(self.project.workspace.project)
         assert found
         return found
 
-    def promote(self, version: str = "v1.0.0") -> promotion.Proposed:
-        return promotion.promote(self.project.workspace, f"abalone@{version}", "dev")
+    def promote(self, version: str = "v1.0.0") -> promotion.ProposedPromotion:
+        return promotion.propose_promotion(self.project.workspace, f"abalone@{version}", "dev")
 
     def review(self, login: str) -> None:
         """An approving review of the head as it is."""
@@ -58,12 +58,12 @@ class World:
     def merge(self, login: str, method: str = "merge") -> None:
         """The button."""
         self.github.merge(self.hosted, self.pull, self.github.person(login), method)
-        registry.fetch(self.project.repository)
+        registry.fetch_registry(self.project.repository)
 
-    def approvals(self) -> list[Approval]:
+    def approvals(self) -> list[PromotionApproval]:
         """How each promotion on main was approved, as anybody finds it."""
         repository = self.project.repository
-        found = registry.promotions(repository)
+        found = registry.read_promotions(repository)
         return [judge_promotion(repository, one, self.be("ada")) for one in found]
 
     def push(self, branch: str) -> None:
@@ -91,11 +91,11 @@ def test_a_review_for_another_branch_is_none_for_main(world: World) -> None:
     world.pull.base = "playground"
     world.review("bo")
     with pytest.raises(UsageError, match="is to be merged into `playground`, and main is `main`"):
-        promotion.approve(world.project.workspace, "1")
+        promotion.approve_promotion(world.project.workspace, "1")
     world.merge("mallory")
     world.project.git("fetch", "-q", "origin", "playground")
     world.project.git("push", "-q", "origin", "FETCH_HEAD:main")
-    registry.fetch(world.project.repository)
+    registry.fetch_registry(world.project.repository)
     [approval] = world.approvals()
     assert approval.level != "forge"
     assert "knows no merged pull request of it" in approval.why
@@ -154,7 +154,7 @@ def test_who_wrote_a_part_approves_nothing(world: World) -> None:
     project.git("checkout", "-q", "main")
     world.be("bo")
     with pytest.raises(Refused, match="was approved by who made it alone"):
-        promotion.approve(project.workspace, "1")
+        promotion.approve_promotion(project.workspace, "1")
     world.review("bo")
     world.merge("ada")
     [approval] = world.approvals()
@@ -198,7 +198,7 @@ def test_a_fork_s_proposal_is_reviewed_as_any(world: World, github: GitHubServer
     for login in ("mallory", "eve"):
         with pytest.raises(Refused):
             world.be(login)
-            promotion.approve(project.workspace, "2")
+            promotion.approve_promotion(project.workspace, "2")
     world.be("bo")
-    done = promotion.approve(project.workspace, "2")
+    done = promotion.approve_promotion(project.workspace, "2")
     assert (done.level, done.by) == ("forge", "bo")

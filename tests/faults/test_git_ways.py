@@ -18,10 +18,10 @@ from command_line import call_towpath
 from own_home import IDENTITY, MAIN, move_in
 from promotion_project import Project, begin
 from towpath import registry
-from towpath.audit.verification import verify
+from towpath.audit.verification import verify_registry
 from towpath.backends.git import git_command
 from towpath.delivery import promotion
-from towpath.doctor import examine
+from towpath.doctor import examine_project
 from towpath.errors import Place, RegistryError, UserError
 from towpath.registry import shared_registry
 from towpath.workspace import Workspace
@@ -328,12 +328,12 @@ def test_an_approval_is_the_same_merge_whatever_merging_is_set_to(
     project.git("checkout", "-q", "--", "steps.py")
     set_up(project, settings)
     main = project.git("rev-parse", "main")
-    done = promotion.approve(project.workspace, WAITING)
+    done = promotion.approve_promotion(project.workspace, WAITING)
     assert project.git("rev-parse", "main") == project.git("rev-parse", "HEAD") == done.commit
     assert project.git("rev-parse", f"{done.commit}^1") == main
     assert project.git("status", "--porcelain", "-uno") == ""
     assert (project.root / "registry/stages/dev/abalone.yaml").is_file()
-    assert [p.trailers["approval"] for p in registry.promotions(project.repository)] == [
+    assert [p.trailers["approval"] for p in registry.read_promotions(project.repository)] == [
         ("recorded",)
     ] * 3
     assert project.git("cat-file", "commit", done.commit).count("encoding ") == 0
@@ -341,7 +341,7 @@ def test_an_approval_is_the_same_merge_whatever_merging_is_set_to(
 
 def test_a_touched_file_is_no_change_and_a_changed_one_stays(project: Project) -> None:
     (project.root / "registry/stages/dev/abalone.yaml").touch()
-    promotion.approve(project.workspace, WAITING)
+    promotion.approve_promotion(project.workspace, WAITING)
     assert project.git("status", "--porcelain").split("\n")[0] == "M steps.py"
 
 
@@ -353,7 +353,7 @@ def test_a_hook_that_refuses_leaves_all_as_it_was(project: Project) -> None:
     main = project.git("rev-parse", "main")
     stage = (project.root / "registry/stages/dev/abalone.yaml").read_text()
     with pytest.raises(RegistryError, match=r"cannot be moved forward: .*hook"):
-        promotion.approve(project.workspace, WAITING)
+        promotion.approve_promotion(project.workspace, WAITING)
     assert project.git("rev-parse", "main") == main
     assert (project.root / "registry/stages/dev/abalone.yaml").read_text() == stage
     assert project.git("status", "--porcelain", "-uno") == "M steps.py"
@@ -367,11 +367,11 @@ def test_what_git_was_told_not_to_look_at_is_not_committed_either(project: Proje
     project.git("update-index", "--assume-unchanged", "ünsichtbar.py")
     project.git("update-index", "--skip-worktree", "steps.py", "absent.py")
     (project.root / "absent.py").unlink()  # as a sparse checkout has it
-    assert isinstance(registry.readiness(project.repository), registry.Ready)
+    assert isinstance(registry.judge_readiness(project.repository), registry.ReadyToRegister)
     project.write("ünsichtbar.py", "a = 2\n")
     project.write("steps.py", "hidden = 1\n")
-    ready = registry.readiness(project.repository)
-    assert isinstance(ready, registry.Skipped)
+    ready = registry.judge_readiness(project.repository)
+    assert isinstance(ready, registry.RegistrationSkipped)
     assert ready.reason == "2 files not committed"
     assert ready.faults[0].hint == "steps.py, ünsichtbar.py"
 
@@ -386,12 +386,12 @@ def test_replaced_objects_are_not_believed_and_named(
     assert differing(plain, answers(project.root)) == ["verify"]
     (project.root / ".git/info/grafts").write_text(f"# a graft\n{merge} {merge}~2\n{other}\n")
     assert differing(plain, answers(project.root)) == ["verify"]
-    findings = verify(project.workspace, offline=True).findings
+    findings = verify_registry(project.workspace, offline=True).findings
     named = {f.fault.place: str(f.fault.hint) for f in findings if "stock Git" in f.fault.what}
     assert named.keys() == {Place(merge), Place(other)}
     assert f"then git replace -d {merge}" in named[Place(merge)]
     assert ".git/info/grafts" in named[Place(other)]
-    said = [one.said for one in examine(project.workspace, offline=True)]
+    said = [one.said for one in examine_project(project.workspace, offline=True)]
     assert "stock Git shows others in place of 2 objects, Towpath does not" in said
     project.git("replace", "-d", merge)  # the hint leads to green
     (project.root / ".git/info/grafts").unlink()
@@ -409,7 +409,7 @@ def test_a_branch_cannot_hide_a_submodule_from_its_check(project: Project) -> No
     project.git("update-index", "--add", "--cacheinfo", f"160000,{head},lib")
     project.git("commit", "-qm", "and something else")
     project.git("checkout", "-q", "main")
-    checked = promotion.check(project.workspace, base="main", head=WAITING)
+    checked = promotion.check_promotion_branch(project.workspace, base="main", head=WAITING)
     assert "this promotion also changes lib" in [fault.what for fault in checked.faults]
 
 
@@ -427,18 +427,24 @@ def test_only_an_empty_gitkeep_travels_with_a_promotion(
     project.git("add", "registry")
     project.git("commit", "-qm", "and a folder")
     project.git("checkout", "-q", "main")
-    faults = [fault.what for fault in promotion.check(project.workspace, "main", WAITING).faults]
+    faults = [
+        fault.what
+        for fault in promotion.check_promotion_branch(project.workspace, "main", WAITING).faults
+    ]
     expected = "this promotion also changes registry/stages/prod/.gitkeep"
     assert (expected in faults) is not travels
     project.git("merge", "-q", "--no-ff", WAITING)
-    brought = [f.fault.what for f in verify(project.workspace, offline=True).findings]
+    brought = [f.fault.what for f in verify_registry(project.workspace, offline=True).findings]
     assert any("also changed registry/stages/prod/.gitkeep" in w for w in brought) is not travels
 
 
 def test_a_gitkeep_with_content_is_no_change_of_code_either(project: Project) -> None:
     project.git("stash", "-qu")
     head = project.on_branch("sly", {"registry/models/.gitkeep": "anything\n"})
-    faults = [fault.what for fault in promotion.check(project.workspace, "main", head).faults]
+    faults = [
+        fault.what
+        for fault in promotion.check_promotion_branch(project.workspace, "main", head).faults
+    ]
     assert faults == ["only a promotion changes registry/models/.gitkeep"]
 
 
@@ -451,7 +457,7 @@ def test_all_work_trees_of_a_bare_clone_share_the_stages(told: Project, tmp_path
         trees = [tmp_path / bare.partition("/")[0] / name for name in ("one", "two")]
         for tree, branch in zip(trees, ("main", "code"), strict=True):
             git.git("worktree", "add", "-q", str(tree), branch)
-        assert {Workspace(tree).home for tree in trees} == {tmp_path / home}
+        assert {Workspace(tree).main_folder for tree in trees} == {tmp_path / home}
         assert [Workspace(tree).checkout for tree in trees] == trees
         assert answers(trees[0])["stages"] == answers(trees[1])["stages"]
 
@@ -468,14 +474,14 @@ def test_linked_work_trees_of_a_clone_of_a_submodule_and_of_a_git_folder_elsewhe
     for number, main in enumerate((project.root, whole.root / "models", apart)):
         linked = tmp_path / f"linked{number}"
         Project(main).git("worktree", "add", "-q", "--detach", str(linked), "HEAD")
-        assert Workspace(main).home == main
+        assert Workspace(main).main_folder == main
         if main == apart:
             with pytest.raises(UserError, match="does not say where its main work tree is") as why:
-                _ = Workspace(linked).home
+                _ = Workspace(linked).main_folder
             hint = str(why.value.faults[0].hint).replace("<path of the main work tree>", str(main))
             subprocess.run(hint, shell=True, check=True)
-        assert Workspace(linked).home == Workspace(linked).checkout == main
-        assert Workspace(main).home == main
+        assert Workspace(linked).main_folder == Workspace(linked).checkout == main
+        assert Workspace(main).main_folder == main
         Project(main).git("worktree", "remove", str(linked))
 
 
@@ -517,11 +523,11 @@ def test_a_shared_registry_is_read_where_bare_repositories_must_be_named(
         settings.write("[safe]\n\tbareRepository = explicit\n")
     address = f"file://{told.root}"
     clone = shared_registry.at_hand(address, tmp_path / "registry")
-    shared_registry.refresh(clone, address)
-    assert [str(v) for v in registry.models(clone)["abalone"].versions] == [
+    shared_registry.refresh_clone(clone, address)
+    assert [str(v) for v in registry.read_models(clone)["abalone"].versions] == [
         "abalone@v1.0.0", "abalone@v1.1.0",
     ]  # fmt: skip
-    assert registry.get(clone, "abalone@v1.0.0").record.metrics == {"mse": 4.5}
+    assert registry.get_version(clone, "abalone@v1.0.0").record.metrics == {"mse": 4.5}
 
 
 def test_from_a_hook_of_a_commit_all_is_as_without(project: Project) -> None:
@@ -549,10 +555,10 @@ def test_who_one_is_and_where_a_trace_goes_stays_the_persons_own(
     monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.name")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "The robot of CI")
     monkeypatch.setenv("GIT_TRACE", str(tmp_path / "trace"))
-    assert project.repository.identity().name == "The robot of CI"
+    assert project.repository.read_identity().name == "The robot of CI"
     assert "GIT_COMMITTER_IDENT" in (tmp_path / "trace").read_text()
     monkeypatch.setenv("GIT_COMMITTER_NAME", "The robot itself")
-    assert project.repository.identity().name == "The robot itself"
+    assert project.repository.read_identity().name == "The robot itself"
 
 
 def test_what_git_calls_local_to_a_repository_never_reaches_it() -> None:

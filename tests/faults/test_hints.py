@@ -33,7 +33,7 @@ from hint_world import (
 import towpath as package
 from audit_project import Project
 from own_home import MAIN, move_in
-from towpath.audit.verification import Verified
+from towpath.audit.verification import VerificationReport
 from towpath.delivery import promotion, reconcile
 from towpath.delivery.reconcile import lease
 
@@ -117,7 +117,7 @@ def test_each_hint_is_followed(world: Project, tmp_path: Path, name: str) -> Non
     assert bool(left) is case.stays, [(one.what, one.hint) for one in left]
 
 
-def _follow_all(project: Project) -> Verified:
+def _follow_all(project: Project) -> VerificationReport:
     """Follow the hints until nothing is found; each is followed once."""
     seen: set[str] = set()
     for _ in range(12):
@@ -150,7 +150,7 @@ def test_each_hint_is_followed_to_green(project: Project, trouble: str) -> None:
     assert not kept - reachable(project), "a hint lost what a ref kept"
     code, said, _ = towpath(project, "verify", "--json")
     assert code == 0, said
-    applied = [reconcile.apply(project.workspace, stage) for stage in ("dev", "prod")]
+    applied = [reconcile.reconcile_stage(project.workspace, stage) for stage in ("dev", "prod")]
     assert [one.exit_code for one in applied] == [0, 0]
 
 
@@ -167,9 +167,11 @@ def test_a_reverted_promotion_is_recognised_and_rollback_named(project: Project)
     assert "towpath rollback abalone --stage dev --to v1.0.0" in str(one.fault.hint)
     code, said, _ = towpath(project, "history", "abalone")
     assert code == 0 and "reverted by hand" in said
-    assert [o.state for o in reconcile.apply(project.workspace, "dev").outcomes] == ["refused"]
+    assert [o.state for o in reconcile.reconcile_stage(project.workspace, "dev").outcomes] == [
+        "refused"
+    ]
     follow(project, str(one.fault.hint))
-    assert reconcile.plan(project.workspace, "dev").pending == ()
+    assert reconcile.plan_stage(project.workspace, "dev").pending == ()
 
 
 def test_a_note_explains_one_finding(project: Project) -> None:
@@ -209,7 +211,7 @@ def test_a_check_of_a_note_passes_as_code_does(project: Project) -> None:
     project.git("switch", "-qc", "note")
     project.write("registry/notes/0123456789ab.md", "why\n")
     project.commit("say what happened")
-    assert promotion.check(project.workspace).faults == ()
+    assert promotion.check_promotion_branch(project.workspace).faults == ()
 
 
 def test_every_hint_of_the_source_is_followed() -> None:

@@ -19,9 +19,9 @@ from killing import KILLED, Commands, forking
 
 from promotion_project import Project, begin, draft
 from towpath import registry
-from towpath.backends.dvc import Store, initialise
+from towpath.backends.dvc import Store, initialise_store
 from towpath.delivery import promotion
-from towpath.registry import Code, Registration
+from towpath.registry import RecordedCode, Registration
 
 BRANCH = "promote/abalone-v1.1.0-dev"
 POLICY = "name: abalone\nstages:\n  dev:\n  prod:\n"
@@ -80,11 +80,12 @@ def register(project: Project, content: bytes, **facts: object) -> None:
     file.write_bytes(content)
     head = project.git("rev-parse", "HEAD")
     record = draft(
-        content.decode(), artifact=Store(project.root).put(file), kind="bin", code=Code(head),
+        content.decode(), artifact=Store(project.root).put(file), kind="bin",
+        code=RecordedCode(head),
         sha256=hashlib.sha256(content).hexdigest(), path="artifacts/training/train/model.bin",
         parameters={"learning_rate": len(content)}, **facts,
     )  # fmt: skip
-    registry.register(project.repository, Registration(record, head, {}))
+    registry.register_version(project.repository, Registration(record, head, {}))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Shared:
     shared = Shared(tmp_path_factory.mktemp("kills") / "whole")
     shared.folder.mkdir()
     project = begin(shared.ada.root, POLICY)
-    initialise(project.root)
+    initialise_store(project.root)
     project.commit({".gitignore": "/.towpath/\n/artifacts/\n", ".dvc/config": ""})
     for content in (b"one", b"second", b"the third"):
         register(project, content)
@@ -173,7 +174,7 @@ def test_approve_killed(commands: Commands, shared: Shared) -> None:
         assert len(killed.origin("rev-list", *named).splitlines()) == 1, (point, again)
         assert killed.origin("rev-parse", "main^{tree}") == merged, (point, again)
         assert killed.origin("rev-parse", "main") == killed.ada.git("rev-parse", "main"), point
-        wanted = registry.stages(killed.ada.repository).at("dev", "abalone")
+        wanted = registry.read_stage_files(killed.ada.repository).find_stage_file("dev", "abalone")
         assert wanted is not None and str(wanted.version) == "v1.1.0", point
         assert_whole(killed)
 
@@ -185,7 +186,7 @@ def test_reject_of_a_version_killed(commands: Commands, shared: Shared) -> None:
         assert again.code == 0 or "rejected already: leaked labels" in again.text, (point, again)
         events = killed.ada.git("tag", "--list", "abalone@v1.1.0!*").splitlines()
         assert len(events) == 1, point
-        found = registry.get(killed.ada.repository, "abalone@latest")
+        found = registry.get_version(killed.ada.repository, "abalone@latest")
         assert str(found.record.version) == "v1.2.0", point
         assert commands.run(killed.ada.root, "push").code == 0, point
         assert events[0] in killed.origin("tag", "--list").splitlines(), point
@@ -208,7 +209,7 @@ def test_putting_a_promotion_away_killed(commands: Commands, shared: Shared) -> 
 def test_fetch_killed(commands: Commands, shared: Shared) -> None:
     bo = shared.clone("bo", "bo")
     register(bo, b"one more")
-    registry.publish(bo.repository)
+    registry.publish_registry(bo.repository)
     bo.commit({"steps.py": "second = 2\n"})
     bo.git("push", "-q", "origin", "main")
     for killed, point in kills(commands, shared, "fetch"):
@@ -298,7 +299,7 @@ def test_two_approve_rivals(commands: Commands, shared: Shared) -> None:
     """Two promotions of one model into one stage, approved in the same moment: each is judged
     upon the main that it is merged into."""
     for version in ("v1.1.0", "v1.2.0"):
-        promotion.promote(shared.ada.workspace, f"abalone@{version}", "dev")
+        promotion.propose_promotion(shared.ada.workspace, f"abalone@{version}", "dev")
     shared.ada.be("bo")
     branches = [BRANCH, BRANCH.replace("v1.1.0", "v1.2.0")]
     pids = [commands.start(shared.ada.root, "approve", branch) for branch in branches]
@@ -306,7 +307,7 @@ def test_two_approve_rivals(commands: Commands, shared: Shared) -> None:
     assert codes[0] == 0 and codes[1] in (1, 2, 3), codes
     merges = shared.ada.git("rev-list", "--merges", "--first-parent", "origin/main..main")
     assert len(merges.splitlines()) == 1
-    promotions = registry.promotions(shared.ada.repository, "main", model="abalone")
+    promotions = registry.read_promotions(shared.ada.repository, "main", model="abalone")
     assert [str(one.replaces) for one in promotions] == ["None", "v1.0.0"]
     left = [branch for branch in branches if shared.ada.has(branch)]
     assert len(left) == 1, "the other still waits, and is not lost"
@@ -327,7 +328,7 @@ def test_two_clones_approve_rivals_and_push(commands: Commands, shared: Shared) 
     line = shared.origin("log", "--first-parent", "--format=%s", "main").splitlines()
     assert len([subject for subject in line if subject.startswith("Promote ")]) == 2, line
     shared.ada.git("pull", "-q")
-    found = registry.promotions(shared.ada.repository, "main", model="abalone")
+    found = registry.read_promotions(shared.ada.repository, "main", model="abalone")
     assert [str(one.replaces) for one in found] == ["None", "v1.0.0"]
 
 

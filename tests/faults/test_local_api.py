@@ -35,7 +35,11 @@ from towpath.backends.prefect.server import (
     start_api,
     worker,
 )
-from towpath.backends.prefect.server.project_api import down, status, up
+from towpath.backends.prefect.server.project_api import (
+    read_service_status,
+    start_services,
+    stop_services,
+)
 from towpath.errors import EngineError
 
 FLOW = """\
@@ -68,13 +72,13 @@ def project() -> Iterator[Path]:
         (root / "flow.py").write_text(FLOW)
         (root / "prefect.yaml").write_text(DEPLOYMENTS)
         yield root
-        down(root, force=True)
+        stop_services(root, force=True)
 
 
 @pytest.fixture
-def api(project: Path) -> server.Api:
+def api(project: Path) -> server.PrefectApi:
     """Its API, which stands."""
-    return up(project).api
+    return start_services(project).api
 
 
 @pytest.fixture
@@ -83,14 +87,18 @@ def fresh(tmp_path: Path) -> Iterator[Path]:
     root = tmp_path / "fresh"
     root.mkdir()
     yield root
-    start_api.stop(api_home.of(root))
+    start_api.stop_local_api(api_home.home_of_project(root))
 
 
 def ask(
-    api: server.Api, method: str, path: str, headers: dict[str, str] | None = None, body: str = "{}"
+    api: server.PrefectApi,
+    method: str,
+    path: str,
+    headers: dict[str, str] | None = None,
+    body: str = "{}",
 ) -> tuple[int, dict[str, str], bytes]:
     """What the API answers: status, headers, body."""
-    connection = HTTPConnection("127.0.0.1", api.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", api.local_port, timeout=10)
     try:
         connection.request(
             method, path, body, {"content-type": "application/json", **(headers or {})}
@@ -101,12 +109,12 @@ def ask(
         connection.close()
 
 
-def owner(api: server.Api) -> dict[str, str]:
+def owner(api: server.PrefectApi) -> dict[str, str]:
     """The header of who knows the secret."""
-    return {"authorization": api_guard.basic_authorization(api.endpoint.secret)}
+    return {"authorization": api_guard.basic_authorization(api.proven_endpoint.secret)}
 
 
-def routes(api: server.Api) -> list[tuple[str, str]]:
+def routes(api: server.PrefectApi) -> list[tuple[str, str]]:
     """Every route that Prefect has, with something in place of what it wants to be told."""
     _, _, said = ask(api, "GET", "/api/openapi.json", owner(api), "")
     paths = json.loads(said)["paths"]
@@ -114,7 +122,7 @@ def routes(api: server.Api) -> list[tuple[str, str]]:
     return [(method.upper(), f"/api{filled[path]}") for path in paths for method in paths[path]]
 
 
-def test_no_route_answers_without_the_secret(api: server.Api) -> None:
+def test_no_route_answers_without_the_secret(api: server.PrefectApi) -> None:
     known = routes(api)
     assert len(known) > 150
     probes = {("GET", path) for path in api_guard.PROBES}
@@ -131,15 +139,15 @@ def test_no_route_answers_without_the_secret(api: server.Api) -> None:
     "header",
     ["Bearer {}", "basic {}", "Basic {}=", "Basic ", "Basic é", "{}", "Basic {} Basic {}"],
 )
-def test_what_only_resembles_the_secret_is_none(api: server.Api, header: str) -> None:
+def test_what_only_resembles_the_secret_is_none(api: server.PrefectApi, header: str) -> None:
     secret = owner(api)["authorization"].removeprefix("Basic ").removesuffix("=")
     said = header.replace("{}", secret[:-1]).encode().decode("latin-1")
     assert ask(api, "POST", "/api/flows/", {"authorization": said})[0] == 401
 
 
-def test_a_body_is_not_read_before_its_sender_is_known(api: server.Api) -> None:
-    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as line:
-        head = f"POST /api/flows/ HTTP/1.1\r\nHost: 127.0.0.1:{api.port}\r\n"
+def test_a_body_is_not_read_before_its_sender_is_known(api: server.PrefectApi) -> None:
+    with socket.create_connection(("127.0.0.1", api.local_port), timeout=10) as line:
+        head = f"POST /api/flows/ HTTP/1.1\r\nHost: 127.0.0.1:{api.local_port}\r\n"
         line.sendall(f"{head}Content-Length: 99999999999\r\n\r\n".encode())
         assert b" 401 " in line.recv(4096)
 
@@ -149,18 +157,20 @@ HOSTS = ["evil.example:{}", "evil.example", "127.0.0.1.evil.example:{}", "localh
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("path", ["/api/flows/filter", "/api/health", "/", "/ui-settings"])
-def test_a_foreign_host_is_refused_whatever_it_says(api: server.Api, host: str, path: str) -> None:
-    said = {"host": host.format(api.port)}
+def test_a_foreign_host_is_refused_whatever_it_says(
+    api: server.PrefectApi, host: str, path: str
+) -> None:
+    said = {"host": host.format(api.local_port)}
     for headers in (said, {**said, **owner(api)}):
         assert ask(api, "POST" if "filter" in path else "GET", path, headers)[0] == 421
 
 
-def test_a_request_without_host_or_with_two_is_refused(api: server.Api) -> None:
-    own = f"Host: 127.0.0.1:{api.port}\r\n"
+def test_a_request_without_host_or_with_two_is_refused(api: server.PrefectApi) -> None:
+    own = f"Host: 127.0.0.1:{api.local_port}\r\n"
     secret = f"Authorization: {owner(api)['authorization']}\r\n"
     two = f"HTTP/1.1\r\n{own}Host: evil.example\r\n"
     for rest in ("HTTP/1.0\r\n", two):
-        with socket.create_connection(("127.0.0.1", api.port), timeout=10) as line:
+        with socket.create_connection(("127.0.0.1", api.local_port), timeout=10) as line:
             line.sendall(f"GET /api/admin/version {rest}{secret}\r\n".encode())
             assert re.match(rb"HTTP/1.1 4(00|21) ", line.recv(4096))
 
@@ -168,8 +178,8 @@ def test_a_request_without_host_or_with_two_is_refused(api: server.Api) -> None:
 @pytest.mark.parametrize(
     "origin", ["http://evil.example", "null", "https://127.0.0.1:{}", "http://127.0.0.1:1", ""]
 )
-def test_a_page_of_another_origin_gets_nothing(api: server.Api, origin: str) -> None:
-    said = {"origin": origin.format(api.port)}
+def test_a_page_of_another_origin_gets_nothing(api: server.PrefectApi, origin: str) -> None:
+    said = {"origin": origin.format(api.local_port)}
     asked = {"access-control-request-method": "POST", "access-control-request-headers": "x"}
     preflight, headers, _ = ask(api, "OPTIONS", "/api/flow_runs/", {**said, **asked}, "")
     assert preflight == 403
@@ -179,7 +189,7 @@ def test_a_page_of_another_origin_gets_nothing(api: server.Api, origin: str) -> 
     assert not [name for name in headers if name.startswith("access-control")]
 
 
-def test_prefect_s_pages_work_for_the_owner_and_hold_nothing(api: server.Api) -> None:
+def test_prefect_s_pages_work_for_the_owner_and_hold_nothing(api: server.PrefectApi) -> None:
     code, headers, page = ask(api, "GET", "/", {"accept": "text/html"}, "")
     if code == 307:
         code, _, page = ask(api, "GET", headers["location"], {"accept": "text/html"}, "")
@@ -189,7 +199,7 @@ def test_prefect_s_pages_work_for_the_owner_and_hold_nothing(api: server.Api) ->
     assert ask(api, "GET", script[1], body="")[0] == 200
     settings = json.loads(ask(api, "GET", "/ui-settings", body="")[2])
     assert (settings["api_url"], settings["auth"]) == ("/api", "BASIC"), "it asks for the secret"
-    own = {"origin": f"http://127.0.0.1:{api.port}", **owner(api)}
+    own = {"origin": f"http://127.0.0.1:{api.local_port}", **owner(api)}
     assert ask(api, "POST", "/api/flows/filter", own)[0] == 200
     tunnel = {"host": "localhost:9999", "origin": "http://localhost:9999", **owner(api)}
     assert ask(api, "POST", "/api/flows/filter", tunnel)[0] == 200
@@ -207,9 +217,9 @@ SOCKETS = {
 @pytest.mark.parametrize("path", SOCKETS)
 @pytest.mark.parametrize("token", [None, "towpath:guessed"])
 def test_no_web_socket_opens_without_the_secret(
-    api: server.Api, path: str, token: str | None
+    api: server.PrefectApi, path: str, token: str | None
 ) -> None:
-    url = f"ws://127.0.0.1:{api.port}/api/{path}"
+    url = f"ws://127.0.0.1:{api.local_port}/api/{path}"
     with pytest.raises((ConnectionClosed, InvalidStatus)), connect(url) as plain:
         plain.recv(timeout=10)
     with (
@@ -224,15 +234,15 @@ def test_no_web_socket_opens_without_the_secret(
     with pytest.raises(InvalidStatus, match="403"), connect(url, **foreign):
         pass
     rebound = url.replace("127.0.0.1", "evil.example")  # a name that was made to lead here
-    line = socket.create_connection(("127.0.0.1", api.port))
+    line = socket.create_connection(("127.0.0.1", api.local_port))
     with pytest.raises(InvalidStatus, match="403"), connect(rebound, sock=line):
         pass
 
 
-def test_a_web_socket_opens_with_the_secret(api: server.Api) -> None:
-    url = f"ws://127.0.0.1:{api.port}/api/events/out"
+def test_a_web_socket_opens_with_the_secret(api: server.PrefectApi) -> None:
+    url = f"ws://127.0.0.1:{api.local_port}/api/events/out"
     with connect(url, subprotocols=["prefect"]) as asked:  # type: ignore[list-item]
-        asked.send(json.dumps({"type": "auth", "token": api.endpoint.secret}))
+        asked.send(json.dumps({"type": "auth", "token": api.proven_endpoint.secret}))
         assert json.loads(asked.recv(timeout=10)) == {"type": "auth_success"}
 
 
@@ -248,7 +258,7 @@ def prefect(project: Path, *words: str) -> str:
 
 
 def test_stock_prefect_works_and_the_secret_stays_where_it_is(
-    project: Path, api: server.Api
+    project: Path, api: server.PrefectApi
 ) -> None:
     said = prefect(project, "deploy", "--all")
     said += prefect(project, "deployment", "run", "training/dev", "--param", "learning_rate=0.05")
@@ -256,7 +266,7 @@ def test_stock_prefect_works_and_the_secret_stays_where_it_is(
     deadline = time.monotonic() + 60
     while not runs or runs[0]["state_type"] != "COMPLETED":
         assert time.monotonic() < deadline, api.home.worker_log.read_text()
-        runs = worker.ask(api.endpoint, "POST", "/flow_runs/filter", {})
+        runs = worker.ask_local_api(api.proven_endpoint, "POST", "/flow_runs/filter", {})
         time.sleep(0.2)
     assert runs[0]["id"] in prefect(project, "flow-run", "ls", "-o", "json")
     for words in (["status"], ["status", "--json"], ["up"], ["up", "--json"]):
@@ -264,7 +274,7 @@ def test_stock_prefect_works_and_the_secret_stays_where_it_is(
         assert done.code == 0, done.err
         said += done.out + done.err
 
-    secret = api.endpoint.secret
+    secret = api.proven_endpoint.secret
     encoded = api_guard.basic_authorization(secret).removeprefix("Basic ")
     assert secret not in said
     assert end(start(project, "status", "--secret")).out == f"{secret}\n"
@@ -289,19 +299,19 @@ def command_lines() -> Iterator[bytes]:
 
 def test_up_says_where_git_would_commit_the_secret(project: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=project, check=True)
-    advice = up(project).advice
+    advice = start_services(project).advice
     assert advice
     assert "Git does not ignore prefect.toml" in advice
     (project / ".gitignore").write_text("/prefect.toml\n")
-    assert up(project).advice is None
+    assert start_services(project).advice is None
 
 
-def test_its_files_are_the_owner_s(project: Path, api: server.Api) -> None:
-    folders = (api.home.folder, api.home.folder.parent, api.home.leases)
+def test_its_files_are_the_owner_s(project: Path, api: server.PrefectApi) -> None:
+    folders = (api.home.folder, api.home.folder.parent, api.home.leases_folder)
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
     secret = (api.home.state, project / "prefect.toml", api.home.log, api.home.worker_log)
     assert {stat.S_IMODE(path.stat().st_mode) for path in secret} == {0o600}
-    assert stat.S_IMODE(api.home.database.stat().st_mode) == 0o600
+    assert stat.S_IMODE(api.home.database_file.stat().st_mode) == 0o600
 
 
 AS_STRANGER = """
@@ -332,10 +342,12 @@ def stranger(*told: Any) -> list[str]:
     return found
 
 
-def test_another_user_reads_nothing_and_gets_in_nowhere(project: Path, api: server.Api) -> None:
-    known = server_state.running(api.home)
+def test_another_user_reads_nothing_and_gets_in_nowhere(
+    project: Path, api: server.PrefectApi
+) -> None:
+    known = server_state.running_api_state(api.home)
     assert known
-    pids = [known.pid, server_state.server_pid(api.home, known), up(project).worker.pid]
+    pids = [known.pid, server_state.server_pid(api.home, known), start_services(project).worker.pid]
     files = [str(project / "prefect.toml"), *map(str, api.home.folder.rglob("*"))]
     (project / "readable").touch()
     got = stranger([str(project / "readable"), *files], pids)
@@ -348,21 +360,21 @@ def test_a_folder_that_somebody_else_has_made_is_not_used(
     if os.geteuid():
         pytest.skip("only root can give a folder away")
     monkeypatch.setenv("TOWPATH_HOME", str(tmp_path / "home"))
-    place = api_home.of(tmp_path)
+    place = api_home.home_of_project(tmp_path)
     place.folder.mkdir(parents=True)
     os.chown(place.folder, pwd.getpwnam(STRANGER).pw_uid, -1)
     with pytest.raises(EngineError, match="belongs to another user"):
-        server.begin(tmp_path)
+        server.begin_api(tmp_path)
 
 
 def server_processes(root: Path) -> list[psutil.Process]:
     """Keepers and servers of a project's API."""
-    place = api_home.of(root)
-    pids = [*background_process.keepers(place), *background_process.orphans(place)]
+    place = api_home.home_of_project(root)
+    pids = [*background_process.find_keepers(place), *background_process.find_orphans(place)]
     return [psutil.Process(pid) for pid in pids]
 
 
-def forget(api: server.Api, left: str) -> None:
+def forget(api: server.PrefectApi, left: str) -> None:
     """Lose the state of an API, or write it as an older Towpath did, which knew no secret."""
     known = json.loads(api.home.state.read_text())
     api.home.state.unlink()
@@ -375,33 +387,33 @@ def forget(api: server.Api, left: str) -> None:
 
 @pytest.mark.parametrize("left", ["lost", "older"])
 def test_an_api_that_no_state_tells_of_is_replaced(fresh: Path, left: str) -> None:
-    old = server.begin(fresh)
-    secret = old.endpoint.secret
+    old = server.begin_api(fresh)
+    secret = old.proven_endpoint.secret
     with server.run_in_progress(old, "20261122-144200-3fa1"):
         forget(old, left)
         with pytest.raises(EngineError, match="run 20261122-144200-3fa1 uses it"):
-            server.ensure(fresh)
-    new = server.ensure(fresh)
+            server.ensure_api(fresh)
+    new = server.ensure_api(fresh)
     assert not new.warm
     assert len(server_processes(fresh)) == 2, "a keeper and a server, the new ones"
-    known = server_state.running(new.home)
+    known = server_state.running_api_state(new.home)
     assert known
-    assert [known.pid] == background_process.keepers(new.home)
+    assert [known.pid] == background_process.find_keepers(new.home)
     before = {"authorization": api_guard.basic_authorization(secret)}
     for headers in ({}, before):
         assert ask(new, "POST", "/api/flows/filter", headers)[0] == 401
     assert ask(new, "POST", "/api/flows/filter", owner(new))[0] == 200
     forget(new, "unreadable")
-    assert start_api.stop(new.home), "`towpath down` ends it all the same"
+    assert start_api.stop_local_api(new.home), "`towpath down` ends it all the same"
     assert not server_processes(fresh)
 
 
 def test_a_worker_that_no_file_tells_of_is_replaced(project: Path) -> None:
-    first = up(project).worker
-    api_home.of(project).up.unlink()
-    second = up(project).worker
+    first = start_services(project).worker
+    api_home.home_of_project(project).up_file.unlink()
+    second = start_services(project).worker
     assert not first.is_alive
-    assert background_process.workers(api_home.of(project)) == [second.pid]
+    assert background_process.find_workers(api_home.home_of_project(project)) == [second.pid]
 
 
 SQUATTER = """
@@ -446,39 +458,39 @@ def squatted(port: int) -> Iterator[Callable[[], str]]:
 
 
 def test_who_took_the_port_hears_no_secret_and_is_not_believed(fresh: Path) -> None:
-    dead = server.ensure(fresh)
-    secret = dead.endpoint.secret
+    dead = server.ensure_api(fresh)
+    secret = dead.proven_endpoint.secret
     left = dead.home.state.read_text()
     for gone in server_processes(fresh):
         gone.kill()
         gone.wait()
     assert dead.home.state.read_text() == left
-    with squatted(dead.port) as heard:
-        assert server_state.answers(dead.port, 5), "the squatter says that all is well"
+    with squatted(dead.local_port) as heard:
+        assert server_state.is_answering(dead.local_port, 5), "the squatter says that all is well"
         # A process of ours has the keeper's number by now.
-        me = {"pid": os.getpid(), "born": background_process.born(os.getpid())}
+        me = {"pid": os.getpid(), "born": background_process.creation_time(os.getpid())}
         for text in (json.dumps(json.loads(left) | me), left):
             dead.home.state.write_text(text)
             with pytest.raises(EngineError, match="has ended"):
                 dead.environment()
-        assert status(fresh).url is None
-        new = server.begin(fresh)
-        assert new.port != dead.port
-        assert new.endpoint.secret != secret
+        assert read_service_status(fresh).url is None
+        new = server.begin_api(fresh)
+        assert new.local_port != dead.local_port
+        assert new.proven_endpoint.secret != secret
         told = heard()
     assert "GET /api/health" in told
-    for word in (secret, new.endpoint.secret):
+    for word in (secret, new.proven_endpoint.secret):
         assert word not in told
         assert api_guard.basic_authorization(word) not in told
 
 
 def test_a_worker_takes_no_runs_from_who_comes_after_its_api(fresh: Path) -> None:
-    standing = up(fresh)
+    standing = start_services(fresh)
     keeper, *servers = server_processes(fresh)
     # Both at once, as the system does that has no memory left: the port is free from then on.
     for doomed in (keeper, *servers):
         doomed.send_signal(signal.SIGKILL)
-    with squatted(standing.api.port):
+    with squatted(standing.api.local_port):
         deadline = time.monotonic() + 5
         while standing.worker.is_alive and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -13,7 +13,7 @@ from audit_project import Project, begin
 from command_line import call_towpath
 from own_home import MAIN, move_in
 from towpath import registry
-from towpath.backends.dvc import Store, initialise
+from towpath.backends.dvc import Store, initialise_store
 from towpath.delivery import promotion
 from towpath.errors import Refused
 
@@ -31,7 +31,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def _bytes(project: Project) -> Path:
-    found = registry.get(project.repository, "abalone@v1.0.0")
+    found = registry.get_version(project.repository, "abalone@v1.0.0")
     return project.workspace.store.path(found.record.artifact.digest)
 
 
@@ -62,14 +62,14 @@ def with_data(project: Project) -> Path:
 def refusals(project: Project, version: str = "v1.0.0", stage: str = "dev") -> list[str]:
     """Why a version is not promoted; each with what mends it."""
     with pytest.raises(Refused) as refused:
-        promotion.promote(project.workspace, f"abalone@{version}", stage)
+        promotion.propose_promotion(project.workspace, f"abalone@{version}", stage)
     assert project.git("branch", "--list", "promote/*") == ""
     return [f"{fault.what} [{fault.hint}]" for fault in refused.value.faults]
 
 
 def add_remote(project: Project, folder: Path) -> Path:
     """A folder as the store's remote, with the version's bytes; their place there."""
-    digest = registry.get(project.repository, "abalone@v1.0.0").record.artifact.digest
+    digest = registry.get_version(project.repository, "abalone@v1.0.0").record.artifact.digest
     there = folder / "files/md5" / digest[:2] / digest[2:]
     there.parent.mkdir(parents=True)
     there.write_bytes(_bytes(project).read_bytes())
@@ -93,7 +93,7 @@ def test_lost_and_given_up(project: Project) -> None:
     [one] = project.verify().findings
     assert one.fault.what == "the bytes of abalone@v1.0.0 are not in the project's store"
     assert "towpath reject abalone@v1.0.0 --reason '...'" in str(one.fault.hint)
-    registry.reject(project.repository, "abalone@v1.0.0", "its bytes were lost")
+    registry.reject_version(project.repository, "abalone@v1.0.0", "its bytes were lost")
     assert project.found() == []
 
 
@@ -104,7 +104,7 @@ def test_altered_bytes_are_not_promoted(project: Project) -> None:
     assert said.startswith("the bytes of abalone@v1.0.0 in the project's store were altered [mv ")
     assert path.read_bytes() == b"bad"  # who only looks moves nothing
     path.write_bytes(b"one")
-    assert promotion.promote(project.workspace, "abalone@v1.0.0", "dev").unchecked == ()
+    assert promotion.propose_promotion(project.workspace, "abalone@v1.0.0", "dev").unchecked == ()
 
 
 def test_lost_bytes_are_not_promoted(project: Project) -> None:
@@ -117,20 +117,20 @@ def test_lost_bytes_are_not_promoted(project: Project) -> None:
 
 @pytest.mark.parametrize("harm", [alter, lose])
 def test_bytes_that_went_since_the_proposal(project: Project, harm: Callable[[Path], None]) -> None:
-    promotion.promote(project.workspace, "abalone@v1.0.0", "dev")
+    promotion.propose_promotion(project.workspace, "abalone@v1.0.0", "dev")
     before = project.git("rev-parse", "main")
     harm(_bytes(project))
     with pytest.raises(Refused, match=r"the bytes of abalone@v1\.0\.0"):
-        promotion.approve(project.workspace, BRANCH)
+        promotion.approve_promotion(project.workspace, BRANCH)
     assert project.git("rev-parse", "main") == before
-    checked = promotion.check(project.workspace, head=BRANCH)
+    checked = promotion.check_promotion_branch(project.workspace, head=BRANCH)
     assert [f.what for f in checked.faults if f.what.startswith("the bytes of abalone")]
 
 
 def test_the_remote_has_them(project: Project, tmp_path: Path) -> None:
     there = add_remote(project, tmp_path / "far")
     lose(_bytes(project))
-    assert promotion.promote(project.workspace, "abalone@v1.0.0", "dev").unchecked == ()
+    assert promotion.propose_promotion(project.workspace, "abalone@v1.0.0", "dev").unchecked == ()
     project.git("branch", "-qD", BRANCH)
     alter(there)
     [said] = refusals(project)
@@ -144,14 +144,14 @@ def test_a_remote_that_does_not_answer(project: Project) -> None:
     project.write(".dvc/config", "[core]\n    remote = x\n['remote \"x\"']\n    url = s3://no\n")
     project.commit("A remote")
     lose(_bytes(project))
-    [said] = promotion.promote(project.workspace, "abalone@v1.0.0", "dev").unchecked
+    [said] = promotion.propose_promotion(project.workspace, "abalone@v1.0.0", "dev").unchecked
     assert said.startswith("the bytes of abalone@v1.0.0 could not be checked: ")
     assert "`towpath verify` does, where the stores can be read" in said
 
 
 def test_the_stage_below_has_them_altered(project: Project) -> None:
     project.promote("abalone@v1.0.0", "dev")
-    digest = registry.get(project.repository, "abalone@v1.0.0").record.artifact.digest
+    digest = registry.get_version(project.repository, "abalone@v1.0.0").record.artifact.digest
     below = project.root / ".towpath/stages/dev/files/md5" / digest[:2] / digest[2:]
     alter(below)
     [said] = refusals(project, stage="uat")
@@ -159,12 +159,12 @@ def test_the_stage_below_has_them_altered(project: Project) -> None:
     assert "towpath reconcile dev --apply" in said
     project.reconcile("dev")
     lose(_bytes(project))  # uat takes them from dev
-    assert promotion.promote(project.workspace, "abalone@v1.0.0", "uat").unchecked == ()
+    assert promotion.propose_promotion(project.workspace, "abalone@v1.0.0", "uat").unchecked == ()
 
 
 def test_data_that_dvc_keeps(project: Project) -> None:
     data = with_data(project)
-    assert promotion.promote(project.workspace, "abalone@v1.1.0", "dev").unchecked == ()
+    assert promotion.propose_promotion(project.workspace, "abalone@v1.1.0", "dev").unchecked == ()
     project.git("branch", "-qD", "promote/abalone-v1.1.0-dev")
     content = data.read_bytes()
     alter(data)
@@ -184,18 +184,18 @@ def test_a_rollback_needs_no_data(project: Project) -> None:
     project.promote("abalone@v1.1.0", "dev")
     project.promote("abalone@v1.0.0", "dev")
     lose(data)
-    assert promotion.rollback(project.workspace, "abalone", "dev").unchecked == ()
+    assert promotion.propose_rollback(project.workspace, "abalone", "dev").unchecked == ()
 
 
 def test_no_store_is_told_in_words(project: Project, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", str(project.root), str(clone)], check=True)
-    initialise(clone)
+    initialise_store(clone)
     Project(clone).be("ada")
     done = call_towpath(clone, "promote", "abalone@v1.0.0", "--to", "dev")
     assert done.returncode == 0, done.stderr
     said = "the bytes of abalone@v1.0.0 could not be checked: the project's store is not on this"
     assert f"note    {said}" in done.stderr
     Project(clone).be("bo")
-    approved = promotion.approve(Project(clone).workspace, BRANCH)
+    approved = promotion.approve_promotion(Project(clone).workspace, BRANCH)
     assert approved.unchecked[0].startswith(said)

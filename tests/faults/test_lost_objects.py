@@ -65,23 +65,23 @@ def test_one_lost_version_hides_no_other(project: Project, name: str) -> None:
 @pytest.mark.parametrize("model", ["abalone", "squid"])
 def test_any_model_can_leave(project: Project, name: str, model: str) -> None:
     lose(project, name)
-    project.move(promotion.demote(project.workspace, model, "dev"))
-    outcomes = reconcile.apply(project.workspace, "dev").outcomes
+    project.move(promotion.propose_demotion(project.workspace, model, "dev"))
+    outcomes = reconcile.reconcile_stage(project.workspace, "dev").outcomes
     assert any(f"remove {model}" in str(one) or model in str(one) for one in outcomes)
-    assert registry.stages(project.repository).at("dev", model) is None
+    assert registry.read_stage_files(project.repository).find_stage_file("dev", model) is None
 
 
 @pytest.mark.parametrize("name", LOST)
 def test_another_version_takes_its_place(project: Project, name: str) -> None:
     lose(project, name)
     project.promote("abalone@v1.0.1", "dev")
-    assert registry.find(project.repository, "abalone#dev").version
+    assert registry.find_version(project.repository, "abalone#dev").version
 
 
 def test_the_only_version_without_a_tag_is_no_unknown_model(project: Project) -> None:
     project.git("tag", "-d", "squid@v1.0.0")
     with pytest.raises(RegistryError, match=r"decided upon squid@v1\.0\.0") as refused:
-        registry.get(project.repository, "squid@v1.0.0")
+        registry.get_version(project.repository, "squid@v1.0.0")
     assert refused.value.faults[0].hint == "towpath restore squid@v1.0.0 makes its tag again"
     code, said = command(project, "models")
     assert code == 0

@@ -14,7 +14,7 @@ from promotion_project import Project, begin
 from towpath import registry
 from towpath.backends.git import main_branch, remotes
 from towpath.delivery import promotion, reconcile
-from towpath.doctor import examine
+from towpath.doctor import examine_project
 from towpath.errors import RegistryError
 
 POLICY = """\
@@ -70,28 +70,32 @@ def test_an_old_clone_follows_a_main_branch_that_was_renamed(tmp_path: Path) -> 
     project.git("branch", "-m", "master")
     origin = _published(project, "master")
     old = _clone(origin, tmp_path / "old")
-    assert main_branch.name(old.repository) == "master"
+    assert main_branch.main_branch_name(old.repository) == "master"
     _rename(origin, "master", "main")
     new = _clone(origin, tmp_path / "new")
     new.commit({"towpath.yaml": "name: abalone\nstages: {lab: }\n"}, "another stage")
     new.git("push", "-q", "origin", "main")
-    [check] = [c for c in examine(old.workspace) if c.verdict == "lacks" and c.about == "remote"]
+    [check] = [
+        c for c in examine_project(old.workspace) if c.verdict == "lacks" and c.about == "remote"
+    ]
     assert (
         check.said == "the main branch of origin is `main` now, and here it is taken to be `master`"
     )
     assert check.hint == "towpath fetch"
     with pytest.raises(RegistryError, match="is `main` now"):
         _verify(old)
-    assert reconcile.plan(old.workspace, "lab").commit == new.git("rev-parse", "HEAD")
-    assert main_branch.name(old.repository) == "main"
+    assert reconcile.plan_stage(old.workspace, "lab").commit == new.git("rev-parse", "HEAD")
+    assert main_branch.main_branch_name(old.repository) == "main"
     assert main_branch.kept_head(old.repository, "origin") == "main"
-    assert [c for c in examine(old.workspace) if c.about == "remote" and c.verdict == "lacks"] == []
+    assert [
+        c for c in examine_project(old.workspace) if c.about == "remote" and c.verdict == "lacks"
+    ] == []
 
 
 def _verify(project: Project) -> object:
-    from towpath.audit.verification import verify
+    from towpath.audit.verification import verify_registry
 
-    return verify(project.workspace)
+    return verify_registry(project.workspace)
 
 
 @pytest.mark.parametrize("name", ["trunk", "master", "main"])
@@ -99,13 +103,13 @@ def test_a_laptop_never_notices(tmp_path: Path, name: str) -> None:
     project = begin(tmp_path / "abalone", NO_GATE)
     version = project.register()
     project.git("branch", "-m", name)
-    made = promotion.promote(project.workspace, str(version), "dev")
-    assert promotion.approve(project.workspace, made.branch).commit == project.git(
+    made = promotion.propose_promotion(project.workspace, str(version), "dev")
+    assert promotion.approve_promotion(project.workspace, made.branch).commit == project.git(
         "rev-parse", f"refs/heads/{name}"
     )
     if name != "trunk":
         project.git("switch", "-qc", "work")
-        assert main_branch.name(project.repository) == name
+        assert main_branch.main_branch_name(project.repository) == name
 
 
 def test_a_feature_branch_does_not_judge_itself(local: Project) -> None:
@@ -116,12 +120,12 @@ def test_a_feature_branch_does_not_judge_itself(local: Project) -> None:
         local.commit({"towpath.yaml": NO_GATE}, "no gate any more")
         if name == "trunk":
             with pytest.raises(RegistryError, match="which branch is main is not known") as refused:
-                promotion.promote(local.workspace, version, "dev")
+                promotion.propose_promotion(local.workspace, version, "dev")
             assert "main: <branch>" in str(refused.value.faults[0].hint)
             assert not local.has("main")
         else:
-            with pytest.raises(promotion.GatesRefused):
-                promotion.promote(local.workspace, version, "dev")
+            with pytest.raises(promotion.ReviewGatesRefused):
+                promotion.propose_promotion(local.workspace, version, "dev")
         local.git("switch", "-q", name)
         local.git("branch", "-qD", f"feature-{name}")
 
@@ -131,10 +135,10 @@ def test_a_declared_name_is_followed(local: Project) -> None:
     local.commit({"towpath.yaml": f"main: trunk\n{POLICY}"}, "say it")
     local.git("switch", "-qc", "feature")
     local.commit({"towpath.yaml": f"main: trunk\n{NO_GATE}"}, "no gate")
-    assert main_branch.name(local.repository) == "trunk"
+    assert main_branch.main_branch_name(local.repository) == "trunk"
     local.commit({"towpath.yaml": f"main: feature\n{NO_GATE}"}, "I am main")
     with pytest.raises(RegistryError, match="which branch is main is not known"):
-        main_branch.main(local.repository)
+        main_branch.main_commit(local.repository)
 
 
 @pytest.mark.parametrize(
@@ -144,11 +148,11 @@ def test_the_remotes_head_may_name_another(local: Project, tmp_path: Path, text:
     local.commit({"towpath.yaml": text if text.startswith("{") else f"{POLICY}{text}\n"})
     local.git("branch", "release")
     clone = _clone(_published(local), tmp_path / "clone")
-    assert main_branch.name(clone.repository) == "release"
+    assert main_branch.main_branch_name(clone.repository) == "release"
     clone.git("switch", "-qc", "feature")
     clone.commit({"towpath.yaml": f"main: feature\n{NO_GATE}"})
     clone.git("push", "-q", "origin", "feature")
-    assert main_branch.name(clone.repository) == "release"
+    assert main_branch.main_branch_name(clone.repository) == "release"
 
 
 def test_a_checkout_in_ci_knows_main_without_a_kept_head(local: Project, tmp_path: Path) -> None:
@@ -164,10 +168,10 @@ def test_a_checkout_in_ci_knows_main_without_a_kept_head(local: Project, tmp_pat
     )
     runner.git("checkout", "-q", "--detach", feature)
     main = local.git("rev-parse", "main")
-    assert main_branch.seen(runner.repository) is None
+    assert main_branch.seen_main_commit(runner.repository) is None
     assert main_branch.kept_head(runner.repository, "origin") is None
-    assert main_branch.main(runner.repository) == main
-    assert promotion.check(runner.workspace).inspected.base == main
+    assert main_branch.main_commit(runner.repository) == main
+    assert promotion.check_promotion_branch(runner.workspace).inspected.base == main
 
 
 def test_a_checkout_without_network_refuses_by_name(local: Project, tmp_path: Path) -> None:
@@ -203,37 +207,37 @@ def test_a_remote_whose_head_names_nothing_is_refused(local: Project) -> None:
     origin = _published(local, "nothing")
     local.git("fetch", "-q", "origin")
     with pytest.raises(RegistryError, match="origin does not say it") as refused:
-        main_branch.main(local.repository)
+        main_branch.main_commit(local.repository)
     assert "git remote set-head origin" in str(refused.value.faults[0].hint)
     with pytest.raises(RegistryError, match="origin does not say it"):
-        promotion.promote(local.workspace, version, "dev")
+        promotion.propose_promotion(local.workspace, version, "dev")
     local.git("remote", "set-head", "origin", "main")
-    assert main_branch.name(local.repository) == "main"
-    registry.fetch(local.repository)
-    assert main_branch.name(local.repository) == "main"
-    assert remotes.head(local.repository, "origin") is None
+    assert main_branch.main_branch_name(local.repository) == "main"
+    registry.fetch_registry(local.repository)
+    assert main_branch.main_branch_name(local.repository) == "main"
+    assert remotes.remote_head_branch(local.repository, "origin") is None
     assert origin.exists()
 
 
 def test_an_empty_remote_changes_nothing(local: Project, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "empty.git")], check=True)
     local.git("remote", "add", "origin", str(tmp_path / "empty.git"))
-    assert main_branch.main(local.repository) == local.git("rev-parse", "main")
+    assert main_branch.main_commit(local.repository) == local.git("rev-parse", "main")
     local.git("remote", "set-url", "origin", str(tmp_path / "nowhere.git"))
-    assert main_branch.main(local.repository) == local.git("rev-parse", "main")
+    assert main_branch.main_commit(local.repository) == local.git("rev-parse", "main")
     assert _towpath(local, "models")[0] == 0
 
 
 def test_a_detached_head_without_a_branch_is_no_main_branch(local: Project) -> None:
     local.git("checkout", "-q", "--detach")
     local.git("branch", "-D", "main")
-    assert main_branch.seen(local.repository) is None
+    assert main_branch.seen_main_commit(local.repository) is None
     with pytest.raises(RegistryError, match="a commit is checked out, and no branch is here"):
-        main_branch.main(local.repository)
+        main_branch.main_commit(local.repository)
 
 
 def test_before_the_first_commit_there_is_none(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", "-b", "trunk", str(tmp_path / "new")], check=True)
     new = Project(tmp_path / "new")
-    assert main_branch.main(new.repository) is None
-    assert main_branch.name(new.repository) == "trunk"
+    assert main_branch.main_commit(new.repository) is None
+    assert main_branch.main_branch_name(new.repository) == "trunk"

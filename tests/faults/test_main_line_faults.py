@@ -13,15 +13,15 @@ from approval_world import POLICY, SIGNERS, Clone, begin, clone, make_keys
 
 from promotion_project import draft
 from towpath import registry
-from towpath.audit.verification import verify
-from towpath.backends.dvc import Store, initialise
+from towpath.audit.verification import verify_registry
+from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.git import Repository, commit_history, main_branch
 from towpath.delivery import promotion
 from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.delivery.promotion.ratify_rules import ratify_rules
 from towpath.delivery.promotion.rule_changes import ALONE
 from towpath.errors import Refused
-from towpath.registry import Code, Registration
+from towpath.registry import RecordedCode, Registration
 from towpath.workspace import Workspace
 
 RECORDED = """\
@@ -50,13 +50,15 @@ def _register(made: Clone, folder: str, model: str) -> None:
         sha256=hashlib.sha256(content).hexdigest(),
         path=path,
         kind="bin",
-        code=Code(made.head("HEAD")),
+        code=RecordedCode(made.head("HEAD")),
         parameters={"content": model},
         model=model,
     )
     record = replace(record, key=hashlib.sha256(content).hexdigest())
     files = {"dvc.yaml": b"stages: {}\n", "dvc.lock": b"schema: '2.0'\n"}
-    registry.register(Repository.open(made.root), Registration(record, made.head("HEAD"), files))
+    registry.register_version(
+        Repository.open(made.root), Registration(record, made.head("HEAD"), files)
+    )
 
 
 def _begin_two(root: Path) -> Clone:
@@ -72,13 +74,13 @@ def _begin_two(root: Path) -> Clone:
     for folder, policy in (("a", RECORDED), ("b", SIGNED)):
         made.write(f"{folder}/towpath.yaml", policy)
         made.write(f"{folder}/.gitignore", "/.towpath/\n/artifacts/\n")
-        initialise(made.root / folder)
+        initialise_store(made.root / folder)
     made.write(SIGNERS, made.line("ada") + made.line("bo"))
     made.commit("Two projects")
     made.git("push", "-q", "-u", "origin", "main")
     _register(made, "a", "apple")
     _register(made, "b", "bean")
-    registry.publish(Repository.open(made.root))
+    registry.publish_registry(Repository.open(made.root))
     return made
 
 
@@ -121,7 +123,7 @@ def _at(made: Clone, folder: str) -> Workspace:
 
 
 def _findings(made: Clone, folder: str = "") -> list[str]:
-    found = verify(_at(made, folder), offline=True).findings
+    found = verify_registry(_at(made, folder), offline=True).findings
     return [f"{one.fault.place}: {one.fault.what}" for one in found]
 
 
@@ -142,11 +144,12 @@ def test_no_other_project_says_which_branch_is_main(mono: Clone, path: str, text
     commit = _redirect(mono, path, text)
     mono.be("ada")
     with pytest.raises(Refused, match=rf"{path}: it says who may approve.*`trunk` as main") as no:
-        promotion.approve(
-            _at(mono, "b"), promotion.promote(_at(mono, "b"), "bean@v1.0.0", "prod").branch
+        promotion.approve_promotion(
+            _at(mono, "b"),
+            promotion.propose_promotion(_at(mono, "b"), "bean@v1.0.0", "prod").branch,
         )
     assert "take `main: trunk` out of it" in str(no.value.faults[0].hint)
-    found = verify(_at(mono, "b"), offline=True)
+    found = verify_registry(_at(mono, "b"), offline=True)
     assert found.main == commit, "what nobody agreed to is not what is audited"
     assert found.redirect and (found.redirect.main, found.redirect.by) == ("trunk", ())
     assert [str(one.fault.place) for one in found.findings] == [path]
@@ -156,11 +159,11 @@ def test_a_redirected_main_s_hint_is_followed(mono: Clone) -> None:
     """`approve --rules` agrees to what is on main: here signers do it by hand, as is said."""
     _redirect(mono, "a/towpath.yaml", RECORDED)
     for person in ("bo", "ada"):
-        [fault] = [one.fault for one in verify(_at(mono, "b"), offline=True).findings]
+        [fault] = [one.fault for one in verify_registry(_at(mono, "b"), offline=True).findings]
         words = str(fault.hint).partition("on that branch: ")[2]
         subprocess.run(words, shell=True, cwd=mono.be(person).root, check=True)
         mono.git("push", "-q", "origin", "main")
-    assert verify(_at(mono, "b"), offline=True).findings == ()
+    assert verify_registry(_at(mono, "b"), offline=True).findings == ()
 
 
 def test_a_main_that_was_agreed_to_is_said_with_who_agreed(mono: Clone) -> None:
@@ -169,7 +172,7 @@ def test_a_main_that_was_agreed_to_is_said_with_who_agreed(mono: Clone) -> None:
     for person in ("bo", "ada"):
         mono.be(person).commit(message, "-S", "--allow-empty")
     mono.git("push", "-q", "origin", "main")
-    found = verify(_at(mono, "b"), offline=True)
+    found = verify_registry(_at(mono, "b"), offline=True)
     assert found.findings == ()
     assert found.redirect is not None
     assert (found.redirect.main, found.redirect.paths) == ("trunk", ("a/towpath.yaml",))
@@ -192,20 +195,22 @@ def test_a_main_that_is_taken_back_is_no_less_a_rule(mono: Clone) -> None:
 def test_a_first_claim_needs_what_its_own_project_asks(mono: Clone) -> None:
     """A project at `recorded` stops none at `signed` beside it."""
     here = _at(mono, "a")
-    promotion.approve(here, promotion.promote(here, "apple@v1.0.0", "dev").branch)
+    promotion.approve_promotion(
+        here, promotion.propose_promotion(here, "apple@v1.0.0", "dev").branch
+    )
     assert _findings(mono, "a") == _findings(mono, "b") == []
     there = _at(mono, "b")
-    branch = promotion.promote(there, "bean@v1.0.0", "prod").branch
+    branch = promotion.propose_promotion(there, "bean@v1.0.0", "prod").branch
     mono.be("bo")
-    assert promotion.approve(there, branch).level == "signed"
+    assert promotion.approve_promotion(there, branch).level == "signed"
     assert _findings(mono, "a") == _findings(mono, "b") == []
 
 
 def test_a_claim_of_what_another_promoted_is_no_first_one(mono: Clone) -> None:
     there = _at(mono, "b")
-    branch = promotion.promote(there, "bean@v1.0.0", "prod").branch
+    branch = promotion.propose_promotion(there, "bean@v1.0.0", "prod").branch
     mono.be("bo")
-    promotion.approve(there, branch)
+    promotion.approve_promotion(there, branch)
     mono.be("mallory").git("rm", "-rq", "registry/models/bean", "registry/stages/prod/bean.yaml")
     mono.commit("Away")
     mono.write("registry/models/bean/project.yaml", "project: a\n")
@@ -224,7 +229,9 @@ def test_a_claim_by_a_plain_commit_for_a_signed_project_waits(mono: Clone) -> No
 def test_a_project_moved_from_among_others_keeps_its_policy(mono: Clone) -> None:
     """What it promoted before is judged by what it said then, its `self_approval` too."""
     here = _at(mono, "a")
-    promotion.approve(here, promotion.promote(here, "apple@v1.0.0", "prod").branch)
+    promotion.approve_promotion(
+        here, promotion.propose_promotion(here, "apple@v1.0.0", "prod").branch
+    )
     mono.git("mv", "a", "sub")
     mono.write("registry/models/apple/project.yaml", "project: sub\n")
     mono.commit("Move it", "-S")
@@ -241,8 +248,8 @@ def test_a_project_that_moved_alone_keeps_its_policy(ada: Clone) -> None:
     ada.commit("Alone", "-S")
     ratify_rules(ada.be("bo").workspace)
     ada.be("ada")
-    promotion.approve(
-        ada.workspace, promotion.promote(ada.workspace, "abalone@v1.0.0", "prod").branch
+    promotion.approve_promotion(
+        ada.workspace, promotion.propose_promotion(ada.workspace, "abalone@v1.0.0", "prod").branch
     )
     (ada.root / "sub").mkdir()
     ada.git("mv", "towpath.yaml", "sub/towpath.yaml")
@@ -313,7 +320,7 @@ def test_no_setting_of_a_reader_says_who_agreed(agreed: Clone, key: str, value: 
 
 
 def _answer(made: Clone) -> tuple[object, ...]:
-    changes = verify(made.workspace, offline=True, signed=True)
+    changes = verify_registry(made.workspace, offline=True, signed=True)
     levels = " ".join(change.level for change in changes.rule_changes)
     return levels, changes.findings, changes.signatures, changes.rule_changes
 
@@ -348,13 +355,15 @@ def test_who_wrote_beside_is_read_alike_by_all(ada: Clone) -> None:
     before = ada.head()
     ada.write("notes.md", "x")
     ada.commit("Notes\n\nTogether.\nCo-authored-by: Cleo\n <cleo@example.org>\nAnd more prose.\n")
-    [plain] = commit_history.writers(Repository.open(ada.root), before, ada.head(), ["notes.md"])
-    assert plain.mails == {"ada@example.org", "cleo@example.org"}
+    [plain] = commit_history.file_writers(
+        Repository.open(ada.root), before, ada.head(), ["notes.md"]
+    )
+    assert plain.writer_mails == {"ada@example.org", "cleo@example.org"}
     ada.git("config", "trailer.separators", "#")
     ada.git("config", "trailer.co.key", "Co-authored-by")
-    assert commit_history.writers(Repository.open(ada.root), before, ada.head(), ["notes.md"]) == (
-        plain,
-    )
+    assert commit_history.file_writers(
+        Repository.open(ada.root), before, ada.head(), ["notes.md"]
+    ) == (plain,)
 
 
 def test_a_tag_of_the_branch_s_name_renames_no_branch(tmp_path: Path) -> None:
@@ -365,4 +374,4 @@ def test_a_tag_of_the_branch_s_name_renames_no_branch(tmp_path: Path) -> None:
     made.git("tag", "trunk")
     made.git("symbolic-ref", "HEAD", "refs/heads/trunk")
     made.git("branch", "-D", "main")
-    assert main_branch.name(Repository.open(made.root)) == "trunk"
+    assert main_branch.main_branch_name(Repository.open(made.root)) == "trunk"

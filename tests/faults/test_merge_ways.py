@@ -62,7 +62,7 @@ class World:
 
     @property
     def client(self) -> forge.Forge:
-        found = forge_connection.connect(self.project.workspace.project)
+        found = forge_connection.connect_forge(self.project.workspace.project)
         assert found
         return found
 
@@ -103,8 +103,8 @@ def towpath(world: World, *words: str) -> subprocess.CompletedProcess[str]:
     return call_towpath(world.project.root, *words)
 
 
-def promote(world: World) -> promotion.Proposed:
-    return promotion.promote(world.project.workspace, "abalone@v1.0.0", "dev")
+def promote(world: World) -> promotion.ProposedPromotion:
+    return promotion.propose_promotion(world.project.workspace, "abalone@v1.0.0", "dev")
 
 
 @pytest.mark.parametrize("only", ["merge", "squash", "rebase"])
@@ -116,8 +116,8 @@ def test_approve_merges_as_the_repository_allows(world: World, only: str) -> Non
     assert done.returncode == 0, done.stderr
     assert ("by " + only in done.stdout) == (only != "merge")
     assert world.hosted.pull(1).merged_at
-    registry.fetch(world.project.repository)
-    last = registry.promotions(world.project.repository)[-1]
+    registry.fetch_registry(world.project.repository)
+    last = registry.read_promotions(world.project.repository)[-1]
     assert (last.head is None) == (only != "merge")
     found = judge_promotion(world.project.repository, last, world.client)
     assert (found.level, found.by) == ("forge", ("bo",))
@@ -150,7 +150,7 @@ def test_a_rule_of_main_chooses_the_method_too(world: World, rule: Callable[[Wor
     promote(world)
     rule(world)
     world.be("bo")
-    done = promotion.approve(world.project.workspace, "1")
+    done = promotion.approve_promotion(world.project.workspace, "1")
     assert (done.method, done.waits) == ("squash", None)
 
 
@@ -168,7 +168,7 @@ def test_nothing_is_allowed(world: World) -> None:
     promote(world)
     world.hosted.methods.update(dict.fromkeys(world.hosted.methods, False))
     world.be("bo")
-    done = promotion.approve(world.project.workspace, "1")
+    done = promotion.approve_promotion(world.project.workspace, "1")
     assert done.commit is None
     assert "allows no method of merging" in str(done.waits)
 
@@ -228,8 +228,8 @@ def test_a_merge_group_is_checked_as_the_promotion_that_it_adds(world: World, me
         "rebase": lambda: merging.rebase(bare, before, str(made.head)),
     }[method]()
     merging.git(bare, "update-ref", "refs/heads/gh-readonly-queue/main/pr-1", group)
-    registry.fetch(project.repository)
-    checked = promotion.check(project.workspace, before, group)
+    registry.fetch_registry(project.repository)
+    checked = promotion.check_promotion_branch(project.workspace, before, group)
     assert (checked.faults, [str(one.case) for one in checked.judged]) == (
         (),
         ["abalone@v1.0.0 -> dev"],
@@ -288,5 +288,5 @@ def test_a_pull_request_from_a_fork(world: World) -> None:
     world.project.git("remote", "set-url", "origin", world.github.remote(NAME, "bo"))
     world.project.git("branch", "-D", BRANCH)
     world.be("bo")
-    done = promotion.approve(world.project.workspace, "1")
+    done = promotion.approve_promotion(world.project.workspace, "1")
     assert (done.level, done.commit) == ("forge", world.hosted.pull(1).merge_commit)

@@ -90,17 +90,19 @@ def test_no_distribution_of_scipy_runs_the_text_that_a_file_gives_it(tmp_path: P
     model = LinearRegression().fit(ROWS, NUMBER)
     model.noise_ = hostile
     path.write_bytes(skops_io.dumps(model))
-    assert skops_models.inspect(path, path.name) == ("scipy.stats._continuous_distns.norm_gen",)
+    assert skops_models.find_untrusted(path, path.name) == (
+        "scipy.stats._continuous_distns.norm_gen",
+    )
     with pytest.raises(Refused, match=r"not safe to load: it holds scipy\.stats\."):
-        skops_models.load(path, path.name)
+        skops_models.load_trusted_model(path, path.name)
     kinds = sorted(set(generics()))
     assert len(kinds) >= 120
     for name in kinds:
         write(path, listed(stated(name, {"_parse_arg_template": plain(code)})))
-        assert skops_models.inspect(path, path.name) == (name,)
-        assert safe._unsafe(path, path.name, [], NO_CODE) == f"holds {name}"
+        assert skops_models.find_untrusted(path, path.name) == (name,)
+        assert safe._explain_unsafe(path, path.name, [], NO_CODE) == f"holds {name}"
         with pytest.raises(Refused, match=r"not safe to load: it holds scipy\.stats\."):
-            skops_models.load(path, path.name)
+            skops_models.load_trusted_model(path, path.name)
     assert not mark.exists()
 
 
@@ -155,7 +157,7 @@ for name in names:
         path = write(pathlib.Path({path!r}), stated(name, state))
         compiled.clear()
         try:
-            model = models.load(path, path.name)
+            model = models.load_trusted_model(path, path.name)
             loaded += 1
         except TowpathError:
             model = None
@@ -243,9 +245,9 @@ REFUSED: dict[str, Callable[[], dict[str, Any]]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_way_of_making_an_object_that_is_not_on_the_list(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / "a.skops", listed(REFUSED[name]()))
-    assert name in skops_models.inspect(path, "a.skops")
+    assert name in skops_models.find_untrusted(path, "a.skops")
     with pytest.raises(Refused, match="not safe to load"):
-        skops_models.load(path, "a.skops")
+        skops_models.load_trusted_model(path, "a.skops")
 
 
 def test_types_of_keys_are_types_and_nothing_else_is_called(tmp_path: Path) -> None:
@@ -262,10 +264,10 @@ def test_types_of_keys_are_types_and_nothing_else_is_called(tmp_path: Path) -> N
     hostile = mapped({"a": plain(1)})
     hostile["key_types"] = listed(caller)
     path = write(tmp_path / "a.skops", hostile)
-    assert skops_models.inspect(path, "a.skops") == ("functools.partial",)
+    assert skops_models.find_untrusted(path, "a.skops") == ("functools.partial",)
     hostile["key_types"] = mapped({})
     with pytest.raises(StepFailed, match="types of a mapping's keys are no list"):
-        skops_models.load(write(path, hostile), "a.skops")
+        skops_models.load_trusted_model(write(path, hostile), "a.skops")
 
 
 def test_one_number_stands_for_objects_of_one_kind(tmp_path: Path) -> None:
@@ -274,10 +276,10 @@ def test_one_number_stands_for_objects_of_one_kind(tmp_path: Path) -> None:
     hostile["key_types"]["__id__"] = 7
     path = write(tmp_path / "a.skops", listed(decoy, hostile))
     with pytest.raises(Refused, match="two of its objects have one number"):
-        skops_models.load(path, "a.skops")
+        skops_models.load_trusted_model(path, "a.skops")
     path = write(tmp_path / "a.skops", {**listed(), "__id__": "7"})
     with pytest.raises(StepFailed, match="the number of an object is none"):
-        skops_models.load(path, "a.skops")
+        skops_models.load_trusted_model(path, "a.skops")
 
 
 def deep(levels: int) -> dict[str, Any]:
@@ -314,7 +316,7 @@ def test_an_archive_made_to_mislead_or_to_exhaust(
 ) -> None:
     path = archive(tmp_path / "a.skops", members, zipfile.ZIP_DEFLATED)
     with pytest.raises(Refused, match="a.skops is not safe to load: .*" + why):
-        skops_models.load(path, "a.skops")
+        skops_models.load_trusted_model(path, "a.skops")
 
 
 def test_an_array_is_one_and_not_an_archive_or_a_pickle(tmp_path: Path) -> None:
@@ -324,7 +326,7 @@ def test_an_array_is_one_and_not_an_archive_or_a_pickle(tmp_path: Path) -> None:
         held = node("NdArrayNode", "numpy.ndarray", type="numpy", file="1.npy")
         path = write(tmp_path / "a.skops", held, {"1.npy": content})
         with pytest.raises(Refused, match=r"1\.npy in it is no array"):
-            skops_models.load(path, "a.skops")
+            skops_models.load_trusted_model(path, "a.skops")
     held = node("SparseMatrixNode", "scipy.sparse._csr.csr_matrix", type="scipy", file="1.npz")
     bomb = io.BytesIO()
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as made:
@@ -332,7 +334,7 @@ def test_an_array_is_one_and_not_an_archive_or_a_pickle(tmp_path: Path) -> None:
     for content, why in ((b"\x80\x04N.", "no sparse matrix"), (bomb.getvalue(), "unpack to")):
         path = write(tmp_path / "a.skops", held, {"1.npz": content})
         with pytest.raises(Refused, match=why):
-            skops_models.load(path, "a.skops")
+            skops_models.load_trusted_model(path, "a.skops")
 
 
 @pytest.mark.parametrize(
@@ -344,7 +346,7 @@ def test_an_array_is_one_and_not_an_archive_or_a_pickle(tmp_path: Path) -> None:
 def test_a_schema_that_is_none_is_said_to_be_none(tmp_path: Path, text: bytes) -> None:
     path = archive(tmp_path / "a.skops", [("schema.json", text)])
     with pytest.raises((StepFailed, Refused), match=r"a\.skops (is no|cannot be|is not safe)"):
-        skops_models.load(path, "a.skops")
+        skops_models.load_trusted_model(path, "a.skops")
 
 
 def forest() -> Any:
@@ -551,14 +553,14 @@ def test_numbers_that_lead_compiled_code_outside_are_refused(
 ) -> None:
     path = tmp_path / "a.skops"
     path.write_bytes(skops_io.dumps(make()))
-    assert skops_models.inspect(path, "a.skops") == ()
+    assert skops_models.find_untrusted(path, "a.skops") == ()
     with pytest.raises(Refused, match=r"a\.skops is not safe to use: "):
-        skops_models.load(path, "a.skops")
+        skops_models.load_trusted_model(path, "a.skops")
 
 
 def test_a_tree_that_says_it_is_longer_than_its_nodes(tmp_path: Path) -> None:
     path = tmp_path / "a.skops"
-    skops_models.dump(forest(), path)
+    skops_models.dump_model(forest(), path)
     with zipfile.ZipFile(path) as old:
         members = {name: old.read(name) for name in old.namelist()}
     said = rb'("node_count": \{[^}]*"content": ")\d+'
@@ -566,7 +568,7 @@ def test_a_tree_that_says_it_is_longer_than_its_nodes(tmp_path: Path) -> None:
     assert times == 2
     archive(path, list(members.items()))
     try:
-        trees = skops_models.load(path, "a.skops").estimators_
+        trees = skops_models.load_trusted_model(path, "a.skops").estimators_
     except Refused as refused:  # by a scikit-learn that believes it
         assert "a tree points outside itself" in str(refused)
     else:
@@ -583,15 +585,15 @@ def test_every_estimator_of_scikit_learn_goes_on_loading(tmp_path: Path) -> None
         for answers in (CLASS, NUMBER, None):
             try:
                 estimator.fit(ROWS, answers)
-                skops_models.dump(estimator, path)
+                skops_models.dump_model(estimator, path)
                 break
             except (LookupError, ValueError, TypeError, AttributeError, StepFailed):
                 continue
         else:
             continue
-        strange = skops_models.inspect(path, name)
+        strange = skops_models.find_untrusted(path, name)
         try:
-            skops_models.load(path, name, strange)
+            skops_models.load_trusted_model(path, name, strange)
             loaded += 1
         except TowpathError as error:
             refused[name] = str(error)
@@ -606,7 +608,7 @@ def test_hollow_parts_are_found_in_plain_files_too(tmp_path: Path) -> None:
         tmp_path / "a.skops", stated("sklearn.linear_model._base.LinearRegression", state), members
     )
     with pytest.raises(Refused, match="a LinearRegression in it has its own `predict`"):
-        skops_models.load(path, "a.skops")
+        skops_models.load_trusted_model(path, "a.skops")
 
 
 @pytest.mark.parametrize(
@@ -777,9 +779,9 @@ def test_what_is_usual_loads_without_asking(tmp_path: Path, usual: str) -> None:
     model = USUAL[usual]()
     model.fit(rows, CLASS if "classif" in usual or "chi2" in usual else NUMBER)
     path = tmp_path / "a.skops"
-    skops_models.dump(model, path)
-    assert skops_models.inspect(path, "a.skops") == ()
-    loaded = skops_models.load(path, "a.skops")
+    skops_models.dump_model(model, path)
+    assert skops_models.find_untrusted(path, "a.skops") == ()
+    loaded = skops_models.load_trusted_model(path, "a.skops")
     for use in ("predict", "transform"):
         if hasattr(model, use):
             before, after = getattr(model, use)(rows), getattr(loaded, use)(rows)
@@ -793,12 +795,12 @@ def test_a_function_that_checks_nothing_is_where_it_belongs_and_nowhere_else(
     single = sklearn.cluster._kmeans._kmeans_single_lloyd
     path.write_bytes(skops_io.dumps(FunctionTransformer(single)))
     with pytest.raises(Refused, match="a function in it looks at nothing that it is handed"):
-        skops_models.load(path, "a.skops")
+        skops_models.load_trusted_model(path, "a.skops")
     model = BisectingKMeans(2).fit(ROWS)
     model._kmeans_single = numpy.mean
     path.write_bytes(skops_io.dumps(model))
     with pytest.raises(Refused, match="has a `_kmeans_single` of its own"):
-        skops_models.load(path, "a.skops")
+        skops_models.load_trusted_model(path, "a.skops")
 
 
 @pytest.mark.parametrize(
@@ -815,6 +817,6 @@ def test_what_no_trust_helps_is_said_with_what_does(
     path = tmp_path / "a.skops"
     path.write_bytes(skops_io.dumps(made()))
     with pytest.raises(Refused) as raised:
-        skops_models.load(path, "a.skops")
+        skops_models.load_trusted_model(path, "a.skops")
     assert hint in str(raised.value.faults[0].hint)
     assert "trust: [" not in str(raised.value.faults[0].hint)

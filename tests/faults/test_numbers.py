@@ -11,9 +11,9 @@ from audit_project import Project, begin
 from command_line import call_towpath
 from own_home import MAIN, CopyWorld, move_in
 from towpath import registry
-from towpath.backends.git import Stamp, refs, tag
+from towpath.backends.git import CommitStamp, make_tag_object, refs
 from towpath.delivery import promotion, reconcile
-from towpath.delivery.reconcile import Blocked, Deploy
+from towpath.delivery.reconcile import BlockedChange, DeployVersion
 from towpath.errors import Refused, TowpathError, UsageError
 from towpath.registry import restore_tags, stage_tags
 
@@ -67,11 +67,11 @@ def test_a_lost_tag_is_made_again_to_the_last_bit(project: Project) -> None:
     project.git("tag", "-d", "abalone@v1.1.0")
     [finding] = [one for one in project.verify().findings if one.check == "version tag"]
     assert finding.fault.hint == "towpath restore abalone@v1.1.0"
-    done = restore_tags.restore(project.repository, "abalone@v1.1.0")
+    done = restore_tags.restore_tag(project.repository, "abalone@v1.1.0")
     assert done.new and done.aside is None
     assert _object(project) == before
     assert project.verify().findings == ()
-    assert not restore_tags.restore(project.repository, "abalone@v1.1.0").new
+    assert not restore_tags.restore_tag(project.repository, "abalone@v1.1.0").new
 
 
 def test_a_tag_is_only_made_on_a_commit_that_holds_the_record(project: Project) -> None:
@@ -82,11 +82,11 @@ def test_a_tag_is_only_made_on_a_commit_that_holds_the_record(project: Project) 
     project.git("gc", "-q", "--prune=now")
     assert project.repository.commit(commit) is None
     with pytest.raises(Exception, match=r"no commit here holds the record of abalone@v1\.1\.0"):
-        restore_tags.restore(project.repository, "abalone@v1.1.0")
+        restore_tags.restore_tag(project.repository, "abalone@v1.1.0")
     with pytest.raises(UsageError, match="never promoted"):
-        restore_tags.restore(project.repository, "abalone@v9.0.0")
+        restore_tags.restore_tag(project.repository, "abalone@v9.0.0")
     with pytest.raises(UsageError, match="no tag of the registry"):
-        restore_tags.restore(project.repository, "../../x")
+        restore_tags.restore_tag(project.repository, "../../x")
 
 
 def _repointed(project: Project) -> None:
@@ -106,17 +106,19 @@ def _repointed(project: Project) -> None:
 
 
 def test_a_tag_that_was_moved_is_refused_everywhere(project: Project) -> None:
-    made = promotion.promote(project.workspace, "abalone@v1.1.0", "prod")
+    made = promotion.propose_promotion(project.workspace, "abalone@v1.1.0", "prod")
     _repointed(project)
     with pytest.raises(UsageError, match="holds another record than main decided upon"):
-        promotion.promote(project.workspace, "abalone@v1.1.0", "prod")
-    faults = promotion.check(project.workspace, head=made.branch).faults
+        promotion.propose_promotion(project.workspace, "abalone@v1.1.0", "prod")
+    faults = promotion.check_promotion_branch(project.workspace, head=made.branch).faults
     assert any("than main decided upon" in fault.what for fault in faults)
     with pytest.raises(Refused, match="than main decided upon"):
-        promotion.approve(project.workspace, made.branch)
-    [change] = reconcile.plan(project.workspace, "dev").changes
-    assert isinstance(change, Blocked)
-    assert [o.state for o in reconcile.apply(project.workspace, "dev").outcomes] == ["refused"]
+        promotion.approve_promotion(project.workspace, made.branch)
+    [change] = reconcile.plan_stage(project.workspace, "dev").changes
+    assert isinstance(change, BlockedChange)
+    assert [o.state for o in reconcile.reconcile_stage(project.workspace, "dev").outcomes] == [
+        "refused"
+    ]
 
 
 def test_a_moved_tag_is_put_back_and_what_it_was_is_kept(project: Project) -> None:
@@ -124,11 +126,11 @@ def test_a_moved_tag_is_put_back_and_what_it_was_is_kept(project: Project) -> No
     _repointed(project)
     evil = _object(project)
     assert evil != before
-    done = restore_tags.restore(project.repository, "abalone@v1.1.0")
+    done = restore_tags.restore_tag(project.repository, "abalone@v1.1.0")
     assert _object(project) == before
     assert done.aside and project.git("rev-parse", done.aside) == evil
     assert project.verify().findings == ()
-    assert reconcile.plan(project.workspace, "dev").pending == ()
+    assert reconcile.plan_stage(project.workspace, "dev").pending == ()
 
 
 def test_a_record_of_other_bytes_by_the_stage_files_alone_is_refused(project: Project) -> None:
@@ -136,14 +138,16 @@ def test_a_record_of_other_bytes_by_the_stage_files_alone_is_refused(project: Pr
     project.git("rm", "-q", "registry/models/abalone/v1.1.0.yaml")
     project.commit("no trace")
     with pytest.raises(UsageError, match="was decided upon with sha256"):
-        promotion.promote(project.workspace, "abalone@v1.1.0", "prod")
+        promotion.propose_promotion(project.workspace, "abalone@v1.1.0", "prod")
 
 
 def _forge_tag(project: Project, name: str, when: int, at: str = "abalone@v1.1.0") -> None:
     repository = project.repository
     commit = project.git("rev-parse", f"{at}^{{commit}}")
-    made = tag(repository, name, commit, "mine", Stamp(repository.identity(), when))
-    assert refs.change(repository, {f"refs/tags/{name}": made})
+    made = make_tag_object(
+        repository, name, commit, "mine", CommitStamp(repository.read_identity(), when)
+    )
+    assert refs.change_refs(repository, {f"refs/tags/{name}": made})
 
 
 @pytest.mark.parametrize("name", ["abalone#prod#7", "abalone@v0.0.1", "whelk@v1.0.0"])
@@ -151,16 +155,16 @@ def test_a_tag_of_the_future_dates_no_other(project: Project, name: str) -> None
     _forge_tag(project, name, 4_070_908_800)  # 2099
     now = time.time()
     version = project.register(b"three", parameters={"learning_rate": 0.05})
-    found = registry.find(project.repository, version)
+    found = registry.find_version(project.repository, version)
     assert abs(found.time - now) < 3600
     project.promote(version, "dev")
-    last = stage_tags.current(project.repository, "dev")["abalone"]
+    last = stage_tags.read_current_tags(project.repository, "dev")["abalone"]
     assert abs(last.tag.time - now) < 3600
-    assert "abalone" not in stage_tags.current(project.repository, "prod")
+    assert "abalone" not in stage_tags.read_current_tags(project.repository, "prod")
     found_now = [one for one in project.verify().findings if "2099" in one.fault.what]
     assert found_now, project.found()
     for one in found_now:
-        restore_tags.restore(project.repository, str(one.fault.place))
+        restore_tags.restore_tag(project.repository, str(one.fault.place))
     assert project.verify().findings == ()
 
 
@@ -168,24 +172,24 @@ def test_what_a_forged_date_poisoned_before_is_mended(project: Project) -> None:
     """Tags that an older Towpath dated after the forged one are no good either."""
     _forge_tag(project, "abalone#dev#5", 4_070_908_801)
     version = project.register(b"three", parameters={"learning_rate": 0.05})
-    project.move(promotion.promote(project.workspace, version, "dev"))
-    [change] = reconcile.plan(project.workspace, "dev").changes
-    assert isinstance(change, Deploy)
+    project.move(promotion.propose_promotion(project.workspace, version, "dev"))
+    [change] = reconcile.plan_stage(project.workspace, "dev").changes
+    assert isinstance(change, DeployVersion)
     project.reconcile("dev")
-    assert reconcile.plan(project.workspace, "dev").pending == ()
+    assert reconcile.plan_stage(project.workspace, "dev").pending == ()
 
 
 def test_a_stray_tag_does_not_become_the_latest(project: Project) -> None:
     project.git("tag", "-a", "-m", "hello", "abalone@v7.0.0")
     message = project.git("for-each-ref", "--format=%(contents)", "refs/tags/abalone@v1.1.0")
     project.git("tag", "-a", "-m", message, "abalone@v8.0.0")
-    assert str(registry.find(project.repository, "abalone@latest")) == "abalone@v1.1.0"
+    assert str(registry.find_version(project.repository, "abalone@latest")) == "abalone@v1.1.0"
     assert project.register(b"three", data={"raw": "ff" * 16}, **SAME) == "abalone@v1.2.0"
     for name in ("abalone@v7.0.0", "abalone@v8.0.0"):
         assert (name, f"towpath restore {name}") in [
             (str(one.fault.place), one.fault.hint) for one in project.verify().findings
         ]
-        assert restore_tags.restore(project.repository, name).commit is None
+        assert restore_tags.restore_tag(project.repository, name).commit is None
     assert project.verify().findings == ()
 
 
@@ -206,7 +210,7 @@ def test_an_honest_stage_tag_is_not_set_aside(project: Project) -> None:
 def test_a_tag_on_another_commit_with_the_same_record_is_refused(project: Project) -> None:
     project.git("tag", "-f", "-a", "-m", "x", "abalone@v1.1.0", "main")
     with pytest.raises(UsageError, match="which did not register it"):
-        promotion.promote(project.workspace, "abalone@v1.1.0", "prod")
+        promotion.propose_promotion(project.workspace, "abalone@v1.1.0", "prod")
 
 
 def test_a_damaged_memory_of_main_is_a_finding(project: Project) -> None:
@@ -217,7 +221,7 @@ def test_a_damaged_memory_of_main_is_a_finding(project: Project) -> None:
         assert "is damaged" in damaged.fault.what
         assert "--accept-history" in str(damaged.fault.hint)
         with pytest.raises(TowpathError, match="is damaged"):
-            reconcile.apply(project.workspace, "dev")
-    accepted = reconcile.Options(accepts_history=True)
-    assert reconcile.apply(project.workspace, "dev", accepted).exit_code == 0
+            reconcile.reconcile_stage(project.workspace, "dev")
+    accepted = reconcile.ReconcileOptions(accepts_history=True)
+    assert reconcile.reconcile_stage(project.workspace, "dev", accepted).exit_code == 0
     assert project.verify().findings == ()

@@ -15,7 +15,7 @@ import pytest
 from skops_files import plain, stated, write
 
 from towpath import registry
-from towpath.backends.dvc import Store, initialise
+from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.git import Repository
 from towpath.backends.git.code_folder import lay_out_code
 from towpath.config.artifact import Artifact
@@ -23,10 +23,10 @@ from towpath.config.project_declaration import Project, parse_project
 from towpath.delivery.reconcile import smoke_test
 from towpath.delivery.reconcile.bundle import Bundle
 from towpath.errors import Malformed, Refused, RegistryError, StepFailed
-from towpath.registry import Code, Record, Registration
+from towpath.registry import RecordedCode, Registration, VersionRecord
 from towpath.registry.code_news import CodeNews, find_news, refuse_off_main
 from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
-from towpath.registry.version_number import Version
+from towpath.registry.version_number import VersionNumber
 from towpath.steps.model_io import score_model
 
 CLASS = "flows.training.steps.Scale"
@@ -87,18 +87,18 @@ class Clone:
         folder.mkdir(exist_ok=True)
         return write(folder / "model.skops", stated(name, state))
 
-    def record(self, commit: str = "HEAD", **facts: Any) -> Record:
+    def record(self, commit: str = "HEAD", **facts: Any) -> VersionRecord:
         content = self.model().read_bytes()
-        whole = Record(
+        whole = VersionRecord(
             model="small",
             key="ab" * 32,
             artifact=Artifact(hashlib.md5(content).hexdigest(), len(content), "model.skops"),
             path="artifacts/training/fit/model.skops",
             sha256=hashlib.sha256(content).hexdigest(),
             kind="skops",
-            code=Code(self.git("rev-parse", commit)),
+            code=RecordedCode(self.git("rev-parse", commit)),
             pipeline="training",
-            version=Version(1, 0, 0),
+            version=VersionNumber(1, 0, 0),
         )
         return dataclasses.replace(whole, **facts)
 
@@ -113,7 +113,7 @@ class Clone:
         data.write_text("x\n1.5\n2\n")
         found = model or self.model()
         asked = score_model.Scoring(found, data, output, own, trust=tuple(trust.split(", ")))
-        score_model.score(asked)
+        score_model.score_table(asked)
         return pandas.read_csv(output)["prediction"].tolist()
 
 
@@ -206,7 +206,7 @@ def test_a_file_of_the_commit_s_in_a_package_s_place_is_its_own_code(clone: Clon
 
 
 def test_a_commit_that_is_not_here(clone: Clone) -> None:
-    code = Code("c0ffee" * 6 + "c0ff", "https://example.org/other.git")
+    code = RecordedCode("c0ffee" * 6 + "c0ff", "https://example.org/other.git")
     own = clone.own("prod", code=code)
     said = r"holds flows\.training\.steps\.Scale, and its code is that of the commit c0ffeec of "
     with pytest.raises(StepFailed, match=said + r"https://example\.org/other\.git, which is not"):
@@ -234,7 +234,9 @@ def test_packages_that_are_others_here_are_named(clone: Clone) -> None:
     own = clone.own("prod", packages=packages, python="3.9")
     output, data = clone.root.parent / "scored.csv", clone.root.parent / "data.csv"
     data.write_text("x\n1.5\n")
-    done = score_model.score(score_model.Scoring(clone.model(), data, output, own, trust=(CLASS,)))
+    done = score_model.score_table(
+        score_model.Scoring(clone.model(), data, output, own, trust=(CLASS,))
+    )
     here = pandas.__version__ and __import__("sklearn").__version__
     assert f"scikit-learn 1.0.0 recorded, {here} here" in done.packages
     assert "gone 2.1 recorded, none here" in done.packages
@@ -242,7 +244,7 @@ def test_packages_that_are_others_here_are_named(clone: Clone) -> None:
     model = clone.model("sklearn.preprocessing._data.StandardScaler")
     with pytest.raises(StepFailed, match="a StandardScaler has no"):
         clone.score(own, model=model)
-    assert score_model.own_classes.compare(model, model.name, own.to_json())[0] == (
+    assert score_model.own_classes.compare_recorded(model, model.name, own.to_json())[0] == (
         f"scikit-learn 1.0.0 recorded, {here} here: the model's classes come from it"
     )
 
@@ -270,7 +272,7 @@ def test_two_versions_with_one_class_are_tried_each_with_its_own(clone: Clone) -
     project: Project = parse_project(DECLARED)
     main = clone.git("rev-parse", "main")
     source = CodeSource.of_stage(clone.repository, clone.home, project, "prod", main)
-    tried = smoke_test.test(
+    tried = smoke_test.run_smoke_test(
         new, old, project, None, lambda record: find_own_code(source, record, project.trust)
     )
     assert tried.words == "3 rows predicted, 3 of 3 values other than v1.0.0's"
@@ -404,12 +406,12 @@ def test_python_loads_a_version_with_its_own_code_or_says_what_it_would_mix(clon
     clone.write("flows/training/steps.py", STEPS + more)
     clone.commit()
     record = clone.record()
-    initialise(clone.root)
+    initialise_store(clone.root)
     model = clone.root / record.path
     model.parent.mkdir(parents=True)
     model.write_bytes((clone.root.parent / CLASS / "model.skops").read_bytes())
     Store(clone.root).put(model)
-    registry.register(clone.repository, Registration(record, record.code.commit, {}))
+    registry.register_version(clone.repository, Registration(record, record.code.commit, {}))
     clone.write("shared/factor.py", "FACTOR = 100\n")
     done = subprocess.run(
         [sys.executable, "-c", LOAD, str(clone.root)], capture_output=True, text=True, check=False

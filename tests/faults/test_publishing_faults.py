@@ -16,7 +16,7 @@ from own_home import IDENTITY, MAIN, CopyWorld, move_in
 from towpath import registry
 from towpath.backends.git import remotes
 from towpath.errors import RegistryError
-from towpath.registry import Unpublished
+from towpath.registry import UnpublishedTags
 from towpath.versions import push_and_pull
 from towpath.workspace import Workspace
 
@@ -45,20 +45,20 @@ def towpath(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
     return call_towpath(project.root, *words)
 
 
-def candidate(project: Project, content: bytes) -> registry.Registered:
+def candidate(project: Project, content: bytes) -> registry.RegisteredVersion:
     """A version that waits for its number."""
     from dataclasses import replace
 
     from towpath.registry import Registration
 
-    last = registry.get(project.repository, "abalone@v1.0.0").record
+    last = registry.get_version(project.repository, "abalone@v1.0.0").record
     artifact = project.workspace.store.put_bytes(content, "model.bin")
     fresh = replace(last, key=artifact.digest * 2, version=None, bump=None, artifact=artifact)
     head = project.git("rev-parse", "HEAD")
-    return registry.register(project.repository, Registration(fresh, head, {}))
+    return registry.register_version(project.repository, Registration(fresh, head, {}))
 
 
-def names(done: tuple[registry.Registered, ...]) -> list[str]:
+def names(done: tuple[registry.RegisteredVersion, ...]) -> list[str]:
     return [str(one) for one in done]
 
 
@@ -66,7 +66,7 @@ def names(done: tuple[registry.Registered, ...]) -> list[str]:
 
 
 def test_push_says_what_it_published(project: Project, tmp_path: Path) -> None:
-    registry.reject(project.repository, "abalone@v1.0.0", "leaked")
+    registry.reject_version(project.repository, "abalone@v1.0.0", "leaked")
     origin = origin_of(project, tmp_path / "origin.git")
     candidate(project, b"two")
     done = towpath(project, "push")
@@ -139,8 +139,8 @@ def test_one_bad_candidate_keeps_no_other_from_being_published(
     origin_of(project, tmp_path / "origin.git")
     good = None if ref.endswith("candidates/abalone") else candidate(project, b"two")
     project.git("update-ref", ref, project.git("rev-parse", target))
-    with pytest.raises(Unpublished, match=ref) as left:
-        registry.publish(project.repository)
+    with pytest.raises(UnpublishedTags, match=ref) as left:
+        registry.publish_registry(project.repository)
     assert names(left.value.published) == ["abalone@v1.0.0"] + ["abalone@v1.0.1"] * bool(good)
     done = towpath(project, "push")
     assert done.returncode == 1
@@ -148,7 +148,7 @@ def test_one_bad_candidate_keeps_no_other_from_being_published(
     assert "Traceback" not in done.stderr
     assert towpath(project, "models").returncode == 0
     project.git("update-ref", "-d", ref)  # as the hint says
-    assert registry.publish(project.repository) == ()
+    assert registry.publish_registry(project.repository) == ()
 
 
 def test_what_was_published_before_a_refusal_is_said(project: Project, tmp_path: Path) -> None:
@@ -173,8 +173,8 @@ def test_one_number_for_two_versions_keeps_no_candidate_back(
     origin = origin_of(project, tmp_path / "origin.git")
     other.git("push", "-q", str(origin), "abalone@v1.0.0")
     candidate(project, b"two")
-    with pytest.raises(Unpublished, match="are two different versions"):
-        registry.publish(project.repository)
+    with pytest.raises(UnpublishedTags, match="are two different versions"):
+        registry.publish_registry(project.repository)
 
 
 # G12: a version that is only here outlives `git fetch`
@@ -184,7 +184,7 @@ def test_one_number_for_two_versions_keeps_no_candidate_back(
 def test_a_plain_fetch_that_prunes_takes_no_version(
     project: Project, tmp_path: Path, where: str
 ) -> None:
-    registry.reject(project.repository, "abalone@v1.0.0", "leaked")
+    registry.reject_version(project.repository, "abalone@v1.0.0", "leaked")
     project.register(b"two")
     origin = origin_of(project, tmp_path / "origin.git")
     project.git("config", "fetch.prune", "true")
@@ -206,7 +206,7 @@ def test_a_plain_fetch_that_prunes_takes_no_version(
     waiting = candidate(project, b"three")
     assert waiting.version is None
     assert project.git("tag").split() == ["abalone@v1.0.0", "abalone@v1.0.0!#1", "abalone@v1.0.1"]
-    done = registry.publish(project.repository)
+    done = registry.publish_registry(project.repository)
     assert names(done) == [
         "abalone@v1.0.0",
         "abalone@v1.0.0!#1",
@@ -229,7 +229,7 @@ def test_a_tag_that_a_person_deleted_is_gone(project: Project, tmp_path: Path) -
     assert towpath(project, "show", "abalone@v1.0.0").returncode == 2
     project.register(b"three")
     origin_of(project, tmp_path / "origin.git")
-    done = names(registry.publish(project.repository))
+    done = names(registry.publish_registry(project.repository))
     assert "abalone@v1.0.0" not in done and len(done) == 2
 
 
@@ -237,7 +237,7 @@ def test_towpath_fetch_brings_a_pruned_version_back(project: Project, tmp_path: 
     origin_of(project, tmp_path / "origin.git")
     project.git("fetch", "-q", "--prune", "origin", "+refs/tags/*:refs/tags/*")
     assert project.git("tag") == ""
-    registry.fetch(project.repository)
+    registry.fetch_registry(project.repository)
     assert project.git("tag") == "abalone@v1.0.0"
 
 
@@ -250,13 +250,13 @@ def test_a_version_whose_number_another_took_goes_as_the_hint_says(
     other.git("push", "-q", str(origin), "abalone@v1.0.0")
     mine = project.git("rev-parse", "refs/tags/abalone@v1.0.0")
     with pytest.raises(RegistryError, match="are two different versions") as refused:
-        registry.fetch(project.repository)
+        registry.fetch_registry(project.repository)
     hint = str(refused.value.faults[0].hint).partition("else ")[2].partition(" keeps yours")[0]
     subprocess.run(["bash", "-c", hint], cwd=project.root, check=True, capture_output=True)
-    registry.fetch(project.repository)
+    registry.fetch_registry(project.repository)
     assert project.git("for-each-ref", "--format=%(objectname)", "refs/towpath") == mine
     assert project.git("rev-parse", "refs/tags/abalone@v1.0.0") != mine
-    assert registry.publish(project.repository) == ()
+    assert registry.publish_registry(project.repository) == ()
 
 
 # What a person's Git is configured to do on their own pushes and fetches changes nothing
@@ -311,10 +311,10 @@ def test_a_setting_of_ones_own_changes_nothing(
     project.git("branch", "work")
     local = project.git("for-each-ref", "refs/heads", "refs/tags/mine")
     second = candidate(project, b"two")
-    done = registry.publish(project.repository)
+    done = registry.publish_registry(project.repository)
     assert names(done) == ["abalone@v1.0.0", "abalone@v1.0.1"]
     assert second.key == done[1].key
-    fetched = registry.fetch(project.repository)
+    fetched = registry.fetch_registry(project.repository)
     assert fetched.tags == ()
     head = project.git("rev-parse", "HEAD")
     assert remotes.push_branch(project.repository, "origin", "promote/x", head, None) is None
@@ -336,7 +336,7 @@ def test_an_address_that_is_another(project: Project, tmp_path: Path, key: str) 
     url = str(origin) if key == "pushInsteadOf" else "acme:shells.git"
     project.git("config", "remote.origin.url", url)
     project.git("config", f"url.file://{origin}.{key}", url)
-    assert names(registry.publish(project.repository)) == ["abalone@v1.0.0"]
+    assert names(registry.publish_registry(project.repository)) == ["abalone@v1.0.0"]
 
 
 HOOKS = {
@@ -355,7 +355,7 @@ def test_a_pre_push_hook_that_refuses_is_heard(project: Project, tmp_path: Path,
     hook.write_text(f"#!/bin/sh\n{script}\n")
     hook.chmod(0o755)
     with pytest.raises(RegistryError) as refused:
-        registry.publish(project.repository)
+        registry.publish_registry(project.repository)
     assert words in str(refused.value)
     assert "cannot be reached" not in str(refused.value)
 
@@ -371,7 +371,7 @@ def test_a_slow_pre_push_hook_is_waited_for(
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nsleep 1.5\n")
     hook.chmod(0o755)
-    assert names(registry.publish(project.repository)) == ["abalone@v1.0.0"]
+    assert names(registry.publish_registry(project.repository)) == ["abalone@v1.0.0"]
 
 
 Refusal = Callable[[Project, Path], None]
@@ -404,7 +404,7 @@ def test_a_refusal_is_not_a_remote_that_is_away(
     origin = origin_of(project, tmp_path / "origin.git")
     refuse(project, origin)
     with pytest.raises(RegistryError) as refused:
-        registry.publish(project.repository)
+        registry.publish_registry(project.repository)
     assert words in str(refused.value)
     assert "cannot be reached" not in str(refused.value)
     assert "secret" not in str(refused.value)
@@ -420,14 +420,14 @@ def test_unshallowing_takes_no_tag(project: Project, tmp_path: Path) -> None:
     shallow.git("tag", "abalone@v3.0.0")
     for key in ("fetch.prune", "fetch.pruneTags"):
         shallow.git("config", key, "true")
-    remotes.deepen(shallow.repository, "origin")
+    remotes.deepen_clone(shallow.repository, "origin")
     assert not shallow.repository.is_shallow()
     assert shallow.git("tag") == "abalone@v3.0.0"
 
 
 def test_pushing_through_the_engine_says_the_same(project: Project, tmp_path: Path) -> None:
     origin_of(project, tmp_path / "origin.git")
-    moved = push_and_pull.push(Workspace(project.root))
+    moved = push_and_pull.push_project(Workspace(project.root))
     assert (moved.versions, moved.failure) == (("abalone@v1.0.0",), None)
 
 
@@ -449,7 +449,7 @@ def test_junk_on_a_remote_is_fetched_and_breaks_nothing(
 ) -> None:
     name, target = JUNK[kind]
     origin_of(project, tmp_path / "origin.git")
-    registry.publish(project.repository)
+    registry.publish_registry(project.repository)
     if target is None:
         project.git("tag", "-a", "-m", 'x\n\ntowpath: {"schema":1}', name, "HEAD^{tree}")
     else:
@@ -461,5 +461,7 @@ def test_junk_on_a_remote_is_fetched_and_breaks_nothing(
         done = towpath(other, *words)
         assert done.returncode in (0, 3), done.stderr
         assert "Traceback" not in done.stderr
-    assert names(registry.publish(other.repository)) == []
-    assert registry.known_model(other.repository, "abalone").at(registry.Version(1, 0, 0))
+    assert names(registry.publish_registry(other.repository)) == []
+    assert registry.known_model(other.repository, "abalone").find_number(
+        registry.VersionNumber(1, 0, 0)
+    )

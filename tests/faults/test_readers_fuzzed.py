@@ -34,7 +34,7 @@ from towpath.execution import run_record as runs
 from towpath.planning import run_memory
 from towpath.registry import stage_files, tag_message, version_record, version_reference
 from towpath.registry.main_line import parse_trailers
-from towpath.registry.version_number import Version
+from towpath.registry.version_number import VersionNumber
 from towpath.sandbox import foreign_code
 from towpath.storage import cache_entries
 from towpath.storage.folder import Folder
@@ -125,17 +125,20 @@ def _text(content: bytes) -> str:
 
 def _read_record(content: bytes, _: Path) -> None:
     """And what is done with it: written again, tagged, laid beside another."""
-    found = version_record.read(_text(content), "x")
-    written = version_record.write(found)
-    assert version_record.write(version_record.read(written, "again")) == written
-    tag_message.message(found).encode()
+    found = version_record.parse_version_record(_text(content), "x")
+    written = version_record.write_version_record(found)
+    assert (
+        version_record.write_version_record(version_record.parse_version_record(written, "again"))
+        == written
+    )
+    tag_message.compose_tag_message(found).encode()
 
 
 def _read_tag(content: bytes, _: Path) -> None:
     message = f"title\n\ntowpath: {_text(content)}\n"
-    summary = tag_message.parse(message)
+    summary = tag_message.parse_summary(message)
     json.dumps(summary, ensure_ascii=False).encode()
-    sum(tag_message.metrics(message).values())
+    sum(tag_message.parse_metrics(message).values())
     for value in (*summary.get("params", {}).values(), summary.get("size", 0)):
         f"{value:.6g}" if isinstance(value, int | float) else str(value)
 
@@ -143,9 +146,9 @@ def _read_tag(content: bytes, _: Path) -> None:
 def _read_lock(content: bytes, home: Path) -> None:
     (home / "dvc.lock").write_bytes(content)
     (home / "dvc.yaml").unlink(missing_ok=True)
-    for output in dvc_lock.outputs(home):
+    for output in dvc_lock.locked_outputs(home):
         assert ProjectPath(output.path) == output.path
-    dvc_yaml.made(home)
+    dvc_yaml.made_digests(home)
 
 
 def _read_dvc_yaml(content: bytes, home: Path) -> None:
@@ -153,17 +156,19 @@ def _read_dvc_yaml(content: bytes, home: Path) -> None:
     (home / "dvc.lock").write_text(json.dumps(LOCK))
     dvc_yaml.read_section(_text(content), "stages")
     dvc_yaml.read_stages(_text(content), "dvc.yaml", is_strict=False)
-    list(dvc_lock.outputs(home))
-    documents.edit(home / "dvc.yaml", lambda data: data.setdefault("x", 1))
+    list(dvc_lock.locked_outputs(home))
+    documents.edit_yaml(home / "dvc.yaml", lambda data: data.setdefault("x", 1))
 
 
 def _read_run(content: bytes, home: Path) -> None:
     (home / "run").mkdir(exist_ok=True)
     (home / "run" / "events.jsonl").write_bytes(content)
-    found = runs.read(home / "run")
+    found = runs.read_run(home / "run")
     if found:
         assert found.id == "run"
-        json.dumps([*found.values, found.count(runs.State.DONE), found.asked.get("params")])
+        json.dumps(
+            [*found.values, found.count(runs.ExecutionState.DONE), found.asked.get("params")]
+        )
 
 
 def _read_events(content: bytes, home: Path) -> None:
@@ -178,7 +183,9 @@ def _read_reply(read: Callable[[object], object]) -> Read:
 
     def call(content: bytes, _: Path) -> None:
         reply = gate_answers.read_reply(parse_json(content), read)
-        json.dumps(reply.why if isinstance(reply, gate_answers.Refusal) else str(reply)).encode()
+        json.dumps(
+            reply.why if isinstance(reply, gate_answers.GateRefusal) else str(reply)
+        ).encode()
 
     return call
 
@@ -192,7 +199,7 @@ def _read_witness(content: bytes, home: Path) -> None:
 
 def _read_bundle(content: bytes, home: Path) -> None:
     (home / bundle.MANIFEST).write_bytes(content)
-    assert bundle.is_whole(home, draft(version=Version(9, 9, 9)), "dev") is False
+    assert bundle.is_whole(home, draft(version=VersionNumber(9, 9, 9)), "dev") is False
 
 
 def _read_file(read: Callable[[Path], object]) -> Read:
@@ -204,16 +211,16 @@ def _read_file(read: Callable[[Path], object]) -> Read:
 
 
 def _read_expression(content: bytes, _: Path) -> None:
-    search_query.parse(_text(content), Vocabulary.of([]))
+    search_query.parse_query(_text(content), Vocabulary.of_versions([]))
 
 
 def _read_names(content: bytes, _: Path) -> None:
     text = _text(content)
     version_reference.parse_tag(text)
-    Version.parse(text)
+    VersionNumber.parse(text)
     parse_trailers(text)
-    stage_files.place(text)
-    for read in (version_reference.parse, utc_dates.moment, ProjectPath):
+    stage_files.parse_stage_file_path(text)
+    for read in (version_reference.parse_reference, utc_dates.parse_moment, ProjectPath):
         try:
             read(text)
         except TowpathError as refused:
@@ -224,7 +231,9 @@ READERS: Mapping[str, tuple[Read, Any]] = {
     "record": (_read_record, RECORD),
     "tag": (_read_tag, SUMMARY),
     "stage file": (
-        lambda content, _: stage_files.read("registry/stages/prod/abalone.yaml", _text(content)),
+        lambda content, _: stage_files.parse_stage_file(
+            "registry/stages/prod/abalone.yaml", _text(content)
+        ),
         STAGE_FILE,
     ),
     "pointer": (
@@ -234,7 +243,7 @@ READERS: Mapping[str, tuple[Read, Any]] = {
     "dvc.lock": (_read_lock, LOCK),
     "dvc.yaml": (_read_dvc_yaml, DVC_YAML),
     "manifest": (lambda content, _: read_manifest(content), [{"md5": MD5, "relpath": "a/b"}]),
-    "entry": (lambda content, _: cache_entries.loads(content), ENTRY),
+    "entry": (lambda content, _: cache_entries.load_entry(content), ENTRY),
     "deployment": (
         lambda content, _: deployment_record.read_deployed(content, "abalone"),
         {"schema": 1, **DEPLOYED, "previous": [DEPLOYED]},
@@ -246,7 +255,7 @@ READERS: Mapping[str, tuple[Read, Any]] = {
         {"answer": {"why": "it does not fit"}},
     ),
     "sandbox's fences": (
-        lambda content, _: foreign_code.read_answer(content, b'{"answer": 1}').caution,
+        lambda content, _: foreign_code.read_answer(content, b'{"answer": 1}').missing_fences,
         {"missing": ["namespaces"]},
     ),
     "gate's refusal": (_read_reply(gate_answers.read_latency), {"why": "it does not fit"}),
@@ -283,10 +292,10 @@ READERS: Mapping[str, tuple[Read, Any]] = {
     "events": (_read_events, EVENTS),
     "event": (lambda content, _: run_events.read_event(json.loads(content)), EVENTS[2]),
     "memory": (
-        _read_file(lambda path: run_memory.Memory(path).last("train")),
+        _read_file(lambda path: run_memory.PipelineMemory(path).find_last("train")),
         {"train": {"key": "k", "ingredients": {"a": "b"}, "undeclared": []}},
     ),
-    "ledger": (_read_file(work_tree_outputs._read), {"artifacts/x": MD5}),
+    "ledger": (_read_file(work_tree_outputs._read_ledger), {"artifacts/x": MD5}),
     "local API": (
         lambda content, _: server_state.read_state(content),
         {"port": 4200, "pid": 7, "born": 1.5, "since": TIME, "prefect": "3.8.0", "secret": "s"},
@@ -296,7 +305,10 @@ READERS: Mapping[str, tuple[Read, Any]] = {
         {"pid": 7, "born": 1.5, "since": TIME, "pool": "p", "project": "/x"},
     ),
     "policy": (lambda content, _: parse_project(_text(content)), PROJECT),
-    "configuration": (lambda content, _: DvcConfig.parse(_text(content)).default(), None),
+    "configuration": (
+        lambda content, _: DvcConfig.parse_text(_text(content)).default_remote(),
+        None,
+    ),
     "expression": (_read_expression, None),
     "names": (_read_names, None),
 }

@@ -19,7 +19,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     made = begin(tmp_path / "abalone", "name: abalone\nstages: [dev]\n")
     made.promote(made.register(b"one"), "dev")
     made.promote(made.register(b"two", parameters={"learning_rate": 0.08}), "dev")
-    registry.reject(made.repository, "abalone@v1.1.0", "leaked labels")
+    registry.reject_version(made.repository, "abalone@v1.1.0", "leaked labels")
     return made
 
 

@@ -20,18 +20,18 @@ from approval_world import POLICY, SIGNERS, Clone, clone
 import promotion_project
 from command_line import call_towpath
 from towpath import registry
-from towpath.audit.verification import verify
-from towpath.backends.dvc import Store, initialise
+from towpath.audit.verification import verify_registry
+from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.git import Repository
 from towpath.backends.github import forge_connection
 from towpath.delivery import promotion, reconcile
 from towpath.delivery.promotion.approval_rule import ApprovalRule
-from towpath.delivery.promotion.promotion_check import check
+from towpath.delivery.promotion.promotion_check import check_promotion_branch
 from towpath.delivery.promotion.ratify_rules import ratify_rules
-from towpath.delivery.promotion.rules_in_force import connect_to_set_up, connected
+from towpath.delivery.promotion.rules_in_force import connect_forge_in_force, connect_to_set_up
 from towpath.doctor import forge_checks, stage_store_checks
 from towpath.errors import Refused, UsageError, UserError
-from towpath.registry import Code, Registration
+from towpath.registry import RecordedCode, Registration
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def test_promote_runs_no_gate_that_nobody_agreed_to(ada: Clone) -> None:
     gate = "prod: {approval: recorded, gates: {x: {kind: metric, metric: mse, at_most: 0.0}}}"
     lower(ada, POLICY.replace("prod: {approval: signed}", gate))
     with pytest.raises(Refused) as refusal:
-        promotion.promote(ada.be("ada").workspace, "abalone@v1.0.0", "prod")
+        promotion.propose_promotion(ada.be("ada").workspace, "abalone@v1.0.0", "prod")
     [fault] = refusal.value.faults
     assert (str(fault.place), str(fault.hint)[: len(AGREED)]) == ("towpath.yaml", AGREED)
     assert ada.git("branch", "--list", "promote/*") == ""
@@ -72,14 +72,14 @@ def test_check_judges_no_gate_that_nobody_agreed_to(ada: Clone) -> None:
     ada.promote("abalone@v1.0.0")
     gate = "prod: {approval: signed, gates: {x: {kind: metric, metric: mse, at_most: 100.0}}}"
     lower(ada, POLICY.replace("prod: {approval: signed}", gate))
-    checked = check(ada.workspace, head=BRANCH)
+    checked = check_promotion_branch(ada.workspace, head=BRANCH)
     assert [str(fault.place) for fault in checked.unsound] == ["towpath.yaml"]
     assert [one.verdicts for one in checked.judged] == [()]
     with pytest.raises(Refused, match="changed in"):
         ada.approve(BRANCH)
     ratify_rules(ada.be("bo").workspace)
     ratify_rules(ada.be("ada").workspace)
-    checked = check(ada.workspace, head=BRANCH)
+    checked = check_promotion_branch(ada.workspace, head=BRANCH)
     assert [v.gate for one in checked.judged for v in one.verdicts] == ["x"]
 
 
@@ -94,14 +94,17 @@ def test_no_store_is_opened_that_nobody_agreed_to(ada: Clone, tmp_path: Path) ->
     (evil / "towpath").write_text("a store that is opened says that this is no folder")
     lower(ada, POLICY.replace("{approval: signed}", f"{{approval: signed, store: {evil}}}"))
     before = sorted(evil.rglob("*"))
-    for act in (reconcile.apply, reconcile.plan):
+    for act in (reconcile.reconcile_stage, reconcile.plan_stage):
         for offline in (False, True):
             with pytest.raises(Refused, match="without an approval"):
-                act(ada.workspace, "prod", reconcile.Options(offline=offline))
-    doctor = [str(one) for one in stage_store_checks.check(ada.workspace, ada.workspace.policy, {})]
+                act(ada.workspace, "prod", reconcile.ReconcileOptions(offline=offline))
+    doctor = [
+        str(one)
+        for one in stage_store_checks.examine_stage_stores(ada.workspace, ada.workspace.policy, {})
+    ]
     assert len(doctor) == 1
     assert "without an approval" in doctor[0]
-    verified = verify(ada.workspace)
+    verified = verify_registry(ada.workspace)
     assert not any(str(evil) in str(one) for one in (*verified.findings, *verified.unchecked))
     assert sorted(evil.rglob("*")) == before
 
@@ -199,7 +202,7 @@ def begin_at(github: GitHubServer, root: Path, text: str) -> promotion_project.P
     project.register("second")
     project.git("remote", "add", "origin", github.remote(NAME))
     project.git("push", "-q", "-u", "origin", "main", "--tags")
-    promotion.promote(project.workspace, "abalone@v1.0.0", "dev")
+    promotion.propose_promotion(project.workspace, "abalone@v1.0.0", "dev")
     merge(github, project, 1)
     return project
 
@@ -211,7 +214,7 @@ def merge(github: GitHubServer, project: promotion_project.Project, number: int)
     text = f"name: a\nforge: {{kind: github, repository: {NAME}}}\n"
     from towpath.config.project_declaration import parse_project
 
-    bo = forge_connection.connect(parse_project(text), environ=github.environ("bo"))
+    bo = forge_connection.connect_forge(parse_project(text), environ=github.environ("bo"))
     assert bo
     bo.approve(number, pull.head)
     github.merge(hosted, pull, github.person("ada"), "merge")
@@ -226,7 +229,7 @@ def propose(
     project.git("checkout", "-q", "-B", branch, "main")
     project.commit(files, "Change the rules")
     project.git("push", "-qf", "origin", branch)
-    found = connected(project.workspace)
+    found = connect_forge_in_force(project.workspace)
     assert found
     return found.open(branch, "main", "Change the rules", "").number
 
@@ -238,13 +241,19 @@ def test_the_forge_that_mallory_names_is_not_asked(
     project.commit({"towpath.yaml": declaration(evil.url)}, "Move the API")
     project.git("push", "-q", "origin", "main")
     with pytest.raises(Refused, match="GitHub knows no merged pull request of it"):
-        promotion.promote(project.workspace, "abalone@v1.0.1", "dev")
+        promotion.propose_promotion(project.workspace, "abalone@v1.0.1", "dev")
     with pytest.raises(Refused, match="GitHub knows no merged pull request of it"):
-        reconcile.plan(project.workspace, "dev")
-    assert [one.fault.place for one in verify(project.workspace).findings if one.check == "rules"]
-    assert promotion.waiting(project.workspace) == ()
+        reconcile.plan_stage(project.workspace, "dev")
+    assert [
+        one.fault.place
+        for one in verify_registry(project.workspace).findings
+        if one.check == "rules"
+    ]
+    assert promotion.find_waiting_promotions(project.workspace) == ()
     assert list(
-        forge_checks.check(project.workspace, github.environ("ada") | {"GITHUB_API_URL": ""})
+        forge_checks.examine_forge(
+            project.workspace, github.environ("ada") | {"GITHUB_API_URL": ""}
+        )
     )
     assert evil.requests == []
 
@@ -257,7 +266,7 @@ def test_no_token_is_sent_to_an_address_that_is_in_no_rule(
     project.write("towpath.yaml", declaration(evil.url))
     with pytest.raises(UserError, match="nobody agreed to the address"):
         connect_to_set_up(project.workspace)
-    assert connected(project.workspace) is None
+    assert connect_forge_in_force(project.workspace) is None
     assert evil.requests == []
 
 
@@ -269,13 +278,13 @@ def test_a_forge_that_was_moved_by_a_review_at_the_one_before(
     project = begin_at(github, tmp_path / "abalone", declaration(github.url))
     moved = declaration(evil.url, "acme/shells")
     merge(github, project, propose(project, {"towpath.yaml": moved}))
-    found = connected(project.workspace)
+    found = connect_forge_in_force(project.workspace)
     assert found
     assert (found.repository, evil.requests) == ("acme/shells", [])
     assert found.user() == "ada"
     assert len(evil.requests) == 1
     rule = ApprovalRule(project.repository, project.git("rev-parse", "main"), "", found)
-    assert rule.unsound() == ()
+    assert rule.unsound_faults() == ()
     assert [(c.level, c.by) for c in rule.rules.changes][-1] == ("forge", ("bo",))
 
 
@@ -284,14 +293,17 @@ def test_owners_by_model_agree_to_a_rule(github: GitHubServer, tmp_path: Path) -
     text = f"{declaration(github.url)}description: shells\n"
     merge(github, project, propose(project, {"towpath.yaml": text}))
     rule = ApprovalRule(
-        project.repository, project.git("rev-parse", "main"), "", connected(project.workspace)
+        project.repository,
+        project.git("rev-parse", "main"),
+        "",
+        connect_forge_in_force(project.workspace),
     )
-    assert rule.unsound() == ()
+    assert rule.unsound_faults() == ()
     assert rule.rules.changes[-1].by == ("bo",)
-    unasked = replace(rule, forge=None).unasked()
+    unasked = replace(rule, forge=None).unasked_faults()
     assert [str(fault.place) for fault in unasked] == ["towpath.yaml"]
     with pytest.raises(Refused, match="the forge was not asked"):
-        reconcile.plan(project.workspace, "dev", reconcile.Options(offline=True))
+        reconcile.plan_stage(project.workspace, "dev", reconcile.ReconcileOptions(offline=True))
 
 
 def test_what_only_a_forge_proves_is_asked_again(
@@ -303,7 +315,7 @@ def test_what_only_a_forge_proves_is_asked_again(
     merge(github, project, propose(project, {"towpath.yaml": text}))
     monkeypatch.delenv("GITHUB_TOKEN")
     with pytest.raises(Refused, match="the forge was not asked") as refused:
-        reconcile.plan(project.workspace, "dev", reconcile.Options(offline=True))
+        reconcile.plan_stage(project.workspace, "dev", reconcile.ReconcileOptions(offline=True))
     command, _, rest = str(refused.value.faults[0].hint).partition("; then ")
     assert "without --offline" in rest
     program = tmp_path / "gh"
@@ -314,7 +326,7 @@ def test_what_only_a_forge_proves_is_asked_again(
     line = f"PATH={tmp_path}:$PATH; {command}; printenv GITHUB_TOKEN"
     token = subprocess.run(line, shell=True, capture_output=True, text=True, check=True).stdout
     monkeypatch.setenv("GITHUB_TOKEN", token.strip())
-    assert reconcile.plan(project.workspace, "dev").stage == "dev"
+    assert reconcile.plan_stage(project.workspace, "dev").stage == "dev"
 
 
 # The ladder
@@ -331,16 +343,18 @@ def test_nothing_climbs_over_what_only_a_forge_could_prove(
     ada.write("towpath.yaml", f"name: abalone\n{levels}{named}")
     ada.commit("A ladder", "-S")
     ratify_rules(ada.be("bo").workspace, push=False)
-    branch = promotion.promote(ada.be("mallory").workspace, "abalone@v1.0.0", "dev", push=False)
+    branch = promotion.propose_promotion(
+        ada.be("mallory").workspace, "abalone@v1.0.0", "dev", push=False
+    )
     words = "Promote\n\nPromotion: abalone@v1.0.0 -> dev\nApproval: signed"
     ada.git("merge", "-q", "--no-ff", "-m", words, branch.branch)
     ada.git("push", "-q", "origin", "main")
     with pytest.raises(
         UsageError, match=r"as far as Git alone proves it; .* the forge was not asked"
     ):
-        promotion.promote(ada.be("ada").workspace, "abalone@v1.0.0", "prod", push=False)
+        promotion.propose_promotion(ada.be("ada").workspace, "abalone@v1.0.0", "prod", push=False)
     with pytest.raises(UsageError, match="could not be asked"):
-        promotion.rollback(ada.workspace, "abalone", "dev", push=False)
+        promotion.propose_rollback(ada.workspace, "abalone", "dev", push=False)
 
 
 # Several projects
@@ -350,7 +364,7 @@ def test_a_promotion_is_judged_by_the_rules_of_its_own_project(ada: Clone) -> No
     """Of two projects one asks for a signature, and Mallory works in the other's folder."""
     for folder, level in (("a", "recorded"), ("b", "signed")):
         (ada.root / folder).mkdir()
-        initialise(ada.root / folder)
+        initialise_store(ada.root / folder)
         ada.write(
             f"{folder}/towpath.yaml",
             f"name: {folder}\nstages: {{prod: {{approval: {level}}}}}\n"
@@ -361,33 +375,35 @@ def test_a_promotion_is_judged_by_the_rules_of_its_own_project(ada: Clone) -> No
     for folder in ("a", "b"):
         ratify_rules(Workspace(ada.be("bo").root / folder))
     register_in(ada.be("ada"), "b", "bean")
-    branch = promotion.promote(Workspace(ada.root / "b"), "bean@v1.0.0", "prod")
+    branch = promotion.propose_promotion(Workspace(ada.root / "b"), "bean@v1.0.0", "prod")
     ada.git("switch", "-q", branch.branch)
     ada.git("commit", "-q", "--amend", "--no-edit", "--no-gpg-sign")
     ada.git("switch", "-q", "main")
     ada.be("mallory")
     for folder in ("a", "b"):
         workspace = Workspace(ada.root / folder)
-        faults = check(workspace, head=branch.branch).faults
+        faults = check_promotion_branch(workspace, head=branch.branch).faults
         assert any("prod asks for a signature" in fault.what for fault in faults), folder
         with pytest.raises(Refused, match="prod asks for a signature"):
-            promotion.approve(workspace, branch.branch)
+            promotion.approve_promotion(workspace, branch.branch)
 
 
 def register_in(made: Clone, folder: str, model: str) -> None:
     """A version of a model of a project in a folder."""
     path = f"{folder}/artifacts/training/train/model.bin"
     made.write(path, model)
-    record = approval_world.draft(
+    record = approval_world.draft_steps(
         key=hashlib.sha256(model.encode()).hexdigest(),
         artifact=Store(made.root / folder).put(made.root / path),
         sha256=hashlib.sha256(model.encode()).hexdigest(),
         path=path,
         kind="bin",
-        code=Code(made.head("HEAD")),
+        code=RecordedCode(made.head("HEAD")),
         model=model,
     )
     files = {"dvc.yaml": b"stages: {}\n", "dvc.lock": b"schema: '2.0'\n"}
-    registry.register(Repository.open(made.root), Registration(record, made.head("HEAD"), files))
-    registry.publish(Repository.open(made.root))
+    registry.register_version(
+        Repository.open(made.root), Registration(record, made.head("HEAD"), files)
+    )
+    registry.publish_registry(Repository.open(made.root))
     subprocess.run(["git", "-C", str(made.root), "checkout", "-q", "--", "."], check=True)

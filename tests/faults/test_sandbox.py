@@ -317,5 +317,5 @@ def answer(question):
     answer = Sandbox(tmp_path / "cell", 20).ask("hostile", {"pid": os.getpid()})
     assert SECRET not in str(answer.said)
     assert answer.missing == ("namespaces",)
-    assert answer.caution == "without namespaces here"
+    assert answer.missing_fences == "without namespaces here"
     assert has_ended(["sleep", seconds])

@@ -45,7 +45,7 @@ def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path: Path) -> None
     target = tmp_path / "clone.git"
     _killed(target)
     assert len(list(tmp_path.iterdir())) == 1
-    clones.begin(target, "https://example.org/registry.git")
+    clones.begin_clone(target, "https://example.org/registry.git")
     assert [path.name for path in tmp_path.iterdir()] == ["clone.git"]
 
 
@@ -59,12 +59,12 @@ def test_a_shared_store_sweeps_by_age_alone(
     other.write_text("half")
     named = scratch.scratch_beside(tmp_path / "towpath" / "main.json", shared=True)
     assert str(other.name).count(".") == named.name.count("."), "no process is named"
-    folders._sweep.cache_clear()
+    folders._sweep_folder.cache_clear()
     assert store.write("towpath/main.json", b"{}", None)
     assert other.exists()
     monkeypatch.setattr(scratch, "_STALE", -1.0)
     time.sleep(0.01)
-    folders._sweep.cache_clear()
+    folders._sweep_folder.cache_clear()
     assert store.write("towpath/lease.json", b"{}", None)
     assert not other.exists()
     assert store.names("towpath") == ["lease.json", "main.json"]

@@ -57,8 +57,8 @@ def test_a_rule_of_signed_commits_lets_the_whole_story_through(tmp_path: Path, k
         "main^2",
     ):
         assert headed(project, name), name
-    registry.reject(project.repository, f"abalone@{first}", "leaked labels")
-    assert registry.find(project.repository, f"abalone@{first}").rejected == "leaked labels"
+    registry.reject_version(project.repository, f"abalone@{first}", "leaked labels")
+    assert registry.find_version(project.repository, f"abalone@{first}").rejected == "leaked labels"
     assert headed(project, f"abalone@{first}!#2")
 
 
@@ -89,7 +89,7 @@ def test_a_work_tree_in_the_way_of_a_merge_that_was_pushed(tmp_path: Path, keys:
         approve()
     (project.root / "registry/stages/dev/abalone.yaml").unlink()
     project.git("pull", "-q", "--ff-only", "origin", "main")
-    assert registry.promotions(project.repository)[-1].version
+    assert registry.read_promotions(project.repository)[-1].version
 
 
 def test_a_candidate_is_signed_and_its_number_too(tmp_path: Path, keys: Keys) -> None:
@@ -97,10 +97,10 @@ def test_a_candidate_is_signed_and_its_number_too(tmp_path: Path, keys: Keys) ->
     origin_of(project, tmp_path / "origin.git")
     project.git("config", "remote.pushDefault", "origin")
     project.register(b"one")
-    (tag,) = refs.listed(project.repository, "refs/tags/abalone@*")
+    (tag,) = refs.list_refs(project.repository, "refs/tags/abalone@*")
     assert tag.signature.startswith("-----BEGIN SSH SIGNATURE-----")
     assert "SIGNATURE" not in tag.message
-    version = registry.find(project.repository, "abalone@latest")
+    version = registry.find_version(project.repository, "abalone@latest")
     assert version.key and version.summary["kind"] == "bin"
     assert headed(project, "abalone@v1.0.0")
 
@@ -154,7 +154,7 @@ def test_another_format_goes_to_its_own_program(tmp_path: Path, keys: Keys, form
     tag = project.git("cat-file", "tag", f"abalone@{version}")
     assert f"-----BEGIN {kind}-----" in tag and "-bsau bo@example.org" in tag
     assert kind in project.git("cat-file", "commit", f"abalone@{version}^{{commit}}")
-    assert registry.find(project.repository, "abalone@latest").summary["kind"] == "bin"
+    assert registry.find_version(project.repository, "abalone@latest").summary["kind"] == "bin"
 
 
 @pytest.mark.parametrize("which", ["commit.gpgSign", "tag.gpgSign"])
@@ -182,7 +182,7 @@ def test_a_program_that_fails_is_named_in_its_own_words(tmp_path: Path, keys: Ke
     project.git("config", "gpg.ssh.program", str(program))
     with pytest.raises(RegistryError, match=r"could not sign a commit: .*agent refused operation"):
         project.register(b"one")
-    assert refs.names(project.repository, "refs/tags", "refs/towpath") == ()
+    assert refs.list_ref_names(project.repository, "refs/tags", "refs/towpath") == ()
 
 
 def test_a_description_that_looks_like_a_signature(tmp_path: Path, keys: Keys) -> None:
@@ -194,25 +194,31 @@ def test_a_description_that_looks_like_a_signature(tmp_path: Path, keys: Keys) -
     project.git("config", "tag.gpgSign", "true")
     signed = project.register(b"two", description=hostile)
     for number in (plain, signed):
-        assert registry.find(project.repository, f"abalone@{number}").summary["kind"] == "bin"
+        assert (
+            registry.find_version(project.repository, f"abalone@{number}").summary["kind"] == "bin"
+        )
     assert headed(project, f"abalone@{signed}")
-    registry.reject(project.repository, f"abalone@{plain}", "-----BEGIN SSH SIGNATURE-----\nx")
-    assert "BEGIN SSH" in (registry.find(project.repository, f"abalone@{plain}").rejected or "")
+    registry.reject_version(
+        project.repository, f"abalone@{plain}", "-----BEGIN SSH SIGNATURE-----\nx"
+    )
+    assert "BEGIN SSH" in (
+        registry.find_version(project.repository, f"abalone@{plain}").rejected or ""
+    )
 
 
 def test_a_shared_registrys_clone_signs_as_the_project_does(tmp_path: Path, keys: Keys) -> None:
     from towpath.backends.git import Repository, clones
 
     project = signing_project(tmp_path, keys)
-    clone = clones.begin(tmp_path / "clone.git", str(tmp_path))
+    clone = clones.begin_clone(tmp_path / "clone.git", str(tmp_path))
     for name, value in (("tag.gpgSign", "true"), ("commit.gpgSign", "false")):
         project.git("config", name, value)
         clones.follow_settings(clone, project.repository)
-        assert clone.setting(name) == value
+        assert clone.read_setting(name) == value
     project.git("config", "--unset", "tag.gpgSign")
     clones.follow_settings(clone, Repository.open(project.root))
-    assert clone.setting("tag.gpgSign") is None
-    assert clone.setting("gpg.format") == "ssh"
+    assert clone.read_setting("tag.gpgSign") is None
+    assert clone.read_setting("gpg.format") == "ssh"
 
 
 # `towpath verify --signatures`
@@ -235,7 +241,7 @@ def test_verify_lists_who_signed_each(tmp_path: Path, keys: Keys) -> None:
     origin_of(project, tmp_path / "origin.git")
     take(project, project.register(b"one"), "dev")()
     assert project.apply("dev").exit_code == 0
-    registry.reject(project.repository, f"abalone@{project.register(b'two')}", "leaked")
+    registry.reject_version(project.repository, f"abalone@{project.register(b'two')}", "leaked")
     code, said = verified(project)
     assert code == 0, said
     assert said.count("bo@example.org") == 6
@@ -255,7 +261,7 @@ def test_an_unsigned_version_is_found_and_the_hint_leads_to_green(
     assert "signature: abalone@v1.0.0" in said and "nobody signed it" in said
     assert "git config tag.gpgSign true; then towpath reject 'abalone@v1.0.0'" in said
     project.git("config", "tag.gpgSign", "true")
-    registry.reject(project.repository, "abalone@v1.0.0", "unsigned")
+    registry.reject_version(project.repository, "abalone@v1.0.0", "unsigned")
     assert project.register(b"one") == "v1.0.1"
     assert verified(project)[0] == 0
 
@@ -326,7 +332,7 @@ def test_many_signed_tags_are_listed_as_quickly_as_others() -> None:
     block = "-----BEGIN SSH SIGNATURE-----\n" + "x" * 300 + "\n-----END SSH SIGNATURE-----\n"
     messages = [f"abalone v1.0.{n}\n\n{line}{block}" for n in range(10_000)]
     start = time.process_time()
-    assert all(signatures.without(message).endswith("}}\n") for message in messages)
+    assert all(signatures.strip_signature(message).endswith("}}\n") for message in messages)
     assert time.process_time() - start < 0.2
 
 

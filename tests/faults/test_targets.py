@@ -12,7 +12,7 @@ import pytest
 
 from own_home import IDENTITY, MAIN, CopyWorld
 from reconcile.reconcile_project import Project, initialised
-from towpath.audit.verification import verify
+from towpath.audit.verification import verify_registry
 
 ALTERED = "repair v1.0.0: what the target runs was altered"
 
@@ -34,7 +34,7 @@ def project(home: Path, tmp_path: Path, copy_world: CopyWorld) -> Project:
 
 
 def findings(project: Project) -> list[str]:
-    found = verify(project.workspace).findings
+    found = verify_registry(project.workspace).findings
     return [one.fault.what for one in found if one.check in ("artifact", "deployment")]
 
 

@@ -21,11 +21,11 @@ import pytest
 import towpath
 from promotion_project import PEOPLE, Project, begin, draft
 from towpath import registry
-from towpath.backends.dvc import Store, initialise
+from towpath.backends.dvc import Store, initialise_store
 from towpath.cli.render import terminal
 from towpath.control_characters import disarm_commands, escape_json, show_controls
 from towpath.markdown_text import code_block
-from towpath.registry import Code, Registration
+from towpath.registry import RecordedCode, Registration
 
 #: All that acts: colours, links, the clipboard, the bell, overwriting, C1, bidi, no width, lines.
 EVIL = (
@@ -48,7 +48,7 @@ from towpath.cli.render import terminal
 terminal.guard_streams()
 for words in json.load(open(sys.argv[1])):
     try:
-        code = main._guarded(words)
+        code = main._run_guarded(words)
     except SystemExit as end:
         code = end.code
     terminal.echo(f"=== {code} {words[0]}", err=True)
@@ -122,10 +122,10 @@ def register(project: Project, content: bytes, model: str = "abalone", **facts: 
     head = project.git("rev-parse", "HEAD")
     record = draft(
         content.decode(), model=model, artifact=Store(project.root).put(file),
-        sha256=hashlib.sha256(content).hexdigest(), kind="bin", code=Code(head, EVIL),
+        sha256=hashlib.sha256(content).hexdigest(), kind="bin", code=RecordedCode(head, EVIL),
         path="artifacts/training/train/model.bin", **facts,
     )  # fmt: skip
-    registry.register(project.repository, Registration(record, head, {}))
+    registry.register_version(project.repository, Registration(record, head, {}))
 
 
 def record_run(project: Project, name: str) -> None:
@@ -150,7 +150,7 @@ def record_run(project: Project, name: str) -> None:
 def plant(root: Path) -> Project:
     """A registry in which whatever may hold a stranger's text does, most of it past Towpath."""
     project = begin(root, POLICY)
-    initialise(project.root)
+    initialise_store(project.root)
     ignored = "/.towpath/\n/deploy/\n/artifacts/\n"
     project.commit({".gitignore": ignored, ".dvc/config": ""}, f"Begin {LINE}")
     register(project, b"one", metrics={"mse": 4.5})
@@ -158,7 +158,7 @@ def plant(root: Path) -> Project:
     register(project, b"two", **evil_facts())
     register(project, b"three", model="penguins", metrics={"mse": 4.4}, description=EVIL)
     register(project, b"four", model="broken", pipeline=EVIL)
-    registry.reject(project.repository, "penguins@v1.0.0", EVIL)
+    registry.reject_version(project.repository, "penguins@v1.0.0", EVIL)
     # by hand: tags, names, people, subjects, a branch, a stage file, evidence, a declaration
     evil_person = {"GIT_COMMITTER_NAME": f"Mal{LINE}", "GIT_AUTHOR_NAME": f"Mal{LINE}",
                    "GIT_COMMITTER_EMAIL": "m@example.org"}  # fmt: skip

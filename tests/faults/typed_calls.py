@@ -8,7 +8,7 @@ import click
 from click.testing import CliRunner, Result
 
 from towpath.cli import main
-from towpath.cli.render.fault_words import say
+from towpath.cli.render.fault_words import report_error
 
 
 def typed(root: Path, *words: str) -> Result:
@@ -21,7 +21,7 @@ def typed(root: Path, *words: str) -> Result:
         try:
             code = main.towpath.main(["-C", str(root), *rest], standalone_mode=False)
         except Exception as error:
-            code = say(error, list(rest))
+            code = report_error(error, list(rest))
         ctx.exit(code if isinstance(code, int) else 0)
 
     return CliRunner().invoke(program, list(words))

@@ -64,7 +64,9 @@ def as_person(github: GitHubServer) -> Callable[[str], Forge]:
     project = parse_project(f"name: abalone\nforge: {{kind: github, repository: {NAME}}}\n")
 
     def connected(login: str = "ada") -> Forge:
-        found = forge_connection.connect(project, environ=github.environ(login), patience=QUICK)
+        found = forge_connection.connect_forge(
+            project, environ=github.environ(login), patience=QUICK
+        )
         assert found is not None
         return found
 

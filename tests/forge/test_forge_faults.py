@@ -34,7 +34,7 @@ def pull(clone, as_person: As) -> PullRequest:
 
 
 def connect(environ: dict[str, str], text: str = PLAIN) -> Forge | None:
-    return forge_connection.connect(parse_project(text), environ=environ, patience=QUICK)
+    return forge_connection.connect_forge(parse_project(text), environ=environ, patience=QUICK)
 
 
 # Connecting
@@ -186,7 +186,7 @@ def test_nobody_answers() -> None:
         free.bind(("127.0.0.1", 0))
         api = f"http://127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(ForgeError) as error:
-        GitHub.connected(api, NAME, "ghp_secret", QUICK).user()
+        GitHub.from_address(api, NAME, "ghp_secret", QUICK).user()
     assert f"{api} cannot be reached: " in words(error)
     assert "refused" in words(error)
     assert "ghp_secret" not in words(error)
@@ -197,7 +197,7 @@ def test_an_answer_that_does_not_come(github: GitHubServer) -> None:
     api, token = github.url, github.person("ada").token
     begun = time.monotonic()
     with pytest.raises(ForgeError) as error:
-        GitHub.connected(api, NAME, token, Patience(0.2, 3, 0.01, 1.0)).pulls()
+        GitHub.from_address(api, NAME, token, Patience(0.2, 3, 0.01, 1.0)).pulls()
     assert time.monotonic() - begun < 3
     assert "did not answer in time when asked to list pull requests" in words(error)
 
@@ -245,7 +245,7 @@ def test_an_answer_that_was_lost_opens_no_second_one(
 
 def test_one_that_was_closed_is_followed_by_another(pull: PullRequest, as_person: As) -> None:
     ada = as_person("ada")
-    ada.close(pull.number)
+    ada.close_pull_request(pull.number)
     assert ada.pull(pull.number).state == "closed"
     again = ada.open("promote/a", "main", "Promote", "Because.")
     assert again.number == pull.number + 1
@@ -259,7 +259,7 @@ def test_a_body_that_is_too_long_is_cut(github: GitHubServer, clone, as_person: 
     opened = as_person("ada").open("promote/d", "main", "P", "ä" * 70_000)
     assert opened.body.endswith("on the branch.*\n")
     assert len(opened.body) == 65_536
-    as_person("bo").comment(opened.number, "x" * 70_000)
+    as_person("bo").write_comment(opened.number, "x" * 70_000)
     assert len(github.repository(NAME).pulls[1].comments[0][1]) == 65_536
 
 
@@ -325,7 +325,7 @@ def test_a_merge_whose_answer_was_lost_is_found(
 
 
 def test_one_that_was_closed_is_not_merged(pull: PullRequest, as_person: As) -> None:
-    as_person("ada").close(pull.number)
+    as_person("ada").close_pull_request(pull.number)
     with pytest.raises(NotMergeable) as error:
         as_person("bo").merge(pull.number, pull.head)
     assert "is closed" in words(error)

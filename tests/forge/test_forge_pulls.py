@@ -42,7 +42,7 @@ def test_hostile_words_stay_words(clone, github: GitHubServer, as_person: As):
     ada.open("promote/a", "main", HOSTILE.splitlines()[0], HOSTILE)
     pull = ada.pull(1)
     assert (pull.title, pull.body) == (HOSTILE.splitlines()[0], HOSTILE)
-    ada.comment(1, HOSTILE)
+    ada.write_comment(1, HOSTILE)
     assert github.repository(NAME).pulls[1].comments[0][1] == HOSTILE
 
 

@@ -42,7 +42,7 @@ def admin(github: GitHubServer, as_person: As) -> Forge:
 
 
 def test_what_is_wanted_follows_from_the_declaration(project: Project):
-    wanted = forge.wanted(project, "trunk", ["checks", "drift"])
+    wanted = forge.derive_forge_rules(project, "trunk", ["checks", "drift"])
     assert wanted == Rules(
         required_checks=("checks",),
         pull_request=True,
@@ -63,7 +63,7 @@ def test_what_is_wanted_follows_from_the_declaration(project: Project):
 
 
 def test_without_a_stage_of_the_forge_no_review_is_wanted():
-    wanted = forge.wanted(parse_project("name: abalone\nstages: [dev]\n"))
+    wanted = forge.derive_forge_rules(parse_project("name: abalone\nstages: [dev]\n"))
     assert (wanted.approvals, wanted.code_owners, wanted.dismiss_stale) == (0, False, False)
     assert wanted.required_checks == ("checks", "promotion")
     assert wanted.tag_writers is None
@@ -72,42 +72,42 @@ def test_without_a_stage_of_the_forge_no_review_is_wanted():
 def test_what_is_set_is_enforced_and_setting_it_again_does_nothing(
     project: Project, github: GitHubServer, admin: Forge
 ):
-    wanted = forge.wanted(project)
-    assert len(forge.lacks(wanted, admin.rules())) > 10
-    done = admin.enforce(wanted)
+    wanted = forge.derive_forge_rules(project)
+    assert len(forge.find_lacking_rules(wanted, admin.rules())) > 10
+    done = admin.enforce_rules(wanted)
     assert "ruleset `towpath: main` made" in done
     assert "environment prod made" in done
     actual = admin.rules()
-    assert forge.lacks(wanted, actual) == ()
+    assert forge.find_lacking_rules(wanted, actual) == ()
     assert actual == wanted
     before = len(github.requests)
-    assert admin.enforce(wanted) == []
+    assert admin.enforce_rules(wanted) == []
     assert all(method == "GET" for method, _, _ in github.requests[before:])
 
 
 def test_each_rule_that_is_taken_away_lacks(project: Project):
-    wanted = forge.wanted(project)
+    wanted = forge.derive_forge_rules(project)
     for name in ("pull_request", "code_owners", "dismiss_stale", "last_push", "no_force_push"):
-        (lack,) = forge.lacks(wanted, replace(wanted, **{name: False}))
+        (lack,) = forge.find_lacking_rules(wanted, replace(wanted, **{name: False}))
         assert lack.where == "main"
-    (lack,) = forge.lacks(wanted, replace(wanted, required_checks=("checks",)))
+    (lack,) = forge.find_lacking_rules(wanted, replace(wanted, required_checks=("checks",)))
     assert (lack.wanted, lack.actual) == ("checks, promotion", "checks")
-    (lack,) = forge.lacks(wanted, replace(wanted, protected_tags=("*@v*",)))
+    (lack,) = forge.find_lacking_rules(wanted, replace(wanted, protected_tags=("*@v*",)))
     assert lack.rule.startswith("*#*")
-    (lack,) = forge.lacks(wanted, replace(wanted, tag_writers=("app/77",)))
+    (lack,) = forge.find_lacking_rules(wanted, replace(wanted, tag_writers=("app/77",)))
     assert lack.actual == "by app/77"
     open_to_all = {**wanted.environments, "prod": Environment("prod", ("bo",), None)}
-    lacking = forge.lacks(wanted, replace(wanted, environments=open_to_all))
+    lacking = forge.find_lacking_rules(wanted, replace(wanted, environments=open_to_all))
     assert [lack.rule for lack in lacking] == ["who must agree", "may be used from"]
 
 
 def test_what_is_stricter_stays(project: Project, github: GitHubServer, admin: Forge):
-    wanted = forge.wanted(project)
-    admin.enforce(replace(wanted, approvals=2, required_checks=("lint",)))
+    wanted = forge.derive_forge_rules(project)
+    admin.enforce_rules(replace(wanted, approvals=2, required_checks=("lint",)))
     hosted = github.repository(NAME)
     hosted.environments["dev"] |= {"wait_timer": 5}
     hosted.branches["dev"] = [(901, "wild/*")]
-    admin.enforce(wanted)
+    admin.enforce_rules(wanted)
     actual = admin.rules()
     assert actual.approvals == 2
     assert set(actual.required_checks) == {"lint", "checks", "promotion"}
@@ -123,20 +123,20 @@ def test_the_older_protection_counts_too(project: Project, github: GitHubServer,
         "restrictions": None,
     }
     actual = admin.rules()
-    lacking = forge.lacks(forge.wanted(project), actual)
+    lacking = forge.find_lacking_rules(forge.derive_forge_rules(project), actual)
     assert [lack.rule for lack in lacking if lack.where == "main"] == ["checks that must pass"]
 
 
 def test_a_token_that_may_not(project: Project, github: GitHubServer, as_person: As):
     github.repository(NAME)
     with pytest.raises(ForgeError, match="does not let this token set the ruleset"):
-        as_person("bo").enforce(forge.wanted(project))
+        as_person("bo").enforce_rules(forge.derive_forge_rules(project))
 
 
 def test_an_approver_whom_github_does_not_know(github: GitHubServer, admin: Forge):
     unknown = {"prod": Environment("prod", ("nobody-at-all",), ("main",))}
     with pytest.raises(ForgeError, match="no user nobody-at-all"):
-        admin.enforce(Rules(environments=unknown))
+        admin.enforce_rules(Rules(environments=unknown))
     assert github.repository(NAME).environments == {}
 
 
@@ -145,7 +145,7 @@ def test_what_is_set_holds(project: Project, clone, github: GitHubServer, admin,
     clone.git("tag", "-a", "abalone@v1.0.0", "-m", "one")
     clone.git("push", "--quiet", "origin", "abalone@v1.0.0")
     head = clone.change("topic")
-    admin.enforce(forge.wanted(project))
+    admin.enforce_rules(forge.derive_forge_rules(project))
     admin.open("topic", "main", "Topic", "")
     hosted = github.repository(NAME)
     bo = as_person("bo")

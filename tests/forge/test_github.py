@@ -28,7 +28,7 @@ def words(error: pytest.ExceptionInfo[ForgeError] | pytest.ExceptionInfo[UserErr
 
 
 def connect(environ: dict[str, str], text: str = PLAIN) -> Forge | None:
-    return forge_connection.connect(parse_project(text), environ=environ, patience=QUICK)
+    return forge_connection.connect_forge(parse_project(text), environ=environ, patience=QUICK)
 
 
 def test_what_the_environment_says_goes_before_what_is_declared(github: GitHubServer) -> None:
@@ -105,7 +105,7 @@ def test_who_pushes_to_a_protected_main_is_refused(
 ) -> None:
     github.repository(NAME).rights["ada"] = "admin"
     project = parse_project("name: abalone\nforge: {kind: github}\n")
-    as_person("ada").enforce(forge.wanted(project, "main", ()))
+    as_person("ada").enforce_rules(forge.derive_forge_rules(project, "main", ()))
     (clone.root / "README.md").write_text("changed\n")
     clone.git("commit", "-qam", "past everybody")
     said = clone.git("push", "origin", "HEAD:main", ok=False)

@@ -19,9 +19,16 @@ from own_home import IDENTITY, MAIN, move_in
 from towpath.backends.git import Repository
 from towpath.config.artifact import Artifact
 from towpath.delivery import gates
-from towpath.delivery.gates import Context, Verdict
+from towpath.delivery.gates import GateContext, GateVerdict
 from towpath.errors import StoreError
-from towpath.registry import Code, Column, Record, Signature, Version, policy_at_commit
+from towpath.registry import (
+    Column,
+    ModelSignature,
+    RecordedCode,
+    VersionNumber,
+    VersionRecord,
+    policy_at_commit,
+)
 from towpath.steps.model_io import skops_models
 
 NOW = 1_790_000_000
@@ -48,24 +55,24 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that gives 3 a + b."""
     frame = pandas.DataFrame({"a": [0.0, 1, 0, 1], "b": [0.0, 0, 1, 1]})
     path = tmp_path_factory.mktemp("model") / "model.skops"
-    skops_models.dump(LinearRegression().fit(frame, 3 * frame.a + frame.b), path)
+    skops_models.dump_model(LinearRegression().fit(frame, 3 * frame.a + frame.b), path)
     return path
 
 
-def recorded(path: Path, **facts: Any) -> Record:
+def recorded(path: Path, **facts: Any) -> VersionRecord:
     """A version whose bytes are a file's."""
     content = path.read_bytes()
-    whole = Record(
+    whole = VersionRecord(
         model="abalone",
         key="ab" * 32,
         artifact=Artifact(hashlib.md5(content).hexdigest(), len(content), path.name),
         path=f"artifacts/training/train/{path.name}",
         sha256=hashlib.sha256(content).hexdigest(),
         kind=path.suffix[1:],
-        code=Code("c0ffee" * 6 + "c0ff"),
-        signature=Signature((Column("a", "number"), Column("b", "number")), None),
+        code=RecordedCode("c0ffee" * 6 + "c0ff"),
+        signature=ModelSignature((Column("a", "number"), Column("b", "number")), None),
         metrics={"mse": 4.5, "by_sex": {"F": 4.0}},
-        version=Version(1, 1, 0),
+        version=VersionNumber(1, 1, 0),
     )
     return dataclasses.replace(whole, **facts)
 
@@ -79,7 +86,7 @@ class Desk:
     data: Path
     base: str = ""
 
-    def record(self, path: Path | None = None, **facts: Any) -> Record:
+    def record(self, path: Path | None = None, **facts: Any) -> VersionRecord:
         """A version whose bytes are a file's, by default the model's."""
         return recorded(path or self.model, **facts)
 
@@ -103,17 +110,17 @@ class Desk:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def context(self, **facts: Any) -> Context:
+    def context(self, **facts: Any) -> GateContext:
         """What a version is judged by; ``facts`` change some of it."""
         repository = Repository.open(self.root)
         candidate = facts.pop("candidate", None) or recorded(self.model)
-        whole = Context(
+        whole = GateContext(
             stage="prod",
             candidate=candidate,
             incumbent=None,
             repository=repository,
             base=self.base,
-            project=policy_at_commit.at(repository, self.base),
+            project=policy_at_commit.read_project_at(repository, self.base),
             lower_since=None,
             model=self._bytes,
             data=self._data,
@@ -123,7 +130,7 @@ class Desk:
         )
         return dataclasses.replace(whole, **facts)
 
-    def _bytes(self, record: Record) -> Path:
+    def _bytes(self, record: VersionRecord) -> Path:
         beside = self.root.parent / record.artifact.name
         return beside if beside.exists() else self.model
 
@@ -132,11 +139,11 @@ class Desk:
             raise StoreError(f"prod has no data {name}", hint="put it there")
         return self.data / name
 
-    def judge(self, when: Any = "review", **facts: Any) -> tuple[Verdict, ...]:
+    def judge(self, when: Any = "review", **facts: Any) -> tuple[GateVerdict, ...]:
         """The verdicts of the gates of that time."""
-        return gates.judge(self.context(**facts), when)
+        return gates.judge_stage_gates(self.context(**facts), when)
 
-    def one(self, gate: str, files: Mapping[str, str] | None = None, **facts: Any) -> Verdict:
+    def one(self, gate: str, files: Mapping[str, str] | None = None, **facts: Any) -> GateVerdict:
         """The verdict of a single gate, whenever it is judged."""
         self.commit(f"g: {gate}", files)
         found = (*self.judge("review", **facts), *self.judge("deploy", **facts))

@@ -50,7 +50,7 @@ def test_what_a_gate_needs_is_looked_for(tmp_path):
     }
     for path, content in files.items():
         (tmp_path / path).write_text(content)
-    found = gate_files.faults(tmp_path, read_project(tmp_path))
+    found = gate_files.gate_faults(tmp_path, read_project(tmp_path))
     assert "".join(f"{fault}\n" for fault in found) == SAID
     done = call_towpath(tmp_path, "check")
     assert done.returncode == 2

@@ -71,4 +71,4 @@ def test_a_step_does_not_take_a_pointer_for_a_table(tmp_path):
     path = tmp_path / "raw.csv"
     path.write_text(pointer(b"x"))
     with pytest.raises(StepFailed, match=r"raw\.csv is a pointer of Git LFS, not its bytes"):
-        formats.read(path, formats.Asked("raw.csv"))
+        formats.read_file(path, formats.ReadRequest("raw.csv"))

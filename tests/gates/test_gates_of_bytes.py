@@ -24,10 +24,10 @@ from towpath.delivery.gates import gate_work, verified_artifact
 from towpath.delivery.gates.gate_answers import FairnessAnswer
 from towpath.delivery.gates.gate_finding import Unjudged
 from towpath.delivery.gates.kinds import fairness, golden, latency, safe
-from towpath.registry import Code
+from towpath.registry import RecordedCode
 from towpath.registry.own_code import OwnCode
 from towpath.steps.model_io import skops_models
-from towpath.storage.folder_digest import manifest, manifest_digest
+from towpath.storage.folder_digest import folder_manifest, manifest_digest
 
 NO_CODE = OwnCode("abalone@v1.1.0").to_json()
 SAMPLES = "a,b,expected\n0,0,0\n1,0,3\n0.5,0.5,2.0\n"
@@ -73,7 +73,7 @@ def test_a_golden_sample_that_comes_out_otherwise(desk):
 )
 def test_what_is_close_enough(given, expected, close):
     gate = gate_declarations.Golden(samples="g.csv", absolute=0.06, relative=0.01)
-    assert golden._close(given, expected, gate) is close
+    assert golden._is_close(given, expected, gate) is close
 
 
 def asked(desk, path, **more):
@@ -214,12 +214,12 @@ def test_a_trusted_type_comes_from_the_version_s_commit_and_sees_no_secret(
 
     frame = pandas.DataFrame({"a": [0.0, 1, 0, 1], "b": [0.0, 0, 1, 1]})
     path = tmp_path / "own.skops"
-    skops_models.dump(shared_mine.Mine().fit(frame, 3 * frame.a + frame.b), path)
+    skops_models.dump_model(shared_mine.Mine().fit(frame, 3 * frame.a + frame.b), path)
     monkeypatch.setenv("PROD_SECRET_KEY", "hunter2")
     files = {"g.csv": SAMPLES, "shared_mine.py": OWN}
     version = desk.commit("g: {kind: golden, samples: g.csv}", files)
     desk.commit("g: {kind: golden, samples: g.csv}", {"shared_mine.py": "raise SystemExit(1)"})
-    record = desk.record(path, code=Code(version))
+    record = desk.record(path, code=RecordedCode(version))
     context = desk.context(candidate=record)
     trusting = context.project.model_copy(update={"trust": ("shared_mine.Mine",)})
     said = why("golden", asked(desk, desk.root / "g.csv", model=str(path)))
@@ -244,14 +244,16 @@ def test_a_folder_is_judged_file_by_file(desk, tmp_path):
         names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
         contents = {name: (folder / name).read_bytes() for name in names}
         md5 = manifest_digest(
-            manifest({name: hashlib.md5(data).hexdigest() for name, data in contents.items()})
+            folder_manifest(
+                {name: hashlib.md5(data).hexdigest() for name, data in contents.items()}
+            )
         )
         lines = sorted(f"{hashlib.sha256(d).hexdigest()}  {n}\n" for n, d in contents.items())
         sha256 = hashlib.sha256("".join(lines).encode()).hexdigest()
         return desk.record(artifact=Artifact(md5, 1, "bundle", len(names)), sha256=sha256)
 
     good = record()
-    assert verified_artifact.altered(folder, good) == ""
+    assert verified_artifact.explain_altered_bytes(folder, good) == ""
     (folder / "weights.bin").write_bytes(pickle.dumps({}))
     assert desk.one(SAFE, candidate=good).value == "altered"
     judged = desk.one(SAFE, candidate=record())
@@ -276,19 +278,19 @@ def test_a_folder_is_judged_file_by_file(desk, tmp_path):
 def test_formats_by_their_bytes_and_names(tmp_path, name, content, why):
     path = tmp_path / "bytes"
     path.write_bytes(content)
-    assert safe._unsafe(path, name, [], NO_CODE).startswith(why)
-    assert bool(safe._unsafe(path, name, [], NO_CODE)) is bool(why)
+    assert safe._explain_unsafe(path, name, [], NO_CODE).startswith(why)
+    assert bool(safe._explain_unsafe(path, name, [], NO_CODE)) is bool(why)
 
 
 def test_a_tree_that_points_outside_itself_is_not_safe(tmp_path):
     whole, path = tmp_path / "whole.skops", tmp_path / "tree.skops"
     rows = numpy.arange(20.0).reshape(10, 2)
-    skops_models.dump(DecisionTreeRegressor(random_state=0).fit(rows, rows[:, 0]), whole)
+    skops_models.dump_model(DecisionTreeRegressor(random_state=0).fit(rows, rows[:, 0]), whole)
     with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w") as new:
         for name in old.namelist():
             new.writestr(name, _astray(old.read(name)) if ".npy" in name else old.read(name))
-    assert safe._unsafe(whole, "tree.skops", [], NO_CODE) == ""
-    assert "a tree points outside itself" in safe._unsafe(path, "tree.skops", [], NO_CODE)
+    assert safe._explain_unsafe(whole, "tree.skops", [], NO_CODE) == ""
+    assert "a tree points outside itself" in safe._explain_unsafe(path, "tree.skops", [], NO_CODE)
 
 
 def _astray(data):
@@ -304,7 +306,7 @@ def test_an_archive_with_a_pickle_in_it_is_one(tmp_path):
     path = tmp_path / "bytes"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", b"")
-    assert "is a pickle" in safe._unsafe(path, "weights.onnx", [], NO_CODE)
+    assert "is a pickle" in safe._explain_unsafe(path, "weights.onnx", [], NO_CODE)
 
 
 SUITE = """
@@ -413,7 +415,9 @@ def test_a_fairness_that_cannot_be_evaluated(desk, table, change, why):
 def test_one_group_cannot_be_held_against_another():
     said = {"data": "d.csv", "target": "rings", "group": "sex", "metric": "mae", "ratio": 2}
     with pytest.raises(Unjudged, match="fewer than two groups have 30 rows"):
-        fairness._finding(gate_declarations.Fairness(**said), FairnessAnswer({"F": 1.0}, ("M",)))
+        fairness._fairness_finding(
+            gate_declarations.Fairness(**said), FairnessAnswer({"F": 1.0}, ("M",))
+        )
 
 
 @pytest.mark.parametrize(
@@ -421,7 +425,7 @@ def test_one_group_cannot_be_held_against_another():
     [([0.0, 0.0], 0.0, 1.0), ([0.0, 1.0], 1.0, float("inf")), ([0.5, 1.0], 0.5, 2.0)],
 )
 def test_how_far_groups_lie_apart(errors, difference, ratio):
-    found = fairness._spread(dict(enumerate(errors)))
+    found = fairness._error_spread(dict(enumerate(errors)))
     assert found == {"difference": difference, "ratio": ratio}
 
 
@@ -438,8 +442,8 @@ def test_how_long_predicting_takes(desk):
 
 @pytest.mark.parametrize(("share", "found"), [(0.5, 50), (0.95, 95), (0.99, 99)])
 def test_percentiles(share, found):
-    assert latency._percentile([float(n) for n in range(1, 101)], share) == found
-    assert latency._percentile([1.0], share) == 1.0
+    assert latency._find_percentile([float(n) for n in range(1, 101)], share) == found
+    assert latency._find_percentile([1.0], share) == 1.0
 
 
 def why(kind, asked):
@@ -456,7 +460,7 @@ def test_a_model_that_takes_other_columns(desk, tmp_path):
 
 def test_a_model_that_raises(desk, tmp_path):
     path, samples = tmp_path / "raises.skops", tmp_path / "g.csv"
-    skops_models.dump(
+    skops_models.dump_model(
         make_pipeline(FunctionTransformer(), LinearRegression()), path
     )  # never fitted
     samples.write_text(SAMPLES)

@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from towpath.backends.git import Repository
 from towpath.delivery import gates
 from towpath.errors import UsageError
-from towpath.registry import Version, policy_at_commit
+from towpath.registry import VersionNumber, policy_at_commit
 
 OWN = "{kind: function, run: 'checks.own:judge', model: false, timeout: 20s}"
 
@@ -40,7 +40,7 @@ def judge(context):
     (desk.data / "rows.csv").write_text("a\n1\n")
     files = {"checks/own.py": code, "checks/limits.py": "LIMIT = 1_000_000\n"}
     gate = "{kind: function, run: 'checks.own:judge', data: [rows.csv]}"
-    verdict = desk.one(gate, files, incumbent=desk.record(version=Version(1, 0, 0)))
+    verdict = desk.one(gate, files, incumbent=desk.record(version=VersionNumber(1, 0, 0)))
     size = desk.model.stat().st_size
     assert size > 0
     assert verdict.passed, verdict.detail
@@ -215,7 +215,7 @@ def test_a_project_in_a_folder_of_a_bare_repository(desk, tmp_path):
     desk.commit("g: {kind: safe}", files)
     desk.git("clone", "-q", "--bare", ".", str(tmp_path / "bare.git"))
     repository = Repository.open(tmp_path / "bare.git")
-    project = policy_at_commit.at(repository, desk.base, "apps/abalone")
+    project = policy_at_commit.read_project_at(repository, desk.base, "apps/abalone")
     own, golden = desk.judge(repository=repository, project=project, folder="apps/abalone")
     assert own.passed, own.detail
     assert own.source == f"apps/abalone/towpath.yaml:5 at {desk.base[:7]}"
@@ -225,7 +225,7 @@ def test_a_project_in_a_folder_of_a_bare_repository(desk, tmp_path):
 def test_gates_are_judged_in_their_time_and_order(desk):
     desk.commit("z: {kind: signature}\nown: {kind: safe}\na: {kind: soak, at_least: 1s}")
     assert [verdict.gate for verdict in desk.judge("review", lower_since=0)] == ["z", "a"]
-    assert gates.waiting(desk.context()) == ("own",)
+    assert gates.list_deploy_gates(desk.context()) == ("own",)
     assert desk.judge("review", stage="uat") == ()
     with pytest.raises(UsageError, match=r"no stage `prd` \(did you mean `prod`"):
         desk.judge("review", stage="prd")
@@ -242,16 +242,16 @@ def test_text_of_others_is_only_text(desk):
     gate = f"{named}: {{kind: metric, metric: mse, at_most: 6}}\nown: {OWN[:-1]}, when: review}}"
     desk.commit(gate, {"checks/own.py": code})
     verdicts = desk.judge(candidate=candidate)
-    table = gates.page(verdicts)
+    table = gates.write_verdict_page(verdicts)
     shown = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(table)
     tags = {tag.partition(" ")[0] for tag in re.findall(r"</?([^>]+)>", shown)}
     assert tags == {"table", "thead", "tbody", "tr", "th", "td", "strong"}
     text = html.unescape(shown).replace("\u200b", "")
     assert f"<td>{' '.join(HOSTILE.split())}</td>" in text
-    assert shown.count("<td>") == 2 * len(gates.page([]).splitlines()[0].split(" | "))
+    assert shown.count("<td>") == 2 * len(gates.write_verdict_page([]).splitlines()[0].split(" | "))
     assert shown.count("<strong>FAILED</strong>") == 2
     for called in ("@ada", "#7", "http://", "www."):
         assert called not in html.unescape(shown), "GitHub would make a link of it"
-    cells = gates.rows(verdicts)
+    cells = gates.verdict_rows(verdicts)
     assert cells[1][4].startswith("x | `rm -rf` <img src=x> @ada")
     assert all(cell.isprintable() for row in cells for cell in row)

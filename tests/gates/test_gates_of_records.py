@@ -6,12 +6,12 @@ import dataclasses
 
 import pytest
 
-from towpath.registry import Column, Signature, Version
+from towpath.registry import Column, ModelSignature, VersionNumber
 
 
 def before(desk, **facts):
     """The incumbent."""
-    return desk.record(**{"version": Version(1, 0, 0), **facts})
+    return desk.record(**{"version": VersionNumber(1, 0, 0), **facts})
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_metric_within_bounds(desk, gate, passed, bound):
     ],
 )
 def test_what_cannot_be_compared_has_failed(desk, metrics, why, gate):
-    candidate = dataclasses.replace(before(desk, version=Version(1, 1, 0)), metrics=metrics)
+    candidate = dataclasses.replace(before(desk, version=VersionNumber(1, 1, 0)), metrics=metrics)
     verdict = desk.one(gate, candidate=candidate)
     assert not verdict.passed
     assert verdict.detail == f"cannot be evaluated: {why}"
@@ -100,7 +100,7 @@ def test_an_incumbent_without_the_metric_cannot_be_held_against(desk):
 def test_callers_of_the_incumbent_can_call_the_candidate(desk):
     fits = desk.one("{kind: signature}", incumbent=before(desk))
     assert (fits.passed, fits.value, fits.detail) == (True, "compatible", "with abalone@v1.0.0")
-    narrow = Signature((Column("a", "number"),), None)
+    narrow = ModelSignature((Column("a", "number"),), None)
     breaks = desk.one("{kind: signature}", incumbent=before(desk, signature=narrow))
     assert (breaks.passed, breaks.value) == (False, "1 broken")
     assert breaks.detail == "against abalone@v1.0.0: input b is new"
@@ -108,12 +108,12 @@ def test_callers_of_the_incumbent_can_call_the_candidate(desk):
     assert (alone.passed, alone.bound) == (True, "none yet: prod has no incumbent")
 
 
-@pytest.mark.parametrize("unknown", [None, Signature(None, None)])
+@pytest.mark.parametrize("unknown", [None, ModelSignature(None, None)])
 def test_a_signature_that_is_not_known_cannot_be_compatible(desk, unknown):
     verdict = desk.one("{kind: signature}", incumbent=before(desk, signature=unknown))
     assert not verdict.passed
     assert "the record of abalone@v1.0.0 has no signature" in verdict.detail
-    candidate = before(desk, version=Version(1, 1, 0), signature=unknown)
+    candidate = before(desk, version=VersionNumber(1, 1, 0), signature=unknown)
     assert not desk.one("{kind: signature}", candidate=candidate).passed
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from towpath.config.declaration_faults import keys
+from towpath.config.declaration_faults import declared_keys
 from towpath.config.gate_declarations import KINDS
 from towpath.config.project_declaration import parse_project
 
@@ -44,7 +44,7 @@ def test_every_kind_has_an_example_and_its_default():
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_key_is_named(kind):
     code = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`\n]+)`", TEXT))))
-    assert set(keys(KINDS[kind])) <= code
+    assert set(declared_keys(KINDS[kind])) <= code
 
 
 def test_the_example_of_samples_and_of_a_function(desk):

@@ -36,8 +36,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_silent_server_is_an_error(repository: Repository, git: Git, silent: int) -> None:
     git(repository.root, "remote", "add", "origin", f"git://127.0.0.1:{silent}/x")
     for call in (
-        lambda: remotes.fetch(repository, "origin", "refs/tags/*:refs/tags/*"),
-        lambda: remotes.there(repository, "origin"),
+        lambda: remotes.fetch_refs(repository, "origin", "refs/tags/*:refs/tags/*"),
+        lambda: remotes.list_remote_refs(repository, "origin"),
     ):
         with pytest.raises(RegistryError, match="cannot be reached: no answer for 1 seconds"):
             call()
@@ -54,7 +54,7 @@ def test_what_a_silent_call_started_is_ended(
     git(repository.root, "config", "ssh.variant", "simple")
     git(repository.root, "remote", "add", "origin", "forge.example:x.git")
     with pytest.raises(RegistryError, match="no answer for 1 seconds"):
-        remotes.there(repository, "origin")
+        remotes.list_remote_refs(repository, "origin")
     time.sleep(0.2)
     state = subprocess.run(
         ["ps", "-o", "stat=", "-p", (tmp_path / "pid").read_text().strip()],
@@ -67,7 +67,7 @@ def test_what_a_silent_call_started_is_ended(
 @pytest.mark.usefixtures("hasty")
 def test_a_call_that_goes_on_speaking_is_not_ended() -> None:
     words = "import sys, time\nfor _ in range(8): time.sleep(0.3); print('x', flush=True)"
-    done = git_command._listen([sys.executable, "-c", words], dict(os.environ), 2.0)
+    done = git_command._run_listening([sys.executable, "-c", words], dict(os.environ), 2.0)
     assert (done.returncode, done.stdout) == (0, b"x\n" * 8)
 
 
@@ -108,7 +108,7 @@ def test_ssh_is_told_to_be_patient_for_so_long(
         git(repository.root, "config", "core.sshCommand", "mine -v")
     git(repository.root, "remote", "add", "origin", "git@forge.example:x.git")
     with pytest.raises(RegistryError, match="cannot be reached"):
-        remotes.there(repository, "origin")
+        remotes.list_remote_refs(repository, "origin")
     called = said.read_text()
     assert ("ConnectTimeout=30" in called, "ServerAliveInterval=15" in called) == (not own,) * 2
     assert called.splitlines()[-1].startswith("mine -v" if own else "ssh -o")
@@ -125,9 +125,9 @@ def test_a_hook_here_that_says_no_is_told_in_its_own_words(
     hook.chmod(0o755)
     head = repository.head() or ""
     for push in (
-        lambda: remotes.push(repository, "origin", {"refs/tags/one": head}),
+        lambda: remotes.push_new_refs(repository, "origin", {"refs/tags/one": head}),
         lambda: remotes.push_branch(repository, "origin", "work", head, None),
     ):
         with pytest.raises(RegistryError, match=r"was refused here.*: tests fail, no push"):
             push()
-    assert remotes.there(repository, "origin", "refs/tags/one") == {}
+    assert remotes.list_remote_refs(repository, "origin", "refs/tags/one") == {}

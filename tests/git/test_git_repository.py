@@ -17,12 +17,12 @@ Git = Callable[..., str]
 def test_it_is_found_from_any_folder_below(repository: Repository) -> None:
     below = repository.root / "flows" / "träining"
     below.mkdir(parents=True)
-    assert Repository.find(below) == repository
+    assert Repository.find_repository(below) == repository
     assert repository.common == repository.root / ".git"
 
 
 def test_a_folder_without_one_says_how_to_begin(tmp_path: Path) -> None:
-    assert Repository.find(tmp_path) is None
+    assert Repository.find_repository(tmp_path) is None
     with pytest.raises(UserError, match=r"is not in a Git repository \(type: git init\)"):
         Repository.open(tmp_path)
 
@@ -30,7 +30,7 @@ def test_a_folder_without_one_says_how_to_begin(tmp_path: Path) -> None:
 def test_a_broken_one_is_not_taken_for_none(repository: Repository) -> None:
     (repository.root / ".git" / "config").write_text("[core\n")
     with pytest.raises(RegistryError, match="Git does not open"):
-        Repository.find(repository.root)
+        Repository.find_repository(repository.root)
 
 
 def test_one_of_another_owner_is_opened_when_told_to(
@@ -38,14 +38,14 @@ def test_one_of_another_owner_is_opened_when_told_to(
 ) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # Git's own switch for this
     with pytest.raises(RegistryError, match=r"dubious ownership.*add safe\.directory"):
-        Repository.find(repository.root)
+        Repository.find_repository(repository.root)
     git(repository.root, "config", "--global", "--add", "safe.directory", str(repository.root))
-    assert Repository.find(repository.root) == repository
+    assert Repository.find_repository(repository.root) == repository
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no folder"):
-        Repository.find(tmp_path / "nowhere")
+        Repository.find_repository(tmp_path / "nowhere")
 
 
 def test_without_git_it_says_so(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,13 +126,13 @@ def test_looking_leaves_the_index_alone(repository: Repository) -> None:
 
 
 def test_who_works_here(repository: Repository) -> None:
-    assert str(repository.identity()) == "Ada Lovelace <ada@example.org>"
+    assert str(repository.read_identity()) == "Ada Lovelace <ada@example.org>"
 
 
 def test_nobody_was_named(repository: Repository, home: Path) -> None:
     (home / ".gitconfig").write_text("")
     with pytest.raises(UserError) as said:
-        repository.identity()
+        repository.read_identity()
     assert "git config --global user.name" in str(said.value)
     assert "git config --global user.email" in str(said.value)
     assert said.value.exit_code == 2

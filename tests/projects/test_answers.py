@@ -102,7 +102,7 @@ def test_bad_answers_are_refused_with_nothing_made(
     tmp_path: Path, answers: dict[str, str], words: list[str]
 ) -> None:
     with pytest.raises(UsageError) as refused:
-        projects.new("tabular", tmp_path / "new", answers, ask=False)
+        projects.make_from_template("tabular", tmp_path / "new", answers, ask=False)
     assert [str(fault) for fault in refused.value.faults] == words
     assert refused.value.exit_code == ExitCode.WRONG
     assert not (tmp_path / "new").exists()
@@ -110,7 +110,7 @@ def test_bad_answers_are_refused_with_nothing_made(
 
 def test_a_person_who_gave_bad_answers_is_asked_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="`nme`"):
-        projects.new("tabular", tmp_path, {"nme": "1"}, ask=True)
+        projects.make_from_template("tabular", tmp_path, {"nme": "1"}, ask=True)
 
 
 def test_cookiecutter_refuses_them_too(tmp_path: Path) -> None:
@@ -127,11 +127,11 @@ def test_cookiecutter_refuses_them_too(tmp_path: Path) -> None:
 
 def test_an_unknown_template_is_answered_with_the_near_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no template `tabluar` \(did you mean `tabular`\?\)"):
-        projects.new("tabluar", tmp_path, {}, ask=False)
+        projects.make_from_template("tabluar", tmp_path, {}, ask=False)
 
 
 def test_the_catalogue_lists_the_templates_with_a_word_each() -> None:
     (tabular,) = [each for each in projects.catalogue() if each.name == "tabular"]
     assert tabular.folder == TABULAR
     assert tabular.description.startswith("A table in, a model out")
-    assert projects.find(str(TABULAR)) == tabular
+    assert projects.find_template(str(TABULAR)) == tabular

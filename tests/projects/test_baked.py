@@ -12,8 +12,8 @@ import pytest
 
 from command_line import call_towpath
 from towpath import projects
-from towpath.backends.prefect.server import Api, api_home
-from towpath.backends.prefect.server.project_api import status
+from towpath.backends.prefect.server import PrefectApi, api_home
+from towpath.backends.prefect.server.project_api import read_service_status
 
 from .conftest import REPOSITORY, git, run
 
@@ -22,7 +22,7 @@ BIN = Path(sys.executable).parent
 
 
 @pytest.fixture(autouse=True)
-def api(warm_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def api(warm_api: PrefectApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """The session's own Prefect API, named as a user names theirs."""
     for name, value in warm_api.environment().items():
         monkeypatch.setenv(name, value)
@@ -46,7 +46,9 @@ def test_a_new_project_runs_registers_and_passes_its_own_tests(
     tmp_path: Path, task: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, good = GATES[task]
-    project = projects.new("tabular", tmp_path / "a place", {"task": task}, ask=False)
+    project = projects.make_from_template(
+        "tabular", tmp_path / "a place", {"task": task}, ask=False
+    )
     towpath(project, "check")
     towpath(project, "run")
     assert git(project, "tag").split() == [f"{name}@v1.0.0"]
@@ -62,8 +64,8 @@ def test_a_new_project_runs_registers_and_passes_its_own_tests(
     assert "6 passed" in tests.stdout
     if task == "regression":
         copy = base / "copy0" / "abalone"
-        assert api_home.of(copy).log.is_file(), "there was one"
-        assert status(copy).local is None
+        assert api_home.home_of_project(copy).log.is_file(), "there was one"
+        assert read_service_status(copy).local is None
 
 
 def refuse_what_misses_its_gate(project: Path) -> None:
@@ -76,7 +78,7 @@ def refuse_what_misses_its_gate(project: Path) -> None:
 
 
 def test_data_worse_than_the_known_defects_stop_the_run(tmp_path: Path) -> None:
-    project = projects.new("tabular", tmp_path, {}, ask=False)
+    project = projects.make_from_template("tabular", tmp_path, {}, ask=False)
     table = project / "data" / "abalone.csv"
     header, *rows = table.read_text().splitlines()
     flat = [",".join([*(c := row.split(","))[:3], "0.0", *c[4:]]) for row in rows[:20]]

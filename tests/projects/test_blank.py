@@ -55,14 +55,14 @@ def test_it_begins_with_one_commit_and_check_accepts_it(tmp_path: Path) -> None:
 
 def test_with_a_shared_registry_it_has_none_of_its_own(tmp_path: Path) -> None:
     answers = {"registry": "https://git.example.org/models.git"}
-    project = projects.new("blank", tmp_path, answers, ask=False)
+    project = projects.make_from_template("blank", tmp_path, answers, ask=False)
     assert read_project(project).registry == answers["registry"]
     assert not (project / "registry").exists()
 
 
 def test_with_a_forge_it_has_the_workflows_of_promotions(tmp_path: Path) -> None:
     answers = {"forge": "github", "repository": "ada/leaf"}
-    project = projects.new("blank", tmp_path, answers, ask=False)
+    project = projects.make_from_template("blank", tmp_path, answers, ask=False)
     assert len(list((project / ".github/workflows").iterdir())) == 5
     declared = read_project(project)
     assert declared.forge and declared.forge.repository == "ada/leaf"

@@ -25,7 +25,7 @@ def test_an_existing_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
     there.mkdir()
     (there / "thesis.tex").write_text("years of work")
     with pytest.raises(UserError, match="abalone exists; nothing in it was changed"):
-        projects.new("tabular", tmp_path, {}, ask=False)
+        projects.make_from_template("tabular", tmp_path, {}, ask=False)
     assert [path.name for path in there.iterdir()] == ["thesis.tex"]
     assert (there / "thesis.tex").read_text() == "years of work"
 
@@ -33,14 +33,14 @@ def test_an_existing_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
 def test_a_link_to_nowhere_is_somebodys_too(tmp_path: Path) -> None:
     (tmp_path / "abalone").symlink_to(tmp_path / "not-mounted")
     with pytest.raises(UserError, match="abalone exists"):
-        projects.new("tabular", tmp_path, {}, ask=False)
+        projects.make_from_template("tabular", tmp_path, {}, ask=False)
     assert not (tmp_path / "not-mounted").exists()
 
 
 def test_a_file_in_the_way_of_the_folder_is_said(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file")
     with pytest.raises(UserError, match="cannot be written"):
-        projects.new("tabular", tmp_path / "models", {}, ask=False)
+        projects.make_from_template("tabular", tmp_path / "models", {}, ask=False)
     assert (tmp_path / "models").read_text() == "a file"
 
 
@@ -49,7 +49,7 @@ def test_without_git_nothing_is_left_behind(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="could not be finished; why stands above"):
-        projects.new("tabular", tmp_path / "far" / "away", {}, ask=False)
+        projects.make_from_template("tabular", tmp_path / "far" / "away", {}, ask=False)
     said = capfd.readouterr().err
     assert said == "Git is not installed, and a project is a Git repository.\n"
     assert not (tmp_path / "far").exists()
@@ -83,7 +83,7 @@ def test_killed_it_leaves_no_half_made_project_and_the_next_one_clears_up(
     assert not (tmp_path / "new" / "abalone").exists()
     assert len(list((tmp_path / "new").iterdir())) == 1, "what it was making lies beside"
     git(home, "config", "--global", "commit.gpgSign", "false")
-    made = projects.new("tabular", tmp_path / "new", {}, ask=False)
+    made = projects.make_from_template("tabular", tmp_path / "new", {}, ask=False)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["abalone"]
     assert git(made, "status", "--porcelain") == ""
 
@@ -91,7 +91,7 @@ def test_killed_it_leaves_no_half_made_project_and_the_next_one_clears_up(
 def test_a_repository_around_that_ignores_the_project_keeps_out_of_it(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     (tmp_path / ".gitignore").write_text("/abalone/\n")
-    made = projects.new("tabular", tmp_path, {}, ask=False)
+    made = projects.make_from_template("tabular", tmp_path, {}, ask=False)
     assert (made / ".git").is_dir()
 
 
@@ -100,7 +100,7 @@ def test_a_commit_that_git_refuses_waits_with_its_reason(
 ) -> None:
     git(home, "config", "--global", "commit.gpgSign", "true")
     git(home, "config", "--global", "gpg.program", "/bin/false")
-    project = projects.new("tabular", tmp_path, {}, ask=False)
+    project = projects.make_from_template("tabular", tmp_path, {}, ask=False)
     assert "failed to sign" in (said := capfd.readouterr().err)
     assert "The first commit waits; all is staged." in said
     assert "git commit -m 'Start abalone'" in projects.next_commands(project, tmp_path)
@@ -119,15 +119,15 @@ def test_nothing_of_this_persons_cookiecutter_is_read_or_written(
     tmp_path: Path, home: Path
 ) -> None:
     (home / ".cookiecutterrc").write_text("default_context: {name: another}\n")
-    project = projects.new("tabular", tmp_path / "new", {}, ask=False)
+    project = projects.make_from_template("tabular", tmp_path / "new", {}, ask=False)
     assert project.name == "abalone"
     assert sorted(path.name for path in home.iterdir()) == [".cookiecutterrc", ".gitconfig"]
 
 
 def test_the_templates_folder_stays_as_it_was(tmp_path: Path) -> None:
-    source = Path(projects.find("tabular").folder)
+    source = Path(projects.find_template("tabular").folder)
     before = {path: path.stat().st_mtime_ns for path in source.rglob("*.py")}
-    projects.new("tabular", tmp_path, {}, ask=False)
+    projects.make_from_template("tabular", tmp_path, {}, ask=False)
     assert {path: path.stat().st_mtime_ns for path in source.rglob("*.py")} == before
 
 

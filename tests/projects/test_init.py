@@ -43,7 +43,7 @@ def towpath(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def adopt(folder: Path) -> tuple[str, ...]:
     """What `towpath init` does, in this process; the paths that it wrote."""
-    additions = projects.plan_additions(folder, dvc.missing_files(folder))
+    additions = projects.plan_additions(folder, dvc.missing_store_files(folder))
     projects.apply_additions(folder, additions)
     return tuple(addition.path for addition in additions)
 
@@ -100,11 +100,11 @@ def test_what_is_there_stays_and_only_lines_are_added(repository: Path) -> None:
 
 
 def test_killed_midway_it_completes(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    additions = projects.plan_additions(repository, dvc.missing_files(repository))
+    additions = projects.plan_additions(repository, dvc.missing_store_files(repository))
     for count in range(len(additions)):
         projects.apply_additions(repository, additions[count : count + 1])
         rest = tuple(addition.path for addition in additions[count + 1 :])
-        left = projects.plan_additions(repository, dvc.missing_files(repository))
+        left = projects.plan_additions(repository, dvc.missing_store_files(repository))
         assert tuple(addition.path for addition in left) == rest
     (repository / "towpath.yaml").unlink()
 
@@ -120,7 +120,7 @@ def test_killed_midway_it_completes(repository: Path, monkeypatch: pytest.Monkey
 def test_a_folder_of_a_repository_of_a_project_and_none(repository: Path, tmp_path: Path) -> None:
     inner = repository / "models" / "churn"
     inner.mkdir(parents=True)
-    dvc.initialise(repository)
+    dvc.initialise_store(repository)
     assert ".dvc/config" not in adopt(inner), "it shares the store above"
     assert not (repository / "towpath.yaml").exists()
     below = inner / "deep"
@@ -165,7 +165,7 @@ def test_its_answer_as_json(repository: Path) -> None:
 
 @pytest.mark.parametrize("template", ["tabular", "blank"])
 def test_a_project_out_of_a_template_lacks_nothing(template: str, tmp_path: Path) -> None:
-    made = projects.new(template, tmp_path, {}, ask=False)
+    made = projects.make_from_template(template, tmp_path, {}, ask=False)
     assert adopt(made) == ()
 
 

@@ -49,7 +49,7 @@ def test_the_stranger_gets_the_same_project(alone: Path, shelf: Path, tmp_path: 
     said = _bake(alone, tmp_path, PIP_FIND_LINKS=str(shelf))
     assert said.returncode == 0, said.stderr
     assert "Fetching scikit-lego==0.9.10" in said.stderr
-    ours = projects.new("tabular", tmp_path / "ours", {}, ask=False)
+    ours = projects.make_from_template("tabular", tmp_path / "ours", {}, ask=False)
     assert contents(tmp_path / "abalone") == contents(ours)
 
 

@@ -17,7 +17,7 @@ from command_line import call_dvc
 from towpath import projects
 from towpath.backends import dvc
 from towpath.backends.dvc.dvc_config import load_config
-from towpath.backends.dvc.pointer_files import pointers
+from towpath.backends.dvc.pointer_files import read_pointers
 from towpath.config.project_declaration import read_project
 from tracking import track
 
@@ -68,7 +68,7 @@ def test_no_input_makes_the_abalone_project_with_a_first_commit(tmp_path: Path) 
 @pytest.mark.parametrize("answers", TASKS)
 def test_both_ways_give_the_same_project(tmp_path: Path, answers: dict[str, str]) -> None:
     strangers = cookiecutter(_folder(tmp_path, "stranger"), answers)
-    ours = projects.new("tabular", tmp_path / "ours", answers, ask=False)
+    ours = projects.make_from_template("tabular", tmp_path / "ours", answers, ask=False)
     assert contents(ours) == contents(strangers)
     assert git(ours, "rev-parse", "HEAD^{tree}") == git(strangers, "rev-parse", "HEAD^{tree}")
 
@@ -77,7 +77,7 @@ def test_both_ways_give_the_same_project(tmp_path: Path, answers: dict[str, str]
 def test_stock_dvc_agrees_that_the_data_are_tracked(
     tmp_path: Path, answers: dict[str, str]
 ) -> None:
-    project = projects.new("tabular", tmp_path, answers, ask=False)
+    project = projects.make_from_template("tabular", tmp_path, answers, ask=False)
     (pointer,) = project.glob("data/*.dvc")
     as_made, table = pointer.read_text(), project / "data" / pointer.stem
     bytes_made = table.read_bytes()
@@ -91,11 +91,11 @@ def test_stock_dvc_agrees_that_the_data_are_tracked(
 
 
 def test_the_store_would_have_written_the_same(tmp_path: Path) -> None:
-    project = projects.new("tabular", tmp_path, {}, ask=False)
-    dvc.initialise(fresh := _folder(tmp_path, "fresh"))
+    project = projects.make_from_template("tabular", tmp_path, {}, ask=False)
+    dvc.initialise_store(fresh := _folder(tmp_path, "fresh"))
     for name in (".dvc/config", ".dvc/.gitignore"):
         assert _text(fresh, name) == _text(project, name)
-    (ours,) = pointers(project)
+    (ours,) = read_pointers(project)
     (project / "data" / "abalone.csv.dvc").unlink()
     tracked = track(project, project / "data" / "abalone.csv")
     assert replace(tracked, place=ours.place) == ours
@@ -103,7 +103,7 @@ def test_the_store_would_have_written_the_same(tmp_path: Path) -> None:
 
 
 def test_abalone_is_the_whole_uci_set_with_its_two_known_defects(tmp_path: Path) -> None:
-    project = projects.new("tabular", tmp_path, {}, ask=False)
+    project = projects.make_from_template("tabular", tmp_path, {}, ask=False)
     carried = importlib.metadata.distribution("scikit-lego").locate_file("sklego/data/abalone.zip")
     with zipfile.ZipFile(str(carried)) as archive:
         original = archive.read(archive.namelist()[0])
@@ -139,7 +139,7 @@ def test_answers_stand_where_they_belong(tmp_path: Path) -> None:
         "repository": "canal-company/shells",
         "towpath": "towpath==1.2",
     }
-    project = projects.new("tabular", tmp_path, answers, ask=False)
+    project = projects.make_from_template("tabular", tmp_path, answers, ask=False)
     declared = _text(project, "towpath.yaml")
     assert "registry: https://git.example.org/models.git" in declared
     assert "stages:" not in declared and "policy:" not in declared, "they are the registry's"
@@ -156,7 +156,7 @@ def test_answers_stand_where_they_belong(tmp_path: Path) -> None:
 def test_answers_with_odd_characters_are_quoted_where_they_stand(tmp_path: Path) -> None:
     registry = "/srv/Team #1: all/models.git"
     odd = {"registry": registry, "towpath": r"https://x.org/a\qb.git"}
-    project = projects.new("tabular", tmp_path, odd, ask=False)
+    project = projects.make_from_template("tabular", tmp_path, odd, ask=False)
     assert read_project(project).registry == registry
     (line, *_) = tomllib.loads(_text(project, "pyproject.toml"))["project"]["dependencies"]
     assert line == r"towpath @ git+https://x.org/a\qb.git"
@@ -164,9 +164,9 @@ def test_answers_with_odd_characters_are_quoted_where_they_stand(tmp_path: Path)
 
 @pytest.mark.parametrize("place", ["/srv/a #1", r"/srv/a, b\c", "s3://models/store"])
 def test_dvc_reads_the_store_that_was_answered(tmp_path: Path, place: str) -> None:
-    project = projects.new("registry", tmp_path, {"store": place}, ask=False)
+    project = projects.make_from_template("registry", tmp_path, {"store": place}, ask=False)
     assert _dvc(project, "config", "remote.store.url").strip() == place
-    assert load_config(project / ".dvc").remotes()["store"]["url"] == place
+    assert load_config(project / ".dvc").remote_sections()["store"]["url"] == place
     (line,) = re.findall("dvc remote add --default (.*)", _text(project, "README.md"))
     assert shlex.split(line) == ["store", place]
 
@@ -189,10 +189,10 @@ def test_a_folder_of_somebodys_repository_is_left_to_them(tmp_path: Path) -> Non
     outer = _folder(tmp_path, "monorepo")
     git(outer, "init", "--quiet")
     (outer / ".gitignore").write_text("/scratch/\n")
-    inner = projects.new("tabular", outer / "models", {}, ask=False)
+    inner = projects.make_from_template("tabular", outer / "models", {}, ask=False)
     assert not (inner / ".git").exists()
     assert projects.next_commands(inner, outer)[:2] == ("cd models/abalone", "git add .")
-    ignored = projects.new("tabular", outer / "scratch", {}, ask=False)
+    ignored = projects.make_from_template("tabular", outer / "scratch", {}, ask=False)
     assert git(ignored, "rev-parse", "--show-toplevel").strip() == str(ignored)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import towpath, sys
 from towpath import projects
 assert towpath.__file__.startswith(sys.argv[1]), towpath.__file__
-projects.new("tabular", Path("."), {"towpath": sys.argv[2]}, ask=False)
+projects.make_from_template("tabular", Path("."), {"towpath": sys.argv[2]}, ask=False)
 """
 
 
@@ -44,5 +44,7 @@ def test_the_wheel_makes_the_same_project(installed: Path, tmp_path: Path) -> No
     call = (sys.executable, "-c", MAKE, installed, REPOSITORY)
     said = run(*call, cwd=here, PYTHONPATH=path)
     assert said.returncode == 0, said.stderr
-    ours = projects.new("tabular", tmp_path / "ours", {"towpath": str(REPOSITORY)}, ask=False)
+    ours = projects.make_from_template(
+        "tabular", tmp_path / "ours", {"towpath": str(REPOSITORY)}, ask=False
+    )
     assert contents(here / "abalone") == contents(ours)

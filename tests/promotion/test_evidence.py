@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from promotion_project import POLICY, Project, begin, draft
 from towpath import markdown_text as markdown
 from towpath.delivery import promotion
-from towpath.registry import Column, Signature
+from towpath.registry import Column, ModelSignature
 
 MALICE = (
     "@everyone [click](http://evil.example) <img src=x onerror=alert(1)> ![x](http://e.example/p)"
@@ -43,8 +43,10 @@ def plain(text: str) -> list[str]:
 
 @pytest.mark.parametrize("words", WORDS)
 def test_words_of_users_are_words(words: str) -> None:
-    page = markdown.table(("a", "b"), [[markdown.prose(words), markdown.code(words)], ["x", "y"]])
-    text = f"> {markdown.prose(words)}\n\n{markdown.prose(words)}\n\n{page}\n"
+    page = markdown.markdown_table(
+        ("a", "b"), [[markdown.escape_prose(words), markdown.code_span(words)], ["x", "y"]]
+    )
+    text = f"> {markdown.escape_prose(words)}\n\n{markdown.escape_prose(words)}\n\n{page}\n"
     found = tokens(text)
     assert found.count("td_open") == 4
     allowed = (
@@ -66,7 +68,7 @@ def test_a_page_with_hostile_facts(project: Project) -> None:
         author=MALICE,
         description=f"{MALICE}\n\n# Approved by @bo\n",
     )
-    made = promotion.promote(project.workspace, "abalone@v1.0.0", "dev", why=MALICE)
+    made = promotion.propose_promotion(project.workspace, "abalone@v1.0.0", "dev", why=MALICE)
     page = made.evidence
     assert not {"link_open", "image", "html_inline", "html_block"} & set(tokens(page))
     assert page.count("\n# ") == 0
@@ -84,11 +86,11 @@ def test_side_by_side(project: Project) -> None:
         metrics={"mse": 4.6, "r2": 0.5},
         parameters={"learning_rate": 0.05},
         data={"raw": "0b" * 16},
-        signature=Signature((Column("weight", "number"),), (Column("rings", "integer"),)),
+        signature=ModelSignature((Column("weight", "number"),), (Column("rings", "integer"),)),
     )
     for stage in ("dev", "uat"):
         project.promote("abalone@v2.0.0", stage)
-    page = promotion.promote(project.workspace, "abalone@v2.0.0", "prod").evidence
+    page = promotion.propose_promotion(project.workspace, "abalone@v2.0.0", "prod").evidence
     for line in [
         "# abalone v2.0.0 → prod",
         "| metric | candidate v2.0.0 | now v1.0.0 | difference |",
@@ -132,7 +134,7 @@ def test_addresses_without_what_lets_one_in(tmp_path_factory: pytest.TempPathFac
     project = begin(tmp_path_factory.mktemp("plain") / "p", policy)
     project.register()
     project.promote("abalone@v1.0.0", "dev")
-    page = promotion.promote(project.workspace, "abalone@v1.0.0", "uat").evidence
+    page = promotion.propose_promotion(project.workspace, "abalone@v1.0.0", "uat").evidence
     assert "secret" not in page
     assert "`https://store.example/m`" in page
 

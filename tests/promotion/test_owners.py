@@ -59,13 +59,13 @@ PROD = "registry/stages/prod/abalone.yaml"
     ],
 )
 def test_who_is_named(text: str, path: str, named: tuple[str, ...]) -> None:
-    assert code_owners.match(text, path) == named
+    assert code_owners.match_code_owners(text, path) == named
 
 
 def test_people_and_mails() -> None:
     named = ("@Ada", "bo", "@org/team", "Eve@example.org")
-    assert code_owners.people(named, None) == {"ada", "bo"}
-    assert code_owners.mails(named) == {"eve@example.org"}
+    assert code_owners.find_owner_logins(named, None) == {"ada", "bo"}
+    assert code_owners.find_owner_mails(named) == {"eve@example.org"}
 
 
 @pytest.mark.parametrize(
@@ -83,19 +83,21 @@ def test_people_and_mails() -> None:
 def test_no_pattern_takes_long(line: str) -> None:
     began = time.process_time()
     text = "* @all\n" + f"{line}\n" * 3
-    assert code_owners.match(text, "registry/" + "a" * 60 + "/" + "a/" * 60 + "y.yaml") == ("@all",)
+    assert code_owners.match_code_owners(
+        text, "registry/" + "a" * 60 + "/" + "a/" * 60 + "y.yaml"
+    ) == ("@all",)
     assert time.process_time() - began < 1.0
 
 
 def test_a_file_that_github_does_not_load_names_nobody(project: Project) -> None:
     head = project.commit({"CODEOWNERS": "* @ada\n" + "#" * (code_owners.LARGEST - 8) + "\n"})
-    assert code_owners.of(project.repository, head, PROD) == ("@ada",)
+    assert code_owners.find_code_owners(project.repository, head, PROD) == ("@ada",)
     head = project.commit({"CODEOWNERS": "* @ada\n" + "#" * code_owners.LARGEST})
-    assert code_owners.of(project.repository, head, PROD) == ()
+    assert code_owners.find_code_owners(project.repository, head, PROD) == ()
 
 
 def test_the_largest_file_is_read_in_seconds() -> None:
     text = "* @all\n" + "*a*/b @ada\n" * (code_owners.LARGEST // 11 - 1)
     began = time.process_time()
-    assert code_owners.match(text, PROD) == ("@all",)
+    assert code_owners.match_code_owners(text, PROD) == ("@all",)
     assert time.process_time() - began < 10.0

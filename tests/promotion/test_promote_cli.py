@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from promotion_project import POLICY, Project
 from towpath.cli import main
-from towpath.cli.render.fault_words import say
+from towpath.cli.render.fault_words import report_error
 
 
 def typed(project: Project, *words: str) -> Result:
@@ -25,7 +25,7 @@ def typed(project: Project, *words: str) -> Result:
         try:
             main.towpath.main(["-C", str(project.root), *rest], standalone_mode=False)
         except Exception as error:
-            ctx.exit(say(error, list(rest)))
+            ctx.exit(report_error(error, list(rest)))
 
     return runner.invoke(program, list(words))
 

@@ -19,37 +19,40 @@ EVIDENCE = "registry/evidence/abalone/v1.0.0-dev.md"
 def branch(project: Project) -> str:
     """A promotion that is well."""
     project.register()
-    return promotion.promote(project.workspace, "abalone@v1.0.0", "dev").branch
+    return promotion.propose_promotion(project.workspace, "abalone@v1.0.0", "dev").branch
 
 
 def said(project: Project, head: str = DEV) -> list[str]:
     """What the check finds wrong with a branch."""
-    return [str(fault) for fault in promotion.check(project.workspace, "main", head).faults]
+    return [
+        str(fault)
+        for fault in promotion.check_promotion_branch(project.workspace, "main", head).faults
+    ]
 
 
 def test_a_clean_promotion(project: Project, branch: str) -> None:
-    checked = promotion.check(project.workspace, "main", branch)
+    checked = promotion.check_promotion_branch(project.workspace, "main", branch)
     assert checked.faults == ()
     (one,) = checked.judged
     assert str(one.case) == "abalone@v1.0.0 -> dev"
     assert [(verdict.gate, verdict.passed) for verdict in one.verdicts] == [("good_enough", True)]
-    assert one.evidence == project.show(f"{branch}:{EVIDENCE}") + "\n"
+    assert one.current_evidence == project.show(f"{branch}:{EVIDENCE}") + "\n"
 
 
 def test_code_is_no_promotion(project: Project, branch: str) -> None:
     project.on_branch("work", {"steps.py": "other = 1\n"})
-    checked = promotion.check(project.workspace, "main", "work")
+    checked = promotion.check_promotion_branch(project.workspace, "main", "work")
     assert not checked.is_promotion
     assert checked.faults == ()
-    assert not promotion.check(project.workspace, "main", "main").is_promotion
+    assert not promotion.check_promotion_branch(project.workspace, "main", "main").is_promotion
     project.commit({"towpath.yaml": "stages: {\n"})  # which a change of code may mend
-    assert promotion.check(project.workspace, "main", "work").faults == ()
+    assert promotion.check_promotion_branch(project.workspace, "main", "work").faults == ()
     with pytest.raises(DeclarationError):
-        promotion.check(project.workspace, "main", branch)
+        promotion.check_promotion_branch(project.workspace, "main", branch)
     with pytest.raises(UsageError, match="there is no commit `nowhere` here"):
-        promotion.check(project.workspace, "main", "nowhere")
+        promotion.check_promotion_branch(project.workspace, "main", "nowhere")
     with pytest.raises(UsageError, match="there is no commit `--all` here"):
-        promotion.check(project.workspace, "--all", branch)
+        promotion.check_promotion_branch(project.workspace, "--all", branch)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +90,7 @@ def test_what_a_promotion_may_not_hold(
 
 def test_a_stage_file_edited_by_hand(project: Project, branch: str) -> None:
     text = project.show(f"{branch}:{STAGE_FILE}")
-    sha = registry.get(project.repository, "abalone@v1.0.0").record.sha256
+    sha = registry.get_version(project.repository, "abalone@v1.0.0").record.sha256
     project.on_branch(branch, {STAGE_FILE: text.replace(sha, "ab" * 32) + "\n"})
     assert said(project) == [
         f"{STAGE_FILE}: `sha256` is abababababab…, and abalone@v1.0.0 is {sha[:12]}… "
@@ -146,7 +149,7 @@ def test_a_name_that_a_log_would_obey(project: Project) -> None:
 
 @pytest.mark.usefixtures("branch")
 def test_a_version_rejected_meanwhile(project: Project) -> None:
-    registry.reject(project.repository, "abalone@v1.0.0", "it lies")
+    registry.reject_version(project.repository, "abalone@v1.0.0", "it lies")
     assert said(project)[0].startswith(f"{STAGE_FILE}: abalone@v1.0.0 was rejected: it lies")
 
 
@@ -172,7 +175,7 @@ def test_gates_of_the_base_judge(project: Project) -> None:
 
 def test_nobody_rewrites_what_was_decided(project: Project, branch: str) -> None:
     project.be("bo")
-    promotion.approve(project.workspace, branch)
+    promotion.approve_promotion(project.workspace, branch)
     project.on_branch("work", {EVIDENCE: "# all was fine\n", "steps.py": "a = 1\n"})
     (fault,) = said(project, "work")
     assert fault.startswith(f"only a promotion changes {EVIDENCE}")
@@ -180,14 +183,14 @@ def test_nobody_rewrites_what_was_decided(project: Project, branch: str) -> None
 
 def test_several_at_once(project: Project, branch: str) -> None:
     project.register("trout", model="trout")
-    other = promotion.promote(project.workspace, "trout@v1.0.0", "dev").branch
+    other = promotion.propose_promotion(project.workspace, "trout@v1.0.0", "dev").branch
     project.git("checkout", "-q", branch)
     project.git("merge", "-q", "--no-edit", other)
     project.git("checkout", "-q", "main")
-    checked = promotion.check(project.workspace, "main", branch)
+    checked = promotion.check_promotion_branch(project.workspace, "main", branch)
     assert checked.faults == ()
     assert [one.case.model for one in checked.judged] == ["abalone", "trout"]
     project.be("bo")
-    done = promotion.approve(project.workspace, branch)
+    done = promotion.approve_promotion(project.workspace, branch)
     assert done.what == ("abalone@v1.0.0 -> dev", "trout@v1.0.0 -> dev")
-    assert len(registry.stages(project.repository).wanted) == 2
+    assert len(registry.read_stage_files(project.repository).wanted) == 2

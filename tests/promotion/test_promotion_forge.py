@@ -12,7 +12,7 @@ from promotion_project import POLICY, Project, begin, judge_promotion
 from towpath import forge, registry
 from towpath.backends.github import forge_connection
 from towpath.delivery import promotion
-from towpath.delivery.promotion import Approval
+from towpath.delivery.promotion import PromotionApproval
 from towpath.errors import ForgeError, Refused, UsageError
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ class World:
 
     @property
     def client(self) -> forge.Forge:
-        found = forge_connection.connect(self.project.workspace.project)
+        found = forge_connection.connect_forge(self.project.workspace.project)
         assert found
         return found
 
-    def promote(self) -> promotion.Proposed:
-        return promotion.promote(self.project.workspace, "abalone@v1.0.0", "dev")
+    def promote(self) -> promotion.ProposedPromotion:
+        return promotion.propose_promotion(self.project.workspace, "abalone@v1.0.0", "dev")
 
     def review(self, login: str, head: str | None = None) -> None:
         """An approving review, by the forge's own door."""
@@ -59,11 +59,11 @@ class World:
         """The button."""
         pull = self.hosted.pull(1)
         self.github.merge(self.hosted, pull, self.github.person(login), method)
-        registry.fetch(self.project.repository)
+        registry.fetch_registry(self.project.repository)
 
-    def approval(self) -> Approval:
+    def approval(self) -> PromotionApproval:
         """How the last promotion on main was approved, as anybody finds it."""
-        last = registry.promotions(self.project.repository)[-1]
+        last = registry.read_promotions(self.project.repository)[-1]
         return judge_promotion(self.project.repository, last, self.client)
 
 
@@ -92,7 +92,7 @@ def test_a_pull_request_with_its_evidence(world: World) -> None:
 
 
 def test_the_pull_request_that_is_missing(world: World) -> None:
-    made = promotion.promote(world.project.workspace, "abalone@v1.0.0", "dev", push=False)
+    made = promotion.propose_promotion(world.project.workspace, "abalone@v1.0.0", "dev", push=False)
     assert (made.pushed, made.url, world.hosted.pulls) == (False, None, {})
     world.github.fail_next(500, path="/pulls", times=20)
     with pytest.raises(ForgeError):
@@ -105,17 +105,17 @@ def test_the_pull_request_that_is_missing(world: World) -> None:
 def test_a_reviewer_approves_and_merges(world: World) -> None:
     made = world.promote()
     with pytest.raises(Refused, match=r"ada opened .*/1, and the policy wants another"):
-        promotion.approve(world.project.workspace, "1")
+        promotion.approve_promotion(world.project.workspace, "1")
     world.be("bo")
-    done = promotion.approve(world.project.workspace, "1")
+    done = promotion.approve_promotion(world.project.workspace, "1")
     assert (done.level, done.by, done.url) == ("forge", "bo", made.url)
-    last = registry.promotions(world.project.repository)[-1]
+    last = registry.read_promotions(world.project.repository)[-1]
     assert (last.commit, last.head) == (done.commit, made.head)
     found = world.approval()
     assert (found.level, found.by, found.where) == ("forge", ("bo",), made.url)
     assert found.evidence == "registry/evidence/abalone/v1.0.0-dev.md"
     with pytest.raises(UsageError, match="is merged"):
-        promotion.approve(world.project.workspace, "1")
+        promotion.approve_promotion(world.project.workspace, "1")
 
 
 @pytest.mark.parametrize("method", ["merge", "squash", "rebase"])
@@ -125,7 +125,9 @@ def test_a_review_counts_however_it_is_merged(world: World, method: str) -> None
     world.merge("ada", method)
     found = world.approval()
     assert (found.level, found.by) == ("forge", ("cleo",))
-    assert (registry.promotions(world.project.repository)[-1].head is None) == (method != "merge")
+    assert (registry.read_promotions(world.project.repository)[-1].head is None) == (
+        method != "merge"
+    )
 
 
 def test_a_review_of_an_earlier_head(world: World) -> None:
@@ -197,7 +199,7 @@ def test_what_the_forge_does_not_merge_yet(world: World) -> None:
     world.promote()
     world.hosted.protection = {"required_status_checks": {"checks": [{"context": "promotion"}]}}
     world.be("bo")
-    done = promotion.approve(world.project.workspace, BRANCH)
+    done = promotion.approve_promotion(world.project.workspace, BRANCH)
     assert done.commit is None
     assert "promotion" in str(done.waits)
     assert [review.state for review in world.hosted.pull(1).reviews] == ["APPROVED"]
@@ -209,29 +211,31 @@ def test_what_may_not_be_merged_is_not_approved(world: World) -> None:
     world.project.git("push", "-q", "origin", BRANCH)
     world.be("bo")
     with pytest.raises(Refused, match=r"also changes steps\.py"):
-        promotion.approve(world.project.workspace, "1")
+        promotion.approve_promotion(world.project.workspace, "1")
     assert world.hosted.pull(1).reviews == []
     assert world.hosted.pull(1).open
 
 
 def test_refused(world: World) -> None:
     made = world.promote()
-    assert [one.url for one in promotion.waiting(world.project.workspace)] == [made.url]
-    done = promotion.refuse(world.project.workspace, "1", "the data is old")
+    assert [one.url for one in promotion.find_waiting_promotions(world.project.workspace)] == [
+        made.url
+    ]
+    done = promotion.reject_promotion(world.project.workspace, "1", "the data is old")
     assert (done.branch, done.url) == (BRANCH, made.url)
     pull = world.hosted.pull(1)
     assert not pull.open
     assert [text for _, text in pull.comments] == ["the data is old"]
     assert not world.project.has(BRANCH)
-    assert promotion.waiting(world.project.workspace) == ()
+    assert promotion.find_waiting_promotions(world.project.workspace) == ()
     with pytest.raises(UsageError, match="no open pull request"):
-        promotion.refuse(world.project.workspace, BRANCH, "again")
+        promotion.reject_promotion(world.project.workspace, BRANCH, "again")
     assert world.promote().number == 2
     world.project.on_branch("work", {"steps.py": "other = 1\n"})
     world.project.git("push", "-q", "origin", "work")
     world.client.open("work", "main", "Code", "no promotion")
     with pytest.raises(UsageError, match="/3 is no promotion"):
-        promotion.refuse(world.project.workspace, "3", "no")
+        promotion.reject_promotion(world.project.workspace, "3", "no")
 
 
 def test_upon_the_forges_main_and_not_ours(world: World) -> None:

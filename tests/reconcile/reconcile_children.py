@@ -39,12 +39,12 @@ def apply(root: str, stage: str) -> int:
     """Reconcile, and wait for whoever else does."""
     project = Project(Path(root))
     options = replace(project.options(), patience=30.0)
-    return int(reconcile.apply(project.workspace, stage, options).exit_code)
+    return int(reconcile.reconcile_stage(project.workspace, stage, options).exit_code)
 
 
 def hold(root: str, stage: str, seconds: float) -> int:
     """Hold a stage's lease for a time; for ever and a kill, where that is negative."""
-    with lease.held(Project(Path(root)).store(stage)):
+    with lease.hold_stage_lease(Project(Path(root)).store(stage)):
         if seconds < 0:
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(seconds)

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from towpath import registry
-from towpath.backends.dvc import Store, initialise
+from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.git import Repository
 from towpath.config.artifact import Artifact
 from towpath.delivery import reconcile
-from towpath.delivery.reconcile import Applied, Options, Plan
-from towpath.registry import Code, Column, Record, Registration, Signature
-from towpath.registry.stage_files import Wanted
+from towpath.delivery.reconcile import AppliedPlan, ReconcileOptions, StagePlan
+from towpath.registry import Column, ModelSignature, RecordedCode, Registration, VersionRecord
+from towpath.registry.stage_files import StageFile
 from towpath.storage.stage_store import StageStore
 from towpath.workspace import Workspace
 
@@ -98,16 +98,16 @@ class Project:
         artifact, sha256 = _stored(Store(self.root), path, content)
         key = hashlib.sha256(f"{model}{artifact.digest}{facts}".encode()).hexdigest()
         relative = path.resolve().relative_to(self.repository.root).as_posix()
-        record = Record(
+        record = VersionRecord(
             model=model,
             key=key,
             artifact=artifact,
             path=relative,
             sha256=sha256,
             kind=facts.pop("kind", "bin"),
-            code=Code(self.git("rev-parse", "HEAD")),
+            code=RecordedCode(self.git("rev-parse", "HEAD")),
             signature=facts.pop(
-                "signature", Signature((Column("x", "number"),), (Column("y", "number"),))
+                "signature", ModelSignature((Column("x", "number"),), (Column("y", "number"),))
             ),
             **facts,
         )
@@ -117,15 +117,15 @@ class Project:
         stage = f"stages:\n{made}    - {relative}\n"
         files = {"dvc.yaml": (stage + said).encode(), "dvc.lock": lock.encode()}
         base = self.git("rev-parse", "HEAD")
-        done = registry.register(self.repository, Registration(record, base, files))
+        done = registry.register_version(self.repository, Registration(record, base, files))
         if self.git("remote"):  # where there is one, a number is given on publishing
             self.git("push", "-q", "origin", "main")
-            done = registry.publish(self.repository)[0]
+            done = registry.publish_registry(self.repository)[0]
         return str(done.version)
 
-    def record(self, version: str, model: str = "abalone") -> Record:
+    def record(self, version: str, model: str = "abalone") -> VersionRecord:
         """A version's record."""
-        return registry.get(self.repository, f"{model}@{version}").record
+        return registry.get_version(self.repository, f"{model}@{version}").record
 
     def promote(
         self,
@@ -163,17 +163,17 @@ class Project:
         digest = sha256 or record.sha256
         return f"model: {model}\nversion: {version}\nsha256: {digest}\n"
 
-    def plan(self, stage: str, **more: Any) -> Plan:
+    def plan(self, stage: str, **more: Any) -> StagePlan:
         """What reconcile would do."""
-        return reconcile.plan(self.workspace, stage, self.options(**more))
+        return reconcile.plan_stage(self.workspace, stage, self.options(**more))
 
-    def apply(self, stage: str, **more: Any) -> Applied:
+    def apply(self, stage: str, **more: Any) -> AppliedPlan:
         """What reconcile did."""
-        return reconcile.apply(self.workspace, stage, self.options(**more))
+        return reconcile.reconcile_stage(self.workspace, stage, self.options(**more))
 
-    def options(self, **more: Any) -> Options:
+    def options(self, **more: Any) -> ReconcileOptions:
         """How reconcile is called here: with the credentials of this project's own."""
-        return Options(environ={**os.environ, **self.environ}, patience=0.0, **more)
+        return ReconcileOptions(environ={**os.environ, **self.environ}, patience=0.0, **more)
 
     def up_to(self, stage: str, version: str, model: str = "abalone") -> None:
         """Promote a version and reconcile, rung by rung, below and up to a stage."""
@@ -193,7 +193,7 @@ def initialised(root: Path, stages: str) -> Project:
     root.mkdir(parents=True)
     project = Project(root)
     project.git("init", "-q", "-b", "main")
-    initialise(root)
+    initialise_store(root)
     project.write("towpath.yaml", f"name: shells\nstages: {stages}\n")
     project.write(".gitignore", "/.towpath/\n/deploy/\n/artifacts/\n")
     project.commit("first")
@@ -206,9 +206,9 @@ def declare(project: Project, stages: str, more: str = "") -> None:
     project.commit("policy")
 
 
-def wanted(stage: str, model: str, version: registry.Version) -> Wanted:
+def wanted(stage: str, model: str, version: registry.VersionNumber) -> StageFile:
     """A stage file as it is read."""
-    return Wanted(stage, model, version, "ab" * 32)
+    return StageFile(stage, model, version, "ab" * 32)
 
 
 def _stored(store: Store, path: Path, content: bytes | Mapping[str, bytes]) -> tuple[Artifact, str]:

@@ -11,7 +11,7 @@ import pytest
 from reconcile_project import Project, declare
 
 from towpath import registry
-from towpath.delivery.reconcile.deployment_record import deployed
+from towpath.delivery.reconcile.deployment_record import read_deployment
 from towpath.errors import StoreError, UsageError, UserError
 from towpath.storage.storage_backend import object_path
 from towpath.versions.own_files import find_own_files
@@ -110,7 +110,7 @@ def test_who_approved_too_little_changes_nothing(make_project: Callable[..., Pro
     applied = project.apply("dev")
     assert applied.exit_code == 3
     assert "approved as `none`, and dev asks for at least `recorded`" in applied.outcomes[0].words
-    assert deployed(project.store("dev"), "abalone") is None
+    assert read_deployment(project.store("dev"), "abalone") is None
     declare(project, "{dev: {approval: signed}, prod: }")
     project.git("commit", "-q", "--allow-empty", "-m", "x")
     other = project.register(b"two")
@@ -139,7 +139,7 @@ def test_stage_files_that_lie_block_and_remove_nothing(project: Project) -> None
     project.commit("torn")
     assert project.said("dev")["abalone"].startswith("blocked: registry/stages/dev/abalone.yaml")
     assert project.apply("dev").exit_code == 3
-    known = deployed(project.store("dev"), "abalone")
+    known = read_deployment(project.store("dev"), "abalone")
     assert known
     assert str(known.version) == version
 
@@ -148,7 +148,7 @@ def test_a_rejected_version_is_not_deployed_anew(project: Project) -> None:
     version = project.register(b"one")
     project.up_to("dev", version)
     project.promote(version, "uat")
-    registry.reject(project.repository, f"abalone@{version}", "trained on leaked labels")
+    registry.reject_version(project.repository, f"abalone@{version}", "trained on leaked labels")
     assert project.said("uat")["abalone"].startswith(
         f"blocked: abalone@{version} was rejected: trained on leaked labels"
     )

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from reconcile_project import Project, initialised
 
-from towpath.audit.verification import verify
+from towpath.audit.verification import verify_registry
 from towpath.delivery.reconcile import bundle, deployment_record, lease
 from towpath.delivery.reconcile.lease import PATH, Lease
 from towpath.errors import Malformed, StoreError
@@ -63,7 +63,7 @@ def _put(project: Project, content: bytes) -> None:
 )  # fmt: skip
 def test_a_lease_that_is_none_holds_nothing(project: Project, content: bytes) -> None:
     _put(project, content)
-    assert lease.holder(project.store("dev")) is None
+    assert lease.find_holder(project.store("dev")) is None
     assert project.apply("dev").exit_code == 0
 
 
@@ -80,8 +80,8 @@ def test_a_lease_of_a_year_is_not_honoured_for_longer_than_any(
 ) -> None:
     now = time.time()
     _put(project, _lease(**{name: now + seconds for name, seconds in facts.items()}))
-    assert lease.holder(project.store("dev")) is None
-    with lease.held(project.store("dev"), patience=0.0):
+    assert lease.find_holder(project.store("dev")) is None
+    with lease.hold_stage_lease(project.store("dev"), patience=0.0):
         pass
 
 
@@ -90,8 +90,8 @@ def test_a_lease_that_was_just_taken_counts_as_long_as_any_and_is_shown_with_its
 ) -> None:
     now = time.time()
     _put(project, _lease(since=now, expires=now + YEAR))
-    known = lease.holder(project.store("dev"))
-    assert known is not None and known.ends(now) == pytest.approx(now + lease.LASTS)
+    known = lease.find_holder(project.store("dev"))
+    assert known is not None and known.ends_at(now) == pytest.approx(now + lease.LASTS)
     day = time.strftime("%Y-%m-%dT", time.gmtime(now + lease.LASTS))
     with pytest.raises(StoreError, match=rf"mallory@elsewhere since \d+-.* \(until {day}") as said:
         project.apply("dev")
@@ -104,7 +104,7 @@ def test_a_lease_that_was_just_taken_counts_as_long_as_any_and_is_shown_with_its
 def test_clocks_that_differ_by_minutes_share_a_stage(project: Project) -> None:
     ahead = time.time() + CLOCK_SKEW - 10
     _put(project, _lease(since=ahead, expires=ahead + lease.LASTS))
-    assert lease.holder(project.store("dev")) is not None
+    assert lease.find_holder(project.store("dev")) is not None
 
 
 def _record(project: Project, model: str = "abalone") -> Path:
@@ -139,7 +139,7 @@ def test_a_damaged_record_of_one_model_stops_no_other(project: Project, what: st
     file = _record(project)
     file.write_text(RECORDS[what](file.read_text()))
     with pytest.raises(Malformed, match="is damaged"):
-        deployment_record.stored(project.store("dev"), "abalone")
+        deployment_record.read_stored_record(project.store("dev"), "abalone")
     version = project.register(b"newer", "oyster")
     project.promote(version, "dev", "oyster")
     planned = project.said("dev")
@@ -157,7 +157,7 @@ def test_a_damaged_record_of_one_model_stops_no_other(project: Project, what: st
 def test_a_file_that_is_no_models_is_none(project: Project) -> None:
     for name in ("..json", "Sp ace.json", "a\nb.json", ".json", "x.txt"):
         (_record(project).parent / name).write_text("[]")
-    assert deployment_record.models(project.store("dev")) == ("abalone", "oyster")
+    assert deployment_record.deployed_models(project.store("dev")) == ("abalone", "oyster")
     assert project.apply("dev").exit_code == 0
 
 
@@ -197,7 +197,7 @@ def test_verify_lists_a_damaged_deployment_record_and_goes_on(project: Project) 
     _record(project, "oyster").write_text(
         _changed(_record(project, "oyster").read_text(), sha256="ab" * 32)
     )
-    found = verify(project.workspace)
+    found = verify_registry(project.workspace)
     said = [one.fault.what for one in found.findings if one.check == "deployment"]
     assert len(said) == 2
     assert any("abalone.json" in what and "is damaged" in what for what in said)

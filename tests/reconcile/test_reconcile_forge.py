@@ -9,7 +9,7 @@ import pytest
 from reconcile_project import Project
 
 from towpath.delivery import promotion
-from towpath.delivery.reconcile.deployment_record import deployed
+from towpath.delivery.reconcile.deployment_record import read_deployment
 
 if TYPE_CHECKING:
     from github_server import GitHubServer
@@ -48,15 +48,15 @@ def test_a_gate_that_says_no_opens_the_revert(
     bad = hosted.register(b"two", metrics={"mse": 6.0})
     repository = github.repository(NAME)
     for number, version in ((1, good), (2, bad)):
-        promotion.promote(hosted.workspace, f"abalone@{version}", "dev")
+        promotion.propose_promotion(hosted.workspace, f"abalone@{version}", "dev")
         if number == 1:
             assert hosted.plan("dev").changes == ()
         monkeypatch.setenv("GITHUB_TOKEN", github.person("bo").token)
-        promotion.approve(hosted.workspace, str(number))
+        promotion.approve_promotion(hosted.workspace, str(number))
         monkeypatch.setenv("GITHUB_TOKEN", github.person("ada").token)
         applied = hosted.apply("dev")
         assert applied.exit_code == (0 if version == good else 3), applied.outcomes
-    known = deployed(hosted.store("dev"), "abalone")
+    known = read_deployment(hosted.store("dev"), "abalone")
     assert known
     assert (str(known.version), known.approval.level, known.approval.by) == (good, "forge", ("bo",))
     assert known.approval.where

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reconcile_project import Project, declare
 
-from towpath.delivery.reconcile.deployment_record import deployed
+from towpath.delivery.reconcile.deployment_record import read_deployment
 
 STRICT = """
   dev:
@@ -18,7 +18,7 @@ STRICT = """
 
 
 def _runs(project: Project, stage: str = "prod") -> str | None:
-    known = deployed(project.store(stage), "abalone")
+    known = read_deployment(project.store(stage), "abalone")
     return str(known.version) if known else None
 
 

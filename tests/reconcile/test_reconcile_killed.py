@@ -55,7 +55,7 @@ def _end(project: Project) -> dict[str, Any]:
     for one in (record, *record["previous"]):
         del one["time"], one["promotion"]
         one["approval"]["where"] = None
-    tags = [one for one in stage_tags.history(project.repository) if one.stage == "prod"]
+    tags = [one for one in stage_tags.read_stage_tags(project.repository) if one.stage == "prod"]
     versions = [stage_tags.version_of(project.repository, one) for one in tags]
     return {
         "record": record,
@@ -101,4 +101,4 @@ def test_killed_while_a_model_is_taken_out(
     assert project.apply("prod").exit_code == 0
     assert project.plan("prod").changes == ()
     assert not (project.root / "deploy/prod/abalone/current").exists()
-    assert stage_tags.current(project.repository, "prod") == {}
+    assert stage_tags.read_current_tags(project.repository, "prod") == {}

@@ -21,7 +21,7 @@ from towpath.errors import StoreError
 def test_a_second_reconcile_is_told_who_holds_the_stage(project: Project) -> None:
     version = project.register(b"one")
     project.promote(version, "dev")
-    with lease.held(project.store("dev")):
+    with lease.hold_stage_lease(project.store("dev")):
         day = r"since \d{4}-\d\d-\d\dT\d\d:"
         name = rf"dev is being reconciled by .*@.*, process {os.getpid()} {day}"
         with pytest.raises(StoreError, match=name) as caught:
@@ -30,15 +30,15 @@ def test_a_second_reconcile_is_told_who_holds_the_stage(project: Project) -> Non
         assert any("it is being reconciled by" in note for note in project.plan("dev").notes)
         assert project.apply("uat").exit_code == 0  # another stage is another's
     assert project.apply("dev").exit_code == 0
-    assert lease.holder(project.store("dev")) is None
+    assert lease.find_holder(project.store("dev")) is None
 
 
 def test_a_lease_waits_for_the_one_before(project: Project, children: Children) -> None:
     store = project.store("dev")
     child = children.start(hold, root=str(project.root), stage="dev", seconds=1.0)
-    while lease.holder(store) is None:
+    while lease.find_holder(store) is None:
         time.sleep(0.05)
-    with lease.held(store, patience=10) as mine:
+    with lease.hold_stage_lease(store, patience=10) as mine:
         mine.check()
     assert children.wait(child) == 0
 
@@ -51,16 +51,19 @@ def test_whoever_was_killed_here_holds_nothing_and_elsewhere_until_it_expires(
     assert children.run(hold, **asked) == -signal.SIGKILL
     left = store.read(PATH)
     assert left
-    with lease.held(store, patience=0.0):
+    with lease.hold_stage_lease(store, patience=0.0):
         pass
     known = Lease(**json.loads(left[0]))
     found = store.read(PATH)
     assert found
     elsewhere = replace(known, machine="another", expires=time.time() + 1.5)
     store.write(PATH, json.dumps(asdict(elsewhere)).encode(), found[1])
-    with pytest.raises(StoreError, match="is being reconciled by"), lease.held(store, patience=0.0):
+    with (
+        pytest.raises(StoreError, match="is being reconciled by"),
+        lease.hold_stage_lease(store, patience=0.0),
+    ):
         pass
-    with lease.held(store, patience=10.0):
+    with lease.hold_stage_lease(store, patience=10.0):
         pass
 
 
@@ -69,7 +72,7 @@ def test_a_lease_is_renewed_and_one_that_was_lost_stops_the_work(
 ) -> None:
     monkeypatch.setattr(lease, "LASTS", 2.0)  # renewed four times in it
     store = project.store("dev")
-    with lease.held(store) as mine:
+    with lease.hold_stage_lease(store) as mine:
         taken = store.read(PATH)
         while (renewed := store.read(PATH)) == taken:
             time.sleep(0.05)
@@ -88,14 +91,14 @@ def test_a_lease_is_renewed_and_one_that_was_lost_stops_the_work(
 def test_main_is_read_under_the_lease(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = project.register(b"one"), project.register(b"two")
     project.promote(first, "dev")
-    take = lease._take
+    take = lease._take_lease
 
     def merged_meanwhile(*given: object) -> object:
         project.promote(second, "dev")  # after reconcile was called, before it has the lease
-        monkeypatch.setattr(lease, "_take", take)
+        monkeypatch.setattr(lease, "_take_lease", take)
         return take(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(lease, "_take", merged_meanwhile)
+    monkeypatch.setattr(lease, "_take_lease", merged_meanwhile)
     applied = project.apply("dev")
     assert [str(change) for change in applied.plan.changes] == [f"deploy {second}"]
 

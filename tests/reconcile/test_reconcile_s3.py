@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from reconcile_project import Project
 
-from towpath.delivery.reconcile.deployment_record import deployed
+from towpath.delivery.reconcile.deployment_record import read_deployment
 from towpath.errors import StoreError
 from towpath.storage.storage_backend import object_path
 
@@ -90,7 +90,7 @@ def test_each_stage_with_its_own_keys(project: Project, server: s3_server.Server
         applied = project.apply(stage)
         assert applied.exit_code == 0, applied.outcomes
     assert project.said("prod") == {"abalone": f"nothing to do: {first}"}
-    known = deployed(project.store("prod"), "abalone")
+    known = read_deployment(project.store("prod"), "abalone")
     assert known
     assert str(known.version) == first
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reconcile_project import Project, initialised
 
-from towpath.delivery.reconcile.deployment_record import deployed
+from towpath.delivery.reconcile.deployment_record import read_deployment
 from towpath.registry import stage_tags
 
 
@@ -26,7 +26,7 @@ def test_a_version_climbs_is_replaced_goes_back_and_leaves(project: Project) -> 
     current = project.root / "deploy/prod/abalone/current"
     assert (current / "model.bin").read_bytes() == b"two"
     assert json.loads((current / "MANIFEST.json").read_text())["version"] == second
-    known = deployed(project.store("prod"), "abalone")
+    known = read_deployment(project.store("prod"), "abalone")
     assert known
     assert (str(known.version), known.approval.level) == (second, "recorded")
     assert known.approval.by == ("Bob Reviewer <bob@example.org>",)
@@ -39,12 +39,16 @@ def test_a_version_climbs_is_replaced_goes_back_and_leaves(project: Project) -> 
     assert project.said("prod") == {"abalone": f"remove {first}"}
     project.apply("prod")
     assert not current.exists()
-    assert deployed(project.store("prod"), "abalone") is None
+    assert read_deployment(project.store("prod"), "abalone") is None
     assert project.plan("prod").pending == ()
-    tags = [one.tag.name for one in stage_tags.history(project.repository) if one.stage == "prod"]
+    tags = [
+        one.tag.name
+        for one in stage_tags.read_stage_tags(project.repository)
+        if one.stage == "prod"
+    ]
     numbers = [name.rpartition("#")[2] for name in tags]
     assert numbers == sorted(numbers, key=int)
-    times = [one.tag.time for one in stage_tags.history(project.repository)]
+    times = [one.tag.time for one in stage_tags.read_stage_tags(project.repository)]
     assert times == sorted(set(times))
     assert tags[-1].startswith("refs/tags/abalone#prod!#")
 

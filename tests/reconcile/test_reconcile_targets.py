@@ -13,9 +13,9 @@ import pytest
 from reconcile_project import Project, declare
 
 from towpath.backends.prefect import deployments, server
-from towpath.delivery.reconcile.deployment_record import deployed
+from towpath.delivery.reconcile.deployment_record import read_deployment
 from towpath.errors import EngineError
-from towpath.registry import Column, Signature
+from towpath.registry import Column, ModelSignature
 
 COMMAND = """
   dev:
@@ -74,7 +74,7 @@ def test_a_command_that_fails_or_lies_leaves_the_record(commanded: Project) -> N
     applied = commanded.apply("dev")
     assert applied.exit_code == 1
     assert applied.outcomes[0].words == "./deploy.sh ended with exit code 7: no room on the shelf"
-    known = deployed(commanded.store("dev"), "abalone")
+    known = read_deployment(commanded.store("dev"), "abalone")
     assert known
     assert str(known.version) == first
     _script(commanded, "deploy.sh", "true")
@@ -98,11 +98,11 @@ x = pandas.DataFrame({"height": [1.0, 2.0, 3.0, 4.0], "sex": ["F", "M", "I", "M"
 encoded = make_column_transformer((OneHotEncoder(), ["sex"]), remainder="passthrough")
 def fitted(slope):
     return make_pipeline(encoded, LinearRegression()).fit(x, slope * x["height"])
-models.dump(fitted(1.0), Path(sys.argv[1]))
-models.dump(fitted(2.0), Path(sys.argv[2]))
+models.dump_model(fitted(1.0), Path(sys.argv[1]))
+models.dump_model(fitted(2.0), Path(sys.argv[2]))
 broken = fitted(2.0)
 broken.steps[-1][1].coef_ = numpy.full(4, numpy.nan)
-models.dump(broken, Path(sys.argv[3]))
+models.dump_model(broken, Path(sys.argv[3]))
 """
 
 
@@ -117,7 +117,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 def _registered(project: Project, content: bytes, kind: str = "skops") -> str:
     columns = (Column("height", "number"), Column("sex", "string"))
-    signature = Signature(columns, (Column("prediction", "number"),))
+    signature = ModelSignature(columns, (Column("prediction", "number"),))
     facts: dict[str, Any] = {"name": "model.skops", "kind": kind, "signature": signature}
     return project.register(content, **facts)
 
@@ -154,7 +154,7 @@ batch_transform(**json.loads(sys.argv[1]))
 def test_a_prefect_deployment_is_pinned_and_runs(
     make_project: Callable[..., Project],
     trained: list[bytes],
-    warm_api: server.Api,
+    warm_api: server.PrefectApi,
 ) -> None:
     project = make_project(
         f"{{dev: {{api: '{warm_api.url}', deploy: {{to: prefect, "
@@ -168,7 +168,7 @@ def test_a_prefect_deployment_is_pinned_and_runs(
     assert project.plan("dev").pending == ()
     project.promote(second, "dev")
     project.apply("dev")
-    found = deployments.current(warm_api.url, "abalone/dev")
+    found = deployments.read_deployed_parameters(warm_api.url, "abalone/dev")
     assert found == {
         "reference": f"abalone@{second}",
         "stage": "dev",
@@ -188,7 +188,7 @@ def test_a_prefect_deployment_is_pinned_and_runs(
     assert [round(float(line.split(",")[-1]), 6) for line in scored[1:]] == [4.0, 7.0]
     project.promote(None, "dev")
     project.apply("dev")
-    assert deployments.current(warm_api.url, "abalone/dev") is None
+    assert deployments.read_deployed_parameters(warm_api.url, "abalone/dev") is None
     declare(project, "{dev: {api: 'http://127.0.0.1:9/api', deploy: {to: prefect}}}")
     project.promote(first, "dev")
     with pytest.raises(

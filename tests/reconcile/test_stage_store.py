@@ -13,7 +13,7 @@ from towpath.config.artifact import Artifact
 from towpath.errors import StoreError, UserError
 from towpath.storage.stage_store import StageStore
 from towpath.storage.storage_backend import object_path
-from towpath.storage.verified_bytes import State, Unsound
+from towpath.storage.verified_bytes import BytesState, UnsoundBytes
 
 
 @pytest.fixture
@@ -40,15 +40,15 @@ def test_what_is_copied_is_read_by_stock_dvc(project: Project, tmp_path: Path) -
     project.write("data/b/c.txt", "c" * 5000)
     made = project.workspace.store.put(Path("data"))
     store = project.store("dev")
-    assert store.verify(made) is State.MISSING
-    with pytest.raises(Unsound, match="holds other bytes than its record says"):
+    assert store.verify(made) is BytesState.MISSING
+    with pytest.raises(UnsoundBytes, match="holds other bytes than its record says"):
         store.copy_from(project.workspace.store.source, made, "ab" * 32)
     assert not (project.root / ".towpath/stages/dev/files").exists()
     sha256 = _sha256(project.root / "data")
     store.copy_from(project.workspace.store.source, made, sha256)
-    assert store.verify(made, sha256) is State.WHOLE
-    assert store.verify(made, "ab" * 32) is State.ALTERED
-    folder = store.fetch(made, tmp_path / "out", sha256)
+    assert store.verify(made, sha256) is BytesState.WHOLE
+    assert store.verify(made, "ab" * 32) is BytesState.ALTERED
+    folder = store.fetch_bytes(made, tmp_path / "out", sha256)
     assert (folder / "b/c.txt").read_text() == "c" * 5000
 
     project.write("data.dvc", f"outs:\n- md5: {made.digest}\n  hash: md5\n  path: data\n")
@@ -72,7 +72,7 @@ def test_a_manifest_that_leads_out_of_its_folder_is_refused(
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
     with pytest.raises(StoreError):
-        store.fetch(Artifact(digest, 1, "net"), tmp_path / "in/out")
+        store.fetch_bytes(Artifact(digest, 1, "net"), tmp_path / "in/out")
     assert not (tmp_path / "evil").exists()
 
 

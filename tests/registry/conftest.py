@@ -16,11 +16,18 @@ from own_home import IDENTITY, MAIN, move_in
 from towpath import registry
 from towpath.backends.git import Repository
 from towpath.config.artifact import Artifact
-from towpath.registry import Code, Column, Record, Registered, Registration, Signature
+from towpath.registry import (
+    Column,
+    ModelSignature,
+    RecordedCode,
+    RegisteredVersion,
+    Registration,
+    VersionRecord,
+)
 
 Git = Callable[..., str]
-Draft = Callable[..., Record]
-Register = Callable[..., Registered]
+Draft = Callable[..., VersionRecord]
+Register = Callable[..., RegisteredVersion]
 
 
 @pytest.fixture(autouse=True)
@@ -89,16 +96,16 @@ def clone(tmp_path: Path, git: Git, origin: Path) -> Callable[..., Repository]:
 def draft() -> Draft:
     """What a pipeline would register: told apart by ``key``, changed by the facts given."""
 
-    def make(key: str = "first", **facts: Any) -> Record:
-        whole = Record(
+    def make(key: str = "first", **facts: Any) -> VersionRecord:
+        whole = VersionRecord(
             model="abalone",
             key=hashlib.sha256(key.encode()).hexdigest(),
             artifact=Artifact("5f" * 16, 1234, "model.skops"),
             path="artifacts/training/train/model.skops",
             sha256="ab" * 32,
             kind="skops",
-            code=Code("c0ffee" * 6 + "c0ff", digests={"steps.train": "d1"}),
-            signature=Signature((Column("height", "number"),), (Column("rings", "number"),)),
+            code=RecordedCode("c0ffee" * 6 + "c0ff", digests={"steps.train": "d1"}),
+            signature=ModelSignature((Column("height", "number"),), (Column("rings", "number"),)),
             metrics={"mse": 4.5, "by": {"f1-score": 0.5}},
             parameters={"learning_rate": 0.1},
             run="20261122-144200-3fa1",
@@ -121,10 +128,10 @@ def draft() -> Draft:
 def register(draft: Draft) -> Register:
     """Register in a repository what ``draft`` makes, with a dvc.yaml beside it."""
 
-    def call(repository: Repository, key: str = "first", **facts: Any) -> Registered:
+    def call(repository: Repository, key: str = "first", **facts: Any) -> RegisteredVersion:
         request = Registration(
             draft(key, **facts), repository.head() or "", {"dvc.yaml": b"a: 1\n"}
         )
-        return registry.register(repository, request)
+        return registry.register_version(repository, request)
 
     return call

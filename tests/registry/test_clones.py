@@ -15,11 +15,11 @@ import pytest
 from command_line import run_python
 from towpath import registry
 from towpath.backends.git import Repository, refs
-from towpath.registry import Registered
+from towpath.registry import RegisteredVersion
 
 Git = Callable[..., str]
 Clone = Callable[..., Repository]
-Register = Callable[..., Registered]
+Register = Callable[..., RegisteredVersion]
 
 CLONES = 20
 ONE = """
@@ -27,18 +27,18 @@ import hashlib, sys
 from pathlib import Path
 from towpath import registry
 from towpath.backends.git import Repository
-from towpath.registry import Code, Record, Registration
+from towpath.registry import RecordedCode, Registration, VersionRecord
 from towpath.config.artifact import Artifact
 repository = Repository.open(Path(sys.argv[1]))
 head = repository.head()
-record = Record(
+record = VersionRecord(
     model="abalone", key=hashlib.sha256(sys.argv[2].encode()).hexdigest(),
     artifact=Artifact("5f" * 16, 1, "model.skops"), path="model.skops", sha256="ab" * 32,
-    kind="skops", code=Code(head), parameters={"who": sys.argv[2]},
+    kind="skops", code=RecordedCode(head), parameters={"who": sys.argv[2]},
 )
-done = registry.register(repository, Registration(record, head, {"dvc.yaml": b"a: 1\\n"}))
+done = registry.register_version(repository, Registration(record, head, {"dvc.yaml": b"a: 1\\n"}))
 if sys.argv[3:] == ["publish"]:
-    (done,) = registry.publish(repository)
+    (done,) = registry.publish_registry(repository)
 print(done)
 """
 
@@ -69,7 +69,7 @@ def test_twenty_clones_publish_at_once(origin: Path, clone: Clone, git: Git) -> 
     assert len({one.commit for one in there.versions}) == CLONES
     for version in there.versions:
         assert registry.read_record(Repository.open(origin), version).version == version.version
-    assert all(refs.names(one, "refs/towpath/candidates") == () for one in clones)
+    assert all(refs.list_ref_names(one, "refs/towpath/candidates") == () for one in clones)
     assert git(origin, "fsck", "--strict", "--no-dangling") == ""
 
 
@@ -95,7 +95,7 @@ def test_another_takes_the_number_meanwhile(clone: Clone, register: Register) ->
     hook.parent.mkdir(exist_ok=True)
     hook.write_text(f"#!{sys.executable}\n{PUBLISH_ONCE.format(ada=ada.root)}")
     hook.chmod(0o755)
-    (second,) = registry.publish(bob)
+    (second,) = registry.publish_registry(bob)
     assert str(second) == "abalone@v1.1.0"
     assert [str(one) for one in registry.known_model(bob, "abalone").versions] == [
         "abalone@v1.0.0",
@@ -107,7 +107,7 @@ PUBLISH_ONCE = """
 from pathlib import Path
 from towpath import registry
 from towpath.backends.git import Repository
-registry.publish(Repository.open(Path("{ada}")))
+registry.publish_registry(Repository.open(Path("{ada}")))
 """
 
 SHIM = """#!/bin/sh
@@ -147,15 +147,15 @@ def test_killed_before_any_call_of_git(
         key = f"key {due}"
         killed = run_python(ada.root, ONE, str(ada.root), key, "publish", **shim(due))
         register(ada, key, parameters={"who": key})
-        registry.publish(ada)
+        registry.publish_registry(ada)
         versions = registry.known_model(ada, "abalone").versions
         assert len(versions) == len({one.key for one in versions}) == due
-        assert registry.get(ada, "abalone@latest").record.parameters == {"who": key}
+        assert registry.get_version(ada, "abalone@latest").record.parameters == {"who": key}
         if killed.returncode != -signal.SIGKILL:
             break
     assert 20 < due < 79
     assert git(ada.root, "fsck", "--strict", "--no-dangling") == ""
-    assert refs.names(ada, "refs/towpath/candidates") == ()
+    assert refs.list_ref_names(ada, "refs/towpath/candidates") == ()
 
 
 FULL = """

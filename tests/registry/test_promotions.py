@@ -9,8 +9,8 @@ import pytest
 from towpath import registry
 from towpath.backends.git import Repository
 from towpath.errors import DeclarationError, RegistryError
-from towpath.registry import Version, policy_at_commit
-from towpath.registry.stage_files import Wanted, write
+from towpath.registry import VersionNumber, policy_at_commit
+from towpath.registry.stage_files import StageFile, write_stage_file
 
 Git = Callable[..., str]
 Commit = Callable[..., str]
@@ -19,10 +19,10 @@ SHA = "5f" * 32
 
 
 def stage_file(stage: str, model: str, version: str, replaces: str | None = None) -> str:
-    before = Version.parse(replaces) if replaces else None
-    number = Version.parse(version)
+    before = VersionNumber.parse(replaces) if replaces else None
+    number = VersionNumber.parse(version)
     assert number
-    return write(Wanted(stage, model, number, SHA, before))
+    return write_stage_file(StageFile(stage, model, number, SHA, before))
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_merges_squashes_and_edits_by_hand(
     hand = commit({prod: "model: abalone\nversion: v9\n"})
     gone = commit({dev: None})
 
-    found = registry.promotions(repository)
+    found = registry.read_promotions(repository)
     assert [str(one) for one in found] == [
         "abalone@v1.0.0 -> dev",
         "abalone@v1.1.0 -> dev",
@@ -89,10 +89,10 @@ def test_merges_squashes_and_edits_by_hand(
     assert (found[-1].commit, found[-1].fault) == (gone, None)
     assert found[-1].path == dev
 
-    assert [one.stage for one in registry.promotions(repository, stage="prod")] == ["prod"] * 2
-    assert [one.model for one in registry.promotions(repository, model="trout")] == ["trout"]
-    assert registry.promotions(repository, main=merge) == (first,)
-    assert registry.promotions(repository, stage="*") == ()
+    assert [one.stage for one in registry.read_promotions(repository, stage="prod")] == ["prod"] * 2
+    assert [one.model for one in registry.read_promotions(repository, model="trout")] == ["trout"]
+    assert registry.read_promotions(repository, main=merge) == (first,)
+    assert registry.read_promotions(repository, stage="*") == ()
 
 
 def test_what_a_user_configured_changes_nothing(
@@ -113,7 +113,7 @@ def test_what_a_user_configured_changes_nothing(
             "registry/stages/uat/a.yaml": stage_file("uat", "a", "v1.0.0"),
         }
     )
-    said = [str(one) for one in registry.promotions(repository)]
+    said = [str(one) for one in registry.read_promotions(repository)]
     assert said == ["a@v1.0.0 -> dev", "a (taken out) -> dev", "a@v1.0.0 -> uat"]
 
 
@@ -122,17 +122,17 @@ def test_a_shallow_clone_says_so(
 ) -> None:
     shallow = clone("shallow", "--depth", "1")
     with pytest.raises(RegistryError, match=r"shallow clone .*git fetch --unshallow"):
-        registry.promotions(shallow)
+        registry.read_promotions(shallow)
 
 
 def test_the_policy_of_a_commit(repository: Repository, commit: Commit) -> None:
     with pytest.raises(RegistryError, match=r"holds no towpath.yaml"):
-        policy_at_commit.at(repository, repository.head() or "")
+        policy_at_commit.read_project_at(repository, repository.head() or "")
     old = commit({"towpath.yaml": "name: abalone\n", "sub/towpath.yaml": "name: other\n"})
     new = commit({"towpath.yaml": "name: abalone\npolicy: {ladder: false}\n"})
     bad = commit({"towpath.yaml": "nam: abalone\n"})
-    assert policy_at_commit.at(repository, old).policy.ladder
-    assert not policy_at_commit.at(repository, new).policy.ladder
-    assert policy_at_commit.at(repository, new, "sub").name == "other"
+    assert policy_at_commit.read_project_at(repository, old).policy.ladder
+    assert not policy_at_commit.read_project_at(repository, new).policy.ladder
+    assert policy_at_commit.read_project_at(repository, new, "sub").name == "other"
     with pytest.raises(DeclarationError, match="nam"):
-        policy_at_commit.at(repository, bad)
+        policy_at_commit.read_project_at(repository, bad)

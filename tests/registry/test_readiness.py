@@ -11,31 +11,31 @@ import pytest
 from towpath import registry
 from towpath.backends.git import Repository
 from towpath.errors import UserError
-from towpath.registry import Ready, Skipped
+from towpath.registry import ReadyToRegister, RegistrationSkipped
 
 Git = Callable[..., str]
 Clone = Callable[..., Repository]
 
 
 def test_a_clean_repository_is_ready(repository: Repository, git: Git) -> None:
-    ready = registry.readiness(repository, required=True)
-    assert isinstance(ready, Ready)
+    ready = registry.judge_readiness(repository, required=True)
+    assert isinstance(ready, ReadyToRegister)
     assert (ready.commit, ready.branch) == (repository.head(), "main")
     git(repository.root, "checkout", "-q", "--detach")
-    detached = registry.readiness(repository, required=True)
-    assert isinstance(detached, Ready) and detached.branch is None
+    detached = registry.judge_readiness(repository, required=True)
+    assert isinstance(detached, ReadyToRegister) and detached.branch is None
 
 
 def test_what_a_run_writes_is_not_counted(repository: Repository) -> None:
     for name in ("dvc.lock", "äpfel.py", "two.py", "three.py"):
         (repository.root / name).write_text("new\n")
-    skipped = registry.readiness(repository, written=lambda path: path == "dvc.lock")
-    assert isinstance(skipped, Skipped)
+    skipped = registry.judge_readiness(repository, written=lambda path: path == "dvc.lock")
+    assert isinstance(skipped, RegistrationSkipped)
     assert str(skipped) == "skipped: 3 files not committed"
     assert skipped.faults[0].hint == "three.py, two.py, äpfel.py"
     for name in ("two.py", "three.py"):
         (repository.root / name).unlink()
-    assert str(registry.readiness(repository, written="dvc.lock".__eq__)) == (
+    assert str(registry.judge_readiness(repository, written="dvc.lock".__eq__)) == (
         "skipped: 1 file not committed"
     )
 
@@ -46,8 +46,8 @@ def test_a_name_that_is_no_text_is_shown(repository: Repository) -> None:
         os.close(os.open(odd, os.O_CREAT))
     except OSError:
         pytest.skip("this file system takes no such name")
-    skipped = registry.readiness(repository)
-    assert isinstance(skipped, Skipped)
+    skipped = registry.judge_readiness(repository)
+    assert isinstance(skipped, RegistrationSkipped)
     assert skipped.faults[0].hint == "caf\\udce9.py"
 
 
@@ -59,12 +59,12 @@ def test_required_refuses_with_everything_at_once(
     shallow = clone("shallow", "--depth", "1")
     (shallow.root / "steps.py").write_text("changed\n")
     (home / ".gitconfig").write_text("")
-    assert str(registry.readiness(shallow)) == (
+    assert str(registry.judge_readiness(shallow)) == (
         "skipped: 1 file not committed; a shallow clone lacks the versions before; "
         "Git does not know who you are"
     )
     with pytest.raises(UserError) as refused:
-        registry.readiness(shallow, required=True)
+        registry.judge_readiness(shallow, required=True)
     said = str(refused.value).splitlines()
     assert said[0] == "cannot register: 1 file not committed (steps.py)"
     assert "git fetch --unshallow --tags" in said[1]
@@ -72,9 +72,9 @@ def test_required_refuses_with_everything_at_once(
 
 
 def test_before_there_is_anything_to_stand_on(tmp_path: Path, git: Git) -> None:
-    assert str(registry.readiness(None)) == "skipped: no Git repository"
+    assert str(registry.judge_readiness(None)) == "skipped: no Git repository"
     with pytest.raises(UserError, match="cannot register: no Git repository"):
-        registry.readiness(None, required=True)
+        registry.judge_readiness(None, required=True)
     git(tmp_path, "init", "-q", "new")
     fresh = Repository.open(tmp_path / "new")
-    assert str(registry.readiness(fresh)) == "skipped: nothing is committed yet"
+    assert str(registry.judge_readiness(fresh)) == "skipped: nothing is committed yet"

@@ -11,11 +11,19 @@ from towpath import registry
 from towpath.backends.git import Repository
 from towpath.config.artifact import Artifact
 from towpath.errors import RegistryError
-from towpath.registry import Code, Column, Record, Registered, Signature, Version, version_record
-from towpath.registry.model_signature import breaks
+from towpath.registry import (
+    Column,
+    ModelSignature,
+    RecordedCode,
+    RegisteredVersion,
+    VersionNumber,
+    VersionRecord,
+    version_record,
+)
+from towpath.registry.model_signature import find_signature_breaks
 
-Draft = Callable[..., Record]
-Register = Callable[..., Registered]
+Draft = Callable[..., VersionRecord]
+Register = Callable[..., RegisteredVersion]
 
 LEAST = """\
 schema: 1
@@ -35,29 +43,35 @@ key: f00df00df00df00df00df00df00df00df00df00df00df00df00df00df00df00d
 
 def test_a_record_says_the_same_when_read_again(draft: Draft) -> None:
     whole = draft(
-        version=Version(1, 2, 3),
-        bump=registry.Bump("minor", "parameter x"),
-        code=Code("c0ffee" * 6 + "c0ff", "https://forge.example/a.git", {"steps.train": "d1"}),
-        signature=Signature(None, (Column("kind", "string"),), 7, ("m", "f", 3), "sklearn.SVC"),
+        version=VersionNumber(1, 2, 3),
+        bump=registry.RecordedBump("minor", "parameter x"),
+        code=RecordedCode(
+            "c0ffee" * 6 + "c0ff", "https://forge.example/a.git", {"steps.train": "d1"}
+        ),
+        signature=ModelSignature(
+            None, (Column("kind", "string"),), 7, ("m", "f", 3), "sklearn.SVC"
+        ),
     )
-    text = version_record.write(whole)
-    assert version_record.read(text, "x") == whole
-    assert version_record.write(version_record.read(text, "x")) == text
-    assert whole.place == "registry/models/abalone/v1.2.3.yaml"
+    text = version_record.write_version_record(whole)
+    assert version_record.parse_version_record(text, "x") == whole
+    assert (
+        version_record.write_version_record(version_record.parse_version_record(text, "x")) == text
+    )
+    assert whole.record_path == "registry/models/abalone/v1.2.3.yaml"
 
 
 def test_the_least_record() -> None:
-    least = Record(
+    least = VersionRecord(
         model="abalone",
         key="f00d" * 16,
         artifact=Artifact("5f" * 16 + ".dir", 7, "abalone", 2),
         path="models/abalone",
         sha256="ab" * 32,
         kind="folder",
-        code=Code("c0ffee" * 6 + "c0ff"),
+        code=RecordedCode("c0ffee" * 6 + "c0ff"),
     )
-    assert version_record.write(least) == LEAST
-    assert version_record.read(LEAST, "x") == least
+    assert version_record.write_version_record(least) == LEAST
+    assert version_record.parse_version_record(LEAST, "x") == least
 
 
 @pytest.mark.parametrize(
@@ -75,11 +89,11 @@ def test_the_least_record() -> None:
 )
 def test_a_damaged_record_is_named(text: str, said: str) -> None:
     with pytest.raises(RegistryError) as wrong:
-        version_record.read(text, "x")
+        version_record.parse_version_record(text, "x")
     assert str(wrong.value).startswith(said)
 
 
-OLD = Signature(
+OLD = ModelSignature(
     (Column("height", "number"), Column("count", "integer"), Column("note", "unknown")),
     (Column("rings", "number"),),
     3,
@@ -106,30 +120,36 @@ OLD = Signature(
     ],
 )
 def test_what_breaks_a_caller(changed: dict[str, object], said: tuple[str, ...]) -> None:
-    assert breaks(OLD, replace(OLD, **changed)) == said  # type: ignore[arg-type]
-    assert breaks(None, OLD) == breaks(OLD, None) == ()
+    assert find_signature_breaks(OLD, replace(OLD, **changed)) == said  # type: ignore[arg-type]
+    assert find_signature_breaks(None, OLD) == find_signature_breaks(OLD, None) == ()
 
 
 def test_columns_by_name_break_the_callers_of_a_matrix() -> None:
-    matrix = Signature(None, (Column("prediction", "number"),), features=3)
+    matrix = ModelSignature(None, (Column("prediction", "number"),), features=3)
     named = replace(OLD, outputs=matrix.outputs, classes=None, features=None)
-    assert breaks(matrix, named) == ("input a matrix of 3 columns -> columns by name",)
-    assert breaks(matrix, replace(matrix, features=4)) == ("3 -> 4 features",)
-    assert breaks(matrix, Signature(None, None)) == breaks(Signature(None, None), named) == ()
+    assert find_signature_breaks(matrix, named) == (
+        "input a matrix of 3 columns -> columns by name",
+    )
+    assert find_signature_breaks(matrix, replace(matrix, features=4)) == ("3 -> 4 features",)
+    assert (
+        find_signature_breaks(matrix, ModelSignature(None, None))
+        == find_signature_breaks(ModelSignature(None, None), named)
+        == ()
+    )
 
 
 def test_versions_side_by_side(repository: Repository, register: Register) -> None:
     register(repository)
     register(repository, "b", parameters={"learning_rate": 0.2}, metrics={"mse": 4.0, "r2": 0.5})
-    found = registry.compare(repository, ["abalone@v1.0.0", "abalone@latest"])
+    found = registry.compare_versions(repository, ["abalone@v1.0.0", "abalone@latest"])
     assert [str(one) for one in found.versions] == ["abalone@v1.0.0", "abalone@v1.1.0"]
     rows = {(row.section, row.name): row for row in found.rows}
     assert rows["metrics", "mse"].values == (4.5, 4.0)
     assert rows["metrics", "r2"].values == (None, 0.5)
     assert rows["metrics", "by.f1-score"].values == (0.5, None)
-    assert rows["parameters", "learning_rate"].differs
+    assert rows["parameters", "learning_rate"].is_different
     assert rows["signature", "input height"].values == ("number", "number")
-    assert [name for name, row in rows.items() if row.differs] == [
+    assert [name for name, row in rows.items() if row.is_different] == [
         ("metrics", "mse"),
         ("metrics", "by.f1-score"),
         ("metrics", "r2"),
@@ -140,9 +160,9 @@ def test_versions_side_by_side(repository: Repository, register: Register) -> No
 def test_where_a_version_came_from(repository: Repository, register: Register) -> None:
     register(repository)
     register(repository, "b", parameters={})
-    registry.reject(repository, "abalone@v1.1.0", "wrong")
+    registry.reject_version(repository, "abalone@v1.1.0", "wrong")
     register(repository, "c", parameters={"x": 1})
-    found = registry.lineage(repository, "abalone@latest")
+    found = registry.read_version_lineage(repository, "abalone@latest")
     assert (str(found.version), str(found.before)) == ("abalone@v1.2.0", "abalone@v1.0.0")
     assert found.record.data == {"raw": "0a" * 16}
-    assert registry.lineage(repository, "abalone@v1.0.0").before is None
+    assert registry.read_version_lineage(repository, "abalone@v1.0.0").before is None

@@ -9,20 +9,22 @@ import pytest
 from towpath import registry
 from towpath.backends.git import Repository
 from towpath.errors import UsageError
-from towpath.registry import Reference, Registered, Version, parse
-from towpath.registry.version_number import following
+from towpath.registry import RegisteredVersion, VersionNumber, VersionReference, parse_reference
+from towpath.registry.version_number import next_free_number
 from towpath.registry.version_reference import TagName, parse_tag
 
-Register = Callable[..., Registered]
+Register = Callable[..., RegisteredVersion]
 
 
 def test_what_a_name_means() -> None:
-    assert parse("abalone@v1.20.3") == Reference("abalone", Version(1, 20, 3))
-    assert parse("abalone@latest") == Reference("abalone")
-    assert parse("abalone#prod") == Reference("abalone", stage="prod")
-    assert parse("abalone@3fa1c2") == Reference("abalone", key="3fa1c2")
+    assert parse_reference("abalone@v1.20.3") == VersionReference(
+        "abalone", VersionNumber(1, 20, 3)
+    )
+    assert parse_reference("abalone@latest") == VersionReference("abalone")
+    assert parse_reference("abalone#prod") == VersionReference("abalone", stage="prod")
+    assert parse_reference("abalone@3fa1c2") == VersionReference("abalone", key="3fa1c2")
     for text in ("abalone@v1.20.3", "abalone@latest", "a_b-2#prod", "abalone@3fa1c2"):
-        assert str(parse(text)) == text
+        assert str(parse_reference(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -42,12 +44,12 @@ def test_what_a_name_means() -> None:
 )
 def test_what_is_no_name(text: str, hint: str) -> None:
     with pytest.raises(UsageError) as said:
-        parse(text)
+        parse_reference(text)
     assert hint in str(said.value)
 
 
 def test_what_a_tag_says() -> None:
-    number = Version(1, 0, 0)
+    number = VersionNumber(1, 0, 0)
     assert parse_tag("abalone@v1.0.0") == TagName("abalone", number, None, False, 0)
     assert parse_tag("abalone@v1.0.0!#12") == TagName("abalone", number, None, True, 12)
     assert parse_tag("abalone#prod#7") == TagName("abalone", None, "prod", False, 7)
@@ -57,11 +59,11 @@ def test_what_a_tag_says() -> None:
 
 
 def test_numbers_are_in_their_own_order() -> None:
-    assert Version.parse("v1.10.0") > Version.parse("v1.9.0")  # type: ignore[operator]
-    assert Version.parse("1.0.0") is None
-    taken = {Version(1, 1, 0), Version(1, 2, 0)}
-    assert following(Version(1, 0, 5), "minor", taken) == Version(1, 3, 0)
-    assert following(None, "patch", ()) == Version(1, 0, 0)
+    assert VersionNumber.parse("v1.10.0") > VersionNumber.parse("v1.9.0")  # type: ignore[operator]
+    assert VersionNumber.parse("1.0.0") is None
+    taken = {VersionNumber(1, 1, 0), VersionNumber(1, 2, 0)}
+    assert next_free_number(VersionNumber(1, 0, 5), "minor", taken) == VersionNumber(1, 3, 0)
+    assert next_free_number(None, "patch", ()) == VersionNumber(1, 0, 0)
 
 
 def test_what_does_not_exist_is_said_with_what_does(
@@ -69,7 +71,7 @@ def test_what_does_not_exist_is_said_with_what_does(
 ) -> None:
     def said(reference: str) -> str:
         with pytest.raises(UsageError) as wrong:
-            registry.find(repository, reference)
+            registry.find_version(repository, reference)
         return str(wrong.value)
 
     assert said("abalone@latest") == "there is no model `abalone` (none was registered yet)"
@@ -80,7 +82,7 @@ def test_what_does_not_exist_is_said_with_what_does(
     assert said("abalone@v1.1.1") == "there is no abalone@v1.1.1 (did you mean `v1.1.0`?)"
     assert said("abalone@000000").startswith("nothing of abalone has the key 000000 (the last are")
     assert said("abalone#prod").startswith("prod runs no abalone")
-    assert str(registry.find(repository, f"abalone@{first.key[:8]}")) == "abalone@v1.0.0"
+    assert str(registry.find_version(repository, f"abalone@{first.key[:8]}")) == "abalone@v1.0.0"
     for version in ("abalone@v1.0.0", "abalone@v1.1.0"):
-        registry.reject(repository, version, "wrong")
+        registry.reject_version(repository, version, "wrong")
     assert said("abalone@latest") == "every version of abalone was rejected"

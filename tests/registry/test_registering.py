@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 
 from towpath import registry
-from towpath.backends.git import Repository, locked, refs
+from towpath.backends.git import Repository, hold_lock, refs
 from towpath.errors import RegistryError, UsageError, UserError
 from towpath.registry import (
-    Bump,
-    Code,
     Column,
-    Record,
-    Registered,
+    ModelSignature,
+    RecordedBump,
+    RecordedCode,
+    RegisteredVersion,
     Registration,
-    Signature,
+    VersionRecord,
 )
 
 Git = Callable[..., str]
-Draft = Callable[..., Record]
-Register = Callable[..., Registered]
+Draft = Callable[..., VersionRecord]
+Register = Callable[..., RegisteredVersion]
 
 
 def numbers(repository: Repository, model: str = "abalone") -> list[str]:
@@ -48,25 +48,25 @@ def test_a_story(
     minor = register(repository, "params", parameters={"learning_rate": 0.05})
     assert str(minor) == "abalone@v1.1.0"
     assert minor.reason == "parameter learning_rate 0.1 -> 0.05"
-    major = register(repository, "sig", signature=Signature((), (Column("rings", "string"),)))
+    major = register(repository, "sig", signature=ModelSignature((), (Column("rings", "string"),)))
     assert (str(major), major.reason) == ("abalone@v2.0.0", "output rings number -> string")
 
     assert git(root, "status", "--porcelain=v2", "--branch") == before
     assert git(root, "rev-parse", f"{major.commit}^") == repository.head()
     assert git(root, "show", f"{major.commit}:dvc.yaml") == "a: 1"
-    kept = registry.get(repository, "abalone@v1.1.0").record
+    kept = registry.get_version(repository, "abalone@v1.1.0").record
     assert kept == replace(
         draft("params", parameters={"learning_rate": 0.05}),
-        version=registry.Version(1, 1, 0),
-        bump=Bump("minor", "parameter learning_rate 0.1 -> 0.05"),
+        version=registry.VersionNumber(1, 1, 0),
+        bump=RecordedBump("minor", "parameter learning_rate 0.1 -> 0.05"),
     )
 
-    gone = registry.reject(repository, "abalone@latest", "leaked labels")
+    gone = registry.reject_version(repository, "abalone@latest", "leaked labels")
     assert (str(gone), gone.rejected) == ("abalone@v2.0.0", "leaked labels")
-    assert str(registry.find(repository, "abalone@latest")) == "abalone@v1.1.0"
-    assert registry.find(repository, "abalone@v2.0.0").rejected == "leaked labels"
+    assert str(registry.find_version(repository, "abalone@latest")) == "abalone@v1.1.0"
+    assert registry.find_version(repository, "abalone@v2.0.0").rejected == "leaked labels"
 
-    anew = register(repository, "sig", signature=Signature((), (Column("rings", "string"),)))
+    anew = register(repository, "sig", signature=ModelSignature((), (Column("rings", "string"),)))
     assert (str(anew), anew.new) == ("abalone@v3.0.0", True)
 
     assert numbers(repository) == ["v1.0.0", "v1.0.1", "v1.1.0", "v2.0.0", "v3.0.0"]
@@ -87,9 +87,9 @@ def test_tags_are_later_one_by_one(repository: Repository, register: Register) -
 
 
 def test_what_was_asked_for_is_the_number(repository: Repository, register: Register) -> None:
-    register(repository, bump=Bump("minor", "asked for"))
-    second = register(repository, "b", bump=Bump("major", "asked for"))
-    third = register(repository, "c", bump=Bump("patch", "asked for"), parameters={"x": 1})
+    register(repository, bump=RecordedBump("minor", "asked for"))
+    second = register(repository, "b", bump=RecordedBump("major", "asked for"))
+    third = register(repository, "c", bump=RecordedBump("patch", "asked for"), parameters={"x": 1})
     assert numbers(repository) == ["v1.0.0", "v2.0.0", "v2.0.1"]
     assert (second.reason, third.reason) == ("asked for", "asked for")
 
@@ -97,17 +97,25 @@ def test_what_was_asked_for_is_the_number(repository: Repository, register: Regi
 @pytest.mark.parametrize(
     ("facts", "number", "reason"),
     [
-        ({"code": Code("1" * 40, digests={"steps.train": "d2"})}, "v1.1.0", "code of steps.train"),
-        ({"code": Code("1" * 40, digests={"steps.train": "d1"})}, "v1.0.1", "made again"),
-        ({"code": Code("1" * 40)}, "v1.1.0", "code of steps.train"),
+        (
+            {"code": RecordedCode("1" * 40, digests={"steps.train": "d2"})},
+            "v1.1.0",
+            "code of steps.train",
+        ),
+        ({"code": RecordedCode("1" * 40, digests={"steps.train": "d1"})}, "v1.0.1", "made again"),
+        ({"code": RecordedCode("1" * 40)}, "v1.1.0", "code of steps.train"),
         ({"pipeline_digest": "p2"}, "v1.1.0", "the pipeline's declaration"),
         ({"packages": {"pandas": "3.2"}}, "v1.0.1", "package pandas 3.1.1 -> 3.2"),
         ({"packages": {}}, "v1.0.1", "package pandas 3.1.1 -> none"),
         ({"python": "3.12"}, "v1.0.1", "Python 3.11 -> 3.12"),
         ({"signature": None}, "v1.0.1", "made again"),
-        ({"signature": Signature((), (Column("rings", "number"),))}, "v1.0.1", "made again"),
+        ({"signature": ModelSignature((), (Column("rings", "number"),))}, "v1.0.1", "made again"),
         (
-            {"signature": Signature((Column("width", "number"),), (Column("rings", "number"),))},
+            {
+                "signature": ModelSignature(
+                    (Column("width", "number"),), (Column("rings", "number"),)
+                )
+            },
             "v2.0.0",
             "input width is new",
         ),
@@ -129,23 +137,23 @@ def test_the_gravest_difference_gives_the_number(
 
 def test_a_rejected_number_never_returns(repository: Repository, register: Register) -> None:
     register(repository)
-    registry.reject(repository, "abalone@v1.0.0", "wrong")
+    registry.reject_version(repository, "abalone@v1.0.0", "wrong")
     register(repository, "b", data={})
     register(repository, "c", parameters={})
-    registry.reject(repository, "abalone@latest", "wrong")
+    registry.reject_version(repository, "abalone@latest", "wrong")
     register(repository, "d", parameters={"x": 1})
     assert numbers(repository) == ["v1.0.0", "v1.0.1", "v1.1.0", "v1.2.0"]
     with pytest.raises(UsageError, match="was rejected already: wrong"):
-        registry.reject(repository, "abalone@v1.0.0", "again")
+        registry.reject_version(repository, "abalone@v1.0.0", "again")
     with pytest.raises(UsageError, match="a rejection says why"):
-        registry.reject(repository, "abalone@v1.2.0", " ")
+        registry.reject_version(repository, "abalone@v1.2.0", " ")
 
 
 def test_models_do_not_meet(repository: Repository, register: Register) -> None:
     register(repository)
     register(repository, model="abalone-2")
     register(repository, model="abalone-2", key="more", parameters={})
-    assert list(registry.models(repository)) == ["abalone", "abalone-2"]
+    assert list(registry.read_models(repository)) == ["abalone", "abalone-2"]
     assert (numbers(repository), numbers(repository, "abalone-2")) == (
         ["v1.0.0"],
         ["v1.0.0", "v1.1.0"],
@@ -172,7 +180,7 @@ def test_versions_of_stock_gto_stand_beside(
     git(repository.root, "tag", "-a", "models=abalone@v8.0.0", "-m", "another's name")
     git(repository.root, "tag", "-a", "release-1", "-m", "no version")
     with pytest.raises(UsageError, match="in good standing was registered by Towpath"):
-        registry.get(repository, "abalone@latest")
+        registry.get_version(repository, "abalone@latest")
     then = register(repository)
     assert (str(then), then.reason) == (
         "abalone@v4.1.0",
@@ -199,20 +207,20 @@ def test_a_name_that_no_model_may_have(
     with pytest.raises(UsageError) as said:
         register(repository, model=name)
     assert hint in str(said.value)
-    assert refs.names(repository, "refs/tags") == ()
+    assert refs.list_ref_names(repository, "refs/tags") == ()
 
 
 def test_nobody_was_named(repository: Repository, home: Path, register: Register) -> None:
     (home / ".gitconfig").write_text("")
     with pytest.raises(UserError, match=r"git config --global user\.name"):
         register(repository)
-    assert refs.names(repository, "refs/tags") == ()
+    assert refs.list_ref_names(repository, "refs/tags") == ()
 
 
 def test_malicious_words_stay_words(repository: Repository, git: Git, register: Register) -> None:
     evil = 'x"\n\ntowpath: {"key":"forged"}\n$(touch pwned)\n\0'.replace("\0", "")
     register(repository, description=evil, labels={"a\nb": evil}, metrics={"m\n`id`": 1.0})
-    found = registry.get(repository, "abalone@latest")
+    found = registry.get_version(repository, "abalone@latest")
     assert found.version.key == found.record.key
     assert found.record.description == evil
     assert found.version.summary["labels"] == {"a\nb": evil}
@@ -224,7 +232,7 @@ def test_numbers_that_are_none_are_said_in_words(
     repository: Repository, register: Register
 ) -> None:
     register(repository, metrics={"mse": float("nan"), "r2": float("inf"), "mae": 1e-9})
-    found = registry.get(repository, "abalone@latest")
+    found = registry.get_version(repository, "abalone@latest")
     assert found.record.metrics == {"mse": "nan", "r2": "inf", "mae": 1e-9}
     assert found.version.metrics == {"mae": 1e-9}
 
@@ -237,19 +245,19 @@ def test_a_shared_registry_names_the_code_elsewhere(
     git(repository.root.parent, "init", "-q", str(shared))
     git(shared, "commit", "-q", "--allow-empty", "-m", "root")
     there = Repository.open(shared)
-    code = Code(repository.head() or "", "https://forge.example/abalone.git")
+    code = RecordedCode(repository.head() or "", "https://forge.example/abalone.git")
     request = Registration(draft(code=code), there.head() or "", {})
-    registry.register(there, request)
-    found = registry.get(there, "abalone@latest")
+    registry.register_version(there, request)
+    found = registry.get_version(there, "abalone@latest")
     assert found.record.code == code
     assert found.version.summary["repository"] == "https://forge.example/abalone.git"
     assert numbers(there) == ["v1.0.0"]
-    assert refs.names(repository, "refs/tags") == ()
+    assert refs.list_ref_names(repository, "refs/tags") == ()
 
 
 def test_the_lock_is_given_back(repository: Repository, register: Register) -> None:
     register(repository)
-    with locked(repository, "registry", patience=1):
+    with hold_lock(repository, "registry", patience=1):
         pass
 
 
@@ -271,14 +279,14 @@ def test_a_name_that_is_free_and_cannot_be_made_is_said(
     register(repository)
     git(repository.root, "tag", "abalone@v1.0.0!#1/x")
     with pytest.raises(RegistryError, match=r"refs/tags/abalone@v1\.0\.0!#1 cannot be made"):
-        registry.reject(repository, "abalone@v1.0.0", "wrong")
+        registry.reject_version(repository, "abalone@v1.0.0", "wrong")
 
 
 def test_who_rejected_is_known(repository: Repository, git: Git, register: Register) -> None:
     register(repository)
     git(repository.root, "config", "user.name", "Grace Hopper")
-    registry.reject(repository, "abalone@v1.0.0", "wrong")
-    found = registry.find(repository, "abalone@v1.0.0")
+    registry.reject_version(repository, "abalone@v1.0.0", "wrong")
+    found = registry.find_version(repository, "abalone@v1.0.0")
     assert (found.rejected, found.rejected_by) == ("wrong", "Grace Hopper")
 
 
@@ -306,7 +314,7 @@ def test_facts_of_another_kind_are_none(
     _, hand = registry.known_model(repository, "abalone").versions
     assert hand.summary == summary
     assert hand.metrics == summary.get("metrics", {})
-    every = list(registry.models(repository)["abalone"].versions)
+    every = list(registry.read_models(repository)["abalone"].versions)
     assert every[1].summary == summary
     assert every[0].summary["labels"] == {"team": "shellfish"}
 
@@ -319,8 +327,8 @@ def test_names_and_messages_with_line_separators(
     git(repository.root, "tag", "-a", odd, "-m", f"said\u2028in\u2029{odd}")
     register(repository)
     name = f"refs/tags/{odd}"
-    assert name in refs.names(repository, "refs/tags")
-    assert name in refs.objects(repository, "refs/tags")
-    assert list(registry.models(repository)) == ["abalone"]
-    assert refs.change(repository, delete=[name])
-    assert refs.names(repository, "refs/tags") == ("refs/tags/abalone@v1.0.0",)
+    assert name in refs.list_ref_names(repository, "refs/tags")
+    assert name in refs.list_ref_objects(repository, "refs/tags")
+    assert list(registry.read_models(repository)) == ["abalone"]
+    assert refs.change_refs(repository, delete=[name])
+    assert refs.list_ref_names(repository, "refs/tags") == ("refs/tags/abalone@v1.0.0",)

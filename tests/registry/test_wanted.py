@@ -9,10 +9,10 @@ import pytest
 from towpath import documents, registry
 from towpath.backends.git import Repository
 from towpath.errors import RegistryError, UsageError
-from towpath.registry import Registered, Version, Wanted
+from towpath.registry import RegisteredVersion, StageFile, VersionNumber
 
 Git = Callable[..., str]
-Register = Callable[..., Registered]
+Register = Callable[..., RegisteredVersion]
 Commit = Callable[[Mapping[str, str]], None]
 
 SHA = "5f" * 32
@@ -34,13 +34,13 @@ def commit(repository: Repository, git: Git) -> Commit:
 
 
 def stage_file(model: str = "abalone", version: str = "v1.0.0", **more: object) -> str:
-    return documents.dump({"model": model, "version": version, "sha256": SHA, **more})
+    return documents.dump_yaml({"model": model, "version": version, "sha256": SHA, **more})
 
 
 def test_what_each_stage_should_run(
     repository: Repository, git: Git, register: Register, commit: Commit
 ) -> None:
-    assert registry.stages(repository).wanted == ()
+    assert registry.read_stage_files(repository).wanted == ()
     register(repository)
     register(repository, "second", parameters={})
     commit(
@@ -50,21 +50,23 @@ def test_what_each_stage_should_run(
             "prod/no": stage_file("no", "v9.0.0"),
         }
     )
-    found = registry.stages(repository)
+    found = registry.read_stage_files(repository)
     assert found.faults == ()
-    assert found.at("dev", "abalone") == Wanted(
-        "dev", "abalone", Version(1, 1, 0), SHA, Version(1, 0, 0)
+    assert found.find_stage_file("dev", "abalone") == StageFile(
+        "dev", "abalone", VersionNumber(1, 1, 0), SHA, VersionNumber(1, 0, 0)
     )
-    assert found.of("abalone", Version(1, 0, 0)) == ("prod",)
-    assert str(registry.find(repository, "abalone#prod")) == "abalone@v1.0.0"
-    assert str(registry.find(repository, "abalone#dev")) == "abalone@v1.1.0"
+    assert found.stages_of("abalone", VersionNumber(1, 0, 0)) == ("prod",)
+    assert str(registry.find_version(repository, "abalone#prod")) == "abalone@v1.0.0"
+    assert str(registry.find_version(repository, "abalone#dev")) == "abalone@v1.1.0"
     with pytest.raises(UsageError, match=r"uat runs no abalone \(it runs in dev, prod\)"):
-        registry.find(repository, "abalone#uat")
+        registry.find_version(repository, "abalone#uat")
 
     git(repository.root, "checkout", "-qb", "work")
     commit({"prod/abalone": stage_file(version="v1.1.0")})
-    assert str(registry.find(repository, "abalone#prod")) == "abalone@v1.0.0"  # main decides
-    assert registry.lineage(repository, "abalone@v1.1.0").stages == ("dev",)
+    assert (
+        str(registry.find_version(repository, "abalone#prod")) == "abalone@v1.0.0"
+    )  # main decides
+    assert registry.read_version_lineage(repository, "abalone@v1.1.0").stages == ("dev",)
 
 
 def test_a_version_that_this_clone_does_not_have(
@@ -75,7 +77,7 @@ def test_a_version_that_this_clone_does_not_have(
     with pytest.raises(
         RegistryError, match=r"runs abalone@v1.4.0, which .* \(towpath restore abalone@v1"
     ):
-        registry.find(repository, "abalone#prod")
+        registry.find_version(repository, "abalone#prod")
 
 
 @pytest.mark.parametrize(
@@ -96,12 +98,12 @@ def test_a_bad_file_is_a_fault_and_no_end(
 ) -> None:
     register(repository)
     commit({"prod/abalone": text, "dev/abalone": stage_file()})
-    found = registry.stages(repository)
+    found = registry.read_stage_files(repository)
     assert [one.stage for one in found.wanted] == ["dev"]
     assert said in str(found.faults[0])
     assert str(found.faults[0]).startswith("registry/stages/prod/abalone.yaml")
     with pytest.raises(RegistryError, match=r"registry/stages/prod/abalone\.yaml"):
-        registry.find(repository, "abalone#prod")
+        registry.find_version(repository, "abalone#prod")
 
 
 @pytest.mark.parametrize(
@@ -119,4 +121,6 @@ def test_stages_come_in_the_order_of_the_ladder(
     register(repository)
     (repository.root / "towpath.yaml").write_text(policy)
     commit({f"{stage}/abalone": stage_file() for stage in ("else", "live", "test")})
-    assert registry.stages(repository).of("abalone", Version(1, 0, 0))[:2] == ("test", "live")
+    assert registry.read_stage_files(repository).stages_of("abalone", VersionNumber(1, 0, 0))[
+        :2
+    ] == ("test", "live")

@@ -73,7 +73,7 @@ def test_this_repository_is_what_the_template_makes(tmp_path: Path) -> None:
     answers = {
         "name": declared.name, "forge": "github", "repository": declared.forge.repository,
     }  # fmt: skip
-    made = projects.new("registry", tmp_path, answers, ask=False)
+    made = projects.make_from_template("registry", tmp_path, answers, ask=False)
     for name, content in files(made).items():
         if name not in OWN:
             assert (ROOT / name).read_bytes() == content, f"{name} differs"
@@ -89,7 +89,7 @@ def test_cookiecutter_alone_makes_the_same_registry(tmp_path: Path) -> None:
     subprocess.run(
         [*call, "--directory", "templates/registry"], cwd=tmp_path / "stranger", check=True
     )
-    ours = projects.new("registry", tmp_path / "ours", {}, ask=False)
+    ours = projects.make_from_template("registry", tmp_path / "ours", {}, ask=False)
     assert files(ours) == files(tmp_path / "stranger" / "models")
     assert Project(ours).towpath("check").code == 0
     assert json.loads(Project(ours).towpath("models", "--json").out)["models"] == []
@@ -99,7 +99,7 @@ def test_cookiecutter_alone_makes_the_same_registry(tmp_path: Path) -> None:
 def test_answers_that_will_not_do(tmp_path: Path) -> None:
     answers = {"name": "My Models", "store": "somewhere", "repository": "acme/models"}
     with pytest.raises(UsageError) as refused:
-        projects.new("registry", tmp_path, answers, ask=False)
+        projects.make_from_template("registry", tmp_path, answers, ask=False)
     assert [fault.what.partition(":")[0] for fault in refused.value.faults] == [
         "name", "store", "repository",
     ]  # fmt: skip

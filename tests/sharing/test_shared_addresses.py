@@ -41,34 +41,46 @@ S3 = """\
     ],
 )  # fmt: skip
 def test_one_repository_by_two_addresses(one: str, other: str, same: bool) -> None:
-    assert clones.same(one, other) is same
+    assert clones.is_same_repository(one, other) is same
 
 
 def test_what_is_shown_has_no_credentials() -> None:
-    assert clones.shown("https://ada:secret@github.com/a/b") == "https://github.com/a/b"
-    assert clones.shown("https://token@github.com/a/b") == "https://github.com/a/b"
-    assert clones.shown("git@github.com:a/b.git") == "git@github.com:a/b.git"
+    assert (
+        clones.hide_address_credentials("https://ada:secret@github.com/a/b")
+        == "https://github.com/a/b"
+    )
+    assert (
+        clones.hide_address_credentials("https://token@github.com/a/b") == "https://github.com/a/b"
+    )
+    assert clones.hide_address_credentials("git@github.com:a/b.git") == "git@github.com:a/b.git"
 
 
 def test_paths_are_taken_from_the_project(tmp_path: Path) -> None:
-    assert shared_registry.address("../models", tmp_path / "abalone") == str(tmp_path / "models")
-    assert shared_registry.address("git@github.com:a/b.git", tmp_path) == "git@github.com:a/b.git"
-    first, other = (shared_registry.folder(f"https://x.org/{a}/models.git", tmp_path) for a in "ab")
+    assert shared_registry.registry_address("../models", tmp_path / "abalone") == str(
+        tmp_path / "models"
+    )
+    assert (
+        shared_registry.registry_address("git@github.com:a/b.git", tmp_path)
+        == "git@github.com:a/b.git"
+    )
+    first, other = (
+        shared_registry.clone_folder(f"https://x.org/{a}/models.git", tmp_path) for a in "ab"
+    )
     assert first != other and first.name.startswith("models-")
 
 
 def test_only_the_address_of_a_store_is_for_others() -> None:
-    found = DvcConfig.parse(S3).default()
+    found = DvcConfig.parse_text(S3).default_remote()
     assert found == RemoteConfig(
         "store", {"url": "s3://bucket/path", "endpointurl": "https://s3.example.org"}
     )
-    whole = DvcConfig.parse("[core]\n    autostage = true\n").using(found)
-    again = DvcConfig.parse(str(whole))
-    assert again.default() == found
+    whole = DvcConfig.parse_text("[core]\n    autostage = true\n").with_remote(found)
+    again = DvcConfig.parse_text(str(whole))
+    assert again.default_remote() == found
     assert again.sections["core"] == {"autostage": "true", "remote": "store"}
     assert "hidden" not in str(again) and "AKIA" not in str(again)
     with pytest.raises(StoreError, match="cannot be read"):
-        DvcConfig.parse("no section = 1")
+        DvcConfig.parse_text("no section = 1")
 
 
 def test_a_folder_becomes_absolute_and_none_is_none(tmp_path: Path) -> None:
@@ -88,5 +100,5 @@ def test_who_commits_in_the_clone_is_who_commits_in_the_project(tmp_path: Path) 
     subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "models.git")], check=True)
     clone = project.workspace.registry_at_hand
     assert clone.bare and clone.root.is_relative_to(project.root / ".towpath" / "registry")
-    assert clone.identity().name == "Grace Hopper"
+    assert clone.read_identity().name == "Grace Hopper"
     assert "secret" not in (clone.root / "config").read_text()

@@ -12,7 +12,7 @@ from running import Project
 from towpath import registry
 from towpath.backends.git import main_branch
 from towpath.delivery import promotion
-from towpath.registry import Code, Registration
+from towpath.registry import RecordedCode, Registration
 
 if TYPE_CHECKING:
     from github_server import GitHubServer
@@ -37,11 +37,13 @@ def project(tmp_path: Path, github: GitHubServer) -> Project:
     made.git("config", "user.email", "ada@example.org")
     made.commit()
     clone = made.workspace.registry
-    record = draft(code=Code(made.git("rev-parse", "HEAD"), "https://forge.example/abalone"))
-    base = main_branch.main(clone)
+    record = draft(
+        code=RecordedCode(made.git("rev-parse", "HEAD"), "https://forge.example/abalone")
+    )
+    base = main_branch.main_commit(clone)
     assert base
-    registry.register(clone, Registration(record, base, {"dvc.yaml": b"a: 1\n"}))
-    (done,) = registry.publish(clone)
+    registry.register_version(clone, Registration(record, base, {"dvc.yaml": b"a: 1\n"}))
+    (done,) = registry.publish_registry(clone)
     assert str(done) == "abalone@v1.0.0"
     return made
 
@@ -49,14 +51,14 @@ def project(tmp_path: Path, github: GitHubServer) -> Project:
 def test_a_pull_request_of_the_registry(
     project: Project, github: GitHubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = promotion.promote(project.workspace, "abalone@v1.0.0", "dev")
+    made = promotion.propose_promotion(project.workspace, "abalone@v1.0.0", "dev")
     pull = github.repository(NAME).pull(1)
     assert (made.number, pull.branch, pull.base) == (1, "promote/abalone-v1.0.0-dev", "main")
     assert pull.body == made.evidence
     monkeypatch.setenv("GITHUB_TOKEN", github.person("bo").token)
-    done = promotion.approve(project.workspace, "1")
+    done = promotion.approve_promotion(project.workspace, "1")
     assert (done.level, done.by) == ("forge", "bo")
-    assert registry.find(project.workspace.registry, "abalone#dev").version is not None
+    assert registry.find_version(project.workspace.registry, "abalone#dev").version is not None
     assert project.git("status", "--porcelain") == ""
     assert project.git("branch", "--list").split() == ["*", "main"], "the project has no part in it"
 

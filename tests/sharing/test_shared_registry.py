@@ -60,7 +60,7 @@ def test_two_projects_register_into_one(
         ".dvc/config", "dvc.yaml",
         "registry/models/mean/model.json.dvc", "registry/models/mean/v1.0.0.yaml",
     ]  # fmt: skip
-    record = registries.get(registry.workspace.registry, "mean@v1.0.0").record
+    record = registries.get_version(registry.workspace.registry, "mean@v1.0.0").record
     assert record.code.repository == "https://forge.example/one.git", "without its credentials"
     assert record.code.commit == one.git("rev-parse", "HEAD")
     configuration = registry.git("show", "mean@v1.0.0:.dvc/config")
@@ -123,7 +123,7 @@ def test_offline_with_the_view_there_is(project: MakeProject, tmp_path: Path) ->
     assert "cannot be reached" in fetch.err
     away.rename(tmp_path / "models.git")
     assert one.towpath("fetch").code == 0
-    assert (remotes.age(clone) or 0) < 60
+    assert (remotes.tags_age(clone) or 0) < 60
 
     late = project("late", "late", shared=f"file://{tmp_path}/nowhere.git")
     run = late.run()
@@ -141,7 +141,7 @@ def test_offline_with_the_view_there_is(project: MakeProject, tmp_path: Path) ->
 def test_many_versions_at_once(project: MakeProject, registry: Project, tmp_path: Path) -> None:
     one = project("one")
     one.run(push=True)
-    record = registries.get(one.workspace.registry, "mean@latest").record
+    record = registries.get_version(one.workspace.registry, "mean@latest").record
     clones = []
     for number in range(8):
         folder = tmp_path / f"clone-{number}"
@@ -156,8 +156,8 @@ def test_many_versions_at_once(project: MakeProject, registry: Project, tmp_path
         repository = clones[number].workspace.registry
         draft = replace(record, key=f"{number:064x}", version=None, bump=None)
         base = str(repository.commit("refs/remotes/origin/main"))
-        registries.register(repository, Registration(draft, base, {"dvc.yaml": b"a: 1\n"}))
-        (done,) = registries.publish(repository)
+        registries.register_version(repository, Registration(draft, base, {"dvc.yaml": b"a: 1\n"}))
+        (done,) = registries.publish_registry(repository)
         return str(done.version)
 
     with ThreadPoolExecutor(4) as pool:

@@ -53,7 +53,9 @@ BOB = {
 }
 
 
-def test_from_a_project_to_a_stage_and_to_scores(tmp_path: Path, warm_api: server.Api) -> None:
+def test_from_a_project_to_a_stage_and_to_scores(
+    tmp_path: Path, warm_api: server.PrefectApi
+) -> None:
     registry, line = begun(tmp_path / "shared story")
     promoted_in_the_registry(registry, line)
     promoted_from_the_project(registry, line)
@@ -67,7 +69,7 @@ def begun(here: Path) -> tuple[Project, Project]:
     """A registry out of the template, and a project that has no stages of its own."""
     here.mkdir()
     store, origin = str(here / "store"), here / "models.git"
-    registry = Project(projects.new("registry", here, {"store": store}, ask=False))
+    registry = Project(projects.make_from_template("registry", here, {"store": store}, ask=False))
     registry.edit(
         "towpath.yaml",
         "    description: what is tried\n",
@@ -178,7 +180,7 @@ def scored_with_wrong_bytes(registry: Project, tmp_path: Path) -> None:
     stored.write_bytes(whole)
 
 
-def as_flows(registry: Project, warm_api: server.Api, tmp_path: Path) -> None:
+def as_flows(registry: Project, warm_api: server.PrefectApi, tmp_path: Path) -> None:
     """As Prefect runs them: by the file that ``prefect.yaml`` names, in the registry's folder."""
     (tmp_path / "new.csv").write_text("x\n10\n")
     environment = {**os.environ, **warm_api.environment(), "PREFECT_API_URL": warm_api.url}

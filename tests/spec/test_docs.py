@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from towpath.config.declaration_faults import keys
+from towpath.config.declaration_faults import declared_keys
 from towpath.config.parameter_declaration import Param
 from towpath.config.pipeline_declaration import KINDS, Output, Pipeline, Plot, Retry
 from towpath.config.pipeline_file import parse_pipeline
-from towpath.pipeline.compile_graph import compile
+from towpath.pipeline.compile_graph import compile_with_arguments
 
 TEXT = (Path(__file__).parents[2] / "docs" / "pipeline.md").read_text(encoding="utf-8")
 YAML = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
@@ -20,7 +20,7 @@ PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 def test_the_whole_example_compiles() -> None:
-    graph = compile(parse_pipeline(YAML[0], "flows/training/pipeline.yaml"))
+    graph = compile_with_arguments(parse_pipeline(YAML[0], "flows/training/pipeline.yaml"))
     assert "register" in graph.nodes
 
 
@@ -33,7 +33,7 @@ def test_every_fragment_is_well_formed(block: str) -> None:
 @pytest.mark.parametrize("model", [Pipeline, Param, Output, Plot, Retry, *KINDS.values()])
 def test_every_key_is_named(model: Any) -> None:
     code = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`\n]+)`", TEXT))))
-    assert set(keys(model)) - {"name"} <= code
+    assert set(declared_keys(model)) - {"name"} <= code
 
 
 def test_the_python_example_runs() -> None:

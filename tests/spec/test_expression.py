@@ -8,7 +8,7 @@ import pytest
 
 from towpath.config import expression, message_template
 from towpath.config.output_reference import Reference
-from towpath.config.output_reference import parse as reference
+from towpath.config.output_reference import parse_value_reference as reference
 from towpath.errors import StepFailed
 
 DATA: dict[str, Any] = {
@@ -32,7 +32,7 @@ DATA: dict[str, Any] = {
 
 
 def evaluate(text: str) -> bool:
-    return expression.parse(text).evaluate(DATA.__getitem__)
+    return expression.parse_condition(text).evaluate(DATA.__getitem__)
 
 
 @pytest.mark.parametrize(
@@ -120,12 +120,12 @@ def test_what_cannot_be_said_fails_the_step(text: str, said: str) -> None:
 )
 def test_what_is_not_in_the_subset_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="condition"):
-        expression.parse(text)
+        expression.parse_condition(text)
 
 
 def test_references_are_known_without_evaluating() -> None:
     text = 'a > 1 and b.c.d[0]["x-y"] in [a, e.f] or not b.c.d'
-    assert [str(found) for found in expression.parse(text).references] == [
+    assert [str(found) for found in expression.parse_condition(text).references] == [
         "a",
         'b.c.d[0]["x-y"]',
         "e.f",
@@ -137,8 +137,8 @@ def test_references() -> None:
     assert reference("raw") == Reference("raw")
     assert reference(" prepare.train ") == Reference("prepare", "train")
     assert reference("e.m['f1-score'][0].x") == Reference("e", "m", ("f1-score", 0, "x"))
-    assert reference("e.m['f1-score'].mean").last == "mean"
-    assert reference("e.m['f1-score']").last == "m"
+    assert reference("e.m['f1-score'].mean").last_name == "mean"
+    assert reference("e.m['f1-score']").last_name == "m"
     for wrong in ("", "a b", "a.", "1", "a()", "a[b]", "${a}", "a or b", "a[1.5]"):
         with pytest.raises(ValueError, match="is no reference"):
             reference(wrong)
@@ -147,18 +147,20 @@ def test_references() -> None:
 def test_messages() -> None:
     text = "mse {evaluate.metrics.mse:.2f} is above {max_mse} {{not}} "
     text += '{evaluate.metrics["f1-score"]:>6}'
-    message = message_template.parse(text)
+    message = message_template.parse_message(text)
     assert message.fill(DATA.__getitem__) == "mse 5.25 is above 6 {not}    0.5"
     assert [found.base for found in message.references] == [
         "evaluate.metrics",
         "max_mse",
         "evaluate.metrics",
     ]
-    assert message_template.parse("{evaluate.metrics.bad:.1f}").fill(DATA.__getitem__) == "nan"
+    assert (
+        message_template.parse_message("{evaluate.metrics.bad:.1f}").fill(DATA.__getitem__) == "nan"
+    )
     with pytest.raises(StepFailed, match="cannot be written as"):
-        message_template.parse("{name:.2f}").fill(DATA.__getitem__)
+        message_template.parse_message("{name:.2f}").fill(DATA.__getitem__)
     with pytest.raises(StepFailed, match="did you mean `mse`"):
-        message_template.parse("{evaluate.metrics.mze}").fill(DATA.__getitem__)
+        message_template.parse_message("{evaluate.metrics.mze}").fill(DATA.__getitem__)
 
 
 @pytest.mark.parametrize(
@@ -166,20 +168,20 @@ def test_messages() -> None:
 )
 def test_messages_that_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"reference|format|names nothing"):
-        message_template.parse(text)
+        message_template.parse_message(text)
 
 
 def test_blanks_within_a_text_are_kept_and_lines_may_break() -> None:
-    condition = expression.parse('label ==\n    "a  b"')
+    condition = expression.parse_condition('label ==\n    "a  b"')
     assert condition.evaluate(lambda _: "a  b")
     assert not condition.evaluate(lambda _: "a b")
 
 
 def test_what_nests_too_deeply_is_refused_when_it_is_read() -> None:
     with pytest.raises(ValueError, match="nested too deeply"):
-        expression.parse("not " * 480 + "a")
+        expression.parse_condition("not " * 480 + "a")
 
 
 def test_a_number_that_no_format_holds() -> None:
     with pytest.raises(StepFailed, match="cannot be written as"):
-        message_template.parse("{a.b.c:.2f}").fill(lambda _: {"c": 10**400})
+        message_template.parse_message("{a.b.c:.2f}").fill(lambda _: {"c": 10**400})

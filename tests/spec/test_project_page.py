@@ -19,11 +19,11 @@ YAML = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 SECTIONS: dict[str, type[Any]] = {
     "The project": project_declaration.Project,
-    "A stage": project_declaration.Stage,
-    "A store": project_declaration.Store,
+    "A stage": project_declaration.StageDeclaration,
+    "A store": project_declaration.StoreDeclaration,
     "Credentials": project_declaration.Credentials,
-    "The policy": project_declaration.Policy,
-    "The forge": project_declaration.Forge,
+    "The policy": project_declaration.PolicyDeclaration,
+    "The forge": project_declaration.ForgeDeclaration,
     "The runner": project_declaration.Runner,
     **{f"deploy: {to}": model for to, model in target_declarations.KINDS.items()},
     **{f"gate: {kind}": model for kind, model in gate_declarations.KINDS.items()},

@@ -18,7 +18,7 @@ from towpath.config import (
     project_declaration,
     target_declarations,
 )
-from towpath.config.declaration_faults import keys
+from towpath.config.declaration_faults import declared_keys
 from towpath.config.pipeline_file import parse_pipeline
 from towpath.config.schema import build_schema, read_schema, render_schema
 from towpath.config.table_options import FORMAT_NAMES
@@ -48,10 +48,10 @@ DECLARED: set[type[BaseModel]] = {
     ),
     *(
         pipeline_declaration.Expiry,
-        project_declaration.Stage,
-        project_declaration.Store,
-        project_declaration.Policy,
-        project_declaration.Forge,
+        project_declaration.StageDeclaration,
+        project_declaration.StoreDeclaration,
+        project_declaration.PolicyDeclaration,
+        project_declaration.ForgeDeclaration,
     ),
     *(project_declaration.Runner, project_declaration.Credentials),
     *pipeline_declaration.KINDS.values(),
@@ -66,7 +66,7 @@ def test_every_key_of_the_types_is_in_the_schema_and_says_what_it_is_for(
 ) -> None:
     both = {**PIPELINE["definitions"], **PROJECT["definitions"]}
     definition = both[model.__name__]
-    assert set(definition["properties"]) == set(keys(model))
+    assert set(definition["properties"]) == set(declared_keys(model))
     assert set(definition.get("required", ())) == set(_required(model))
     assert definition["additionalProperties"] is False
     unsaid = {key for key, value in definition["properties"].items() if "description" not in value}
@@ -96,10 +96,10 @@ RIGHT = sorted((HERE / "valid").glob("*.yaml"))
 
 @pytest.mark.parametrize("case", WRONG, ids=lambda case: case.stem)
 def test_the_schema_refuses_what_the_reader_refuses(case: Path) -> None:
-    document = documents.parse(case.read_text(), case.name)
+    document = documents.parse_yaml(case.read_text(), case.name)
     if document.faults:
         return  # refused as YAML, before any schema
-    assert not _valid(case, documents.plain(document.node))
+    assert not _valid(case, documents.plain_data(document.node))
 
 
 @pytest.mark.parametrize("case", RIGHT, ids=lambda case: case.stem)
@@ -109,7 +109,7 @@ def test_the_schema_takes_what_the_reader_takes(case: Path) -> None:
         project_declaration.parse_project(text)
     else:
         assert parse_pipeline(text, "flows/p/pipeline.yaml").faults == ()
-    assert _valid(case, documents.load(case, case.name))
+    assert _valid(case, documents.load_yaml(case, case.name))
 
 
 def _valid(case: Path, data: Any) -> bool:
@@ -172,7 +172,7 @@ STEPS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("step", STEPS, ids=str)
 def test_steps_are_judged_alike(step: dict[str, Any]) -> None:
     data = {"steps": {"s": step}}
-    read = parse_pipeline(documents.dump(data), "flows/p/pipeline.yaml")
+    read = parse_pipeline(documents.dump_yaml(data), "flows/p/pipeline.yaml")
     assert jsonschema.Draft7Validator(PIPELINE).is_valid(data) is (read.faults == ()), read.faults
 
 
@@ -187,7 +187,7 @@ PARAMS: list[Any] = [
 @pytest.mark.parametrize("value", PARAMS, ids=str)
 def test_params_are_judged_alike(value: Any) -> None:
     data = {"params": {"p": value}, "steps": {"s": {"run": "f"}}}
-    read = parse_pipeline(documents.dump(data), "flows/p/pipeline.yaml")
+    read = parse_pipeline(documents.dump_yaml(data), "flows/p/pipeline.yaml")
     assert jsonschema.Draft7Validator(PIPELINE).is_valid(data) is (read.faults == ()), read.faults
 
 
@@ -211,7 +211,7 @@ INPUTS = [
 @pytest.mark.parametrize("source", INPUTS)
 def test_inputs_are_judged_alike(source: str) -> None:
     data = {"inputs": {"i": source}, "steps": {"s": {"run": "f"}}}
-    read = parse_pipeline(documents.dump(data), "flows/p/pipeline.yaml")
+    read = parse_pipeline(documents.dump_yaml(data), "flows/p/pipeline.yaml")
     assert jsonschema.Draft7Validator(PIPELINE).is_valid(data) is (read.faults == ()), read.faults
 
 
@@ -321,7 +321,7 @@ def test_deployments_are_judged_alike(deploy: Any) -> None:
 
 def _project_reads(data: dict[str, Any]) -> bool:
     try:
-        project_declaration.parse_project(documents.dump(data))
+        project_declaration.parse_project(documents.dump_yaml(data))
     except DeclarationError:
         return False
     return True

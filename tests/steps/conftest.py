@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from towpath.backends.dvc import Store
 from towpath.config.artifact import Artifact, Json, Made
 from towpath.config.pipeline_declaration import AnyStep, output_files
-from towpath.dependencies import Reader
+from towpath.dependencies import CodeReader
 from towpath.errors import TowpathError
 from towpath.steps import step_process
 from towpath.steps.work_order import Order, Value
@@ -84,14 +84,14 @@ class Project:
             / "r1"
             / f"{self.count}-{run or said['kind']}",
             facts=facts or {},
-            code=Reader(self.root).file_names(FOLDER, declared.code),
+            code=CodeReader(self.root).file_names(FOLDER, declared.code),
             annotations=self._annotations(run),
         )
 
     def _annotations(self, run: str | None) -> dict[str, str]:
         """What the function asks for; nothing where there is none that can be read."""
         try:
-            signature = Reader(self.root).signature(FOLDER, run) if run else None
+            signature = CodeReader(self.root).step_signature(FOLDER, run) if run else None
         except TowpathError:
             return {}
         arguments = signature.arguments if signature else ()
@@ -99,7 +99,7 @@ class Project:
 
     def call(self, order: Order, timeout: float | None = None) -> Made:
         """Carry an order out in a process of its own; what it prints is kept."""
-        return step_process.call(order, timeout, self.lines.append)
+        return step_process.call_step(order, timeout, self.lines.append)
 
     def carry_out(self, *args: Any, **named: Any) -> Made:
         """Make an order and carry it out."""
@@ -123,4 +123,4 @@ def project(tmp_path: Path) -> Project:
 def warm(project: Project) -> Iterator[Callable[[], None]]:
     """Starts the supervisor of a run; called once the project's files are written."""
     with ExitStack() as stack:
-        yield lambda: stack.enter_context(step_process.warm(project.root, FOLDER, []))
+        yield lambda: stack.enter_context(step_process.warm_supervisor(project.root, FOLDER, []))

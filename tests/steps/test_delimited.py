@@ -14,7 +14,7 @@ import pytest
 from towpath.config.table_options import TableOptions
 from towpath.errors import StepFailed
 from towpath.steps import formats
-from towpath.steps.formats import Asked
+from towpath.steps.formats import ReadRequest
 
 LIBRARIES = ["pandas.DataFrame", "pyarrow.Table"]
 if importlib.util.find_spec("polars"):
@@ -39,7 +39,7 @@ def columns_of(table: Any) -> dict[str, list[Any]]:
 def read(folder: Path, data: bytes, wanted: str = "", **options: Any) -> Any:
     path = folder / "bytes"
     path.write_bytes(data)
-    return formats.read(path, Asked("raw.csv", wanted, options=TableOptions(**options)))
+    return formats.read_file(path, ReadRequest("raw.csv", wanted, options=TableOptions(**options)))
 
 
 SOUND = {
@@ -120,13 +120,13 @@ def test_the_mark_of_utf_16_is_known(tmp_path: Path) -> None:
 def test_a_part_at_a_time_is_as_strict(tmp_path: Path) -> None:
     path = tmp_path / "raw.csv"
     path.write_bytes(b"a,b\n1,2\n3,4\n5,6,\n7,8\n")
-    parts = list(formats.read_parts(path, Asked("raw.csv"), 1))
+    parts = list(formats.read_file_parts(path, ReadRequest("raw.csv"), 1))
     assert [columns_of(part) for part in parts] == [
         {"a": [number], "b": [number + 1]} for number in (1, 3, 5, 7)
     ]
     path.write_bytes(b"a,b\n1,2\n3,4\n5,6,7\n")
     with pytest.raises(StepFailed, match=r"raw\.csv:4: the row has 3 fields, the header 2"):
-        list(formats.read_parts(path, Asked("raw.csv"), 1))
+        list(formats.read_file_parts(path, ReadRequest("raw.csv"), 1))
 
 
 @pytest.mark.parametrize("wanted", LIBRARIES)
@@ -191,13 +191,13 @@ def test_na_is_text_only_where_text_is_declared(tmp_path: Path) -> None:
 def test_zeros_that_numbers_lose_are_noted(tmp_path: Path) -> None:
     path = tmp_path / "raw.csv"
     path.write_bytes(b"zip,n,n,code\n007,1,2,A01\n12,10,0,07\n")
-    assert list(formats.notes(path, Asked("raw.csv"))) == [
+    assert list(formats.reading_notes(path, ReadRequest("raw.csv"))) == [
         "raw.csv: two columns are called `n`; pandas calls the second `n.1`",
         "raw.csv: `zip` holds 007, and is read as numbers, without the zero; "
         "`types: {zip: string}` where the input is declared keeps it",
     ]
     options = TableOptions(types={"zip": "string"})
-    assert len(list(formats.notes(path, Asked("raw.csv", options=options)))) == 1
+    assert len(list(formats.reading_notes(path, ReadRequest("raw.csv", options=options)))) == 1
 
 
 @pytest.mark.parametrize("library", ["pandas", "pyarrow", "polars"])
@@ -209,10 +209,10 @@ def test_what_is_written_with_options_is_read_with_them(tmp_path: Path, library:
     elif library == "polars":
         value = pytest.importorskip("polars").from_pandas(frame)
     options = TableOptions(";", ",", "utf-16", {"zip": "string"}, ("-",))
-    formats.write(value, tmp_path / "a.csv", None, options)
+    formats.write_file(value, tmp_path / "a.csv", None, options)
     text = (tmp_path / "a.csv").read_text("utf-16")
     assert text == "zip;x\n007;1,5\nNA;-\n-;2,0\n"
-    again = formats.read(tmp_path / "a.csv", Asked("a.csv", options=options))
+    again = formats.read_file(tmp_path / "a.csv", ReadRequest("a.csv", options=options))
     pandas.testing.assert_frame_equal(again, frame)
 
 
@@ -282,6 +282,6 @@ def test_a_header_of_another_encoding_is_refused(tmp_path: Path, wanted: str) ->
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
 def test_text_with_line_ends_of_any_kind_comes_back(tmp_path: Path, name: str, wanted: str) -> None:
     texts = ["a\rb", "\r", "x\r\ny", "p\nq", "end\r\n"]
-    formats.write(pandas.DataFrame({"t\rt": texts, "n": range(5)}), tmp_path / name)
-    table = formats.read(tmp_path / name, Asked(name, wanted))
+    formats.write_file(pandas.DataFrame({"t\rt": texts, "n": range(5)}), tmp_path / name)
+    table = formats.read_file(tmp_path / name, ReadRequest(name, wanted))
     assert columns_of(table) == {"t\rt": texts, "n": [0, 1, 2, 3, 4]}

@@ -19,7 +19,7 @@ import pytest
 
 from towpath.errors import StepFailed
 from towpath.steps import formats
-from towpath.steps.formats import Asked
+from towpath.steps.formats import ReadRequest
 
 
 def frame():
@@ -37,7 +37,7 @@ def frame():
 
 
 def written(value, path, declared=None):
-    formats.write(value, path, declared)
+    formats.write_file(value, path, declared)
     return path.read_bytes()
 
 
@@ -59,24 +59,24 @@ def test_the_same_value_gives_the_same_bytes(tmp_path, name):
 
 
 def test_parquet_keeps_all_of_a_frame(tmp_path):
-    formats.write(frame(), tmp_path / "a.parquet")
-    again = formats.read(tmp_path / "a.parquet", Asked("a.parquet"))
+    formats.write_file(frame(), tmp_path / "a.parquet")
+    again = formats.read_file(tmp_path / "a.parquet", ReadRequest("a.parquet"))
     pandas.testing.assert_frame_equal(again, frame())
 
 
 def test_csv_keeps_a_named_index_and_drops_a_nameless_one(tmp_path):
-    formats.write(frame()[["whole"]], tmp_path / "a.csv")
+    formats.write_file(frame()[["whole"]], tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_bytes() == b"whole\n1\n2\n3\n"
-    formats.write(frame()[["whole"]].rename_axis("id"), tmp_path / "a.csv")
+    formats.write_file(frame()[["whole"]].rename_axis("id"), tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_bytes() == b"id,whole\n7,1\n3,2\n5,3\n"
 
 
 def test_one_file_as_each_type_asked_for(tmp_path):
-    formats.write(frame()[["whole", "number"]], tmp_path / "a.parquet")
-    formats.write(frame()[["whole", "number"]], tmp_path / "a.csv")
+    formats.write_file(frame()[["whole", "number"]], tmp_path / "a.parquet")
+    formats.write_file(frame()[["whole", "number"]], tmp_path / "a.csv")
     for name in ("a.parquet", "a.csv"):
         found = {
-            wanted: formats.read(tmp_path / name, Asked(name, wanted))
+            wanted: formats.read_file(tmp_path / name, ReadRequest(name, wanted))
             for wanted in ("", "pandas.DataFrame", "pyarrow.Table", "numpy.ndarray", "mine.Thing")
         }
         kinds = [type(value).__name__ for value in found.values()]
@@ -85,13 +85,13 @@ def test_one_file_as_each_type_asked_for(tmp_path):
 
 
 def test_polars_where_it_is_installed_and_its_name_where_it_is_not(tmp_path):
-    formats.write(frame(), tmp_path / "a.csv")
-    asked = Asked("a.csv", "polars.DataFrame")
+    formats.write_file(frame(), tmp_path / "a.csv")
+    asked = ReadRequest("a.csv", "polars.DataFrame")
     if importlib.util.find_spec("polars"):
-        assert type(formats.read(tmp_path / "a.csv", asked)).__module__.startswith("polars")
+        assert type(formats.read_file(tmp_path / "a.csv", asked)).__module__.startswith("polars")
     else:
         with pytest.raises(StepFailed, match="needs polars, which is not installed"):
-            formats.read(tmp_path / "a.csv", asked)
+            formats.read_file(tmp_path / "a.csv", asked)
 
 
 class Colour(enum.Enum):
@@ -150,23 +150,25 @@ def test_json_refuses_what_has_no_place_in_it(tmp_path, value):
     with pytest.raises(
         StepFailed, match=r"cannot be written as json: .*(has no place in JSON|is a table)"
     ):
-        formats.write(value, tmp_path / "a.json")
+        formats.write_file(value, tmp_path / "a.json")
 
 
 def test_pickles_only_where_they_are_asked_for(tmp_path):
     for name in ("a.pkl", "a.joblib", "a.pickle"):
         with pytest.raises(StepFailed, match="runs code when read"):
-            formats.write({"a": 1}, tmp_path / name)
-        assert Asked(name).as_path  # and such a file that comes in is handed on as a path
+            formats.write_file({"a": 1}, tmp_path / name)
+        assert ReadRequest(name).as_path  # and such a file that comes in is handed on as a path
     for declared in ("pickle", "joblib"):
-        formats.write({"a": {1, 2}}, tmp_path / "a.pkl", declared)
-        assert formats.read(tmp_path / "a.pkl", Asked("a.pkl", declared=declared)) == {"a": {1, 2}}
+        formats.write_file({"a": {1, 2}}, tmp_path / "a.pkl", declared)
+        assert formats.read_file(tmp_path / "a.pkl", ReadRequest("a.pkl", declared=declared)) == {
+            "a": {1, 2}
+        }
 
 
 def test_a_declared_format_overrides_the_extension(tmp_path):
-    formats.write(frame()[["whole"]], tmp_path / "table.dat", "csv")
+    formats.write_file(frame()[["whole"]], tmp_path / "table.dat", "csv")
     assert (tmp_path / "table.dat").read_text() == "whole\n1\n2\n3\n"
-    found = formats.read(tmp_path / "table.dat", Asked("table.dat", declared="csv"))
+    found = formats.read_file(tmp_path / "table.dat", ReadRequest("table.dat", declared="csv"))
     assert list(found.columns) == ["whole"]
 
 
@@ -184,12 +186,12 @@ def test_figures_save_themselves(tmp_path):
     assert written(Axes(), tmp_path / "b.svg") == b"figure"
     assert written(b"\x89PNG", tmp_path / "c.png") == b"\x89PNG"
     with pytest.raises(StepFailed, match="is no picture"):
-        formats.write(5, tmp_path / "d.png")
+        formats.write_file(5, tmp_path / "d.png")
 
 
 def test_npy_never_holds_pickles(tmp_path):
     with pytest.raises(StepFailed, match="cannot be written as npy"):
-        formats.write(numpy.array([object()]), tmp_path / "a.npy")
+        formats.write_file(numpy.array([object()]), tmp_path / "a.npy")
 
 
 def test_bytes_are_written_as_they_are(tmp_path):
@@ -211,16 +213,21 @@ def test_further_tables_are_read_as_each_type_and_written_alike(tmp_path, name, 
     monkeypatch.setattr("time.time", lambda: 2e9)
     assert once == written(plain_frame(), tmp_path / f"b{name[1:]}")
     assert b"20" not in zip_dates(once)
-    again = formats.read(tmp_path / name, Asked(name, "pandas.DataFrame"))
+    again = formats.read_file(tmp_path / name, ReadRequest(name, "pandas.DataFrame"))
     assert again["n"].tolist() == [1, 2]
     assert again.index.tolist() == [0, 1]
-    assert formats.read(tmp_path / name, Asked(name, "pyarrow.Table")).num_rows == 2
-    assert formats.read(tmp_path / name, Asked(name, "numpy.ndarray")).shape == (2, 3)
-    parts = list(formats.read_parts(tmp_path / name, Asked(name), 1))
+    assert formats.read_file(tmp_path / name, ReadRequest(name, "pyarrow.Table")).num_rows == 2
+    assert formats.read_file(tmp_path / name, ReadRequest(name, "numpy.ndarray")).shape == (2, 3)
+    parts = list(formats.read_file_parts(tmp_path / name, ReadRequest(name), 1))
     assert [part["n"].tolist() for part in parts] == [[1], [2]]
     named = plain_frame().rename_axis("id")
-    formats.write(named, tmp_path / name)
-    assert list(formats.read(tmp_path / name, Asked(name)).columns) == ["id", "name", "n", "x"]
+    formats.write_file(named, tmp_path / name)
+    assert list(formats.read_file(tmp_path / name, ReadRequest(name)).columns) == [
+        "id",
+        "name",
+        "n",
+        "x",
+    ]
 
 
 def zip_dates(data):
@@ -233,8 +240,8 @@ def zip_dates(data):
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a.feather", "a.jsonl"])
 def test_text_in_a_file_that_knows_types_stays_text(tmp_path, name):
-    formats.write(plain_frame(), tmp_path / name)
-    assert formats.read(tmp_path / name, Asked(name))["name"].tolist() == ["007", "NA"]
+    formats.write_file(plain_frame(), tmp_path / name)
+    assert formats.read_file(tmp_path / name, ReadRequest(name))["name"].tolist() == ["007", "NA"]
 
 
 def test_a_workbook_holds_no_time(tmp_path):
@@ -245,15 +252,15 @@ def test_a_workbook_holds_no_time(tmp_path):
     assert str(datetime.datetime.now().year) not in properties
     (tmp_path / "b.xlsx").write_text("no")
     with pytest.raises(StepFailed, match=r"b\.xlsx cannot be read as xlsx: it is no workbook"):
-        formats.read(tmp_path / "b.xlsx", Asked("b.xlsx"))
+        formats.read_file(tmp_path / "b.xlsx", ReadRequest("b.xlsx"))
 
 
 def test_a_workbook_says_what_to_install(tmp_path, monkeypatch):
-    formats.write(plain_frame(), tmp_path / "a.xlsx")
+    formats.write_file(plain_frame(), tmp_path / "a.xlsx")
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     for act in (
-        lambda: formats.read(tmp_path / "a.xlsx", Asked("a.xlsx")),
-        lambda: formats.write(plain_frame(), tmp_path / "c.xlsx"),
+        lambda: formats.read_file(tmp_path / "a.xlsx", ReadRequest("a.xlsx")),
+        lambda: formats.write_file(plain_frame(), tmp_path / "c.xlsx"),
     ):
         with pytest.raises(StepFailed) as refused:
             act()
@@ -265,15 +272,17 @@ def test_a_workbook_says_what_to_install(tmp_path, monkeypatch):
 def test_json_lines_are_documents_too(tmp_path):
     documents = [{"a": 1, "b": [1, 2]}, {"a": None}]
     assert written(documents, tmp_path / "a.jsonl") == b'{"a": 1, "b": [1, 2]}\n{"a": null}\n'
-    assert formats.read(tmp_path / "a.jsonl", Asked("a.jsonl", "list")) == documents
-    assert formats.read(tmp_path / "a.jsonl", Asked("a.jsonl", "str")).startswith('{"a": 1')
+    assert formats.read_file(tmp_path / "a.jsonl", ReadRequest("a.jsonl", "list")) == documents
+    assert formats.read_file(tmp_path / "a.jsonl", ReadRequest("a.jsonl", "str")).startswith(
+        '{"a": 1'
+    )
     for text, said in (
         ('{"a": 1}\n{"a":\n', "a.jsonl:2: the line is no JSON document"),
         ('{"a": 1}\n5\n', "a.jsonl: document 2 is no object"),
     ):
         (tmp_path / "a.jsonl").write_text(text)
         with pytest.raises(StepFailed) as refused:
-            formats.read(tmp_path / "a.jsonl", Asked("a.jsonl"))
+            formats.read_file(tmp_path / "a.jsonl", ReadRequest("a.jsonl"))
         assert str(refused.value).startswith(said)
 
 
@@ -281,10 +290,10 @@ def test_an_archive_of_arrays_has_no_dates_and_no_pickles(tmp_path):
     once = written({"a": numpy.arange(3), "b": numpy.eye(2)}, tmp_path / "a.npz")
     assert once == written({"a": numpy.arange(3), "b": numpy.eye(2)}, tmp_path / "b.npz")
     assert set(zip_dates(once).split()) == {b"1980"}
-    found = formats.read(tmp_path / "a.npz", Asked("a.npz"))
+    found = formats.read_file(tmp_path / "a.npz", ReadRequest("a.npz"))
     assert list(found) == ["a", "b"] and found["b"].tolist() == [[1, 0], [0, 1]]
     assert list(numpy.load(tmp_path / "a.npz")) == ["a", "b"]
-    formats.write([numpy.arange(2)], tmp_path / "c.npz")
-    assert list(formats.read(tmp_path / "c.npz", Asked("c.npz"))) == ["arr_0"]
+    formats.write_file([numpy.arange(2)], tmp_path / "c.npz")
+    assert list(formats.read_file(tmp_path / "c.npz", ReadRequest("c.npz"))) == ["arr_0"]
     with pytest.raises(StepFailed, match="cannot be written as npz"):
-        formats.write({"a": numpy.array([object()])}, tmp_path / "d.npz")
+        formats.write_file({"a": numpy.array([object()])}, tmp_path / "d.npz")

@@ -225,17 +225,17 @@ def step(**said):
 def test_a_condition_and_a_failure_speak_of_what_was_made():
     data = {"evaluate.metrics": {"mse": 4.7}, "max_mse": 6.0}
     gate = step(**{"kind": "condition", "if": "evaluate.metrics.mse <= max_mse", "then": ["a"]})
-    assert condition.evaluate(gate, data.__getitem__) is True
+    assert condition.evaluate_condition(gate, data.__getitem__) is True
     message = step(kind="fail", message="mse {evaluate.metrics.mse:.1f} is above {max_mse}")
-    assert fail.message(message, data.__getitem__) == "mse 4.7 is above 6.0"
+    assert fail.failure_message(message, data.__getitem__) == "mse 4.7 is above 6.0"
     data["evaluate.metrics"] = {"mse": float("nan")}
     with pytest.raises(StepFailed):
-        condition.evaluate(gate, data.__getitem__)
+        condition.evaluate_condition(gate, data.__getitem__)
 
 
 def test_the_table_of_kinds_names_modules_that_are_there():
     for kind in kinds.IN_A_PROCESS:
-        assert callable(kinds.module(kind).execute)
+        assert callable(kinds.import_kind(kind).execute)
 
 
 def test_a_booster_that_answers_by_methods_has_a_signature():
@@ -244,14 +244,14 @@ def test_a_booster_that_answers_by_methods_has_a_signature():
     target = table["size"] * 2.0
     options = {"verbose": -1, "min_data_in_leaf": 1, "num_threads": 1}
     booster = lightgbm.train(options, lightgbm.Dataset(table, target), 2)
-    assert fitted_signature.of_model(booster, [table]) == {
+    assert fitted_signature.signature_of_model(booster, [table]) == {
         "model": "lightgbm.Booster",
         "inputs": [{"name": "size", "type": "integer"}, {"name": "age", "type": "integer"}],
         "outputs": [{"name": "prediction", "type": "number"}],
     }
     unnamed = lightgbm.train(options, lightgbm.Dataset(table.to_numpy(), target), 2)
-    assert fitted_signature.of_model(unnamed)["inputs"] == "unknown"
-    assert fitted_signature.of_model(unnamed)["features"] == 2
+    assert fitted_signature.signature_of_model(unnamed)["inputs"] == "unknown"
+    assert fitted_signature.signature_of_model(unnamed)["features"] == 2
 
 
 def test_names_come_from_wherever_a_model_keeps_them():

@@ -35,7 +35,7 @@ STEPS = """
 
     def into_a_folder(models: Path):
         from towpath.steps.model_io import skops_models as files
-        files.dump(Own(), models / "a.skops")
+        files.dump_model(Own(), models / "a.skops")
         (models / "notes.txt").write_text("no model")
 """
 OWN, TWICE = "flows.training.steps.Own", "flows.training.steps.twice"

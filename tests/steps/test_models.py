@@ -68,19 +68,22 @@ MODELS = {
 def test_a_model_goes_out_and_comes_back(tmp_path, name):
     model = MODELS[name]()
     table = MIXED if "s" in getattr(model, "feature_names_in_", ()) else TABLE
-    skops_models.dump(model, tmp_path / "a.skops")
-    skops_models.dump(MODELS[name](), tmp_path / "b.skops")
+    skops_models.dump_model(model, tmp_path / "a.skops")
+    skops_models.dump_model(MODELS[name](), tmp_path / "b.skops")
     assert (tmp_path / "a.skops").read_bytes() == (tmp_path / "b.skops").read_bytes()
-    assert skops_models.inspect(tmp_path / "a.skops", "a.skops") == ()
-    again = skops_models.load(tmp_path / "a.skops", "a.skops")
+    assert skops_models.find_untrusted(tmp_path / "a.skops", "a.skops") == ()
+    again = skops_models.load_trusted_model(tmp_path / "a.skops", "a.skops")
     assert (again.predict(table) == model.predict(table)).all()
 
 
 def test_a_search_comes_back(tmp_path):  # its bytes hold how long each fit took
     tree = DecisionTreeClassifier(random_state=0)
     model = GridSearchCV(tree, {"max_depth": [1, 2]}).fit(TABLE, CLASS)
-    skops_models.dump(model, tmp_path / "a.skops")
-    assert skops_models.load(tmp_path / "a.skops", "a.skops").best_params_ == model.best_params_
+    skops_models.dump_model(model, tmp_path / "a.skops")
+    assert (
+        skops_models.load_trusted_model(tmp_path / "a.skops", "a.skops").best_params_
+        == model.best_params_
+    )
 
 
 DUMP = """
@@ -92,7 +95,7 @@ from towpath.steps.model_io import skops_models as models
 junk = [numpy.full(1000, numpy.nan) for _ in range({number} * 50)]
 del junk[::2]
 held = {{"forest": test_models.MODELS["forest"](), "bytes": test_models.bytes_everywhere()}}
-models.dump(held, Path({path!r}))
+models.dump_model(held, Path({path!r}))
 """
 
 
@@ -140,9 +143,9 @@ def bytes_everywhere():
 def test_bytes_come_back_wherever_they_stand_and_are_the_same_each_time(tmp_path):
     path, found = tmp_path / "a.skops", set()
     for _ in range(40):  # skops names each by chance
-        skops_models.dump(bytes_everywhere(), path)
+        skops_models.dump_model(bytes_everywhere(), path)
         found.add(path.read_bytes())
-        again = skops_models.load(path, "a.skops", ["builtins.frozenset"])
+        again = skops_models.load_trusted_model(path, "a.skops", ["builtins.frozenset"])
         for name, value in bytes_everywhere().items():
             if name not in ("objects", "sparse"):
                 assert again[name] == value
@@ -156,9 +159,9 @@ def test_bytes_come_back_wherever_they_stand_and_are_the_same_each_time(tmp_path
 def test_an_object_that_keeps_itself_as_bytes_comes_back(tmp_path):
     path, found = tmp_path / "a.skops", set()
     for _ in range(20):
-        skops_models.dump({"m": [Booster(b"x" * 9), Booster(b"x" * 9)]}, path)
+        skops_models.dump_model({"m": [Booster(b"x" * 9), Booster(b"x" * 9)]}, path)
         found.add(path.read_bytes())
-        again = skops_models.load(path, "a.skops", ["shared.mine.Booster"])
+        again = skops_models.load_trusted_model(path, "a.skops", ["shared.mine.Booster"])
         assert [each.content for each in again["m"]] == [b"x" * 9] * 2
     assert len(found) == 1
 
@@ -167,7 +170,7 @@ def as_written_before(path):
     """A file of bytes as Towpath wrote it once: digits that begin a name renumbered in the schema,
     and not in the archive."""
     member = "41b2c3d4-0000-4000-8000-0000000000aa.bin"
-    skops_models.dump({"blob": b"abc"}, path)
+    skops_models.dump_model({"blob": b"abc"}, path)
     with zipfile.ZipFile(path) as old:
         schema = old.read("schema.json").decode()
         (name,) = (n for n in old.namelist() if n.endswith(".bin"))
@@ -180,12 +183,12 @@ def as_written_before(path):
 
 def test_a_file_that_lacks_bytes_says_so_and_what_to_do(tmp_path):
     path = tmp_path / "a.skops"
-    skops_models.dump({"blob": b"abc"}, path)
+    skops_models.dump_model({"blob": b"abc"}, path)
     assert skops_archive.is_readable(path)
     as_written_before(path)
     assert not skops_archive.is_readable(path)
     with pytest.raises(StepFailed) as failed:
-        skops_models.load(path, "model.skops")
+        skops_models.load_trusted_model(path, "model.skops")
     (fault,) = failed.value.faults
     assert fault.what == (
         "model.skops lacks 1b2c3d4-0000-4000-8000-0000000000aa.bin, which its schema names"
@@ -198,7 +201,7 @@ def test_what_could_not_be_read_back_is_not_written(tmp_path):
     for _ in range(130):
         deep = [deep]
     with pytest.raises((StepFailed, Refused), match=r"nested too deeply|recursion"):
-        skops_models.dump(deep, tmp_path / "a.skops")
+        skops_models.dump_model(deep, tmp_path / "a.skops")
     assert not (tmp_path / "a.skops").exists()
 
 
@@ -229,9 +232,9 @@ def own(monkeypatch):
 @pytest.mark.usefixtures("own")
 def test_what_is_not_known_must_be_trusted(tmp_path):
     model = make_pipeline(FunctionTransformer(shout), Mine()).fit(TABLE, NUMBER)
-    skops_models.dump(model, tmp_path / "a.skops")
+    skops_models.dump_model(model, tmp_path / "a.skops")
     with pytest.raises(Refused) as refused:
-        skops_models.load(tmp_path / "a.skops", "model.skops")
+        skops_models.load_trusted_model(tmp_path / "a.skops", "model.skops")
     fault = refused.value.faults[0]
     assert (
         fault.what
@@ -239,9 +242,9 @@ def test_what_is_not_known_must_be_trusted(tmp_path):
     )
     assert "trust: [shared.mine.Mine, shared.mine.shout]" in fault.hint
     names = ("shared.mine.Mine", "shared.mine.shout")
-    assert skops_models.inspect(tmp_path / "a.skops", "a.skops") == names
-    assert skops_models.inspect(tmp_path / "a.skops", "a.skops", names) == ()
-    again = skops_models.load(tmp_path / "a.skops", "model.skops", names)
+    assert skops_models.find_untrusted(tmp_path / "a.skops", "a.skops") == names
+    assert skops_models.find_untrusted(tmp_path / "a.skops", "a.skops", names) == ()
+    again = skops_models.load_trusted_model(tmp_path / "a.skops", "model.skops", names)
     assert (again.predict(TABLE) == model.predict(TABLE)).all()
 
 
@@ -261,7 +264,7 @@ def rewritten(path, change):
 )  # fmt: skip
 def test_a_file_cannot_name_what_runs(tmp_path, evil):
     path = tmp_path / "a.skops"
-    skops_models.dump(
+    skops_models.dump_model(
         make_pipeline(FunctionTransformer(numpy.log1p), Ridge()).fit(TABLE, NUMBER), path
     )
     module, _, function = evil.rpartition(".")
@@ -277,14 +280,14 @@ def test_a_file_cannot_name_what_runs(tmp_path, evil):
 
     rewritten(path, change)
     with pytest.raises(Refused, match="it holds .*" + function):
-        skops_models.load(path, "a.skops")
+        skops_models.load_trusted_model(path, "a.skops")
 
 
 @pytest.mark.parametrize(("name", "column"), [("forest", "left_child"), ("boosted", "left")])
 @pytest.mark.parametrize("value", [-7, 0, 10**6])
 def test_a_tree_that_points_outside_itself_is_refused(tmp_path, name, column, value):
     path = tmp_path / "a.skops"
-    skops_models.dump(MODELS[name](), path)
+    skops_models.dump_model(MODELS[name](), path)
 
     def change(member, data):
         if not member.endswith(".npy"):
@@ -300,12 +303,12 @@ def test_a_tree_that_points_outside_itself_is_refused(tmp_path, name, column, va
         value = 10**5
     rewritten(path, change)
     with pytest.raises(Refused, match=r"not safe to use: a (tree|node of a tree)"):
-        skops_models.load(path, "a.skops")
+        skops_models.load_trusted_model(path, "a.skops")
 
 
 def test_a_tree_that_asks_for_a_column_too_many_is_refused(tmp_path):
     path = tmp_path / "a.skops"
-    skops_models.dump(MODELS["forest"](), path)
+    skops_models.dump_model(MODELS["forest"](), path)
 
     def change(member, data):
         if not member.endswith(".npy"):
@@ -319,19 +322,19 @@ def test_a_tree_that_asks_for_a_column_too_many_is_refused(tmp_path):
 
     rewritten(path, change)
     with pytest.raises(Refused, match="a tree asks for columns that are not there"):
-        skops_models.load(path, "a.skops")
+        skops_models.load_trusted_model(path, "a.skops")
 
 
 @pytest.mark.parametrize("data", [b"", b"no zip", b"PK\x05\x06" + b"\0" * 18])
 def test_what_is_no_model_file(tmp_path, data):
     (tmp_path / "a.skops").write_bytes(data)
     with pytest.raises(StepFailed, match=r"a\.skops is no skops file"):
-        skops_models.load(tmp_path / "a.skops", "a.skops")
+        skops_models.load_trusted_model(tmp_path / "a.skops", "a.skops")
 
 
 def test_what_skops_cannot_keep_says_what_can(tmp_path):
     with (tmp_path / "file").open("w") as handle, pytest.raises(StepFailed) as failure:
-        skops_models.dump({"handle": handle}, tmp_path / "a.skops")
+        skops_models.dump_model({"handle": handle}, tmp_path / "a.skops")
     assert "skops cannot keep this dict" in failure.value.faults[0].what
     assert "format: joblib" in failure.value.faults[0].hint
 

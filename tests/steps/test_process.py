@@ -369,7 +369,7 @@ def test_a_pool_of_processes_leaks_nothing(project):
             return Parallel(n_jobs=2)(delayed(square)(k) for k in range(4))
     """)
     order = replace(project.order("work", ["out.json"]), libraries=("joblib",))
-    with step_process.warm(project.root, "flows/training", []):
+    with step_process.warm_supervisor(project.root, "flows/training", []):
         assert project.call(order).values == {"out": [0, 1, 4, 9]}
     time.sleep(0.5)  # what watches over semaphores speaks when all else has ended
     assert order.log.read_text() == ""
@@ -549,7 +549,7 @@ def test_an_interrupt_ends_every_step_and_lets_none_begin(project, way):
         orders = [project.order("hang", (), {"mark": str(mark)}) for mark in marks]
         calls = [pool.submit(project.call, order) for order in orders]
         wait_until(lambda: all(mark.exists() for mark in marks), 30)
-        step_process.stop(project.root, "flows/training")
+        step_process.stop_steps(project.root, "flows/training")
         for call in calls:
             with pytest.raises(StepFailed, match="the run was interrupted") as failure:
                 call.result(20)
@@ -566,7 +566,7 @@ RUN = """
     from conftest import FOLDER, Project
     from towpath.steps import step_process as process
     project = Project(Path({root!r}))
-    with process.warm(project.root, FOLDER, []):
+    with process.warm_supervisor(project.root, FOLDER, []):
         project.carry_out("hang", (), {{"pids": {pids!r}}})
 """
 

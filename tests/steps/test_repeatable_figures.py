@@ -67,7 +67,7 @@ def test_a_package_that_was_imported_before_is_set_up_too(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "matplotlib", Late)
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    repeatable_figures.install()
+    repeatable_figures.install_figure_settings()
     assert Late.rcParams["svg.hashsalt"] == "towpath"
     assert Late.rcParamsDefault["svg.hashsalt"] == "project's"
 
@@ -75,5 +75,5 @@ def test_a_package_that_was_imported_before_is_set_up_too(monkeypatch):
 def test_a_styled_table_has_the_same_page(tmp_path):
     table = pandas.DataFrame({"a": [1, 2]})
     for name in ("a.html", "b.html"):
-        formats.write(table.style.highlight_max(), tmp_path / name)
+        formats.write_file(table.style.highlight_max(), tmp_path / name)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()

@@ -18,7 +18,7 @@ def served(project, *orders):
     """The supervisor of a run of these steps."""
     libraries = {order.step.run: order.libraries for order in orders}
     wanted = [SimpleNamespace(step=order.step, outputs=order.outputs) for order in orders]
-    with step_process.warm(project.root, FOLDER, wanted, libraries):
+    with step_process.warm_supervisor(project.root, FOLDER, wanted, libraries):
         yield
 
 

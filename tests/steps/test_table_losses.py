@@ -11,7 +11,7 @@ import pytest
 
 from towpath.errors import StepFailed
 from towpath.steps import formats
-from towpath.steps.formats import Asked
+from towpath.steps.formats import ReadRequest
 
 LEVELS = pandas.DataFrame(
     [[1, 2]], columns=pandas.MultiIndex.from_product([["v"], ["mean", "sum"]])
@@ -42,18 +42,18 @@ LONG = pandas.DataFrame({"id": pandas.array([2**53 + 1, None], dtype="Int64"), "
 )
 def test_what_would_be_lost_is_refused(tmp_path: Path, name: str, value: Any, said: str) -> None:
     with pytest.raises(StepFailed) as refused:
-        formats.write(value, tmp_path / name)
+        formats.write_file(value, tmp_path / name)
     assert said in str(refused.value)
     assert not (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.feather"])
 def test_levels_of_names_come_back_where_there_is_a_place(tmp_path: Path, name: str) -> None:
-    formats.write(LEVELS, tmp_path / name)
-    pandas.testing.assert_frame_equal(formats.read(tmp_path / name, Asked(name)), LEVELS)
+    formats.write_file(LEVELS, tmp_path / name)
+    pandas.testing.assert_frame_equal(formats.read_file(tmp_path / name, ReadRequest(name)), LEVELS)
 
 
 def test_long_integers_of_json_lines_keep_their_digits(tmp_path: Path) -> None:
-    formats.write(LONG, tmp_path / "a.jsonl")
-    again: Any = formats.read(tmp_path / "a.jsonl", Asked("a.jsonl"))
+    formats.write_file(LONG, tmp_path / "a.jsonl")
+    again: Any = formats.read_file(tmp_path / "a.jsonl", ReadRequest("a.jsonl"))
     pandas.testing.assert_frame_equal(again, LONG)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from store_project import Project
 
-from towpath.backends.dvc import initialise
+from towpath.backends.dvc import initialise_store
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def make_project(tmp_path: Path) -> Callable[[str], Project]:
         root.mkdir()
         project = Project(root)
         project.git("init", "-q", "-b", "main")
-        initialise(root)
+        initialise_store(root)
         return project
 
     return make

@@ -9,8 +9,8 @@ from typing import Any
 
 from command_line import call_dvc
 from towpath.backends.dvc import Store, byte_transfer, place_files
-from towpath.backends.dvc.byte_transfer import Moved
-from towpath.config.artifact import Artifact, Entry, Made
+from towpath.backends.dvc.byte_transfer import MovedObjects
+from towpath.config.artifact import Artifact, CacheEntry, Made
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,19 @@ class Project:
         return folder
 
 
-def pull(root: Path, *words: Any, **more: Any) -> Moved:
+def pull(root: Path, *words: Any, **more: Any) -> MovedObjects:
     """What `towpath pull` does with the store's part."""
     try:
-        return byte_transfer.fetch(root, *words, **more)
+        return byte_transfer.fetch_objects(root, *words, **more)
     finally:
-        place_files.place(root)
+        place_files.place_tracked_data(root)
 
 
-def entry_of(key: str, *outputs: Artifact, writer: str = "local", step: str = "prepare") -> Entry:
+def entry_of(
+    key: str, *outputs: Artifact, writer: str = "local", step: str = "prepare"
+) -> CacheEntry:
     """An execution that made these."""
-    return Entry(
+    return CacheEntry(
         key=key,
         pipeline="training",
         step=step,

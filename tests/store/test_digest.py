@@ -27,7 +27,7 @@ def test_dvc_add_names_the_same_bytes(project: Project) -> None:
 
     ours = {name: track(project.root, Path(name)).artifact for name in names}
     pointers = {
-        name: documents.load(project.root / f"{name}.dvc", name)["outs"][0] for name in names
+        name: documents.load_yaml(project.root / f"{name}.dvc", name)["outs"][0] for name in names
     }
     objects = {path.relative_to(project.root) for path in _objects(project)}
     assert project.dvc("status").strip() == "Data and pipelines are up to date."
@@ -36,7 +36,7 @@ def test_dvc_add_names_the_same_bytes(project: Project) -> None:
         (project.root / f"{name}.dvc").unlink()
     project.dvc("add", *names)
     for name in names:
-        (row,) = documents.load(project.root / f"{name}.dvc", name)["outs"]
+        (row,) = documents.load_yaml(project.root / f"{name}.dvc", name)["outs"]
         assert {key: value for key, value in row.items() if key != "isexec"} == pointers[name]
         assert project.store.has(ours[name].digest)
     assert {path.relative_to(project.root) for path in _objects(project)} == objects

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from store_project import Project, entry_of
 
-from towpath.storage.cache_entries import dumps, loads
+from towpath.storage.cache_entries import dump_entry, load_entry
 
 KEY = "5f" + "1c" * 31
 
@@ -54,17 +54,17 @@ def test_an_entry_that_claims_another_writer_or_key_than_its_file_is_a_miss(
     project: Project,
 ) -> None:
     made = project.store.put(project.write("a.csv", "1"))
-    path = project.store.remembered.path(KEY, "ci")
+    path = project.store.cached_entries.path(KEY, "ci")
     path.parent.mkdir(parents=True)
     for other in (entry_of(KEY, made), entry_of("ab" * 32, made, writer="ci")):
-        path.write_text(dumps(other))
+        path.write_text(dump_entry(other))
         assert project.store.entry(KEY) is None
 
 
 def test_a_torn_entry_is_a_miss_at_every_byte(project: Project) -> None:
-    whole = dumps(entry_of(KEY, project.store.put(project.write("a.csv", "1")))).encode()
-    assert loads(whole) is not None
-    assert [cut for cut in range(len(whole)) if loads(whole[:cut]) is not None] == []
+    whole = dump_entry(entry_of(KEY, project.store.put(project.write("a.csv", "1")))).encode()
+    assert load_entry(whole) is not None
+    assert [cut for cut in range(len(whole)) if load_entry(whole[:cut]) is not None] == []
 
 
 BROKEN = {
@@ -87,15 +87,15 @@ def _with_output(said: dict, **change: object) -> dict:  # type: ignore[type-arg
 
 @pytest.mark.parametrize("broken", BROKEN)
 def test_what_is_not_an_entry_is_a_miss(project: Project, broken: str) -> None:
-    said = json.loads(dumps(entry_of(KEY, project.store.put(project.write("a.csv", "1")))))
-    assert loads(json.dumps(said).encode()) is not None
-    assert loads(json.dumps(BROKEN[broken](said)).encode()) is None
+    said = json.loads(dump_entry(entry_of(KEY, project.store.put(project.write("a.csv", "1")))))
+    assert load_entry(json.dumps(said).encode()) is not None
+    assert load_entry(json.dumps(BROKEN[broken](said)).encode()) is None
 
 
 def test_numbers_that_are_none_survive() -> None:
     entry = entry_of(KEY)
     entry = replace(entry, result=replace(entry.result, values={"metrics": {"mse": math.nan}}))
-    found = loads(dumps(entry).encode())
+    found = load_entry(dump_entry(entry).encode())
     assert found is not None
     value = found.result.values["metrics"]
     assert isinstance(value, dict)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from store_project import Project
 
-from towpath.backends.dvc import Store, initialise
-from towpath.backends.dvc.dvc_config import locate
-from towpath.backends.dvc.pointer_files import pointers, restore, tracked
+from towpath.backends.dvc import Store, initialise_store
+from towpath.backends.dvc.dvc_config import locate_store
+from towpath.backends.dvc.pointer_files import find_tracked, read_pointers, restore_tracked
 from towpath.errors import StoreError
 from tracking import track
 
@@ -42,7 +42,11 @@ def _words(project: Project, name: str) -> set[str]:
 def test_initialise_leaves_what_is_there(project: Project) -> None:
     (project.root / ".dvc/config").write_text("[core]\n    remote = mine\n")
     (project.root / "sub").mkdir()
-    assert initialise(project.root).home == initialise(project.root / "sub").home == project.root
+    assert (
+        initialise_store(project.root).home_folder
+        == initialise_store(project.root / "sub").home_folder
+        == project.root
+    )
     assert "mine" in (project.root / ".dvc/config").read_text()
 
 
@@ -65,7 +69,7 @@ def test_the_cache_is_where_dvc_has_it(
     project: Project, tmp_path: Path, words: list[str], where: str
 ) -> None:
     project.dvc("config", *(word.replace("/{tmp}", str(tmp_path)) for word in words))
-    assert locate(project.root).cache == tmp_path / where
+    assert locate_store(project.root).cache == tmp_path / where
     assert Path(project.dvc("cache", "dir").strip()) == tmp_path / where
     track(project.root, project.write("a.csv", "1"))
     assert project.dvc("status").strip() == "Data and pipelines are up to date."
@@ -76,7 +80,7 @@ def test_the_nearer_file_of_configuration_wins(project: Project, tmp_path: Path)
     project.dvc("config", "cache.dir", str(tmp_path / "one"))
     project.dvc("config", "--local", "cache.dir", str(tmp_path / "two"))
     project.dvc("config", "--global", "cache.dir", str(tmp_path / "three"))
-    assert locate(project.root).cache == tmp_path / "two"
+    assert locate_store(project.root).cache == tmp_path / "two"
 
 
 def test_a_shared_cache_is_writable_by_the_group(project: Project) -> None:
@@ -101,7 +105,7 @@ def test_a_project_below_the_repository_uses_the_repositorys_store(
     project = Project(repository.root / "teams/shells")
     project.write("towpath.yaml", "name: shells\n")
     track(project.root, project.write("data/raw.csv", "1"))
-    assert locate(project.root).home == repository.root
+    assert locate_store(project.root).home_folder == repository.root
     assert (project.root / ".towpath/state/digests.sqlite").exists()
     assert repository.dvc("status").strip() == "Data and pipelines are up to date."
 
@@ -112,16 +116,16 @@ def test_tracked_data_is_named_restored_and_never_overruled(project: Project) ->
     artifact = track(root, path).artifact
     project.write("data/lab/b.csv", "2\n")
     folder = track(root, Path("data/lab")).artifact
-    assert tracked(root, Path("data/raw.csv")) == artifact
-    assert tracked(root, Path("data/lab")) == folder
-    inside = tracked(root, Path("data/lab/b.csv"))
+    assert find_tracked(root, Path("data/raw.csv")) == artifact
+    assert find_tracked(root, Path("data/lab")) == folder
+    inside = find_tracked(root, Path("data/lab/b.csv"))
     assert inside is not None
     assert inside.digest == project.store.digest(Path("data/lab/b.csv")).digest
-    assert tracked(root, Path("data/none.csv")) is None
-    assert [pointer.path for pointer in pointers(root)] == [root / "data/lab", path]
+    assert find_tracked(root, Path("data/none.csv")) is None
+    assert [pointer.path for pointer in read_pointers(root)] == [root / "data/lab", path]
 
     path.unlink()
-    restore(root, path, artifact)
+    restore_tracked(root, path, artifact)
     assert path.read_text() == "1\n"
     path.write_text("2\n")
     assert project.store.digest(path).digest != artifact.digest
@@ -129,7 +133,7 @@ def test_tracked_data_is_named_restored_and_never_overruled(project: Project) ->
     path.unlink()
     project.store.path(artifact.digest).unlink()
     with pytest.raises(StoreError) as caught:
-        restore(root, path, artifact)
+        restore_tracked(root, path, artifact)
     assert str(caught.value) == (
         "data/raw.csv is tracked by DVC, and its bytes are not here (`towpath pull` fetches them)"
     )
@@ -139,7 +143,7 @@ def test_what_people_wrote_in_a_pointer_is_not_judged(project: Project) -> None:
     artifact = track(project.root, project.write("data/raw.csv", "1\n")).artifact
     pointer = project.root / "data/raw.csv.dvc"
     pointer.write_text(f"{pointer.read_text()}meta: {{good: yes, seen: 010}}\n")
-    assert tracked(project.root, Path("data/raw.csv")) == artifact
+    assert find_tracked(project.root, Path("data/raw.csv")) == artifact
     assert project.dvc("status").strip() == "Data and pipelines are up to date."
 
 
@@ -149,7 +153,7 @@ def test_what_people_wrote_in_a_pointer_is_not_judged(project: Project) -> None:
 def test_a_torn_pointer_is_named(project: Project, text: str) -> None:
     project.write("data/raw.csv.dvc", text)
     with pytest.raises(StoreError, match=r"^data/raw\.csv\.dvc(:\d+)?: .*(no pointer|`outs`)"):
-        tracked(project.root, Path("data/raw.csv"))
+        find_tracked(project.root, Path("data/raw.csv"))
 
 
 def test_the_hot_path_loads_neither_dvc_nor_anything_heavy(project: Project) -> None:

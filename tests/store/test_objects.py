@@ -29,7 +29,7 @@ def test_a_file_goes_in_and_comes_out(project: Project, content: bytes) -> None:
     held = project.store.path(artifact.digest)
     assert held.read_bytes() == content
     assert stat.S_IMODE(held.stat().st_mode) == 0o444
-    project.store.link(artifact.digest, Path("out/copy.csv"))
+    project.store.copy_to(artifact.digest, Path("out/copy.csv"))
     copy = project.root / "out/copy.csv"
     assert copy.read_bytes() == content
     assert copy.stat().st_ino != held.stat().st_ino
@@ -44,7 +44,7 @@ def test_a_folder_goes_in_and_comes_out_in_the_place_of_another(project: Project
     artifact = project.store.put(Path("data"))
     assert (artifact.files, artifact.name) == (200, "data")
     project.write("out/old.csv", "old")
-    project.store.link(artifact.digest, Path("out"))
+    project.store.copy_to(artifact.digest, Path("out"))
     assert project.store.digest(Path("out")).digest == artifact.digest
     assert len(list(project.store.layout.objects.rglob("??*/*"))) == 151
 
@@ -74,10 +74,10 @@ def test_wrong_bytes_are_a_miss_said_once_and_mended_by_the_next_put(
     assert not project.store.has(digest)
     assert [record.message for record in caplog.records if digest in record.message] != []
     assert len(caplog.records) == 1
-    (aside,) = project.store.layout.corrupt.iterdir()
+    (aside,) = project.store.layout.corrupt_folder.iterdir()
     assert aside.read_bytes() == b"wrong"
     with pytest.raises(StoreError, match="are not in the store") as caught:
-        project.store.link(digest, Path("out.csv"))
+        project.store.copy_to(digest, Path("out.csv"))
     assert caught.value.faults[0].hint == "`towpath pull` fetches them"
     project.store.put(path)
     assert project.store.has(digest)
@@ -111,7 +111,7 @@ def test_a_manifest_that_points_outside_is_no_manifest(project: Project) -> None
     digest = project.store.objects.add_manifest(content)
     assert not project.store.has(digest)
     with pytest.raises(StoreError):
-        project.store.link(digest, Path("out"))
+        project.store.copy_to(digest, Path("out"))
 
 
 PUT = """
@@ -159,7 +159,7 @@ def test_a_put_that_is_killed_leaves_the_store_whole(project: Project) -> None:
     there = [path for path in objects.rglob("??*/*") if path.is_file()]
     digests = [path.parent.name + path.name for path in there]
     assert digests
-    assert project.store.objects.unverified(digests) == []
+    assert project.store.objects.find_unverified(digests) == []
     digest = project.store.put(Path("data")).digest
     assert project.store.has(digest)
 

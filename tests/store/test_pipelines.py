@@ -15,8 +15,14 @@ from store_project import Project
 from command_line import call_dvc
 from towpath import documents
 from towpath.backends.dvc import dvc_yaml
-from towpath.backends.dvc.dvc_config import locate
-from towpath.backends.dvc.dvc_yaml import Given, Model, Stage, read_section, repository_lock
+from towpath.backends.dvc.dvc_config import locate_store
+from towpath.backends.dvc.dvc_yaml import (
+    GivenContents,
+    ModelEntry,
+    StageEntry,
+    read_section,
+    repository_lock,
+)
 from towpath.config.artifact import Artifact
 from towpath.errors import DeclarationError, StoreError
 from tracking import track
@@ -40,7 +46,7 @@ FILE = "flows/training/pipeline.yaml"
 OUT = "artifacts/training"
 
 STAGES = [
-    Stage(
+    StageEntry(
         name="training-prepare",
         cmd="touch ran-prepare",
         desc="Clean ${rows}, split: train & test",
@@ -48,7 +54,7 @@ STAGES = [
         params={FILE: ("steps.prepare", "params.rounds")},
         outs=(f"{OUT}/prepare/train.csv", f"{OUT}/prepare/größe"),
     ),
-    Stage(
+    StageEntry(
         name="training-train",
         cmd="touch ran-train",
         deps=(f"{OUT}/prepare/train.csv", f"{OUT}/prepare/größe"),
@@ -66,7 +72,7 @@ STAGES = [
         },
     ),
 ]  # fmt: skip
-MODELS = {"abalone": Model(f"{OUT}/train/model.skops", "Age: of shells", ("tabular",))}
+MODELS = {"abalone": ModelEntry(f"{OUT}/train/model.skops", "Age: of shells", ("tabular",))}
 
 
 @pytest.fixture
@@ -89,12 +95,12 @@ def pipeline(project: Project) -> Project:
 
 def _store_outputs(project: Project) -> None:
     for stage in STAGES:
-        for path in stage.made:
+        for path in stage.written_paths:
             project.store.put(Path(path))
 
 
 def test_stock_dvc_agrees(pipeline: Project) -> None:
-    assert dvc_yaml.write(pipeline.root, "training", STAGES, MODELS)
+    assert dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES, MODELS)
     assert pipeline.dvc("status").strip() == "Data and pipelines are up to date."
     pipeline.git("add", ".")
     pipeline.git("commit", "-qm", "ran")
@@ -106,18 +112,18 @@ def test_stock_dvc_agrees(pipeline: Project) -> None:
     assert metrics[""]["data"][f"{OUT}/train/metrics.json"]["data"]["deep"] == {"r2": 0.5}
     plots = json.loads(pipeline.dvc("plots", "show", "--json"))
     assert {name.split("::")[0] for name in plots["data"]} >= {f"{OUT}/train/residuals.csv"}
-    assert "abalone" in documents.load(pipeline.root / "dvc.yaml", "dvc.yaml")["artifacts"]
+    assert "abalone" in documents.load_yaml(pipeline.root / "dvc.yaml", "dvc.yaml")["artifacts"]
 
 
 def test_stock_dvc_pushes_and_pulls_what_we_stored(pipeline: Project) -> None:
     pipeline.remote("store")
-    dvc_yaml.write(pipeline.root, "training", STAGES, MODELS)
+    dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES, MODELS)
     pipeline.dvc("push")
     subprocess.run(["rm", "-rf", ".dvc/cache", "artifacts", "data/raw data.csv"], cwd=pipeline.root)
     pipeline.dvc("pull")
     assert pipeline.dvc("status").strip() == "Data and pipelines are up to date."
     assert "in sync" in pipeline.dvc("status", "-c")
-    assert pipeline.store.missing(dvc_yaml.made(pipeline.root)) == []
+    assert pipeline.store.missing(dvc_yaml.made_digests(pipeline.root)) == []
     pipeline.git("add", ".")
     pipeline.git("commit", "-qm", "ran")
     pipeline.git("tag", "-a", "abalone@v1.0.0", "-m", "first")
@@ -137,7 +143,7 @@ def test_stock_dvc_pushes_and_pulls_what_we_stored(pipeline: Project) -> None:
 def test_after_an_edit_dvc_runs_our_command(
     pipeline: Project, name: str, content: str, runs: str
 ) -> None:
-    dvc_yaml.write(pipeline.root, "training", STAGES, MODELS)
+    dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES, MODELS)
     pipeline.write(name, content)
     assert name in pipeline.dvc("status")
     # DVC removes what a stage makes before it runs it, and our command here makes nothing.
@@ -148,9 +154,9 @@ def test_after_an_edit_dvc_runs_our_command(
 
 
 def test_a_second_time_nothing_is_written(pipeline: Project) -> None:
-    assert dvc_yaml.write(pipeline.root, "training", STAGES, MODELS)
+    assert dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES, MODELS)
     before = {name: (pipeline.root / name).stat().st_mtime_ns for name in ("dvc.yaml", "dvc.lock")}
-    assert not dvc_yaml.write(pipeline.root, "training", STAGES, MODELS)
+    assert not dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES, MODELS)
     after = {name: (pipeline.root / name).stat().st_mtime_ns for name in ("dvc.yaml", "dvc.lock")}
     assert after == before
 
@@ -186,30 +192,30 @@ def test_what_the_user_wrote_stays_to_the_byte(pipeline: Project) -> None:
     pipeline.write("dvc.yaml", THEIRS)
     pipeline.dvc("repro")
     lock = (pipeline.root / "dvc.lock").read_text()
-    dvc_yaml.write(pipeline.root, "training", STAGES, MODELS)
+    dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES, MODELS)
     assert pipeline.dvc("status").strip() == "Data and pipelines are up to date."
     text = (pipeline.root / "dvc.yaml").read_text()
     head, plots = THEIRS.split("\n# Plots of ours\n")
     assert text.startswith(head)
     assert f"\n# Plots of ours\n{plots}" in text
     assert (pipeline.root / "dvc.lock").read_text().startswith(lock)
-    assert len(dvc_yaml.made(pipeline.root, ours=False)) == 3
+    assert len(dvc_yaml.made_digests(pipeline.root, ours=False)) == 3
 
-    dvc_yaml.write(pipeline.root, "training", STAGES[:1], {})
-    data = documents.parse((pipeline.root / "dvc.yaml").read_text(), "dvc.yaml")
-    assert set(documents.plain(data.node)["stages"]) == {"fetch", "each", "training-prepare"}
-    dvc_yaml.write(pipeline.root, "training", [], {})
+    dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES[:1], {})
+    data = documents.parse_yaml((pipeline.root / "dvc.yaml").read_text(), "dvc.yaml")
+    assert set(documents.plain_data(data.node)["stages"]) == {"fetch", "each", "training-prepare"}
+    dvc_yaml.write_dvc_files(pipeline.root, "training", [], {})
     kept = (pipeline.root / "dvc.yaml").read_text()
     assert kept.partition("artifacts:")[0] == THEIRS
     assert (pipeline.root / "dvc.lock").read_text() == lock
 
 
 def test_two_pipelines_do_not_touch_each_other(pipeline: Project) -> None:
-    other = [Stage("scoring-x", "towpath step scoring x", outs=(f"{OUT}/train/roc.json",))]
-    dvc_yaml.write(pipeline.root, "training", STAGES[:1], {})
-    dvc_yaml.write(pipeline.root, "scoring", other, {})
-    dvc_yaml.write(pipeline.root, "training", STAGES[:1], {})
-    stages = documents.load(pipeline.root / "dvc.yaml", "dvc.yaml")["stages"]
+    other = [StageEntry("scoring-x", "towpath step scoring x", outs=(f"{OUT}/train/roc.json",))]
+    dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES[:1], {})
+    dvc_yaml.write_dvc_files(pipeline.root, "scoring", other, {})
+    dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES[:1], {})
+    stages = documents.load_yaml(pipeline.root / "dvc.yaml", "dvc.yaml")["stages"]
     assert list(stages) == ["training-prepare", "scoring-x"]
     assert pipeline.dvc("status").strip() == "Data and pipelines are up to date."
 
@@ -219,20 +225,20 @@ def test_a_model_keeps_what_people_say_of_it(pipeline: Project) -> None:
         "dvc.yaml",
         "artifacts:\n  abalone:\n    desc: Ours # ja\n    path: old.bin # moved\n    type: model\n",
     )
-    dvc_yaml.write(pipeline.root, "training", STAGES, {"abalone": "new: x.bin"})
+    dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES, {"abalone": "new: x.bin"})
     text = (pipeline.root / "dvc.yaml").read_text()
     assert text.startswith('artifacts:\n  abalone:\n    desc: Ours # ja\n    path: "new: x.bin"\n')
 
 
 def test_a_file_in_flow_style_is_merged_too(pipeline: Project) -> None:
     pipeline.write("dvc.yaml", "# ours\nstages: {fetch: {cmd: echo}}\n")
-    dvc_yaml.write(pipeline.root, "training", STAGES, {})
+    dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES, {})
     text = (pipeline.root / "dvc.yaml").read_text()
     assert text.startswith("# ours\n")
-    assert set(documents.load(pipeline.root / "dvc.yaml", "x")["stages"]) == {
+    assert set(documents.load_yaml(pipeline.root / "dvc.yaml", "x")["stages"]) == {
         "fetch", "training-prepare", "training-train",
     }  # fmt: skip
-    dvc_yaml.write(pipeline.root, "training", STAGES[:1], {})
+    dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES[:1], {})
     assert "training-train" not in (pipeline.root / "dvc.yaml").read_text()
 
 
@@ -240,7 +246,7 @@ def test_a_stage_of_the_users_with_our_name_is_not_written_over(pipeline: Projec
     theirs = "stages:\n  training-train:\n    cmd: mine\n"
     pipeline.write("dvc.yaml", theirs)
     with pytest.raises(StoreError) as caught:
-        dvc_yaml.write(pipeline.root, "training", STAGES, {})
+        dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES, {})
     (fault,) = caught.value.faults
     assert str(fault).startswith("dvc.yaml:2: `training-train` is a stage of your own")
     assert (pipeline.root / "dvc.yaml").read_text() == theirs
@@ -259,26 +265,30 @@ BROKEN = {
 def test_a_file_that_is_no_pipeline_is_said_and_left(pipeline: Project, text: str) -> None:
     pipeline.write("dvc.yaml", text)
     with pytest.raises(DeclarationError, match=BROKEN[text]):
-        dvc_yaml.write(pipeline.root, "training", STAGES, {})
+        dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES, {})
     assert (pipeline.root / "dvc.yaml").read_text() == text
 
 
 def test_a_missing_output_or_parameter_is_said(pipeline: Project) -> None:
     with pytest.raises(StoreError, match=r"nowhere\.csv does not exist"):
-        dvc_yaml.write(pipeline.root, "training", [Stage("a", "b", outs=("nowhere.csv",))], {})
+        dvc_yaml.write_dvc_files(
+            pipeline.root, "training", [StageEntry("a", "b", outs=("nowhere.csv",))], {}
+        )
     with pytest.raises(StoreError, match=f"{FILE}: `params.none` is not there"):
-        stage = Stage("a", "b", params={FILE: ("params.none",)})
-        dvc_yaml.write(pipeline.root, "training", [stage], {})
+        stage = StageEntry("a", "b", params={FILE: ("params.none",)})
+        dvc_yaml.write_dvc_files(pipeline.root, "training", [stage], {})
     with pytest.raises(StoreError, match=r"`a\.b` cannot name a DVC stage"):
-        Stage("a.b", "c")
+        StageEntry("a.b", "c")
 
 
 def test_the_texts_of_a_run_with_other_values_need_no_work_tree(pipeline: Project) -> None:
     other = Artifact("0" * 32, 7, "model.skops")
-    given = Given({f"{OUT}/train/model.skops": other}, {FILE: DECLARATION.replace("1e-3", "0.05")})
-    said = dvc_yaml.texts(pipeline.root, "training", STAGES, MODELS, given)
+    given = GivenContents(
+        {f"{OUT}/train/model.skops": other}, {FILE: DECLARATION.replace("1e-3", "0.05")}
+    )
+    said = dvc_yaml.dvc_file_texts(pipeline.root, "training", STAGES, MODELS, given)
     assert not (pipeline.root / "dvc.lock").exists()
-    lock = documents.plain(documents.parse(said["dvc.lock"], "dvc.lock").node)
+    lock = documents.plain_data(documents.parse_yaml(said["dvc.lock"], "dvc.lock").node)
     train = lock["stages"]["training-train"]
     assert train["params"][FILE]["params.learning_rate.default"] == 0.05
     assert {"path": f"{OUT}/train/model.skops", "hash": "md5", "md5": "0" * 32, "size": 7} in train[
@@ -295,7 +305,7 @@ sys.stdin.readline()
 
 
 def test_the_lock_is_dvcs_both_ways(pipeline: Project) -> None:
-    layout = locate(pipeline.root)
+    layout = locate_store(pipeline.root)
     with repository_lock(layout):
         assert "Unable to acquire lock" in _stderr(pipeline, "commit", "-f")
     holder = subprocess.Popen(
@@ -321,7 +331,7 @@ def _stderr(project: Project, *words: str) -> str:
 def test_another_kind_of_lock_is_refused(pipeline: Project) -> None:
     pipeline.dvc("config", "core.hardlink_lock", "true")
     with pytest.raises(StoreError, match=r"`core\.hardlink_lock` is set"):
-        dvc_yaml.write(pipeline.root, "training", STAGES, {})
+        dvc_yaml.write_dvc_files(pipeline.root, "training", STAGES, {})
 
 
 def test_writing_is_linear(pipeline: Project) -> None:
@@ -331,12 +341,13 @@ def test_writing_is_linear(pipeline: Project) -> None:
 
     def seconds(count: int) -> float:
         stages = [
-            Stage(f"p-{n}", f"towpath step p {n}", deps=(FILE,), params={FILE: ("steps.train",)},
+            StageEntry(f"p-{n}", f"towpath step p {n}", deps=(FILE,),
+            params={FILE: ("steps.train",)},
                   outs=(f"artifacts/{n}.txt",))
             for n in range(count)
         ]  # fmt: skip
         began = time.process_time()
-        dvc_yaml.write(pipeline.root, "p", stages, {})
+        dvc_yaml.write_dvc_files(pipeline.root, "p", stages, {})
         return time.process_time() - began
 
     seconds(1000)

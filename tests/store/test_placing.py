@@ -8,8 +8,8 @@ import pytest
 from store_project import Project
 
 from towpath.backends.dvc import dvc_lock, dvc_yaml, place_files
-from towpath.backends.dvc.dvc_yaml import Stage
-from towpath.backends.dvc.pointer_files import changed
+from towpath.backends.dvc.dvc_yaml import StageEntry
+from towpath.backends.dvc.pointer_files import find_changed_pointers
 from tracking import track
 
 
@@ -25,7 +25,7 @@ def _pointed(project: Project) -> Path:
 
 def test_data_that_the_store_knows_gives_way(project: Project) -> None:
     path = _pointed(project)
-    assert place_files.place(project.root) == ()
+    assert place_files.place_tracked_data(project.root) == ()
     assert path.read_text() == "new"
 
 
@@ -33,9 +33,9 @@ def test_data_that_was_changed_here_stays(
     project: Project, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = _pointed(project)
-    assert place_files.place(project.root, lambda *_: False) == ("data/raw.csv",)
+    assert place_files.place_tracked_data(project.root, lambda *_: False) == ("data/raw.csv",)
     path.write_text("mine")
-    assert place_files.place(project.root) == ("data/raw.csv",)
+    assert place_files.place_tracked_data(project.root) == ("data/raw.csv",)
     assert path.read_text() == "mine"
     assert "data/raw.csv was changed here, and is not what data/raw.csv.dvc says" in caplog.text
     assert "`dvc add data/raw.csv` keeps your change" in caplog.text
@@ -47,20 +47,20 @@ def test_outputs_of_ours_and_of_others(project: Project) -> None:
         project.write(f"artifacts/p/{name}", name)
         project.store.put(Path(f"artifacts/p/{name}"))
     project.store.put(Path("artifacts/p/x"))
-    stage = Stage("p-s", "c", outs=("artifacts/p/x",), metrics=("artifacts/p/y.json",))
-    dvc_yaml.write(project.root, "p", [stage], {})
+    stage = StageEntry("p-s", "c", outs=("artifacts/p/x",), metrics=("artifacts/p/y.json",))
+    dvc_yaml.write_dvc_files(project.root, "p", [stage], {})
     with (project.root / "dvc.yaml").open("a") as file:
         file.write("  mine:\n    wdir: sub\n    cmd: echo 1 > out.txt\n    outs: [out.txt]\n")
     (project.root / "sub").mkdir()
     project.dvc("repro", "mine")
-    said = {output.path: output.pipeline for output in dvc_lock.outputs(project.root)}
+    said = {output.path: output.pipeline for output in dvc_lock.locked_outputs(project.root)}
     assert said == {"artifacts/p/x": "p", "artifacts/p/y.json": "p", "sub/out.txt": None}
 
     project.write("artifacts/p/y.json", "mine")
     (project.root / "artifacts/p/x/b/c.csv").unlink()
     project.store.put(Path("artifacts/p/x"))
     (project.root / "sub/out.txt").unlink()
-    assert place_files.place(project.root) == ("artifacts/p/y.json",)
+    assert place_files.place_tracked_data(project.root) == ("artifacts/p/y.json",)
     assert (project.root / "artifacts/p/x/b/c.csv").read_text() == "x/b/c.csv"
     assert (project.root / "sub/out.txt").read_text() == "1\n"
     assert (project.root / "artifacts/p/y.json").read_text() == "mine"
@@ -73,7 +73,7 @@ def test_what_dvc_add_was_not_told_of(project: Project) -> None:
     track(project.root, project.root / "data/whole/c.csv")
 
     def told(path: str) -> list[str]:
-        return [found.file.name for found in changed(project.root, Path(path))]
+        return [found.file.name for found in find_changed_pointers(project.root, Path(path))]
 
     assert [told(path) for path in ("data/in/a.csv", "data/in", "data", "data/plain.csv")] == [
         []

@@ -11,7 +11,7 @@ import pytest
 from store_project import Project, entry_of, pull
 
 from towpath.backends.dvc import byte_transfer, dvc_yaml
-from towpath.backends.dvc.dvc_yaml import Stage
+from towpath.backends.dvc.dvc_yaml import StageEntry
 from towpath.config.artifact import Artifact
 from towpath.errors import StoreError, UsageError
 from tracking import track
@@ -28,12 +28,16 @@ def pushed(project: Project) -> tuple[Project, Path, Artifact]:
     track(project.root, project.write("data/raw.csv", "1,2\n"))
     made = project.store.put(Path("artifacts/p/out"))
     project.store.remember(entry_of(KEY, made))
-    dvc_yaml.write(project.root, "p", [Stage("p-x", "c", outs=("artifacts/p/out",))], {})
+    dvc_yaml.write_dvc_files(
+        project.root, "p", [StageEntry("p-x", "c", outs=("artifacts/p/out",))], {}
+    )
     said: list[tuple[int, int]] = []
-    moved = byte_transfer.push(project.root, progress=lambda done, of: said.append((done, of)))
+    moved = byte_transfer.push_objects(
+        project.root, progress=lambda done, of: said.append((done, of))
+    )
     assert (moved.objects, moved.entries) == (5, 1)
     assert said[-1] == (5, 5)
-    assert byte_transfer.push(project.root) == byte_transfer.push(project.root, [])
+    assert byte_transfer.push_objects(project.root) == byte_transfer.push_objects(project.root, [])
     return project, there, made
 
 
@@ -52,9 +56,9 @@ def test_a_clone_that_pulls_has_it_all(pushed: tuple[Project, Path, Artifact]) -
     assert (moved.objects, moved.entries) == (5, 1)
     assert clone.store.entry(KEY) == project.store.entry(KEY)
     assert (clone.root / "data/raw.csv").read_text() == "1,2\n"
-    clone.store.link(made.digest, Path("out"))
+    clone.store.copy_to(made.digest, Path("out"))
     assert clone.store.digest(Path("out")).digest == made.digest
-    assert pull(clone.root) == byte_transfer.fetch(clone.root, [])
+    assert pull(clone.root) == byte_transfer.fetch_objects(clone.root, [])
     assert clone.dvc("status", "-c").strip() == "Cache and remote 'store' are in sync."
     assert not any(there.rglob("*tmp*"))
 
@@ -109,7 +113,7 @@ def test_wrong_bytes_there_are_named_and_never_come_in(
 
     _object(there, digest).unlink()
     project.store.put(Path("artifacts/p/out"))
-    assert byte_transfer.push(project.root, [made.digest]).objects == 1
+    assert byte_transfer.push_objects(project.root, [made.digest]).objects == 1
     _forget(project)
     pull(project.root)
     assert project.store.entry(KEY) is not None
@@ -144,7 +148,7 @@ def test_one_wrong_object_keeps_no_other_result_from_coming(
     (project.root / "a.csv").unlink()
     for number, made in enumerate((new, old)):
         project.store.remember(entry_of(f"{number}{KEY[1:]}", made))
-    byte_transfer.push(project.root)
+    byte_transfer.push_objects(project.root)
     _damage(_object(there, old.digest))
     _forget(project)
     moved = pull(project.root)
@@ -168,18 +172,18 @@ def test_what_a_result_was_made_from_is_pushed_where_it_is_here(project: Project
     said = {"input raw": raw.digest, "input gone": "0" * 32, "parameter x": made.digest}
     project.store.remember(replace(entry_of(KEY, made), ingredients=said))
     beside = project.store.put(project.write("b.csv", "b"))
-    assert byte_transfer.push(project.root, beside=[beside.digest, "1" * 32]).objects == 3
-    assert byte_transfer.missing(project.root, [raw.digest, beside.digest]) == []
+    assert byte_transfer.push_objects(project.root, beside=[beside.digest, "1" * 32]).objects == 3
+    assert byte_transfer.missing_on_remote(project.root, [raw.digest, beside.digest]) == []
 
 
 def test_an_entry_whose_bytes_were_collected_there_is_left_there(project: Project) -> None:
     there = project.remote("store")
     made = project.store.put(project.write("a.csv", "1"))
     project.store.remember(entry_of(KEY, made))
-    byte_transfer.push(project.root)
+    byte_transfer.push_objects(project.root)
     _object(there, made.digest).unlink()
     _forget(project)
-    assert pull(project.root) == byte_transfer.fetch(project.root, [])
+    assert pull(project.root) == byte_transfer.fetch_objects(project.root, [])
     assert list(project.store.entries(KEY)) == []
 
 
@@ -190,11 +194,11 @@ def test_a_push_of_a_folder_sends_what_an_earlier_push_left_out(
     project, there, made = pushed
     lost = _object(there, project.store.members(made.digest)["b/c.csv"])
     lost.unlink()
-    assert byte_transfer.push(project.root, [made.digest]).objects == 1
+    assert byte_transfer.push_objects(project.root, [made.digest]).objects == 1
     assert lost.exists()
     lost.chmod(0o644)
     lost.write_bytes(b"torn")
-    assert byte_transfer.push(project.root, [made.digest]).objects == 1
+    assert byte_transfer.push_objects(project.root, [made.digest]).objects == 1
 
 
 def test_wrong_bytes_here_are_not_pushed(project: Project) -> None:
@@ -202,21 +206,21 @@ def test_wrong_bytes_here_are_not_pushed(project: Project) -> None:
     digest = project.store.put(project.write("a.csv", "11")).digest
     _damage(project.store.path(digest))
     with pytest.raises(StoreError, match=f"the bytes of {digest} are neither here nor there"):
-        byte_transfer.push(project.root, [digest])
+        byte_transfer.push_objects(project.root, [digest])
     assert not _object(there, digest).exists()
-    assert byte_transfer.missing(project.root, [digest]) == [digest]
+    assert byte_transfer.missing_on_remote(project.root, [digest]) == [digest]
 
 
 def test_remotes_by_name(project: Project) -> None:
     with pytest.raises(UsageError, match="no remote is configured"):
-        byte_transfer.push(project.root)
+        byte_transfer.push_objects(project.root)
     project.remote("staging", default=False)
-    assert byte_transfer.default(project.root) == "staging"
+    assert byte_transfer.default_remote_of(project.root) == "staging"
     project.remote("prod", default=False)
     with pytest.raises(UsageError, match="none of the remotes is the default"):
-        byte_transfer.push(project.root)
+        byte_transfer.push_objects(project.root)
     with pytest.raises(UsageError, match=r"there is no remote `stagin`.*did you mean `staging`"):
-        byte_transfer.push(project.root, remote="stagin")
+        byte_transfer.push_objects(project.root, remote="stagin")
 
 
 def test_a_remote_that_cannot_be_written_is_named(project: Project) -> None:
@@ -224,13 +228,13 @@ def test_a_remote_that_cannot_be_written_is_named(project: Project) -> None:
     there.write_text("a file where a folder should be")
     digest = project.store.put(project.write("a.csv", "1")).digest
     with pytest.raises(StoreError, match=r"remote `store` \(.*remote store\): "):
-        byte_transfer.push(project.root, [digest])
+        byte_transfer.push_objects(project.root, [digest])
 
 
 def test_a_remote_of_an_unknown_kind_is_named(project: Project) -> None:
     project.dvc("remote", "add", "-d", "odd", "gs://nowhere/x")
     with pytest.raises(StoreError, match=r"remote `odd` \(gs://nowhere/x\): "):
-        byte_transfer.fetch(project.root, ["0" * 32])
+        byte_transfer.fetch_objects(project.root, ["0" * 32])
 
 
 def test_what_a_users_own_stage_does_not_store_is_no_fault(
@@ -243,5 +247,5 @@ def test_what_a_users_own_stage_does_not_store_is_no_fault(
         "stages: {a: {cmd: echo 1 > m.json, metrics: [{m.json: {cache: false}}]}}\n",
     )
     project.dvc("repro")
-    byte_transfer.push(project.root)
+    byte_transfer.push_objects(project.root)
     assert pull(project.root).objects == 0

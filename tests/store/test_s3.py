@@ -62,14 +62,14 @@ def test_push_wrong_bytes_pull(
     made = project.store.put(Path("data"))
     project.store.remember(entry_of(KEY, made))
 
-    moved = byte_transfer.push(project.root)
+    moved = byte_transfer.push_objects(project.root)
     assert (moved.objects, moved.entries) == (62, 1)
-    assert byte_transfer.push(project.root).objects == 0
+    assert byte_transfer.push_objects(project.root).objects == 0
 
     shutil.rmtree(project.store.layout.cache)
     digest = "0" * 32
     with pytest.raises(StoreError, match=rf"{digest} is not in remote `store` \(s3://{bucket}"):
-        byte_transfer.fetch(project.root, [digest])
+        byte_transfer.fetch_objects(project.root, [digest])
     moved = pull(project.root)
     assert (moved.objects, moved.entries) == (62, 1)
     assert project.store.entry(KEY) is not None
@@ -81,7 +81,7 @@ def test_push_wrong_bytes_pull(
     assert pull(project.root).entries == 0
     assert f"{torn} in remote `store` holds other bytes" in caplog.text
     with pytest.raises(StoreError, match=f"{torn} in remote `store` holds other bytes") as caught:
-        byte_transfer.fetch(project.root, [made.digest])
+        byte_transfer.fetch_objects(project.root, [made.digest])
     hint = caught.value.faults[0].hint
     assert hint is not None
     assert hint.startswith(f"delete s3://{bucket}/{place}, then")
@@ -98,7 +98,7 @@ def test_a_bucket_that_is_not_there_and_a_server_that_is_gone_are_named(
     ):
         _remote(project, name, url, address)
         with pytest.raises(StoreError, match=rf"remote `{name}` \({url}\): "):
-            byte_transfer.push(project.root, [digest], name)
+            byte_transfer.push_objects(project.root, [digest], name)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["wrong secret", "unknown key"])
@@ -115,7 +115,7 @@ def test_keys_that_are_refused_are_named_and_not_shown(
     url = f"s3://{bucket}/x"
     _remote(project, "store", url, server.url)
     digest = project.store.put(project.write("a.csv", "1")).digest
-    assert byte_transfer.push(project.root, [digest], "store").objects == 1
+    assert byte_transfer.push_objects(project.root, [digest], "store").objects == 1
     access = server.access_key if known else "AKIANOBODY"
     if kept == "environment":
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", access)
@@ -125,10 +125,10 @@ def test_keys_that_are_refused_are_named_and_not_shown(
         project.dvc("remote", "modify", "--local", "store", "secret_access_key", WRONG)
     shown = []
     for ask in (
-        lambda: byte_transfer.push(project.root, [digest], "store"),
-        lambda: byte_transfer.fetch(project.root, ["0" * 32], "store"),
-        lambda: byte_transfer.missing(project.root, [digest], "store"),
-        lambda: byte_transfer.fetch(project.root, remote="store"),
+        lambda: byte_transfer.push_objects(project.root, [digest], "store"),
+        lambda: byte_transfer.fetch_objects(project.root, ["0" * 32], "store"),
+        lambda: byte_transfer.missing_on_remote(project.root, [digest], "store"),
+        lambda: byte_transfer.fetch_objects(project.root, remote="store"),
     ):
         with pytest.raises(StoreError, match=rf"remote `store` \({url}\): {REFUSED}") as caught:
             ask()

@@ -13,7 +13,7 @@ from store_project import Project
 from towpath.backends.dvc import dvc_cache
 from towpath.backends.dvc.dvc_ignore import FileBelow
 from towpath.storage import stat_cache
-from towpath.storage.stat_cache import Stamp, StatCache, now
+from towpath.storage.stat_cache import FileStamp, StatCache, current_time
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     true_read = dvc_cache._hash_settled
 
-    def noticed(file: FileBelow) -> tuple[Stamp, str]:
+    def noticed(file: FileBelow) -> tuple[FileStamp, str]:
         names.append(Path(file.path).name)
         return true_read(file)
 
@@ -81,7 +81,7 @@ def test_nothing_holds_from_before_a_restart(
     path = _aged(project.write("a.csv", "1"))
     digest = project.store.put(path).digest
     held = project.store.path(digest)
-    monkeypatch.setattr(stat_cache, "_boot", lambda: "another boot")
+    monkeypatch.setattr(stat_cache, "_read_boot_id", lambda: "another boot")
     project.store.digest(path)
     assert read == ["a.csv"]
     before = held.stat()
@@ -114,13 +114,13 @@ def test_a_project_without_room_for_state_goes_without(project: Project) -> None
 
 def test_threads_share_one_cache(tmp_path: Path) -> None:
     cache = StatCache(tmp_path / "digests.sqlite")
-    stamp = Stamp(1, 1_000_000_001, 1, 1)
+    stamp = FileStamp(1, 1_000_000_001, 1, 1)
     failures: list[BaseException] = []
 
     def work(number: int) -> None:
         try:
             for turn in range(50):
-                cache.save([(f"/{number}/{turn}", stamp, f"{turn:032}")], now())
+                cache.save_digests([(f"/{number}/{turn}", stamp, f"{turn:032}")], current_time())
                 assert cache.get(f"/{number}/{turn}", stamp) == f"{turn:032}"
         except BaseException as error:
             failures.append(error)

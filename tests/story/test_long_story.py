@@ -19,7 +19,7 @@ from gto.cli import app
 
 from running import Project, make
 from towpath import registry
-from towpath.audit.stage_history import history
+from towpath.audit.stage_history import read_stage_history
 from towpath.delivery import promotion, reconcile
 from towpath.workspace import Workspace
 
@@ -88,7 +88,7 @@ class Story:
 
     def promote(self) -> None:
         model, stage, version = self.luck.choice(self.candidates())
-        self.settle(promotion.promote(self.workspace, f"{model}@{version}", stage))
+        self.settle(promotion.propose_promotion(self.workspace, f"{model}@{version}", stage))
         self.enters(stage, model, version)
         self.promoted += 1
 
@@ -103,7 +103,7 @@ class Story:
             return
         stage, model = self.luck.choice(sorted(able))
         version = self.before[stage, model][-1]
-        self.settle(promotion.rollback(self.workspace, model, stage, to=version))
+        self.settle(promotion.propose_rollback(self.workspace, model, stage, to=version))
         self.enters(stage, model, version)
         self.rolled_back += 1
 
@@ -118,14 +118,14 @@ class Story:
         if not idle or len(self.rejected) >= 3:
             return
         model, version = self.luck.choice(idle)
-        registry.reject(self.workspace.registry, f"{model}@{version}", "it leaked")
+        registry.reject_version(self.workspace.registry, f"{model}@{version}", "it leaked")
         self.rejected.add((model, version))
 
-    def settle(self, proposed: promotion.Proposed) -> None:
+    def settle(self, proposed: promotion.ProposedPromotion) -> None:
         """Another person approves, and the stage follows."""
         with person("Bo"):
-            promotion.approve(self.workspace, proposed.branch)
-        done = reconcile.apply(self.workspace, proposed.case.stage)
+            promotion.approve_promotion(self.workspace, proposed.branch)
+        done = reconcile.reconcile_stage(self.workspace, proposed.case.stage)
         assert done.exit_code == 0, done
 
     def enters(self, stage: str, model: str, version: str) -> None:
@@ -156,7 +156,7 @@ def agrees(story: Story) -> None:
     """Stock GTO and DVC see what Towpath sees, and all see what happened."""
     root, repository = story.project.root, story.workspace.registry
     shown, told, dvc = gto("show"), gto("history"), Repo(str(root))
-    models, stages = registry.models(repository), registry.stages(repository)
+    models, stages = registry.read_models(repository), registry.read_stage_files(repository)
     bad = {(v.model, str(v.version)) for m in models.values() for v in m.versions if v.rejected}
     assert bad == story.rejected
     for model in MODELS:
@@ -166,9 +166,9 @@ def agrees(story: Story) -> None:
         latest = models[model].latest
         assert latest and shown[model]["version"] == str(latest.version)
         for stage, version in here.items():
-            commit = registry.find(repository, f"{model}@{version}").commit
+            commit = registry.find_version(repository, f"{model}@{version}").commit
             assert dvc.artifacts.get_rev(model, stage=stage) == commit
-        entries = history(story.workspace, model, forge=False)
+        entries = read_stage_history(story.workspace, model, forge=False)
         assert [(e.stage, e.version) for e in entries] == [
             (event["stage"], event["version"])
             for event in reversed(told)
@@ -182,7 +182,7 @@ def bytes_agree(story: Story, into: Path) -> None:
         out = into / f"{model}-{stage}.json"
         words = ["artifacts", "get", str(story.project.root), model, "--stage", stage]
         assert dvc_main([*words, "-o", str(out), "-q", "-f"]) == 0
-        record = registry.get(story.workspace.registry, f"{model}@{version}").record
+        record = registry.get_version(story.workspace.registry, f"{model}@{version}").record
         assert hashlib.sha256(out.read_bytes()).hexdigest() == record.sha256
 
 

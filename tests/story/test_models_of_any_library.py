@@ -14,9 +14,9 @@ from running import Project, make
 from towpath import registry
 from towpath.delivery import promotion, reconcile
 from towpath.errors import TowpathError
-from towpath.registry import Record
+from towpath.registry import VersionRecord
 from towpath.versions import table_scoring
-from towpath.versions.table_scoring import Transform
+from towpath.versions.table_scoring import TransformRequest
 
 TRUST = (
     "flows.training.steps.LogTransformer, xgboost.core.Booster, xgboost.sklearn.XGBRegressor, "
@@ -123,18 +123,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return made
 
 
-def found(project: Project, reference: str) -> Record:
-    return registry.get(project.workspace.registry, reference).record
+def found(project: Project, reference: str) -> VersionRecord:
+    return registry.get_version(project.workspace.registry, reference).record
 
 
 def promote(project: Project, reference: str, stage: str) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        proposed = promotion.promote(project.workspace, reference, stage)
+        proposed = promotion.propose_promotion(project.workspace, reference, stage)
         for role in ("AUTHOR", "COMMITTER"):
             patch.setenv(f"GIT_{role}_NAME", "Bo")
             patch.setenv(f"GIT_{role}_EMAIL", "bo@example.org")
-        promotion.approve(project.workspace, proposed.branch)
-    return reconcile.apply(project.workspace, stage)
+        promotion.approve_promotion(project.workspace, proposed.branch)
+    return reconcile.reconcile_stage(project.workspace, stage)
 
 
 def test_each_goes_from_training_to_prod(project: Project) -> None:
@@ -146,8 +146,8 @@ def test_each_goes_from_training_to_prod(project: Project) -> None:
             assert outcome.words.startswith("3 rows predicted")
     project.code("numpy.log1p(", "numpy.nowhere(")  # what is loaded is the version's own
     output = project.root / "scored.csv"
-    asked = Transform("boosted#prod", project.root / "tests/golden.csv", output)
-    assert table_scoring.transform(project.workspace, asked).rows == 5
+    asked = TransformRequest("boosted#prod", project.root / "tests/golden.csv", output)
+    assert table_scoring.transform_table(project.workspace, asked).rows == 5
     assert pandas.read_csv(output)["prediction"].between(1, 30).all()
     project.code("numpy.nowhere(", "numpy.log1p(")
     page = project.git("show", "main:registry/evidence/boosted/v1.0.0-prod.md")

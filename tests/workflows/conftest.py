@@ -14,4 +14,6 @@ ANSWERS = {"forge": "github", "repository": "acme/abalone"}
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The abalone project whose promotions are reviewed on GitHub; nobody changes it."""
-    return projects.new("tabular", tmp_path_factory.mktemp("rendered"), ANSWERS, ask=False)
+    return projects.make_from_template(
+        "tabular", tmp_path_factory.mktemp("rendered"), ANSWERS, ask=False
+    )

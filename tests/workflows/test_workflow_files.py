@@ -290,7 +290,7 @@ def test_owners_are_named_for_each_stage_and_for_the_policy(rendered: Path) -> N
 
 
 def test_without_a_forge_there_is_nothing_that_only_a_forge_does(tmp_path: Path) -> None:
-    project = projects.new("tabular", tmp_path, {}, ask=False)
+    project = projects.make_from_template("tabular", tmp_path, {}, ask=False)
     here = {file.name for file in (project / ".github" / "workflows").iterdir()}
     assert here == {"checks.yml", "training.yml"}
     assert "@acme" not in (project / ".github" / "CODEOWNERS").read_text()

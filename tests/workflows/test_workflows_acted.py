@@ -11,13 +11,15 @@ import pytest
 from acted_platform import Platform, git
 from github_server import GitHubServer
 
-from towpath.backends.prefect.server import Api
+from towpath.backends.prefect.server import PrefectApi
 
 KEPT = ("TOWPATH_HOME", "DVC_NO_ANALYTICS", "DVC_SITE_CACHE_DIR", "GIT_CONFIG_GLOBAL")
 
 
 @pytest.fixture
-def platform(tmp_path: Path, rendered: Path, github: GitHubServer, warm_api: Api) -> Platform:
+def platform(
+    tmp_path: Path, rendered: Path, github: GitHubServer, warm_api: PrefectApi
+) -> Platform:
     """The project on its forge, with stores of its own for each stage."""
     environment = {name: os.environ[name] for name in KEPT} | dict(warm_api.environment())
     made = Platform(tmp_path, github, environment)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from towpath.audit.ledger import Ledger
+from towpath.audit.ledger import AuditLedger
 from towpath.errors import ForgeError, TowpathError
 from towpath.registry import Promotion
 from towpath.registry.main_line import parse_trailers
-from towpath.registry.stage_tags import Assigned
+from towpath.registry.stage_tags import StageTag
 
 if TYPE_CHECKING:
-    from towpath.delivery.promotion.approval_rule import ApprovalRule, Judgement
+    from towpath.delivery.promotion.approval_rule import ApprovalJudgement, ApprovalRule
     from towpath.forge import Forge
     from towpath.workspace import Workspace
 
@@ -23,7 +23,7 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
-class Approved:
+class AuditedApproval:
     """Who approved, at which level, where that can be read, and which evidence they saw.
 
     ``level`` is ``unknown`` where only a forge could tell, and it was not asked or did not
@@ -44,10 +44,10 @@ class Approvals:
     ``forge`` is None where none is configured or to be asked; ``silent`` says why it is not.
     """
 
-    ledger: Ledger
+    ledger: AuditLedger
     forge: Forge | None = None
     silent: str = "the forge was not asked"
-    _proved: dict[tuple[str, str], Approved] = field(default_factory=dict)
+    _proved: dict[tuple[str, str], AuditedApproval] = field(default_factory=dict)
 
     @cached_property
     def rule(self) -> ApprovalRule:
@@ -58,82 +58,84 @@ class Approvals:
             self.ledger.repository, self.ledger.main, self.ledger.folder, self.forge
         )
 
-    def told(self, promotion: Promotion) -> Approved:
+    def find_approval(self, promotion: Promotion) -> AuditedApproval:
         """As ``proved``; where only a forge could tell that is not asked, what the stage tag
         claims, which whoever may push tags could have written."""
-        known = self.proved(promotion)
-        if known.level != UNKNOWN:
-            return known
+        proved = self.prove_approval(promotion)
+        if proved.level != UNKNOWN:
+            return proved
         for tag in self.ledger.tags(promotion):
             if claimed := _in_tag(tag.tag.message):
                 return replace(claimed, because=f"its stage tag says so: {self.silent}")
-        return known
+        return proved
 
-    def proved(self, promotion: Promotion) -> Approved:
+    def prove_approval(self, promotion: Promotion) -> AuditedApproval:
         """What the forge or Git say themselves; asked once."""
         place = promotion.commit, promotion.path
         if place not in self._proved:
-            self._proved[place] = self._asked(promotion)
+            self._proved[place] = self._ask_approval(promotion)
         return self._proved[place]
 
-    def _asked(self, promotion: Promotion) -> Approved:
+    def _ask_approval(self, promotion: Promotion) -> AuditedApproval:
         try:
             judged = self.judged(promotion)
         except ForgeError as silent:
-            return Approved(UNKNOWN, because=silent.faults[0].what)
-        found = judged.approval
-        known = Approved(found.level, found.by, found.where, found.evidence, found.why or None)
-        if not self.rule.unproved([promotion]):
-            return known
-        return Approved(UNKNOWN, found.by, found.where, found.evidence, self.silent)
+            return AuditedApproval(UNKNOWN, because=silent.faults[0].what)
+        approval = judged.approval
+        ruled_approval = AuditedApproval(
+            approval.level, approval.by, approval.where, approval.evidence, approval.why or None
+        )
+        if not self.rule.find_unproved([promotion]):
+            return ruled_approval
+        return AuditedApproval(UNKNOWN, approval.by, approval.where, approval.evidence, self.silent)
 
-    def judged(self, promotion: Promotion) -> Judgement:
+    def judged(self, promotion: Promotion) -> ApprovalJudgement:
         """What the rule says of a promotion. Raises ``ForgeError``."""
         place = promotion.commit, promotion.path
-        if place not in self._judged:
-            self._judged[place] = self.rule.judge(promotion)
-        return self._judged[place]
+        if place not in self._judgements:
+            self._judgements[place] = self.rule.judge(promotion)
+        return self._judgements[place]
 
     @cached_property
-    def _judged(self) -> dict[tuple[str, str], Judgement]:
+    def _judgements(self) -> dict[tuple[str, str], ApprovalJudgement]:
         return {}
 
-    def outdoes(self, tag: Assigned, promotion: Promotion) -> Approved | None:
+    def find_excess_claim(self, tag: StageTag, promotion: Promotion) -> AuditedApproval | None:
         """What a stage tag claims of its promotion's approval, where that is more than is so."""
         from towpath.delivery.promotion import approval
 
-        known: Sequence[str] = approval.ORDER
-        claimed, found = _in_tag(tag.tag.message), self.proved(promotion)
-        if claimed is None or found.level == UNKNOWN or claimed.level == found.level:
+        levels: Sequence[str] = approval.LEVEL_ORDER
+        claimed, proved = _in_tag(tag.tag.message), self.prove_approval(promotion)
+        if claimed is None or proved.level == UNKNOWN or claimed.level == proved.level:
             return None
-        low = claimed.level in known and known.index(claimed.level) < known.index(found.level)
+        low = claimed.level in levels and levels.index(claimed.level) < levels.index(proved.level)
         return None if low else claimed
 
 
-def approvals(workspace: Workspace, ledger: Ledger, ask: bool) -> Approvals:
+def open_approvals(workspace: Workspace, ledger: AuditLedger, ask: bool) -> Approvals:
     """The approvals of an audit that asks the forge, where there is one and it lets us in."""
-    from towpath.delivery.promotion.rules_in_force import connected
+    from towpath.delivery.promotion.rules_in_force import connect_forge_in_force
 
     if not ask:
         return Approvals(ledger)
     try:
-        return Approvals(ledger, connected(workspace, ledger.main))
+        return Approvals(ledger, connect_forge_in_force(workspace, ledger.main))
     except TowpathError as closed:
         return Approvals(ledger, silent=closed.faults[0].what)
 
 
-def _names(people: str) -> list[str]:
+def _split_names(people: str) -> list[str]:
     """The names that one line joins by ", ". One that ends in a mail may hold that itself:
     `Lovelace, Ada <ada@example.org>`."""
     return re.split(r"(?<=>), ", people) if "<" in people else people.split(", ")
 
 
-def _in_tag(message: str) -> Approved | None:
+def _in_tag(message: str) -> AuditedApproval | None:
     """The approval in a stage tag's message, as ``reconcile`` writes it."""
-    said = parse_trailers(message)
-    level = next(iter(said.get("approval", ())), None)
+    trailers = parse_trailers(message)
+    level = next(iter(trailers.get("approval", ())), None)
     if level is None:
         return None
-    first = {key: next(iter(said.get(key, ())), None) for key in ("where", "evidence")}
-    by = tuple(name for people in said.get("approved-by", ()) for name in _names(people))
-    return Approved(level, by, first["where"], first["evidence"])
+    first = {key: next(iter(trailers.get(key, ())), None) for key in ("where", "evidence")}
+    by = tuple(name for people in trailers.get("approved-by", ()) for name in _split_names(people))
+    return AuditedApproval(level, by, first["where"], first["evidence"])

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from towpath.errors import Fault, Place
 
-Check: TypeAlias = Literal[
+AuditCheck: TypeAlias = Literal[
     "main",
     "rules",
     "promotion",
@@ -23,10 +23,10 @@ Check: TypeAlias = Literal[
 
 
 @dataclass(frozen=True)
-class Finding:
+class AuditFinding:
     """One thing that is wrong, and which of the checks found it."""
 
-    check: Check
+    check: AuditCheck
     fault: Fault
 
     @property
@@ -37,16 +37,16 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Unchecked:
+class UncheckedPart:
     """What could not be looked at from here, and why: no finding, and no clean bill either."""
 
-    check: Check
+    check: AuditCheck
     what: str
     why: str
 
 
-def finding(check: Check, what: str, place: str, hint: str) -> Finding:
+def make_finding(check: AuditCheck, what: str, place: str, hint: str) -> AuditFinding:
     """A finding at a place: a file on main, a ref, a store's object. ``{id}`` in the hint becomes
     its id."""
-    plain = Finding(check, Fault(what, Place(place)))
-    return Finding(check, Fault(what, Place(place), hint.replace("{id}", plain.id)))
+    plain = AuditFinding(check, Fault(what, Place(place)))
+    return AuditFinding(check, Fault(what, Place(place), hint.replace("{id}", plain.id)))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from towpath.audit.approvals import Approvals
-from towpath.audit.audit_finding import Check, Finding
-from towpath.audit.ledger import Ledger
+from towpath.audit.audit_finding import AuditCheck, AuditFinding
+from towpath.audit.ledger import AuditLedger
 from towpath.delivery.promotion.rulebook import NOTES
 from towpath.errors import ForgeError
 
@@ -18,41 +18,43 @@ EXPLAIN = (
     "where main's rules ask for more than a commit: towpath approve --rules"
 )
 #: What is past and cannot be undone. What is wrong now can be mended, and no word is enough for it.
-PAST: frozenset[Check] = frozenset(["main", "promotion", "evidence"])
+PAST: frozenset[AuditCheck] = frozenset(["main", "promotion", "evidence"])
 _NOTE = re.compile(rf"{NOTES}/([0-9a-f]{{12}})\.md")
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainedFinding:
     """A finding that a note explains; ``note`` is its path, ``by`` who let it in."""
 
-    finding: Finding
+    finding: AuditFinding
     note: str
     by: str
 
 
 @dataclass(frozen=True)
-class Notes:
+class FindingNotes:
     """The notes on main."""
 
-    ledger: Ledger
+    ledger: AuditLedger
     approvals: Approvals
 
-    def split(self, findings: Iterable[Finding]) -> tuple[list[Finding], list[Explained]]:
+    def split(
+        self, findings: Iterable[AuditFinding]
+    ) -> tuple[list[AuditFinding], list[ExplainedFinding]]:
         """Findings that stand, and those that were explained."""
-        unexplained: list[Finding] = []
-        explained: list[Explained] = []
-        for one in findings:
-            path = f"{NOTES}/{one.id}.md"
-            by = self._agreed.get(path) if one.check in PAST else None
+        unexplained: list[AuditFinding] = []
+        explained: list[ExplainedFinding] = []
+        for finding in findings:
+            path = f"{NOTES}/{finding.id}.md"
+            by = self._agreed_notes.get(path) if finding.check in PAST else None
             if by is None:
-                unexplained.append(one)
+                unexplained.append(finding)
             else:
-                explained.append(Explained(one, path, by))
+                explained.append(ExplainedFinding(finding, path, by))
         return unexplained, explained
 
     @cached_property
-    def _agreed(self) -> dict[str, str]:
+    def _agreed_notes(self) -> dict[str, str]:
         """Who agreed to each note that is on main, by its path: as they would to a rule."""
         try:
             history = self.approvals.rule.rules
@@ -61,6 +63,8 @@ class Notes:
         paths = [path for path in history.written if _NOTE.fullmatch(path)]
         kept = self.ledger.files(paths)
         by = {
-            path: ", ".join(history.agreed(path)) for path in paths if kept.get(path, b"").strip()
+            path: ", ".join(history.find_who_agreed(path))
+            for path in paths
+            if kept.get(path, b"").strip()
         }
         return {path: names for path, names in by.items() if names}

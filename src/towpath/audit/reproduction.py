@@ -12,11 +12,11 @@ from towpath import registry
 from towpath.audit import rerun_version
 from towpath.backends.git import submodules
 from towpath.errors import RegistryError
-from towpath.registry import Record, tag_message
+from towpath.registry import VersionRecord, tag_message
 from towpath.registry.ownership import folder_of_pipeline
 
 if TYPE_CHECKING:
-    from towpath.audit.rerun_version import Remade
+    from towpath.audit.rerun_version import RemadeModel
     from towpath.workspace import Workspace
 
 TOLERANCE = 1e-9
@@ -26,7 +26,7 @@ Listener = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Difference:
+class RecordDifference:
     """A fact of the record, and what it was this time; None where it is not there."""
 
     name: str
@@ -35,7 +35,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Reproduced:
+class ReproducedVersion:
     """What came of it.
 
     ``verdict`` is ``bytes`` where the model is the same to the last byte, ``metrics`` where it
@@ -50,51 +50,53 @@ class Reproduced:
     sha256: str
     recorded_sha256: str
     metrics: Mapping[str, float]
-    differences: tuple[Difference, ...]
-    environment: tuple[Difference, ...]
+    differences: tuple[RecordDifference, ...]
+    environment: tuple[RecordDifference, ...]
     tolerance: float
     seconds: float
     folder: str | None = None
 
 
-def reproduce(
+def reproduce_version(
     workspace: Workspace,
     reference: str,
     tolerance: float = TOLERANCE,
     keep: Path | None = None,
     listeners: Iterable[Listener] = (),
-) -> Reproduced:
+) -> ReproducedVersion:
     """Make a version again from what its record says, with the packages that are here.
 
     Nothing of the project, its store or its registry is changed. Errors: UsageError for a version
     that is not there, RegistryError where its code is not in this clone, StoreError where its
     data is not to be had, StepFailed where a step fails.
     """
-    found = registry.get(workspace.registry, reference)
-    record = found.record
+    recorded = registry.get_version(workspace.registry, reference)
+    record = recorded.record
     if workspace.repository is None or record.pipeline is None:
-        what = f"{found.version} does not say which pipeline made it"
+        what = f"{recorded.version} does not say which pipeline made it"
         raise RegistryError(what, hint="its record was not written by a run")
-    environment = tuple(_environment(record))
-    here = workspace.root.resolve().relative_to(workspace.repository.root.resolve()).as_posix()
-    then = folder_of_pipeline(workspace.repository, record, here)
+    environment = tuple(_environment_differences(record))
+    project_folder = (
+        workspace.root.resolve().relative_to(workspace.repository.root.resolve()).as_posix()
+    )
+    then = folder_of_pipeline(workspace.repository, record, project_folder)
     with submodules.laid_out(workspace.repository, record.code.commit, keep) as folder:
-        remade = rerun_version.remake(workspace, record, folder / then, listeners)
-    return _judged(str(found.version), record, remade, tolerance, environment, keep)
+        remade = rerun_version.remake_model(workspace, record, folder / then, listeners)
+    return _judge_remade(str(recorded.version), record, remade, tolerance, environment, keep)
 
 
-def _judged(
+def _judge_remade(
     version: str,
-    record: Record,
-    remade: Remade,
+    record: VersionRecord,
+    remade: RemadeModel,
     tolerance: float,
-    environment: tuple[Difference, ...],
+    environment: tuple[RecordDifference, ...],
     keep: Path | None,
-) -> Reproduced:
-    recorded = tag_message.numbers(record.metrics)
-    different = tuple(_different(recorded, remade.metrics, tolerance))
+) -> ReproducedVersion:
+    recorded = tag_message.flatten_numbers(record.metrics)
+    different = tuple(_metric_differences(recorded, remade.metrics, tolerance))
     same = remade.sha256 == record.sha256
-    return Reproduced(
+    return ReproducedVersion(
         version=version,
         commit=record.code.commit,
         verdict="bytes" if same else "different" if different or not recorded else "metrics",
@@ -109,27 +111,27 @@ def _judged(
     )
 
 
-def _different(
+def _metric_differences(
     recorded: Mapping[str, float], now: Mapping[str, float], tolerance: float
-) -> Iterator[Difference]:
+) -> Iterator[RecordDifference]:
     for name in dict.fromkeys([*recorded, *now]):
         old, new = recorded.get(name), now.get(name)
         if old is None or new is None or not math.isclose(old, new, rel_tol=tolerance):
-            yield Difference(name, old, new)
+            yield RecordDifference(name, old, new)
 
 
-def _environment(record: Record) -> Iterator[Difference]:
+def _environment_differences(record: VersionRecord) -> Iterator[RecordDifference]:
     """Python and the packages of the record that are here in another version, or not at all."""
     import sys
     from importlib import metadata
 
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if record.python and record.python != here:
-        yield Difference("Python", record.python, here)
+    python_version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if record.python and record.python != python_version:
+        yield RecordDifference("Python", record.python, python_version)
     for name, version in sorted(record.packages.items()):
         try:
-            now = metadata.version(name)
+            installed = metadata.version(name)
         except metadata.PackageNotFoundError:
-            now = None
-        if now != version:
-            yield Difference(name, version, now)
+            installed = None
+        if installed != version:
+            yield RecordDifference(name, version, installed)

@@ -14,47 +14,55 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeGuard
 
 from towpath.audit import utc_dates
-from towpath.audit.version_facts import Facts, Kind, Term, Vocabulary, version_of
+from towpath.audit.version_facts import (
+    Kind,
+    QueryTerm,
+    VersionFacts,
+    Vocabulary,
+    parse_version_word,
+)
 from towpath.config import expression
 from towpath.config.output_reference import Reference, of_node
 from towpath.errors import UsageError
 
-Test: TypeAlias = Callable[[Facts], bool]
+Test: TypeAlias = Callable[[VersionFacts], bool]
 
 _STRING_OR_DATE = re.compile(rf"""("[^"]*"|'[^']*')|(?<![\w.-])({utc_dates.MOMENT})(?![\w.-])""")
 
 
 @dataclass(frozen=True)
-class Query:
+class SearchQuery:
     """An expression that was understood: what it asks of a version, and the facts it names."""
 
     test: Test
-    terms: tuple[Term, ...]
+    terms: tuple[QueryTerm, ...]
     named_stages: tuple[str, ...]
 
 
-def parse(text: str, vocabulary: Vocabulary) -> Query:
+def parse_query(text: str, vocabulary: Vocabulary) -> SearchQuery:
     """Understand an expression; ``UsageError`` in words, with the near name, where it is none."""
     quoted = _STRING_OR_DATE.sub(lambda found: found[1] or f'"{found[2]}"', text)
     try:
-        read = expression.parse(quoted)
+        read = expression.parse_condition(quoted)
     except ValueError as fault:
         hint = 'such as: metrics.mse < 5 and stage == "prod"'
         raise UsageError(str(fault).replace("condition", "search"), hint=hint) from None
-    terms = {reference: vocabulary.term(reference) for reference in read.references}
+    terms = {reference: vocabulary.find_term(reference) for reference in read.references}
     tree = ast.parse(" ".join(quoted.split()), mode="eval").body
-    test = _Compiler(terms).truth(tree)
-    return Query(test, tuple(terms.values()), tuple(_stages_named(tree, terms)))
+    test = _Compiler(terms).compile_truth(tree)
+    return SearchQuery(test, tuple(terms.values()), tuple(_stages_named(tree, terms)))
 
 
-def _stages_named(tree: ast.expr, terms: Mapping[Reference, Term]) -> Iterator[str]:
+def _stages_named(tree: ast.expr, terms: Mapping[Reference, QueryTerm]) -> Iterator[str]:
     """The words that stages are compared with."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
             parts = [node.left, *node.comparators]
-            heads = [terms[found].words for part in parts if (found := of_node(part))]
-            said = (leaf for part in parts for leaf in ast.walk(part) if "stage" in heads)
-            yield from (n.value for n in said if isinstance(n, ast.Constant) and _is_text(n.value))
+            heads = [terms[reference].words for part in parts if (reference := of_node(part))]
+            leaves = (leaf for part in parts for leaf in ast.walk(part) if "stage" in heads)
+            yield from (
+                n.value for n in leaves if isinstance(n, ast.Constant) and _is_text(n.value)
+            )
 
 
 def _is_text(value: object) -> TypeGuard[str]:
@@ -65,155 +73,178 @@ def _is_text(value: object) -> TypeGuard[str]:
 class _Compiler:
     """Makes functions of an expression's parts, which ``spec.expression`` has found allowed."""
 
-    terms: dict[Reference, Term]
+    terms: dict[Reference, QueryTerm]
 
-    def truth(self, node: ast.expr) -> Test:
+    def compile_truth(self, node: ast.expr) -> Test:
         match node:
             case ast.BoolOp(op=ast.And(), values=values):
-                parts = [self.truth(value) for value in values]
+                parts = [self.compile_truth(value) for value in values]
                 return lambda facts: all(part(facts) for part in parts)
             case ast.BoolOp(values=values):
-                choices = [self.truth(value) for value in values]
+                choices = [self.compile_truth(value) for value in values]
                 return lambda facts: any(choice(facts) for choice in choices)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                inner = self.truth(operand)
+                inner = self.compile_truth(operand)
                 return lambda facts: not inner(facts)
             case ast.Compare():
-                return self._compare(node)
-        term = self.term(node)
+                return self._compile_comparison(node)
+        term = self.compile_term(node)
         if term.kind != "bool":
             raise UsageError(f"`{term.words}` is neither true nor false", hint="compare it")
         return lambda facts: bool(term.get(facts))
 
-    def _compare(self, node: ast.Compare) -> Test:
-        sides = [self.term(side) for side in (node.left, *node.comparators)]
-        pairs = [_pair(op, sides[n], sides[n + 1]) for n, op in enumerate(node.ops)]
+    def _compile_comparison(self, node: ast.Compare) -> Test:
+        sides = [self.compile_term(side) for side in (node.left, *node.comparators)]
+        pairs = [_compare_pair(op, sides[n], sides[n + 1]) for n, op in enumerate(node.ops)]
         return pairs[0] if len(pairs) == 1 else lambda facts: all(pair(facts) for pair in pairs)
 
-    def term(self, node: ast.expr) -> Term:
+    def compile_term(self, node: ast.expr) -> QueryTerm:
         reference = of_node(node)
         if reference is not None:
             return self.terms[reference]
         match node:
             case ast.BinOp(left=left, op=op, right=right):
-                return _arithmetic(expression.ARITHMETIC[type(op)], self._sides(left, right), node)
+                return _arithmetic_term(
+                    expression.ARITHMETIC[type(op)], self._compile_sides(left, right), node
+                )
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant()) | ast.Constant():
-                return _constant(ast.literal_eval(node), ast.unparse(node))
+                return _constant_term(ast.literal_eval(node), ast.unparse(node))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                inner = self.term(operand)
-                return Term("number", lambda facts: _negative(inner.get(facts)), ast.unparse(node))
+                inner = self.compile_term(operand)
+                return QueryTerm(
+                    "number", lambda facts: _negate_value(inner.get(facts)), ast.unparse(node)
+                )
             case ast.List(elts=items) | ast.Tuple(elts=items):
-                return _constant([self._literal(item) for item in items], ast.unparse(node))
+                return _constant_term(
+                    [self._literal_value(item) for item in items], ast.unparse(node)
+                )
         raise UsageError(f"`{ast.unparse(node)}` is neither a fact nor a value")
 
-    def _sides(self, left: ast.expr, right: ast.expr) -> tuple[Term, Term]:
-        return self.term(left), self.term(right)
+    def _compile_sides(self, left: ast.expr, right: ast.expr) -> tuple[QueryTerm, QueryTerm]:
+        return self.compile_term(left), self.compile_term(right)
 
-    def _literal(self, node: ast.expr) -> Any:
+    def _literal_value(self, node: ast.expr) -> Any:
         try:
             return ast.literal_eval(node)
         except ValueError:
             raise UsageError(f"`{ast.unparse(node)}` in a list is no plain value") from None
 
 
-def _constant(value: Any, words: str) -> Term:
+def _constant_term(value: Any, words: str) -> QueryTerm:
     kind: Kind = "bool" if isinstance(value, bool) else "text" if isinstance(value, str) else "any"
     if isinstance(value, int | float) and not isinstance(value, bool):
         kind = "number"
-    return Term(kind, lambda _: value, words, value, constant=True)
+    return QueryTerm(kind, lambda _: value, words, value, constant=True)
 
 
-def _arithmetic(work: Callable[[Any, Any], Any], sides: tuple[Term, Term], node: ast.expr) -> Term:
+def _arithmetic_term(
+    work: Callable[[Any, Any], Any], sides: tuple[QueryTerm, QueryTerm], node: ast.expr
+) -> QueryTerm:
     left, right = sides
 
-    def get(facts: Facts) -> Any:
+    def get(facts: VersionFacts) -> Any:
         try:
             return work(left.get(facts), right.get(facts))
         except (TypeError, ArithmeticError, ValueError):
             return None
 
-    return Term("number", get, ast.unparse(node))
+    return QueryTerm("number", get, ast.unparse(node))
 
 
-def _negative(value: Any) -> Any:
+def _negate_value(value: Any) -> Any:
     return None if value is None else -value
 
 
-def _pair(op: ast.cmpop, left: Term, right: Term) -> Test:
+def _compare_pair(op: ast.cmpop, left: QueryTerm, right: QueryTerm) -> Test:
     """One comparison of two sides."""
-    for one, other in ((left, right), (right, left)):
-        if one.kind in _SPECIAL and not one.constant:
-            return _SPECIAL[one.kind](op, one, other, one is left)
+    for side, other in ((left, right), (right, left)):
+        if side.kind in _SPECIAL and not side.constant:
+            return _SPECIAL[side.kind](op, side, other, side is left)
     if {left.kind, right.kind} == {"text", "number"}:
         raise UsageError(f"`{left.words}` and `{right.words}` are text and a number")
-    return _plain(op, left.get, right.get)
+    return _compare_plain(op, left.get, right.get)
 
 
-def _plain(op: ast.cmpop, left: Callable[[Facts], Any], right: Callable[[Facts], Any]) -> Test:
+def _compare_plain(
+    op: ast.cmpop, left: Callable[[VersionFacts], Any], right: Callable[[VersionFacts], Any]
+) -> Test:
     compare = expression.COMPARISONS[type(op)]
     equality = isinstance(op, ast.Eq | ast.NotEq)
 
-    def test(facts: Facts) -> bool:
-        one, other = left(facts), right(facts)
-        if not equality and (one is None or other is None):
+    def test(facts: VersionFacts) -> bool:
+        value, other = left(facts), right(facts)
+        if not equality and (value is None or other is None):
             return False
         try:
-            return compare(one, other)
+            return compare(value, other)
         except TypeError:  # of mixed parameters, those that are of another kind
             return False
 
     return test
 
 
-def _stages(op: ast.cmpop, stages: Term, other: Term, _: bool) -> Test:
+def _compare_stages(op: ast.cmpop, stages: QueryTerm, other: QueryTerm, _: bool) -> Test:
     """A version may stand in several stages: ``==`` asks for any of them."""
     named = other.get
     negated = isinstance(op, ast.NotEq | ast.NotIn)
     if not isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) or not other.constant:
         raise UsageError("stages have no order here", hint='write stage == "prod"')
 
-    def test(facts: Facts) -> bool:
-        wanted = named(facts)
-        listed = wanted if isinstance(wanted, list) else [wanted]
+    def test(facts: VersionFacts) -> bool:
+        compared = named(facts)
+        listed = compared if isinstance(compared, list) else [compared]
         return any(stage in listed for stage in stages.get(facts)) is not negated
 
     return test
 
 
-def _author(op: ast.cmpop, author: Term, other: Term, author_left: bool) -> Test:
+def _compare_author(op: ast.cmpop, author: QueryTerm, other: QueryTerm, author_left: bool) -> Test:
     """A person by name, by mail, or by both, as they stand in ``Name <mail>``."""
     if isinstance(op, ast.Eq | ast.NotEq) and other.constant:
-        wanted = str(other.value).casefold()
+        person = str(other.value).casefold()
         negated = isinstance(op, ast.NotEq)
-        return lambda facts: (wanted in _names(author.get(facts))) is not negated
-    return _plain(op, *((author.get, other.get) if author_left else (other.get, author.get)))
+        return lambda facts: (person in _author_names(author.get(facts))) is not negated
+    return _compare_plain(
+        op, *((author.get, other.get) if author_left else (other.get, author.get))
+    )
 
 
-def _names(author: str | None) -> tuple[str, ...]:
+def _author_names(author: str | None) -> tuple[str, ...]:
     whole = (author or "").casefold()
     name, _, mail = whole.partition(" <")
     return whole, name, mail.rstrip(">")
 
 
-def _time(op: ast.cmpop, time: Term, other: Term, time_left: bool) -> Test:
+def _compare_times(op: ast.cmpop, time: QueryTerm, other: QueryTerm, time_left: bool) -> Test:
     """Times order as text does; beside a date only the day counts."""
     if not other.constant or not isinstance(other.value, str):
         raise UsageError("a time is compared with a date", hint="write time >= 2026-01-01")
-    bound = utc_dates.normal(other.value)
+    bound = utc_dates.normalise_date(other.value)
 
-    def get(facts: Facts) -> Any:
+    def get(facts: VersionFacts) -> Any:
         value = time.get(facts)
         return value[: len(bound)] if value else None
 
-    return _plain(op, *((get, lambda _: bound) if time_left else (lambda _: bound, get)))
+    return _compare_plain(op, *((get, lambda _: bound) if time_left else (lambda _: bound, get)))
 
 
-def _version(op: ast.cmpop, version: Term, other: Term, version_left: bool) -> Test:
+def _compare_versions(
+    op: ast.cmpop, version: QueryTerm, other: QueryTerm, version_left: bool
+) -> Test:
     """Numbers in their own order: v1.10.0 is after v1.9.0."""
     value = other.value
-    bound = [version_of(v) for v in value] if isinstance(value, list) else version_of(value)
+    bound = (
+        [parse_version_word(v) for v in value]
+        if isinstance(value, list)
+        else parse_version_word(value)
+    )
     sides = (version.get, lambda _: bound)
-    return _plain(op, *(sides if version_left else reversed(sides)))
+    return _compare_plain(op, *(sides if version_left else reversed(sides)))
 
 
-_SPECIAL = {"stages": _stages, "author": _author, "time": _time, "version": _version}
+_SPECIAL = {
+    "stages": _compare_stages,
+    "author": _compare_author,
+    "time": _compare_times,
+    "version": _compare_versions,
+}

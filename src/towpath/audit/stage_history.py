@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.audit import utc_dates
-from towpath.audit.approvals import Approvals, Approved, approvals
-from towpath.audit.ledger import Ledger, open_ledger, refuse_stage_that_never_was
+from towpath.audit.approvals import Approvals, AuditedApproval, open_approvals
+from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
 from towpath.registry import Promotion
-from towpath.registry.stage_tags import Assigned
+from towpath.registry.stage_tags import StageTag
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -20,7 +20,7 @@ _PULL = re.compile(r"(?:pull request #|\(#)(\d+)")
 
 
 @dataclass(frozen=True)
-class Entry:
+class HistoryEntry:
     """One change of what a stage should run of a model. Times are UTC, ISO 8601.
 
     ``version`` is None where the model was taken out, ``over`` the version before. ``merged`` is
@@ -39,7 +39,7 @@ class Entry:
     commit: str
     author: str
     pull_request: str | None
-    approval: Approved
+    approval: AuditedApproval
     evidence: str | None
     entered: str | None
     tag: str | None
@@ -49,7 +49,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Moment:
+class StageMoment:
     """What a stage was to run and what it ran at a moment; None where that was nothing.
 
     ``wanted`` is by the merged stage files; ``ran`` by the stage tags that reconcile wrote, which
@@ -58,13 +58,13 @@ class Moment:
 
     stage: str
     at: str
-    wanted: Entry | None
-    ran: Entry | None
+    wanted: HistoryEntry | None
+    ran: HistoryEntry | None
 
 
-def history(
+def read_stage_history(
     workspace: Workspace, model: str, stage: str | None = None, forge: bool = True
-) -> tuple[Entry, ...]:
+) -> tuple[HistoryEntry, ...]:
     """The log of a model, oldest first, in all stages or in one.
 
     The approvals are those that reconcile wrote down; where it has not come by yet, they are
@@ -74,84 +74,86 @@ def history(
     ledger = open_ledger(workspace, model)
     if stage is not None:
         refuse_stage_that_never_was(ledger, stage)
-    known = approvals(workspace, ledger, forge)
-    mine = [one for one in ledger.promotions if stage in (None, one.stage)]
-    return tuple(_entry(ledger, known, one) for one in mine)
+    known_approvals = open_approvals(workspace, ledger, forge)
+    mine = [promotion for promotion in ledger.promotions if stage in (None, promotion.stage)]
+    return tuple(_make_entry(ledger, known_approvals, promotion) for promotion in mine)
 
 
-def at(workspace: Workspace, entries: Sequence[Entry], when: str) -> tuple[Moment, ...]:
+def find_stages_at(
+    workspace: Workspace, entries: Sequence[HistoryEntry], when: str
+) -> tuple[StageMoment, ...]:
     """What each stage of ``entries`` wanted and ran at a moment: a date means the end of its day.
 
     Raises ``UsageError`` for what is no date.
     """
-    moment = utc_dates.shown(utc_dates.moment(when))
+    moment = utc_dates.format_moment(utc_dates.parse_moment(when))
     order = list(workspace.policy.stages)
-    stages = sorted({one.stage for one in entries}, key=lambda s: (s not in order, s))
+    stages = sorted({entry.stage for entry in entries}, key=lambda s: (s not in order, s))
     stages = [*(s for s in order if s in stages), *(s for s in stages if s not in order)]
-    return tuple(_moment(stage, moment, entries) for stage in stages)
+    return tuple(_stage_moment(stage, moment, entries) for stage in stages)
 
 
-def _moment(stage: str, moment: str, entries: Sequence[Entry]) -> Moment:
-    mine = [one for one in entries if one.stage == stage]
-    wanted = [one for one in mine if one.merged <= moment]
-    ran = [one for one in mine if one.entered and one.entered <= moment]
-    return Moment(stage, moment, _standing(wanted), _standing(ran))
+def _stage_moment(stage: str, moment: str, entries: Sequence[HistoryEntry]) -> StageMoment:
+    mine = [entry for entry in entries if entry.stage == stage]
+    merged_entries = [entry for entry in mine if entry.merged <= moment]
+    ran = [entry for entry in mine if entry.entered and entry.entered <= moment]
+    return StageMoment(stage, moment, _standing_entry(merged_entries), _standing_entry(ran))
 
 
-def _standing(entries: Sequence[Entry]) -> Entry | None:
+def _standing_entry(entries: Sequence[HistoryEntry]) -> HistoryEntry | None:
     last = entries[-1] if entries else None
     return last if last and last.version else None
 
 
-def _entry(ledger: Ledger, known: Approvals, one: Promotion) -> Entry:
+def _make_entry(ledger: AuditLedger, known: Approvals, one: Promotion) -> HistoryEntry:
     tags = ledger.tags(one)
-    approval = known.told(one)
+    approval = known.find_approval(one)
     model = ledger.models.get(one.model)
-    version = model.at(one.version) if model and one.version else None
-    return Entry(
+    version = model.find_number(one.version) if model and one.version else None
+    return HistoryEntry(
         model=one.model,
         stage=one.stage,
         version=str(one.version) if one.version else None,
         sha256=one.sha256,
-        over=str(over) if (over := _before(ledger, one)) else None,
-        merged=utc_dates.shown(one.time),
-        until=_until(ledger, one),
+        over=str(over) if (over := _version_before(ledger, one)) else None,
+        merged=utc_dates.format_moment(one.time),
+        until=_end_time(ledger, one),
         commit=one.commit,
         author=one.author,
         pull_request=_pull_request(one, approval),
         approval=approval,
-        evidence=ledger.evidence(one) if ledger.has_evidence(one) else None,
-        entered=utc_dates.shown(tags[0].tag.time) if tags else None,
-        tag=_name(tags[-1]) if tags else None,
+        evidence=ledger.evidence_path(one) if ledger.has_evidence(one) else None,
+        entered=utc_dates.format_moment(tags[0].tag.time) if tags else None,
+        tag=_tag_name(tags[-1]) if tags else None,
         rejected=version.rejected if version else None,
         fault=one.fault.what if one.fault else None,
-        reverts=str(reverted) if (reverted := ledger.reverts(one)) else None,
+        reverts=str(reverted) if (reverted := ledger.find_reverted(one)) else None,
     )
 
 
-def _name(tag: Assigned) -> str:
+def _tag_name(tag: StageTag) -> str:
     return tag.tag.name.removeprefix("refs/tags/")
 
 
-def _neighbours(ledger: Ledger, one: Promotion) -> Iterator[Promotion | None]:
-    mine = [None, *ledger.of(one.stage, one.model), None]
+def _neighbour_changes(ledger: AuditLedger, one: Promotion) -> Iterator[Promotion | None]:
+    mine = [None, *ledger.promotions_of(one.stage, one.model), None]
     place = mine.index(one)
     yield from (mine[place - 1], mine[place + 1])
 
 
-def _before(ledger: Ledger, one: Promotion) -> object:
-    before, _ = _neighbours(ledger, one)
+def _version_before(ledger: AuditLedger, one: Promotion) -> object:
+    before, _ = _neighbour_changes(ledger, one)
     return before.version if before else None
 
 
-def _until(ledger: Ledger, one: Promotion) -> str | None:
-    _, after = _neighbours(ledger, one)
-    return utc_dates.shown(after.time) if after else None
+def _end_time(ledger: AuditLedger, one: Promotion) -> str | None:
+    _, after = _neighbour_changes(ledger, one)
+    return utc_dates.format_moment(after.time) if after else None
 
 
-def _pull_request(one: Promotion, approval: Approved) -> str | None:
+def _pull_request(one: Promotion, approval: AuditedApproval) -> str | None:
     """Where it was reviewed: its address, or the number that the forge put in the subject."""
     if approval.where and "://" in approval.where:
         return approval.where
-    found = _PULL.search(one.subject)
-    return f"#{found[1]}" if found else None
+    match = _PULL.search(one.subject)
+    return f"#{match[1]}" if match else None

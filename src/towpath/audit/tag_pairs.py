@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from towpath.registry import Promotion, Version
+from towpath.registry import Promotion, VersionNumber
 from towpath.registry.main_line import parse_trailers
-from towpath.registry.stage_tags import Assigned
+from towpath.registry.stage_tags import StageTag
 
 
-def pairs(
-    assigned: Iterable[Assigned],
+def pair_tags(
+    assigned: Iterable[StageTag],
     promotions: Callable[[str, str], Sequence[Promotion]],
-    version_on: Callable[[str, str], Version | None],
-) -> Iterator[tuple[Assigned, Promotion | None]]:
+    version_on: Callable[[str, str], VersionNumber | None],
+) -> Iterator[tuple[StageTag, Promotion | None]]:
     """Each tag, oldest first, with the last promotion before it that asked for its version.
 
     ``promotions`` gives those of a stage and a model, oldest first, ``version_on`` the version of
@@ -23,16 +23,16 @@ def pairs(
     """
     reached: dict[tuple[str, str], int] = {}
     for tag in assigned:
-        here = tag.stage, tag.model
+        key = tag.stage, tag.model
         version = None if tag.undone else version_on(tag.model, tag.commit)
-        place = _place(promotions(*here), tag, version, reached.get(here, 0))
+        place = _find_place(promotions(*key), tag, version, reached.get(key, 0))
         if place is not None:
-            reached[here] = place
-        yield tag, None if place is None else promotions(*here)[place]
+            reached[key] = place
+        yield tag, None if place is None else promotions(*key)[place]
 
 
-def _place(
-    known: Sequence[Promotion], tag: Assigned, version: Version | None, least: int
+def _find_place(
+    known: Sequence[Promotion], tag: StageTag, version: VersionNumber | None, least: int
 ) -> int | None:
     if version is None and not tag.undone:
         return None

@@ -12,7 +12,7 @@ _LAST = 253_402_300_799  # 9999-12-31T23:59:59Z
 MOMENT = rf"{DATE}(?:[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?(?:Z|[+-]\d{{2}}:?\d{{2}})?)?"
 
 
-def moment(text: str) -> int:
+def parse_moment(text: str) -> int:
     """Seconds since 1970 of the last second that ``text`` covers: a date means its whole day.
 
     Raises ``UsageError`` for what is no date.
@@ -28,14 +28,14 @@ def moment(text: str) -> int:
     return int(when.timestamp())
 
 
-def shown(seconds: int) -> str:
+def format_moment(seconds: int) -> str:
     """A moment in UTC, ISO 8601; one beyond the calendar, as a forged tag may have, is its end."""
     return datetime.fromtimestamp(min(seconds, _LAST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def normal(text: str) -> str:
+def normalise_date(text: str) -> str:
     """A date or a time as the registry writes times, so that they order as text does."""
     if re.fullmatch(DATE, text):
-        moment(text)
+        parse_moment(text)
         return text
-    return shown(moment(text))
+    return format_moment(parse_moment(text))

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.audit.approvals import Approvals, approvals
-from towpath.audit.audit_finding import Finding, Unchecked
+from towpath.audit.approvals import Approvals, open_approvals
+from towpath.audit.audit_finding import AuditFinding, UncheckedPart
 from towpath.audit.checks import (
     main_line_check,
     ownership_check,
@@ -19,9 +19,9 @@ from towpath.audit.checks import (
     store_check,
     substitute_check,
 )
-from towpath.audit.checks.signature_check import Signed
-from towpath.audit.finding_notes import Explained, Notes
-from towpath.audit.ledger import Ledger, open_ledger, refuse_stage_that_never_was
+from towpath.audit.checks.signature_check import SurveyedSignature
+from towpath.audit.finding_notes import ExplainedFinding, FindingNotes
+from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
 from towpath.backends.git import Repository, main_branch, remotes
 from towpath.errors import ForgeError, RegistryError, TowpathError
 from towpath.registry import shared_registry
@@ -29,13 +29,13 @@ from towpath.storage.stage_store import StageStore
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
-    from towpath.delivery.promotion.approval_rule import Redirect
+    from towpath.delivery.promotion.approval_rule import MainRedirect
     from towpath.delivery.promotion.rule_changes import RuleChange
     from towpath.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerificationReport:
     """What was found wrong, what could not be looked at, and how much was looked at.
 
     ``rule_changes`` are all changes of the rules on main, the oldest first, whoever agreed.
@@ -44,23 +44,23 @@ class Verified:
     """
 
     main: str
-    findings: tuple[Finding, ...]
-    unchecked: tuple[Unchecked, ...]
+    findings: tuple[AuditFinding, ...]
+    unchecked: tuple[UncheckedPart, ...]
     looked_at: Mapping[str, int]
     rule_changes: tuple[RuleChange, ...] = ()
-    explained: tuple[Explained, ...] = ()
-    signatures: tuple[Signed, ...] = ()
-    redirect: Redirect | None = None
+    explained: tuple[ExplainedFinding, ...] = ()
+    signatures: tuple[SurveyedSignature, ...] = ()
+    redirect: MainRedirect | None = None
 
 
-def verify(
+def verify_registry(
     workspace: Workspace,
     model: str | None = None,
     stage: str | None = None,
     offline: bool = False,
     environ: Mapping[str, str] | None = None,
     signed: bool = False,
-) -> Verified:
+) -> VerificationReport:
     """Hold the registry, the tags and the stores against the merged stage files.
 
     ``stage`` leaves out what concerns other stages alone; ``offline`` leaves out the stores and
@@ -71,54 +71,65 @@ def verify(
     ledger = _open_agreed(workspace, model)
     if stage is not None:
         refuse_stage_that_never_was(ledger, stage)
-        ledger = ledger.only(stage)
-    known = approvals(workspace, ledger, ask=not offline)
-    surveyed = signature_check.survey(ledger) if signed else ()
-    kept = () if offline else _stores(workspace, ledger, environ or os.environ, known)
-    found = [*ahead, *_git(ledger, known), *_check_signatures(ledger, known, surveyed), *kept]
-    notes = Notes(ledger, known)
-    unexplained, explained = notes.split(one for one in found if isinstance(one, Finding))
-    return Verified(
+        ledger = ledger.only_stage(stage)
+    known_approvals = open_approvals(workspace, ledger, ask=not offline)
+    surveyed = signature_check.survey_signatures(ledger) if signed else ()
+    kept = (
+        () if offline else _check_stores(workspace, ledger, environ or os.environ, known_approvals)
+    )
+    results = [
+        *ahead,
+        *_check_git(ledger, known_approvals),
+        *_check_signatures(ledger, known_approvals, surveyed),
+        *kept,
+    ]
+    notes = FindingNotes(ledger, known_approvals)
+    unexplained, explained = notes.split(
+        result for result in results if isinstance(result, AuditFinding)
+    )
+    return VerificationReport(
         main=ledger.main,
         findings=tuple(unexplained),
         explained=tuple(explained),
-        unchecked=tuple(one for one in found if isinstance(one, Unchecked)),
+        unchecked=tuple(result for result in results if isinstance(result, UncheckedPart)),
         looked_at={
             "promotions": len(ledger.promotions),
-            "stage tags": len(ledger.assigned),
-            "versions": sum(len(each.versions) for each in ledger.models.values()),
+            "stage tags": len(ledger.stage_tags),
+            "versions": sum(len(tagged_model.versions) for tagged_model in ledger.models.values()),
             **({"signatures": len(surveyed)} if signed else {}),
         },
-        rule_changes=_rule_changes(known),
+        rule_changes=_rule_changes(known_approvals),
         signatures=surveyed,
-        redirect=_redirect(known),
+        redirect=_main_redirect(known_approvals),
     )
 
 
 def doubted_tags(workspace: Workspace, model: str) -> frozenset[str]:
     """The stage tags of a model with which something is wrong: those that may be set aside."""
     ledger = _open_agreed(workspace, model)
-    found = stage_tag_check.check(ledger, approvals(workspace, ledger, ask=False))
-    return frozenset(str(one.fault.place) for one in found if isinstance(one, Finding))
+    results = stage_tag_check.check_stage_tags(ledger, open_approvals(workspace, ledger, ask=False))
+    return frozenset(
+        str(result.fault.place) for result in results if isinstance(result, AuditFinding)
+    )
 
 
-def _git(ledger: Ledger, known: Approvals) -> Iterator[Finding | Unchecked]:
+def _check_git(ledger: AuditLedger, known: Approvals) -> Iterator[AuditFinding | UncheckedPart]:
     """All that Git alone tells."""
-    yield from main_line_check.check(known)
-    yield from ownership_check.check(ledger)
-    yield from stage_file_check.check(ledger, known)
-    yield from stage_tag_check.check(ledger, known)
-    yield from record_check.check(ledger)
-    yield from substitute_check.check(ledger)
+    yield from main_line_check.check_main_line(known)
+    yield from ownership_check.check_ownership(ledger)
+    yield from stage_file_check.check_stage_files(ledger, known)
+    yield from stage_tag_check.check_stage_tags(ledger, known)
+    yield from record_check.check_records(ledger)
+    yield from substitute_check.check_substitutes(ledger)
 
 
 def _check_signatures(
-    ledger: Ledger, known: Approvals, surveyed: tuple[Signed, ...]
-) -> Iterator[Finding | Unchecked]:
+    ledger: AuditLedger, known: Approvals, surveyed: tuple[SurveyedSignature, ...]
+) -> Iterator[AuditFinding | UncheckedPart]:
     demanded = signature_check.survey_demanded(ledger, known)
     yield from signature_check.check_signers(ledger)
     yield from signature_check.check_demanded(demanded)
-    yield from signature_check.check(ledger, surveyed, demanded)
+    yield from signature_check.check_signatures(ledger, surveyed, demanded)
 
 
 def _rule_changes(known: Approvals) -> tuple[RuleChange, ...]:
@@ -128,7 +139,7 @@ def _rule_changes(known: Approvals) -> tuple[RuleChange, ...]:
         return ()
 
 
-def _open_agreed(workspace: Workspace, model: str | None) -> Ledger:
+def _open_agreed(workspace: Workspace, model: str | None) -> AuditLedger:
     """The registry as the main branch has it that is agreed to."""
     return open_ledger(workspace, model, _agreed_main(workspace.registry))
 
@@ -140,81 +151,88 @@ def _agreed_main(repository: Repository) -> str | None:
     """
     from towpath.delivery.promotion.approval_rule import ApprovalRule
 
-    commit = None if repository.is_shallow() else main_branch.redirecting(repository)
+    commit = None if repository.is_shallow() else main_branch.redirecting_commit(repository)
     if commit is None:
         return None
-    redirect = ApprovalRule(repository, commit).redirect
+    redirect = ApprovalRule(repository, commit).main_redirect
     return commit if redirect and redirect.faults else None
 
 
-def _redirect(known: Approvals) -> Redirect | None:
+def _main_redirect(known: Approvals) -> MainRedirect | None:
     try:
-        return known.rule.redirect
+        return known.rule.main_redirect
     except ForgeError:  # told among what could not be looked at
         return None
 
 
-def _main_branch(repository: Repository) -> Iterator[Unchecked]:
+def _main_branch(repository: Repository) -> Iterator[UncheckedPart]:
     """Whether the remote still takes the branch for main that is read here.
 
     Raises ``RegistryError`` where it does not: what would be found is of another branch.
     """
-    remote = remotes.chosen(repository)
+    remote = remotes.choose_remote(repository)
     kept = main_branch.kept_head(repository, remote) if remote else None
     if remote is None or kept is None:
         return
     try:
-        now = remotes.head(repository, remote)
+        remote_head = remotes.remote_head_branch(repository, remote)
     except RegistryError as silent:
         what = f"whether `{kept}` is still the main branch of {remote}"
-        yield Unchecked("promotion", what, silent.faults[0].what)
+        yield UncheckedPart("promotion", what, silent.faults[0].what)
         return
-    if now not in (None, kept):
-        what = f"the main branch of {remote} is `{now}` now, and here it is taken to be `{kept}`"
+    if remote_head not in (None, kept):
+        what = (
+            f"the main branch of {remote} is `{remote_head}` now, and here it is taken to "
+            f"be `{kept}`"
+        )
         raise RegistryError(what, hint="towpath fetch")
 
 
-def _origin(workspace: Workspace) -> str | None:
+def _code_address(workspace: Workspace) -> str | None:
     """The address of the project's code, as records in a shared registry name it."""
     repository = workspace.repository
     if repository is None or not workspace.shared_registry:
         return None
-    return shared_registry.origin(repository)
+    return shared_registry.name_code_repository(repository)
 
 
 def _project_in_force(known: Approvals) -> Project | None:
     """The declaration whose stores are opened; None where it is not known which is in force."""
     try:
-        return None if known.rule.unasked() else known.rule.rules_now().policy
+        return None if known.rule.unasked_faults() else known.rule.rules_now().policy
     except ForgeError:
         return None
 
 
-def _stores(
-    workspace: Workspace, ledger: Ledger, environ: Mapping[str, str], known: Approvals
-) -> Iterator[Finding | Unchecked]:
+def _check_stores(
+    workspace: Workspace, ledger: AuditLedger, environ: Mapping[str, str], known: Approvals
+) -> Iterator[AuditFinding | UncheckedPart]:
     """The project's store and those of the stages, as far as this identity is let in."""
 
     try:
-        yield from store_check.project(ledger, workspace.store, workspace.root, _origin(workspace))
+        yield from store_check.check_project_store(
+            ledger, workspace.store, workspace.root, _code_address(workspace)
+        )
     except TowpathError as silent:
-        yield Unchecked("artifact", "the project's store", silent.faults[0].what)
+        yield UncheckedPart("artifact", "the project's store", silent.faults[0].what)
     project = _project_in_force(known)
     if project is None:
         what = "it is not known that the rules which name them were agreed to"
-        yield Unchecked("artifact", "the stores of the stages", what)
+        yield UncheckedPart("artifact", "the stores of the stages", what)
         return
     for name in project.stages:
         if ledger.stage not in (None, name):
             continue
         try:
-            store = StageStore.open(project, name, environ, workspace.home)
+            store = StageStore.open(project, name, environ, workspace.main_folder)
         except TowpathError as closed:
             # Whoever has no keys of a stage that main asks nothing of lacks nothing by that.
             if any(promotion.stage == name for promotion in ledger.promotions):
-                yield Unchecked("artifact", f"the store of {name}", closed.faults[0].what)
+                yield UncheckedPart("artifact", f"the store of {name}", closed.faults[0].what)
             continue
         # A stage may remember promotions of which main, rewritten, holds none.
-        yield from main_line_check.remembered(known, store)
-        yield from store_check.stage(ledger, store)
-        yield from store_check.target(ledger, project.stages[name], store, workspace.home)
+        yield from main_line_check.check_remembered_main(known, store)
+        yield from store_check.check_stage_store(ledger, store)
+        yield from store_check.check_target_folder(
+            ledger, project.stages[name], store, workspace.main_folder
+        )

@@ -12,15 +12,15 @@ from typing import Any
 
 from towpath import registry
 from towpath.audit import search_query
-from towpath.audit.version_facts import Facts, Term, Vocabulary
+from towpath.audit.version_facts import QueryTerm, VersionFacts, Vocabulary
 from towpath.backends.git import Repository, remotes
 from towpath.config import output_reference
 from towpath.errors import RegistryError, UsageError, did_you_mean
-from towpath.registry import ModelVersion, Stages
+from towpath.registry import ModelVersion, StageFiles
 
 
 @dataclass(frozen=True)
-class Hits:
+class SearchHits:
     """The versions found, and of each the values of the facts that the search names.
 
     ``searched`` is how many there are, ``total`` how many of them it holds of, ``found`` those
@@ -30,65 +30,69 @@ class Hits:
     found: tuple[ModelVersion, ...]
     columns: tuple[str, ...]
     values: tuple[tuple[Any, ...], ...]
-    stages: Stages
+    stages: StageFiles
     total: int
     searched: int
 
 
-def search(
+def search_versions(
     repository: Repository, text: str, sort: str | None = None, limit: int | None = None
-) -> Hits:
+) -> SearchHits:
     """The versions of which ``text`` holds, those of a model together, the newest first.
 
     ``sort`` names a fact to order by, ``-mse`` from the highest down; versions without it come
     last. Raises ``UsageError``, with the near name, for an expression that cannot be understood.
     """
-    stages = registry.stages(repository)
-    versions = [v for model in registry.models(repository).values() for v in _versions(model)]
+    stages = registry.read_stage_files(repository)
+    versions = [
+        v for model in registry.read_models(repository).values() for v in _ordered_versions(model)
+    ]
     if not versions and remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
-    vocabulary = Vocabulary.of(versions)
-    asked = search_query.parse(text, vocabulary)
-    key = _term(sort, vocabulary) if sort else None
-    _check_stages(asked.named_stages, stages)
-    every = (Facts(v, stages.of(v.model, v.version)) for v in versions)
-    found = [facts for facts in every if asked.test(facts)]
+    vocabulary = Vocabulary.of_versions(versions)
+    parsed_query = search_query.parse_query(text, vocabulary)
+    key = _sort_term(sort, vocabulary) if sort else None
+    _check_stages(parsed_query.named_stages, stages)
+    every = (VersionFacts(v, stages.stages_of(v.model, v.version)) for v in versions)
+    matches = [facts for facts in every if parsed_query.test(facts)]
     if key:
-        found = _sorted(found, key, descending=bool(sort and sort.startswith("-")))
-    shown = found if limit is None else found[:limit]
-    columns = _columns(asked.terms, key)
-    return Hits(
+        matches = _sort_facts(matches, key, descending=bool(sort and sort.startswith("-")))
+    shown = matches if limit is None else matches[:limit]
+    columns = _fact_columns(parsed_query.terms, key)
+    return SearchHits(
         found=tuple(facts.version for facts in shown),
         columns=tuple(term.words for term in columns),
         values=tuple(tuple(term.get(facts) for term in columns) for facts in shown),
         stages=stages,
-        total=len(found),
+        total=len(matches),
         searched=len(versions),
     )
 
 
-def _versions(model: registry.Model) -> list[ModelVersion]:
+def _ordered_versions(model: registry.Model) -> list[ModelVersion]:
     return [*model.candidates, *reversed(model.versions)]
 
 
-def _term(sort: str, vocabulary: Vocabulary) -> Term:
+def _sort_term(sort: str, vocabulary: Vocabulary) -> QueryTerm:
     try:
-        named = output_reference.parse(sort.removeprefix("-"))
+        named = output_reference.parse_value_reference(sort.removeprefix("-"))
     except ValueError:
         raise UsageError(f"`{sort}` is no fact to sort by", hint="--sort metrics.mse") from None
-    return vocabulary.term(named)
+    return vocabulary.find_term(named)
 
 
-def _sorted(found: Sequence[Facts], key: Term, descending: bool) -> list[Facts]:
-    known = [facts for facts in found if key.get(facts) is not None]
+def _sort_facts(
+    found: Sequence[VersionFacts], key: QueryTerm, descending: bool
+) -> list[VersionFacts]:
+    with_value = [facts for facts in found if key.get(facts) is not None]
     rest = [facts for facts in found if key.get(facts) is None]
     try:
-        return sorted(known, key=key.get, reverse=descending) + rest
+        return sorted(with_value, key=key.get, reverse=descending) + rest
     except TypeError:  # a parameter that is a number here and text there
-        return sorted(known, key=lambda facts: str(key.get(facts)), reverse=descending) + rest
+        return sorted(with_value, key=lambda facts: str(key.get(facts)), reverse=descending) + rest
 
 
-def _columns(terms: Iterable[Term], key: Term | None) -> list[Term]:
+def _fact_columns(terms: Iterable[QueryTerm], key: QueryTerm | None) -> list[QueryTerm]:
     """The facts worth a column: those that the table does not show anyhow."""
     named = {term.words: term for term in (*terms, *([key] if key else []))}
     return [term for term in named.values() if "." in term.words or term.words in _WORTH]
@@ -97,10 +101,10 @@ def _columns(terms: Iterable[Term], key: Term | None) -> list[Term]:
 _WORTH = ("kind", "pipeline", "run", "size", "bump", "code")
 
 
-def _check_stages(named: Iterable[str], stages: Stages) -> None:
+def _check_stages(named: Iterable[str], stages: StageFiles) -> None:
     """A stage that runs nothing may be one that does not exist."""
-    known = sorted({one.stage for one in stages.wanted})
+    known_stages = sorted({stage_file.stage for stage_file in stages.wanted})
     for name in named:
-        near = did_you_mean(name, known)
-        if name not in known and near:
+        near = did_you_mean(name, known_stages)
+        if name not in known_stages and near:
             raise UsageError(f"no stage `{name}` runs anything", hint=near)

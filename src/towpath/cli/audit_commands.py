@@ -13,11 +13,11 @@ from towpath.cli.session import Session, json_option, pass_session, print_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from towpath.audit.approvals import Approved
-    from towpath.audit.checks.signature_check import Signed
-    from towpath.audit.lineage import Lineage
-    from towpath.audit.stage_history import Entry, Moment
-    from towpath.audit.verification import Verified
+    from towpath.audit.approvals import AuditedApproval
+    from towpath.audit.checks.signature_check import SurveyedSignature
+    from towpath.audit.lineage import LineageReport
+    from towpath.audit.stage_history import HistoryEntry, StageMoment
+    from towpath.audit.verification import VerificationReport
     from towpath.cli.render.terminal import Cell
     from towpath.delivery.promotion.rule_changes import RuleChange
 
@@ -41,12 +41,12 @@ def history(
     """
     from towpath.audit import stage_history as told
 
-    entries = told.history(session.workspace, model, stage, forge=not offline)
+    entries = told.read_stage_history(session.workspace, model, stage, forge=not offline)
     if when:
-        moments = told.at(session.workspace, entries, when)
+        moments = told.find_stages_at(session.workspace, entries, when)
         if as_json:
             return print_json("moments", moments)
-        return _moments(session, model, when, moments)
+        return _print_moments(session, model, when, moments)
     if as_json:
         return print_json("history", entries)
     if not entries:
@@ -56,34 +56,34 @@ def history(
     return _history_table(entries)
 
 
-def _history_table(entries: Sequence[Entry]) -> None:
+def _history_table(entries: Sequence[HistoryEntry]) -> None:
     heads = ("version", "stage", "merged", "approved", "review", "runs since", "sha256", "evidence")
-    terminal.show(heads, [_history_row(entry) for entry in reversed(entries)])
+    terminal.show_table(heads, [_history_row(entry) for entry in reversed(entries)])
 
 
-def _history_row(entry: Entry) -> list[Cell]:
+def _history_row(entry: HistoryEntry) -> list[Cell]:
     style = "bold" if entry.until is None and entry.version else "dim"
     struck = " strike" if entry.rejected is not None else ""
-    shown = Styled(_what(entry), f"{style}{struck}")
+    shown = Styled(_shown_version(entry), f"{style}{struck}")
     return [
         shown,
         entry.stage,
         entry.merged,
-        _approved(entry.approval) + (", reverted by hand" if entry.reverts else ""),
+        _shown_approval(entry.approval) + (", reverted by hand" if entry.reverts else ""),
         entry.pull_request or entry.commit[:7],
         entry.entered or "—",
-        terminal.brief(entry.sha256),
+        terminal.brief_value(entry.sha256),
         entry.evidence or "—",
     ]
 
 
-def _what(entry: Entry) -> str:
+def _shown_version(entry: HistoryEntry) -> str:
     if entry.fault:
         return f"{entry.model} (unreadable)"
     return f"{entry.model}@{entry.version}" if entry.version else f"{entry.model} taken out"
 
 
-def _approved(approval: Approved) -> str:
+def _shown_approval(approval: AuditedApproval) -> str:
     names = ", ".join(person.partition(" <")[0] for person in approval.by)
     return f"{approval.level}: {names}" if names else approval.level
 
@@ -91,19 +91,22 @@ def _approved(approval: Approved) -> str:
 def _of_another(session: Session, model: str) -> str | None:
     """Whose a model is, where it is another project's: its stages are told there."""
     from towpath.backends.git import main_branch
-    from towpath.registry.ownership import read_owners, shown
+    from towpath.registry.ownership import read_owners, show_project_folder
 
     repository = session.workspace.registry
-    main = main_branch.seen(repository)
+    main = main_branch.seen_main_commit(repository)
     owner = read_owners(repository, main).project_of(model) if main else None
     if owner is None or owner == session.workspace.folder:
         return None
     top = repository.root / owner
-    return f"`{model}` is of the project in `{shown(owner)}`: towpath -C {top} history {model}"
+    return (
+        f"`{model}` is of the project in `{show_project_folder(owner)}`: towpath -C {top} "
+        f"history {model}"
+    )
 
 
-def _moments(session: Session, model: str, when: str, moments: Sequence[Moment]) -> None:
-    from towpath.cli.models import section
+def _print_moments(session: Session, model: str, when: str, moments: Sequence[StageMoment]) -> None:
+    from towpath.cli.models import print_section
 
     if not moments:
         never = f"{model} never was in any stage"
@@ -113,24 +116,32 @@ def _moments(session: Session, model: str, when: str, moments: Sequence[Moment])
             " (the end of that day)" if len(when) == 10 else ""
         )
         terminal.echo(Styled(head, "bold"))
-        section("", dict(_moment(moment)))
+        print_section("", dict(_moment_rows(moment)))
     return None
 
 
-def _moment(moment: Moment) -> Iterator[tuple[str, str]]:
-    wanted, ran = moment.wanted, moment.ran
-    said = f"{_what(ran)}, since {ran.entered} (tag {ran.tag})" if ran else "nothing was deployed"
-    yield "ran", said
-    if wanted is None:
+def _moment_rows(moment: StageMoment) -> Iterator[tuple[str, str]]:
+    wanted_entry, ran = moment.wanted, moment.ran
+    deployed = (
+        f"{_shown_version(ran)}, since {ran.entered} (tag {ran.tag})"
+        if ran
+        else "nothing was deployed"
+    )
+    yield "ran", deployed
+    if wanted_entry is None:
         yield "wanted", "nothing"
         return
-    yield "wanted", f"{_what(wanted)}, since {wanted.merged} (merge {wanted.commit[:7]})"
-    yield "sha256", str(wanted.sha256)
-    where = f", {wanted.pull_request}" if wanted.pull_request else ""
-    yield "approved", f"{_approved(wanted.approval)}{where}"
-    yield "evidence", wanted.evidence or "none"
-    if wanted.rejected is not None:
-        yield "rejected", f"since then: {wanted.rejected}"
+    yield (
+        "wanted",
+        f"{_shown_version(wanted_entry)}, since {wanted_entry.merged} (merge "
+        f"{wanted_entry.commit[:7]})",
+    )
+    yield "sha256", str(wanted_entry.sha256)
+    where = f", {wanted_entry.pull_request}" if wanted_entry.pull_request else ""
+    yield "approved", f"{_shown_approval(wanted_entry.approval)}{where}"
+    yield "evidence", wanted_entry.evidence or "none"
+    if wanted_entry.rejected is not None:
+        yield "rejected", f"since then: {wanted_entry.rejected}"
 
 
 @click.command()
@@ -153,40 +164,47 @@ def verify(
     Finds forged stage tags, stage files that came by no approved promotion, altered records,
     evidence and bytes, versions that were moved, and deployment records that do not follow.
     """
-    from towpath.audit.verification import verify as recompute
+    from towpath.audit.verification import verify_registry as recompute
 
-    found = recompute(session.workspace, model, stage, offline, signed=signed)
+    verification = recompute(session.workspace, model, stage, offline, signed=signed)
     if as_json:
-        print_json("verification", _verification(found))
+        print_json("verification", _verification_document(verification))
     else:
-        _say_verified(session, found)
-    return 3 if found.findings else 0
+        _say_verified(session, verification)
+    return 3 if verification.findings else 0
 
 
-def _verification(found: Verified) -> dict[str, Any]:
+def _verification_document(found: VerificationReport) -> dict[str, Any]:
     from dataclasses import asdict
 
-    findings = [{"id": one.id, "check": one.check, **asdict(one.fault)} for one in found.findings]
+    findings = [
+        {"id": entry.id, "check": entry.check, **asdict(entry.fault)} for entry in found.findings
+    ]
     explained = [
-        {"id": one.finding.id, "what": one.finding.fault.what, "note": one.note, "by": one.by}
-        for one in found.explained
+        {
+            "id": entry.finding.id,
+            "what": entry.finding.fault.what,
+            "note": entry.note,
+            "by": entry.by,
+        }
+        for entry in found.explained
     ]
     return {**asdict(found), "findings": findings, "explained": explained}
 
 
-def counted(count: int, what: str) -> str:
+def format_count(count: int, what: str) -> str:
     """`1 promotion`, `2 promotions`."""
     return f"{count} {what.removesuffix('s') if count == 1 else what}"
 
 
-def _say_verified(session: Session, found: Verified) -> None:
-    _signatures(found)
-    looked = ", ".join(counted(count, what) for what, count in found.looked_at.items())
-    for one in found.findings:
-        check = Styled(one.check, "bold")
-        terminal.echo(Styled("✗", "red"), " ", check, f": {one.fault.place}")
-        terminal.echo(f"    {one.fault.what}")
-        terminal.echo("    ", Styled("hint", "cyan"), f": {one.fault.hint}")
+def _say_verified(session: Session, found: VerificationReport) -> None:
+    _print_signatures(found)
+    looked = ", ".join(format_count(count, what) for what, count in found.looked_at.items())
+    for finding in found.findings:
+        check = Styled(finding.check, "bold")
+        terminal.echo(Styled("✗", "red"), " ", check, f": {finding.fault.place}")
+        terminal.echo(f"    {finding.fault.what}")
+        terminal.echo("    ", Styled("hint", "cyan"), f": {finding.fault.hint}")
     for past in found.explained:
         what = f"{past.finding.fault.place}: {past.finding.fault.what}"
         session.say(Styled("i", "blue"), f" {what}: explained in {past.note}, by {past.by}")
@@ -194,7 +212,7 @@ def _say_verified(session: Session, found: Verified) -> None:
         session.say(Styled("?", "yellow"), f" {left.check}: {left.what}: {left.why}")
     _say_rules(session, found)
     if found.findings:
-        count = counted(len(found.findings), "findings")
+        count = format_count(len(found.findings), "findings")
         terminal.echo(Styled(count, "bold red"), f" in {looked}")
     else:
         not_all = (
@@ -204,7 +222,7 @@ def _say_verified(session: Session, found: Verified) -> None:
         terminal.echo(verdict, f": {looked}{not_all}")
 
 
-def _say_rules(session: Session, found: Verified) -> None:
+def _say_rules(session: Session, found: VerificationReport) -> None:
     """Every change of who may approve, for a person to read: by whom it was agreed to."""
     if (redirect := found.redirect) is not None:
         named = f"{', '.join(redirect.paths)} at {redirect.commit[:7]} says so"
@@ -212,10 +230,10 @@ def _say_rules(session: Session, found: Verified) -> None:
         session.say(f"main is `{redirect.main}`: {named}, {agreed}")
     changes = found.rule_changes
     for place, change in enumerate(changes[1:], 1):  # the first is the project's own beginning
-        session.say(f"rules changed: {change}: {_agreement(change, changes[place + 1 :])}")
+        session.say(f"rules changed: {change}: {_describe_agreement(change, changes[place + 1 :])}")
 
 
-def _agreement(change: RuleChange, later: Sequence[RuleChange]) -> str:
+def _describe_agreement(change: RuleChange, later: Sequence[RuleChange]) -> str:
     """Who agreed to a change: with its own commit, or with one that came later."""
     by = ", ".join(change.by) or change.author
     if change.level == "recorded":
@@ -223,7 +241,11 @@ def _agreement(change: RuleChange, later: Sequence[RuleChange]) -> str:
     if change.level != "none":
         return f"{change.level} by {by}"
     agreed = [next((c for c in later if path in c.paths), None) for path in change.paths]
-    counted = [one for one in agreed if one and one.level not in ("none", "unknown")]
+    counted = [
+        agreement
+        for agreement in agreed
+        if agreement and agreement.level not in ("none", "unknown")
+    ]
     if len(counted) < len(agreed):
         return f"by {change.author}, and nobody agreed: {change.why}"
     last = counted[-1]
@@ -231,21 +253,21 @@ def _agreement(change: RuleChange, later: Sequence[RuleChange]) -> str:
     return f"by {change.author}, agreed to in {last.commit[:7]}: {last.level} by {who}"
 
 
-def _signatures(found: Verified) -> None:
+def _print_signatures(found: VerificationReport) -> None:
     """Who signed what; nothing where nobody asked."""
     if found.signatures:
         from towpath.cli.render import terminal
 
-        rows = [(one.name, one.kind, _signer(one)) for one in found.signatures]
-        terminal.show(("what", "", "signed by"), rows)
+        rows = [(signed.name, signed.kind, _signer_cell(signed)) for signed in found.signatures]
+        terminal.show_table(("what", "", "signed by"), rows)
         terminal.echo()
 
 
-def _signer(one: Signed) -> Cell:
+def _signer_cell(one: SurveyedSignature) -> Cell:
     from towpath.cli.render.terminal import Styled
 
     signature = one.signature
-    said = {
+    shown_signer = {
         "good": signature.who,
         "unknown": f"nobody whom main knows ({signature.key})",
         "bad": "does not hold",
@@ -253,7 +275,7 @@ def _signer(one: Signed) -> Cell:
         "unsigned": "—",
     }[signature.standing]
     wrong = signature.standing in ("unknown", "bad")
-    return Styled(said, "bold red") if wrong else said
+    return Styled(shown_signer, "bold red") if wrong else shown_signer
 
 
 @click.command()
@@ -266,17 +288,20 @@ def lineage(
     session: Session, reference: str, form: str | None, output: str | None, as_json: bool
 ) -> None:
     """Draw where a version came from and where it went: data, code, run, promotions, stages."""
-    from towpath.audit.lineage import lineage as trace
+    from towpath.audit.lineage import trace_lineage as trace
 
-    found = trace(session.workspace, reference)
+    version_lineage = trace(session.workspace, reference)
     if as_json:
-        return print_json("lineage", {**_fields(found), "deployments": found.deployments})
-    from towpath.audit.lineage_drawing import picture
+        return print_json(
+            "lineage",
+            {**_lineage_document(version_lineage), "deployments": version_lineage.deployments},
+        )
+    from towpath.audit.lineage_drawing import draw_lineage
 
-    return drawings.show(session, picture(found), form, output)
+    return drawings.show_drawing(session, draw_lineage(version_lineage), form, output)
 
 
-def _fields(found: Lineage) -> dict[str, Any]:
+def _lineage_document(found: LineageReport) -> dict[str, Any]:
     from dataclasses import asdict
 
     plain = asdict(found)

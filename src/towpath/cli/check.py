@@ -43,25 +43,27 @@ def check(
     if promotion:
         from towpath.cli.render import promotion_views
 
-        return promotion_views.check(session, base, head, form, as_json)
+        return promotion_views.run_promotion_check(session, base, head, form, as_json)
     from towpath.errors import DeclarationError
     from towpath.pipeline import pipeline_check, pipeline_order
 
     workspace = session.workspace
     _ = workspace.project
     names = [workspace.pipeline_name(name) for name in pipelines] or list(workspace.pipelines)
-    found = [fault for name in names for fault in pipeline_check.faults(workspace, name)]
-    found += pipeline_order.circle_faults(workspace)
-    found += () if pipelines else _gate_faults(workspace)
-    if found:
-        raise DeclarationError(*dict.fromkeys(found))
+    declaration_faults = [
+        fault for name in names for fault in pipeline_check.find_pipeline_faults(workspace, name)
+    ]
+    declaration_faults += pipeline_order.circle_faults(workspace)
+    declaration_faults += () if pipelines else _gate_faults(workspace)
+    if declaration_faults:
+        raise DeclarationError(*dict.fromkeys(declaration_faults))
     if as_json:
         return print_json("check", {"pipelines": names, "faults": []})
     counts = {name: len(workspace.pipeline(name).pipeline.steps) for name in names}
-    return session.say(_summary(counts))
+    return session.say(_summarise_check(counts))
 
 
-def _summary(counts: Mapping[str, int]) -> str:
+def _summarise_check(counts: Mapping[str, int]) -> str:
     """What was checked: the pipelines with their steps, where there are any."""
     if not counts:
         sound = "towpath.yaml is sound"
@@ -78,7 +80,7 @@ def _gate_faults(workspace: Workspace) -> tuple[Fault, ...]:
         return ()
     from towpath.delivery.gates import gate_files
 
-    return gate_files.faults(workspace.root, project)
+    return gate_files.gate_faults(workspace.root, project)
 
 
 @click.command()

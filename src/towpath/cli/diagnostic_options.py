@@ -59,7 +59,7 @@ def _show_profile(profile: Profile) -> None:
         for kind, name in _ROWS.items()
         if (seconds := profile.seconds.get(kind, 0.0)) or kind == REST
     ]
-    terminal.show(
+    terminal.show_table(
         ("where the time went", "calls", "seconds", "of all"),
         [*rows, ("all", "", f"{whole:.2f}", "")],
         right=("calls", "seconds", "of all"),

@@ -12,7 +12,7 @@ from towpath.cli.render.terminal import Styled
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from towpath.doctor import Check
+    from towpath.doctor import DoctorCheck
 
 _MARKS = {"well": ("✓", "green"), "lacks": ("✗", "red"), "unknown": ("?", "yellow")}
 
@@ -27,22 +27,30 @@ def doctor(session: Session, offline: bool, as_json: bool) -> int:
     Changes nothing; exits 4 where something lacks. A store whose keys are not in this
     environment, and what this token may not read at the forge, is marked `?`.
     """
-    from towpath.doctor import examine
+    from towpath.doctor import examine_project
     from towpath.errors import ExitCode
 
-    found = examine(session.workspace, offline)
+    health_checks = examine_project(session.workspace, offline)
     if as_json:
-        print_json("checks", found)
+        print_json("checks", health_checks)
     else:
-        _say([one for one in found if not (session.quiet and one.verdict == "well")])
-    missing = any(one.verdict == "lacks" for one in found)
+        _print_checks(
+            [
+                health_check
+                for health_check in health_checks
+                if not (session.quiet and health_check.verdict == "well")
+            ]
+        )
+    missing = any(health_check.verdict == "lacks" for health_check in health_checks)
     return int(ExitCode.PENDING if missing else ExitCode.DONE)
 
 
-def _say(checks: Sequence[Check]) -> None:
+def _print_checks(checks: Sequence[DoctorCheck]) -> None:
     """A check on a line; a hint that several in a row share is given once, after them."""
-    for one, following in zip(checks, (*checks[1:], None), strict=True):
-        mark, colour = _MARKS[one.verdict]
-        terminal.echo(Styled(mark, colour), " ", Styled(one.about, "bold"), f": {one.said}")
-        if one.hint and (following is None or following.hint != one.hint):
-            terminal.echo("    ", Styled("hint", "cyan"), f": {one.hint}")
+    for health_check, following in zip(checks, (*checks[1:], None), strict=True):
+        mark, colour = _MARKS[health_check.verdict]
+        terminal.echo(
+            Styled(mark, colour), " ", Styled(health_check.about, "bold"), f": {health_check.said}"
+        )
+        if health_check.hint and (following is None or following.hint != health_check.hint):
+            terminal.echo("    ", Styled("hint", "cyan"), f": {health_check.hint}")

@@ -32,19 +32,19 @@ def setup(session: Session, acts: bool, check: bool, offline: bool, as_json: boo
     from towpath.delivery.promotion import forge_demands
     from towpath.errors import ExitCode
 
-    _agree(acts, check, offline)
-    connected = _connected(session, offline)
-    wanted = forge_demands.wanted(session.workspace)
-    done = connected.enforce(wanted) if connected and acts else ()
-    lacking = _lacking(session, wanted, connected)
+    _refuse_contradictions(acts, check, offline)
+    connected = _connect_forge(session, offline)
+    wanted_rules = forge_demands.required_forge_rules(session.workspace)
+    changes = connected.enforce_rules(wanted_rules) if connected and acts else ()
+    lacking = _find_lacks(session, wanted_rules, connected)
     if as_json:
-        _json(connected, wanted, lacking, done)
+        _print_rules_document(connected, wanted_rules, lacking, changes)
     else:
-        _text(session, connected, wanted, lacking, done)
+        _print_rules(session, connected, wanted_rules, lacking, changes)
     return int(ExitCode.PENDING if lacking and (check or acts) else ExitCode.DONE)
 
 
-def _agree(acts: bool, check: bool, offline: bool) -> None:
+def _refuse_contradictions(acts: bool, check: bool, offline: bool) -> None:
     from towpath.errors import UsageError
 
     if acts and check:
@@ -54,7 +54,7 @@ def _agree(acts: bool, check: bool, offline: bool) -> None:
         raise UsageError("what is enforced is not known without asking the forge", hint=hint)
 
 
-def _connected(session: Session, offline: bool) -> Forge | None:
+def _connect_forge(session: Session, offline: bool) -> Forge | None:
     from towpath.delivery.promotion.rules_in_force import connect_to_set_up
     from towpath.errors import UserError
 
@@ -64,24 +64,27 @@ def _connected(session: Session, offline: bool) -> Forge | None:
     return None if offline else connect_to_set_up(session.workspace)
 
 
-def _lacking(session: Session, wanted: Rules, connected: Forge | None) -> tuple[Lack, ...]:
+def _find_lacks(session: Session, wanted: Rules, connected: Forge | None) -> tuple[Lack, ...]:
     from towpath.delivery.promotion import forge_demands
-    from towpath.forge import lacks
+    from towpath.forge import find_lacking_rules
 
     if connected is None:
         return ()
     actual = connected.rules()
-    return (*lacks(wanted, actual), *forge_demands.queue_lacks(session.workspace, actual))
+    return (
+        *find_lacking_rules(wanted, actual),
+        *forge_demands.queue_lacks(session.workspace, actual),
+    )
 
 
-def _needed(wanted: Rules) -> tuple[Lack, ...]:
+def _needed_rules(wanted: Rules) -> tuple[Lack, ...]:
     """Every rule that is wanted: what would lack where nothing were enforced."""
-    from towpath.forge import Rules, lacks
+    from towpath.forge import Rules, find_lacking_rules
 
-    return lacks(wanted, Rules())
+    return find_lacking_rules(wanted, Rules())
 
 
-def _text(
+def _print_rules(
     session: Session,
     connected: Forge | None,
     wanted: Rules,
@@ -90,10 +93,10 @@ def _text(
 ) -> None:
     for line in done:
         terminal.echo(line)
-    now = {(lack.where, lack.rule): lack.actual for lack in lacking}
-    needed = {(rule.where, rule.rule): rule for rule in (*_needed(wanted), *lacking)}
-    rows = [_row(rule, connected is not None, now) for rule in needed.values()]
-    terminal.show(("where", "rule", "wanted", "now"), rows)
+    actual_state = {(lack.where, lack.rule): lack.actual for lack in lacking}
+    needed = {(rule.where, rule.rule): rule for rule in (*_needed_rules(wanted), *lacking)}
+    rows = [_rule_row(rule, connected is not None, actual_state) for rule in needed.values()]
+    terminal.show_table(("where", "rule", "wanted", "now"), rows)
     if connected is None:
         return
     where = f"{connected.name}, {connected.repository}"
@@ -108,7 +111,7 @@ def _text(
         session.say(f"{where}: all of it is enforced")
 
 
-def _row(rule: Lack, asked: bool, now: dict[tuple[str, str], str]) -> list[Cell]:
+def _rule_row(rule: Lack, asked: bool, now: dict[tuple[str, str], str]) -> list[Cell]:
     from towpath.cli.render.terminal import Styled
 
     lack = now.get((rule.where, rule.rule))
@@ -118,7 +121,7 @@ def _row(rule: Lack, asked: bool, now: dict[tuple[str, str], str]) -> list[Cell]
     return [rule.where, rule.rule, rule.wanted, state]
 
 
-def _json(
+def _print_rules_document(
     connected: Forge | None, wanted: Rules, lacking: Sequence[Lack], done: Sequence[str]
 ) -> None:
     print_json(

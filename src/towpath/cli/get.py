@@ -39,28 +39,33 @@ def get(
     output = name or output
     if output is None and not output_copies.is_version(word):
         return _list_outputs(session, word, as_json)
-    wanted = output_copies.find_copyable(session.workspace, word, output)
+    copyable = output_copies.find_copyable(session.workspace, word, output)
     target = Path(to) if to else None
-    if target and to and to.endswith("/") and not (session.here / target).is_dir():
-        target /= wanted.artifact.name  # in a folder that is not there yet
-    done = output_copies.copy(session.workspace, wanted, session.here, target, force)
-    if done.rejected is not None:
-        terminal.echo(f"warning: {done.name} was rejected: {done.rejected}", err=True)
+    if target and to and to.endswith("/") and not (session.working_folder / target).is_dir():
+        target /= copyable.artifact.name  # in a folder that is not there yet
+    copied = output_copies.place_copy(
+        session.workspace, copyable, session.working_folder, target, force
+    )
+    if copied.rejected is not None:
+        terminal.echo(f"warning: {copied.name} was rejected: {copied.rejected}", err=True)
     if as_json:
-        return print_json("copy", done)
-    size = terminal.size(done.size)
-    return session.say(f"{done.name} is in {done.path} ({size}, from {done.source})")
+        return print_json("copy", copied)
+    size = terminal.readable_size(copied.size)
+    return session.say(f"{copied.name} is in {copied.path} ({size}, from {copied.source})")
 
 
 def _list_outputs(session: Session, word: str, as_json: bool) -> None:
     """What a run made."""
     from towpath.execution import output_copies, run_folders
 
-    run = run_folders.find(session.workspace.runs, word)
-    made = output_copies.outputs(run)
+    run = run_folders.find_run(session.workspace.runs, word)
+    outputs = output_copies.list_run_outputs(run)
     if as_json:
-        return print_json("outputs", {"run": run.id, "outputs": made})
-    if not made:
+        return print_json("outputs", {"run": run.id, "outputs": outputs})
+    if not outputs:
         return session.say(f"run {run.id} {run.state.in_words}, and made nothing that was kept")
-    rows = [(name, one.name, terminal.size(one.size), one.digest) for name, one in made.items()]
-    return terminal.show(("output", "file", "size", "md5"), rows, ("size",))
+    rows = [
+        (name, artifact.name, terminal.readable_size(artifact.size), artifact.digest)
+        for name, artifact in outputs.items()
+    ]
+    return terminal.show_table(("output", "file", "size", "md5"), rows, ("size",))

@@ -17,5 +17,7 @@ def graph(session: Session, pipeline: str | None, form: str | None, output: str 
     """Draw PIPELINE: as text in the terminal, as Mermaid, or as an SVG file."""
     from towpath.pipeline import pipeline_check
 
-    compiled = pipeline_check.drawable(session.workspace, session.workspace.pipeline_name(pipeline))
-    drawings.show(session, compiled, form, output)
+    compiled = pipeline_check.drawable_graph(
+        session.workspace, session.workspace.pipeline_name(pipeline)
+    )
+    drawings.show_drawing(session, compiled, form, output)

@@ -12,7 +12,7 @@ from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
     from towpath.projects import Addition
-    from towpath.projects.pipeline_draft import Draft
+    from towpath.projects.pipeline_draft import PipelineDraft
 
 
 @click.command()
@@ -40,44 +40,50 @@ def init(
 
     if pipeline and not source:
         raise UsageError("`--pipeline` names the draft of `--from`", hint="add `--from dvc.yaml`")
-    root = projects.find_root(session.here / (folder or "."), named=folder is not None)
-    draft = _draft(session, root, source, pipeline) if source else None
-    additions = projects.plan_additions(root, dvc.missing_files(root))
+    root = projects.find_root(session.working_folder / (folder or "."), named=folder is not None)
+    draft = _draft_pipeline(session, root, source, pipeline) if source else None
+    additions = projects.plan_additions(root, dvc.missing_store_files(root))
     additions = _with_draft(root, additions, draft) if draft else additions
     if not dry_run:
         projects.apply_additions(root, additions)
     if as_json:
-        return print_json("init", _document(root, additions, draft, dry_run))
-    return _say(session, root, additions, draft, dry_run)
+        return print_json("init", _init_document(root, additions, draft, dry_run))
+    return _say_additions(session, root, additions, draft, dry_run)
 
 
-def _draft(session: Session, root: Path, source: str, pipeline: str | None) -> Draft:
+def _draft_pipeline(
+    session: Session, root: Path, source: str, pipeline: str | None
+) -> PipelineDraft:
     from towpath.projects import pipeline_draft
 
-    return pipeline_draft.draft_pipeline(root, session.here / source, pipeline)
+    return pipeline_draft.draft_pipeline(root, session.working_folder / source, pipeline)
 
 
-def _with_draft(root: Path, additions: tuple[Addition, ...], draft: Draft) -> tuple[Addition, ...]:
+def _with_draft(
+    root: Path, additions: tuple[Addition, ...], draft: PipelineDraft
+) -> tuple[Addition, ...]:
     """The additions with the draft in the place of an empty pipeline, if nobody wrote one there."""
     from towpath import projects
 
-    others = tuple(each for each in additions if not each.path.startswith("flows/"))
+    others = tuple(addition for addition in additions if not addition.path.startswith("flows/"))
     path = root / draft.path
     if path.exists() and path.read_bytes().decode("utf-8", "replace") != projects.EMPTY_PIPELINE:
         return others
     return (*others, projects.NewFile(draft.path, draft.text, replaces=path.exists()))
 
 
-def _document(
-    root: Path, additions: tuple[Addition, ...], draft: Draft | None, dry_run: bool
+def _init_document(
+    root: Path, additions: tuple[Addition, ...], draft: PipelineDraft | None, dry_run: bool
 ) -> dict[str, object]:
     from towpath.projects import NewFile
 
     return {
         "root": str(root),
-        "made": [each.path for each in additions if isinstance(each, NewFile)],
+        "made": [addition.path for addition in additions if isinstance(addition, NewFile)],
         "added": {
-            each.path: list(each.lines) for each in additions if not isinstance(each, NewFile)
+            addition.path: list(addition.lines)
+            for addition in additions
+            if not isinstance(addition, NewFile)
         },
         "pipeline": draft.path if draft else None,
         "left_out": [str(fault) for fault in draft.left_out] if draft else [],
@@ -85,13 +91,13 @@ def _document(
     }
 
 
-def _say(
-    session: Session, root: Path, additions: tuple[Addition, ...], draft: Draft | None,
+def _say_additions(
+    session: Session, root: Path, additions: tuple[Addition, ...], draft: PipelineDraft | None,
     dry_run: bool,
 ) -> None:  # fmt: skip
     for addition in additions:
         say = terminal.echo if dry_run else session.say  # what was asked for, or what was done
-        say(addition.sentence(would=dry_run))
+        say(addition.describe_addition(would=dry_run))
     if draft:
         _say_draft(session, additions, draft)
     if not additions:
@@ -102,12 +108,12 @@ def _say(
         return
     session.say()
     session.say("Next:")
-    for line in _next(draft, additions):
+    for line in _next_commands(draft, additions):
         session.say(f"  {line}")
 
 
-def _say_draft(session: Session, additions: tuple[Addition, ...], draft: Draft) -> None:
-    drafted = any(each.path == draft.path for each in additions)
+def _say_draft(session: Session, additions: tuple[Addition, ...], draft: PipelineDraft) -> None:
+    drafted = any(addition.path == draft.path for addition in additions)
     if not drafted:
         session.say(f"{draft.path} is there, and was left alone")
     elif draft.left_out:
@@ -117,10 +123,12 @@ def _say_draft(session: Session, additions: tuple[Addition, ...], draft: Draft) 
             session.say(f"  {fault}")
 
 
-def _next(draft: Draft | None, additions: tuple[Addition, ...]) -> tuple[str, ...]:
+def _next_commands(draft: PipelineDraft | None, additions: tuple[Addition, ...]) -> tuple[str, ...]:
     commit = "git add --all && git commit -m 'Adopt Towpath'"
     if draft:
         return "towpath check", "towpath run", commit
-    made = next((each.path for each in additions if each.path.startswith("flows/")), None)
-    begin = (f"write {made}: it says how to begin",) if made else ()
+    pipeline_file = next(
+        (addition.path for addition in additions if addition.path.startswith("flows/")), None
+    )
+    begin = (f"write {pipeline_file}: it says how to begin",) if pipeline_file else ()
     return *begin, "towpath check", commit

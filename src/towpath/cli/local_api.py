@@ -11,8 +11,8 @@ from towpath.cli.render import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from towpath.backends.prefect.server.project_api import Status, Up
-    from towpath.backends.prefect.server.worker import Worker
+    from towpath.backends.prefect.server.project_api import ServiceStatus, StartedServices
+    from towpath.backends.prefect.server.worker import PoolWorker
 
 _ENTER = "  (its password: `towpath status --secret`)"
 _NEXT = "Next:  prefect deploy --all && prefect deployment run 'training/dev'"
@@ -25,26 +25,26 @@ def up(session: Session, as_json: bool) -> None:
     """Start the Prefect API and a worker, and tell stock `prefect` commands of them."""
     from towpath.backends.prefect.server import project_api
 
-    started = project_api.up(session.workspace.root)
+    started = project_api.start_services(session.workspace.root)
     if as_json:
         return print_json("up", started)
-    _rows(_up(started))
+    _print_pairs(_describe_start(started))
     if started.advice:
         session.say(started.advice)
     session.say()
     return session.say(_NEXT)
 
 
-def _up(started: Up) -> Iterator[tuple[str, str]]:
+def _describe_start(started: StartedServices) -> Iterator[tuple[str, str]]:
     yield "API", started.api.url
-    yield "UI", f"{started.api.ui}{_ENTER if started.api.started_by_us else ''}"
-    yield "worker", _worker(started.worker)
+    yield "UI", f"{started.api.pages_url}{_ENTER if started.api.started_by_us else ''}"
+    yield "worker", _describe_worker(started.worker)
     yield "log", str(started.worker_log)
     if started.settings:
         yield "settings", f"{started.settings.name}, which stock `prefect` obeys here"
 
 
-def _worker(worker: Worker) -> str:
+def _describe_worker(worker: PoolWorker) -> str:
     return f"takes runs from pool `{worker.pool}`, process {worker.pid}, since {worker.since}"
 
 
@@ -56,7 +56,7 @@ def down(session: Session, force: bool, as_json: bool) -> None:
     """Stop the worker and the local Prefect API."""
     from towpath.backends.prefect.server import project_api
 
-    stopped = project_api.down(session.workspace.root, force=force)
+    stopped = project_api.stop_services(session.workspace.root, force=force)
     if as_json:
         return print_json("down", stopped)
     ended = [
@@ -75,13 +75,13 @@ def status(session: Session, secret: bool, as_json: bool) -> None:
 
     if secret:
         return terminal.echo(project_api.read_secret(session.workspace.root))
-    found = project_api.status(session.workspace.root)
+    server_status = project_api.read_service_status(session.workspace.root)
     if as_json:
-        return print_json("status", found)
-    return _rows(_status(found))
+        return print_json("status", server_status)
+    return _print_pairs(_describe_status(server_status))
 
 
-def _status(found: Status) -> Iterator[tuple[str, str]]:
+def _describe_status(found: ServiceStatus) -> Iterator[tuple[str, str]]:
     if found.url is None:
         yield "API", "none runs; `towpath run` starts one and lets it rest, `towpath up` keeps it"
     else:
@@ -95,10 +95,13 @@ def _status(found: Status) -> Iterator[tuple[str, str]]:
             f"{found.local.since}, process {found.local.pid}, Prefect {found.local.prefect}",
         )
         yield "log", str(found.local.log)
-    yield "worker", _worker(found.worker) if found.worker else "none; `towpath up` starts one"
+    yield (
+        "worker",
+        _describe_worker(found.worker) if found.worker else "none; `towpath up` starts one",
+    )
     yield "runs", ", ".join(found.runs) or "none in progress"
 
 
-def _rows(pairs: Iterator[tuple[str, str]]) -> None:
+def _print_pairs(pairs: Iterator[tuple[str, str]]) -> None:
     for name, value in pairs:
         terminal.echo(terminal.Styled(name.ljust(9), "cyan"), f" {value}")

@@ -126,7 +126,7 @@ class Verbs(click.Group):
                 formatter.write_dl([(name, word) for name, (_, word) in verbs.items()])
 
 
-def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value:
         from towpath import __version__
         from towpath.cli.render import terminal
@@ -150,7 +150,7 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     is_flag=True,
     is_eager=True,
     expose_value=False,
-    callback=_version,
+    callback=_print_version,
     help="Print the version.",
 )
 @click.pass_context
@@ -158,13 +158,13 @@ def towpath(
     ctx: click.Context, folder: str | None, quiet: bool, verbose: int, profile: bool
 ) -> None:
     """An ML platform in a Git repository: projects, pipelines, a model registry, promotion."""
-    from towpath.cli.session import Session, plain
+    from towpath.cli.session import Session, is_colour_refused
 
     if verbose > 1 or profile or os.environ.get("TOWPATH_LOG"):
         from towpath.cli.diagnostic_options import begin_diagnostics
 
         _at_end.append(begin_diagnostics(verbose > 1, profile))
-    ctx.color = False if plain() else None
+    ctx.color = False if is_colour_refused() else None
     ctx.obj = Session(folder, quiet, verbose)
 
 
@@ -177,10 +177,10 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     # Asked to end, a command ends as it does at Ctrl-C: with Git and whatever else it has started,
     # its scratch files removed, its run recorded as interrupted.
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, _raise_interrupt)
     terminal.guard_streams()
     gc.disable()  # a call is short, and imports leave no garbage; a run turns it on
-    code = _guarded(sys.argv[1:])
+    code = _run_guarded(sys.argv[1:])
     for end in _at_end:  # after whatever was said of an error
         end()
     if code == INTERRUPTED:  # a thread of the run that was interrupted may still wait for something
@@ -189,11 +189,11 @@ def main() -> None:
     sys.exit(code)
 
 
-def _interrupt(*_: object) -> None:
+def _raise_interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _guarded(arguments: list[str]) -> int:
+def _run_guarded(arguments: list[str]) -> int:
     try:
         answer: Any = towpath.main(arguments, prog_name="towpath", standalone_mode=False)
         return answer if isinstance(answer, int) else 0
@@ -210,4 +210,4 @@ def _guarded(arguments: list[str]) -> int:
     except Exception as error:
         from towpath.cli.render import fault_words
 
-        return fault_words.say(error, arguments)
+        return fault_words.report_error(error, arguments)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from towpath.backends.git import Repository
     from towpath.backends.git.signatures import SignedBy
     from towpath.cli.render.terminal import Cell
-    from towpath.registry import Lineage, Model, ModelVersion, Record, Stages
+    from towpath.registry import Model, ModelVersion, StageFiles, VersionLineage, VersionRecord
 
 _MOST_METRICS = 4
 _SIGNED = {
@@ -37,63 +37,72 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
     from towpath import registry
 
     repository = session.workspace.registry
-    found = (
-        {model: registry.known_model(repository, model)} if model else registry.models(repository)
+    models_by_name = (
+        {model: registry.known_model(repository, model)}
+        if model
+        else registry.read_models(repository)
     )
-    stages = registry.stages(repository)
+    stages = registry.read_stage_files(repository)
     if as_json:
         return print_json(
-            "models", [plain(v, stages) for m in found.values() for v in _versions(m)]
+            "models",
+            [
+                plain_version(v, stages)
+                for m in models_by_name.values()
+                for v in _listed_versions(m)
+            ],
         )
-    is_lost = _tell_lost(session, repository, model, found, stages)
-    if is_lost or any(_versions(one) for one in found.values()):
-        _table(found, stages)
-        _unpublished(session, repository, set(found))
-        return _freshness(session, repository)
-    return session.say(_nothing(session, repository))
+    is_lost = _tell_lost(session, repository, model, models_by_name, stages)
+    if is_lost or any(_listed_versions(listed_model) for listed_model in models_by_name.values()):
+        _print_versions(models_by_name, stages)
+        _say_unpublished(session, repository, set(models_by_name))
+        return _say_freshness(session, repository)
+    return session.say(_explain_no_version(session, repository))
 
 
-def _versions(model: Model) -> list[ModelVersion]:
+def _listed_versions(model: Model) -> list[ModelVersion]:
     return [*model.candidates, *reversed(model.versions)]
 
 
-def plain(version: ModelVersion, stages: Stages) -> dict[str, Any]:
+def plain_version(version: ModelVersion, stages: StageFiles) -> dict[str, Any]:
     """A version as ``--json`` says it."""
     return {
         "model": version.model,
         "version": str(version.version) if version.version else None,
         "key": version.key,
-        "time": _time(version),
+        "time": _registration_time(version),
         "author": version.tag.tagger,
         "metrics": dict(version.metrics),
-        "stages": list(stages.of(version.model, version.version)),
+        "stages": list(stages.stages_of(version.model, version.version)),
         "rejected": version.rejected,
         "commit": version.commit,
     }
 
 
-def _time(version: ModelVersion) -> str:
+def _registration_time(version: ModelVersion) -> str:
     moment = min(version.time, _END)  # a hand can date a tag beyond what a calendar has
     return datetime.fromtimestamp(moment, UTC).isoformat()[:19] + "Z"
 
 
-def _table(found: Any, stages: Stages) -> None:
-    versions = [v for model in found.values() for v in _versions(model)]
+def _print_versions(found: Any, stages: StageFiles) -> None:
+    versions = [v for model in found.values() for v in _listed_versions(model)]
     metrics = list(dict.fromkeys(name for v in versions for name in v.metrics))[:_MOST_METRICS]
-    rows = [row(v, stages, [v.metrics.get(name) for name in metrics]) for v in versions]
-    return terminal.show(("version", *metrics, "stages", "registered", "by"), rows, right=metrics)
+    rows = [version_row(v, stages, [v.metrics.get(name) for name in metrics]) for v in versions]
+    return terminal.show_table(
+        ("version", *metrics, "stages", "registered", "by"), rows, right=metrics
+    )
 
 
-def row(version: ModelVersion, stages: Stages, facts: Sequence[object]) -> list[Cell]:
+def version_row(version: ModelVersion, stages: StageFiles, facts: Sequence[object]) -> list[Cell]:
     """A version in a table: its name, facts of it, where it stands, when and by whom."""
     shown = Styled(str(version), "bold" if version.rejected is None else "dim strike")
-    numbers = [terminal.number(fact) for fact in facts]
+    numbers = [terminal.readable_number(fact) for fact in facts]
     author = version.tag.tagger.partition(" <")[0]
-    return [shown, *numbers, _state(version, stages), _time(version), author]
+    return [shown, *numbers, _shown_stages(version, stages), _registration_time(version), author]
 
 
-def _state(version: ModelVersion, stages: Stages) -> str:
-    where = " ".join(stages.of(version.model, version.version))
+def _shown_stages(version: ModelVersion, stages: StageFiles) -> str:
+    where = " ".join(stages.stages_of(version.model, version.version))
     if version.rejected is not None:
         return (
             f"{where}, and rejected: {version.rejected}"
@@ -110,38 +119,43 @@ def _tell_lost(
     repository: Repository,
     asked: str | None,
     found: Mapping[str, Model],
-    stages: Stages,
+    stages: StageFiles,
 ) -> bool:
     """Say which versions stages should run that have no tag here: the table lacks them."""
     from towpath.backends.git import remotes
     from towpath.registry.registry_state import way_to_have
 
-    if remotes.view(repository):
+    if remotes.explain_missing_tags(repository):
         return False  # a clone without tags says so by itself
     lost = [
-        one
-        for one in stages.wanted
-        if asked in (None, one.model)
-        and (one.model not in found or found[one.model].at(one.version) is None)
+        stage_file
+        for stage_file in stages.wanted
+        if asked in (None, stage_file.model)
+        and (
+            stage_file.model not in found
+            or found[stage_file.model].find_number(stage_file.version) is None
+        )
     ]
-    for one in lost:
-        name = f"{one.model}@{one.version}"
-        what = f"{one.stage} should run {name}, which has no tag here"
+    for stage_file in lost:
+        name = f"{stage_file.model}@{stage_file.version}"
+        what = f"{stage_file.stage} should run {name}, which has no tag here"
         session.say(f"{what}: {way_to_have(repository, name)}")
     return bool(lost)
 
 
-def _nothing(session: Session, repository: Repository) -> str:
+def _explain_no_version(session: Session, repository: Repository) -> str:
     """Why there is no version: none was made, or this clone does not have them."""
     from towpath.backends.git import remotes
 
-    missing = None if session.workspace.shared_registry else remotes.view(repository)
+    missing = (
+        None if session.workspace.shared_registry else remotes.explain_missing_tags(repository)
+    )
     if missing:
         return f"no model is known here: {missing}; `towpath fetch` brings the registry's tags"
     return "no model is registered here; `towpath run` registers one"
 
 
-def _unpublished(session: Session, repository: Repository, models: set[str]) -> None:
+def _say_unpublished(session: Session, repository: Repository, models: set[str]) -> None:
     """Which versions no remote has: another clone does not see them, and they lie on one disk."""
     from towpath import registry
 
@@ -152,22 +166,22 @@ def _unpublished(session: Session, repository: Repository, models: set[str]) -> 
         session.say(f"only here: {', '.join(mine[:3])}{more}; `towpath push` publishes them")
 
 
-def _freshness(session: Session, repository: Repository) -> None:
+def _say_freshness(session: Session, repository: Repository) -> None:
     """How old this clone's view of the registry is; nothing without a remote."""
     from towpath.backends.git import remotes
 
     if address := session.workspace.shared_registry:
         from towpath.registry import shared_registry
 
-        if word := shared_registry.staleness(repository, address):
+        if word := shared_registry.explain_staleness(repository, address):
             session.say()
             session.say(word)
         return
-    if missing := remotes.view(repository):
+    if missing := remotes.explain_missing_tags(repository):
         session.say()
         session.say(f"{missing}; `towpath fetch` brings all of the registry's tags")
         return
-    age = remotes.age(repository) if remotes.remotes(repository) else None
+    age = remotes.tags_age(repository) if remotes.list_remotes(repository) else None
     if age is not None and age > 3600:
         session.say()
         session.say(f"as of {age / 3600:.0f} hours ago; `towpath fetch` brings what is new")
@@ -182,19 +196,19 @@ def show(session: Session, reference: str, as_json: bool) -> None:
     from towpath import registry
 
     repository = session.workspace.registry
-    found = registry.lineage(repository, reference)
-    signed = registry.signature_of(repository, found.version)
+    version_lineage = registry.read_version_lineage(repository, reference)
+    signed = registry.signature_of(repository, version_lineage.version)
     if as_json:
-        standing = {**_plain_standing(found), "signature": signed}
-        return print_json("version", {**_plain_record(found.record), **standing})
-    _say(found, signed)
-    if str(found.version) in registry.only_here(repository):
+        standing = {**_plain_standing(version_lineage), "signature": signed}
+        return print_json("version", {**_plain_record(version_lineage.record), **standing})
+    _print_version(version_lineage, signed)
+    if str(version_lineage.version) in registry.only_here(repository):
         session.say()
         session.say("only here: `towpath push` publishes it")
     return None
 
 
-def _plain_standing(found: Lineage) -> dict[str, Any]:
+def _plain_standing(found: VersionLineage) -> dict[str, Any]:
     """What became of a version after its record was written."""
     return {
         "stages": found.stages,
@@ -204,14 +218,14 @@ def _plain_standing(found: Lineage) -> dict[str, Any]:
     }
 
 
-def _plain_record(record: Record) -> dict[str, Any]:
+def _plain_record(record: VersionRecord) -> dict[str, Any]:
     from dataclasses import asdict
 
     plain = asdict(record)
     return {**plain, "version": str(record.version) if record.version else None}
 
 
-def _say(found: Lineage, signed: SignedBy) -> None:
+def _print_version(found: VersionLineage, signed: SignedBy) -> None:
     record = found.record
     terminal.echo(Styled(str(found.version), "bold"))
     if found.version.rejected is not None:
@@ -223,45 +237,45 @@ def _say(found: Lineage, signed: SignedBy) -> None:
         f", {record.bump.level} over {found.before.version}" if found.before and record.bump else ""
     )
     reason = f"  ({record.bump.reason}{before})" if record.bump else ""
-    section(
+    print_section(
         "registered",
         {
             "by": f"{record.author}, {record.time}{reason}",
             "stages": ", ".join(found.stages) or "—",
-            **_signed(signed),
+            **_signature_row(signed),
         },
     )
-    section("model", _model(record))
-    section("metrics", record.metrics)
-    section("parameters", record.parameters)
-    section("data", {name: _data(record, name) for name in record.data})
-    section("code", _code(record))
-    section("labels", record.labels)
-    _columns(record)
+    print_section("model", _model_rows(record))
+    print_section("metrics", record.metrics)
+    print_section("parameters", record.parameters)
+    print_section("data", {name: _input_origin(record, name) for name in record.data})
+    print_section("code", _code_rows(record))
+    print_section("labels", record.labels)
+    _print_signature(record)
 
 
-def _signed(signed: SignedBy) -> dict[str, str]:
+def _signature_row(signed: SignedBy) -> dict[str, str]:
     if signed.standing == "unsigned":
         return {}
     return {"signed": _SIGNED[signed.standing].format(who=signed.who, key=signed.key)}
 
 
-def _data(record: Record, name: str) -> str:
+def _input_origin(record: VersionRecord, name: str) -> str:
     """The digest of an input, and where the run read it, as far as the record says."""
     digest, source = record.data[name], record.sources.get(name)
     where = (source.version or source.pointer or source.path) if source else None
-    return f"{terminal.brief(digest)}, {where}" if where else digest
+    return f"{terminal.brief_value(digest)}, {where}" if where else digest
 
 
-def _code(record: Record) -> dict[str, str]:
+def _code_rows(record: VersionRecord) -> dict[str, str]:
     where = {"repository": record.code.repository} if record.code.repository else {}
-    made = f"{record.pipeline}, run {record.run}"
-    return {**where, "commit": record.code.commit, "pipeline": made}
+    pipeline_run = f"{record.pipeline}, run {record.run}"
+    return {**where, "commit": record.code.commit, "pipeline": pipeline_run}
 
 
-def _model(record: Record) -> dict[str, str]:
+def _model_rows(record: VersionRecord) -> dict[str, str]:
     return {
-        "file": f"{record.path}, {terminal.size(record.artifact.size)}",
+        "file": f"{record.path}, {terminal.readable_size(record.artifact.size)}",
         "md5": record.artifact.digest,
         "sha256": record.sha256,
         "python": str(record.python),
@@ -269,7 +283,7 @@ def _model(record: Record) -> dict[str, str]:
     }
 
 
-def section(title: str, pairs: Any) -> None:
+def print_section(title: str, pairs: Any) -> None:
     """Pairs below one another, under a title where there is one; nothing where there is none."""
     if not pairs:
         return
@@ -278,23 +292,23 @@ def section(title: str, pairs: Any) -> None:
         terminal.echo(Styled(title, "cyan"))
     width = max(len(name) for name in pairs)
     for name, value in pairs.items():
-        terminal.echo(f"  {name.ljust(width)}  {terminal.number(value)}")
+        terminal.echo(f"  {name.ljust(width)}  {terminal.readable_number(value)}")
 
 
-def _columns(record: Record) -> None:
+def _print_signature(record: VersionRecord) -> None:
     if record.signature is None:
         return
     from towpath.registry.model_signature import matrix_of
 
     sides = {"takes": record.signature.inputs, "gives": record.signature.outputs}
-    said = {
+    columns_by_side = {
         side: ", ".join(f"{column.name} {column.type}" for column in columns)
         for side, columns in sides.items()
         if columns
     }
     if matrix := matrix_of(record.signature):
-        said = {"takes": matrix, **said}
-    section("signature", said)
+        columns_by_side = {"takes": matrix, **columns_by_side}
+    print_section("signature", columns_by_side)
 
 
 @click.command()
@@ -306,15 +320,15 @@ def compare(session: Session, references: tuple[str, ...], everything: bool, as_
     """Lay two or more versions side by side: what differs between them."""
     from towpath import registry
 
-    found = registry.compare(session.workspace.registry, references)
-    rows = [row for row in found.rows if everything or row.differs]
+    comparison = registry.compare_versions(session.workspace.registry, references)
+    rows = [row for row in comparison.rows if everything or row.is_different]
     if as_json:
-        said = [{"section": r.section, "name": r.name, "values": r.values} for r in rows]
+        row_documents = [{"section": r.section, "name": r.name, "values": r.values} for r in rows]
         return print_json(
-            "comparison", {"versions": [str(v) for v in found.versions], "rows": said}
+            "comparison", {"versions": [str(v) for v in comparison.versions], "rows": row_documents}
         )
     shown = [(r.section, r.name, *terminal.side_by_side(r.values)) for r in rows]
-    return terminal.show(("", "name", *(str(v) for v in found.versions)), shown)
+    return terminal.show_table(("", "name", *(str(v) for v in comparison.versions)), shown)
 
 
 @click.command()
@@ -331,9 +345,9 @@ def reject(session: Session, reference: str, reason: str) -> None:
         from towpath.delivery import promotion
 
         return promotion_views.put_away(
-            session, promotion.refuse(session.workspace, reference, reason)
+            session, promotion.reject_promotion(session.workspace, reference, reason)
         )
     from towpath import registry
 
-    rejected = registry.reject(session.workspace.registry, reference, reason)
+    rejected = registry.reject_version(session.workspace.registry, reference, reason)
     return session.say(f"rejected {rejected}: {reason}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from towpath.cli.render import terminal
-from towpath.cli.session import Session, assignments, interactive, pass_session
+from towpath.cli.session import Session, is_interactive, parse_assignments, pass_session
 
 
 @click.command()
@@ -28,16 +28,19 @@ def new(
     from towpath import projects
 
     if catalogue:
-        for found in projects.catalogue():
-            terminal.echo(f"{found.name:12} {found.description}")
+        for known_template in projects.catalogue():
+            terminal.echo(f"{known_template.name:12} {known_template.description}")
         return
     if "=" in template:
         template, answers = "tabular", (template, *answers)
-    ask = not no_input and interactive()
-    made = projects.new(
-        template, session.here / (output or "."), assignments(answers, "answer"), ask
+    ask = not no_input and is_interactive()
+    project = projects.make_from_template(
+        template,
+        session.working_folder / (output or "."),
+        parse_assignments(answers, "answer"),
+        ask,
     )
-    commands = projects.next_commands(made, session.here)
+    commands = projects.next_commands(project, session.working_folder)
     session.say(f"made {commands[0].removeprefix('cd ')}")
     session.say()
     session.say("Next:")

@@ -10,10 +10,10 @@ from towpath.cli.render import terminal
 from towpath.cli.session import (
     Session,
     all_option,
-    assignments,
     input_option,
     json_option,
     param_option,
+    parse_assignments,
     pass_session,
     pipeline_argument,
     print_json,
@@ -21,7 +21,7 @@ from towpath.cli.session import (
 )
 
 if TYPE_CHECKING:
-    from towpath.execution.pipeline_run import Prepared
+    from towpath.execution.pipeline_run import PreparedRun
 
 _COLOURS = {
     "run": "yellow",
@@ -45,67 +45,77 @@ def plan(
     inputs: tuple[str, ...], force: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Say for each step of PIPELINE whether it would run, be reused or be skipped, and why."""
-    from towpath.execution.pipeline_run import prepare
-    from towpath.planning.run_request import Request
+    from towpath.execution.pipeline_run import prepare_run
+    from towpath.planning.run_request import RunRequest
 
     if every:
         refuse_with_all(pipeline, {"--param": params, "--input": inputs})
-        return _plan_all(session, Request("", force=force), as_json)
+        return _plan_all(session, RunRequest("", force=force), as_json)
     name = session.workspace.pipeline_name(pipeline)
-    request = Request(
-        name, assignments(params, "--param"), assignments(inputs, "--input"), force=force
+    request = RunRequest(
+        name,
+        parse_assignments(params, "--param"),
+        parse_assignments(inputs, "--input"),
+        force=force,
     )
-    prepared = prepare(session.workspace, request)
-    steps = _steps(prepared)
+    prepared = prepare_run(session.workspace, request)
+    steps = _step_documents(prepared)
     if as_json:
-        return print_json("plan", steps, upstream=_upstream(prepared))
-    return _show(prepared, steps)
+        return print_json("plan", steps, upstream=_upstream_documents(prepared))
+    return _print_plan(prepared, steps)
 
 
 def _plan_all(session: Session, request: Any, as_json: bool) -> None:
     from towpath.execution.run_all import plan_all
 
-    found = [(prepared, _steps(prepared)) for prepared in plan_all(session.workspace, request)]
+    prepared_plans = [
+        (prepared, _step_documents(prepared)) for prepared in plan_all(session.workspace, request)
+    ]
     if as_json:
         plans = [
-            {"pipeline": prepared.graph.name, "plan": steps, "upstream": _upstream(prepared)}
-            for prepared, steps in found
+            {
+                "pipeline": prepared.graph.name,
+                "plan": steps,
+                "upstream": _upstream_documents(prepared),
+            }
+            for prepared, steps in prepared_plans
         ]
         return print_json("plans", plans)
-    for prepared, steps in found:
+    for prepared, steps in prepared_plans:
         terminal.echo(terminal.Styled(prepared.graph.name, "bold"))
-        _show(prepared, steps)
+        _print_plan(prepared, steps)
         terminal.echo()
     return None
 
 
-def _steps(prepared: Prepared) -> list[dict[str, Any]]:
+def _step_documents(prepared: PreparedRun) -> list[dict[str, Any]]:
     return [
         {"step": d.step, "verdict": d.verdict, "reason": d.reason, "key": d.key}
-        for d in prepared.decisions().values()
+        for d in prepared.decide_steps().values()
     ]
 
 
-def _upstream(prepared: Prepared) -> list[dict[str, Any]]:
+def _upstream_documents(prepared: PreparedRun) -> list[dict[str, Any]]:
     """The inputs that other pipelines make, and whether they are up to date."""
     return [
         {
             "input": link.input, "path": link.path, "pipeline": link.pipeline, "run": link.run,
-            "stale": bool(link.stale), "reason": link.stale, "command": link.command,
+            "stale": bool(link.stale), "reason": link.stale, "command": link.update_command,
         }
-        for link in prepared.registering.links
+        for link in prepared.registering.upstream_links
     ]  # fmt: skip
 
 
-def _show(prepared: Prepared, steps: list[dict[str, Any]]) -> None:
+def _print_plan(prepared: PreparedRun, steps: list[dict[str, Any]]) -> None:
     """A row for each step, after one for each input that is stale."""
-    links = [link for link in prepared.registering.links if link.stale]
+    links = [link for link in prepared.registering.upstream_links if link.stale]
     rows: list[tuple[Any, ...]] = [
-        (link.input, _styled("stale"), f"{link.stale} ({link.command})") for link in links
+        (link.input, _verdict_cell("stale"), f"{link.stale} ({link.update_command})")
+        for link in links
     ]
-    rows += [(step["step"], _styled(step["verdict"]), step["reason"]) for step in steps]
-    terminal.show(("step", "", "why"), rows)
+    rows += [(step["step"], _verdict_cell(step["verdict"]), step["reason"]) for step in steps]
+    terminal.show_table(("step", "", "why"), rows)
 
 
-def _styled(verdict: str) -> terminal.Styled:
+def _verdict_cell(verdict: str) -> terminal.Styled:
     return terminal.Styled(verdict, _COLOURS[verdict])

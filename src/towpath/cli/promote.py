@@ -13,7 +13,7 @@ from towpath.cli.session import Session, json_option, pass_session, print_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from towpath.delivery.promotion import Proposed
+    from towpath.delivery.promotion import ProposedPromotion
 
 Format = Literal["text", "md"]
 
@@ -37,7 +37,7 @@ _SHARED = (
 )
 
 
-def _proposing(command: Callable[..., Any]) -> Callable[..., Any]:
+def _proposal_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that every proposal takes."""
     for option in reversed(_SHARED):
         command = option(command)
@@ -47,28 +47,30 @@ def _proposing(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("reference")
 @click.option("--to", "stage", required=True, metavar="STAGE", help="Which stage it should enter.")
-@_proposing
+@_proposal_options
 @pass_session
 def promote(session: Session, /, reference: str, stage: str, **said: Any) -> None:
     """Propose that a version enter a stage: a branch and a pull request, with the evidence."""
     from towpath.delivery import promotion
 
-    _propose(session, partial(promotion.promote, session.workspace, reference, stage), said)
+    _make_proposal(
+        session, partial(promotion.propose_promotion, session.workspace, reference, stage), said
+    )
 
 
 @click.command()
 @click.argument("model")
 @stage_option
 @click.option("--to", metavar="VERSION", help="Which of the versions it ran (default: the last).")
-@_proposing
+@_proposal_options
 @pass_session
 def rollback(session: Session, /, model: str, stage: str, to: str | None, **said: Any) -> None:
     """Propose that a stage go back to the version that it ran before."""
     from towpath.delivery import promotion
 
-    _propose(
+    _make_proposal(
         session,
-        lambda **asked: promotion.rollback(session.workspace, model, stage, to=to, **asked),
+        lambda **asked: promotion.propose_rollback(session.workspace, model, stage, to=to, **asked),
         said,
     )
 
@@ -76,34 +78,38 @@ def rollback(session: Session, /, model: str, stage: str, to: str | None, **said
 @click.command()
 @click.argument("model")
 @stage_option
-@_proposing
+@_proposal_options
 @pass_session
 def demote(session: Session, /, model: str, stage: str, **said: Any) -> None:
     """Propose that a model leave a stage."""
     from towpath.delivery import promotion
 
-    _propose(
-        session, lambda **asked: promotion.demote(session.workspace, model, stage, **asked), said
+    _make_proposal(
+        session,
+        lambda **asked: promotion.propose_demotion(session.workspace, model, stage, **asked),
+        said,
     )
 
 
-def _propose(session: Session, propose: Callable[..., Proposed], said: dict[str, Any]) -> None:
-    from towpath.delivery.promotion import GatesRefused
+def _make_proposal(
+    session: Session, propose: Callable[..., ProposedPromotion], said: dict[str, Any]
+) -> None:
+    from towpath.delivery.promotion import ReviewGatesRefused
 
     form, as_json = said["form"], said["as_json"]
     try:
-        made = propose(dry_run=said["dry_run"], push=said["push"], why=said["description"])
-    except GatesRefused as refused:
+        proposal = propose(dry_run=said["dry_run"], push=said["push"], why=said["description"])
+    except ReviewGatesRefused as refused:
         if not as_json:
-            promotion_views.show(refused.proposed, form)
+            promotion_views.show_proposal(refused.proposed, form)
         raise
     if as_json:
-        return print_json("promotion", promotion_views.plain(made))
+        return print_json("promotion", promotion_views.plain_proposal(proposal))
     if form == "md" or said["dry_run"]:
-        promotion_views.page(made.evidence, form)
+        promotion_views.show_evidence(proposal.evidence, form)
     else:
-        promotion_views.show(made, form)
-    return promotion_views.next_step(session, made)
+        promotion_views.show_proposal(proposal, form)
+    return promotion_views.next_step(session, proposal)
 
 
 @click.command()
@@ -135,25 +141,25 @@ def approve(
     from towpath.errors import UsageError
 
     if rules:
-        return _ratify(session, names, push, as_json)
+        return _ratify_rules(session, names, push, as_json)
     if not names:
-        waiting = room.waiting(session.workspace)
+        waiting = room.find_waiting_promotions(session.workspace)
         if as_json:
             print_json("waiting", waiting)
         else:
-            promotion_views.waiting(session, waiting)
+            promotion_views.print_waiting(session, waiting)
         return None
     promotion, *others = names
     if others:
         raise UsageError("one promotion is approved at a time", hint="name it alone")
-    done = room.approve(session.workspace, promotion, sign=sign, push=push)
+    approval = room.approve_promotion(session.workspace, promotion, sign=sign, push=push)
     if not as_json:
-        return promotion_views.approved(session, done)
-    print_json("approval", done)
-    return promotion_views.pending(done)
+        return promotion_views.say_approved(session, approval)
+    print_json("approval", approval)
+    return promotion_views.approval_exit_code(approval)
 
 
-def _ratify(session: Session, files: tuple[str, ...], push: bool, as_json: bool) -> int:
+def _ratify_rules(session: Session, files: tuple[str, ...], push: bool, as_json: bool) -> int:
     from towpath.delivery.promotion.ratify_rules import ratify_rules, read_unagreed_rules
     from towpath.errors import ExitCode
 
@@ -162,11 +168,11 @@ def _ratify(session: Session, files: tuple[str, ...], push: bool, as_json: bool)
         if as_json:
             print_json("rules_waiting", waiting)
         else:
-            promotion_views.unagreed(session, waiting)
+            promotion_views.print_unagreed_rules(session, waiting)
         return int(ExitCode.PENDING if waiting else ExitCode.DONE)
-    done = ratify_rules(session.workspace, files, push=push)
+    ratified = ratify_rules(session.workspace, files, push=push)
     if as_json:
-        print_json("rules", done)
+        print_json("rules", ratified)
     else:
-        promotion_views.ratified(session, done)
-    return int(ExitCode.PENDING if done.waits else ExitCode.DONE)
+        promotion_views.print_ratified_rules(session, ratified)
+    return int(ExitCode.PENDING if ratified.waits else ExitCode.DONE)

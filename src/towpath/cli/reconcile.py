@@ -14,7 +14,13 @@ from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
     from towpath.cli.render.terminal import Piece
-    from towpath.delivery.reconcile import Applied, Change, Options, Outcome, Plan
+    from towpath.delivery.reconcile import (
+        AppliedPlan,
+        ChangeOutcome,
+        ReconcileOptions,
+        StageChange,
+        StagePlan,
+    )
     from towpath.errors import Fault
 
 
@@ -45,54 +51,58 @@ def reconcile(
 ) -> int:
     """Say what differs between what the main branch wants of STAGE (default: of each stage) and
     what runs there; with --apply, bring it about."""
-    from towpath.delivery.reconcile import Options, declared_stages
+    from towpath.delivery.reconcile import ReconcileOptions, declared_stages
     from towpath.errors import ExitCode, UsageError
 
     if acts and check:
         raise UsageError("--check changes nothing", hint="give --apply or --check")
-    options = Options(
+    options = ReconcileOptions(
         offline=offline,
         say=session.say,
-        listener=_teller(session),
+        listener=_step_listener(session),
         accepts_history=accept_history,
     )
     names = stages or declared_stages(session.workspace)
-    judged = [_judged(session, name, options, acts, alone=len(names) == 1) for name in names]
-    _print(judged, "json" if as_json else form)
-    codes = {one.code for one in judged}
+    judged = [_judge_stage(session, name, options, acts, alone=len(names) == 1) for name in names]
+    _print_judged(judged, "json" if as_json else form)
+    codes = {judged_stage.code for judged_stage in judged}
     bad = (ExitCode.FAILED, ExitCode.WRONG, ExitCode.REFUSED)
-    pending = check and any(one.plan and one.plan.asks_for_action for one in judged)
-    if check and pending and not any(one.faults for one in judged):
+    pending = check and any(
+        judged_stage.plan and judged_stage.plan.asks_for_action for judged_stage in judged
+    )
+    if check and pending and not any(judged_stage.faults for judged_stage in judged):
         return int(ExitCode.PENDING)
     return int(next((c for c in bad if c in codes), ExitCode.DONE))
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedStage:
     """One stage, by itself: its plan and what came of it, or why it cannot be seen as a whole."""
 
     stage: str
-    plan: Plan | None
-    applied: Applied | None = None
+    plan: StagePlan | None
+    applied: AppliedPlan | None = None
     faults: tuple[Fault, ...] = ()
     code: int = 0
 
 
-def _judged(session: Session, stage: str, options: Options, acts: bool, alone: bool) -> Judged:
+def _judge_stage(
+    session: Session, stage: str, options: ReconcileOptions, acts: bool, alone: bool
+) -> JudgedStage:
     """A stage that cannot be seen (its store is damaged or held) keeps no other from being
     reconciled. What is wrong with the registry concerns all of them, and is raised."""
     from towpath.errors import DeployError, Refused, StoreError, UserError
 
     try:
-        plan, applied = _reconciled(session, stage, options, acts)
+        plan, applied = _reconcile_stage(session, stage, options, acts)
     except (DeployError, Refused, StoreError, UserError) as error:
         if alone:
             raise
-        return Judged(stage, None, None, error.faults, int(error.exit_code))
-    return Judged(stage, plan, applied, code=int(applied.exit_code) if applied else 0)
+        return JudgedStage(stage, None, None, error.faults, int(error.exit_code))
+    return JudgedStage(stage, plan, applied, code=int(applied.exit_code) if applied else 0)
 
 
-def _teller(session: Session) -> Any:
+def _step_listener(session: Session) -> Any:
     def tell(stage: str, model: str, step: str) -> None:
         if session.verbose:
             session.say(f"{stage}: {model}: {step}")
@@ -100,51 +110,53 @@ def _teller(session: Session) -> Any:
     return tell
 
 
-def _reconciled(
-    session: Session, stage: str, options: Options, acts: bool
-) -> tuple[Plan, Applied | None]:
-    from towpath.delivery.reconcile import apply, plan
+def _reconcile_stage(
+    session: Session, stage: str, options: ReconcileOptions, acts: bool
+) -> tuple[StagePlan, AppliedPlan | None]:
+    from towpath.delivery.reconcile import plan_stage, reconcile_stage
 
     if not acts:
-        return plan(session.workspace, stage, options), None
-    applied = apply(session.workspace, stage, options)
+        return plan_stage(session.workspace, stage, options), None
+    applied = reconcile_stage(session.workspace, stage, options)
     return applied.plan, applied
 
 
-def _print(judged: Sequence[Judged], form: str) -> None:
+def _print_judged(judged: Sequence[JudgedStage], form: str) -> None:
     if form == "json":
-        return print_json("reconcile", [_document(one) for one in judged])
-    for one in judged:
-        if one.plan is None:
-            _unseen(one, form)
+        return print_json("reconcile", [_stage_document(judged_stage) for judged_stage in judged])
+    for judged_stage in judged:
+        if judged_stage.plan is None:
+            _print_unseen(judged_stage, form)
         else:
-            (_markdown if form == "md" else _text)(one.plan, one.applied)
+            (_print_plan_markdown if form == "md" else _print_plan_text)(
+                judged_stage.plan, judged_stage.applied
+            )
     return None
 
 
-def _document(one: Judged) -> dict[str, Any]:
+def _stage_document(one: JudgedStage) -> dict[str, Any]:
     if one.plan is not None:
-        return _plain(one.plan, one.applied)
+        return _plan_document(one.plan, one.applied)
     return {
         "stage": one.stage,
         "changes": [],
         "notes": [],
-        "faults": [_told(f) for f in one.faults],
+        "faults": [_fault_document(f) for f in one.faults],
     }
 
 
-def _told(fault: Fault) -> dict[str, str | None]:
+def _fault_document(fault: Fault) -> dict[str, str | None]:
     return {"what": fault.what, "hint": fault.hint}
 
 
-def _unseen(one: Judged, form: str) -> None:
+def _print_unseen(one: JudgedStage, form: str) -> None:
     """A stage that was left as it is, and why."""
     if form == "md":
-        from towpath.markdown_text import prose
+        from towpath.markdown_text import escape_prose
 
-        terminal.echo_markdown(f"### {prose(one.stage)}\n")
+        terminal.echo_markdown(f"### {escape_prose(one.stage)}\n")
         for fault in one.faults:
-            terminal.echo_markdown(f"> {prose(str(fault), _LONGEST_CELL)}\n")
+            terminal.echo_markdown(f"> {escape_prose(str(fault), _LONGEST_CELL)}\n")
         return
     terminal.echo(Styled(one.stage, "bold"))
     for fault in one.faults:
@@ -153,7 +165,7 @@ def _unseen(one: Judged, form: str) -> None:
             terminal.echo("    ", Styled("hint", "cyan"), f": {fault.hint}")
 
 
-def _text(plan: Plan, applied: Applied | None) -> None:
+def _print_plan_text(plan: StagePlan, applied: AppliedPlan | None) -> None:
     where = f"  main {plan.commit[:7]}, store {plan.store}, target {plan.target}"
     terminal.echo(Styled(plan.stage, "bold"), where)
     for note in plan.notes:
@@ -162,9 +174,9 @@ def _text(plan: Plan, applied: Applied | None) -> None:
         terminal.echo("  nothing is wanted here, and nothing runs")
     width = max((len(change.model) for change in plan.changes), default=0)
     for change in plan.changes:
-        outcome = _outcome(applied, change)
-        terminal.echo(f"  {change.model.ljust(width)}  {change}", *_state(outcome))
-        for line in _details(outcome):
+        outcome = _find_outcome(applied, change)
+        terminal.echo(f"  {change.model.ljust(width)}  {change}", *_outcome_pieces(outcome))
+        for line in _outcome_lines(outcome):
             terminal.echo(f"  {' ' * width}  {line}")
 
 
@@ -172,64 +184,70 @@ _LONGEST_CELL = 2000  # characters of a note or an outcome in Markdown
 _COLOURS = {"done": "green", "refused": "red", "failed": "red"}
 
 
-def _state(outcome: Outcome | None) -> tuple[Piece, ...]:
+def _outcome_pieces(outcome: ChangeOutcome | None) -> tuple[Piece, ...]:
     """How it went."""
     return (" … ", Styled(outcome.state, _COLOURS[outcome.state])) if outcome else ()
 
 
-def _details(outcome: Outcome | None) -> list[str]:
+def _outcome_lines(outcome: ChangeOutcome | None) -> list[str]:
     """What a person should read of it, line by line."""
     if outcome is None:
         return []
     faults = [
         f"{fault.what}" + (f" ({fault.hint})" if fault.hint else "") for fault in outcome.faults
     ]
-    said = faults or ([outcome.words] if outcome.words else [])
-    lines = [line for words in said for line in words.splitlines()]
+    remarks = faults or ([outcome.words] if outcome.words else [])
+    lines = [line for words in remarks for line in words.splitlines()]
     return [*lines, *([f"to go back: {outcome.revert}"] if outcome.revert else [])]
 
 
-def _outcome(applied: Applied | None, change: Change) -> Outcome | None:
-    found = (one for one in applied.outcomes if one.change is change) if applied else ()
-    return next(iter(found), None)
+def _find_outcome(applied: AppliedPlan | None, change: StageChange) -> ChangeOutcome | None:
+    outcomes = (
+        (outcome for outcome in applied.outcomes if outcome.change is change) if applied else ()
+    )
+    return next(iter(outcomes), None)
 
 
-def _markdown(plan: Plan, applied: Applied | None) -> None:
+def _print_plan_markdown(plan: StagePlan, applied: AppliedPlan | None) -> None:
     """A table for a pull request or a job's summary; what others wrote is no markup of it."""
-    from towpath.markdown_text import prose
+    from towpath.markdown_text import escape_prose
 
-    where = f"store {prose(plan.store)}, target {prose(plan.target)}"
-    terminal.echo_markdown(f"### {prose(plan.stage)}\n\nmain `{plan.commit[:7]}`, {where}\n")
+    where = f"store {escape_prose(plan.store)}, target {escape_prose(plan.target)}"
+    terminal.echo_markdown(f"### {escape_prose(plan.stage)}\n\nmain `{plan.commit[:7]}`, {where}\n")
     for note in plan.notes:
-        terminal.echo_markdown(f"> {prose(note, _LONGEST_CELL)}\n")
+        terminal.echo_markdown(f"> {escape_prose(note, _LONGEST_CELL)}\n")
     if not plan.changes:
         return terminal.echo_markdown("Nothing is wanted here, and nothing runs.\n")
     terminal.echo_markdown("| model | plan | outcome |\n|---|---|---|")
     for change in plan.changes:
-        outcome = _outcome(applied, change)
-        told = str(outcome.state) if outcome else ""
+        outcome = _find_outcome(applied, change)
+        outcome_text = str(outcome.state) if outcome else ""
         if outcome and (outcome.faults or outcome.words):
-            told += ": " + "; ".join([f.what for f in outcome.faults] or [outcome.words])
+            outcome_text += ": " + "; ".join([f.what for f in outcome.faults] or [outcome.words])
         if outcome and outcome.revert:
-            told += f"; to go back: {outcome.revert}"
-        cells = (change.model, str(change), told)
-        terminal.echo_markdown(f"| {' | '.join(prose(cell, _LONGEST_CELL) for cell in cells)} |")
+            outcome_text += f"; to go back: {outcome.revert}"
+        cells = (change.model, str(change), outcome_text)
+        terminal.echo_markdown(
+            f"| {' | '.join(escape_prose(cell, _LONGEST_CELL) for cell in cells)} |"
+        )
     return terminal.echo()
 
 
-def _plain(plan: Plan, applied: Applied | None) -> dict[str, Any]:
+def _plan_document(plan: StagePlan, applied: AppliedPlan | None) -> dict[str, Any]:
     return {
         "stage": plan.stage,
         "commit": plan.commit,
         "store": plan.store,
         "target": plan.target,
         "notes": list(plan.notes),
-        "changes": [_plain_change(change, _outcome(applied, change)) for change in plan.changes],
+        "changes": [
+            _plain_change(change, _find_outcome(applied, change)) for change in plan.changes
+        ],
     }
 
 
-def _plain_change(change: Change, outcome: Outcome | None) -> dict[str, Any]:
-    said = {
+def _plain_change(change: StageChange, outcome: ChangeOutcome | None) -> dict[str, Any]:
+    change_fields = {
         "model": change.model,
         "change": change.kind,
         "version": str(change.version) if change.version else None,
@@ -238,8 +256,8 @@ def _plain_change(change: Change, outcome: Outcome | None) -> dict[str, Any]:
     }
     if outcome is None:
         fault = getattr(change, "fault", None)
-        blocked = {"faults": [_told(fault)]} if fault else {}
-        return {**said, **blocked}
-    faults = [_told(fault) for fault in outcome.faults]
-    told = {"outcome": outcome.state, "said": outcome.words, "faults": faults}
-    return {**said, **told, "revert": outcome.revert}
+        blocked = {"faults": [_fault_document(fault)]} if fault else {}
+        return {**change_fields, **blocked}
+    faults = [_fault_document(fault) for fault in outcome.faults]
+    outcome_fields = {"outcome": outcome.state, "said": outcome.words, "faults": faults}
+    return {**change_fields, **outcome_fields, "revert": outcome.revert}

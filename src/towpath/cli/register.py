@@ -10,7 +10,7 @@ import click
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from towpath.registry.restore_tags import Restored
+    from towpath.registry.restore_tags import RestoredTag
 
 
 @click.command()
@@ -24,12 +24,14 @@ def register(session: Session, run: str, as_json: bool) -> None:
     """
     from towpath.execution.register_run import register_run
 
-    done = register_run(session.workspace, run)
+    registered = register_run(session.workspace, run)
     if as_json:
-        return print_json("registered", done)
-    for version in done.versions:
+        return print_json("registered", registered)
+    for version in registered.versions:
         reason = f": {version.reason}" if version.reason else ""
-        session.say(f"registered {version} of run {done.run}{reason}   (towpath show {version})")
+        session.say(
+            f"registered {version} of run {registered.run}{reason}   (towpath show {version})"
+        )
     return None
 
 
@@ -44,7 +46,9 @@ def claim(session: Session, models: tuple[str, ...]) -> None:
     from towpath.registry import ownership
 
     for model in models:
-        path = ownership.claim(session.workspace.repository, session.workspace.claimant, model)
+        path = ownership.claim_model(
+            session.workspace.repository, session.workspace.claimant_folder, model
+        )
         session.say(f"wrote {path}: commit it, and merge that into main")
 
 
@@ -61,7 +65,7 @@ def restore(session: Session, tags: tuple[str, ...]) -> None:
 
     for name in tags:
         _refuse_honest(session, name)
-        _say_restored(session, restore_tags.restore(session.workspace.registry, name))
+        _say_restored(session, restore_tags.restore_tag(session.workspace.registry, name))
 
 
 def _refuse_honest(session: Session, name: str) -> None:
@@ -76,14 +80,14 @@ def _refuse_honest(session: Session, name: str) -> None:
         raise UsageError(what, hint="it is proof of what the stage ran, and stays")
 
 
-def _say_restored(session: Session, done: Restored) -> None:
+def _say_restored(session: Session, done: RestoredTag) -> None:
     from towpath.backends.git import remotes
 
     if not done.new:
         return session.say(f"{done.name} is as it should be")
     what = f"restored {done.name} on {done.commit[:7]}" if done.commit else f"set {done.name} aside"
     session.say(what + (f"; what it was is kept as {done.aside}" if done.aside else ""))
-    remote = remotes.chosen(session.workspace.registry)
+    remote = remotes.choose_remote(session.workspace.registry)
     if remote and done.aside:
         spec = f"+refs/tags/{done.name}" if done.commit else f":refs/tags/{done.name}"
         session.say(f"next    where it was pushed: git push {remote} '{spec}'")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from towpath.cli.render import terminal
-from towpath.cli.session import Session, interactive, json_option, pass_session, print_json
+from towpath.cli.session import Session, is_interactive, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from towpath.audit.reproduction import Difference, Reproduced
+    from towpath.audit.reproduction import RecordDifference, ReproducedVersion
 
 
 @click.command()
@@ -32,41 +32,44 @@ def reproduce(
 
     Says whether the model is equal to the last byte, equal in its metrics, or in what it differs.
     """
-    from towpath.audit.reproduction import reproduce as make_again
+    from towpath.audit.reproduction import reproduce_version as make_again
 
-    folder = (session.here / keep) if keep else None
+    folder = (session.working_folder / keep) if keep else None
     if as_json or session.quiet:
-        done = make_again(session.workspace, reference, tolerance, folder)
+        reproduction = make_again(session.workspace, reference, tolerance, folder)
     else:
         from towpath.cli.render.run_progress import LiveProgress, PlainProgress
 
-        with LiveProgress() if interactive() else PlainProgress() as progress:
-            done = make_again(session.workspace, reference, tolerance, folder, [progress])
+        with LiveProgress() if is_interactive() else PlainProgress() as progress:
+            reproduction = make_again(session.workspace, reference, tolerance, folder, [progress])
     if as_json:
-        print_json("reproduction", done)
+        print_json("reproduction", reproduction)
     else:
-        _say_reproduced(session, done)
-    return 3 if done.verdict == "different" else 0
+        _say_reproduced(session, reproduction)
+    return 3 if reproduction.verdict == "different" else 0
 
 
-def _say_reproduced(session: Session, done: Reproduced) -> None:
-    said = {
+def _say_reproduced(session: Session, done: ReproducedVersion) -> None:
+    verdict_words = {
         "bytes": ("green", "byte for byte the same", f"sha256 {done.sha256}"),
         "metrics": ("green", "the same metrics", f"within {done.tolerance:g}, other bytes"),
         "different": ("red", "not the same", "other bytes, other metrics"),
     }
-    colour, words, detail = said[done.verdict]
+    colour, words, detail = verdict_words[done.verdict]
     verdict = terminal.Styled(words, f"bold {colour}")
     terminal.echo(f"{done.version}: ", verdict, f" ({detail})")
-    differences = [*_rows("metric", done.differences), *_rows("", done.environment)]
+    differences = [
+        *_difference_rows("metric", done.differences),
+        *_difference_rows("", done.environment),
+    ]
     if differences:
-        terminal.show(("", "name", "recorded", "now"), differences)
+        terminal.show_table(("", "name", "recorded", "now"), differences)
     if done.folder:
         session.say(f"kept in {done.folder}; `git worktree remove --force` takes it away")
 
 
-def _rows(section: str, found: tuple[Difference, ...]) -> list[tuple[str, ...]]:
+def _difference_rows(section: str, found: tuple[RecordDifference, ...]) -> list[tuple[str, ...]]:
     def shown(value: object) -> str:
-        return repr(value) if isinstance(value, float) else terminal.brief(value)
+        return repr(value) if isinstance(value, float) else terminal.brief_value(value)
 
     return [(section or "package", d.name, shown(d.recorded), shown(d.now)) for d in found]

@@ -11,11 +11,11 @@ from towpath.cli.render import terminal
 from towpath.cli.session import (
     Session,
     all_option,
-    assignments,
     input_option,
-    interactive,
+    is_interactive,
     json_option,
     param_option,
+    parse_assignments,
     pass_session,
     pipeline_argument,
     print_json,
@@ -23,8 +23,8 @@ from towpath.cli.session import (
 )
 
 if TYPE_CHECKING:
-    from towpath.execution.run_record import Run
-    from towpath.planning.run_request import Request
+    from towpath.execution.run_record import RecordedRun
+    from towpath.planning.run_request import RunRequest
     from towpath.workspace import Workspace
 
 
@@ -63,75 +63,78 @@ def run(
     set-up: it uses the Prefect API that you have configured, or starts a local one. With other
     parameters or inputs than the declared ones it is a trial: recorded, and not registered.
     """
-    from towpath.planning.run_request import Request, again
+    from towpath.planning.run_request import RunRequest, repeat_request
 
     if every:
-        asked = {"--param": params, "--input": inputs, "--only": only, "--from": begin}
-        refuse_with_all(pipeline, {**asked, "--to": end, "--retry": retry})
-        request = Request("", force=force, require_register=require_register, push=push)
+        options = {"--param": params, "--input": inputs, "--only": only, "--from": begin}
+        refuse_with_all(pipeline, {**options, "--to": end, "--retry": retry})
+        request = RunRequest("", force=force, require_register=require_register, push=push)
         return _carry_out_all(session, request, as_json)
-    earlier = _earlier(session, retry) if retry else None
+    earlier = _find_earlier_run(session, retry) if retry else None
     name = pipeline or (earlier.pipeline if earlier else None)
-    request = Request(
-        session.workspace.pipeline_name(name), assignments(params, "--param"),
-        assignments(inputs, "--input"), only, begin, end, force, require_register, push,
+    request = RunRequest(
+        session.workspace.pipeline_name(name), parse_assignments(params, "--param"),
+        parse_assignments(inputs, "--input"), only, begin, end, force, require_register, push,
         register,
     )  # fmt: skip
     if earlier:
-        request = again(request, earlier.asked)
+        request = repeat_request(request, earlier.asked)
     return _carry_out(session, request, as_json)
 
 
-def _earlier(session: Session, word: str) -> Run:
+def _find_earlier_run(session: Session, word: str) -> RecordedRun:
     from towpath.execution import run_folders
 
-    return run_folders.find(session.workspace.runs, word)
+    return run_folders.find_run(session.workspace.runs, word)
 
 
-def _carry_out(session: Session, request: Request, as_json: bool) -> int:
-    done = _run(session.workspace, request, silent=as_json or session.quiet)
+def _carry_out(session: Session, request: RunRequest, as_json: bool) -> int:
+    finished_run = _run_with_progress(session.workspace, request, silent=as_json or session.quiet)
     if as_json:
-        print_json("run", done)
+        print_json("run", finished_run)
     else:
-        _say_run(session, done)
-    return done.exit_code
+        _say_run(session, finished_run)
+    return finished_run.exit_code
 
 
-def _run(workspace: Workspace, request: Request, silent: bool) -> Run:
+def _run_with_progress(workspace: Workspace, request: RunRequest, silent: bool) -> RecordedRun:
     from towpath.backends.prefect.executor import PrefectExecutor
     from towpath.cli.render.run_progress import LiveProgress, PlainProgress
-    from towpath.execution.pipeline_run import run as carry_out
+    from towpath.execution.pipeline_run import run_pipeline as carry_out
 
     if silent:
         return carry_out(workspace, request, PrefectExecutor())
-    with LiveProgress() if interactive() else PlainProgress() as progress:
+    with LiveProgress() if is_interactive() else PlainProgress() as progress:
         return carry_out(workspace, request, PrefectExecutor(), [progress])
 
 
-def _say_run(session: Session, done: Run) -> None:
-    from towpath.cli.render.run_outcome import say
+def _say_run(session: Session, done: RecordedRun) -> None:
+    from towpath.cli.render.run_outcome import say_outcome
 
-    say(session, done)
+    say_outcome(session, done)
 
 
-def _carry_out_all(session: Session, request: Request, as_json: bool) -> int:
+def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
     """Every pipeline; the exit code is that of the first that did not end well."""
     from towpath.execution.run_all import run_all
 
     silent = as_json or session.quiet
     codes, runs = [0], []
-    for done in run_all(session.workspace, request, partial(_run, silent=silent)):
-        codes.append(int(done.exit_code))
-        if done.run is not None:
-            runs.append(done.run)
-        if done.run is not None and not as_json:
-            _say_run(session, done.run)
-        elif done.error is not None and not as_json:
+    for pipeline_result in run_all(
+        session.workspace, request, partial(_run_with_progress, silent=silent)
+    ):
+        codes.append(int(pipeline_result.exit_code))
+        if pipeline_result.run is not None:
+            runs.append(pipeline_result.run)
+        if pipeline_result.run is not None and not as_json:
+            _say_run(session, pipeline_result.run)
+        elif pipeline_result.error is not None and not as_json:
             terminal.echo_marked(
-                terminal.Styled("error", "bold red"), f"{done.pipeline}: {done.error}"
+                terminal.Styled("error", "bold red"),
+                f"{pipeline_result.pipeline}: {pipeline_result.error}",
             )
-        elif done.left_out:
-            session.say(f"{done.pipeline} was left out: {done.left_out}")
+        elif pipeline_result.left_out:
+            session.say(f"{pipeline_result.pipeline} was left out: {pipeline_result.left_out}")
     if as_json:
         print_json("runs", runs)
     return next(filter(None, codes), 0)

@@ -13,7 +13,7 @@ from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
     from towpath.cli.render.terminal import Cell
-    from towpath.execution.run_record import Run, StepRun
+    from towpath.execution.run_record import RecordedRun, StepRun
     from towpath.execution.trials_table import TableRequest, TrialRow, TrialsTable
 
 
@@ -50,34 +50,36 @@ def runs(
         return _tabulate(session, TableRequest(params, sort, number), pipeline, form, as_json)
     _refuse_without_metrics(sort, params, form)
     number = number or NUMBER
-    found = list(recorded.recent(session.workspace.runs, number, pipeline))
+    listed_runs = list(recorded.recent_runs(session.workspace.runs, number, pipeline))
     if as_json:
-        return print_json("runs", found)
-    if not found and pipeline and recorded.names(session.workspace.runs):
+        return print_json("runs", listed_runs)
+    if not listed_runs and pipeline and recorded.list_run_names(session.workspace.runs):
         return session.say(f"no run of `{session.workspace.pipeline_name(pipeline)}` is recorded")
-    if not found:
+    if not listed_runs:
         return session.say("no run is recorded here; `towpath run` makes one")
-    from towpath.cli.render.run_progress import look
+    from towpath.cli.render.run_progress import state_label
 
     rows = [
         (
             r.id,
             r.pipeline,
-            look(r.state),
-            terminal.duration(r.seconds),
-            _counted(r),
-            _asked(r.asked),
+            state_label(r.state),
+            terminal.readable_duration(r.seconds),
+            _step_counts(r),
+            _request_words(r.asked),
         )
-        for r in found
+        for r in listed_runs
     ]
-    return terminal.show(("run", "pipeline", "state", "time", "steps", "asked"), rows, ("time",))
+    return terminal.show_table(
+        ("run", "pipeline", "state", "time", "steps", "asked"), rows, ("time",)
+    )
 
 
 def _refuse_without_metrics(sort: str | None, params: tuple[str, ...], form: str) -> None:
     from towpath.errors import Fault, UsageError
 
-    given = {"--sort": sort, "--param": params, "--format": form != "text"}
-    faults = [Fault(f"{option} is for --metrics") for option, value in given.items() if value]
+    options = {"--sort": sort, "--param": params, "--format": form != "text"}
+    faults = [Fault(f"{option} is for --metrics") for option, value in options.items() if value]
     if faults:
         raise UsageError(*faults)
 
@@ -90,51 +92,53 @@ def _tabulate(
     from towpath.execution.trials_table import tabulate_runs
 
     name = session.workspace.pipeline_name(pipeline) if pipeline else None
-    found = tabulate_runs(recorded.recent(session.workspace.runs, pipeline=name), request)
+    trials = tabulate_runs(recorded.recent_runs(session.workspace.runs, pipeline=name), request)
     if as_json:
-        return print_json("trials", found)
-    if not found.rows:
+        return print_json("trials", trials)
+    if not trials.rows:
         return session.say("no such run is recorded here; `towpath run` makes one")
-    several = len({row.pipeline for row in found.rows}) > 1
-    heads = ["run", *(["pipeline"] if several else []), *found.params, *found.metrics]
+    several = len({row.pipeline for row in trials.rows}) > 1
+    heads = ["run", *(["pipeline"] if several else []), *trials.params, *trials.metrics]
     heads += ["state", "version"]
-    rows = [_trial_cells(found, row, several) for row in found.rows]
+    rows = [_trial_cells(trials, row, several) for row in trials.rows]
     if form == "md":
-        return _trials_page(heads, rows, len(found.metrics))
-    from towpath.cli.render.run_progress import look
+        return _trials_page(heads, rows, len(trials.metrics))
+    from towpath.cli.render.run_progress import state_label
 
     shown: list[Sequence[Cell]] = [
-        (*cells[:-2], look(row.state), cells[-1])
-        for cells, row in zip(rows, found.rows, strict=True)
+        (*cells[:-2], state_label(row.state), cells[-1])
+        for cells, row in zip(rows, trials.rows, strict=True)
     ]
-    return terminal.show(heads, shown, (*found.metrics,))
+    return terminal.show_table(heads, shown, (*trials.metrics,))
 
 
 def _trial_cells(table: TrialsTable, row: TrialRow, several: bool) -> list[str]:
-    params = (terminal.brief(row.params.get(name)) for name in table.params)
-    numbers = (terminal.brief(row.metrics.get(name)) for name in table.metrics)
+    params = (terminal.brief_value(row.params.get(name)) for name in table.params)
+    numbers = (terminal.brief_value(row.metrics.get(name)) for name in table.metrics)
     beside = [row.pipeline] if several else []
     return [row.run, *beside, *params, *numbers, str(row.state), ", ".join(row.versions)]
 
 
 def _trials_page(heads: list[str], rows: list[list[str]], metrics: int) -> None:
-    from towpath.markdown_text import prose, table
+    from towpath.markdown_text import escape_prose, markdown_table
 
     first = len(heads) - 2 - metrics
     figures = range(first, first + metrics)
     # A figure needs no escape, with which `0.9` would be `0\\.9` to who reads the source.
-    cells = [[c if place in figures else prose(c) for place, c in enumerate(row)] for row in rows]
-    terminal.echo_markdown(table([prose(head) for head in heads], cells, figures))
+    cells = [
+        [c if place in figures else escape_prose(c) for place, c in enumerate(row)] for row in rows
+    ]
+    terminal.echo_markdown(markdown_table([escape_prose(head) for head in heads], cells, figures))
 
 
-def _counted(run: Run) -> str:
-    from towpath.execution.run_record import State
+def _step_counts(run: RecordedRun) -> str:
+    from towpath.execution.run_record import ExecutionState
 
-    counts = {"run": run.count(State.DONE), "reused": run.count(State.REUSED)}
+    counts = {"run": run.count(ExecutionState.DONE), "reused": run.count(ExecutionState.REUSED)}
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "none"
 
 
-def _asked(asked: Mapping[str, Any]) -> str:
+def _request_words(asked: Mapping[str, Any]) -> str:
     """What a run was given, in the words of the command line."""
     words = [f"{name}={value}" for name, value in asked.get("params", {}).items()]
     words += [f"--input {name}={path}" for name, path in asked.get("inputs", {}).items()]
@@ -154,28 +158,33 @@ def logs(session: Session, run: str, step: str | None, as_json: bool) -> None:
     from towpath.errors import UsageError, did_you_mean
     from towpath.execution import run_folders as recorded
 
-    found = recorded.find(session.workspace.runs, run)
-    if step and step not in found.steps:
+    recorded_run = recorded.find_run(session.workspace.runs, run)
+    if step and step not in recorded_run.steps:
         raise UsageError(
-            f"run {found.id} has no step `{step}`", hint=did_you_mean(step, found.steps)
+            f"run {recorded_run.id} has no step `{step}`",
+            hint=did_you_mean(step, recorded_run.steps),
         )
-    folder = session.workspace.runs / found.id
-    names = [step] if step else list(found.steps)
-    written = {name: _log(folder / name / "log.txt") for name in names}
+    folder = session.workspace.runs / recorded_run.id
+    names = [step] if step else list(recorded_run.steps)
+    written = {name: _read_log(folder / name / "log.txt") for name in names}
     if as_json:
-        return print_json("logs", {"run": found.id, "steps": written})
+        return print_json("logs", {"run": recorded_run.id, "steps": written})
     for name, text in written.items():
-        _say_log(found.steps[name], text, alone=bool(step))
+        _say_log(recorded_run.steps[name], text, alone=bool(step))
     return None
 
 
 def _say_log(step: StepRun, text: str, alone: bool) -> None:
-    from towpath.execution.run_record import State
+    from towpath.execution.run_record import ExecutionState
 
     if not alone:
-        why = f", {step.reason}" if step.state in (State.REUSED, State.SKIPPED) else ""
+        why = (
+            f", {step.reason}"
+            if step.state in (ExecutionState.REUSED, ExecutionState.SKIPPED)
+            else ""
+        )
         terminal.echo(terminal.Styled(f"── {step.name}  {step.state}{why}", "bold"))
-    elif not text and step.state is not State.DONE:
+    elif not text and step.state is not ExecutionState.DONE:
         terminal.echo(f"{step.name} {step.state.in_words}: {step.reason}", err=True)
     for line in step.error:
         terminal.echo_block(f"error: {line}")
@@ -183,7 +192,7 @@ def _say_log(step: StepRun, text: str, alone: bool) -> None:
         terminal.echo_block(text.rstrip("\n"), colours=True)
 
 
-def _log(path: Path) -> str:
+def _read_log(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
@@ -197,11 +206,13 @@ def diff(session: Session, left: str, right: str, as_json: bool) -> None:
     from towpath.execution import run_folders as recorded
 
     folder = session.workspace.runs
-    one, other = recorded.find(folder, left), recorded.find(folder, right)
-    found = recorded.diff(one, other)
+    left_run, other = recorded.find_run(folder, left), recorded.find_run(folder, right)
+    differences = recorded.diff_runs(left_run, other)
     if as_json:
-        return print_json("diff", {"left": one.id, "right": other.id, "differences": found})
-    if not found:
-        return session.say(f"{one.id} and {other.id} do not differ")
-    rows = [(d.section, d.name, *terminal.side_by_side((d.left, d.right))) for d in found]
-    return terminal.show(("", "name", one.id, other.id), rows)
+        return print_json(
+            "diff", {"left": left_run.id, "right": other.id, "differences": differences}
+        )
+    if not differences:
+        return session.say(f"{left_run.id} and {other.id} do not differ")
+    rows = [(d.section, d.name, *terminal.side_by_side((d.left, d.right))) for d in differences]
+    return terminal.show_table(("", "name", left_run.id, other.id), rows)

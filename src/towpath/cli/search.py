@@ -10,7 +10,7 @@ from towpath.cli.render import terminal
 from towpath.cli.session import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from towpath.audit.version_search import Hits
+    from towpath.audit.version_search import SearchHits
 
 
 @click.command()
@@ -27,44 +27,47 @@ def search(
     Facts: metrics.NAME, params.NAME, labels.NAME, data.NAME (the name alone where it is clear),
     model, version, stage, author, time, rejected, pipeline, run, kind, size, code, bump.
     """
-    from towpath.audit.version_search import search as find
+    from towpath.audit.version_search import search_versions as find
 
-    found = find(session.workspace.registry, expression, sort, limit)
+    hits = find(session.workspace.registry, expression, sort, limit)
     if as_json:
-        return print_json("versions", _hits(found))
-    if not found.found:
-        return session.say(f"none of {found.searched} versions{_missing(session)}")
-    _hits_table(found)
-    left = f", {len(found.found)} shown" if len(found.found) < found.total else ""
+        return print_json("versions", _hit_documents(hits))
+    if not hits.found:
+        return session.say(f"none of {hits.searched} versions{_missing_versions_note(session)}")
+    _hits_table(hits)
+    left = f", {len(hits.found)} shown" if len(hits.found) < hits.total else ""
     session.say()
-    return session.say(f"{found.total} of {found.searched} versions{left}")
+    return session.say(f"{hits.total} of {hits.searched} versions{left}")
 
 
-def _missing(session: Session) -> str:
+def _missing_versions_note(session: Session) -> str:
     """What the search could not see, in a clone that lacks versions."""
     from towpath.backends.git import remotes
 
     shared = session.workspace.shared_registry
-    missing = None if shared else remotes.view(session.workspace.registry)
+    missing = None if shared else remotes.explain_missing_tags(session.workspace.registry)
     return f": {missing}; `towpath fetch` brings the registry's tags" if missing else ""
 
 
-def _hits(found: Hits) -> list[dict[str, Any]]:
-    from towpath.cli.models import plain
+def _hit_documents(found: SearchHits) -> list[dict[str, Any]]:
+    from towpath.cli.models import plain_version
 
     tables = ("params", "labels", "data")
     return [
-        {**plain(one, found.stages), **{table: one.summary.get(table, {}) for table in tables}}
-        for one in found.found
+        {
+            **plain_version(version, found.stages),
+            **{table: version.summary.get(table, {}) for table in tables},
+        }
+        for version in found.found
     ]
 
 
-def _hits_table(found: Hits) -> None:
-    from towpath.cli.models import row
+def _hits_table(found: SearchHits) -> None:
+    from towpath.cli.models import version_row
 
     columns = [name.removeprefix("metrics.") for name in found.columns]
     rows = [
-        row(version, found.stages, values)
+        version_row(version, found.stages, values)
         for version, values in zip(found.found, found.values, strict=True)
     ]
-    terminal.show(("version", *columns, "stages", "registered", "by"), rows, right=columns)
+    terminal.show_table(("version", *columns, "stages", "registered", "by"), rows, right=columns)

@@ -55,7 +55,7 @@ class Session:
         return Workspace.find(Path(self.folder) if self.folder else None)
 
     @property
-    def here(self) -> Path:
+    def working_folder(self) -> Path:
         """The folder the command works in."""
         return Path(self.folder or ".").absolute()
 
@@ -71,14 +71,14 @@ pass_session = click.make_pass_decorator(Session)
 def print_json(kind: str, document: Any, **beside: Any) -> None:
     """One versioned document on stdout; numbers that JSON does not know (NaN) are null."""
     whole = {"towpath": FORMAT_VERSION, "kind": kind, kind: document, **beside}
-    text = json.dumps(whole, default=_plain, ensure_ascii=False)
+    text = json.dumps(whole, default=_plain_value, ensure_ascii=False)
     if "NaN" in text or "Infinity" in text:
-        known = json.loads(text, parse_constant=lambda _: None)
-        text = json.dumps(known, ensure_ascii=False)
+        finite_document = json.loads(text, parse_constant=lambda _: None)
+        text = json.dumps(finite_document, ensure_ascii=False)
     terminal.echo_json(text)
 
 
-def _plain(value: Any) -> Any:
+def _plain_value(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, (frozenset, set)):
@@ -86,7 +86,7 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def assignments(words: tuple[str, ...], option: str) -> dict[str, str]:
+def parse_assignments(words: tuple[str, ...], option: str) -> dict[str, str]:
     """The words ``name=value`` of a repeated option. Error: UsageError naming each that is none."""
     from towpath.errors import Fault, UsageError
 
@@ -105,22 +105,22 @@ def refuse_with_all(pipeline: str | None, options: Mapping[str, object]) -> None
     """UsageError for what says of one pipeline what cannot be said of all."""
     from towpath.errors import Fault, UsageError
 
-    given = [option for option, value in options.items() if value]
-    faults = [Fault(f"{option} is for one pipeline, not for --all") for option in given]
+    given_options = [option for option, value in options.items() if value]
+    faults = [Fault(f"{option} is for one pipeline, not for --all") for option in given_options]
     if pipeline is not None:
         faults.append(Fault(f"--all runs every pipeline, not `{pipeline}` alone"))
     if faults:
         raise UsageError(*faults)
 
 
-def plain() -> bool:
+def is_colour_refused() -> bool:
     """Whether NO_COLOR asks for output without colour; https://no-color.org"""
     return bool(os.environ.get("NO_COLOR"))
 
 
-def interactive() -> bool:
+def is_interactive() -> bool:
     """Whether a person looks on: a terminal that takes colour, and no CI."""
     from towpath.planning.run_request import in_ci
 
     dumb = os.environ.get("TERM") == "dumb"
-    return terminal.is_terminal(err=True) and not (in_ci() or plain() or dumb)
+    return terminal.is_terminal(err=True) and not (in_ci() or is_colour_refused() or dumb)

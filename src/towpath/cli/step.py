@@ -19,6 +19,6 @@ def step(session: Session, pipeline: str, step: str) -> None:
     def say(line: str) -> None:
         terminal.echo_block(line, colours=True)
 
-    made = single_step.carry_out(session.workspace, pipeline, step, say)
-    run_outcome.say_undeclared(step, made)
-    session.say(f"{step}: {', '.join(artifact.name for artifact in made.outputs.values())}")
+    produced = single_step.carry_out(session.workspace, pipeline, step, say)
+    run_outcome.say_undeclared(step, produced)
+    session.say(f"{step}: {', '.join(artifact.name for artifact in produced.outputs.values())}")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.render import terminal
-from towpath.cli.session import Session, interactive, json_option, pass_session, print_json
+from towpath.cli.session import Session, is_interactive, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from towpath.versions.push_and_pull import Moved
+    from towpath.versions.push_and_pull import TransferResult
 
 remote_option = click.option("-r", "--remote", help="The store's remote (default: DVC's default).")
 
@@ -25,9 +25,9 @@ def push(session: Session, remote: str | None, as_json: bool) -> None:
     """Push data, models, and what a run need not do again; then number and push new versions."""
     from towpath.versions import push_and_pull
 
-    with _progress(session, "pushed") as progress:
-        moved = push_and_pull.push(session.workspace, remote, progress)
-    return _say(session, moved, "pushed", as_json)
+    with _transfer_counter(session, "pushed") as progress:
+        moved = push_and_pull.push_project(session.workspace, remote, progress)
+    return _say_moved(session, moved, "pushed", as_json)
 
 
 @click.command()
@@ -38,9 +38,9 @@ def pull(session: Session, remote: str | None, as_json: bool) -> None:
     """Bring versions, data, models, and what a run need not do again."""
     from towpath.versions import push_and_pull
 
-    with _progress(session, "pulled") as progress:
-        moved = push_and_pull.pull(session.workspace, remote, progress)
-    return _say(session, moved, "pulled", as_json)
+    with _transfer_counter(session, "pulled") as progress:
+        moved = push_and_pull.pull_project(session.workspace, remote, progress)
+    return _say_moved(session, moved, "pulled", as_json)
 
 
 @click.command()
@@ -50,13 +50,15 @@ def fetch(session: Session, as_json: bool) -> None:
     """Bring the registry's tags, which a plain `git pull` leaves behind."""
     from towpath.versions import push_and_pull
 
-    return _say(session, push_and_pull.fetch(session.workspace), "fetched", as_json)
+    return _say_moved(
+        session, push_and_pull.fetch_registry_tags(session.workspace), "fetched", as_json
+    )
 
 
 @contextmanager
-def _progress(session: Session, verb: str) -> Iterator[Callable[[int, int], None] | None]:
+def _transfer_counter(session: Session, verb: str) -> Iterator[Callable[[int, int], None] | None]:
     """A counter on the last line of a terminal, gone when it is done."""
-    if session.quiet or not interactive():
+    if session.quiet or not is_interactive():
         yield None
         return
 
@@ -67,9 +69,9 @@ def _progress(session: Session, verb: str) -> Iterator[Callable[[int, int], None
     terminal.echo_counter("")
 
 
-def _say(session: Session, moved: Moved, verb: str, as_json: bool) -> None:
+def _say_moved(session: Session, moved: TransferResult, verb: str, as_json: bool) -> None:
     if as_json and not moved.failure:
-        return print_json("transfer", _plain(moved))
+        return print_json("transfer", _moved_document(moved))
     if moved.store:
         counted = f"{moved.objects} objects, {moved.entries} results for reuse"
         session.say(f"store {moved.store}: {verb} {counted}")
@@ -79,7 +81,7 @@ def _say(session: Session, moved: Moved, verb: str, as_json: bool) -> None:
     return moved.complete()
 
 
-def _plain(moved: Moved) -> dict[str, Any]:
+def _moved_document(moved: TransferResult) -> dict[str, Any]:
     """What moved, as a document: a fault is a document of its own."""
     fields = ("store", "origin", "objects", "entries", "versions", "left")
     return {name: getattr(moved, name) for name in fields}

@@ -41,19 +41,19 @@ def transform(
     """
     from towpath.versions import table_scoring as operation
 
-    asked = operation.Transform(
+    scoring_request = operation.TransformRequest(
         reference,
-        session.here / data,
-        session.here / output,
+        session.working_folder / data,
+        session.working_folder / output,
         stage,
         method=method,
         batch_size=batch_size,
     )
-    done = operation.transform(session.workspace, asked)
-    if done.rejected is not None:  # whatever was asked for: nobody should read past it
-        terminal.echo(f"warning: {done.version} was rejected: {done.rejected}", err=True)
-    for words in done.packages:
+    scored = operation.transform_table(session.workspace, scoring_request)
+    if scored.rejected is not None:  # whatever was asked for: nobody should read past it
+        terminal.echo(f"warning: {scored.version} was rejected: {scored.rejected}", err=True)
+    for words in scored.packages:
         terminal.echo(f"note: {words}", err=True)
     if as_json:
-        return print_json("transform", done)
-    return session.say(f"{done.rows:,} rows scored with {done.version} from {done.source}")
+        return print_json("transform", scored)
+    return session.say(f"{scored.rows:,} rows scored with {scored.version} from {scored.source}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from towpath.config import foreign_values as foreign
-from towpath.config.digests import describe, require_md5
+from towpath.config.digests import describe_value, require_md5
 from towpath.config.foreign_values import MOST_BYTES
 from towpath.config.foreign_values import Json as Json  # what values are, for who reads artifacts
 from towpath.config.project_paths import require_name
@@ -33,7 +33,7 @@ class Artifact:
         require_name(self.name)
         for count in (self.size, self.files or 0):
             if not 0 <= count <= MOST_BYTES:
-                raise Malformed(f"{describe(count)} is not a size")
+                raise Malformed(f"{describe_value(count)} is not a size")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """One remembered execution: a step's key, what went into the key, and what came out.
 
     ``ingredients`` maps a label that a person understands (``parameter test_size``,
@@ -79,7 +79,7 @@ def read_artifact(value: object) -> Artifact:
         fields.get("digest", foreign.read_text),
         fields.get("size", foreign.read_count),
         fields.get("name", foreign.read_text),
-        fields.find("files", foreign.read_count),
+        fields.find_optional("files", foreign.read_count),
     )
 
 
@@ -88,7 +88,7 @@ def read_made(value: object) -> Made:
     fields = foreign.Fields(value)
     fields.refuse_others("outputs", "values", "facts")
     return Made(
-        fields.table("outputs", read_artifact),
-        fields.table("values", foreign.read_json),
-        fields.table("facts", foreign.read_json),
+        fields.get_table("outputs", read_artifact),
+        fields.get_table("values", foreign.read_json),
+        fields.get_table("facts", foreign.read_json),
     )

@@ -52,11 +52,11 @@ class CommandLine:
         return tuple(dict.fromkeys(p.name for p in parts if isinstance(p, Placeholder)))
 
     @property
-    def literals(self) -> tuple[str | None, ...]:
+    def literal_words(self) -> tuple[str | None, ...]:
         """The words that are known before a run; None for one with a placeholder. A script's are
         what stands between blanks and signs of the shell, as far as reading tells."""
         if not self.shell:
-            return tuple(_literal(word) for word in self.words)
+            return tuple(_literal_word(word) for word in self.words)
         text = "".join(part if isinstance(part, str) else " " for part in self.words[0])
         return tuple(re.findall(r"[\w./+@-]+", text))
 
@@ -65,11 +65,11 @@ class CommandLine:
         items; in a script each value is quoted for the shell."""
         if self.shell:
             script = "".join(
-                part if isinstance(part, str) else shlex.join(_texts(values[part.name]))
+                part if isinstance(part, str) else shlex.join(_value_texts(values[part.name]))
                 for part in self.words[0]
             )
             return [script]
-        return [argument for word in self.words for argument in _filled(word, values)]
+        return [argument for word in self.words for argument in _fill_word(word, values)]
 
 
 def parse_command(command: str | Sequence[str], shell: bool = False) -> CommandLine:
@@ -82,17 +82,17 @@ def parse_command(command: str | Sequence[str], shell: bool = False) -> CommandL
     if shell:
         if not isinstance(command, str):
             raise UnfitCommand("a list is one program's words, which no shell reads", "write text")
-        return CommandLine((_script(command),), shell=True)
-    words = _split(command) if isinstance(command, str) else list(command)
+        return CommandLine((_parse_script(command),), shell=True)
+    words = _split_words(command) if isinstance(command, str) else list(command)
     if not words or not words[0].strip():
         raise UnfitCommand("the command is empty", "write `command: python scripts/clean.py ...`")
     if isinstance(command, str) and _ASSIGNMENT.match(words[0]):
         hint = f"write `env {words[0]} ...`, or `shell: true`"
         raise UnfitCommand(f"`{words[0]}` is no program: it sets a variable, as a shell does", hint)
-    return CommandLine(tuple(_parts(word) for word in words))
+    return CommandLine(tuple(_parse_parts(word) for word in words))
 
 
-def _split(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     text = re.sub(r"\\\n\s*", " ", text.strip())
     expansion = _EXPANSION.search(_SINGLE_QUOTED.sub("", text))
     sign = expansion or _OPERATOR.search(_QUOTED.sub("", text))
@@ -107,10 +107,10 @@ def _split(text: str) -> list[str]:
         raise UnfitCommand("a quotation mark is not closed in the command") from None
 
 
-def _script(text: str) -> Word:
+def _parse_script(text: str) -> Word:
     if not text.strip():
         raise UnfitCommand("the command is empty", "write the script")
-    parts = _parts(text)
+    parts = _parse_parts(text)
     before = ""
     for part in parts:
         if isinstance(part, str):
@@ -126,17 +126,17 @@ def is_inside_quotes(text: str) -> bool:
     return any(sign in _QUOTED.sub("", text) for sign in "'\"")
 
 
-def _parts(text: str) -> Word:
+def _parse_parts(text: str) -> Word:
     parts: list[str | Placeholder] = []
     end = 0
     for match in _PIECE.finditer(text):
-        parts += [text[end : match.start()], _part(match)]
+        parts += [text[end : match.start()], _parse_part(match)]
         end = match.end()
     parts.append(text[end:])
-    return tuple(_joined(parts))
+    return tuple(_join_texts(parts))
 
 
-def _joined(parts: list[str | Placeholder]) -> Iterator[str | Placeholder]:
+def _join_texts(parts: list[str | Placeholder]) -> Iterator[str | Placeholder]:
     for is_text, group in groupby(parts, key=lambda part: isinstance(part, str)):
         if not is_text:
             yield from group
@@ -144,7 +144,7 @@ def _joined(parts: list[str | Placeholder]) -> Iterator[str | Placeholder]:
             yield text
 
 
-def _part(match: re.Match[str]) -> str | Placeholder:
+def _parse_part(match: re.Match[str]) -> str | Placeholder:
     if match["stray"]:
         raise UnfitCommand(f"a `{match['stray']}` stands alone", "double it to have it as it is")
     if match["name"] is None:
@@ -155,22 +155,26 @@ def _part(match: re.Match[str]) -> str | Placeholder:
     return Placeholder(match["name"])
 
 
-def _literal(word: Word) -> str | None:
+def _literal_word(word: Word) -> str | None:
     if any(isinstance(part, Placeholder) for part in word):
         return None
     return "".join(part for part in word if isinstance(part, str))
 
 
-def _filled(word: Word, values: Mapping[str, Any]) -> list[str]:
+def _fill_word(word: Word, values: Mapping[str, Any]) -> list[str]:
     if len(word) == 1 and isinstance(word[0], Placeholder):
-        return _texts(values[word[0].name])
-    return ["".join(p if isinstance(p, str) else _text(values[p.name]) for p in word)]
+        return _value_texts(values[word[0].name])
+    return ["".join(p if isinstance(p, str) else _value_text(values[p.name]) for p in word)]
 
 
-def _texts(value: Any) -> list[str]:
-    return [_text(item) for item in value] if isinstance(value, list | tuple) else [_text(value)]
+def _value_texts(value: Any) -> list[str]:
+    return (
+        [_value_text(item) for item in value]
+        if isinstance(value, list | tuple)
+        else [_value_text(value)]
+    )
 
 
-def _text(value: Any) -> str:
+def _value_text(value: Any) -> str:
     """A value as a program reads it: text as it is, the rest as JSON has it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from towpath.config import expression, message_template, names_and_paths, output_reference
-from towpath.config.names_and_paths import refuse
+from towpath.config.names_and_paths import refuse_value
 from towpath.errors import did_you_mean
 
 
@@ -36,14 +36,14 @@ class Declaration(BaseModel):
     )
 
 
-def shape(value: Any) -> str:
+def value_shape(value: Any) -> str:
     """Which branch of a union a value means to be, by its look alone: one fault, not one each."""
     if isinstance(value, Mapping | BaseModel):
         return "mapping"
     return "switch" if isinstance(value, bool) else "list"
 
 
-by_shape = Discriminator(shape)
+by_shape = Discriminator(value_shape)
 
 
 def one_or_more(value: Any) -> Any:
@@ -79,14 +79,14 @@ class Kinds:
     key: str = "kind"
 
     @property
-    def types(self) -> Mapping[str, type[Declaration]]:
+    def types_by_kind(self) -> Mapping[str, type[Declaration]]:
         """The types by kind."""
         types: Mapping[str, type[Declaration]] = importlib.import_module(self.module).KINDS
         return types
 
-    def of(self, branch: str) -> type[Declaration] | None:
+    def find_type(self, branch: str) -> type[Declaration] | None:
         """The type of a branch as pydantic's ``loc`` names it: ``[metric]``."""
-        return self.types.get(branch.strip("[]"))
+        return self.types_by_kind.get(branch.strip("[]"))
 
     def __call__(self, value: Any) -> Any:
         """The declaration that a mapping holds.
@@ -94,35 +94,39 @@ class Kinds:
         Raises:
             ValidationError: with the kind, in brackets, before the place of each error.
         """
-        if isinstance(value, tuple(self.types.values())):
+        if isinstance(value, tuple(self.types_by_kind.values())):
             return value
         if not isinstance(value, Mapping):
-            raise _errors(InitErrorDetails(type="mapping_type", input=value, ctx={"error": ""}))
+            raise _validation_error(
+                InitErrorDetails(type="mapping_type", input=value, ctx={"error": ""})
+            )
         kind = value.get(self.key)
-        if not isinstance(kind, str) or kind not in self.types:
-            raise _errors(self._unknown(value))
+        if not isinstance(kind, str) or kind not in self.types_by_kind:
+            raise _validation_error(self._unknown_kind_error(value))
         try:
-            return self.types[kind].model_validate(value, by_alias=True, by_name=False)
+            return self.types_by_kind[kind].model_validate(value, by_alias=True, by_name=False)
         except ValidationError as error:
-            raise _errors(*(_below(f"[{kind}]", detail) for detail in error.errors())) from None
+            raise _validation_error(
+                *(_error_below(f"[{kind}]", detail) for detail in error.errors())
+            ) from None
 
-    def _unknown(self, value: Mapping[str, Any]) -> InitErrorDetails:
-        hint = f"the kinds are {', '.join(self.types)}"
+    def _unknown_kind_error(self, value: Mapping[str, Any]) -> InitErrorDetails:
+        hint = f"the kinds are {', '.join(self.types_by_kind)}"
         if self.key in value:
             word = str(value[self.key])
             what = f"`{word}` is no kind of {self.noun}"
-            hint = did_you_mean(word, self.types) or hint
+            hint = did_you_mean(word, self.types_by_kind) or hint
         else:
             what = f"the {self.noun} does not say its `{self.key}`"
         error = PydanticCustomError("towpath", "{what}", {"what": what, "hint": hint})
         return InitErrorDetails(type=error, loc=(self.key,), input=value)
 
 
-def _errors(*details: InitErrorDetails) -> ValidationError:
+def _validation_error(*details: InitErrorDetails) -> ValidationError:
     return ValidationError.from_exception_data("declaration", list(details))
 
 
-def _below(branch: str, error: Any) -> InitErrorDetails:
+def _error_below(branch: str, error: Any) -> InitErrorDetails:
     kind = error["type"]
     if kind == "towpath":
         kind = PydanticCustomError("towpath", "{what}", error["ctx"])
@@ -143,15 +147,15 @@ class Parsed:
             self.parse(text)
         except ValueError as error:
             is_forbidden = "not allowed" in str(error)
-            refuse(str(error), _ALLOWED if is_forbidden else self.hint)
+            refuse_value(str(error), _ALLOWED if is_forbidden else self.hint)
         return text
 
 
 _ALLOWED = "comparisons, `and`, `or`, `not`, `in` and arithmetic are"
 
-REFERENCE = Parsed(output_reference.alternatives)
-CONDITION = Parsed(expression.parse, "write it like `evaluate.metrics.mse <= max_mse`")
-MESSAGE = Parsed(message_template.parse, "write `{evaluate.metrics.mse:.2f}`")
+REFERENCE = Parsed(output_reference.parse_alternatives)
+CONDITION = Parsed(expression.parse_condition, "write it like `evaluate.metrics.mse <= max_mse`")
+MESSAGE = Parsed(message_template.parse_message, "write `{evaluate.metrics.mse:.2f}`")
 
 Ref: TypeAlias = Annotated[str, AfterValidator(REFERENCE)]
 ConditionText: TypeAlias = Annotated[str, AfterValidator(CONDITION)]

@@ -53,7 +53,7 @@ class Places:
 
     node: documents.Node | None = None
 
-    def at(self, *loc: str | int) -> Place | None:
+    def find_place(self, *loc: str | int) -> Place | None:
         """The place of ``steps, train, inputs, 0``: of the innermost part that is written.
 
         Parts that the document does not spell (the branch of a union) are passed over.
@@ -83,15 +83,25 @@ def faults_of(
     ``owner`` is what the model is called in messages (``step `train` (training)``); ``locate``
     gives the place of pydantic's ``loc``.
     """
-    found = [_Found(each, model, owner, locate) for each in error.errors(include_url=False)]
-    meant = {(each.path[:-1], each.near) for each in found if each.type == "extra_forbidden"}
-    for each in found:
+    errors = [
+        _PydanticFault(found_error, model, owner, locate)
+        for found_error in error.errors(include_url=False)
+    ]
+    meant_keys = {
+        (found_error.path[:-1], found_error.nearest_key)
+        for found_error in errors
+        if found_error.type == "extra_forbidden"
+    }
+    for found_error in errors:
         # `rum: train` is one typo, not an unknown key and a missing one.
-        if each.type != "missing" or (each.path[:-1], each.key) not in meant:
-            yield each.fault()
+        if (
+            found_error.type != "missing"
+            or (found_error.path[:-1], found_error.key) not in meant_keys
+        ):
+            yield found_error.to_fault()
 
 
-class _Found:
+class _PydanticFault:
     """One of pydantic's errors, held against the declared type."""
 
     def __init__(self, error: Any, model: type[BaseModel], owner: str, locate: Locate) -> None:
@@ -109,46 +119,46 @@ class _Found:
         return self.names[-1] if self.names else ""
 
     @property
-    def near(self) -> str | None:
+    def nearest_key(self) -> str | None:
         """The key that was meant."""
-        hint = did_you_mean(self.key, keys(self.model))
-        return next((key for key in keys(self.model) if hint and f"`{key}`" in hint), None)
+        hint = did_you_mean(self.key, declared_keys(self.model))
+        return next((key for key in declared_keys(self.model) if hint and f"`{key}`" in hint), None)
 
-    def fault(self) -> Fault:
+    def to_fault(self) -> Fault:
         """It in our words."""
         inside = f"`{self.names[-2]}`" if len(self.names) > 1 else self.owner
         match self.type:
             case "towpath":
-                what = self.error["ctx"]["what"] if self.names else self._whole()
+                what = self.error["ctx"]["what"] if self.names else self._describe_whole()
                 return Fault(what, self.place, self.error["ctx"]["hint"])
             case "missing":
                 how = {**_HOW, **getattr(self.model, "HOW", {})}.get(self.key)
                 return Fault(f"`{self.key}` is missing in {inside}", self.place, how)
             case "extra_forbidden":
-                known = keys(self.model)
-                hint = did_you_mean(self.key, known)
+                known_keys = declared_keys(self.model)
+                hint = did_you_mean(self.key, known_keys)
                 if len(self.names) > 1:
-                    hint = hint or f"it has {', '.join(known)}"
+                    hint = hint or f"it has {', '.join(known_keys)}"
                 return Fault(f"{inside} has no key `{self.key}`", self.place, hint)
         subject = f"`{self.key}`" if self.names else self.owner
         if self.type == "string_too_short":
             return Fault(f"{subject} is empty", self.place)
         return Fault(
-            f"{subject} {self._must()}, not {show_value(self.error['input'])}",
+            f"{subject} {self._must_phrase()}, not {show_value(self.error['input'])}",
             self.place,
-            self._mend(),
+            self._mending_hint(),
         )
 
-    def _whole(self) -> str:
+    def _describe_whole(self) -> str:
         return f"{self.owner}: {self.error['ctx']['what']}"
 
-    def _must(self) -> str:
+    def _must_phrase(self) -> str:
         must: str = _MUST.get(self.type, self.error["msg"].lower())
         if self.type == "tuple_type" and "list" in self.error["loc"]:
             must = "must be a list or a mapping"
         return must.format(**self.error.get("ctx", {})).replace("'", "`")
 
-    def _mend(self) -> str | None:
+    def _mending_hint(self) -> str | None:
         value = self.error["input"]
         if self.type == "string_type" and isinstance(value, int | float):
             return "write it in quotes"
@@ -157,7 +167,7 @@ class _Found:
         return None
 
 
-def keys(model: type[BaseModel]) -> list[str]:
+def declared_keys(model: type[BaseModel]) -> list[str]:
     """The keys of a declared type as they are written."""
     return [field.alias or name for name, field in model.model_fields.items()]
 
@@ -207,6 +217,8 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 def _branch_of(annotation: Any, branch: str) -> type[BaseModel] | None:
     """The declared type of a branch of a union by kind inside an annotation."""
     kinds = (getattr(note, "func", None) for note in getattr(annotation, "__metadata__", ()))
-    found = (known.of(branch) for known in kinds if isinstance(known, Kinds))
-    inner = (_branch_of(each, branch) for each in get_args(annotation))
-    return next(filter(None, (*found, *inner)), None)
+    branch_types = (
+        validator.find_type(branch) for validator in kinds if isinstance(validator, Kinds)
+    )
+    inner = (_branch_of(argument, branch) for argument in get_args(annotation))
+    return next(filter(None, (*branch_types, *inner)), None)

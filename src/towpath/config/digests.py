@@ -25,7 +25,7 @@ class Md5(str):
     __slots__ = ()
 
     def __new__(cls, value: object) -> Md5:
-        return str.__new__(cls, _matching(_MD5, value, "an MD5 digest"))
+        return str.__new__(cls, _require_match(_MD5, value, "an MD5 digest"))
 
 
 class Sha256(str):
@@ -34,7 +34,7 @@ class Sha256(str):
     __slots__ = ()
 
     def __new__(cls, value: object) -> Sha256:
-        return str.__new__(cls, _matching(_SHA256, value, "a SHA-256 digest"))
+        return str.__new__(cls, _require_match(_SHA256, value, "a SHA-256 digest"))
 
 
 class CommitId(str):
@@ -43,7 +43,7 @@ class CommitId(str):
     __slots__ = ()
 
     def __new__(cls, value: object) -> CommitId:
-        return str.__new__(cls, _matching(_COMMIT, value, "a commit of Git's"))
+        return str.__new__(cls, _require_match(_COMMIT, value, "a commit of Git's"))
 
 
 def is_md5(value: object) -> bool:
@@ -59,17 +59,17 @@ def is_sha256(value: object) -> bool:
 def require_md5(value: str) -> str:
     """The same text; ``Malformed`` where it is no digest: for whoever makes a path of it."""
     if _MD5.fullmatch(value) is None:
-        raise Malformed(f"{describe(value)} is not an MD5 digest")
+        raise Malformed(f"{describe_value(value)} is not an MD5 digest")
     return value
 
 
-def _matching(shape: re.Pattern[str], value: object, what: str) -> str:
+def _require_match(shape: re.Pattern[str], value: object, what: str) -> str:
     if isinstance(value, str) and shape.fullmatch(value):
         return value
-    raise Malformed(f"{describe(value)} is not {what}")
+    raise Malformed(f"{describe_value(value)} is not {what}")
 
 
-def describe(value: object) -> str:
+def describe_value(value: object) -> str:
     """A value of a stranger's in a message: short, in one line, and without control characters."""
     text = ascii(value) if not isinstance(value, str) or not value.isprintable() else value
     return f"`{text[:_LONGEST_SHOWN]}…`" if len(text) > _LONGEST_SHOWN else f"`{text}`"

@@ -57,53 +57,53 @@ class Expression:
         Raises StepFailed where that cannot be said: a missing key, NaN, text against a number,
         a division by zero, or a result that is neither true nor false.
         """
-        result = _Judge(lookup).value(_tree(self.text))
-        return _truth(result, f"`{self.text}`")
+        result = _Judge(lookup).value(_parse_tree(self.text))
+        return _require_truth(result, f"`{self.text}`")
 
 
-def parse(text: str) -> Expression:
+def parse_condition(text: str) -> Expression:
     """A condition; raises ValueError, whose words say what is not allowed."""
     if len(text) > LONGEST:
         raise ValueError(f"the condition is longer than {LONGEST} characters")
     try:
-        tree = _tree(text)
-        references = tuple(dict.fromkeys(_references(tree)))
+        tree = _parse_tree(text)
+        references = tuple(dict.fromkeys(_find_references(tree)))
     except SyntaxError as error:
-        at = f" at column {error.offset}" if error.offset else ""
-        raise ValueError(f"`{text.strip()}` is no condition: {error.msg}{at}") from None
+        position = f" at column {error.offset}" if error.offset else ""
+        raise ValueError(f"`{text.strip()}` is no condition: {error.msg}{position}") from None
     except (RecursionError, MemoryError):
         raise ValueError("the condition is nested too deeply") from None
     return Expression(text.strip(), references)
 
 
-def _tree(text: str) -> ast.expr:
+def _parse_tree(text: str) -> ast.expr:
     if "\0" in text:  # some releases of Python raise a ValueError of their own
         raise SyntaxError("it holds a null character")
     tree = ast.parse(_LINES.sub(" ", text.strip()), mode="eval").body
-    if _depth(tree) > DEEPEST:
+    if _nesting_depth(tree) > DEEPEST:
         raise RecursionError
     return tree
 
 
-def _depth(node: ast.AST) -> int:
+def _nesting_depth(node: ast.AST) -> int:
     """How many expressions stand in each other."""
     depth, level = 0, [node]
-    while level := [child for each in level for child in ast.iter_child_nodes(each)]:
+    while level := [child for parent in level for child in ast.iter_child_nodes(parent)]:
         depth += 1
     return depth
 
 
-def _references(node: ast.expr) -> Iterator[Reference]:
+def _find_references(node: ast.expr) -> Iterator[Reference]:
     """The references in an expression; raises ValueError at what the subset does not hold."""
     reference = of_node(node)
     if reference is not None:
         yield reference
         return
-    for part in _parts(node):
-        yield from _references(part)
+    for part in _operand_nodes(node):
+        yield from _find_references(part)
 
 
-def _parts(node: ast.expr) -> list[ast.expr]:
+def _operand_nodes(node: ast.expr) -> list[ast.expr]:
     match node:
         case ast.BoolOp(values=values):
             return values
@@ -119,10 +119,10 @@ def _parts(node: ast.expr) -> list[ast.expr]:
             return items
         case ast.Constant(value=value) if value is None or isinstance(value, str | int | float):
             return []
-    raise ValueError(f"{_called(node)} not allowed in a condition")
+    raise ValueError(f"{_describe_node(node)} not allowed in a condition")
 
 
-def _called(node: ast.expr) -> str:
+def _describe_node(node: ast.expr) -> str:
     words = {
         ast.Call: "a call is",
         ast.Lambda: "a function is",
@@ -143,60 +143,60 @@ class _Judge:
     def value(self, node: ast.expr) -> Any:
         reference = of_node(node)
         if reference is not None:
-            return _sure(find_value(reference, self.lookup), f"`{reference}`")
+            return _refuse_nan(find_value(reference, self.lookup), f"`{reference}`")
         match node:
             case ast.BoolOp():
-                return self._both(node)
+                return self._judge_boolean(node)
             case ast.UnaryOp():
-                return self._unary(node)
+                return self._judge_unary(node)
             case ast.BinOp():
-                return self._arithmetic(node)
+                return self._judge_arithmetic(node)
             case ast.Compare():
-                return self._compare(node)
+                return self._judge_comparison(node)
             case ast.List(elts=items) | ast.Tuple(elts=items):
                 return [self.value(item) for item in items]
         return ast.literal_eval(node)
 
-    def _both(self, node: ast.BoolOp) -> bool:
+    def _judge_boolean(self, node: ast.BoolOp) -> bool:
         """Left to right, and no further than is needed: what is not asked need not exist."""
         decisive = isinstance(node.op, ast.Or)
         for part in node.values:
-            if _truth(self.value(part), f"`{ast.unparse(part)}`") is decisive:
+            if _require_truth(self.value(part), f"`{ast.unparse(part)}`") is decisive:
                 return decisive
         return not decisive
 
-    def _unary(self, node: ast.UnaryOp) -> Any:
+    def _judge_unary(self, node: ast.UnaryOp) -> Any:
         value = self.value(node.operand)
         shown = f"`{ast.unparse(node.operand)}`"
         if isinstance(node.op, ast.Not):
-            return not _truth(value, shown)
-        number = _number(value, shown)
+            return not _require_truth(value, shown)
+        number = _require_number(value, shown)
         return -number if isinstance(node.op, ast.USub) else number
 
-    def _arithmetic(self, node: ast.BinOp) -> Any:
-        left = _number(self.value(node.left), f"`{ast.unparse(node.left)}`")
-        right = _number(self.value(node.right), f"`{ast.unparse(node.right)}`")
+    def _judge_arithmetic(self, node: ast.BinOp) -> Any:
+        left = _require_number(self.value(node.left), f"`{ast.unparse(node.left)}`")
+        right = _require_number(self.value(node.right), f"`{ast.unparse(node.right)}`")
         shown = f"`{ast.unparse(node)}`"
         try:
-            return _sure(ARITHMETIC[type(node.op)](left, right), shown)
+            return _refuse_nan(ARITHMETIC[type(node.op)](left, right), shown)
         except (ArithmeticError, ValueError) as error:
             raise StepFailed(f"{shown} cannot be worked out: {error}") from None
 
-    def _compare(self, node: ast.Compare) -> bool:
+    def _judge_comparison(self, node: ast.Compare) -> bool:
         left = self.value(node.left)
         for op, other in zip(node.ops, node.comparators, strict=True):
             right = self.value(other)
-            if not _holds(op, left, right, f"`{ast.unparse(node)}`"):
+            if not _comparison_holds(op, left, right, f"`{ast.unparse(node)}`"):
                 return False
             left = right
         return True
 
 
-def _holds(op: ast.cmpop, left: Any, right: Any, shown: str) -> bool:
+def _comparison_holds(op: ast.cmpop, left: Any, right: Any, shown: str) -> bool:
     test = _MEMBERSHIP.get(type(op))
     if test:
         return _holds_member(test, left, right, shown)
-    kinds = {_kind(left), _kind(right)}
+    kinds = {_kind_in_words(left), _kind_in_words(right)}
     equality = _EQUALITY.get(type(op))
     if equality:
         if len(kinds - {"null"}) > 1:
@@ -210,10 +210,10 @@ def _holds(op: ast.cmpop, left: Any, right: Any, shown: str) -> bool:
 def _holds_member(test: Callable[[Any, Any], bool], left: Any, right: Any, shown: str) -> bool:
     if isinstance(right, list | Mapping) or (isinstance(right, str) and isinstance(left, str)):
         return test(left, right)
-    raise StepFailed(f"{shown} looks for {_kind(left)} in {_kind(right)}")
+    raise StepFailed(f"{shown} looks for {_kind_in_words(left)} in {_kind_in_words(right)}")
 
 
-def _kind(value: Any) -> str:
+def _kind_in_words(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -225,19 +225,21 @@ def _kind(value: Any) -> str:
     )
 
 
-def _truth(value: Any, shown: str) -> bool:
+def _require_truth(value: Any, shown: str) -> bool:
     if isinstance(value, bool):
         return value
-    raise StepFailed(f"{shown} is {_kind(value)}, neither true nor false", hint="compare it")
+    raise StepFailed(
+        f"{shown} is {_kind_in_words(value)}, neither true nor false", hint="compare it"
+    )
 
 
-def _number(value: Any, shown: str) -> int | float:
-    if _kind(value) == "a number":
+def _require_number(value: Any, shown: str) -> int | float:
+    if _kind_in_words(value) == "a number":
         return value  # type: ignore[no-any-return]
-    raise StepFailed(f"{shown} is {_kind(value)}, not a number")
+    raise StepFailed(f"{shown} is {_kind_in_words(value)}, not a number")
 
 
-def _sure(value: Any, shown: str) -> Any:
+def _refuse_nan(value: Any, shown: str) -> Any:
     numbers = value if isinstance(value, list) else [value]
     if any(isinstance(number, float) and math.isnan(number) for number in numbers):
         raise StepFailed(f"{shown} is NaN: neither true nor false can be said of it")

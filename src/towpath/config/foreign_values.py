@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
-from towpath.config.digests import describe
+from towpath.config.digests import describe_value
 from towpath.errors import Malformed
 
 T = TypeVar("T")
@@ -49,33 +49,33 @@ def parse_json(content: bytes | str) -> Any:
 def read_text(value: object) -> str:
     """Text that can be written as UTF-8. It is shown, and no more: no path is made of it."""
     if not isinstance(value, str):
-        _refuse(value, "text")
+        _refuse_value(value, "text")
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            _refuse(value, "text that can be written")
+            _refuse_value(value, "text that can be written")
     return value
 
 
 def read_flag(value: object) -> bool:
     """True or false."""
     if not isinstance(value, bool):
-        _refuse(value, "true or false")
+        _refuse_value(value, "true or false")
     return value
 
 
 def read_count(value: object) -> int:
     """A size in bytes, or a count: not negative, and no larger than a file system can hold."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_BYTES:
-        _refuse(value, "a size")
+        _refuse_value(value, "a size")
     return value
 
 
 def read_number(value: object) -> int | float:
     """A finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
-        _refuse(value, "a finite number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite_number(value):
+        _refuse_value(value, "a finite number")
     return value
 
 
@@ -86,17 +86,17 @@ def read_duration(value: object) -> float:
 
 def read_port(value: object) -> int:
     """A port of TCP."""
-    return _between(1, read_count(value), 65535, "a port")
+    return _require_range(1, read_count(value), 65535, "a port")
 
 
 def read_process(value: object) -> int:
     """A process's number: 0 and negative ones would mean a whole group to who ends it."""
-    return _between(1, read_count(value), (1 << 31) - 1, "the number of a process")
+    return _require_range(1, read_count(value), (1 << 31) - 1, "the number of a process")
 
 
 def read_second(value: object) -> float:
     """A moment as seconds since 1970, within the calendar."""
-    return float(_between(0, read_number(value), LAST_SECOND, "a moment"))
+    return float(_require_range(0, read_number(value), LAST_SECOND, "a moment"))
 
 
 def read_moment(value: object) -> str:
@@ -105,20 +105,20 @@ def read_moment(value: object) -> str:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        _refuse(value, "a moment in ISO 8601")
+        _refuse_value(value, "a moment in ISO 8601")
     if moment.tzinfo is None:
-        _refuse(value, "a moment with its zone")
+        _refuse_value(value, "a moment with its zone")
     return text
 
 
 def read_key(value: object) -> str:
     """A step's key."""
-    return _named(_KEY, value, "a step's key")
+    return _require_shape(_KEY, value, "a step's key")
 
 
 def read_model_name(value: object) -> str:
     """The name of a model or a stage: safe in a path, a tag, a branch."""
-    return _named(_MODEL, value, "a model's name")
+    return _require_shape(_MODEL, value, "a model's name")
 
 
 def is_model_name(text: str) -> bool:
@@ -128,7 +128,7 @@ def is_model_name(text: str) -> bool:
 
 def read_pipeline_name(value: object) -> str:
     """The name of a pipeline, which is that of its folder."""
-    return _named(_PIPELINE, value, "a pipeline's name")
+    return _require_shape(_PIPELINE, value, "a pipeline's name")
 
 
 def read_json(value: Any, depth: int = DEEPEST) -> Json:
@@ -142,14 +142,14 @@ def read_json(value: Any, depth: int = DEEPEST) -> Json:
     if isinstance(value, str):
         return read_text(value)
     if isinstance(value, int):
-        return value if is_finite(value) else str(value)
+        return value if is_finite_number(value) else str(value)
     if depth <= 0:
-        _refuse(value, "so shallow as it must be")
+        _refuse_value(value, "so shallow as it must be")
     if isinstance(value, list):
         return [read_json(item, depth - 1) for item in value]
     if isinstance(value, dict):
         return {read_text(key): read_json(item, depth - 1) for key, item in value.items()}
-    return _refuse(value, "a value of JSON's types")
+    return _refuse_value(value, "a value of JSON's types")
 
 
 def table_of(read: ReadValue[T]) -> ReadValue[dict[str, T]]:
@@ -157,8 +157,8 @@ def table_of(read: ReadValue[T]) -> ReadValue[dict[str, T]]:
 
     def read_table(value: object) -> dict[str, T]:
         if not isinstance(value, Mapping):
-            _refuse(value, "a mapping")
-        return {read_text(name): _at(name, read, item) for name, item in value.items()}
+            _refuse_value(value, "a mapping")
+        return {read_text(name): _read_at(name, read, item) for name, item in value.items()}
 
     return read_table
 
@@ -168,8 +168,8 @@ def list_of(read: ReadValue[T]) -> ReadValue[tuple[T, ...]]:
 
     def read_list(value: object) -> tuple[T, ...]:
         if not isinstance(value, list):
-            _refuse(value, "a list")
-        return tuple(_at(place, read, item) for place, item in enumerate(value))
+            _refuse_value(value, "a list")
+        return tuple(_read_at(place, read, item) for place, item in enumerate(value))
 
     return read_list
 
@@ -179,7 +179,7 @@ def one_of(*known: str) -> ReadValue[str]:
 
     def read_word(value: object) -> str:
         if not isinstance(value, str) or value not in known:
-            _refuse(value, f"one of {', '.join(known)}")
+            _refuse_value(value, f"one of {', '.join(known)}")
         return value
 
     return read_word
@@ -190,56 +190,56 @@ class Fields:
 
     def __init__(self, value: object) -> None:
         if not isinstance(value, Mapping):
-            _refuse(value, "a mapping")
+            _refuse_value(value, "a mapping")
         self._values = value
 
     def get(self, key: str, read: ReadValue[T]) -> T:
         """The value of a key that must be there."""
         if key not in self._values:
             raise Malformed(f"`{key}` is missing")
-        return _at(key, read, self._values[key])
+        return _read_at(key, read, self._values[key])
 
-    def find(self, key: str, read: ReadValue[T]) -> T | None:
+    def find_optional(self, key: str, read: ReadValue[T]) -> T | None:
         """The value of a key, None where it is missing or null."""
         value = self._values.get(key)
-        return None if value is None else _at(key, read, value)
+        return None if value is None else _read_at(key, read, value)
 
-    def table(self, key: str, read: ReadValue[T]) -> dict[str, T]:
+    def get_table(self, key: str, read: ReadValue[T]) -> dict[str, T]:
         """The mapping at a key, empty where it is missing or null."""
-        return self.find(key, table_of(read)) or {}
+        return self.find_optional(key, table_of(read)) or {}
 
     def refuse_others(self, *known: str) -> None:
         """Raise ``Malformed`` where there is a key that nobody asks for."""
         for key in self._values:
             if key not in known:
-                raise Malformed(f"{describe(key)} is no key of it")
+                raise Malformed(f"{describe_value(key)} is no key of it")
 
 
-def _named(shape: re.Pattern[str], value: object, what: str) -> str:
+def _require_shape(shape: re.Pattern[str], value: object, what: str) -> str:
     if not isinstance(value, str) or not shape.fullmatch(value):
-        _refuse(value, what)
+        _refuse_value(value, what)
     return value
 
 
-def _between(least: int, number: N, most: int, what: str) -> N:
+def _require_range(least: int, number: N, most: int, what: str) -> N:
     if not least <= number <= most:
-        _refuse(number, what)
+        _refuse_value(number, what)
     return number
 
 
-def _at(key: object, read: ReadValue[T], value: object) -> T:
+def _read_at(key: object, read: ReadValue[T], value: object) -> T:
     """What a reader says of a value, with the key before its words."""
     try:
         return read(value)
     except Malformed as wrong:
-        raise Malformed(f"{describe(key)}: {wrong.faults[0].what}") from None
+        raise Malformed(f"{describe_value(key)}: {wrong.faults[0].what}") from None
 
 
-def _refuse(value: object, what: str) -> NoReturn:
-    raise Malformed(f"{describe(value)} is not {what}")
+def _refuse_value(value: object, what: str) -> NoReturn:
+    raise Malformed(f"{describe_value(value)} is not {what}")
 
 
-def is_finite(value: int | float) -> bool:
+def is_finite_number(value: int | float) -> bool:
     """Whether a number can be shown: no NaN, no infinity, no integer without end."""
     return -LARGEST < value < LARGEST
 

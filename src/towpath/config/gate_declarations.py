@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from towpath.config import names_and_paths
 from towpath.config.declaration import Declaration, kinds_of
-from towpath.config.names_and_paths import Duration, File, refuse
+from towpath.config.names_and_paths import Duration, File, refuse_value
 
 When: TypeAlias = Literal["review", "deploy"]
 """On the pull request, or after the merge inside the stage's account."""
@@ -22,24 +22,24 @@ Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 
 
-def share(value: Any) -> Any:
+def parse_share(value: Any) -> Any:
     """0.05 out of ``5%``."""
     if not isinstance(value, str):
         return value
-    found = _PERCENT.fullmatch(value)
-    if not found:
-        refuse(f"`{value}` is no share", "write `5%` or 0.05")
-    return float(found[1]) / 100
+    match = _PERCENT.fullmatch(value)
+    if not match:
+        refuse_value(f"`{value}` is no share", "write `5%` or 0.05")
+    return float(match[1]) / 100
 
 
 def module_function(text: str) -> str:
-    names_and_paths.function(text)
+    names_and_paths.check_function(text)
     if ":" not in text:
-        refuse(f"`{text}` names no module", f"write `checks:{text}` for that of checks.py")
+        refuse_value(f"`{text}` names no module", f"write `checks:{text}` for that of checks.py")
     return text
 
 
-Share: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(share)]
+Share: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(parse_share)]
 ModuleFunction: TypeAlias = Annotated[str, AfterValidator(module_function)]
 
 
@@ -94,9 +94,9 @@ class Metric(Gate):
     """It must be this or less."""
 
     @model_validator(mode="after")
-    def _bounded(self) -> Self:
+    def _require_bound(self) -> Self:
         if all(getattr(self, bound) is None for bound in BOUNDS):
-            refuse("a `metric` gate needs a bound", "write `at_most: 6.0`")
+            refuse_value("a `metric` gate needs a bound", "write `at_most: 6.0`")
         return self
 
 
@@ -117,11 +117,11 @@ class NoWorse(Gate):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.by is not None and self.relative is not None:
-            refuse("`by` and `relative` are two ways to say one thing", "remove one")
+            refuse_value("`by` and `relative` are two ways to say one thing", "remove one")
         return self
 
 
-class Signature(Gate):
+class SignatureGate(Gate):
     """Columns and types such that whoever calls the incumbent can call the candidate."""
 
     kind: Literal["signature"] = "signature"
@@ -192,9 +192,9 @@ class Fairness(Timed):
     """A smaller group is not judged."""
 
     @model_validator(mode="after")
-    def _bounded(self) -> Self:
+    def _require_bound(self) -> Self:
         if self.difference is None and self.ratio is None:
-            refuse("a `fairness` gate needs a bound", "write `ratio: 1.25` or `difference:`")
+            refuse_value("a `fairness` gate needs a bound", "write `ratio: 1.25` or `difference:`")
         return self
 
 
@@ -216,9 +216,9 @@ class Latency(Timed):
     """Calls before those, which do not count."""
 
     @model_validator(mode="after")
-    def _sound(self) -> Self:
+    def _require_rows(self) -> Self:
         if (self.samples is None) == (self.data is None):
-            refuse("a `latency` gate takes its rows from `samples` or from `data`")
+            refuse_value("a `latency` gate takes its rows from `samples` or from `data`")
         _has_data(self, self.data)
         return self
 
@@ -242,20 +242,20 @@ class Function(Timed):
     """true: it may connect."""
 
     @model_validator(mode="after")
-    def _sound(self) -> Self:
+    def _require_deploy(self) -> Self:
         _has_data(self, self.data)
         return self
 
 
 def _has_data(gate: Gate, data: object) -> None:
     if data and gate.when == "review":
-        refuse("a stage's data is not there on review", "write `when: deploy`")
+        refuse_value("a stage's data is not there on review", "write `when: deploy`")
 
 
 AnyGate: TypeAlias = (
     Metric
     | NoWorse
-    | Signature
+    | SignatureGate
     | Soak
     | Expectations
     | Golden

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from towpath.config.output_reference import Lookup, Reference, find_value
-from towpath.config.output_reference import parse as parse_reference
+from towpath.config.output_reference import parse_value_reference as parse_reference
 from towpath.errors import StepFailed
 
 _PIECE = re.compile(r"\{\{|\}\}|\{(?P<reference>[^{}:!]*)(:(?P<format>[^{}]*))?\}|(?P<stray>[{}])")
@@ -22,7 +22,7 @@ class Hole:
 
 
 @dataclass(frozen=True)
-class Template:
+class MessageTemplate:
     """A message: text and holes in turn."""
 
     text: str
@@ -36,22 +36,22 @@ class Template:
 
     def fill(self, lookup: Lookup) -> str:
         """The message with its values; raises StepFailed where one is missing or does not fit."""
-        return "".join(p if isinstance(p, str) else _filled(p, lookup) for p in self.parts)
+        return "".join(p if isinstance(p, str) else _fill_hole(p, lookup) for p in self.parts)
 
 
-def parse(text: str) -> Template:
+def parse_message(text: str) -> MessageTemplate:
     """A message; raises ValueError, whose words say what is wrong."""
     parts: list[str | Hole] = []
     end = 0
     for match in _PIECE.finditer(text):
         parts.append(text[end : match.start()])
-        parts.append(_part(match))
+        parts.append(_parse_part(match))
         end = match.end()
     parts.append(text[end:])
-    return Template(text, tuple(part for part in parts if part != ""))
+    return MessageTemplate(text, tuple(part for part in parts if part != ""))
 
 
-def _part(match: re.Match[str]) -> str | Hole:
+def _parse_part(match: re.Match[str]) -> str | Hole:
     if match["stray"]:
         raise ValueError(f"a `{match['stray']}` is no part of a reference: double it to show it")
     if match["reference"] == "":
@@ -64,7 +64,7 @@ def _part(match: re.Match[str]) -> str | Hole:
     return Hole(parse_reference(match["reference"]), form)
 
 
-def _filled(hole: Hole, lookup: Lookup) -> str:
+def _fill_hole(hole: Hole, lookup: Lookup) -> str:
     value = find_value(hole.reference, lookup)
     try:
         return format(value, hole.format)

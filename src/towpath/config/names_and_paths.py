@@ -33,7 +33,7 @@ _USUAL_TYPES: Mapping[str, str] = {
 }
 
 
-def refuse(what: str, hint: str | None = None) -> NoReturn:
+def refuse_value(what: str, hint: str | None = None) -> NoReturn:
     """Raise what pydantic turns into one fault with these words."""
     raise PydanticCustomError("towpath", "{what}", {"what": what, "hint": hint})
 
@@ -50,10 +50,10 @@ class Grammar:
 
     def __call__(self, text: str) -> str:
         if not re.fullmatch(self.pattern, text, re.ASCII):
-            refuse(self.what.format(f"`{text}`"), self._hint(text))
+            refuse_value(self.what.format(f"`{text}`"), self._spelling_hint(text))
         return text
 
-    def _hint(self, text: str) -> str | None:
+    def _spelling_hint(self, text: str) -> str | None:
         if self.replace is None:
             return self.hint
         cased = text if "A-Z" in self.pattern else text.lower()
@@ -105,18 +105,18 @@ format_name = Grammar(
 )
 
 
-def name(text: str) -> str:
+def check_argument_name(text: str) -> str:
     """A name of a parameter, an input, a step or an output: usable as an argument in Python."""
     if keyword.iskeyword(FREE_NAME(text)):
-        refuse(f"`{text}` is a word of Python and cannot be a name", f"write `{text}_`")
+        refuse_value(f"`{text}` is a word of Python and cannot be a name", f"write `{text}_`")
     return text
 
 
-def parameter(text: str) -> str:
+def check_parameter(text: str) -> str:
     """A name that Prefect takes for a flow's parameter: none of its own, nor of its model's."""
     if text in _PREFECTS or text.startswith("_"):
         near = f"{text.strip('_')}_value"
-        refuse(f"`{text}` cannot be a parameter: Prefect keeps it", f"write `{near}`")
+        refuse_value(f"`{text}` cannot be a parameter: Prefect keeps it", f"write `{near}`")
     return text
 
 
@@ -125,30 +125,32 @@ def is_model_reference(text: str) -> bool:
     return bool(re.fullmatch(MODEL_REFERENCE, text))
 
 
-def path(text: str) -> str:
+def check_path(text: str) -> str:
     """A path below a folder, with ``/`` between its parts; a slash behind it means a folder."""
     pure = PurePosixPath(text)
     if text.startswith(("/", "~")) or re.match(r"[A-Za-z]:[\\/]", text):
-        refuse(f"`{text}` is an absolute path", "write a relative one")
+        refuse_value(f"`{text}` is an absolute path", "write a relative one")
     if "\\" in text:
-        refuse(f"`{text}` has a backslash", f"write `{text.replace(chr(92), '/')}`")
+        refuse_value(f"`{text}` has a backslash", f"write `{text.replace(chr(92), '/')}`")
     if ".." in pure.parts:
-        refuse(f"`{text}` leaves its folder", "remove `..`")
+        refuse_value(f"`{text}` leaves its folder", "remove `..`")
     if not pure.parts or not text.strip() or not text.isprintable():
-        refuse("the path is empty" if text.isprintable() else "the path holds a control character")
+        refuse_value(
+            "the path is empty" if text.isprintable() else "the path holds a control character"
+        )
     return text
 
 
-def source(text: str) -> str:
+def check_source(text: str) -> str:
     """What a pipeline's input names: a path from the project's root, or a model."""
     if ("@" in text or "#" in text) and "/" not in text and "." not in text.split("@")[0]:
         if not is_model_reference(text):
             hint = "write `model@v1.0.0`, `model@latest` or `model#stage`"
-            refuse(f"`{text}` names no version of a model", hint)
+            refuse_value(f"`{text}` names no version of a model", hint)
         return text
     if how := remote_hint(text):
-        refuse(f"`{text}` is no path of the project", how)
-    return path(text)
+        refuse_value(f"`{text}` is no path of the project", how)
+    return check_path(text)
 
 
 def remote_hint(text: str) -> str | None:
@@ -162,26 +164,26 @@ def remote_hint(text: str) -> str | None:
     return None
 
 
-def function(text: str) -> str:
+def check_function(text: str) -> str:
     """``train`` in ``steps.py`` beside the pipeline, or ``package.module:function``."""
     module, colon, attribute = text.rpartition(":")
     parts = [*module.split("."), attribute] if colon else [text]
     if not all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
         hint = "write `function`, or `module:function` from the project's root"
-        refuse(f"`{text}` names no function", hint)
+        refuse_value(f"`{text}` names no function", hint)
     return text
 
 
-def duration(value: Any) -> Any:
+def parse_duration(value: Any) -> Any:
     """Seconds out of ``90``, ``10s``, ``1h30m``, ``30d``; units are ms, s, m, h, d and w."""
     if not isinstance(value, str):
         return value
     if not _DURATION.fullmatch(value):
-        refuse(f"`{value}` is no duration", "write `10s`, `30m`, `1h30m` or `30d`")
+        refuse_value(f"`{value}` is no duration", "write `10s`, `30m`, `1h30m` or `30d`")
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(value))
 
 
-def stem(file: str) -> str:
+def output_stem(file: str) -> str:
     """The name of an output by its file: ``reports/metrics.json`` is ``metrics``."""
     return PurePosixPath(file).name.split(".")[0]
 
@@ -189,15 +191,15 @@ def stem(file: str) -> str:
 def type_name(text: str) -> str:
     """The full name of a type: ``package.module.Type``."""
     if "." not in text or not all(part.isidentifier() for part in text.split(".")):
-        refuse(f"`{text}` names no type", "write `package.module.Type`")
+        refuse_value(f"`{text}` names no type", "write `package.module.Type`")
     return text
 
 
 def known_format(text: str, info: ValidationInfo) -> str:
     """The name of a format that is known where a declaration is read; anywhere else any name."""
     format_name(text)
-    if info.context is not None and text not in (known := info.context["formats"]):
-        refuse(unknown_format(text, known), did_you_mean(text, known) or OWN_FORMATS)
+    if info.context is not None and text not in (formats := info.context["formats"]):
+        refuse_value(unknown_format(text, formats), did_you_mean(text, formats) or OWN_FORMATS)
     return text
 
 
@@ -214,41 +216,41 @@ def own_format_name(text: str) -> str:
     """The name of a format of the project's own, which none of Towpath's has."""
     if text in FORMAT_NAMES:
         hint = "give yours another name, and say `format:` where it is meant"
-        refuse(f"`{text}` is a format of Towpath's", hint)
+        refuse_value(f"`{text}` is a format of Towpath's", hint)
     return format_name(text)
 
 
 def class_path(text: str) -> str:
     """``shared.formats:Shapefile``, from the project's root."""
     if ":" not in text:
-        refuse(f"`{text}` names no class", "write `module:Class`, from the project's root")
-    return function(text)
+        refuse_value(f"`{text}` names no class", "write `module:Class`, from the project's root")
+    return check_function(text)
 
 
-def separator(text: str) -> str:
+def check_separator(text: str) -> str:
     """One character between fields."""
     if len(text) != 1 or text in '"\r\n\0':
         hint = 'write one character, such as ";" or "\\t"'
-        refuse(f"{text!r} cannot stand between fields".replace("'", "`"), hint)
+        refuse_value(f"{text!r} cannot stand between fields".replace("'", "`"), hint)
     return text
 
 
-def decimal(text: str) -> str:
+def check_decimal_mark(text: str) -> str:
     """The mark before the fraction of a number."""
     if text not in (".", ","):
-        refuse(f"`{text}` is no decimal mark", 'write "," or "."')
+        refuse_value(f"`{text}` is no decimal mark", 'write "," or "."')
     return text
 
 
-def encoding(text: str) -> str:
+def check_encoding(text: str) -> str:
     """The name of an encoding that Python knows."""
     try:
-        known = codecs.lookup(text)
+        codec = codecs.lookup(text)
     except (LookupError, ValueError):
         hint = did_you_mean(text.lower(), _ENCODINGS) or f"such as {', '.join(_ENCODINGS[:4])}"
-        refuse(f"there is no encoding `{text}`", hint)
-    if not known._is_text_encoding:  # rot13, base64, zip: codecs, and no encodings of text
-        refuse(f"`{text}` is no encoding of text", f"such as {', '.join(_ENCODINGS[:4])}")
+        refuse_value(f"there is no encoding `{text}`", hint)
+    if not codec._is_text_encoding:  # rot13, base64, zip: codecs, and no encodings of text
+        refuse_value(f"`{text}` is no encoding of text", f"such as {', '.join(_ENCODINGS[:4])}")
     return text
 
 
@@ -256,16 +258,16 @@ def column_type(text: str) -> str:
     """A column's type."""
     if text not in COLUMN_TYPES:
         hint = did_you_mean(text, COLUMN_TYPES) or f"the types are {', '.join(COLUMN_TYPES)}"
-        refuse(f"there is no type `{text}`", _USUAL_TYPES.get(text.lower(), hint))
+        refuse_value(f"there is no type `{text}`", _USUAL_TYPES.get(text.lower(), hint))
     return text
 
 
-def is_folder(file: str) -> bool:
+def is_folder_path(file: str) -> bool:
     """Whether a path was written as a folder's."""
     return file.endswith("/")
 
 
-Name: TypeAlias = Annotated[str, AfterValidator(name)]
+Name: TypeAlias = Annotated[str, AfterValidator(check_argument_name)]
 PipelineName: TypeAlias = Annotated[str, AfterValidator(pipeline)]
 ModelName: TypeAlias = Annotated[str, AfterValidator(model)]
 StageName: TypeAlias = Annotated[str, AfterValidator(stage)]
@@ -275,11 +277,15 @@ Environment: TypeAlias = Annotated[str, AfterValidator(environment)]
 Repository: TypeAlias = Annotated[str, AfterValidator(repository)]
 TagWriter: TypeAlias = Annotated[str, AfterValidator(tag_writer)]
 TypeName: TypeAlias = Annotated[str, AfterValidator(type_name)]
-File: TypeAlias = Annotated[str, AfterValidator(path)]
-InputSource: TypeAlias = Annotated[str, AfterValidator(source)]
-Function: TypeAlias = Annotated[str, AfterValidator(function)]
+File: TypeAlias = Annotated[str, AfterValidator(check_path)]
+InputSource: TypeAlias = Annotated[str, AfterValidator(check_source)]
+Function: TypeAlias = Annotated[str, AfterValidator(check_function)]
 FormatName: TypeAlias = Annotated[str, AfterValidator(known_format)]
 OwnFormatName: TypeAlias = Annotated[str, AfterValidator(own_format_name)]
 ClassPath: TypeAlias = Annotated[str, AfterValidator(class_path)]
-Duration: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(duration)]
-Pause: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(duration)]
+Duration: TypeAlias = Annotated[
+    float, Field(gt=0, allow_inf_nan=False), BeforeValidator(parse_duration)
+]
+Pause: TypeAlias = Annotated[
+    float, Field(ge=0, allow_inf_nan=False), BeforeValidator(parse_duration)
+]

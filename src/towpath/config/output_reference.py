@@ -31,16 +31,16 @@ class Reference:
         return self.name if self.output is None else f"{self.name}.{self.output}"
 
     @property
-    def last(self) -> str:
+    def last_name(self) -> str:
         """The name that an item of a list takes: the last one."""
         words = [key for key in self.keys if isinstance(key, str) and key.isidentifier()]
         return words[-1] if words else self.output or self.name
 
     def __str__(self) -> str:
-        return self.base + "".join(_shown(key) for key in self.keys)
+        return self.base + "".join(_shown_key(key) for key in self.keys)
 
 
-def parse(text: str) -> Reference:
+def parse_value_reference(text: str) -> Reference:
     """A reference; raises ValueError, whose words say what is wrong."""
     try:
         node = ast.parse(text.strip(), mode="eval").body
@@ -52,16 +52,16 @@ def parse(text: str) -> Reference:
     return reference
 
 
-def alternatives(text: str) -> tuple[Reference, ...]:
+def parse_alternatives(text: str) -> tuple[Reference, ...]:
     """The references of ``a.x or b.y``, one where there is no ``or``; raises as ``parse`` does."""
-    return tuple(parse(part) for part in text.split(" or "))
+    return tuple(parse_value_reference(part) for part in text.split(" or "))
 
 
 def of_node(node: ast.expr) -> Reference | None:
     """The reference that a piece of Python's syntax spells, or None."""
     keys: list[Key] = []
     while isinstance(node, ast.Attribute | ast.Subscript):
-        key = _key(node)
+        key = _node_key(node)
         if key is None:
             return None
         keys.append(key)
@@ -74,7 +74,7 @@ def of_node(node: ast.expr) -> Reference | None:
     return Reference(node.id, None, tuple(keys))
 
 
-def _key(node: ast.Attribute | ast.Subscript) -> Key | None:
+def _node_key(node: ast.Attribute | ast.Subscript) -> Key | None:
     if isinstance(node, ast.Attribute):
         return node.attr
     match node.slice:
@@ -85,7 +85,7 @@ def _key(node: ast.Attribute | ast.Subscript) -> Key | None:
     return None
 
 
-def _shown(key: Key) -> str:
+def _shown_key(key: Key) -> str:
     if isinstance(key, str) and key.isidentifier():
         return f".{key}"
     return f"[{json.dumps(key)}]"
@@ -102,18 +102,18 @@ def find_value(reference: Reference, lookup: Lookup) -> Any:
 
 def pick_value(data: Any, keys: tuple[Key, ...], base: str) -> Any:
     """What stands under keys in a JSON document that ``base`` calls by name."""
-    seen = base
+    shown_path = base
     for key in keys:
-        data = _enter(data, key, seen)
-        seen = f"{seen}.{key}" if isinstance(key, str) else f"{seen}[{key}]"
+        data = _enter_key(data, key, shown_path)
+        shown_path = f"{shown_path}.{key}" if isinstance(key, str) else f"{shown_path}[{key}]"
     return data
 
 
-def _enter(data: Any, key: Key, seen: str) -> Any:
+def _enter_key(data: Any, key: Key, seen: str) -> Any:
     if isinstance(data, Mapping):
         if str(key) in data:
             return data[str(key)]
-        raise StepFailed(Fault(f"`{seen}` has no key `{key}`", hint=_hint(str(key), data)))
+        raise StepFailed(Fault(f"`{seen}` has no key `{key}`", hint=_key_hint(str(key), data)))
     if isinstance(data, Sequence) and not isinstance(data, str):
         if isinstance(key, int) and -len(data) <= key < len(data):
             return data[key]
@@ -121,7 +121,7 @@ def _enter(data: Any, key: Key, seen: str) -> Any:
     raise StepFailed(f"`{seen}` is {data!r} and has no key `{key}`")
 
 
-def _hint(key: str, data: Mapping[str, Any]) -> str | None:
+def _key_hint(key: str, data: Mapping[str, Any]) -> str | None:
     return did_you_mean(key, data) or (
         f"it has {', '.join(map(str, data))[:200]}" if data else None
     )

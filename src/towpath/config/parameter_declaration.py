@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 
 from towpath.config.declaration import Declaration
-from towpath.config.names_and_paths import refuse
+from towpath.config.names_and_paths import refuse_value
 
 ParamType: TypeAlias = Literal["string", "integer", "number", "boolean", "list"]
 _SHOWN: dict[str, str] = {
@@ -59,7 +59,7 @@ class Param(Declaration):
         return "default" not in self.model_fields_set
 
     @property
-    def accepts(self) -> ParamType:
+    def accepted_type(self) -> ParamType:
         """The type of its values: as declared, or as the default or the choices have it."""
         if self.type:
             return self.type
@@ -67,47 +67,56 @@ class Param(Declaration):
         return "list" if isinstance(sample, list) else _type_of(sample)
 
     @property
-    def bounds(self) -> Mapping[str, float]:
+    def declared_bounds(self) -> Mapping[str, float]:
         """The bounds that are declared, by key."""
         return {key: getattr(self, key) for key in _HOLDS if getattr(self, key) is not None}
 
-    def problem(self, value: Any) -> str | None:
+    def find_problem(self, value: Any) -> str | None:
         """What is wrong with a value, in words that follow its name, or None."""
         if value is None and not self.required and self.default is None:
             return None
-        if not _fits(value, self.accepts):
-            return f"must be {_SHOWN[self.accepts]}, not {_quoted(value)}"
+        if not _fits_type(value, self.accepted_type):
+            return f"must be {_SHOWN[self.accepted_type]}, not {_quote_value(value)}"
         if self.choices is not None and value not in self.choices:
-            return f"must be one of {', '.join(map(_quoted, self.choices))}, not {_quoted(value)}"
+            return (
+                f"must be one of {', '.join(map(_quote_value, self.choices))}, not "
+                f"{_quote_value(value)}"
+            )
         outside = next(
-            (key for key, bound in self.bounds.items() if not _HOLDS[key](value, bound)), None
+            (key for key, bound in self.declared_bounds.items() if not _HOLDS[key](value, bound)),
+            None,
         )
         if outside:
             words = outside.replace("_", " ")
-            return f"must be {words} {self.bounds[outside]:g}, not {_quoted(value)}"
+            return f"must be {words} {self.declared_bounds[outside]:g}, not {_quote_value(value)}"
         return None
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _require_consistency(self) -> Self:
         if self.type is None and self.default is None and not self.choices:
             hint = "write `{type: number}`, or give it a default"
-            refuse("without a default it needs a type", hint)
-        if self.bounds and self.accepts not in ("integer", "number"):
-            refuse(f"`{next(iter(self.bounds))}` bounds a number, not {_SHOWN[self.accepts]}")
+            refuse_value("without a default it needs a type", hint)
+        if self.declared_bounds and self.accepted_type not in ("integer", "number"):
+            refuse_value(
+                f"`{next(iter(self.declared_bounds))}` bounds a number, not "
+                f"{_SHOWN[self.accepted_type]}"
+            )
         if self.choices is not None and not self.choices:
-            refuse("`choices` is empty")
+            refuse_value("`choices` is empty")
         if isinstance(self.default, Mapping):
-            refuse("its default must be text, a number, true, false or a list, not a mapping")
-        wrong = [] if self.required else [self.problem(self.default)]
+            refuse_value("its default must be text, a number, true, false or a list, not a mapping")
+        wrong = [] if self.required else [self.find_problem(self.default)]
         for what in filter(None, wrong):
-            refuse(f"its default {what}")
+            refuse_value(f"its default {what}")
         self._choices_fit()
         return self
 
     def _choices_fit(self) -> None:
         for choice in self.choices or ():
-            if not _fits(choice, self.accepts):
-                refuse(f"the choice {_quoted(choice)} is not {_SHOWN[self.accepts]}")
+            if not _fits_type(choice, self.accepted_type):
+                refuse_value(
+                    f"the choice {_quote_value(choice)} is not {_SHOWN[self.accepted_type]}"
+                )
 
 
 def short_form(value: Any) -> Any:
@@ -116,7 +125,7 @@ def short_form(value: Any) -> Any:
         return value
     if value is None:
         hint = "write a default, or `{type: number}` for one that each run must give"
-        refuse("it has no value", hint)
+        refuse_value("it has no value", hint)
     return {"default": value}
 
 
@@ -129,7 +138,7 @@ def _type_of(value: Any) -> ParamType:
     return "number" if isinstance(value, int | float) else "string"
 
 
-def _fits(value: Any, wanted: ParamType) -> bool:
+def _fits_type(value: Any, wanted: ParamType) -> bool:
     match wanted:
         case "boolean":
             return isinstance(value, bool)
@@ -153,7 +162,7 @@ def _is_whole(text: str) -> bool:
     return True
 
 
-def _quoted(value: Any) -> str:
+def _quote_value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"`{value}`" if isinstance(value, str) else "null" if value is None else str(value)

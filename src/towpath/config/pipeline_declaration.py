@@ -29,8 +29,8 @@ from towpath.config.names_and_paths import (
     OwnFormatName,
     Pause,
     PipelineName,
-    refuse,
-    stem,
+    output_stem,
+    refuse_value,
 )
 from towpath.config.parameter_declaration import AnyParam
 from towpath.config.table_options import TableOptions
@@ -43,11 +43,11 @@ class Readable(Declaration):
 
     format: FormatName | None = None
     """The format, where the extension does not tell it."""
-    separator: Annotated[str, AfterValidator(names_and_paths.separator)] | None = None
+    separator: Annotated[str, AfterValidator(names_and_paths.check_separator)] | None = None
     """What stands between the fields of a .csv or .tsv."""
-    decimal: Annotated[str, AfterValidator(names_and_paths.decimal)] | None = None
+    decimal: Annotated[str, AfterValidator(names_and_paths.check_decimal_mark)] | None = None
     """The mark before the fraction of a number."""
-    encoding: Annotated[str, AfterValidator(names_and_paths.encoding)] | None = None
+    encoding: Annotated[str, AfterValidator(names_and_paths.check_encoding)] | None = None
     """The encoding of a .csv or .tsv, such as `latin-1`."""
     types: Mapping[str, Annotated[str, AfterValidator(names_and_paths.column_type)]] = Field(
         default_factory=dict
@@ -61,7 +61,7 @@ class Readable(Declaration):
     @property
     def options(self) -> TableOptions:
         """What is declared of a table's text."""
-        return TableOptions.of(self)
+        return TableOptions.from_declaration(self)
 
 
 class Input(Readable):
@@ -248,7 +248,7 @@ def command_words(value: Any) -> str | tuple[str, ...]:
     words = tuple(value) if isinstance(value, list | tuple) else ()
     if not words or not all(isinstance(word, str) for word in words):
         hint = "write numbers in quotes" if words else None
-        refuse("`command` must be text, or a list of words that are text", hint)
+        refuse_value("`command` must be text, or a list of words that are text", hint)
     return words
 
 
@@ -341,7 +341,7 @@ def named_outputs(step: Step) -> Iterator[tuple[str, Output]]:
         if isinstance(step.outputs, Mapping):
             yield from step.outputs.items()
         else:
-            yield from ((stem(output.path), output) for output in step.outputs)
+            yield from ((output_stem(output.path), output) for output in step.outputs)
 
 
 def is_json(output: Output) -> bool:
@@ -349,7 +349,7 @@ def is_json(output: Output) -> bool:
     return output.format == "json" or (output.format is None and output.path.endswith(".json"))
 
 
-def bindings(step: Step, key: str) -> Iterator[tuple[str, str, str | int]]:
+def list_bindings(step: Step, key: str) -> Iterator[tuple[str, str, str | int]]:
     """``inputs`` or ``params`` as (argument, reference, where in the list or mapping).
 
     A list's item takes its last name; of ``a.x or b.x`` that is ``x``, and of ``a.x or b.y``,
@@ -360,5 +360,5 @@ def bindings(step: Step, key: str) -> Iterator[tuple[str, str, str | int]]:
         yield from ((argument, text, argument) for argument, text in bound.items())
         return
     for index, text in enumerate(bound):
-        lasts = {found.last for found in output_reference.alternatives(text)}
+        lasts = {alternative.last_name for alternative in output_reference.parse_alternatives(text)}
         yield (lasts.pop() if len(lasts) == 1 else "", text, index)

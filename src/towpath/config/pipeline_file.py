@@ -16,7 +16,13 @@ from pydantic_core import PydanticCustomError
 from towpath import documents
 from towpath.config import names_and_paths
 from towpath.config.declaration import Declaration
-from towpath.config.declaration_faults import NO_PLACES, Places, faults_of, keys, show_value
+from towpath.config.declaration_faults import (
+    NO_PLACES,
+    Places,
+    declared_keys,
+    faults_of,
+    show_value,
+)
 from towpath.config.parameter_declaration import Param, short_form
 from towpath.config.pipeline_declaration import KINDS, Input, Pipeline, Step
 from towpath.config.table_options import FORMAT_NAMES
@@ -29,7 +35,7 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredPipeline:
     """What a pipeline's file declares, or a pipeline that was made in Python.
 
     ``pipeline`` holds what could be read. ``malformed`` names parameters, inputs and steps that
@@ -61,7 +67,7 @@ class Declared:
 
 def read_pipeline(
     path: Path, root: Path, project_formats: Mapping[str, str] = NO_FORMATS
-) -> Declared:
+) -> DeclaredPipeline:
     """What ``flows/<name>/pipeline.yaml`` declares; ``root`` is the project's, as are the formats
     of its own.
 
@@ -74,9 +80,9 @@ def read_pipeline(
 
 def parse_pipeline(
     text: str, file: str, project_formats: Mapping[str, str] = NO_FORMATS
-) -> Declared:
+) -> DeclaredPipeline:
     """What a text declares that stands at ``file`` (``flows/training/pipeline.yaml``)."""
-    return _Reader(text, file, project_formats).declared()
+    return _Reader(text, file, project_formats).read_declared()
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ class _Item:
     """One entry of a section and the lines that it takes, from ``first`` up to ``last``."""
 
     section: str
-    entry: documents.Entry
+    entry: documents.DocumentEntry
     first: int
     last: int
 
@@ -96,27 +102,27 @@ class _Reader:
         self.file = file
         self.project_formats = project_formats
         self.lines = text.splitlines()
-        document = documents.parse(text, file)
+        document = documents.parse_yaml(text, file)
         self.node = document.node
         self.places = Places(document.node)
         self.faults = list(document.faults)
         self.refused = {fault.place for fault in document.faults if fault.place}
-        self.refused |= set(documents.unsound(document.node))
+        self.refused |= set(documents.unsound_places(document.node))
         self.malformed: set[str] = set()
         self.mentioned: set[str] = set()
         self.blind = any(place.column <= 1 for place in self.refused)
 
-    def declared(self) -> Declared:
+    def read_declared(self) -> DeclaredPipeline:
         parts: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
-        for item in self._items():
-            sound = self._read(item)
+        for item in self._list_items():
+            sound = self._read_item(item)
             if sound is None:
                 self.malformed.add(item.entry.key)
-                self.mentioned.update(_WORD.findall(self._text(item)))
+                self.mentioned.update(_WORD.findall(self._item_text(item)))
             else:
                 parts[item.section][item.entry.key] = sound
-        return Declared(
-            pipeline=self._pipeline(parts),
+        return DeclaredPipeline(
+            pipeline=self._build_pipeline(parts),
             places=self.places,
             faults=tuple(dict.fromkeys(self.faults)),
             path=self.file,
@@ -126,13 +132,13 @@ class _Reader:
             project_formats=self.project_formats,
         )
 
-    def _pipeline(self, parts: dict[str, dict[str, Any]]) -> Pipeline:
+    def _build_pipeline(self, parts: dict[str, dict[str, Any]]) -> Pipeline:
         description = None
-        entry = self._top().get("description")
+        entry = self._top_mapping().get("description")
         if entry and isinstance(entry.node, documents.Scalar) and isinstance(entry.node.value, str):
             description = entry.node.value
         elif entry and not self._is_refused(entry.place):
-            what = f"`description` must be text, not {show_value(documents.plain(entry.node))}"
+            what = f"`description` must be text, not {show_value(documents.plain_data(entry.node))}"
             self.faults.append(Fault(what, entry.place))
         name = Path(self.file).parent.name
         try:
@@ -150,21 +156,23 @@ class _Reader:
             steps=parts["steps"],
         )
 
-    def _top(self) -> documents.Mapping:
+    def _top_mapping(self) -> documents.Mapping:
         if isinstance(self.node, documents.Mapping):
             return self.node
         return documents.Mapping((), self.node.place)
 
-    def _items(self) -> Iterator[_Item]:
+    def _list_items(self) -> Iterator[_Item]:
         """The entries of the three sections; what is wrong above them is noted."""
         if not isinstance(self.node, documents.Mapping):
             self._no_mapping()
             return
         for entry in self.node.entries:
             if entry.key in SECTIONS:
-                yield from self._section(entry, self._end(entry, self.node, len(self.lines)))
+                yield from self._section_items(
+                    entry, self._last_line(entry, self.node, len(self.lines))
+                )
             elif entry.key not in _KEYS:
-                self._unknown(entry)
+                self._note_unknown_key(entry)
         if not self.node.get("steps") and not self.blind:  # `steps: {}` is yet to be written
             self.faults.append(
                 Fault("the pipeline has no steps", Place(self.file, 1), "add `steps:`")
@@ -176,7 +184,7 @@ class _Reader:
             what = "the file must hold a mapping with `steps`"
             self.faults.append(Fault(what, Place(self.file, 1), "see docs/pipeline.md"))
 
-    def _unknown(self, entry: documents.Entry) -> None:
+    def _note_unknown_key(self, entry: documents.DocumentEntry) -> None:
         self.blind = True
         hint = did_you_mean(entry.key, _KEYS)
         if entry.key == "name":
@@ -186,37 +194,42 @@ class _Reader:
     @cached_property
     def _known_formats(self) -> tuple[str, ...]:
         """The names that a `format:` may have; those declared here count though they be wrong."""
-        declared = self._top().get("formats")
-        own = documents.plain(declared.node) if declared else None
+        declared = self._top_mapping().get("formats")
+        own = documents.plain_data(declared.node) if declared else None
         names = own if isinstance(own, Mapping) else ()
         return tuple(dict.fromkeys([*FORMAT_NAMES, *self.project_formats, *names]))
 
-    def _section(self, section: documents.Entry, last: int) -> Iterator[_Item]:
+    def _section_items(self, section: documents.DocumentEntry, last: int) -> Iterator[_Item]:
         node = section.node
         if not isinstance(node, documents.Mapping):
             self.blind = True
             if not self._is_refused(node.place):
-                what = f"`{section.key}` must be a mapping, not {show_value(documents.plain(node))}"
+                what = (
+                    f"`{section.key}` must be a mapping, not "
+                    f"{show_value(documents.plain_data(node))}"
+                )
                 hint = f"write `{section.key}:` and below it, indented, `name: ...`"
                 self.faults.append(Fault(what, section.place, hint))
             return
         for entry in node.entries:
-            yield _Item(section.key, entry, entry.place.line, self._end(entry, node, last))
+            yield _Item(section.key, entry, entry.place.line, self._last_line(entry, node, last))
 
-    def _end(self, entry: documents.Entry, parent: documents.Mapping, last: int) -> int:
+    def _last_line(
+        self, entry: documents.DocumentEntry, parent: documents.Mapping, last: int
+    ) -> int:
         """The last line of an entry: the one before its next sibling, or the parent's last."""
         position = parent.entries.index(entry) + 1
         if position == len(parent.entries):
             return last
         return max(entry.place.line, parent.entries[position].place.line - 1)
 
-    def _text(self, item: _Item) -> str:
+    def _item_text(self, item: _Item) -> str:
         return "\n".join(self.lines[item.first - 1 : item.last])
 
     def _is_refused(self, place: Place | None) -> bool:
         return place in self.refused
 
-    def _read(self, item: _Item) -> Any:
+    def _read_item(self, item: _Item) -> Any:
         """The declared thing or None; what the document was refused for is not said twice."""
         before = len(self.faults)
         sound = self._is_named(item) and _READERS[item.section](self, item)
@@ -227,53 +240,60 @@ class _Reader:
     def _is_named(self, item: _Item) -> bool:
         if item.section == "formats":  # whose names are extensions
             return True
-        return self._within(item, "", names_and_paths.name, item.entry.key) is not None
+        return (
+            self._apply_grammar(item, "", names_and_paths.check_argument_name, item.entry.key)
+            is not None
+        )
 
-    def _param(self, item: _Item) -> Any:
+    def _read_param(self, item: _Item) -> Any:
         owner = f"parameter `{item.entry.key}`"
-        if self._within(item, "", names_and_paths.parameter, item.entry.key) is None:
+        if self._apply_grammar(item, "", names_and_paths.check_parameter, item.entry.key) is None:
             return None
-        data = self._within(item, f"{owner}: ", short_form, documents.plain(item.entry.node))
-        if isinstance(data, Mapping) and data and not set(data) & set(keys(Param)):
-            near = any(did_you_mean(str(key), keys(Param)) for key in data)
+        data = self._apply_grammar(
+            item, f"{owner}: ", short_form, documents.plain_data(item.entry.node)
+        )
+        if isinstance(data, Mapping) and data and not set(data) & set(declared_keys(Param)):
+            near = any(did_you_mean(str(key), declared_keys(Param)) for key in data)
             if not near:
-                return self._nested(item, owner, data)
-        return None if data is None else self._validated(item, owner, Param, data)
+                return self._refuse_nested(item, owner, data)
+        return None if data is None else self._validate_item(item, owner, Param, data)
 
-    def _nested(self, item: _Item, owner: str, data: Mapping[Any, Any]) -> None:
+    def _refuse_nested(self, item: _Item, owner: str, data: Mapping[Any, Any]) -> None:
         """A parameter that holds others: one fault for each, with the name that it may have."""
         for key, value in data.items():
             name = f"{item.entry.key}_{key}"
             hint = f"parameters are flat: write `{name}: {show_value(value).strip('`')}`"
-            place = self.places.at(item.section, item.entry.key, str(key))
+            place = self.places.find_place(item.section, item.entry.key, str(key))
             self.faults.append(Fault(f"{owner} has no key `{key}`", place, hint))
 
-    def _input(self, item: _Item) -> Any:
-        owner, data = f"input `{item.entry.key}`", documents.plain(item.entry.node)
+    def _read_input(self, item: _Item) -> Any:
+        owner, data = f"input `{item.entry.key}`", documents.plain_data(item.entry.node)
         if isinstance(data, str):
-            source = self._within(item, f"{owner}: ", names_and_paths.source, data)
+            source = self._apply_grammar(item, f"{owner}: ", names_and_paths.check_source, data)
             return source and Input.model_construct(path=source)
         if isinstance(data, Mapping):
-            return self._validated(item, owner, Input, data)
+            return self._validate_item(item, owner, Input, data)
         hint = "write it in quotes" if isinstance(data, int | float) else None
         self.faults.append(
             Fault(f"{owner} must be text, not {show_value(data)}", item.entry.place, hint)
         )
         return None
 
-    def _format(self, item: _Item) -> Any:
-        owner, data = f"format `{item.entry.key}`", documents.plain(item.entry.node)
-        if self._within(item, "", names_and_paths.own_format_name, item.entry.key) is None:
+    def _read_format(self, item: _Item) -> Any:
+        owner, data = f"format `{item.entry.key}`", documents.plain_data(item.entry.node)
+        if self._apply_grammar(item, "", names_and_paths.own_format_name, item.entry.key) is None:
             return None
         if isinstance(data, str):
-            return self._within(item, f"{owner}: ", names_and_paths.function, data)
+            return self._apply_grammar(item, f"{owner}: ", names_and_paths.check_function, data)
         hint = "write `module:Class`, from the project's root"
         self.faults.append(
             Fault(f"{owner} must be text, not {show_value(data)}", item.entry.place, hint)
         )
         return None
 
-    def _within(self, item: _Item, owner: str, grammar: Callable[[Any], Any], data: Any) -> Any:
+    def _apply_grammar(
+        self, item: _Item, owner: str, grammar: Callable[[Any], Any], data: Any
+    ) -> Any:
         """What a small grammar makes of data, or None where it refuses."""
         try:
             return grammar(data)
@@ -282,54 +302,58 @@ class _Reader:
             self.faults.append(Fault(owner + context["what"], item.entry.place, context["hint"]))
             return None
 
-    def _step(self, item: _Item) -> Any:
+    def _read_step(self, item: _Item) -> Any:
         if not isinstance(item.entry.node, documents.Mapping):
             what = f"step `{item.entry.key}` must be a mapping"
             self.faults.append(Fault(what, item.entry.place, "write `run:` and the rest below it"))
             return None
         kind = item.entry.node.get("kind")
-        word = documents.plain(kind.node) if kind else "processing"
+        word = documents.plain_data(kind.node) if kind else "processing"
         model = KINDS.get(word) if isinstance(word, str) else None
         if model is None:
             self._unknown_kind(word, kind.place if kind else item.entry.place)
             return None
-        if kind is None and (meant := _kind_meant(item.entry.node)):
+        if kind is None and (kind_meant := _kind_meant(item.entry.node)):
             what = f"step `{item.entry.key}` does not say its kind"
-            self.faults.append(Fault(what, item.entry.place, f"write `kind: {meant}`"))
+            self.faults.append(Fault(what, item.entry.place, f"write `kind: {kind_meant}`"))
             return None
         owner = f"step `{item.entry.key}` ({word})"
-        return self._validated(item, owner, model, documents.plain(item.entry.node))
+        return self._validate_item(item, owner, model, documents.plain_data(item.entry.node))
 
     def _unknown_kind(self, word: Any, place: Place) -> None:
         hint = did_you_mean(str(word), KINDS) or f"the kinds are {', '.join(KINDS)}"
         self.faults.append(Fault(f"{show_value(word)} is no kind of step", place, hint))
 
-    def _validated(self, item: _Item, owner: str, model: type[Declaration], data: Any) -> Any:
+    def _validate_item(self, item: _Item, owner: str, model: type[Declaration], data: Any) -> Any:
         try:
             context = {"formats": self._known_formats}
             return model.model_validate(data, by_alias=True, by_name=False, context=context)
         except ValidationError as error:
-            at = (item.section, item.entry.key)
-            found = faults_of(error, model, owner, lambda *loc: self.places.at(*at, *loc))
-            self.faults.extend(_with_kind(fault, model) for fault in found)
+            path = (item.section, item.entry.key)
+            faults = faults_of(
+                error, model, owner, lambda *loc: self.places.find_place(*path, *loc)
+            )
+            self.faults.extend(_with_kind(fault, model) for fault in faults)
             return None
 
 
 _READERS: dict[str, Callable[[_Reader, _Item], Any]] = {
-    "params": _Reader._param,
-    "inputs": _Reader._input,
-    "formats": _Reader._format,
-    "steps": _Reader._step,
+    "params": _Reader._read_param,
+    "inputs": _Reader._read_input,
+    "formats": _Reader._read_format,
+    "steps": _Reader._read_step,
 }
 
 
 def _kind_meant(node: documents.Mapping) -> str | None:
     """The kind to which the keys of a step belong that names neither kind nor function."""
     written = {entry.key for entry in node.entries}
-    foreign = written - set(keys(KINDS["processing"]))
+    foreign = written - set(declared_keys(KINDS["processing"]))
     if not foreign or "run" in written:
         return None
-    return next((kind for kind, model in KINDS.items() if foreign <= set(keys(model))), None)
+    return next(
+        (kind for kind, model in KINDS.items() if foreign <= set(declared_keys(model))), None
+    )
 
 
 def _with_kind(fault: Fault, model: type[Any]) -> Fault:
@@ -339,10 +363,10 @@ def _with_kind(fault: Fault, model: type[Any]) -> Fault:
         return fault
     if not fault.what.startswith("step `"):  # of something inside the step
         return fault
-    kinds = [kind for kind, other in KINDS.items() if match[1] in keys(other)]
+    kinds = [kind for kind, other in KINDS.items() if match[1] in declared_keys(other)]
     hint = (
         f"`{match[1]}` belongs to {', '.join(kinds)}"
         if kinds
-        else f"it has {', '.join(keys(model))}"
+        else f"it has {', '.join(declared_keys(model))}"
     )
     return Fault(fault.what, fault.place, hint)

@@ -22,7 +22,7 @@ from towpath.config.names_and_paths import (
     StageName,
     TagWriter,
     TypeName,
-    refuse,
+    refuse_value,
 )
 from towpath.errors import DeclarationError, Fault, Place
 
@@ -50,7 +50,7 @@ class Credentials(Declaration):
     """The name of an environment variable."""
 
 
-class Store(Declaration):
+class StoreDeclaration(Declaration):
     """Where bytes are kept: a folder or an S3 URL, and how to be let in."""
 
     url: str = Field(min_length=1)
@@ -67,10 +67,10 @@ class Store(Declaration):
 Approval: TypeAlias = Literal["forge", "signed", "recorded"]
 
 
-AnyStore: TypeAlias = Annotated[Store, BeforeValidator(ShortForm(str, "url"))]
+AnyStore: TypeAlias = Annotated[StoreDeclaration, BeforeValidator(ShortForm(str, "url"))]
 
 
-class Stage(Declaration):
+class StageDeclaration(Declaration):
     """An environment: its store, its Prefect API, who approves what enters it, and its gates."""
 
     description: str | None = None
@@ -94,7 +94,7 @@ class Stage(Declaration):
     default of all stages but the first), or of any commit."""
 
 
-class Policy(Declaration):
+class PolicyDeclaration(Declaration):
     """What holds for every stage that does not say otherwise."""
 
     approval: Approval = "recorded"
@@ -107,7 +107,7 @@ class Policy(Declaration):
     """Whether an allowed signer must have signed its tag."""
 
 
-class Forge(Declaration):
+class ForgeDeclaration(Declaration):
     """Where pull requests live."""
 
     kind: Literal["github"]
@@ -133,7 +133,7 @@ class Runner(Declaration):
 def dask_has_address(runner: Any) -> Any:
     if isinstance(runner, Mapping) and (runner.get("kind") == "dask") != ("address" in runner):
         hint = "write `{kind: dask, address: tcp://host:8786}`"
-        refuse("a Dask cluster, and nothing else, has an `address`", hint)
+        refuse_value("a Dask cluster, and nothing else, has an `address`", hint)
     return runner
 
 
@@ -142,11 +142,11 @@ def long_stages(value: Any) -> Any:
     if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
         twice = next((name for name in value if list(value).count(name) > 1), None)
         if twice:
-            refuse(f"stage `{twice}` is written twice")
+            refuse_value(f"stage `{twice}` is written twice")
         value = dict.fromkeys(value)
     if isinstance(value, Mapping):
         if not value:
-            refuse("a project needs a stage", "remove the key for dev, uat and prod")
+            refuse_value("a project needs a stage", "remove the key for dev, uat and prod")
         return {name: {} if stage is None else stage for name, stage in value.items()}
     return value
 
@@ -158,8 +158,8 @@ class Project(Declaration):
     """Its name."""
     description: str | None = None
     """What the project is for."""
-    stages: Annotated[Mapping[StageName, Stage], BeforeValidator(long_stages)] = Field(
-        default_factory=lambda: {name: Stage() for name in STAGES}
+    stages: Annotated[Mapping[StageName, StageDeclaration], BeforeValidator(long_stages)] = Field(
+        default_factory=lambda: {name: StageDeclaration() for name in STAGES}
     )
     """In the order in which a version climbs them; by default dev, uat, prod."""
     stores: Mapping[StageName, AnyStore] = Field(default_factory=dict)
@@ -173,7 +173,7 @@ class Project(Declaration):
     )
     """In a shared registry: the repositories that may register a model, by its name; one that is
     not named belongs to who registered it first."""
-    forge: Annotated[Forge, BeforeValidator(ShortForm(str, "kind"))] | None = None
+    forge: Annotated[ForgeDeclaration, BeforeValidator(ShortForm(str, "kind"))] | None = None
     """Where pull requests live."""
     runner: Annotated[
         Runner, BeforeValidator(dask_has_address), BeforeValidator(ShortForm(str, "kind"))
@@ -183,7 +183,7 @@ class Project(Declaration):
     """Types that a model file may hold beside the known ones."""
     formats: Mapping[OwnFormatName, ClassPath] = Field(default_factory=dict)
     """Formats of the project's own, by name: a class with `read` and `write`, from its root."""
-    policy: Policy = Field(default_factory=Policy)
+    policy: PolicyDeclaration = Field(default_factory=PolicyDeclaration)
     """What holds for every stage that does not say otherwise."""
 
     def runs_main_only(self, stage: str) -> bool:
@@ -200,24 +200,24 @@ def read_project(root: Path) -> Project:
 
 def parse_project(text: str) -> Project:
     """What the text of a ``towpath.yaml`` declares; raises DeclarationError with every fault."""
-    document = documents.parse(text, FILE)
+    document = documents.parse_yaml(text, FILE)
     faults = list(document.faults)
     if not isinstance(document.node, documents.Mapping):
         faults = faults or [Fault("the file must hold a mapping with `name`", Place(FILE, 1))]
         raise DeclarationError(*faults)
     places = Places(document.node)
-    refused = {*(fault.place for fault in faults), *documents.unsound(document.node)}
+    refused = {*(fault.place for fault in faults), *documents.unsound_places(document.node)}
     try:
-        data = documents.plain(document.node)
+        data = documents.plain_data(document.node)
         project = Project.model_validate(data, by_alias=True, by_name=False)
     except ValidationError as error:
-        found = faults_of(error, Project, "a project", places.at)
-        faults += [fault for fault in found if fault.place not in refused]
+        validation_faults = faults_of(error, Project, "a project", places.find_place)
+        faults += [fault for fault in validation_faults if fault.place not in refused]
         project = None
     if faults or project is None:
-        raise DeclarationError(*sorted(dict.fromkeys(faults), key=_line))
+        raise DeclarationError(*sorted(dict.fromkeys(faults), key=_fault_line))
     return project
 
 
-def _line(fault: Fault) -> int:
+def _fault_line(fault: Fault) -> int:
     return fault.place.line if fault.place else 0

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from towpath.config.digests import describe
+from towpath.config.digests import describe_value
 from towpath.errors import Malformed
 
 RESERVED = frozenset([".git", ".dvc", ".towpath"])
@@ -52,7 +52,7 @@ class ProjectPath(str):
     __slots__ = ()
 
     def __new__(cls, value: object) -> ProjectPath:
-        return str.__new__(cls, _judged(value))
+        return str.__new__(cls, _judge_path(value))
 
 
 class DataPath(ProjectPath):
@@ -67,7 +67,7 @@ class DataPath(ProjectPath):
     def __new__(cls, value: object) -> DataPath:
         path = ProjectPath(value)
         if why := _why_obeyed(path):
-            raise Malformed(f"{describe(path)} is {why}, and no data")
+            raise Malformed(f"{describe_value(path)} is {why}, and no data")
         return str.__new__(cls, path)
 
 
@@ -102,18 +102,20 @@ def resolve_inside(root: Path, path: ProjectPath | str) -> Path:
     whole = Path(root, ProjectPath(path))
     real = Path(os.path.realpath(whole.parent)) / whole.name
     if not real.is_relative_to(home):
-        raise Malformed(f"{describe(path)} leads out of the project, through a link")
+        raise Malformed(f"{describe_value(path)} leads out of the project, through a link")
     try:
         ProjectPath(real.relative_to(home).as_posix())
     except Malformed as reserved:
-        raise Malformed(f"{describe(path)} leads elsewhere: {reserved.faults[0].what}") from None
+        raise Malformed(
+            f"{describe_value(path)} leads elsewhere: {reserved.faults[0].what}"
+        ) from None
     return real
 
 
 def require_name(value: object) -> str:
     """The same text; ``Malformed`` where it cannot be the name of a file."""
     if not isinstance(value, str) or value in ("", ".", "..") or "/" in value:
-        raise Malformed(f"{describe(value)} is no name of a file")
+        raise Malformed(f"{describe_value(value)} is no name of a file")
     _refuse_unprintable(value)
     return value
 
@@ -121,24 +123,24 @@ def require_name(value: object) -> str:
 def refuse_code(path: ProjectPath) -> None:
     """Raise ``Malformed`` for a file that Python would import from a project: at its root, and in
     the folders of code. In other folders code is data like any other."""
-    parts = _plain(path)
+    parts = _plain_parts(path)
     places = parts[0] in _CODE_PLACES or len(parts) == 1
     if places and parts[-1].endswith(_CODE):
-        raise Malformed(f"{describe(path)} is code, which Git holds, and no data")
+        raise Malformed(f"{describe_value(path)} is code, which Git holds, and no data")
     if parts[0] == "flows" and parts[-1].endswith((".yaml", ".yml")):
-        raise Malformed(f"{describe(path)} is a declaration, which Git holds, and no data")
+        raise Malformed(f"{describe_value(path)} is a declaration, which Git holds, and no data")
 
 
 def is_place_of_code(path: str) -> bool:
     """Whether a folder is one of those that Python imports a project's code from."""
-    return _plain(path)[0] in _CODE_PLACES
+    return _plain_parts(path)[0] in _CODE_PLACES
 
 
 def _why_obeyed(path: str) -> str | None:
     """What a path is, where some tool obeys it."""
-    parts = _plain(path)
+    parts = _plain_parts(path)
     if parts[0] in OBEYED or parts[0].startswith("."):
-        return f"where tools find their settings ({describe(path.partition('/')[0])})"
+        return f"where tools find their settings ({describe_value(path.partition('/')[0])})"
     if parts[-1] in _OF_GIT:
         return "a setting of Git or DVC"
     if parts[0] == "registry" and len(parts) > 1 and parts[1] in _DECISIONS:
@@ -146,7 +148,7 @@ def _why_obeyed(path: str) -> str | None:
     return None
 
 
-def _plain(path: str) -> list[str]:
+def _plain_parts(path: str) -> list[str]:
     """The parts of a path as the file system of macOS or Windows takes them."""
     return [_as_some_system_sees(part) for part in path.split("/")]
 
@@ -164,24 +166,26 @@ def is_reserved(part: str) -> bool:
 
 
 def _as_some_system_sees(part: str) -> str:
-    seen = "".join(c for c in part if unicodedata.category(c) != "Cf")
-    return unicodedata.normalize("NFKC", seen).casefold().partition(":")[0].rstrip(". ")
+    visible = "".join(c for c in part if unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFKC", visible).casefold().partition(":")[0].rstrip(". ")
 
 
-def _judged(value: object) -> str:
+def _judge_path(value: object) -> str:
     if not isinstance(value, str) or not value or len(value) > _LONGEST:
-        raise Malformed(f"{describe(value)} is no path")
+        raise Malformed(f"{describe_value(value)} is no path")
     _refuse_unprintable(value)
     if value.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", value):
-        raise Malformed(f"{describe(value)} is an absolute path")
+        raise Malformed(f"{describe_value(value)} is an absolute path")
     parts = [part for part in value.split("/") if part not in ("", ".")]
     if ".." in parts or ".." in value.split("\\"):
-        raise Malformed(f"{describe(value)} leads out of its folder")
+        raise Malformed(f"{describe_value(value)} leads out of its folder")
     if not parts:
-        raise Malformed(f"{describe(value)} is the folder itself")
+        raise Malformed(f"{describe_value(value)} is the folder itself")
     for part in parts:
         if is_reserved(part):
-            raise Malformed(f"{describe(value)} leads into {describe(part)}, which no data may")
+            raise Malformed(
+                f"{describe_value(value)} leads into {describe_value(part)}, which no data may"
+            )
     return "/".join(parts)
 
 
@@ -192,7 +196,7 @@ def _refuse_unprintable(text: str) -> None:
         return
     for letter in text:
         if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp"):
-            raise Malformed(f"{describe(text)} holds a control character")
+            raise Malformed(f"{describe_value(text)} holds a control character")
 
 
 def module_folders(root: Path) -> tuple[Path, ...]:

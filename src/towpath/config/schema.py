@@ -41,32 +41,32 @@ _MODULE_MEMBER = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
 _DURATION = r"(\d+(\.\d+)? ?(ms|s|m|h|d|w) ?)+"
 
 
-def _either(*schemas: Schema) -> Schema:
+def _either_schema(*schemas: Schema) -> Schema:
     return {"anyOf": list(schemas)}
 
 
-def _text(pattern: str, **more: Any) -> Rule:
+def _text_rule(pattern: str, **more: Any) -> Rule:
     return lambda inner: {**inner, "pattern": f"^({pattern})$", **more}
 
 
-def _also(**more: Any) -> Rule:
+def _adding_rule(**more: Any) -> Rule:
     return lambda inner: {**inner, **more}
 
 
-def _instead(schema: Schema) -> Rule:
+def _replacing_rule(schema: Schema) -> Rule:
     return lambda _: schema
 
 
 def _any_of(*keys: str) -> Rule:
-    return _also(anyOf=[{"required": [key]} for key in keys])
+    return _adding_rule(anyOf=[{"required": [key]} for key in keys])
 
 
-def _time(seconds: Schema) -> Schema:
+def _duration_schema(seconds: Schema) -> Schema:
     pattern = _DURATION if "minimum" in seconds else f"(?=.*[1-9]){_DURATION}"
-    return _either(seconds, {"type": "string", "pattern": f"^{pattern}$"})
+    return _either_schema(seconds, {"type": "string", "pattern": f"^{pattern}$"})
 
 
-def _runner(inner: Schema) -> Schema:
+def _runner_schema(inner: Schema) -> Schema:
     is_dask = {"required": ["kind"], "properties": {"kind": {"const": "dask"}}}
     return {
         "allOf": [inner],
@@ -76,13 +76,13 @@ def _runner(inner: Schema) -> Schema:
     }
 
 
-def _stages(mapping: Schema) -> Schema:
+def _stages_schema(mapping: Schema) -> Schema:
     names = {"type": "array", "items": mapping["propertyNames"], "minItems": 1, "uniqueItems": True}
-    stage = _either({"type": "null"}, mapping["additionalProperties"])
-    return _either(names, {**mapping, "additionalProperties": stage, "minProperties": 1})
+    stage = _either_schema({"type": "null"}, mapping["additionalProperties"])
+    return _either_schema(names, {**mapping, "additionalProperties": stage, "minProperties": 1})
 
 
-def _param(inner: Schema) -> Schema:
+def _param_schema(inner: Schema) -> Schema:
     values = ["string", "number", "boolean", "array"]
     properties = inner["properties"]
     properties["default"]["type"] = [*values, "null"]
@@ -102,72 +102,74 @@ _ON_REVIEW: Schema = {"required": ["when", "data"], "properties": {"when": {"con
 _LISTED: Schema = {**_ON_REVIEW["properties"], "data": {"minItems": 1}}
 
 DEFINITIONS: Mapping[Any, tuple[str, Rule]] = {
-    grammar.name: (
+    grammar.check_argument_name: (
         "name",
-        _text(grammar.FREE_NAME.pattern, **{"not": {"enum": keyword.kwlist}}),
+        _text_rule(grammar.FREE_NAME.pattern, **{"not": {"enum": keyword.kwlist}}),
     ),
-    grammar.path: ("path", lambda inner: {**inner, "pattern": f"^{_RELATIVE}.+$"}),
-    grammar.function: ("function", _text(f"{_MODULE_MEMBER}|[A-Za-z_]\\w*")),
-    grammar.class_path: ("class", _text(_MODULE_MEMBER)),
-    gate_declarations.module_function: ("module_function", _text(_MODULE_MEMBER)),
+    grammar.check_path: ("path", lambda inner: {**inner, "pattern": f"^{_RELATIVE}.+$"}),
+    grammar.check_function: ("function", _text_rule(f"{_MODULE_MEMBER}|[A-Za-z_]\\w*")),
+    grammar.class_path: ("class", _text_rule(_MODULE_MEMBER)),
+    gate_declarations.module_function: ("module_function", _text_rule(_MODULE_MEMBER)),
     grammar.own_format_name: (
         "own_format",
-        _text(grammar.format_name.pattern, **{"not": {"enum": list(FORMAT_NAMES)}}),
+        _text_rule(grammar.format_name.pattern, **{"not": {"enum": list(FORMAT_NAMES)}}),
     ),
-    grammar.stage: ("stage_name", _text(grammar.stage.pattern)),
-    grammar.model: ("model_name", _text(grammar.model.pattern)),
+    grammar.stage: ("stage_name", _text_rule(grammar.stage.pattern)),
+    grammar.model: ("model_name", _text_rule(grammar.model.pattern)),
     grammar.environment: (
         "environment_variable",
-        _text(grammar.environment.pattern),
+        _text_rule(grammar.environment.pattern),
     ),
-    grammar.source: (
+    grammar.check_source: (
         "source",
-        lambda inner: _either(
-            _text(grammar.MODEL_REFERENCE)(inner),
+        lambda inner: _either_schema(
+            _text_rule(grammar.MODEL_REFERENCE)(inner),
             {**inner, "pattern": rf"^{_RELATIVE}([^@#]*|.*/.*|[^@]*\.[^@]*(@.*)?)$"},
         ),
     ),
-    declaration.REFERENCE: ("reference", _text(rf"\s*{_REFERENCE}( or {_REFERENCE})*\s*")),
-    target_declarations.not_empty: ("argv", _also(minItems=1)),
+    declaration.REFERENCE: ("reference", _text_rule(rf"\s*{_REFERENCE}( or {_REFERENCE})*\s*")),
+    target_declarations.not_empty: ("argv", _adding_rule(minItems=1)),
 }
 """Rules whose schema has a name of its own, for it stands in many places."""
 
 RULES: Mapping[Any, Rule] = {
-    grammar.duration: _time,
-    grammar.type_name: _text(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+"),
-    grammar.known_format: lambda inner: _either(
-        {"enum": list(FORMAT_NAMES)}, _text(grammar.format_name.pattern)(inner)
+    grammar.parse_duration: _duration_schema,
+    grammar.type_name: _text_rule(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+"),
+    grammar.known_format: lambda inner: _either_schema(
+        {"enum": list(FORMAT_NAMES)}, _text_rule(grammar.format_name.pattern)(inner)
     ),
-    grammar.separator: _also(minLength=1, maxLength=1),
-    grammar.decimal: _instead({"enum": [".", ","]}),
-    grammar.encoding: _also(minLength=1),
-    grammar.column_type: _instead({"enum": list(COLUMN_TYPES)}),
-    declaration.CONDITION: _also(minLength=1),
+    grammar.check_separator: _adding_rule(minLength=1, maxLength=1),
+    grammar.check_decimal_mark: _replacing_rule({"enum": [".", ","]}),
+    grammar.check_encoding: _adding_rule(minLength=1),
+    grammar.column_type: _replacing_rule({"enum": list(COLUMN_TYPES)}),
+    declaration.CONDITION: _adding_rule(minLength=1),
     declaration.MESSAGE: dict,
-    declaration.one_or_more: lambda inner: _either(inner["items"], inner),
+    declaration.one_or_more: lambda inner: _either_schema(inner["items"], inner),
     target_declarations.word_list: dict,
-    parameter_declaration.short_form: lambda inner: _either(
+    parameter_declaration.short_form: lambda inner: _either_schema(
         {"type": ["string", "number", "boolean", "array"]}, inner
     ),
-    parameter_declaration.Param._consistent: _param,
-    pipeline_declaration.command_words: _instead(
-        _either(
+    parameter_declaration.Param._require_consistency: _param_schema,
+    pipeline_declaration.command_words: _replacing_rule(
+        _either_schema(
             {"type": "string", "minLength": 1},
             {"type": "array", "items": {"type": "string"}, "minItems": 1},
         )
     ),
-    project_declaration.long_stages: _stages,
-    project_declaration.dask_has_address: _runner,
-    gate_declarations.share: lambda inner: _either(
+    project_declaration.long_stages: _stages_schema,
+    project_declaration.dask_has_address: _runner_schema,
+    gate_declarations.parse_share: lambda inner: _either_schema(
         inner, {"type": "string", "pattern": r"^\d+(\.\d+)? ?%$"}
     ),
-    gate_declarations.Metric._bounded: _any_of(*gate_declarations.BOUNDS),
-    gate_declarations.NoWorse._one_way: _also(**{"not": {"required": ["by", "relative"]}}),
-    gate_declarations.Fairness._bounded: _any_of("difference", "ratio"),
-    gate_declarations.Latency._sound: _also(
+    gate_declarations.Metric._require_bound: _any_of(*gate_declarations.BOUNDS),
+    gate_declarations.NoWorse._one_way: _adding_rule(**{"not": {"required": ["by", "relative"]}}),
+    gate_declarations.Fairness._require_bound: _any_of("difference", "ratio"),
+    gate_declarations.Latency._require_rows: _adding_rule(
         oneOf=[{"required": ["samples"]}, {"required": ["data"]}], **{"not": _ON_REVIEW}
     ),
-    gate_declarations.Function._sound: _also(**{"not": {**_ON_REVIEW, "properties": _LISTED}}),
+    gate_declarations.Function._require_deploy: _adding_rule(
+        **{"not": {**_ON_REVIEW, "properties": _LISTED}}
+    ),
 }
 """What each validator of ours means to an editor; one without a rule stops the generation."""
 
@@ -176,30 +178,34 @@ class _Generator(GenerateJsonSchema):
     """Pydantic's generator, which knows our validators and short forms, and is plain to read."""
 
     def function_after_schema(self, schema: Any) -> Schema:
-        return self._ruled(schema["function"]["function"], self.generate_inner(schema["schema"]))
+        return self._apply_rule(
+            schema["function"]["function"], self.generate_inner(schema["schema"])
+        )
 
     def function_before_schema(self, schema: Any) -> Schema:
-        return self._ruled(schema["function"]["function"], self.generate_inner(schema["schema"]))
+        return self._apply_rule(
+            schema["function"]["function"], self.generate_inner(schema["schema"])
+        )
 
     def function_plain_schema(self, schema: Any) -> Schema:
         validator = schema["function"]["function"]
         if isinstance(validator, declaration.Kinds):
-            return self._by_kind(validator.key, validator.types)
-        return self._ruled(validator, {})
+            return self._by_kind(validator.key, validator.types_by_kind)
+        return self._apply_rule(validator, {})
 
-    def _ruled(self, validator: Any, inner: Schema) -> Schema:
+    def _apply_rule(self, validator: Any, inner: Schema) -> Schema:
         if isinstance(validator, declaration.ShortForm):
-            return _either(self._short(inner, validator.key), inner)
+            return _either_schema(self._short_schema(inner, validator.key), inner)
         if validator in DEFINITIONS:
             name, rule = DEFINITIONS[validator]
             definition, reference = self.get_cache_defs_ref_schema(CoreRef(f"towpath.{name}"))
             self.definitions[definition] = rule(inner)
             return reference
         if isinstance(validator, grammar.Grammar):
-            return _text(validator.pattern)(inner)
+            return _text_rule(validator.pattern)(inner)
         return RULES[validator](inner)
 
-    def _short(self, inner: Schema, key: str) -> Schema:
+    def _short_schema(self, inner: Schema, key: str) -> Schema:
         """The schema of the one value that stands for a mapping: that of its key, unexplained."""
         while "properties" not in inner:
             reference = inner["allOf"][0] if "allOf" in inner else inner
@@ -213,7 +219,7 @@ class _Generator(GenerateJsonSchema):
     def tagged_union_schema(self, schema: Any) -> Schema:
         if isinstance(schema["discriminator"], str):
             return self._by_kind(schema["discriminator"], pipeline_declaration.KINDS, "processing")
-        return _either(*map(self.generate_inner, schema["choices"].values()))
+        return _either_schema(*map(self.generate_inner, schema["choices"].values()))
 
     def _by_kind(self, key: str, types: Mapping[str, type[BaseModel]], usual: str = "") -> Schema:
         """A union as conditions: an editor then speaks of the one kind that is written."""
@@ -227,7 +233,7 @@ class _Generator(GenerateJsonSchema):
             kinds.append({"if": is_kind, "then": schema})
         required = {} if usual else {"required": [key]}
         text = explain_fields(next(iter(types.values()))).get(key)
-        properties = {key: _described({"enum": list(types)}, text and _plain(text))}
+        properties = {key: _describe_schema({"enum": list(types)}, text and _plain_text(text))}
         return {"type": "object", **required, "properties": properties, "allOf": kinds}
 
     def nullable_schema(self, schema: Any) -> Schema:
@@ -251,10 +257,11 @@ class _Generator(GenerateJsonSchema):
         model = schema["cls"]
         inner = super().model_schema(schema)
         del inner["title"]
-        inner["description"] = _plain(str(model.__doc__).partition("\n\n")[0])
-        explained = {name: _plain(text) for name, text in explain_fields(model).items()}
+        inner["description"] = _plain_text(str(model.__doc__).partition("\n\n")[0])
+        explained = {name: _plain_text(text) for name, text in explain_fields(model).items()}
         inner["properties"] = {
-            key: _described(value, explained.get(key)) for key, value in inner["properties"].items()
+            key: _describe_schema(value, explained.get(key))
+            for key, value in inner["properties"].items()
         }
         return inner
 
@@ -277,11 +284,11 @@ def explain_fields(model: type[BaseModel]) -> dict[str, str]:
     return texts
 
 
-def _plain(text: str) -> str:
+def _plain_text(text: str) -> str:
     return " ".join(text.replace("``", "`").split())
 
 
-def _described(schema: Schema, text: str | None) -> Schema:
+def _describe_schema(schema: Schema, text: str | None) -> Schema:
     """A schema with what an editor shows; draft 7 ignores what stands beside a ``$ref``."""
     if text is None:
         return schema

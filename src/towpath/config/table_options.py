@@ -41,15 +41,15 @@ class TableOptions:
     missing: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, declared: Any) -> TableOptions:
+    def from_declaration(cls, declared: Any) -> TableOptions:
         """What an input's or an output's declaration says."""
-        said = {name: getattr(declared, name, None) for name in OPTION_NAMES}
-        return cls(**{name: value for name, value in said.items() if value is not None})
+        options = {name: getattr(declared, name, None) for name in OPTION_NAMES}
+        return cls(**{name: value for name, value in options.items() if value is not None})
 
-    def declared(self) -> dict[str, Any]:
+    def declared_options(self) -> dict[str, Any]:
         """The options that are said, by name."""
-        said = {name: getattr(self, name) for name in OPTION_NAMES}
-        return {name: value for name, value in said.items() if value is not None and value != {}}
+        options = {name: getattr(self, name) for name in OPTION_NAMES}
+        return {name: value for name, value in options.items() if value is not None and value != {}}
 
 
 OPTION_NAMES = tuple(field.name for field in fields(TableOptions))

@@ -8,20 +8,20 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from towpath.config.declaration import Declaration, kinds_of
-from towpath.config.names_and_paths import Duration, File, refuse
+from towpath.config.names_and_paths import Duration, File, refuse_value
 
 FLOW = "towpath.flows.batch_transform"
 
 
 def word_list(value: Any) -> Any:
     if isinstance(value, str):
-        refuse("a command is a list of words: no shell reads it", f"write {value.split()}")
+        refuse_value("a command is a list of words: no shell reads it", f"write {value.split()}")
     return value
 
 
 def not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value:
-        refuse("the command is empty", "write `[./deploy.sh]`")
+        refuse_value("the command is empty", "write `[./deploy.sh]`")
     return value
 
 
@@ -44,7 +44,7 @@ class Deployment(Declaration):
     are made from the signature."""
 
 
-class Files(Deployment):
+class FolderDeployment(Deployment):
     """The bundle is put into ``path/<model>/versions/<version>``, and ``current`` points at it."""
 
     to: Literal["files"]
@@ -53,7 +53,7 @@ class Files(Deployment):
     """The folder that a server watches."""
 
 
-class Command(Deployment):
+class CommandDeployment(Deployment):
     """The user's own programs, each a list of words that no shell reads.
 
     What they are told stands in ``TOWPATH_MODEL``, ``TOWPATH_VERSION``, ``TOWPATH_BUNDLE``,
@@ -71,7 +71,7 @@ class Command(Deployment):
     """By default 10m."""
 
 
-class Prefect(Deployment):
+class PrefectDeployment(Deployment):
     """A deployment ``<model>/<stage>`` of a flow, pinned to the version."""
 
     to: Literal["prefect"]
@@ -85,5 +85,5 @@ class Prefect(Deployment):
     """The project's folder where the worker runs."""
 
 
-AnyDeployment: TypeAlias = Files | Prefect | Command
+AnyDeployment: TypeAlias = FolderDeployment | PrefectDeployment | CommandDeployment
 KINDS: Mapping[str, type[Deployment]] = kinds_of(AnyDeployment, "to")

@@ -1,6 +1,6 @@
 """Which code of the project, and which packages, a step depends on; nothing is imported for it."""
 
-from towpath.dependencies.code_reader import Reader
-from towpath.dependencies.function_signature import Argument, Signature
+from towpath.dependencies.code_reader import CodeReader
+from towpath.dependencies.function_signature import StepArgument, StepSignature
 
-__all__ = ["Argument", "Reader", "Signature"]
+__all__ = ["CodeReader", "StepArgument", "StepSignature"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from towpath.dependencies.module_source import is_definition, read_code
 from towpath.dependencies.project_code import BUILTINS, ImportedModule, Symbol, WholeModule
 from towpath.dependencies.reach import Node, PossibleModule, Reach
-from towpath.dependencies.scopes import FUNCTIONS, own, read_imports
+from towpath.dependencies.scopes import FUNCTIONS, own_nodes, read_imports
 from towpath.dependencies.widening import Widening
 from towpath.errors import DeclarationError
 
@@ -55,39 +55,42 @@ class CodeDigests:
         extent = next((w for w in (Widening.TEXT, Widening.DOCSTRINGS) if w in closure), None)
         whole = {node.file for node in closure if isinstance(node, WholeModule | PossibleModule)}
         digests = {
-            f"{self._label(file)} (whole module)": self._file(file, extent) for file in whole
+            f"{self._module_label(file)} (whole module)": self._digest_file(file, extent)
+            for file in whole
         }
         symbols: dict[str, list[Symbol]] = defaultdict(list)
         for node in closure:
             if isinstance(node, Symbol) and node.file not in whole:
                 symbols[node.file].append(node)
-                digests[f"{self._label(node.file)}.{node.name}"] = self._symbol(node, extent)
+                digests[f"{self._module_label(node.file)}.{node.name}"] = self._digest_symbol(
+                    node, extent
+                )
         for file in {node.file for node in closure if isinstance(node, ImportedModule)} - whole:
             digests.update(self._at_import(file, symbols[file], extent))
         return dict(sorted(digests.items()))
 
-    def _label(self, file: str) -> str:
+    def _module_label(self, file: str) -> str:
         """A module's dotted name; its path, where another module has that name."""
         if file not in self._labels:
             path = self.code.path
             name = path.name(file)
-            module = self.code.finder.find(name.split("."), path.all)
+            module = self.code.finder.find_module(name.split("."), path.all)
             is_first = module is not None and module.file == file
-            self._labels[file] = name if is_first else self.code.shown(file)
+            self._labels[file] = name if is_first else self.code.show_path(file)
         return self._labels[file]
 
-    def _symbol(self, symbol: Symbol, extent: Widening | None) -> str:
+    def _digest_symbol(self, symbol: Symbol, extent: Widening | None) -> str:
         """The digest of the statements that bind a name."""
         key = symbol, extent is not None
         if key not in self._symbols:
-            numbers = self.reach.statements(symbol)
+            numbers = self.reach.binding_statements(symbol)
             source = self.code.source(symbol.file)
             statements = [source.statements[number] for number in numbers]
             notes = self._imports_of(symbol.file, numbers)
             self._symbols[key] = digest_code(statements, *notes, docstrings=key[1])
         return self._symbols[key]
 
-    def _file(self, file: str, extent: Widening | None) -> str:
+    def _digest_file(self, file: str, extent: Widening | None) -> str:
         """The digest of a file: of its bytes where comments count, or where it is no Python."""
         key = file, extent
         if key not in self._files:
@@ -102,7 +105,7 @@ class CodeDigests:
                 return digest_code(source.statements, *notes, docstrings=extent is not None)
         except DeclarationError:
             pass  # a module that only might be loaded need not be Python
-        return digest_bytes(read_code(Path(file), self.code.shown(file)))
+        return digest_bytes(read_code(Path(file), self.code.show_path(file)))
 
     def _imports_of(self, file: str, numbers: Iterable[int]) -> list[str]:
         """Which imports the names in these statements stand for: a changed alias is a change."""
@@ -116,12 +119,16 @@ class CodeDigests:
         self, file: str, symbols: list[Symbol], extent: Widening | None
     ) -> dict[str, str]:
         if not file.endswith(".py"):
-            return {self._label(file): self._file(file, extent)}
+            return {self._module_label(file): self._digest_file(file, extent)}
         notes = self._in_order(file, symbols)
         source = self.code.source(file)
         if extent and source.docstring:
             notes.append(source.docstring)
-        return {f"{self._label(file)} (at import)": digest_text("\n".join(notes))} if notes else {}
+        return (
+            {f"{self._module_label(file)} (at import)": digest_text("\n".join(notes))}
+            if notes
+            else {}
+        )
 
     def _in_order(self, file: str, symbols: list[Symbol]) -> list[str]:
         """What runs when the module is imported, in its order, where the order may matter.
@@ -132,13 +139,13 @@ class CodeDigests:
         """
         statements = self.code.source(file).statements
         effects = self.reach.effects.of_module(file)
-        loads, have_effects = self._imports(file)
+        loads, have_effects = self._import_statements(file)
         fixed = {symbol for symbol in symbols if self._is_fixed(symbol)}
         if not (effects or have_effects or fixed):
             return []
         bound: dict[int, set[str]] = defaultdict(set)
         for symbol in symbols:
-            for number in self.reach.statements(symbol):
+            for number in self.reach.binding_statements(symbol):
                 if symbol in fixed or not _is_movable(statements[number]):
                     bound[number].add(symbol.name)
         notes = {number: " ".join(sorted(names)) for number, names in bound.items()}
@@ -152,15 +159,15 @@ class CodeDigests:
     def _is_fixed(self, symbol: Symbol) -> bool:
         """Whether the place of a name's definition matters: it has several, or hides another."""
         source = self.code.source(symbol.file)
-        is_several = len(self.reach.statements(symbol)) > 1
+        is_several = len(self.reach.binding_statements(symbol)) > 1
         return is_several or symbol.name in BUILTINS or "*" in source.imports
 
-    def _imports(self, file: str) -> tuple[frozenset[int], bool]:
+    def _import_statements(self, file: str) -> tuple[frozenset[int], bool]:
         """The statements that import from the project, and whether any has an effect or a star."""
         if file not in self._loads:
             loads, have_effects = set[int](), False
             for number, statement in enumerate(self.code.source(file).statements):
-                imports = [name for node in own([statement]) for name in read_imports(node)]
+                imports = [name for node in own_nodes([statement]) for name in read_imports(node)]
                 runs = [run for name in imports for run in self.code.runs(file, name)]
                 files = [run.file for run in runs if isinstance(run, ImportedModule)]
                 is_star = any(imported.name == "*" for imported in imports)

@@ -18,52 +18,52 @@ def digest_named(root: Path, folder: str, extra: Iterable[str]) -> dict[str, str
 
     What matches nothing is a fault, all of them at once.
     """
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     faults: list[Fault] = []
-    for said in extra:
-        files = _files(root, folder, said)
+    for pattern in extra:
+        files = _find_files(root, folder, pattern)
         if not files:
-            faults.append(_missing(root, folder, said))
+            faults.append(_missing_fault(root, folder, pattern))
         else:
-            found[said] = _digest(root, files)
+            digests[pattern] = _digest_files(root, files)
     if faults:
         raise DeclarationError(*faults)
-    return found
+    return digests
 
 
 def list_named(root: Path, folder: str, extra: Iterable[str]) -> tuple[str, ...]:
     """The files meant, from the root; what matches nothing is left out."""
-    files = (file for said in extra for file in _files(root, folder, said))
+    files = (file for pattern in extra for file in _find_files(root, folder, pattern))
     return tuple(file.relative_to(root).as_posix() for file in files)
 
 
-def _files(root: Path, folder: str, said: str) -> list[Path]:
+def _find_files(root: Path, folder: str, said: str) -> list[Path]:
     if Path(said).is_absolute() or ".." in Path(said).parts:
         what = f"`code: {said}` leads out of the project"
         raise DeclarationError(Fault(what, hint="name it from the project's root"))
     for start in (root / folder, root):
-        files = [file for path in _matches(start, said) for file in _below(path)]
+        files = [file for path in _match_pattern(start, said) for file in _files_below(path)]
         if files:
             return sorted(set(files))
     return []
 
 
-def _matches(start: Path, said: str) -> Iterable[Path]:
+def _match_pattern(start: Path, said: str) -> Iterable[Path]:
     if any(sign in said for sign in "*?["):
         return start.glob(said)
     path = start / said
     return [path] if path.exists() else []
 
 
-def _below(path: Path) -> Iterable[Path]:
+def _files_below(path: Path) -> Iterable[Path]:
     if path.is_file():
         yield path
     for folder, folders, files in os.walk(path):
-        folders[:] = [each for each in folders if each not in _SKIPPED]
-        yield from (Path(folder, each) for each in files)
+        folders[:] = [name for name in folders if name not in _SKIPPED]
+        yield from (Path(folder, name) for name in files)
 
 
-def _digest(root: Path, files: list[Path]) -> str:
+def _digest_files(root: Path, files: list[Path]) -> str:
     """One file's bytes; of several also their names."""
     digests = [(f.relative_to(root).as_posix(), digest_bytes(read_code(f, str(f)))) for f in files]
     if len(digests) == 1:
@@ -71,10 +71,10 @@ def _digest(root: Path, files: list[Path]) -> str:
     return digest_text("\n".join(f"{digest} {name}" for name, digest in digests))
 
 
-def _missing(root: Path, folder: str, said: str) -> Fault:
+def _missing_fault(root: Path, folder: str, said: str) -> Fault:
     parents = [
         parent for start in (root / folder, root) if (parent := (start / said).parent).is_dir()
     ]
-    near = did_you_mean(Path(said).name, [each.name for p in parents for each in p.iterdir()])
+    near = did_you_mean(Path(said).name, [sibling.name for p in parents for sibling in p.iterdir()])
     hint = near or "name it beside pipeline.yaml or from the root"
     return Fault(f"`code: {said}` matches no file", hint=hint)

@@ -11,7 +11,7 @@ from towpath.config.project_paths import module_folders
 from towpath.dependencies import code_files, step_function
 from towpath.dependencies.code_digest import CodeDigests
 from towpath.dependencies.command_program import Module
-from towpath.dependencies.function_signature import Signature, read_signature
+from towpath.dependencies.function_signature import StepSignature, read_step_signature
 from towpath.dependencies.installed_packages import InstalledPackages, read_installed
 from towpath.dependencies.module_search import OURS, ModuleFinder, SearchPath, loose_folders
 from towpath.dependencies.project_code import ProjectCode, WholeModule
@@ -21,7 +21,7 @@ from towpath.dependencies.step_function import Definition
 KEPT = ".towpath/state/environment.json"
 
 
-class Reader:
+class CodeReader:
     """A snapshot of the code: make one for each run or plan. Nothing of the project is imported.
 
     ``folder`` is a pipeline's folder from the root (``flows/training``), ``run`` what its step
@@ -40,13 +40,13 @@ class Reader:
         """What is installed; kept in ``.towpath/state`` for the next process."""
         return read_installed(self.root / KEPT)
 
-    def signature(self, folder: str, run: str) -> Signature:
+    def step_signature(self, folder: str, run: str) -> StepSignature:
         """The arguments of a step's function."""
-        code, definition = self._reach(folder).code, self._definition(folder, run)
+        code, definition = self._pipeline_reach(folder).code, self._find_definition(folder, run)
         if not isinstance(definition.node, ast.FunctionDef):  # a format's class: this refuses it
             definition = step_function.find_function(code, run)
         assert isinstance(definition.node, ast.FunctionDef)
-        return read_signature(code, definition.symbol, definition.node)
+        return read_step_signature(code, definition.symbol, definition.node)
 
     def format_class(self, folder: str, run: str) -> frozenset[str] | None:
         """The methods of the class that reads and writes a format of the project's own; None where
@@ -58,7 +58,7 @@ class Reader:
         key = folder, run
         definition = self._definitions.get(key)
         if definition is None or not isinstance(definition.node, ast.ClassDef):
-            definition = step_function.find_class(self._reach(folder).code, run)
+            definition = step_function.find_class(self._pipeline_reach(folder).code, run)
             self._definitions[key] = definition
         return step_function.method_names(definition)
 
@@ -68,7 +68,7 @@ class Reader:
         The labels are for people: ``steps.clean``, ``shared.paths (whole module)``,
         ``steps (at import)``, ``fit.R``. A digest is 32 hexadecimal digits.
         """
-        digests = self._digests_of(folder).of_closure(self._closure(folder, run))
+        digests = self._digests_of(folder).of_closure(self._step_closure(folder, run))
         return {**digests, **self.files(folder, extra)}
 
     def files(self, folder: str, extra: Sequence[str]) -> dict[str, str]:
@@ -79,76 +79,80 @@ class Reader:
         """The files that a step names, in folders and patterns too, from the root."""
         return code_files.list_named(self.root, folder, extra)
 
-    def sources(self, folder: str, run: str) -> tuple[str, ...]:
+    def source_files(self, folder: str, run: str) -> tuple[str, ...]:
         """The files of the project that a step's function reaches, from the root, sorted."""
-        return self._reach(folder).files(self._closure(folder, run))
+        return self._pipeline_reach(folder).files(self._step_closure(folder, run))
 
-    def packages(self, folder: str, run: str) -> dict[str, str]:
+    def package_versions(self, folder: str, run: str) -> dict[str, str]:
         """The distributions that the reached code imports, with all they require, by version."""
-        return self.versions(Reach.packages(self._closure(folder, run)))
+        return self.versions_of_modules(Reach.package_names(self._step_closure(folder, run)))
 
     def libraries(self, folder: str, run: str) -> tuple[str, ...]:
         """The modules of installed packages that the reached code imports, sorted.
 
         Those of editable packages are left out: their code is at work, like the project's.
         """
-        modules = Reach.imported_packages(self._closure(folder, run))
+        modules = Reach.imported_packages(self._step_closure(folder, run))
         is_fixed = self.environment.is_fixed
         return tuple(sorted(name for name in modules if is_fixed(name.partition(".")[0])))
 
-    def versions(self, modules: Iterable[str]) -> dict[str, str]:
+    def versions_of_modules(self, modules: Iterable[str]) -> dict[str, str]:
         """The same for modules that a step uses without naming them (``pyarrow`` for .parquet)."""
-        return self.environment.versions(modules)
+        return self.environment.versions_of_modules(modules)
 
-    def modules(self, modules: Iterable[Module]) -> dict[str, str]:
+    def digest_modules(self, modules: Iterable[Module]) -> dict[str, str]:
         """A digest for each of these modules, whole, and for what they import, by label."""
         digests: dict[str, str] = {}
         for module in modules:
-            digests |= self._digests_of(module.folder).of_closure(self._whole(module))
+            digests |= self._digests_of(module.folder).of_closure(self._whole_closure(module))
         return digests
 
     def module_sources(self, modules: Iterable[Module]) -> tuple[str, ...]:
         """The files that these modules and what they import stand in, from the root, sorted."""
-        return self._reach("").files(node for module in modules for node in self._whole(module))
+        return self._pipeline_reach("").files(
+            node for module in modules for node in self._whole_closure(module)
+        )
 
     def module_packages(self, modules: Iterable[Module]) -> dict[str, str]:
         """The distributions that these modules import, with all they require, by version."""
         versions: dict[str, str] = {}
         for module in modules:
-            versions |= self.versions(Reach.packages(self._whole(module)))
+            versions |= self.versions_of_modules(Reach.package_names(self._whole_closure(module)))
         return versions
 
-    def carried(self, folder: str, run: str) -> dict[str, str]:
+    def digest_carried(self, folder: str, run: str) -> dict[str, str]:
         """The classes and functions that a step may put into an object, with what they reach.
 
         A pickle holds only their names: whoever reads it again runs their code of that day, so
         these digests belong to the key of a step that reads such an output.
         """
-        reach = self._reach(folder)
-        objects = reach.carried(self._closure(folder, run))
-        return self._digests_of(folder).of_closure(reach.closure(objects))
+        reach = self._pipeline_reach(folder)
+        objects = reach.carried_nodes(self._step_closure(folder, run))
+        return self._digests_of(folder).of_closure(reach.find_closure(objects))
 
-    def _whole(self, module: Module) -> set[Node]:
+    def _whole_closure(self, module: Module) -> set[Node]:
         key = f"{module.folder} (whole)", module.file
         if key not in self._closures:
             start = WholeModule(f"{self.root}/{module.file}")
-            self._closures[key] = self._reach(module.folder).closure([start])
+            self._closures[key] = self._pipeline_reach(module.folder).find_closure([start])
         return self._closures[key]
 
-    def _closure(self, folder: str, run: str) -> set[Node]:
+    def _step_closure(self, folder: str, run: str) -> set[Node]:
         key = folder, run
         if key not in self._closures:
-            starts = self._definition(folder, run).starts()
-            self._closures[key] = self._reach(folder).closure(starts)
+            starts = self._find_definition(folder, run).starts()
+            self._closures[key] = self._pipeline_reach(folder).find_closure(starts)
         return self._closures[key]
 
-    def _definition(self, folder: str, run: str) -> Definition:
+    def _find_definition(self, folder: str, run: str) -> Definition:
         key = folder, run
         if key not in self._definitions:
-            self._definitions[key] = step_function.find_function(self._reach(folder).code, run)
+            self._definitions[key] = step_function.find_function(
+                self._pipeline_reach(folder).code, run
+            )
         return self._definitions[key]
 
-    def _reach(self, folder: str) -> Reach:
+    def _pipeline_reach(self, folder: str) -> Reach:
         return self._digests_of(folder).reach
 
     def _digests_of(self, folder: str) -> CodeDigests:
@@ -157,11 +161,11 @@ class Reader:
         if folder not in self._digests:
             beside = str((self.root / folder).resolve())
             own = (str(path) for path in module_folders(self.root) if path != OURS)
-            path = SearchPath(tuple(dict.fromkeys((beside, *own))), self._further)
+            path = SearchPath(tuple(dict.fromkeys((beside, *own))), self._further_folders)
             self._digests[folder] = CodeDigests(Reach(ProjectCode(self.root, path, self._finder)))
         return self._digests[folder]
 
     @cached_property
-    def _further(self) -> tuple[str, ...]:
-        folders = dict.fromkeys((*loose_folders(), *self.environment.editable()))
+    def _further_folders(self) -> tuple[str, ...]:
+        folders = dict.fromkeys((*loose_folders(), *self.environment.editable_folders()))
         return tuple(folder for folder in folders if not OURS.is_relative_to(folder))

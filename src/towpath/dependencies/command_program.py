@@ -52,24 +52,24 @@ def find_program(
 ) -> Program:
     """The program of a command that runs in ``workdir``; ``apart`` are paths, from the root, that
     are data of its step, whatever stands there in the project."""
-    words = _unwrapped(line.literals)
-    named = list(_named(root, words, workdir, tuple(apart)))
+    words = _unwrap_runner(line.literal_words)
+    named = list(_named_files(root, words, workdir, tuple(apart)))
     modules = [Module.named(root, path) for path in named if path.endswith(".py")]
     files = tuple(path for path in named if not path.endswith(".py"))
     if line.shell or not words or not _PYTHON.fullmatch(PurePosixPath(words[0] or "").name):
         return Program(tuple(modules), files)
-    option, target = _target(words[1:])
+    option, target = _python_target(words[1:])
     if option == "-m" and target:
-        found = _module(root / workdir, target) or _module(root, target)
-        inside = [Module(os.path.relpath(path, root)) for path in found]
-        package = "" if found else target.partition(".")[0]
+        module_files = _module_files(root / workdir, target) or _module_files(root, target)
+        inside = [Module(os.path.relpath(path, root)) for path in module_files]
+        package = "" if module_files else target.partition(".")[0]
         return Program((*modules, *inside), files, package, is_known=True)
-    script = _inside(root, workdir, target) if option == "" and target else None
+    script = _path_from_root(root, workdir, target) if option == "" and target else None
     is_script = any(module.file == script for module in modules)
     return Program(tuple(modules), files, is_known=is_script or option == "-c")
 
 
-def _unwrapped(words: Sequence[str | None]) -> Sequence[str | None]:
+def _unwrap_runner(words: Sequence[str | None]) -> Sequence[str | None]:
     """The words behind what only runs another program: ``uv run``, ``env A=b``."""
     if len(words) > 2 and words[0] in _RUNNERS and words[1] == "run":
         return words[2:]
@@ -81,7 +81,7 @@ def _unwrapped(words: Sequence[str | None]) -> Sequence[str | None]:
     return words
 
 
-def _target(words: Sequence[str | None]) -> tuple[str, str | None]:
+def _python_target(words: Sequence[str | None]) -> tuple[str, str | None]:
     """How Python is told what to run, and what: ``-m`` and a module, ``-c`` and code, or a file."""
     waiting = iter(words)
     for word in waiting:
@@ -94,32 +94,34 @@ def _target(words: Sequence[str | None]) -> tuple[str, str | None]:
     return "", None
 
 
-def _module(start: Path, dotted: str) -> list[str]:
+def _module_files(start: Path, dotted: str) -> list[str]:
     """The files that ``python -m`` runs of the project, packages first."""
     finder = ModuleFinder()
-    found = finder.find(dotted.split("."), [str(folder) for folder in module_folders(start)])
-    if found is None:
+    module = finder.find_module(
+        dotted.split("."), [str(folder) for folder in module_folders(start)]
+    )
+    if module is None:
         return []
-    inner = finder.find(["__main__"], found.portions) if found.portions else None
-    return [*found.runs, *(inner.runs if inner else ())]
+    inner = finder.find_module(["__main__"], module.portions) if module.portions else None
+    return [*module.runs, *(inner.runs if inner else ())]
 
 
-def _named(
+def _named_files(
     root: Path, words: Iterable[str | None], workdir: str, apart: tuple[str, ...]
 ) -> Iterator[str]:
     """The files of the project that words name, each once."""
-    seen: set[str] = set()
+    seen_paths: set[str] = set()
     for word in words:
-        path = _inside(root, workdir, word) if word else None
-        if not path or path in seen or any(f"{path}/".startswith(f"{p}/") for p in apart):
+        path = _path_from_root(root, workdir, word) if word else None
+        if not path or path in seen_paths or any(f"{path}/".startswith(f"{p}/") for p in apart):
             continue
-        seen.add(path)
+        seen_paths.add(path)
         file = root / path
         if file.is_file() and file.stat().st_size <= _LARGEST:
             yield path
 
 
-def _inside(root: Path, workdir: str, word: str) -> str | None:
+def _path_from_root(root: Path, workdir: str, word: str) -> str | None:
     """A word as a path from the root; None for one that leads out of the project."""
     if "\0" in word or len(word) > 1000:
         return None

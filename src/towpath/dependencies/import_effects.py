@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from towpath.dependencies.names_used import chain_of
 from towpath.dependencies.project_code import Meaning, OutsideName, ProjectCode, Symbol, WholeModule
-from towpath.dependencies.scopes import FUNCTIONS, parameters
+from towpath.dependencies.scopes import FUNCTIONS, list_parameters
 
 _WRAPPING = frozenset(
     {
@@ -86,12 +86,12 @@ class ImportEffects:
             return is_quiet and self._are_plain(file, (*node.body, *node.orelse))
         handled = (statement for handler in node.handlers for statement in handler.body)
         types = (handler.type for handler in node.handlers if handler.type)
-        return all(self._is_value(file, each) for each in types) and self._are_plain(
+        return all(self._is_value(file, error_type) for error_type in types) and self._are_plain(
             file, (*node.body, *handled, *node.orelse, *node.finalbody)
         )
 
     def _are_plain(self, file: str, statements: Iterable[ast.stmt]) -> bool:
-        return all(self._is_plain(file, each) for each in statements)
+        return all(self._is_plain(file, statement) for statement in statements)
 
     def _is_value(self, file: str, node: ast.expr) -> bool:
         """Whether an expression writes a value down, or gives another name to one."""
@@ -101,10 +101,10 @@ class ImportEffects:
             case ast.Lambda(args=arguments):
                 return self._are_plain_parameters(file, arguments)
             case ast.List(elts=parts) | ast.Tuple(elts=parts):
-                return all(self._is_value(file, each) for each in parts)
+                return all(self._is_value(file, part) for part in parts)
             case ast.Dict(keys=keys, values=values):  # a key's own `__hash__` runs
                 is_open = any(key is None or not self._is_constant(file, key) for key in keys)
-                return not is_open and all(self._is_value(file, each) for each in values)
+                return not is_open and all(self._is_value(file, part) for part in values)
         return self._is_constant(file, node)
 
     def _is_constant(self, file: str, node: ast.AST) -> bool:
@@ -114,7 +114,7 @@ class ImportEffects:
             return all(
                 isinstance(meaning, OutsideName)
                 or (isinstance(node, ast.Name) and self._stands_for_literal(meaning))
-                for meaning in self._meanings(file, node)
+                for meaning in self._meanings_of(file, node)
             )
         parts = ast.iter_child_nodes(node)
         return isinstance(node, _PARTS_OF_LITERALS) and all(
@@ -126,7 +126,7 @@ class ImportEffects:
             return False
         if meaning not in self._constants:
             self._constants[meaning] = False  # a circle of names is none
-            node = self._definition(meaning)
+            node = self._find_definition(meaning)
             value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
             self._constants[meaning] = (
                 node is not None
@@ -136,15 +136,15 @@ class ImportEffects:
             )
         return self._constants[meaning]
 
-    def _meanings(self, file: str, node: ast.expr) -> tuple[Meaning, ...]:
+    def _meanings_of(self, file: str, node: ast.expr) -> tuple[Meaning, ...]:
         """What a dotted name means; anything at all where it begins with no name."""
         chain = chain_of(node)
-        return tuple(self.code.meaning(file, chain)) if chain else (WholeModule(file),)
+        return tuple(self.code.meanings_of_name(file, chain)) if chain else (WholeModule(file),)
 
     def _is_plain_function(self, file: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-        annotations = [each.annotation for each in parameters(node.args)]
+        annotations = [part.annotation for part in list_parameters(node.args)]
         return (
-            all(self._is_wrapping(file, each) for each in node.decorator_list)
+            all(self._is_wrapping(file, part) for part in node.decorator_list)
             and self._are_plain_parameters(file, node.args)
             and all(map(_calls_nothing, (*annotations, node.returns)))
         )
@@ -168,8 +168,8 @@ class ImportEffects:
             meaning.dotted in _WRAPPING
             if isinstance(meaning, OutsideName)
             else isinstance(meaning, Symbol)
-            and self._only_defines(meaning.file, self._definition(meaning), calls)
-            for meaning in self._meanings(file, called)
+            and self._only_defines(meaning.file, self._find_definition(meaning), calls)
+            for meaning in self._meanings_of(file, called)
         )
 
     def _only_defines(self, file: str, node: ast.AST | None, calls: int) -> bool:
@@ -177,11 +177,13 @@ class ImportEffects:
         2 for ``@retry(3)``, where the function that it returns is called as well."""
         if not isinstance(node, ast.FunctionDef) or node.decorator_list:
             return False
-        inner = {each.name: each for each in node.body if isinstance(each, FUNCTIONS)}
-        for each in node.body:
-            match each:
+        inner = {
+            statement.name: statement for statement in node.body if isinstance(statement, FUNCTIONS)
+        }
+        for statement in node.body:
+            match statement:
                 case ast.FunctionDef() | ast.AsyncFunctionDef():
-                    if not self._is_plain(file, each):
+                    if not self._is_plain(file, statement):
                         return False
                 case ast.Return(value=ast.Name(id=name)):
                     if calls > 1 and not self._only_defines(file, inner.get(name), calls - 1):
@@ -197,16 +199,16 @@ class ImportEffects:
     def _is_plain_class(self, file: str, node: ast.ClassDef) -> bool:
         """Whether the definition of a class runs nothing but its body, and that is plain."""
         bases = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
-        meanings = [meaning for base in bases for meaning in self._meanings(file, base)]
+        meanings = [meaning for base in bases for meaning in self._meanings_of(file, base)]
         is_enum = any(isinstance(m, OutsideName) and m.dotted.startswith("enum.") for m in meanings)
         return (
             not node.keywords
-            and all(self._is_wrapping(file, each) for each in node.decorator_list)
-            and all(self._is_quiet_base(each) for each in meanings)
-            and all(self._is_plain_member(file, each) for each in node.body)
+            and all(self._is_wrapping(file, part) for part in node.decorator_list)
+            and all(self._is_quiet_base(part) for part in meanings)
+            and all(self._is_plain_member(file, part) for part in node.body)
             # An enumeration makes its members at once, by methods of its own or of its bases.
-            and not (is_enum and any(name.startswith("_") for name in _methods(node)))
-            and not (is_enum and any(isinstance(each, Symbol) for each in meanings))
+            and not (is_enum and any(name.startswith("_") for name in _method_names(node)))
+            and not (is_enum and any(isinstance(part, Symbol) for part in meanings))
         )
 
     def _is_plain_member(self, file: str, node: ast.stmt) -> bool:
@@ -222,12 +224,12 @@ class ImportEffects:
         """``field(default_factory=list)``: nothing is called before there is an instance."""
         return (
             not node.args
-            and self._meanings(file, node.func) == (OutsideName("dataclasses.field"),)
+            and self._meanings_of(file, node.func) == (OutsideName("dataclasses.field"),)
             and all(
-                self._is_value(file, each.value)
-                if each.arg == "default_factory"
-                else self._is_constant(file, each.value)
-                for each in node.keywords
+                self._is_value(file, keyword.value)
+                if keyword.arg == "default_factory"
+                else self._is_constant(file, keyword.value)
+                for keyword in node.keywords
             )
         )
 
@@ -239,17 +241,17 @@ class ImportEffects:
             return False
         if meaning not in self._classes:
             self._classes[meaning] = False  # a class is no base of itself
-            base = self._definition(meaning)
+            base = self._find_definition(meaning)
             self._classes[meaning] = (
                 isinstance(base, ast.ClassDef)
                 and _HOOKS.isdisjoint(
-                    each.name for each in base.body if isinstance(each, FUNCTIONS)
+                    method.name for method in base.body if isinstance(method, FUNCTIONS)
                 )
                 and self._is_plain_class(meaning.file, base)
             )
         return self._classes[meaning]
 
-    def _definition(self, symbol: Symbol) -> ast.stmt | None:
+    def _find_definition(self, symbol: Symbol) -> ast.stmt | None:
         """The one statement that defines a name; None where there are several, or none."""
         source = self.code.source(symbol.file)
         numbers = source.binders.get(symbol.name, ())
@@ -259,9 +261,9 @@ class ImportEffects:
 
 def _calls_nothing(annotation: ast.expr | None) -> bool:
     return annotation is None or not any(
-        isinstance(each, ast.Call) for each in ast.walk(annotation)
+        isinstance(part, ast.Call) for part in ast.walk(annotation)
     )
 
 
-def _methods(node: ast.ClassDef) -> list[str]:
-    return [each.name for each in node.body if isinstance(each, FUNCTIONS)]
+def _method_names(node: ast.ClassDef) -> list[str]:
+    return [statement.name for statement in node.body if isinstance(statement, FUNCTIONS)]

@@ -38,25 +38,27 @@ class InstalledPackages:
 
     def __init__(self, known: Iterable[Distribution]) -> None:
         known = tuple(known)
-        self.distributions: Mapping[str, Distribution] = {each.name: each for each in known}
+        self.distributions: Mapping[str, Distribution] = {
+            distribution.name: distribution for distribution in known
+        }
         self._by_module: dict[str, list[str]] = {}
         self._answers: dict[frozenset[str], dict[str, str]] = {}
-        for each in known:
-            for module in each.modules:
-                self._by_module.setdefault(module, []).append(each.name)
+        for distribution in known:
+            for module in distribution.modules:
+                self._by_module.setdefault(module, []).append(distribution.name)
 
-    def editable(self) -> tuple[str, ...]:
+    def editable_folders(self) -> tuple[str, ...]:
         """The folders in which editable distributions have their modules."""
-        folders = [each.editable for each in self.distributions.values() if each.editable]
+        folders = [entry.editable for entry in self.distributions.values() if entry.editable]
         inside = (Path(folder, part) for folder in folders for part in ("", "src"))
-        return tuple(str(each) for each in inside if each.is_dir())
+        return tuple(str(entry) for entry in inside if entry.is_dir())
 
     def is_fixed(self, module: str) -> bool:
         """Whether a top name is that of installed packages only, none of them editable."""
         owners = [self.distributions[name] for name in self._by_module.get(module, ())]
         return bool(owners) and not any(owner.editable for owner in owners)
 
-    def versions(self, modules: Iterable[str]) -> dict[str, str]:
+    def versions_of_modules(self, modules: Iterable[str]) -> dict[str, str]:
         """Name and version of what provides these modules, with all it requires, by name.
 
         A distribution may be named itself (``great-expectations``).
@@ -64,31 +66,31 @@ class InstalledPackages:
         A module that nothing provides stands with the version ``not installed``: installing it
         may change what the code does.
         """
-        asked = frozenset(modules)
-        if asked not in self._answers:
-            self._answers[asked] = self._find(asked)
-        return dict(self._answers[asked])
+        wanted_modules = frozenset(modules)
+        if wanted_modules not in self._answers:
+            self._answers[wanted_modules] = self._find_versions(wanted_modules)
+        return dict(self._answers[wanted_modules])
 
-    def _find(self, modules: Iterable[str]) -> dict[str, str]:
-        found: dict[str, str] = {}
-        wanted: list[tuple[str, frozenset[str]]] = []
+    def _find_versions(self, modules: Iterable[str]) -> dict[str, str]:
+        versions: dict[str, str] = {}
+        requirements: list[tuple[str, frozenset[str]]] = []
         for module in modules:
-            named = [_plain(module)] if _plain(module) in self.distributions else []
+            named = [_plain_name(module)] if _plain_name(module) in self.distributions else []
             owners = self._by_module.get(module, named)
-            wanted += [(owner, frozenset()) for owner in owners]
+            requirements += [(owner, frozenset()) for owner in owners]
             if not owners:
-                found[module] = "not installed"
-        found.update(self._with_required(wanted))
-        return dict(sorted(found.items()))
+                versions[module] = "not installed"
+        versions.update(self._with_required(requirements))
+        return dict(sorted(versions.items()))
 
     def _with_required(self, wanted: list[tuple[str, frozenset[str]]]) -> dict[str, str]:
-        seen: set[tuple[str, frozenset[str]]] = set()
+        resolved: set[tuple[str, frozenset[str]]] = set()
         while wanted:
             name, extras = wanted.pop()
-            if (name, extras) not in seen and name in self.distributions:
-                seen.add((name, extras))
-                wanted += _required(self.distributions[name].requires, extras)
-        return {name: self.distributions[name].version for name, _ in seen}
+            if (name, extras) not in resolved and name in self.distributions:
+                resolved.add((name, extras))
+                wanted += _held_requirements(self.distributions[name].requires, extras)
+        return {name: self.distributions[name].version for name, _ in resolved}
 
 
 def read_installed(kept: Path) -> InstalledPackages:
@@ -97,72 +99,79 @@ def read_installed(kept: Path) -> InstalledPackages:
     ``kept`` is that file (JSON); it holds for the same folders on ``sys.path`` with the same times
     of change.
     """
-    now = stamp()
-    known = _recall(kept, now)
-    if known is None:
-        known = _read(now)
-        _keep(kept, now, known)
-    return InstalledPackages(known)
+    current_stamp = environment_stamp()
+    distributions = _recall_packages(kept, current_stamp)
+    if distributions is None:
+        distributions = _read_distributions(current_stamp)
+        _keep_packages(kept, current_stamp, distributions)
+    return InstalledPackages(distributions)
 
 
-def _required(lines: Iterable[str], extras: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
+def _held_requirements(
+    lines: Iterable[str], extras: frozenset[str]
+) -> Iterator[tuple[str, frozenset[str]]]:
     """The requirements that hold; markers of systems are not weighed: what is there, counts."""
     for line in lines:
         text, _, marker = line.partition(";")
-        of = re.findall(r"extra\s*==\s*['\"]([^'\"]+)['\"]", marker)
-        if of and extras.isdisjoint(map(_plain, of)):
+        extra_names = re.findall(r"extra\s*==\s*['\"]([^'\"]+)['\"]", marker)
+        if extra_names and extras.isdisjoint(map(_plain_name, extra_names)):
             continue
         match = re.match(r"\s*([A-Za-z0-9._-]+)\s*(?:\[([^]]*)\])?", text)
         if match:
-            asked = (match[2] or "").split(",")
-            yield _plain(match[1]), frozenset(_plain(each) for each in asked if each.strip())
+            asked_extras = (match[2] or "").split(",")
+            yield (
+                _plain_name(match[1]),
+                frozenset(_plain_name(extra) for extra in asked_extras if extra.strip()),
+            )
 
 
-def _plain(name: str) -> str:
+def _plain_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
-def stamp() -> str:
+def environment_stamp() -> str:
     """What tells one state of the environment from another."""
-    found: list[list[Any]] = [[FORMAT, sys.version]]
+    states: list[list[Any]] = [[FORMAT, sys.version]]
     for entry in dict.fromkeys(sys.path):
         try:
-            found += _times(Path(entry or os.curdir))
+            states += _change_times(Path(entry or os.curdir))
         except OSError:
             continue
-    return json.dumps(found)
+    return json.dumps(states)
 
 
-def _times(entry: Path) -> list[list[Any]]:
+def _change_times(entry: Path) -> list[list[Any]]:
     """When a folder of packages changed; of a folder of sources, which is at work, its metadata."""
     if entry.name in ("site-packages", "dist-packages") or not entry.is_dir():
         return [[str(entry), entry.stat().st_mtime_ns]]
-    about = sorted(each for each in entry.iterdir() if each.name.endswith("-info"))
-    return [[str(each), each.stat().st_mtime_ns] for each in about]
+    about = sorted(path for path in entry.iterdir() if path.name.endswith("-info"))
+    return [[str(path), path.stat().st_mtime_ns] for path in about]
 
 
-def _recall(kept: Path, stamp: str) -> tuple[Distribution, ...] | None:
+def _recall_packages(kept: Path, stamp: str) -> tuple[Distribution, ...] | None:
     try:
         data = json.loads(kept.read_bytes())
         if data["stamp"] != stamp:
             return None
         return tuple(
             Distribution(
-                each["name"],
-                each["version"],
-                tuple(each["requires"]),
-                tuple(each["modules"]),
-                each["editable"],
+                fields["name"],
+                fields["version"],
+                tuple(fields["requires"]),
+                tuple(fields["modules"]),
+                fields["editable"],
             )
-            for each in data["distributions"]
+            for fields in data["distributions"]
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _keep(kept: Path, stamp: str, known: tuple[Distribution, ...]) -> None:
+def _keep_packages(kept: Path, stamp: str, known: tuple[Distribution, ...]) -> None:
     """Kept for the next process; where that cannot be, it reads for itself."""
-    text = json.dumps({"stamp": stamp, "distributions": [asdict(each) for each in known]})
+    text = json.dumps(
+        {"stamp": stamp, "distributions": [asdict(distribution) for distribution in known]}
+    )
     beside = scratch_beside(kept)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -174,44 +183,44 @@ def _keep(kept: Path, stamp: str, known: tuple[Distribution, ...]) -> None:
 
 
 @lru_cache(maxsize=8)
-def _read(_stamp: str) -> tuple[Distribution, ...]:
+def _read_distributions(_stamp: str) -> tuple[Distribution, ...]:
     """Every distribution on ``sys.path``; of two with one name, the first is imported."""
     from importlib import metadata  # 20 ms, and not needed when the file holds
 
-    found: dict[str, Distribution] = {}
-    for each in metadata.distributions():
-        about = each.metadata  # parsed anew each time it is asked for
-        name = _plain(about["Name"] or "")
-        if name and name not in found:
-            found[name] = Distribution(
+    distributions: dict[str, Distribution] = {}
+    for distribution in metadata.distributions():
+        about = distribution.metadata  # parsed anew each time it is asked for
+        name = _plain_name(about["Name"] or "")
+        if name and name not in distributions:
+            distributions[name] = Distribution(
                 name,
                 about["Version"] or "",
                 tuple(about.get_all("Requires-Dist") or ()),
-                tuple(sorted(_modules(each))),
-                _editable(each.read_text("direct_url.json")),
+                tuple(sorted(_top_modules(distribution))),
+                _editable_folder(distribution.read_text("direct_url.json")),
             )
-    return tuple(found.values())
+    return tuple(distributions.values())
 
 
-def _modules(distribution: Any) -> set[str]:
+def _top_modules(distribution: Any) -> set[str]:
     """The top names: what it says itself, and the first part of each of its files."""
-    said = set((distribution.read_text("top_level.txt") or "").split())
+    names = set((distribution.read_text("top_level.txt") or "").split())
     record = distribution.read_text("RECORD") or ""
     for line in record.splitlines():
         path = line.partition(",")[0].strip('"')
         top, _, inside = path.partition("/")
         if inside or top.endswith((".py", ".so", ".pyd")):
-            said.add(top.partition(".")[0] if not inside else top)
-    return {each for each in said if each.isidentifier()}
+            names.add(top.partition(".")[0] if not inside else top)
+    return {name for name in names if name.isidentifier()}
 
 
-def _editable(direct: str | None) -> str | None:
+def _editable_folder(direct: str | None) -> str | None:
     try:
-        said = json.loads(direct or "{}")
+        origin = json.loads(direct or "{}")
     except ValueError:
         return None
-    if not said.get("dir_info", {}).get("editable"):
+    if not origin.get("dir_info", {}).get("editable"):
         return None
     from urllib.request import url2pathname
 
-    return url2pathname(said["url"].removeprefix("file://"))
+    return url2pathname(origin["url"].removeprefix("file://"))

@@ -33,33 +33,33 @@ class ModuleFinder:
         self._listed: dict[str, dict[str, bool]] = {}
         self._found: dict[tuple[tuple[str, ...], tuple[str, ...]], FoundModule | None] = {}
 
-    def find(self, parts: Sequence[str], portions: Sequence[str]) -> FoundModule | None:
+    def find_module(self, parts: Sequence[str], portions: Sequence[str]) -> FoundModule | None:
         """The module ``parts`` below one of the folders; None where there is none."""
         key = tuple(parts), tuple(portions)
         if key not in self._found:
-            self._found[key] = self._find(*key)
+            self._found[key] = self._find_parts(*key)
         return self._found[key]
 
-    def _find(self, parts: tuple[str, ...], portions: tuple[str, ...]) -> FoundModule | None:
-        found = FoundModule((), None, portions)
+    def _find_parts(self, parts: tuple[str, ...], portions: tuple[str, ...]) -> FoundModule | None:
+        module = FoundModule((), None, portions)
         for part in parts:
-            inner = self._step(part, found.portions)
+            inner = self._find_part(part, module.portions)
             if inner is None:
                 return None
-            found = FoundModule((*found.runs, *inner.runs), inner.file, inner.portions)
-        return found
+            module = FoundModule((*module.runs, *inner.runs), inner.file, inner.portions)
+        return module
 
-    def longest(
+    def find_longest(
         self, parts: Sequence[str], portions: Sequence[str]
     ) -> tuple[FoundModule | None, int]:
         """The module of as many leading parts as there are modules, and how many these are."""
         for count in range(len(parts), 0, -1):
-            found = self.find(parts[:count], portions)
-            if found:
-                return found, count
+            module = self.find_module(parts[:count], portions)
+            if module:
+                return module, count
         return None, 0
 
-    def _step(self, part: str, portions: Sequence[str]) -> FoundModule | None:
+    def _find_part(self, part: str, portions: Sequence[str]) -> FoundModule | None:
         spaces = []
         for folder in portions:
             listed = self.entries(folder)
@@ -84,17 +84,17 @@ class ModuleFinder:
                 self._listed[folder] = {}
         return self._listed[folder]
 
-    def modules(self, folder: str) -> list[str]:
+    def list_modules(self, folder: str) -> list[str]:
         """Every file of code below a folder: hidden ones, environments and tests apart."""
-        found: list[str] = []
+        files: list[str] = []
         for name, is_folder in sorted(self.entries(folder).items()):
             path = f"{folder}/{name}"
             if is_folder and not name.startswith(".") and name not in _SKIPPED:
                 if "pyvenv.cfg" not in self.entries(path) and not Path(path).is_symlink():
-                    found += self.modules(path)
+                    files += self.list_modules(path)
             elif not is_folder and name.endswith(".py") and not _is_test(name):
-                found.append(path)
-        return found
+                files.append(path)
+        return files
 
 
 def _is_test(name: str) -> bool:
@@ -114,7 +114,7 @@ class SearchPath:
 
     @cached_property
     def all(self) -> tuple[str, ...]:
-        return (*self.folders, *(each for each in self.further if each not in self.folders))
+        return (*self.folders, *(folder for folder in self.further if folder not in self.folders))
 
     def name(self, file: str) -> str:
         """The dotted name of a module's file, seen from the nearest folder that holds it."""
@@ -128,11 +128,11 @@ class SearchPath:
 def loose_folders() -> tuple[str, ...]:
     """The folders of ``sys.path`` whose code may change without a version changing."""
     paths = (os.path.realpath(entry or os.curdir) for entry in sys.path)
-    known = frozenset(map(os.path.realpath, _of_python()))
+    fixed_folders = frozenset(map(os.path.realpath, _of_python()))
     return tuple(
         path
         for path in dict.fromkeys(paths)
-        if path not in known and Path(path).name not in _INSTALLED and Path(path).is_dir()
+        if path not in fixed_folders and Path(path).name not in _INSTALLED and Path(path).is_dir()
     )
 
 

@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from towpath.backends.git import large_files
-from towpath.dependencies.scopes import FUNCTIONS, Import, bindings, own, read_imports
+from towpath.dependencies.scopes import FUNCTIONS, Import, find_bindings, own_nodes, read_imports
 from towpath.errors import DeclarationError, Fault, Place
 
 
@@ -48,7 +48,7 @@ class ModuleSource:
 def parse_module(content: bytes, shown: str) -> ModuleSource:
     """Read a file's content; a syntax error is a fault at its line."""
     try:
-        return _parse(content)
+        return _parse_content(content)
     except SyntaxError as error:
         place = Place(shown, error.lineno or 0, error.offset or 0)
         raise DeclarationError(Fault(f"this is not Python: {error.msg}", place)) from None
@@ -74,13 +74,13 @@ def read_code(file: Path, shown: str) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _parse(content: bytes) -> ModuleSource:
+def _parse_content(content: bytes) -> ModuleSource:
     tree = ast.parse(content)
-    statements = tuple(each for each in tree.body if not _runs_as_script(each))
+    statements = tuple(entry for entry in tree.body if not _runs_as_script(entry))
     bound: dict[str, list[int]] = defaultdict(list)
     imports: dict[str, tuple[Import, ...]] = {}
     for number, statement in enumerate(statements):
-        for name, imported in bindings([statement]).items():
+        for name, imported in find_bindings([statement]).items():
             bound[name].append(number)
             if imported:
                 imports[name] = (*imports.get(name, ()), *imported)
@@ -90,7 +90,7 @@ def _parse(content: bytes) -> ModuleSource:
     for name in imports:
         if len(binders[name]) == 1 and _is_import(statements[binders[name][0]]):
             del binders[name]
-    loads = tuple(each for node in _run(statements) for each in read_imports(node))
+    loads = tuple(entry for node in _running_nodes(statements) for entry in read_imports(node))
     return ModuleSource(statements, binders, imports, loads, ast.get_docstring(tree))
 
 
@@ -98,12 +98,12 @@ def _is_import(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Import | ast.ImportFrom)
 
 
-def _run(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:
+def _running_nodes(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """Every node that runs when the module is imported, bodies of classes among them."""
-    for node in own(statements):
+    for node in own_nodes(statements):
         yield node
         if isinstance(node, ast.ClassDef):
-            yield from _run(node.body)
+            yield from _running_nodes(node.body)
 
 
 def _add_globals(statements: tuple[ast.stmt, ...], bound: dict[str, list[int]]) -> None:

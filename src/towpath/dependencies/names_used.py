@@ -14,9 +14,9 @@ from towpath.dependencies.scopes import (
     FUNCTIONS,
     Import,
     at_definition,
-    bindings,
-    own,
-    parameters,
+    find_bindings,
+    list_parameters,
+    own_nodes,
     read_imports,
 )
 
@@ -67,7 +67,7 @@ class Scope:
     around: Scope | None
     of_class: bool = False
 
-    def find(self, name: str) -> Scope | None:
+    def find_scope(self, name: str) -> Scope | None:
         scope: Scope | None = self
         while scope and name not in scope.names:
             scope = scope.around
@@ -111,56 +111,58 @@ class _Reading:
             for child in ast.iter_child_nodes(node):
                 self.visit(child, scope)
 
-    def speak(self, chain: Chain, scope: Scope | None, called: bool = False) -> None:
+    def note_name(self, chain: Chain, scope: Scope | None, called: bool = False) -> None:
         """Note a name that is read: the module's, a local import's, or nobody's concern."""
         if not called:
             self.facts.values.add(chain)
-        home = scope.find(chain[0]) if scope else None
+        home = scope.find_scope(chain[0]) if scope else None
         imported = home.names[chain[0]] if home else None
         if imported is None:
             self.facts.chains.add(chain)
         elif home and home.of_class:
             self.facts.perhaps.add(chain)
-        for each in imported or ():
-            self.facts.uses.add((each, chain[1:]))
+        for binding in imported or ():
+            self.facts.uses.add((binding, chain[1:]))
         if scope is None and chain[0] in ("locals", "vars", "dir"):
             self.facts.signs.add("globals")  # at the top of a module they are globals()
 
     def name(self, node: ast.Name, scope: Scope | None, called: bool = False) -> None:
         if isinstance(node.ctx, ast.Store):
-            home = scope.find(node.id) if scope else None
+            home = scope.find_scope(node.id) if scope else None
             if home is None or home.names[node.id] is not None:
                 return
-        self.speak((node.id,), scope, called)
+        self.note_name((node.id,), scope, called)
 
-    def attribute(self, node: ast.Attribute, scope: Scope | None, called: bool = False) -> None:
+    def visit_attribute(
+        self, node: ast.Attribute, scope: Scope | None, called: bool = False
+    ) -> None:
         value, attributes = attributes_of(node)
         self.facts.signs.update(_WATCHED.intersection(attributes))
-        said = attributes[:-1] if called else attributes
-        if isinstance(node.ctx, ast.Load) and not _EVALUATORS.isdisjoint(said):
+        used = attributes[:-1] if called else attributes
+        if isinstance(node.ctx, ast.Load) and not _EVALUATORS.isdisjoint(used):
             self.facts.signs.add("expression")  # query = frame.query; query("age > @limit")
         if isinstance(value, ast.Name):
-            self.speak((value.id, *attributes), scope, called)
+            self.note_name((value.id, *attributes), scope, called)
         else:
             self.visit(value, scope)
 
-    def imported(self, node: ast.Import | ast.ImportFrom, scope: Scope | None) -> None:
-        for each in read_imports(node):
-            self.facts.imports.append(each)
-            if scope and (scope.of_class or scope.names.get(each.bound, ()) is None):
-                self.facts.uses.add((each, ()))  # an attribute of the class, or a global
+    def visit_import(self, node: ast.Import | ast.ImportFrom, scope: Scope | None) -> None:
+        for binding in read_imports(node):
+            self.facts.imports.append(binding)
+            if scope and (scope.of_class or scope.names.get(binding.bound, ()) is None):
+                self.facts.uses.add((binding, ()))  # an attribute of the class, or a global
 
     def call(self, node: ast.Call, scope: Scope | None) -> None:
         called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         called = node.func.id if isinstance(node.func, ast.Name) else called
-        given = node.args[0] if node.args else None
+        argument = node.args[0] if node.args else None
         rest: list[ast.AST] = [node.func, *node.args, *node.keywords]
-        if called in _LOADERS and len(rest) == 2 and _is_text(given):
-            self.facts.modules.add(given.value)  # type: ignore[union-attr]
+        if called in _LOADERS and len(rest) == 2 and _is_text(argument):
+            self.facts.modules.add(argument.value)  # type: ignore[union-attr]
             self.facts.loaders.add(chain_of(node.func) or ("__import__",))
             return
         if called in _EVALUATORS and isinstance(node.func, ast.Attribute) and rest[1:]:
-            self.expression(given, scope)
+            self.read_expression(argument, scope)
             if any(keyword.arg in ("level", None) for keyword in node.keywords):
                 self.facts.signs.add("frames")
         if called in _GETTERS and any(map(_is_evaluator, node.args)):
@@ -170,29 +172,29 @@ class _Reading:
         if isinstance(node.func, ast.Name):
             self.name(node.func, scope, called=True)
         elif isinstance(node.func, ast.Attribute):
-            self.attribute(node.func, scope, called=True)
+            self.visit_attribute(node.func, scope, called=True)
         else:
             self.visit(node.func, scope)
-        for each in rest[1:]:
-            self.visit(each, scope)
+        for part in rest[1:]:
+            self.visit(part, scope)
 
-    def constant(self, node: ast.Constant, _scope: Scope | None) -> None:
+    def visit_constant(self, node: ast.Constant, _scope: Scope | None) -> None:
         """``attrgetter("__doc__")`` and ``"{0.__doc__}".format`` name an attribute in a text."""
         if isinstance(node.value, str) and "_" in node.value:
             self.facts.signs.update(_WATCHED.intersection(re.findall(r"\w+", node.value)))
 
-    def statement(self, node: ast.Expr, scope: Scope | None) -> None:
+    def visit_statement(self, node: ast.Expr, scope: Scope | None) -> None:
         """A text that stands alone is a docstring or a remark."""
         if not isinstance(node.value, ast.Constant):
             self.visit(node.value, scope)
 
-    def pattern(self, node: ast.MatchClass, scope: Scope | None) -> None:
+    def visit_pattern(self, node: ast.MatchClass, scope: Scope | None) -> None:
         """``case object(__doc__=text)`` reads attributes."""
         self.facts.signs.update(_WATCHED.intersection(node.kwd_attrs))
         for child in ast.iter_child_nodes(node):
             self.visit(child, scope)
 
-    def expression(self, given: ast.expr | None, scope: Scope | None) -> None:
+    def read_expression(self, given: ast.expr | None, scope: Scope | None) -> None:
         """``frame.query("age > @limit")`` reads ``limit`` out of the caller's frame."""
         if not (_is_text(given) or isinstance(given, ast.JoinedStr)):
             self.facts.signs.add("expression")
@@ -204,37 +206,39 @@ class _Reading:
                 if part.value.rstrip().endswith("@"):  # type: ignore[attr-defined]
                     self.facts.signs.add("expression")  # f"age > @{name}"
                 for word in re.findall(r"@\s*([^\W\d]\w*)", part.value):  # type: ignore[attr-defined]
-                    self.speak((word,), scope)
+                    self.note_name((word,), scope)
 
-    def generic(self, node: Any, scope: Scope | None) -> Scope | None:
+    def enter_generic(self, node: Any, scope: Scope | None) -> Scope | None:
         """The scope of ``def f[T]`` and ``class A[T]`` (Python 3.12)."""
         types = getattr(node, "type_params", ())
-        inner = Scope({each.name: () for each in types}, scope) if types else scope
-        for each in types:
-            self.visit(each, inner)
+        inner = Scope({parameter.name: () for parameter in types}, scope) if types else scope
+        for parameter in types:
+            self.visit(parameter, inner)
         return inner
 
-    def function(self, node: Any, scope: Scope | None) -> None:
-        scope = self.generic(node, scope)
-        for each in at_definition(node):
-            self.visit(each, scope)
-        for argument in parameters(node.args):
+    def visit_function(self, node: Any, scope: Scope | None) -> None:
+        scope = self.enter_generic(node, scope)
+        for part in at_definition(node):
+            self.visit(part, scope)
+        for argument in list_parameters(node.args):
             self.annotation(argument.annotation, scope)
         self.annotation(node.returns, scope)
-        inner = self.enter(node.args, node.body, scope)
+        inner = self.enter_function(node.args, node.body, scope)
         for statement in node.body:
             self.visit(statement, inner)
 
-    def lambda_(self, node: ast.Lambda, scope: Scope | None) -> None:
+    def visit_lambda(self, node: ast.Lambda, scope: Scope | None) -> None:
         for default in (*node.args.defaults, *node.args.kw_defaults):
             if default is not None:
                 self.visit(default, scope)
-        self.visit(node.body, self.enter(node.args, [node.body], scope))
+        self.visit(node.body, self.enter_function(node.args, [node.body], scope))
 
-    def enter(self, arguments: ast.arguments, body: list[Any], scope: Scope | None) -> Scope:
-        names: dict[str, tuple[Import, ...] | None] = dict(bindings(body))
-        names.update((argument.arg, ()) for argument in parameters(arguments))
-        for node in own(each for each in body if isinstance(each, ast.stmt)):
+    def enter_function(
+        self, arguments: ast.arguments, body: list[Any], scope: Scope | None
+    ) -> Scope:
+        names: dict[str, tuple[Import, ...] | None] = dict(find_bindings(body))
+        names.update((argument.arg, ()) for argument in list_parameters(arguments))
+        for node in own_nodes(statement for statement in body if isinstance(statement, ast.stmt)):
             if isinstance(node, ast.Global):
                 names.update(dict.fromkeys(node.names))
             elif isinstance(node, ast.Nonlocal):
@@ -244,34 +248,34 @@ class _Reading:
             scope = scope.around
         return Scope(names, scope)
 
-    def class_(self, node: ast.ClassDef, scope: Scope | None) -> None:
-        outer = self.generic(node, scope)
-        for each in at_definition(node):
-            self.visit(each, outer)
-        inner = Scope(dict(bindings(node.body)), outer, of_class=True)
+    def visit_class(self, node: ast.ClassDef, scope: Scope | None) -> None:
+        outer = self.enter_generic(node, scope)
+        for part in at_definition(node):
+            self.visit(part, outer)
+        inner = Scope(dict(find_bindings(node.body)), outer, of_class=True)
         for statement in node.body:
             self.visit(statement, inner)
 
-    def comprehension(self, node: Any, scope: Scope | None) -> None:
+    def visit_comprehension(self, node: Any, scope: Scope | None) -> None:
         first: ast.comprehension = node.generators[0]
         self.visit(first.iter, scope)
-        inner = Scope(dict(bindings([each.target for each in node.generators])), scope)
+        inner = Scope(dict(find_bindings([part.target for part in node.generators])), scope)
         for child in ast.iter_child_nodes(node):
             if child is first:
-                for each in (first.target, *first.ifs):
-                    self.visit(each, inner)
+                for part in (first.target, *first.ifs):
+                    self.visit(part, inner)
             else:
                 self.visit(child, inner)
 
     def alias(self, node: Any, scope: Scope | None) -> None:
         """``type Rows[T] = list[T]`` (Python 3.12)."""
-        self.visit(node.value, self.generic(node, scope))
+        self.visit(node.value, self.enter_generic(node, scope))
 
-    def annotated(self, node: ast.AnnAssign, scope: Scope | None) -> None:
+    def visit_annotated(self, node: ast.AnnAssign, scope: Scope | None) -> None:
         self.annotation(node.annotation, scope)
-        for each in (node.target, node.value):
-            if each is not None:
-                self.visit(each, scope)
+        for part in (node.target, node.value):
+            if part is not None:
+                self.visit(part, scope)
 
     def annotation(self, node: ast.expr | None, scope: Scope | None) -> None:
         """An annotation, quoted or not."""
@@ -298,18 +302,18 @@ def _is_text(node: ast.AST | None) -> bool:
 
 _HANDLERS: dict[type[ast.AST], Callable[[_Reading, Any, Scope | None], None]] = {
     ast.Name: _Reading.name,
-    ast.Attribute: _Reading.attribute,
-    ast.Import: _Reading.imported,
-    ast.ImportFrom: _Reading.imported,
+    ast.Attribute: _Reading.visit_attribute,
+    ast.Import: _Reading.visit_import,
+    ast.ImportFrom: _Reading.visit_import,
     ast.Call: _Reading.call,
-    ast.Constant: _Reading.constant,
-    ast.Expr: _Reading.statement,
-    ast.MatchClass: _Reading.pattern,
-    ast.Lambda: _Reading.lambda_,
-    ast.ClassDef: _Reading.class_,
-    ast.AnnAssign: _Reading.annotated,
-    **dict.fromkeys(FUNCTIONS, _Reading.function),
-    **dict.fromkeys(COMPREHENSIONS, _Reading.comprehension),
+    ast.Constant: _Reading.visit_constant,
+    ast.Expr: _Reading.visit_statement,
+    ast.MatchClass: _Reading.visit_pattern,
+    ast.Lambda: _Reading.visit_lambda,
+    ast.ClassDef: _Reading.visit_class,
+    ast.AnnAssign: _Reading.visit_annotated,
+    **dict.fromkeys(FUNCTIONS, _Reading.visit_function),
+    **dict.fromkeys(COMPREHENSIONS, _Reading.visit_comprehension),
 }
 if sys.version_info >= (3, 12):
     _HANDLERS[ast.TypeAlias] = _Reading.alias

@@ -79,15 +79,15 @@ class ProjectCode:
         self._sources: dict[str, ModuleSource] = {}
         self._used_names: dict[tuple[str, int], UsedNames] = {}
 
-    def shown(self, file: str) -> str:
+    def show_path(self, file: str) -> str:
         """A file's path from the project's root, for people."""
         return file.removeprefix(f"{self.root}/")
 
     def source(self, file: str) -> ModuleSource:
         """A module's source; one that is not Python (``.so``) has no statements."""
         if file not in self._sources:
-            content = read_code(Path(file), self.shown(file)) if file.endswith(".py") else b""
-            self._sources[file] = parse_module(content, self.shown(file))
+            content = read_code(Path(file), self.show_path(file)) if file.endswith(".py") else b""
+            self._sources[file] = parse_module(content, self.show_path(file))
         return self._sources[file]
 
     def used_names(self, file: str, number: int) -> UsedNames:
@@ -97,7 +97,9 @@ class ProjectCode:
             self._used_names[key] = read_names(self.source(file).statements[number])
         return self._used_names[key]
 
-    def find(self, module: str, level: int, file: str) -> tuple[FoundModule | None, list[str]]:
+    def find_import(
+        self, module: str, level: int, file: str
+    ) -> tuple[FoundModule | None, list[str]]:
         """The module that an import in ``file`` speaks of, and what of its name is none."""
         parts = [part for part in module.split(".") if part]
         portions = self.path.all
@@ -106,16 +108,16 @@ class ProjectCode:
             portions = (str(folder),)
             if not parts:
                 inside = folder / "__init__.py"
-                return self._package(str(folder), inside.is_file()), []
-        found, count = self.finder.longest(parts, portions)
-        return found, parts[count:]
+                return self._found_package(str(folder), inside.is_file()), []
+        found_module, count = self.finder.find_longest(parts, portions)
+        return found_module, parts[count:]
 
     @staticmethod
-    def _package(folder: str, regular: bool) -> FoundModule:
+    def _found_package(folder: str, regular: bool) -> FoundModule:
         file = f"{folder}/__init__.py" if regular else None
         return FoundModule((file,) if file else (), file, (folder,))
 
-    def meaning(
+    def meanings_of_name(
         self, file: str, chain: Chain, seen: frozenset[Symbol] = frozenset()
     ) -> Iterator[Meaning]:
         """All that a name at the top of a module may mean, with what its attributes lead to."""
@@ -128,50 +130,52 @@ class ProjectCode:
         for imported in source.imports.get(name, ()):
             yield from self.of_import(file, imported, tuple(rest), seen | {symbol})
         if not source.has(name):
-            yield from self._unbound(file, chain)
+            yield from self._meanings_of_unbound(file, chain)
 
-    def _unbound(self, file: str, chain: Chain) -> Iterator[Meaning]:
+    def _meanings_of_unbound(self, file: str, chain: Chain) -> Iterator[Meaning]:
         """A builtin, a name out of a star import, or one that nobody can tell."""
         source = self.source(file)
         if chain[0] == "__doc__":
             yield Widening.DOCSTRINGS
         elif chain[0] in BUILTINS:
             yield OutsideName(".".join(chain))
-        elif not any(self._is_outside_star(file, each) for each in source.imports.get("*", ())):
+        elif not any(
+            self._is_outside_star(file, imported) for imported in source.imports.get("*", ())
+        ):
             yield WholeModule(file)
 
     def _is_outside_star(self, file: str, imported: Import) -> bool:
-        return self.find(imported.module, imported.level, file)[0] is None
+        return self.find_import(imported.module, imported.level, file)[0] is None
 
     def of_import(
         self, file: str, imported: Import, rest: Chain, seen: frozenset[Symbol] = frozenset()
     ) -> Iterator[Meaning]:
         """What a name bound by an import means, with the attributes behind it."""
         taken = (imported.name,) if imported.name else ()
-        found, missing = self.find(imported.opens, imported.level, file)
+        module, missing = self.find_import(imported.opens, imported.level, file)
         chain = (*missing, *taken, *rest)
-        if found is None or not (found.file or imported.level):
+        if module is None or not (module.file or imported.level):
             yield OutsideName(
                 ".".join((imported.opens, *taken, *rest)), is_module=not (taken or rest)
             )
-        if found and imported.name != "*":
-            yield from self.attribute(found, chain, seen)
+        if module and imported.name != "*":
+            yield from self.meanings_of_attribute(module, chain, seen)
 
-    def attribute(
+    def meanings_of_attribute(
         self, found: FoundModule, chain: Chain, seen: frozenset[Symbol] = frozenset()
     ) -> Iterator[Meaning]:
         """What an attribute of a module means: a name in it, a module below it, or both."""
         if not chain:  # the module itself is handed about: anything of it may be used
             yield from (WholeModule(file) for file in self._all_of(found))
             return
-        inner = self.finder.find(chain[:1], found.portions)
+        inner = self.finder.find_module(chain[:1], found.portions)
         if inner:
             yield from (ImportedModule(file) for file in inner.runs)
-            yield from self.attribute(inner, chain[1:], seen)
+            yield from self.meanings_of_attribute(inner, chain[1:], seen)
         if not found.file:
             return
         if self.source(found.file).has(chain[0]):
-            yield from self.meaning(found.file, chain, seen)
+            yield from self.meanings_of_name(found.file, chain, seen)
         elif chain[0] == "__doc__":
             yield Widening.DOCSTRINGS
         elif not inner and chain[0] not in OF_MODULES:
@@ -181,36 +185,36 @@ class ProjectCode:
         if found.file:
             yield found.file
         for folder in found.portions:
-            yield from self.finder.modules(folder)
+            yield from self.finder.list_modules(folder)
 
     def runs(self, file: str, imported: Import) -> Iterator[Meaning]:
         """The modules that run when this import does."""
-        found, missing = self.find(imported.module, imported.level, file)
-        if found is None or not (found.file or imported.level):
+        module, missing = self.find_import(imported.module, imported.level, file)
+        if module is None or not (module.file or imported.level):
             yield ImportedPackage(imported.module)
-        if found is None:
+        if module is None:
             return
-        yield from (ImportedModule(each) for each in found.runs)
+        yield from (ImportedModule(run_file) for run_file in module.runs)
         if imported.name and not missing:
-            inner = self.finder.find([imported.name], found.portions)
-            yield from (ImportedModule(each) for each in (inner.runs if inner else ()))
+            inner = self.finder.find_module([imported.name], module.portions)
+            yield from (ImportedModule(run_file) for run_file in (inner.runs if inner else ()))
 
     def meanings_of(self, file: str, names: UsedNames) -> Iterator[Meaning]:
         """All that a piece of code reaches by what it names."""
         for chain in names.chains:
-            yield from self.meaning(file, chain)
+            yield from self.meanings_of_name(file, chain)
         for chain in names.perhaps:
             if self.source(file).has(chain[0]):
-                yield from self.meaning(file, chain)
+                yield from self.meanings_of_name(file, chain)
         for imported, rest in names.uses:
             yield from self.of_import(file, imported, rest)
         for imported in names.imports:
             yield from self.runs(file, imported)
             if imported.name == "*":
-                yield from self.star(file, imported)
+                yield from self.modules_of_star(file, imported)
         for chain in names.loaders:
-            meanings = self.meaning(file, chain)
-            yield from (each for each in meanings if not isinstance(each, OutsideName))
+            meanings = self.meanings_of_name(file, chain)
+            yield from (meaning for meaning in meanings if not isinstance(meaning, OutsideName))
         for module in names.modules:
             name = module.lstrip(".")
             loaded = Import(name, name, name, level=len(module) - len(name))
@@ -219,7 +223,9 @@ class ProjectCode:
         if "template" in names.signs and self.source(file).has_names_in_texts:
             yield Widening.MODULE  # f"age > {limit}", where limit may be "@LIMIT"
 
-    def star(self, file: str, imported: Import) -> Iterator[Meaning]:
+    def modules_of_star(self, file: str, imported: Import) -> Iterator[Meaning]:
         """A star import of a module of the project: that module, whole."""
-        found, _ = self.find(imported.module, imported.level, file)
-        yield from (WholeModule(each) for each in (self._all_of(found) if found else ()))
+        module, _ = self.find_import(imported.module, imported.level, file)
+        yield from (
+            WholeModule(module_file) for module_file in (self._all_of(module) if module else ())
+        )

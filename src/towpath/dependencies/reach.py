@@ -44,7 +44,7 @@ class Reach:
         self._edges: dict[Node, tuple[Node, ...]] = {}
         self._have_effects: dict[str, bool] = {}
 
-    def closure(self, starts: Iterable[Node]) -> set[Node]:
+    def find_closure(self, starts: Iterable[Node]) -> set[Node]:
         """Everything reached from here."""
         reached: set[Node] = set()
         waiting = list(starts)
@@ -52,16 +52,16 @@ class Reach:
             node = waiting.pop()
             if node not in reached:
                 reached.add(node)
-                waiting.extend(self.edges(node))
+                waiting.extend(self.edges_of(node))
         return reached
 
-    def edges(self, node: Node) -> tuple[Node, ...]:
+    def edges_of(self, node: Node) -> tuple[Node, ...]:
         """What one node reaches at once."""
         if node not in self._edges:
             self._edges[node] = tuple(dict.fromkeys(self._find_edges(node)))
         return self._edges[node]
 
-    def statements(self, symbol: Symbol) -> tuple[int, ...]:
+    def binding_statements(self, symbol: Symbol) -> tuple[int, ...]:
         """The statements that bind a name, in their order; what else may fill its value is an
         effect, and so reached by all that the module holds."""
         return self.code.source(symbol.file).binders.get(symbol.name, ())
@@ -69,7 +69,7 @@ class Reach:
     def has_effects(self, file: str) -> bool:
         """Whether importing this module has an effect, there or in what it imports."""
         if file not in self._have_effects:
-            nodes = self.closure([ImportedModule(file)])
+            nodes = self.find_closure([ImportedModule(file)])
             files = (node.file for node in nodes if isinstance(node, ImportedModule))
             self._have_effects[file] = any(map(self.effects.of_module, files))
         return self._have_effects[file]
@@ -77,10 +77,10 @@ class Reach:
     def files(self, nodes: Iterable[Node]) -> tuple[str, ...]:
         """The files of the project among these nodes, from its root, sorted."""
         kinds = Symbol | ImportedModule | WholeModule | PossibleModule
-        return tuple(sorted({self.code.shown(n.file) for n in nodes if isinstance(n, kinds)}))
+        return tuple(sorted({self.code.show_path(n.file) for n in nodes if isinstance(n, kinds)}))
 
     @staticmethod
-    def packages(closure: Iterable[Node]) -> frozenset[str]:
+    def package_names(closure: Iterable[Node]) -> frozenset[str]:
         """The top names of modules that are neither the project's nor Python's."""
         outside = (node for node in closure if isinstance(node, OutsideName | ImportedPackage))
         tops = frozenset(node.dotted.partition(".")[0] for node in outside)
@@ -91,34 +91,38 @@ class Reach:
         """The modules that are imported and are not the project's, by their whole names."""
         return frozenset(node.dotted for node in closure if isinstance(node, ImportedPackage))
 
-    def carried(self, closure: Iterable[Node]) -> Iterator[Node]:
+    def carried_nodes(self, closure: Iterable[Node]) -> Iterator[Node]:
         """What objects made by this code may name: classes, functions that are values, widened."""
         for node in closure:
             if isinstance(node, WholeModule | PossibleModule):
                 yield node
             elif isinstance(node, Symbol):
-                if self._is(node, ast.ClassDef):
+                if self._is_kind(node, ast.ClassDef):
                     yield node
                 yield from self._function_values(node)
 
     def _function_values(self, symbol: Symbol) -> Iterator[Symbol]:
-        for number in self.statements(symbol):
+        for number in self.binding_statements(symbol):
             names = self.code.used_names(symbol.file, number)
-            values = [self.code.meaning(symbol.file, v) for v in names.values & names.chains]
+            values = [
+                self.code.meanings_of_name(symbol.file, v) for v in names.values & names.chains
+            ]
             values += [self.code.of_import(symbol.file, *use) for use in names.uses]
             for meaning in (meaning for meanings in values for meaning in meanings):
-                if isinstance(meaning, Symbol) and self._is(meaning, *FUNCTIONS):
+                if isinstance(meaning, Symbol) and self._is_kind(meaning, *FUNCTIONS):
                     yield meaning
 
-    def _is(self, symbol: Symbol, *kinds: type[ast.stmt]) -> bool:
+    def _is_kind(self, symbol: Symbol, *kinds: type[ast.stmt]) -> bool:
         statements = self.code.source(symbol.file).statements
-        return any(isinstance(statements[number], kinds) for number in self.statements(symbol))
+        return any(
+            isinstance(statements[number], kinds) for number in self.binding_statements(symbol)
+        )
 
     def _find_edges(self, node: Node) -> Iterator[Node]:
         match node:
             case Symbol(file=file):
                 yield ImportedModule(file)
-                for number in self.statements(node):
+                for number in self.binding_statements(node):
                     yield from self._from_statement(file, number)
             case ImportedModule(file=file):
                 yield from self._from_import(file)
@@ -131,7 +135,7 @@ class Reach:
                 yield Widening.PROJECT
             case Widening.PROJECT:
                 for folder in self.code.path.all:
-                    yield from map(PossibleModule, self.code.finder.modules(folder))
+                    yield from map(PossibleModule, self.code.finder.list_modules(folder))
 
     def _from_statement(self, file: str, number: int) -> Iterator[Node]:
         for meaning in self.code.meanings_of(file, self.code.used_names(file, number)):
@@ -153,7 +157,7 @@ class Reach:
         for imported in source.loads:
             yield from self.code.runs(file, imported)
             if imported.name == "*":
-                yield from self.code.star(file, imported)
+                yield from self.code.modules_of_star(file, imported)
 
     def _from_whole(self, file: str) -> Iterator[Node]:
         """A whole module, and whole what it imports, wherever in it."""
@@ -178,4 +182,4 @@ class Reach:
             return
         for imported in read_names(*source.statements).imports:
             meanings = self.code.runs(file, imported)
-            yield from (each for each in meanings if isinstance(each, ImportedPackage))
+            yield from (meaning for meaning in meanings if isinstance(meaning, ImportedPackage))

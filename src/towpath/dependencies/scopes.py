@@ -39,7 +39,7 @@ class Import:
 def read_imports(node: ast.AST) -> tuple[Import, ...]:
     """The names that one import statement binds; nothing for any other node."""
     if isinstance(node, ast.Import):
-        return tuple(_plain(alias) for alias in node.names)
+        return tuple(_plain_import(alias) for alias in node.names)
     if isinstance(node, ast.ImportFrom):
         module = node.module or ""
         return tuple(
@@ -49,24 +49,24 @@ def read_imports(node: ast.AST) -> tuple[Import, ...]:
     return ()
 
 
-def _plain(alias: ast.alias) -> Import:
+def _plain_import(alias: ast.alias) -> Import:
     top = alias.name.partition(".")[0]
     return Import(alias.name, alias.asname or top, alias.name if alias.asname else top)
 
 
-def bindings(body: Iterable[ast.AST]) -> dict[str, tuple[Import, ...]]:
+def find_bindings(body: Iterable[ast.AST]) -> dict[str, tuple[Import, ...]]:
     """The names that these statements bind in their own scope, with the imports that bind them."""
-    found: dict[str, tuple[Import, ...]] = {}
-    for node in own(body):
+    bound: dict[str, tuple[Import, ...]] = {}
+    for node in own_nodes(body):
         if node.__class__ in _BINDING:
             for imported in read_imports(node):
-                found[imported.bound] = (*found.get(imported.bound, ()), imported)
-            for name in _names(node):
-                found.setdefault(name, ())
-    return found
+                bound[imported.bound] = (*bound.get(imported.bound, ()), imported)
+            for name in _bound_names(node):
+                bound.setdefault(name, ())
+    return bound
 
 
-def own(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+def own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """Every node of this scope: what is inside nested functions and classes has its own."""
     stack = list(body)
     while stack:
@@ -76,7 +76,9 @@ def own(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
         if kind in _DEFINITIONS:
             stack += at_definition(node)  # type: ignore[arg-type]
         elif kind in COMPREHENSIONS:
-            stack += (each.target for each in ast.walk(node) if isinstance(each, ast.NamedExpr))
+            stack += (
+                walrus.target for walrus in ast.walk(node) if isinstance(walrus, ast.NamedExpr)
+            )
         elif kind not in _LEAVES:
             stack += ast.iter_child_nodes(node)
 
@@ -89,7 +91,7 @@ def at_definition(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -
     return [*node.decorator_list, *node.args.defaults, *defaults]
 
 
-def parameters(arguments: ast.arguments) -> Iterator[ast.arg]:
+def list_parameters(arguments: ast.arguments) -> Iterator[ast.arg]:
     """Every parameter in the order of the call, the starred ones last."""
     yield from arguments.posonlyargs
     yield from arguments.args
@@ -97,7 +99,7 @@ def parameters(arguments: ast.arguments) -> Iterator[ast.arg]:
     yield from (arg for arg in (arguments.vararg, arguments.kwarg) if arg)
 
 
-def _names(node: ast.AST) -> Iterable[str]:
+def _bound_names(node: ast.AST) -> Iterable[str]:
     if isinstance(node, ast.Name):
         return () if isinstance(node.ctx, ast.Load) else (node.id,)
     if isinstance(node, (*FUNCTIONS, ast.ClassDef)):

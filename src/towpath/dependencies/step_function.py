@@ -11,7 +11,7 @@ from typing import NoReturn
 from towpath.config.project_paths import module_folders
 from towpath.dependencies.module_search import FoundModule
 from towpath.dependencies.project_code import ImportedModule, ProjectCode, Symbol
-from towpath.dependencies.scopes import bindings, own
+from towpath.dependencies.scopes import find_bindings, own_nodes
 from towpath.errors import DeclarationError, Fault, Place, did_you_mean
 
 _BESIDE = "steps"
@@ -36,15 +36,15 @@ class Definition:
 def find_function(code: ProjectCode, run: str) -> Definition:
     """The definition of a step's function; a fault with the near name where there is none."""
     named, symbol, runs = _find_symbol(code, run, "function")
-    return Definition(named, symbol, _function(code, symbol, run), runs)
+    return Definition(named, symbol, _require_function(code, symbol, run), runs)
 
 
 def find_class(code: ProjectCode, run: str) -> Definition:
     """The definition of a format's class; a fault with the near name where there is none."""
     named, symbol, runs = _find_symbol(code, run, "class")
-    node = _last(code, symbol)
+    node = _last_definition(code, symbol)
     if not isinstance(node, ast.ClassDef):
-        place = Place(code.shown(symbol.file), getattr(node, "lineno", 0))
+        place = Place(code.show_path(symbol.file), getattr(node, "lineno", 0))
         hint = "write a class with `read(self, path)` and `write(self, value, path)`"
         raise DeclarationError(Fault(f"`{run}` is no class", place, hint))
     return Definition(named, symbol, node, runs)
@@ -53,7 +53,7 @@ def find_class(code: ProjectCode, run: str) -> Definition:
 def method_names(definition: Definition) -> frozenset[str] | None:
     """The names that a class defines; None where it has bases, which may define others."""
     assert isinstance(definition.node, ast.ClassDef)
-    return None if definition.node.bases else frozenset(bindings(definition.node.body))
+    return None if definition.node.bases else frozenset(find_bindings(definition.node.body))
 
 
 def _split_run(run: str) -> tuple[str, str]:
@@ -68,65 +68,75 @@ def _split_run(run: str) -> tuple[str, str]:
 
 def _find_symbol(code: ProjectCode, run: str, noun: str) -> tuple[Symbol, Symbol, tuple[str, ...]]:
     module, name = _split_run(run)
-    found = code.finder.find((module or _BESIDE).split("."), _start(code, module))
-    if found is None or found.file is None or not found.file.endswith(".py"):
+    found_module = code.finder.find_module(
+        (module or _BESIDE).split("."), _start_folders(code, module)
+    )
+    if found_module is None or found_module.file is None or not found_module.file.endswith(".py"):
         _no_module(code, module)
-    if not code.source(found.file).has(name):
-        _no_name(code, found, name, noun)
-    return Symbol(found.file, name), _definition(code, found.file, name, noun), found.runs
+    if not code.source(found_module.file).has(name):
+        _no_name(code, found_module, name, noun)
+    return (
+        Symbol(found_module.file, name),
+        _follow_definition(code, found_module.file, name, noun),
+        found_module.runs,
+    )
 
 
-def _start(code: ProjectCode, module: str) -> tuple[str, ...]:
+def _start_folders(code: ProjectCode, module: str) -> tuple[str, ...]:
     """A module that is named starts at the root or in ``src/``, ``steps`` beside the pipeline."""
     if not module:
         return code.path.folders[:1]
     return tuple(str(folder) for folder in module_folders(Path(code.root)))
 
 
-def _definition(code: ProjectCode, file: str, name: str, noun: str) -> Symbol:
+def _follow_definition(code: ProjectCode, file: str, name: str, noun: str) -> Symbol:
     """Follow imports and plain aliases (``train = fit``) to where a name is defined."""
-    seen: list[Symbol] = []
+    followed: list[Symbol] = []
     while True:
-        meanings = [each for each in code.meaning(file, (name,)) if isinstance(each, Symbol)]
+        meanings = [
+            meaning
+            for meaning in code.meanings_of_name(file, (name,))
+            if isinstance(meaning, Symbol)
+        ]
         if not meanings:
-            where = Place(code.shown(file))
+            where = Place(code.show_path(file))
             owner = "step" if noun == "function" else "format"
             hint = f"a {owner}'s {noun} is one of the project's"
             raise DeclarationError(Fault(f"`{name}` is imported from outside", where, hint))
         symbol = meanings[-1]
-        alias = _alias(_last(code, symbol))
-        if alias is None or symbol in seen:
+        alias = _aliased_name(_last_definition(code, symbol))
+        if alias is None or symbol in followed:
             return symbol
-        seen.append(symbol)
+        followed.append(symbol)
         file, name = symbol.file, alias
 
 
-def _alias(node: ast.AST) -> str | None:
+def _aliased_name(node: ast.AST) -> str | None:
     is_alias = isinstance(node, ast.Assign) and isinstance(node.value, ast.Name)
     return node.value.id if is_alias else None  # type: ignore[attr-defined]
 
 
-def _last(code: ProjectCode, symbol: Symbol) -> ast.AST:
+def _last_definition(code: ProjectCode, symbol: Symbol) -> ast.AST:
     """The last thing that defines a name, inside an ``if`` or ``try`` too."""
     source = code.source(symbol.file)
     last: ast.AST = source.statements[source.binders[symbol.name][-1]]
-    for node in own([last]):
+    for node in own_nodes([last]):
         if getattr(node, "name", None) == symbol.name and not isinstance(node, ast.alias):
             return node
     return last
 
 
-def _function(code: ProjectCode, symbol: Symbol, run: str) -> ast.FunctionDef:
-    node = _last(code, symbol)
-    wrong = next(_unfit(node), None)
+def _require_function(code: ProjectCode, symbol: Symbol, run: str) -> ast.FunctionDef:
+    node = _last_definition(code, symbol)
+    wrong = next(_unfit_reasons(node), None)
     if wrong or not isinstance(node, ast.FunctionDef):
         what, hint = wrong or ("is not written with `def`", "write a `def` that calls it")
-        place = Place(code.shown(symbol.file), getattr(node, "lineno", 0))
+        place = Place(code.show_path(symbol.file), getattr(node, "lineno", 0))
         raise DeclarationError(Fault(f"`{run}` {what}", place, hint))
     return node
 
 
-def _unfit(node: ast.AST) -> Iterator[tuple[str, str]]:
+def _unfit_reasons(node: ast.AST) -> Iterator[tuple[str, str]]:
     """Why a definition cannot be a step: its arguments come by name, its result as a value."""
     if isinstance(node, ast.AsyncFunctionDef):
         yield "is an async function", "write a `def` that calls `asyncio.run`"
@@ -140,27 +150,27 @@ def _unfit(node: ast.AST) -> Iterator[tuple[str, str]]:
         yield f"takes `**{node.args.kwarg.arg}`", "name each argument, so that each can be checked"
     if node.args.posonlyargs:
         yield f"takes `{node.args.posonlyargs[0].arg}` by position only", "take away the `/`"
-    if any(isinstance(each, ast.Yield | ast.YieldFrom) for each in own(node.body)):
+    if any(isinstance(part, ast.Yield | ast.YieldFrom) for part in own_nodes(node.body)):
         yield "is a generator", "return the value instead of yielding"
 
 
 def _no_module(code: ProjectCode, module: str) -> NoReturn:
-    folder, *_ = _start(code, module)
+    folder, *_ = _start_folders(code, module)
     if not module:
-        shown = code.shown(f"{folder}/{_BESIDE}.py")
-        others = code.finder.modules(folder)
-        near = did_you_mean(f"{_BESIDE}.py", (Path(each).name for each in others))
+        shown = code.show_path(f"{folder}/{_BESIDE}.py")
+        others = code.finder.list_modules(folder)
+        near = did_you_mean(f"{_BESIDE}.py", (Path(file).name for file in others))
         raise DeclarationError(Fault(f"there is no `{shown}`", Place(shown), near))
-    known = [_dotted(each, folder) for each in code.finder.modules(folder)]
-    hint = did_you_mean(module, known) or "modules are named from the project's root"
+    module_names = [_dotted_name(file, folder) for file in code.finder.list_modules(folder)]
+    hint = did_you_mean(module, module_names) or "modules are named from the project's root"
     raise DeclarationError(Fault(f"there is no module `{module}`", hint=hint))
 
 
 def _no_name(code: ProjectCode, found: FoundModule, name: str, noun: str) -> NoReturn:
-    shown = code.shown(found.file or "")
+    shown = code.show_path(found.file or "")
     hint = did_you_mean(name, code.source(found.file or "").names)
     raise DeclarationError(Fault(f"there is no {noun} `{name}` in `{shown}`", Place(shown), hint))
 
 
-def _dotted(file: str, folder: str) -> str:
+def _dotted_name(file: str, folder: str) -> str:
     return file[len(folder) + 1 :].removesuffix(".py").removesuffix("/__init__").replace("/", ".")

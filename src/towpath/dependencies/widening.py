@@ -96,11 +96,11 @@ def widening_of_name(dotted: str, is_module: bool = False) -> Widening | None:
         return Widening.MODULE
     parts = dotted.split(".")
     leading = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
-    if any(each in _SURE for each in leading):
+    if any(prefix in _SURE for prefix in leading):
         return None
-    return next((_NAMES[each] for each in leading if each in _NAMES), None)
+    return next((_NAMES[prefix] for prefix in leading if prefix in _NAMES), None)
 
 
 def widenings_of_signs(signs: Iterable[str]) -> frozenset[Widening]:
     """What the signs in a piece of code widen."""
-    return frozenset(_SIGNS[each] for each in signs if each in _SIGNS)
+    return frozenset(_SIGNS[sign] for sign in signs if sign in _SIGNS)

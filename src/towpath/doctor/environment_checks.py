@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from towpath.backends.dvc.dvc_config import load_config, locate
+from towpath.backends.dvc.dvc_config import load_config, locate_store
 from towpath.backends.git import git_command, main_branch, remotes
 from towpath.delivery.promotion import forge_demands
-from towpath.doctor.health_check import Check, lacks, well
+from towpath.doctor.health_check import DoctorCheck, report_lack, report_well
 from towpath.errors import StoreError
 
 if TYPE_CHECKING:
@@ -22,60 +22,64 @@ NEEDED = ("promotion", "reconcile")
 _PATIENCE = 2.0  # seconds for the Prefect API
 
 
-def git_itself(workspace: Workspace) -> Iterator[Check]:
+def examine_git_version(workspace: Workspace) -> Iterator[DoctorCheck]:
     """Git's version."""
-    said = git_command.call(workspace.root, "--version").text.strip()
-    found = re.search(r"(\d+)\.(\d+)", said)
-    if found and (int(found[1]), int(found[2])) < OLDEST:
-        wanted = ".".join(map(str, OLDEST))
-        yield lacks("git", f"this is {said}", f"install Git {wanted} or later")
+    version_text = git_command.call_git(workspace.root, "--version").text.strip()
+    match = re.search(r"(\d+)\.(\d+)", version_text)
+    if match and (int(match[1]), int(match[2])) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        yield report_lack("git", f"this is {version_text}", f"install Git {oldest} or later")
     else:
-        yield well("git", said)
+        yield report_well("git", version_text)
 
 
-def bytes_remote(workspace: Workspace) -> Iterator[Check]:
+def examine_bytes_remote(workspace: Workspace) -> Iterator[DoctorCheck]:
     """Where data and models go when the repository is pushed somewhere."""
     repository = workspace.repository
-    if repository is None or remotes.chosen(repository) is None:
+    if repository is None or remotes.choose_remote(repository) is None:
         return
     # Loading DVC for it would take a second.
     try:
-        name = load_config(locate(workspace.root).dvc).default_name()
+        name = load_config(locate_store(workspace.root).dvc).default_name()
     except StoreError:  # no `.dvc` here or above
         name = None
     if name is None:
-        said = "versions can be pushed, and the bytes of data and models cannot: no DVC remote"
-        yield Check("store", "unknown", said, "dvc remote add --default store s3://bucket/path")
+        message = "versions can be pushed, and the bytes of data and models cannot: no DVC remote"
+        yield DoctorCheck(
+            "store", "unknown", message, "dvc remote add --default store s3://bucket/path"
+        )
     else:
-        yield well("store", f"bytes are pushed to the DVC remote {name}")
+        yield report_well("store", f"bytes are pushed to the DVC remote {name}")
 
 
-def workflows(workspace: Workspace) -> Iterator[Check]:
+def examine_workflows(workspace: Workspace) -> Iterator[DoctorCheck]:
     """The workflows that the forge runs, as main has them."""
     if workspace.policy.forge is None:
         return
     repository = workspace.registry_at_hand
-    there = forge_demands.workflows(repository, main_branch.main(repository))
-    missing = [name for name in NEEDED if name not in there]
+    present = forge_demands.list_workflow_names(repository, main_branch.main_commit(repository))
+    missing = [name for name in NEEDED if name not in present]
     if missing:
         files = ", ".join(f"{name}.yml" for name in missing)
         hint = "unless another CI does it, take .github/workflows from a new project: towpath new"
-        yield Check("workflows", "unknown", f"main has no .github/workflows/{files}", hint)
+        yield DoctorCheck("workflows", "unknown", f"main has no .github/workflows/{files}", hint)
     else:
-        yield well("workflows", ", ".join(there))
+        yield report_well("workflows", ", ".join(present))
 
 
-def prefect(workspace: Workspace) -> Iterator[Check]:
+def examine_prefect(workspace: Workspace) -> Iterator[DoctorCheck]:
     """The Prefect API that is configured; without one, a run starts its own."""
     from towpath.backends.prefect.server import remote_api, server_state
 
-    found = remote_api.find(workspace.root)
-    if found is None:
-        yield well("prefect", "no API is configured: a run starts one of its own")
+    api_setting = remote_api.find_configured_api(workspace.root)
+    if api_setting is None:
+        yield report_well("prefect", "no API is configured: a run starts one of its own")
         return
-    wrong = server_state.trouble(found.url, _PATIENCE)
+    wrong = server_state.find_api_trouble(api_setting.url, _PATIENCE)
     if wrong:
         hint = "start it, or remove that setting and Towpath starts its own"
-        yield lacks("prefect", f"the API {found.url} ({found.origin}) {wrong}", hint)
+        yield report_lack(
+            "prefect", f"the API {api_setting.url} ({api_setting.origin}) {wrong}", hint
+        )
     else:
-        yield well("prefect", f"the API {found.url} answers")
+        yield report_well("prefect", f"the API {api_setting.url} answers")

@@ -15,41 +15,43 @@ from towpath.doctor import (
     repository_checks,
     stage_store_checks,
 )
-from towpath.doctor.health_check import Check, faults, well
+from towpath.doctor.health_check import DoctorCheck, report_faults, report_well
 from towpath.errors import TowpathError
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-def examine(
+def examine_project(
     workspace: Workspace, offline: bool = False, environ: Mapping[str, str] | None = None
-) -> tuple[Check, ...]:
+) -> tuple[DoctorCheck, ...]:
     """Every check of a project, in the order in which its faults should be mended.
 
     ``offline`` leaves out the remote, the stores, the forge and the Prefect API. ``environ`` holds
     the stores' credentials and the forge's token, by default this process's environment. Nothing is
     changed.
     """
-    return tuple(_all(workspace, offline, os.environ if environ is None else environ))
+    return tuple(_all_checks(workspace, offline, os.environ if environ is None else environ))
 
 
-def _all(workspace: Workspace, offline: bool, environ: Mapping[str, str]) -> Iterator[Check]:
-    yield from environment_checks.git_itself(workspace)
-    yield from repository_checks.check(workspace, offline)
+def _all_checks(
+    workspace: Workspace, offline: bool, environ: Mapping[str, str]
+) -> Iterator[DoctorCheck]:
+    yield from environment_checks.examine_git_version(workspace)
+    yield from repository_checks.examine_repository(workspace, offline)
     try:
         project = workspace.policy
-        main = repository_checks.main(workspace)
+        main = repository_checks.find_main_commit(workspace)
     except TowpathError as error:
-        yield from faults("declaration", error)
+        yield from report_faults("declaration", error)
         return
-    yield well("declaration", f"{project.name}, with the stages {', '.join(project.stages)}")
-    yield from checkout_checks.check(workspace)
-    yield from approval_checks.check(workspace, project, main)
-    yield from main_checks.check(workspace, project, main)
-    yield from environment_checks.bytes_remote(workspace)
-    yield from environment_checks.workflows(workspace)
+    yield report_well("declaration", f"{project.name}, with the stages {', '.join(project.stages)}")
+    yield from checkout_checks.examine_checkout(workspace)
+    yield from approval_checks.examine_approvals(workspace, project, main)
+    yield from main_checks.examine_main_models(workspace, project, main)
+    yield from environment_checks.examine_bytes_remote(workspace)
+    yield from environment_checks.examine_workflows(workspace)
     if not offline:
-        yield from environment_checks.prefect(workspace)
-        yield from stage_store_checks.check(workspace, project, environ)
-        yield from forge_checks.check(workspace, environ)
+        yield from environment_checks.examine_prefect(workspace)
+        yield from stage_store_checks.examine_stage_stores(workspace, project, environ)
+        yield from forge_checks.examine_forge(workspace, environ)

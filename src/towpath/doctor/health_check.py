@@ -9,16 +9,16 @@ from typing import Literal, TypeAlias
 from towpath.credentials import hide_credentials
 from towpath.errors import TowpathError
 
-Verdict: TypeAlias = Literal["well", "lacks", "unknown"]
+CheckVerdict: TypeAlias = Literal["well", "lacks", "unknown"]
 
 
 @dataclass(frozen=True)
-class Check:
+class DoctorCheck:
     """What is said of ``about``: ``unknown`` is what cannot be seen from here, or may be
     meant so, and no fault."""
 
     about: str
-    verdict: Verdict
+    verdict: CheckVerdict
     said: str
     hint: str | None = None
 
@@ -26,18 +26,20 @@ class Check:
         object.__setattr__(self, "said", hide_credentials(self.said))
 
 
-def well(about: str, said: str) -> Check:
+def report_well(about: str, said: str) -> DoctorCheck:
     """It is as it should be."""
-    return Check(about, "well", said)
+    return DoctorCheck(about, "well", said)
 
 
-def lacks(about: str, said: str, hint: str) -> Check:
+def report_lack(about: str, said: str, hint: str) -> DoctorCheck:
     """It is not, and the hint says how to mend it."""
-    return Check(about, "lacks", said, hint)
+    return DoctorCheck(about, "lacks", said, hint)
 
 
-def faults(about: str, error: TowpathError, verdict: Verdict = "lacks") -> Iterator[Check]:
+def report_faults(
+    about: str, error: TowpathError, verdict: CheckVerdict = "lacks"
+) -> Iterator[DoctorCheck]:
     """What an error says, a check for each of its faults."""
     for fault in error.faults:
         place = f"{fault.place}: " if fault.place else ""
-        yield Check(about, verdict, f"{place}{fault.what}", fault.hint)
+        yield DoctorCheck(about, verdict, f"{place}{fault.what}", fault.hint)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from towpath import registry
 from towpath.backends.git import main_branch
 from towpath.delivery.reconcile.observe_stage import is_strange
-from towpath.doctor.health_check import Check, lacks
+from towpath.doctor.health_check import DoctorCheck, report_lack
 from towpath.errors import Fault, TowpathError
 from towpath.registry import restore_tags, stage_files
-from towpath.registry.main_decisions import Decisions
+from towpath.registry.main_decisions import MainDecisions
 from towpath.registry.ownership import read_owners
 
 if TYPE_CHECKING:
@@ -21,36 +21,42 @@ if TYPE_CHECKING:
 _ABOUT = "registry"
 
 
-def check(workspace: Workspace, project: Project, main: str | None) -> Iterator[Check]:
+def examine_main_models(
+    workspace: Workspace, project: Project, main: str | None
+) -> Iterator[DoctorCheck]:
     """Models that stages want and nobody owns, stages that nobody declares, tags that are lost."""
     if main is None:
         return
     repository = workspace.registry_at_hand
     owners = read_owners(repository, main)
-    stages = registry.stages(repository, main)
-    for model in dict.fromkeys(one.model for one in stages.wanted):
-        if not owners.owns(workspace.folder, model) and owners.project_of(model) is None:
-            yield _lacks(owners.why_nobodys(model))
-    yield from map(_lacks, stage_files.undeclared(stages, project, owners, workspace.folder))
-    for name in restore_tags.lost(repository, main):
-        yield lacks(_ABOUT, f"{name} was promoted, and its tag is gone", restore_tags.way(name))
+    stages = registry.read_stage_files(repository, main)
+    for model in dict.fromkeys(stage_file.model for stage_file in stages.wanted):
+        if not owners.owns_model(workspace.folder, model) and owners.project_of(model) is None:
+            yield _report_fault(owners.why_nobodys(model))
+    yield from map(
+        _report_fault, stage_files.find_undeclared_stages(stages, project, owners, workspace.folder)
+    )
+    for name in restore_tags.find_lost_versions(repository, main):
+        yield report_lack(
+            _ABOUT, f"{name} was promoted, and its tag is gone", restore_tags.way_to_restore(name)
+        )
 
 
-def strangers(workspace: Workspace, models: Iterable[str]) -> list[str]:
+def find_strangers(workspace: Workspace, models: Iterable[str]) -> list[str]:
     """Of the models in a stage's store those that are another project's."""
     repository = workspace.registry_at_hand
     try:
-        main = main_branch.seen(repository)
-        decisions = Decisions.read(repository, main) if main else None
+        main = main_branch.seen_main_commit(repository)
+        decisions = MainDecisions.read(repository, main) if main else None
     except TowpathError:  # a shallow clone, which is said elsewhere
         return []
     if main is None or decisions is None:
         return []
     owners = read_owners(repository, main)
     folder = workspace.folder
-    return [one for one in models if is_strange(repository, owners, folder, decisions, one)]
+    return [model for model in models if is_strange(repository, owners, folder, decisions, model)]
 
 
-def _lacks(fault: Fault) -> Check:
+def _report_fault(fault: Fault) -> DoctorCheck:
     place = f"{fault.place}: " if fault.place else ""
-    return lacks(_ABOUT, f"{place}{fault.what}", fault.hint or "")
+    return report_lack(_ABOUT, f"{place}{fault.what}", fault.hint or "")

@@ -38,7 +38,7 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DocumentEntry:
     """A key and its node; the place is the key's."""
 
     key: str
@@ -50,11 +50,11 @@ class Entry:
 class Mapping:
     """Entries in the order written, no key twice; ``sound`` is false where one was refused."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[DocumentEntry, ...]
     place: Place
     sound: bool = True
 
-    def get(self, key: str) -> Entry | None:
+    def get(self, key: str) -> DocumentEntry | None:
         """The entry of that key, or None."""
         return next((entry for entry in self.entries if entry.key == key), None)
 
@@ -70,30 +70,30 @@ class Document:
     faults: tuple[Fault, ...]
 
 
-def plain(node: Node) -> Any:
+def plain_data(node: Node) -> Any:
     """The data of a node without its places: JSON's types."""
     match node:
         case Scalar():
             return node.value
         case Sequence():
-            return [plain(item) for item in node.items]
+            return [plain_data(item) for item in node.items]
         case Mapping():
-            return {entry.key: plain(entry.node) for entry in node.entries}
+            return {entry.key: plain_data(entry.node) for entry in node.entries}
 
 
-def unsound(node: Node) -> Iterator[Place]:
+def unsound_places(node: Node) -> Iterator[Place]:
     """The places of what was refused, and of the keys before it."""
     match node:
         case Scalar(sound=False):
             yield node.place
         case Sequence():
             for item in node.items:
-                yield from unsound(item)
+                yield from unsound_places(item)
         case Mapping():
             for entry in node.entries:
                 if not isinstance(entry.node, Sequence) and not entry.node.sound:
                     yield entry.place
-                yield from unsound(entry.node)
+                yield from unsound_places(entry.node)
 
 
 Value: TypeAlias = "str | int | float | bool | None"
@@ -129,13 +129,13 @@ class DoubtError(ValueError):
         self.hint = hint
 
 
-def resolve(text: str) -> Value:
+def resolve_scalar(text: str) -> Value:
     """The value of a plain scalar; raises DoubtError where it could mean something else."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0].isalpha() and text not in _SWITCHES:
         return text
-    return _number(text) if _number_like(text) else text
+    return _parse_number(text) if _number_like(text) else text
 
 
 def stays_text(text: str) -> bool:
@@ -149,21 +149,21 @@ def _number_like(text: str) -> bool:
     return bool(text[0] in "+-.0123456789<" or text in _SWITCHES)
 
 
-def _number(text: str) -> Value:
+def _parse_number(text: str) -> Value:
     _refuse_doubtful(text)
     if _INTEGER.fullmatch(text):
-        return _integer(text)
+        return _parse_integer(text)
     if _RADIX.fullmatch(text):
-        return _radix(text)
+        return _parse_radix(text)
     if _FLOAT.fullmatch(text):
-        return _float(text)
+        return _parse_float(text)
     return text
 
 
 def _refuse_doubtful(text: str) -> None:
     if text in _SWITCHES:
         raise DoubtError(
-            f"`{text}` is text to some readers and true or false to others", _switch(text)
+            f"`{text}` is text to some readers and true or false to others", _switch_hint(text)
         )
     if text == "<<":
         raise DoubtError("merge keys (`<<`) are not read here", "write the entries out")
@@ -177,24 +177,24 @@ def _refuse_doubtful(text: str) -> None:
         raise DoubtError(f"`{text}` begins with a zero: an octal number to some readers")
 
 
-def _switch(text: str) -> str:
-    meant = "true" if text.lower() in {"yes", "on"} else "false"
-    return f"{QUOTE}, or write {meant}"
+def _switch_hint(text: str) -> str:
+    boolean = "true" if text.lower() in {"yes", "on"} else "false"
+    return f"{QUOTE}, or write {boolean}"
 
 
-def _integer(text: str) -> int:
+def _parse_integer(text: str) -> int:
     if len(text) > _LONGEST:
         raise DoubtError("this number is too long")
     return int(text)
 
 
-def _radix(text: str) -> int:
+def _parse_radix(text: str) -> int:
     if len(text) > _LONGEST:
         raise DoubtError("this number is too long")
     return int(text, 0)
 
 
-def _float(text: str) -> float:
+def _parse_float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
         raise DoubtError(f"`{text}` is too large for a number")

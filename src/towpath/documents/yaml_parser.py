@@ -14,13 +14,13 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from towpath.documents.document_tree import (
     Document,
+    DocumentEntry,
     DoubtError,
-    Entry,
     Mapping,
     Node,
     Scalar,
     Sequence,
-    resolve,
+    resolve_scalar,
 )
 from towpath.errors import DeclarationError, Fault, Place
 
@@ -35,22 +35,22 @@ _HINTS = {
 }
 
 
-def compose(text: str, shown: str) -> Document:
+def compose_tree(text: str, shown: str) -> Document:
     """The tree of a text that UTF-8 can say, together with its faults."""
     try:
-        return _composed(text, shown, pure=False)
+        return _compose_with(text, shown, pure=False)
     except YAMLError:
         # libyaml speaks 1.1 (`{run: shared.publish:to_folder}` is an error to it): the slower
         # reader in Python knows 1.2 and has the last word on what is wrong.
         pass
     try:
-        return _composed(text, shown, pure=True)
+        return _compose_with(text, shown, pure=True)
     except YAMLError as error:
-        nothing = Composer(shown).nothing()
+        nothing = Composer(shown).empty_scalar()
         return Document(nothing, (syntax_fault(error, text, shown),))
 
 
-def _composed(text: str, shown: str, pure: bool) -> Document:
+def _compose_with(text: str, shown: str, pure: bool) -> Document:
     composer = Composer(shown)
     node = composer.document(YAML(typ="safe", pure=pure).parse(text))
     return Document(node, tuple(composer.faults))
@@ -87,7 +87,7 @@ class Composer:
         self.file = file
         self.faults: list[Fault] = []
 
-    def nothing(self) -> Scalar:
+    def empty_scalar(self) -> Scalar:
         """What stands for an empty or unreadable document."""
         return Scalar(None, Place(self.file, 1, 1))
 
@@ -98,40 +98,44 @@ class Composer:
             if not isinstance(event, events.DocumentStartEvent):
                 continue
             if node is not None:
-                self._fault("a second document begins here", event, "one file holds one document")
+                self._note_fault(
+                    "a second document begins here", event, "one file holds one document"
+                )
                 break
-            self._directives(event)
-            node = self._node(next(stream), stream, 0)
-        return self.nothing() if node is None else node
+            self._refuse_directives(event)
+            node = self._compose_node(next(stream), stream, 0)
+        return self.empty_scalar() if node is None else node
 
-    def _node(self, event: events.Event, stream: Iterator[events.Event], depth: int) -> Node:
+    def _compose_node(
+        self, event: events.Event, stream: Iterator[events.Event], depth: int
+    ) -> Node:
         if depth > DEEPEST:
             raise MarkedYAMLError(
                 problem=f"nested deeper than {DEEPEST}", problem_mark=event.start_mark
             )
         if isinstance(event, events.ScalarEvent):  # nine in ten are: an audit reads a million
             if event.anchor or event.tag:
-                self._decorations(event)
-            return self._scalar(event)
+                self._refuse_decorations(event)
+            return self._compose_scalar(event)
         if isinstance(event, events.AliasEvent):
-            self._fault(f"`*{event.anchor}` is an alias", event, "write the value out")
-            return Scalar(None, self._place(event), sound=False)
-        self._decorations(event)
+            self._note_fault(f"`*{event.anchor}` is an alias", event, "write the value out")
+            return Scalar(None, self._place_of(event), sound=False)
+        self._refuse_decorations(event)
         if isinstance(event, events.SequenceStartEvent):
-            return self._sequence(event, stream, depth)
-        return self._mapping(event, stream, depth)
+            return self._compose_sequence(event, stream, depth)
+        return self._compose_mapping(event, stream, depth)
 
-    def _scalar(self, event: events.ScalarEvent) -> Scalar:
-        place = self._place(event)
+    def _compose_scalar(self, event: events.ScalarEvent) -> Scalar:
+        place = self._place_of(event)
         if not event.implicit[0]:  # quoted, a block, or tagged
-            return self._quoted(event, place)
+            return self._compose_quoted(event, place)
         try:
-            return Scalar(resolve(event.value), place)
+            return Scalar(resolve_scalar(event.value), place)
         except DoubtError as doubt:
             self.faults.append(Fault(str(doubt), place, doubt.hint))
             return Scalar(event.value, place, sound=False)
 
-    def _quoted(self, event: events.ScalarEvent, place: Place) -> Scalar:
+    def _compose_quoted(self, event: events.ScalarEvent, place: Place) -> Scalar:
         """JSON escapes a character beyond 16 bits as two halves, which YAML does not join; one
         half alone can be written nowhere."""
         text = event.value
@@ -139,37 +143,43 @@ class Composer:
             halves = text.encode("utf-16", "surrogatepass")
             text = halves.decode("utf-16", "replace")
             if "\ufffd" in text and "\ufffd" not in event.value:
-                self._fault("this text holds half a character", event, "write the character out")
+                self._note_fault(
+                    "this text holds half a character", event, "write the character out"
+                )
                 return Scalar(text, place, sound=False)
         return Scalar(text, place, sound=event.tag is None)
 
-    def _sequence(
+    def _compose_sequence(
         self, start: events.Event, stream: Iterator[events.Event], depth: int
     ) -> Sequence:
         items = []
         for event in stream:
             if isinstance(event, events.SequenceEndEvent):
                 break
-            items.append(self._node(event, stream, depth + 1))
-        return Sequence(tuple(items), self._place(start))
+            items.append(self._compose_node(event, stream, depth + 1))
+        return Sequence(tuple(items), self._place_of(start))
 
-    def _mapping(self, start: events.Event, stream: Iterator[events.Event], depth: int) -> Mapping:
-        entries: dict[str, Entry] = {}
+    def _compose_mapping(
+        self, start: events.Event, stream: Iterator[events.Event], depth: int
+    ) -> Mapping:
+        entries: dict[str, DocumentEntry] = {}
         sound = True
         for event in stream:
             if isinstance(event, events.MappingEndEvent):
                 break
-            key = self._node(event, stream, depth + 1)
+            key = self._compose_node(event, stream, depth + 1)
             behind = next(stream)
-            node = self._node(behind, stream, depth + 1)
-            self._glued(event, behind)
-            entry = self._entry(key, node, entries)
+            node = self._compose_node(behind, stream, depth + 1)
+            self._refuse_glued_key(event, behind)
+            entry = self._compose_entry(key, node, entries)
             if entry:
                 entries[entry.key] = entry
             sound = sound and entry is not None
-        return Mapping(tuple(entries.values()), self._place(start), sound)
+        return Mapping(tuple(entries.values()), self._place_of(start), sound)
 
-    def _entry(self, key: Node, node: Node, entries: dict[str, Entry]) -> Entry | None:
+    def _compose_entry(
+        self, key: Node, node: Node, entries: dict[str, DocumentEntry]
+    ) -> DocumentEntry | None:
         if not isinstance(key, Scalar):
             hint = "a value that begins with a bracket needs quotes"
             self.faults.append(Fault("a list or a mapping cannot be a key", key.place, hint))
@@ -184,35 +194,35 @@ class Composer:
             what = f"`{key.value}` is written twice, first in line {first}"
             self.faults.append(Fault(what, key.place, "keep one of them"))
             return None
-        return Entry(key.value, node, key.place)
+        return DocumentEntry(key.value, node, key.place)
 
-    def _glued(self, key: events.Event, behind: events.Event) -> None:
+    def _refuse_glued_key(self, key: events.Event, behind: events.Event) -> None:
         """``{raw:x}`` is a key ``raw:x`` without a value: never what was meant."""
         if not (isinstance(key, events.ScalarEvent) and isinstance(behind, events.ScalarEvent)):
             return
         if key.implicit[0] and ":" in key.value and behind.implicit[0] and behind.value == "":
             name, _, rest = key.value.partition(":")
             hint = f"write `{name}: {rest}`, or write it in quotes"
-            self._fault(f"`{key.value}` has no blank behind its colon", key, hint)
+            self._note_fault(f"`{key.value}` has no blank behind its colon", key, hint)
 
-    def _directives(self, event: events.DocumentStartEvent) -> None:
+    def _refuse_directives(self, event: events.DocumentStartEvent) -> None:
         if event.version not in (None, (1, 2)):
             # The parsers differ about where a document with directives begins.
             place = Place(self.file, 1, 1)
             self.faults.append(Fault("only YAML 1.2 is read", place, "remove the %YAML line"))
 
-    def _decorations(self, event: events.Event) -> None:
+    def _refuse_decorations(self, event: events.Event) -> None:
         anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
         if anchor:
-            self._fault(f"`&{anchor}` is an anchor", event, "write the value out")
+            self._note_fault(f"`&{anchor}` is an anchor", event, "write the value out")
         if tag:
             shown = str(tag).replace("tag:yaml.org,2002:", "!!")
-            self._fault(f"`{shown}` is a tag", event, "write the value without it")
+            self._note_fault(f"`{shown}` is a tag", event, "write the value without it")
 
-    def _fault(self, what: str, event: events.Event, hint: str) -> None:
-        self.faults.append(Fault(what, self._place(event), hint))
+    def _note_fault(self, what: str, event: events.Event, hint: str) -> None:
+        self.faults.append(Fault(what, self._place_of(event), hint))
 
-    def _place(self, event: events.Event) -> Place:
+    def _place_of(self, event: events.Event) -> Place:
         mark = event.start_mark
         return Place(self.file, mark.line + 1, mark.column + 1)
 
@@ -232,21 +242,21 @@ def edit_text(text: str, change: Callable[[MutableMapping[str, Any]], None], nam
     if not isinstance(data, MutableMapping):
         raise DeclarationError(Fault("the file must hold a mapping", Place(name, 1)))
     change(data)
-    return _written(yaml, data, text if _is_bare(text) else "")
+    return _write_text(yaml, data, text if _is_bare(text) else "")
 
 
 def _round_trip(text: str) -> YAML:
     yaml = YAML(typ="rt")
     yaml.preserve_quotes = True
     yaml.width = 4096  # never fold a long line that somebody wrote
-    mapping, sequence, offset = _indents(compose(text, "").node)
+    mapping, sequence, offset = _find_indents(compose_tree(text, "").node)
     yaml.indent(mapping=mapping, sequence=sequence, offset=offset)
     return yaml
 
 
-def _indents(node: Node) -> tuple[int, int, int]:
+def _find_indents(node: Node) -> tuple[int, int, int]:
     """How the file is indented: mappings in mappings, lists, and the dash within that."""
-    nested = list(_nested(node))
+    nested = list(_nested_entries(node))
     mapping = next(
         (n.place.column - e.place.column for e, n in nested if isinstance(n, Mapping)), 2
     )
@@ -256,16 +266,16 @@ def _indents(node: Node) -> tuple[int, int, int]:
     return mapping, offset + 2, offset
 
 
-def _nested(node: Node) -> Iterator[tuple[Entry, Node]]:
+def _nested_entries(node: Node) -> Iterator[tuple[DocumentEntry, Node]]:
     """The entries whose mapping or list begins on a line of its own."""
     if isinstance(node, Mapping):
         for entry in node.entries:
             if not isinstance(entry.node, Scalar) and entry.node.place.line > entry.place.line:
                 yield entry, entry.node
-            yield from _nested(entry.node)
+            yield from _nested_entries(entry.node)
     elif isinstance(node, Sequence):
         for item in node.items:
-            yield from _nested(item)
+            yield from _nested_entries(item)
 
 
 def _is_bare(text: str) -> bool:
@@ -273,7 +283,7 @@ def _is_bare(text: str) -> bool:
     return all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())
 
 
-def _written(yaml: YAML, data: Any, lead: str) -> str:
+def _write_text(yaml: YAML, data: Any, lead: str) -> str:
     out = io.StringIO()
     yaml.dump(data, out)
     return lead + out.getvalue()

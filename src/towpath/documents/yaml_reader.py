@@ -8,41 +8,48 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from towpath.documents.document_tree import Document, DoubtError, Node, Scalar, plain, resolve
+from towpath.documents.document_tree import (
+    Document,
+    DoubtError,
+    Node,
+    Scalar,
+    plain_data,
+    resolve_scalar,
+)
 from towpath.errors import DeclarationError, Fault, Place
 
 CRLF = "\r\n"
 _FLAT = r'([a-z][a-z0-9_]*): (?:"([\w.-]+)"|([\w.-]+))'
 
 
-def read(path: Path, shown: str) -> Node:
+def read_yaml(path: Path, shown: str) -> Node:
     """The tree of a file; ``shown`` is its name in messages.
 
     Raises DeclarationError with every fault of the document, also where the file is missing.
     """
-    return _sound(parse(text_of(path, shown), shown))
+    return _require_sound(parse_yaml(text_of(path, shown), shown))
 
 
-def load(path: Path, shown: str) -> Any:
+def load_yaml(path: Path, shown: str) -> Any:
     """The plain data of a file; raises as ``read`` does."""
-    return plain(read(path, shown))
+    return plain_data(read_yaml(path, shown))
 
 
-def value(text: str) -> Any:
+def parse_value(text: str) -> Any:
     """The data of one value as it would stand behind a key, such as a command line's argument."""
-    return plain(_sound(parse(text, "the value")))
+    return plain_data(_require_sound(parse_yaml(text, "the value")))
 
 
-def parse(text: str, shown: str) -> Document:
+def parse_yaml(text: str, shown: str) -> Document:
     """The tree of a text together with its faults; ``shown`` is the file's name in messages."""
     if (half := _half_a_character(text)) is not None:
         # What Git holds need not be UTF-8, and the C reader answers with an error of Python's.
         place = Place(shown, text.count("\n", 0, half) + 1)
         nothing = Scalar(None, Place(shown, 1, 1))
         return Document(nothing, (Fault("the text is not UTF-8", place),))
-    from towpath.documents.yaml_parser import compose
+    from towpath.documents.yaml_parser import compose_tree
 
-    return compose(text, shown)
+    return compose_tree(text, shown)
 
 
 def read_flat(text: str) -> dict[str, str] | None:
@@ -68,18 +75,18 @@ def find_entry(text: str, key: str) -> Any:
         return line[2]
     if not re.search(rf"""(?:^|[{{,]\s*)["']?{key}["']?\s*:""", text, re.MULTILINE):
         return None
-    data = plain(parse(text, "the document").node)
+    data = plain_data(parse_yaml(text, "the document").node)
     return data.get(key) if isinstance(data, dict) else None
 
 
 def _is_text(scalar: str) -> bool:
     try:
-        return isinstance(resolve(scalar), str)
+        return isinstance(resolve_scalar(scalar), str)
     except DoubtError:
         return False
 
 
-def edit(
+def edit_yaml(
     path: Path, change: Callable[[MutableMapping[str, Any]], None], shown: str | None = None
 ) -> str:
     """The text of a file after ``change`` was applied to its mapping; nothing is written.
@@ -126,7 +133,7 @@ def bytes_of(text: str, path: Path) -> bytes:
     return text.encode()
 
 
-def _sound(document: Document) -> Node:
+def _require_sound(document: Document) -> Node:
     if document.faults:
         raise DeclarationError(*document.faults)
     return document.node

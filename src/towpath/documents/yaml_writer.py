@@ -15,41 +15,41 @@ from towpath.documents.document_tree import stays_text
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
-def dump(data: Any) -> str:
+def dump_yaml(data: Any) -> str:
     """Mappings, lists, text, numbers, booleans and None as YAML; raises TypeError for others."""
-    lines = list(_block(data, ""))
+    lines = list(_block_lines(data, ""))
     return "\n".join(lines) + "\n"
 
 
-def _block(data: Any, indent: str) -> Iterator[str]:
+def _block_lines(data: Any, indent: str) -> Iterator[str]:
     if isinstance(data, Mapping) and data:
         for key, value in data.items():
-            yield from _entry(f"{indent}{_key(key)}:", value, indent)
+            yield from _entry_lines(f"{indent}{_key_text(key)}:", value, indent)
     elif _is_list(data) and data:
         for item in data:
-            yield from _item(item, indent)
+            yield from _item_lines(item, indent)
     else:
-        yield f"{indent}{_flow(data)}"
+        yield f"{indent}{_flow_text(data)}"
 
 
-def _entry(head: str, value: Any, indent: str) -> Iterator[str]:
+def _entry_lines(head: str, value: Any, indent: str) -> Iterator[str]:
     if _is_block(value):
         yield head
-        yield from _block(value, f"{indent}  ")
+        yield from _block_lines(value, f"{indent}  ")
     elif _is_literal(value):
         yield f"{head} |{'' if value.endswith(chr(10)) else '-'}"
         for line in value.removesuffix("\n").split("\n"):
             yield f"{indent}  {line}" if line else ""
     else:
-        yield f"{head} {_flow(value)}"
+        yield f"{head} {_flow_text(value)}"
 
 
-def _item(item: Any, indent: str) -> Iterator[str]:
+def _item_lines(item: Any, indent: str) -> Iterator[str]:
     """``- `` takes the place of the first line's indentation."""
     if not _is_block(item):
-        yield f"{indent}- {_flow(item)}"
+        yield f"{indent}- {_flow_text(item)}"
         return
-    lines = _block(item, f"{indent}  ")
+    lines = _block_lines(item, f"{indent}  ")
     yield f"{indent}- {next(lines)[len(indent) + 2 :]}"
     yield from lines
 
@@ -71,13 +71,13 @@ def _is_literal(value: Any) -> bool:
     return whole and all(line.isprintable() and line == line.rstrip() for line in lines)
 
 
-def _key(key: Any) -> str:
+def _key_text(key: Any) -> str:
     if not isinstance(key, str):
         raise TypeError(f"a key must be text, not {key!r}")
-    return _text(key)
+    return _scalar_text(key)
 
 
-def _flow(value: Any) -> str:
+def _flow_text(value: Any) -> str:
     match value:
         case None:
             return "null"
@@ -86,9 +86,9 @@ def _flow(value: Any) -> str:
         case int():
             return str(int(value))
         case float():
-            return _float(value)
+            return _float_text(value)
         case str():
-            return _text(value)
+            return _scalar_text(value)
         case Mapping():
             return "{}"
         case Sequence() if not isinstance(value, bytes):
@@ -96,7 +96,7 @@ def _flow(value: Any) -> str:
     raise TypeError(f"{type(value).__name__} cannot be written as YAML")
 
 
-def _float(value: float) -> str:
+def _float_text(value: float) -> str:
     if not math.isfinite(value):
         raise TypeError(f"{value} cannot be written as YAML")
     text = repr(float(value))
@@ -107,11 +107,11 @@ def _float(value: float) -> str:
     return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{exponent}"
 
 
-def _text(text: str) -> str:
-    return text if stays_text(text) else f'"{"".join(map(_escaped, text))}"'
+def _scalar_text(text: str) -> str:
+    return text if stays_text(text) else f'"{"".join(map(_escape_sign, text))}"'
 
 
-def _escaped(sign: str) -> str:
+def _escape_sign(sign: str) -> str:
     """A character inside double quotes (YAML 1.2, section 5.7)."""
     if sign in _ESCAPES:
         return _ESCAPES[sign]

@@ -14,7 +14,7 @@ APART = 40.0  # pixels between parts of the graph that no line joins
 
 
 @dataclass(frozen=True)
-class Layout:
+class GraphLayout:
     """The middle of each box, the bends of each line between its two boxes, and the whole size."""
 
     middles: dict[str, Point]
@@ -41,7 +41,9 @@ class _Path:
         self.points = points
 
 
-def layout(sizes: dict[str, tuple[float, float]], lines: list[tuple[str, str]]) -> Layout:
+def lay_out_boxes(
+    sizes: dict[str, tuple[float, float]], lines: list[tuple[str, str]]
+) -> GraphLayout:
     """Lay out boxes of given (width, height) in pixels; ``lines`` are (start, end)."""
     from grandalf.graphs import Edge, Graph, Vertex
 
@@ -53,10 +55,10 @@ def layout(sizes: dict[str, tuple[float, float]], lines: list[tuple[str, str]]) 
         edge.view = _Path()
     graph = Graph(list(vertices.values()), list(edges.values()))
     left, height = 0.0, 0.0
-    for component in sorted(graph.C, key=lambda c: _first(c, sizes)):
-        width, tall = _place(component, left)
+    for component in sorted(graph.C, key=lambda c: _first_index(c, sizes)):
+        width, tall = _place_component(component, left)
         left, height = left + width + APART, max(height, tall)
-    return Layout(
+    return GraphLayout(
         {name: vertex.view.xy for name, vertex in vertices.items()},
         {line: tuple(edge.view.points[1:-1]) for line, edge in edges.items()},
         max(0.0, left - APART),
@@ -64,25 +66,25 @@ def layout(sizes: dict[str, tuple[float, float]], lines: list[tuple[str, str]]) 
     )
 
 
-def _first(component: Any, sizes: dict[str, tuple[float, float]]) -> int:
+def _first_index(component: Any, sizes: dict[str, tuple[float, float]]) -> int:
     order = {name: index for index, name in enumerate(sizes)}
     return min(order[vertex.data] for vertex in component.V())
 
 
-def _place(component: Any, left: float) -> tuple[float, float]:
+def _place_component(component: Any, left: float) -> tuple[float, float]:
     """Lay out one joined part with its left edge at ``left`` and its top at 0."""
     vertices, edges = list(component.V()), list(component.E())
     if len(vertices) > 1:
-        _sugiyama(component)
-    west, north, east, south = _extent(vertices, edges)
+        _run_sugiyama(component)
+    west, north, east, south = _find_extent(vertices, edges)
     for vertex in vertices:
-        vertex.view.xy = _moved(vertex.view.xy, left - west, -north)
+        vertex.view.xy = _move_point(vertex.view.xy, left - west, -north)
     for edge in edges:
-        edge.view.points = [_moved(point, left - west, -north) for point in edge.view.points]
+        edge.view.points = [_move_point(point, left - west, -north) for point in edge.view.points]
     return east - west, south - north
 
 
-def _extent(vertices: list[Any], edges: list[Any]) -> tuple[float, float, float, float]:
+def _find_extent(vertices: list[Any], edges: list[Any]) -> tuple[float, float, float, float]:
     """The left, upper, right and lower edge of boxes and bends together."""
     views = [vertex.view for vertex in vertices]
     bends = [point for edge in edges for point in edge.view.points[1:-1]]
@@ -91,7 +93,7 @@ def _extent(vertices: list[Any], edges: list[Any]) -> tuple[float, float, float,
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def _sugiyama(component: Any) -> None:
+def _run_sugiyama(component: Any) -> None:
     from grandalf.layouts import SugiyamaLayout
 
     drawing = SugiyamaLayout(component)
@@ -104,5 +106,5 @@ def _sugiyama(component: Any) -> None:
     drawing.draw(4)
 
 
-def _moved(point: Point, right: float, down: float) -> Point:
+def _move_point(point: Point, right: float, down: float) -> Point:
     return point[0] + right, point[1] + down

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from towpath.pipeline.step_graph import Graph
 
 
-class Shape(Enum):
+class BoxShape(Enum):
     """What a box stands for; its value is the sign that text drawings use."""
 
     INPUT = "○"
@@ -34,17 +34,17 @@ class Shape(Enum):
 
 
 @dataclass(frozen=True)
-class Box:
+class GraphBox:
     """One thing of the drawing: its name, what kind it is, and a line about it."""
 
     name: str
-    shape: Shape
+    shape: BoxShape
     kind: str
     detail: str
 
 
 @dataclass(frozen=True)
-class Line:
+class GraphLine:
     """From one box to another: data flows along it, or a branch; ``ordering`` is only waiting."""
 
     start: str
@@ -54,60 +54,62 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Picture:
+class GraphPicture:
     """Boxes in the order of the graph, inputs first, and the lines between them, under a title."""
 
-    boxes: dict[str, Box]
-    lines: tuple[Line, ...]
+    boxes: dict[str, GraphBox]
+    lines: tuple[GraphLine, ...]
     title: str = ""
     description: str = ""
 
 
-def picture(graph: Graph) -> Picture:
+def picture_graph(graph: Graph) -> GraphPicture:
     """The boxes and lines of a graph; waiting that data already implies has no line."""
-    boxes = {name: Box(name, Shape.INPUT, "input", path) for name, path in graph.inputs.items()}
-    boxes |= {name: _box(node) for name, node in graph.nodes.items()}
-    lines = [line for node in graph.nodes.values() for line in _flows(node)]
-    lines += _waits(graph, lines)
-    return Picture(boxes, tuple(lines), graph.name, graph.pipeline.description or "")
+    boxes = {
+        name: GraphBox(name, BoxShape.INPUT, "input", path) for name, path in graph.inputs.items()
+    }
+    boxes |= {name: _make_box(node) for name, node in graph.nodes.items()}
+    lines = [line for node in graph.nodes.values() for line in _flow_lines(node)]
+    lines += _waiting_lines(graph, lines)
+    return GraphPicture(boxes, tuple(lines), graph.name, graph.pipeline.description or "")
 
 
-def _box(node: Node) -> Box:
+def _make_box(node: Node) -> GraphBox:
     step = node.step
-    made = ", ".join(node.outputs)
+    output_names = ", ".join(node.outputs)
     kind = step.kind.replace("_", " ")
     match step:
         case Condition():
-            return Box(node.name, Shape.CONDITION, kind, " ".join(step.expression.split()))
+            return GraphBox(node.name, BoxShape.CONDITION, kind, " ".join(step.expression.split()))
         case Fail():
-            return Box(node.name, Shape.FAIL, kind, " ".join(step.message.split()))
+            return GraphBox(node.name, BoxShape.FAIL, kind, " ".join(step.message.split()))
         case RegisterModel():
-            return Box(node.name, Shape.REGISTER, kind, f"as {step.model}")
+            return GraphBox(node.name, BoxShape.REGISTER, kind, f"as {step.model}")
         case QualityCheck():
-            return Box(node.name, Shape.CHECK, kind, step.expectations)
-        case FunctionStep() | BatchTransform() | CommandStep() if made:
-            return Box(node.name, Shape.STEP, kind, f"makes {made}")
-    return Box(node.name, Shape.STEP, kind, "")
+            return GraphBox(node.name, BoxShape.CHECK, kind, step.expectations)
+        case FunctionStep() | BatchTransform() | CommandStep() if output_names:
+            return GraphBox(node.name, BoxShape.STEP, kind, f"makes {output_names}")
+    return GraphBox(node.name, BoxShape.STEP, kind, "")
 
 
-def _flows(node: Node) -> Iterator[Line]:
-    for start in dict.fromkeys(_starts(node)):
+def _flow_lines(node: Node) -> Iterator[GraphLine]:
+    for start in dict.fromkeys(_flow_starts(node)):
         if node.branch is None or start != node.branch.condition:
-            yield Line(start, node.name)
+            yield GraphLine(start, node.name)
     if node.branch:
-        yield Line(node.branch.condition, node.name, "yes" if node.branch.holds else "no")
+        yield GraphLine(node.branch.condition, node.name, "yes" if node.branch.holds else "no")
 
 
-def _starts(node: Node) -> Iterator[str]:
+def _flow_starts(node: Node) -> Iterator[str]:
     # What a message quotes is no flow of data: the branch's line says enough.
     quoting = isinstance(node.step, Fail | RegisterModel) and node.branch
-    for source in node.arguments.values() if quoting else node.sources:
+    for source in node.arguments.values() if quoting else node.taken_sources:
         if isinstance(source, FromInput):
             yield source.name
         yield from (output.step for output in outputs_of(source))
 
 
-def _waits(graph: Graph, flows: list[Line]) -> Iterator[Line]:
+def _waiting_lines(graph: Graph, flows: list[GraphLine]) -> Iterator[GraphLine]:
     """Ordering that no flow implies."""
     before: dict[str, set[str]] = {name: set() for name in graph.nodes}
     direct: dict[str, list[str]] = {name: [] for name in graph.nodes}
@@ -118,5 +120,5 @@ def _waits(graph: Graph, flows: list[Line]) -> Iterator[Line]:
         for start in direct[name]:
             before[name] |= {start, *before[start]}
         for needed in sorted(node.needs - before[name]):
-            yield Line(needed, name, ordering=True)
+            yield GraphLine(needed, name, ordering=True)
             before[name] |= {needed, *before[needed]}

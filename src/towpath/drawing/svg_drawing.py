@@ -7,8 +7,8 @@ from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from towpath.drawing.layout import Layout, Point, layout
-from towpath.drawing.picture import Box, Line, Picture, Shape, picture
+from towpath.drawing.layout import GraphLayout, Point, lay_out_boxes
+from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture, picture_graph
 
 if TYPE_CHECKING:
     from towpath.pipeline.step_graph import Graph
@@ -46,23 +46,27 @@ _STYLE = """
 """
 
 
-def svg(graph: Graph | Picture) -> str:
+def svg(graph: Graph | GraphPicture) -> str:
     """The graph as an SVG document."""
-    drawn = graph if isinstance(graph, Picture) else picture(graph)
-    sizes = {name: _size(box) for name, box in drawn.boxes.items()}
-    placed = layout(sizes, [(line.start, line.end) for line in drawn.lines])
-    width = max(placed.width, _wide(drawn.title, 9.5)) + 2 * MARGIN
+    drawn = graph if isinstance(graph, GraphPicture) else picture_graph(graph)
+    sizes = {name: _box_size(box) for name, box in drawn.boxes.items()}
+    placed = lay_out_boxes(sizes, [(line.start, line.end) for line in drawn.lines])
+    width = max(placed.width, _text_width(drawn.title, 9.5)) + 2 * MARGIN
     height = placed.height + TITLE + 2 * MARGIN
+    title = _escape_text(drawn.title)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label="{_safe(drawn.title)}">',
+        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label="{title}">',
         f"<style>{_STYLE}</style>",
         _HEADS,
-        f'<text class="title" x="{MARGIN:.0f}" y="{MARGIN + 14:.0f}">{_safe(drawn.title)}</text>',
+        f'<text class="title" x="{MARGIN:.0f}" y="{MARGIN + 14:.0f}">{title}</text>',
         f'<g transform="translate({(width - placed.width) / 2:.1f} {TITLE + MARGIN:.1f})">',
-        *(_line(line, placed, sizes) for line in drawn.lines),
-        *(_box(box, placed.middles[box.name], sizes[box.name]) for box in drawn.boxes.values()),
-        *(label for line in drawn.lines for label in _label(line, placed, sizes)),
+        *(_draw_line(line, placed, sizes) for line in drawn.lines),
+        *(
+            _draw_box(box, placed.middles[box.name], sizes[box.name])
+            for box in drawn.boxes.values()
+        ),
+        *(label for line in drawn.lines for label in _draw_label(line, placed, sizes)),
         "</g>",
         "</svg>",
     ]
@@ -76,54 +80,60 @@ _MARKER = (
 _HEADS = f"<defs>{_MARKER.format('head')}{_MARKER.format('branch-head')}</defs>"
 
 
-def _size(box: Box) -> tuple[float, float]:
+def _box_size(box: GraphBox) -> tuple[float, float]:
     """Width and height of a box; a condition's text stands below its diamond."""
-    name = _wide(box.name, 8.1)
-    if box.shape is Shape.CONDITION:
-        return max(_diamond(box), _wide(_short(box.detail), 6.5)), DIAMOND + CAPTION
-    return max(name, _wide(_second(box), 6.3)) + 32, 48.0
+    name = _text_width(box.name, 8.1)
+    if box.shape is BoxShape.CONDITION:
+        return max(
+            _diamond_width(box), _text_width(_shorten_text(box.detail), 6.5)
+        ), DIAMOND + CAPTION
+    return max(name, _text_width(_second_line(box), 6.3)) + 32, 48.0
 
 
-def _diamond(box: Box) -> float:
-    return _wide(box.name, 8.1) * 1.35 + 52
+def _diamond_width(box: GraphBox) -> float:
+    return _text_width(box.name, 8.1) * 1.35 + 52
 
 
-def _second(box: Box) -> str:
-    return _short(box.detail) if box.shape is Shape.INPUT else box.kind
+def _second_line(box: GraphBox) -> str:
+    return _shorten_text(box.detail) if box.shape is BoxShape.INPUT else box.kind
 
 
-def _box(box: Box, middle: Point, size: tuple[float, float]) -> str:
+def _draw_box(box: GraphBox, middle: Point, size: tuple[float, float]) -> str:
     x, y = middle
     kind = box.shape.name.lower()
-    if box.shape is Shape.CONDITION:
-        body = _condition(box, x, y - size[1] / 2)
+    if box.shape is BoxShape.CONDITION:
+        body = _draw_condition(box, x, y - size[1] / 2)
     else:
         left, top = x - size[0] / 2, y - size[1] / 2
-        radius = 24 if box.shape is Shape.INPUT else 10
+        radius = 24 if box.shape is BoxShape.INPUT else 10
+        below = _escape_text(_second_line(box))
         body = (
             f'<rect class="box" x="{left:.1f}" y="{top:.1f}" width="{size[0]:.1f}" '
             f'height="{size[1]:.1f}" rx="{radius}"/>'
-            f'<text class="name" x="{x:.1f}" y="{y - 3:.1f}">{_safe(box.name)}</text>'
-            f'<text class="small" x="{x:.1f}" y="{y + 13:.1f}">{_safe(_second(box))}</text>'
+            f'<text class="name" x="{x:.1f}" y="{y - 3:.1f}">{_escape_text(box.name)}</text>'
+            f'<text class="small" x="{x:.1f}" y="{y + 13:.1f}">{below}</text>'
         )
     tip = f"{box.name}: {box.kind}" + (f", {box.detail}" if box.detail else "")
-    return f'<g class="{kind}"><title>{_safe(tip)}</title>{body}</g>'
+    return f'<g class="{kind}"><title>{_escape_text(tip)}</title>{body}</g>'
 
 
-def _condition(box: Box, x: float, top: float) -> str:
-    half, y, foot = _diamond(box) / 2, top + DIAMOND / 2, top + DIAMOND + 13
+def _draw_condition(box: GraphBox, x: float, top: float) -> str:
+    half, y, foot = _diamond_width(box) / 2, top + DIAMOND / 2, top + DIAMOND + 13
     points = " ".join(
         f"{px:.1f},{py:.1f}"
         for px, py in ((x - half, y), (x, top), (x + half, y), (x, top + DIAMOND))
     )
+    below = _escape_text(_shorten_text(box.detail))
     return (
         f'<polygon class="box" points="{points}" stroke-linejoin="round"/>'
-        f'<text class="name" x="{x:.1f}" y="{y + 4.5:.1f}">{_safe(box.name)}</text>'
-        f'<text class="mono" x="{x:.1f}" y="{foot:.1f}">{_safe(_short(box.detail))}</text>'
+        f'<text class="name" x="{x:.1f}" y="{y + 4.5:.1f}">{_escape_text(box.name)}</text>'
+        f'<text class="mono" x="{x:.1f}" y="{foot:.1f}">{below}</text>'
     )
 
 
-def _ends(line: Line, placed: Layout, sizes: dict[str, tuple[float, float]]) -> list[Point]:
+def _line_points(
+    line: GraphLine, placed: GraphLayout, sizes: dict[str, tuple[float, float]]
+) -> list[Point]:
     """From the lower edge of one box to the upper edge of the next, through the bends between."""
     (x1, y1), (x2, y2) = placed.middles[line.start], placed.middles[line.end]
     start = (x1, y1 + sizes[line.start][1] / 2)
@@ -131,8 +141,8 @@ def _ends(line: Line, placed: Layout, sizes: dict[str, tuple[float, float]]) -> 
     return [start, *placed.bends[(line.start, line.end)], end]
 
 
-def _line(line: Line, placed: Layout, sizes: dict[str, tuple[float, float]]) -> str:
-    points = _ends(line, placed, sizes)
+def _draw_line(line: GraphLine, placed: GraphLayout, sizes: dict[str, tuple[float, float]]) -> str:
+    points = _line_points(line, placed, sizes)
     x, y = points[0]
     path = [f"M{x:.1f} {y:.1f}"]
     last = points.pop()
@@ -146,27 +156,29 @@ def _line(line: Line, placed: Layout, sizes: dict[str, tuple[float, float]]) -> 
     return f'<path class="{kind}" d="{" ".join(path)}" marker-end="url(#{head})"/>'
 
 
-def _label(line: Line, placed: Layout, sizes: dict[str, tuple[float, float]]) -> Iterator[str]:
+def _draw_label(
+    line: GraphLine, placed: GraphLayout, sizes: dict[str, tuple[float, float]]
+) -> Iterator[str]:
     if not line.label:
         return
-    points = _ends(line, placed, sizes)
+    points = _line_points(line, placed, sizes)
     (x1, y1), (x2, y2) = points[0], points[1]
     x, y = (x1 + x2) / 2, (y1 + y2) / 2
-    wide = _wide(line.label, 6.6) + 14
+    wide = _text_width(line.label, 6.6) + 14
     yield (
         f'<rect class="pill" x="{x - wide / 2:.1f}" y="{y - 8.5:.1f}" width="{wide:.1f}" '
         f'height="17" rx="8.5"/><text class="label" x="{x:.1f}" y="{y + 4:.1f}">{line.label}</text>'
     )
 
 
-def _wide(text: str, each: float) -> float:
+def _text_width(text: str, each: float) -> float:
     """The width of a text in pixels, guessed generously: there is no font to ask."""
     return sum(each * (1.9 if ord(sign) > 0x2E7F else 1.0) for sign in text)
 
 
-def _short(text: str) -> str:
+def _shorten_text(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
-def _safe(text: str) -> str:
+def _escape_text(text: str) -> str:
     return escape("".join(sign for sign in text if sign.isprintable() or sign == " "))

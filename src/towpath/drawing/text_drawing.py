@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.control_characters import show_controls
-from towpath.drawing.picture import Box, Line, Picture, Shape, picture
+from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture, picture_graph
 
 if TYPE_CHECKING:
     from towpath.pipeline.step_graph import Graph
@@ -21,28 +21,28 @@ class _Row:
     """One line: what stands before the name, and the box; air has none."""
 
     lead: str
-    box: Box | None = None
+    box: GraphBox | None = None
 
 
-def text(graph: Graph | Picture) -> str:
+def text(graph: Graph | GraphPicture) -> str:
     """The graph for a terminal, in Unicode's box drawing signs, without colour.
 
     A step stands below the last of the steps it waits for; others that it takes from are named
     behind it.
     """
-    drawn = graph if isinstance(graph, Picture) else picture(graph)
-    parents = _parents(drawn)
-    rows = list(_tree(drawn, parents))
+    drawn = graph if isinstance(graph, GraphPicture) else picture_graph(graph)
+    parents = _find_parents(drawn)
+    rows = list(_tree_rows(drawn, parents))
     if len(drawn.boxes) > AIRY:
         rows = [row for row in rows if row.box]
     head = drawn.title + (f"  {drawn.description}" if drawn.description else "")
-    return "\n".join([head, "", *_written(rows, drawn, parents)])
+    return "\n".join([head, "", *_write_rows(rows, drawn, parents)])
 
 
-def _parents(drawn: Picture) -> dict[str, Line]:
+def _find_parents(drawn: GraphPicture) -> dict[str, GraphLine]:
     """For each box the line by which it hangs: a branch's, else that of the last box before."""
     position = {name: index for index, name in enumerate(drawn.boxes)}
-    parents: dict[str, Line] = {}
+    parents: dict[str, GraphLine] = {}
     for line in drawn.lines:
         held = parents.get(line.end)
         if held is None or (bool(line.label), position[line.start]) > (
@@ -53,8 +53,8 @@ def _parents(drawn: Picture) -> dict[str, Line]:
     return parents
 
 
-def _tree(drawn: Picture, parents: dict[str, Line]) -> Iterator[_Row]:
-    children: dict[str, list[Line]] = {name: [] for name in drawn.boxes}
+def _tree_rows(drawn: GraphPicture, parents: dict[str, GraphLine]) -> Iterator[_Row]:
+    children: dict[str, list[GraphLine]] = {name: [] for name in drawn.boxes}
     for name in drawn.boxes:
         if name in parents:
             children[parents[name].start].append(parents[name])
@@ -77,25 +77,27 @@ def _tree(drawn: Picture, parents: dict[str, Line]) -> Iterator[_Row]:
             yield _Row("")
 
 
-def _written(rows: list[_Row], drawn: Picture, parents: dict[str, Line]) -> Iterator[str]:
+def _write_rows(
+    rows: list[_Row], drawn: GraphPicture, parents: dict[str, GraphLine]
+) -> Iterator[str]:
     width = min(WIDEST, max(len(r.lead) + len(r.box.name) + 2 for r in rows if r.box))
     kinds = max(len(box.kind) for box in drawn.boxes.values())
-    others = _others(drawn, parents)
+    others = _other_sources(drawn, parents)
     for row in rows:
         if row.box is None:
             yield row.lead
             continue
         name = f"{row.lead}{row.box.shape.value} {row.box.name}"
         behind = f"  from {', '.join(others[row.box.name])}" if others.get(row.box.name) else ""
-        detail = ("if " if row.box.shape is Shape.CONDITION else "") + row.box.detail
+        detail = ("if " if row.box.shape is BoxShape.CONDITION else "") + row.box.detail
         line = f"{name:<{width}}  {row.box.kind:<{kinds}}  {detail}{behind}".rstrip()
         yield show_controls(line)
 
 
-def _others(drawn: Picture, parents: dict[str, Line]) -> dict[str, list[str]]:
+def _other_sources(drawn: GraphPicture, parents: dict[str, GraphLine]) -> dict[str, list[str]]:
     """For each box that takes from more than the one it hangs by: all it takes from."""
-    found: dict[str, list[str]] = {}
+    sources: dict[str, list[str]] = {}
     for line in drawn.lines:
         if parents[line.end].start != line.start or not parents[line.end].label:
-            found.setdefault(line.end, []).append(line.start)
-    return {name: starts for name, starts in found.items() if starts != [parents[name].start]}
+            sources.setdefault(line.end, []).append(line.start)
+    return {name: starts for name, starts in sources.items() if starts != [parents[name].start]}

@@ -21,7 +21,7 @@ from towpath.versions.own_files import find_own_files
 
 if TYPE_CHECKING:
     from towpath.backends.git import Repository
-    from towpath.execution.upstream_pipelines import Upstream
+    from towpath.execution.upstream_pipelines import UpstreamLink
     from towpath.pipeline.step_graph import Graph
     from towpath.workspace import Workspace
 
@@ -44,32 +44,36 @@ class CommitChecks:
         self.workspace = workspace
         self.repository = repository
 
-    def faults(self, graph: Graph, links: Iterable[Upstream]) -> Iterator[Fault]:
+    def faults(self, graph: Graph, links: Iterable[UpstreamLink]) -> Iterator[Fault]:
         """What of a graph's inputs and code no commit holds; ``links`` are the inputs that other
         pipelines make."""
-        made = {link.input: link for link in links}
+        links_by_input = {link.input: link for link in links}
         inputs = {
             n: s for n, s in graph.inputs.items() if not names_and_paths.is_model_reference(s)
         }
-        yield from self._changed(inputs)
+        yield from self._changed_faults(inputs)
         for name, path in inputs.items():
-            link = made.get(name)
+            link = links_by_input.get(name)
             if link is None:
-                yield from self._input(path)
+                yield from self._input_faults(path)
             elif link.stale:
-                yield Fault(f"{link.path} not committed: {link.stale}", hint=link.command)
+                yield Fault(f"{link.path} not committed: {link.stale}", hint=link.update_command)
         yield from self.code(graph)
 
-    def _changed(self, inputs: Mapping[str, str]) -> Iterator[Fault]:
+    def _changed_faults(self, inputs: Mapping[str, str]) -> Iterator[Fault]:
         """Inputs that are not what their pointers say: a clone could not have them."""
         root = self.workspace.root
-        pointers = [p for said in inputs.values() for p in pointer_files.changed(root, Path(said))]
+        pointers = [
+            p
+            for input_path in inputs.values()
+            for p in pointer_files.find_changed_pointers(root, Path(input_path))
+        ]
         for pointer in dict.fromkeys(pointers):
             path, file = (os.path.relpath(p, root) for p in (pointer.path, pointer.file))
             what = f"{path} not committed: it is not what {file} says"
             yield Fault(what, hint=f"dvc add {path}, then commit {file}")
 
-    def _input(self, path: str) -> Iterator[Fault]:
+    def _input_faults(self, path: str) -> Iterator[Fault]:
         """An input that neither Git holds, nor a pointer, nor `dvc.lock`."""
         root = self.workspace.root
         if Path(path).is_absolute() or ".." in Path(path).parts:
@@ -77,9 +81,9 @@ class CommitChecks:
             yield Fault(f"{path} not committed: it lies outside of the project", hint=hint)
             return
         shown = path.rstrip("/")
-        if pointer_files.covering(root, Path(path)):
+        if pointer_files.find_covering_pointer(root, Path(path)):
             return
-        missing, outside = self._unheld(Path(root, shown))
+        missing, outside = self._find_unheld(Path(root, shown))
         if not missing and not outside:
             yield from self._differs_from_head(shown)
             return
@@ -90,7 +94,9 @@ class CommitChecks:
             what = f"{shown} not committed: {outside[0]} leads out of the repository"
             yield Fault(what, hint=f"bring the data into the project, then dvc add {shown}")
         if missing:
-            ignored = self.repository.attempt("check-ignore", "-q", "--", str(root / missing[0]))
+            ignored = self.repository.attempt_git(
+                "check-ignore", "-q", "--", str(root / missing[0])
+            )
             why = "Git does not hold" if ignored.code else "Git ignores"
             yield Fault(_unheld_words(shown, missing, why), hint=self._how_to_add(shown))
 
@@ -98,27 +104,34 @@ class CommitChecks:
         """A file in Git that a run or Towpath wrote over: as a change it is passed over."""
         if self._is_written(path):
             against = ("diff", "--quiet", "HEAD", "--", os.fspath(self.workspace.root / path))
-            if self.repository.attempt(*against, env=LITERALLY).code:
+            if self.repository.attempt_git(*against, env=LITERALLY).code:
                 yield Fault(
                     f"{path} not committed: it is not what Git holds", hint=f"git add {path}"
                 )
 
-    def _locked_output(self, path: str) -> dvc_lock.Output | None:
+    def _locked_output(self, path: str) -> dvc_lock.LockedOutput | None:
         """What `dvc.lock` says of a path, or of a folder that it is in."""
         above = (path, *(str(folder) for folder in Path(path).parents))
-        return next((self._locked[each] for each in above if each in self._locked), None)
+        return next(
+            (
+                self._outputs_by_path[candidate]
+                for candidate in above
+                if candidate in self._outputs_by_path
+            ),
+            None,
+        )
 
     @cached_property
-    def _locked(self) -> Mapping[str, dvc_lock.Output]:
-        found: dict[str, dvc_lock.Output] = {}
+    def _outputs_by_path(self) -> Mapping[str, dvc_lock.LockedOutput]:
+        outputs: dict[str, dvc_lock.LockedOutput] = {}
         try:
-            for output in dvc_lock.outputs(self.workspace.root):
-                found[output.path] = output
+            for output in dvc_lock.locked_outputs(self.workspace.root):
+                outputs[output.path] = output
         except StoreError:  # rows that lead elsewhere: `check` and `pull` say so
             pass
-        return found
+        return outputs
 
-    def _locked_fault(self, path: str, output: dvc_lock.Output) -> Iterator[Fault]:
+    def _locked_fault(self, path: str, output: dvc_lock.LockedOutput) -> Iterator[Fault]:
         store, whole = self.workspace.store, self.workspace.root / output.path
         if whole.exists() and store.digest(whole).digest == output.digest:
             return
@@ -126,79 +139,85 @@ class CommitChecks:
         hint = f"dvc repro, or dvc commit {output.path}, then commit dvc.lock"
         yield Fault(what, hint=hint)
 
-    def _unheld(self, path: Path) -> tuple[list[str], list[str]]:
+    def _find_unheld(self, path: Path) -> tuple[list[str], list[str]]:
         """The files at a path, from the project's root, that Git ignores and no pointer covers;
         and those that are links out of the repository."""
         top = git_paths(self.repository.root, path)
         if top is None:
-            return [], [self._shown(path)]
-        places, outside = self._places(path, top)
-        below = pointer_files.survey(self.workspace.root, path).pointers if path.is_dir() else ()
-        covered = tuple(self._shown(pointer.path) for pointer in below)
-        missing = sorted({places[each] for each in self._not_in_git(places, top)})
+            return [], [self._show_path(path)]
+        places, outside = self._find_places(path, top)
+        below = (
+            pointer_files.survey_pointers(self.workspace.root, path).pointers
+            if path.is_dir()
+            else ()
+        )
+        covered = tuple(self._show_path(pointer.path) for pointer in below)
+        missing = sorted({places[place] for place in self._not_in_git(places, top)})
         return [s for s in missing if not _is_covered(s, covered)], outside
 
-    def _shown(self, path: Path) -> str:
+    def _show_path(self, path: Path) -> str:
         return os.path.relpath(path, self.workspace.root)
 
-    def _places(self, path: Path, top: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
+    def _find_places(self, path: Path, top: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
         """The files at a path by their place in the repository, and links that leave it."""
-        places = dict.fromkeys(top[1:], self._shown(path))
+        places = dict.fromkeys(top[1:], self._show_path(path))
         outside: list[str] = []
-        for file in _files(path):
+        for file in _walk_files(path):
             if file != path and file.is_symlink():
                 paths = git_paths(self.repository.root, file)
-                outside += [self._shown(file)] if paths is None else []
-                places |= dict.fromkeys(paths or (), self._shown(file))
+                outside += [self._show_path(file)] if paths is None else []
+                places |= dict.fromkeys(paths or (), self._show_path(file))
             else:
                 inside = file.relative_to(path).as_posix()
-                places[top[0] if file == path else f"{top[0]}/{inside}"] = self._shown(file)
+                places[top[0] if file == path else f"{top[0]}/{inside}"] = self._show_path(file)
         return places, outside
 
     def _not_in_git(self, places: Mapping[str, str], top: tuple[str, ...]) -> list[str]:
         """The places that Git neither holds nor would be asked to hold: an untracked file that it
         does not ignore is told as one that is not committed."""
         beside = [place for place in places if not _is_covered(place, top)]
-        known = self._listed((*top, *beside))
-        folders = {str(above) for place in known for above in PurePosixPath(place).parents}
-        unknown = [place for place in places if place not in known and place not in folders]
+        held_places = self._list_held((*top, *beside))
+        folders = {str(above) for place in held_places for above in PurePosixPath(place).parents}
+        unknown = [place for place in places if place not in held_places and place not in folders]
         if not unknown:
             return []
         text = "".join(f"{place}\0" for place in unknown).encode("utf-8", "surrogateescape")
-        listed = self.repository.attempt("check-ignore", "-z", "--stdin", stdin=text).text
+        listed = self.repository.attempt_git("check-ignore", "-z", "--stdin", stdin=text).text
         ignored = set(listed.split("\0"))
         return [p for p in unknown if p in ignored or self._is_written(places[p])]
 
     def _is_written(self, path: str) -> bool:
         """Whether a run passes over a file as none of the user's, where it is no input."""
-        return artifact_paths.is_written(path) or path in self._own
+        return artifact_paths.is_written(path) or path in self._own_files
 
     @cached_property
-    def _own(self) -> frozenset[str]:
+    def _own_files(self) -> frozenset[str]:
         return find_own_files(self.workspace.root)
 
-    def _listed(self, paths: Iterable[str]) -> set[str]:
+    def _list_held(self, paths: Iterable[str]) -> set[str]:
         """What of some paths, or below them, Git holds."""
-        asked = list(paths)
-        if not asked:
+        wanted_paths = list(paths)
+        if not wanted_paths:
             return set()
         listing = ("ls-files", "-z", "--recurse-submodules", "--")
-        return set(self.repository.call(*listing, *asked, env=LITERALLY).split("\0"))
+        return set(self.repository.call(*listing, *wanted_paths, env=LITERALLY).split("\0"))
 
     def _how_to_add(self, path: str) -> str:
         """The commands that bring data under DVC; where Git ignores the pointer, its line first."""
         pointer = Path(self.workspace.root, f"{path}{pointer_files.SUFFIX}")
-        said = self.repository.attempt("check-ignore", "-v", "--", os.fspath(pointer)).text
-        place, _, _ = said.partition("\t")
+        ignoring_line = self.repository.attempt_git(
+            "check-ignore", "-v", "--", os.fspath(pointer)
+        ).text
+        place, _, _ = ignoring_line.partition("\t")
         file, _, rest = place.partition(":")
         line, _, pattern = rest.partition(":")
-        first = f"take `{pattern}` out of {file}:{line}, " if said else ""
+        first = f"take `{pattern}` out of {file}:{line}, " if ignoring_line else ""
         return f"{first}dvc add {path}, then commit {path}{pointer_files.SUFFIX}"
 
     def code(self, graph: Graph) -> Iterator[Fault]:
         """Code that Git ignores, and no commit holds: the version could not be made again."""
         nodes, reader = graph.nodes.values(), self.workspace.code
-        files = {f for node in nodes for f in cache_key.sources(graph, node, reader)}
+        files = {f for node in nodes for f in cache_key.list_code_files(graph, node, reader)}
         yield from self.unknown_files(files, IGNORED_HINT)
 
     def unknown_files(self, files: Iterable[str], hint: str) -> Iterator[Fault]:
@@ -207,18 +226,18 @@ class CommitChecks:
         places = {f: git_paths(root, self.workspace.root / f) for f in sorted(files)}
         for file in (file for file, paths in places.items() if paths is None):
             yield Fault(f"{file} not committed: it lies outside the repository", hint=OUTSIDE_HINT)
-        asked = {path: file for file, paths in places.items() for path in paths or ()}
-        unknown = asked.keys() - self._listed(asked)
-        missing = list(submodules.absent(self.repository)) if unknown else []
+        files_by_path = {path: file for file, paths in places.items() for path in paths or ()}
+        unknown = files_by_path.keys() - self._list_held(files_by_path)
+        missing = list(submodules.absent_submodules(self.repository)) if unknown else []
         for path in sorted(unknown):
             if link := next((link for link in missing if path.startswith(f"{link}/")), None):
-                what = f"{asked[path]} not committed: the submodule {link} is not set up"
+                what = f"{files_by_path[path]} not committed: the submodule {link} is not set up"
                 yield Fault(what, hint=submodules.SET_UP)
                 continue
-            yield Fault(f"{asked[path]} not committed: Git ignores it", hint=hint)
+            yield Fault(f"{files_by_path[path]} not committed: Git ignores it", hint=hint)
 
 
-def _files(path: Path) -> Iterator[Path]:
+def _walk_files(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
@@ -238,7 +257,7 @@ def _unheld_words(path: str, missing: list[str], why: str) -> str:
     return f"{path} not committed: {why} {which}, and no .dvc file covers it"
 
 
-def touched(file: Path, since: int) -> bool:
+def may_have_changed(file: Path, since: int) -> bool:
     """Whether a file may have changed since (nanoseconds since 1970): its inode's time, which no
     copy sets back."""
     try:
@@ -258,11 +277,11 @@ def git_paths(repository: Path, file: Path) -> tuple[str, ...] | None:
     bytes_of = file.resolve()
     if not bytes_of.is_relative_to(root):
         return None
-    inside = (link for link in _links(file) if link.is_relative_to(root))
+    inside = (link for link in _links_on_way(file) if link.is_relative_to(root))
     return tuple(path.relative_to(root).as_posix() for path in (bytes_of, *inside))
 
 
-def _links(file: Path) -> Iterator[Path]:
+def _links_on_way(file: Path) -> Iterator[Path]:
     path = Path(os.path.abspath(file))  # noqa: PTH100 - links must stay
     for part in (path, *path.parents):
         if part.is_symlink():

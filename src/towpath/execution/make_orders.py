@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-def order(
+def make_order(
     workspace: Workspace, graph: Graph, node: Node, known: RunState, directory: Path
 ) -> Order:
     """The order for a node whose inputs are known; ``directory`` is for its log and outputs."""
     declared = {name: file_formats.declared_format(graph, s) for name, s in node.arguments.items()}
     options = {name: file_formats.declared_options(graph, s) for name, s in node.arguments.items()}
     arguments = known.arguments(node)
-    artifacts = {name: each for name, each in arguments.items() if isinstance(each, Artifact)}
+    artifacts = {name: value for name, value in arguments.items() if isinstance(value, Artifact)}
     own_formats = file_formats.own_formats(graph, node, artifacts)
     return Order(
         root=workspace.root,
@@ -41,26 +41,26 @@ def order(
         formats={name: form for name, form in declared.items() if form},
         facts={name: known.made[name].facts for name in node.data_needs if name in known.made},
         trust=workspace.project.trust,
-        code=_code(workspace, graph, node),
+        code=_code_files(workspace, graph, node),
         libraries=step_imports.find_step_libraries(workspace, graph.folder, node.step),
-        annotations=_annotations(workspace, graph, node),
-        options={name: each for name, each in options.items() if each.declared()},
+        annotations=_argument_types(workspace, graph, node),
+        options={name: value for name, value in options.items() if value.declared_options()},
         own_formats=own_formats,
     )
 
 
-def _code(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ...]:
+def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ...]:
     """The files that the step names as its code; of a command also those that it runs."""
     if isinstance(node.step, CommandStep):
-        return command_code.sources(workspace.code, graph.folder, node.step)
+        return command_code.list_command_sources(workspace.code, graph.folder, node.step)
     return workspace.code.file_names(graph.folder, node.step.code)
 
 
-def _annotations(workspace: Workspace, graph: Graph, node: Node) -> dict[str, str]:
+def _argument_types(workspace: Workspace, graph: Graph, node: Node) -> dict[str, str]:
     """The plain type that a step's function asks for, by argument."""
     if not isinstance(node.step, FunctionStep):
         return {}
-    signature = workspace.code.signature(graph.folder, node.step.run)
+    signature = workspace.code.step_signature(graph.folder, node.step.run)
     return {argument.name: argument.asks for argument in signature.arguments if argument.asks}
 
 

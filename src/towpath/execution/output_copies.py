@@ -19,15 +19,15 @@ from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, UsageError, did_you_mean
 from towpath.execution import run_folders
 from towpath.pipeline.artifact_paths import FOLDER
-from towpath.registry import Found
+from towpath.registry import RecordedVersion
 from towpath.scratch import scratch_beside
 from towpath.versions import version_origin
 from towpath.versions.own_files import note_own_files
 
 if TYPE_CHECKING:
     from towpath.config.pipeline_declaration import Output
-    from towpath.config.pipeline_file import Declared
-    from towpath.execution.run_record import Run
+    from towpath.config.pipeline_file import DeclaredPipeline
+    from towpath.execution.run_record import RecordedRun
     from towpath.workspace import Workspace
 
 PICKLES = ("joblib", "pickle")
@@ -51,7 +51,7 @@ class Copyable:
 
 
 @dataclass(frozen=True)
-class Copied:
+class PlacedCopy:
     """What was laid out: what it is, where it came from and where it stands; the size in bytes."""
 
     name: str
@@ -71,7 +71,7 @@ def find_copyable(workspace: Workspace, word: str, output: str | None = None) ->
     """
     if is_version(word):
         return _of_version(workspace, word, output)
-    return _of_run(workspace, run_folders.find(workspace.runs, word), output)
+    return _of_run(workspace, run_folders.find_run(workspace.runs, word), output)
 
 
 def is_version(word: str) -> bool:
@@ -79,9 +79,9 @@ def is_version(word: str) -> bool:
     return "@" in word or "#" in word
 
 
-def copy(
+def place_copy(
     workspace: Workspace, wanted: Copyable, here: Path, to: Path | None, force: bool = False
-) -> Copied:
+) -> PlacedCopy:
     """Put the bytes at ``to``, whole and checked or not at all: in it where it is a folder that is
     there, and under their own name in ``here`` where it is None.
 
@@ -98,17 +98,17 @@ def copy(
         raise UsageError(f"{target} exists", hint="another place with -o, or --force replaces it")
     scratch, before = scratch_beside(target), scratch_beside(target)
     try:
-        source = bring(workspace, wanted, scratch)
+        source = bring_copyable(workspace, wanted, scratch)
         if target.is_dir() and not target.is_symlink():  # no folder is renamed over another
             target.replace(before)
         scratch.replace(target)
     except OSError as refused:
         raise UsageError(f"{target} cannot be written: {refused.strerror}") from refused
     finally:
-        _remove(scratch)
-        _remove(before)
+        _remove_path(scratch)
+        _remove_path(before)
     note_own_files([target])
-    return Copied(
+    return PlacedCopy(
         wanted.name,
         str(target),
         source,
@@ -119,15 +119,17 @@ def copy(
     )
 
 
-def bring(workspace: Workspace, wanted: Copyable, into: Path) -> str:
+def bring_copyable(workspace: Workspace, wanted: Copyable, into: Path) -> str:
     """Bring the bytes to a path where nothing stands, checked; where from, in words."""
-    project = version_origin.policy(workspace) if wanted.sha256 else workspace.project
+    project = (
+        version_origin.read_main_declaration(workspace) if wanted.sha256 else workspace.project
+    )
     return version_origin.bring_artifact(
         workspace, project, wanted.artifact, wanted.sha256, into, wanted.stage
     )
 
 
-def outputs(run: Run) -> dict[str, Artifact]:
+def list_run_outputs(run: RecordedRun) -> dict[str, Artifact]:
     """All that a run made and kept, by ``step.output``."""
     return {
         f"{step.name}.{name}": artifact
@@ -136,15 +138,21 @@ def outputs(run: Run) -> dict[str, Artifact]:
     }
 
 
-def _of_run(workspace: Workspace, run: Run, output: str | None) -> Copyable:
-    made = outputs(run)
+def _of_run(workspace: Workspace, run: RecordedRun, output: str | None) -> Copyable:
+    run_outputs = list_run_outputs(run)
     if output is None:
-        hint = f"one of {_some(made)}" if made else "none of its steps made anything"
+        hint = (
+            f"one of {_list_some(run_outputs)}"
+            if run_outputs
+            else "none of its steps made anything"
+        )
         raise UsageError(f"which output of run {run.id}?", hint=hint)
-    name = _named(made, output)
+    name = _find_whole_name(run_outputs, output)
     if name is None:
-        raise UsageError(_lacking(run, output, made))
-    return _as_declared(f"{run.id} {name}", made[name], _declared_now(workspace, run).get(name))
+        raise UsageError(_lacking_fault(run, output, run_outputs))
+    return _as_declared(
+        f"{run.id} {name}", run_outputs[name], _declared_now(workspace, run).get(name)
+    )
 
 
 def _as_declared(
@@ -152,24 +160,24 @@ def _as_declared(
 ) -> Copyable:
     if output is None:
         return Copyable(name, artifact, rejected=rejected)
-    options = TableOptions.of(output)
+    options = TableOptions.from_declaration(output)
     return Copyable(name, artifact, format=output.format, rejected=rejected, options=options)
 
 
-def _declared_now(workspace: Workspace, run: Run) -> dict[str, Output]:
+def _declared_now(workspace: Workspace, run: RecordedRun) -> dict[str, Output]:
     """The outputs that a run's pipeline declares now, by ``step.output``."""
     if run.pipeline not in workspace.pipelines:
         return {}
     return dict(_declared_outputs(workspace.pipeline(run.pipeline)))
 
 
-def _declared_outputs(declared: Declared) -> Iterator[tuple[str, Output]]:
+def _declared_outputs(declared: DeclaredPipeline) -> Iterator[tuple[str, Output]]:
     for step_name, step in declared.pipeline.steps.items():
         for name, output in named_outputs(step):
             yield f"{step_name}.{name}", output
 
 
-def _named(made: Mapping[str, object], word: str) -> str | None:
+def _find_whole_name(made: Mapping[str, object], word: str) -> str | None:
     """The whole name that a word stands for: itself, or the only output that is called so."""
     if word in made:
         return word
@@ -177,81 +185,86 @@ def _named(made: Mapping[str, object], word: str) -> str | None:
     return ends[0] if len(ends) == 1 else None
 
 
-def _lacking(run: Run, output: str, made: Mapping[str, Artifact]) -> Fault:
+def _lacking_fault(run: RecordedRun, output: str, made: Mapping[str, Artifact]) -> Fault:
     """Why a run has no such output: no such step, a step that did not end, or no such name."""
     several = [name for name in made if name.partition(".")[2] == output]
     if several:
         return Fault(f"`{output}` names {len(several)} outputs", hint=", ".join(several))
     step = run.steps.get(output.partition(".")[0])
     if step is None or step.made.outputs:
-        near = did_you_mean(output, made) or (f"there is {_some(made)}" if made else None)
+        near = did_you_mean(output, made) or (f"there is {_list_some(made)}" if made else None)
         return Fault(f"run {run.id} made no `{output}`", hint=near)
     what = f"step `{step.name}` of run {run.id} made nothing: it {step.state.in_words}"
-    if not step.state.ended:
+    if not step.state.has_ended:
         return Fault(what, hint=f"wait for its end: towpath logs {run.id}")
     return Fault(what + (f" ({step.reason})" if step.reason else ""))
 
 
-def _some(names: Mapping[str, object]) -> str:
+def _list_some(names: Mapping[str, object]) -> str:
     listed = sorted(names)
     more = f" and {len(listed) - 8} more" if listed[8:] else ""
     return ", ".join(listed[:8]) + more
 
 
 def _of_version(workspace: Workspace, reference: str, output: str | None) -> Copyable:
-    found = registry.get(workspace.registry, reference)
-    version, record = found.version, found.record
+    found_version = registry.get_version(workspace.registry, reference)
+    version, record = found_version.version, found_version.record
     if output is None:
-        stage = registry.parse(reference).stage
+        stage = registry.parse_reference(reference).stage
         pickle = record.kind if record.kind in PICKLES else None
         return Copyable(
             str(version), record.artifact, record.sha256, stage, pickle, version.rejected
         )
-    made = _beside(workspace, found)
-    name = _named(made, output)
+    outputs_beside = _outputs_beside(workspace, found_version)
+    name = _find_whole_name(outputs_beside, output)
     if name is None:
-        hint = did_you_mean(output, made) or (f"there is {_some(made)}" if made else None)
+        hint = did_you_mean(output, outputs_beside) or (
+            f"there is {_list_some(outputs_beside)}" if outputs_beside else None
+        )
         raise UsageError(f"nothing tells of an output `{output}` of {version}", hint=hint)
-    artifact, declared = made[name]
+    artifact, declared = outputs_beside[name]
     return _as_declared(f"{version} {name}", artifact, declared, version.rejected)
 
 
 _Beside: TypeAlias = "dict[str, tuple[Artifact, Output | None]]"
 
 
-def _beside(workspace: Workspace, found: Found) -> _Beside:
+def _outputs_beside(workspace: Workspace, found: RecordedVersion) -> _Beside:
     """The outputs of the run that made a version, by ``step.output``: those that its commit's
     `dvc.lock` names, and those of the run's record where this machine has it."""
-    made: _Beside = {}
-    if found.record.run in run_folders.names(workspace.runs):
-        run = run_folders.find(workspace.runs, str(found.record.run))
-        now = _declared_now(workspace, run)
-        made |= {name: (artifact, now.get(name)) for name, artifact in outputs(run).items()}
-    return made | _committed(workspace, found)
+    outputs_by_name: _Beside = {}
+    if found.record.run in run_folders.list_run_names(workspace.runs):
+        run = run_folders.find_run(workspace.runs, str(found.record.run))
+        declared_outputs = _declared_now(workspace, run)
+        outputs_by_name |= {
+            name: (artifact, declared_outputs.get(name))
+            for name, artifact in list_run_outputs(run).items()
+        }
+    return outputs_by_name | _committed_outputs(workspace, found)
 
 
-def _committed(workspace: Workspace, found: Found) -> _Beside:
+def _committed_outputs(workspace: Workspace, found: RecordedVersion) -> _Beside:
     folder = found.record.path.partition(f"{FOLDER}/")[0]
     pipeline = f"flows/{found.record.pipeline}/pipeline.yaml"
     names = [f"{found.version.commit}:{folder}{file}" for file in (LOCK, PIPELINE, pipeline)]
-    contents = refs.contents(workspace.registry, names)
+    contents = refs.read_contents(workspace.registry, names)
     if len(contents) < len(names):
         return {}  # a shared registry holds the record alone
     lock, stages, declared = (contents[name].decode("utf-8", "replace") for name in names)
-    made = dvc_lock.read_artifacts(lock, stages)
+    artifacts = dvc_lock.read_artifacts(lock, stages)
     found_outputs = {
-        name: (made.get(_path(str(found.record.pipeline), name, output)), output)
+        name: (artifacts.get(_tree_path(str(found.record.pipeline), name, output)), output)
         for name, output in _declared_outputs(parse_pipeline(declared, pipeline))
     }
     return {name: (held, output) for name, (held, output) in found_outputs.items() if held}
 
 
-def _path(pipeline: str, name: str, output: Output) -> str:
+def _tree_path(pipeline: str, name: str, output: Output) -> str:
     """Where an output stands in the work tree, from the project's root."""
     return f"{FOLDER}/{pipeline}/{name.partition('.')[0]}/{output.path.rstrip('/')}"
 
 
-def _remove(path: Path) -> None:
+def _remove_path(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

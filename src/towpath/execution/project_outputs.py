@@ -21,51 +21,54 @@ from towpath.config.pipeline_declaration import (
 )
 from towpath.pipeline import artifact_paths, cache_key
 from towpath.pipeline.step_graph import FromInput, FromParam
-from towpath.planning.run_state import Waiting
+from towpath.planning.run_state import StepNotEnded
 from towpath.versions import work_tree_outputs
 
 if TYPE_CHECKING:
-    from towpath.backends.dvc.dvc_yaml import Stage
+    from towpath.backends.dvc.dvc_yaml import StageEntry
     from towpath.pipeline.step_graph import Graph, Node
     from towpath.planning.run_state import RunState
     from towpath.workspace import Workspace
 
 
-def publish(workspace: Workspace, graph: Graph, known: RunState) -> None:
+def publish_outputs(workspace: Workspace, graph: Graph, known: RunState) -> None:
     """Bring the work tree up to what a run made; nothing is touched where nothing differs."""
-    wanted = {
-        artifact_paths.output_path(graph, step, name): made.outputs[name].digest
-        for step, made in known.made.items()
+    digests = {
+        artifact_paths.output_path(graph, step, name): result.outputs[name].digest
+        for step, result in known.made.items()
         for name in artifact_paths.own_outputs(graph.nodes[step])
-        if name in made.outputs
+        if name in result.outputs
     }
     from towpath.backends.dvc import dvc_yaml
 
-    with work_tree_outputs.alone(workspace):
-        work_tree_outputs.bring(workspace, graph.name, wanted)
-        dvc_yaml.write(
-            workspace.root, graph.name, stages(workspace, graph, known), models(graph, known)
+    with work_tree_outputs.hold_worktree(workspace):
+        work_tree_outputs.bring_up_to_date(workspace, graph.name, digests)
+        dvc_yaml.write_dvc_files(
+            workspace.root,
+            graph.name,
+            list_dvc_stages(workspace, graph, known),
+            list_model_paths(graph, known),
         )
 
 
-def stages(workspace: Workspace, graph: Graph, known: RunState) -> list[Stage]:
+def list_dvc_stages(workspace: Workspace, graph: Graph, known: RunState) -> list[StageEntry]:
     """The DVC stages that say what a run did so far; steps behind a condition are none."""
     kinds = (FunctionStep, BatchTransform, CommandStep, QualityCheck)
     return [
-        _stage(workspace, graph, node)
-        for node in artifact_paths.certain(graph)
+        _make_stage(workspace, graph, node)
+        for node in artifact_paths.certain_nodes(graph)
         if isinstance(node.step, kinds) and node.name in known.made
     ]
 
 
-def models(graph: Graph, known: RunState) -> dict[str, str]:
+def list_model_paths(graph: Graph, known: RunState) -> dict[str, str]:
     """The path of each model's file that could be registered, by the model's name."""
-    found = {}
+    paths = {}
     for node in graph.nodes.values():
         if isinstance(node.step, RegisterModel):
-            with contextlib.suppress(Waiting):  # what it would register was not made
-                found[node.step.model] = model_path(graph, node, known)
-    return found
+            with contextlib.suppress(StepNotEnded):  # what it would register was not made
+                paths[node.step.model] = model_path(graph, node, known)
+    return paths
 
 
 def model_path(graph: Graph, node: Node, known: RunState) -> str:
@@ -73,25 +76,27 @@ def model_path(graph: Graph, node: Node, known: RunState) -> str:
     source = node.arguments["model"]
     if isinstance(source, FromInput):
         return graph.inputs[source.name].rstrip("/")
-    origin = known.origin(source)
+    origin = known.find_origin(source)
     return artifact_paths.output_path(graph, origin.step, origin.output)
 
 
-def _stage(workspace: Workspace, graph: Graph, node: Node) -> Stage:
+def _make_stage(workspace: Workspace, graph: Graph, node: Node) -> StageEntry:
     outputs = artifact_paths.own_outputs(node)
     paths = {name: artifact_paths.output_path(graph, node.name, name) for name in outputs}
-    plots = {paths[n]: _plot(node.outputs[n]) for n in outputs if node.outputs[n].plot}
+    plots = {paths[n]: _plot_options(node.outputs[n]) for n in outputs if node.outputs[n].plot}
     metrics = [
         path for name, path in paths.items() if _is_metric(node.step, name, node.outputs[name])
     ]
     from towpath.backends.dvc import dvc_yaml
 
-    return dvc_yaml.Stage(
+    return dvc_yaml.StageEntry(
         name=f"{graph.name}-{node.name}",
         cmd=f"towpath step {graph.name} {node.name}",
         desc=node.step.description,
-        deps=tuple(dict.fromkeys([*_code(workspace, graph, node), *_inputs(graph, node)])),
-        params={f"{graph.folder}/pipeline.yaml": tuple(_params(node))},
+        deps=tuple(
+            dict.fromkeys([*_code_paths(workspace, graph, node), *_input_paths(graph, node)])
+        ),
+        params={f"{graph.folder}/pipeline.yaml": tuple(_param_keys(node))},
         outs=tuple(p for p in paths.values() if p not in metrics and p not in plots),
         metrics=tuple(metrics),
         plots=plots,
@@ -107,36 +112,38 @@ def _is_metric(step: Step, name: str, output: Output) -> bool:
     return isinstance(step, Evaluation) and is_document and not output.plot
 
 
-def _plot(output: Output) -> bool | dict[str, Any]:
+def _plot_options(output: Output) -> bool | dict[str, Any]:
     return (
         output.plot if isinstance(output.plot, bool) else output.plot.model_dump(exclude_none=True)
     )
 
 
-def _inputs(graph: Graph, node: Node) -> Iterator[str]:
+def _input_paths(graph: Graph, node: Node) -> Iterator[str]:
     for source in node.arguments.values():
         yield from artifact_paths.source_paths(graph, source)
 
 
-def _code(workspace: Workspace, graph: Graph, node: Node) -> Iterator[str]:
+def _code_paths(workspace: Workspace, graph: Graph, node: Node) -> Iterator[str]:
     """The files of code that DVC is to watch; of a folder the folder, to which files may come."""
-    folders = [f for f in (_folder(workspace, graph, said) for said in node.step.code) if f]
+    folders = [
+        f for f in (_code_folder(workspace, graph, code_word) for code_word in node.step.code) if f
+    ]
     yield from folders
     inside = tuple(f"{folder}/" for folder in folders)
-    sources = cache_key.sources(graph, node, workspace.code)
+    sources = cache_key.list_code_files(graph, node, workspace.code)
     # Code outside of the project has a path of this machine, which is for no file of Git's.
     own = (file for file in sources if not Path(file).is_absolute())
     yield from (file for file in own if not file.startswith(inside))
 
 
-def _folder(workspace: Workspace, graph: Graph, said: str) -> str | None:
+def _code_folder(workspace: Workspace, graph: Graph, said: str) -> str | None:
     for path in (f"{graph.folder}/{said}", said):
         if (workspace.root / path).is_dir():
             return path.rstrip("/")
     return None
 
 
-def _params(node: Node) -> Iterator[str]:
+def _param_keys(node: Node) -> Iterator[str]:
     """What of the declaration the step's result hangs on: itself, and its parameters' defaults."""
     yield f"steps.{node.name}"
     for source in node.arguments.values():
@@ -144,32 +151,34 @@ def _params(node: Node) -> Iterator[str]:
             yield f"params.{source.name}"
 
 
-def texts(workspace: Workspace, graph: Graph, known: RunState) -> dict[str, str]:
+def render_commit_texts(workspace: Workspace, graph: Graph, known: RunState) -> dict[str, str]:
     """The declaration with this run's values, where it was given some, and ``dvc.yaml`` and
     ``dvc.lock`` as they would stand after it; nothing is written."""
     from towpath.backends.dvc import dvc_yaml
 
-    found = {}
+    rendered = {}
     if graph.given:
         path = f"{graph.folder}/pipeline.yaml"
-        found[path] = with_values(workspace.root / path, graph)
-    given = dvc_yaml.Given(_artifacts(graph, known), found)
-    made = stages(workspace, graph, known)
+        rendered[path] = with_values(workspace.root / path, graph)
+    given_texts = dvc_yaml.GivenContents(_run_artifacts(graph, known), rendered)
+    dvc_stages = list_dvc_stages(workspace, graph, known)
     return {
-        **found,
-        **dvc_yaml.texts(workspace.root, graph.name, made, models(graph, known), given),
+        **rendered,
+        **dvc_yaml.dvc_file_texts(
+            workspace.root, graph.name, dvc_stages, list_model_paths(graph, known), given_texts
+        ),
     }
 
 
-def _artifacts(graph: Graph, known: RunState) -> dict[str, Artifact]:
+def _run_artifacts(graph: Graph, known: RunState) -> dict[str, Artifact]:
     """What this run took and made, by path from the project's root."""
     taken = {graph.inputs[name].rstrip("/"): artifact for name, artifact in known.inputs.items()}
-    made = {
+    outputs = {
         artifact_paths.output_path(graph, step, name): artifact
         for step, result in known.made.items()
         for name, artifact in result.outputs.items()
     }
-    return {**made, **taken}
+    return {**outputs, **taken}
 
 
 def with_values(file: Path, graph: Graph) -> str:
@@ -188,4 +197,4 @@ def with_values(file: Path, graph: Graph) -> str:
             else:
                 document["inputs"][name] = graph.inputs[name]
 
-    return documents.edit(file, change)
+    return documents.edit_yaml(file, change)

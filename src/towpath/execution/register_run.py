@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from towpath.errors import Refused, StoreError, UsageError, UserError
 from towpath.execution import run_folders
 from towpath.execution.register_step import RegistrationDraft, read_draft, register_draft
-from towpath.execution.run_record import Recorder, Run, State, StepRun
-from towpath.execution.run_record import now as time_now
+from towpath.execution.run_record import ExecutionState, RecordedRun, Recorder, StepRun
+from towpath.execution.run_record import utc_now as time_now
 from towpath.planning.step_decisions import tells_choice
-from towpath.registry import Registered, registry_state
+from towpath.registry import RegisteredVersion, registry_state
 from towpath.storage.verified_bytes import sha256_of
 from towpath.workspace import PROJECT_FILE
 
@@ -27,7 +27,7 @@ class RegisteredRun:
     """What came of it: the run, and the versions that were made of it."""
 
     run: str
-    versions: tuple[Registered, ...]
+    versions: tuple[RegisteredVersion, ...]
 
 
 def register_run(workspace: Workspace, word: str) -> RegisteredRun:
@@ -38,27 +38,27 @@ def register_run(workspace: Workspace, word: str) -> RegisteredRun:
     registered already, or that was made of what was not committed; Refused where its conditions
     left the model out; StoreError where its bytes are gone.
     """
-    run = _find(workspace, word)
+    run = _find_run(workspace, word)
     _require_end(run)
     steps = [step for step in run.steps.values() if step.kind == "register_model"]
     if not steps:
         raise UsageError(f"pipeline `{run.pipeline}` registers no model, so run {run.id} made none")
-    if run.versions:
-        raise _registered_before(run, run.versions[0])
-    drafts = [draft for step in steps if (draft := _draft(workspace, run, step))]
+    if run.registered_versions:
+        raise _registered_before(run, run.registered_versions[0])
+    drafts = [draft for step in steps if (draft := _read_draft(workspace, run, step))]
     if not drafts:
         raise _left_out(run, steps[0])
     for draft in drafts:
-        _verify(workspace, run, draft)
-    done = tuple(_register(workspace, draft) for draft in drafts)
-    _note(workspace, run, done)
-    return RegisteredRun(run.id, done)
+        _verify_draft(workspace, run, draft)
+    versions = tuple(_register_draft(workspace, draft) for draft in drafts)
+    _note_versions(workspace, run, versions)
+    return RegisteredRun(run.id, versions)
 
 
-def _find(workspace: Workspace, word: str) -> Run:
+def _find_run(workspace: Workspace, word: str) -> RecordedRun:
     """The run; one of another project in this repository is named with the way to it."""
     try:
-        return run_folders.find(workspace.runs, word)
+        return run_folders.find_run(workspace.runs, word)
     except UsageError:
         if folder := _other_project(workspace, word):
             hint = f"towpath -C {folder} register {word}"
@@ -73,25 +73,25 @@ def _other_project(workspace: Workspace, word: str) -> Path | None:
         return None
     listed = repository.call("ls-files", "-z", "--", f":(glob)**/{PROJECT_FILE}").split("\0")
     folders = (repository.root / file for file in listed if file)
-    found = (f.parent for f in folders if (f.parent / ".towpath" / "runs" / word).is_dir())
-    return next(found, None)
+    projects = (f.parent for f in folders if (f.parent / ".towpath" / "runs" / word).is_dir())
+    return next(projects, None)
 
 
-def _require_end(run: Run) -> None:
-    if not run.state.ended:
+def _require_end(run: RecordedRun) -> None:
+    if not run.state.has_ended:
         hint = f"wait for its end: towpath logs {run.id}"
         raise UsageError(f"run {run.id} still runs", hint=hint)
-    if run.state is not State.DONE:
+    if run.state is not ExecutionState.DONE:
         why = run.error[0] if run.error else f"towpath logs {run.id}"
         steps = [step for step in run.steps.values() if step.kind == "register_model"]
         if left_out := next((step for step in steps if tells_choice(step.reason)), None):
             raise Refused(f"run {run.id} registers nothing: {left_out.reason}", hint=why)
-        error = Refused if run.state is State.REFUSED else UsageError
+        error = Refused if run.state is ExecutionState.REFUSED else UsageError
         what = f"run {run.id} {run.state.in_words}: nothing of it is registered"
         raise error(what, hint=why)
 
 
-def _draft(workspace: Workspace, run: Run, step: StepRun) -> RegistrationDraft | None:
+def _read_draft(workspace: Workspace, run: RecordedRun, step: StepRun) -> RegistrationDraft | None:
     draft = read_draft(workspace.runs / run.id / step.name)
     if draft is not None and draft.record.run != run.id:
         what = f"what run {run.id} keeps to be registered is of run {draft.record.run}"
@@ -99,7 +99,7 @@ def _draft(workspace: Workspace, run: Run, step: StepRun) -> RegistrationDraft |
     return draft
 
 
-def _left_out(run: Run, step: StepRun) -> UserError | Refused:
+def _left_out(run: RecordedRun, step: StepRun) -> UserError | Refused:
     """Why a run that ended well kept nothing that could be registered."""
     if tells_choice(step.reason):
         return Refused(f"run {run.id} registers nothing: {step.reason}", hint="a gate said no")
@@ -107,13 +107,13 @@ def _left_out(run: Run, step: StepRun) -> UserError | Refused:
     return UsageError(f"run {run.id} cannot be registered: {reason}", hint=AGAIN)
 
 
-def _registered_before(run: Run, version: str) -> UsageError:
+def _registered_before(run: RecordedRun, version: str) -> UsageError:
     return UsageError(
         f"run {run.id} is registered already: {version}", hint=f"towpath show {version}"
     )
 
 
-def _verify(workspace: Workspace, run: Run, draft: RegistrationDraft) -> None:
+def _verify_draft(workspace: Workspace, run: RecordedRun, draft: RegistrationDraft) -> None:
     """Hold a draft against this project: its commit, its folder, its bytes, its key."""
     record, repository = draft.record, workspace.repository
     if repository is None:
@@ -126,7 +126,7 @@ def _verify(workspace: Workspace, run: Run, draft: RegistrationDraft) -> None:
             f"run {run.id} is of another project: it made {where}, which is not of this one",
             hint="register it there",
         )
-    twins = registry_state.model(workspace.registry, record.model).keyed(record.key)
+    twins = registry_state.read_model(workspace.registry, record.model).find_key(record.key)
     if twins:
         raise _registered_before(run, str(twins[0]))
     if not workspace.store.has(record.artifact.digest):
@@ -137,17 +137,19 @@ def _verify(workspace: Workspace, run: Run, draft: RegistrationDraft) -> None:
         raise StoreError(what, hint="run again with --force, and ask who made them so")
 
 
-def _register(workspace: Workspace, draft: RegistrationDraft) -> Registered:
+def _register_draft(workspace: Workspace, draft: RegistrationDraft) -> RegisteredVersion:
     assert workspace.repository is not None
-    who = str(workspace.repository.identity())
+    who = str(workspace.repository.read_identity())
     record = replace(draft.record, author=who, time=time_now())
-    done = register_draft(workspace, replace(draft, record=record))
-    if not done.new:  # by another call, in this very moment
-        raise UsageError(f"{done} was registered already", hint=f"towpath show {done}")
-    return done
+    version = register_draft(workspace, replace(draft, record=record))
+    if not version.new:  # by another call, in this very moment
+        raise UsageError(f"{version} was registered already", hint=f"towpath show {version}")
+    return version
 
 
-def _note(workspace: Workspace, run: Run, done: tuple[Registered, ...]) -> None:
+def _note_versions(
+    workspace: Workspace, run: RecordedRun, done: tuple[RegisteredVersion, ...]
+) -> None:
     """Say in the run's record what was made of it."""
     recorder = Recorder(workspace.runs / run.id)
     try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from towpath import registry
 from towpath.config import foreign_values as foreign
 from towpath.config import message_template
-from towpath.config.artifact import Artifact, Entry, Json, Made
+from towpath.config.artifact import Artifact, CacheEntry, Json, Made
 from towpath.config.foreign_values import Fields
 from towpath.config.pipeline_declaration import RegisterModel
 from towpath.config.project_paths import ProjectPath
@@ -27,18 +27,24 @@ from towpath.errors import (
     UserError,
 )
 from towpath.execution import project_outputs
-from towpath.execution.commit_checks import CLOCK_STEP, LITERALLY, CommitChecks, touched
+from towpath.execution.commit_checks import CLOCK_STEP, LITERALLY, CommitChecks, may_have_changed
 from towpath.execution.input_sources import locate_inputs, upstream_runs
-from towpath.execution.run_folders import flatten
-from towpath.execution.run_record import now
-from towpath.execution.upstream_pipelines import Upstream, UpstreamReader
+from towpath.execution.run_folders import flatten_leaves
+from towpath.execution.run_record import utc_now
+from towpath.execution.upstream_pipelines import UpstreamLink, UpstreamReader
 from towpath.pipeline import artifact_paths, cache_key
 from towpath.pipeline.step_graph import outputs_of
 from towpath.planning import model_facts
-from towpath.planning.run_state import Decision, Verdict, Waiting
-from towpath.registry import Bump, Code, Record, registry_state, shared_registry
-from towpath.registry.version_record import read as read_record
-from towpath.registry.version_record import write as write_record
+from towpath.planning.run_state import StepDecision, StepNotEnded, StepVerdict
+from towpath.registry import (
+    RecordedBump,
+    RecordedCode,
+    VersionRecord,
+    registry_state,
+    shared_registry,
+)
+from towpath.registry.version_record import parse_version_record as read_record
+from towpath.registry.version_record import write_version_record as write_record
 from towpath.scratch import replace_text
 from towpath.storage.verified_bytes import sha256_of
 from towpath.versions import registry_commit
@@ -71,7 +77,7 @@ class RegistrationDraft:
     is read as a stranger's, like all below ``.towpath``.
     """
 
-    record: Record
+    record: VersionRecord
     files: Mapping[str, str]
 
 
@@ -92,11 +98,11 @@ class Registering:
     planned: int = 0
 
     @property
-    def readiness(self) -> registry.Ready | registry.Skipped:
+    def readiness(self) -> registry.ReadyToRegister | registry.RegistrationSkipped:
         """Whether this run may register; UserError with every fault where it must and may not."""
-        standing = self.standing
-        if self.required and isinstance(standing, registry.Skipped):
-            unseen = self._registry
+        standing = self.found_readiness
+        if self.required and isinstance(standing, registry.RegistrationSkipped):
+            unseen = self._seen_registry
             if isinstance(unseen, TowpathError) and standing.faults == unseen.faults:
                 raise unseen
             faults = standing.faults
@@ -104,63 +110,67 @@ class Registering:
         return standing
 
     @cached_property
-    def standing(self) -> registry.Ready | registry.Skipped:
+    def found_readiness(self) -> registry.ReadyToRegister | registry.RegistrationSkipped:
         """The same without an error; looked at once, before the run's first step."""
-        found = self._committed()
-        unseen = self._registry if isinstance(self._registry, TowpathError) else None
-        if unseen is None or isinstance(found, registry.Skipped):
-            return found
-        return registry.Skipped("; ".join(f.what for f in unseen.faults), unseen.faults)
+        readiness = self._commit_readiness()
+        unseen = self._seen_registry if isinstance(self._seen_registry, TowpathError) else None
+        if unseen is None or isinstance(readiness, registry.RegistrationSkipped):
+            return readiness
+        return registry.RegistrationSkipped("; ".join(f.what for f in unseen.faults), unseen.faults)
 
-    def require(self, steps: Iterable[str]) -> None:
+    def require_readiness(self, steps: Iterable[str]) -> None:
         """Ask before the first step whether ``steps`` may register, where they must."""
         if all(self.is_trial(self.graph.nodes[step].step) for step in steps):
             if self.insisted:
-                what = f"cannot register: a trial, with another {', '.join(self.graph.tried)}"
+                what = f"cannot register: a trial, with another {', '.join(self.graph.tried_names)}"
                 raise UserError(what, hint="--register registers it all the same")
-            _ = self.standing
+            _ = self.found_readiness
         else:
             _ = self.readiness
 
     def is_trial(self, step: AnyStep) -> bool:
         """Whether a step leaves its registration to `towpath register`."""
         registers = isinstance(step, RegisterModel) and step.trials == "register"
-        return bool(self.graph.tried) and not self.asked and not registers
+        return bool(self.graph.tried_names) and not self.asked and not registers
 
-    def _committed(self) -> registry.Ready | registry.Skipped:
+    def _commit_readiness(self) -> registry.ReadyToRegister | registry.RegistrationSkipped:
         """Whether all that goes into a version is committed: files to Git, tracked data by its
         pointer, what other pipelines made by their code and data."""
         repository = self.workspace.repository
-        found = registry.readiness(repository, written=self._is_written)
-        faults = [*(found.faults if isinstance(found, registry.Skipped) else ())]
+        readiness = registry.judge_readiness(repository, written=self._is_written)
+        faults = [
+            *(readiness.faults if isinstance(readiness, registry.RegistrationSkipped) else ())
+        ]
         if repository is not None and repository.head() is not None:
             checks = CommitChecks(self.workspace, repository)
-            graphs = [(self.graph, self.links), *self._upstream_graphs()]
+            graphs = [(self.graph, self.upstream_links), *self._upstream_graphs()]
             faults += dict.fromkeys(
                 f for graph, links in graphs for f in checks.faults(graph, links)
             )
         if faults:
-            return registry.Skipped("; ".join(fault.what for fault in faults), tuple(faults))
-        return found
+            return registry.RegistrationSkipped(
+                "; ".join(fault.what for fault in faults), tuple(faults)
+            )
+        return readiness
 
     @cached_property
-    def upstream(self) -> UpstreamReader:
+    def upstream_reader(self) -> UpstreamReader:
         """The other pipelines whose outputs this one takes."""
         return UpstreamReader(self.workspace)
 
     @cached_property
-    def links(self) -> tuple[Upstream, ...]:
+    def upstream_links(self) -> tuple[UpstreamLink, ...]:
         """The inputs that other pipelines make."""
-        return self.upstream.links(self.graph)
+        return self.upstream_reader.find_links(self.graph)
 
-    def _upstream_graphs(self) -> list[tuple[Graph, tuple[Upstream, ...]]]:
+    def _upstream_graphs(self) -> list[tuple[Graph, tuple[UpstreamLink, ...]]]:
         """The pipelines before this one: what they were made of goes into a version too."""
-        _ = self.links
-        found = self.upstream.pipelines.values()
-        return [(each.graph, each.links) for each in found if each.graph]
+        _ = self.upstream_links
+        pipelines = self.upstream_reader.pipelines.values()
+        return [(pipeline.graph, pipeline.links) for pipeline in pipelines if pipeline.graph]
 
     @cached_property
-    def _registry(self) -> Repository | TowpathError:
+    def _seen_registry(self) -> Repository | TowpathError:
         """Where versions are kept, or why that cannot be had now."""
         try:
             return self.workspace.registry
@@ -180,7 +190,7 @@ class Registering:
 
     def _own_files(self, folder: Path) -> frozenset[str]:
         """What Towpath wrote in a project beside its folders; a change of a file in Git is one."""
-        if folder not in self._seen:
+        if folder not in self._own_by_folder:
             assert self.workspace.repository is not None
             own = find_own_files(folder)
             paths = [str(folder / path) for path in own]
@@ -188,15 +198,15 @@ class Registering:
             listed = self.workspace.repository.call(*listing, env=LITERALLY) if own else ""
             root = self.workspace.repository.root
             held = {os.path.relpath(root / path, folder) for path in listed.split("\0") if path}
-            self._seen[folder] = own - held
-        return self._seen[folder]
+            self._own_by_folder[folder] = own - held
+        return self._own_by_folder[folder]
 
     @cached_property
-    def _seen(self) -> dict[Path, frozenset[str]]:
+    def _own_by_folder(self) -> dict[Path, frozenset[str]]:
         return {}
 
     @property
-    def _prefix(self) -> str:
+    def _folder_prefix(self) -> str:
         """The project's folder from the repository's root, with a slash; empty at the root."""
         assert self.workspace.repository is not None
         relative = self.workspace.root.resolve().relative_to(
@@ -204,37 +214,43 @@ class Registering:
         )
         return "" if relative.as_posix() == "." else f"{relative.as_posix()}/"
 
-    def decide(self, node: Node, step: RegisterModel, known: RunState) -> Decision:
+    def decide_registration(self, node: Node, step: RegisterModel, known: RunState) -> StepDecision:
         """Register, or point at what the same key gave before, or leave it and say why."""
         try:
-            key = self._key(node, step, known)
-        except Waiting as waiting:
-            return Decision(node.name, Verdict.UNDECIDED, f"after `{waiting.step}`")
-        twins = self._twins(step.model, key)
+            key = self._registration_key(node, step, known)
+        except StepNotEnded as waiting:
+            return StepDecision(node.name, StepVerdict.UNDECIDED, f"after `{waiting.step}`")
+        twins = self._find_twins(step.model, key)
         if twins:
-            made = Made(facts={"version": str(twins[0]), "new": False})
-            entry = Entry(key, self.graph.name, node.name, "", "", 0.0, "", {}, made)
-            return Decision(node.name, Verdict.REUSE, f"registered as {twins[0]}", key, {}, entry)
+            result = Made(facts={"version": str(twins[0]), "new": False})
+            entry = CacheEntry(key, self.graph.name, node.name, "", "", 0.0, "", {}, result)
+            return StepDecision(
+                node.name, StepVerdict.REUSE, f"registered as {twins[0]}", key, {}, entry
+            )
         trial = self.is_trial(step)
-        standing = self.standing if trial else self.readiness
-        reason = standing.reason if isinstance(standing, registry.Skipped) else ""
-        if reason := reason or self._unsure(_reached(self.graph, node, known), known):
+        standing = self.found_readiness if trial else self.readiness
+        reason = standing.reason if isinstance(standing, registry.RegistrationSkipped) else ""
+        if reason := reason or self._unsure_reason(
+            _reaching_decisions(self.graph, node, known), known
+        ):
             reason = f"a trial, and {reason}" if trial else reason
-            return Decision(node.name, Verdict.SKIP, reason)
+            return StepDecision(node.name, StepVerdict.SKIP, reason)
         if trial:
-            return Decision(node.name, Verdict.SKIP, TRIAL, key, deferred=True)
-        return Decision(node.name, Verdict.RUN, "not registered yet", key)
+            return StepDecision(node.name, StepVerdict.SKIP, TRIAL, key, deferred=True)
+        return StepDecision(node.name, StepVerdict.RUN, "not registered yet", key)
 
-    def _unsure(self, reached: list[Decision], known: RunState) -> str:
+    def _unsure_reason(self, reached: list[StepDecision], known: RunState) -> str:
         """Why what was made is not sure to be what the commit says; empty where it is."""
-        for found in reached:
-            if found.stale:
-                return f"`{found.step}` is as an earlier run made it, not as the project says now"
-            facts = known.made[found.step].facts
+        for decision in reached:
+            if decision.stale:
+                return (
+                    f"`{decision.step}` is as an earlier run made it, not as the project says now"
+                )
+            facts = known.made[decision.step].facts
             if facts.get("edited"):
-                return f"code of `{found.step}` was edited while it ran"
+                return f"code of `{decision.step}` was edited while it ran"
             if unknown := next(self._unknown_reads(facts.get("undeclared")), None):
-                return f"`{found.step}` read {unknown.what}"
+                return f"`{decision.step}` read {unknown.what}"
         return ""
 
     def _unknown_reads(self, undeclared: Json) -> Iterator[Fault]:
@@ -244,90 +260,105 @@ class Registering:
         root, repository = self.workspace.root, self.workspace.repository
         # No step begins so soon after the plan that a file it wrote could bear an earlier time.
         begun = self.planned + CLOCK_STEP
-        read = [name for name in names if not touched(root / name, begun)]
+        read = [name for name in names if not may_have_changed(root / name, begun)]
         if read and repository is not None:
             yield from CommitChecks(self.workspace, repository).unknown_files(read, DECLARE)
 
-    def _twins(self, model: str, key: str) -> tuple[registry.ModelVersion, ...]:
-        if isinstance(self._registry, TowpathError):
+    def _find_twins(self, model: str, key: str) -> tuple[registry.ModelVersion, ...]:
+        if isinstance(self._seen_registry, TowpathError):
             return ()
-        return registry_state.model(self._registry, model).keyed(key)
+        return registry_state.read_model(self._seen_registry, model).find_key(key)
 
-    def _key(self, node: Node, step: RegisterModel, known: RunState) -> str:
+    def _registration_key(self, node: Node, step: RegisterModel, known: RunState) -> str:
         model = known.resolve(node.arguments["model"])
         digest = model.digest if isinstance(model, Artifact) else ""
-        reached = {found.step: found.key for found in _reached(self.graph, node, known)}
-        return cache_key.digest({"model": step.model, "artifact": digest, "steps": reached})
+        reached = {
+            decision.step: decision.key for decision in _reaching_decisions(self.graph, node, known)
+        }
+        return cache_key.digest_value({"model": step.model, "artifact": digest, "steps": reached})
 
     def register(self, node: Node, step: RegisterModel, known: RunState, run_id: str) -> Made:
         """Make the version, or the candidate for one."""
-        if isinstance(self.readiness, registry.Skipped):
+        if isinstance(self.readiness, registry.RegistrationSkipped):
             raise RegistryError(*self.readiness.faults)
-        draft = self._draft(node, step, known, run_id, self.readiness)
-        done = register_draft(self.workspace, draft)
+        draft = self._make_draft(node, step, known, run_id, self.readiness)
+        version = register_draft(self.workspace, draft)
         facts: dict[str, Json] = {
-            "version": str(done), "new": done.new, "reason": done.reason, "commit": done.commit,
+            "version": str(version), "new": version.new, "reason": version.reason,
+            "commit": version.commit,
         }  # fmt: skip
         return Made(facts=facts)
 
-    def defer(
+    def defer_registration(
         self, node: Node, step: RegisterModel, known: RunState, run_id: str, folder: Path
     ) -> None:
         """Keep what would be registered in the step's folder, for `towpath register`."""
-        if isinstance(self.standing, registry.Ready):
-            draft = self._draft(node, step, known, run_id, self.standing)
+        if isinstance(self.found_readiness, registry.ReadyToRegister):
+            draft = self._make_draft(node, step, known, run_id, self.found_readiness)
             write_draft(folder / node.name, draft)
 
-    def _draft(
-        self, node: Node, step: RegisterModel, known: RunState, run_id: str, ready: registry.Ready
+    def _make_draft(
+        self,
+        node: Node,
+        step: RegisterModel,
+        known: RunState,
+        run_id: str,
+        ready: registry.ReadyToRegister,
     ) -> RegistrationDraft:
-        record = self._record(node, step, known, run_id, ready)
-        texts = project_outputs.texts(self.workspace, self.graph, known)
+        record = self._make_record(node, step, known, run_id, ready)
+        texts = project_outputs.render_commit_texts(self.workspace, self.graph, known)
         return RegistrationDraft(
-            record, {self._prefix + path: text for path, text in texts.items()}
+            record, {self._folder_prefix + path: text for path, text in texts.items()}
         )
 
-    def _code(self, commit: str, digests: Mapping[str, str]) -> Code:
+    def _record_code(self, commit: str, digests: Mapping[str, str]) -> RecordedCode:
         assert self.workspace.repository is not None
         is_shared = self.workspace.shared_registry is not None
-        origin = shared_registry.origin(self.workspace.repository) if is_shared else None
-        return Code(commit, origin, digests)
+        origin = (
+            shared_registry.name_code_repository(self.workspace.repository) if is_shared else None
+        )
+        return RecordedCode(commit, origin, digests)
 
-    def _record(
-        self, node: Node, step: RegisterModel, known: RunState, run_id: str, ready: registry.Ready
-    ) -> Record:
+    def _make_record(
+        self,
+        node: Node,
+        step: RegisterModel,
+        known: RunState,
+        run_id: str,
+        ready: registry.ReadyToRegister,
+    ) -> VersionRecord:
         source = node.arguments["model"]
         artifact = known.resolve(source)
         if not isinstance(artifact, Artifact):
             raise StepFailed(Fault(f"`{node.name}` registers a model, and `model` is none"))
         path = project_outputs.model_path(self.graph, node, known)
-        reached = [found.ingredients for found in _reached(self.graph, node, known)]
-        fill = partial(_filled, known, node)
-        return Record(
+        reached = [item.ingredients for item in _reaching_decisions(self.graph, node, known)]
+        fill = partial(_fill_template, known, node)
+        return VersionRecord(
             model=step.model,
-            key=self._key(node, step, known),
+            key=self._registration_key(node, step, known),
             artifact=artifact,
-            path=self._prefix + path,
+            path=self._folder_prefix + path,
             sha256=sha256_of(self.workspace.store.source, artifact),
             kind=path.rpartition(".")[2] if "." in path else "folder",
-            code=self._code(ready.commit, _labelled(reached, "code ")),
+            code=self._record_code(ready.commit, _strip_labels(reached, "code ")),
             signature=model_facts.find_signature(known, self.graph, source),
-            needs=model_facts.find_needs(known, source),
-            metrics=dict(_metrics(known, node)),
+            needs=model_facts.find_noted_needs(known, source),
+            metrics=dict(_model_metrics(known, node)),
             parameters=dict(self.graph.params),
             run=run_id,
             pipeline=self.graph.name,
             pipeline_digest=_pipeline_digest(self.graph, node, known),
             data={name: artifact.digest for name, artifact in known.inputs.items()},
-            sources=locate_inputs(self.workspace, self.graph, known.inputs, self.links),
-            upstream=upstream_runs(self.upstream, self.graph),
-            packages=_labelled(reached, "package "),
-            python=next((found["python"] for found in reached if "python" in found), None),
+            sources=locate_inputs(self.workspace, self.graph, known.inputs, self.upstream_links),
+            upstream=upstream_runs(self.upstream_reader, self.graph),
+            packages=_strip_labels(reached, "package "),
+            python=next((item["python"] for item in reached if "python" in item), None),
             author=str(ready.identity),
-            time=now(),
+            time=utc_now(),
             description=fill(step.description) if step.description else None,
             labels={name: fill(text) for name, text in step.labels.items()},
-            bump=Bump(step.bump, "asked for") if step.bump else None,
+            bump=RecordedBump(step.bump, "asked for") if step.bump else None,
         )
 
 
@@ -354,28 +385,28 @@ def read_draft(folder: Path) -> RegistrationDraft | None:
         raise StoreError(f"{shown} cannot be read: {wrong.faults[0].what}", hint=hint) from None
 
 
-def register_draft(workspace: Workspace, draft: RegistrationDraft) -> registry.Registered:
+def register_draft(workspace: Workspace, draft: RegistrationDraft) -> registry.RegisteredVersion:
     """Make the version of a draft upon the code that ran; or upon a shared registry's main."""
     record = draft.record
     if address := workspace.shared_registry:
-        base = shared_registry.root(workspace.registry, address)
-        files = registry_commit.files(workspace, base, record)
+        base = shared_registry.registry_root_commit(workspace.registry, address)
+        files = registry_commit.build_commit_files(workspace, base, record)
     else:
         base = record.code.commit
         files = {path: text.encode() for path, text in draft.files.items()}
-    return registry.register(workspace.registry, registry.Registration(record, base, files))
+    return registry.register_version(workspace.registry, registry.Registration(record, base, files))
 
 
-def _reached(graph: Graph, node: Node, known: RunState) -> list[Decision]:
+def _reaching_decisions(graph: Graph, node: Node, known: RunState) -> list[StepDecision]:
     """What was decided of the steps whose outputs reach a step; of a choice the one made."""
-    found = set(node.data_needs)
+    steps = set(node.data_needs)
     for name in reversed(list(graph.nodes)):
-        if name in found & known.made.keys():
-            found |= graph.nodes[name].data_needs
-    return [known.decisions[name] for name in sorted(found & known.made.keys())]
+        if name in steps & known.made.keys():
+            steps |= graph.nodes[name].data_needs
+    return [known.decisions[name] for name in sorted(steps & known.made.keys())]
 
 
-def _labelled(reached: list[Mapping[str, str]], prefix: str) -> dict[str, str]:
+def _strip_labels(reached: list[Mapping[str, str]], prefix: str) -> dict[str, str]:
     return {
         label.removeprefix(prefix): value
         for ingredients in reached
@@ -386,25 +417,29 @@ def _labelled(reached: list[Mapping[str, str]], prefix: str) -> dict[str, str]:
 
 def _pipeline_digest(graph: Graph, node: Node, known: RunState) -> str:
     """The digest of the declarations of the steps that reach a step, and of its own."""
-    names = sorted([node.name, *(found.step for found in _reached(graph, node, known))])
-    said = {
+    names = sorted(
+        [node.name, *(decision.step for decision in _reaching_decisions(graph, node, known))]
+    )
+    declarations = {
         name: graph.nodes[name].step.model_dump(mode="json", exclude=_INDIFFERENT) for name in names
     }
-    return cache_key.digest(said)
+    return cache_key.digest_value(declarations)
 
 
-def _metrics(known: RunState, node: Node) -> Iterator[tuple[str, Json]]:
+def _model_metrics(known: RunState, node: Node) -> Iterator[tuple[str, Json]]:
     """The numbers in the JSON inputs beside the model, by dotted name."""
     beside = {name: source for name, source in node.arguments.items() if name != "model"}
     for source in beside.values():
         if not outputs_of(source):
             continue
-        origin = known.origin(source)
+        origin = known.find_origin(source)
         document = known.made[origin.step].values.get(origin.output)
         if isinstance(document, dict):
             for key, value in document.items():
-                yield from ((n, v) for n, v in flatten(value, key) if isinstance(v, (int, float)))
+                yield from (
+                    (n, v) for n, v in flatten_leaves(value, key) if isinstance(v, (int, float))
+                )
 
 
-def _filled(known: RunState, node: Node, text: str) -> str:
-    return message_template.parse(text).fill(partial(known.lookup, node))
+def _fill_template(known: RunState, node: Node, text: str) -> str:
+    return message_template.parse_message(text).fill(partial(known.look_up_value, node))

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from towpath.errors import ExitCode, TowpathError, UserError
 from towpath.execution import pipeline_run
-from towpath.execution.run_record import Run
-from towpath.execution.upstream_pipelines import Upstream, UpstreamReader
+from towpath.execution.run_record import RecordedRun
+from towpath.execution.upstream_pipelines import UpstreamLink, UpstreamReader
 from towpath.pipeline import pipeline_check
 from towpath.pipeline.pipeline_order import order_pipelines
-from towpath.planning.run_request import Request, needed
+from towpath.planning.run_request import RunRequest, find_needed_steps
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
-    from towpath.execution.pipeline_run import Prepared
+    from towpath.execution.pipeline_run import PreparedRun
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class PipelineRun:
     """What became of one pipeline: its run; or why it was not begun, with its exit code."""
 
     pipeline: str
-    run: Run | None = None
+    run: RecordedRun | None = None
     error: TowpathError | None = None
     left_out: str = ""
 
@@ -37,7 +37,9 @@ class PipelineRun:
 
 
 def run_all(
-    workspace: Workspace, request: Request, carry_out: Callable[[Workspace, Request], Run]
+    workspace: Workspace,
+    request: RunRequest,
+    carry_out: Callable[[Workspace, RunRequest], RecordedRun],
 ) -> Iterator[PipelineRun]:
     """Run each pipeline in order, as ``request`` says it of one. Where one does not end well, those
     that take what it makes are left out, and the others go on. ``carry_out`` makes one run.
@@ -46,7 +48,7 @@ def run_all(
     """
     order = order_pipelines(workspace)
     for name in order:
-        pipeline_check.compiled(workspace, name)
+        pipeline_check.compile_checked_pipeline(workspace, name)
     missing: dict[str, str] = {}
     for name, makers in order.items():
         if failed := next((maker for maker in makers if maker in missing), None):
@@ -55,19 +57,19 @@ def run_all(
             continue
         try:
             # A fresh look, for the run before has written what this one reads.
-            done = carry_out(Workspace(workspace.root), replace(request, pipeline=name))
+            finished_run = carry_out(Workspace(workspace.root), replace(request, pipeline=name))
         except UserError as error:
             missing[name] = "could not begin"
             yield PipelineRun(name, error=error)
             continue
-        if done.exit_code:
-            missing[name] = done.state.in_words
-        yield PipelineRun(name, done)
-        if done.exit_code == ExitCode.INTERRUPTED:
+        if finished_run.exit_code:
+            missing[name] = finished_run.state.in_words
+        yield PipelineRun(name, finished_run)
+        if finished_run.exit_code == ExitCode.INTERRUPTED:
             return
 
 
-def plan_all(workspace: Workspace, request: Request) -> Iterator[Prepared]:
+def plan_all(workspace: Workspace, request: RunRequest) -> Iterator[PreparedRun]:
     """Each pipeline in order, prepared for a look at what would become of its steps.
 
     An input that an earlier pipeline would make anew is awaited: what reads it is undecided.
@@ -75,20 +77,20 @@ def plan_all(workspace: Workspace, request: Request) -> Iterator[Prepared]:
     may_run: dict[str, set[str]] = {}
     reader = UpstreamReader(workspace)
     for name in order_pipelines(workspace):
-        links = reader.links(pipeline_check.compiled(workspace, name))
+        links = reader.find_links(pipeline_check.compile_checked_pipeline(workspace, name))
         awaited = {
             link.input: link.pipeline for link in links if _is_awaited(reader, link, may_run)
         }
-        prepared = pipeline_run.prepare(workspace, replace(request, pipeline=name), awaited)
-        decisions = prepared.decisions().values()
+        prepared = pipeline_run.prepare_run(workspace, replace(request, pipeline=name), awaited)
+        decisions = prepared.decide_steps().values()
         may_run[name] = {decision.step for decision in decisions if decision.may_run}
         yield prepared
 
 
 def _is_awaited(
-    reader: UpstreamReader, link: Upstream, may_run: Mapping[str, Collection[str]]
+    reader: UpstreamReader, link: UpstreamLink, may_run: Mapping[str, Collection[str]]
 ) -> bool:
     """Whether a pipeline that runs before would put other bytes there, or might."""
     graph = reader.pipelines[link.pipeline].graph
-    made_by = needed(graph, frozenset(link.steps)) if graph else frozenset()
+    made_by = find_needed_steps(graph, frozenset(link.steps)) if graph else frozenset()
     return bool(link.stale or made_by & set(may_run.get(link.pipeline, ())))

@@ -49,19 +49,21 @@ def read_event(document: object) -> Event:
     read: dict[str, Any] = {"event": kind, "time": fields.get("time", foreign.read_moment)}
     required, optional = _FIELDS.get(kind, ({}, {}))
     read |= {name: fields.get(name, type_of) for name, type_of in required.items()}
-    known = ((name, fields.find(name, type_of)) for name, type_of in optional.items())
-    return read | {name: value for name, value in known if value is not None}
+    optional_fields = (
+        (name, fields.find_optional(name, type_of)) for name, type_of in optional.items()
+    )
+    return read | {name: value for name, value in optional_fields if value is not None}
 
 
 def _read_asked(value: object) -> dict[str, Any]:
     """What a run was asked, as ``Request.asked`` says it: it may be asked again."""
     fields = Fields(value)
     read = {
-        "params": fields.find("params", _VALUES),
-        "inputs": fields.find("inputs", _TEXTS),
-        "only": fields.find("only", _LINES),
-        "begin": fields.find("begin", foreign.read_text),
-        "end": fields.find("end", foreign.read_text),
+        "params": fields.find_optional("params", _VALUES),
+        "inputs": fields.find_optional("inputs", _TEXTS),
+        "only": fields.find_optional("only", _LINES),
+        "begin": fields.find_optional("begin", foreign.read_text),
+        "end": fields.find_optional("end", foreign.read_text),
     }
     rest = {name: item for name, item in _VALUES(value).items() if name not in read}
     return {**rest, **{name: item for name, item in read.items() if item is not None}}

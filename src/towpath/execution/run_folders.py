@@ -11,7 +11,7 @@ from towpath.config.artifact import Json
 from towpath.config.foreign_values import is_same
 from towpath.errors import StoreError, UsageError, did_you_mean
 from towpath.execution import run_record
-from towpath.execution.run_record import Run
+from towpath.execution.run_record import RecordedRun
 from towpath.scratch import sweep_folders
 from towpath.steps.work_order import BYTES
 
@@ -19,59 +19,61 @@ LATEST = 20
 """Runs that are looked at: each run clears what the ones before it left."""
 
 
-def names(folder: Path) -> list[str]:
+def list_run_names(folder: Path) -> list[str]:
     """The names of the runs recorded in ``folder``, the oldest first."""
     if not folder.is_dir():
         return []
     return sorted(path.name for path in folder.iterdir() if (path / run_record.EVENTS).is_file())
 
 
-def recent(folder: Path, count: int | None = None, pipeline: str | None = None) -> Iterator[Run]:
+def recent_runs(
+    folder: Path, count: int | None = None, pipeline: str | None = None
+) -> Iterator[RecordedRun]:
     """The runs, the newest first; at most ``count`` of them. A record that cannot be read is
     named in a warning, and hides no other."""
-    given = 0
-    for name in reversed(names(folder)):
+    yielded_count = 0
+    for name in reversed(list_run_names(folder)):
         try:
-            run = run_record.read(folder / name)
+            run = run_record.read_run(folder / name)
         except StoreError as broken:
-            _warn(broken)
+            _warn_broken(broken)
             continue
         if run is None or (pipeline and run.pipeline != pipeline):
             continue
-        if count is not None and given >= count:
+        if count is not None and yielded_count >= count:
             return
-        given += 1
+        yielded_count += 1
         yield run
 
 
-def _warn(broken: StoreError) -> None:
+def _warn_broken(broken: StoreError) -> None:
     import logging
 
     logging.getLogger("towpath.execution").warning("%s", broken.faults[0])
 
 
-def find(folder: Path, word: str) -> Run:
+def find_run(folder: Path, word: str) -> RecordedRun:
     """The run that ``word`` names: ``last``, a whole name, or the part that tells it apart."""
-    known = names(folder)
-    if not known:
+    run_names = list_run_names(folder)
+    if not run_names:
         raise UsageError("no run is recorded here", hint="`towpath run` makes one")
     if word == "last":
-        matches = known[-1:]
+        matches = run_names[-1:]
     else:
-        matches = [word] if word in known else [n for n in known if word in n]
+        matches = [word] if word in run_names else [n for n in run_names if word in n]
     if len(matches) != 1:
-        some = ", ".join((matches or known)[-3:])
+        some = ", ".join((matches or run_names)[-3:])
         what = f"no run `{word}`" if not matches else f"`{word}` names {len(matches)} runs"
-        near = did_you_mean(word, known) if not matches else None
+        near = did_you_mean(word, run_names) if not matches else None
         raise UsageError(what, hint=near or f"for example {some}; `towpath runs` lists them")
-    run = run_record.read(folder / matches[0])
+    run = run_record.read_run(folder / matches[0])
     if run is None:
         raise UsageError(f"the record of run {matches[0]} cannot be read")
     return run
 
 
 @dataclass(frozen=True)
-class Difference:
+class RunDifference:
     """One thing in which two runs differ; None where a run has no such thing."""
 
     section: str
@@ -80,64 +82,66 @@ class Difference:
     right: Json
 
 
-def diff(left: Run, right: Run) -> list[Difference]:
+def diff_runs(left: RecordedRun, right: RecordedRun) -> list[RunDifference]:
     """In what two runs differ: parameters, metrics, data, code, steps; and outputs of which no
     number tells it."""
-    found = [
-        Difference(section, name, a.get(name), b.get(name))
+    differences = [
+        RunDifference(section, name, a.get(name), b.get(name))
         for section, a, b in (
             ("parameters", left.params, right.params),
-            ("metrics", metrics(left), metrics(right)),
+            ("metrics", run_metrics(left), run_metrics(right)),
             ("data", left.inputs, right.inputs),
-            ("code", code(left), code(right)),
-            ("outputs", _outputs(left), _outputs(right)),
-            ("steps", _states(left), _states(right)),
+            ("code", run_code_digests(left), run_code_digests(right)),
+            ("outputs", _output_digests(left), _output_digests(right)),
+            ("steps", _step_states(left), _step_states(right)),
         )
         for name in sorted({*a, *b})
         if not is_same(a.get(name), b.get(name))
     ]
-    told = tuple(each.name for each in found if each.section == "metrics")
-    return [d for d in found if d.section != "outputs" or not _is_told(d.name, told)]
+    metric_names = tuple(
+        difference.name for difference in differences if difference.section == "metrics"
+    )
+    return [d for d in differences if d.section != "outputs" or not _is_told(d.name, metric_names)]
 
 
 def _is_told(output: str, metrics: tuple[str, ...]) -> bool:
     return any(name.startswith(f"{output}.") for name in metrics)
 
 
-def metrics(run: Run) -> dict[str, Json]:
+def run_metrics(run: RecordedRun) -> dict[str, Json]:
     """The numbers in a run's JSON outputs, flat: ``evaluate.metrics.mse``."""
     flat: dict[str, Json] = {}
     for step in run.steps.values():
         if step.kind == "quality_check":
             continue
         for output, value in step.made.values.items():
-            flat.update(flatten(value, f"{step.name}.{output}"))
+            flat.update(flatten_leaves(value, f"{step.name}.{output}"))
     return flat
 
 
-def flatten(value: Json, prefix: str) -> Iterator[tuple[str, Json]]:
+def flatten_leaves(value: Json, prefix: str) -> Iterator[tuple[str, Json]]:
     """The leaves of a document that are numbers, strings or booleans, by dotted path."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from flatten(inner, f"{prefix}.{key}")
+            yield from flatten_leaves(inner, f"{prefix}.{key}")
     elif isinstance(value, (int, float, str, bool)):
         yield prefix, value
 
 
-def code(run: Run) -> Mapping[str, Json]:
+def run_code_digests(run: RecordedRun) -> Mapping[str, Json]:
     """The digests of the code that a run's steps reached, its packages, and by step what the
     declaration says of it, by label."""
-    found: dict[str, Json] = {}
+    digests: dict[str, Json] = {}
     for step in run.steps.values():
         for label, digest in step.ingredients.items():
             if label.startswith(("code ", "package ")):
-                found[label] = digest
+                digests[label] = digest
             elif label == "declaration":
-                found[f"declaration of {step.name}"] = digest
-    return found
+                digests[f"declaration of {step.name}"] = digest
+    return digests
 
 
-def _outputs(run: Run) -> dict[str, Json]:
+def _output_digests(run: RecordedRun) -> dict[str, Json]:
     return {
         f"{step.name}.{name}": artifact.digest
         for step in run.steps.values()
@@ -145,7 +149,7 @@ def _outputs(run: Run) -> dict[str, Json]:
     }
 
 
-def _states(run: Run) -> dict[str, Json]:
+def _step_states(run: RecordedRun) -> dict[str, Json]:
     plain = {"reused": "done"}
     return {name: plain.get(step.state, str(step.state)) for name, step in run.steps.items()}
 
@@ -158,7 +162,7 @@ def discard_folder(run: Path) -> None:
 def sweep_leftovers(runs: Path) -> None:
     """Remove the bytes of steps whose runs were killed; records and logs stay."""
     sweep_folders()
-    for name in names(runs)[-LATEST:]:
+    for name in list_run_names(runs)[-LATEST:]:
         left = [runs / name / step for step in _bytes_of_steps(runs / name)]
         if left and not _is_in_progress(runs / name):
             for folder in left:
@@ -170,5 +174,5 @@ def _bytes_of_steps(run: Path) -> list[Path]:
 
 
 def _is_in_progress(run: Path) -> bool:
-    found = run_record.read(run)
-    return found is not None and not found.state.ended
+    recorded_run = run_record.read_run(run)
+    return recorded_run is not None and not recorded_run.state.has_ended

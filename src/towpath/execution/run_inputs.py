@@ -16,38 +16,38 @@ from towpath.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from towpath.pipeline.step_graph import Graph
-    from towpath.registry import Record
+    from towpath.registry import VersionRecord
     from towpath.workspace import Workspace
 
 
-def artifacts(
+def read_input_artifacts(
     workspace: Workspace, graph: Graph, awaited: Collection[str] = ()
 ) -> Mapping[str, Artifact]:
     """The bytes that each input stands for now, but for those that are ``awaited``.
 
     Every fault at once: UserError or StoreError.
     """
-    found: dict[str, Artifact] = {}
+    input_artifacts: dict[str, Artifact] = {}
     faults: list[Fault] = []
     kind: type[TowpathError] = UserError
-    for name, said in graph.inputs.items():
+    for name, location in graph.inputs.items():
         if name in awaited:
             continue
         try:
-            found[name] = _artifact(workspace, graph, name, said)
+            input_artifacts[name] = _read_artifact(workspace, graph, name, location)
         except TowpathError as error:
             faults += error.faults
             kind = StoreError if isinstance(error, StoreError) else kind
     if faults:
         raise kind(*dict.fromkeys(faults))  # one model may be several inputs
-    return found
+    return input_artifacts
 
 
-def _artifact(workspace: Workspace, graph: Graph, name: str, said: str) -> Artifact:
+def _read_artifact(workspace: Workspace, graph: Graph, name: str, said: str) -> Artifact:
     if names_and_paths.is_model_reference(said):
-        return _model(workspace, said)
+        return _model_artifact(workspace, said)
     path = workspace.root / said
-    if not path.exists() and not _restored(workspace, path):
+    if not path.exists() and not _restore_tracked(workspace, path):
         maker = pipeline_order.makers_of(graph.name, {name: said}, workspace.pipelines).get(name)
         hint = names_and_paths.remote_hint(said) or (
             "its path is from the project's root; `--input name=path` overrides it"
@@ -62,31 +62,31 @@ def _artifact(workspace: Workspace, graph: Graph, name: str, said: str) -> Artif
     return workspace.store.put(path)
 
 
-def _restored(workspace: Workspace, path: Path) -> bool:
+def _restore_tracked(workspace: Workspace, path: Path) -> bool:
     """Whether a file that is not there is tracked, and could be put there from the store."""
     from towpath.backends.dvc import pointer_files
 
-    pointer = pointer_files.tracked(workspace.root, path)
+    pointer = pointer_files.find_tracked(workspace.root, path)
     if pointer is None:
         return False
-    pointer_files.restore(workspace.root, path, pointer)
+    pointer_files.restore_tracked(workspace.root, path, pointer)
     return True
 
 
-def _model(workspace: Workspace, reference: str) -> Artifact:
+def _model_artifact(workspace: Workspace, reference: str) -> Artifact:
     """A version's bytes by digest; where the project's store lacks them, they are brought there."""
     from towpath import registry
 
     if workspace.repository is None and not workspace.shared_registry:
         raise UserError(Fault(f"{reference} is a model, and there is no Git repository here"))
-    record = registry.get(workspace.registry, reference).record
+    record = registry.get_version(workspace.registry, reference).record
     if not workspace.store.has(record.artifact.digest):
-        _bring(workspace, record, registry.parse(reference).stage)
+        _fetch_version(workspace, record, registry.parse_reference(reference).stage)
     hold_against(workspace, record, reference)
     return record.artifact
 
 
-def hold_against(workspace: Workspace, record: Record, shown: str) -> None:
+def hold_against(workspace: Workspace, record: VersionRecord, shown: str) -> None:
     """Hold the bytes in the project's store against a record's SHA-256.
 
     Two files of one MD5 can be made, and the store knows bytes by it alone: what a step is given
@@ -104,10 +104,12 @@ def hold_against(workspace: Workspace, record: Record, shown: str) -> None:
     )
 
 
-def _bring(workspace: Workspace, record: Record, stage: str | None) -> None:
+def _fetch_version(workspace: Workspace, record: VersionRecord, stage: str | None) -> None:
     from towpath.versions import version_origin
 
     with scratch_folder() as scratch:
         path = Path(scratch, record.artifact.name)
-        version_origin.bring(workspace, version_origin.policy(workspace), record, path, stage)
+        version_origin.bring_version(
+            workspace, version_origin.read_main_declaration(workspace), record, path, stage
+        )
         workspace.store.put(path)

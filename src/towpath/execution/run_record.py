@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from towpath.config.artifact import Json, Made, read_made
-from towpath.config.digests import describe
+from towpath.config.digests import describe_value
 from towpath.errors import Fault, Malformed, Place, StoreError
 from towpath.execution.run_events import Event as Event
 from towpath.execution.run_events import read_events
@@ -22,7 +22,7 @@ from towpath.execution.run_events import read_events
 EVENTS = "events.jsonl"
 
 
-class State(StrEnum):
+class ExecutionState(StrEnum):
     """What a step or a run has come to."""
 
     WAITING = "waiting"
@@ -35,14 +35,18 @@ class State(StrEnum):
     INTERRUPTED = "interrupted"
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether nothing more will come of it."""
-        return self not in (State.WAITING, State.RUNNING)
+        return self not in (ExecutionState.WAITING, ExecutionState.RUNNING)
 
     @property
     def in_words(self) -> str:
         """What a step or a run did, behind its name: `failed`, `was skipped`, `still runs`."""
-        words = {State.WAITING: "still waits", State.RUNNING: "still runs", State.FAILED: "failed"}
+        words = {
+            ExecutionState.WAITING: "still waits",
+            ExecutionState.RUNNING: "still runs",
+            ExecutionState.FAILED: "failed",
+        }
         return words.get(self, f"was {self}")
 
 
@@ -57,7 +61,7 @@ class StepRun:
 
     name: str
     kind: str
-    state: State = State.WAITING
+    state: ExecutionState = ExecutionState.WAITING
     reason: str = ""
     started: str = ""
     seconds: float = 0.0
@@ -70,7 +74,7 @@ class StepRun:
 
 
 @dataclass(frozen=True)
-class Run:
+class RecordedRun:
     """One execution of a pipeline; times are UTC, ISO 8601.
 
     ``asked`` is what it was asked (parameters, inputs and steps that were given); ``params`` and
@@ -81,7 +85,7 @@ class Run:
 
     id: str
     pipeline: str
-    state: State
+    state: ExecutionState
     started: str
     ended: str = ""
     seconds: float = 0.0
@@ -98,16 +102,16 @@ class Run:
     registered: tuple[str, ...] = ()
 
     @property
-    def versions(self) -> tuple[str, ...]:
+    def registered_versions(self) -> tuple[str, ...]:
         """The versions that were registered of it, or before it of the same."""
         named = (step.made.facts.get("version") for step in self.steps.values())
         return tuple(dict.fromkeys([*(str(name) for name in named if name), *self.registered]))
 
-    def count(self, state: State) -> int:
+    def count(self, state: ExecutionState) -> int:
         """How many steps came to this; a condition is no work, and counts only where it failed."""
-        counts = state in (State.FAILED, State.INTERRUPTED)
-        found = (s for s in self.steps.values() if s.state is state)
-        return sum(counts or s.kind != "condition" for s in found)
+        counts = state in (ExecutionState.FAILED, ExecutionState.INTERRUPTED)
+        matching_steps = (s for s in self.steps.values() if s.state is state)
+        return sum(counts or s.kind != "condition" for s in matching_steps)
 
     @property
     def values(self) -> dict[str, Json]:
@@ -119,7 +123,7 @@ class Run:
         }
 
 
-def now() -> str:
+def utc_now() -> str:
     """The time in UTC, ISO 8601, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -145,7 +149,7 @@ def made_as_json(made: Made) -> dict[str, Any]:
     }
 
 
-def _made(said: Made | Mapping[str, Any]) -> Made:
+def _read_result(said: Made | Mapping[str, Any]) -> Made:
     """A step's result: of an event that was read it is one, of one that is new its plain data."""
     return said if isinstance(said, Made) else read_made(said)
 
@@ -163,7 +167,7 @@ class Recorder:
         )
 
     def __call__(self, event: str, **fields: Any) -> None:
-        entry = {"event": event, "time": now(), **fields}
+        entry = {"event": event, "time": utc_now(), **fields}
         with self._lock:
             self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
             self._file.flush()
@@ -175,14 +179,14 @@ class Recorder:
         self._file.close()
 
 
-def fold(run: Run | None, event: Event) -> Run:
+def fold_event(run: RecordedRun | None, event: Event) -> RecordedRun:
     """The run after one more event."""
     if event["event"] == "started":
-        return _started(event)
+        return _started_run(event)
     if run is None:
         raise Malformed("a run's log begins with `started`")
     if event["event"] == "step":
-        return replace(run, steps={**run.steps, event["step"]: _step(run, event)})
+        return replace(run, steps={**run.steps, event["step"]: _fold_step(run, event)})
     if event["event"] == "published":
         return replace(run, published=tuple(event["versions"]))
     if event["event"] == "registered":
@@ -190,7 +194,7 @@ def fold(run: Run | None, event: Event) -> Run:
     if event["event"] == "finished":
         return replace(
             run,
-            state=State(event["state"]),
+            state=ExecutionState(event["state"]),
             ended=event["time"],
             seconds=event["seconds"],
             exit_code=event["exit_code"],
@@ -203,54 +207,57 @@ def fold(run: Run | None, event: Event) -> Run:
 def _at_rest(steps: Mapping[str, StepRun]) -> dict[str, StepRun]:
     """The steps of a run that has ended: what was running then was interrupted."""
     return {
-        name: replace(step, state=State.INTERRUPTED) if step.state is State.RUNNING else step
+        name: replace(step, state=ExecutionState.INTERRUPTED)
+        if step.state is ExecutionState.RUNNING
+        else step
         for name, step in steps.items()
     }
 
 
-def _started(event: Event) -> Run:
+def _started_run(event: Event) -> RecordedRun:
     steps = {name: StepRun(name, kind) for name, kind in event["steps"].items()}
-    return Run(
-        event["run"], event["pipeline"], State.RUNNING, event["time"], params=event["params"],
+    return RecordedRun(
+        event["run"], event["pipeline"], ExecutionState.RUNNING, event["time"],
+        params=event["params"],
         inputs=event["inputs"], asked=event.get("asked", {}), origin=event["origin"], steps=steps,
         sources=event.get("sources", {}), tried=tuple(event.get("tried", ())),
     )  # fmt: skip
 
 
-def _step(run: Run, event: Event) -> StepRun:
+def _fold_step(run: RecordedRun, event: Event) -> StepRun:
     before = run.steps.get(event["step"]) or StepRun(event["step"], "")
-    state = State(event["state"])
-    made = _made(event["made"]) if "made" in event else before.made
-    own = made.facts.get("function_seconds") if state is State.DONE else None
+    state = ExecutionState(event["state"])
+    result = _read_result(event["made"]) if "made" in event else before.made
+    own = result.facts.get("function_seconds") if state is ExecutionState.DONE else None
     return replace(
         before,
         state=state,
-        started=event["time"] if state is State.RUNNING else before.started,
+        started=event["time"] if state is ExecutionState.RUNNING else before.started,
         reason=event.get("reason", before.reason),
         seconds=event.get("seconds", before.seconds),
         attempt=event.get("attempt", before.attempt),
         key=event.get("key", before.key),
         ingredients=event.get("ingredients", before.ingredients),
         function_seconds=float(own) if isinstance(own, int | float) else None,
-        made=made,
+        made=result,
         error=tuple(event.get("error", before.error)),
     )
 
 
-def replay(events: Iterable[Event]) -> Run | None:
+def replay_events(events: Iterable[Event]) -> RecordedRun | None:
     """The run that a log adds up to; None for an empty log. Linear in the log."""
-    run: Run | None = None
+    run: RecordedRun | None = None
     steps: dict[str, StepRun] = {}
     for event in events:
         if run is not None and event["event"] == "step":
-            steps[event["step"]] = _step(replace(run, steps=steps), event)
+            steps[event["step"]] = _fold_step(replace(run, steps=steps), event)
             continue
-        run = fold(run, event)
+        run = fold_event(run, event)
         steps = steps or dict(run.steps)
-    return replace(run, steps=_at_rest(steps) if run.state.ended else steps) if run else None
+    return replace(run, steps=_at_rest(steps) if run.state.has_ended else steps) if run else None
 
 
-def read(folder: Path) -> Run | None:
+def read_run(folder: Path) -> RecordedRun | None:
     """The run recorded in ``folder``; a torn last line, as a kill leaves it, is left out.
 
     Raises ``StoreError``, with its place, for a record that was not written by a run.
@@ -258,31 +265,33 @@ def read(folder: Path) -> Run | None:
     shown = f"{folder.name}/{EVENTS}"
     try:
         lines = (folder / EVENTS).read_text(encoding="utf-8").split("\n")
-        run = replay(read_events(lines, shown))
+        run = replay_events(read_events(lines, shown))
     except OSError:
         return None
     except Malformed as wrong:
         fault = wrong.faults[0]
         what = f"the record of run {folder.name} cannot be read: {fault.what}"
-        raise StoreError(Fault(what, fault.place or Place(shown), _hint(folder))) from None
+        raise StoreError(
+            Fault(what, fault.place or Place(shown), _unreadable_hint(folder))
+        ) from None
     except UnicodeDecodeError:
         what = f"the record of run {folder.name} is not UTF-8"
-        raise StoreError(Fault(what, Place(shown), _hint(folder))) from None
+        raise StoreError(Fault(what, Place(shown), _unreadable_hint(folder))) from None
     if run is not None and run.id != folder.name:
-        what = f"the record of run {folder.name} is that of another, {describe(run.id)}"
-        raise StoreError(Fault(what, Place(shown), _hint(folder)))
-    return _alive(run)
+        what = f"the record of run {folder.name} is that of another, {describe_value(run.id)}"
+        raise StoreError(Fault(what, Place(shown), _unreadable_hint(folder)))
+    return _mark_interrupted(run)
 
 
-def _hint(folder: Path) -> str:
+def _unreadable_hint(folder: Path) -> str:
     return f"no run wrote it so: remove {folder}, and the others are listed without it"
 
 
-def _alive(run: Run | None) -> Run | None:
+def _mark_interrupted(run: RecordedRun | None) -> RecordedRun | None:
     """A run that says it runs, whose process is gone, was interrupted."""
-    if run is None or run.state is not State.RUNNING or _process_lives(run.origin):
+    if run is None or run.state is not ExecutionState.RUNNING or _process_lives(run.origin):
         return run
-    return replace(run, state=State.INTERRUPTED, steps=_at_rest(run.steps))
+    return replace(run, state=ExecutionState.INTERRUPTED, steps=_at_rest(run.steps))
 
 
 def _process_lives(origin: Mapping[str, Json]) -> bool:

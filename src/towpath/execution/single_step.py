@@ -13,7 +13,7 @@ from towpath.errors import Fault, StepFailed, TowpathError, UsageError, did_you_
 from towpath.execution import make_orders, run_inputs
 from towpath.pipeline import artifact_paths, pipeline_check
 from towpath.pipeline.step_graph import outputs_of
-from towpath.planning.run_state import Decision, RunState, Verdict
+from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.steps.formats import jsons
 from towpath.steps.kinds import IN_A_PROCESS
 
@@ -30,19 +30,19 @@ def carry_out(workspace: Workspace, pipeline: str, step: str, say: Callable[[str
     """
     from towpath.steps import step_imports, step_process
 
-    graph = pipeline_check.compiled(workspace, pipeline)
-    node = _node(graph, step)
+    graph = pipeline_check.compile_checked_pipeline(workspace, pipeline)
+    node = _find_node(graph, step)
     order = order_on_tree(workspace, graph, node)
     imported = step_imports.find_libraries(workspace, graph.folder, [node])
-    with step_process.warm(workspace.root, graph.folder, [node], imported):
-        made = _attempt(node, order, say)
+    with step_process.warm_supervisor(workspace.root, graph.folder, [node], imported):
+        result = _attempt_step(node, order, say)
     for name in artifact_paths.own_outputs(node):
         target = workspace.root / artifact_paths.output_path(graph, step, name)
-        workspace.store.link(made.outputs[name].digest, target)
-    return made
+        workspace.store.copy_to(result.outputs[name].digest, target)
+    return result
 
 
-def _node(graph: Graph, step: str) -> Node:
+def _find_node(graph: Graph, step: str) -> Node:
     node = graph.nodes.get(step)
     if node is None or node.step.kind not in IN_A_PROCESS:
         raise UsageError(
@@ -56,34 +56,36 @@ def order_on_tree(workspace: Workspace, graph: Graph, node: Node) -> Order:
 
     :raises StepFailed: naming each file that is not there.
     """
-    known = RunState(graph, run_inputs.artifacts(workspace, graph))
-    for maker, outputs in _taken(workspace, graph, node).items():
-        made = _made(workspace, graph.nodes[maker], outputs)
-        known.take(Decision(maker, Verdict.REUSE), made)
+    run_state = RunState(graph, run_inputs.read_input_artifacts(workspace, graph))
+    for maker, outputs in _taken_outputs(workspace, graph, node).items():
+        result = _read_outputs(workspace, graph.nodes[maker], outputs)
+        run_state.take_result(StepDecision(maker, StepVerdict.REUSE), result)
     directory = workspace.state / "steps" / graph.name / node.name
-    return make_orders.order(workspace, graph, node, known, directory)
+    return make_orders.make_order(workspace, graph, node, run_state, directory)
 
 
-def _taken(workspace: Workspace, graph: Graph, node: Node) -> dict[str, dict[str, str]]:
+def _taken_outputs(workspace: Workspace, graph: Graph, node: Node) -> dict[str, dict[str, str]]:
     """The outputs that a step takes, with their paths, by the step that makes them, in its order:
     of a choice (``a.x or b.y``) the first that is there."""
-    found: dict[str, dict[str, str]] = {}
+    outputs_by_step: dict[str, dict[str, str]] = {}
     faults = []
-    for source in node.sources:
+    for source in node.taken_sources:
         choices = outputs_of(source)
-        paths = [artifact_paths.output_path(graph, each.step, each.output) for each in choices]
-        there = [number for number, path in enumerate(paths) if (workspace.root / path).exists()]
-        if choices and not there:
-            faults.append(_absent(graph, choices[0].step, paths[0]))
-        for number in there[:1]:
+        paths = [
+            artifact_paths.output_path(graph, option.step, option.output) for option in choices
+        ]
+        present = [number for number, path in enumerate(paths) if (workspace.root / path).exists()]
+        if choices and not present:
+            faults.append(_absent_fault(graph, choices[0].step, paths[0]))
+        for number in present[:1]:
             choice = choices[number]
-            found.setdefault(choice.step, {})[choice.output] = paths[number]
+            outputs_by_step.setdefault(choice.step, {})[choice.output] = paths[number]
     if faults:
         raise StepFailed(*dict.fromkeys(faults))
-    return {name: found[name] for name in graph.nodes if name in found}
+    return {name: outputs_by_step[name] for name in graph.nodes if name in outputs_by_step}
 
 
-def _absent(graph: Graph, step: str, path: str) -> Fault:
+def _absent_fault(graph: Graph, step: str, path: str) -> Fault:
     is_check = isinstance(graph.nodes[step].step, QualityCheck)
     first = "towpath run" if is_check else "dvc pull, or towpath run"
     return Fault(f"{path} of step `{step}` is not there", hint=first)
@@ -97,23 +99,23 @@ def read_from_tree(workspace: Workspace, graph: Graph, node: Node) -> Made:
     paths = {name: artifact_paths.output_path(graph, node.name, name) for name in node.outputs}
     for path in paths.values():
         if not (workspace.root / path).exists():
-            raise StepFailed(_absent(graph, node.name, path))
-    return _made(workspace, node, paths)
+            raise StepFailed(_absent_fault(graph, node.name, path))
+    return _read_outputs(workspace, node, paths)
 
 
-def _made(workspace: Workspace, node: Node, outputs: dict[str, str]) -> Made:
+def _read_outputs(workspace: Workspace, node: Node, outputs: dict[str, str]) -> Made:
     """What a step made, as far as it is asked for."""
-    found: dict[str, Artifact] = {}
+    artifacts: dict[str, Artifact] = {}
     values: dict[str, Json] = {}
     for name, path in outputs.items():
         file = workspace.root / path
-        found[name] = workspace.store.put(file)
+        artifacts[name] = workspace.store.put(file)
         if is_json(node.outputs[name]) and file.stat().st_size <= jsons.SMALL:
             values[name] = jsons.parse_document(file.read_bytes(), path)
-    return Made(found, values)
+    return Made(artifacts, values)
 
 
-def _attempt(node: Node, order: Order, say: Callable[[str], object]) -> Made:
+def _attempt_step(node: Node, order: Order, say: Callable[[str], object]) -> Made:
     """Carry the order out as often as the step declares."""
     from towpath.steps import step_process
 
@@ -121,11 +123,11 @@ def _attempt(node: Node, order: Order, say: Callable[[str], object]) -> Made:
     for pause in make_orders.find_pauses(retry):
         assert retry
         try:
-            return step_process.call(order, node.step.timeout, say)
+            return step_process.call_step(order, node.step.timeout, say)
         except TowpathError as error:
             if not make_orders.is_worth_another(error, retry, order):
                 raise
             for fault in error.faults:
                 say(str(fault))
         time.sleep(pause * (1 + random.random() * retry.jitter))
-    return step_process.call(order, node.step.timeout, say)
+    return step_process.call_step(order, node.step.timeout, say)

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from towpath.config.artifact import Entry, Json, Made
+from towpath.config.artifact import CacheEntry, Json, Made
 from towpath.config.pipeline_declaration import Condition, Fail, RegisterModel
 from towpath.errors import Fault, Refused, StepFailed, TowpathError
-from towpath.execution.commit_checks import touched
-from towpath.execution.make_orders import order
-from towpath.execution.run_record import Recorder, State, made_as_json, now
+from towpath.execution.commit_checks import may_have_changed
+from towpath.execution.make_orders import make_order
+from towpath.execution.run_record import ExecutionState, Recorder, made_as_json, utc_now
 from towpath.pipeline import cache_key
-from towpath.planning.run_memory import Last
-from towpath.planning.run_state import Decision, RunState, Verdict
-from towpath.planning.step_decisions import Judge, Registrar, choice
+from towpath.planning.run_memory import LastExecution
+from towpath.planning.run_state import RunState, StepDecision, StepVerdict
+from towpath.planning.step_decisions import Registrar, StepJudge, describe_choice
 from towpath.steps.work_order import Order
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ class Execution:
     """
 
     workspace: Workspace
-    judge: Judge
+    judge: StepJudge
     known: RunState
     recorder: Recorder
     run_id: str
     planned: int
-    latest: dict[str, Last] = field(default_factory=dict)
+    latest: dict[str, LastExecution] = field(default_factory=dict)
     errors: dict[str, TowpathError] = field(default_factory=dict)
 
     @property
@@ -52,86 +52,94 @@ class Execution:
         assert self.judge.registry is not None  # `run.prepare` gives one to every run
         return self.judge.registry
 
-    def decide(self, node: Node) -> Decision:
+    def decide_step(self, node: Node) -> StepDecision:
         """What becomes of a step now that all it waits for has ended."""
-        return self.judge.decide(node, self.known)
+        return self.judge.decide_step(node, self.known)
 
-    def begin(self, node: Node, decision: Decision, attempt: int = 1) -> None:
+    def begin(self, node: Node, decision: StepDecision, attempt: int = 1) -> None:
         """A step starts to run."""
         self.recorder(
-            "step", step=node.name, state=State.RUNNING, reason=decision.reason, attempt=attempt,
+            "step", step=node.name, state=ExecutionState.RUNNING, reason=decision.reason,
+            attempt=attempt,
             key=decision.key, ingredients=dict(decision.ingredients),
         )  # fmt: skip
 
     def order(self, node: Node) -> Order:
         """What a step's process needs to carry it out."""
-        return order(self.workspace, self.graph, node, self.known, self.recorder.folder / node.name)
+        return make_order(
+            self.workspace, self.graph, node, self.known, self.recorder.folder / node.name
+        )
 
-    def done(self, node: Node, decision: Decision, made: Made, seconds: float) -> None:
+    def finish_step(self, node: Node, decision: StepDecision, made: Made, seconds: float) -> None:
         """A step has ended well: remember it, unless it read what it did not declare."""
-        undeclared = _names(made.facts.get("undeclared"))
+        undeclared = _as_names(made.facts.get("undeclared"))
         if decision.key:
-            self.latest[node.name] = Last(decision.key, decision.ingredients, undeclared)
+            self.latest[node.name] = LastExecution(decision.key, decision.ingredients, undeclared)
         moved = bool(decision.key) and self._code_moved(node, decision)
         if moved:
             made = replace(made, facts={**made.facts, "edited": True})
         if decision.key and not undeclared and not moved and node.step.cache is not False:
-            self.workspace.store.remember(self._entry(node, decision, made, seconds))
-        self.known.take(decision, made)
+            self.workspace.store.remember(self._make_entry(node, decision, made, seconds))
+        self.known.take_result(decision, made)
         reason = "its code was edited while it ran: not reused" if moved else decision.reason
         if isinstance(node.step, Condition):
-            reason = choice(node.step, self.known.chosen[node.name])
+            reason = describe_choice(node.step, self.known.chosen[node.name])
         self.recorder(
-            "step", step=node.name, state=State.DONE, seconds=seconds, made=made_as_json(made),
+            "step", step=node.name, state=ExecutionState.DONE, seconds=seconds,
+            made=made_as_json(made),
             reason=reason,
         )  # fmt: skip
 
-    def _code_moved(self, node: Node, decision: Decision) -> bool:
+    def _code_moved(self, node: Node, decision: StepDecision) -> bool:
         """Whether the code is no longer what the key was made of: what ran may be either."""
-        files = cache_key.sources(self.graph, node, self.workspace.code)
-        if not any(touched(self.workspace.root / file, self.planned) for file in files):
+        files = cache_key.list_code_files(self.graph, node, self.workspace.code)
+        if not any(may_have_changed(self.workspace.root / file, self.planned) for file in files):
             return False
-        from towpath.dependencies import Reader
+        from towpath.dependencies import CodeReader
 
-        now_there = cache_key.code_of(self.graph, node, Reader(self.workspace.root))
-        return any(decision.ingredients.get(label) != found for label, found in now_there.items())
+        now_there = cache_key.code_of(self.graph, node, CodeReader(self.workspace.root))
+        return any(decision.ingredients.get(label) != digest for label, digest in now_there.items())
 
-    def _entry(self, node: Node, decision: Decision, made: Made, seconds: float) -> Entry:
+    def _make_entry(
+        self, node: Node, decision: StepDecision, made: Made, seconds: float
+    ) -> CacheEntry:
         writer = "ci" if os.environ.get("CI", "").lower() in ("true", "1") else "local"
-        return Entry(
-            decision.key, self.graph.name, node.name, self.run_id, now(), round(seconds, 3), writer,
+        return CacheEntry(
+            decision.key, self.graph.name, node.name, self.run_id, utc_now(), round(seconds, 3),
+            writer,
             decision.ingredients, made,
         )  # fmt: skip
 
-    def reuse(self, node: Node, decision: Decision) -> Made:
+    def reuse_step(self, node: Node, decision: StepDecision) -> Made:
         """A step need not run: take what it made before."""
         assert decision.entry is not None
-        made = decision.entry.result
-        self.known.take(decision, made)
-        self.latest[node.name] = Last(decision.key, decision.ingredients)
+        result = decision.entry.result
+        self.known.take_result(decision, result)
+        self.latest[node.name] = LastExecution(decision.key, decision.ingredients)
         self.recorder(
-            "step", step=node.name, state=State.REUSED, reason=decision.reason, key=decision.key,
-            ingredients=dict(decision.ingredients), made=made_as_json(made),
+            "step", step=node.name, state=ExecutionState.REUSED, reason=decision.reason,
+            key=decision.key,
+            ingredients=dict(decision.ingredients), made=made_as_json(result),
         )  # fmt: skip
-        return made
+        return result
 
-    def skip(self, node: Node, decision: Decision) -> None:
+    def skip_step(self, node: Node, decision: StepDecision) -> None:
         """A step is left out, and says why; a registration that is deferred is kept."""
         reason = decision.reason
         if decision.deferred and isinstance(node.step, RegisterModel):
             try:
                 folder = self.recorder.folder
-                self.registry.defer(node, node.step, self.known, self.run_id, folder)
+                self.registry.defer_registration(node, node.step, self.known, self.run_id, folder)
             except TowpathError as error:  # the trial itself went well
                 reason = f"a trial, and {error.faults[0].what}"
         self.known.skipped[node.name] = reason
-        self.recorder("step", step=node.name, state=State.SKIPPED, reason=reason)
+        self.recorder("step", step=node.name, state=ExecutionState.SKIPPED, reason=reason)
 
-    def fail(self, node: Node, error: TowpathError, seconds: float) -> None:
+    def fail_step(self, node: Node, error: TowpathError, seconds: float) -> None:
         """A step has failed; a check that says no is refused."""
         self.known.failed.add(node.name)
         self.errors[node.name] = error
-        state = State.REFUSED if isinstance(error, Refused) else State.FAILED
+        state = ExecutionState.REFUSED if isinstance(error, Refused) else ExecutionState.FAILED
         self.recorder(
             "step", step=node.name, state=state, seconds=seconds,
             reason=error.faults[0].what, error=[str(fault) for fault in error.faults],
@@ -140,20 +148,22 @@ class Execution:
     def act(self, node: Node) -> Made:
         """Carry out a step that needs no process: a condition, a failure, a registration."""
         if isinstance(node.step, Condition):
-            return self._choose(node, node.step)
+            return self._choose_branch(node, node.step)
         if isinstance(node.step, Fail):
             from towpath.steps.kinds import fail
 
-            raise StepFailed(Fault(fail.message(node.step, partial(self.known.lookup, node))))
+            raise StepFailed(
+                Fault(fail.failure_message(node.step, partial(self.known.look_up_value, node)))
+            )
         assert isinstance(node.step, RegisterModel)
         return self.registry.register(node, node.step, self.known, self.run_id)
 
-    def _choose(self, node: Node, step: Condition) -> Made:
-        verdict = self.judge.chooses(node, step, self.known)
+    def _choose_branch(self, node: Node, step: Condition) -> Made:
+        verdict = self.judge.evaluate_condition(node, step, self.known)
         self.known.chosen[node.name] = verdict
         return Made(facts={"chosen": verdict})
 
-    def settle(self) -> None:
+    def remember_keys(self) -> None:
         """Keep what this run learned for the words of the next one."""
         self.judge.memory.remember(self.latest)
 
@@ -184,43 +194,46 @@ class StepTasks(Protocol):
     def tells_begin(self) -> bool:
         """Whether ``tell`` hears ``begun``."""
 
-    def submit(self, node: Node, order: Order, after: Collection[str], tell: Tell) -> None:
+    def submit_step(self, node: Node, order: Order, after: Collection[str], tell: Tell) -> None:
         """Carry out a step in a process, with its retries; ``tell`` says how it goes."""
 
-    def show(self, node: Node, state: str, reason: str, after: Collection[str]) -> None:
+    def show_step(self, node: Node, state: str, reason: str, after: Collection[str]) -> None:
         """Show a step that does not run."""
 
     def act(self, node: Node, deed: Callable[[], Made], after: Collection[str]) -> Made | Exception:
         """Carry out a step that needs no process, here and now."""
 
-    def outcome(self, step: str) -> Made | Exception:
+    def step_outcome(self, step: str) -> Made | Exception:
         """What came of a step that was submitted and has ended."""
 
-    def join(self) -> None:
+    def await_all(self) -> None:
         """Wait until all is known of every step."""
 
 
-def _names(value: Json) -> tuple[str, ...]:
+def _as_names(value: Json) -> tuple[str, ...]:
     return tuple(str(name) for name in value) if isinstance(value, list) else ()
 
 
-def needs_executor(graph: Graph, decisions: Mapping[str, Decision]) -> bool:
+def needs_executor(graph: Graph, decisions: Mapping[str, StepDecision]) -> bool:
     """Whether a plan holds a step that must run; choosing a branch is none."""
     return any(
-        decision.verdict is Verdict.UNDECIDED
-        or (decision.verdict is Verdict.RUN and not isinstance(graph.nodes[name].step, Condition))
+        decision.verdict is StepVerdict.UNDECIDED
+        or (
+            decision.verdict is StepVerdict.RUN
+            and not isinstance(graph.nodes[name].step, Condition)
+        )
         for name, decision in decisions.items()
     )
 
 
-def replay(execution: Execution, decisions: Mapping[str, Decision]) -> None:
+def replay_plan(execution: Execution, decisions: Mapping[str, StepDecision]) -> None:
     """Carry out a plan in which nothing needs to run."""
     for name, decision in decisions.items():
         node = execution.graph.nodes[name]
-        if decision.verdict is Verdict.SKIP:
-            execution.skip(node, decision)
-        elif decision.verdict is Verdict.REUSE:
-            execution.reuse(node, decision)
+        if decision.verdict is StepVerdict.SKIP:
+            execution.skip_step(node, decision)
+        elif decision.verdict is StepVerdict.REUSE:
+            execution.reuse_step(node, decision)
         else:
             execution.begin(node, decision)
-            execution.done(node, decision, execution.act(node), 0.0)
+            execution.finish_step(node, decision, execution.act(node), 0.0)

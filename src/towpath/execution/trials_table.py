@@ -9,8 +9,8 @@ from typing import Any
 
 from towpath.config.artifact import Json
 from towpath.errors import Fault, UsageError, did_you_mean
-from towpath.execution.run_folders import flatten, metrics
-from towpath.execution.run_record import Run, State
+from towpath.execution.run_folders import flatten_leaves, run_metrics
+from towpath.execution.run_record import ExecutionState, RecordedRun
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class TrialRow:
 
     run: str
     pipeline: str
-    state: State
+    state: ExecutionState
     started: str
     seconds: float
     trial: bool
@@ -55,25 +55,25 @@ class TableRequest:
     count: int | None = None
 
 
-def tabulate_runs(runs: Iterable[Run], request: TableRequest) -> TrialsTable:
+def tabulate_runs(runs: Iterable[RecordedRun], request: TableRequest) -> TrialsTable:
     """The table of runs, the newest first unless it is sorted. UsageError for an unknown name."""
     listed = list(runs)
     if not listed:
         return TrialsTable((), (), ())
-    values = {run.id: _values(run) for run in listed}
-    known = dict.fromkeys(name for each in values.values() for name in each)
-    wanted = _wanted(request.params, known)
-    kept = [run for run in listed if _is_kept(values[run.id], wanted)]
-    numbers = {run.id: _numbers(run) for run in kept}
-    names = _short_names(dict.fromkeys(n for each in numbers.values() for n in each))
-    rows = [_row(run, values[run.id], numbers[run.id], names) for run in kept]
+    values = {run.id: _run_values(run) for run in listed}
+    columns = dict.fromkeys(name for run_values in values.values() for name in run_values)
+    wanted_values = _parse_columns(request.params, columns)
+    kept = [run for run in listed if _is_kept(values[run.id], wanted_values)]
+    numbers = {run.id: _run_numbers(run) for run in kept}
+    names = _short_names(dict.fromkeys(n for run_values in numbers.values() for n in run_values))
+    rows = [_make_row(run, values[run.id], numbers[run.id], names) for run in kept]
     if request.sort:
-        rows = _sorted(rows, request.sort, tuple(names.values()), tuple(known))
-    shown = tuple(wanted) or tuple(n for n in known if _differs(n, rows))
+        rows = _sort_rows(rows, request.sort, tuple(names.values()), tuple(columns))
+    shown = tuple(wanted_values) or tuple(n for n in columns if _has_differences(n, rows))
     return TrialsTable(shown, tuple(names.values()), tuple(rows[: request.count]))
 
 
-def _values(run: Run) -> dict[str, Json]:
+def _run_values(run: RecordedRun) -> dict[str, Json]:
     """Parameters, and the paths of inputs: those that a run read other data for are trials too."""
     paths = {
         name: source.get("path") or source.get("version")
@@ -83,7 +83,7 @@ def _values(run: Run) -> dict[str, Json]:
     return {**run.params, **{name: path for name, path in paths.items() if path}}
 
 
-def _numbers(run: Run) -> dict[str, Json]:
+def _run_numbers(run: RecordedRun) -> dict[str, Json]:
     """The numbers of a run's evaluations; of all its JSON outputs where it has no evaluation."""
     kinds = {step.kind for step in run.steps.values()}
     measured = {
@@ -92,9 +92,9 @@ def _numbers(run: Run) -> dict[str, Json]:
         if step.kind == "evaluation"
         for output, value in step.made.values.items()
     }
-    flat = metrics(run)
+    flat = run_metrics(run)
     if "evaluation" in kinds:
-        flat = {n: v for path, value in measured.items() for n, v in flatten(value, path)}
+        flat = {n: v for path, value in measured.items() for n, v in flatten_leaves(value, path)}
     return {n: v for n, v in flat.items() if isinstance(v, int | float) and not isinstance(v, bool)}
 
 
@@ -113,35 +113,37 @@ def _short_names(names: Iterable[str]) -> dict[str, str]:
     return short
 
 
-def _wanted(params: Sequence[str], known: Iterable[str]) -> dict[str, str | None]:
+def _parse_columns(params: Sequence[str], known: Iterable[str]) -> dict[str, str | None]:
     """The columns that were asked for, and the value that each must have, if one."""
-    found: dict[str, str | None] = {}
+    columns: dict[str, str | None] = {}
     for word in params:
         name, equals, value = word.partition("=")
-        found[name] = value if equals else None
+        columns[name] = value if equals else None
     names = list(known)
     faults = [
-        Fault(f"no run has a parameter `{name}`", hint=did_you_mean(name, names) or _listed(names))
-        for name in found
+        Fault(
+            f"no run has a parameter `{name}`", hint=did_you_mean(name, names) or _list_names(names)
+        )
+        for name in columns
         if name not in names
     ]
     if faults:
         raise UsageError(*faults)
-    return found
+    return columns
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list_names(names: Sequence[str]) -> str:
     return f"there is {', '.join(names)}" if names else "no run is recorded with any"
 
 
 def _is_kept(values: Mapping[str, Json], wanted: Mapping[str, str | None]) -> bool:
     return all(
-        value is None or (name in values and _equals(values[name], value))
+        value is None or (name in values and _is_equal(values[name], value))
         for name, value in wanted.items()
     )
 
 
-def _equals(value: Json, text: str) -> bool:
+def _is_equal(value: Json, text: str) -> bool:
     """Whether a value is what a person typed: 0.10 is 0.1, true is True."""
     if isinstance(value, bool):
         return text.lower() == str(value).lower()
@@ -153,13 +155,16 @@ def _equals(value: Json, text: str) -> bool:
     return str(value) == text
 
 
-def _differs(name: str, rows: Sequence[TrialRow]) -> bool:
+def _has_differences(name: str, rows: Sequence[TrialRow]) -> bool:
     values = [row.params.get(name) for row in rows]
     return any(type(value) is not type(values[0]) or value != values[0] for value in values[1:])
 
 
-def _row(
-    run: Run, values: Mapping[str, Json], numbers: Mapping[str, Json], names: Mapping[str, str]
+def _make_row(
+    run: RecordedRun,
+    values: Mapping[str, Json],
+    numbers: Mapping[str, Json],
+    names: Mapping[str, str],
 ) -> TrialRow:
     return TrialRow(
         run=run.id,
@@ -168,18 +173,18 @@ def _row(
         started=run.started,
         seconds=run.seconds,
         trial=bool(run.tried),
-        versions=run.versions,
+        versions=run.registered_versions,
         params=values,
         metrics={names[name]: value for name, value in numbers.items()},
     )
 
 
-def _sorted(
+def _sort_rows(
     rows: Sequence[TrialRow], sort: str, numbers: Sequence[str], params: Sequence[str]
 ) -> list[TrialRow]:
     """The rows by a value; those that have none, or NaN, come last either way."""
     name = sort.removeprefix("-")
-    value = _sorter(name, numbers, params)
+    value = _sort_value(name, numbers, params)
     sound = [row for row in rows if _is_sound(value(row))]
     rest = [row for row in rows if not _is_sound(value(row))]
     texts = any(isinstance(value(row), str) for row in sound)
@@ -188,22 +193,24 @@ def _sorted(
     return [*sound, *rest]
 
 
-def _sorter(name: str, numbers: Sequence[str], params: Sequence[str]) -> Callable[[TrialRow], Json]:
+def _sort_value(
+    name: str, numbers: Sequence[str], params: Sequence[str]
+) -> Callable[[TrialRow], Json]:
     if name in ("started", "seconds"):
         return lambda row: getattr(row, name)
-    ends = [each for each in numbers if f".{each}".endswith(f".{name}")]
-    longer = [each for each in numbers if f".{name}".endswith(f".{each}")]
-    exact = [each for each in numbers if each == name]
-    found = exact or ends or longer
-    if len(found) > 1:
-        what = f"`{name}` names {len(found)} metrics"
-        raise UsageError(what, hint=f"write {' or '.join(found)}")
-    if found:
-        return lambda row: row.metrics.get(found[0])
+    ends = [number for number in numbers if f".{number}".endswith(f".{name}")]
+    longer = [number for number in numbers if f".{name}".endswith(f".{number}")]
+    exact = [number for number in numbers if number == name]
+    matches = exact or ends or longer
+    if len(matches) > 1:
+        what = f"`{name}` names {len(matches)} metrics"
+        raise UsageError(what, hint=f"write {' or '.join(matches)}")
+    if matches:
+        return lambda row: row.metrics.get(matches[0])
     if name in params:
         return lambda row: row.params.get(name)
-    known = [*numbers, *params, "started", "seconds"]
-    hint = did_you_mean(name, known) or f"there is {', '.join(known)}"
+    sortable_names = [*numbers, *params, "started", "seconds"]
+    hint = did_you_mean(name, sortable_names) or f"there is {', '.join(sortable_names)}"
     raise UsageError(f"no run has a metric or a parameter `{name}`", hint=hint)
 
 

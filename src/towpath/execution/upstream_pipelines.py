@@ -19,17 +19,17 @@ from towpath.execution.single_step import read_from_tree
 from towpath.pipeline import artifact_paths, pipeline_check
 from towpath.pipeline.pipeline_order import makers_of, require_order
 from towpath.pipeline.step_graph import FromInput, Graph, Node
-from towpath.planning.run_memory import Memory
-from towpath.planning.run_request import in_ci, needed
-from towpath.planning.run_state import Decision, RunState, Verdict
-from towpath.planning.step_decisions import Judge, Policy, choose_branch
+from towpath.planning.run_memory import PipelineMemory
+from towpath.planning.run_request import find_needed_steps, in_ci
+from towpath.planning.run_state import RunState, StepDecision, StepVerdict
+from towpath.planning.step_decisions import ReusePolicy, StepJudge, choose_branch
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Upstream:
+class UpstreamLink:
     """An input of a pipeline that another pipeline makes.
 
     ``path`` is from the project's root; ``steps`` are those whose outputs it holds, ``run`` the one
@@ -46,12 +46,12 @@ class Upstream:
     beyond: bool = False
 
     @property
-    def command(self) -> str:
+    def update_command(self) -> str:
         """What brings it up to date."""
         return "towpath run --all" if self.beyond else f"towpath run {self.pipeline}"
 
     @property
-    def reason(self) -> str:
+    def stale_reason(self) -> str:
         """The same in one line."""
         return f"input `{self.input}` is stale: {self.stale}" if self.stale else ""
 
@@ -66,7 +66,7 @@ class UpstreamPipeline:
 
     graph: Graph | None = None
     known: RunState | None = None
-    links: tuple[Upstream, ...] = ()
+    links: tuple[UpstreamLink, ...] = ()
     stale: dict[str, str] = field(default_factory=dict)
     runs: dict[str, str] = field(default_factory=dict)
     fault: str = ""
@@ -79,28 +79,28 @@ class UpstreamReader:
         self.workspace = workspace
         self.pipelines: dict[str, UpstreamPipeline] = {}
 
-    def links(self, graph: Graph) -> tuple[Upstream, ...]:
+    def find_links(self, graph: Graph) -> tuple[UpstreamLink, ...]:
         """The inputs of a graph that other pipelines make. DeclarationError for a circle."""
         makers = makers_of(graph.name, graph.inputs, self.workspace.pipelines)
         if not makers:
             return ()
         require_order(self.workspace)
-        return tuple(self._link(graph, name, maker) for name, maker in makers.items())
+        return tuple(self._make_link(graph, name, maker) for name, maker in makers.items())
 
-    def _link(self, graph: Graph, name: str, maker: str) -> Upstream:
+    def _make_link(self, graph: Graph, name: str, maker: str) -> UpstreamLink:
         path = str(PurePosixPath(graph.inputs[name]))
-        upstream = self.pipelines.get(maker) or self._look(maker)
+        upstream = self.pipelines.get(maker) or self._look_at_pipeline(maker)
         self.pipelines[maker] = upstream
         if upstream.graph is None or upstream.known is None:
-            return Upstream(name, path, maker, stale=upstream.fault)
-        held = _held(upstream.graph, path)
+            return UpstreamLink(name, path, maker, stale=upstream.fault)
+        held = _held_outputs(upstream.graph, path)
         steps = tuple(dict.fromkeys(step for step, _ in held))
         runs = dict.fromkeys(filter(None, map(upstream.runs.get, steps)))
-        stale = self._stale(upstream, path, held)
+        stale = self._stale_reason(upstream, path, held)
         beyond = any(link.stale for link in upstream.links)
-        return Upstream(name, path, maker, steps, ", ".join(runs), stale, beyond)
+        return UpstreamLink(name, path, maker, steps, ", ".join(runs), stale, beyond)
 
-    def _stale(
+    def _stale_reason(
         self, upstream: UpstreamPipeline, path: str, held: Mapping[tuple[str, str], str]
     ) -> str:
         assert upstream.graph
@@ -109,8 +109,8 @@ class UpstreamReader:
             return upstream.fault
         if not held:
             return f"pipeline `{upstream.graph.name}` makes no such file"
-        wanted = needed(upstream.graph, frozenset(step for step, _ in held))
-        for step in (step for step in upstream.graph.nodes if step in wanted):
+        needed_steps = find_needed_steps(upstream.graph, frozenset(step for step, _ in held))
+        for step in (step for step in upstream.graph.nodes if step in needed_steps):
             if reason := upstream.stale.get(step):
                 return f"`{step}` of pipeline `{upstream.graph.name}` would run: {reason}"
         for step in dict.fromkeys(step for step, _ in held):
@@ -126,69 +126,71 @@ class UpstreamReader:
     def _is_made(self, known: RunState, path: str, held: Mapping[tuple[str, str], str]) -> bool:
         """Whether what stands at a path, to the last file of a folder, is what the steps made."""
         store = self.workspace.store
-        wanted: dict[str, str] = {}
+        expected: dict[str, str] = {}
         for (step, output), place in held.items():
             digest = known.made[step].outputs[output].digest
             members = store.members(digest) if digest.endswith(".dir") else {"": digest}
-            wanted |= {str(PurePosixPath(place, name)): md5 for name, md5 in members.items()}
+            expected |= {str(PurePosixPath(place, name)): md5 for name, md5 in members.items()}
         digest = store.digest(self.workspace.root / path).digest
         if not digest.endswith(".dir"):
-            return wanted.get(path) == digest
+            return expected.get(path) == digest
         inside = PurePosixPath(path)
-        below = {p: md5 for p, md5 in wanted.items() if PurePosixPath(p).is_relative_to(inside)}
-        there = store.put(self.workspace.root / path).digest
-        return below == {str(inside / name): md5 for name, md5 in store.members(there).items()}
+        below = {p: md5 for p, md5 in expected.items() if PurePosixPath(p).is_relative_to(inside)}
+        folder_digest = store.put(self.workspace.root / path).digest
+        return below == {
+            str(inside / name): md5 for name, md5 in store.members(folder_digest).items()
+        }
 
-    def _look(self, pipeline: str) -> UpstreamPipeline:
+    def _look_at_pipeline(self, pipeline: str) -> UpstreamPipeline:
         upstream = UpstreamPipeline()
         try:
-            upstream.graph = pipeline_check.compiled(self.workspace, pipeline)
-            upstream.links = self.links(upstream.graph)
-            taken = run_inputs.artifacts(self.workspace, upstream.graph)
+            upstream.graph = pipeline_check.compile_checked_pipeline(self.workspace, pipeline)
+            upstream.links = self.find_links(upstream.graph)
+            taken = run_inputs.read_input_artifacts(self.workspace, upstream.graph)
         except TowpathError as error:
             upstream.fault = error.faults[0].what
             return upstream
         upstream.known = RunState(upstream.graph, taken)
         upstream.fault = next(filter(None, (link.stale for link in upstream.links)), "")
-        self._walk(upstream, upstream.graph, upstream.known)
+        self._walk_steps(upstream, upstream.graph, upstream.known)
         return upstream
 
-    def _walk(self, upstream: UpstreamPipeline, graph: Graph, known: RunState) -> None:
+    def _walk_steps(self, upstream: UpstreamPipeline, graph: Graph, known: RunState) -> None:
         """Follow the pipeline as far as the results of its steps are remembered."""
-        memory = Memory.of(self.workspace.state, graph.name)
-        policy = Policy(writers=frozenset({"ci"}) if in_ci() else None)
-        judge = Judge(self.workspace, graph, memory, None, policy)
+        memory = PipelineMemory.of_pipeline(self.workspace.state, graph.name)
+        policy = ReusePolicy(writers=frozenset({"ci"}) if in_ci() else None)
+        judge = StepJudge(self.workspace, graph, memory, None, policy)
         for node in graph.nodes.values():
             if isinstance(node.step, RegisterModel | Fail):
                 known.skipped[node.name] = "it makes nothing"
                 continue
             try:
-                self._follow(upstream, judge, node, known)
+                self._follow_step(upstream, judge, node, known)
             except TowpathError as error:
                 upstream.stale[node.name] = error.faults[0].what
 
-    def _follow(
-        self, upstream: UpstreamPipeline, judge: Judge, node: Node, known: RunState
+    def _follow_step(
+        self, upstream: UpstreamPipeline, judge: StepJudge, node: Node, known: RunState
     ) -> None:
-        decision = judge.decide(node, known)
-        if isinstance(node.step, Condition) and decision.verdict is Verdict.RUN:
+        decision = judge.decide_step(node, known)
+        if isinstance(node.step, Condition) and decision.verdict is StepVerdict.RUN:
             choose_branch(judge, node, node.step, decision, known)
-        elif decision.verdict is Verdict.SKIP:
+        elif decision.verdict is StepVerdict.SKIP:
             known.skipped[node.name] = decision.reason
         elif decision.entry:
             upstream.runs[node.name] = decision.entry.made_by
-            known.take(decision, decision.entry.result)
-        elif made := self._made_last(judge, decision, node, known):
-            known.take(decision, made)
+            known.take_result(decision, decision.entry.result)
+        elif result := self._made_last(judge, decision, node, known):
+            known.take_result(decision, result)
         else:
             upstream.stale[node.name] = decision.reason
 
     def _made_last(
-        self, judge: Judge, decision: Decision, node: Node, known: RunState
+        self, judge: StepJudge, decision: StepDecision, node: Node, known: RunState
     ) -> Made | None:
         """What the work tree holds of a step that is never reused, where its last run had the
         same key: it is no older than anything else."""
-        last = judge.memory.last(node.name)
+        last = judge.memory.find_last(node.name)
         if node.step.cache is True or not last or last.undeclared or last.key != decision.key:
             return None
         try:
@@ -197,9 +199,9 @@ class UpstreamReader:
             return None
 
 
-def _held(graph: Graph, path: str) -> dict[tuple[str, str], str]:
+def _held_outputs(graph: Graph, path: str) -> dict[tuple[str, str], str]:
     """The outputs that a path is, is in, or holds, with their own paths."""
-    at = PurePosixPath(path)
+    asked_path = PurePosixPath(path)
     places = {
         (node.name, output): PurePosixPath(artifact_paths.output_path(graph, node.name, output))
         for node in graph.nodes.values()
@@ -208,13 +210,13 @@ def _held(graph: Graph, path: str) -> dict[tuple[str, str], str]:
     return {
         key: str(place)
         for key, place in places.items()
-        if at.is_relative_to(place) or place.is_relative_to(at)
+        if asked_path.is_relative_to(place) or place.is_relative_to(asked_path)
     }
 
 
-def stale_steps(graph: Graph, links: Collection[Upstream]) -> Iterator[tuple[str, str]]:
+def stale_steps(graph: Graph, links: Collection[UpstreamLink]) -> Iterator[tuple[str, str]]:
     """The steps that read a stale input themselves, each with the reason."""
     for link in (link for link in links if link.stale):
         for node in graph.nodes.values():
             if FromInput(link.input) in node.arguments.values():
-                yield node.name, link.reason
+                yield node.name, link.stale_reason

@@ -13,7 +13,7 @@ from towpath.forge.forge import (
     Review,
     Rules,
 )
-from towpath.forge.forge_requirements import Lack, lacks, wanted
+from towpath.forge.forge_requirements import Lack, derive_forge_rules, find_lacking_rules
 
 __all__ = [
     "Environment",
@@ -25,6 +25,6 @@ __all__ = [
     "PullRequest",
     "Review",
     "Rules",
-    "lacks",
-    "wanted",
+    "derive_forge_rules",
+    "find_lacking_rules",
 ]

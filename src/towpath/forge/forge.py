@@ -153,11 +153,11 @@ class Forge(Protocol):
         """
         ...
 
-    def comment(self, number: int, body: str) -> None:
+    def write_comment(self, number: int, body: str) -> None:
         """Say something on a pull request."""
         ...
 
-    def close(self, number: int) -> None:
+    def close_pull_request(self, number: int) -> None:
         """Close a pull request unmerged."""
         ...
 
@@ -169,6 +169,6 @@ class Forge(Protocol):
         """What is enforced now."""
         ...
 
-    def enforce(self, rules: Rules) -> Sequence[str]:
+    def enforce_rules(self, rules: Rules) -> Sequence[str]:
         """Make the forge enforce these rules; what was changed, a line each."""
         ...

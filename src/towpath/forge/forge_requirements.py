@@ -32,7 +32,9 @@ class Lack:
         return f"{self.where}: {self.rule}: {self.wanted}; now: {self.actual}"
 
 
-def wanted(project: Project, main: str = "main", workflows: Collection[str] = WORKFLOWS) -> Rules:
+def derive_forge_rules(
+    project: Project, main: str = "main", workflows: Collection[str] = WORKFLOWS
+) -> Rules:
     """What the forge must enforce for a project, by its declaration alone.
 
     ``workflows`` are those that the repository has: a required check that no workflow gives would
@@ -51,14 +53,19 @@ def wanted(project: Project, main: str = "main", workflows: Collection[str] = WO
         no_force_push=True,
         protected_tags=TAGS,
         tag_writers=(project.forge.tag_writers if project.forge else ()) or None,
-        environments={one.name: one for one in _environments(project, main, workflows)},
+        environments={
+            environment.name: environment
+            for environment in _wanted_environments(project, main, workflows)
+        },
     )
 
 
-def _environments(project: Project, main: str, workflows: Collection[str]) -> Iterator[Environment]:
+def _wanted_environments(
+    project: Project, main: str, workflows: Collection[str]
+) -> Iterator[Environment]:
     """The environments that the workflows name: only main may use one."""
     for name, stage in project.stages.items():
-        yield Environment(name, _reviewers(stage.approvers), (main,))
+        yield Environment(name, _forge_reviewers(stage.approvers), (main,))
         if "drift" in workflows:
             yield Environment(f"{name}-read", (), (main,))
     for name in ("training", "promote"):
@@ -66,13 +73,13 @@ def _environments(project: Project, main: str, workflows: Collection[str]) -> It
             yield Environment(name, (), (main,))
 
 
-def _reviewers(approvers: Collection[str]) -> tuple[str, ...]:
+def _forge_reviewers(approvers: Collection[str]) -> tuple[str, ...]:
     """Those approvers that a forge knows: logins and teams. Mails are for signatures."""
-    known = (one for one in approvers if "@" not in one.removeprefix("@"))
-    return tuple(one if "/" in one else one.removeprefix("@") for one in known)
+    logins = (approver for approver in approvers if "@" not in approver.removeprefix("@"))
+    return tuple(approver if "/" in approver else approver.removeprefix("@") for approver in logins)
 
 
-def lacks(wanted: Rules, actual: Rules) -> tuple[Lack, ...]:
+def find_lacking_rules(wanted: Rules, actual: Rules) -> tuple[Lack, ...]:
     """What is wanted and not enforced. A forge that enforces more than is wanted lacks nothing."""
     return (*_of_main(wanted, actual), *_of_tags(wanted, actual), *_of_places(wanted, actual))
 
@@ -93,39 +100,53 @@ def _of_main(wanted: Rules, actual: Rules) -> Iterator[Lack]:
         yield Lack("main", "reviews that approve", f"at least {many}", str(actual.approvals))
     missing = [check for check in wanted.required_checks if check not in actual.required_checks]
     if missing:
-        now = ", ".join(actual.required_checks) or "none"
-        yield Lack("main", "checks that must pass", ", ".join(wanted.required_checks), now)
+        actual_checks = ", ".join(actual.required_checks) or "none"
+        yield Lack(
+            "main", "checks that must pass", ", ".join(wanted.required_checks), actual_checks
+        )
 
 
 def _of_tags(wanted: Rules, actual: Rules) -> Iterator[Lack]:
     for pattern in wanted.protected_tags:
         if pattern not in actual.protected_tags:
             yield Lack("tags", f"{pattern} is not moved or deleted", "by nobody", "by who may push")
-    if wanted.tag_writers is not None and _set(wanted.tag_writers) != _set(actual.tag_writers):
+    if wanted.tag_writers is not None and _lowercase_set(wanted.tag_writers) != _lowercase_set(
+        actual.tag_writers
+    ):
         patterns = " and ".join(wanted.protected_tags)
-        yield Lack("tags", f"{patterns} is made", _by(wanted.tag_writers), _by(actual.tag_writers))
+        yield Lack(
+            "tags",
+            f"{patterns} is made",
+            _allowed_writers(wanted.tag_writers),
+            _allowed_writers(actual.tag_writers),
+        )
 
 
 def _of_places(wanted: Rules, actual: Rules) -> Iterator[Lack]:
     for name, place in wanted.environments.items():
-        where, there = f"environment {name}", actual.environments.get(name)
-        if there is None:
+        where, existing = f"environment {name}", actual.environments.get(name)
+        if existing is None:
             yield Lack(where, "is there", "yes", "no")
-        now = there or Environment(name)
-        if place.reviewers and _set(place.reviewers) != _set(now.reviewers):
-            agreed = ", ".join(now.reviewers) or "nobody"
+        current = existing or Environment(name)
+        if place.reviewers and _lowercase_set(place.reviewers) != _lowercase_set(current.reviewers):
+            agreed = ", ".join(current.reviewers) or "nobody"
             yield Lack(where, "who must agree", ", ".join(place.reviewers), agreed)
-        if place.branches != now.branches:
-            yield Lack(where, "may be used from", _from(place.branches), _from(now.branches))
+        if place.branches != current.branches:
+            yield Lack(
+                where,
+                "may be used from",
+                _allowed_branches(place.branches),
+                _allowed_branches(current.branches),
+            )
 
 
-def _set(names: Collection[str] | None) -> frozenset[str] | None:
+def _lowercase_set(names: Collection[str] | None) -> frozenset[str] | None:
     return None if names is None else frozenset(name.lower() for name in names)
 
 
-def _by(writers: Collection[str] | None) -> str:
+def _allowed_writers(writers: Collection[str] | None) -> str:
     return "by who may push" if writers is None else f"by {', '.join(writers) or 'nobody'}"
 
 
-def _from(branches: Collection[str] | None) -> str:
+def _allowed_branches(branches: Collection[str] | None) -> str:
     return "any branch" if branches is None else ", ".join(branches) or "no branch"

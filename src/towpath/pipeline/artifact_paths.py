@@ -54,7 +54,7 @@ def own_outputs(node: Node) -> list[str]:
     ]
 
 
-def certain(graph: Graph) -> Iterator[Node]:
+def certain_nodes(graph: Graph) -> Iterator[Node]:
     """The steps that every successful run carries out: those behind no condition."""
     doubtful: set[str] = set()
     for node in graph.nodes.values():

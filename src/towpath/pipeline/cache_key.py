@@ -23,7 +23,7 @@ from towpath.pipeline.step_graph import FromInput, outputs_of
 from towpath.steps import formats
 
 if TYPE_CHECKING:
-    from towpath.dependencies import Reader
+    from towpath.dependencies import CodeReader
     from towpath.pipeline.step_graph import Graph, Node
     from towpath.steps.work_order import Value
     from towpath.workspace import Workspace
@@ -60,7 +60,7 @@ _OWN_PACKAGES = {
 }
 
 
-def ingredients(
+def gather_ingredients(
     graph: Graph, node: Node, arguments: Mapping[str, Artifact | Value], workspace: Workspace
 ) -> dict[str, str]:
     """What goes into a step's key, by a label that a person understands.
@@ -69,76 +69,80 @@ def ingredients(
     the code that the function reaches, Python's minor version, and the packages' versions.
     """
     reader = workspace.code
-    found = {"declaration": digest(_declaration(node))}
+    by_label = {"declaration": digest_value(_key_declaration(node))}
     for name, argument in arguments.items():
         if isinstance(argument, Artifact):
-            found[f"input {name}"] = argument.digest
-            found[f"format {name}"] = _format(graph, node, name, argument)
-            options = file_formats.declared_options(graph, node.arguments[name]).declared()
+            by_label[f"input {name}"] = argument.digest
+            by_label[f"format {name}"] = _format_ingredient(graph, node, name, argument)
+            options = file_formats.declared_options(graph, node.arguments[name]).declared_options()
             if options:
-                found[f"options {name}"] = canonical(options)
+                by_label[f"options {name}"] = canonical_text(options)
         else:
-            found[f"parameter {name}"] = canonical(argument.value)
+            by_label[f"parameter {name}"] = canonical_text(argument.value)
     taken = {n: a for n, a in arguments.items() if isinstance(a, Artifact)}
-    found |= code_of(graph, node, reader)
-    found |= _code_of_formats(graph, node, reader, taken)
-    found |= _trusted(graph, node, workspace)
-    found |= _packages(graph, node, reader, taken)
-    found["python"] = ".".join(platform.python_version_tuple()[:2])
-    return found
+    by_label |= code_of(graph, node, reader)
+    by_label |= _code_of_formats(graph, node, reader, taken)
+    by_label |= _trusted_code(graph, node, workspace)
+    by_label |= _package_versions(graph, node, reader, taken)
+    by_label["python"] = ".".join(platform.python_version_tuple()[:2])
+    return by_label
 
 
-def key(ingredients: Mapping[str, str]) -> str:
+def digest_ingredients(ingredients: Mapping[str, str]) -> str:
     """The digest of the ingredients: 64 hexadecimal digits of SHA-256."""
-    return digest(dict(ingredients))
+    return digest_value(dict(ingredients))
 
 
-def canonical(value: Json | Any) -> str:
+def canonical_text(value: Json | Any) -> str:
     """A value as text, the same for equal values: JSON with sorted keys."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
-def digest(value: Json | Any) -> str:
+def digest_value(value: Json | Any) -> str:
     """SHA-256 of a value's canonical text, in hexadecimal."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
+    return hashlib.sha256(canonical_text(value).encode()).hexdigest()
 
 
-def _declaration(node: Node) -> dict[str, Any]:
-    said = node.step.model_dump(mode="json", exclude=_INDIFFERENT)
-    if outputs := said.get("outputs"):
+def _key_declaration(node: Node) -> dict[str, Any]:
+    document = node.step.model_dump(mode="json", exclude=_INDIFFERENT)
+    if outputs := document.get("outputs"):
         files = outputs.values() if isinstance(outputs, dict) else outputs
         for file in files:  # what is not said keeps the key that it had before it could be said
             for option in OPTION_NAMES:
                 if not file[option] and file[option] != []:
                     del file[option]
-    return {**said, "revision": REVISIONS.get(node.step.kind, 0)}
+    return {**document, "revision": REVISIONS.get(node.step.kind, 0)}
 
 
-def _carried(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:
+def _carried_code(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
     """The code that comes with objects a step is given: a model's file holds its class's name only.
 
     An object may hold what its maker was given in turn, so the way back goes on through objects.
     """
-    found: dict[str, str] = {}
-    for maker in _makers(graph, node):
+    digests: dict[str, str] = {}
+    for maker in _find_makers(graph, node):
         if isinstance(maker.step, FunctionStep):
-            found |= reader.carried(graph.folder, maker.step.run)
+            digests |= reader.digest_carried(graph.folder, maker.step.run)
         elif isinstance(maker.step, CommandStep):  # any class of its code may be in what it wrote
-            found |= reader.modules(command_code.modules(reader, graph.folder, maker.step))
-    return found
+            digests |= reader.digest_modules(
+                command_code.list_command_modules(reader, graph.folder, maker.step)
+            )
+    return digests
 
 
-def _trusted(graph: Graph, node: Node, workspace: Workspace) -> dict[str, str]:
+def _trusted_code(graph: Graph, node: Node, workspace: Workspace) -> dict[str, str]:
     """The project's modules whose classes a model may name that is an input, and no step's."""
     inputs = [graph.inputs[s.name] for s in node.arguments.values() if isinstance(s, FromInput)]
-    if all(_extension(path) in _PLAIN for path in inputs):
+    if all(_file_extension(path) in _PLAIN for path in inputs):
         return {}
-    files = {file for name in workspace.project.trust if (file := _module(graph, workspace, name))}
-    found = workspace.code.files(graph.folder, sorted(files))
-    return {f"code {label} (trusted)": value for label, value in found.items()}
+    files = {
+        file for name in workspace.project.trust if (file := _find_module(graph, workspace, name))
+    }
+    digests = workspace.code.files(graph.folder, sorted(files))
+    return {f"code {label} (trusted)": value for label, value in digests.items()}
 
 
-def _module(graph: Graph, workspace: Workspace, name: str) -> str | None:
+def _find_module(graph: Graph, workspace: Workspace, name: str) -> str | None:
     """The file of the project that a type's full name begins with; None for a package's type."""
     parts = name.split(".")[:-1]
     paths = ("/".join(parts[:count]) + ".py" for count in range(len(parts), 0, -1))
@@ -146,44 +150,44 @@ def _module(graph: Graph, workspace: Workspace, name: str) -> str | None:
     return next((p for p in paths if any((start / p).is_file() for start in starts)), None)
 
 
-def _makers(graph: Graph, node: Node) -> list[Node]:
+def _find_makers(graph: Graph, node: Node) -> list[Node]:
     """The steps that made the objects that a step is given, and the objects that those were."""
-    found: dict[str, Node] = {}
+    makers: dict[str, Node] = {}
     waiting = [node]
     while waiting:
         for source in waiting.pop().arguments.values():
             for choice in outputs_of(source):
                 maker = graph.nodes[choice.step]
-                if maker.name not in found and not _is_plain(maker.outputs[choice.output]):
-                    found[maker.name] = maker
+                if maker.name not in makers and not _is_plain(maker.outputs[choice.output]):
+                    makers[maker.name] = maker
                     waiting.append(maker)
-    return list(found.values())
+    return list(makers.values())
 
 
 def _is_plain(output: Output) -> bool:
     """Whether a file holds data alone, and no objects of some class."""
-    return not output.format and _extension(output.path) in _PLAIN
+    return not output.format and _file_extension(output.path) in _PLAIN
 
 
-def code_of(graph: Graph, node: Node, reader: Reader) -> dict[str, str]:
+def code_of(graph: Graph, node: Node, reader: CodeReader) -> dict[str, str]:
     """The digests of the code that a step reaches, by label: its own, and that of its objects."""
     step = node.step
     if isinstance(step, FunctionStep):
         reached = reader.digests(graph.folder, step.run, step.code)
     elif isinstance(step, CommandStep):
-        reached = command_code.digests(reader, graph.folder, step)
+        reached = command_code.digest_command_code(reader, graph.folder, step)
     else:
         extra = (*step.code, step.expectations) if isinstance(step, QualityCheck) else step.code
         reached = reader.files(graph.folder, extra)
-    found = {**_carried(graph, node, reader), **reached}
+    digests = {**_carried_code(graph, node, reader), **reached}
     return {
-        **{f"code {label}": value for label, value in found.items()},
+        **{f"code {label}": value for label, value in digests.items()},
         **_code_of_formats(graph, node, reader),
     }
 
 
 def _code_of_formats(
-    graph: Graph, node: Node, reader: Reader, taken: Mapping[str, Artifact] | None = None
+    graph: Graph, node: Node, reader: CodeReader, taken: Mapping[str, Artifact] | None = None
 ) -> dict[str, str]:
     """The digests of the classes that read and write a step's files, by label."""
     reached: dict[str, str] = {}
@@ -193,30 +197,30 @@ def _code_of_formats(
     return {f"code {label}": value for label, value in reached.items()}
 
 
-def sources(graph: Graph, node: Node, reader: Reader) -> Iterator[str]:
+def list_code_files(graph: Graph, node: Node, reader: CodeReader) -> Iterator[str]:
     """The files, from the root, whose change may change what ``code_of`` gives."""
     step = node.step
     extra = (*step.code, step.expectations) if isinstance(step, QualityCheck) else step.code
     yield from reader.file_names(graph.folder, extra)
-    for maker in (node, *_makers(graph, node)):
+    for maker in (node, *_find_makers(graph, node)):
         if isinstance(maker.step, FunctionStep):
-            yield from reader.sources(graph.folder, maker.step.run)
+            yield from reader.source_files(graph.folder, maker.step.run)
         elif isinstance(maker.step, CommandStep):
-            yield from command_code.sources(reader, graph.folder, maker.step)
+            yield from command_code.list_command_sources(reader, graph.folder, maker.step)
     for run in file_formats.own_formats(graph, node).values():
         reader.format_class(graph.folder, run)
-        yield from reader.sources(graph.folder, run)
+        yield from reader.source_files(graph.folder, run)
 
 
-def _format(graph: Graph, node: Node, name: str, artifact: Artifact) -> str:
+def _format_ingredient(graph: Graph, node: Node, name: str, artifact: Artifact) -> str:
     """What reads an argument's bytes: of the same bytes another format makes another value."""
     declared = file_formats.declared_format(graph, node.arguments[name])
-    known = formats.known(artifact.name, declared, graph.formats)
-    return known.name if known else artifact.name
+    file_format = formats.find_format(artifact.name, declared, graph.formats)
+    return file_format.name if file_format else artifact.name
 
 
-def _packages(
-    graph: Graph, node: Node, reader: Reader, taken: Mapping[str, Artifact]
+def _package_versions(
+    graph: Graph, node: Node, reader: CodeReader, taken: Mapping[str, Artifact]
 ) -> dict[str, str]:
     """The versions of what the step's code imports, of what reads and writes its files, and of
     what the code imported that made the objects it is given."""
@@ -225,21 +229,21 @@ def _packages(
         *(artifact.name for artifact in taken.values()),
         *(o.path for o in node.outputs.values()),
     ]
-    own = [name for file in files for name in _WRITERS.get(_extension(file), ())]
-    found = reader.versions((*_OWN_PACKAGES.get(type(step), ()), *own))
-    for each in (node, *_makers(graph, node)):
-        if isinstance(each.step, FunctionStep):
-            found |= reader.packages(graph.folder, each.step.run)
-        elif isinstance(each.step, CommandStep):
-            found |= command_code.packages(reader, graph.folder, each.step)
+    own = [name for file in files for name in _WRITERS.get(_file_extension(file), ())]
+    versions = reader.versions_of_modules((*_OWN_PACKAGES.get(type(step), ()), *own))
+    for step_node in (node, *_find_makers(graph, node)):
+        if isinstance(step_node.step, FunctionStep):
+            versions |= reader.package_versions(graph.folder, step_node.step.run)
+        elif isinstance(step_node.step, CommandStep):
+            versions |= command_code.find_command_packages(reader, graph.folder, step_node.step)
     for run in file_formats.own_formats(graph, node, taken).values():
-        found |= reader.packages(graph.folder, run)
-    files = [file for package, file in _SETTINGS.items() if package in found]
+        versions |= reader.package_versions(graph.folder, run)
+    files = [file for package, file in _SETTINGS.items() if package in versions]
     settings = reader.files("", reader.file_names("", files)) if files else {}
-    packages = {f"package {name}": version for name, version in found.items()}
+    packages = {f"package {name}": version for name, version in versions.items()}
     return {**packages, **{f"code {name}": value for name, value in settings.items()}}
 
 
-def _extension(name: str) -> str:
+def _file_extension(name: str) -> str:
     """A file's extension; of one that is gzipped that of what is packed."""
     return Path(name.removesuffix(".gz")).suffix

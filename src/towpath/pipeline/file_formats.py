@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from towpath.config import names_and_paths
 from towpath.config.pipeline_declaration import Input, Output, QualityCheck, Readable, named_outputs
-from towpath.config.pipeline_file import Declared
+from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.config.table_options import (
     FORMAT_NAMES,
     NO_OPTIONS,
@@ -24,7 +24,7 @@ from towpath.steps.formats import Format
 
 if TYPE_CHECKING:
     from towpath.config.artifact import Artifact
-    from towpath.dependencies import Reader
+    from towpath.dependencies import CodeReader
     from towpath.pipeline.step_graph import Graph, Node
 
 
@@ -34,7 +34,9 @@ def given_input(declared: Input, path: str) -> Input:
     if path == declared.path:
         return declared
     changed: dict[str, object] = {"path": path}
-    if PurePosixPath(path).suffix != PurePosixPath(declared.path).suffix and formats.known(path):
+    if PurePosixPath(path).suffix != PurePosixPath(declared.path).suffix and formats.find_format(
+        path
+    ):
         changed["format"] = None
     return declared.model_copy(update=changed)
 
@@ -49,7 +51,7 @@ def files_of(graph: Graph, source: Source) -> Iterator[Input | Output]:
 
 
 def files_of_declared(
-    declared: Declared, nodes: Mapping[str, Node], source: Source
+    declared: DeclaredPipeline, nodes: Mapping[str, Node], source: Source
 ) -> Iterator[Input | Output]:
     """The same before there is a graph: what a check hands on is what it checks."""
     if isinstance(source, FromInput) and source.name in declared.pipeline.inputs:
@@ -63,12 +65,12 @@ def files_of_declared(
             yield node.outputs[choice.output]
 
 
-def read_otherwise(declared: Declared, file: Input | Output, asked: str) -> str:
+def read_otherwise(declared: DeclaredPipeline, file: Input | Output, asked: str) -> str:
     """What a file is read as that cannot be read as the table asked for; empty where it can."""
     if names_and_paths.is_model_reference(file.path):
         return ""
-    format = formats.known(file.path, file.format, declared.own_formats)
-    if format is None or (names_and_paths.is_folder(file.path) and not format.run):
+    format = formats.find_format(file.path, file.format, declared.own_formats)
+    if format is None or (names_and_paths.is_folder_path(file.path) and not format.run):
         return "handed on as a path: nothing here reads it"
     holds_objects = format.run or format.module in ("pickles", "model_files")
     if holds_objects or asked in format.types or asked == format.default:
@@ -84,7 +86,9 @@ def declared_format(graph: Graph, source: Source) -> str | None:
 def declared_options(graph: Graph, source: Source) -> TableOptions:
     """What is declared of the text of the table that a source takes."""
     options = (file.options for file in files_of(graph, source))
-    return next((each for each in options if each.declared()), NO_OPTIONS)
+    return next(
+        (table_options for table_options in options if table_options.declared_options()), NO_OPTIONS
+    )
 
 
 def own_formats(
@@ -101,7 +105,7 @@ def own_formats(
         files += [(file.path, file.format) for file in files_of(graph, source)]
         if arguments and name in arguments:
             files.append((arguments[name].name, declared_format(graph, source)))
-    used = (formats.known(path, declared, graph.formats) for path, declared in files)
+    used = (formats.find_format(path, declared, graph.formats) for path, declared in files)
     return {format.name: format.run for format in used if format and format.run}
 
 
@@ -117,20 +121,20 @@ class _DeclaredFile:
     at: tuple[str | int, ...]
 
 
-def format_faults(declared: Declared) -> Iterator[Fault]:
+def format_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
     """Formats that nothing knows, and options that a format does not take."""
-    known = (*FORMAT_NAMES, *declared.own_formats)
-    for each in _declared_files(declared):
-        name = each.file.format
-        if name and name not in known and not declared.blind:
-            what = names_and_paths.unknown_format(name, known)
-            hint = did_you_mean(name, known) or names_and_paths.OWN_FORMATS
-            yield Fault(what, declared.places.at(*each.at, "format"), hint)
+    format_names = (*FORMAT_NAMES, *declared.own_formats)
+    for declared_file in _declared_files(declared):
+        name = declared_file.file.format
+        if name and name not in format_names and not declared.blind:
+            what = names_and_paths.unknown_format(name, format_names)
+            hint = did_you_mean(name, format_names) or names_and_paths.OWN_FORMATS
+            yield Fault(what, declared.places.find_place(*declared_file.at, "format"), hint)
         else:
-            yield from _option_faults(declared, each)
+            yield from _option_faults(declared, declared_file)
 
 
-def _declared_files(declared: Declared) -> Iterator[_DeclaredFile]:
+def _declared_files(declared: DeclaredPipeline) -> Iterator[_DeclaredFile]:
     for name, file in declared.pipeline.inputs.items():
         yield _DeclaredFile(file, file.path, ("inputs", name))
     for name, step in declared.pipeline.steps.items():
@@ -138,29 +142,31 @@ def _declared_files(declared: Declared) -> Iterator[_DeclaredFile]:
             continue
         is_list = not isinstance(step.outputs, Mapping)
         for index, (output, written) in enumerate(named_outputs(step)):
-            at = ("steps", name, "outputs", index if is_list else output)
-            yield _DeclaredFile(written, written.path, at)
+            location = ("steps", name, "outputs", index if is_list else output)
+            yield _DeclaredFile(written, written.path, location)
 
 
-def _option_faults(declared: Declared, each: _DeclaredFile) -> Iterator[Fault]:
-    said = each.file.options.declared()
-    format = formats.known(each.path, each.file.format, declared.own_formats)
+def _option_faults(declared: DeclaredPipeline, each: _DeclaredFile) -> Iterator[Fault]:
+    options = each.file.options.declared_options()
+    format = formats.find_format(each.path, each.file.format, declared.own_formats)
     takes = options_of_format(format.name) if format else ()
     if names_and_paths.is_model_reference(each.path):
         format, takes = None, ()
-        said |= {"format": each.file.format} if each.file.format else {}
-    for option in said:
+        options |= {"format": each.file.format} if each.file.format else {}
+    for option in options:
         if option not in takes:
-            yield _unfit(option, each.path, format, declared.places.at(*each.at, option))
-    if "separator" in takes and format and said.get("decimal") == ",":
-        separator = said.get("separator") or {"csv": ",", "tsv": "\t"}[format.name]
+            yield _unfit_option(
+                option, each.path, format, declared.places.find_place(*each.at, option)
+            )
+    if "separator" in takes and format and options.get("decimal") == ",":
+        separator = options.get("separator") or {"csv": ",", "tsv": "\t"}[format.name]
         if separator == ",":
             what = "the decimal mark `,` is the separator too"
-            place = declared.places.at(*each.at, "decimal")
+            place = declared.places.find_place(*each.at, "decimal")
             yield Fault(what, place, 'say which it is: `separator: ";"`')
 
 
-def _unfit(option: str, path: str, format: Format | None, place: Place | None) -> Fault:
+def _unfit_option(option: str, path: str, format: Format | None, place: Place | None) -> Fault:
     if names_and_paths.is_model_reference(path):
         return Fault(f"`{option}` says how a file is read, and {path} is a model", place)
     takes = ", ".join(formats_with(option))
@@ -170,10 +176,10 @@ def _unfit(option: str, path: str, format: Format | None, place: Place | None) -
     return Fault(f"`{option}` is for {takes}, and {path} is {format.name}", place, "remove it")
 
 
-def class_faults(declared: Declared, reader: Reader) -> Iterator[Fault]:
+def class_faults(declared: DeclaredPipeline, reader: CodeReader) -> Iterator[Fault]:
     """What is wrong with the classes of the project's own formats, as their source says."""
     for name, run in declared.own_formats.items():
-        place = declared.places.at("formats", name)
+        place = declared.places.find_place("formats", name)
         if name not in declared.pipeline.formats:
             place = Place("towpath.yaml")
         try:

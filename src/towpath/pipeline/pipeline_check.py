@@ -10,21 +10,21 @@ from towpath.config import names_and_paths
 from towpath.config.pipeline_declaration import FunctionStep, QualityCheck
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
 from towpath.pipeline import file_formats, pipeline_order, submodule_code
-from towpath.pipeline.compile_graph import compile, outline
-from towpath.pipeline.resolve_names import resolve
+from towpath.pipeline.compile_graph import compile_with_arguments, outline_graph
+from towpath.pipeline.resolve_names import resolve_pipeline
 from towpath.steps.formats import FRAMES
 
 #: An argument so annotated, named as an output, is where the function writes it itself.
 _PATH = "pathlib.Path"
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_file import Declared
-    from towpath.dependencies import Signature
+    from towpath.config.pipeline_file import DeclaredPipeline
+    from towpath.dependencies import StepSignature
     from towpath.pipeline.step_graph import Graph, Node
     from towpath.workspace import Workspace
 
 
-def compiled(
+def compile_checked_pipeline(
     workspace: Workspace,
     pipeline: str | None,
     params: Mapping[str, object] | None = None,
@@ -36,13 +36,13 @@ def compiled(
     a parameter or an input given wrongly.
     """
     declared = workspace.pipeline(pipeline)
-    if found := _faults(workspace, declared):
-        raise DeclarationError(*found)
+    if pipeline_faults := _declared_faults(workspace, declared):
+        raise DeclarationError(*pipeline_faults)
     if not declared.pipeline.steps:
         hint = "write one below `steps:`; docs/pipeline.md has an example"
         raise DeclarationError(Fault("the pipeline has no steps yet", Place(declared.path), hint))
     taken = {name: _from_root(workspace.root, path) for name, path in (inputs or {}).items()}
-    return compile(declared, params or {}, taken)
+    return compile_with_arguments(declared, params or {}, taken)
 
 
 def _from_root(root: Path, path: str) -> str:
@@ -50,50 +50,50 @@ def _from_root(root: Path, path: str) -> str:
     for folder in (root, root.resolve()):
         if Path(path).is_absolute() and Path(path).is_relative_to(folder):
             inside = Path(path).relative_to(folder).as_posix()
-            return f"{inside}/" if names_and_paths.is_folder(path) else inside
+            return f"{inside}/" if names_and_paths.is_folder_path(path) else inside
     return path
 
 
-def faults(workspace: Workspace, pipeline: str) -> tuple[Fault, ...]:
+def find_pipeline_faults(workspace: Workspace, pipeline: str) -> tuple[Fault, ...]:
     """Everything that is wrong with a pipeline, its code included, each with its place."""
-    return _faults(workspace, workspace.pipeline(pipeline))
+    return _declared_faults(workspace, workspace.pipeline(pipeline))
 
 
-def _faults(workspace: Workspace, declared: Declared) -> tuple[Fault, ...]:
-    resolved = resolve(declared)
-    found = [*resolved.faults]
+def _declared_faults(workspace: Workspace, declared: DeclaredPipeline) -> tuple[Fault, ...]:
+    resolved = resolve_pipeline(declared)
+    all_faults = [*resolved.faults]
     for node in resolved.nodes.values():
-        found += _code_faults(workspace, declared, resolved.nodes, node)
-    found += file_formats.class_faults(declared, workspace.code)
-    found += submodule_code.faults(workspace, declared, resolved.nodes.values())
-    found += pipeline_order.input_faults(workspace, declared)
-    return tuple(dict.fromkeys(found))
+        all_faults += _code_faults(workspace, declared, resolved.nodes, node)
+    all_faults += file_formats.class_faults(declared, workspace.code)
+    all_faults += submodule_code.find_submodule_faults(workspace, declared, resolved.nodes.values())
+    all_faults += pipeline_order.input_faults(workspace, declared)
+    return tuple(dict.fromkeys(all_faults))
 
 
 def _code_faults(
-    workspace: Workspace, declared: Declared, nodes: Mapping[str, Node], node: Node
+    workspace: Workspace, declared: DeclaredPipeline, nodes: Mapping[str, Node], node: Node
 ) -> Iterator[Fault]:
     """What is wrong between a step and the functions and files it names."""
     places, folder = declared.places, declared.folder
-    place = places.at("steps", node.name)
-    named = places.at("steps", node.name, "run") or place
+    place = places.find_place("steps", node.name)
+    named = places.find_place("steps", node.name, "run") or place
     try:
         if isinstance(node.step, FunctionStep):
-            found = workspace.code.signature(folder, node.step.run)
-            yield from _signature_faults(node, found, place, whole=_is_whole(declared, node))
-            yield from _annotation_faults(declared, nodes, node, found)
+            signature = workspace.code.step_signature(folder, node.step.run)
+            yield from _signature_faults(node, signature, place, whole=_is_whole(declared, node))
+            yield from _annotation_faults(declared, nodes, node, signature)
         elif isinstance(node.step, QualityCheck):
             yield from _suite_faults(workspace, folder, node.step, place)
     except TowpathError as error:
-        yield from (_placed(fault, named) for fault in error.faults)
+        yield from (_with_place(fault, named) for fault in error.faults)
     try:
         workspace.code.files(folder, node.step.code)
     except TowpathError as error:
-        at = places.at("steps", node.name, "code") or place
-        yield from (_placed(fault, at) for fault in error.faults)
+        code_place = places.find_place("steps", node.name, "code") or place
+        yield from (_with_place(fault, code_place) for fault in error.faults)
 
 
-def _is_whole(declared: Declared, node: Node) -> bool:
+def _is_whole(declared: DeclaredPipeline, node: Node) -> bool:
     """Whether every input that the step declares could be resolved."""
     step = declared.pipeline.steps[node.name]
     inputs: Any = getattr(step, "inputs", ())
@@ -101,14 +101,14 @@ def _is_whole(declared: Declared, node: Node) -> bool:
     return len(node.arguments) >= len(inputs) + len(params)
 
 
-def _placed(fault: Fault, place: Place | None) -> Fault:
+def _with_place(fault: Fault, place: Place | None) -> Fault:
     """With the line that names the code, where the fault has no line of its own."""
     has_line = fault.place is not None and fault.place.line > 0
     return fault if has_line else Fault(fault.what, place, fault.hint)
 
 
 def _signature_faults(
-    node: Node, found: Signature, place: Place | None, whole: bool
+    node: Node, found: StepSignature, place: Place | None, whole: bool
 ) -> Iterator[Fault]:
     takes = {argument.name: argument for argument in found.arguments}
     unknown = [name for name in node.arguments if name not in takes]
@@ -121,11 +121,11 @@ def _signature_faults(
         is_given = name in node.arguments or is_output
         mistyped = did_you_mean(name, unknown)  # one typo is one fault
         if argument.required and not is_given and not mistyped and whole:
-            yield _missing(node, found, name)
+            yield _missing_argument(node, found, name)
 
 
 def _annotation_faults(
-    declared: Declared, nodes: Mapping[str, Node], node: Node, found: Signature
+    declared: DeclaredPipeline, nodes: Mapping[str, Node], node: Node, found: StepSignature
 ) -> Iterator[Fault]:
     """Arguments that ask for a table where the file is read as something else."""
     for argument in found.arguments:
@@ -139,7 +139,7 @@ def _annotation_faults(
                 yield Fault(what, Place(found.file, found.line), hint)
 
 
-def _missing(node: Node, found: Signature, name: str) -> Fault:
+def _missing_argument(node: Node, found: StepSignature, name: str) -> Fault:
     hint = did_you_mean(name, {*node.arguments, *node.outputs})
     if name in node.outputs:
         hint = f"to write that output itself it takes `{name}: Path`"
@@ -159,6 +159,6 @@ def _suite_faults(
     yield from great_expectations.suite_faults(path, f"{folder}/{step.expectations}")
 
 
-def drawable(workspace: Workspace, pipeline: str) -> Graph:
+def drawable_graph(workspace: Workspace, pipeline: str) -> Graph:
     """The graph of a pipeline for a look at it: its code need not be there."""
-    return outline(workspace.pipeline(pipeline))
+    return outline_graph(workspace.pipeline(pipeline))

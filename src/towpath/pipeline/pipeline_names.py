@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from towpath.config import output_reference as references
 from towpath.config.output_reference import Reference
 from towpath.config.pipeline_declaration import is_json, output_files
-from towpath.config.pipeline_file import Declared
+from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import Fault, Place, did_you_mean
 from towpath.pipeline.step_graph import FirstOf, FromInput, FromOutput, FromParam, Source
 
@@ -19,10 +19,10 @@ _WORDS = {
 """What a word of YAML or JSON is in a condition."""
 
 
-class Names:
+class PipelineNames:
     """Resolves references; keeps what was used, what was meant, and each unknown name once."""
 
-    def __init__(self, declared: Declared) -> None:
+    def __init__(self, declared: DeclaredPipeline) -> None:
         self.declared = declared
         self.pipeline = declared.pipeline
         self.outputs = {name: output_files(step) for name, step in self.pipeline.steps.items()}
@@ -41,30 +41,35 @@ class Names:
 
     def source(self, text: str, place: Place | None) -> Source | None:
         """What a reference, or several with ``or`` between, takes from; None where it is wrong."""
-        found = [self.of(reference, place) for reference in references.alternatives(text)]
-        if len(found) == 1:
-            return found[0]
-        outputs = tuple(source for source in found if isinstance(source, FromOutput))
-        if len(outputs) == len(found):
+        sources = [
+            self.find_single_source(reference, place)
+            for reference in references.parse_alternatives(text)
+        ]
+        if len(sources) == 1:
+            return sources[0]
+        outputs = tuple(source for source in sources if isinstance(source, FromOutput))
+        if len(outputs) == len(sources):
             return FirstOf(outputs)
-        if None not in found:
+        if None not in sources:
             what = f"`{text}`: `or` stands between outputs of steps only"
             self.faults.append(Fault(what, place, "the one that was made is taken"))
         return None
 
-    def of(self, reference: Reference, place: Place | None) -> Source | None:
+    def find_single_source(self, reference: Reference, place: Place | None) -> Source | None:
         """What a single reference takes from; None where it is wrong, which is then noted."""
         name = reference.name
         self.used.add(name)
         if name in self.pipeline.steps:
-            return self._output(reference, place)
+            return self._output_source(reference, place)
         if name in self.declared.malformed or self.declared.blind:
             return None
         if name in self.pipeline.params:
-            return self._bare(FromParam(name), "a parameter", reference, place)
+            return self._bare_source(FromParam(name), "a parameter", reference, place)
         if name in self.pipeline.inputs:
-            return self._bare(FromInput(name), "an input", reference, place)
-        self.unknown(str(reference), name, _WORDS.get(name) or self._near(reference), place)
+            return self._bare_source(FromInput(name), "an input", reference, place)
+        self.note_unknown(
+            str(reference), name, _WORDS.get(name) or self._near_hint(reference), place
+        )
         return None
 
     def step(self, name: str, place: Place | None) -> bool:
@@ -77,17 +82,19 @@ class Names:
             kind = "a parameter" if name in self.pipeline.params else "an input"
             self.faults.append(Fault(f"`{name}` is {kind}, not a step", place))
             return False
-        near = self._nearest(name, [*self.pipeline.steps, *self.declared.malformed])
-        self.unknown(f"step {name}", name, near and f"did you mean `{near}`?", place, "no step is")
+        near = self._nearest_name(name, [*self.pipeline.steps, *self.declared.malformed])
+        self.note_unknown(
+            f"step {name}", name, near and f"did you mean `{near}`?", place, "no step is"
+        )
         return False
 
-    def unknown(
+    def note_unknown(
         self, key: str, name: str, hint: str | None, place: Place | None, what: str = "nothing is"
     ) -> None:
         """Note a name that nothing has."""
         self._unknown.setdefault(key, []).append(Fault(f"{what} called `{name}`", place, hint))
 
-    def _bare(
+    def _bare_source(
         self, source: Source, kind: str, reference: Reference, place: Place | None
     ) -> Source | None:
         if reference.output is None and not reference.keys:
@@ -97,13 +104,13 @@ class Names:
         self.faults.append(Fault(what, place, f"write `{reference.name}`"))
         return None
 
-    def _output(self, reference: Reference, place: Place | None) -> FromOutput | None:
+    def _output_source(self, reference: Reference, place: Place | None) -> FromOutput | None:
         step, outputs = reference.name, self.outputs[reference.name]
         if not outputs:
             kind = self.pipeline.steps[step].kind
             self.faults.append(Fault(f"`{step}` ({kind}) has no outputs", place))
         elif reference.output is None:
-            hint = f"write {_listed(f'{step}.{output}' for output in outputs)}"
+            hint = f"write {_list_names(f'{step}.{output}' for output in outputs)}"
             self.faults.append(Fault(f"`{step}` is a step: name one of its outputs", place, hint))
         elif reference.output not in outputs:
             self._no_output(reference, place)
@@ -118,29 +125,29 @@ class Names:
     def _no_output(self, reference: Reference, place: Place | None) -> None:
         outputs = self.outputs[reference.name]
         near = did_you_mean(str(reference.output), outputs)
-        known = _listed(f"{reference.name}.{output}" for output in outputs)
+        listed = _list_names(f"{reference.name}.{output}" for output in outputs)
         fault = Fault(
-            f"`{reference.name}` has no output `{reference.output}`", place, near or known
+            f"`{reference.name}` has no output `{reference.output}`", place, near or listed
         )
         self._unknown.setdefault(reference.base, []).append(fault)
 
-    def _near(self, reference: Reference) -> str | None:
+    def _near_hint(self, reference: Reference) -> str | None:
         """The hint for a name that nothing has; what was meant counts as used."""
         pipeline = self.pipeline
         names = [*pipeline.params, *pipeline.inputs, *pipeline.steps, *self.declared.malformed]
         if reference.output is None:
-            made = [
+            output_names = [
                 f"{s}.{o}"
-                for s, found in self.outputs.items()
-                for o in found
+                for s, step_outputs in self.outputs.items()
+                for o in step_outputs
                 if o == reference.name
             ]
-            if made:
-                return f"did you mean {_listed(made)}?"
-        near = self._nearest(reference.name, names)
+            if output_names:
+                return f"did you mean {_list_names(output_names)}?"
+        near = self._nearest_name(reference.name, names)
         return near and f"did you mean `{near}`?"
 
-    def _nearest(self, name: str, known: Iterable[str]) -> str | None:
+    def _nearest_name(self, name: str, known: Iterable[str]) -> str | None:
         known = sorted(known)  # `malformed` has no order of its own
         hint = did_you_mean(name, known)
         near = next((k for k in known if hint and f"`{k}`" in hint), None)
@@ -149,5 +156,5 @@ class Names:
         return near
 
 
-def _listed(names: Iterable[str]) -> str:
+def _list_names(names: Iterable[str]) -> str:
     return " or ".join(f"`{name}`" for name in names)

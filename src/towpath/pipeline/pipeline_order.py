@@ -13,17 +13,17 @@ from towpath.errors import DeclarationError, Fault, Place, did_you_mean
 from towpath.pipeline import artifact_paths
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_file import Declared
+    from towpath.config.pipeline_file import DeclaredPipeline
     from towpath.workspace import Workspace
 
 
 def makers_of(pipeline: str, inputs: Mapping[str, str], known: Collection[str]) -> dict[str, str]:
     """The other pipeline that makes an input, by the input's name."""
-    makers = ((name, _maker(path)) for name, path in inputs.items())
+    makers = ((name, _find_maker(path)) for name, path in inputs.items())
     return {name: maker for name, maker in makers if maker in known and maker != pipeline}
 
 
-def _maker(path: str) -> str:
+def _find_maker(path: str) -> str:
     """The pipeline below whose folder of outputs a path lies; empty where it does not."""
     if names_and_paths.is_model_reference(path):
         return ""
@@ -37,13 +37,13 @@ def order_pipelines(workspace: Workspace) -> dict[str, tuple[str, ...]]:
     DeclarationError where they go in a circle.
     """
     require_order(workspace)
-    needs = _needs(workspace)
+    needs = _pipeline_needs(workspace)
     return {name: needs[name] for name in TopologicalSorter(needs).static_order()}
 
 
 def feeds_others(workspace: Workspace, pipeline: str) -> bool:
     """Whether another pipeline takes what one makes."""
-    return any(pipeline in makers for makers in _needs(workspace).values())
+    return any(pipeline in makers for makers in _pipeline_needs(workspace).values())
 
 
 def require_order(workspace: Workspace) -> None:
@@ -54,7 +54,7 @@ def require_order(workspace: Workspace) -> None:
 
 def circle_faults(workspace: Workspace) -> Iterator[Fault]:
     """A fault for each input by which pipelines go in a circle, at its line."""
-    needs = {name: set(makers) for name, makers in _needs(workspace).items()}
+    needs = {name: set(makers) for name, makers in _pipeline_needs(workspace).items()}
     while True:
         try:
             TopologicalSorter(needs).prepare()
@@ -66,38 +66,38 @@ def circle_faults(workspace: Workspace) -> Iterator[Fault]:
             shown = " -> ".join([*ring, ring[0]])
             pairs = list(zip(ring, [*ring[1:], ring[0]], strict=True))
             for maker, taker in sorted(pairs, key=lambda pair: pair[1]):
-                yield from _circle(workspace.pipeline(taker), maker, shown)
+                yield from _faults_in_circle(workspace.pipeline(taker), maker, shown)
                 needs[taker].discard(maker)
         else:
             return
 
 
-def _circle(declared: Declared, maker: str, shown: str) -> Iterator[Fault]:
+def _faults_in_circle(declared: DeclaredPipeline, maker: str, shown: str) -> Iterator[Fault]:
     for name, file in declared.pipeline.inputs.items():
-        if _maker(file.path) == maker:
+        if _find_maker(file.path) == maker:
             what = f"the pipelines go in a circle: {shown}"
             hint = f"`{name}` is made by pipeline `{maker}`, which waits for this one"
-            yield Fault(what, declared.places.at("inputs", name), hint)
+            yield Fault(what, declared.places.find_place("inputs", name), hint)
 
 
-def _needs(workspace: Workspace) -> dict[str, tuple[str, ...]]:
-    known = workspace.pipelines
-    found = {name: _paths(workspace.pipeline(name)) for name in known}
+def _pipeline_needs(workspace: Workspace) -> dict[str, tuple[str, ...]]:
+    pipelines = workspace.pipelines
+    input_paths = {name: _input_paths(workspace.pipeline(name)) for name in pipelines}
     return {
-        name: tuple(dict.fromkeys(makers_of(name, taken, known).values()))
-        for name, taken in found.items()
+        name: tuple(dict.fromkeys(makers_of(name, taken, pipelines).values()))
+        for name, taken in input_paths.items()
     }
 
 
-def _paths(declared: Declared) -> dict[str, str]:
+def _input_paths(declared: DeclaredPipeline) -> dict[str, str]:
     return {name: file.path for name, file in declared.pipeline.inputs.items()}
 
 
-def input_faults(workspace: Workspace, declared: Declared) -> Iterator[Fault]:
+def input_faults(workspace: Workspace, declared: DeclaredPipeline) -> Iterator[Fault]:
     """Inputs that name an output of another pipeline which it does not make."""
     pipeline = declared.pipeline
-    for name, path in _paths(declared).items():
-        maker, place = _maker(path), declared.places.at("inputs", name)
+    for name, path in _input_paths(declared).items():
+        maker, place = _find_maker(path), declared.places.find_place("inputs", name)
         if not maker or maker == pipeline.name:
             continue
         if maker in workspace.pipelines:
@@ -106,7 +106,7 @@ def input_faults(workspace: Workspace, declared: Declared) -> Iterator[Fault]:
             yield Fault(f"`{path}`: there is no pipeline `{maker}`", place, hint)
 
 
-def _output_faults(maker: Declared, path: str, place: Place | None) -> Iterator[Fault]:
+def _output_faults(maker: DeclaredPipeline, path: str, place: Place | None) -> Iterator[Fault]:
     _, pipeline, *rest = PurePosixPath(path).parts
     if not rest or maker.faults:
         return
@@ -119,9 +119,13 @@ def _output_faults(maker: Declared, path: str, place: Place | None) -> Iterator[
     if isinstance(step, QualityCheck):
         return
     written = [PurePosixPath(output.path) for _, output in named_outputs(step)]
-    at = PurePosixPath(*rest[1:])
-    if not any(at.is_relative_to(file) or file.is_relative_to(at) for file in written):
+    output_path = PurePosixPath(*rest[1:])
+    if not any(
+        output_path.is_relative_to(file) or file.is_relative_to(output_path) for file in written
+    ):
         listed = [str(file) for file in written]
-        hint = did_you_mean(str(at), listed) or f"it makes {', '.join(listed) or 'nothing'}"
-        what = f"`{path}`: step `{rest[0]}` of pipeline `{pipeline}` makes no {at}"
+        hint = (
+            did_you_mean(str(output_path), listed) or f"it makes {', '.join(listed) or 'nothing'}"
+        )
+        what = f"`{path}`: step `{rest[0]}` of pipeline `{pipeline}` makes no {output_path}"
         yield Fault(what, place, hint)

@@ -19,7 +19,7 @@ from towpath.pipeline.step_graph import FromInput, Node, Source, outputs_of
 
 
 @dataclass(frozen=True)
-class Bound:
+class BoundArguments:
     """The values of a run's parameters, its inputs, and what does not fit.
 
     ``given`` names the parameters and inputs whose value is not the declared one.
@@ -31,56 +31,60 @@ class Bound:
     given: frozenset[str] = frozenset()
 
 
-def bind(pipeline: Pipeline, arguments: Mapping[str, object], inputs: Mapping[str, str]) -> Bound:
+def bind_arguments(
+    pipeline: Pipeline, arguments: Mapping[str, object], inputs: Mapping[str, str]
+) -> BoundArguments:
     """Give each parameter and input its value; every misfit is a fault."""
     faults: list[Fault] = [
-        *_unknown("parameter", arguments, pipeline.params, pipeline.inputs),
-        *_unknown("input", inputs, pipeline.inputs, pipeline.params),
+        *_unknown_faults("parameter", arguments, pipeline.params, pipeline.inputs),
+        *_unknown_faults("input", inputs, pipeline.inputs, pipeline.params),
     ]
     params: dict[str, Any] = {}
     for name, param in pipeline.params.items():
         try:
-            params[name] = _value(name, param, arguments)
+            params[name] = _parameter_value(name, param, arguments)
         except DeclarationError as error:
             faults += error.faults
     paths = {name: path for name, path in inputs.items() if name in pipeline.inputs}
     faults += _input_faults(paths)
     declared = {name: file.path for name, file in pipeline.inputs.items()}
     taken = {**declared, **_other_paths(declared, paths)}
-    given = {name for name, value in params.items() if _is_other(pipeline.params[name], value)}
-    given |= {name for name, path in taken.items() if path != declared[name]}
-    return Bound(params, taken, tuple(faults), frozenset(given))
+    changed_names = {
+        name for name, value in params.items() if _is_other(pipeline.params[name], value)
+    }
+    changed_names |= {name for name, path in taken.items() if path != declared[name]}
+    return BoundArguments(params, taken, tuple(faults), frozenset(changed_names))
 
 
-def filled(nodes: Mapping[str, Node], inputs: Mapping[str, Input]) -> dict[str, Node]:
+def declare_check_data(nodes: Mapping[str, Node], inputs: Mapping[str, Input]) -> dict[str, Node]:
     """The nodes, in which the ``data`` of a check has the extension of what it checks, and is read
     as that is.
 
     ``nodes`` are in order, so that a check of checked data finds the first one's.
     """
-    done: dict[str, Node] = {}
+    filled_nodes: dict[str, Node] = {}
     for name, node in nodes.items():
         if isinstance(node.step, QualityCheck) and "data" in node.arguments:
-            node = _with_data(node, _checked(node.arguments["data"], done, inputs))
-        done[name] = node
-    return done
+            node = _with_data(node, _checked_file(node.arguments["data"], filled_nodes, inputs))
+        filled_nodes[name] = node
+    return filled_nodes
 
 
 def _other_paths(declared: Mapping[str, str], paths: Mapping[str, str]) -> dict[str, str]:
     """The paths in their shortest form; the declared one, however it is written, is left out."""
     short = {
-        name: path if names_and_paths.is_model_reference(path) else _shortest(path)
+        name: path if names_and_paths.is_model_reference(path) else _shortest_path(path)
         for name, path in paths.items()
     }
     return {
         name: path
         for name, path in short.items()
-        if path.rstrip("/") != _shortest(declared[name]).rstrip("/")
+        if path.rstrip("/") != _shortest_path(declared[name]).rstrip("/")
     }
 
 
-def _shortest(path: str) -> str:
-    return posixpath.normpath(path) + ("/" if names_and_paths.is_folder(path) else "")
+def _shortest_path(path: str) -> str:
+    return posixpath.normpath(path) + ("/" if names_and_paths.is_folder_path(path) else "")
 
 
 def _is_other(param: Param, value: Any) -> bool:
@@ -93,7 +97,7 @@ def _are_equal(value: Any, default: Any) -> bool:
     return bool(value == default or both_nan)
 
 
-def _unknown(
+def _unknown_faults(
     word: str,
     given: Mapping[str, object],
     known: Mapping[str, object],
@@ -110,17 +114,17 @@ def _unknown(
             yield Fault(f"the pipeline has no {word} `{name}`", hint=hint)
 
 
-def _value(name: str, param: Param, arguments: Mapping[str, object]) -> Any:
+def _parameter_value(name: str, param: Param, arguments: Mapping[str, object]) -> Any:
     if name not in arguments:
         if param.required:
             hint = f"write `--param {name}=...`"
             raise DeclarationError(Fault(f"parameter `{name}` must be given", hint=hint))
         return param.default
     value = arguments[name]
-    if isinstance(value, str) and param.accepts != "string":
-        value = _typed(name, value)
+    if isinstance(value, str) and param.accepted_type != "string":
+        value = _parse_typed(name, value)
     value = _as_meant(param, value)
-    problem = param.problem(value)
+    problem = param.find_problem(value)
     if problem:
         raise DeclarationError(Fault(f"parameter `{name}` {problem}", hint=param.description))
     # 1 for a declared 1.0 is the declared value: in a key the two would differ.
@@ -135,17 +139,17 @@ def _as_meant(param: Param, value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _typed(name: str, text: str) -> Any:
+def _parse_typed(name: str, text: str) -> Any:
     """Text from a command line as the value that it would be in a file."""
     try:
-        return documents.value(text)
+        return documents.parse_value(text)
     except DeclarationError as error:
         fault = error.faults[0]
-        hint = f"write `--param {name}={_plainly(text)}`"
+        hint = f"write `--param {name}={_plain_spelling(text)}`"
         raise DeclarationError(Fault(f"parameter `{name}`: {fault.what}", hint=hint)) from None
 
 
-def _plainly(text: str) -> str:
+def _plain_spelling(text: str) -> str:
     """A doubtful value as it is without doubt: quotes would be the shell's, and make it text."""
     word = text.strip().lower()
     if word in ("yes", "on", "no", "off"):
@@ -160,13 +164,13 @@ def _input_faults(given: Mapping[str, str]) -> Iterator[Fault]:
     for name, path in given.items():
         try:
             if not PurePosixPath(path).is_absolute():
-                names_and_paths.source(path)
+                names_and_paths.check_source(path)
         except PydanticCustomError as error:
             context = error.context or {}
             yield Fault(f"input `{name}`: {context['what']}", hint=context["hint"])
 
 
-def _checked(
+def _checked_file(
     source: Source, done: Mapping[str, Node], inputs: Mapping[str, Input]
 ) -> Input | Output | None:
     if isinstance(source, FromInput):
@@ -179,7 +183,7 @@ def _with_data(node: Node, checked: Input | Output | None) -> Node:
     path = checked.path if checked else ""
     name = PurePosixPath(path).name
     extension = name[name.find(".") :] if "." in name else ""
-    suffix = "/" if names_and_paths.is_folder(path) else extension
+    suffix = "/" if names_and_paths.is_folder_path(path) else extension
     read = {key: getattr(checked, key) for key in Readable.model_fields} if checked else {}
     data = node.outputs["data"].model_copy(update={**read, "path": f"data{suffix}"})
     return replace(node, outputs={**node.outputs, "data": data})

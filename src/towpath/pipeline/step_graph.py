@@ -80,7 +80,7 @@ class Node:
     branch: Branch | None = None
 
     @property
-    def sources(self) -> Iterator[Source]:
+    def taken_sources(self) -> Iterator[Source]:
         """All that it takes something from."""
         yield from self.arguments.values()
         yield from self.mentions.values()
@@ -115,7 +115,7 @@ class Graph:
     formats: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def tried(self) -> tuple[str, ...]:
+    def tried_names(self) -> tuple[str, ...]:
         """The parameters and inputs that make a run a trial: those with another value than the
         declared one. A parameter without a default declares none, so no value of it is another."""
         params = self.pipeline.params
@@ -125,17 +125,17 @@ class Graph:
             if name in self.given and not (name in params and params[name].required)
         )
 
-    def registers(self, step: str) -> bool:
+    def registers_model(self, step: str) -> bool:
         """Whether a step registers a model."""
         return isinstance(self.nodes[step].step, RegisterModel)
 
 
 def source_of(graph: Graph, reference: str) -> Source:
     """Where the value of a reference of this graph comes from; KeyError if it names nothing."""
-    found = references.parse(reference)
-    if found.name in graph.nodes and found.output:
-        return FromOutput(found.name, found.output, found.keys)
-    if found.name in graph.params:
-        return FromParam(found.name)
-    graph.inputs[found.name]
-    return FromInput(found.name)
+    parsed = references.parse_value_reference(reference)
+    if parsed.name in graph.nodes and parsed.output:
+        return FromOutput(parsed.name, parsed.output, parsed.keys)
+    if parsed.name in graph.params:
+        return FromParam(parsed.name)
+    graph.inputs[parsed.name]
+    return FromInput(parsed.name)

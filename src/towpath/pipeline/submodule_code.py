@@ -11,12 +11,14 @@ from towpath.backends.git import submodules
 from towpath.errors import Fault, Place, TowpathError
 
 if TYPE_CHECKING:
-    from towpath.config.pipeline_file import Declared
+    from towpath.config.pipeline_file import DeclaredPipeline
     from towpath.pipeline.step_graph import Node
     from towpath.workspace import Workspace
 
 
-def faults(workspace: Workspace, declared: Declared, nodes: Iterable[Node]) -> Iterator[Fault]:
+def find_submodule_faults(
+    workspace: Workspace, declared: DeclaredPipeline, nodes: Iterable[Node]
+) -> Iterator[Fault]:
     """A fault for each submodule whose name a pipeline or its code says, and which is empty here.
 
     Without it an import of what it holds is taken for that of a package, and fails while running.
@@ -28,8 +30,10 @@ def faults(workspace: Workspace, declared: Declared, nodes: Iterable[Node]) -> I
     if repository is None or not (repository.root / ".gitmodules").is_file():
         return
     # A tree that was laid out to reproduce a version has the files, and no repositories in it.
-    absent = [p for p in submodules.absent(repository) if not _has_files(repository.root / p)]
-    text = _said(workspace, declared, nodes) if absent else ""
+    absent = [
+        p for p in submodules.absent_submodules(repository) if not _has_files(repository.root / p)
+    ]
+    text = _pipeline_text(workspace, declared, nodes) if absent else ""
     for path in absent:
         name = re.escape(path.rpartition("/")[2])
         if re.search(rf"(?<![\w]){name}(?![\w])", text):
@@ -41,14 +45,14 @@ def _has_files(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 
 
-def _said(workspace: Workspace, declared: Declared, nodes: Iterable[Node]) -> str:
+def _pipeline_text(workspace: Workspace, declared: DeclaredPipeline, nodes: Iterable[Node]) -> str:
     """The declaration, and the files of code that it reaches, as far as they can be read."""
     files = {declared.path} if declared.path else set()
     for node in nodes:
         run = getattr(node.step, "run", None)
         try:
-            files.update(workspace.code.sources(declared.folder, run) if run else ())
+            files.update(workspace.code.source_files(declared.folder, run) if run else ())
         except TowpathError:  # said already, with its place
             continue
-    there = [workspace.root / file for file in sorted(files)]
-    return "\n".join(f.read_text("utf-8", "replace") for f in there if f.is_file())
+    paths = [workspace.root / file for file in sorted(files)]
+    return "\n".join(f.read_text("utf-8", "replace") for f in paths if f.is_file())

@@ -21,14 +21,14 @@ from towpath.config.pipeline_declaration import (
     is_json,
     named_outputs,
 )
-from towpath.config.pipeline_file import Declared
+from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import Fault, Place
 
 LOG = "log.txt"  # the file beside a step's outputs that takes what it prints
 
 
 @dataclass(frozen=True)
-class _Written:
+class _WrittenOutput:
     """One output of a step, where it is declared, and whether the declaration names it."""
 
     name: str
@@ -37,34 +37,34 @@ class _Written:
     named: bool
 
     @property
-    def parts(self) -> tuple[str, ...]:
+    def path_parts(self) -> tuple[str, ...]:
         """The path's parts as a file system sees them that does not tell capitals."""
         return PurePosixPath(self.output.path.lower()).parts
 
 
-def faults(declared: Declared) -> Iterator[Fault]:
+def find_output_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
     """What is wrong with the outputs of each step, and with inputs that a step writes."""
     for name, step in declared.pipeline.steps.items():
         if isinstance(step, QualityCheck):
             continue
-        found = list(_written(declared, name, step))
-        yield from _names(found)
-        yield from _paths(found)
-        yield from _kind(name, step, found, declared.places.at("steps", name))
-    yield from _inputs(declared)
+        written = list(_written_outputs(declared, name, step))
+        yield from _name_faults(written)
+        yield from _path_faults(written)
+        yield from _kind_faults(name, step, written, declared.places.find_place("steps", name))
+    yield from _input_faults(declared)
 
 
-def _written(declared: Declared, name: str, step: Step) -> Iterator[_Written]:
+def _written_outputs(declared: DeclaredPipeline, name: str, step: Step) -> Iterator[_WrittenOutput]:
     listed = not hasattr(getattr(step, "outputs", ()), "keys")
     for index, (output, file) in enumerate(named_outputs(step)):
-        place = declared.places.at("steps", name, "outputs", index if listed else output)
-        yield _Written(output, file, place, named=not listed)
+        place = declared.places.find_place("steps", name, "outputs", index if listed else output)
+        yield _WrittenOutput(output, file, place, named=not listed)
 
 
-def _names(found: list[_Written]) -> Iterator[Fault]:
-    seen: dict[str, _Written] = {}
+def _name_faults(found: list[_WrittenOutput]) -> Iterator[Fault]:
+    first_by_name: dict[str, _WrittenOutput] = {}
     for written in found:
-        first = seen.setdefault(written.name, written)
+        first = first_by_name.setdefault(written.name, written)
         if first is not written:
             what = (
                 f"`{first.output.path}` and `{written.output.path}` are both named `{written.name}`"
@@ -78,32 +78,34 @@ def _names(found: list[_Written]) -> Iterator[Fault]:
 
 def _wrong_name(name: str) -> str | None:
     try:
-        names_and_paths.name(name)
+        names_and_paths.check_argument_name(name)
     except PydanticCustomError as error:
         return str((error.context or {})["what"])
     return None
 
 
-def _paths(found: list[_Written]) -> Iterator[Fault]:
+def _path_faults(found: list[_WrittenOutput]) -> Iterator[Fault]:
     for index, written in enumerate(found):
         path = written.output.path
-        if written.parts == (LOG,):
+        if written.path_parts == (LOG,):
             yield Fault(f"`{path}` is the step's own log", written.place, "give it another name")
         for other in found[:index]:
-            if written.parts == other.parts and written.name != other.name:
+            if written.path_parts == other.path_parts and written.name != other.name:
                 what = f"`{path}` is written twice: as `{other.name}` and as `{written.name}`"
                 yield Fault(what, written.place, "give each output a path of its own")
-            elif written.parts != other.parts and _one_within(written, other):
+            elif written.path_parts != other.path_parts and _one_within(written, other):
                 what = f"`{path}` and `{other.output.path}` lie one within the other"
                 yield Fault(what, written.place, "give each output a path of its own")
 
 
-def _one_within(one: _Written, other: _Written) -> bool:
-    size = min(len(one.parts), len(other.parts))
-    return one.parts[:size] == other.parts[:size]
+def _one_within(one: _WrittenOutput, other: _WrittenOutput) -> bool:
+    size = min(len(one.path_parts), len(other.path_parts))
+    return one.path_parts[:size] == other.path_parts[:size]
 
 
-def _kind(name: str, step: Step, found: list[_Written], place: Place | None) -> Iterator[Fault]:
+def _kind_faults(
+    name: str, step: Step, found: list[_WrittenOutput], place: Place | None
+) -> Iterator[Fault]:
     if isinstance(step, Training) and not found:
         yield Fault(f"`{name}` trains a model and writes none", place, "`outputs: [model.skops]`")
     if isinstance(step, Evaluation) and not any(is_json(written.output) for written in found):
@@ -114,7 +116,7 @@ def _kind(name: str, step: Step, found: list[_Written], place: Place | None) -> 
         yield Fault(what, place, "`outputs: [scored.parquet]`")
 
 
-def _inputs(declared: Declared) -> Iterator[Fault]:
+def _input_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
     """An input may not be what a step of the same pipeline writes: nothing would order them."""
     pipeline = declared.pipeline
     for name, file in pipeline.inputs.items():
@@ -125,5 +127,8 @@ def _inputs(declared: Declared) -> Iterator[Fault]:
         step = pipeline.steps.get(parts[2])
         if isinstance(step, FunctionStep | BatchTransform | CommandStep | QualityCheck):
             what = f"`{source}` is written by step `{parts[2]}` of this pipeline"
-            hint = f"remove the input and refer to `{parts[2]}.{names_and_paths.stem(parts[-1])}`"
-            yield Fault(what, declared.places.at("inputs", name), hint)
+            hint = (
+                f"remove the input and refer to "
+                f"`{parts[2]}.{names_and_paths.output_stem(parts[-1])}`"
+            )
+            yield Fault(what, declared.places.find_place("inputs", name), hint)

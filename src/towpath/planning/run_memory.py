@@ -15,7 +15,7 @@ from towpath.scratch import replace_text
 
 
 @dataclass(frozen=True)
-class Last:
+class LastExecution:
     """A step's last execution here; ``undeclared`` are files it opened without saying so."""
 
     key: str
@@ -24,40 +24,40 @@ class Last:
 
 
 @dataclass(frozen=True)
-class Memory:
+class PipelineMemory:
     """The last keys of one pipeline, in a small file. Losing it costs only the reasons' words."""
 
     path: Path
 
     @classmethod
-    def of(cls, state: Path, pipeline: str) -> Memory:
+    def of_pipeline(cls, state: Path, pipeline: str) -> PipelineMemory:
         """The memory of a pipeline under a project's state folder."""
         return cls(state / "state" / "last" / f"{pipeline}.json")
 
-    def last(self, step: str) -> Last | None:
+    def find_last(self, step: str) -> LastExecution | None:
         """What is remembered of a step."""
-        return self._known.get(step)
+        return self._last_by_step.get(step)
 
     @cached_property
-    def _known(self) -> dict[str, Last]:
+    def _last_by_step(self) -> dict[str, LastExecution]:
         try:
             return foreign.table_of(_read_last)(foreign.parse_json(self.path.read_bytes()))
         except (OSError, Malformed):
             return {}
 
-    def remember(self, latest: Mapping[str, Last]) -> None:
+    def remember(self, latest: Mapping[str, LastExecution]) -> None:
         """Add the latest keys to what is on disk, in one atomic step."""
         if not latest:
             return
-        merged = {**Memory(self.path)._known, **latest}
+        merged = {**PipelineMemory(self.path)._last_by_step, **latest}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({step: asdict(last) for step, last in merged.items()})
         replace_text(self.path, text)
 
 
-def _read_last(value: object) -> Last:
+def _read_last(value: object) -> LastExecution:
     fields = Fields(value)
-    return Last(
+    return LastExecution(
         fields.get("key", foreign.read_text),
         fields.get("ingredients", foreign.table_of(foreign.read_text)),
         fields.get("undeclared", foreign.list_of(foreign.read_text)),

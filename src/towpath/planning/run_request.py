@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Request:
+class RunRequest:
     """A run of one pipeline.
 
     ``only``, ``begin`` and ``end`` select steps, the others taking what an earlier run made;
@@ -39,7 +39,7 @@ class Request:
         """Whether no steps are selected."""
         return not (self.only or self.begin or self.end)
 
-    def asked(self) -> dict[str, Any]:
+    def asked_fields(self) -> dict[str, Any]:
         """What of it a record keeps, for :func:`again`."""
         return {
             "params": dict(self.params),
@@ -50,7 +50,7 @@ class Request:
         }
 
 
-def again(request: Request, asked: Mapping[str, Any]) -> Request:
+def repeat_request(request: RunRequest, asked: Mapping[str, Any]) -> RunRequest:
     """What an earlier run was asked, with what is asked otherwise now."""
     return replace(
         request,
@@ -62,13 +62,13 @@ def again(request: Request, asked: Mapping[str, Any]) -> Request:
     )
 
 
-def selected(graph: Graph, request: Request) -> frozenset[str] | None:
+def select_steps(graph: Graph, request: RunRequest) -> frozenset[str] | None:
     """The steps that may run; None for all."""
     named = [*request.only, *filter(None, (request.begin, request.end))]
     if not named:
         return None
     unknown = [
-        Fault(f"no step `{name}` in {graph.name}", hint=_steps(name, graph))
+        Fault(f"no step `{name}` in {graph.name}", hint=_steps_hint(name, graph))
         for name in named
         if name not in graph.nodes
     ]
@@ -76,34 +76,34 @@ def selected(graph: Graph, request: Request) -> frozenset[str] | None:
         raise UsageError(*unknown)
     chosen = frozenset(request.only or graph.nodes)
     if request.begin:
-        chosen &= _after(graph, request.begin)
+        chosen &= _find_after(graph, request.begin)
     if request.end:
-        chosen &= needed(graph, frozenset({request.end}))
+        chosen &= find_needed_steps(graph, frozenset({request.end}))
     if not chosen:
         raise UsageError("no step is selected", hint=f"the order is {', '.join(graph.nodes)}")
     return chosen
 
 
-def _steps(word: str, graph: Graph) -> str:
+def _steps_hint(word: str, graph: Graph) -> str:
     return did_you_mean(word, graph.nodes) or f"it has {', '.join(graph.nodes)}"
 
 
-def needed(graph: Graph, steps: frozenset[str]) -> frozenset[str]:
+def find_needed_steps(graph: Graph, steps: frozenset[str]) -> frozenset[str]:
     """Steps and all that they wait for."""
-    found = set(steps)
+    needed_steps = set(steps)
     for name in reversed(list(graph.nodes)):
-        if name in found:
-            found |= graph.nodes[name].needs
-    return frozenset(found)
+        if name in needed_steps:
+            needed_steps |= graph.nodes[name].needs
+    return frozenset(needed_steps)
 
 
-def _after(graph: Graph, step: str) -> frozenset[str]:
+def _find_after(graph: Graph, step: str) -> frozenset[str]:
     """A step and all that waits for it."""
-    found = {step}
+    later_steps = {step}
     for name, node in graph.nodes.items():
-        if node.needs & found:
-            found.add(name)
-    return frozenset(found)
+        if node.needs & later_steps:
+            later_steps.add(name)
+    return frozenset(later_steps)
 
 
 def in_ci() -> bool:

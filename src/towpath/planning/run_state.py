@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from towpath.config.artifact import Artifact, Entry, Json, Made
+from towpath.config.artifact import Artifact, CacheEntry, Json, Made
 from towpath.errors import Fault, StepFailed, did_you_mean
 from towpath.pipeline.step_graph import (
     FirstOf,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from towpath.pipeline.step_graph import Branch, Graph, Node, Source
 
 
-class Verdict(StrEnum):
+class StepVerdict(StrEnum):
     """What becomes of a step."""
 
     RUN = "run"
@@ -33,28 +33,28 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Decision:
+class StepDecision:
     """What becomes of a step, and why; ``entry`` is what is reused, ``stale`` if it is what an
     earlier run made of another declaration, code or data. A ``deferred`` registration is skipped
     for now, and kept."""
 
     step: str
-    verdict: Verdict
+    verdict: StepVerdict
     reason: str = ""
     key: str = ""
     ingredients: Mapping[str, str] = field(default_factory=dict)
-    entry: Entry | None = None
+    entry: CacheEntry | None = None
 
     @property
     def may_run(self) -> bool:
         """Whether the step runs, or may when more is known."""
-        return self.verdict in (Verdict.RUN, Verdict.UNDECIDED)
+        return self.verdict in (StepVerdict.RUN, StepVerdict.UNDECIDED)
 
     stale: bool = False
     deferred: bool = False
 
 
-class Waiting(Exception):  # not a fault: an answer that is not there yet
+class StepNotEnded(Exception):  # not a fault: an answer that is not there yet
     """What is asked for depends on a step that has not ended."""
 
     def __init__(self, step: str) -> None:
@@ -72,19 +72,19 @@ class RunState:
     graph: Graph
     inputs: Mapping[str, Artifact]
     made: dict[str, Made] = field(default_factory=dict)
-    decisions: dict[str, Decision] = field(default_factory=dict)
+    decisions: dict[str, StepDecision] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     chosen: dict[str, bool] = field(default_factory=dict)
     awaited: Mapping[str, str] = field(default_factory=dict)
 
-    def ended(self, step: str) -> bool:
+    def has_ended(self, step: str) -> bool:
         """Whether nothing more will come of a step."""
         return step in self.made or step in self.skipped or step in self.failed
 
     def pending(self, node: Node) -> frozenset[str]:
         """The steps that ``node`` waits for and that have not ended."""
-        return frozenset(step for step in node.needs if not self.ended(step))
+        return frozenset(step for step in node.needs if not self.has_ended(step))
 
     def skip_reason(self, node: Node) -> str:
         """Why ``node`` does not run whatever else happens; empty if it may."""
@@ -92,7 +92,9 @@ class RunState:
             return f"`{failed[0]}` failed"
         if node.branch and (reason := self._branch_reason(node.branch)):
             return reason
-        return next((reason for source in node.sources if (reason := self._none_made(source))), "")
+        return next(
+            (reason for source in node.taken_sources if (reason := self._none_made(source))), ""
+        )
 
     def _branch_reason(self, branch: Branch) -> str:
         if branch.condition in self.skipped:
@@ -119,20 +121,20 @@ class RunState:
         if isinstance(source, FromParam):
             return Value(self.graph.params[source.name])
         if isinstance(source, FromInput) and source.name in self.awaited:
-            raise Waiting(self.awaited[source.name])
+            raise StepNotEnded(self.awaited[source.name])
         if isinstance(source, FromInput):
             return self.inputs[source.name]
-        return self._output(self.origin(source))
+        return self._output_value(self.find_origin(source))
 
-    def origin(self, source: Source) -> FromOutput:
+    def find_origin(self, source: Source) -> FromOutput:
         """The output that a source takes: of a choice the one whose step was made."""
         assert isinstance(source, FirstOf | FromOutput)
         for choice in outputs_of(source):
             if choice.step in self.made:
                 return choice
-        raise Waiting(next(c.step for c in outputs_of(source) if c.step not in self.skipped))
+        raise StepNotEnded(next(c.step for c in outputs_of(source) if c.step not in self.skipped))
 
-    def _output(self, source: FromOutput) -> Artifact | Value:
+    def _output_value(self, source: FromOutput) -> Artifact | Value:
         if source.keys:
             return Value(self.value(source))
         return self.made[source.step].outputs[source.output]
@@ -147,31 +149,31 @@ class RunState:
                     hint="a .json output of at most 64 KiB does",
                 )
             )
-        return inside(values[source.output], source.keys, path)
+        return value_inside(values[source.output], source.keys, path)
 
-    def lookup(self, node: Node, name: str) -> Json:
+    def look_up_value(self, node: Node, name: str) -> Json:
         """The small value that a name in a condition or a message of ``node`` stands for."""
         source = node.mentions[name]
         if isinstance(source, FirstOf | FromOutput):
-            return self.value(self.origin(source))
+            return self.value(self.find_origin(source))
         resolved = self.resolve(source)
         return resolved.value if isinstance(resolved, Value) else resolved.digest
 
-    def take(self, decision: Decision, made: Made) -> None:
+    def take_result(self, decision: StepDecision, made: Made) -> None:
         """A step has ended well."""
         self.decisions[decision.step] = decision
         self.made[decision.step] = made
 
 
-def inside(value: Json, keys: Sequence[str | int], path: str) -> Json:
+def value_inside(value: Json, keys: Sequence[str | int], path: str) -> Json:
     """What stands under keys in a document. Error: StepFailed with the near name."""
     for key in keys:
         try:
             value = value[key]  # type: ignore[index]
         except (KeyError, IndexError, TypeError):
-            known = list(value) if isinstance(value, dict) else []
-            hint = did_you_mean(str(key), known) or (
-                f"it has {', '.join(known[:8])}" if known else None
+            key_names = list(value) if isinstance(value, dict) else []
+            hint = did_you_mean(str(key), key_names) or (
+                f"it has {', '.join(key_names[:8])}" if key_names else None
             )
             raise StepFailed(Fault(f"{path} has no `{key}`", hint=hint)) from None
         path = f"{path}.{key}"

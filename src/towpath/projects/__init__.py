@@ -1,7 +1,11 @@
 """New projects out of templates, the door to cookiecutter; repositories that become projects."""
 
-from towpath.backends.cookiecutter.make_project import new
-from towpath.backends.cookiecutter.template_catalogue import Template, catalogue, find
+from towpath.backends.cookiecutter.make_project import make_from_template
+from towpath.backends.cookiecutter.template_catalogue import (
+    ProjectTemplate,
+    catalogue,
+    find_template,
+)
 from towpath.projects.adoption import (
     EMPTY_PIPELINE,
     Addition,
@@ -16,12 +20,12 @@ __all__ = [
     "EMPTY_PIPELINE",
     "Addition",
     "NewFile",
-    "Template",
+    "ProjectTemplate",
     "apply_additions",
     "catalogue",
-    "find",
     "find_root",
-    "new",
+    "find_template",
+    "make_from_template",
     "next_commands",
     "plan_additions",
 ]

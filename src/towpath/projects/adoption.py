@@ -92,7 +92,7 @@ class NewFile:
     text: str
     replaces: bool = False
 
-    def sentence(self, would: bool) -> str:
+    def describe_addition(self, would: bool) -> str:
         """What is done, or ``would`` be."""
         return f"{'would make' if would else 'made'} {self.path}"
 
@@ -104,7 +104,7 @@ class AddedLines:
     path: str
     lines: tuple[str, ...]
 
-    def sentence(self, would: bool) -> str:
+    def describe_addition(self, would: bool) -> str:
         """What is done, or ``would`` be."""
         shown = ", ".join(f"`{line}`" for line in self.lines if not line.startswith("#"))
         return f"{'would add' if would else 'added'} to {self.path}: {shown}"
@@ -125,7 +125,7 @@ def find_root(folder: Path, named: bool) -> Path:
     root = folder.absolute()
     if not root.is_dir():
         raise UserError(f"there is no folder {folder}")
-    repository = Repository.find(root)
+    repository = Repository.find_repository(root)
     if repository is None:
         hint = "a project is in a Git repository: `git init`, then again; or `towpath new blank`"
         raise UserError(f"{root} is not in a Git repository", hint=hint)
@@ -141,16 +141,16 @@ def find_root(folder: Path, named: bool) -> Path:
 
 def plan_additions(root: Path, store: Mapping[str, str]) -> tuple[Addition, ...]:
     """What is lacking; ``store`` are the files of a first store, by path from the root."""
-    return tuple(_additions(root, store))
+    return tuple(_find_additions(root, store))
 
 
-def _additions(root: Path, store: Mapping[str, str]) -> Iterator[Addition]:
+def _find_additions(root: Path, store: Mapping[str, str]) -> Iterator[Addition]:
     if not (root / FILE).exists():
         yield NewFile(FILE, _PROJECT.format(name=project_name(root.name)))
-    yield from _lines(root, ".gitignore", tuple(_not_ignored(root)))
-    yield from _lines(root, ".gitattributes", tuple(_without_line_ends(root)))
+    yield from _missing_lines(root, ".gitignore", tuple(_not_ignored(root)))
+    yield from _missing_lines(root, ".gitattributes", tuple(_without_line_ends(root)))
     yield from (NewFile(path, text) for path, text in store.items() if path != _LEFT_OUT)
-    yield from _lines(root, _LEFT_OUT, (".towpath/",))
+    yield from _missing_lines(root, _LEFT_OUT, (".towpath/",))
     if not any((root / "flows").glob("*/pipeline.yaml")):
         yield NewFile(PIPELINE, EMPTY_PIPELINE)
 
@@ -168,8 +168,8 @@ _NO_TEXT = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n
 def _not_ignored(root: Path) -> Iterator[str]:
     for line, path in _IGNORED.items():
         # `--no-index`: what is tracked already counts as ignored too, once a line says so.
-        asked = git_command.attempt(root, "check-ignore", "--quiet", "--no-index", path)
-        if asked.code:
+        ignore_check = git_command.attempt_git(root, "check-ignore", "--quiet", "--no-index", path)
+        if ignore_check.code:
             yield line
 
 
@@ -178,22 +178,26 @@ def _without_line_ends(root: Path) -> Iterator[str]:
     whatever it is."""
     paths = dict.fromkeys(_ATTRIBUTES.values())
     # -z: path, attribute and value in turn, which no name can break.
-    asked = git_command.call(root, "check-attr", "-z", "text", "eol", "--", *paths).text.split("\0")
-    said = {
-        path for path, _, value in zip(*[iter(asked)] * 3, strict=False) if value != "unspecified"
+    attributes = git_command.call_git(
+        root, "check-attr", "-z", "text", "eol", "--", *paths
+    ).text.split("\0")
+    declared_paths = {
+        path
+        for path, _, value in zip(*[iter(attributes)] * 3, strict=False)
+        if value != "unspecified"
     }
-    yield from (line for line, path in _ATTRIBUTES.items() if path not in said)
+    yield from (line for line, path in _ATTRIBUTES.items() if path not in declared_paths)
 
 
-def _lines(root: Path, file: str, wanted: tuple[str, ...]) -> Iterator[Addition]:
+def _missing_lines(root: Path, file: str, wanted: tuple[str, ...]) -> Iterator[Addition]:
     path = root / file
-    there = _text_lines(path) if path.exists() else frozenset()
+    existing = _text_lines(path) if path.exists() else frozenset()
     missing = tuple(
-        line for line in wanted if not there & {line, f"/{line}", f"/{line}".rstrip("/")}
+        line for line in wanted if not existing & {line, f"/{line}", f"/{line}".rstrip("/")}
     )
     if not missing:
         return
-    lines = missing if _WHY[file] in there else (_WHY[file], *missing)
+    lines = missing if _WHY[file] in existing else (_WHY[file], *missing)
     if path.exists():
         yield AddedLines(file, lines)
     else:
@@ -216,16 +220,16 @@ def apply_additions(root: Path, additions: tuple[Addition, ...]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             sweep_beside(path.parent)
             if isinstance(addition, NewFile):
-                _make(path, addition.text.encode(), addition.replaces)
+                _make_file(path, addition.text.encode(), addition.replaces)
             else:
-                _append(path, addition.lines)
+                _append_lines(path, addition.lines)
         except OSError as error:
             hint = "what was written before it stays; `towpath init` again completes it"
             words = f"{addition.path} cannot be written: {error.strerror or error}"
             raise UserError(words, hint=hint) from error
 
 
-def _make(path: Path, content: bytes, replaces: bool) -> None:
+def _make_file(path: Path, content: bytes, replaces: bool) -> None:
     scratch = scratch_beside(path)
     try:
         scratch.write_bytes(content)
@@ -237,7 +241,7 @@ def _make(path: Path, content: bytes, replaces: bool) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def _append(path: Path, lines: tuple[str, ...]) -> None:
+def _append_lines(path: Path, lines: tuple[str, ...]) -> None:
     """Add lines in the file's own line ends; the file changes whole or not at all."""
     content = path.read_bytes()
     end = b"\r\n" if b"\r\n" in content else b"\n"

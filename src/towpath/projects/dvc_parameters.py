@@ -11,7 +11,7 @@ from towpath.pipeline.command_faults import SETTINGS_FILES
 
 
 @dataclass
-class Parameters:
+class DvcParameters:
     """Names and values of parameters, as they are asked for. ``new_name`` makes one that nothing
     else of the pipeline has."""
 
@@ -29,36 +29,36 @@ class Parameters:
     def of_file(self, path: str, keys: list[str] | None) -> tuple[dict[str, str], tuple[str, ...]]:
         """Parameters by their key in a file, sections as all that stands in them; and the keys
         that have no value which a parameter can have. No keys: the whole file."""
-        whole = self._read(path)
-        found: dict[str, str] = {}
+        whole = self._read_file(path)
+        names: dict[str, str] = {}
         missing: list[str] = []
         for key in keys or [""]:
-            leaves = list(_leaves(key, _at(whole, key)))
+            leaves = list(_walk_leaves(key, _value_at(whole, key)))
             fit = [(leaf, value) for leaf, value in leaves if _is_fit(leaf, value)]
-            found |= {leaf: self._declare(path, leaf, value) for leaf, value in fit}
+            names |= {leaf: self._declare_name(path, leaf, value) for leaf, value in fit}
             missing += [leaf for leaf, value in leaves if not _is_fit(leaf, value)]
-        return found, tuple(missing)
+        return names, tuple(missing)
 
     def of_variable(self, key: str, value: Any) -> str:
         """The parameter of a variable in a command: that of a file with the key, or its own."""
-        for (_, known), name in self._names.items():
-            if known == key and self.declared.get(name) == value:
+        for (_, known_key), name in self._names.items():
+            if known_key == key and self.declared.get(name) == value:
                 return name
-        return self._declare("", key, value)
+        return self._declare_name("", key, value)
 
-    def _declare(self, path: str, key: str, value: Any) -> str:
+    def _declare_name(self, path: str, key: str, value: Any) -> str:
         if (path, key) not in self._names:
-            name = self._shared(key, value) or self.new_name(key)
+            name = self._shared_name(key, value) or self.new_name(key)
             self._names[path, key] = name
             self.declared[name] = {"default": None, "type": "string"} if value is None else value
         return self._names[path, key]
 
-    def _shared(self, key: str, value: Any) -> str | None:
+    def _shared_name(self, key: str, value: Any) -> str | None:
         """A variable's name, once a stage names the key of the file that the variable is from."""
         name = self._names.get(("", key))
         return name if name and self.declared[name] == value else None
 
-    def _read(self, path: str) -> Any:
+    def _read_file(self, path: str) -> Any:
         from towpath.backends.dvc.dvc_stages import read_values
 
         if path not in self._files:
@@ -69,7 +69,7 @@ class Parameters:
 _NOTHING = object()
 
 
-def _at(data: Any, key: str) -> Any:
+def _value_at(data: Any, key: str) -> Any:
     for part in key.split(".") if key else ():
         if isinstance(data, list) and part.isdigit() and int(part) < len(data):
             data = data[int(part)]
@@ -80,10 +80,10 @@ def _at(data: Any, key: str) -> Any:
     return data
 
 
-def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _walk_leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping) and value:
         for name, inner in value.items():
-            yield from _leaves(f"{key}.{name}" if key else str(name), inner)
+            yield from _walk_leaves(f"{key}.{name}" if key else str(name), inner)
     else:
         yield key, value
 

@@ -19,10 +19,10 @@ def next_commands(project: Path, here: Path) -> tuple[str, ...]:
 
 
 def _git_commands(project: Path) -> tuple[str, ...]:
-    found = Repository.find(project)
-    if found is None or (found.head() and found.root == project):
+    repository = Repository.find_repository(project)
+    if repository is None or (repository.head() and repository.root == project):
         return ()
     commit = f"git commit -m 'Start {project.name}'"
-    if found.root != project:  # a folder of somebody's repository, who decides what goes in
+    if repository.root != project:  # a folder of somebody's repository, who decides what goes in
         return ("git add .", commit)
     return (commit,)

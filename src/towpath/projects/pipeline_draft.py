@@ -20,7 +20,7 @@ from towpath.config import names_and_paths
 from towpath.config.command_line import UnfitCommand, is_inside_quotes, parse_command
 from towpath.config.declaration_faults import Places
 from towpath.errors import Fault, Place, UserError
-from towpath.projects.dvc_parameters import Parameters
+from towpath.projects.dvc_parameters import DvcParameters
 
 if TYPE_CHECKING:
     from towpath.backends.dvc.dvc_stages import DvcFile, DvcStage, Variable
@@ -36,7 +36,7 @@ _STAYS = "it stays in dvc.yaml, which DVC reads as before"
 
 
 @dataclass(frozen=True)
-class Draft:
+class PipelineDraft:
     """A pipeline's text and where it belongs, and what of dvc.yaml it does not say."""
 
     path: str
@@ -44,7 +44,7 @@ class Draft:
     left_out: tuple[Fault, ...]
 
 
-def draft_pipeline(root: Path, source: Path, name: str | None = None) -> Draft:
+def draft_pipeline(root: Path, source: Path, name: str | None = None) -> PipelineDraft:
     """A pipeline that makes what the stages of a dvc.yaml make, byte for byte.
 
     Raises:
@@ -62,7 +62,7 @@ def draft_pipeline(root: Path, source: Path, name: str | None = None) -> Draft:
         names_and_paths.pipeline(pipeline)
     except PydanticCustomError as error:
         raise UserError(str((error.context or {})["what"])) from None
-    return _Drafting(root.absolute(), file, shown, pipeline).draft()
+    return _Drafting(root.absolute(), file, shown, pipeline).draft_steps()
 
 
 def _pipeline_name(folder: str) -> str:
@@ -94,39 +94,43 @@ class _Drafting:
     outs: dict[str, _Out] = field(default_factory=dict)
     places: Places = field(default_factory=Places)
 
-    def draft(self) -> Draft:
-        self.places = Places(documents.parse(self._text(), self.shown).node)
+    def draft_steps(self) -> PipelineDraft:
+        self.places = Places(documents.parse_yaml(self._read_text(), self.shown).node)
         stages = [stage for stage in self.file.stages if not _is_ours(stage)]
         if not stages:
             raise UserError(f"{self.shown} has no stages of your own", hint="nothing to draft")
         running = [stage for stage in stages if not stage.data.get("frozen")]
         steps = {stage.name: self._new_name(stage.name) for stage in running}
         for stage in running:
-            self._outs(stage, steps[stage.name])
-        self.parameters = Parameters(self.root, self._new_name)
-        drafted = {steps[stage.name]: self._step(stage, steps[stage.name]) for stage in running}
+            self._collect_outs(stage, steps[stage.name])
+        self.parameters = DvcParameters(self.root, self._new_name)
+        drafted = {
+            steps[stage.name]: self._draft_step(stage, steps[stage.name]) for stage in running
+        }
         for stage in stages:
             if stage.data.get("frozen"):
                 words = f"`frozen`: stage `{stage.entry}` is no step; what it made is an input"
                 self._leave_out(words, stage, "frozen")
         for key in self.file.others:
             what = f"`{key}` at the top: {_STAYS}"
-            self.left_out.append(Fault(what, self.places.at(key)))
+            self.left_out.append(Fault(what, self.places.find_place(key)))
         document = {
             "description": f"Drafted from {self.shown} by `towpath init --from`.",
             "params": self.parameters.declared,
             "inputs": self.inputs,
             "steps": drafted,
         }
-        text = documents.dump({key: value for key, value in document.items() if value})
+        text = documents.dump_yaml({key: value for key, value in document.items() if value})
         unique = tuple(dict.fromkeys(self.left_out))
-        return Draft(f"flows/{self.pipeline}/pipeline.yaml", _head(unique) + text, unique)
+        return PipelineDraft(
+            f"flows/{self.pipeline}/pipeline.yaml", _head_comment(unique) + text, unique
+        )
 
-    def _text(self) -> str:
+    def _read_text(self) -> str:
         return documents.text_of(self.root / self.shown, self.shown)
 
     def _leave_out(self, what: str, stage: DvcStage, *loc: str | int) -> None:
-        place = self.places.at("stages", stage.entry, *loc) or Place(self.shown)
+        place = self.places.find_place("stages", stage.entry, *loc) or Place(self.shown)
         self.left_out.append(Fault(what, place))
 
     def _new_name(self, text: str, taken: set[str] | None = None) -> str:
@@ -135,7 +139,7 @@ class _Drafting:
         name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_") or "value"
         name = f"n{name}" if name[0].isdigit() else name
         try:
-            names_and_paths.parameter(names_and_paths.name(name))
+            names_and_paths.check_parameter(names_and_paths.check_argument_name(name))
         except PydanticCustomError:
             name = f"{name}_value"
         unique, count = name, 2
@@ -144,42 +148,44 @@ class _Drafting:
         taken.add(unique)
         return unique
 
-    def _workdir(self, stage: DvcStage) -> str:
+    def _find_workdir(self, stage: DvcStage) -> str:
         path = posixpath.normpath(posixpath.join(self.file.folder, stage.data.get("wdir") or "."))
         return "" if path == "." else path
 
-    def _path(self, stage: DvcStage, path: str) -> str | None:
+    def _path_from_root(self, stage: DvcStage, path: str) -> str | None:
         """A path of a stage from the root; None where it leads out of the project."""
         if re.match(r"\w+://|remote://|ds://", path):
             return None
-        whole = posixpath.normpath(posixpath.join(self._workdir(stage), path))
+        whole = posixpath.normpath(posixpath.join(self._find_workdir(stage), path))
         if posixpath.isabs(whole):
             whole = os.path.relpath(whole, self.root)
         return None if whole.startswith("..") or whole == "." else whole
 
-    def _outs(self, stage: DvcStage, step: str) -> None:
+    def _collect_outs(self, stage: DvcStage, step: str) -> None:
         own: set[str] = set()
         for key in ("outs", "metrics", "plots"):
             for index, row in enumerate(stage.data.get(key) or ()):
-                said, properties = _row(row)
-                path = self._path(stage, said)
-                self._unsaid(stage, said, properties, key, index)
+                out_path, properties = _parse_row(row)
+                path = self._path_from_root(stage, out_path)
+                self._note_unsaid(stage, out_path, properties, key, index)
                 if path is None:
-                    what = f"output `{said}` of stage `{stage.name}` is outside of the project"
+                    what = f"output `{out_path}` of stage `{stage.name}` is outside of the project"
                     self._leave_out(what, stage, key, index)
                 elif path not in self.outs:
-                    name = self._new_name(names_and_paths.stem(path), own)
-                    self.outs[path] = _Out(step, name, path, self._is_folder(said, path))
+                    name = self._new_name(names_and_paths.output_stem(path), own)
+                    self.outs[path] = _Out(step, name, path, self._is_folder(out_path, path))
 
-    def _unsaid(self, stage: DvcStage, said: str, properties: Any, key: str, index: int) -> None:
+    def _note_unsaid(
+        self, stage: DvcStage, said: str, properties: Any, key: str, index: int
+    ) -> None:
         """What is said of an output and has no word in a pipeline."""
-        known = properties if isinstance(properties, Mapping) else {}
+        flags = properties if isinstance(properties, Mapping) else {}
         where = f"of {said} in stage `{stage.entry}`"
-        if known.get("persist"):
+        if flags.get("persist"):
             what = f"`persist` {where}: a step begins without what it made before"
             self._leave_out(what, stage, key, index)
-        if known.get("push") is False or known.get("remote"):
-            what = f"`{'remote' if known.get('remote') else 'push'}` {where}: {_STAYS}"
+        if flags.get("push") is False or flags.get("remote"):
+            what = f"`{'remote' if flags.get('remote') else 'push'}` {where}: {_STAYS}"
             self._leave_out(what, stage, key, index)
 
     def _is_folder(self, said: str, path: str) -> bool:
@@ -190,16 +196,16 @@ class _Drafting:
             return True
         return said.endswith("/") or "." not in PurePosixPath(path).name
 
-    def _step(self, stage: DvcStage, step: str) -> dict[str, Any]:
+    def _draft_step(self, stage: DvcStage, step: str) -> dict[str, Any]:
         own = [out for out in self.outs.values() if out.stage == step]
         taken = {out.name for out in own}
-        inputs, places, code = self._deps(stage, step, taken)
-        settings, files = self._settings(stage)
-        command, shell, named = self._command(stage)
+        inputs, places, code = self._draft_deps(stage, step, taken)
+        settings, files = self._draft_settings(stage)
+        command, shell, named = self._draft_command(stage)
         params = {name: name for keys in settings.values() for name in keys.values()}
         params |= {name: name for name in named}
-        workdir = self._workdir(stage)
-        said = {
+        workdir = self._find_workdir(stage)
+        fields = {
             "description": stage.data.get("desc"),
             "kind": "command",
             "command": command,
@@ -207,9 +213,9 @@ class _Drafting:
             "workdir": workdir or None,
             "inputs": inputs,
             "params": sorted(params),
-            "outputs": dict(self._outputs(stage, own)),
+            "outputs": dict(self._draft_outputs(stage, own)),
             "metrics": [out.name for out in own if self._is_metric(stage, out)],
-            "places": {**places, **{out.name: _place(out) for out in own}},
+            "places": {**places, **{out.name: _output_place(out) for out in own}},
             "settings": settings,
             "code": sorted({*code, *files}),
             "cache": False if stage.data.get("always_changed") else None,
@@ -217,33 +223,35 @@ class _Drafting:
         if stage.data.get("meta"):
             self._leave_out(f"`meta` of stage `{stage.entry}`: {_STAYS}", stage, "meta")
         # What no dependency names its folder does not hold, so a command without code is whole.
-        kept = {key: value for key, value in said.items() if value not in (None, [], {})}
-        return kept if "places" in kept or "settings" in kept else {**kept, "code": said["code"]}
+        kept = {key: value for key, value in fields.items() if value not in (None, [], {})}
+        return kept if "places" in kept or "settings" in kept else {**kept, "code": fields["code"]}
 
-    def _deps(
+    def _draft_deps(
         self, stage: DvcStage, step: str, taken: set[str]
     ) -> tuple[dict[str, str], dict[str, str], list[str]]:
         inputs: dict[str, str] = {}
         places: dict[str, str] = {}
         code: list[str] = []
-        for index, said in enumerate(stage.data.get("deps") or ()):
-            path = self._path(stage, said)
+        for index, dependency in enumerate(stage.data.get("deps") or ()):
+            path = self._path_from_root(stage, dependency)
             if path is None:
-                what = f"dependency `{said}` of stage `{stage.name}` is outside of the project"
+                what = (
+                    f"dependency `{dependency}` of stage `{stage.name}` is outside of the project"
+                )
                 self._leave_out(f"{what}: `dvc import-url` brings it in", stage, "deps", index)
                 continue
-            made = [out for out in self._made(path) if out.stage != step]
-            for out in made:
+            outs = [out for out in self._outputs_at(path) if out.stage != step]
+            for out in outs:
                 name = self._new_name(out.name, taken)
-                inputs[name], places[name] = f"{out.stage}.{out.name}", _place(out)
-            if not made and self._is_code(path):
+                inputs[name], places[name] = f"{out.stage}.{out.name}", _output_place(out)
+            if not outs and self._is_code(path):
                 code.append(f"{path}/" if (self.root / path).is_dir() else path)
-            elif not made:
-                name = self._new_name(names_and_paths.stem(path), taken)
-                inputs[name], places[name] = self._input(path), path
+            elif not outs:
+                name = self._new_name(names_and_paths.output_stem(path), taken)
+                inputs[name], places[name] = self._input_name(path), path
         return inputs, places, code
 
-    def _made(self, path: str) -> list[_Out]:
+    def _outputs_at(self, path: str) -> list[_Out]:
         """The outputs that a path is, lies in, or holds."""
         return [
             out
@@ -252,64 +260,67 @@ class _Drafting:
         ]
 
     def _is_code(self, path: str) -> bool:
-        there = self.root / path
-        if Path(pointer_path(str(there))).exists():
+        target = self.root / path
+        if Path(pointer_path(str(target))).exists():
             return False
-        if there.is_dir():
-            return any(_CODE.fullmatch(file.suffix) for file in there.rglob("*"))
-        return bool(_CODE.fullmatch(PurePosixPath(path).suffix)) and there.exists()
+        if target.is_dir():
+            return any(_CODE.fullmatch(file.suffix) for file in target.rglob("*"))
+        return bool(_CODE.fullmatch(PurePosixPath(path).suffix)) and target.exists()
 
-    def _input(self, path: str) -> str:
+    def _input_name(self, path: str) -> str:
         """The name of the pipeline's input for a path of the project."""
         written = f"{path}/" if (self.root / path).is_dir() else path
-        for name, known in self.inputs.items():
-            if known == written:
+        for name, input_path in self.inputs.items():
+            if input_path == written:
                 return name
-        name = self._new_name(names_and_paths.stem(path))
+        name = self._new_name(names_and_paths.output_stem(path))
         self.inputs[name] = written
         return name
 
-    def _settings(self, stage: DvcStage) -> tuple[dict[str, dict[str, str]], list[str]]:
+    def _draft_settings(self, stage: DvcStage) -> tuple[dict[str, dict[str, str]], list[str]]:
         """The parameters of a stage by file and key, and files that can only be taken whole."""
         settings: dict[str, dict[str, str]] = {}
         files: list[str] = []
         for index, row in enumerate(stage.data.get("params") or ()):
             named = row if isinstance(row, Mapping) else {"params.yaml": [row]}
-            for said, keys in named.items():
-                path = self._path(stage, said)
+            for file_name, keys in named.items():
+                path = self._path_from_root(stage, file_name)
                 if path is None or not (self.root / path).is_file():
-                    what = f"parameters of stage `{stage.name}`: there is no {said}"
+                    what = f"parameters of stage `{stage.name}`: there is no {file_name}"
                     self._leave_out(what, stage, "params", index)
                     continue
                 if not self.parameters.can_write(path):
-                    what = f"{said} is code of stage `{stage.name}`: only YAML and JSON are written"
+                    what = (
+                        f"{file_name} is code of stage `{stage.name}`: only YAML and JSON "
+                        f"are written"
+                    )
                     self._leave_out(
                         f"{what}, so its values are no parameters", stage, "params", index
                     )
                     files.append(path)
                     continue
-                found, missing = self.parameters.of_file(path, keys)
-                settings.setdefault(path, {}).update(found)
+                names, missing = self.parameters.of_file(path, keys)
+                settings.setdefault(path, {}).update(names)
                 for key in missing:
-                    what = f"parameter `{key}` of stage `{stage.name}` has no value in {said}"
+                    what = f"parameter `{key}` of stage `{stage.name}` has no value in {file_name}"
                     self._leave_out(f"{what} that a parameter can have", stage, "params", index)
         return {path: keys for path, keys in settings.items() if keys}, files
 
-    def _command(self, stage: DvcStage) -> tuple[str, bool, list[str]]:
+    def _draft_command(self, stage: DvcStage) -> tuple[str, bool, list[str]]:
         """The command, whether it needs a shell, and the parameters that it names."""
         is_script = len(stage.commands) > 1
         names: list[str] = []
         for shell in (is_script, True):
             if _is_command(_text_of(stage, "value".format, shell), shell):
-                self._fixed(stage, shell)
-                return _text_of(stage, lambda v: self._named(v, names), shell), shell, names
+                self._note_fixed(stage, shell)
+                return _text_of(stage, lambda v: self._name_variable(v, names), shell), shell, names
         as_values = _text_of(stage, None)
         for shell in (is_script, True):
             if _is_command(as_values, shell):
                 return as_values, shell, []
         raise UserError(f"{self.shown}: the command of stage `{stage.name}` is no command")
 
-    def _fixed(self, stage: DvcStage, shell: bool) -> None:
+    def _note_fixed(self, stage: DvcStage, shell: bool) -> None:
         """Say which variables are no parameters: in a script, those in quotes."""
         named = _text_of(stage, "{0.key}".format, shell)
         parts = (part for line in stage.commands for part in line)
@@ -318,30 +329,30 @@ class _Drafting:
             what = f"`${{{key}}}` in quotes in the command of stage `{stage.entry}`"
             self._leave_out(f"{what}: its value as it is now stands there", stage, "cmd")
 
-    def _named(self, variable: Variable, names: list[str]) -> str:
+    def _name_variable(self, variable: Variable, names: list[str]) -> str:
         name = self.parameters.of_variable(variable.key, variable.value)
         names.append(name)
         return name
 
-    def _outputs(self, stage: DvcStage, own: list[_Out]) -> Iterator[tuple[str, Any]]:
+    def _draft_outputs(self, stage: DvcStage, own: list[_Out]) -> Iterator[tuple[str, Any]]:
         bases = [PurePosixPath(out.path).name for out in own]
         for out in own:
             base = PurePosixPath(out.path).name
             path = base if bases.count(base) == 1 and base != "log.txt" else out.path
             path = f"{path}/" if out.is_folder else path
-            plot = self._plot(stage, out)
+            plot = self._draft_plot(stage, out)
             yield out.name, {"path": path, "plot": plot} if plot else path
 
-    def _plot(self, stage: DvcStage, out: _Out) -> bool | dict[str, Any]:
+    def _draft_plot(self, stage: DvcStage, out: _Out) -> bool | dict[str, Any]:
         for index, row in enumerate(stage.data.get("plots") or ()):
-            said, properties = _row(row)
-            if self._path(stage, said) != out.path:
+            out_path, properties = _parse_row(row)
+            if self._path_from_root(stage, out_path) != out.path:
                 continue
             several = properties if isinstance(properties, list) else [properties]
             first = several[0] if several else {}
             unknown = [key for key in first if key not in (*_PLOT, "cache", "persist")]
             if len(several) > 1 or unknown:
-                what = f"`plots` of stage `{stage.name}`: one plot of {said}, without"
+                what = f"`plots` of stage `{stage.name}`: one plot of {out_path}, without"
                 self._leave_out(
                     f"{what} {', '.join(unknown) or 'the others'}", stage, "plots", index
                 )
@@ -350,11 +361,14 @@ class _Drafting:
 
     def _is_metric(self, stage: DvcStage, out: _Out) -> bool:
         for index, row in enumerate(stage.data.get("metrics") or ()):
-            said, _ = _row(row)
-            if self._path(stage, said) == out.path:
+            out_path, _ = _parse_row(row)
+            if self._path_from_root(stage, out_path) == out.path:
                 if out.path.endswith(".json"):
                     return True
-                what = f"{said} of stage `{stage.name}` is an output and no metrics: those are JSON"
+                what = (
+                    f"{out_path} of stage `{stage.name}` is an output and no metrics: "
+                    f"those are JSON"
+                )
                 self._leave_out(what, stage, "metrics", index)
         return False
 
@@ -371,7 +385,7 @@ def _text_of(stage: DvcStage, name: Callable[[Variable], str] | None, shell: boo
             elif name and not (shell and is_inside_quotes(text)):
                 text += f"{{{name(part)}}}"
             else:
-                text += _shown(part.value)
+                text += _show_value(part.value)
         lines.append(text)
     return "\n".join(lines)
 
@@ -381,19 +395,19 @@ def _is_ours(stage: DvcStage) -> bool:
     return isinstance(meta, Mapping) and OWNER in meta
 
 
-def _row(row: Any) -> tuple[str, Any]:
+def _parse_row(row: Any) -> tuple[str, Any]:
     """The path of an entry of `outs`, `metrics` or `plots`, and what is said of it."""
     if isinstance(row, Mapping):
-        path, said = next(iter(row.items()))
-        return str(path), said or {}
+        path, properties = next(iter(row.items()))
+        return str(path), properties or {}
     return str(row), {}
 
 
-def _place(out: _Out) -> str:
+def _output_place(out: _Out) -> str:
     return f"{out.path}/" if out.is_folder else out.path
 
 
-def _shown(value: object) -> str:
+def _show_value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -408,7 +422,7 @@ def _is_command(text: str, shell: bool) -> bool:
     return True
 
 
-def _head(left_out: tuple[Fault, ...]) -> str:
+def _head_comment(left_out: tuple[Fault, ...]) -> str:
     lines = [
         "Each step runs the command of a DVC stage, in a folder of its own that holds what the",
         "stage depends on, at the same places. Write functions in their stead as you like.",

@@ -3,62 +3,82 @@
 from towpath.registry import policy_at_commit
 from towpath.registry.backup_refs import only_here
 from towpath.registry.data_sources import DataSource, UpstreamRun
-from towpath.registry.model_signature import Column, Signature
-from towpath.registry.promotion_log import Promotion, promotions
-from towpath.registry.registration_readiness import Ready, Skipped, readiness
-from towpath.registry.registry_publication import Fetched, Unpublished, fetch, publish
-from towpath.registry.registry_state import Model, ModelVersion, known_model, models, read_record
-from towpath.registry.stage_files import Stages, Wanted, stages
-from towpath.registry.version_comparison import Comparison, Lineage, compare, lineage
-from towpath.registry.version_lookup import Found, find, get
-from towpath.registry.version_number import Version
-from towpath.registry.version_record import Bump, Code, Record
-from towpath.registry.version_reference import Reference, check_name, parse
-from towpath.registry.version_registration import Registered, Registration, register
-from towpath.registry.version_rejection import reject
+from towpath.registry.model_signature import Column, ModelSignature
+from towpath.registry.promotion_log import Promotion, read_promotions
+from towpath.registry.registration_readiness import (
+    ReadyToRegister,
+    RegistrationSkipped,
+    judge_readiness,
+)
+from towpath.registry.registry_publication import (
+    FetchedRegistry,
+    UnpublishedTags,
+    fetch_registry,
+    publish_registry,
+)
+from towpath.registry.registry_state import (
+    Model,
+    ModelVersion,
+    known_model,
+    read_models,
+    read_record,
+)
+from towpath.registry.stage_files import StageFile, StageFiles, read_stage_files
+from towpath.registry.version_comparison import (
+    VersionComparison,
+    VersionLineage,
+    compare_versions,
+    read_version_lineage,
+)
+from towpath.registry.version_lookup import RecordedVersion, find_version, get_version
+from towpath.registry.version_number import VersionNumber
+from towpath.registry.version_record import RecordedBump, RecordedCode, VersionRecord
+from towpath.registry.version_reference import VersionReference, check_name, parse_reference
+from towpath.registry.version_registration import RegisteredVersion, Registration, register_version
+from towpath.registry.version_rejection import reject_version
 from towpath.registry.version_signatures import signature_of
 
 __all__ = [
-    "Bump",
-    "Code",
     "Column",
-    "Comparison",
     "DataSource",
-    "Fetched",
-    "Found",
-    "Lineage",
+    "FetchedRegistry",
     "Model",
+    "ModelSignature",
     "ModelVersion",
     "Promotion",
-    "Ready",
-    "Record",
-    "Reference",
-    "Registered",
+    "ReadyToRegister",
+    "RecordedBump",
+    "RecordedCode",
+    "RecordedVersion",
+    "RegisteredVersion",
     "Registration",
-    "Signature",
-    "Skipped",
-    "Stages",
-    "Unpublished",
+    "RegistrationSkipped",
+    "StageFile",
+    "StageFiles",
+    "UnpublishedTags",
     "UpstreamRun",
-    "Version",
-    "Wanted",
+    "VersionComparison",
+    "VersionLineage",
+    "VersionNumber",
+    "VersionRecord",
+    "VersionReference",
     "check_name",
-    "compare",
-    "fetch",
-    "find",
-    "get",
+    "compare_versions",
+    "fetch_registry",
+    "find_version",
+    "get_version",
+    "judge_readiness",
     "known_model",
-    "lineage",
-    "models",
     "only_here",
-    "parse",
+    "parse_reference",
     "policy_at_commit",
-    "promotions",
-    "publish",
+    "publish_registry",
+    "read_models",
+    "read_promotions",
     "read_record",
-    "readiness",
-    "register",
-    "reject",
+    "read_stage_files",
+    "read_version_lineage",
+    "register_version",
+    "reject_version",
     "signature_of",
-    "stages",
 ]

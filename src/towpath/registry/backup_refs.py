@@ -22,58 +22,67 @@ def backup_of(tag: str) -> str:
     return KEPT + tag.removeprefix(_TAGS)
 
 
-def kept(repository: Repository, *patterns: str) -> dict[str, str]:
+def read_backed_up_tags(repository: Repository, *patterns: str) -> dict[str, str]:
     """The tags (``refs/tags/...``) that are not known to be on a remote, with their objects."""
-    found = refs.objects(repository, *(patterns or (KEPT.rstrip("/"),)))
-    return {_tag(name): object_ for name, object_ in found.items()}
+    backups = refs.list_ref_objects(repository, *(patterns or (KEPT.rstrip("/"),)))
+    return {_tag_of_backup(name): object_ for name, object_ in backups.items()}
 
 
-def lost(repository: Repository, here: Iterable[Ref], *patterns: str) -> list[Ref]:
+def find_pruned_tags(repository: Repository, here: Iterable[Ref], *patterns: str) -> list[Ref]:
     """Tags that were pruned, as if they were in ``refs/tags``; ``here`` are those that are.
 
     Without a remote nothing prunes: who deleted such a tag meant to.
     """
-    known = kept(repository, *patterns)
-    missing = known.keys() - {ref.name for ref in here} if known else ()
-    if not missing or not remotes.remotes(repository):
+    kept_tags = read_backed_up_tags(repository, *patterns)
+    missing = kept_tags.keys() - {ref.name for ref in here} if kept_tags else ()
+    if not missing or not remotes.list_remotes(repository):
         return []
-    asked = map(backup_of, missing) if len(missing) <= FEW else (KEPT.rstrip("/"),)
-    found = (ref._replace(name=_tag(ref.name)) for ref in refs.listed(repository, *asked))
-    return [ref for ref in found if ref.name in missing]
+    patterns_asked = map(backup_of, missing) if len(missing) <= FEW else (KEPT.rstrip("/"),)
+    backups = (
+        ref._replace(name=_tag_of_backup(ref.name))
+        for ref in refs.list_refs(repository, *patterns_asked)
+    )
+    return [ref for ref in backups if ref.name in missing]
 
 
-def restore(repository: Repository) -> tuple[str, ...]:
+def restore_pruned_tags(repository: Repository) -> tuple[str, ...]:
     """Make the tags again that were pruned; which those are. Without a remote a tag that is gone
     was taken away, and its second ref goes after it.
 
     Called under the registry's lock, before anything is numbered or published.
     """
-    known = kept(repository)
-    if not known:
+    kept_tags = read_backed_up_tags(repository)
+    if not kept_tags:
         return ()
-    here = set(refs.names(repository, *(known if len(known) <= FEW else (_TAGS.rstrip("/"),))))
-    missing = {name: object_ for name, object_ in known.items() if name not in here}
-    if missing and not remotes.remotes(repository):
-        refs.change(repository, delete=[backup_of(name) for name in missing])
+    present = set(
+        refs.list_ref_names(
+            repository, *(kept_tags if len(kept_tags) <= FEW else (_TAGS.rstrip("/"),))
+        )
+    )
+    missing = {name: object_ for name, object_ in kept_tags.items() if name not in present}
+    if missing and not remotes.list_remotes(repository):
+        refs.change_refs(repository, delete=[backup_of(name) for name in missing])
         return ()
-    made = [name for name, object_ in missing.items() if refs.change(repository, {name: object_})]
-    return tuple(name.removeprefix(_TAGS) for name in made)
+    restored = [
+        name for name, object_ in missing.items() if refs.change_refs(repository, {name: object_})
+    ]
+    return tuple(name.removeprefix(_TAGS) for name in restored)
 
 
-def release(repository: Repository, published: Collection[str]) -> None:
+def release_backups(repository: Repository, published: Collection[str]) -> None:
     """Drop the second refs of tags that a remote has; another's under that name counts, too."""
-    done = [backup_of(tag) for tag in kept(repository) if tag in published]
-    if done:
-        refs.change(repository, delete=done)
+    released = [backup_of(tag) for tag in read_backed_up_tags(repository) if tag in published]
+    if released:
+        refs.change_refs(repository, delete=released)
 
 
 def only_here(repository: Repository) -> tuple[str, ...]:
     """The versions and rejections that no remote is known to have; none where there is no remote
     that could."""
-    if not remotes.remotes(repository):
+    if not remotes.list_remotes(repository):
         return ()
-    return tuple(sorted(tag.removeprefix(_TAGS) for tag in kept(repository)))
+    return tuple(sorted(tag.removeprefix(_TAGS) for tag in read_backed_up_tags(repository)))
 
 
-def _tag(backup: str) -> str:
+def _tag_of_backup(backup: str) -> str:
     return _TAGS + backup.removeprefix(KEPT)

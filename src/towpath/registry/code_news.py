@@ -10,7 +10,7 @@ from towpath.backends.git import commit_history
 from towpath.backends.git.repository import Repository
 from towpath.errors import Fault
 from towpath.registry import own_code
-from towpath.registry.version_record import Record
+from towpath.registry.version_record import VersionRecord
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
@@ -29,7 +29,9 @@ class CodeNews:
     changes: tuple[tuple[str, int, int], ...]
 
 
-def find_classes(repository: Repository, record: Record, trust: Iterable[str]) -> dict[str, str]:
+def find_classes(
+    repository: Repository, record: VersionRecord, trust: Iterable[str]
+) -> dict[str, str]:
     """The trusted classes that a version's commit defines, each with its file.
 
     Where the record says which names the model's file needs, only those; none where this clone
@@ -46,7 +48,10 @@ def find_classes(repository: Repository, record: Record, trust: Iterable[str]) -
 
 
 def find_news(
-    repository: Repository, candidate: Record, incumbent: Record | None, trust: Iterable[str]
+    repository: Repository,
+    candidate: VersionRecord,
+    incumbent: VersionRecord | None,
+    trust: Iterable[str],
 ) -> CodeNews | None:
     """What of a candidate's own code is new; None where its model has no class of its own."""
     commit = candidate.code.commit
@@ -58,11 +63,11 @@ def find_news(
         return CodeNews(classes, commit, None, ())
     files = frozenset(commit_history.list_paths(repository, commit))
     below = own_code.find_project(files, candidate.path)
-    return CodeNews(classes, commit, old, tuple(_changes(repository, old, commit, below)))
+    return CodeNews(classes, commit, old, tuple(_changed_lines(repository, old, commit, below)))
 
 
 def refuse_off_main(
-    repository: Repository, record: Record, project: Project, stage: str, main: str
+    repository: Repository, record: VersionRecord, project: Project, stage: str, main: str
 ) -> Iterator[Fault]:
     """Why a stage will not run a version's own code, known before any of it is tried."""
     commit = record.code.commit
@@ -77,15 +82,15 @@ def refuse_off_main(
         yield Fault(what, hint=own_code.merge_it(stage))
 
 
-def _changes(
+def _changed_lines(
     repository: Repository, old: str, new: str, below: str
 ) -> Iterator[tuple[str, int, int]]:
     """By path from the repository's root; a file that is no text counts no lines."""
-    told = repository.call(
+    numstat = repository.call(
         "diff-tree", "-r", "-z", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv",
         old, new, "--", *([f"{below}/"] if below else []),
     )  # fmt: skip
-    for row in told.split("\0"):
+    for row in numstat.split("\0"):
         added, _, rest = row.partition("\t")
         removed, _, path = rest.partition("\t")
         if path.endswith(".py"):

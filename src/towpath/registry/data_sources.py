@@ -54,17 +54,17 @@ class UpstreamRun:
 def read_data_source(value: object) -> DataSource:
     """A source as a record holds it; nothing of it becomes a path before it was looked at again."""
     fields = Fields(value)
-    return DataSource(*(fields.find(name, foreign.read_text) for name in _NAMES))
+    return DataSource(*(fields.find_optional(name, foreign.read_text) for name in _NAMES))
 
 
 def read_upstream_run(value: object) -> UpstreamRun:
     """An upstream run as a record holds it."""
     fields = Fields(value)
     return UpstreamRun(
-        fields.find("run", foreign.read_text),
-        fields.table("parameters", foreign.read_json),
-        fields.table("data", Md5),
-        fields.table("sources", read_data_source),
+        fields.find_optional("run", foreign.read_text),
+        fields.get_table("parameters", foreign.read_json),
+        fields.get_table("data", Md5),
+        fields.get_table("sources", read_data_source),
     )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from towpath.backends.git import Repository, refs
 from towpath.registry.ownership import folder_of_pipeline
-from towpath.registry.version_record import Record
+from towpath.registry.version_record import VersionRecord
 
 
 def declared_paths(
-    repository: Repository | None, record: Record, folder: str
+    repository: Repository | None, record: VersionRecord, folder: str
 ) -> tuple[Mapping[str, str], Mapping[str, str]]:
     """The inputs' paths by name as the code declared them, and the text of each `.dvc` file beside
     one by its path; none of either where that commit is not here.
@@ -25,21 +25,21 @@ def declared_paths(
     then = folder_of_pipeline(repository, record, folder)
     prefix = "" if then in ("", ".") else f"{then}/"
     name = f"{record.code.commit}:{prefix}flows/{record.pipeline}/pipeline.yaml"
-    text = refs.contents(repository, [name]).get(name, b"").decode("utf-8", "replace")
-    said = documents.plain(documents.parse(text, name).node)
-    inputs = said.get("inputs") if isinstance(said, dict) else None
-    paths = dict(_paths(inputs if isinstance(inputs, dict) else {}))
+    text = refs.read_contents(repository, [name]).get(name, b"").decode("utf-8", "replace")
+    declaration = documents.plain_data(documents.parse_yaml(text, name).node)
+    inputs = declaration.get("inputs") if isinstance(declaration, dict) else None
+    paths = dict(_input_paths(inputs if isinstance(inputs, dict) else {}))
     names = {
         f"{record.code.commit}:{prefix}{pointer_path(path)}": pointer_path(path)
         for path in paths.values()
     }
-    found = refs.contents(repository, names)
+    contents = refs.read_contents(repository, names)
     return paths, {
-        names[name]: content.decode("utf-8", "replace") for name, content in found.items()
+        names[name]: content.decode("utf-8", "replace") for name, content in contents.items()
     }
 
 
-def _paths(inputs: Mapping[object, object]) -> Iterator[tuple[str, str]]:
+def _input_paths(inputs: Mapping[object, object]) -> Iterator[tuple[str, str]]:
     """Each input's path: it is the declaration itself, or ``path`` of a longer one."""
     for name, declared in inputs.items():
         path = declared.get("path") if isinstance(declared, dict) else declared
@@ -48,7 +48,7 @@ def _paths(inputs: Mapping[object, object]) -> Iterator[tuple[str, str]]:
 
 
 def tracked_data(
-    repository: Repository | None, record: Record, folder: str
+    repository: Repository | None, record: VersionRecord, folder: str
 ) -> Mapping[str, tuple[str, str]]:
     """The inputs whose bytes DVC keeps for the project, by name: their path and their digest.
 

@@ -46,7 +46,7 @@ class MainLine:
     now: int
 
     @cached_property
-    def places(self) -> Mapping[str, int]:
+    def commit_places(self) -> Mapping[str, int]:
         """The place of each commit on the line, 0 for the oldest."""
         return {commit.name: place for place, commit in enumerate(self.commits)}
 
@@ -62,30 +62,30 @@ class MainLine:
             counted[commit.name] = latest
         return counted
 
-    def holds(self, commit: str) -> bool:
+    def holds_commit(self, commit: str) -> bool:
         """Whether main was ever at a commit."""
-        return commit in self.places
+        return commit in self.commit_places
 
     def parent(self, commit: str) -> str | None:
         """The commit that main was at before; None of the first."""
-        place = self.places.get(commit, 0)
+        place = self.commit_places.get(commit, 0)
         return self.commits[place - 1].name if place else None
 
-    def merged(self, commit: str) -> tuple[str, ...]:
+    def merged_parents(self, commit: str) -> tuple[str, ...]:
         """The further parents of a commit of the line: what it merged."""
-        return self.commits[self.places[commit]].parents[1:]
+        return self.commits[self.commit_places[commit]].parents[1:]
 
     def backdated(self, commits: Iterable[str]) -> tuple[Backdated, ...]:
         """Those of ``commits`` whose date cannot be, by more than clocks differ."""
-        found: list[Backdated] = []
+        impossible: list[Backdated] = []
         for name in commits:
-            commit, parent = self.commits[self.places[name]], self.parent(name)
+            commit, parent = self.commits[self.commit_places[name]], self.parent(name)
             before = self.times[parent] if parent else 0
             if commit.time < before - CLOCK_SKEW:
-                found.append(Backdated(name, commit.time, before))
+                impossible.append(Backdated(name, commit.time, before))
             elif commit.time > self.now + CLOCK_SKEW:
-                found.append(Backdated(name, commit.time, self.now))
-        return tuple(found)
+                impossible.append(Backdated(name, commit.time, self.now))
+        return tuple(impossible)
 
 
 def read_main_line(repository: Repository, head: str, now: int | None = None) -> MainLine:
@@ -120,23 +120,23 @@ _FORMAT = "".join(f"{field}%x00" for field in _FIELDS)
 def read_changes(repository: Repository, head: str, *words: str) -> Iterator[MainChange]:
     """The commits of the line that fit, oldest first: ``words`` are what ``git log`` is given
     further, such as ``--`` and pathspecs."""
-    listed = repository.recall(
+    listed = repository.recall_output(
         "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--root", "--raw",
         "--no-abbrev", "--no-renames", "--no-show-signature", "--no-mailmap", "-z",
         "--ignore-submodules=none",
         f"--format={_FORMAT}", head, *words, about=[head],
     )  # fmt: skip
     cells = listed.split("\0")
-    at = 0
-    while at + len(_FIELDS) < len(cells):
-        fields, at = cells[at : at + len(_FIELDS)], at + len(_FIELDS) + 1
+    position = 0
+    while position + len(_FIELDS) < len(cells):
+        fields, position = cells[position : position + len(_FIELDS)], position + len(_FIELDS) + 1
         files: dict[str, str | None] = {}
-        while at + 1 < len(cells) and cells[at].lstrip("\n").startswith(":"):
-            _, mode, _, blob, status = cells[at].lstrip("\n").split(" ")
+        while position + 1 < len(cells) and cells[position].lstrip("\n").startswith(":"):
+            _, mode, _, blob, status = cells[position].lstrip("\n").split(" ")
             # A submodule's commit may lie in this repository: what it says is no file's content.
             blob = f"submodule:{blob}" if mode == GITLINK else blob
-            files[cells[at + 1]] = None if status == "D" else blob
-            at += 2
+            files[cells[position + 1]] = None if status == "D" else blob
+            position += 2
         name, parents, time_, author, subject, body = fields
         yield MainChange(
             name.lstrip("\n"), tuple(parents.split()), clamp_second(time_), author, subject,

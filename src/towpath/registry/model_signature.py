@@ -25,7 +25,7 @@ Columns: TypeAlias = tuple[Column, ...]
 
 
 @dataclass(frozen=True)
-class Signature:
+class ModelSignature:
     """The columns that a model reads and gives back; None where they are not known.
 
     ``features`` counts the inputs of a model that knows no names, ``classes`` lists what a
@@ -40,29 +40,31 @@ class Signature:
 
     def to_json(self) -> dict[str, Json]:
         """As it stands in a record."""
-        known: dict[str, Json] = {
+        facts: dict[str, Json] = {
             "model": self.model,
-            "inputs": _listed(self.inputs),
-            "outputs": _listed(self.outputs),
+            "inputs": _list_columns(self.inputs),
+            "outputs": _list_columns(self.outputs),
             "features": self.features,
             "classes": list(self.classes) if self.classes is not None else None,
         }
-        return {key: value for key, value in known.items() if value is not None}
+        return {key: value for key, value in facts.items() if value is not None}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Signature:
+    def from_json(cls, data: Mapping[str, Any]) -> ModelSignature:
         """As ``to_json`` wrote it, or a training step left it; other facts are left out."""
         classes = data.get("classes")
         return cls(
-            inputs=_columns(data.get("inputs")),
-            outputs=_columns(data.get("outputs")),
+            inputs=_parse_columns(data.get("inputs")),
+            outputs=_parse_columns(data.get("outputs")),
             features=data.get("features"),
             classes=tuple(classes) if classes is not None else None,
             model=data.get("model"),
         )
 
 
-def breaks(old: Signature | None, new: Signature | None) -> tuple[str, ...]:
+def find_signature_breaks(
+    old: ModelSignature | None, new: ModelSignature | None
+) -> tuple[str, ...]:
     """Why a caller of the old model cannot call the new one; empty where it can, or is unknown.
 
     A new model may read fewer columns and give more. It may not read one more or a narrower type,
@@ -72,15 +74,15 @@ def breaks(old: Signature | None, new: Signature | None) -> tuple[str, ...]:
     if old is None or new is None:
         return ()
     return (
-        *_shapes(old, new),
-        *_inputs(old.inputs, new.inputs),
-        *_features(old.features, new.features),
-        *_outputs(old.outputs, new.outputs),
-        *_classes(old.classes, new.classes),
+        *_shape_breaks(old, new),
+        *_input_breaks(old.inputs, new.inputs),
+        *_feature_breaks(old.features, new.features),
+        *_output_breaks(old.outputs, new.outputs),
+        *_class_breaks(old.classes, new.classes),
     )
 
 
-def matrix_of(signature: Signature) -> str:
+def matrix_of(signature: ModelSignature) -> str:
     """What a model takes that knows no names, in words; empty for one that knows them, or of which
     nothing is known."""
     if signature.inputs is not None or signature.features is None:
@@ -88,7 +90,7 @@ def matrix_of(signature: Signature) -> str:
     return f"a matrix of {signature.features} columns"
 
 
-def _shapes(old: Signature, new: Signature) -> Iterator[str]:
+def _shape_breaks(old: ModelSignature, new: ModelSignature) -> Iterator[str]:
     """A matrix has no names to pick columns by, and a table with names is no matrix."""
     if (matrix := matrix_of(old)) and new.inputs is not None:
         yield f"input {matrix} -> columns by name"
@@ -96,7 +98,7 @@ def _shapes(old: Signature, new: Signature) -> Iterator[str]:
         yield f"input columns by name -> {matrix}"
 
 
-def _inputs(old: Columns | None, new: Columns | None) -> Iterator[str]:
+def _input_breaks(old: Columns | None, new: Columns | None) -> Iterator[str]:
     if old is None or new is None:
         return
     before = {column.name: column.type for column in old}
@@ -104,56 +106,56 @@ def _inputs(old: Columns | None, new: Columns | None) -> Iterator[str]:
         was = before.get(column.name)
         if was is None:
             yield f"input {column.name} is new"
-        elif not _reads(was, column.type):
+        elif not _can_read_as(was, column.type):
             yield f"input {column.name} {was} -> {column.type}"
 
 
-def _features(old: int | None, new: int | None) -> Iterator[str]:
+def _feature_breaks(old: int | None, new: int | None) -> Iterator[str]:
     if old is not None and new is not None and old != new:
         yield f"{old} -> {new} features"
 
 
-def _outputs(old: Columns | None, new: Columns | None) -> Iterator[str]:
+def _output_breaks(old: Columns | None, new: Columns | None) -> Iterator[str]:
     if old is None or new is None:
         return
-    now = {column.name: column.type for column in new}
+    new_types = {column.name: column.type for column in new}
     for column in old:
-        gives = now.get(column.name)
+        gives = new_types.get(column.name)
         if gives is None:
             yield f"output {column.name} is gone"
         elif gives != column.type and UNKNOWN not in (gives, column.type):
             yield f"output {column.name} {column.type} -> {gives}"
 
 
-def _classes(old: Sequence[Json] | None, new: Sequence[Json] | None) -> Iterator[str]:
-    for one in new or ():
-        if old is not None and one not in old:
-            yield f"class {one} is new"
+def _class_breaks(old: Sequence[Json] | None, new: Sequence[Json] | None) -> Iterator[str]:
+    for new_class in new or ():
+        if old is not None and new_class not in old:
+            yield f"class {new_class} is new"
 
 
-def _reads(was: str, now: str) -> bool:
+def _can_read_as(was: str, now: str) -> bool:
     """Whether what was ``was`` can be read as ``now``: the same, or an integer as a number."""
     return was == now or UNKNOWN in (was, now) or (was, now) == ("integer", "number")
 
 
-def _listed(columns: Columns | None) -> Json:
+def _list_columns(columns: Columns | None) -> Json:
     if columns is None:
         return UNKNOWN
     return [{"name": column.name, "type": column.type} for column in columns]
 
 
-def read_signature(value: object) -> Signature:
+def read_signature(value: object) -> ModelSignature:
     """A signature out of a record, which anybody may have written; ``Malformed`` where it is none.
 
     Facts that this Towpath does not know are left out.
     """
     fields = Fields(value)
-    return Signature(
-        inputs=fields.find("inputs", _read_columns),
-        outputs=fields.find("outputs", _read_columns),
-        features=fields.find("features", foreign.read_count),
-        classes=fields.find("classes", foreign.list_of(foreign.read_json)),
-        model=fields.find("model", foreign.read_text),
+    return ModelSignature(
+        inputs=fields.find_optional("inputs", _read_columns),
+        outputs=fields.find_optional("outputs", _read_columns),
+        features=fields.find_optional("features", foreign.read_count),
+        classes=fields.find_optional("classes", foreign.list_of(foreign.read_json)),
+        model=fields.find_optional("model", foreign.read_text),
     )
 
 
@@ -166,7 +168,7 @@ def _read_column(value: object) -> Column:
     return Column(fields.get("name", foreign.read_text), fields.get("type", foreign.read_text))
 
 
-def _columns(listed: object) -> Columns | None:
+def _parse_columns(listed: object) -> Columns | None:
     if not isinstance(listed, Sequence) or isinstance(listed, str):
         return None
     return tuple(Column(str(row["name"]), str(row["type"])) for row in listed)

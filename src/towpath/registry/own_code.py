@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.backends.git import code_folder, commit_history
 from towpath.backends.git.repository import Repository
-from towpath.registry.version_record import Record
+from towpath.registry.version_record import VersionRecord
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
@@ -64,7 +64,7 @@ class OwnCode:
     python: str | None = None
 
     @property
-    def reads(self) -> tuple[Path, ...]:
+    def readable_paths(self) -> tuple[Path, ...]:
         """What a sandbox must be let read."""
         return (self.root,) if self.root else ()
 
@@ -82,32 +82,32 @@ class OwnCode:
         }
 
 
-def find_own_code(source: CodeSource, record: Record, trust: Iterable[str]) -> OwnCode:
+def find_own_code(source: CodeSource, record: VersionRecord, trust: Iterable[str]) -> OwnCode:
     """What a version's file may need of its own code, laid out where it may run.
 
     The model's bytes must have been held against their digest before.
     """
     name = f"{record.model}@{record.version}" if record.version else record.model
-    told = {"packages": record.packages, "python": record.python}
+    installed = {"packages": record.packages, "python": record.python}
     if not (names := tuple(trust)):
-        return OwnCode(name, **told)  # type: ignore[arg-type]
+        return OwnCode(name, **installed)  # type: ignore[arg-type]
     commit, repository = record.code.commit, source.repository
     if repository.commit(commit) is None:
         elsewhere = f" of {record.code.repository}" if record.code.repository else ""
         fault = f"its code is that of the commit {commit[:7]}{elsewhere}, which is not here"
         hint = "git fetch the repository of the code, with its whole history"
-        return OwnCode(name, fault=fault, hint=hint, **told)  # type: ignore[arg-type]
+        return OwnCode(name, fault=fault, hint=hint, **installed)  # type: ignore[arg-type]
     files = frozenset(commit_history.list_paths(repository, commit))
     below = find_project(files, record.path)
     folder = f"flows/{record.pipeline}" if record.pipeline else ""
     classes = dict(find_classes(names, files, below, folder))
     if not classes:
-        return OwnCode(name, **told)  # type: ignore[arg-type]
+        return OwnCode(name, **installed)  # type: ignore[arg-type]
     if source.main is not None and not commit_history.is_ancestor(repository, commit, source.main):
         fault, hint = off_main(commit), merge_it(str(source.stage))
-        return OwnCode(name, classes, fault=fault, hint=hint, **told)  # type: ignore[arg-type]
+        return OwnCode(name, classes, fault=fault, hint=hint, **installed)  # type: ignore[arg-type]
     root = code_folder.lay_out_code(repository, commit, below, source.home)
-    return OwnCode(name, classes, root, folder, **told)  # type: ignore[arg-type]
+    return OwnCode(name, classes, root, folder, **installed)  # type: ignore[arg-type]
 
 
 def off_main(commit: str) -> str:
@@ -122,10 +122,10 @@ def merge_it(stage: str) -> str:
 
 def find_project(files: Iterable[str], path: str) -> str:
     """The folder of the project that a path lies in, by the commit's files; empty at the root."""
-    known = {name.rpartition("/")[0] for name in files if name.split("/")[-1] == _DECLARATION}
+    projects = {name.rpartition("/")[0] for name in files if name.split("/")[-1] == _DECLARATION}
     folders = path.split("/")[:-1]
     above = ("/".join(folders[:count]) for count in range(len(folders), 0, -1))
-    return next((folder for folder in above if folder in known), "")
+    return next((folder for folder in above if folder in projects), "")
 
 
 def find_classes(
@@ -141,5 +141,5 @@ def find_classes(
             for place in dict.fromkeys((folder, "", "src"))
             for ending in (".py", "/__init__.py")
         )
-        if found := next((file for file in tried if prefix + file in files), None):
-            yield name, found
+        if defining_file := next((file for file in tried if prefix + file in files), None):
+            yield name, defining_file

@@ -19,7 +19,7 @@ from towpath.registry import policy_at_commit, registry_state, version_reference
 
 if TYPE_CHECKING:
     from towpath.registry.registry_state import Model
-    from towpath.registry.version_record import Record
+    from towpath.registry.version_record import VersionRecord
 
 ROOT = "."
 _CLAIM = re.compile(r"registry/models/(?P<model>[^/]+)/project\.yaml")
@@ -49,7 +49,7 @@ class Owners:
             return self.projects[0] if len(self.projects) == 1 else None
         return claim if isinstance(claim, str) and claim in self.projects else None
 
-    def owns(self, folder: str, model: str) -> bool:
+    def owns_model(self, folder: str, model: str) -> bool:
         """Whether a model belongs to the project in ``folder``."""
         return not self.projects or self.project_of(model) == folder
 
@@ -61,28 +61,34 @@ class Owners:
         """What is wrong with a model that is nobody's, and how a project comes by it."""
         claim, place = (self.claims or {}).get(model), Place(claim_path(model))
         hint = claim_hint(model)
-        if claim is None and (explained := self._explain(model)):
+        if claim is None and (explained := self._explain_owner(model)):
             return Fault(explained[0], place, explained[1])
         if isinstance(claim, Fault):
             return Fault(claim.what, claim.place, hint)
         if claim is None:
-            known = ", ".join(f"`{shown(folder)}`" for folder in self.projects)
-            what = f"nothing on main says whose `{model}` is, and main holds the projects {known}"
+            project_names = ", ".join(
+                f"`{show_project_folder(folder)}`" for folder in self.projects
+            )
+            what = (
+                f"nothing on main says whose `{model}` is, and main holds the projects "
+                f"{project_names}"
+            )
             return Fault(what, place, hint)
         what = (
-            f"`{model}` is said to be of the project in `{shown(claim)}`, and main has none there"
+            f"`{model}` is said to be of the project in `{show_project_folder(claim)}`, "
+            f"and main has none there"
         )
         return Fault(what, place, hint)
 
-    def _explain(self, model: str) -> tuple[str, str] | None:
+    def _explain_owner(self, model: str) -> tuple[str, str] | None:
         """Of a model that one project promoted alone, until others came: whose it was, and who
         brought those; None where main's past does not tell it."""
         if self.source is None:
             return None
         repository, commit = self.source
-        declarations = [policy_at_commit.place(folder) for folder in self.projects]
+        declarations = [policy_at_commit.declaration_path(folder) for folder in self.projects]
         kept = [f"registry/models/{model}", f"registry/evidence/{model}"]
-        came = _arrivals(repository, commit, [*declarations, *kept])
+        came = _find_arrivals(repository, commit, [*declarations, *kept])
         first = min((came[path].place for path in kept if path in came), default=None)
         if first is None or not came.keys() >= {*declarations}:
             return None
@@ -97,7 +103,7 @@ class Owners:
         ]
         what = (
             f"nothing on main says whose `{model}` is: it was that of the project in "
-            f"`{shown(mine)}`, the only one until {', '.join(later)} came"
+            f"`{show_project_folder(mine)}`, the only one until {', '.join(later)} came"
         )
         inside = "" if not mine else f"-C {mine} "
         hint = (
@@ -116,25 +122,25 @@ class _Arrival:
     author: str
 
 
-def _arrivals(repository: Repository, commit: str, paths: list[str]) -> dict[str, _Arrival]:
+def _find_arrivals(repository: Repository, commit: str, paths: list[str]) -> dict[str, _Arrival]:
     """When each file, or folder, first came to main's first-parent line."""
-    told = repository.call(
+    log_text = repository.call(
         "log", "--first-parent", "--diff-merges=first-parent", "--reverse", "--root", "-z",
         "--no-renames", "--diff-filter=A", "--name-only", "--format=%x01%H%x02%an <%ae>", commit,
         "--", *(f":(top,literal){path}" for path in paths),
     )  # fmt: skip
-    found: dict[str, _Arrival] = {}
-    for place, entry in enumerate(told.split("\1")[1:]):
+    arrivals: dict[str, _Arrival] = {}
+    for place, entry in enumerate(log_text.split("\1")[1:]):
         head, _, rest = entry.partition("\0")
         name, _, author = head.partition("\2")
         for file in (word.strip("\n") for word in rest.split("\0")):
             for path in paths:
                 if file == path or file.startswith(f"{path}/"):
-                    found.setdefault(path, _Arrival(place, name, author))
-    return found
+                    arrivals.setdefault(path, _Arrival(place, name, author))
+    return arrivals
 
 
-def shown(folder: str) -> str:
+def show_project_folder(folder: str) -> str:
     """A project's folder as a person writes it."""
     return folder or ROOT
 
@@ -162,7 +168,7 @@ def write_claim(folder: str) -> bytes:
     """The file that says that a model is of the project in ``folder``."""
     from towpath import documents
 
-    return documents.dump({"project": shown(folder)}).encode()
+    return documents.dump_yaml({"project": show_project_folder(folder)}).encode()
 
 
 def read_claim(model: str, text: str) -> str | Fault:
@@ -170,8 +176,8 @@ def read_claim(model: str, text: str) -> str | Fault:
     from towpath import documents
 
     path = claim_path(model)
-    document = documents.parse(text, path)
-    data = documents.plain(document.node)
+    document = documents.parse_yaml(text, path)
+    data = documents.plain_data(document.node)
     named = data.get("project") if isinstance(data, dict) else None
     if document.faults or not isinstance(named, str) or set(data) != {"project"}:
         return Fault("this does not say `project: <folder>`, and nothing else", Place(path))
@@ -185,7 +191,9 @@ def read_owners(repository: Repository, commit: str) -> Owners:
     claimed = {path: model for path in paths if (model := claimed_model(path))}
     several = len(declared) > 1
     names = [f"{commit}:{path}" for path in [*claimed, *(declared if several else [])]]
-    texts = {name: text.decode("utf-8", "replace") for name, text in _read(repository, names)}
+    texts = {
+        name: text.decode("utf-8", "replace") for name, text in _read_objects(repository, names)
+    }
     # What is listed and holds no text (a submodule of that name) declares nothing.
     own = [p for p in declared if not several or _keeps_it_here(texts.get(f"{commit}:{p}", ""))]
     return Owners(
@@ -208,7 +216,7 @@ def folder_at(repository: Repository, commit: str, folder: str) -> str:
     return projects[0] if len(projects) == 1 and folder not in projects else folder
 
 
-def folder_of_pipeline(repository: Repository, record: Record, folder: str) -> str:
+def folder_of_pipeline(repository: Repository, record: VersionRecord, folder: str) -> str:
     """Where the project lay that made a version, in the version's code: it may have moved since.
 
     ``folder`` is where it is now, for a record whose own path leaves it open.
@@ -218,16 +226,18 @@ def folder_of_pipeline(repository: Repository, record: Record, folder: str) -> s
         return folder
     pipeline = f"flows/{record.pipeline}/pipeline.yaml"
     paths = set(commit_history.list_paths(repository, commit))
-    made = [
+    makers = [
         path.rpartition("/")[0]
         for path in paths
-        if _is_declaration(path) and _inside(path.rpartition("/")[0], pipeline) in paths
+        if _is_declaration(path) and _path_inside(path.rpartition("/")[0], pipeline) in paths
     ]
-    around = [one for one in made if record.path.startswith(_inside(one, ""))]
+    around = [
+        candidate for candidate in makers if record.path.startswith(_path_inside(candidate, ""))
+    ]
     return max(around, key=len, default=folder)  # the innermost
 
 
-def _inside(folder: str, path: str) -> str:
+def _path_inside(folder: str, path: str) -> str:
     return f"{folder}/{path}" if folder else path
 
 
@@ -235,19 +245,19 @@ def _is_declaration(path: str) -> bool:
     return path.rpartition("/")[2] == policy_at_commit.FILE and _TEMPLATE not in path
 
 
-def _read(repository: Repository, names: list[str]) -> Iterator[tuple[str, bytes]]:
-    yield from refs.contents(repository, names).items() if names else ()
+def _read_objects(repository: Repository, names: list[str]) -> Iterator[tuple[str, bytes]]:
+    yield from refs.read_contents(repository, names).items() if names else ()
 
 
 def _keeps_it_here(text: str) -> bool:
     """Whether a declaration keeps its registry in this repository, and not in a shared one."""
     from towpath import documents
 
-    data = documents.plain(documents.parse(text, policy_at_commit.FILE).node)
+    data = documents.plain_data(documents.parse_yaml(text, policy_at_commit.FILE).node)
     return not isinstance(data, dict) or data.get("registry", ROOT) == ROOT
 
 
-def claim(repository: Repository | None, folder: str, model: str) -> str:
+def claim_model(repository: Repository | None, folder: str, model: str) -> str:
     """Write into the work tree that a model is of the project in ``folder``; the file's path."""
     version_reference.check_name(model)
     if repository is None or repository.bare:
@@ -265,16 +275,21 @@ def claim(repository: Repository | None, folder: str, model: str) -> str:
 
 def refuse_other(owners: Owners, folder: str, model: str) -> None:
     """Raise ``UsageError`` where a model is another project's, or nobody's that was claimed."""
-    if owners.owns(folder, model):
+    if owners.owns_model(folder, model):
         return
     owner = owners.project_of(model)
     if owner is None:
         raise UsageError(owners.why_nobodys(model))
-    what = f"`{model}` is of the project in `{shown(owner)}`, and this is `{shown(folder)}`"
-    raise UsageError(Fault(what, Place(claim_path(model)), hint=f"towpath -C {shown(owner)} ..."))
+    what = (
+        f"`{model}` is of the project in `{show_project_folder(owner)}`, and this is "
+        f"`{show_project_folder(folder)}`"
+    )
+    raise UsageError(
+        Fault(what, Place(claim_path(model)), hint=f"towpath -C {show_project_folder(owner)} ...")
+    )
 
 
-def check(repository: Repository, known: Model, draft: Record) -> None:
+def refuse_foreign_model(repository: Repository, known: Model, draft: VersionRecord) -> None:
     """Raise ``UsageError`` where another repository's code makes the model of that name.
 
     A name belongs to the repository that registered it last, or to those that ``owners`` in the
@@ -283,38 +298,41 @@ def check(repository: Repository, known: Model, draft: Record) -> None:
     mine = draft.code.repository
     if mine is None:
         return
-    named = _named(repository, draft.model)
-    if named and not any(clones.same(one, mine) for one in named):
+    named = _allowed_repositories(repository, draft.model)
+    if named and not any(clones.is_same_repository(allowed, mine) for allowed in named):
         raise UsageError(
-            _taken(draft.model, ", ".join(named)), hint=_hint(draft.model, *named, mine)
+            _say_taken(draft.model, ", ".join(named)),
+            hint=_hint_other_name(draft.model, *named, mine),
         )
     last = known.versions[-1] if known.versions else None
     if named or last is None:
         return
     theirs = last.summary.get("repository")
-    if not isinstance(theirs, str) or not clones.same(theirs, mine):
-        of = theirs if isinstance(theirs, str) else "the registry itself"
-        raise UsageError(_taken(draft.model, of), hint=_hint(draft.model, of, mine))
+    if not isinstance(theirs, str) or not clones.is_same_repository(theirs, mine):
+        owner = theirs if isinstance(theirs, str) else "the registry itself"
+        raise UsageError(
+            _say_taken(draft.model, owner), hint=_hint_other_name(draft.model, owner, mine)
+        )
 
 
-def _named(repository: Repository, model: str) -> tuple[str, ...]:
+def _allowed_repositories(repository: Repository, model: str) -> tuple[str, ...]:
     """Who may register a model, by the policy on the main branch; none where it does not say."""
-    main = main_branch.seen(repository)
-    if main is None or not refs.contents(repository, [f"{main}:{policy_at_commit.FILE}"]):
+    main = main_branch.seen_main_commit(repository)
+    if main is None or not refs.read_contents(repository, [f"{main}:{policy_at_commit.FILE}"]):
         return ()
     try:
-        return tuple(policy_at_commit.at(repository, main).owners.get(model, ()))
+        return tuple(policy_at_commit.read_project_at(repository, main).owners.get(model, ()))
     except DeclarationError as wrong:
         faults = (Fault(f"the shared registry's {fault}") for fault in wrong.faults)
         raise RegistryError(*faults) from wrong
 
 
-def _taken(model: str, owners: str) -> str:
+def _say_taken(model: str, owners: str) -> str:
     return f"`{model}` in this registry is made by {owners}, not by this repository"
 
 
-def _hint(model: str, *repositories: str) -> str:
-    listed = ", ".join(one for one in repositories if " " not in one)
+def _hint_other_name(model: str, *repositories: str) -> str:
+    listed = ", ".join(repository for repository in repositories if " " not in repository)
     return (
         "take another name, or write into towpath.yaml of the registry: "
         f"owners: {{{model}: [{listed}]}}"

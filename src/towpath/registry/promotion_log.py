@@ -10,8 +10,8 @@ from towpath.backends.git import Repository, main_branch, refs
 from towpath.errors import Fault, RegistryError
 from towpath.registry import stage_files
 from towpath.registry.main_line import MainChange, MainLine, read_changes, read_main_line
-from towpath.registry.stage_files import FOLDER, Wanted
-from towpath.registry.version_number import Version
+from towpath.registry.stage_files import FOLDER, StageFile
+from towpath.registry.version_number import VersionNumber
 
 SHALLOW = "git fetch --unshallow --tags (in GitHub Actions: actions/checkout with fetch-depth: 0)"
 _COMMITTER = re.compile(rb"^committer .*> (\d{1,12}) [+-]\d{4}$", re.MULTILINE)
@@ -32,9 +32,9 @@ class Promotion:
 
     stage: str
     model: str
-    version: Version | None
+    version: VersionNumber | None
     sha256: str | None
-    replaces: Version | None
+    replaces: VersionNumber | None
     commit: str
     head: str | None
     time: int
@@ -48,7 +48,7 @@ class Promotion:
     @property
     def path(self) -> str:
         """The stage file, from the repository's root."""
-        return stage_files.path(self.stage, self.model)
+        return stage_files.stage_file_path(self.stage, self.model)
 
     @property
     def is_deletion(self) -> bool:
@@ -61,7 +61,7 @@ class Promotion:
         return f"{what} -> {self.stage}"
 
 
-def promotions(
+def read_promotions(
     repository: Repository,
     main: str | None = None,
     stage: str | None = None,
@@ -73,26 +73,30 @@ def promotions(
     ``line`` is main's first-parent line where the caller has read it already. Raises
     ``RegistryError`` in a shallow clone, whose log was cut off and would give the wrong answer.
     """
-    commit = main or main_branch.main(repository)
+    commit = main or main_branch.main_commit(repository)
     if commit is None:
         return ()
     if repository.is_shallow():
         raise RegistryError("a shallow clone lacks the promotions before", hint=SHALLOW)
     pathspec = f":(top,glob){FOLDER}/{stage or '*'}/{model or '*'}.yaml"
     changes = list(read_changes(repository, commit, "--", pathspec))
-    texts = refs.contents(
+    texts = refs.read_contents(
         repository, {blob for change in changes for blob in change.files.values() if blob}
     )
-    made = (_promotion(change, path, texts) for change in changes for path in change.files)
+    parsed = (_parse_promotion(change, path, texts) for change in changes for path in change.files)
     mine = [
-        one
-        for one in made
-        if one and (stage or one.stage) == one.stage and (model or one.model) == one.model
+        promotion
+        for promotion in parsed
+        if promotion
+        and (stage or promotion.stage) == promotion.stage
+        and (model or promotion.model) == promotion.model
     ]
-    return _placed(repository, mine, line or read_main_line(repository, commit)) if mine else ()
+    return (
+        _place_on_main(repository, mine, line or read_main_line(repository, commit)) if mine else ()
+    )
 
 
-def _placed(
+def _place_on_main(
     repository: Repository, promotions: list[Promotion], line: MainLine
 ) -> tuple[Promotion, ...]:
     """Each with the commit before it, and with the earliest date at which it can have been made:
@@ -101,29 +105,29 @@ def _placed(
     placed = []
     for promotion in promotions:
         time = line.times[promotion.commit]
-        made = tagged.get((promotion.model, promotion.version), 0)
-        time = max(time, made) if made <= line.now else time
+        registered_time = tagged.get((promotion.model, promotion.version), 0)
+        time = max(time, registered_time) if registered_time <= line.now else time
         placed.append(replace(promotion, time=time, base=line.parent(promotion.commit)))
     return tuple(placed)
 
 
 def _commit_times(
-    repository: Repository, versions: set[tuple[str, Version | None]]
-) -> dict[tuple[str, Version | None], int]:
+    repository: Repository, versions: set[tuple[str, VersionNumber | None]]
+) -> dict[tuple[str, VersionNumber | None], int]:
     """When these versions were made, by their commits; those alone are opened."""
     names = {f"refs/tags/{m}@{version}^{{commit}}": (m, version) for m, version in versions}
-    contents = refs.contents(repository, names)
+    contents = refs.read_contents(repository, names)
     heads = {names[name]: content.partition(b"\n\n")[0] for name, content in contents.items()}
     dated = {version: _COMMITTER.search(head) for version, head in heads.items()}
     return {version: int(committer[1]) for version, committer in dated.items() if committer}
 
 
-def _promotion(change: MainChange, path: str, texts: Mapping[str, bytes]) -> Promotion | None:
-    place = stage_files.place(path)
+def _parse_promotion(change: MainChange, path: str, texts: Mapping[str, bytes]) -> Promotion | None:
+    place = stage_files.parse_stage_file_path(path)
     if place is None:
         return None
-    read = _read(path, change.files[path], texts)
-    file = read if isinstance(read, Wanted) else None
+    read = _read_stage_blob(path, change.files[path], texts)
+    file = read if isinstance(read, StageFile) else None
     return Promotion(
         stage=place[0],
         model=place[1],
@@ -141,7 +145,9 @@ def _promotion(change: MainChange, path: str, texts: Mapping[str, bytes]) -> Pro
     )
 
 
-def _read(path: str, blob: str | None, texts: Mapping[str, bytes]) -> Wanted | Fault | None:
+def _read_stage_blob(
+    path: str, blob: str | None, texts: Mapping[str, bytes]
+) -> StageFile | Fault | None:
     if blob is None:
         return None
-    return stage_files.read(path, texts.get(blob, b"").decode("utf-8", "replace"))
+    return stage_files.parse_stage_file(path, texts.get(blob, b"").decode("utf-8", "replace"))

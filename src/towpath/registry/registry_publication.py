@@ -6,22 +6,22 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from towpath.backends.git import Ref, Repository, locked, main_branch, refs, remotes
+from towpath.backends.git import Ref, Repository, hold_lock, main_branch, refs, remotes
 from towpath.errors import ExitCode, Fault, RegistryError, TowpathError, UsageError
 from towpath.registry import backup_refs, ownership, registry_state, restore_tags, version_record
 from towpath.registry.registry_state import CANDIDATES, TAGS, Model, ModelVersion
-from towpath.registry.version_objects import Built, build, numbered
+from towpath.registry.version_objects import VersionObjects, build_version_objects, number_draft
 from towpath.registry.version_reference import TagName, parse_tag
 from towpath.registry.version_registration import (
     LOCK,
     PATIENCE_WITH_REFUSAL,
     TRIES,
-    Registered,
-    crowded,
-    made,
-    pause,
-    told,
-    twin,
+    RegisteredVersion,
+    crowded_error,
+    find_twin,
+    pause_at_random,
+    registered_before,
+    registered_now,
 )
 
 AT_ONCE = 200
@@ -29,14 +29,14 @@ WHO_MAY = "it waits here: ask who may push tags there, then towpath push"
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedRegistry:
     """What a fetch brought: the tags of the registry that were not here before."""
 
     remote: str
     tags: tuple[str, ...]
 
 
-class Unpublished(RegistryError):
+class UnpublishedTags(RegistryError):
     """Something could not be published; ``published`` is what could, and is there now."""
 
     def __init__(self, done: _Publication) -> None:
@@ -49,7 +49,7 @@ class Unpublished(RegistryError):
 class _Publication:
     """What was published so far, and what was not, and why."""
 
-    published: list[Registered] = field(default_factory=list)
+    published: list[RegisteredVersion] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     wrong: list[TowpathError] = field(default_factory=list)
 
@@ -60,31 +60,35 @@ class _Publication:
         return ExitCode.WRONG if len(mine) == len(self.faults) else ExitCode.FAILED
 
 
-def fetch(repository: Repository, remote: str | None = None) -> Fetched:
+def fetch_registry(repository: Repository, remote: str | None = None) -> FetchedRegistry:
     """Bring the remote's tags and branches here; a plain ``git pull`` leaves out these tags.
 
     Raises ``RegistryError`` where the remote does not answer, or where a version here and there
     are two different ones.
     """
-    source = _remote(repository, remote)
-    before = set(refs.names(repository, "refs/tags"))
+    source = _choose_remote(repository, remote)
+    before = set(refs.list_ref_names(repository, "refs/tags"))
     everything = ("refs/tags/*:refs/tags/*", f"+refs/heads/*:refs/remotes/{source}/*")
-    if not remotes.fetch(repository, source, *everything):
-        _refuse_conflicts(repository, source, remotes.there(repository, source, "refs/tags/*"))
-    main_branch.follow(repository, source)
+    if not remotes.fetch_refs(repository, source, *everything):
+        _refuse_conflicts(
+            repository, source, remotes.list_remote_refs(repository, source, "refs/tags/*")
+        )
+    main_branch.follow_remote_head(repository, source)
     remotes.mark_fetched(repository)
-    new = (name for name in refs.names(repository, "refs/tags") if name not in before)
+    new = (name for name in refs.list_ref_names(repository, "refs/tags") if name not in before)
     tags = tuple(name.removeprefix(TAGS) for name in new)
-    with locked(repository, LOCK):
-        if backup_refs.kept(repository):
-            theirs = remotes.there(repository, source, "refs/tags/*")
-            backup_refs.release(repository, theirs)
-            backup_refs.restore(repository)
+    with hold_lock(repository, LOCK):
+        if backup_refs.read_backed_up_tags(repository):
+            theirs = remotes.list_remote_refs(repository, source, "refs/tags/*")
+            backup_refs.release_backups(repository, theirs)
+            backup_refs.restore_pruned_tags(repository)
         _drop_settled(repository)
-    return Fetched(source, tuple(tag for tag in tags if parse_tag(tag)))
+    return FetchedRegistry(source, tuple(tag for tag in tags if parse_tag(tag)))
 
 
-def publish(repository: Repository, remote: str | None = None) -> tuple[Registered, ...]:
+def publish_registry(
+    repository: Repository, remote: str | None = None
+) -> tuple[RegisteredVersion, ...]:
     """Push what the remote does not have: each candidate as a version, versions and rejections
     that were made while there was no remote; what that is.
 
@@ -93,31 +97,33 @@ def publish(repository: Repository, remote: str | None = None) -> tuple[Register
     is left here, with a warning. Raises ``RegistryError`` where the remote does not answer, and
     ``Unpublished`` where some of it did not go: candidates then go on waiting.
     """
-    source = _remote(repository, remote)
-    done = _Publication()
-    with locked(repository, LOCK):
-        backup_refs.restore(repository)
+    source = _choose_remote(repository, remote)
+    publication = _Publication()
+    with hold_lock(repository, LOCK):
+        backup_refs.restore_pruned_tags(repository)
         try:
-            _push_numbered(repository, source, done)
-            _push_candidates(repository, source, done)
+            _push_numbered(repository, source, publication)
+            _push_candidates(repository, source, publication)
         except (remotes.NotReached, remotes.NotAllowed) as refused:
-            if not done.published:
+            if not publication.published:
                 raise
-            done.faults += refused.faults  # it went away half way
-    if done.faults:
-        raise Unpublished(done)
-    return tuple(done.published)
+            publication.faults += refused.faults  # it went away half way
+    if publication.faults:
+        raise UnpublishedTags(publication)
+    return tuple(publication.published)
 
 
 def _push_candidates(repository: Repository, remote: str, done: _Publication) -> None:
     """Number and push each candidate; one that cannot be published keeps no other from it."""
-    waiting = refs.listed(repository, CANDIDATES.rstrip("/"))
+    waiting = refs.list_refs(repository, CANDIDATES.rstrip("/"))
     done.faults += [_no_candidate(ref) for ref in waiting if not registry_state.is_candidate(ref)]
     for candidate in (
-        one for model in registry_state.fold(waiting).values() for one in model.candidates
+        waiting_version
+        for model in registry_state.fold_tags(waiting).values()
+        for waiting_version in model.candidates
     ):
         try:
-            done.published.append(_publish(repository, remote, candidate))
+            done.published.append(_publish_candidate(repository, remote, candidate))
         except (remotes.NotReached, remotes.NotAllowed):
             raise
         except (RegistryError, UsageError) as refused:
@@ -131,57 +137,67 @@ def _no_candidate(ref: Ref) -> Fault:
     return Fault(what, hint=f"git update-ref -d '{ref.name}' takes it away")
 
 
-def _publish(repository: Repository, remote: str, candidate: ModelVersion) -> Registered:
+def _publish_candidate(
+    repository: Repository, remote: str, candidate: ModelVersion
+) -> RegisteredVersion:
     """Give one candidate its number on the remote."""
     draft = registry_state.read_record(repository, candidate)
     if (draft.model, draft.version) != (candidate.model, None):
         raise RegistryError(f"its record is that of {draft.model}@{draft.version or 'a candidate'}")
     refused, last = 0, ""
     for attempt in range(TRIES):
-        known = _current(repository, remote, candidate.model)
-        if there := twin(known, candidate.key):
-            _settle(repository, candidate, {})
-            return told(there)
-        ownership.check(repository, known, draft)
-        chosen = numbered(repository, known, draft)
-        built = build(
-            repository, known, chosen, f"{candidate.commit}^", _files(repository, candidate)
+        remote_model = _read_remote_model(repository, remote, candidate.model)
+        if published_twin := find_twin(remote_model, candidate.key):
+            _settle_candidate(repository, candidate, {})
+            return registered_before(published_twin)
+        ownership.refuse_foreign_model(repository, remote_model, draft)
+        chosen = number_draft(repository, remote_model, draft)
+        built = build_version_objects(
+            repository,
+            remote_model,
+            chosen,
+            f"{candidate.commit}^",
+            _candidate_files(repository, candidate),
         )
-        words = remotes.push(repository, remote, {built.ref: built.tag})
+        words = remotes.push_new_refs(repository, remote, {built.ref: built.tag})
         if not words:
-            _settle(repository, candidate, {built.ref: built.tag})
-            return made(built)
+            _settle_candidate(repository, candidate, {built.ref: built.tag})
+            return registered_now(built)
         # The same name again is no race: what took it was fetched, and it would be passed over.
         raced = built.ref != last and _is_taken(repository, remote, built)
         refused, last = 0 if raced else refused + 1, built.ref
         if refused > PATIENCE_WITH_REFUSAL:
-            raise RegistryError(_refusal(remote, built.ref, words[built.ref]))
-        pause(attempt)
-    raise crowded(candidate.model)
+            raise RegistryError(_push_refusal(remote, built.ref, words[built.ref]))
+        pause_at_random(attempt)
+    raise crowded_error(candidate.model)
 
 
-def _current(repository: Repository, remote: str, model: str) -> Model:
+def _read_remote_model(repository: Repository, remote: str, model: str) -> Model:
     """A model as the remote knows it now."""
     mine = (f"refs/tags/{model}@*", f"refs/tags/{model}#*")
-    if not remotes.fetch(repository, remote, *(f"{pattern}:{pattern}" for pattern in mine)):
-        _refuse_conflicts(repository, remote, remotes.there(repository, remote, *mine))
-    return registry_state.model(repository, model)
+    if not remotes.fetch_refs(repository, remote, *(f"{pattern}:{pattern}" for pattern in mine)):
+        _refuse_conflicts(repository, remote, remotes.list_remote_refs(repository, remote, *mine))
+    return registry_state.read_model(repository, model)
 
 
-def _is_taken(repository: Repository, remote: str, built: Built) -> bool:
+def _is_taken(repository: Repository, remote: str, built: VersionObjects) -> bool:
     """Whether a push was refused because another took the number first."""
-    return built.ref in remotes.there(repository, remote, built.ref)
+    return built.ref in remotes.list_remote_refs(repository, remote, built.ref)
 
 
-def _settle(repository: Repository, candidate: ModelVersion, tag: Mapping[str, str]) -> None:
+def _settle_candidate(
+    repository: Repository, candidate: ModelVersion, tag: Mapping[str, str]
+) -> None:
     """Keep the tag and forget the candidate, together."""
-    if not refs.change(repository, tag, delete=[candidate.tag.name]):
-        refs.change(repository, delete=[candidate.tag.name])  # a fetch beside us brought the tag
+    if not refs.change_refs(repository, tag, delete=[candidate.tag.name]):
+        refs.change_refs(
+            repository, delete=[candidate.tag.name]
+        )  # a fetch beside us brought the tag
 
 
-def _files(repository: Repository, candidate: ModelVersion) -> dict[str, bytes]:
+def _candidate_files(repository: Repository, candidate: ModelVersion) -> dict[str, bytes]:
     """What the candidate's commit adds to its parent, but for the record, which gets its number."""
-    own = version_record.place(candidate.model, None)
+    own = version_record.record_path(candidate.model, None)
     listed = repository.call(
         "diff-tree",
         "-r",
@@ -194,7 +210,7 @@ def _files(repository: Repository, candidate: ModelVersion) -> dict[str, bytes]:
     names = {
         f"{candidate.commit}:{path}": path for path in listed.split("\0") if path and path != own
     }
-    return {names[name]: content for name, content in refs.contents(repository, names).items()}
+    return {names[name]: content for name, content in refs.read_contents(repository, names).items()}
 
 
 def _push_numbered(repository: Repository, remote: str, done: _Publication) -> None:
@@ -202,19 +218,19 @@ def _push_numbered(repository: Repository, remote: str, done: _Publication) -> N
     refused: dict[str, str] = {}
     clashes: list[Fault] = []
     for attempt in range(PATIENCE_WITH_REFUSAL):
-        theirs = remotes.there(repository, remote, "refs/tags/*")
-        backup_refs.release(repository, theirs)
-        clashes = _conflicts(repository, remote, theirs)
-        mine = _unpublished(repository, theirs, warn=not attempt)
+        theirs = remotes.list_remote_refs(repository, remote, "refs/tags/*")
+        backup_refs.release_backups(repository, theirs)
+        clashes = _find_conflicts(repository, remote, theirs)
+        mine = _unpublished_tags(repository, theirs, warn=not attempt)
         refused = _push_tags(repository, remote, mine, done)
         if not refused:
             break
-        pause(attempt)
+        pause_at_random(attempt)
     done.faults += clashes
-    done.faults += [_refusal(remote, ref, words) for ref, words in refused.items()]
+    done.faults += [_push_refusal(remote, ref, words) for ref, words in refused.items()]
 
 
-def _unpublished(
+def _unpublished_tags(
     repository: Repository, theirs: Mapping[str, str], warn: bool
 ) -> list[tuple[Ref, TagName]]:
     """The tags of versions and rejections that the remote does not have, and that Towpath made.
@@ -225,12 +241,14 @@ def _unpublished(
     names = [name for name in _registry_tags(repository) if name not in theirs]
     if not names:
         return []
-    found = [
-        (ref, parse_tag(ref.name.removeprefix(TAGS))) for ref in refs.listed(repository, *names)
+    parsed_tags = [
+        (ref, parse_tag(ref.name.removeprefix(TAGS))) for ref in refs.list_refs(repository, *names)
     ]
-    whole = [(ref, tag) for ref, tag in found if tag]
-    places = [f"{ref.target}:{version_record.place(tag.model, tag.version)}" for ref, tag in whole]
-    records = refs.contents(repository, places)
+    whole = [(ref, tag) for ref, tag in parsed_tags if tag]
+    places = [
+        f"{ref.target}:{version_record.record_path(tag.model, tag.version)}" for ref, tag in whole
+    ]
+    records = refs.read_contents(repository, places)
     sound = []
     for (ref, tag), place in zip(whole, places, strict=True):
         if wrong := _fault_of(ref, tag, records.get(place), place):
@@ -251,22 +269,23 @@ def _fault_of(ref: Ref, tag: TagName, content: bytes | None, place: str) -> str 
         why = "its commit holds no record"
     else:
         try:
-            read = version_record.read(content.decode("utf-8", "replace"), place)
+            read = version_record.parse_version_record(content.decode("utf-8", "replace"), place)
         except RegistryError as damaged:
             why = f"its record is damaged: {damaged.faults[0].what}"
         else:
             if (read.model, read.version) != (tag.model, tag.version):
                 why = f"its record is that of {read.model}@{read.version}"
     shown = (
-        f"git push REMOTE '{name}' pushes it all the same; {restore_tags.way(name)} sets it aside"
+        f"git push REMOTE '{name}' pushes it all the same; "
+        f"{restore_tags.way_to_restore(name)} sets it aside"
     )
     return f"{name} was not pushed: {why} ({shown})" if why else None
 
 
-def _told(ref: Ref, tag: TagName) -> Registered:
+def _as_registered(ref: Ref, tag: TagName) -> RegisteredVersion:
     """A version or a rejection that was numbered before, and is published now."""
     version = ModelVersion(tag.model, tag.version, ref)
-    return Registered(tag.model, tag.version, version.key, ref.target, ref.name, new=True)
+    return RegisteredVersion(tag.model, tag.version, version.key, ref.target, ref.name, new=True)
 
 
 def _push_tags(
@@ -276,42 +295,44 @@ def _push_tags(
     refused: dict[str, str] = {}
     for start in range(0, len(tags), AT_ONCE):
         some = tags[start : start + AT_ONCE]
-        refused |= remotes.push(repository, remote, {ref.name: ref.object for ref, _ in some})
+        refused |= remotes.push_new_refs(
+            repository, remote, {ref.name: ref.object for ref, _ in some}
+        )
         gone = [(ref, tag) for ref, tag in some if ref.name not in refused]
-        backup_refs.release(repository, [ref.name for ref, _ in gone])
-        done.published += [_told(ref, tag) for ref, tag in gone]
+        backup_refs.release_backups(repository, [ref.name for ref, _ in gone])
+        done.published += [_as_registered(ref, tag) for ref, tag in gone]
     return refused
 
 
-def _refusal(remote: str, ref: str, words: str) -> Fault:
+def _push_refusal(remote: str, ref: str, words: str) -> Fault:
     return Fault(f"{remote} refused {ref.removeprefix(TAGS)}: {words}", hint=WHO_MAY)
 
 
 def _registry_tags(repository: Repository) -> dict[str, str]:
     """The tags of versions and rejections; those of stages are for reconcile to push."""
-    found = refs.objects(repository, "refs/tags")
-    names = {ref: parse_tag(ref.removeprefix(TAGS)) for ref in found}
-    return {ref: found[ref] for ref, tag in names.items() if tag and tag.version}
+    objects = refs.list_ref_objects(repository, "refs/tags")
+    names = {ref: parse_tag(ref.removeprefix(TAGS)) for ref in objects}
+    return {ref: objects[ref] for ref, tag in names.items() if tag and tag.version}
 
 
 def _refuse_conflicts(repository: Repository, remote: str, theirs: Mapping[str, str]) -> None:
     """Raise where a version here and there are two."""
-    if clashes := _conflicts(repository, remote, theirs):
+    if clashes := _find_conflicts(repository, remote, theirs):
         raise RegistryError(*clashes)
 
 
-def _conflicts(repository: Repository, remote: str, theirs: Mapping[str, str]) -> list[Fault]:
+def _find_conflicts(repository: Repository, remote: str, theirs: Mapping[str, str]) -> list[Fault]:
     """Where a version here and there are two; of two rejections of it, theirs stays."""
     mine = _registry_tags(repository)
     clashes = [ref for ref, tag in mine.items() if theirs.get(ref, tag) != tag]
     rejections = [ref for ref in clashes if "!" in ref]
     if rejections and len(rejections) == len(clashes):
-        refs.change(repository, delete=rejections)
-        remotes.fetch(repository, remote, *(f"{ref}:{ref}" for ref in rejections))
-    return [_clash(remote, ref, mine[ref]) for ref in clashes if ref not in rejections]
+        refs.change_refs(repository, delete=rejections)
+        remotes.fetch_refs(repository, remote, *(f"{ref}:{ref}" for ref in rejections))
+    return [_conflict_fault(remote, ref, mine[ref]) for ref in clashes if ref not in rejections]
 
 
-def _clash(remote: str, ref: str, mine: str) -> Fault:
+def _conflict_fault(remote: str, ref: str, mine: str) -> Fault:
     name = ref.removeprefix(TAGS)
     aside = f"{restore_tags.ASIDE}{name}/{mine[:12]}"
     return Fault(
@@ -325,22 +346,22 @@ def _clash(remote: str, ref: str, mine: str) -> Fault:
     )
 
 
-def _waiting(repository: Repository) -> Iterable[Model]:
-    found = registry_state.fold(refs.listed(repository, CANDIDATES.rstrip("/")))
-    return found.values()
+def _waiting_models(repository: Repository) -> Iterable[Model]:
+    waiting_models = registry_state.fold_tags(refs.list_refs(repository, CANDIDATES.rstrip("/")))
+    return waiting_models.values()
 
 
 def _drop_settled(repository: Repository) -> None:
     """Forget candidates whose key was published by another clone."""
-    for name in [model.name for model in _waiting(repository)]:
-        known = registry_state.model(repository, name)
-        for candidate in known.candidates:
-            if twin(known, candidate.key):
-                _settle(repository, candidate, {})
+    for name in [model.name for model in _waiting_models(repository)]:
+        local_model = registry_state.read_model(repository, name)
+        for candidate in local_model.candidates:
+            if find_twin(local_model, candidate.key):
+                _settle_candidate(repository, candidate, {})
 
 
-def _remote(repository: Repository, name: str | None) -> str:
-    chosen = remotes.chosen(repository, name)
+def _choose_remote(repository: Repository, name: str | None) -> str:
+    chosen = remotes.choose_remote(repository, name)
     if chosen is None:
         raise UsageError("this repository has no remote", hint="git remote add origin <url>")
     return chosen

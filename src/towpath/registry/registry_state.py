@@ -15,8 +15,8 @@ from towpath.errors import RegistryError, UsageError, did_you_mean
 from towpath.registry import backup_refs, tag_message
 from towpath.registry import version_record as records
 from towpath.registry.backup_refs import KEPT
-from towpath.registry.version_number import Version
-from towpath.registry.version_record import Record
+from towpath.registry.version_number import VersionNumber
+from towpath.registry.version_record import VersionRecord
 from towpath.registry.version_reference import NAME, TagName, parse_tag
 
 TAGS = "refs/tags/"
@@ -39,7 +39,7 @@ class ModelVersion:
     """
 
     model: str
-    version: Version | None
+    version: VersionNumber | None
     tag: Ref
     rejected: str | None = None
     rejected_by: str = ""
@@ -57,7 +57,7 @@ class ModelVersion:
     @cached_property
     def summary(self) -> Mapping[str, Any]:
         """The facts in the tag's message (docs/registry.md); empty where another tool tagged."""
-        return tag_message.parse(self.tag.message)
+        return tag_message.parse_summary(self.tag.message)
 
     @property
     def key(self) -> str:
@@ -67,7 +67,7 @@ class ModelVersion:
     @cached_property
     def metrics(self) -> Mapping[str, float]:
         """Its metrics: the numbers, by dotted name."""
-        return tag_message.metrics(self.tag.message)
+        return tag_message.parse_metrics(self.tag.message)
 
     def __str__(self) -> str:
         return f"{self.model}@{self.version or self.key[:SHOWN_KEY]}"
@@ -87,78 +87,81 @@ class Model:
     versions: tuple[ModelVersion, ...] = ()
     candidates: tuple[ModelVersion, ...] = ()
     last: int = 0
-    taken: frozenset[Version] = frozenset()
+    taken: frozenset[VersionNumber] = frozenset()
 
     @property
     def latest(self) -> ModelVersion | None:
         """The highest version that Towpath registered and nobody rejected: a tag that a hand made
         under a version's name is none, however high its number."""
-        return next(self.standing(), None)
+        return next(self.versions_in_standing(), None)
 
-    def standing(self) -> Iterator[ModelVersion]:
+    def versions_in_standing(self) -> Iterator[ModelVersion]:
         """The versions in good standing, the highest first."""
         return (v for v in reversed(self.versions) if v.rejected is None and v.key)
 
-    def at(self, number: Version) -> ModelVersion | None:
+    def find_number(self, number: VersionNumber) -> ModelVersion | None:
         """The version of a number."""
         return next((v for v in self.versions if v.version == number), None)
 
-    def keyed(self, key: str) -> tuple[ModelVersion, ...]:
+    def find_key(self, key: str) -> tuple[ModelVersion, ...]:
         """What was registered under a key, or its first digits, and not rejected."""
         alive = (v for v in (*self.versions, *self.candidates) if v.rejected is None)
         return tuple(v for v in alive if v.key.startswith(key))
 
 
-def models(repository: Repository) -> Mapping[str, Model]:
+def read_models(repository: Repository) -> Mapping[str, Model]:
     """Every model, by name; a version whose tag was pruned is read from its second ref."""
-    found = refs.listed(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/"))
-    return fold([*found, *backup_refs.lost(repository, found)])
+    listed = refs.list_refs(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/"))
+    return fold_tags([*listed, *backup_refs.find_pruned_tags(repository, listed)])
 
 
 def tagged_models(repository: Repository) -> Mapping[str, Model]:
     """Every model as its tags alone tell it: what an audit looks at."""
-    return fold(refs.listed(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/")))
+    return fold_tags(refs.list_refs(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/")))
 
 
 def tagged_model(repository: Repository, name: str) -> Model:
     """One model as its tags alone tell it."""
-    return fold(refs.listed(repository, *_patterns(name))).get(name, Model(name))
+    return fold_tags(refs.list_refs(repository, *_model_refs(name))).get(name, Model(name))
 
 
-def _patterns(name: str) -> tuple[str, ...]:
+def _model_refs(name: str) -> tuple[str, ...]:
     """The refs of one model."""
     return (f"{TAGS}{name}@*", f"{TAGS}{name}@*/**", f"{TAGS}{name}#*", f"{CANDIDATES}{name}/*")
 
 
-def model(repository: Repository, name: str) -> Model:
+def read_model(repository: Repository, name: str) -> Model:
     """One model; without a version where the name is not known yet."""
-    found = refs.listed(repository, *_patterns(name))
+    listed = refs.list_refs(repository, *_model_refs(name))
     backups = (f"{KEPT}{name}@*", f"{KEPT}{name}@*/**")
-    whole = [*found, *backup_refs.lost(repository, found, *backups)]
-    return fold(whole).get(name, Model(name))
+    whole = [*listed, *backup_refs.find_pruned_tags(repository, listed, *backups)]
+    return fold_tags(whole).get(name, Model(name))
 
 
 def known_model(repository: Repository, name: str) -> Model:
     """One model; ``UsageError`` with the near name where there is none of that name."""
-    found = model(repository, name)
-    if found.versions or found.candidates:
-        return found
+    named_model = read_model(repository, name)
+    if named_model.versions or named_model.candidates:
+        return named_model
     _refuse_lost(repository, name)
-    tags = (parse_tag(ref.removeprefix(TAGS)) for ref in refs.names(repository, TAGS.rstrip("/")))
-    known = sorted({tag.model for tag in tags if tag})
-    hint = did_you_mean(name, known) or (f"there is {', '.join(known[:9])}" if known else None)
-    raise UsageError(f"there is no model `{name}`", hint=hint or _none(repository))
+    tags = (
+        parse_tag(ref.removeprefix(TAGS))
+        for ref in refs.list_ref_names(repository, TAGS.rstrip("/"))
+    )
+    names = sorted({tag.model for tag in tags if tag})
+    hint = did_you_mean(name, names) or (f"there is {', '.join(names[:9])}" if names else None)
+    raise UsageError(f"there is no model `{name}`", hint=hint or _explain_no_model(repository))
 
 
 def _refuse_lost(repository: Repository, name: str) -> None:
     """Raise ``RegistryError`` where main has records of a model, and no tag of it can be read."""
-    main = main_branch.seen(repository)
-    if main is None or not NAME_ONLY.fullmatch(name) or remotes.view(repository):
+    main = main_branch.seen_main_commit(repository)
+    if main is None or not NAME_ONLY.fullmatch(name) or remotes.explain_missing_tags(repository):
         return  # a clone that was made without tags has lost nothing
     folder = f"registry/models/{name}/"
     paths = commit_history.list_paths(repository, main, folder)
     numbers = [path.removeprefix(folder).removesuffix(".yaml") for path in paths]
-    if lost := [f"{name}@{number}" for number in numbers if Version.parse(number)]:
+    if lost := [f"{name}@{number}" for number in numbers if VersionNumber.parse(number)]:
         what = f"main has decided upon {', '.join(lost[:5])}, and no tag of `{name}` is here"
         raise RegistryError(what, hint=way_to_have(repository, lost[-1]))
 
@@ -166,43 +169,48 @@ def _refuse_lost(repository: Repository, name: str) -> None:
 def way_to_have(repository: Repository, named: str) -> str:
     """How a version comes to be here that main has decided upon."""
     restoring = f"towpath restore {named} makes its tag again"
-    return f"towpath fetch; else {restoring}" if remotes.remotes(repository) else restoring
+    return f"towpath fetch; else {restoring}" if remotes.list_remotes(repository) else restoring
 
 
-def _none(repository: Repository) -> str:
+def _explain_no_model(repository: Repository) -> str:
     """Why no model is known: a clone may have been made without tags."""
-    if missing := remotes.view(repository):
+    if missing := remotes.explain_missing_tags(repository):
         return f"{missing}; `towpath fetch` brings the registry's tags"
-    if remotes.remotes(repository):
+    if remotes.list_remotes(repository):
         return "none is known in this clone; `towpath fetch` brings the registry's tags"
     return "none was registered yet"
 
 
 def has_record(repository: Repository, version: ModelVersion) -> bool:
     """Whether a version's commit holds a file where its record should be."""
-    name = f"{version.commit}:{records.place(version.model, version.version)}"
-    return bool(refs.contents(repository, [name]))
+    name = f"{version.commit}:{records.record_path(version.model, version.version)}"
+    return bool(refs.read_contents(repository, [name]))
 
 
-def read_record(repository: Repository, version: ModelVersion) -> Record:
+def read_record(repository: Repository, version: ModelVersion) -> VersionRecord:
     """The record in a version's commit; ``RegistryError`` where it is missing or damaged."""
-    place = records.place(version.model, version.version)
+    place = records.record_path(version.model, version.version)
     name = f"{version.commit}:{place}"
-    content = refs.contents(repository, [name]).get(name)
+    content = refs.read_contents(repository, [name]).get(name)
     if content is None:
         raise RegistryError(
             f"{version} has no record {place}",
             hint="its tag was not made by Towpath, or this clone lacks its commit: "
             f"{way_to_have(repository, str(version))}",
         )
-    found = records.read(content.decode("utf-8", "replace"), f"{version}:{place}")
-    if (found.model, found.version) != (version.model, version.version):
-        what = f"{version}:{place} is the record of {found.model}@{found.version or found.key[:8]}"
+    parsed_record = records.parse_version_record(
+        content.decode("utf-8", "replace"), f"{version}:{place}"
+    )
+    if (parsed_record.model, parsed_record.version) != (version.model, version.version):
+        what = (
+            f"{version}:{place} is the record of "
+            f"{parsed_record.model}@{parsed_record.version or parsed_record.key[:8]}"
+        )
         raise RegistryError(what, hint="its tag was moved or copied: towpath verify")
-    return found
+    return parsed_record
 
 
-def fold(found: Iterable[Ref]) -> dict[str, Model]:
+def fold_tags(found: Iterable[Ref]) -> dict[str, Model]:
     """The present state, as the tags and candidates add up to it."""
     drafts: defaultdict[str, _Draft] = defaultdict(_Draft)
     for ref in found:
@@ -211,8 +219,8 @@ def fold(found: Iterable[Ref]) -> dict[str, Model]:
                 name = ref.name.removeprefix(CANDIDATES).partition("/")[0]
                 drafts[name].wait(ModelVersion(name, None, ref))
         elif tag := parse_tag(ref.name.removeprefix(TAGS).partition("/")[0]):
-            drafts[tag.model].add(tag, ref)
-    return {name: _model(name, draft) for name, draft in sorted(drafts.items())}
+            drafts[tag.model].add_tag(tag, ref)
+    return {name: _finish_model(name, draft) for name, draft in sorted(drafts.items())}
 
 
 def is_candidate(ref: Ref) -> bool:
@@ -227,15 +235,15 @@ class _Draft:
 
     versions: list[ModelVersion] = field(default_factory=list)
     candidates: list[ModelVersion] = field(default_factory=list)
-    rejected: dict[Version, Ref] = field(default_factory=dict)
-    taken: set[Version] = field(default_factory=set)
+    rejected: dict[VersionNumber, Ref] = field(default_factory=dict)
+    taken: set[VersionNumber] = field(default_factory=set)
     times: list[int] = field(default_factory=list)
 
     def wait(self, candidate: ModelVersion) -> None:
         self.times.append(candidate.time)
         self.candidates.append(candidate)
 
-    def add(self, tag: TagName, ref: Ref) -> None:
+    def add_tag(self, tag: TagName, ref: Ref) -> None:
         if tag.version:
             self.taken.add(tag.version)
         if not ref.annotated or "/" in ref.name.removeprefix(TAGS):
@@ -249,10 +257,10 @@ class _Draft:
             self.versions.append(ModelVersion(tag.model, tag.version, ref))
 
 
-def _model(name: str, draft: _Draft) -> Model:
+def _finish_model(name: str, draft: _Draft) -> Model:
     return Model(
         name=name,
-        versions=tuple(sorted(_judged(draft), key=_number)),
+        versions=tuple(sorted(_judge_versions(draft), key=_number_order)),
         candidates=tuple(sorted(draft.candidates, key=lambda v: (v.time, v.tag.name))),
         last=latest_date(draft.times),
         taken=frozenset(draft.taken),
@@ -261,16 +269,16 @@ def _model(name: str, draft: _Draft) -> Model:
 
 def latest_date(times: Iterable[int]) -> int:
     """The latest of these dates that has come, by any clock; 0 where none has."""
-    now = time.time() + TAG_AHEAD
-    return max((moment for moment in times if moment <= now), default=0)
+    latest_allowed = time.time() + TAG_AHEAD
+    return max((moment for moment in times if moment <= latest_allowed), default=0)
 
 
-def _number(version: ModelVersion) -> tuple[int, int, int]:
-    number = version.version or Version(0, 0, 0)
+def _number_order(version: ModelVersion) -> tuple[int, int, int]:
+    number = version.version or VersionNumber(0, 0, 0)
     return number.major, number.minor, number.patch
 
 
-def _judged(draft: _Draft) -> Iterator[ModelVersion]:
+def _judge_versions(draft: _Draft) -> Iterator[ModelVersion]:
     for version in draft.versions:
         mark = draft.rejected.get(version.version) if version.version else None
         if mark is None:

@@ -8,29 +8,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from towpath.backends.git import (
+    CommitStamp,
     Identity,
     Repository,
-    Stamp,
     commit_history,
-    locked,
+    hold_lock,
     main_branch,
+    make_tag_object,
     refs,
-    tag,
 )
 from towpath.errors import RegistryError, UsageError
 from towpath.registry import backup_refs, registry_state, tag_message, version_reference
 from towpath.registry import version_record as records
-from towpath.registry.main_decisions import RECORDS, Decisions, is_registration
+from towpath.registry.main_decisions import RECORDS, MainDecisions, is_registration
 from towpath.registry.registry_state import TAGS, ModelVersion
-from towpath.registry.version_number import Version
-from towpath.registry.version_record import Record
-from towpath.registry.version_registration import LOCK, blocked
+from towpath.registry.version_number import VersionNumber
+from towpath.registry.version_record import VersionRecord
+from towpath.registry.version_registration import LOCK, blocked_error
 
 ASIDE = "refs/towpath/set-aside/"
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoredTag:
     """A tag put right. ``commit`` is what it stands on now, None where it was no tag of the
     registry and is gone; ``aside`` is the ref that keeps what it was before. Without either
     nothing was wrong."""
@@ -41,21 +41,21 @@ class Restored:
     new: bool = True
 
 
-def lost(repository: Repository, main: str) -> tuple[str, ...]:
+def find_lost_versions(repository: Repository, main: str) -> tuple[str, ...]:
     """The versions that were promoted, and whose tags are not here: ``abalone@v1.1.0``."""
     listed = commit_history.list_paths(repository, main, f"{RECORDS}/")
     places = [path.removesuffix(".yaml").split("/")[-2:] for path in listed]
-    names = [f"{model}@{number}" for model, number in places if Version.parse(number)]
-    tags = set(refs.names(repository, TAGS.rstrip("/"))) if names else set()
+    names = [f"{model}@{number}" for model, number in places if VersionNumber.parse(number)]
+    tags = set(refs.list_ref_names(repository, TAGS.rstrip("/"))) if names else set()
     return tuple(name for name in names if f"{TAGS}{name}" not in tags)
 
 
-def way(named: str) -> str:
+def way_to_restore(named: str) -> str:
     """How a lost tag comes back, and a false one is put aside."""
     return f"towpath restore '{named}'" if "#" in named else f"towpath restore {named}"
 
 
-def restore(repository: Repository, named: str) -> Restored:
+def restore_tag(repository: Repository, named: str) -> RestoredTag:
     """Put a tag right: a promoted version's is made again, the very object that it was; one that
     is no version's, or a stage tag that was forged, is set aside.
 
@@ -64,38 +64,44 @@ def restore(repository: Repository, named: str) -> Restored:
     ``UsageError`` for what is no tag and was never promoted, ``RegistryError`` where a version's
     commit is not here.
     """
-    asked = version_reference.parse_tag(named)
-    if asked is None:
+    tag_name = version_reference.parse_tag(named)
+    if tag_name is None:
         hint = "write abalone@v1.0.0, or a stage tag as towpath verify shows it: 'abalone#dev#3'"
         raise UsageError(f"`{named}` is no tag of the registry", hint=hint)
     ref = f"{TAGS}{named}"
-    with locked(repository, LOCK):
-        is_lost = all(known.lost for known in refs.listed(repository, ref) if known.name == ref)
-        backup_refs.restore(repository)
-        if asked.version is None or asked.undone:
+    with hold_lock(repository, LOCK):
+        is_lost = all(
+            tag_ref.lost for tag_ref in refs.list_refs(repository, ref) if tag_ref.name == ref
+        )
+        backup_refs.restore_pruned_tags(repository)
+        if tag_name.version is None or tag_name.undone:
             return _set_aside(repository, named)
-        decided, path = _decided(repository, asked.model, asked.version)
-        now = registry_state.model(repository, asked.model).at(asked.version)
+        decided, path = _read_decided_record(repository, tag_name.model, tag_name.version)
+        tagged_version = registry_state.read_model(repository, tag_name.model).find_number(
+            tag_name.version
+        )
         if decided is None:
-            return _by_itself(repository, named, now, path, is_lost)
-        commit = _commit(repository, named, asked.model, path, decided)
-        record = records.read(decided.decode("utf-8", "replace"), path)
-        if now and now.commit == commit and is_true(record, now):
-            return Restored(named, commit, new=is_lost)
-        return _put(repository, named, _made(repository, record, commit), commit, is_lost)
+            return _by_itself(repository, named, tagged_version, path, is_lost)
+        commit = _find_version_commit(repository, named, tag_name.model, path, decided)
+        record = records.parse_version_record(decided.decode("utf-8", "replace"), path)
+        if tagged_version and tagged_version.commit == commit and is_true(record, tagged_version):
+            return RestoredTag(named, commit, new=is_lost)
+        return _put_tag(
+            repository, named, _find_or_make_tag(repository, record, commit), commit, is_lost
+        )
 
 
-def is_true(record: Record, version: ModelVersion) -> bool:
+def is_true(record: VersionRecord, version: ModelVersion) -> bool:
     """Whether a version's tag repeats its record, and is dated as one can be."""
     if version.tag.time > time.time() + registry_state.TAG_AHEAD:
         return False
-    said = json.loads(tag_message.line(tag_message.summary(record)))
-    return not version.summary or version.summary == said
+    summary = json.loads(tag_message.json_line(tag_message.summarise_record(record)))
+    return not version.summary or version.summary == summary
 
 
 def _by_itself(
     repository: Repository, named: str, now: ModelVersion | None, path: str, is_lost: bool
-) -> Restored:
+) -> RestoredTag:
     """A version that main never decided upon: the record in its own commit is right."""
     commit = now.commit if now else repository.commit(f"{TAGS}{named}")
     if commit is None:
@@ -105,112 +111,128 @@ def _by_itself(
     if record is None:
         return _set_aside(repository, named)
     if now and is_true(record, now):
-        return Restored(named, commit, new=is_lost)
-    return _put(repository, named, _made(repository, record, commit), commit, is_lost)
+        return RestoredTag(named, commit, new=is_lost)
+    return _put_tag(
+        repository, named, _find_or_make_tag(repository, record, commit), commit, is_lost
+    )
 
 
-def _own_record(repository: Repository, commit: str, named: str, path: str) -> Record | None:
+def _own_record(repository: Repository, commit: str, named: str, path: str) -> VersionRecord | None:
     """The record of a version in a commit that was made for it: upon the code that it names."""
-    text = refs.contents(repository, [f"{commit}:{path}"]).get(f"{commit}:{path}")
+    text = refs.read_contents(repository, [f"{commit}:{path}"]).get(f"{commit}:{path}")
     try:
-        record = records.read((text or b"").decode("utf-8", "replace"), path)
+        record = records.parse_version_record((text or b"").decode("utf-8", "replace"), path)
     except RegistryError:
         return None
-    upon = record.code.repository or record.code.commit in commit_history.parents(
+    upon = record.code.repository or record.code.commit in commit_history.commit_parents(
         repository, commit
     )
     return record if f"{record.model}@{record.version}" == named and upon else None
 
 
-def _set_aside(repository: Repository, named: str) -> Restored:
+def _set_aside(repository: Repository, named: str) -> RestoredTag:
     """Keep what a name holds under another ref, and take the name away."""
     ref = f"{TAGS}{named}"
-    old = refs.objects(repository, ref).get(ref)
+    old = refs.list_ref_objects(repository, ref).get(ref)
     if old is None:
         raise UsageError(f"there is no tag {named} here", hint="towpath fetch")
     aside = f"{ASIDE}{named}/{old[:12]}"
-    refs.point(repository, aside, old)
+    refs.point_ref(repository, aside, old)
     backup = backup_refs.backup_of(ref)
-    refs.change(repository, delete=[ref, backup])  # or the next command would bring it back
-    return Restored(named, None, aside)
+    refs.change_refs(repository, delete=[ref, backup])  # or the next command would bring it back
+    return RestoredTag(named, None, aside)
 
 
-def _decided(repository: Repository, model: str, number: Version) -> tuple[bytes | None, str]:
+def _read_decided_record(
+    repository: Repository, model: str, number: VersionNumber
+) -> tuple[bytes | None, str]:
     """The record of a version as it first came to main, and its path."""
-    main = main_branch.main(repository)
-    path = records.place(model, number)
-    blob = Decisions.read(repository, main, model).records.get(path) if main else None
-    return (refs.contents(repository, [blob])[blob] if blob else None), path
+    main = main_branch.main_commit(repository)
+    path = records.record_path(model, number)
+    blob = MainDecisions.read(repository, main, model).records.get(path) if main else None
+    return (refs.read_contents(repository, [blob])[blob] if blob else None), path
 
 
-def _commit(repository: Repository, named: str, model: str, path: str, decided: bytes) -> str:
+def _find_version_commit(
+    repository: Repository, named: str, model: str, path: str, decided: bytes
+) -> str:
     """The commit that was made for the version, and holds the very record: later ones hold it,
     too, as main's copy."""
-    for commit in _candidates(repository, model):
-        if _holds(repository, commit, path, decided) and is_registration(repository, commit, path):
+    for commit in _candidate_commits(repository, model):
+        if _holds_record(repository, commit, path, decided) and is_registration(
+            repository, commit, path
+        ):
             return commit
     what = f"no commit here holds the record of {named} that main decided upon"
     hint = "towpath fetch; in a clone that still has the tag: towpath push"
     raise RegistryError(what, hint=hint)
 
 
-def _candidates(repository: Repository, model: str) -> Iterator[str]:
+def _candidate_commits(repository: Repository, model: str) -> Iterator[str]:
     """Where a version's commit may still be named: by stage and rejection tags, by what was set
     aside, and by what Git has not yet thrown away."""
     patterns = (f"{TAGS}{model}#*", f"{TAGS}{model}@*", f"{ASIDE}{model}*")
-    yield from dict.fromkeys(ref.target for ref in refs.listed(repository, *patterns))
-    told = repository.attempt("fsck", "--unreachable", "--no-reflogs", "--no-progress").text
-    for line in told.split("\n"):
+    yield from dict.fromkeys(ref.target for ref in refs.list_refs(repository, *patterns))
+    unreachable = repository.attempt_git(
+        "fsck", "--unreachable", "--no-reflogs", "--no-progress"
+    ).text
+    for line in unreachable.split("\n"):
         if line.startswith("unreachable commit "):
             yield line.rpartition(" ")[2]
 
 
-def _holds(repository: Repository, commit: str, path: str, decided: bytes) -> bool:
+def _holds_record(repository: Repository, commit: str, path: str, decided: bytes) -> bool:
     name = f"{commit}:{path}"
-    return refs.contents(repository, [name]).get(name) == decided
+    return refs.read_contents(repository, [name]).get(name) == decided
 
 
-def _made(repository: Repository, record: Record, commit: str) -> str:
+def _find_or_make_tag(repository: Repository, record: VersionRecord, commit: str) -> str:
     """The tag's object, as it may still lie here, with its signature; else made again.
 
     Registering stamps commit and tag alike, so that the commit's committer and date give the same
     object again, which other clones have: unless it was signed, which nobody can do again.
     """
     named = f"{record.model}@{record.version}"
-    told = repository.call(
+    commit_facts = repository.call(
         "show", "-s", "--no-show-signature", "--format=%cn%x00%ce%x00%ct", commit
     )
-    name, mail, seconds = told.split("\0")
-    stamp = Stamp(Identity(name, mail), int(seconds))
-    made = tag(repository, named, commit, tag_message.message(record), stamp, sign=False)
-    return _signed(repository, made) or made
+    name, mail, seconds = commit_facts.split("\0")
+    stamp = CommitStamp(Identity(name, mail), int(seconds))
+    unsigned_tag = make_tag_object(
+        repository, named, commit, tag_message.compose_tag_message(record), stamp, sign=False
+    )
+    return _find_signed_tag(repository, unsigned_tag) or unsigned_tag
 
 
-def _signed(repository: Repository, made: str) -> str | None:
+def _find_signed_tag(repository: Repository, made: str) -> str | None:
     """The same tag with its signature, where Git has not yet thrown it away."""
-    told = repository.attempt("fsck", "--unreachable", "--no-reflogs", "--no-progress").text
-    rows = (line.rpartition(" ") for line in told.split("\n"))
+    unreachable = repository.attempt_git(
+        "fsck", "--unreachable", "--no-reflogs", "--no-progress"
+    ).text
+    rows = (line.rpartition(" ") for line in unreachable.split("\n"))
     objects = [object_ for what, _, object_ in rows if what == "unreachable tag"]
-    found = refs.contents(repository, [made, *objects])
-    text = found.pop(made)
+    contents = refs.read_contents(repository, [made, *objects])
+    text = contents.pop(made)
     begin = text + b"-----BEGIN "
-    return next((object_ for object_, other in found.items() if other.startswith(begin)), None)
+    return next((object_ for object_, other in contents.items() if other.startswith(begin)), None)
 
 
-def _put(repository: Repository, named: str, made: str, commit: str, is_lost: bool) -> Restored:
+def _put_tag(
+    repository: Repository, named: str, made: str, commit: str, is_lost: bool
+) -> RestoredTag:
     """Let the tag's name hold the object; what it held before is kept under another ref.
     ``is_lost`` says that the name, or the object that it holds, was not here."""
     ref = f"{TAGS}{named}"
-    old = refs.objects(repository, ref).get(ref)
+    old = refs.list_ref_objects(repository, ref).get(ref)
     if old is None:
-        if not refs.change(repository, {ref: made}):
-            raise blocked(ref)
-        return Restored(named, commit)
+        if not refs.change_refs(repository, {ref: made}):
+            raise blocked_error(ref)
+        return RestoredTag(named, commit)
     if old == made:
-        return Restored(named, commit, new=is_lost)
+        return RestoredTag(named, commit, new=is_lost)
     aside = f"{ASIDE}{named}/{old[:12]}"
-    refs.point(repository, aside, old)
-    refs.point(repository, ref, made, old)
-    if ref in backup_refs.kept(repository):
-        refs.point(repository, backup_refs.backup_of(ref), made)
-    return Restored(named, commit, aside)
+    refs.point_ref(repository, aside, old)
+    refs.point_ref(repository, ref, made, old)
+    if ref in backup_refs.read_backed_up_tags(repository):
+        refs.point_ref(repository, backup_refs.backup_of(ref), made)
+    return RestoredTag(named, commit, aside)

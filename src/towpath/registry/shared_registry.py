@@ -16,47 +16,50 @@ FRESH = 600.0
 """Seconds for which a view of the registry is good enough, and a failed fetch is not repeated."""
 
 
-def address(said: str, root: Path) -> str:
+def registry_address(said: str, root: Path) -> str:
     """Where the registry is: a URL as it stands, a path taken from the project's root."""
     return said if clones.is_remote(said) else str((root / Path(said).expanduser()).resolve())
 
 
-def folder(address: str, home: Path) -> Path:
+def clone_folder(address: str, home: Path) -> Path:
     """Where the clone of an address lies under ``home``; another address is another clone."""
     name = re.split(r"[/:\\]", address.rstrip("/"))[-1].removesuffix(".git") or "registry"
-    known = re.sub(r"[^\w.-]+", "-", name)
-    return home / f"{known}-{hashlib.sha256(address.encode()).hexdigest()[:8]}.git"
+    safe_name = re.sub(r"[^\w.-]+", "-", name)
+    return home / f"{safe_name}-{hashlib.sha256(address.encode()).hexdigest()[:8]}.git"
 
 
 def at_hand(address: str, home: Path) -> Repository:
     """The clone as it was last brought up to date; an empty one where there was none."""
-    return clones.begin(folder(address, home), address)
+    return clones.begin_clone(clone_folder(address, home), address)
 
 
-def refresh(clone: Repository, address: str, fresh: float = FRESH) -> None:
+def refresh_clone(clone: Repository, address: str, fresh: float = FRESH) -> None:
     """Bring a clone up to date whose view is older than ``fresh`` seconds.
 
     Where the registry cannot be reached, the older view serves. Raises ``RegistryError`` where
     there is none.
     """
-    age = remotes.age(clone)
+    age = remotes.tags_age(clone)
     if age is not None and min(age, _since_tried(clone)) <= fresh:
         return
     try:
-        registry_publication.fetch(clone, ORIGIN)
+        registry_publication.fetch_registry(clone, ORIGIN)
     except RegistryError as refused:
         if age is None:
-            raise RegistryError(*_unseen(address, refused)) from refused
-        _tried(clone).touch()
+            raise RegistryError(*_unreachable_faults(address, refused)) from refused
+        _last_attempt_file(clone).touch()
 
 
-def staleness(clone: Repository, address: str) -> str | None:
+def explain_staleness(clone: Repository, address: str) -> str | None:
     """A word about a view that could not be brought up to date; None where it is fresh."""
-    age = remotes.age(clone)
+    age = remotes.tags_age(clone)
     if age is None or age <= FRESH:
         return None
     old = f"{age / 60:.0f} minutes" if age < 7200 else f"{age / 3600:.0f} hours"
-    return f"as of {old} ago: {clones.shown(address)} cannot be reached; towpath fetch says why"
+    return (
+        f"as of {old} ago: {clones.hide_address_credentials(address)} cannot be reached; "
+        f"towpath fetch says why"
+    )
 
 
 def push_main(clone: Repository, address: str) -> bool:
@@ -64,64 +67,69 @@ def push_main(clone: Repository, address: str) -> bool:
 
     Raises ``RegistryError`` where the registry's main branch went on meanwhile, or refuses.
     """
-    name = main_branch.name(clone)
-    mine = branches.commit_of(clone, name)
-    if mine is None or _has(clone, mine):
+    name = main_branch.main_branch_name(clone)
+    mine = branches.branch_commit(clone, name)
+    if mine is None or _main_holds(clone, mine):
         return False
-    registry_publication.fetch(clone, ORIGIN)
+    registry_publication.fetch_registry(clone, ORIGIN)
     theirs = main_branch.remote_main(clone)
-    if theirs is None or _has(clone, mine):
+    if theirs is None or _main_holds(clone, mine):
         return False
     if not commit_history.is_ancestor(clone, theirs, mine):
-        what = f"{name} of {clones.shown(address)} went on while a promotion was approved here"
+        what = (
+            f"{name} of {clones.hide_address_credentials(address)} went on while a "
+            f"promotion was approved here"
+        )
         hint = f"git -C '{clone.root}' branch -D {name}; then propose and approve it again"
         raise RegistryError(what, hint=hint)
     refused = remotes.push_branch(clone, ORIGIN, name, mine, theirs)
     if refused:
-        what = f"{clones.shown(address)} refused {name}: {refused}"
+        what = f"{clones.hide_address_credentials(address)} refused {name}: {refused}"
         raise RegistryError(what, hint="a protected branch takes pull requests alone")
-    registry_publication.fetch(clone, ORIGIN)
+    registry_publication.fetch_registry(clone, ORIGIN)
     return True
 
 
-def _has(clone: Repository, commit: str) -> bool:
+def _main_holds(clone: Repository, commit: str) -> bool:
     """Whether the registry's main branch, as it was last seen, holds a commit."""
     theirs = main_branch.remote_main(clone)
     return theirs is not None and commit_history.is_ancestor(clone, commit, theirs)
 
 
-def root(clone: Repository, address: str) -> str:
+def registry_root_commit(clone: Repository, address: str) -> str:
     """The commit that a version of another repository's code descends from: the main branch's."""
-    commit = main_branch.main(clone)
+    commit = main_branch.main_commit(clone)
     if commit is None:
-        what = f"the shared registry {clones.shown(address)} has no main branch yet"
+        what = (
+            f"the shared registry {clones.hide_address_credentials(address)} has no main branch yet"
+        )
         raise RegistryError(what, hint="make it with `towpath new registry`, and push that")
     return commit
 
 
-def origin(repository: Repository) -> str:
+def name_code_repository(repository: Repository) -> str:
     """What a record calls the repository of a project's code: its remote's address, or its path."""
-    remote = remotes.chosen(repository)
-    found = clones.address(repository, remote) if remote else None
-    if found is None or clones.is_remote(found):
-        return found or repository.root.as_uri()
-    return (repository.root / found).resolve().as_uri()
+    remote = remotes.choose_remote(repository)
+    address_found = clones.remote_address(repository, remote) if remote else None
+    if address_found is None or clones.is_remote(address_found):
+        return address_found or repository.root.as_uri()
+    return (repository.root / address_found).resolve().as_uri()
 
 
-def _unseen(address: str, refused: RegistryError) -> list[Fault]:
-    shown = clones.shown(address)
+def _unreachable_faults(address: str, refused: RegistryError) -> list[Fault]:
+    shown = clones.hide_address_credentials(address)
     hint = f"it was never fetched here; look at the address, and try: git ls-remote {shown}"
     because = "; ".join(fault.what.removeprefix(f"{ORIGIN} ") for fault in refused.faults)
     return [Fault(f"the shared registry {shown} {because.replace(address, shown)}", hint=hint)]
 
 
-def _tried(clone: Repository) -> Path:
+def _last_attempt_file(clone: Repository) -> Path:
     return clone.common / "towpath" / "tried"
 
 
 def _since_tried(clone: Repository) -> float:
     """Seconds since a fetch failed; without end where none did."""
     try:
-        return max(0.0, time.time() - _tried(clone).stat().st_mtime)
+        return max(0.0, time.time() - _last_attempt_file(clone).stat().st_mtime)
     except FileNotFoundError:
         return float("inf")

@@ -11,18 +11,32 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from towpath.backends.git import Ref, Repository, Stamp, locked, refs, remotes, tag
-from towpath.backends.git.git_command import lines
+from towpath.backends.git import (
+    CommitStamp,
+    Ref,
+    Repository,
+    hold_lock,
+    make_tag_object,
+    refs,
+    remotes,
+)
+from towpath.backends.git.git_command import split_lines
 from towpath.config.foreign_values import clamp_second
 from towpath.errors import Fault, RegistryError
 from towpath.registry import backup_refs, registry_state
 from towpath.registry.registry_state import TAGS, Model, ModelVersion
 from towpath.registry.version_reference import TagName, parse_tag
-from towpath.registry.version_registration import LOCK, PATIENCE_WITH_REFUSAL, TRIES, crowded, pause
+from towpath.registry.version_registration import (
+    LOCK,
+    PATIENCE_WITH_REFUSAL,
+    TRIES,
+    crowded_error,
+    pause_at_random,
+)
 
 
 @dataclass(frozen=True)
-class Assigned:
+class StageTag:
     """A stage tag: a version entered a stage, or (``undone``) left it."""
 
     model: str
@@ -37,26 +51,32 @@ class Assigned:
         return self.tag.target
 
 
-def history(
+def read_stage_tags(
     repository: Repository, model: str | None = None, stage: str | None = None
-) -> tuple[Assigned, ...]:
+) -> tuple[StageTag, ...]:
     """Every stage tag (of a model, of a stage), oldest first."""
     pattern = f"{TAGS}{model or '*'}#{stage or ''}*"
-    found = (_assigned(ref) for ref in refs.listed(repository, pattern) if ref.annotated)
-    mine = (one for one in found if one and stage in (None, one.stage))
+    parsed_tags = (
+        _parse_stage_tag(ref) for ref in refs.list_refs(repository, pattern) if ref.annotated
+    )
+    mine = (one for one in parsed_tags if one and stage in (None, one.stage))
     return tuple(sorted(mine, key=lambda one: (one.tag.time, one.tag.name)))
 
 
-def current(repository: Repository, stage: str) -> dict[str, Assigned]:
+def read_current_tags(repository: Repository, stage: str) -> dict[str, StageTag]:
     """The newest tag of each model in a stage; those that left it are left out, and so are tags
     whose date has not come yet."""
-    now = time.time() + registry_state.TAG_AHEAD
-    mine = (one for one in history(repository, stage=stage) if one.tag.time <= now)
-    newest = {one.model: one for one in mine}
-    return {model: one for model, one in newest.items() if not one.undone}
+    latest_allowed = time.time() + registry_state.TAG_AHEAD
+    mine = (
+        stage_tag
+        for stage_tag in read_stage_tags(repository, stage=stage)
+        if stage_tag.tag.time <= latest_allowed
+    )
+    newest = {stage_tag.model: stage_tag for stage_tag in mine}
+    return {model: stage_tag for model, stage_tag in newest.items() if not stage_tag.undone}
 
 
-def assign(
+def write_stage_tag(
     repository: Repository,
     version: ModelVersion,
     stage: str,
@@ -64,110 +84,124 @@ def assign(
     remote: str | None = None,
     *,
     undone: bool = False,
-) -> Assigned:
+) -> StageTag:
     """Write the tag that a version entered a stage, or left it; pushed alone where ``remote``.
 
     The tag reaches the remote before it is kept here; where another took its number, it takes
     the next. Raises ``RegistryError`` where the remote refuses for good.
     """
     refused = 0
-    with locked(repository, LOCK):
-        backup_refs.restore(repository)  # or a number of theirs would be free for this tag
+    with hold_lock(repository, LOCK):
+        backup_refs.restore_pruned_tags(
+            repository
+        )  # or a number of theirs would be free for this tag
         for attempt in range(TRIES):
             if remote:
-                _fetch(repository, remote, version.model)
-            name, made = _made(repository, version, stage, message, undone)
-            said = remotes.push(repository, remote, {name: made}) if remote else {}
-            if not said and refs.change(repository, {name: made}):
+                _fetch_model_tags(repository, remote, version.model)
+            name, tag_object = _make_tag_object(repository, version, stage, message, undone)
+            refusals = (
+                remotes.push_new_refs(repository, remote, {name: tag_object}) if remote else {}
+            )
+            if not refusals and refs.change_refs(repository, {name: tag_object}):
                 return next(
-                    one for one in history(repository, version.model) if one.tag.name == name
+                    stage_tag
+                    for stage_tag in read_stage_tags(repository, version.model)
+                    if stage_tag.tag.name == name
                 )
-            if said and name not in remotes.there(repository, str(remote), name):
+            if refusals and name not in remotes.list_remote_refs(repository, str(remote), name):
                 refused += 1
             if refused > PATIENCE_WITH_REFUSAL:
-                raise RegistryError(_refusal(str(remote), name, said[name]))
-            pause(attempt)
-        raise crowded(version.model)
+                raise RegistryError(_push_refusal(str(remote), name, refusals[name]))
+            pause_at_random(attempt)
+        raise crowded_error(version.model)
 
 
-def unpublished(repository: Repository, remote: str, stage: str) -> tuple[Assigned, ...]:
+def find_unpublished_tags(repository: Repository, remote: str, stage: str) -> tuple[StageTag, ...]:
     """The tags of a stage that are here and not on the remote, or others there; oldest first."""
-    theirs = remotes.there(repository, remote, f"{TAGS}*#{stage}*")
-    mine = history(repository, stage=stage)
-    return tuple(one for one in mine if theirs.get(one.tag.name) != one.tag.object)
+    theirs = remotes.list_remote_refs(repository, remote, f"{TAGS}*#{stage}*")
+    mine = read_stage_tags(repository, stage=stage)
+    return tuple(
+        stage_tag for stage_tag in mine if theirs.get(stage_tag.tag.name) != stage_tag.tag.object
+    )
 
 
-def publish(repository: Repository, remote: str, one: Assigned) -> Assigned:
+def push_stage_tag(repository: Repository, remote: str, one: StageTag) -> StageTag:
     """Push a tag that was written while the remote was out of reach.
 
     Where another took its number meanwhile, it is written anew with the next.
     """
     name = one.tag.name
-    said = remotes.push(repository, remote, {name: one.tag.object})
-    there = remotes.there(repository, remote, name).get(name) if said else one.tag.object
-    if there == one.tag.object:
+    refusals = remotes.push_new_refs(repository, remote, {name: one.tag.object})
+    remote_object = (
+        remotes.list_remote_refs(repository, remote, name).get(name) if refusals else one.tag.object
+    )
+    if remote_object == one.tag.object:
         return one
     version = version_of(repository, one)
-    if there is None or version is None:
-        raise RegistryError(_refusal(remote, name, said[name]))
-    refs.change(repository, delete=[name])
+    if remote_object is None or version is None:
+        raise RegistryError(_push_refusal(remote, name, refusals[name]))
+    refs.change_refs(repository, delete=[name])
     message = one.tag.message
-    return assign(repository, version, one.stage, message, remote, undone=one.undone)
+    return write_stage_tag(repository, version, one.stage, message, remote, undone=one.undone)
 
 
 def next_number(repository: Repository, model: str) -> int:
     """The next of the numbers by which GTO tells a model's events apart."""
     mine = (f"{TAGS}{model}@*", f"{TAGS}{model}#*")
-    return max((found.number for found in _names(repository, *mine)), default=0) + 1
+    return max((tag_name.number for tag_name in _tag_names(repository, *mine)), default=0) + 1
 
 
-def _names(repository: Repository, *patterns: str) -> Iterator[TagName]:
-    for ref in refs.names(repository, *patterns):
-        if found := parse_tag(ref.removeprefix(TAGS)):
-            yield found
+def _tag_names(repository: Repository, *patterns: str) -> Iterator[TagName]:
+    for ref in refs.list_ref_names(repository, *patterns):
+        if tag_name := parse_tag(ref.removeprefix(TAGS)):
+            yield tag_name
 
 
-def _made(
+def _make_tag_object(
     repository: Repository, version: ModelVersion, stage: str, message: str, undone: bool
 ) -> tuple[str, str]:
     """The tag's name and its object, which no ref holds yet."""
     mark = "!" if undone else ""
     name = f"{version.model}#{stage}{mark}#{next_number(repository, version.model)}"
-    stamp = Stamp(repository.identity(), max(int(time.time()), _newest(repository) + 1))
-    return f"{TAGS}{name}", tag(repository, name, version.commit, message, stamp)
+    stamp = CommitStamp(
+        repository.read_identity(), max(int(time.time()), _newest_date(repository) + 1)
+    )
+    return f"{TAGS}{name}", make_tag_object(repository, name, version.commit, message, stamp)
 
 
-def _newest(repository: Repository) -> int:
+def _newest_date(repository: Repository) -> int:
     """The latest date of any annotated tag that can be true, in seconds since 1970."""
-    told = repository.attempt("for-each-ref", "--format=%(taggerdate:unix)", "refs/tags")
-    if told.code:  # a tag's object is lost: the others' dates are read apart
-        return registry_state.latest_date(ref.time for ref in refs.listed(repository, "refs/tags"))
-    return registry_state.latest_date(clamp_second(line) for line in lines(told.text))
+    listing = repository.attempt_git("for-each-ref", "--format=%(taggerdate:unix)", "refs/tags")
+    if listing.code:  # a tag's object is lost: the others' dates are read apart
+        return registry_state.latest_date(
+            ref.time for ref in refs.list_refs(repository, "refs/tags")
+        )
+    return registry_state.latest_date(clamp_second(line) for line in split_lines(listing.text))
 
 
-def _fetch(repository: Repository, remote: str, model: str) -> None:
+def _fetch_model_tags(repository: Repository, remote: str, model: str) -> None:
     """Bring a model's tags here; of a name that both have, the remote's stays there."""
     patterns = (f"{TAGS}{model}@*", f"{TAGS}{model}#*")
-    remotes.fetch(repository, remote, *(f"{pattern}:{pattern}" for pattern in patterns))
+    remotes.fetch_refs(repository, remote, *(f"{pattern}:{pattern}" for pattern in patterns))
 
 
-def _assigned(ref: Ref) -> Assigned | None:
-    found = parse_tag(ref.name.removeprefix(TAGS))
-    if found is None or found.stage is None:
+def _parse_stage_tag(ref: Ref) -> StageTag | None:
+    tag_name = parse_tag(ref.name.removeprefix(TAGS))
+    if tag_name is None or tag_name.stage is None:
         return None
-    return Assigned(found.model, found.stage, ref, found.undone, found.number)
+    return StageTag(tag_name.model, tag_name.stage, ref, tag_name.undone, tag_name.number)
 
 
-def _refusal(remote: str, ref: str, words: str) -> Fault:
+def _push_refusal(remote: str, ref: str, words: str) -> Fault:
     hint = "ask who may push tags there, then run again: nothing else is left to do"
     return Fault(f"{remote} refused {ref.removeprefix(TAGS)}: {words}", hint=hint)
 
 
-def version_of(repository: Repository, one: Assigned) -> ModelVersion | None:
+def version_of(repository: Repository, one: StageTag) -> ModelVersion | None:
     """The version on whose commit a tag stands; None for a tag that stands elsewhere."""
-    return version_among(registry_state.model(repository, one.model), one)
+    return version_among(registry_state.read_model(repository, one.model), one)
 
 
-def version_among(model: Model, one: Assigned) -> ModelVersion | None:
+def version_among(model: Model, one: StageTag) -> ModelVersion | None:
     """The same, of a model that was read already."""
     return next((version for version in model.versions if version.commit == one.commit), None)

@@ -14,8 +14,8 @@ from typing import Any
 
 from towpath.config.artifact import Json
 from towpath.config.digests import is_md5, is_sha256
-from towpath.config.foreign_values import LARGEST, MOST_BYTES, is_finite
-from towpath.registry.version_record import SCHEMA, Record
+from towpath.config.foreign_values import LARGEST, MOST_BYTES, is_finite_number
+from towpath.registry.version_record import SCHEMA, VersionRecord
 
 MARK = "towpath: "
 METRICS = ',"metrics":{'  # in a value its quotes would be escaped, and no table holds a table
@@ -30,27 +30,27 @@ _KEY = re.compile(r"[0-9a-f]{1,64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
-def message(record: Record) -> str:
+def compose_tag_message(record: VersionRecord) -> str:
     """The message of the tag of a version or a candidate."""
-    lines = [f"{_title(record)}", ""]
-    said = (record.description or "").replace("\0", "").strip()  # Git's tags end at a NUL
-    lines += [*said.splitlines(), ""] if said else []
-    return "\n".join([*lines, MARK + line(summary(record))])
+    lines = [f"{_tag_title(record)}", ""]
+    description = (record.description or "").replace("\0", "").strip()  # Git's tags end at a NUL
+    lines += [*description.splitlines(), ""] if description else []
+    return "\n".join([*lines, MARK + json_line(summarise_record(record))])
 
 
-def summary(record: Record) -> dict[str, Json]:
+def summarise_record(record: VersionRecord) -> dict[str, Json]:
     """The record, short: scalars of parameters, numbers of metrics by dotted name, digests."""
-    known: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "schema": SCHEMA,
         "key": record.key,
         "md5": record.artifact.digest,
         "sha256": record.sha256,
         "size": record.artifact.size,
         "kind": record.kind,
-        "metrics": numbers(record.metrics),
-        "params": _short(record.parameters),
-        "labels": _short(record.labels),
-        "data": _short(record.data),
+        "metrics": flatten_numbers(record.metrics),
+        "params": _short_values(record.parameters),
+        "labels": _short_values(record.labels),
+        "data": _short_values(record.data),
         "pipeline": record.pipeline,
         "run": record.run,
         "code": record.code.commit,
@@ -60,15 +60,15 @@ def summary(record: Record) -> dict[str, Json]:
         "bump": record.bump.level if record.bump else None,
         "reason": record.bump.reason[:LONGEST_VALUE] if record.bump else None,
     }
-    return {key: value for key, value in known.items() if value not in (None, {})}
+    return {key: value for key, value in facts.items() if value not in (None, {})}
 
 
-def line(data: Mapping[str, Json]) -> str:
+def json_line(data: Mapping[str, Json]) -> str:
     """JSON in one line."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
-def parse(text: str) -> dict[str, Any]:
+def parse_summary(text: str) -> dict[str, Any]:
     """The summary in a tag's message; empty in a tag that Towpath did not write.
 
     Facts that are not of the kind which Towpath writes are left out: a tag may be made by hand.
@@ -80,44 +80,44 @@ def parse(text: str) -> dict[str, Any]:
         data, end = _DECODER.raw_decode(text, start + len(MARK) + 1)
         # Half a character, as JSON can escape it and a stray byte leaves it, is no text.
         if not text.isascii() or "\\u" in text:
-            line(data).encode()
+            json_line(data).encode()
     except (ValueError, RecursionError):
         return {}
     if type(data) is not dict or text[end:].strip():
         return {}
     for key, value in data.items():  # no generator: ten thousand tags are searched
-        if not _fits(key, value):
-            return {key: value for key, value in data.items() if _fits(key, value)}
+        if not _fits_reader(key, value):
+            return {key: value for key, value in data.items() if _fits_reader(key, value)}
     return data
 
 
-def metrics(text: str) -> Mapping[str, float]:
+def parse_metrics(text: str) -> Mapping[str, float]:
     """The metrics in a tag's message, and nothing else of it: what a listing shows."""
-    at = text.find(METRICS, text.rfind(f"\n{MARK}"))
-    if at < 0:
+    position = text.find(METRICS, text.rfind(f"\n{MARK}"))
+    if position < 0:
         return {}
     try:
-        found, _ = _DECODER.raw_decode(text, at + len(METRICS) - 1)
+        parsed_metrics, _ = _DECODER.raw_decode(text, position + len(METRICS) - 1)
     except (ValueError, RecursionError):
         return {}
-    return found if _fits("metrics", found) else {}
+    return parsed_metrics if _fits_reader("metrics", parsed_metrics) else {}
 
 
-def numbers(metrics: Mapping[str, Json]) -> dict[str, float]:
+def flatten_numbers(metrics: Mapping[str, Json]) -> dict[str, float]:
     """The numbers among metrics, those of nested mappings by dotted name."""
-    found = dict(_leaves(metrics, ""))
-    return dict(list(found.items())[:MOST_METRICS])
+    leaves = dict(_number_leaves(metrics, ""))
+    return dict(list(leaves.items())[:MOST_METRICS])
 
 
-def _leaves(data: Mapping[str, Json], before: str) -> Iterator[tuple[str, float]]:
+def _number_leaves(data: Mapping[str, Json], before: str) -> Iterator[tuple[str, float]]:
     for key, value in data.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{before}{key}.")
-        elif isinstance(value, int | float) and is_finite(value):
+            yield from _number_leaves(value, f"{before}{key}.")
+        elif isinstance(value, int | float) and is_finite_number(value):
             yield f"{before}{key}", value
 
 
-def _fits(key: str, value: object) -> bool:
+def _fits_reader(key: str, value: object) -> bool:
     check = _CHECKS.get(key)
     return check is None or check(value)
 
@@ -151,7 +151,9 @@ def _are_scalars(value: object) -> bool:
     if type(value) is not dict:
         return False
     for scalar in value.values():
-        if type(scalar) is not str and (type(scalar) not in SCALARS or not is_finite(scalar)):
+        if type(scalar) is not str and (
+            type(scalar) not in SCALARS or not is_finite_number(scalar)
+        ):
             return False
     return True
 
@@ -170,12 +172,12 @@ _CHECKS: Mapping[str, Callable[[object], bool]] = {
 }
 
 
-def _short(values: Mapping[str, Any]) -> dict[str, Any]:
+def _short_values(values: Mapping[str, Any]) -> dict[str, Any]:
     plain = {key: value for key, value in values.items() if isinstance(value, str | int | float)}
     return {key: value for key, value in plain.items() if len(str(value)) <= LONGEST_VALUE}
 
 
-def _title(record: Record) -> str:
-    best = [f"{name} {value:.6g}" for name, value in numbers(record.metrics).items()][:3]
+def _tag_title(record: VersionRecord) -> str:
+    best = [f"{name} {value:.6g}" for name, value in flatten_numbers(record.metrics).items()][:3]
     name = f"{record.model} {record.version or 'candidate'}"
     return f"{name}: {', '.join(best)}" if best else name

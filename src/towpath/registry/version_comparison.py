@@ -11,13 +11,13 @@ from towpath.config.foreign_values import is_same
 from towpath.registry import tag_message, version_reference
 from towpath.registry.model_signature import matrix_of
 from towpath.registry.registry_state import ModelVersion, known_model, read_record
-from towpath.registry.stage_files import Stages, stages
-from towpath.registry.version_lookup import Found, chosen, get
-from towpath.registry.version_record import Record
+from towpath.registry.stage_files import StageFiles, read_stage_files
+from towpath.registry.version_lookup import RecordedVersion, choose_version, get_version
+from towpath.registry.version_record import VersionRecord
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One fact of each version, in the order asked for; None where a version has no such fact."""
 
     section: str
@@ -25,48 +25,48 @@ class Row:
     values: tuple[Any, ...]
 
     @property
-    def differs(self) -> bool:
+    def is_different(self) -> bool:
         """Whether the versions do not all say the same."""
         return not all(is_same(value, self.values[0]) for value in self.values)
 
 
 @dataclass(frozen=True)
-class Comparison:
+class VersionComparison:
     """Versions side by side, row by row in sections: metrics, parameters, data, code, ..."""
 
     versions: tuple[ModelVersion, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ComparisonRow, ...]
 
 
 @dataclass(frozen=True)
-class Lineage:
+class VersionLineage:
     """Where a version came from and where it went: the record, the version before, the stages."""
 
     version: ModelVersion
-    record: Record
+    record: VersionRecord
     before: ModelVersion | None
     stages: tuple[str, ...]
 
 
-def compare(repository: Repository, named: Sequence[str]) -> Comparison:
+def compare_versions(repository: Repository, named: Sequence[str]) -> VersionComparison:
     """Any number of versions side by side, of one model or of several."""
-    found = [get(repository, reference) for reference in named]
-    staged = stages(repository)
-    rows = (row for section in _sections(found, staged) for row in section)
-    return Comparison(tuple(one.version for one in found), tuple(rows))
+    versions = [get_version(repository, reference) for reference in named]
+    staged = read_stage_files(repository)
+    rows = (row for section in _comparison_sections(versions, staged) for row in section)
+    return VersionComparison(tuple(version.version for version in versions), tuple(rows))
 
 
-def lineage(repository: Repository, reference: str) -> Lineage:
+def read_version_lineage(repository: Repository, reference: str) -> VersionLineage:
     """Where a version came from, and which stages should run it."""
-    asked, staged = version_reference.parse(reference), stages(repository)
-    model = known_model(repository, asked.model)
-    version = chosen(model, asked, lambda: staged)
-    before = [one for one in model.versions if _is_before(one, version)]
-    return Lineage(
+    named, staged = version_reference.parse_reference(reference), read_stage_files(repository)
+    model = known_model(repository, named.model)
+    version = choose_version(model, named, lambda: staged)
+    before = [earlier for earlier in model.versions if _is_before(earlier, version)]
+    return VersionLineage(
         version=version,
         record=read_record(repository, version),
         before=before[-1] if before else None,
-        stages=staged.of(version.model, version.version),
+        stages=staged.stages_of(version.model, version.version),
     )
 
 
@@ -76,35 +76,39 @@ def _is_before(one: ModelVersion, version: ModelVersion) -> bool:
     return version.version is None or one.version < version.version
 
 
-def _sections(found: Sequence[Found], staged: Stages) -> Iterator[Iterable[Row]]:
-    records = [one.record for one in found]
-    yield _rows("stages", [_standing(one, staged) for one in found])
-    yield _rows("metrics", [tag_message.numbers(record.metrics) for record in records])
-    yield _rows("parameters", [record.parameters for record in records])
-    yield _rows("data", [record.data for record in records])
-    yield _rows("code", [_code(record) for record in records])
-    yield _rows("labels", [record.labels for record in records])
-    yield _rows("signature", [_columns(record) for record in records])
-    yield _rows("packages", [record.packages for record in records])
-    yield _rows("record", [_facts(record) for record in records])
+def _comparison_sections(
+    found: Sequence[RecordedVersion], staged: StageFiles
+) -> Iterator[Iterable[ComparisonRow]]:
+    records = [side.record for side in found]
+    yield _section_rows("stages", [_stages_of_version(side, staged) for side in found])
+    yield _section_rows(
+        "metrics", [tag_message.flatten_numbers(record.metrics) for record in records]
+    )
+    yield _section_rows("parameters", [record.parameters for record in records])
+    yield _section_rows("data", [record.data for record in records])
+    yield _section_rows("code", [_code_facts(record) for record in records])
+    yield _section_rows("labels", [record.labels for record in records])
+    yield _section_rows("signature", [_signature_facts(record) for record in records])
+    yield _section_rows("packages", [record.packages for record in records])
+    yield _section_rows("record", [_record_facts(record) for record in records])
 
 
-def _rows(section: str, sides: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
+def _section_rows(section: str, sides: Sequence[Mapping[str, Any]]) -> Iterator[ComparisonRow]:
     for name in dict.fromkeys(name for side in sides for name in side):
-        yield Row(section, name, tuple(side.get(name) for side in sides))
+        yield ComparisonRow(section, name, tuple(side.get(name) for side in sides))
 
 
-def _standing(found: Found, staged: Stages) -> dict[str, str | None]:
+def _stages_of_version(found: RecordedVersion, staged: StageFiles) -> dict[str, str | None]:
     version = found.version
-    said = {"in": ", ".join(staged.of(version.model, version.version)) or None}
-    return said if version.rejected is None else {**said, "rejected": version.rejected}
+    facts = {"in": ", ".join(staged.stages_of(version.model, version.version)) or None}
+    return facts if version.rejected is None else {**facts, "rejected": version.rejected}
 
 
-def _code(record: Record) -> dict[str, str]:
+def _code_facts(record: VersionRecord) -> dict[str, str]:
     return {"commit": record.code.commit, **record.code.digests}
 
 
-def _columns(record: Record) -> dict[str, str]:
+def _signature_facts(record: VersionRecord) -> dict[str, str]:
     if record.signature is None:
         return {}
     sides = {"input": record.signature.inputs, "output": record.signature.outputs}
@@ -119,7 +123,7 @@ def _columns(record: Record) -> dict[str, str]:
     }
 
 
-def _facts(record: Record) -> dict[str, Any]:
+def _record_facts(record: VersionRecord) -> dict[str, Any]:
     return {
         "author": record.author,
         "time": record.time,

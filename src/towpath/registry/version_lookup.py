@@ -18,62 +18,66 @@ from towpath.registry.registry_state import (
     read_record,
     way_to_have,
 )
-from towpath.registry.stage_files import Stages, stages
-from towpath.registry.version_number import Version
-from towpath.registry.version_record import Record
-from towpath.registry.version_reference import Reference
+from towpath.registry.stage_files import StageFiles, read_stage_files
+from towpath.registry.version_number import VersionNumber
+from towpath.registry.version_record import VersionRecord
+from towpath.registry.version_reference import VersionReference
 
 
 @dataclass(frozen=True)
-class Found:
+class RecordedVersion:
     """A version and its record."""
 
     version: ModelVersion
-    record: Record
+    record: VersionRecord
 
 
-def get(repository: Repository, reference: str | Reference) -> Found:
+def get_version(repository: Repository, reference: str | VersionReference) -> RecordedVersion:
     """The version that a reference names, with its record."""
-    version = find(repository, reference)
-    return Found(version, read_record(repository, version))
+    version = find_version(repository, reference)
+    return RecordedVersion(version, read_record(repository, version))
 
 
-def read_incumbent(repository: Repository, main: str, model: str, version: Version) -> Record:
+def read_incumbent(
+    repository: Repository, main: str, model: str, version: VersionNumber
+) -> VersionRecord:
     """The record of a version that a stage runs, or is to leave it.
 
     Where its tag or its commit is lost it is read from main's own copy, so that no stage is held
     to a version that nobody has. Raises ``RegistryError`` where main has none.
     """
     try:
-        return get(repository, Reference(model, version)).record
+        return get_version(repository, VersionReference(model, version)).record
     except TowpathError:
-        path = records.place(model, version)
-        content = refs.contents(repository, [f"{main}:{path}"]).get(f"{main}:{path}")
+        path = records.record_path(model, version)
+        content = refs.read_contents(repository, [f"{main}:{path}"]).get(f"{main}:{path}")
         if content is None:
             raise
-        return records.read(content.decode("utf-8", "replace"), path)
+        return records.parse_version_record(content.decode("utf-8", "replace"), path)
 
 
-def find(repository: Repository, reference: str | Reference) -> ModelVersion:
+def find_version(repository: Repository, reference: str | VersionReference) -> ModelVersion:
     """The version that a reference names, as its tag tells it; rejected ones only by number.
 
     Raises ``UsageError`` with the near name for what does not exist, ``RegistryError`` where a
     stage names a version that this clone does not have.
     """
-    asked = version_reference.parse(reference) if isinstance(reference, str) else reference
-    return chosen(
-        known_model(repository, asked.model),
-        asked,
-        lambda: stages(repository),
+    named = (
+        version_reference.parse_reference(reference) if isinstance(reference, str) else reference
+    )
+    return choose_version(
+        known_model(repository, named.model),
+        named,
+        lambda: read_stage_files(repository),
         partial(has_record, repository),
         partial(way_to_have, repository),
     )
 
 
-def chosen(
+def choose_version(
     model: Model,
-    asked: Reference,
-    staged: Callable[[], Stages],
+    asked: VersionReference,
+    staged: Callable[[], StageFiles],
     holds: Callable[[ModelVersion], bool] = bool,
     way: Callable[[str], str] = "towpath restore {}".format,
 ) -> ModelVersion:
@@ -83,22 +87,22 @@ def chosen(
     ``way`` to say how one that is lost comes back.
     """
     if asked.stage:
-        return _staged(staged(), model, asked.stage, way)
+        return _version_in_stage(staged(), model, asked.stage, way)
     if asked.version:
-        return _numbered(model, asked.version)
-    return _keyed(model, asked.key) if asked.key else _latest(model, holds)
+        return _version_by_number(model, asked.version)
+    return _version_by_key(model, asked.key) if asked.key else _latest_version(model, holds)
 
 
-def _numbered(model: Model, number: Version) -> ModelVersion:
-    if version := model.at(number):
+def _version_by_number(model: Model, number: VersionNumber) -> ModelVersion:
+    if version := model.find_number(number):
         return version
-    known = [str(one.version) for one in model.versions]
-    hint = did_you_mean(str(number), known) or _there_is(model)
+    numbers = [str(recorded.version) for recorded in model.versions]
+    hint = did_you_mean(str(number), numbers) or _there_is(model)
     raise UsageError(f"there is no {model.name}@{number}", hint=hint)
 
 
-def _latest(model: Model, holds: Callable[[ModelVersion], bool]) -> ModelVersion:
-    for version in model.standing():  # a forged tag may repeat the words of a true one
+def _latest_version(model: Model, holds: Callable[[ModelVersion], bool]) -> ModelVersion:
+    for version in model.versions_in_standing():  # a forged tag may repeat the words of a true one
         if holds(version):
             return version
     if model.candidates:
@@ -111,31 +115,37 @@ def _latest(model: Model, holds: Callable[[ModelVersion], bool]) -> ModelVersion
     raise UsageError(f"every version of {model.name} was rejected")
 
 
-def _keyed(model: Model, key: str) -> ModelVersion:
-    found = model.keyed(key)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UsageError(f"{model.name}@{key} names {len(found)} versions", hint="give more digits")
+def _version_by_key(model: Model, key: str) -> ModelVersion:
+    matches = model.find_key(key)
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UsageError(
+            f"{model.name}@{key} names {len(matches)} versions", hint="give more digits"
+        )
     raise UsageError(f"nothing of {model.name} has the key {key}", hint=_there_is(model))
 
 
-def _staged(found: Stages, model: Model, stage: str, way: Callable[[str], str]) -> ModelVersion:
-    wanted = found.at(stage, model.name)
-    if wanted is None:
+def _version_in_stage(
+    found: StageFiles, model: Model, stage: str, way: Callable[[str], str]
+) -> ModelVersion:
+    stage_file = found.find_stage_file(stage, model.name)
+    if stage_file is None:
         wrong = [fault for fault in found.faults if f"/{stage}/{model.name}." in str(fault.place)]
         if wrong:
             raise RegistryError(*wrong)
-        raise UsageError(f"{stage} runs no {model.name}", hint=_elsewhere(found, stage, model.name))
-    version = model.at(wanted.version)
+        raise UsageError(
+            f"{stage} runs no {model.name}", hint=_name_other_stages(found, stage, model.name)
+        )
+    version = model.find_number(stage_file.version)
     if version is None:
-        what = f"{stage} runs {model.name}@{wanted.version}, which this clone does not have"
-        raise RegistryError(what, hint=way(f"{model.name}@{wanted.version}"))
+        what = f"{stage} runs {model.name}@{stage_file.version}, which this clone does not have"
+        raise RegistryError(what, hint=way(f"{model.name}@{stage_file.version}"))
     return version
 
 
-def _elsewhere(found: Stages, stage: str, model: str) -> str:
-    names = [one.stage for one in found.wanted if one.model == model]
+def _name_other_stages(found: StageFiles, stage: str, model: str) -> str:
+    names = [stage_file.stage for stage_file in found.wanted if stage_file.model == model]
     if near := did_you_mean(stage, names):
         return near
     return f"it runs in {', '.join(names)}" if names else "no stage runs it yet"

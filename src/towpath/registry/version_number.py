@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from towpath.config.digests import describe
+from towpath.config.digests import describe_value
 from towpath.errors import Malformed, RegistryError
 
 Level: TypeAlias = Literal["major", "minor", "patch"]
@@ -19,7 +19,7 @@ _LARGEST = 999_999_999
 
 
 @dataclass(frozen=True, order=True)
-class Version:
+class VersionNumber:
     """The number of a version, in semantic versioning's order."""
 
     major: int
@@ -30,42 +30,44 @@ class Version:
         return f"v{self.major}.{self.minor}.{self.patch}"
 
     @classmethod
-    def parse(cls, text: str) -> Version | None:
+    def parse(cls, text: str) -> VersionNumber | None:
         """The number that ``v1.3.0`` says; None where the text is no number."""
-        return _parsed(text)
+        return _parse_number(text)
 
-    def bump(self, level: Level) -> Version:
+    def next_number(self, level: Level) -> VersionNumber:
         """The next number of a level."""
         if level == "major":
-            return Version(self.major + 1, 0, 0)
+            return VersionNumber(self.major + 1, 0, 0)
         if level == "minor":
-            return Version(self.major, self.minor + 1, 0)
-        return Version(self.major, self.minor, self.patch + 1)
+            return VersionNumber(self.major, self.minor + 1, 0)
+        return VersionNumber(self.major, self.minor, self.patch + 1)
 
 
 @lru_cache(maxsize=4096)  # the same few hundred numbers, of ten thousand tags
-def _parsed(text: str) -> Version | None:
-    found = _NUMBER.fullmatch(text)
-    return Version(*map(int, found.groups())) if found else None
+def _parse_number(text: str) -> VersionNumber | None:
+    match = _NUMBER.fullmatch(text)
+    return VersionNumber(*map(int, match.groups())) if match else None
 
 
-FIRST = Version(1, 0, 0)
+FIRST = VersionNumber(1, 0, 0)
 
 
-def following(base: Version | None, level: Level, taken: Container[Version]) -> Version:
+def next_free_number(
+    base: VersionNumber | None, level: Level, taken: Container[VersionNumber]
+) -> VersionNumber:
     """The next number after ``base`` that was never given, not even to a rejected version."""
-    number = FIRST if base is None else base.bump(level)
+    number = FIRST if base is None else base.next_number(level)
     while number in taken:
-        number = number.bump(level)
+        number = number.next_number(level)
     if max(number.major, number.minor, number.patch) > _LARGEST:
         # Somebody tagged the last number by hand: what follows would be no version to any reader.
         raise RegistryError(f"no number follows {base}", hint="ask who gave it: git show the tag")
     return number
 
 
-def read_version(value: object) -> Version:
+def read_version(value: object) -> VersionNumber:
     """The number in a file; ``Malformed`` where the value is none."""
-    found = Version.parse(value) if isinstance(value, str) else None
-    if found is None:
-        raise Malformed(f"{describe(value)} is no version")
-    return found
+    number = VersionNumber.parse(value) if isinstance(value, str) else None
+    if number is None:
+        raise Malformed(f"{describe_value(value)} is no version")
+    return number

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from towpath.backends.git import Repository, Stamp, commit_beside, tag
+from towpath.backends.git import CommitStamp, Repository, commit_beside, make_tag_object
 from towpath.errors import RegistryError
 from towpath.registry import (
     main_decisions,
@@ -16,70 +16,82 @@ from towpath.registry import (
     version_record,
 )
 from towpath.registry.registry_state import CANDIDATES, TAGS, Model, ModelVersion
-from towpath.registry.version_number import following
-from towpath.registry.version_record import Bump, Record
+from towpath.registry.version_number import next_free_number
+from towpath.registry.version_record import RecordedBump, VersionRecord
 
 KEY_DIGITS = 16
 
 
 @dataclass(frozen=True)
-class Built:
+class VersionObjects:
     """A version whose objects exist and which no ref names yet."""
 
-    record: Record
+    record: VersionRecord
     commit: str
     tag: str
     ref: str
 
 
-def build(
-    repository: Repository, known: Model, draft: Record, base: str, files: Mapping[str, bytes]
-) -> Built:
+def build_version_objects(
+    repository: Repository,
+    known: Model,
+    draft: VersionRecord,
+    base: str,
+    files: Mapping[str, bytes],
+) -> VersionObjects:
     """Make the commit and the tag of ``draft``: of a candidate where it has no number.
 
     The tag is later than every tag of the model, for GTO and DVC order tags by their second.
     """
-    stamp = Stamp(repository.identity(), max(int(time.time()), known.last + 1))
-    text = version_record.write(draft).encode()
-    superseded = () if draft.version is None else (version_record.place(draft.model, None),)
+    stamp = CommitStamp(repository.read_identity(), max(int(time.time()), known.last + 1))
+    text = version_record.write_version_record(draft).encode()
+    superseded = () if draft.version is None else (version_record.record_path(draft.model, None),)
     named = f"{draft.model}@{draft.version or 'candidate'}"
-    message = tag_message.message(draft)
+    message = tag_message.compose_tag_message(draft)
     commit = commit_beside(
         repository,
         base,
-        {**files, draft.place: text},
+        {**files, draft.record_path: text},
         f"Register {named}",
         stamp,
         without=superseded,
     )
-    return Built(draft, commit, tag(repository, named, commit, message, stamp), _ref(draft))
+    return VersionObjects(
+        draft, commit, make_tag_object(repository, named, commit, message, stamp), _tag_ref(draft)
+    )
 
 
-def numbered(repository: Repository, known: Model, draft: Record) -> Record:
+def number_draft(repository: Repository, known: Model, draft: VersionRecord) -> VersionRecord:
     """The record with its number, and the reason for it, from what differs to the version before.
 
     The version before is the latest in good standing. A number that was ever given, also where
     its tag is gone, or whose name another ref has, is passed over.
     """
-    true = (one for one in known.standing() if registry_state.has_record(repository, one))
+    true = (
+        version
+        for version in known.versions_in_standing()
+        if registry_state.has_record(repository, version)
+    )
     before = next(true, None) or (known.versions[-1] if known.versions else None)
-    why = _bump(repository, before, draft)
+    why = _find_bump(repository, before, draft)
     level = "major" if why.level == "first" else why.level
-    taken = known.taken | main_decisions.spent(repository, draft.model)
-    number = following(before.version if before else None, level, taken)
+    taken = known.taken | main_decisions.find_spent_numbers(repository, draft.model)
+    number = next_free_number(before.version if before else None, level, taken)
     return replace(draft, version=number, bump=why)
 
 
-def _bump(repository: Repository, before: ModelVersion | None, draft: Record) -> Bump:
+def _find_bump(
+    repository: Repository, before: ModelVersion | None, draft: VersionRecord
+) -> RecordedBump:
     if before is None:
-        return version_changes.bump(None, draft)
+        return version_changes.derive_bump(None, draft)
     try:
-        return version_changes.bump(registry_state.read_record(repository, before), draft)
+        return version_changes.derive_bump(registry_state.read_record(repository, before), draft)
     except RegistryError:
-        return draft.bump or Bump("minor", f"{before} has no record to compare with")
+        return draft.bump or RecordedBump("minor", f"{before} has no record to compare with")
 
 
-def _ref(draft: Record) -> str:
+def _tag_ref(draft: VersionRecord) -> str:
     if draft.version is None:
         return f"{CANDIDATES}{draft.model}/{draft.key[:KEY_DIGITS]}"
     return f"{TAGS}{draft.model}@{draft.version}"

@@ -19,8 +19,8 @@ from towpath.registry.data_sources import (
     read_data_source,
     read_upstream_run,
 )
-from towpath.registry.model_signature import Signature, read_signature
-from towpath.registry.version_number import Version, read_version
+from towpath.registry.model_signature import ModelSignature, read_signature
+from towpath.registry.version_number import VersionNumber, read_version
 
 SCHEMA = 1
 CANDIDATE = "candidate"
@@ -29,7 +29,7 @@ Reason: TypeAlias = Literal["first", "major", "minor", "patch"]
 
 
 @dataclass(frozen=True)
-class Code:
+class RecordedCode:
     """The code that made a model: its commit, and the digest of each thing that was reached.
 
     ``repository`` is the URL where a shared registry keeps the record, None in the project's own.
@@ -41,7 +41,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Bump:
+class RecordedBump:
     """Which part of the number went up, and because of what."""
 
     level: Reason
@@ -49,7 +49,7 @@ class Bump:
 
 
 @dataclass(frozen=True)
-class Record:
+class VersionRecord:
     """One version of a model. Digests are hexadecimal, sizes bytes, times UTC in ISO 8601.
 
     ``artifact`` names the bytes as DVC does (MD5), ``sha256`` a second time; of a folder that is
@@ -68,8 +68,8 @@ class Record:
     path: str
     sha256: str
     kind: str
-    code: Code
-    signature: Signature | None = None
+    code: RecordedCode
+    signature: ModelSignature | None = None
     needs: tuple[str, ...] = ()
     metrics: Mapping[str, Json] = field(default_factory=dict)
     parameters: Mapping[str, Json] = field(default_factory=dict)
@@ -85,51 +85,51 @@ class Record:
     time: str | None = None
     description: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
-    version: Version | None = None
-    bump: Bump | None = None
+    version: VersionNumber | None = None
+    bump: RecordedBump | None = None
 
     @property
-    def place(self) -> str:
+    def record_path(self) -> str:
         """Where the record lies in its commit, from the root."""
-        return place(self.model, self.version)
+        return record_path(self.model, self.version)
 
 
-def place(model: str, version: Version | None) -> str:
+def record_path(model: str, version: VersionNumber | None) -> str:
     """Where the record of a version, or of a candidate (no number yet), lies in its commit."""
     return f"registry/models/{model}/{version or CANDIDATE}.yaml"
 
 
-def write(record: Record) -> str:
+def write_version_record(record: VersionRecord) -> str:
     """The record as YAML: one order of keys, what is not known left out."""
     from towpath import documents
 
-    return documents.dump(document(record))
+    return documents.dump_yaml(record_document(record))
 
 
-def document(record: Record) -> dict[str, Any]:
+def record_document(record: VersionRecord) -> dict[str, Any]:
     """The record as its file holds it, in JSON's types."""
-    whole: dict[str, Any] = _finite(_present(_whole(record)))
+    whole: dict[str, Any] = _words_for_infinity(_without_unknown(_full_document(record)))
     return whole
 
 
-def read(text: str, shown: str) -> Record:
+def parse_version_record(text: str, shown: str) -> VersionRecord:
     """A record out of YAML; ``RegistryError`` where it is none, or newer than this Towpath."""
     from towpath import documents
 
-    document = documents.parse(text, shown)
-    data = documents.plain(document.node)
+    document = documents.parse_yaml(text, shown)
+    data = documents.plain_data(document.node)
     if document.faults or not isinstance(data, dict):
         raise RegistryError(*document.faults or (f"{shown} is not the record of a version",))
     if data.get("schema") != SCHEMA:
-        hint = "a newer Towpath wrote it: upgrade" if _newer(data) else None
+        hint = "a newer Towpath wrote it: upgrade" if _is_newer_schema(data) else None
         raise RegistryError(f"{shown} has schema {data.get('schema')}, not {SCHEMA}", hint=hint)
     try:
-        return _record(Fields(data))
+        return _record_from_fields(Fields(data))
     except Malformed as wrong:
         raise RegistryError(f"{shown} is damaged: {wrong.faults[0].what}") from wrong
 
 
-def _whole(record: Record) -> dict[str, Any]:
+def _full_document(record: VersionRecord) -> dict[str, Any]:
     bump, signature = record.bump, record.signature
     return {
         "schema": SCHEMA,
@@ -138,7 +138,7 @@ def _whole(record: Record) -> dict[str, Any]:
         "bump": {"level": bump.level, "reason": bump.reason} if bump else None,
         "description": record.description,
         "labels": dict(record.labels),
-        "artifact": _artifact(record),
+        "artifact": _artifact_document(record),
         "signature": signature.to_json() if signature else None,
         "needs": list(record.needs) or None,
         "metrics": dict(record.metrics),
@@ -161,7 +161,7 @@ def _whole(record: Record) -> dict[str, Any]:
     }
 
 
-def _artifact(record: Record) -> dict[str, Any]:
+def _artifact_document(record: VersionRecord) -> dict[str, Any]:
     return {
         "path": record.path,
         "kind": record.kind,
@@ -172,10 +172,10 @@ def _artifact(record: Record) -> dict[str, Any]:
     }
 
 
-def _record(fields: Fields) -> Record:
+def _record_from_fields(fields: Fields) -> VersionRecord:
     artifact, path = fields.get("artifact", _read_artifact)
-    pipeline = fields.find("pipeline", Fields) or Fields({})
-    return Record(
+    pipeline = fields.find_optional("pipeline", Fields) or Fields({})
+    return VersionRecord(
         model=fields.get("model", foreign.read_model_name),
         key=fields.get("key", foreign.read_key),
         artifact=artifact,
@@ -183,46 +183,49 @@ def _record(fields: Fields) -> Record:
         sha256=fields.get("artifact", _read_sha256),
         kind=fields.get("artifact", _read_kind),
         code=fields.get("code", _read_code),
-        signature=fields.find("signature", read_signature),
-        needs=fields.find("needs", foreign.list_of(foreign.read_text)) or (),
-        metrics=fields.table("metrics", foreign.read_json),
-        parameters=fields.table("parameters", foreign.read_json),
-        run=fields.find("run", foreign.read_text),
-        pipeline=pipeline.find("name", foreign.read_pipeline_name),
-        pipeline_digest=pipeline.find("digest", foreign.read_text),
-        data=fields.table("data", Md5),
-        sources=fields.table("sources", read_data_source),
-        upstream=fields.table("upstream", read_upstream_run),
-        packages=fields.table("packages", foreign.read_text),
-        python=fields.find("python", foreign.read_text),
-        author=fields.find("author", foreign.read_text),
-        time=fields.find("time", foreign.read_moment),
-        description=fields.find("description", foreign.read_text),
-        labels=fields.table("labels", foreign.read_text),
-        version=fields.find("version", read_version),
-        bump=fields.find("bump", _read_bump),
+        signature=fields.find_optional("signature", read_signature),
+        needs=fields.find_optional("needs", foreign.list_of(foreign.read_text)) or (),
+        metrics=fields.get_table("metrics", foreign.read_json),
+        parameters=fields.get_table("parameters", foreign.read_json),
+        run=fields.find_optional("run", foreign.read_text),
+        pipeline=pipeline.find_optional("name", foreign.read_pipeline_name),
+        pipeline_digest=pipeline.find_optional("digest", foreign.read_text),
+        data=fields.get_table("data", Md5),
+        sources=fields.get_table("sources", read_data_source),
+        upstream=fields.get_table("upstream", read_upstream_run),
+        packages=fields.get_table("packages", foreign.read_text),
+        python=fields.find_optional("python", foreign.read_text),
+        author=fields.find_optional("author", foreign.read_text),
+        time=fields.find_optional("time", foreign.read_moment),
+        description=fields.find_optional("description", foreign.read_text),
+        labels=fields.get_table("labels", foreign.read_text),
+        version=fields.find_optional("version", read_version),
+        bump=fields.find_optional("bump", _read_bump),
     )
 
 
-def _read_code(value: object) -> Code:
+def _read_code(value: object) -> RecordedCode:
     fields = Fields(value)
-    return Code(
+    return RecordedCode(
         fields.get("commit", CommitId),
-        fields.find("repository", foreign.read_text),
-        fields.table("digests", foreign.read_text),
+        fields.find_optional("repository", foreign.read_text),
+        fields.get_table("digests", foreign.read_text),
     )
 
 
-def _read_bump(value: object) -> Bump:
+def _read_bump(value: object) -> RecordedBump:
     fields = Fields(value)
     level = fields.get("level", foreign.one_of("first", "major", "minor", "patch"))
-    return Bump(cast(Reason, level), fields.get("reason", foreign.read_text))
+    return RecordedBump(cast(Reason, level), fields.get("reason", foreign.read_text))
 
 
 def _read_artifact(value: object) -> tuple[Artifact, str]:
     fields = Fields(value)
     path = fields.get("path", ProjectPath)
-    size, files = fields.get("size", foreign.read_count), fields.find("files", foreign.read_count)
+    size, files = (
+        fields.get("size", foreign.read_count),
+        fields.find_optional("files", foreign.read_count),
+    )
     digest = fields.get("md5", Md5)
     if (files is None) == digest.endswith(FOLDER_SUFFIX):
         raise Malformed("a folder has `files` and an MD5 that ends in `.dir`, a file has neither")
@@ -237,22 +240,23 @@ def _read_kind(value: object) -> str:
     return Fields(value).get("kind", foreign.read_text)
 
 
-def _present(data: dict[str, Any]) -> dict[str, Any]:
+def _without_unknown(data: dict[str, Any]) -> dict[str, Any]:
     """Without what is not known; an empty mapping says no more than none."""
     kept = {
-        key: _present(value) if isinstance(value, dict) else value for key, value in data.items()
+        key: _without_unknown(value) if isinstance(value, dict) else value
+        for key, value in data.items()
     }
     return {key: value for key, value in kept.items() if value is not None and value != {}}
 
 
-def _finite(data: Any) -> Any:
+def _words_for_infinity(data: Any) -> Any:
     """Numbers that YAML and JSON cannot write alike (NaN, infinity) become their words."""
     if isinstance(data, dict):
-        return {str(key): _finite(value) for key, value in data.items()}
+        return {str(key): _words_for_infinity(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
+        return [_words_for_infinity(value) for value in data]
     return str(data) if isinstance(data, float) and not math.isfinite(data) else data
 
 
-def _newer(data: Mapping[str, Any]) -> bool:
+def _is_newer_schema(data: Mapping[str, Any]) -> bool:
     return isinstance(data.get("schema"), int) and data["schema"] > SCHEMA

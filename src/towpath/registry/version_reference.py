@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from towpath.errors import UsageError
-from towpath.registry.version_number import Version
+from towpath.registry.version_number import VersionNumber
 
 NAME = r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?"
 LONGEST_NAME = 100
@@ -28,7 +28,7 @@ _TAG = re.compile(
 
 
 @dataclass(frozen=True)
-class Reference:
+class VersionReference:
     """One version as a person names it: by number, as the latest, by stage, or by key.
 
     Exactly one of ``version``, ``stage`` and ``key`` is set; none of them means the latest. A key
@@ -36,7 +36,7 @@ class Reference:
     """
 
     model: str
-    version: Version | None = None
+    version: VersionNumber | None = None
     stage: str | None = None
     key: str | None = None
 
@@ -51,42 +51,44 @@ class TagName:
     """What the name of a tag says: a version (or its end), or what a stage runs (or no more)."""
 
     model: str
-    version: Version | None
+    version: VersionNumber | None
     stage: str | None
     undone: bool
     number: int
 
 
-def parse(text: str) -> Reference:
+def parse_reference(text: str) -> VersionReference:
     """``abalone@v1.3.0``, ``abalone@latest``, ``abalone#prod``, ``abalone@3fa1c2``; UsageError."""
-    found = _REFERENCE.fullmatch(text)
-    if not found:
+    match = _REFERENCE.fullmatch(text)
+    if not match:
         name = re.match(r"[a-z0-9-]*", text)[0] or "abalone"  # type: ignore[index]  # it matches
         hint = f"write {name}@v1.0.0, {name}@latest or {name}#prod"
         raise UsageError(f"`{text}` names no version", hint=hint)
-    model, which, stage = found["model"], found["which"], found["stage"]
+    model, which, stage = match["model"], match["which"], match["stage"]
     if stage or which == "latest":
-        return Reference(model, stage=stage)
-    if number := Version.parse(which):
-        return Reference(model, number)
+        return VersionReference(model, stage=stage)
+    if number := VersionNumber.parse(which):
+        return VersionReference(model, number)
     if _KEY.fullmatch(which):
-        return Reference(model, key=which)
+        return VersionReference(model, key=which)
     hint = (
-        f"{model}@v{which}" if Version.parse(f"v{which}") else f"{model}@v1.0.0 or {model}@latest"
+        f"{model}@v{which}"
+        if VersionNumber.parse(f"v{which}")
+        else f"{model}@v1.0.0 or {model}@latest"
     )
     raise UsageError(f"`{which}` in `{text}` is no version", hint=hint)
 
 
 def parse_tag(name: str) -> TagName | None:
     """What a tag says; None for a tag that is not the registry's."""
-    found = _TAG.fullmatch(name)
-    if not found:
+    match = _TAG.fullmatch(name)
+    if not match:
         return None
-    number = int(found["number"] or 0)
-    version = Version.parse(found["version"] or "")
-    if version is None and not found["stage"]:
+    number = int(match["number"] or 0)
+    version = VersionNumber.parse(match["version"] or "")
+    if version is None and not match["stage"]:
         return None
-    return TagName(found["model"], version, found["stage"], bool(found["undone"]), number)
+    return TagName(match["model"], version, match["stage"], bool(match["undone"]), number)
 
 
 def check_name(model: str) -> None:

@@ -7,13 +7,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from towpath.backends.git import Repository, locked, refs, remotes
+from towpath.backends.git import Repository, hold_lock, refs, remotes
 from towpath.errors import RegistryError
 from towpath.registry import backup_refs, ownership, registry_state, version_reference
 from towpath.registry.registry_state import Model, ModelVersion
-from towpath.registry.version_number import Version
-from towpath.registry.version_objects import Built, build, numbered
-from towpath.registry.version_record import Record
+from towpath.registry.version_number import VersionNumber
+from towpath.registry.version_objects import VersionObjects, build_version_objects, number_draft
+from towpath.registry.version_record import VersionRecord
 
 LOCK = "registry"
 TRIES = 60
@@ -32,20 +32,20 @@ class Registration:
     registry a commit of the registry.
     """
 
-    record: Record
+    record: VersionRecord
     base: str
     files: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegisteredVersion:
     """What came of it. ``version`` is None for a candidate, which waits for its number.
 
     ``new`` is False where this key had been registered before; ``reason`` says why this number.
     """
 
     model: str
-    version: Version | None
+    version: VersionNumber | None
     key: str
     commit: str
     ref: str
@@ -58,7 +58,7 @@ class Registered:
         return f"{self.model}@{self.version or self.key[: registry_state.SHOWN_KEY]}"
 
 
-def register(repository: Repository, request: Registration) -> Registered:
+def register_version(repository: Repository, request: Registration) -> RegisteredVersion:
     """Register a version: numbered at once in a repository without a remote, else a candidate.
 
     The same key gives the version that it gave before, unless that was rejected. Raises
@@ -69,26 +69,28 @@ def register(repository: Repository, request: Registration) -> Registered:
     draft = request.record
     version_reference.check_name(draft.model)
     refused = ""
-    with locked(repository, LOCK):
-        backup_refs.restore(repository)
-        waits = bool(remotes.remotes(repository))
+    with hold_lock(repository, LOCK):
+        backup_refs.restore_pruned_tags(repository)
+        waits = bool(remotes.list_remotes(repository))
         for attempt in range(TRIES):
-            known = registry_state.model(repository, draft.model)
-            if twins := known.keyed(draft.key):
-                return told(twins[0])
-            ownership.check(repository, known, draft)
-            chosen = draft if waits else numbered(repository, known, draft)
-            built = build(repository, known, chosen, request.base, request.files)
-            if refs.change(repository, _kept_twice(built)):
-                return made(built)
+            registered_model = registry_state.read_model(repository, draft.model)
+            if twins := registered_model.find_key(draft.key):
+                return registered_before(twins[0])
+            ownership.refuse_foreign_model(repository, registered_model, draft)
+            chosen = draft if waits else number_draft(repository, registered_model, draft)
+            built = build_version_objects(
+                repository, registered_model, chosen, request.base, request.files
+            )
+            if refs.change_refs(repository, _kept_twice(built)):
+                return registered_now(built)
             if built.ref == refused:
-                raise blocked(built.ref)
+                raise blocked_error(built.ref)
             refused = built.ref
-            pause(attempt)  # another tool took the number: a fetch of tags, or stock GTO
-    raise crowded(draft.model)
+            pause_at_random(attempt)  # another tool took the number: a fetch of tags, or stock GTO
+    raise crowded_error(draft.model)
 
 
-def _kept_twice(built: Built) -> dict[str, str]:
+def _kept_twice(built: VersionObjects) -> dict[str, str]:
     """A candidate's ref; a number's tag, and what keeps it until a remote has it."""
     names = [built.ref]
     if built.record.version:
@@ -96,9 +98,9 @@ def _kept_twice(built: Built) -> dict[str, str]:
     return dict.fromkeys(names, built.tag)
 
 
-def told(version: ModelVersion) -> Registered:
+def registered_before(version: ModelVersion) -> RegisteredVersion:
     """A version that was there already."""
-    return Registered(
+    return RegisteredVersion(
         model=version.model,
         version=version.version,
         key=version.key,
@@ -109,31 +111,31 @@ def told(version: ModelVersion) -> Registered:
     )
 
 
-def made(built: Built) -> Registered:
+def registered_now(built: VersionObjects) -> RegisteredVersion:
     """A version that was made just now."""
     record = built.record
     reason = record.bump.reason if record.bump else ""
-    return Registered(
+    return RegisteredVersion(
         record.model, record.version, record.key, built.commit, built.ref, True, reason
     )
 
 
-def pause(attempt: int) -> None:
+def pause_at_random(attempt: int) -> None:
     """Wait a little, at random, so that those who met do not meet again."""
     time.sleep(random.uniform(0.0, min(1.0, 0.02 * 2**attempt)))
 
 
-def crowded(model: str) -> RegistryError:
+def crowded_error(model: str) -> RegistryError:
     """Said when the number was taken from under us every time."""
     return RegistryError(f"no number for {model} after {TRIES} tries", hint="try again")
 
 
-def blocked(ref: str) -> RegistryError:
+def blocked_error(ref: str) -> RegistryError:
     """Said when a name is refused again, though it was looked up anew whether it is free."""
     what = f"{ref} cannot be made: another ref is in its way"
     return RegistryError(what, hint=f"git for-each-ref '{ref}' shows which")
 
 
-def twin(known: Model, key: str) -> ModelVersion | None:
+def find_twin(known: Model, key: str) -> ModelVersion | None:
     """The numbered version of a key in good standing."""
-    return next((v for v in known.keyed(key) if v.version), None)
+    return next((v for v in known.find_key(key) if v.version), None)

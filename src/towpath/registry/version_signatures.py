@@ -12,7 +12,7 @@ from towpath.registry.registry_state import ModelVersion
 def allowed_signers(repository: Repository, commit: str | None) -> bytes:
     """The allowed signers of a commit, in OpenSSH's format; empty where it has none."""
     name = f"{commit}:{SIGNERS}"
-    return refs.contents(repository, [name]).get(name, b"") if commit else b""
+    return refs.read_contents(repository, [name]).get(name, b"") if commit else b""
 
 
 def signature_of(
@@ -23,10 +23,10 @@ def signature_of(
     if not version.tag.signature:
         return SignedBy("unsigned")
     if allowed is None:
-        allowed = allowed_signers(repository, main_branch.main(repository))
+        allowed = allowed_signers(repository, main_branch.main_commit(repository))
     with signers_file(allowed) as signers:
         tag = version.tag
-        return signatures.verify(repository, "tag", tag.object, tag.signature, signers)
+        return signatures.verify_signature(repository, "tag", tag.object, tag.signature, signers)
 
 
 def lacking_signature(
@@ -34,10 +34,12 @@ def lacking_signature(
 ) -> Fault | None:
     """Why a version does not count where an allowed signer must have signed each; None where one
     did."""
-    found = signature_of(repository, version, allowed)
-    if found.standing == "good":
+    signature = signature_of(repository, version, allowed)
+    if signature.standing == "good":
         return None
-    return Fault(f"{DEMANDED}: {why_unsigned(found)}", hint=way_to_sign(str(version), found))
+    return Fault(
+        f"{DEMANDED}: {why_unsigned(signature)}", hint=way_to_sign(str(version), signature)
+    )
 
 
 DEMANDED = "the policy wants each version's tag signed by an allowed signer"

@@ -26,7 +26,7 @@ _SHORTEST, _LONGEST = 0.02, 0.5  # seconds between two looks at a log
 _MOST = 1 << 20  # bytes of a log taken at one look
 
 
-def forks() -> bool:
+def can_fork() -> bool:
     """Whether processes may be forked: not on macOS, whose own libraries do not survive it."""
     return sys.platform != "darwin" and os.environ.get("TOWPATH_FORK", "1") != "0"
 
@@ -62,7 +62,7 @@ class Client:
         ours, theirs = socket.socketpair()
         output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the supervisor
         with theirs:
-            way = "fork" if forks() else "spawn"
+            way = "fork" if can_fork() else "spawn"
             words = [str(theirs.fileno()), way, workshop.module, *workshop.setting]
             process = launch.start_module(
                 "towpath.sandbox.supervisor",
@@ -94,9 +94,9 @@ class Client:
             what = "the run ended, or the process that starts its steps died"
             raise StepFailed(Fault(what, hint=self._last_words() or None)) from None
         finally:
-            tail.look(to_end=True)
+            tail.hand_on_new(to_end=True)
 
-    def connect(self, needs: tuple[str, ...]) -> tuple[socket.socket, socket.socket]:
+    def connect_task(self, needs: tuple[str, ...]) -> tuple[socket.socket, socket.socket]:
         """The ways to a new process and, of its life, to the supervisor.
 
         :raises wire.Hangup: if the supervisor is gone.
@@ -118,12 +118,12 @@ class Client:
         self.output.seek(0)
         return self.output.read()[-2000:].decode(errors="replace").strip()
 
-    def stop(self) -> None:
+    def end_tasks(self) -> None:
         """End what runs on it while others wait for that; :meth:`close` follows."""
         with contextlib.suppress(OSError):
             self.control.shutdown(socket.SHUT_RDWR)
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
         """Hang up: the supervisor ends what still runs, and then itself."""
         self.control.close()
         try:
@@ -145,15 +145,15 @@ class _TaskCall:
     begun: float = field(default_factory=time.monotonic)
 
     def carry_out(self, tail: LogTail) -> Any:
-        answers, life = self.client.connect(self.task.needs)
+        answers, life = self.client.connect_task(self.task.needs)
         with answers, life:
             try:
                 self._hand_over(answers, life)
-                self._follow(answers, life, tail)
+                self._follow_task(answers, life, tail)
             except wire.Hangup:
                 raise
             except BaseException:
-                self._kill(life)
+                self._kill_task(life)
                 raise
         if self.answer is None:
             assert self.ended
@@ -168,16 +168,16 @@ class _TaskCall:
         except wire.Hangup:  # the process is gone already: how, the supervisor says
             self.ended = wire.receive_message(life)
 
-    def _follow(self, answers: socket.socket, life: socket.socket, tail: LogTail) -> None:
+    def _follow_task(self, answers: socket.socket, life: socket.socket, tail: LogTail) -> None:
         """Follow the task until it has answered or is gone."""
         pause = _SHORTEST
         while self.answer is None and self.ended is None:
-            if not self._listen(answers, life, pause):
-                tail.look()
+            if not self._listen_once(answers, life, pause):
+                tail.hand_on_new()
                 pause = min(pause * 1.5, _LONGEST)
                 self._check_time()
 
-    def _listen(self, answers: socket.socket, life: socket.socket, pause: float) -> bool:
+    def _listen_once(self, answers: socket.socket, life: socket.socket, pause: float) -> bool:
         """Take what is said within the pause; an answer counts even if its process is gone."""
         if self.task.timeout is not None:
             pause = max(0.0, min(pause, self.begun + self.task.timeout - time.monotonic()))
@@ -194,10 +194,10 @@ class _TaskCall:
     def _check_time(self) -> None:
         timeout = self.task.timeout
         if timeout is not None and time.monotonic() - self.begun >= timeout:
-            what = f"it ran longer than its timeout of {_duration(timeout)} and was killed"
+            what = f"it ran longer than its timeout of {_shown_duration(timeout)} and was killed"
             raise StepFailed(Fault(what), causes=("TimeoutError", "Timeout"))
 
-    def _kill(self, life: socket.socket) -> None:
+    def _kill_task(self, life: socket.socket) -> None:
         """Have the process ended with all that it started, and wait for that: another attempt may
         follow, and finds the same folder."""
         with contextlib.suppress(wire.Hangup):
@@ -214,7 +214,7 @@ def _explain_end(ended: wire.Ended) -> Fault:
     return Fault(f"its process {launch.describe_exit(ended.code)}{peak}", hint=hint)
 
 
-def _duration(seconds: float) -> str:
+def _shown_duration(seconds: float) -> str:
     return f"{seconds:g} s" if seconds < 120 else f"{seconds / 60:g} min"
 
 
@@ -227,9 +227,9 @@ class LogTail:
         self.position = path.stat().st_size if path.exists() else 0
         self.rest = b""
 
-    def look(self, to_end: bool = False) -> None:
+    def hand_on_new(self, to_end: bool = False) -> None:
         """Hand on what has come since the last look."""
-        while data := self._read():
+        while data := self._read_new():
             *lines, self.rest = (self.rest + data).split(b"\n")
             for line in lines:
                 self._hand_on(line)
@@ -237,7 +237,7 @@ class LogTail:
             self._hand_on(self.rest)
             self.rest = b""
 
-    def _read(self) -> bytes:
+    def _read_new(self) -> bytes:
         if not self.path.exists() or self.path.stat().st_size <= self.position:
             return b""
         with self.path.open("rb") as file:

@@ -41,83 +41,85 @@ _SYSTEM = (
 """What libraries read. Not homes, `/var`, `/run`, nor the rest of `/etc`: keys lie there."""
 
 
-def main() -> None:
+def run_confinement() -> None:
     """Do what the order says; the exit code is that of who works."""
     order, answer = json.loads(Path(sys.argv[1]).read_bytes()), int(sys.argv[2])
     missing: list[str] = []
     if sys.platform != "linux":
-        _limit(order, has_namespace=False)
-        _work(order, answer, ["namespaces", "file access", "system calls"])
+        _limit_resources(order, has_namespace=False)
+        _work_inside(order, answer, ["namespaces", "file access", "system calls"])
     fences.die_with_parent(signal.SIGKILL)
     with suppress(OSError):  # where the machine's memory runs out, it is this that goes
         Path("/proc/self/oom_score_adj").write_text("1000")
     if not fences.enter_namespaces(order["network"]):
         missing.append("namespaces")
-        _watch(order, answer, missing, own_proc=False)
+        _watch_memory(order, answer, missing, own_proc=False)
     if child := os.fork():
         _, status = os.waitpid(child, 0)
-        os._exit(_code(status))
+        os._exit(_exit_code(status))
     fences.die_with_parent(signal.SIGKILL)
-    _watch(order, answer, missing, own_proc=fences.mount_own())
+    _watch_memory(order, answer, missing, own_proc=fences.mount_own())
 
 
-def _watch(order: Mapping[str, Any], answer: int, missing: list[str], own_proc: bool) -> None:
+def _watch_memory(
+    order: Mapping[str, Any], answer: int, missing: list[str], own_proc: bool
+) -> None:
     """Start who works, look at the memory of all, and end all of it when that one has ended."""
-    fences.adopt_orphans()
+    fences.become_subreaper()
     child = os.fork()
     if not child:
         fences.die_with_parent(signal.SIGKILL)
-        _fence(order, missing, own_proc)
-        _work(order, answer, missing)
+        _set_fences(order, missing, own_proc)
+        _work_inside(order, answer, missing)
     os.close(answer)
-    code = _wait(child, order["memory"])
+    code = _wait_for_child(child, order["memory"])
     process_tree.end_descendants()
     os._exit(code)
 
 
-def _wait(child: int, limit: int) -> int:
+def _wait_for_child(child: int, limit: int) -> int:
     """How the child ended; `TOO_MUCH_MEMORY` where it and what it started took more."""
     handle = os.pidfd_open(child)
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     while not poll.poll(_LOOK * 1000):
-        if sum(map(_resident, process_tree.find_descendants(os.getpid()))) > limit:
+        if sum(map(_resident_bytes, process_tree.find_descendants(os.getpid()))) > limit:
             return TOO_MUCH_MEMORY
-    return _code(os.waitpid(child, 0)[1])
+    return _exit_code(os.waitpid(child, 0)[1])
 
 
-def _code(status: int) -> int:
+def _exit_code(status: int) -> int:
     """An exit code for a status, as a shell gives it."""
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
 
-def _resident(process: int) -> int:
+def _resident_bytes(process: int) -> int:
     with suppress(OSError, IndexError, ValueError):
         pages = Path(f"/proc/{process}/statm").read_text().split()[1]
         return int(pages) * resource.getpagesize()
     return 0
 
 
-def _fence(order: Mapping[str, Any], missing: list[str], own_proc: bool) -> None:
-    _limit(order, has_namespace="namespaces" not in missing)
+def _set_fences(order: Mapping[str, Any], missing: list[str], own_proc: bool) -> None:
+    _limit_resources(order, has_namespace="namespaces" not in missing)
     if not own_proc and "namespaces" not in missing:
         missing.append("own /proc")
     fences.drop_capabilities()
     writes = [Path(order["folder"]), Path("/dev/null"), *map(Path, order["writes"])]
-    reads = [*_readable(), *map(Path, order["reads"])]
+    reads = [*_readable_paths(), *map(Path, order["reads"])]
     if own_proc:
         reads.append(Path("/proc"))
         writes.append(Path("/dev/shm"))
     else:
         reads.append(Path("/proc/self"))
-    if not fences.landlock(reads, writes, order["network"]):
+    if not fences.restrict_file_access(reads, writes, order["network"]):
         missing.append("file access")
     if not fences.forbid_calls(order["network"]):
         missing.append("system calls")
 
 
-def _limit(order: Mapping[str, Any], has_namespace: bool) -> None:
+def _limit_resources(order: Mapping[str, Any], has_namespace: bool) -> None:
     seconds = int(order["seconds"]) * (os.cpu_count() or 1) + 5
     limits = {
         resource.RLIMIT_CORE: 0,
@@ -134,7 +136,7 @@ def _limit(order: Mapping[str, Any], has_namespace: bool) -> None:
             resource.setrlimit(which, (bound, bound))
 
 
-def _readable() -> Iterator[Path]:
+def _readable_paths() -> Iterator[Path]:
     """Where the system, Python, its packages and Towpath itself are."""
     yield from map(Path, _SYSTEM)
     yield from map(Path, {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix})
@@ -146,27 +148,27 @@ def _readable() -> Iterator[Path]:
         yield from map(Path, filter(None, os.environ.get(name, "").split(os.pathsep)))
 
 
-def _work(order: Mapping[str, Any], answer: int, missing: list[str]) -> None:
+def _work_inside(order: Mapping[str, Any], answer: int, missing: list[str]) -> None:
     """Say which fences are missing, then let the module answer, and end without tidying up: what
     somebody's library left behind may hang."""
     import faulthandler
 
     os.set_inheritable(answer, False)
-    _write(answer, {"missing": missing})
+    _write_answer(answer, {"missing": missing})
     faulthandler.enable()
     warnings.simplefilter("ignore")
-    said = importlib.import_module(order["module"]).answer(order["question"])
-    _write(answer, {"answer": said})
+    module_answer = importlib.import_module(order["module"]).answer(order["question"])
+    _write_answer(answer, {"answer": module_answer})
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
 
 
-def _write(answer: int, said: Mapping[str, Any]) -> None:
+def _write_answer(answer: int, said: Mapping[str, Any]) -> None:
     content = json.dumps(said).encode() + b"\n"
     while content:
         content = content[os.write(answer, content) :]
 
 
 if __name__ == "__main__":
-    main()
+    run_confinement()

@@ -45,7 +45,7 @@ class SandboxEnded(Exception):  # the code in a sandbox did not answer; these wo
     """The code in a sandbox did not answer: it took too long or too much, crashed, or lied."""
 
 
-def _memory() -> int:
+def _memory_share() -> int:
     """Three quarters of the machine's, in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
 
@@ -70,7 +70,7 @@ class Sandbox:
     writes: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     network: bool = False
-    memory: int = field(default_factory=_memory)
+    memory: int = field(default_factory=_memory_share)
     file_size: int = 1 << 30
 
     def ask(self, module: str, question: Mapping[str, Any]) -> SandboxAnswer:
@@ -94,9 +94,9 @@ class Sandbox:
         }
         (folder / _ORDER).write_text(json.dumps(order), encoding="utf-8")
         with log_call("process", "sandbox", module):
-            return _run(self, folder)
+            return _run_sandbox(self, folder)
 
-    def variables(self) -> dict[str, str]:
+    def bare_environment(self) -> dict[str, str]:
         """The environment of what runs: nothing of this process's but what finds programs."""
         kept = {
             name: value
@@ -116,13 +116,13 @@ class SandboxAnswer:
     missing: tuple[str, ...]
 
     @property
-    def caution(self) -> str:
+    def missing_fences(self) -> str:
         """``without namespaces here``; empty where all fences stood."""
         return f"without {' and '.join(self.missing)} here" if self.missing else ""
 
 
-def _run(sandbox: Sandbox, folder: Path) -> SandboxAnswer:
-    _hide()
+def _run_sandbox(sandbox: Sandbox, folder: Path) -> SandboxAnswer:
+    _hide_environment()
     inside, outside = os.pipe()
     try:
         process = launch.start_module(
@@ -131,7 +131,7 @@ def _run(sandbox: Sandbox, folder: Path) -> SandboxAnswer:
             [outside],
             output=subprocess.PIPE,
             folder=folder,
-            environment=sandbox.variables(),
+            environment=sandbox.bare_environment(),
         )
     except BaseException:
         os.close(inside)
@@ -139,7 +139,7 @@ def _run(sandbox: Sandbox, folder: Path) -> SandboxAnswer:
     finally:
         os.close(outside)
     try:
-        answer, printed = _listen(process, inside, sandbox.seconds)
+        answer, printed = _collect_output(process, inside, sandbox.seconds)
         status = process.wait(_PATIENCE)
     except subprocess.TimeoutExpired:
         raise SandboxEnded("its process does not end") from None
@@ -153,7 +153,7 @@ def _run(sandbox: Sandbox, folder: Path) -> SandboxAnswer:
         assert process.stdout is not None
         _await_silence(process.stdout.fileno())
         process.stdout.close()
-    return _read(sandbox, answer, printed, status)
+    return _parse_answer(sandbox, answer, printed, status)
 
 
 def _await_silence(printed: int) -> None:
@@ -165,13 +165,15 @@ def _await_silence(printed: int) -> None:
             return
 
 
-def _hide() -> None:
+def _hide_environment() -> None:
     """Keep this process's environment, where keys are, from whoever runs as the same user."""
     if sys.platform == "linux":
         kernel_fences.hide_from_children()
 
 
-def _listen(process: subprocess.Popen[bytes], inside: int, seconds: float) -> tuple[bytes, bytes]:
+def _collect_output(
+    process: subprocess.Popen[bytes], inside: int, seconds: float
+) -> tuple[bytes, bytes]:
     """All of the answer and the end of what was printed, which may be without end."""
     answer, printed = bytearray(), bytearray()
     deadline = time.monotonic() + seconds
@@ -194,10 +196,10 @@ def _listen(process: subprocess.Popen[bytes], inside: int, seconds: float) -> tu
     return bytes(answer), bytes(printed)
 
 
-def _read(sandbox: Sandbox, answer: bytes, printed: bytes, status: int) -> SandboxAnswer:
+def _parse_answer(sandbox: Sandbox, answer: bytes, printed: bytes, status: int) -> SandboxAnswer:
     first, _, second = answer.partition(b"\n")
     if not second:
-        raise SandboxEnded(_ending(sandbox, printed, status))
+        raise SandboxEnded(_describe_ending(sandbox, printed, status))
     try:
         return read_answer(first, second)
     except Malformed as wrong:
@@ -211,11 +213,15 @@ def read_answer(first: bytes, second: bytes) -> SandboxAnswer:
     return SandboxAnswer(Fields(parse_json(second)).get("answer", read_json), missing)
 
 
-def _ending(sandbox: Sandbox, printed: bytes, status: int) -> str:
+def _describe_ending(sandbox: Sandbox, printed: bytes, status: int) -> str:
     """How it ended, and the last line that it printed, with nothing that a terminal obeys."""
     if status == TOO_MUCH_MEMORY:
         return f"it took more than {sandbox.memory / (1 << 20):,.0f} MiB of memory and was ended"
     how = launch.describe_exit(status)
     lines = printed.decode("utf-8", "replace").strip().splitlines()
-    last = "".join(each if each.isprintable() else " " for each in lines[-1][:300]) if lines else ""
+    last = (
+        "".join(letter if letter.isprintable() else " " for letter in lines[-1][:300])
+        if lines
+        else ""
+    )
     return f"its process {how} before it answered" + (f": {last}" if last else "")

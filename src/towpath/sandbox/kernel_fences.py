@@ -27,7 +27,7 @@ _NO_NEW_PRIVILEGES, _SET_SECCOMP, _SET_DUMPABLE, _SET_PDEATHSIG, _SUBREAPER = 38
 
 def prctl(option: int, value: int, pointer: ctypes.Array[ctypes.c_char] | None = None) -> None:
     """The system call; ``OSError`` where the kernel refuses."""
-    _checked(_LIBC.prctl(option, ctypes.c_ulong(value), pointer, 0, 0))
+    _raise_failed(_LIBC.prctl(option, ctypes.c_ulong(value), pointer, 0, 0))
 
 
 def hide_from_children() -> None:
@@ -44,7 +44,7 @@ def die_with_parent(signal: int) -> None:
     prctl(_SET_PDEATHSIG, signal)
 
 
-def adopt_orphans() -> None:
+def become_subreaper() -> None:
     """Become the parent of what this process's children leave behind, to end it with them."""
     prctl(_SUBREAPER, 1)
 
@@ -54,7 +54,7 @@ def enter_namespaces(network: bool) -> bool:
     user, group = os.getuid(), os.getgid()
     flags = _NEW_NAMESPACES | (0 if network else _NEW_NETWORK)
     try:
-        _checked(_LIBC.unshare(flags))
+        _raise_failed(_LIBC.unshare(flags))
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
@@ -66,26 +66,26 @@ def enter_namespaces(network: bool) -> bool:
 def mount_own() -> bool:
     """A `/proc` of the new namespace alone, and a `/dev/shm`; whether the kernel lets us."""
     try:
-        _mount(b"none", b"/", None, _RECURSIVE_PRIVATE)
-        _mount(b"proc", b"/proc", b"proc", _NO_SUID_DEV_EXEC)
+        _mount_file_system(b"none", b"/", None, _RECURSIVE_PRIVATE)
+        _mount_file_system(b"proc", b"/proc", b"proc", _NO_SUID_DEV_EXEC)
     except OSError:
         return False
     with suppress(OSError):
-        _mount(b"tmpfs", b"/dev/shm", b"tmpfs", _NO_SUID_DEV_EXEC)
+        _mount_file_system(b"tmpfs", b"/dev/shm", b"tmpfs", _NO_SUID_DEV_EXEC)
     with suppress(OSError):  # else it could have privileges in a namespace of its own making
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
     return True
 
 
-def _mount(source: bytes, target: bytes, kind: bytes | None, flags: int) -> None:
-    _checked(_LIBC.mount(source, target, kind, ctypes.c_ulong(flags), None))
+def _mount_file_system(source: bytes, target: bytes, kind: bytes | None, flags: int) -> None:
+    _raise_failed(_LIBC.mount(source, target, kind, ctypes.c_ulong(flags), None))
 
 
 def drop_capabilities() -> None:
     """Keep none of the privileges that the new namespace gave."""
     header = struct.pack("=Ii", 0x20080522, 0)  # version 3, this thread
     with suppress(OSError, AttributeError):
-        _checked(_LIBC.capset(header, bytes(24)))
+        _raise_failed(_LIBC.capset(header, bytes(24)))
 
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -93,7 +93,7 @@ _READ = 1 | 4 | 8  # EXECUTE, READ_FILE, READ_DIR
 _OF_FILES = 1 | 2 | 4 | 1 << 14 | 1 << 15  # the rights that a file has: no READ_DIR and the like
 
 
-def landlock(reads: Iterable[Path], writes: Iterable[Path], network: bool) -> bool:
+def restrict_file_access(reads: Iterable[Path], writes: Iterable[Path], network: bool) -> bool:
     """Open and change no files but these (and below them), make no TCP connection, and look into
     no process from before; whether the kernel can."""
     version = _LIBC.syscall(_CREATE_RULESET, None, 0, 1)
@@ -110,9 +110,9 @@ def landlock(reads: Iterable[Path], writes: Iterable[Path], network: bool) -> bo
     try:
         for paths, rights in ((reads, _READ), (writes, files)):
             for path in paths:
-                _allow(ruleset, path, rights & files)
+                _allow_path(ruleset, path, rights & files)
         prctl(_NO_NEW_PRIVILEGES, 1)
-        _checked(_LIBC.syscall(_RESTRICT_SELF, ruleset, 0))
+        _raise_failed(_LIBC.syscall(_RESTRICT_SELF, ruleset, 0))
     except OSError:
         return False
     finally:
@@ -120,7 +120,7 @@ def landlock(reads: Iterable[Path], writes: Iterable[Path], network: bool) -> bo
     return True
 
 
-def _allow(ruleset: int, path: Path, rights: int) -> None:
+def _allow_path(ruleset: int, path: Path, rights: int) -> None:
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:  # not there: nothing to allow
@@ -128,7 +128,7 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
     try:
         allowed = rights if path.is_dir() else rights & _OF_FILES
         rule = struct.pack("=Qi", allowed, place)
-        _checked(_LIBC.syscall(_ADD_RULE, ruleset, 1, rule, 0))
+        _raise_failed(_LIBC.syscall(_ADD_RULE, ruleset, 1, rule, 0))
     finally:
         os.close(place)
 
@@ -196,7 +196,7 @@ def forbid_calls(network: bool) -> bool:
     return True
 
 
-def _checked(result: int) -> None:
+def _raise_failed(result: int) -> None:
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

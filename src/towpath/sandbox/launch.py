@@ -60,7 +60,7 @@ def find_signal(code: int) -> signal.Signals | None:
     """The signal that ended a process, by its exit code: negative, or above 128 as shells and
     containers tell it."""
     number = -code if code < 0 else code - 128
-    return next((each for each in signal.Signals if each.value == number), None)
+    return next((candidate for candidate in signal.Signals if candidate.value == number), None)
 
 
 def describe_exit(code: int) -> str:

@@ -27,7 +27,7 @@ def adopt_orphans() -> None:
     knows no such thing."""
     if sys.platform == "linux":
         with suppress(OSError):
-            kernel_fences.adopt_orphans()
+            kernel_fences.become_subreaper()
 
 
 def end_with_parent(number: int) -> None:
@@ -62,7 +62,7 @@ def end_descendants() -> None:
     deadline = time.monotonic() + _HELD
     # Again and again: what one leaves behind as it ends comes to us only then. Whether any is left
     # the kernel is asked: the lists of /proc may lack one that is just being handed to us.
-    while _bury() and time.monotonic() < deadline:
+    while _bury_children() and time.monotonic() < deadline:
         signal_processes(list(find_descendants(own)), signal.SIGKILL)
         time.sleep(_LOOK)
 
@@ -90,7 +90,7 @@ def signal_group(group: int, number: int) -> bool:
     return True
 
 
-def _bury() -> bool:
+def _bury_children() -> bool:
     """Take leave of the children that have ended; whether any other is left."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:

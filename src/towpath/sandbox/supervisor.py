@@ -45,7 +45,7 @@ class Applicant:
     answers: socket.socket
     life: socket.socket
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
         """Hang up."""
         self.answers.close()
         self.life.close()
@@ -74,33 +74,33 @@ class Supervisor:
         """Whether no package has started a thread."""
         return self.forks and threading.active_count() == 1
 
-    def serve(self) -> None:
+    def serve_run(self) -> None:
         """Import, start and bury until the run hangs up."""
-        while self._listen():
-            self._bury()
+        while self._listen_once():
+            self._bury_ended()
             self._start_ready()
             if self.pending:
-                self._import(self.pending.popleft())
+                self._import_module(self.pending.popleft())
                 self._start_ready()
         self._end_all()
 
-    def _listen(self) -> bool:
+    def _listen_once(self) -> bool:
         timeout = 0.0 if self.pending else 0.1 if self.dying or self.orphans else None
         lives = [life for life in self.running.values() if life is not None]
-        lives += [each.life for each in self.waiting]
+        lives += [readable_socket.life for readable_socket in self.waiting]
         readable, _, _ = select.select([self.control, self.wakeup, *lives], [], [], timeout)
-        for each in readable:
-            if each is self.wakeup:
-                each.recv(4096)
-            elif each is not self.control:
-                self._hear(each)
-        return self._accept() if self.control in readable else True
+        for readable_socket in readable:
+            if readable_socket is self.wakeup:
+                readable_socket.recv(4096)
+            elif readable_socket is not self.control:
+                self._hear_run(readable_socket)
+        return self._accept_applicant() if self.control in readable else True
 
-    def _accept(self) -> bool:
+    def _accept_applicant(self) -> bool:
         _, descriptors, _, _ = socket.recv_fds(self.control, 1, 2)
         if not descriptors:
             return False
-        answers, life = (socket.socket(fileno=each) for each in descriptors)
+        answers, life = (socket.socket(fileno=descriptor) for descriptor in descriptors)
         with contextlib.suppress(wire.Hangup):
             needs = wire.receive_message(life)
             if not self.forks:  # each process imports for itself
@@ -109,23 +109,23 @@ class Supervisor:
             self.waiting.append(Applicant(needs, answers, life))
         return True
 
-    def _hear(self, life: socket.socket) -> None:
+    def _hear_run(self, life: socket.socket) -> None:
         """The run wants a process killed, or no more of it."""
         try:
             is_kill = wire.receive_message(life) == wire.KILL
         except wire.Hangup:
             is_kill = False
-        for applicant in [each for each in self.waiting if each.life is life]:
+        for applicant in [candidate for candidate in self.waiting if candidate.life is life]:
             self.waiting.remove(applicant)
-            applicant.close()
-        for pid in [pid for pid, known in self.running.items() if known is life]:
+            applicant.hang_up()
+        for pid in [pid for pid, task_life in self.running.items() if task_life is life]:
             if is_kill:
                 self._ask_to_end(pid)
             else:
                 self.running[pid] = None
                 life.close()
 
-    def _import(self, name: str) -> None:
+    def _import_module(self, name: str) -> None:
         if name in self.ready:
             return
         before = set(process_tree.find_children(os.getpid()))
@@ -136,35 +136,39 @@ class Supervisor:
         self.ready.add(name)
 
     def _start_ready(self) -> None:
-        for each in [each for each in self.waiting if self.ready.issuperset(each.needs)]:
-            self.waiting.remove(each)
-            self.running[self._fork(each) if self.may_fork else self._spawn(each)] = each.life
-            each.answers.close()
+        for applicant in [
+            applicant for applicant in self.waiting if self.ready.issuperset(applicant.needs)
+        ]:
+            self.waiting.remove(applicant)
+            self.running[
+                self._fork_task(applicant) if self.may_fork else self._spawn_task(applicant)
+            ] = applicant.life
+            applicant.answers.close()
 
-    def _fork(self, applicant: Applicant) -> int:
+    def _fork_task(self, applicant: Applicant) -> int:
         gc.freeze()  # a collection in the child would touch, and so copy, every page
         pid = os.fork()
         if pid == 0:
-            self._shed(applicant)
+            self._shed_sockets(applicant)
             task_process.serve_task(applicant.answers, self.workshop)
         return pid
 
-    def _shed(self, applicant: Applicant) -> None:
+    def _shed_sockets(self, applicant: Applicant) -> None:
         """In the child: leave the supervisor's sockets to the supervisor."""
         for other in self.waiting:
-            other.close()
+            other.hang_up()
         lives = [life for life in self.running.values() if life is not None]
         for ours in (self.control, self.wakeup, applicant.life, *lives):
             ours.close()
 
-    def _spawn(self, applicant: Applicant) -> int:
+    def _spawn_task(self, applicant: Applicant) -> int:
         answers = applicant.answers.fileno()
         words = [str(answers), self.workshop.module, *self.workshop.setting]
         process = launch.start_module(task_process.__name__, words, [answers])
         process.returncode = 0  # it is buried here with all the others
         return process.pid
 
-    def _bury(self) -> None:
+    def _bury_ended(self) -> None:
         self._kill_overdue()
         while True:
             try:
@@ -174,9 +178,9 @@ class Supervisor:
             if pid == 0:
                 return
             code = os.waitstatus_to_exitcode(status)
-            self._ended(pid, wire.Ended(code, used.ru_maxrss * _PEAK_UNIT))
+            self._note_end(pid, wire.Ended(code, used.ru_maxrss * _PEAK_UNIT))
 
-    def _ended(self, pid: int, ended: wire.Ended) -> None:
+    def _note_end(self, pid: int, ended: wire.Ended) -> None:
         self.orphans.pop(pid, None)
         if pid in self.running:
             # What the step left running is asked to end; killed, where the step was to be ended
@@ -202,8 +206,10 @@ class Supervisor:
         """Ask to end what steps that are gone left behind, in whatever session: it came to us. What
         a step that still runs has left behind is that step's own."""
         children = process_tree.find_children(os.getpid())
-        known = {*self.running, *self.orphans, *self.own}
-        self._end_soon([each for each in children if each not in known], time.monotonic() + _GRACE)
+        known_processes = {*self.running, *self.orphans, *self.own}
+        self._end_soon(
+            [child for child in children if child not in known_processes], time.monotonic() + _GRACE
+        )
 
     def _end_soon(self, processes: Iterable[int], deadline: float) -> None:
         process_tree.signal_processes(processes, signal.SIGTERM)
@@ -232,14 +238,14 @@ class Supervisor:
             self._ask_to_end(pid)
         deadline = time.monotonic() + _GRACE
         while (self.running or self.dying or self.orphans) and time.monotonic() < deadline:
-            self._bury()
+            self._bury_ended()
             time.sleep(0.02 if self.running or self.dying or self.orphans else 0)
         for pid in {*self.running, *self.dying}:
             process_tree.kill_tree(pid)
         process_tree.end_descendants()
 
 
-def main() -> None:
+def run_supervisor() -> None:
     """Serve the run at the other end of the socket whose descriptor is the first argument."""
     control = socket.socket(fileno=int(sys.argv[1]))
     forks = sys.argv[2] == "fork"
@@ -259,9 +265,9 @@ def main() -> None:
     if forks:
         workshop.prepare()
     gc.disable()
-    Supervisor(control, wakeup, workshop, forks, deque(needs if forks else ())).serve()
+    Supervisor(control, wakeup, workshop, forks, deque(needs if forks else ())).serve_run()
     os._exit(0)
 
 
 if __name__ == "__main__":
-    main()
+    run_supervisor()

@@ -39,7 +39,7 @@ class Workshop:
         return importlib.import_module(self.module).carry_out_task(task)
 
 
-def main() -> None:
+def run_task_process() -> None:
     """Take the task that comes over the socket whose descriptor is the first argument."""
     if os.environ.get("TOWPATH_LOG"):
         from towpath import diagnostics
@@ -57,8 +57,8 @@ def serve_task(answers: socket.socket, workshop: Workshop) -> NoReturn:
         _become_independent()
         answers.set_inheritable(False)
         task = wire.receive_message(answers)
-        _reseed()
-        answer = _answer(task, workshop)
+        _reseed_numpy()
+        answer = _answer_task(task, workshop)
         flush_output()  # who waits for the answer reads the log then
         # The run may be over with this answer, and all are then asked to end. What a pool of
         # processes has to tidy up takes a moment more, and is reported as leaked otherwise.
@@ -68,7 +68,7 @@ def serve_task(answers: socket.socket, workshop: Workshop) -> NoReturn:
     os._exit(0)
 
 
-def _answer(task: object, workshop: Workshop) -> wire.TaskAnswer:
+def _answer_task(task: object, workshop: Workshop) -> wire.TaskAnswer:
     try:
         return wire.TaskAnswer(workshop.carry_out(task))
     except TowpathError as error:
@@ -90,7 +90,7 @@ def _become_independent() -> None:
     gc.enable()
 
 
-def _reseed() -> None:
+def _reseed_numpy() -> None:
     """Give numpy's global generator a state of its own; Python's own sees to itself. Before the
     task's modules are imported: one that sets a seed as it is imported has the last word."""
     numpy = sys.modules.get("numpy")
@@ -123,4 +123,4 @@ def flush_output() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_task_process()

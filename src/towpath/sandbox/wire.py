@@ -52,11 +52,11 @@ def send_message(connection: socket.socket, message: object) -> None:
 
 def receive_message(connection: socket.socket) -> Any:
     """The next message; :class:`Hangup` if the other end is gone."""
-    (length,) = _LENGTH.unpack(_read(connection, _LENGTH.size))
-    return pickle.loads(_read(connection, length))
+    (length,) = _LENGTH.unpack(_read_exactly(connection, _LENGTH.size))
+    return pickle.loads(_read_exactly(connection, length))
 
 
-def _read(connection: socket.socket, count: int) -> bytes:
+def _read_exactly(connection: socket.socket, count: int) -> bytes:
     data = bytearray()
     while len(data) < count:
         try:

@@ -22,7 +22,7 @@ def hint_missing_module(root: Path, words: str) -> str | None:
         return None
     module = match[1]
     top, _, inner = module.partition(".")
-    places = [place for place in _places(root) if _holds(place, top)]
+    places = [place for place in _module_folders(root) if _holds_module(place, top)]
     if places and inner:
         names = [path.stem for path in (places[0] / top).glob("*") if path.suffix in ("", ".py")]
         return did_you_mean(inner.partition(".")[0], names)
@@ -35,15 +35,15 @@ def hint_missing_module(root: Path, words: str) -> str | None:
     return f"nothing of the project is called so: `{Path(sys.executable)} -m pip install` it"
 
 
-def _places(root: Path) -> Iterator[Path]:
+def _module_folders(root: Path) -> Iterator[Path]:
     """The folders of a project in which modules may stand, the nearest first."""
     level = [root]
     for _ in range(_DEPTH):
         yield from level
-        level = [inner for folder in level for inner in _inner(folder)]
+        level = [inner for folder in level for inner in _inner_folders(folder)]
 
 
-def _inner(folder: Path) -> list[Path]:
+def _inner_folders(folder: Path) -> list[Path]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:
@@ -58,6 +58,6 @@ def _inner(folder: Path) -> list[Path]:
     ]
 
 
-def _holds(folder: Path, module: str) -> bool:
+def _holds_module(folder: Path, module: str) -> bool:
     package = folder / module
     return (folder / f"{module}.py").is_file() or (package.is_dir() and any(package.glob("*.py")))

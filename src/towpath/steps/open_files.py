@@ -31,20 +31,20 @@ _LONGEST_PATH = 1024
 
 
 @dataclass(frozen=True)
-class Writer:
+class OpenFile:
     """A file that is still open for writing: its real path, and who has it open."""
 
     path: str
     how: str = ""
 
-    def says(self, name: str) -> str:
+    def describe_as(self, name: str) -> str:
         """The same as a sentence about a file of that name."""
         if self.how:
             return f"{name} is still {self.how}"
         return f"{name} is still open: close it, or use `with`"
 
 
-def settle(places: Iterable[Path]) -> list[Writer]:
+def settle_open_files(places: Iterable[Path]) -> list[OpenFile]:
     """Wait for threads, close what nothing refers to, and give what is still open for writing at or
     below these places, each file once."""
     real = tuple(os.path.realpath(place) for place in places)
@@ -54,14 +54,16 @@ def settle(places: Iterable[Path]) -> list[Writer]:
         _flush_texts()
         gc.collect()
     gc.enable()
-    found = {writer.path: writer for writer in reversed(_find_writers(real))}
-    return [found[path] for path in sorted(found)]
+    writers_by_path = {writer.path: writer for writer in reversed(_find_writers(real))}
+    return [writers_by_path[path] for path in sorted(writers_by_path)]
 
 
 def _flush_texts() -> None:
     """Bring what was written as text to where it goes. Where a circle of objects is collected,
     Python may close the bytes of a file before the text that is still to be written to them."""
-    for file in [each for each in gc.get_objects() if isinstance(each, io.TextIOWrapper)]:
+    for file in [
+        candidate for candidate in gc.get_objects() if isinstance(candidate, io.TextIOWrapper)
+    ]:
         with suppress(ValueError, OSError):  # closed, or for reading alone
             file.flush()
 
@@ -72,7 +74,9 @@ def _wait_for_threads() -> None:
         return
     gc.collect()  # a pool that nothing refers to ends its threads
     if futures := sys.modules.get("concurrent.futures"):
-        for pool in [each for each in gc.get_objects() if isinstance(each, futures.Executor)]:
+        for pool in [
+            candidate for candidate in gc.get_objects() if isinstance(candidate, futures.Executor)
+        ]:
             with suppress(Exception):
                 pool.shutdown(wait=False)
     deadline = time.monotonic() + _PATIENCE
@@ -93,17 +97,17 @@ def _close_logs(places: tuple[str, ...]) -> None:
                 handler.close()
 
 
-def _find_writers(places: tuple[str, ...]) -> list[Writer]:
-    own = [Writer(path) for path in _opened() if _is_at(path, places)]
+def _find_writers(places: tuple[str, ...]) -> list[OpenFile]:
+    own = [OpenFile(path) for path in _opened_files() if _is_at(path, places)]
     if sys.platform != "linux":
         return own
     mapped = [
-        Writer(path, "mapped for writing: let go of the array, or of the map")
-        for path in _mapped()
+        OpenFile(path, "mapped for writing: let go of the array, or of the map")
+        for path in _mapped_files()
         if _is_at(path, places)
     ]
     others = [
-        Writer(path, f"open in process {process}, which the step started: wait for its end")
+        OpenFile(path, f"open in process {process}, which the step started: wait for its end")
         for process in process_tree.find_descendants(os.getpid())
         for path in _opened_by(process)
         if _is_at(path, places)
@@ -116,7 +120,7 @@ def _is_at(path: str, places: tuple[str, ...]) -> bool:
     return any(real == place or real.startswith(place + os.sep) for place in places)
 
 
-def _opened() -> Iterator[str]:
+def _opened_files() -> Iterator[str]:
     """The files that this process has open for writing."""
     folder = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
     for entry in Path(folder).iterdir():
@@ -143,7 +147,7 @@ def _opened_by(process: int) -> Iterator[str]:
                 yield str(entry.readlink())
 
 
-def _mapped() -> Iterator[str]:
+def _mapped_files() -> Iterator[str]:
     """The files that this process has mapped, shared and writable."""
     if "mmap" not in sys.modules:
         return

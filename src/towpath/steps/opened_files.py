@@ -22,23 +22,23 @@ ROOT = "TOWPATH_PROJECT"
 """The variable that names the project's root."""
 
 
-def note(target: str, root: str) -> None:
+def note_opened_files(target: str, root: str) -> None:
     """From now on write down each file below ``root`` that is opened for reading, once."""
     inside = os.path.join(os.path.realpath(root), "")
     listed = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    seen: set[str] = set()
+    noted: set[str] = set()
 
     def hear(event: str, details: tuple[Any, ...]) -> None:
         if event != "open" or not isinstance(details[0], str | bytes):
             return
         path = os.fsdecode(details[0])
         full = os.path.normpath(os.path.join(os.getcwd(), path))
-        if full in seen:
+        if full in noted:
             return
         real = full if full.startswith(inside) else os.path.realpath(full)
         if not real.startswith(inside):
             return
-        seen.add(full)  # what it writes itself first is no input of its
+        noted.add(full)  # what it writes itself first is no input of its
         flags = details[2] if isinstance(details[2], int) else 0
         if flags & os.O_ACCMODE != os.O_WRONLY and not flags & os.O_TRUNC:
             os.write(listed, os.fsencode(real[len(inside) :].replace("\n", "\\n")) + b"\n")
@@ -48,8 +48,8 @@ def note(target: str, root: str) -> None:
 
 def hand_on() -> None:
     """Run the ``sitecustomize`` that stands behind this one on the path, if there is one."""
-    here = os.path.dirname(os.path.realpath(__file__))
-    further = [path for path in sys.path if os.path.realpath(path) != here]
+    own_folder = os.path.dirname(os.path.realpath(__file__))
+    further = [path for path in sys.path if os.path.realpath(path) != own_folder]
     sys.path[:] = further
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", further)
     if spec is not None and spec.loader is not None:
@@ -60,5 +60,5 @@ def hand_on() -> None:
 
 if __name__ == "sitecustomize":
     if os.environ.get(LIST) and os.environ.get(ROOT):
-        note(os.environ[LIST], os.environ[ROOT])
+        note_opened_files(os.environ[LIST], os.environ[ROOT])
     hand_on()

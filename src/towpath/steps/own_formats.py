@@ -17,34 +17,34 @@ def read_own(order: Order, format: Format, path: Path) -> Any:
     Raises ``StepFailed`` for whatever the class raises.
     """
     try:
-        return _reader(order, format).read(path)
+        return _make_reader(order, format).read(path)
     except StepFailed:
         raise
     except Exception as error:
-        what = f"{path.name} cannot be read as {format.name}: {_said(error)}"
-        raise StepFailed(Fault(what), causes=_causes(error)) from error
+        what = f"{path.name} cannot be read as {format.name}: {_error_words(error)}"
+        raise StepFailed(Fault(what), causes=_cause_names(error)) from error
 
 
 def write_own(order: Order, format: Format, value: Any, path: Path) -> None:
     """Let the format's class write a value at a path; raises as ``read_own`` does."""
     try:
-        _reader(order, format).write(value, path)
+        _make_reader(order, format).write(value, path)
     except StepFailed:
         raise
     except Exception as error:
-        what = f"cannot be written as {format.name}: {_said(error)}"
-        raise StepFailed(Fault(what), causes=_causes(error)) from error
+        what = f"cannot be written as {format.name}: {_error_words(error)}"
+        raise StepFailed(Fault(what), causes=_cause_names(error)) from error
 
 
-def _reader(order: Order, format: Format) -> Any:
-    made = project_functions.load(order.root, order.folder, format.run)
-    return made()
+def _make_reader(order: Order, format: Format) -> Any:
+    format_class = project_functions.load_function(order.root, order.folder, format.run)
+    return format_class()
 
 
-def _said(error: Exception) -> str:
+def _error_words(error: Exception) -> str:
     words = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
-def _causes(error: Exception) -> tuple[str, ...]:
+def _cause_names(error: Exception) -> tuple[str, ...]:
     return tuple(kind.__name__ for kind in type(error).__mro__)

@@ -55,7 +55,7 @@ def import_from_source(root: Path) -> None:
     sys.path_importer_cache.clear()
 
 
-def make_importable(root: Path, folder: str) -> None:
+def make_project_importable(root: Path, folder: str) -> None:
     """Let the project's modules be imported: those beside the pipeline, then from the root, then
     from ``src/``."""
     for path in (*reversed(module_folders(root)), root / folder):
@@ -65,7 +65,7 @@ def make_importable(root: Path, folder: str) -> None:
 
 
 @dataclass(frozen=True)
-class Located:
+class FunctionLocation:
     """Where a function stands: its file, its module's name from the root, its own name."""
 
     file: Path
@@ -73,14 +73,14 @@ class Located:
     function: str
 
 
-def locate(root: Path, folder: str, run: str) -> Located:
+def locate_function(root: Path, folder: str, run: str) -> FunctionLocation:
     """Where the function stands that ``run`` names: ``train`` in the pipeline's ``steps.py``, or
     ``shared.publish:to_folder`` from the project's root, or from its ``src/``."""
     module, _, function = run.rpartition(":")
     starts = module_folders(root) if module else (root / folder,)
     files = [_module_file(start / (module or "steps").replace(".", "/")) for start in starts]
     file = next((path for path in files if path.is_file()), files[0])
-    return Located(file, module or f"{folder.replace('/', '.')}.steps", function)
+    return FunctionLocation(file, module or f"{folder.replace('/', '.')}.steps", function)
 
 
 def _module_file(base: Path) -> Path:
@@ -88,28 +88,32 @@ def _module_file(base: Path) -> Path:
     return package if package.is_file() else base.with_name(base.name + ".py")
 
 
-def place(root: Path, folder: str, run: str) -> Place:
+def function_place(root: Path, folder: str, run: str) -> Place:
     """The file of the function that ``run`` names, to point at."""
-    return Place(locate(root, folder, run).file.relative_to(root).as_posix())
+    return Place(locate_function(root, folder, run).file.relative_to(root).as_posix())
 
 
-def load(root: Path, folder: str, run: str) -> Callable[..., object]:
+def load_function(root: Path, folder: str, run: str) -> Callable[..., object]:
     """The function that ``run`` names.
 
     :raises StepFailed: where the module, once imported, has no such function.
     """
-    found = locate(root, folder, run)
-    module = _module(found.file, found.module)
-    function = getattr(module, found.function, None)
+    location = locate_function(root, folder, run)
+    module = _import_file(location.file, location.module)
+    function = getattr(module, location.function, None)
     if not callable(function):
-        near = did_you_mean(found.function, vars(module))
+        near = did_you_mean(location.function, vars(module))
         raise StepFailed(
-            Fault(f"there is no function `{found.function}`", place(root, folder, run), near)
+            Fault(
+                f"there is no function `{location.function}`",
+                function_place(root, folder, run),
+                near,
+            )
         )
     return function  # type: ignore[no-any-return]
 
 
-def _module(file: Path, name: str) -> ModuleType:
+def _import_file(file: Path, name: str) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     source = FromSource(name, str(file))
@@ -124,8 +128,8 @@ def _module(file: Path, name: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        for known in (name, alias):
-            if sys.modules.get(known) is module:
-                del sys.modules[known]
+        for imported_as in (name, alias):
+            if sys.modules.get(imported_as) is module:
+                del sys.modules[imported_as]
         raise
     return module

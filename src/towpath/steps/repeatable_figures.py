@@ -27,8 +27,8 @@ class _AfterImport:
         if name != "matplotlib":
             return None
         others = (finder for finder in sys.meta_path if finder is not self)
-        found = (finder.find_spec(name, path, target) for finder in others)
-        spec = next((spec for spec in found if spec is not None), None)
+        specs = (finder.find_spec(name, path, target) for finder in others)
+        spec = next((spec for spec in specs if spec is not None), None)
         if spec is None or spec.loader is None:
             return None
         loader: Any = spec.loader
@@ -36,22 +36,22 @@ class _AfterImport:
 
         def exec_module(module: ModuleType) -> None:
             execute(module)
-            settle(module)
+            set_figure_salt(module)
 
         # The loader stays what it is: data files of the package are found by its class.
         loader.exec_module = exec_module
         return spec
 
 
-def install() -> None:
+def install_figure_settings() -> None:
     """From now on matplotlib is set up when it is imported."""
     if not any(isinstance(finder, _AfterImport) for finder in sys.meta_path):
         sys.meta_path.insert(0, _AfterImport())
     if "matplotlib" in sys.modules:
-        settle(sys.modules["matplotlib"])
+        set_figure_salt(sys.modules["matplotlib"])
 
 
-def settle(matplotlib: Any) -> None:
+def set_figure_salt(matplotlib: Any) -> None:
     """Give the names in an SVG one beginning, unless the project's ``matplotlibrc`` gives one;
     the defaults too, to which ``rcdefaults()`` and styles go back."""
     for settings in ("rcParams", "rcParamsDefault", "rcParamsOrig"):

@@ -26,7 +26,7 @@ NO_LIBRARIES: Libraries = MappingProxyType({})
 """Where nobody has read the code: each step's process imports them for itself."""
 
 
-class Wanted(Protocol):
+class GraphStep(Protocol):
     """A step of a graph, as far as its needs go."""
 
     @property
@@ -36,38 +36,42 @@ class Wanted(Protocol):
     def outputs(self) -> Mapping[str, Output]: ...
 
 
-def of_steps(wanted: Iterable[Wanted], libraries: Libraries = NO_LIBRARIES) -> tuple[str, ...]:
+def needs_of_steps(
+    wanted: Iterable[GraphStep], libraries: Libraries = NO_LIBRARIES
+) -> tuple[str, ...]:
     """What these steps need, in their order; what the run itself carries out needs nothing."""
-    in_processes = [each for each in wanted if each.step.kind in kinds.IN_A_PROCESS]
-    found = (
-        of_step(
-            each.step,
-            [(o.path, o.format) for o in each.outputs.values()],
-            libraries.get(getattr(each.step, "run", ""), ()),
+    in_processes = [
+        graph_step for graph_step in wanted if graph_step.step.kind in kinds.IN_A_PROCESS
+    ]
+    step_needs = (
+        needs_of_step(
+            graph_step.step,
+            [(o.path, o.format) for o in graph_step.outputs.values()],
+            libraries.get(getattr(graph_step.step, "run", ""), ()),
         )
-        for each in in_processes
+        for graph_step in in_processes
     )
-    return tuple(dict.fromkeys(need for needs in found for need in needs))
+    return tuple(dict.fromkeys(need for needs in step_needs for need in needs))
 
 
-def of_step(
+def needs_of_step(
     step: Step, files: Iterable[tuple[str, str | None]], libraries: Iterable[str] = ()
 ) -> tuple[str, ...]:
     """What a step needs that reads and writes files of these names and declared formats, and whose
     code imports these libraries."""
-    found = [kinds.IN_A_PROCESS[step.kind]]
+    modules = [kinds.IN_A_PROCESS[step.kind]]
     if step.kind == "command":  # its program reads and writes the files, in a process of its own
-        return tuple(found)
+        return tuple(modules)
     if step.kind == "quality_check":
-        found += ["pandas", "towpath.backends.great_expectations.validation"]
+        modules += ["pandas", "towpath.backends.great_expectations.validation"]
     for name, declared in files:
-        format = formats.known(name, declared)
+        format = formats.find_format(name, declared)
         if format and format.module and format.name not in ("json", "html"):
-            found += [f"towpath.steps.formats.{format.module}", *format.preload]
-    return (*found, *libraries)
+            modules += [f"towpath.steps.formats.{format.module}", *format.preload]
+    return (*modules, *libraries)
 
 
-def of_order(order: Order) -> tuple[str, ...]:
+def needs_of_order(order: Order) -> tuple[str, ...]:
     """What an order needs: its step's, with the files that it reads."""
     read = [
         (value.name, order.formats.get(name))
@@ -75,15 +79,17 @@ def of_order(order: Order) -> tuple[str, ...]:
         if isinstance(value, Artifact)
     ]
     written = [(output.path, output.format) for output in order.outputs.values()]
-    return of_step(order.step, [*read, *written], order.libraries)
+    return needs_of_step(order.step, [*read, *written], order.libraries)
 
 
-def find_libraries(workspace: Workspace, folder: str, wanted: Iterable[Wanted]) -> Libraries:
+def find_libraries(workspace: Workspace, folder: str, wanted: Iterable[GraphStep]) -> Libraries:
     """The modules of installed packages that each function's code imports, by its ``run``.
 
     Nothing of the project is among them, for its code may be edited between two runs.
     """
-    runs = dict.fromkeys(each.step.run for each in wanted if hasattr(each.step, "run"))
+    runs = dict.fromkeys(
+        graph_step.step.run for graph_step in wanted if hasattr(graph_step.step, "run")
+    )
     return {run: _read_imports(workspace, folder, run) for run in runs}
 
 

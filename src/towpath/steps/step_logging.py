@@ -16,7 +16,7 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _original = logging.basicConfig
 
 
-def start() -> None:
+def start_step_logging() -> None:
     """Begin anew for a step."""
     root = logging.getLogger()
     for handler in list(root.handlers):  # as a package may have left them that was imported before

@@ -15,7 +15,7 @@ from towpath.errors import StepFailed
 from towpath.sandbox.client import Client, Task
 from towpath.sandbox.task_process import Workshop
 from towpath.steps import step_imports
-from towpath.steps.step_imports import Libraries, Wanted
+from towpath.steps.step_imports import GraphStep, Libraries
 from towpath.steps.work_order import Order
 
 _Key = tuple[int, Path, str]
@@ -28,10 +28,10 @@ _stopped: set[_Key] = set()
 
 
 @contextlib.contextmanager
-def warm(
+def warm_supervisor(
     root: Path,
     folder: str,
-    wanted: Iterable[Wanted],
+    wanted: Iterable[GraphStep],
     libraries: Libraries = step_imports.NO_LIBRARIES,
 ) -> Iterator[None]:
     """Start the supervisor of a run, which begins at once to import what these steps need.
@@ -43,11 +43,13 @@ def warm(
     """
     key = os.getpid(), root, folder
     _stopped.discard(key)
-    with _started(key, step_imports.of_steps(wanted, libraries)):
+    with _started_supervisor(key, step_imports.needs_of_steps(wanted, libraries)):
         yield
 
 
-def call(order: Order, timeout: float | None = None, log: Callable[[str], object] = print) -> Made:
+def call_step(
+    order: Order, timeout: float | None = None, log: Callable[[str], object] = print
+) -> Made:
     """Carry out a step; after ``timeout`` seconds kill it, with all that it started.
 
     ``log`` gets each line that the step prints while it runs; ``order.log`` has them too. May be
@@ -57,11 +59,11 @@ def call(order: Order, timeout: float | None = None, log: Callable[[str], object
     """
     key = os.getpid(), order.root, order.folder
     order.directory.mkdir(parents=True, exist_ok=True)
-    task = Task(order.plain(), step_imports.of_order(order), order.log, log, timeout)
+    task = Task(order.plain_copy(), step_imports.needs_of_order(order), order.log, log, timeout)
     try:
         _refuse_if_stopped(key)
         with log_call("process", "step", order.pipeline, order.name):
-            made: Made = _carry_out(key, task)
+            result: Made = _carry_out(key, task)
     except BaseException as error:
         # Of a step that fails the log stays, and not the bytes it was making, with which each
         # further attempt would fill the disk a little more.
@@ -69,16 +71,16 @@ def call(order: Order, timeout: float | None = None, log: Callable[[str], object
         if isinstance(error, StepFailed):
             _refuse_if_stopped(key)  # it was killed for that, which says more than how
         raise
-    return made
+    return result
 
 
 def _carry_out(key: _Key, task: Task) -> Any:
     with _lock:
-        standing = [client for known, client in reversed(_running) if known == key]
+        standing = [client for running_key, client in reversed(_running) if running_key == key]
     for client in standing:
         if client.is_alive:
             return client.carry_out(task)
-    with _started(key, ()) as client:
+    with _started_supervisor(key, ()) as client:
         return client.carry_out(task)
 
 
@@ -87,15 +89,15 @@ def _refuse_if_stopped(key: _Key) -> None:
         raise StepFailed("the run was interrupted", causes=("Interrupted",))
 
 
-def stop(root: Path, folder: str) -> None:
+def stop_steps(root: Path, folder: str) -> None:
     """End all steps of a pipeline that this process waits for, and let none begin: its run is
     interrupted, and other threads wait in :func:`call`."""
     key = os.getpid(), root, folder
     with _lock:
         _stopped.add(key)
-        standing = [client for known, client in _running if known == key]
+        standing = [client for running_key, client in _running if running_key == key]
     for client in standing:
-        client.stop()
+        client.end_tasks()
 
 
 def is_stopped(order: Order) -> bool:
@@ -104,7 +106,7 @@ def is_stopped(order: Order) -> bool:
 
 
 @contextlib.contextmanager
-def _started(key: _Key, imports: tuple[str, ...]) -> Iterator[Client]:
+def _started_supervisor(key: _Key, imports: tuple[str, ...]) -> Iterator[Client]:
     """A supervisor that others may use or stop while this lasts; then it is closed."""
     _, root, folder = key
     client = Client.start(Workshop("towpath.steps.step_worker", (str(root), folder)), imports)
@@ -115,4 +117,4 @@ def _started(key: _Key, imports: tuple[str, ...]) -> Iterator[Client]:
     finally:
         with _lock:
             _running.remove((key, client))
-        client.close()
+        client.hang_up()

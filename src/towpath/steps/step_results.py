@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from towpath.config.pipeline_declaration import Output
 
 
-def by_output(answer: object, expected: Sequence[str]) -> Mapping[str, Any]:
+def sort_by_output(answer: object, expected: Sequence[str]) -> Mapping[str, Any]:
     """What was returned for each expected output: of one, the value is it; of several, by name.
 
     :raises StepFailed: naming all that is missing and all that no output takes.
@@ -25,19 +25,19 @@ def by_output(answer: object, expected: Sequence[str]) -> Mapping[str, Any]:
             print(f"the {type(answer).__name__} it returned is left: no output takes it")
         return {}
     if answer is None:
-        raise StepFailed(_nothing(expected))
+        raise StepFailed(_nothing_fault(expected))
     if len(expected) == 1:
         return {expected[0]: answer}
-    return _matched(_named(answer, expected), expected)
+    return _match_outputs(_name_results(answer, expected), expected)
 
 
-def _nothing(expected: Sequence[str]) -> Fault:
-    listed = _listed(expected)
+def _nothing_fault(expected: Sequence[str]) -> Fault:
+    listed = _list_names(expected)
     hint = f"return it, or take an argument `{expected[0]}: Path` and write the file yourself"
     return Fault(f"the function returned nothing, expected {listed}", hint=hint)
 
 
-def _named(answer: Any, expected: Sequence[str]) -> Mapping[str, Any]:
+def _name_results(answer: Any, expected: Sequence[str]) -> Mapping[str, Any]:
     if isinstance(answer, Mapping):
         return answer
     if hasattr(answer, "_asdict"):
@@ -46,16 +46,16 @@ def _named(answer: Any, expected: Sequence[str]) -> Mapping[str, Any]:
     shape = ", ".join(f'"{name}": ...' for name in expected)
     raise StepFailed(
         Fault(
-            f"the function returned a {kind}, expected {_listed(expected)} by name",
+            f"the function returned a {kind}, expected {_list_names(expected)} by name",
             hint=f"return {{{shape}}}",
         )
     )
 
 
-def _matched(named: Mapping[str, Any], expected: Sequence[str]) -> Mapping[str, Any]:
+def _match_outputs(named: Mapping[str, Any], expected: Sequence[str]) -> Mapping[str, Any]:
     missing = [name for name in expected if named.get(name) is None]
     extra = [str(name) for name in named if name not in expected]
-    faults = [_missing(name, named) for name in missing]
+    faults = [_missing_fault(name, named) for name in missing]
     faults += [
         Fault(f"the function returned `{name}`, no output", hint=did_you_mean(name, missing))
         for name in extra
@@ -65,30 +65,30 @@ def _matched(named: Mapping[str, Any], expected: Sequence[str]) -> Mapping[str, 
     return {name: named[name] for name in expected}
 
 
-def _missing(name: str, named: Mapping[str, Any]) -> Fault:
+def _missing_fault(name: str, named: Mapping[str, Any]) -> Fault:
     if name in named:
         return Fault(f"the function returned None for `{name}`")
     return Fault(
         f"the function did not return `{name}`",
-        hint=f"it returned {_listed([str(n) for n in named])}",
+        hint=f"it returned {_list_names([str(n) for n in named])}",
     )
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list_names(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names) or "no names"
 
 
-def write(value: Any, path: Path, output: Output) -> None:
+def write_result(value: Any, path: Path, output: Output) -> None:
     """Write a returned value: a path is copied, a folder takes a file for each name in a dict."""
     if isinstance(value, Path):
-        _copy(value, path)
-    elif formats.is_folder(output.path):
+        _copy_result(value, path)
+    elif formats.is_folder_output(output.path):
         _write_folder(value, path)
     else:
-        formats.write(value, path, output.format, TableOptions.of(output))
+        formats.write_file(value, path, output.format, TableOptions.from_declaration(output))
 
 
-def _copy(source: Path, path: Path) -> None:
+def _copy_result(source: Path, path: Path) -> None:
     if not source.exists():
         raise StepFailed(Fault(f"the function returned the path {source}, which is not there"))
     if source.resolve() == path.resolve():
@@ -116,19 +116,19 @@ def _write_folder(value: Any, path: Path) -> None:
             raise StepFailed(Fault(f"`{name}` lies outside of the folder"))
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            formats.write(content, file)
+            formats.write_file(content, file)
         except StepFailed as failure:
             raise failure.about(str(name)) from failure.__cause__
 
 
-def must_exist(
+def require_output(
     path: Path, output: Output, writer: str = "function", place: str | None = None
 ) -> None:
     """:raises StepFailed: where nothing was written, or a file instead of a folder. ``place`` is
     where the writer has it, if that is not the output's own path."""
     shown = place or output.path
-    if formats.is_folder(output.path):
-        if not path.is_dir() or not any(each.is_file() for each in path.rglob("*")):
+    if formats.is_folder_output(output.path):
+        if not path.is_dir() or not any(inner_path.is_file() for inner_path in path.rglob("*")):
             raise StepFailed(
                 Fault(f"the folder {shown} is empty: the {writer} wrote nothing into it")
             )

@@ -33,8 +33,8 @@ from towpath.steps.work_order import Order
 def prepare_process(root: str, folder: str) -> None:
     """Make this process one that a project's code may be imported in."""
     os.chdir(root)
-    repeatable_figures.install()
-    project_functions.make_importable(Path(root), folder)
+    repeatable_figures.install_figure_settings()
+    project_functions.make_project_importable(Path(root), folder)
     project_functions.import_from_source(Path(root))
     _watch_project(root)
 
@@ -54,24 +54,24 @@ def carry_out_task(order: Order) -> Made:
     """
     order.directory.mkdir(parents=True, exist_ok=True)
     order.remove_bytes()  # of an attempt whose process, or who waited for it, is gone
-    divert(order.log)
+    divert_output(order.log)
     os.chdir(order.root)
-    project_functions.make_importable(order.root, order.folder)
+    project_functions.make_project_importable(order.root, order.folder)
     watch = _watch_project(str(order.root))
-    before = usage()
+    before = measure_usage()
     try:
-        made = kinds.execute(order)
+        result = kinds.execute_order(order)
     except TowpathError as error:
-        _show(error, order)
+        _show_error(error, order)
         raise
     except BaseException as error:  # the step's own code raised: sys.exit is no exception
-        raise _failure(error, order) from None
+        raise _step_failure(error, order) from None
     finally:
         watch.on = False
-    return replace(made, facts={**made.facts, **_facts(order, watch, before)})
+    return replace(result, facts={**result.facts, **_step_facts(order, watch, before)})
 
 
-def divert(log: Path) -> None:
+def divert_output(log: Path) -> None:
     """Send all that this process prints, from Python and from below it, to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -85,44 +85,44 @@ def divert(log: Path) -> None:
         assert isinstance(text, io.TextIOWrapper)
         text.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
     faulthandler.enable(2)
-    step_logging.start()
+    step_logging.start_step_logging()
 
 
-def _facts(order: Order, watch: Watch, before: Usage) -> dict[str, Json]:
-    used = usage()
+def _step_facts(order: Order, watch: Watch, before: ResourceUsage) -> dict[str, Json]:
+    used = measure_usage()
     seconds = round(used.cpu_seconds - before.cpu_seconds, 3)
     facts: dict[str, Json] = {"usage": {"cpu_seconds": seconds, "peak_memory": used.peak_memory}}
-    if undeclared := watch.undeclared(_declared(order)):
+    if undeclared := watch.undeclared_files(_declared_files(order)):
         facts["undeclared"] = list(undeclared)
-    if written := watch.left():
+    if written := watch.files_left():
         facts["written"] = list(written)
     return facts
 
 
-def _declared(order: Order) -> tuple[str, ...]:
+def _declared_files(order: Order) -> tuple[str, ...]:
     """Files that the step's key holds: those that ``code:`` names, and a check's suite."""
     suite = getattr(order.step, "expectations", None)
     return (*order.code, f"{order.folder}/{suite}") if suite else order.code
 
 
 @dataclass(frozen=True)
-class Usage:
+class ResourceUsage:
     """What a process and its ended children used so far: memory in bytes."""
 
     cpu_seconds: float
     peak_memory: int
 
 
-def usage() -> Usage:
+def measure_usage() -> ResourceUsage:
     """What this process used so far."""
     whom = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    parts = [resource.getrusage(each) for each in whom]
+    parts = [resource.getrusage(who) for who in whom]
     unit = 1 if sys.platform == "darwin" else 1024
     seconds = sum(part.ru_utime + part.ru_stime for part in parts)
-    return Usage(seconds, max(part.ru_maxrss for part in parts) * unit)
+    return ResourceUsage(seconds, max(part.ru_maxrss for part in parts) * unit)
 
 
-def _show(error: TowpathError, order: Order) -> None:
+def _show_error(error: TowpathError, order: Order) -> None:
     """Put our own words into the log too, with the traceback of what they stem from as far as that
     went through the project's code: a package's own way to its error helps nobody."""
     cause = error.__cause__
@@ -132,18 +132,18 @@ def _show(error: TowpathError, order: Order) -> None:
     print("\n".join(str(fault) for fault in error.faults), file=sys.stderr)
 
 
-def _failure(error: BaseException, order: Order) -> StepFailed:
+def _step_failure(error: BaseException, order: Order) -> StepFailed:
     """What the step's code raised, at the last line of the project that it went through."""
     tail = users_part(error.__traceback__, order.root)
     traceback.print_exception(type(error), error, tail)
     hint = None
     if isinstance(error, ModuleNotFoundError):
         hint = missing_modules.hint_missing_module(order.root, str(error))
-    fault = Fault(_said(error), _place(error, order), hint)
+    fault = Fault(_error_words(error), _error_place(error, order), hint)
     return StepFailed(fault, causes=name_causes(type(error)))
 
 
-def _said(error: BaseException) -> str:
+def _error_words(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the step called sys.exit({'' if error.code is None else repr(error.code)})"
     words = str(error).strip().encode(errors="backslashreplace").decode()
@@ -163,22 +163,24 @@ def users_part(tail: TracebackType | None, root: Path) -> TracebackType | None:
     return tail
 
 
-def _place(error: BaseException, order: Order) -> Place | None:
+def _error_place(error: BaseException, order: Order) -> Place | None:
     if isinstance(error, SyntaxError) and error.filename and _is_users(error.filename, order.root):
-        return Place(_relative(error.filename, order.root), error.lineno or 0, error.offset or 0)
+        return Place(
+            _relative_path(error.filename, order.root), error.lineno or 0, error.offset or 0
+        )
     place = None
     tail = error.__traceback__
     while tail is not None:
         file = tail.tb_frame.f_code.co_filename
         if _is_users(file, order.root):
-            place = Place(_relative(file, order.root), tail.tb_lineno)
+            place = Place(_relative_path(file, order.root), tail.tb_lineno)
         tail = tail.tb_next
     return place or _called_at(order)
 
 
 def _called_at(order: Order) -> Place | None:
     run = getattr(order.step, "run", None)
-    return project_functions.place(order.root, order.folder, run) if run else None
+    return project_functions.function_place(order.root, order.folder, run) if run else None
 
 
 def _is_users(file: str, root: Path) -> bool:
@@ -187,5 +189,5 @@ def _is_users(file: str, root: Path) -> bool:
     return inside and "site-packages" not in path.parts
 
 
-def _relative(file: str, root: Path) -> str:
+def _relative_path(file: str, root: Path) -> str:
     return Path(file).relative_to(root).as_posix()

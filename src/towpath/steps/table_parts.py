@@ -10,11 +10,11 @@ from typing import Any
 from towpath.config.table_options import NO_OPTIONS, TableOptions
 from towpath.errors import Fault, StepFailed
 from towpath.steps import formats
-from towpath.steps.formats import Asked, Format
+from towpath.steps.formats import Format, ReadRequest
 
 
 @dataclass(frozen=True)
-class Source:
+class TableSource:
     """A table in a file; ``name`` is the file's real name."""
 
     path: Path
@@ -22,7 +22,7 @@ class Source:
     format: Format | None
     options: TableOptions = NO_OPTIONS
 
-    def parts(self, size: int | None) -> Iterator[Any]:
+    def read_parts(self, size: int | None) -> Iterator[Any]:
         """The table as pandas: whole, or at most ``size`` rows at a time, in order.
 
         A part has the types of the whole where the file tells them; a CSV file does not, so its
@@ -30,15 +30,15 @@ class Source:
         """
         format = _require_table(self.format, self.name)
         formats.refuse_pointer(self.path, self.name)
-        asked = Asked(self.name, declared=format.name, options=self.options)
+        request = ReadRequest(self.name, declared=format.name, options=self.options)
         if size is None:
-            yield formats.read(self.path, asked)
+            yield formats.read_file(self.path, request)
         else:
-            yield from formats.read_parts(self.path, asked, size)
+            yield from formats.read_file_parts(self.path, request, size)
 
 
 @dataclass(frozen=True)
-class Target:
+class TableTarget:
     """A table to be written."""
 
     path: Path
@@ -48,7 +48,7 @@ class Target:
     def write(self, parts: Iterable[Any]) -> int:
         """Write the parts one after another; the number of rows."""
         format = _require_table(self.format, self.path.name)
-        rows: int = format.load().write_parts(parts, self.path, format.name, self.options)
+        rows: int = format.load_module().write_parts(parts, self.path, format.name, self.options)
         return rows
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeAlias
 
-from towpath.backends.dvc.dvc_config import locate
+from towpath.backends.dvc.dvc_config import locate_store
 from towpath.errors import StoreError
 
 # A hook that hears every file opened keeps to plain strings.
@@ -71,14 +71,14 @@ class Watch:
         self.opened: dict[str, None] = {}
         self.written: dict[str, None] = {}
         self.on = True
-        sys.addaudithook(self._hear)
+        sys.addaudithook(self._hear_event)
 
-    def _hear(self, event: str, details: tuple[Any, ...]) -> None:
+    def _hear_event(self, event: str, details: tuple[Any, ...]) -> None:
         if self.on and event in _EVENTS:
             for path, is_read in _EVENTS[event](details):
-                self._note(path, is_read)
+                self._note_path(path, is_read)
 
-    def _note(self, path: Any, is_read: bool) -> None:
+    def _note_path(self, path: Any, is_read: bool) -> None:
         if isinstance(path, bytes):
             path = os.fsdecode(path)
         if not isinstance(path, str | os.PathLike) or str(path).endswith(_CODE):
@@ -86,9 +86,9 @@ class Watch:
         full = os.path.join(os.getcwd(), path)
         if not os.path.normpath(full).startswith(self.root):
             full = os.path.realpath(full)
-        self._keep(os.path.normpath(full), is_read)
+        self._keep_path(os.path.normpath(full), is_read)
 
-    def _keep(self, full: str, is_read: bool) -> None:
+    def _keep_path(self, full: str, is_read: bool) -> None:
         if not full.startswith(self.root) or full.startswith(self.ignored):
             return
         relative = full[len(self.root) :]
@@ -122,11 +122,11 @@ class Watch:
     def of_project(cls, root: str) -> Watch:
         """A watch over a project, whose store is no business of it wherever it stands."""
         try:
-            return cls(root, (str(locate(Path(root)).cache),))
+            return cls(root, (str(locate_store(Path(root)).cache),))
         except StoreError:  # a project without a store, of which others speak
             return cls(root)
 
-    def undeclared(self, declared: tuple[str, ...]) -> list[str]:
+    def undeclared_files(self, declared: tuple[str, ...]) -> list[str]:
         """The files read that are none of ``declared``, relative to the root, sorted; folders that
         were opened to list them are left out."""
         paths = (path.replace(os.sep, "/") for path in self.opened)
@@ -134,7 +134,7 @@ class Watch:
             path for path in paths if path not in declared and not os.path.isdir(self.root + path)
         )
 
-    def left(self) -> list[str]:
+    def files_left(self) -> list[str]:
         """The files written that are still there, relative to the root, sorted."""
         return sorted(
             path.replace(os.sep, "/") for path in self.written if os.path.isfile(self.root + path)
@@ -145,18 +145,18 @@ _Noted: TypeAlias = Iterator[tuple[Any, bool]]
 """Paths, and whether something that was there before may be read from them."""
 
 
-def _opened(details: tuple[Any, ...]) -> _Noted:
+def _opened_paths(details: tuple[Any, ...]) -> _Noted:
     """The file; not what is named within an open folder, as when a tree is removed: the event
     leaves that folder out, and such a name is one from the working directory only by chance."""
     path, mode, flags, *_ = (*details, None, None)
     bare = mode is None and isinstance(path, str) and not path.startswith("/")
     if not (bare and not os.path.lexists(path)):
-        yield path, _reads(path, flags)
+        yield path, _may_read(path, flags)
     elif isinstance(flags, int) and flags & os.O_CREAT:
         yield path, False
 
 
-def _reads(path: Any, flags: Any) -> bool:
+def _may_read(path: Any, flags: Any) -> bool:
     if not isinstance(flags, int) or flags & os.O_ACCMODE == os.O_RDONLY:
         return True
     if flags & os.O_ACCMODE == os.O_WRONLY or flags & os.O_TRUNC:
@@ -168,24 +168,24 @@ def _is_there(path: Any) -> bool:
     return isinstance(path, str | bytes | os.PathLike) and os.path.lexists(path)
 
 
-def _connected(details: tuple[Any, ...]) -> _Noted:
+def _connected_paths(details: tuple[Any, ...]) -> _Noted:
     yield details[0], _is_there(details[0])
 
 
-def _renamed(details: tuple[Any, ...]) -> _Noted:
+def _renamed_paths(details: tuple[Any, ...]) -> _Noted:
     """What is put in a file's place: a part of it was written first, under another name."""
     yield details[1], False
 
 
-def _started(details: tuple[Any, ...]) -> _Noted:
+def _started_paths(details: tuple[Any, ...]) -> _Noted:
     """Words of a command line that are files: a program's script, its data."""
     words = details[1] if isinstance(details[1], list | tuple) else ()
     yield from ((word, True) for word in words if isinstance(word, str) and os.path.isfile(word))
 
 
 _EVENTS = {
-    "open": _opened,
-    "os.rename": _renamed,
-    "sqlite3.connect": _connected,
-    "subprocess.Popen": _started,
+    "open": _opened_paths,
+    "os.rename": _renamed_paths,
+    "sqlite3.connect": _connected_paths,
+    "subprocess.Popen": _started_paths,
 }

@@ -62,13 +62,15 @@ class Order:
     options: Mapping[str, TableOptions] = field(default_factory=dict)
     own_formats: Mapping[str, str] = field(default_factory=dict)
 
-    def plain(self) -> Order:
+    def plain_copy(self) -> Order:
         """The same with its declaration as plain attributes, which is how it crosses to a process.
 
         The types of a declaration need pydantic, and without that in it a process is forked at
         half the cost.
         """
-        return replace(self, step=_plain(self.step), outputs=_plain(self.outputs))
+        return replace(
+            self, step=_plain_declaration(self.step), outputs=_plain_declaration(self.outputs)
+        )
 
     def options_of(self, argument: str) -> TableOptions:
         """What is declared of the text of an argument's table."""
@@ -91,11 +93,11 @@ class Order:
         return self.directory / "log.txt"
 
 
-def _plain(declared: Any) -> Any:
+def _plain_declaration(declared: Any) -> Any:
     from towpath.config.declaration import Declaration
 
     if isinstance(declared, Declaration):
-        return SimpleNamespace(**_plain(vars(declared)))
+        return SimpleNamespace(**_plain_declaration(vars(declared)))
     if isinstance(declared, Mapping):
-        return {name: _plain(part) for name, part in declared.items()}
-    return tuple(map(_plain, declared)) if isinstance(declared, tuple) else declared
+        return {name: _plain_declaration(part) for name, part in declared.items()}
+    return tuple(map(_plain_declaration, declared)) if isinstance(declared, tuple) else declared

@@ -53,7 +53,7 @@ class Bucket:
         )
         return cls(url, url.partition("://")[2].rstrip("/"), files)
 
-    def object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
+    def open_object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
         """An object's bytes, unverified."""
         return self.open(object_path(digest))
 
@@ -61,7 +61,7 @@ class Bucket:
         """An object as a stream, in large pieces, never from a cache."""
         self._files.invalidate_cache()
         stream: AbstractContextManager[IO[bytes]] = self._files.open(
-            self._path(path), "rb", block_size=_CHUNK
+            self._bucket_path(path), "rb", block_size=_CHUNK
         )
         return stream
 
@@ -69,20 +69,20 @@ class Bucket:
     def names(self, folder: str) -> list[str]:
         """The names of the objects directly under a prefix."""
         try:
-            rows = self._files.ls(self._path(folder), detail=True, refresh=True)
+            rows = self._files.ls(self._bucket_path(folder), detail=True, refresh=True)
         except FileNotFoundError:
             return []
         return sorted(row["name"].rsplit("/", 1)[-1] for row in rows if row["type"] == "file")
 
     @log_store_call("shown")
-    def add(self, local: Path, path: str) -> None:
+    def add_file(self, local: Path, path: str) -> None:
         """Upload a file; S3 shows it whole or not at all."""
-        self._files.put_file(os.fspath(local), self._path(path))
+        self._files.put_file(os.fspath(local), self._bucket_path(path))
 
     @log_store_call("shown")
-    def remove(self, path: str) -> None:
+    def remove_file(self, path: str) -> None:
         """Delete an object; S3 does not mind one that is gone."""
-        self._files.call_s3("delete_object", **self._named(path))
+        self._files.call_s3("delete_object", **self._named_object(path))
 
     @log_store_call("shown")
     def read(self, path: str) -> tuple[bytes, str] | None:
@@ -90,13 +90,13 @@ class Bucket:
         from fsspec.asyn import sync
 
         try:
-            answer: tuple[bytes, str] = sync(self._files.loop, self._read, path)
+            answer: tuple[bytes, str] = sync(self._files.loop, self._read_object, path)
         except FileNotFoundError:
             return None
         return answer
 
-    async def _read(self, path: str) -> tuple[bytes, str]:
-        answer = await self._files._call_s3("get_object", **self._named(path))
+    async def _read_object(self, path: str) -> tuple[bytes, str]:
+        answer = await self._files._call_s3("get_object", **self._named_object(path))
         async with answer["Body"] as body:
             return await body.read(), answer["ETag"]
 
@@ -104,7 +104,7 @@ class Bucket:
     def write(self, path: str, content: bytes, if_match: str | None) -> str | None:
         """Write on S3's own condition. An answer that got lost on the way is asked for again."""
         condition = {"IfMatch": if_match} if if_match else {"IfNoneMatch": "*"}
-        named = self._named(path)
+        named = self._named_object(path)
         try:
             answer = self._files.call_s3("put_object", **named, Body=content, **condition)
         except Exception as refusal:  # s3fs translates some of S3's refusals, and leaves others
@@ -114,11 +114,11 @@ class Bucket:
             return standing[1] if standing and standing[0] == content else None
         return str(answer["ETag"])
 
-    def _path(self, path: str) -> str:
+    def _bucket_path(self, path: str) -> str:
         return f"{self.home}/{path}"
 
-    def _named(self, path: str) -> dict[str, str]:
-        bucket, _, key = self._path(path).partition("/")
+    def _named_object(self, path: str) -> dict[str, str]:
+        bucket, _, key = self._bucket_path(path).partition("/")
         return {"Bucket": bucket, "Key": key}
 
 

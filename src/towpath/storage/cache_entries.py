@@ -14,12 +14,12 @@ from dataclasses import fields as dataclass_fields
 from pathlib import Path
 
 from towpath.config import foreign_values as foreign
-from towpath.config.artifact import Entry, read_made
+from towpath.config.artifact import CacheEntry, read_made
 from towpath.config.foreign_values import Fields, parse_json
 from towpath.errors import Malformed
 from towpath.scratch import replace_bytes
-from towpath.storage.copy_files import saying
-from towpath.storage.objects import Layout
+from towpath.storage.copy_files import explain_write_errors
+from towpath.storage.objects import StoreLayout
 
 SCHEMA = 1
 WRITERS = ("ci", "local")
@@ -32,64 +32,64 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 class Entries:
     """The entries of one cache."""
 
-    layout: Layout
+    layout: StoreLayout
 
     def path(self, key: str, writer: str) -> Path:
         """Where the entry of a key stands, or would."""
-        return self.layout.entries / relative(key, writer)
+        return self.layout.entries / relative_entry_path(key, writer)
 
-    def read(self, key: str, writers: Sequence[str] = WRITERS) -> Iterator[Entry]:
+    def read(self, key: str, writers: Sequence[str] = WRITERS) -> Iterator[CacheEntry]:
         """The entries of a key by these writers. One that is torn or foreign is none."""
         for writer in writers:
             try:
                 content = self.path(key, writer).read_bytes()
             except OSError:
                 continue
-            entry = loads(content)
+            entry = load_entry(content)
             if entry is not None and entry.key == key and entry.writer == writer:
                 yield entry
 
-    def all(self) -> Iterator[Entry]:
+    def all(self) -> Iterator[CacheEntry]:
         """Every sound entry, in the order of their keys."""
         for path in sorted(self.layout.entries.glob("??/*.json")):
             key, _, writer = path.stem.partition(".")
             yield from self.read(path.parent.name + key, (writer,))
 
-    def write(self, entry: Entry) -> Path:
+    def write(self, entry: CacheEntry) -> Path:
         """Remember an execution; call it when the bytes of its outputs are stored."""
         if not _KEY.fullmatch(entry.key) or entry.writer not in WRITERS:
             raise ValueError(f"not an entry's key and writer: {entry.key}, {entry.writer}")
         path = self.path(entry.key, entry.writer)
-        with saying("an entry", self.layout.cache):
+        with explain_write_errors("an entry", self.layout.cache):
             path.parent.mkdir(parents=True, exist_ok=True)
-            replace_bytes(path, dumps(entry).encode())
+            replace_bytes(path, dump_entry(entry).encode())
         return path
 
 
-def relative(key: str, writer: str) -> str:
+def relative_entry_path(key: str, writer: str) -> str:
     """An entry's path below `towpath/entries`, in a cache and on a remote."""
     return f"{key[:2]}/{key[2:]}.{writer}.json"
 
 
-def dumps(entry: Entry) -> str:
+def dump_entry(entry: CacheEntry) -> str:
     """An entry as JSON, with the number of its schema."""
     return json.dumps({"schema": SCHEMA, **asdict(entry)}, sort_keys=True)
 
 
-def loads(content: bytes) -> Entry | None:
+def load_entry(content: bytes) -> CacheEntry | None:
     """The entry in a file; None where it is torn, garbage, or of another schema."""
     try:
         fields = Fields(parse_json(content))
         if fields.get("schema", foreign.read_count) != SCHEMA:
             return None
-        fields.refuse_others("schema", *(field.name for field in dataclass_fields(Entry)))
+        fields.refuse_others("schema", *(field.name for field in dataclass_fields(CacheEntry)))
         return _read_entry(fields)
     except Malformed:
         return None
 
 
-def _read_entry(fields: Fields) -> Entry:
-    return Entry(
+def _read_entry(fields: Fields) -> CacheEntry:
+    return CacheEntry(
         key=fields.get("key", foreign.read_key),
         pipeline=fields.get("pipeline", foreign.read_text),
         step=fields.get("step", foreign.read_text),

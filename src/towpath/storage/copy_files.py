@@ -31,7 +31,7 @@ _FORBIDDEN = {
 }
 
 
-def md5(data: bytes) -> str:
+def hash_bytes(data: bytes) -> str:
     """DVC's digest of bytes."""
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
@@ -39,7 +39,7 @@ def md5(data: bytes) -> str:
 def md5_of(descriptor: int) -> str:
     """The digest of an open file, from where it stands to its end."""
     hasher = hashlib.md5(usedforsecurity=False)
-    for chunk in _chunks(descriptor):
+    for chunk in _read_chunks(descriptor):
         hasher.update(chunk)
     return hasher.hexdigest()
 
@@ -47,7 +47,7 @@ def md5_of(descriptor: int) -> str:
 def copy_hashing(source: int, target: int) -> str:
     """Copy between open files in one pass; the digest is that of the bytes that were written."""
     hasher = hashlib.md5(usedforsecurity=False)
-    for chunk in _chunks(source):
+    for chunk in _read_chunks(source):
         hasher.update(chunk)
         write_all(target, chunk)
     return hasher.hexdigest()
@@ -60,7 +60,7 @@ def write_all(target: int, data: bytes | memoryview) -> None:
         rest = rest[os.write(target, rest) :]
 
 
-def clone(source: int, target: int) -> bool:
+def clone_blocks(source: int, target: int) -> bool:
     """Share a whole file's blocks with an empty file; False where that cannot be."""
     if sys.platform != "linux":
         return False
@@ -79,15 +79,15 @@ def copy_plain(source: Path, target: Path) -> None:
     try:
         write = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            if not clone(read, write):
-                _send(read, write)
+            if not clone_blocks(read, write):
+                _send_bytes(read, write)
         finally:
             os.close(write)
     finally:
         os.close(read)
 
 
-def _send(source: int, target: int) -> None:
+def _send_bytes(source: int, target: int) -> None:
     while content := os.read(source, _CHUNK):
         write_all(target, content)
 
@@ -107,7 +107,7 @@ def standing_folder(path: Path) -> Path:
 
 
 @contextmanager
-def saying(what: str, where: Path) -> Iterator[None]:
+def explain_write_errors(what: str, where: Path) -> Iterator[None]:
     """Turn the system's refusal to write into a StoreError that says what to do."""
     try:
         yield
@@ -150,11 +150,13 @@ def explain_refusal(refusal: OSError, *folders: Path) -> StoreError | None:
 
 
 def _is_full(path: Path) -> bool:
-    found = os.statvfs(standing_folder(path))
-    return found.f_bavail * found.f_frsize < _ROOM or (found.f_files > 0 and found.f_favail == 0)
+    statistics = os.statvfs(standing_folder(path))
+    return statistics.f_bavail * statistics.f_frsize < _ROOM or (
+        statistics.f_files > 0 and statistics.f_favail == 0
+    )
 
 
-def _chunks(descriptor: int) -> Iterator[memoryview]:
+def _read_chunks(descriptor: int) -> Iterator[memoryview]:
     buffer = bytearray(_CHUNK)
     view = memoryview(buffer)
     while count := os.readv(descriptor, [buffer]):

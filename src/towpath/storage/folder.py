@@ -30,7 +30,7 @@ class Folder:
     shown: str
     jobs: int = 1
 
-    def object(self, digest: str) -> IO[bytes]:
+    def open_object(self, digest: str) -> IO[bytes]:
         """An object's bytes, unverified."""
         return self.open(object_path(digest))
 
@@ -42,19 +42,19 @@ class Folder:
     def names(self, folder: str) -> list[str]:
         """The names of the files in a folder, without those that are being written."""
         try:
-            found = [entry.name for entry in (self.root / folder).iterdir() if entry.is_file()]
+            file_names = [entry.name for entry in (self.root / folder).iterdir() if entry.is_file()]
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(name for name in found if not name.startswith("."))
+        return sorted(name for name in file_names if not name.startswith("."))
 
     @log_store_call("shown")
-    def add(self, local: Path, path: str) -> None:
+    def add_file(self, local: Path, path: str) -> None:
         """Copy a file beside its place, then give it its name."""
-        with self._incoming(path, _READ_ONLY) as scratch:
+        with self._incoming_file(path, _READ_ONLY) as scratch:
             copy_plain(local, scratch)
 
     @log_store_call("shown")
-    def remove(self, path: str) -> None:
+    def remove_file(self, path: str) -> None:
         """Take a file away."""
         with suppress(FileNotFoundError):
             (self.root / path).unlink()
@@ -66,25 +66,25 @@ class Folder:
             content = (self.root / path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return content, _mark(content)
+        return content, _content_mark(content)
 
     @log_store_call("shown")
     def write(self, path: str, content: bytes, if_match: str | None) -> str | None:
         """Compare and rename while no other process does."""
-        with self._alone():
-            found = self.read(path)
-            if (found[1] if found else None) != if_match:
+        with self._write_lock():
+            standing = self.read(path)
+            if (standing[1] if standing else None) != if_match:
                 return None
-            with self._incoming(path, _SMALL) as scratch:
+            with self._incoming_file(path, _SMALL) as scratch:
                 scratch.write_bytes(content)
-        return _mark(content)
+        return _content_mark(content)
 
     @contextmanager
-    def _incoming(self, path: str, mode: int) -> Iterator[Path]:
+    def _incoming_file(self, path: str, mode: int) -> Iterator[Path]:
         """A file that gets its name once it is whole and on the disk."""
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target.parent)
+        _sweep_folder(target.parent)
         scratch = scratch_beside(target, shared=True)
         try:
             yield scratch
@@ -96,7 +96,7 @@ class Folder:
             scratch.unlink(missing_ok=True)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _write_lock(self) -> Iterator[None]:
         """The kernel takes this lock back when its holder dies."""
         path = self.root / _LOCK
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,10 +106,10 @@ class Folder:
 
 
 @cache
-def _sweep(folder: Path) -> None:
+def _sweep_folder(folder: Path) -> None:
     """Once in a process: listing a folder for each of ten thousand objects would take long."""
     sweep_beside(folder)
 
 
-def _mark(content: bytes) -> str:
+def _content_mark(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()

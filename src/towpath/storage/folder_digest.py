@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from towpath.config.digests import FOLDER_SUFFIX, Md5, describe, is_md5
+from towpath.config.digests import FOLDER_SUFFIX, Md5, describe_value, is_md5
 from towpath.config.foreign_values import Fields, parse_json
 from towpath.config.project_paths import ProjectPath
 from towpath.errors import Malformed
-from towpath.storage.copy_files import md5
+from towpath.storage.copy_files import hash_bytes
 
 FOLDER = FOLDER_SUFFIX
 
@@ -23,12 +23,12 @@ def is_digest(text: str) -> bool:
     return is_md5(text)
 
 
-def is_folder(digest: str) -> bool:
+def is_folder_digest(digest: str) -> bool:
     """Whether a digest names a folder."""
     return digest.endswith(FOLDER)
 
 
-def manifest(digests: Mapping[str, str]) -> bytes:
+def folder_manifest(digests: Mapping[str, str]) -> bytes:
     """DVC's manifest of a folder: digests by relative path, in JSON as Python dumps it."""
     rows = [{"md5": digests[path], "relpath": path} for path in sorted(digests)]
     return json.dumps(rows, sort_keys=True).encode()
@@ -36,7 +36,7 @@ def manifest(digests: Mapping[str, str]) -> bytes:
 
 def manifest_digest(content: bytes) -> str:
     """The digest of a folder with this manifest."""
-    return md5(content) + FOLDER
+    return hash_bytes(content) + FOLDER
 
 
 def read_manifest(content: bytes) -> dict[str, str]:
@@ -52,8 +52,8 @@ def read_manifest(content: bytes) -> dict[str, str]:
     members: dict[str, str] = {}
     for row in map(Fields, rows):
         path, digest = row.get("relpath", ProjectPath), row.get("md5", Md5)
-        if path in members or is_folder(digest):
-            raise Malformed(f"{describe(path)} is no file, or stands there twice")
+        if path in members or is_folder_digest(digest):
+            raise Malformed(f"{describe_value(path)} is no file, or stands there twice")
         members[path] = digest
     _refuse_nested(members)
     return members
@@ -65,5 +65,5 @@ def _refuse_nested(members: Mapping[str, str]) -> None:
     for folder in folders:
         while folder:
             if folder in members:
-                raise Malformed(f"{describe(folder)} is a file and a folder")
+                raise Malformed(f"{describe_value(folder)} is a file and a folder")
             folder = folder.rpartition("/")[0]

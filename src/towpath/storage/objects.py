@@ -17,9 +17,9 @@ from functools import cached_property
 from pathlib import Path
 
 from towpath.errors import Malformed
-from towpath.storage.copy_files import clone, copy_hashing, md5, md5_of, write_all
-from towpath.storage.folder_digest import FOLDER, is_folder, manifest_digest, read_manifest
-from towpath.storage.stat_cache import Row, Stamp, StatCache, now
+from towpath.storage.copy_files import clone_blocks, copy_hashing, hash_bytes, md5_of, write_all
+from towpath.storage.folder_digest import FOLDER, is_folder_digest, manifest_digest, read_manifest
+from towpath.storage.stat_cache import FileStamp, Row, StatCache, current_time
 from towpath.storage.storage_backend import OBJECTS, object_path
 
 _READ_ONLY = 0o444
@@ -33,7 +33,7 @@ _COUNT = itertools.count()
 
 
 @dataclass(frozen=True)
-class Layout:
+class StoreLayout:
     """The folders of a store: all absolute. ``shared`` where a group writes to the cache."""
 
     root: Path
@@ -45,7 +45,7 @@ class Layout:
     shared: bool = False
 
     @property
-    def home(self) -> Path:
+    def home_folder(self) -> Path:
         """The folder that holds the configuration's."""
         return self.dvc.parent
 
@@ -65,7 +65,7 @@ class Layout:
         return self.cache / "towpath" / "tmp"
 
     @property
-    def corrupt(self) -> Path:
+    def corrupt_folder(self) -> Path:
         """Objects whose bytes were not what their name says, kept for a person to look at."""
         return self.cache / "towpath" / "corrupt"
 
@@ -83,62 +83,64 @@ class Objects:
     power cut tears is found, since nothing counts as verified that was hashed in another boot.
     """
 
-    layout: Layout
+    layout: StoreLayout
     verified: StatCache
 
     def path(self, digest: str) -> Path:
         """Where an object stands, or would."""
-        return Path(self._path(digest))
+        return Path(self._object_path(digest))
 
-    def _path(self, digest: str) -> str:
-        return f"{self._cache}/{object_path(digest)}"
+    def _object_path(self, digest: str) -> str:
+        return f"{self._cache_path}/{object_path(digest)}"
 
     @cached_property
-    def _cache(self) -> str:
+    def _cache_path(self) -> str:
         return os.fspath(self.layout.cache)
 
     def is_whole(self, digest: str) -> bool:
         """Whether an object is there and its bytes are right; wrong ones are moved aside."""
-        return self.unverified([digest]) == []
+        return self.find_unverified([digest]) == []
 
-    def unverified(self, digests: Iterable[str], aside: bool = True) -> list[str]:
+    def find_unverified(self, digests: Iterable[str], aside: bool = True) -> list[str]:
         """Those that are not there or whose bytes are wrong; reads what was not read before.
 
         Wrong ones are moved ``aside``, unless who asks only looks.
         """
         missing: list[str] = []
-        stamps: dict[str, Stamp] = {}
-        named = {self._path(digest): digest for digest in digests}
+        stamps: dict[str, FileStamp] = {}
+        named = {self._object_path(digest): digest for digest in digests}
         for path, digest in named.items():
             try:
-                stamps[path] = Stamp.of(os.stat(path))
+                stamps[path] = FileStamp.from_status(os.stat(path))
             except OSError:
                 missing.append(digest)
-        known = self.verified.get_many(stamps)
-        unread = [path for path in stamps if known.get(path) != named[path]]
-        wrong = (named[path] for path in unread if not self._reread(path, named[path], aside))
+        recalled = self.verified.get_many(stamps)
+        unread = [path for path in stamps if recalled.get(path) != named[path]]
+        wrong = (
+            named[path] for path in unread if not self._reread_object(path, named[path], aside)
+        )
         return [*missing, *wrong]
 
-    def _reread(self, path: str, digest: str, aside: bool) -> bool:
-        began = now()
+    def _reread_object(self, path: str, digest: str, aside: bool) -> bool:
+        began = current_time()
         try:
             descriptor = os.open(path, os.O_RDONLY)
         except OSError:
             return False
         try:
-            stamp = Stamp.of(os.fstat(descriptor))
-            actual = _named(md5_of(descriptor), digest)
+            stamp = FileStamp.from_status(os.fstat(descriptor))
+            actual = _name_digest(md5_of(descriptor), digest)
         finally:
             os.close(descriptor)
         if actual != digest:
             if aside:
                 self._move_aside(path, digest)
             return False
-        self.verified.save([(path, stamp, digest)], began)
+        self.verified.save_digests([(path, stamp, digest)], began)
         return True
 
     def _move_aside(self, path: str, digest: str) -> None:
-        aside = self.layout.corrupt / f"{digest}-{os.urandom(4).hex()}"
+        aside = self.layout.corrupt_folder / f"{digest}-{os.urandom(4).hex()}"
         with suppress(OSError):  # where the store is read-only it stays, and stays a miss
             aside.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, aside)
@@ -155,8 +157,8 @@ class Objects:
             content = self.path(digest).read_bytes()
         except OSError:
             return None
-        if _named(md5(content), digest) != digest:
-            self._move_aside(self._path(digest), digest)
+        if _name_digest(hash_bytes(content), digest) != digest:
+            self._move_aside(self._object_path(digest), digest)
             return None
         return content
 
@@ -170,11 +172,13 @@ class Objects:
 
     def add_bytes(self, content: bytes, digest: str | None = None) -> str:
         """Store bytes; a manifest is given its folder's digest."""
-        digest = digest or md5(content)
+        digest = digest or hash_bytes(content)
         if not self.is_whole(digest):
-            with self._scratch() as (path, descriptor):
+            with self._open_scratch() as (path, descriptor):
                 write_all(descriptor, content)
-                self.verified.save([self._settle(path, descriptor, digest)], now())
+                self.verified.save_digests(
+                    [self._settle_object(path, descriptor, digest)], current_time()
+                )
         return digest
 
     def add_manifest(self, content: bytes) -> str:
@@ -188,12 +192,12 @@ class Objects:
         """
         descriptor = os.open(source, os.O_RDONLY)
         try:
-            with self._scratch() as (path, target):
-                shared = clone(descriptor, target)
+            with self._open_scratch() as (path, target):
+                shared = clone_blocks(descriptor, target)
                 digest = md5_of(target) if shared else copy_hashing(descriptor, target)
                 if self.is_whole(digest):
                     return digest, None
-                return digest, self._settle(path, target, digest)
+                return digest, self._settle_object(path, target, digest)
         except OSError:  # a store that may only be read has no need to be written
             os.lseek(descriptor, 0, os.SEEK_SET)
             if self.is_whole(digest := md5_of(descriptor)):
@@ -202,13 +206,15 @@ class Objects:
         finally:
             os.close(descriptor)
 
-    def adopt(self, path: Path, digest: str) -> bool:
+    def adopt_file(self, path: Path, digest: str) -> bool:
         """Make an object of a scratch file that came from elsewhere, if its bytes are right."""
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            if _named(md5_of(descriptor), digest) != digest:
+            if _name_digest(md5_of(descriptor), digest) != digest:
                 return False
-            self.verified.save([self._settle(os.fspath(path), descriptor, digest)], now())
+            self.verified.save_digests(
+                [self._settle_object(os.fspath(path), descriptor, digest)], current_time()
+            )
             return True
         finally:
             os.close(descriptor)
@@ -218,7 +224,7 @@ class Objects:
         self._make_folder(self.layout.scratch)
         return self.layout.scratch / f"{os.getpid()}-{_TOKEN}-{next(_COUNT)}"
 
-    def sweep(self) -> None:
+    def sweep_scratch(self) -> None:
         """Remove what a killed process left on its way in."""
         limit = time.time() - _STALE
         with suppress(OSError), os.scandir(self.layout.scratch) as rows:
@@ -228,7 +234,7 @@ class Objects:
                         os.unlink(row.path)
 
     @contextmanager
-    def _scratch(self) -> Iterator[tuple[str, int]]:
+    def _open_scratch(self) -> Iterator[tuple[str, int]]:
         """A new file, open for writing; what got no name of its own is removed at the end."""
         path = os.fspath(self.scratch_path())
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _READ_ONLY)
@@ -239,9 +245,9 @@ class Objects:
             with suppress(FileNotFoundError):
                 os.unlink(path)
 
-    def _settle(self, scratch: str, descriptor: int, digest: str) -> Row:
+    def _settle_object(self, scratch: str, descriptor: int, digest: str) -> Row:
         """Give bytes their name; the object is read-only against writes by mistake."""
-        path = self._path(digest)
+        path = self._object_path(digest)
         past = time.time_ns() - _AGED
         os.utime(descriptor, ns=(past, past))
         try:
@@ -253,7 +259,7 @@ class Objects:
         if stat.S_IMODE(status.st_mode) != _READ_ONLY:  # a strict umask, or another's file
             os.fchmod(descriptor, _READ_ONLY)
             status = os.fstat(descriptor)
-        return path, Stamp.of(status), digest
+        return path, FileStamp.from_status(status), digest
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder of the cache, writable by the group where the cache is shared."""
@@ -265,6 +271,6 @@ class Objects:
                 folder.chmod(0o2775)
 
 
-def _named(md5_digest: str, like: str) -> str:
+def _name_digest(md5_digest: str, like: str) -> str:
     """The name of bytes with this MD5, as those of a file or of a manifest."""
-    return md5_digest + (FOLDER if is_folder(like) else "")
+    return md5_digest + (FOLDER if is_folder_digest(like) else "")

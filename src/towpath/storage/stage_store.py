@@ -18,7 +18,7 @@ from towpath.errors import Fault, StoreError, UsageError, UserError, did_you_mea
 from towpath.scratch import scratch_folder
 from towpath.storage.bucket import Bucket
 from towpath.storage.folder import Folder
-from towpath.storage.folder_digest import is_folder
+from towpath.storage.folder_digest import is_folder_digest
 from towpath.storage.storage_backend import (
     ObjectSource,
     StorageBackend,
@@ -26,11 +26,17 @@ from towpath.storage.storage_backend import (
     name_faults,
     object_path,
 )
-from towpath.storage.verified_bytes import State, fetch, members_of, received, verify
+from towpath.storage.verified_bytes import (
+    BytesState,
+    fetch_verified,
+    members_of,
+    receive_objects,
+    verify_bytes,
+)
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
-    from towpath.config.project_declaration import Store as StoreDeclaration
+    from towpath.config.project_declaration import StoreDeclaration as StoreDeclaration
 
 DEFAULT = ".towpath/stages"
 """Where the stores of stages lie that declare none, below the project."""
@@ -75,28 +81,28 @@ class StageStore:
         """It as errors call it."""
         return f"the store of {self.name} ({self.backend.shown})"
 
-    def object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
+    def open_object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
         """An object's bytes, unverified; FileNotFoundError where it is not there."""
         return self.open_file(object_path(digest))
 
     def open_file(self, path: str) -> AbstractContextManager[IO[bytes]]:
         """A file by its path; FileNotFoundError where it is not there."""
-        with self._speaking(FileNotFoundError):
+        with self._name_faults(FileNotFoundError):
             return self.backend.open(path)
 
     def has(self, artifact: Artifact) -> bool:
         """Whether every object of a file or a folder is there with the bytes of its name."""
-        return self.verify(artifact) is State.WHOLE
+        return self.verify(artifact) is BytesState.WHOLE
 
-    def verify(self, artifact: Artifact, sha256: str | None = None) -> State:
+    def verify(self, artifact: Artifact, sha256: str | None = None) -> BytesState:
         """Read all bytes there and hold them against their names and the record's SHA-256."""
-        with self._speaking():
-            return verify(self, artifact, sha256, self.backend.jobs)
+        with self._name_faults():
+            return verify_bytes(self, artifact, sha256, self.backend.jobs)
 
     def is_there(self, artifact: Artifact) -> bool:
         """Whether every object of a file or a folder is there by its name. No byte is read but
         those of a folder's manifest, which is ``Unsound`` where it is none."""
-        with self._speaking():
+        with self._name_faults():
             try:
                 members = members_of(self, artifact.digest)
             except FileNotFoundError:
@@ -113,29 +119,31 @@ class StageStore:
         Raises Unsound where what comes is not what the record says, StoreError where what arrived
         is not; nothing wrong stays.
         """
-        with scratch_folder() as folder, self._speaking():
+        with scratch_folder() as folder, self._name_faults():
             scratch = Path(folder)
-            digests = received(source, artifact, sha256, scratch, self.backend.jobs)
+            digests = receive_objects(source, artifact, sha256, scratch, self.backend.jobs)
             # Contents go before the manifest that names them.
             for phase in (False, True):
-                some = [digest for digest in digests if is_folder(digest) is phase]
+                some = [digest for digest in digests if is_folder_digest(digest) is phase]
                 map_in_threads(
-                    lambda d: self.backend.add(scratch / d, object_path(d)), some, self.backend.jobs
+                    lambda d: self.backend.add_file(scratch / d, object_path(d)),
+                    some,
+                    self.backend.jobs,
                 )
-            if self.verify(artifact, sha256) is not State.WHOLE:
+            if self.verify(artifact, sha256) is not BytesState.WHOLE:
                 for digest in digests:
-                    self.backend.remove(object_path(digest))
+                    self.backend.remove_file(object_path(digest))
                 what = f"{artifact.name} arrived in {self.shown} with other bytes than were sent"
                 raise StoreError(what, hint="it was removed there: run again")
 
-    def fetch(self, artifact: Artifact, into: Path, sha256: str | None = None) -> Path:
+    def fetch_bytes(self, artifact: Artifact, into: Path, sha256: str | None = None) -> Path:
         """Bring a file or a folder to a path of this machine, verified; the path."""
-        with scratch_folder() as folder, self._speaking():
-            return fetch(self, artifact, into, sha256, Path(folder), self.backend.jobs)
+        with scratch_folder() as folder, self._name_faults():
+            return fetch_verified(self, artifact, into, sha256, Path(folder), self.backend.jobs)
 
     def read(self, path: str) -> tuple[bytes, str] | None:
         """A small file and its mark; None where it is not there."""
-        with self._speaking():
+        with self._name_faults():
             return self.backend.read(path)
 
     def write(self, path: str, content: bytes, if_match: str | None) -> str | None:
@@ -143,15 +151,15 @@ class StageStore:
 
         The new mark; None where another wrote meanwhile.
         """
-        with self._speaking():
+        with self._name_faults():
             return self.backend.write(path, content, if_match)
 
     def names(self, folder: str) -> list[str]:
         """The names of the small files in a folder."""
-        with self._speaking():
+        with self._name_faults():
             return self.backend.names(folder)
 
-    def _speaking(self, *meant: type[Exception]) -> AbstractContextManager[None]:
+    def _name_faults(self, *meant: type[Exception]) -> AbstractContextManager[None]:
         hint = "look at its address in towpath.yaml, its credentials and the network"
         return name_faults(self.shown, hint, *meant)
 
@@ -165,8 +173,8 @@ def stage_backend(
     variable that should hold a credential is not set.
     """
     if stage not in project.stages:
-        known = ", ".join(project.stages)
-        hint = did_you_mean(stage, project.stages) or f"there is {known}"
+        stage_names = ", ".join(project.stages)
+        hint = did_you_mean(stage, project.stages) or f"there is {stage_names}"
         raise UsageError(f"there is no stage `{stage}`", hint=hint)
     declared = project.stages[stage].store
     if declared is None:
@@ -188,13 +196,15 @@ def declared_backend(
             raise UserError(f"{store.url} is neither a folder nor an S3 URL")
         return Folder(root / Path(store.url).expanduser(), store.url)
     whose = identity if identity and (identity.credentials or identity.profile) else store
-    keys = dict(_credentials(whose, environ))
+    keys = dict(_credential_values(whose, environ))
     if whose.profile:
         keys["profile"] = whose.profile
     return Bucket.open_with(store.url, store.endpoint, store.region, keys)
 
 
-def _credentials(store: StoreDeclaration, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _credential_values(
+    store: StoreDeclaration, environ: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
     """The values of the variables that the declaration names, by s3fs's names for them."""
     if store.credentials is None:
         return

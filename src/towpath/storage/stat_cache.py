@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS digests (
 """
 
 
-class Stamp(NamedTuple):
+class FileStamp(NamedTuple):
     """A file as `stat` sees it. Nobody can set ``ctime``: `cp -p` and `touch -r` do not fool it."""
 
     inode: int
@@ -38,7 +38,7 @@ class Stamp(NamedTuple):
     size: int
 
     @classmethod
-    def of(cls, status: os.stat_result) -> Stamp:
+    def from_status(cls, status: os.stat_result) -> FileStamp:
         """The stamp in a `stat`."""
         return cls(status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 
@@ -52,7 +52,7 @@ class Stamp(NamedTuple):
         return self.mtime < now - granule
 
 
-Row: TypeAlias = tuple[str, Stamp, str]
+Row: TypeAlias = tuple[str, FileStamp, str]
 """A file's path, its stamp, its digest."""
 
 
@@ -69,43 +69,43 @@ class StatCache:
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _opened: tuple[int, sqlite3.Connection | None] | None = None
 
-    def get(self, path: Path | str, stamp: Stamp) -> str | None:
+    def get(self, path: Path | str, stamp: FileStamp) -> str | None:
         """The digest of a file that has this stamp, if it is known."""
         return self.get_many({os.fspath(path): stamp}).get(os.fspath(path))
 
-    def get_many(self, stamps: Mapping[str, Stamp]) -> dict[str, str]:
+    def get_many(self, stamps: Mapping[str, FileStamp]) -> dict[str, str]:
         """The digests that are known, by path."""
-        known: dict[str, str] = {}
+        digests_by_path: dict[str, str] = {}
         paths = list(stamps)
         for start in range(0, len(paths), _BATCH):
             batch = paths[start : start + _BATCH]
-            for row in self._rows(batch):
+            for row in self._read_rows(batch):
                 path = row[0].decode("utf-8", "surrogateescape")
                 if row[1:5] == stamps[path]:
-                    known[path] = row[5]
-        return known
+                    digests_by_path[path] = row[5]
+        return digests_by_path
 
-    def _rows(self, paths: list[str]) -> list[tuple[bytes, int, int, int, int, str]]:
+    def _read_rows(self, paths: list[str]) -> list[tuple[bytes, int, int, int, int, str]]:
         marks = ",".join("?" * len(paths))
         query = f"SELECT * FROM digests WHERE path IN ({marks})"
         with self._lock:
-            database = self._database()
+            database = self._own_connection()
             if database is None:
                 return []
             try:
-                return database.execute(query, [_bytes(path) for path in paths]).fetchall()
+                return database.execute(query, [_path_bytes(path) for path in paths]).fetchall()
             except sqlite3.Error:
                 return []
 
-    def save(self, rows: Iterable[Row], hashed: int) -> None:
+    def save_digests(self, rows: Iterable[Row], hashed: int) -> None:
         """Remember digests of files whose reading began at ``hashed`` (nanoseconds since 1970)."""
         settled = [
-            (_bytes(path), *stamp, digest)
+            (_path_bytes(path), *stamp, digest)
             for path, stamp, digest in rows
             if stamp.is_settled(hashed)
         ]
         with self._lock:
-            database = self._database() if settled else None
+            database = self._own_connection() if settled else None
             if database is None:
                 return
             try:
@@ -116,11 +116,11 @@ class StatCache:
             except sqlite3.Error:
                 return  # a cache: not remembering is always right
 
-    def _database(self) -> sqlite3.Connection | None:
+    def _own_connection(self) -> sqlite3.Connection | None:
         """This process's connection: SQLite's may not cross a fork, nor be closed behind one."""
         if self._opened is None or self._opened[0] != os.getpid():
             _LEFT_OPEN.append(self._opened)
-            self._opened = (os.getpid(), self._open())
+            self._opened = (os.getpid(), self._open_database())
         return self._opened[1]
 
     def __del__(self) -> None:
@@ -128,7 +128,7 @@ class StatCache:
         if self._opened is not None and self._opened[0] == os.getpid() and self._opened[1]:
             self._opened[1].close()
 
-    def _open(self) -> sqlite3.Connection | None:
+    def _open_database(self) -> sqlite3.Connection | None:
         for _ in range(2):
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,29 +141,29 @@ class StatCache:
             except sqlite3.OperationalError:
                 return None  # a read-only project, or a full disk: go without
             except sqlite3.DatabaseError:
-                self._forget()  # not a database: begin again
+                self._forget_all()  # not a database: begin again
             except OSError:
                 return None
         return None
 
-    def _forget(self) -> None:
+    def _forget_all(self) -> None:
         for suffix in ("", "-wal", "-shm"):  # a log left behind would be replayed into the next
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
 
-def now() -> int:
+def current_time() -> int:
     """The time, in nanoseconds since 1970, by the clock that stamps files."""
     return time.time_ns()
 
 
-def _bytes(path: str) -> bytes:
+def _path_bytes(path: str) -> bytes:
     """A path as it is stored: names need not be UTF-8."""
     return path.encode("utf-8", "surrogateescape")
 
 
 def _begin_boot(database: sqlite3.Connection) -> None:
     """Empty what another boot left; SQLite keeps a number for its user."""
-    boot = zlib.crc32(_boot().encode()) >> 1
+    boot = zlib.crc32(_read_boot_id().encode()) >> 1
     if database.execute("PRAGMA user_version").fetchone() != (boot,):
         with database:
             database.execute("DELETE FROM digests")
@@ -171,7 +171,7 @@ def _begin_boot(database: sqlite3.Connection) -> None:
 
 
 @cache
-def _boot() -> str:
+def _read_boot_id() -> str:
     """This boot of the machine, where the kernel names it."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -26,7 +26,7 @@ class ObjectSource(Protocol):
         """It as a person calls it, without credentials."""
         ...
 
-    def object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
+    def open_object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
         """An object's bytes, unverified; FileNotFoundError where it has none."""
         ...
 
@@ -51,11 +51,11 @@ class StorageBackend(ObjectSource, Protocol):
         """The names of the files directly in a folder, sorted; none where it is not there."""
         ...
 
-    def add(self, local: Path, path: str) -> None:
+    def add_file(self, local: Path, path: str) -> None:
         """Put a file of this machine there, whole or not at all; what stands there is replaced."""
         ...
 
-    def remove(self, path: str) -> None:
+    def remove_file(self, path: str) -> None:
         """Take a file away; it may be gone."""
         ...
 

@@ -13,22 +13,22 @@ from typing import IO
 from towpath.call_log import log_call
 from towpath.config.artifact import Artifact
 from towpath.errors import Malformed, StoreError
-from towpath.storage.copy_files import copy_plain, md5
-from towpath.storage.folder_digest import FOLDER, is_folder, read_manifest
+from towpath.storage.copy_files import copy_plain, hash_bytes
+from towpath.storage.folder_digest import FOLDER, is_folder_digest, read_manifest
 from towpath.storage.storage_backend import ObjectSource, map_in_threads, object_path
 
 _CHUNK = 1 << 20
 
 
-class Unsound(StoreError):
+class UnsoundBytes(StoreError):
     """A source does not have the bytes that are asked for, or has others."""
 
 
-class Absent(Unsound):
+class AbsentBytes(UnsoundBytes):
     """A source does not have the bytes that are asked for."""
 
 
-class State(StrEnum):
+class BytesState(StrEnum):
     """What a store has of a file or a folder."""
 
     WHOLE = "whole"
@@ -36,21 +36,23 @@ class State(StrEnum):
     ALTERED = "altered"
 
 
-def verify(source: ObjectSource, artifact: Artifact, sha256: str | None, jobs: int = 1) -> State:
+def verify_bytes(
+    source: ObjectSource, artifact: Artifact, sha256: str | None, jobs: int = 1
+) -> BytesState:
     """What a source has of a file or a folder: every byte is read."""
     try:
         members = members_of(source, artifact.digest)
         digests = list(dict.fromkeys(members.values()))
         hashed = map_in_threads(lambda d: hash_object(source, d), digests, jobs)
     except FileNotFoundError:
-        return State.MISSING
-    except Unsound:
-        return State.ALTERED
+        return BytesState.MISSING
+    except UnsoundBytes:
+        return BytesState.ALTERED
     read = dict(zip(digests, hashed, strict=True))
     if any(digest != read[digest][0] for digest in digests):
-        return State.ALTERED
+        return BytesState.ALTERED
     whole = whole_sha256({path: read[digest][1] for path, digest in members.items()})
-    return State.WHOLE if sha256 in (None, whole) else State.ALTERED
+    return BytesState.WHOLE if sha256 in (None, whole) else BytesState.ALTERED
 
 
 def find_altered(source: ObjectSource, artifact: Artifact) -> list[str]:
@@ -58,12 +60,12 @@ def find_altered(source: ObjectSource, artifact: Artifact) -> list[str]:
     where that is none, since nothing says then what belongs to the folder."""
     try:
         held = dict.fromkeys(members_of(source, artifact.digest).values())
-    except Unsound:
+    except UnsoundBytes:
         return [artifact.digest]
     return [digest for digest in held if hash_object(source, digest)[0] != digest]
 
 
-def fetch(
+def fetch_verified(
     source: ObjectSource,
     artifact: Artifact,
     into: Path,
@@ -72,8 +74,8 @@ def fetch(
     jobs: int = 1,
 ) -> Path:
     """Bring a file or a folder from a source to a path, verified before it gets its name."""
-    digests = received(source, artifact, sha256, scratch, jobs)
-    if not is_folder(artifact.digest):
+    digests = receive_objects(source, artifact, sha256, scratch, jobs)
+    if not is_folder_digest(artifact.digest):
         into.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(scratch / artifact.digest, into)
         return into
@@ -89,7 +91,7 @@ def fetch(
     return into
 
 
-def received(
+def receive_objects(
     source: ObjectSource, artifact: Artifact, sha256: str | None, scratch: Path, jobs: int
 ) -> list[str]:
     """The objects of a file or a folder as files of ``scratch``, the manifest last; verified."""
@@ -100,12 +102,12 @@ def received(
         hashed = dict(zip(digests, pairs, strict=True))
     except FileNotFoundError:
         what = f"{artifact.name} ({artifact.digest}) is not in {source.shown}"
-        raise Absent(what, hint="push it from where it was made: towpath push") from None
+        raise AbsentBytes(what, hint="push it from where it was made: towpath push") from None
     whole = whole_sha256({path: hashed[digest][1] for path, digest in members.items()})
     wrong = [digest for digest in digests if hashed[digest][0] != digest]
     if wrong or sha256 not in (None, whole):
-        raise _altered(source, artifact, wrong or [artifact.digest])
-    if is_folder(artifact.digest):
+        raise _altered_error(source, artifact, wrong or [artifact.digest])
+    if is_folder_digest(artifact.digest):
         hash_object(source, artifact.digest, scratch)
         digests.append(artifact.digest)
     return digests
@@ -116,17 +118,19 @@ def members_of(source: ObjectSource, digest: str) -> dict[str, str]:
 
     Raises ``FileNotFoundError`` where the manifest is not there, ``Unsound`` where it is none.
     """
-    if not is_folder(digest):
+    if not is_folder_digest(digest):
         return {"": digest}
-    with log_call("store", "read", source.shown, digest), source.object(digest) as file:
+    with log_call("store", "read", source.shown, digest), source.open_object(digest) as file:
         content = file.read()
-    if md5(content) + FOLDER != digest:
-        raise Unsound(f"the manifest {digest} in {source.shown} was altered")
+    if hash_bytes(content) + FOLDER != digest:
+        raise UnsoundBytes(f"the manifest {digest} in {source.shown} was altered")
     try:
         return read_manifest(content)
     except Malformed as wrong:
         what = f"the manifest {digest} in {source.shown} is none: {wrong.faults[0].what}"
-        raise Unsound(what, hint="whoever made it made it by hand: nothing of it is used") from None
+        raise UnsoundBytes(
+            what, hint="whoever made it made it by hand: nothing of it is used"
+        ) from None
 
 
 def sha256_of(source: ObjectSource, artifact: Artifact) -> str:
@@ -141,7 +145,7 @@ def sha256_of(source: ObjectSource, artifact: Artifact) -> str:
 def hash_object(source: ObjectSource, digest: str, scratch: Path | None = None) -> tuple[str, str]:
     """An object's MD5 and SHA-256, read from beginning to end, and kept where asked."""
     reading = log_call("store", "hash", source.shown, digest)
-    with reading, source.object(digest) as file, _kept(scratch, digest) as keep:
+    with reading, source.open_object(digest) as file, _open_kept(scratch, digest) as keep:
         return hash_stream(file, keep)
 
 
@@ -157,7 +161,7 @@ def hash_stream(stream: IO[bytes], keep: Callable[[bytes], object] = len) -> tup
 
 
 @contextmanager
-def _kept(scratch: Path | None, digest: str) -> Iterator[Callable[[bytes], object]]:
+def _open_kept(scratch: Path | None, digest: str) -> Iterator[Callable[[bytes], object]]:
     if scratch is None:
         yield len
         return
@@ -177,9 +181,9 @@ def folder_sha256(members: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _altered(source: ObjectSource, artifact: Artifact, wrong: Sequence[str]) -> Unsound:
+def _altered_error(source: ObjectSource, artifact: Artifact, wrong: Sequence[str]) -> UnsoundBytes:
     paths = ", ".join(map(object_path, wrong[:5])) + (" and more" if wrong[5:] else "")
-    return Unsound(
+    return UnsoundBytes(
         f"{artifact.name} in {source.shown} holds other bytes than its record says",
         hint=f"move {paths} away from there, and bring it anew from where it is right",
     )

@@ -15,19 +15,19 @@ from towpath.backends.dvc import byte_transfer as stores
 from towpath.backends.dvc import dvc_lock, place_files
 from towpath.backends.git import clones, remotes
 from towpath.errors import RegistryError, UsageError, UserError
-from towpath.registry import Registered, Unpublished, shared_registry
+from towpath.registry import RegisteredVersion, UnpublishedTags, shared_registry
 from towpath.storage.folder_digest import is_digest
 from towpath.versions import work_tree_outputs
 
 if TYPE_CHECKING:
-    from towpath.backends.dvc.byte_transfer import Moved as Sent
+    from towpath.backends.dvc.byte_transfer import MovedObjects as Sent
     from towpath.workspace import Workspace
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Moved:
+class TransferResult:
     """What came or went: objects and entries of the store, versions of the registry.
 
     ``store`` and ``origin`` name the store's and the registry's remote, None where there is none;
@@ -49,55 +49,61 @@ class Moved:
             raise self.failure
 
 
-def push(
+def push_project(
     workspace: Workspace, remote: str | None = None, progress: Progress | None = None
-) -> Moved:
+) -> TransferResult:
     """Push bytes, then entries, then versions, which get their numbers: each rests on the former.
 
     Errors: UsageError where there is no remote at all, StoreError or RegistryError where one
     does not take anything of what it is sent. A version whose bytes are not there, too, is
     published with a warning.
     """
-    store, origin = _ends(workspace, remote)
-    sent = _send(workspace, remote, progress) if store else None
+    store, origin = _find_remotes(workspace, remote)
+    sent = _send_bytes(workspace, remote, progress) if store else None
     objects, entries = (sent.objects, sent.entries) if sent else (0, 0)
     if not origin:
-        return Moved(store, origin, objects, entries)
-    done, failure = _publish(workspace)
-    _warn_of_bytes(workspace, store, done)
-    named = tuple(str(version) for version in done if version.new)
+        return TransferResult(store, origin, objects, entries)
+    published, failure = _publish_versions(workspace)
+    _warn_of_bytes(workspace, store, published)
+    named = tuple(str(version) for version in published if version.new)
     if workspace.shared_registry and not failure and _push_approved(workspace):
         named = (*named, "what was approved here")
-    return Moved(store, origin, objects, entries, named, failure=failure)
+    return TransferResult(store, origin, objects, entries, named, failure=failure)
 
 
-def _send(workspace: Workspace, remote: str | None, progress: Progress | None) -> Sent:
+def _send_bytes(workspace: Workspace, remote: str | None, progress: Progress | None) -> Sent:
     """With the bytes go those that versions name: they can be made again where their data is."""
-    recorded = _recorded(workspace)
-    return stores.push(workspace.root, remote=remote, progress=progress, beside=recorded)
+    recorded = _recorded_digests(workspace)
+    return stores.push_objects(workspace.root, remote=remote, progress=progress, beside=recorded)
 
 
-def _recorded(workspace: Workspace) -> list[str]:
+def _recorded_digests(workspace: Workspace) -> list[str]:
     """The digests of models and data that versions and candidates name, if any are seen."""
     try:
-        models = registry.models(workspace.registry_at_hand).values()
+        models = registry.read_models(workspace.registry_at_hand).values()
     except (UserError, RegistryError):
         return []
-    said = [version.summary for m in models for version in (*m.versions, *m.candidates)]
-    named = (digest for each in said for digest in (each.get("md5"), *_values(each.get("data"))))
+    summaries = [version.summary for m in models for version in (*m.versions, *m.candidates)]
+    named = (
+        digest
+        for summary in summaries
+        for digest in (summary.get("md5"), *_mapping_values(summary.get("data")))
+    )
     return [digest for digest in named if isinstance(digest, str) and is_digest(digest)]
 
 
-def _values(said: Any) -> Iterable[Any]:
+def _mapping_values(said: Any) -> Iterable[Any]:
     """The values of what should be a mapping: a tag's message is anybody's text."""
     return said.values() if isinstance(said, dict) else ()
 
 
-def _publish(workspace: Workspace) -> tuple[tuple[Registered, ...], Unpublished | None]:
+def _publish_versions(
+    workspace: Workspace,
+) -> tuple[tuple[RegisteredVersion, ...], UnpublishedTags | None]:
     """Push versions and rejections: what is new there, and what did not go."""
     try:
-        return registry.publish(workspace.registry), None
-    except Unpublished as some:
+        return registry.publish_registry(workspace.registry), None
+    except UnpublishedTags as some:
         return some.published, some
 
 
@@ -108,13 +114,17 @@ def _push_approved(workspace: Workspace) -> bool:
 
 
 def _warn_of_bytes(
-    workspace: Workspace, store: str | None, published: tuple[Registered, ...]
+    workspace: Workspace, store: str | None, published: tuple[RegisteredVersion, ...]
 ) -> None:
     """Say which versions were published whose bytes others cannot have."""
-    fresh = [one for one in published if one.new and one.key]  # a rejection has no bytes
-    bytes_of = {str(one): _digest(workspace, one) for one in fresh}
+    fresh = [
+        version for version in published if version.new and version.key
+    ]  # a rejection has no bytes
+    bytes_of = {str(version): _version_digest(workspace, version) for version in fresh}
     digests = [digest for digest in bytes_of.values() if digest]
-    gone = set(stores.missing(workspace.root, digests, store) if store and digests else digests)
+    gone = set(
+        stores.missing_on_remote(workspace.root, digests, store) if store and digests else digests
+    )
     names = [name for name, digest in bytes_of.items() if digest in gone]
     if not names:
         return
@@ -128,40 +138,40 @@ def _warn_of_bytes(
     )
 
 
-def _digest(workspace: Workspace, one: Registered) -> str | None:
+def _version_digest(workspace: Workspace, one: RegisteredVersion) -> str | None:
     """The digest of a version's bytes, if its tag says one."""
-    known = registry.known_model(workspace.registry_at_hand, one.model)
-    version = known.at(one.version) if one.version else None
+    model = registry.known_model(workspace.registry_at_hand, one.model)
+    version = model.find_number(one.version) if one.version else None
     digest = version.summary.get("md5") if version else None
     return digest if isinstance(digest, str) and is_digest(digest) else None
 
 
-def pull(
+def pull_project(
     workspace: Workspace, remote: str | None = None, progress: Progress | None = None
-) -> Moved:
+) -> TransferResult:
     """Bring versions, then bytes and entries; tracked data and outputs are put where they belong.
 
     What came whole is put there also where the rest is a StoreError.
     """
-    store, origin = _ends(workspace, remote)
-    named = fetch(workspace).versions if origin else ()
+    store, origin = _find_remotes(workspace, remote)
+    named = fetch_registry_tags(workspace).versions if origin else ()
     if store is None:
-        return Moved(store, origin, versions=named)
+        return TransferResult(store, origin, versions=named)
     left: tuple[str, ...] = ()
     try:
-        moved = stores.fetch(workspace.root, remote=remote, progress=progress)
+        moved = stores.fetch_objects(workspace.root, remote=remote, progress=progress)
     finally:
-        left = _place(workspace)
-    return Moved(store, origin, moved.objects, moved.entries, named, left)
+        left = _place_in_tree(workspace)
+    return TransferResult(store, origin, moved.objects, moved.entries, named, left)
 
 
-def _place(workspace: Workspace) -> tuple[str, ...]:
+def _place_in_tree(workspace: Workspace) -> tuple[str, ...]:
     """Put what came into the work tree, and note which outputs are those of a run."""
-    with work_tree_outputs.alone(workspace):
-        known = partial(_was_committed, workspace)
-        left = place_files.place(workspace.root, known, _in_git(workspace))
-        for pipeline, outputs in _outputs(workspace).items():
-            work_tree_outputs.adopt(workspace, pipeline, outputs)
+    with work_tree_outputs.hold_worktree(workspace):
+        was_committed = partial(_was_committed, workspace)
+        left = place_files.place_tracked_data(workspace.root, was_committed, _in_git(workspace))
+        for pipeline, outputs in _locked_outputs(workspace).items():
+            work_tree_outputs.adopt_outputs(workspace, pipeline, outputs)
     return left
 
 
@@ -176,20 +186,20 @@ def _in_git(workspace: Workspace) -> frozenset[str]:
     return frozenset(path.removeprefix(below) for path in listed.split("\0") if path)
 
 
-def _outputs(workspace: Workspace) -> dict[str, dict[str, str]]:
+def _locked_outputs(workspace: Workspace) -> dict[str, dict[str, str]]:
     """The outputs that `dvc.lock` names, digests by path, for each pipeline."""
-    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for output in dvc_lock.outputs(workspace.root):
+    outputs: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for output in dvc_lock.locked_outputs(workspace.root):
         if output.pipeline:
-            found[output.pipeline][output.path] = output.digest
-    return found
+            outputs[output.pipeline][output.path] = output.digest
+    return outputs
 
 
 def _was_committed(workspace: Workspace, pointer: Path, digest: str) -> bool:
     """Whether a pointer named a digest in any commit; without Git nobody can tell."""
     if workspace.repository is None:
         return True
-    asked = (
+    command = (
         "log",
         "--all",
         "--reflog",
@@ -200,31 +210,31 @@ def _was_committed(workspace: Workspace, pointer: Path, digest: str) -> bool:
         "--",
         str(pointer),
     )
-    return bool(workspace.repository.attempt(*asked).text)
+    return bool(workspace.repository.attempt_git(*command).text)
 
 
-def fetch(workspace: Workspace) -> Moved:
+def fetch_registry_tags(workspace: Workspace) -> TransferResult:
     """Bring the registry's tags, which a plain `git pull` leaves behind."""
-    origin = _origin(workspace)
+    origin = _registry_remote(workspace)
     if origin is None:
         raise UsageError("the repository has no remote", hint="git remote add origin URL")
-    found = registry.fetch(workspace.registry_at_hand)
-    return Moved(None, origin, versions=found.tags)
+    fetched = registry.fetch_registry(workspace.registry_at_hand)
+    return TransferResult(None, origin, versions=fetched.tags)
 
 
-def _ends(workspace: Workspace, remote: str | None) -> tuple[str | None, str | None]:
+def _find_remotes(workspace: Workspace, remote: str | None) -> tuple[str | None, str | None]:
     if workspace.repository is None:
         raise UsageError("this project is in no Git repository", hint="git init, and commit")
-    store = remote or stores.default(workspace.root)
-    origin = _origin(workspace)
+    store = remote or stores.default_remote_of(workspace.root)
+    origin = _registry_remote(workspace)
     if store is None and origin is None:
         hint = "dvc remote add -d NAME URL for bytes, git remote add origin URL for versions"
         raise UsageError("neither the store nor the repository has a remote", hint=hint)
     return store, origin
 
 
-def _origin(workspace: Workspace) -> str | None:
+def _registry_remote(workspace: Workspace) -> str | None:
     """Where versions are pushed to and fetched from, as a person calls it."""
     if workspace.shared_registry:
-        return clones.shown(workspace.shared_registry)
-    return remotes.chosen(workspace.repository) if workspace.repository else None
+        return clones.hide_address_credentials(workspace.shared_registry)
+    return remotes.choose_remote(workspace.repository) if workspace.repository else None

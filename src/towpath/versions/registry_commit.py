@@ -16,30 +16,30 @@ from towpath.backends.git import refs
 
 if TYPE_CHECKING:
     from towpath.backends.git import Repository
-    from towpath.registry import Record
+    from towpath.registry import VersionRecord
     from towpath.workspace import Workspace
 
 
-def files(workspace: Workspace, base: str, record: Record) -> dict[str, bytes]:
+def build_commit_files(workspace: Workspace, base: str, record: VersionRecord) -> dict[str, bytes]:
     """The files, by their path from the registry's root; ``base`` is the commit they go upon."""
-    there = _texts_at(workspace.registry, base, PIPELINE, CONFIG)
+    present = _texts_at(workspace.registry, base, PIPELINE, CONFIG)
     path = PurePosixPath("registry/models", record.model, PurePosixPath(record.path).name)
     texts = {
-        PIPELINE: add_artifact(there.get(PIPELINE, ""), record.model, str(path)),
+        PIPELINE: add_artifact(present.get(PIPELINE, ""), record.model, str(path)),
         pointer_path(str(path)): write_pointer(record.artifact, path.name),
-        CONFIG: _configuration(workspace, there.get(CONFIG, "")),
+        CONFIG: _dvc_configuration(workspace, present.get(CONFIG, "")),
     }
     return {name: text.encode() for name, text in texts.items()}
 
 
 def _texts_at(repository: Repository, commit: str, *paths: str) -> dict[str, str]:
     names = {f"{commit}:{path}": path for path in paths}
-    contents = refs.contents(repository, names)
+    contents = refs.read_contents(repository, names)
     return {names[name]: content.decode("utf-8", "replace") for name, content in contents.items()}
 
 
-def _configuration(workspace: Workspace, text: str) -> str:
+def _dvc_configuration(workspace: Workspace, text: str) -> str:
     """The registry's configuration, and the project's store as the default remote if it has one."""
     remote = shared_remote(workspace.root)
-    known = DvcConfig.parse(text, f"{CONFIG} of the shared registry")
-    return str(known.using(remote) if remote else known) or "[core]\n"
+    config = DvcConfig.parse_text(text, f"{CONFIG} of the shared registry")
+    return str(config.with_remote(remote) if remote else config) or "[core]\n"

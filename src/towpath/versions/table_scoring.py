@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.errors import Fault, UsageError
-from towpath.registry import Record
+from towpath.registry import VersionRecord
 from towpath.scratch import scratch_folder
 from towpath.steps.model_io import score_model
 from towpath.versions import version_origin
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Transform:
+class TransformRequest:
     """What is asked for: which model on which table, and where the rows go.
 
     ``stage`` names the store that the bytes must come from: the reference's own stage by default,
@@ -41,7 +41,7 @@ class Transform:
 
 
 @dataclass(frozen=True)
-class Transformed:
+class TransformResult:
     """What was done: the version and its digest, the store it came from, and the rows written.
 
     ``rejected`` is the reason for which the version should not be used any more; ``packages`` are
@@ -57,39 +57,48 @@ class Transformed:
     packages: tuple[str, ...] = ()
 
 
-def transform(workspace: Workspace, asked: Transform) -> Transformed:
+def transform_table(workspace: Workspace, asked: TransformRequest) -> TransformResult:
     """Score a table with a version of a model.
 
     Raises ``UsageError`` with every fault for what cannot be, ``StoreError`` where no store has
     the bytes or has others than the record says, ``StepFailed`` or ``Refused`` as a step does:
     also for rows that the model does not take.
     """
-    found = registry.get(workspace.registry, asked.reference)
-    faults = [*_pinned(asked, found.record), *_unfit(asked, found.record)]
+    found_version = registry.get_version(workspace.registry, asked.reference)
+    faults = [
+        *_pinned_faults(asked, found_version.record),
+        *_unfit_faults(asked, found_version.record),
+    ]
     if faults:
         raise UsageError(*faults)
-    project = version_origin.policy(workspace)
-    stage = asked.stage or registry.parse(asked.reference).stage
+    project = version_origin.read_main_declaration(workspace)
+    stage = asked.stage or registry.parse_reference(asked.reference).stage
     with scratch_folder() as scratch:
-        model = Path(scratch, found.record.artifact.name)
-        source = version_origin.bring(workspace, project, found.record, model, stage)
-        scored = _scored(workspace, asked, found.record, project, model)
+        model = Path(scratch, found_version.record.artifact.name)
+        source = version_origin.bring_version(
+            workspace, project, found_version.record, model, stage
+        )
+        scored = _score_rows(workspace, asked, found_version.record, project, model)
     note_own_files([asked.output])
-    return Transformed(
-        str(found.version),
-        found.record.sha256,
+    return TransformResult(
+        str(found_version.version),
+        found_version.record.sha256,
         source,
         scored.rows,
         os.fspath(asked.output),
-        found.version.rejected,
+        found_version.version.rejected,
         scored.packages,
     )
 
 
-def _scored(
-    workspace: Workspace, asked: Transform, record: Record, project: Project, model: Path
+def _score_rows(
+    workspace: Workspace,
+    asked: TransformRequest,
+    record: VersionRecord,
+    project: Project,
+    model: Path,
 ) -> score_model.Scored:
-    return score_model.score(
+    return score_model.score_table(
         score_model.Scoring(
             model,
             asked.data,
@@ -102,10 +111,10 @@ def _scored(
     )
 
 
-def _unfit(asked: Transform, record: Record) -> Iterator[Fault]:
-    return score_model.faults(record.artifact.name, asked.data, asked.output)
+def _unfit_faults(asked: TransformRequest, record: VersionRecord) -> Iterator[Fault]:
+    return score_model.scoring_faults(record.artifact.name, asked.data, asked.output)
 
 
-def _pinned(asked: Transform, record: Record) -> Iterator[Fault]:
+def _pinned_faults(asked: TransformRequest, record: VersionRecord) -> Iterator[Fault]:
     if asked.sha256 not in (None, record.sha256):
         yield Fault(f"{asked.reference} has the SHA-256 {record.sha256}, not {asked.sha256}")

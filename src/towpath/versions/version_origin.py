@@ -19,24 +19,28 @@ from towpath.scratch import scratch_beside
 if TYPE_CHECKING:
     from towpath.config.artifact import Artifact
     from towpath.config.project_declaration import Project
-    from towpath.registry import Record
+    from towpath.registry import VersionRecord
     from towpath.storage.storage_backend import ObjectSource
     from towpath.workspace import Workspace
 
 _PUSH = "push it from where it was made: towpath push"
 
 
-def policy(workspace: Workspace) -> Project:
+def read_main_declaration(workspace: Workspace) -> Project:
     """The declaration on the registry's main branch: where stages keep their bytes."""
     repository = workspace.registry
-    main = main_branch.seen(repository)
+    main = main_branch.seen_main_commit(repository)
     if main is None:
         return workspace.project
-    return policies.at(repository, main, workspace.folder)
+    return policies.read_project_at(repository, main, workspace.folder)
 
 
-def bring(
-    workspace: Workspace, project: Project, record: Record, into: Path, stage: str | None = None
+def bring_version(
+    workspace: Workspace,
+    project: Project,
+    record: VersionRecord,
+    into: Path,
+    stage: str | None = None,
 ) -> str:
     """Bring a version's bytes to a path, verified against its record; where from, in words.
 
@@ -60,17 +64,17 @@ def bring_artifact(
     them: the project's, its remote, those that ``project`` declares, those of its stages. Raises
     ``StoreError``, with what each store said, where none does.
     """
-    from towpath.storage.verified_bytes import Absent, fetch
+    from towpath.storage.verified_bytes import AbsentBytes, fetch_verified
 
     faults: list[Fault] = []
     absent: list[str] = []
-    for opened in _sources(workspace, project, stage):
+    for opened in _byte_sources(workspace, project, stage):
         scratch = scratch_beside(into)  # on the same disk, so that what is whole is only renamed
         try:
             scratch.mkdir(parents=True)
             source = opened()
-            fetch(source, artifact, into, sha256, scratch)
-        except Absent:
+            fetch_verified(source, artifact, into, sha256, scratch)
+        except AbsentBytes:
             absent.append(source.shown)
         except TowpathError as refused:  # a store that is down need not be the one that has them
             faults += refused.faults
@@ -85,7 +89,7 @@ def bring_artifact(
     raise StoreError(*faults)
 
 
-def _sources(
+def _byte_sources(
     workspace: Workspace, project: Project, stage: str | None
 ) -> Iterator[Callable[[], ObjectSource]]:
     """The stores that may have a version's bytes, the nearest first; each opened when asked."""
@@ -94,39 +98,39 @@ def _sources(
     from towpath.storage.stage_store import StageStore
 
     def of_stage(name: str) -> ObjectSource:
-        return StageStore.open(project, name, os.environ, workspace.home)
+        return StageStore.open(project, name, os.environ, workspace.main_folder)
 
     def declared(name: str) -> ObjectSource:
-        return StageStore.open_declared(project, name, os.environ, workspace.home)
+        return StageStore.open_declared(project, name, os.environ, workspace.main_folder)
 
     if stage is not None:
         yield partial(of_stage, stage)
         return
     if find_dvc(workspace.root):
         yield lambda: workspace.store.source
-        yield partial(_remote, workspace)
+        yield partial(_project_remote, workspace)
     yield from (partial(declared, name) for name in project.stores)
     yield from (partial(of_stage, name) for name in project.stages)
 
 
-def _remote(workspace: Workspace) -> ObjectSource:
+def _project_remote(workspace: Workspace) -> ObjectSource:
     from towpath.backends.dvc.dvc_remotes import default_remote
 
-    found = default_remote(workspace.root)
-    if found is None:
+    remote = default_remote(workspace.root)
+    if remote is None:
         raise StoreError("the project's store has no remote")
-    return found
+    return remote
 
 
 def find_version_code(
-    workspace: Workspace, reference: str, stage: str | None, record: Record, project: Project
+    workspace: Workspace, reference: str, stage: str | None, record: VersionRecord, project: Project
 ) -> OwnCode:
     """By the rule of ``stage``, else of the stage that the reference names; a version that is named
     by its number may have any commit's code. The model's bytes were verified before."""
     repository = workspace.registry
     if (code := workspace.repository) and code.commit(record.code.commit) is not None:
         repository = code  # with a shared registry the code is in the project's own
-    rule = stage or registry.parse(reference).stage
-    main = main_branch.seen(repository) or record.code.commit
+    rule = stage or registry.parse_reference(reference).stage
+    main = main_branch.seen_main_commit(repository) or record.code.commit
     source = CodeSource.of_stage(repository, workspace.state / "code", project, rule, main)
     return find_own_code(source, record, project.trust)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def alone(workspace: Workspace) -> Iterator[None]:
+def hold_worktree(workspace: Workspace) -> Iterator[None]:
     """While this lasts, no other run brings the project's outputs up to date."""
     path = workspace.state / "state" / "outputs.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,47 +30,51 @@ def alone(workspace: Workspace) -> Iterator[None]:
         yield
 
 
-def bring(workspace: Workspace, pipeline: str, wanted: Mapping[str, str]) -> None:
+def bring_up_to_date(workspace: Workspace, pipeline: str, wanted: Mapping[str, str]) -> None:
     """Make the work tree hold these outputs, digests by path, and no others that a run put there.
 
     Nothing is touched where nothing differs, and nothing is taken away that was changed since.
     Raises ``Malformed`` for an output that a link of the work tree leads elsewhere.
     """
     ledger = workspace.state / "state" / "outputs" / f"{pipeline}.json"
-    before = _read(ledger)
+    before = _read_ledger(ledger)
     for path, digest in before.items():
-        if path not in wanted and _holds(workspace, path, digest):
+        if path not in wanted and _holds_digest(workspace, path, digest):
             with suppress(Malformed):  # a link leads it elsewhere: that is not ours to take away
                 resolve_inside(workspace.root, path)
-                _remove(workspace.root, workspace.root / path)
-    missing = [path for path, digest in wanted.items() if not _holds(workspace, path, digest)]
+                _remove_path(workspace.root, workspace.root / path)
+    missing = [
+        path for path, digest in wanted.items() if not _holds_digest(workspace, path, digest)
+    ]
     for path in (*wanted, *before):
         with suppress(Malformed):
             sweep_beside(resolve_inside(workspace.root, path).parent)  # a killed run's copies
     for path in missing:
-        workspace.store.link(wanted[path], resolve_inside(workspace.root, path))
+        workspace.store.copy_to(wanted[path], resolve_inside(workspace.root, path))
     if before != wanted:
-        _write(ledger, wanted)
+        _write_ledger(ledger, wanted)
 
 
-def adopt(workspace: Workspace, pipeline: str, outputs: Mapping[str, str]) -> None:
+def adopt_outputs(workspace: Workspace, pipeline: str, outputs: Mapping[str, str]) -> None:
     """Take outputs that were pulled for outputs of a run, so that a later one may take them away.
 
     Only those that the work tree does hold: what was changed there is the user's.
     """
     ledger = workspace.state / "state" / "outputs" / f"{pipeline}.json"
-    before = _read(ledger)
-    held = {path: digest for path, digest in outputs.items() if _holds(workspace, path, digest)}
+    before = _read_ledger(ledger)
+    held = {
+        path: digest for path, digest in outputs.items() if _holds_digest(workspace, path, digest)
+    }
     if (after := {**before, **held}) != before:
-        _write(ledger, after)
+        _write_ledger(ledger, after)
 
 
-def _holds(workspace: Workspace, path: str, digest: str) -> bool:
+def _holds_digest(workspace: Workspace, path: str, digest: str) -> bool:
     target = workspace.root / path
     return target.exists() and workspace.store.digest(target).digest == digest
 
 
-def _remove(root: Path, path: Path) -> None:
+def _remove_path(root: Path, path: Path) -> None:
     """Take a file or a folder away, and the folders above it that are empty then."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -81,15 +85,15 @@ def _remove(root: Path, path: Path) -> None:
             (root / folder).rmdir()
 
 
-def _read(ledger: Path) -> dict[str, str]:
+def _read_ledger(ledger: Path) -> dict[str, str]:
     """What a run put there last; nothing where the file is none, for it says what to take away."""
     try:
-        found = table_of(Md5)(parse_json(ledger.read_bytes()))
-        return {ProjectPath(path): digest for path, digest in found.items()}
+        digests = table_of(Md5)(parse_json(ledger.read_bytes()))
+        return {ProjectPath(path): digest for path, digest in digests.items()}
     except (OSError, Malformed):
         return {}
 
 
-def _write(ledger: Path, wanted: Mapping[str, str]) -> None:
+def _write_ledger(ledger: Path, wanted: Mapping[str, str]) -> None:
     ledger.parent.mkdir(parents=True, exist_ok=True)
     replace_text(ledger, json.dumps(dict(wanted)))

@@ -17,13 +17,13 @@ def project(tmp_path: Path) -> Iterator[Path]:
     root = tmp_path / "two words ä"
     root.mkdir()
     yield root
-    start_api.stop(api_home.of(root))
+    start_api.stop_local_api(api_home.home_of_project(root))
 
 
 @pytest.fixture
 def processes(project: Path) -> Callable[[], list[psutil.Process]]:
     """Call it for every process of the project's API: keeper and server, while they live."""
-    folder = str(api_home.of(project).folder)
+    folder = str(api_home.home_of_project(project).folder)
     return lambda: [each for each in psutil.process_iter() if folder in command(each)]
 
 

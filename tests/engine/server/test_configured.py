@@ -62,7 +62,7 @@ def test_finds_the_api_and_says_where(
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "project"))
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    found = remote_api.find(tmp_path / "project")
+    found = remote_api.find_configured_api(tmp_path / "project")
     assert (found.url if found else None) == url
     assert not found or found.origin.startswith(str(origin))
 
@@ -83,7 +83,7 @@ def test_prefect_finds_the_same(tmp_path: Path) -> None:
 
 def test_what_up_wrote_is_not_the_users(tmp_path: Path) -> None:
     (tmp_path / "prefect.toml").write_text(f'{remote_api.OURS}\n[api]\nurl = "{TOML}"\n')
-    assert remote_api.find(tmp_path) is None
+    assert remote_api.find_configured_api(tmp_path) is None
 
 
 def test_what_a_run_set_for_itself_is_not_the_users(
@@ -94,17 +94,17 @@ def test_what_a_run_set_for_itself_is_not_the_users(
         monkeypatch.setenv(name, ENV)
     for name in (remote_api.AUTH, remote_api.AUTH_SET_BY_US):
         monkeypatch.setenv(name, "towpath:secret")
-    found = remote_api.find(tmp_path / "project")
+    found = remote_api.find_configured_api(tmp_path / "project")
     assert found
     assert found.url == TOML
-    server.begin(tmp_path / "project")
+    server.begin_api(tmp_path / "project")
     assert remote_api.AUTH not in os.environ, "it is not for an API of the user's own"
 
 
 def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "prefect.toml").write_text("[api\n")
     with pytest.raises(DeclarationError, match=r"prefect\.toml: no valid TOML"):
-        remote_api.find(tmp_path)
+        remote_api.find_configured_api(tmp_path)
 
 
 def test_reading_it_loads_no_prefect() -> None:

@@ -13,9 +13,13 @@ import pytest
 
 from running import FOLDER, Project, make
 from towpath.backends.prefect.server import worker
-from towpath.backends.prefect.server.project_api import Up, down, up
+from towpath.backends.prefect.server.project_api import (
+    StartedServices,
+    start_services,
+    stop_services,
+)
 from towpath.execution import run_folders
-from towpath.pipeline.compile_graph import outline
+from towpath.pipeline.compile_graph import outline_graph
 from towpath.steps import step_imports
 
 PIPELINE = """\
@@ -87,9 +91,9 @@ def small(project: Path) -> Project:
     return made
 
 
-def stands(small: Project) -> Up:
+def stands(small: Project) -> StartedServices:
     """`towpath up` with its deployments."""
-    standing = up(small.root)
+    standing = start_services(small.root)
     prefect(small, "deploy", "--all")
     return standing
 
@@ -100,12 +104,12 @@ def prefect(small: Project, *words: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def seen(small: Project, standing: Up, n: int, *words: str) -> Any:
+def seen(small: Project, standing: StartedServices, n: int, *words: str) -> Any:
     """What the step of a deployed run saw."""
     prefect(small, "deployment", "run", "training/dev", "--param", f"n={n}", *words)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        found = worker.ask(standing.api.endpoint, "POST", "/flow_runs/filter", {})
+        found = worker.ask_local_api(standing.api.proven_endpoint, "POST", "/flow_runs/filter", {})
         states = [run["state"]["type"] for run in found]
         assert "FAILED" not in states, standing.api.home.worker_log.read_text()
         if states == ["COMPLETED"] * len(states) and len(small.runs()) == len(states):
@@ -134,7 +138,7 @@ def test_steps_have_their_packages_at_once_and_the_project_s_code_anew(
     install(site, "", "1.1")
     upgraded = seen(small, standing, 4)
     assert upgraded["alpha"] == "1.1"
-    down(small.root)
+    stop_services(small.root)
 
 
 def test_libraries_are_those_of_installed_packages(
@@ -143,9 +147,9 @@ def test_libraries_are_those_of_installed_packages(
     install(site, "", "1.0")
     monkeypatch.syspath_prepend(site)
     small.edit(f"{FOLDER}/pipeline.yaml", "[seen.json]", "[seen.json, table.parquet]")
-    nodes = list(outline(small.workspace.pipeline("training")).nodes.values())
+    nodes = list(outline_graph(small.workspace.pipeline("training")).nodes.values())
     imported = step_imports.find_libraries(small.workspace, FOLDER, nodes)
-    found = set(step_imports.of_steps(nodes, imported))
+    found = set(step_imports.needs_of_steps(nodes, imported))
     assert {"alpha", "pandas", "pyarrow.parquet", "towpath.steps.kinds.function_step"} <= found
     assert not {"beside", "steps", "os", "sys"} & found
 
@@ -155,10 +159,10 @@ def test_a_schedule_runs(small: Project, site: Path) -> None:
     small.write("prefect.yaml", f"{DEPLOYMENTS}  schedules: [{{interval: 10}}]\n")
     stands(small)
     deadline = time.monotonic() + 60
-    while not any(run.state == "done" for run in run_folders.recent(small.workspace.runs)):
+    while not any(run.state == "done" for run in run_folders.recent_runs(small.workspace.runs)):
         assert time.monotonic() < deadline, "nothing was run"
         time.sleep(0.2)
-    down(small.root, force=True)
+    stop_services(small.root, force=True)
 
 
 def test_the_last_of_a_run_s_log_is_there(small: Project, site: Path) -> None:
@@ -170,9 +174,11 @@ def test_the_last_of_a_run_s_log_is_there(small: Project, site: Path) -> None:
         assert time.monotonic() < deadline, _logged(standing)
         time.sleep(0.2)
     assert "Beginning flow run" in _logged(standing)
-    down(small.root)
+    stop_services(small.root)
 
 
-def _logged(standing: Up) -> str:
-    found = worker.ask(standing.api.endpoint, "POST", "/logs/filter", {"limit": 200})
+def _logged(standing: StartedServices) -> str:
+    found = worker.ask_local_api(
+        standing.api.proven_endpoint, "POST", "/logs/filter", {"limit": 200}
+    )
     return "\n".join(each["message"] for each in found)

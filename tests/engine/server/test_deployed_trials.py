@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from running import FOLDER, Project, make
-from towpath.backends.prefect.server.project_api import up
+from towpath.backends.prefect.server.project_api import start_services
 from towpath.execution import run_record
-from towpath.execution.run_record import Run
+from towpath.execution.run_record import RecordedRun
 
 DEPLOYMENTS = """\
 name: small
@@ -30,13 +30,15 @@ def prefect(project: Project, *words: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def ended(project: Project, count: int) -> Run:
+def ended(project: Project, count: int) -> RecordedRun:
     """The last of so many runs, when it has ended."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         names = project.runs()
-        run = run_record.read(project.workspace.runs / names[-1]) if len(names) == count else None
-        if run is not None and run.state.ended:
+        run = (
+            run_record.read_run(project.workspace.runs / names[-1]) if len(names) == count else None
+        )
+        if run is not None and run.state.has_ended:
             return run
         time.sleep(0.1)
     raise AssertionError("the run did not end")
@@ -47,11 +49,11 @@ def test_what_is_declared_for_a_deployment_registers(project: Path) -> None:
     made.write(".gitignore", ".towpath/\nartifacts/\n__pycache__/\nprefect.toml\n")
     made.git("init", "-q", "-b", "main")
     made.commit()
-    up(made.root)
+    start_services(made.root)
     prefect(made, "deploy", "--all")
     prefect(made, "deployment", "run", "training/dev")
     first = ended(made, 1)
-    assert (first.params["factor"], first.versions) == (3, ("mean@v1.0.0",)), first.steps
+    assert (first.params["factor"], first.registered_versions) == (3, ("mean@v1.0.0",)), first.steps
     prefect(made, "deployment", "run", "training/dev", "--param", "factor=4")
     trial = ended(made, 2)
     assert (trial.params["factor"], trial.tried) == (4, ("factor",))

@@ -20,7 +20,7 @@ from towpath.backends.prefect.server import api_home, server_state, start_api, w
 from towpath.errors import EngineError
 
 ENSURE = "import sys; from pathlib import Path; from towpath.backends.prefect import server; "
-ENSURE += "print(server.ensure(Path(sys.argv[1])).url)"
+ENSURE += "print(server.ensure_api(Path(sys.argv[1])).url)"
 
 
 Processes = Callable[[], list[psutil.Process]]
@@ -35,32 +35,35 @@ def gone(processes: Processes, seconds: float = 30.0) -> bool:
 
 
 def test_from_the_first_start_to_the_end(project: Path, processes: Processes) -> None:
-    first = server.ensure(project)
-    again = server.ensure(project)
+    first = server.ensure_api(project)
+    again = server.ensure_api(project)
     assert (first.warm, again.warm) == (False, True)
     assert first.url == again.url
     assert first.started_by_us
-    assert worker.ask(first.endpoint, "GET", "/admin/version") == server_state.installed()
+    assert (
+        worker.ask_local_api(first.proven_endpoint, "GET", "/admin/version")
+        == server_state.installed_prefect()
+    )
     assert (
         start_api.blank_path().is_file()
     )  # so that the next project's first start needs no migrations
 
-    os.kill(int(first.home.ready.read_text()), signal.SIGKILL)
-    assert server.ensure(project).url == first.url  # the keeper held the address
+    os.kill(int(first.home.ready_file.read_text()), signal.SIGKILL)
+    assert server.ensure_api(project).url == first.url  # the keeper held the address
 
-    found = server_state.running(first.home)
+    found = server_state.running_api_state(first.home)
     assert found
     keeper = psutil.Process(found.pid)
     keeper.kill()
     keeper.wait()
-    after = server.ensure(project)
+    after = server.ensure_api(project)
     assert not after.warm
     with urlopen(f"{after.url}/health") as answer:
         assert answer.read() == b"true"
 
-    assert start_api.stop(after.home)
+    assert start_api.stop_local_api(after.home)
     assert gone(processes)
-    assert not start_api.stop(after.home)
+    assert not start_api.stop_local_api(after.home)
 
 
 def test_two_at_once_start_one(project: Path, processes: Processes) -> None:
@@ -78,29 +81,33 @@ def test_it_rests_but_not_under_a_run(
     project: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOWPATH_REST", "1s")
-    api = server.begin(project)
+    api = server.begin_api(project)
     with server.run_in_progress(api, "20261122-144200-3fa1"):
-        server.wait(api)
+        server.await_api(api)
         time.sleep(2.5)
         assert api_home.find_runs(api.home) == ("20261122-144200-3fa1",)
-        assert server.ensure(project).warm
+        assert server.ensure_api(project).warm
     assert gone(processes)
-    assert server_state.read(api.home) is None
+    assert server_state.read_api_state(api.home) is None
 
 
 def test_a_killed_run_is_called_crashed_by_the_next(project: Path) -> None:
-    api = server.ensure(project)
-    flow = worker.ask(api.endpoint, "POST", "/flows/", {"name": "training"})["id"]
+    api = server.ensure_api(project)
+    flow = worker.ask_local_api(api.proven_endpoint, "POST", "/flows/", {"name": "training"})["id"]
     body = {"name": "killed", "flow_id": flow, "state": {"type": "RUNNING"}}
     lives = {**body, "name": "lives"}
-    made = [worker.ask(api.endpoint, "POST", "/flow_runs/", each)["id"] for each in (body, lives)]
-    (api.home.leases / "killed").touch()
-    os.utime(api.home.leases / "killed", (0, 0))
+    made = [
+        worker.ask_local_api(api.proven_endpoint, "POST", "/flow_runs/", each)["id"]
+        for each in (body, lives)
+    ]
+    (api.home.leases_folder / "killed").touch()
+    os.utime(api.home.leases_folder / "killed", (0, 0))
     with server.run_in_progress(api, "lives"):
-        os.utime(api.home.leases / "lives", (0, 0))
-        server.settle_killed(api)
+        os.utime(api.home.leases_folder / "lives", (0, 0))
+        server.settle_killed_runs(api)
         states = [
-            worker.ask(api.endpoint, "GET", f"/flow_runs/{run}")["state_type"] for run in made
+            worker.ask_local_api(api.proven_endpoint, "GET", f"/flow_runs/{run}")["state_type"]
+            for run in made
         ]
         assert states == ["CRASHED", "RUNNING"]
         assert api_home.find_runs(api.home) == ("lives",)
@@ -111,23 +118,26 @@ def test_only_the_slow_first_start_is_begun_early(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOWPATH_HOME", str(tmp_path / "fresh"))
-    server.prepare(project)
-    assert start_api.stop(api_home.of(project))
+    server.prepare_api(project)
+    assert start_api.stop_local_api(api_home.home_of_project(project))
     start_api.blank_path().touch()
-    server.prepare(project)
-    assert not start_api.stop(api_home.of(project))
+    server.prepare_api(project)
+    assert not start_api.stop_local_api(api_home.home_of_project(project))
 
 
 def test_projects_do_not_meet(tmp_path: Path) -> None:
-    assert api_home.of(tmp_path / "a").folder != api_home.of(tmp_path / "b" / "a").folder
+    assert (
+        api_home.home_of_project(tmp_path / "a").folder
+        != api_home.home_of_project(tmp_path / "b" / "a").folder
+    )
 
 
 def test_a_server_that_cannot_start_says_why(project: Path, processes: Processes) -> None:
-    place = api_home.of(project)
+    place = api_home.home_of_project(project)
     place.make()
-    place.database.write_bytes(b"this is no database" * 100)
+    place.database_file.write_bytes(b"this is no database" * 100)
     with pytest.raises(EngineError, match="file is not a database") as raised:
-        server.ensure(project)
+        server.ensure_api(project)
     assert str(place.log) in str(raised.value)
     assert gone(processes)
 
@@ -138,7 +148,7 @@ def test_a_home_that_cannot_be_written_says_so(
     (tmp_path / "file").touch()
     monkeypatch.setenv("TOWPATH_HOME", str(tmp_path / "file"))
     with pytest.raises(EngineError, match=r"Not a directory.*TOWPATH_HOME"):
-        server.begin(tmp_path)
+        server.begin_api(tmp_path)
 
 
 def test_an_address_where_nobody_listens_is_named(
@@ -149,7 +159,7 @@ def test_an_address_where_nobody_listens_is_named(
         url = f"http://127.0.0.1:{free.getsockname()[1]}/api"
     monkeypatch.setenv("PREFECT_API_URL", url)
     with pytest.raises(EngineError) as raised:
-        server.ensure(tmp_path)
+        server.ensure_api(tmp_path)
     (fault,) = raised.value.faults
     assert url in fault.what
     assert "(environment variable PREFECT_API_URL) does not answer" in fault.what
@@ -163,15 +173,15 @@ def test_an_address_that_never_answers_is_no_hang(tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
         (tmp_path / "prefect.toml").write_text(f'[api]\nurl = "{url}"\n')
         with pytest.raises(EngineError) as raised:
-            server.ensure(tmp_path)
+            server.ensure_api(tmp_path)
     (fault,) = raised.value.faults
     assert str(fault.place) == "prefect.toml:2"
     assert fault.what == f"the Prefect API {url} does not answer within 2.5 s"
 
 
 def test_a_deleted_project_leaves_nothing(tmp_path: Path, project: Path) -> None:
-    left = api_home.of(tmp_path / "deleted")
+    left = api_home.home_of_project(tmp_path / "deleted")
     left.make()
-    server.begin(project)
+    server.begin_api(project)
     assert not left.folder.exists()
-    assert api_home.of(project).folder.exists()
+    assert api_home.home_of_project(project).folder.exists()

@@ -31,8 +31,8 @@ def serve() -> Iterator[Any]:
     gc.enable()
 
 
-def ask(api: server.Api, method: str, path: str, body: object) -> tuple[int, Any]:
-    secret = basic_authorization(api.endpoint.secret)
+def ask(api: server.PrefectApi, method: str, path: str, body: object) -> tuple[int, Any]:
+    secret = basic_authorization(api.proven_endpoint.secret)
     asked = Request(f"{api.url}{path}", json.dumps(body).encode(), method=method)
     asked.add_header("Content-Type", "application/json")
     asked.add_header("Authorization", secret)
@@ -44,7 +44,7 @@ def ask(api: server.Api, method: str, path: str, body: object) -> tuple[int, Any
 
 
 def test_three_who_write_at_once_are_all_served(project: Path) -> None:
-    api = server.ensure(project)
+    api = server.ensure_api(project)
     _, flow = ask(api, "POST", "/flows/", {"name": "many"})
 
     def write(_: int) -> list[int]:

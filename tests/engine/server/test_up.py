@@ -15,7 +15,11 @@ import pytest
 
 from towpath.backends.prefect import server
 from towpath.backends.prefect.server import api_home, remote_api, server_state, start_api, worker
-from towpath.backends.prefect.server.project_api import down, status, up
+from towpath.backends.prefect.server.project_api import (
+    read_service_status,
+    start_services,
+    stop_services,
+)
 from towpath.errors import EngineError
 
 FLOW = """\
@@ -49,12 +53,14 @@ def prefect(project: Path, *arguments: str) -> str:
     return told.stdout
 
 
-def last_state(endpoint: server_state.Endpoint) -> str:
-    runs = worker.ask(endpoint, "POST", "/flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"})
+def last_state(endpoint: server_state.ApiEndpoint) -> str:
+    runs = worker.ask_local_api(
+        endpoint, "POST", "/flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"}
+    )
     return str(runs[0]["state"]["type"])
 
 
-def wait_for(endpoint: server_state.Endpoint, wanted: str) -> None:
+def wait_for(endpoint: server_state.ApiEndpoint, wanted: str) -> None:
     for _ in range(300):
         if last_state(endpoint) == wanted:
             return
@@ -73,113 +79,118 @@ def wait_until(true: Callable[[], bool]) -> None:
 def test_the_story(project: Path, processes: Callable[[], list[psutil.Process]]) -> None:
     (project / "flow.py").write_text(FLOW)
     (project / "prefect.yaml").write_text(DEPLOYMENTS)
-    assert status(project).url is None
+    assert read_service_status(project).url is None
 
-    standing = up(project)
+    standing = start_services(project)
     assert standing.settings == project / "prefect.toml"
     assert standing.api.url in standing.settings.read_text()
     assert stat.S_IMODE(standing.settings.stat().st_mode) == 0o600
-    assert up(project).worker == standing.worker
+    assert start_services(project).worker == standing.worker
 
     prefect(project, "deploy", "--all")
     prefect(project, "deployment", "run", "training/dev", "--param", "learning_rate=0.05")
-    wait_for(standing.api.endpoint, "COMPLETED")
+    wait_for(standing.api.proven_endpoint, "COMPLETED")
     assert (project / "seen.txt").read_text() == f"0.05 in {project}"
 
     prefect(project, "deployment", "run", "training/dev", "--param", "seconds=600")
-    wait_for(standing.api.endpoint, "RUNNING")
-    seen = status(project)
+    wait_for(standing.api.proven_endpoint, "RUNNING")
+    seen = read_service_status(project)
     assert (seen.url, seen.trouble) == (standing.api.url, None)
     assert seen.local
     assert seen.local.pid in {each.pid for each in processes()}
     assert seen.worker == standing.worker
     assert len(seen.runs) == 1
     with pytest.raises(EngineError, match=f"1 run in progress: {seen.runs[0]}"):
-        down(project)
+        stop_services(project)
 
-    ended = down(project, force=True)
+    ended = stop_services(project, force=True)
     assert (ended.api, ended.worker) == (True, True)
     assert not processes()
     assert not standing.worker.is_alive
     assert not (project / "prefect.toml").exists()
-    assert status(project).url is None
-    assert up(project).worker.is_alive
-    assert last_state(standing.api.endpoint) == "CRASHED"
-    assert status(project).runs == ()
-    down(project)
-    again = down(project)
+    assert read_service_status(project).url is None
+    assert start_services(project).worker.is_alive
+    assert last_state(standing.api.proven_endpoint) == "CRASHED"
+    assert read_service_status(project).runs == ()
+    stop_services(project)
+    again = stop_services(project)
     assert (again.api, again.worker) == (False, False)
 
 
 def test_a_run_can_be_cancelled(project: Path) -> None:
     (project / "flow.py").write_text(FLOW)
     (project / "prefect.yaml").write_text(DEPLOYMENTS)
-    standing = up(project)
+    standing = start_services(project)
     prefect(project, "deploy", "--all")
     prefect(project, "deployment", "run", "training/dev", "--param", "seconds=600")
-    wait_for(standing.api.endpoint, "RUNNING")
+    wait_for(standing.api.proven_endpoint, "RUNNING")
     wait_until((project / "seen.txt").exists)
-    run = worker.ask(standing.api.endpoint, "POST", "/flow_runs/filter", {})[0]["id"]
+    run = worker.ask_local_api(standing.api.proven_endpoint, "POST", "/flow_runs/filter", {})[0][
+        "id"
+    ]
     prefect(project, "flow-run", "cancel", run)
-    wait_for(standing.api.endpoint, "CANCELLED")
-    down(project)
+    wait_for(standing.api.proven_endpoint, "CANCELLED")
+    stop_services(project)
 
 
 def test_a_prefect_toml_of_ones_own_stays(project: Path) -> None:
     mine = '[server]\nlogging_level = "INFO"\n'
     (project / "prefect.toml").write_text(mine)
-    standing = up(project)
+    standing = start_services(project)
     assert standing.settings is None
     assert standing.advice
     assert f'put url = "{standing.api.url}" under [api]' in standing.advice
-    down(project)
+    stop_services(project)
     assert (project / "prefect.toml").read_text() == mine
 
 
 @pytest.fixture
-def theirs(tmp_path: Path) -> Iterator[server.Api]:
+def theirs(tmp_path: Path) -> Iterator[server.PrefectApi]:
     """An API that is somebody else's, which does not rest meanwhile."""
     (tmp_path / "theirs").mkdir()
-    api = server.ensure(tmp_path / "theirs")
+    api = server.ensure_api(tmp_path / "theirs")
     with server.run_in_progress(api, "theirs"):
         yield api
-    start_api.stop(api.home)
+    start_api.stop_local_api(api.home)
 
 
 def test_with_an_api_of_ones_own_only_a_worker_starts(
-    project: Path, theirs: server.Api, monkeypatch: pytest.MonkeyPatch
+    project: Path, theirs: server.PrefectApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", theirs.url)
-    monkeypatch.setenv(remote_api.AUTH, theirs.endpoint.secret)
-    standing = up(project)
+    monkeypatch.setenv(remote_api.AUTH, theirs.proven_endpoint.secret)
+    standing = start_services(project)
     assert (standing.api.url, standing.settings) == (theirs.url, None)
     assert not (project / "prefect.toml").exists()
-    seen = status(project)
+    seen = read_service_status(project)
     assert (seen.url, seen.trouble, seen.local) == (theirs.url, None, None)
     assert seen.worker == standing.worker
-    assert worker.ask(theirs.endpoint, "GET", "/work_pools/towpath")["type"] == "process"
-    ended = down(project)
+    assert (
+        worker.ask_local_api(theirs.proven_endpoint, "GET", "/work_pools/towpath")["type"]
+        == "process"
+    )
+    ended = stop_services(project)
     assert (ended.api, ended.worker) == (False, True)
-    assert server.ensure(project).url == theirs.url
+    assert server.ensure_api(project).url == theirs.url
 
 
 def test_a_worker_that_died_is_seen_and_replaced(project: Path) -> None:
-    first = up(project)
+    first = start_services(project)
     dying = psutil.Process(first.worker.pid)
     dying.kill()
     dying.wait()
-    assert status(project).worker is None
-    second = up(project)
+    assert read_service_status(project).worker is None
+    second = start_services(project)
     assert second.worker.pid != first.worker.pid
-    assert status(project).worker == second.worker
+    assert read_service_status(project).worker == second.worker
     assert second.api.url == first.api.url
 
 
 def test_what_a_reboot_leaves_is_cleared(project: Path) -> None:
-    place = api_home.of(project)
+    place = api_home.home_of_project(project)
     place.make()
     (project / "prefect.toml").write_text(f"{remote_api.OURS}\n")
-    worker.write_mark(place, worker.Worker(1, 0.0, "", "towpath", str(project)))
-    server.begin(project)
-    assert not place.up.exists()
+    worker.write_mark(place, worker.PoolWorker(1, 0.0, "", "towpath", str(project)))
+    server.begin_api(project)
+    assert not place.up_file.exists()
     assert not (project / "prefect.toml").exists()

@@ -5,39 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from towpath import registry
-from towpath.audit.audit_finding import Finding, finding
-from towpath.audit.ledger import Ledger
+from towpath.audit.audit_finding import AuditFinding, make_finding
+from towpath.audit.ledger import AuditLedger
 from towpath.delivery.promotion.rollback_target import leave_version
 from towpath.errors import Fault, TowpathError
 from towpath.registry import policy_at_commit, stage_files
 
 
-def check(ledger: Ledger) -> Iterator[Finding]:
+def check_ownership(ledger: AuditLedger) -> Iterator[AuditFinding]:
     """Each model that was ever promoted, and each stage file that is on main."""
-    yield from _declaration(ledger)
-    for model in dict.fromkeys(one.model for one in ledger.promotions):
-        if not ledger.owners.owns(ledger.folder, model):
-            yield _finding(ledger.owners.why_nobodys(model))
-    found = registry.stages(ledger.repository, ledger.main)
-    for one in ledger.wanted(ledger.stage):
-        version = ledger.models[one.model].at(one.version) if one.model in ledger.models else None
+    yield from _check_declaration(ledger)
+    for model in dict.fromkeys(entry.model for entry in ledger.promotions):
+        if not ledger.model_owners.owns_model(ledger.folder, model):
+            yield _ownership_finding(ledger.model_owners.why_nobodys(model))
+    files_on_main = registry.read_stage_files(ledger.repository, ledger.main)
+    for entry in ledger.wanted_versions(ledger.stage):
+        version = (
+            ledger.models[entry.model].find_number(entry.version)
+            if entry.model in ledger.models
+            else None
+        )
         if version is not None and version.rejected is not None:
-            what = f"{one.stage} should run {version}, which was rejected: {version.rejected}"
-            hint = leave_version(ledger.models[one.model], one.stage, ledger.log)
-            yield finding("promotion", what, stage_files.path(one.stage, one.model), hint)
-    for fault in stage_files.undeclared(found, ledger.project, ledger.owners, ledger.folder):
-        yield _finding(fault)
+            what = f"{entry.stage} should run {version}, which was rejected: {version.rejected}"
+            hint = leave_version(ledger.models[entry.model], entry.stage, ledger.log)
+            yield make_finding(
+                "promotion", what, stage_files.stage_file_path(entry.stage, entry.model), hint
+            )
+    for fault in stage_files.find_undeclared_stages(
+        files_on_main, ledger.project, ledger.model_owners, ledger.folder
+    ):
+        yield _ownership_finding(fault)
 
 
-def _declaration(ledger: Ledger) -> Iterator[Finding]:
+def _check_declaration(ledger: AuditLedger) -> Iterator[AuditFinding]:
     """Main's own declaration: it is there, and can be read."""
     try:
-        policy_at_commit.at(ledger.repository, ledger.main, ledger.folder)
+        policy_at_commit.read_project_at(ledger.repository, ledger.main, ledger.folder)
     except TowpathError as wrong:
         for fault in wrong.faults:
-            place = str(fault.place or policy_at_commit.place(ledger.folder))
-            yield finding("rules", fault.what, place, fault.hint or "")
+            place = str(fault.place or policy_at_commit.declaration_path(ledger.folder))
+            yield make_finding("rules", fault.what, place, fault.hint or "")
 
 
-def _finding(fault: Fault) -> Finding:
-    return finding("promotion", fault.what, str(fault.place), fault.hint or "")
+def _ownership_finding(fault: Fault) -> AuditFinding:
+    return make_finding("promotion", fault.what, str(fault.place), fault.hint or "")

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from towpath.audit.approvals import Approvals
-from towpath.audit.audit_finding import Finding, Unchecked, finding
-from towpath.audit.ledger import Ledger
+from towpath.audit.audit_finding import AuditFinding, UncheckedPart, make_finding
+from towpath.audit.ledger import AuditLedger
 from towpath.backends.git import refs, signatures
 from towpath.backends.git.allowed_signers import SIGNERS, read_allowed_signers, signers_file
 from towpath.backends.git.signatures import SignedBy
@@ -28,7 +28,7 @@ TAGS = "refs/tags/"
 
 
 @dataclass(frozen=True)
-class Signed:
+class SurveyedSignature:
     """A thing that can be signed, and how its signature stands; ``kind`` is ``version``,
     ``rejection``, ``stage tag`` or ``promotion``. ``counts`` says whether it must be sound."""
 
@@ -38,7 +38,7 @@ class Signed:
     counts: bool = True
 
 
-def survey_demanded(ledger: Ledger, known: Approvals) -> tuple[Signed, ...]:
+def survey_demanded(ledger: AuditLedger, known: Approvals) -> tuple[SurveyedSignature, ...]:
     """The versions in good standing, where the policy wants each signed: those that nobody signed,
     and whose signatures stages rest on now. All others ``survey`` looks at, which takes its time.
     """
@@ -48,34 +48,36 @@ def survey_demanded(ledger: Ledger, known: Approvals) -> tuple[Signed, ...]:
         return ()
     if rules.policy is None or rules.policy.policy.versions != "signed":
         return ()
-    wanted = {(one.model, one.version) for one in ledger.wanted()}
+    wanted_keys = {(version.model, version.version) for version in ledger.wanted_versions()}
     return tuple(
-        Signed("version", str(one), signature_of(ledger.repository, one, rules.signers or b""))
+        SurveyedSignature(
+            "version", str(version), signature_of(ledger.repository, version, rules.signers or b"")
+        )
         for model in ledger.models.values()
-        for one in model.versions
-        if one.rejected is None
-        and ledger.is_ours(one.model)
-        and (not one.tag.signature or (one.model, one.version) in wanted)
+        for version in model.versions
+        if version.rejected is None
+        and ledger.is_ours(version.model)
+        and (not version.tag.signature or (version.model, version.version) in wanted_keys)
     )
 
 
-def check_demanded(surveyed: Sequence[Signed]) -> Iterator[Finding]:
+def check_demanded(surveyed: Sequence[SurveyedSignature]) -> Iterator[AuditFinding]:
     """The versions that do not count, because no allowed signer signed them."""
-    for one in surveyed:
-        if one.signature.standing != "good":
-            what = f"{DEMANDED}: {why_unsigned(one.signature)}"
-            hint = way_to_sign(one.name, one.signature)
-            yield finding("signature", what, one.name, f"{hint}; a stage that runs it: "
+    for signed in surveyed:
+        if signed.signature.standing != "good":
+            what = f"{DEMANDED}: {why_unsigned(signed.signature)}"
+            hint = way_to_sign(signed.name, signed.signature)
+            yield make_finding("signature", what, signed.name, f"{hint}; a stage that runs it: "
                           "towpath promote that one")  # fmt: skip
 
 
-def check_signers(ledger: Ledger) -> Iterator[Finding]:
+def check_signers(ledger: AuditLedger) -> Iterator[AuditFinding]:
     """The lines of the file of signers that cannot be honoured: who stands there signs nothing."""
     for fault in read_allowed_signers(allowed_signers(ledger.repository, ledger.main)).faults:
-        yield finding("rules", fault.what, str(fault.place), fault.hint or "")
+        yield make_finding("rules", fault.what, str(fault.place), fault.hint or "")
 
 
-def survey(ledger: Ledger) -> tuple[Signed, ...]:
+def survey_signatures(ledger: AuditLedger) -> tuple[SurveyedSignature, ...]:
     """Every version, rejection, stage tag and promotion of a ledger with its signature.
 
     A signature of one who may no longer sign holds until the day that the signers' file says.
@@ -84,16 +86,16 @@ def survey(ledger: Ledger) -> tuple[Signed, ...]:
     with signers_file(allowed) as signers:
 
         def judge(kind: str, object_: str, content: str) -> SignedBy:
-            return signatures.verify(ledger.repository, kind, object_, content, signers)
+            return signatures.verify_signature(ledger.repository, kind, object_, content, signers)
 
         tags = [
-            Signed(kind, name, judge("tag", ref.object, ref.signature), counts)
-            for kind, name, ref, counts in _tags(ledger)
+            SurveyedSignature(kind, name, judge("tag", ref.object, ref.signature), counts)
+            for kind, name, ref, counts in _registry_tags(ledger)
         ]
-        commits = _commits(ledger)
-        texts = refs.contents(ledger.repository, commits)
+        commits = _promotion_commits(ledger)
+        texts = refs.read_contents(ledger.repository, commits)
         merged = [
-            Signed(
+            SurveyedSignature(
                 "promotion", name, judge("commit", commit, texts[commit].decode("utf-8", "replace"))
             )
             for commit, name in commits.items()
@@ -101,9 +103,11 @@ def survey(ledger: Ledger) -> tuple[Signed, ...]:
     return (*tags, *merged)
 
 
-def check(
-    ledger: Ledger, surveyed: Sequence[Signed], told: Sequence[Signed] = ()
-) -> Iterator[Finding | Unchecked]:
+def check_signatures(
+    ledger: AuditLedger,
+    surveyed: Sequence[SurveyedSignature],
+    told: Sequence[SurveyedSignature] = (),
+) -> Iterator[AuditFinding | UncheckedPart]:
     """What does not hold, is nobody's, or is missing where it could be there.
 
     ``told`` is what the policy's demand was asked of, and said already.
@@ -111,48 +115,53 @@ def check(
     Only a version can be made anew with a signature: an unsigned stage tag mirrors main, and
     whether a promotion had to be signed is the policy's to say.
     """
-    if any(one.signature.standing in ("good", "unknown") for one in surveyed):
-        yield from _signers(ledger)
-    foreign = [one.name for one in surveyed if one.signature.standing == "foreign"]
+    if any(signed.signature.standing in ("good", "unknown") for signed in surveyed):
+        yield from _check_signers_file(ledger)
+    foreign = [signed.name for signed in surveyed if signed.signature.standing == "foreign"]
     if foreign:
         what = f"{len(foreign)} signatures of OpenPGP or X.509 ({foreign[0]})"
-        yield Unchecked("signature", what, "each machine holds them against its own keyring")
-    names = {one.name for one in told}
-    for one in surveyed:
-        if one.counts and one.name not in names and (wrong := _wrong(one)):
+        yield UncheckedPart("signature", what, "each machine holds them against its own keyring")
+    names = {signed.name for signed in told}
+    for signed in surveyed:
+        if signed.counts and signed.name not in names and (wrong := _wrong_signature(signed)):
             yield wrong
 
 
-def _signers(ledger: Ledger) -> Iterator[Finding]:
+def _check_signers_file(ledger: AuditLedger) -> Iterator[AuditFinding]:
     if not allowed_signers(ledger.repository, ledger.main):
         hint = "commit it with a line for each signer: <mail> <kind of key> <key>"
-        yield finding(
+        yield make_finding(
             "signature", "it is not on main, so nobody's signature is known", SIGNERS, hint
         )
 
 
-def _wrong(one: Signed) -> Finding | None:
-    found = one.signature
-    if found.standing == "unsigned" and one.kind == "version":
-        return finding("signature", why_unsigned(found), one.name, way_to_sign(one.name, found))
-    if found.standing == "unknown":
-        hint = f"{ADD.format(key=found.key)}; else {_away(one)}"
-        return finding("signature", why_unsigned(found), one.name, hint)
-    if found.standing == "bad":
-        return finding("signature", why_unsigned(found), one.name, _away(one))
+def _wrong_signature(one: SurveyedSignature) -> AuditFinding | None:
+    signature = one.signature
+    if signature.standing == "unsigned" and one.kind == "version":
+        return make_finding(
+            "signature", why_unsigned(signature), one.name, way_to_sign(one.name, signature)
+        )
+    if signature.standing == "unknown":
+        hint = f"{ADD.format(key=signature.key)}; else {_way_to_replace(one)}"
+        return make_finding("signature", why_unsigned(signature), one.name, hint)
+    if signature.standing == "bad":
+        return make_finding("signature", why_unsigned(signature), one.name, _way_to_replace(one))
     return None
 
 
-def _away(one: Signed) -> str:
+def _way_to_replace(one: SurveyedSignature) -> str:
     """How a thing that nobody signed is replaced by one that somebody did."""
     if one.kind == "stage tag":
-        return f"{restore_tags.way(one.name)}; then towpath reconcile --apply writes it again"
+        return (
+            f"{restore_tags.way_to_restore(one.name)}; then towpath reconcile --apply "
+            f"writes it again"
+        )
     if one.kind == "version":
         return REJECT.format(name=one.name)
     return "ask who made it, and promote what should be there with `towpath promote`"
 
 
-def _tags(ledger: Ledger) -> Iterator[tuple[str, str, refs.Ref, bool]]:
+def _registry_tags(ledger: AuditLedger) -> Iterator[tuple[str, str, refs.Ref, bool]]:
     """The registry's tags: what each is, its name, and whether its signature must be sound."""
     pattern = (
         (f"{TAGS}{ledger.model}@*", f"{TAGS}{ledger.model}#*") if ledger.model else (TAGS[:-1],)
@@ -160,7 +169,7 @@ def _tags(ledger: Ledger) -> Iterator[tuple[str, str, refs.Ref, bool]]:
     rejected = {
         str(v) for m in ledger.models.values() for v in m.versions if v.rejected is not None
     }
-    for ref in refs.listed(ledger.repository, *pattern):
+    for ref in refs.list_refs(ledger.repository, *pattern):
         name = ref.name.removeprefix(TAGS)
         tag = parse_tag(name) if ref.annotated else None
         if tag is None:
@@ -174,11 +183,11 @@ def _tags(ledger: Ledger) -> Iterator[tuple[str, str, refs.Ref, bool]]:
             yield "version", name, ref, name not in rejected
 
 
-def _commits(ledger: Ledger) -> dict[str, str]:
+def _promotion_commits(ledger: AuditLedger) -> dict[str, str]:
     """The promotions' commits, those on main and those that they merged, by what they brought."""
-    found: dict[str, str] = {}
-    for one in ledger.promotions:
-        found.setdefault(one.commit, f"{one} ({one.commit[:7]})")
-        if one.head:
-            found.setdefault(one.head, f"{one} ({one.head[:7]})")
-    return found
+    names: dict[str, str] = {}
+    for promotion in ledger.promotions:
+        names.setdefault(promotion.commit, f"{promotion} ({promotion.commit[:7]})")
+        if promotion.head:
+            names.setdefault(promotion.head, f"{promotion} ({promotion.head[:7]})")
+    return names

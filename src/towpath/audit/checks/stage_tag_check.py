@@ -8,74 +8,78 @@ from itertools import pairwise
 
 from towpath.audit import utc_dates
 from towpath.audit.approvals import Approvals
-from towpath.audit.audit_finding import Finding, finding
-from towpath.audit.ledger import Ledger
+from towpath.audit.audit_finding import AuditFinding, make_finding
+from towpath.audit.ledger import AuditLedger
 from towpath.backends.git import refs
 from towpath.registry import registry_state, restore_tags
-from towpath.registry.stage_tags import Assigned
+from towpath.registry.stage_tags import StageTag
 from towpath.registry.version_reference import parse_tag
 
 TAGS = "refs/tags/"
 
 
-def check(ledger: Ledger, approvals: Approvals) -> Iterator[Finding]:
+def check_stage_tags(ledger: AuditLedger, approvals: Approvals) -> Iterator[AuditFinding]:
     """Every stage tag: annotated, on its version's commit, after its promotion, in order, and
     claiming no other approval than there was."""
-    yield from _lightweight(ledger)
-    for tag in ledger.strays:
-        yield from _stray(ledger, tag)
-    for tag in ledger.assigned:
-        yield from _renamed(tag, ledger)
-    yield from _order(ledger)
-    yield from _dated(ledger)
-    yield from _claims(ledger, approvals)
+    yield from _find_lightweight(ledger)
+    for tag in ledger.stray_tags:
+        yield from _explain_stray(ledger, tag)
+    for tag in ledger.stage_tags:
+        yield from _check_renamed(tag, ledger)
+    yield from _check_order(ledger)
+    yield from _find_postdated(ledger)
+    yield from _check_claims(ledger, approvals)
 
 
-def _finding(name: str, what: str) -> Finding:
+def _tag_finding(name: str, what: str) -> AuditFinding:
     """The tag is set aside, not deleted: it may be all that keeps a commit."""
     short = name.removeprefix(TAGS)
-    hint = f"{restore_tags.way(short)}; then towpath reconcile --apply writes what is right"
-    return finding("stage tag", what, short, hint)
+    hint = (
+        f"{restore_tags.way_to_restore(short)}; then towpath reconcile --apply writes what is right"
+    )
+    return make_finding("stage tag", what, short, hint)
 
 
-def _lightweight(ledger: Ledger) -> Iterator[Finding]:
+def _find_lightweight(ledger: AuditLedger) -> Iterator[AuditFinding]:
     pattern = f"{TAGS}{ledger.model}#*" if ledger.model else f"{TAGS}*#*"
-    for ref in refs.listed(ledger.repository, pattern):
-        found = parse_tag(ref.name.removeprefix(TAGS))
-        if found and found.stage and ledger.is_meant(found.stage) and not ref.annotated:
-            yield _finding(ref.name, "it is a lightweight tag, which says neither who nor when")
+    for ref in refs.list_refs(ledger.repository, pattern):
+        tag_name = parse_tag(ref.name.removeprefix(TAGS))
+        if tag_name and tag_name.stage and ledger.is_meant(tag_name.stage) and not ref.annotated:
+            yield _tag_finding(ref.name, "it is a lightweight tag, which says neither who nor when")
 
 
-def _is_ahead(tag: Assigned) -> bool:
+def _is_ahead(tag: StageTag) -> bool:
     return tag.tag.time > time.time() + registry_state.TAG_AHEAD
 
 
-def _dated(ledger: Ledger) -> Iterator[Finding]:
+def _find_postdated(ledger: AuditLedger) -> Iterator[AuditFinding]:
     """No tag is dated after now: stock GTO would take it for the newest for ever."""
-    strays = {tag.tag.name for tag in ledger.strays}
-    for tag in ledger.assigned:
+    strays = {tag.tag.name for tag in ledger.stray_tags}
+    for tag in ledger.stage_tags:
         if _is_ahead(tag) and tag.tag.name not in strays:
-            when = utc_dates.shown(tag.tag.time)
-            yield _finding(tag.tag.name, f"it is dated {when}, which has not come yet")
+            when = utc_dates.format_moment(tag.tag.time)
+            yield _tag_finding(tag.tag.name, f"it is dated {when}, which has not come yet")
 
 
-def _claims(ledger: Ledger, approvals: Approvals) -> Iterator[Finding]:
-    for one in ledger.promotions:
-        for tag in ledger.tags(one):
-            if claimed := approvals.outdoes(tag, one):
-                found = approvals.proved(one).level
+def _check_claims(ledger: AuditLedger, approvals: Approvals) -> Iterator[AuditFinding]:
+    for promotion in ledger.promotions:
+        for tag in ledger.tags(promotion):
+            if claimed := approvals.find_excess_claim(tag, promotion):
+                proved_level = approvals.prove_approval(promotion).level
                 by = f" by {', '.join(claimed.by)}" if claimed.by else ""
-                what = f"it claims the approval `{claimed.level}`{by}, and that was `{found}`"
-                yield _finding(tag.tag.name, what)
+                what = (
+                    f"it claims the approval `{claimed.level}`{by}, and that was `{proved_level}`"
+                )
+                yield _tag_finding(tag.tag.name, what)
 
 
-def _stray(ledger: Ledger, tag: Assigned) -> Iterator[Finding]:
+def _explain_stray(ledger: AuditLedger, tag: StageTag) -> Iterator[AuditFinding]:
     version = ledger.version_on(tag.model, tag.commit)
-    when = utc_dates.shown(tag.tag.time)
+    when = utc_dates.format_moment(tag.tag.time)
     if version is None and (lost := ledger.lost_on(tag.model, tag.commit)):
         what = f"the tag of {lost} is gone, and this one keeps its commit {tag.commit[:7]}"
         short = tag.tag.name.removeprefix(TAGS)
-        yield finding("stage tag", what, short, restore_tags.way(lost))
+        yield make_finding("stage tag", what, short, restore_tags.way_to_restore(lost))
         return
     if version is None:
         what = f"it stands on {tag.commit[:7]}, which is the commit of no version of {tag.model}"
@@ -83,31 +87,38 @@ def _stray(ledger: Ledger, tag: Assigned) -> Iterator[Finding]:
         what = f"no merged promotion took {tag.model} out of {tag.stage} before {when}"
     else:
         what = f"no merged promotion put {tag.model}@{version} into {tag.stage} before {when}"
-        if any(one.version == version for one in ledger.of(tag.stage, tag.model)):
+        if any(
+            promotion.version == version for promotion in ledger.promotions_of(tag.stage, tag.model)
+        ):
             what += " that was not over by then"
-    yield _finding(tag.tag.name, f"{what}: {tag.tag.tagger} wrote it")
+    yield _tag_finding(tag.tag.name, f"{what}: {tag.tag.tagger} wrote it")
 
 
-def _renamed(tag: Assigned, ledger: Ledger) -> Iterator[Finding]:
+def _check_renamed(tag: StageTag, ledger: AuditLedger) -> Iterator[AuditFinding]:
     """A tag's object holds its name: under another it was copied."""
-    said = ledger.tag_names.get(tag.tag.name)
-    if said is not None and said != tag.tag.name.removeprefix(TAGS):
-        yield _finding(tag.tag.name, f"its object was made as {said}, and put here under this name")
+    own_name = ledger.tag_names.get(tag.tag.name)
+    if own_name is not None and own_name != tag.tag.name.removeprefix(TAGS):
+        yield _tag_finding(
+            tag.tag.name, f"its object was made as {own_name}, and put here under this name"
+        )
 
 
-def _order(ledger: Ledger) -> Iterator[Finding]:
+def _check_order(ledger: AuditLedger) -> Iterator[AuditFinding]:
     """The numbers of a model's events rise with their dates, and no two dates are the same."""
-    by_model: dict[str, list[Assigned]] = {}
+    by_model: dict[str, list[StageTag]] = {}
     # Beside a forged tag an honest one would look out of order, and be set aside for it.
-    forged = {tag.tag.name for tag in ledger.strays}
-    honest = [tag for tag in ledger.assigned if tag.tag.name not in forged]
-    for tag in (one for one in honest if not _is_ahead(one)):
+    forged = {tag.tag.name for tag in ledger.stray_tags}
+    honest = [tag for tag in ledger.stage_tags if tag.tag.name not in forged]
+    for tag in (candidate for candidate in honest if not _is_ahead(candidate)):
         by_model.setdefault(tag.model, []).append(tag)
     for tags in by_model.values():
         for before, after in pairwise(tags):
             if after.number <= before.number or after.tag.time == before.tag.time:
                 short = before.tag.name.removeprefix(TAGS)
-                times = f"{utc_dates.shown(after.tag.time)} and {utc_dates.shown(before.tag.time)}"
-                yield _finding(
+                times = (
+                    f"{utc_dates.format_moment(after.tag.time)} and "
+                    f"{utc_dates.format_moment(before.tag.time)}"
+                )
+                yield _tag_finding(
                     after.tag.name, f"its date and that of {short} are not in order: {times}"
                 )

@@ -11,15 +11,15 @@ from urllib.request import url2pathname
 from towpath.backends.cookiecutter.template_catalogue import CHECKOUT
 
 
-def requirement() -> str:
+def own_requirement() -> str:
     """A requirement (PEP 508), or the whole path of a checkout that Towpath runs from."""
     try:
-        return of(distribution("towpath"))
+        return requirement_of(distribution("towpath"))
     except PackageNotFoundError:  # run from a checkout by PYTHONPATH
         return str(CHECKOUT)
 
 
-def of(installed: Distribution) -> str:
+def requirement_of(installed: Distribution) -> str:
     """The requirement that installs this distribution again, by its record of its origin."""
     origin = json.loads(installed.read_text("direct_url.json") or "{}")  # PEP 610
     if "url" not in origin:

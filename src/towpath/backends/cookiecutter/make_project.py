@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from towpath.backends.cookiecutter import installed_source
-from towpath.backends.cookiecutter.template_answers import answer, importing_from
-from towpath.backends.cookiecutter.template_catalogue import Template, find
+from towpath.backends.cookiecutter.template_answers import answer_questions, importing_from
+from towpath.backends.cookiecutter.template_catalogue import ProjectTemplate, find_template
 from towpath.errors import Fault, UsageError, UserError
 from towpath.scratch import scratch_beside, scratch_folder, sweep_beside
 
@@ -21,7 +21,9 @@ class ProjectExistsError(UsageError):
     """The project's folder belongs to somebody else."""
 
 
-def new(template: str, destination: Path, answers: Mapping[str, str], ask: bool) -> Path:
+def make_from_template(
+    template: str, destination: Path, answers: Mapping[str, str], ask: bool
+) -> Path:
     """Make a project in a new folder of ``destination``, named by the answer ``name``.
 
     ``template`` is a name of the catalogue or a folder; ``answers`` are taken as they are, and
@@ -29,22 +31,24 @@ def new(template: str, destination: Path, answers: Mapping[str, str], ask: bool)
     UsageError for answers that will not do and for a folder that exists, which is left alone;
     whatever fails later leaves nothing behind.
     """
-    chosen = find(template)
-    given = (
-        {"towpath": installed_source.requirement(), **answers} if _asks_source(chosen) else answers
+    chosen = find_template(template)
+    known_answers = (
+        {"towpath": installed_source.own_requirement(), **answers}
+        if _asks_source(chosen)
+        else answers
     )
-    complete = answer(chosen.folder, given, ask)
+    complete = answer_questions(chosen.folder, known_answers, ask)
     project = destination.expanduser().resolve() / complete["name"]
     if project.exists() or project.is_symlink():
         hint = "give another name, or another folder"
         raise ProjectExistsError(Fault(f"{project} exists; nothing in it was changed", hint=hint))
     with _all_or_nothing(project) as scratch:
-        _generate(chosen.folder, project, scratch, complete)
+        _generate_project(chosen.folder, project, scratch, complete)
         _give_name(scratch / project.name, project)
     return project
 
 
-def _asks_source(template: Template) -> bool:
+def _asks_source(template: ProjectTemplate) -> bool:
     return '"towpath":' in (template.folder / "cookiecutter.json").read_text(encoding="utf-8")
 
 
@@ -53,7 +57,7 @@ def _all_or_nothing(project: Path) -> Iterator[Path]:
     """A folder beside the project's place to make it in: it has its name once it is whole, and
     what a killed process left of another is swept away."""
     scratch = scratch_beside(project)
-    missing = list(_missing(project.parent))
+    missing = list(_missing_folders(project.parent))
     try:
         sweep_beside(project.parent)
         scratch.mkdir(mode=0o700, parents=True)
@@ -67,7 +71,7 @@ def _all_or_nothing(project: Path) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def _missing(folder: Path) -> Iterator[Path]:
+def _missing_folders(folder: Path) -> Iterator[Path]:
     """The folders that making ``folder`` would make, the innermost first."""
     while not folder.exists():
         yield folder
@@ -84,12 +88,14 @@ def _give_name(made: Path, project: Path) -> None:
         raise ProjectExistsError(f"{project} exists; nothing in it was changed") from error
 
 
-def _generate(template: Path, project: Path, into: Path, answers: Mapping[str, str]) -> None:
+def _generate_project(
+    template: Path, project: Path, into: Path, answers: Mapping[str, str]
+) -> None:
     from cookiecutter.exceptions import CookiecutterException, FailedHookException
     from cookiecutter.main import cookiecutter
 
     logging.getLogger("cookiecutter").setLevel(logging.CRITICAL)  # it logs tracebacks of hooks
-    with _settings() as settings, importing_from(template), _said_by_us(project):
+    with _scratch_settings() as settings, importing_from(template), _said_by_us(project):
         try:
             cookiecutter(
                 str(template),
@@ -105,7 +111,7 @@ def _generate(template: Path, project: Path, into: Path, answers: Mapping[str, s
 
 
 @contextmanager
-def _settings() -> Iterator[Path]:
+def _scratch_settings() -> Iterator[Path]:
     """Settings for cookiecutter, so that nothing of this person's own is read or written."""
     with scratch_folder() as folder:
         settings = folder / "settings.yaml"

@@ -16,19 +16,21 @@ from towpath.errors import Fault, UsageError, did_you_mean
 RULES = "towpath_template"
 
 
-def answer(folder: Path, given: Mapping[str, str], ask: bool) -> dict[str, str]:
+def answer_questions(folder: Path, given: Mapping[str, str], ask: bool) -> dict[str, str]:
     """Every answer that the template needs, checked; asks only for what was not given.
 
     Raises UsageError with every fault: an unknown question, a choice that there is not, and
     what the template's own rules (``faults`` in its ``towpath_template.py``) say.
     """
     questions = json.loads((folder / QUESTIONS).read_text(encoding="utf-8"))
-    wrong = [*_unknown(questions, given), *_impossible(questions, given)]
+    wrong = [*_unknown_answers(questions, given), *_impossible_answers(questions, given)]
     refused = {key for key, _ in wrong}
     sound = {key: value for key, value in given.items() if key not in refused}
     with importing_from(folder):
-        answers = _collect(questions, sound, ask and not wrong)
-        faults = [fault for _, fault in wrong] + [Fault(said) for said in _faults(folder, answers)]
+        answers = _collect_answers(questions, sound, ask and not wrong)
+        faults = [fault for _, fault in wrong] + [
+            Fault(message) for message in _template_faults(folder, answers)
+        ]
     if faults:
         raise UsageError(*faults)
     return answers
@@ -47,7 +49,9 @@ def importing_from(folder: Path) -> Iterator[None]:
         sys.modules.pop(RULES, None)
 
 
-def _unknown(questions: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[tuple[str, Fault]]:
+def _unknown_answers(
+    questions: Mapping[str, Any], given: Mapping[str, str]
+) -> Iterator[tuple[str, Fault]]:
     public = [key for key in questions if not key.startswith("_")]
     for key in given:
         if key not in public:
@@ -55,7 +59,7 @@ def _unknown(questions: Mapping[str, Any], given: Mapping[str, str]) -> Iterator
             yield key, Fault(f"the template does not ask for `{key}`", hint=hint)
 
 
-def _impossible(
+def _impossible_answers(
     questions: Mapping[str, Any], given: Mapping[str, str]
 ) -> Iterator[tuple[str, Fault]]:
     for key, value in given.items():
@@ -67,7 +71,9 @@ def _impossible(
             yield key, Fault(f"{key}: `{value}` has the braces of a template in it")
 
 
-def _collect(questions: dict[str, Any], given: Mapping[str, str], ask: bool) -> dict[str, str]:
+def _collect_answers(
+    questions: dict[str, Any], given: Mapping[str, str], ask: bool
+) -> dict[str, str]:
     from cookiecutter import prompt
     from cookiecutter.utils import create_env_with_context
 
@@ -89,7 +95,7 @@ def _collect(questions: dict[str, Any], given: Mapping[str, str], ask: bool) -> 
     return answers
 
 
-def _faults(folder: Path, answers: Mapping[str, str]) -> list[str]:
+def _template_faults(folder: Path, answers: Mapping[str, str]) -> list[str]:
     if not (folder / f"{RULES}.py").is_file():
         return []
     return list(importlib.import_module(RULES).faults(answers))

@@ -14,7 +14,7 @@ QUESTIONS = "cookiecutter.json"
 
 
 @dataclass(frozen=True)
-class Template:
+class ProjectTemplate:
     """A folder with a ``cookiecutter.json``: its name in the catalogue, and what it is for."""
 
     name: str
@@ -22,25 +22,29 @@ class Template:
     description: str
 
 
-def catalogue() -> tuple[Template, ...]:
+def catalogue() -> tuple[ProjectTemplate, ...]:
     """The templates of this installation, by name: the wheel's, or those of its checkout."""
     shipped = PACKAGE / "templates"
     home = shipped if shipped.is_dir() else CHECKOUT / "templates"
-    return tuple(_read(questions.parent) for questions in sorted(home.glob(f"*/{QUESTIONS}")))
+    return tuple(
+        _read_template(questions.parent) for questions in sorted(home.glob(f"*/{QUESTIONS}"))
+    )
 
 
-def find(template: str) -> Template:
+def find_template(template: str) -> ProjectTemplate:
     """The template of this name, or in this folder. Raises UsageError where there is neither."""
-    known = {each.name: each for each in catalogue()}
-    if template in known:
-        return known[template]
+    templates = {shipped.name: shipped for shipped in catalogue()}
+    if template in templates:
+        return templates[template]
     folder = Path(template).expanduser()
     if (folder / QUESTIONS).is_file():
-        return _read(folder.resolve())
-    hint = did_you_mean(template, known) or f"there are: {', '.join(known)}; or give a folder"
+        return _read_template(folder.resolve())
+    hint = (
+        did_you_mean(template, templates) or f"there are: {', '.join(templates)}; or give a folder"
+    )
     raise UsageError(Fault(f"no template `{template}`", hint=hint))
 
 
-def _read(folder: Path) -> Template:
+def _read_template(folder: Path) -> ProjectTemplate:
     questions = json.loads((folder / QUESTIONS).read_text(encoding="utf-8"))
-    return Template(folder.name, folder, questions.get("_description", ""))
+    return ProjectTemplate(folder.name, folder, questions.get("_description", ""))

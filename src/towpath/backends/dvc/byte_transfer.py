@@ -16,11 +16,11 @@ from pathlib import Path
 from towpath.backends.dvc import dvc_remotes, dvc_yaml, pointer_files
 from towpath.backends.dvc.dvc_cache import Store
 from towpath.backends.dvc.dvc_remotes import Remote, open_remote
-from towpath.config.artifact import Entry
+from towpath.config.artifact import CacheEntry
 from towpath.errors import Fault, Malformed, StoreError
-from towpath.storage.cache_entries import loads, relative
-from towpath.storage.copy_files import md5
-from towpath.storage.folder_digest import FOLDER, is_digest, is_folder, read_manifest
+from towpath.storage.cache_entries import load_entry, relative_entry_path
+from towpath.storage.copy_files import hash_bytes
+from towpath.storage.folder_digest import FOLDER, is_digest, is_folder_digest, read_manifest
 from towpath.storage.storage_backend import map_in_threads, object_path
 from towpath.storage.verified_bytes import hash_object
 
@@ -33,33 +33,33 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Moved:
+class MovedObjects:
     """What a transfer did: how many objects and entries it moved; the rest was there already."""
 
     objects: int = 0
     entries: int = 0
 
 
-def default(root: Path) -> str | None:
+def default_remote_of(root: Path) -> str | None:
     """The remote that is meant when none is named."""
-    return dvc_remotes.default_name(Store(root).layout)
+    return dvc_remotes.default_remote_name(Store(root).layout)
 
 
-def missing(root: Path, digests: Sequence[str], remote: str | None = None) -> list[str]:
+def missing_on_remote(root: Path, digests: Sequence[str], remote: str | None = None) -> list[str]:
     """Those of these objects that a remote does not have. Their bytes are not read."""
-    there = open_remote(Store(root).layout, remote)
-    with there.speaking():
-        sizes = there.sizes([object_path(digest) for digest in digests])
+    opened_remote = open_remote(Store(root).layout, remote)
+    with opened_remote.name_faults():
+        sizes = opened_remote.file_sizes([object_path(digest) for digest in digests])
     return [digest for digest, size in zip(digests, sizes, strict=True) if size is None]
 
 
-def push(
+def push_objects(
     root: Path,
     digests: Iterable[str] | None = None,
     remote: str | None = None,
     progress: Progress | None = None,
     beside: Iterable[str] = (),
-) -> Moved:
+) -> MovedObjects:
     """Bring bytes, then the entries that speak of them, to a remote.
 
     Without ``digests`` it is all that the project names: tracked data, and what `dvc.lock` and the
@@ -68,27 +68,27 @@ def push(
     did not arrive whole.
     """
     store = Store(root)
-    there = open_remote(store.layout, remote)
+    opened_remote = open_remote(store.layout, remote)
     optional = [*beside]
-    entries: list[Entry] = []
+    entries: list[CacheEntry] = []
     if digests is None:
-        known = store.remembered.all()
-        entries = [entry for entry in known if not store.missing(_outputs(entry))]
-        optional += [digest for entry in entries for digest in _inputs(entry)]
+        cached_entries = store.cached_entries.all()
+        entries = [entry for entry in cached_entries if not store.missing(_output_digests(entry))]
+        optional += [digest for entry in entries for digest in _input_digests(entry)]
         optional += _named_by_project(root, is_strict=True)
     held = [digest for digest in dict.fromkeys(optional) if store.has(digest)]
-    needed = [*(digests or ()), *held, *(d for entry in entries for d in _outputs(entry))]
-    with there.speaking():
-        count = _upload(store, there, needed, progress or _silent)
-        return Moved(count, _send(store, there, entries))
+    needed = [*(digests or ()), *held, *(d for entry in entries for d in _output_digests(entry))]
+    with opened_remote.name_faults():
+        count = _upload_objects(store, opened_remote, needed, progress or _silent_progress)
+        return MovedObjects(count, _send_entries(store, opened_remote, entries))
 
 
-def fetch(
+def fetch_objects(
     root: Path,
     digests: Iterable[str] | None = None,
     remote: str | None = None,
     progress: Progress | None = None,
-) -> Moved:
+) -> MovedObjects:
     """Bring bytes, then the entries that speak of them, from a remote to this store.
 
     ``digests`` are as for ``push``. What came whole stays, the entries that speak of it too. Then
@@ -96,13 +96,15 @@ def fetch(
     bytes; what only entries speak of is a warning, since those entries are left there.
     """
     store = Store(root)
-    there = open_remote(store.layout, remote)
-    with there.speaking():
-        entries = _entries_of(there) if digests is None else []
-        named = _reachable(root, store, there) if digests is None else [*digests]
-        needed = [*named, *(digest for entry in entries for digest in _outputs(entry))]
-        objects, lacking = _download(store, there, needed, progress or _silent)
-    whole = [entry for entry in entries if lacking.keys().isdisjoint(_outputs(entry))]
+    opened_remote = open_remote(store.layout, remote)
+    with opened_remote.name_faults():
+        entries = _entries_of(opened_remote) if digests is None else []
+        named = _reachable_digests(root, store, opened_remote) if digests is None else [*digests]
+        needed = [*named, *(digest for entry in entries for digest in _output_digests(entry))]
+        objects, lacking = _download_objects(
+            store, opened_remote, needed, progress or _silent_progress
+        )
+    whole = [entry for entry in entries if lacking.keys().isdisjoint(_output_digests(entry))]
     new = [e for e in whole if e not in list(store.entries(e.key, (e.writer,)))]
     for entry in new:
         store.remember(entry)
@@ -111,8 +113,8 @@ def fetch(
     for fault in _first_of([fault for fault in others if fault not in serious]):
         text = f"{fault}: what is remembered of it is left there"
         logging.getLogger("towpath.store").warning("%s", text)
-    _raise(serious)
-    return Moved(objects, len(new))
+    _raise_faults(serious)
+    return MovedObjects(objects, len(new))
 
 
 def _named_by_project(root: Path, is_strict: bool = False) -> list[str]:
@@ -121,55 +123,63 @@ def _named_by_project(root: Path, is_strict: bool = False) -> list[str]:
     Pointers that cannot be followed are left out, for who places data says what is wrong with
     them; where ``is_strict`` they are a StoreError.
     """
-    pointers = pointer_files.pointers(root) if is_strict else pointer_files.survey(root).pointers
-    return [*(pointer.artifact.digest for pointer in pointers), *dvc_yaml.made(root)]
+    pointers = (
+        pointer_files.read_pointers(root)
+        if is_strict
+        else pointer_files.survey_pointers(root).pointers
+    )
+    return [*(pointer.artifact.digest for pointer in pointers), *dvc_yaml.made_digests(root)]
 
 
-def _reachable(root: Path, store: Store, there: Remote) -> list[str]:
+def _reachable_digests(root: Path, store: Store, there: Remote) -> list[str]:
     """What a project names and a remote can be asked for.
 
     Of the user's own stages that is what is there: DVC need not have stored what they made.
     """
-    others = [digest for digest in dvc_yaml.made(root, ours=False) if not store.has(digest)]
-    sizes = there.sizes([object_path(digest) for digest in others])
+    others = [digest for digest in dvc_yaml.made_digests(root, ours=False) if not store.has(digest)]
+    sizes = there.file_sizes([object_path(digest) for digest in others])
     gone = {digest for digest, size in zip(others, sizes, strict=True) if size is None}
     return [digest for digest in _named_by_project(root) if digest not in gone]
 
 
-def _upload(store: Store, there: Remote, digests: Iterable[str], progress: Progress) -> int:
+def _upload_objects(store: Store, there: Remote, digests: Iterable[str], progress: Progress) -> int:
     """Bring files and folders to a remote; how many objects were not there whole by their size."""
     needed = _with_members(store, there, digests)
-    sizes = there.sizes([object_path(digest) for digest in needed])
+    sizes = there.file_sizes([object_path(digest) for digest in needed])
     absent = [
         digest
         for digest, size in zip(needed, sizes, strict=True)
         if size is None or (size >= 0 and _size_here(store, digest) not in (None, size))
     ]
-    _raise(
+    _raise_faults(
         Fault(f"the bytes of {digest} are neither here nor there", hint="run what makes them again")
-        for digest in store.objects.unverified(absent)
+        for digest in store.objects.find_unverified(absent)
     )
 
     def send(digest: str) -> Fault | None:
         path = object_path(digest)
-        there.upload(store.path(digest), path)
-        there.protect(digest)
+        there.upload_file(store.path(digest), path)
+        there.protect_object(digest)
         if hash_object(there, digest)[0] == digest.removesuffix(FOLDER):
             return None
-        there.remove(path)
+        there.remove_file(path)
         what = f"{digest} arrived at remote `{there.name}` with wrong bytes, and was removed there"
         return Fault(what, hint="push again")
 
-    done = 0
+    moved_count = 0
     # No manifest goes unless every file did: one that is there speaks for its files.
     for phase in (False, True):
-        some = [digest for digest in absent if is_folder(digest) is phase]
-        _raise(fault for fault in _each(send, some, there, progress, done, len(absent)) if fault)
-        done += len(some)
+        some = [digest for digest in absent if is_folder_digest(digest) is phase]
+        _raise_faults(
+            fault
+            for fault in _move_each(send, some, there, progress, moved_count, len(absent))
+            if fault
+        )
+        moved_count += len(some)
     return len(absent)
 
 
-def _each(
+def _move_each(
     work: Callable[[str], Fault | None],
     digests: Sequence[str],
     there: Remote,
@@ -191,25 +201,25 @@ def _with_members(store: Store, there: Remote, digests: Iterable[str]) -> list[s
     objects: dict[str, None] = {}
     for digest in dict.fromkeys(digests):
         objects[digest] = None
-        if is_folder(digest):
+        if is_folder_digest(digest):
             objects |= dict.fromkeys(
-                _read_members(digest, _manifest(store, there, digest)).values()
+                _read_members(digest, _read_manifest(store, there, digest)).values()
             )
     return list(objects)
 
 
-def _download(
+def _download_objects(
     store: Store, there: Remote, digests: Iterable[str], progress: Progress
 ) -> tuple[int, Mapping[str, Sequence[Fault]]]:
     """Bring files and folders here: how many objects came, and for each file or folder that is
     not whole the faults. One that is missing or wrong there keeps no other from coming."""
-    wanted = tuple(dict.fromkeys(digests))
+    digest_list = tuple(dict.fromkeys(digests))
     faults: dict[str, Fault] = {}
     manifests: dict[str, bytes] = {}
     members: dict[str, dict[str, str]] = {}
-    for digest in filter(is_folder, wanted):
+    for digest in filter(is_folder_digest, digest_list):
         try:
-            content = _manifest(store, there, digest)
+            content = _read_manifest(store, there, digest)
             members[digest] = _read_members(digest, content)
             manifests[digest] = content
         except StoreError as error:
@@ -218,17 +228,19 @@ def _download(
     def receive(digest: str) -> Fault | None:
         scratch = store.objects.scratch_path()
         try:
-            there.download(object_path(digest), scratch)
-            return None if store.objects.adopt(scratch, digest) else _wrong(there, digest)
+            there.download_file(object_path(digest), scratch)
+            return (
+                None if store.objects.adopt_file(scratch, digest) else _wrong_fault(there, digest)
+            )
         except FileNotFoundError:
             return _not_there(there, digest)
         finally:
             scratch.unlink(missing_ok=True)
 
-    files = [digest for digest in wanted if not is_folder(digest)]
+    files = [digest for digest in digest_list if not is_folder_digest(digest)]
     files += [digest for held in members.values() for digest in held.values()]
-    absent = store.objects.unverified(dict.fromkeys(files))
-    received = _each(receive, absent, there, progress, 0, len(absent))
+    absent = store.objects.find_unverified(dict.fromkeys(files))
+    received = _move_each(receive, absent, there, progress, 0, len(absent))
     faults |= {d: fault for d, fault in zip(absent, received, strict=True) if fault}
     count = sum(digest not in faults for digest in absent)
     for digest, content in manifests.items():
@@ -236,7 +248,7 @@ def _download(
         if faults.keys().isdisjoint(members[digest].values()):
             count += not store.objects.is_whole(digest)
             store.objects.add_bytes(content, digest)
-    parts = {digest: (digest, *members.get(digest, {}).values()) for digest in wanted}
+    parts = {digest: (digest, *members.get(digest, {}).values()) for digest in digest_list}
     lacking = {
         digest: [faults[part] for part in dict.fromkeys(objects) if part in faults]
         for digest, objects in parts.items()
@@ -244,7 +256,7 @@ def _download(
     return count, {digest: some for digest, some in lacking.items() if some}
 
 
-def _manifest(store: Store, there: Remote, digest: str) -> bytes:
+def _read_manifest(store: Store, there: Remote, digest: str) -> bytes:
     """A folder's manifest, from here or from there. Raises StoreError where it is missing or
     wrong there."""
     if (content := store.objects.read(digest)) is not None:
@@ -252,8 +264,8 @@ def _manifest(store: Store, there: Remote, digest: str) -> bytes:
     content = there.read(object_path(digest))
     if content is None:
         raise StoreError(_not_there(there, digest))
-    if md5(content) + FOLDER != digest:
-        raise StoreError(_wrong(there, digest))
+    if hash_bytes(content) + FOLDER != digest:
+        raise StoreError(_wrong_fault(there, digest))
     return content
 
 
@@ -275,40 +287,40 @@ def _size_here(store: Store, digest: str) -> int | None:
         return None
 
 
-def _entries_of(there: Remote) -> list[Entry]:
+def _entries_of(there: Remote) -> list[CacheEntry]:
     """The entries of a remote whose bytes are there too: those of others are misses."""
     contents = map_in_threads(there.read, there.files_under(_ENTRIES), there.jobs)
-    sound = [entry for content in contents if content and (entry := loads(content))]
-    spoken = list(dict.fromkeys(digest for entry in sound for digest in _outputs(entry)))
-    sizes = there.sizes([object_path(digest) for digest in spoken])
+    sound = [entry for content in contents if content and (entry := load_entry(content))]
+    spoken = list(dict.fromkeys(digest for entry in sound for digest in _output_digests(entry)))
+    sizes = there.file_sizes([object_path(digest) for digest in spoken])
     gone = {digest for digest, size in zip(spoken, sizes, strict=True) if size is None}
-    return [entry for entry in sound if gone.isdisjoint(_outputs(entry))]
+    return [entry for entry in sound if gone.isdisjoint(_output_digests(entry))]
 
 
-def _send(store: Store, there: Remote, entries: Sequence[Entry]) -> int:
+def _send_entries(store: Store, there: Remote, entries: Sequence[CacheEntry]) -> int:
     """Bring entries to a remote whose bytes are there; how many it did not have."""
-    paths = {f"{_ENTRIES}/{relative(e.key, e.writer)}": e for e in entries}
-    sizes = there.sizes(list(paths))
+    paths = {f"{_ENTRIES}/{relative_entry_path(e.key, e.writer)}": e for e in entries}
+    sizes = there.file_sizes(list(paths))
     absent = [path for path, size in zip(paths, sizes, strict=True) if size is None]
     for path in absent:
         entry = paths[path]
-        there.upload(store.remembered.path(entry.key, entry.writer), path)
+        there.upload_file(store.cached_entries.path(entry.key, entry.writer), path)
     return len(absent)
 
 
-def _outputs(entry: Entry) -> list[str]:
+def _output_digests(entry: CacheEntry) -> list[str]:
     """The digests that an entry speaks of."""
     return [artifact.digest for artifact in entry.result.outputs.values()]
 
 
-def _inputs(entry: Entry) -> Iterator[str]:
+def _input_digests(entry: CacheEntry) -> Iterator[str]:
     """The digests of what an entry was made from."""
     for label, value in entry.ingredients.items():
         if label.startswith(_INPUT) and is_digest(value):
             yield value
 
 
-def _silent(done: int, total: int) -> None:
+def _silent_progress(done: int, total: int) -> None:
     """Progress that nobody looks at."""
 
 
@@ -317,14 +329,15 @@ def _not_there(there: Remote, digest: str) -> Fault:
     return Fault(f"{digest} is not in {there.shown}", hint=hint)
 
 
-def _wrong(there: Remote, digest: str) -> Fault:
+def _wrong_fault(there: Remote, digest: str) -> Fault:
     return Fault(
         f"{digest} in remote `{there.name}` holds other bytes than its name says",
-        hint=f"delete {there.address(digest)}, then push it again from where its bytes are right",
+        hint=f"delete {there.object_address(digest)}, then push it again from where its bytes "
+        f"are right",
     )
 
 
-def _raise(faults: Iterable[Fault]) -> None:
+def _raise_faults(faults: Iterable[Fault]) -> None:
     if some := _first_of(list(faults)):
         raise StoreError(*some)
 

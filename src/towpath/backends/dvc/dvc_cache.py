@@ -8,18 +8,18 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from towpath.backends.dvc.dvc_config import locate
-from towpath.backends.dvc.dvc_ignore import FileBelow, Ignore, files_under
+from towpath.backends.dvc.dvc_config import locate_store
+from towpath.backends.dvc.dvc_ignore import FileBelow, IgnorePatterns, files_under
 from towpath.call_log import log_store_call
-from towpath.config.artifact import Artifact, Entry
+from towpath.config.artifact import Artifact, CacheEntry
 from towpath.errors import StoreError
 from towpath.scratch import remove_scratch, scratch_beside
 from towpath.storage.cache_entries import WRITERS, Entries
-from towpath.storage.copy_files import copy_plain, md5_of, saying
+from towpath.storage.copy_files import copy_plain, explain_write_errors, md5_of
 from towpath.storage.folder import Folder
-from towpath.storage.folder_digest import is_folder, manifest, manifest_digest
-from towpath.storage.objects import Layout, Objects
-from towpath.storage.stat_cache import Stamp, StatCache, now
+from towpath.storage.folder_digest import folder_manifest, is_folder_digest, manifest_digest
+from towpath.storage.objects import Objects, StoreLayout
+from towpath.storage.stat_cache import FileStamp, StatCache, current_time
 from towpath.storage.storage_backend import map_in_threads
 
 _PATIENCE = 3
@@ -43,23 +43,23 @@ class Store:
         return type(self), (self.root,)  # crosses to a step's process; state is opened there
 
     @cached_property
-    def layout(self) -> Layout:
+    def layout(self) -> StoreLayout:
         """The folders of this store. Raises StoreError where the project has none."""
-        return locate(self.root)
+        return locate_store(self.root)
 
     @cached_property
     def objects(self) -> Objects:
         """The objects of the cache."""
-        objects = Objects(self.layout, self._state)
-        objects.sweep()
+        objects = Objects(self.layout, self._stat_cache)
+        objects.sweep_scratch()
         return objects
 
     @cached_property
-    def _state(self) -> StatCache:
+    def _stat_cache(self) -> StatCache:
         return StatCache(self.layout.state / "digests.sqlite")
 
     @cached_property
-    def remembered(self) -> Entries:
+    def cached_entries(self) -> Entries:
         """The entries of the cache."""
         return Entries(self.layout)
 
@@ -74,33 +74,39 @@ class Store:
 
         Raises StoreError for what is not there and for what a folder may not hold.
         """
-        path = self._existing(path)
+        path = self._existing_path(path)
         if not path.is_dir():
             file = _file_at(path)
-            return Artifact(self._digests([file])[path.name], file.stamp.size, path.name)
-        files = self._files(path)
-        digest = manifest_digest(manifest(self._digests(files)))
+            return Artifact(self._digest_files([file])[path.name], file.stamp.size, path.name)
+        files = self._folder_files(path)
+        digest = manifest_digest(folder_manifest(self._digest_files(files)))
         return Artifact(digest, sum(file.stamp.size for file in files), path.name, len(files))
 
-    def _files(self, folder: Path) -> list[FileBelow]:
+    def _folder_files(self, folder: Path) -> list[FileBelow]:
         """The files that a folder is made of."""
-        return list(files_under(folder, Ignore.at(self.layout.home, folder)))
+        return list(
+            files_under(folder, IgnorePatterns.patterns_at(self.layout.home_folder, folder))
+        )
 
-    def _digests(self, files: Sequence[FileBelow]) -> dict[str, str]:
+    def _digest_files(self, files: Sequence[FileBelow]) -> dict[str, str]:
         """Digests by relative path."""
-        known = self._recall(files)
-        unread = [file for file in files if file.relative not in known]
-        began = now()
-        read = map_in_threads(_hash_settled, unread, _jobs(unread))
+        recalled = self._recall_digests(files)
+        unread = [file for file in files if file.relative not in recalled]
+        began = current_time()
+        read = map_in_threads(_hash_settled, unread, _job_count(unread))
         pairs = list(zip(unread, read, strict=True))
-        self._state.save(((file.path, stamp, digest) for file, (stamp, digest) in pairs), began)
-        return known | {file.relative: digest for file, (_, digest) in pairs}
+        self._stat_cache.save_digests(
+            ((file.path, stamp, digest) for file, (stamp, digest) in pairs), began
+        )
+        return recalled | {file.relative: digest for file, (_, digest) in pairs}
 
-    def _recall(self, files: Iterable[FileBelow]) -> dict[str, str]:
+    def _recall_digests(self, files: Iterable[FileBelow]) -> dict[str, str]:
         """The digests that are known without reading, by relative path."""
         by_path = {file.path: file for file in files}
-        known = self._state.get_many({path: file.stamp for path, file in by_path.items()})
-        return {by_path[path].relative: digest for path, digest in known.items()}
+        digests_by_path = self._stat_cache.get_many(
+            {path: file.stamp for path, file in by_path.items()}
+        )
+        return {by_path[path].relative: digest for path, digest in digests_by_path.items()}
 
     @log_store_call("root")
     def put(self, path: Path) -> Artifact:
@@ -108,32 +114,34 @@ class Store:
 
         Raises StoreError when they cannot be written; then nothing is half-written.
         """
-        path = self._existing(path)
-        with saying(path.name, self.layout.cache):
+        path = self._existing_path(path)
+        with explain_write_errors(path.name, self.layout.cache):
             if not path.is_dir():
                 file = _file_at(path)
-                return Artifact(self._put([file])[path.name], file.stamp.size, path.name)
-            files = self._files(path)
-            digest = self.objects.add_manifest(manifest(self._put(files)))
+                return Artifact(self._put_files([file])[path.name], file.stamp.size, path.name)
+            files = self._folder_files(path)
+            digest = self.objects.add_manifest(folder_manifest(self._put_files(files)))
         return Artifact(digest, sum(file.stamp.size for file in files), path.name, len(files))
 
     def put_bytes(self, content: bytes, name: str) -> Artifact:
         """Store bytes that are in memory, as a file of this name."""
         return Artifact(self.objects.add_bytes(content), len(content), name)
 
-    def _put(self, files: Sequence[FileBelow]) -> dict[str, str]:
+    def _put_files(self, files: Sequence[FileBelow]) -> dict[str, str]:
         """Store files; digests by relative path."""
-        known = self._recall(files)
-        missing = set(self.objects.unverified(set(known.values())))
-        digests = {path: digest for path, digest in known.items() if digest not in missing}
+        recalled = self._recall_digests(files)
+        missing = set(self.objects.find_unverified(set(recalled.values())))
+        digests = {path: digest for path, digest in recalled.items() if digest not in missing}
         unread = [file for file in files if file.relative not in digests]
-        began = now()
+        began = current_time()
         stored = map_in_threads(
-            lambda file: self.objects.add_file(file.path), unread, _jobs(unread)
+            lambda file: self.objects.add_file(file.path), unread, _job_count(unread)
         )
-        self._state.save((row for _, row in stored if row), now())
+        self._stat_cache.save_digests((row for _, row in stored if row), current_time())
         fresh = [(file, digest) for file, (digest, _) in zip(unread, stored, strict=True)]
-        self._state.save(((file.path, file.stamp, digest) for file, digest in fresh), began)
+        self._stat_cache.save_digests(
+            ((file.path, file.stamp, digest) for file, digest in fresh), began
+        )
         return digests | {file.relative: digest for file, digest in fresh}
 
     def path(self, digest: str) -> Path:
@@ -146,17 +154,17 @@ class Store:
         They are read unless they were read before and have not changed since; wrong ones are
         moved aside, with a warning, and are a miss.
         """
-        needed = self.needed(digest)
-        return needed is not None and not self.objects.unverified(needed)
+        needed = self.needed_objects(digest)
+        return needed is not None and not self.objects.find_unverified(needed)
 
     @log_store_call("root")
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Those of these files and folders that are not whole, in the order given."""
         return [digest for digest in dict.fromkeys(digests) if not self.has(digest)]
 
-    def needed(self, digest: str) -> list[str] | None:
+    def needed_objects(self, digest: str) -> list[str] | None:
         """The objects that a digest stands for, itself first; None without its manifest."""
-        if not is_folder(digest):
+        if not is_folder_digest(digest):
             return [digest]
         members = self.objects.members(digest)
         return None if members is None else [digest, *dict.fromkeys(members.values())]
@@ -165,31 +173,31 @@ class Store:
         """A folder's digests by relative path. Raises StoreError when its manifest is missing."""
         members = self.objects.members(digest)
         if members is None:
-            raise _absent(digest)
+            raise _absent_error(digest)
         return members
 
     @log_store_call("root")
-    def link(self, digest: str, to: Path) -> None:
+    def copy_to(self, digest: str, to: Path) -> None:
         """Put the bytes at a path as a copy of its own, or a clone where blocks can be shared.
 
         Never a hard link: a program that writes to its input would change the store. What stands
         there is replaced when the copy is whole. Raises StoreError when bytes are missing.
         """
         if not self.has(digest):
-            raise _absent(digest)
+            raise _absent_error(digest)
         to = self.root / to
         scratch = scratch_beside(to)
-        with saying(to.name, to.parent):
+        with explain_write_errors(to.name, to.parent):
             to.parent.mkdir(parents=True, exist_ok=True)
             try:
-                self._fill(digest, scratch)
-                _replace(scratch, to)
+                self._fill_target(digest, scratch)
+                _replace_path(scratch, to)
             finally:
                 with suppress(FileNotFoundError):
                     remove_scratch(scratch)
 
-    def _fill(self, digest: str, target: Path) -> None:
-        if not is_folder(digest):
+    def _fill_target(self, digest: str, target: Path) -> None:
+        if not is_folder_digest(digest):
             copy_plain(self.path(digest), target)
             return
         members = [(target / path, digest) for path, digest in self.members(digest).items()]
@@ -198,38 +206,38 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
         map_in_threads(lambda one: copy_plain(self.path(one[1]), one[0]), members, _THREADS)
 
-    def entries(self, key: str, writers: Sequence[str] = WRITERS) -> Iterator[Entry]:
+    def entries(self, key: str, writers: Sequence[str] = WRITERS) -> Iterator[CacheEntry]:
         """What is remembered under a key by these writers, whether its bytes are here or not."""
-        return self.remembered.read(key, writers)
+        return self.cached_entries.read(key, writers)
 
-    def entry(self, key: str, writers: Sequence[str] = WRITERS) -> Entry | None:
+    def entry(self, key: str, writers: Sequence[str] = WRITERS) -> CacheEntry | None:
         """The execution remembered under a key, if all that it made is here and right."""
         return next((entry for entry in self.entries(key, writers) if self._is_whole(entry)), None)
 
-    def _is_whole(self, entry: Entry) -> bool:
+    def _is_whole(self, entry: CacheEntry) -> bool:
         return all(self.has(artifact.digest) for artifact in entry.result.outputs.values())
 
-    def remember(self, entry: Entry) -> None:
+    def remember(self, entry: CacheEntry) -> None:
         """Remember an execution whose outputs have been put."""
-        self.remembered.write(entry)
+        self.cached_entries.write(entry)
 
-    def _existing(self, path: Path) -> Path:
+    def _existing_path(self, path: Path) -> Path:
         path = self.root / path
         if not path.exists():
-            raise StoreError(f"{_shown(path, self.root)} does not exist")
+            raise StoreError(f"{_shown_path(path, self.root)} does not exist")
         return path
 
 
 def _file_at(path: Path) -> FileBelow:
-    return FileBelow(os.fspath(path), path.name, Stamp.of(path.stat()))
+    return FileBelow(os.fspath(path), path.name, FileStamp.from_status(path.stat()))
 
 
-def _jobs(files: Sequence[FileBelow]) -> int:
+def _job_count(files: Sequence[FileBelow]) -> int:
     """Small files are Python's own time, of which threads only make more."""
     return _THREADS if sum(file.stamp.size for file in files) > _LARGE else 1
 
 
-def _hash_settled(file: FileBelow) -> tuple[Stamp, str]:
+def _hash_settled(file: FileBelow) -> tuple[FileStamp, str]:
     """The stamp that a file had before and after it was read, and its digest.
 
     Raises StoreError when it does not stop changing.
@@ -237,9 +245,9 @@ def _hash_settled(file: FileBelow) -> tuple[Stamp, str]:
     for _ in range(_PATIENCE):
         descriptor = os.open(file.path, os.O_RDONLY)
         try:
-            stamp = Stamp.of(os.fstat(descriptor))
+            stamp = FileStamp.from_status(os.fstat(descriptor))
             digest = md5_of(descriptor)
-            if Stamp.of(os.fstat(descriptor)) == stamp:
+            if FileStamp.from_status(os.fstat(descriptor)) == stamp:
                 return stamp, digest
         finally:
             os.close(descriptor)
@@ -248,7 +256,7 @@ def _hash_settled(file: FileBelow) -> tuple[Stamp, str]:
     )
 
 
-def _replace(scratch: Path, to: Path) -> None:
+def _replace_path(scratch: Path, to: Path) -> None:
     """Put a finished file or folder where another may stand; only a folder leaves a gap."""
     if to.is_dir() or scratch.is_dir():
         with suppress(FileNotFoundError):
@@ -256,10 +264,10 @@ def _replace(scratch: Path, to: Path) -> None:
     scratch.replace(to)
 
 
-def _absent(digest: str) -> StoreError:
+def _absent_error(digest: str) -> StoreError:
     what = f"the bytes of {digest} are not in the store"
     return StoreError(what, hint="`towpath pull` fetches them")
 
 
-def _shown(path: Path, root: Path) -> str:
+def _shown_path(path: Path, root: Path) -> str:
     return os.fspath(path.relative_to(root)) if path.is_relative_to(root) else os.fspath(path)

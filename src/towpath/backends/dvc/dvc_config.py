@@ -15,8 +15,8 @@ from configobj import ConfigObj, ConfigObjError
 
 from towpath.credentials import strip_credentials
 from towpath.errors import StoreError
-from towpath.storage.copy_files import saying
-from towpath.storage.objects import Layout
+from towpath.storage.copy_files import explain_write_errors
+from towpath.storage.objects import StoreLayout
 
 CONFIG = ".dvc/config"
 
@@ -36,7 +36,7 @@ _FILES = {
 }
 
 
-def locate(root: Path) -> Layout:
+def locate_store(root: Path) -> StoreLayout:
     """The layout of a project's store: the nearest `.dvc` upwards, and what its configuration says.
 
     Raises StoreError where no folder upwards holds a `.dvc`.
@@ -50,7 +50,7 @@ def locate(root: Path) -> Layout:
         )
     cache = load_config(dvc).sections.get("cache", {})
     folder = Path(cache.get("dir") or dvc / "cache")
-    return Layout(root, dvc, folder, shared=cache.get("shared") == "group")
+    return StoreLayout(root, dvc, folder, shared=cache.get("shared") == "group")
 
 
 def find_dvc(root: Path) -> Path | None:
@@ -59,7 +59,7 @@ def find_dvc(root: Path) -> Path | None:
     return next((up / ".dvc" for up in (root, *root.parents) if (up / ".dvc").is_dir()), None)
 
 
-def missing_files(root: Path) -> Mapping[str, str]:
+def missing_store_files(root: Path) -> Mapping[str, str]:
     """The text of each file that a first store at this root lacks, by its path; none where there
     is a store above."""
     if not (root / ".dvc").exists() and find_dvc(root):
@@ -67,15 +67,15 @@ def missing_files(root: Path) -> Mapping[str, str]:
     return {name: text for name, text in _FILES.items() if not (root / name).exists()}
 
 
-def initialise(root: Path) -> Layout:
+def initialise_store(root: Path) -> StoreLayout:
     """Make a store at the root of a repository, unless one is there or above; what is, stays."""
     if find_dvc(root) is None:
-        with saying(".dvc", root):
-            for name, text in missing_files(root).items():
+        with explain_write_errors(".dvc", root):
+            for name, text in missing_store_files(root).items():
                 path = root / name
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(text, encoding="utf-8")
-    return locate(root)
+    return locate_store(root)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class DvcConfig:
     sections: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, text: str, shown: str = CONFIG) -> DvcConfig:
+    def parse_text(cls, text: str, shown: str = CONFIG) -> DvcConfig:
         """Read a file's text; ``StoreError`` where DVC could not read it either."""
         try:
             parsed = ConfigObj(text.splitlines(), interpolation=False)
@@ -114,28 +114,28 @@ class DvcConfig:
             written[name] = dict(settings)
         return "".join(f"{line}\n" for line in written.write())
 
-    def remotes(self) -> dict[str, Mapping[str, str]]:
+    def remote_sections(self) -> dict[str, Mapping[str, str]]:
         """The sections of remotes, by the remote's name."""
         named = {_REMOTE.fullmatch(name): settings for name, settings in self.sections.items()}
         return {remote["name"]: settings for remote, settings in named.items() if remote}
 
     def default_name(self) -> str | None:
         """The remote that is meant when none is named: ``core.remote``, or the only one."""
-        known = self.remotes()
+        sections_by_name = self.remote_sections()
         named = self.sections.get("core", {}).get("remote")
-        return named or (next(iter(known)) if len(known) == 1 else None)
+        return named or (next(iter(sections_by_name)) if len(sections_by_name) == 1 else None)
 
-    def default(self) -> RemoteConfig | None:
+    def default_remote(self) -> RemoteConfig | None:
         """That remote, with the public part of what is said of it: where it is, never who is let
         in."""
-        name, known = self.default_name(), self.remotes()
-        if name is None or "url" not in known.get(name, {}):
+        name, sections_by_name = self.default_name(), self.remote_sections()
+        if name is None or "url" not in sections_by_name.get(name, {}):
             return None
-        settings = known[name]
+        settings = sections_by_name[name]
         public = {key: strip_credentials(settings[key]) for key in PUBLIC if key in settings}
         return RemoteConfig(name, public)
 
-    def using(self, remote: RemoteConfig) -> DvcConfig:
+    def with_remote(self, remote: RemoteConfig) -> DvcConfig:
         """The same with another default remote, which takes the place of one of its name."""
         section = f'remote "{remote.name}"'
         kept = {name: settings for name, settings in self.sections.items() if name != section}
@@ -151,11 +151,11 @@ def load_config(dvc: Path) -> DvcConfig:
     merged: dict[str, dict[str, str]] = {}
     for path in (*_user_files(), dvc / "config", dvc / "config.local"):
         for name, settings in _read_config(path).sections.items():
-            known = merged.setdefault(name, {})
-            known |= settings
+            merged_section = merged.setdefault(name, {})
+            merged_section |= settings
             if name == "cache" and "dir" in settings:
                 folder = (path.parent / Path(settings["dir"]).expanduser()).absolute()
-                known["dir"] = os.path.normpath(folder)
+                merged_section["dir"] = os.path.normpath(folder)
     return DvcConfig(merged)
 
 
@@ -164,8 +164,8 @@ def shared_remote(root: Path) -> RemoteConfig | None:
 
     What only this machine or this person configured is not for others. A folder becomes absolute.
     """
-    file = locate(root).dvc / "config"
-    remote = _read_config(file).default()
+    file = locate_store(root).dvc / "config"
+    remote = _read_config(file).default_remote()
     if remote is None or "://" in remote.settings["url"]:
         return remote
     folder = os.path.normpath(file.parent / Path(remote.settings["url"]).expanduser())
@@ -175,7 +175,7 @@ def shared_remote(root: Path) -> RemoteConfig | None:
 def _read_config(path: Path) -> DvcConfig:
     shown = f"{path.parent.name}/{path.name}"
     try:
-        return DvcConfig.parse(path.read_text(encoding="utf-8"), shown)
+        return DvcConfig.parse_text(path.read_text(encoding="utf-8"), shown)
     except UnicodeDecodeError as wrong:
         raise StoreError(f"{shown} is not UTF-8") from wrong
     except OSError:

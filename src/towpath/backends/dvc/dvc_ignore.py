@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from towpath.config.project_paths import is_reserved
 from towpath.errors import StoreError
-from towpath.storage.stat_cache import Stamp
+from towpath.storage.stat_cache import FileStamp
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -29,7 +29,7 @@ _AS_FOLDERS = frozenset({".hg", ".dvc"})
 
 
 @dataclass(frozen=True)
-class Ignore:
+class IgnorePatterns:
     """The patterns in force at one folder.
 
     ``home`` holds the `.dvc`; ``below`` is the folder's path under it, empty for the home itself
@@ -40,7 +40,7 @@ class Ignore:
     below: str = ""
 
     @classmethod
-    def at(cls, home: Path, folder: Path) -> Ignore:
+    def patterns_at(cls, home: Path, folder: Path) -> IgnorePatterns:
         """The patterns in force at a folder; outside of the home there are none but DVC's own."""
         try:
             relative = folder.absolute().relative_to(home)
@@ -51,54 +51,54 @@ class Ignore:
             parts = parts[-1:]
         return cls(home, "/".join(parts))
 
-    def ignores(self, relative: str, is_folder: bool) -> bool:
+    def is_ignored(self, relative: str, is_folder: bool) -> bool:
         """Whether a file or a folder below this one is left out."""
         name = relative.rpartition("/")[2]
         if name in _ALWAYS and (is_folder or name not in _AS_FOLDERS):
             return True
-        if not self._levels:
+        if not self._pattern_levels:
             return False
-        if self._plain is not None:
-            return name in self._plain or (is_folder and f"{name}/" in self._plain)
+        if self._plain_names is not None:
+            return name in self._plain_names or (is_folder and f"{name}/" in self._plain_names)
         path = f"{self.below}/{relative}" if self.below else relative
-        return self._decided(f"{path}/" if is_folder else path)
+        return self._is_left_out(f"{path}/" if is_folder else path)
 
-    def _decided(self, path: str) -> bool:
+    def _is_left_out(self, path: str) -> bool:
         """The last pattern that matches decides, and that of a deeper file over a higher one's."""
-        for prefix, spec in reversed(self._specs):
+        for prefix, spec in reversed(self._pattern_specs):
             verdict = spec.check_file(path[len(prefix) :]).include
             if verdict is not None:
                 return verdict
         return False
 
     @cached_property
-    def _plain(self) -> frozenset[str] | None:
+    def _plain_names(self) -> frozenset[str] | None:
         """The patterns, where all are names alone that speak of nothing above this folder."""
-        names = frozenset(pattern for _, patterns in self._levels for pattern in patterns)
+        names = frozenset(pattern for _, patterns in self._pattern_levels for pattern in patterns)
         above = {part for part in self.below.split("/") if part in names or f"{part}/" in names}
         return names if all(map(_NAME.fullmatch, names)) and not above else None
 
     @cached_property
-    def _specs(self) -> list[tuple[str, GitIgnoreSpec]]:
+    def _pattern_specs(self) -> list[tuple[str, GitIgnoreSpec]]:
         from pathspec import GitIgnoreSpec  # only where somebody wrote more than names
 
-        return [(prefix, GitIgnoreSpec.from_lines(lines)) for prefix, lines in self._levels]
+        return [(prefix, GitIgnoreSpec.from_lines(lines)) for prefix, lines in self._pattern_levels]
 
     @cached_property
-    def _levels(self) -> tuple[tuple[str, list[str]], ...]:
-        return tuple(self._read())
+    def _pattern_levels(self) -> tuple[tuple[str, list[str]], ...]:
+        return tuple(self._read_levels())
 
-    def _read(self) -> Iterator[tuple[str, list[str]]]:
+    def _read_levels(self) -> Iterator[tuple[str, list[str]]]:
         folders = [""]
         for part in self.below.split("/")[:-1] if self.below else ():
             folders.append(f"{folders[-1]}{part}/")
         for folder in folders:
-            patterns = _patterns(self.home / folder / IGNORE_FILE)
+            patterns = _read_patterns(self.home / folder / IGNORE_FILE)
             if patterns:
                 yield folder, patterns
 
 
-def _patterns(path: Path) -> list[str]:
+def _read_patterns(path: Path) -> list[str]:
     try:
         lines = map(str.strip, path.read_text(encoding="utf-8").splitlines())
     except OSError:
@@ -111,22 +111,24 @@ class FileBelow(NamedTuple):
 
     path: str
     relative: str
-    stamp: Stamp
+    stamp: FileStamp
 
 
-def files_under(folder: Path, ignore: Ignore) -> Iterator[FileBelow]:
+def files_under(folder: Path, ignore: IgnorePatterns) -> Iterator[FileBelow]:
     """The files that a folder's digest is made of.
 
     Raises StoreError, with every fault, for links to folders, broken links, pipes and the like,
     and for a `.dvcignore` inside the folder.
     """
     faults: list[str] = []
-    yield from _walk(os.fspath(folder), "", ignore, faults)
+    yield from _walk_folder(os.fspath(folder), "", ignore, faults)
     if faults:
         raise StoreError(*faults)
 
 
-def _walk(folder: str, below: str, ignore: Ignore, faults: list[str]) -> Iterator[FileBelow]:
+def _walk_folder(
+    folder: str, below: str, ignore: IgnorePatterns, faults: list[str]
+) -> Iterator[FileBelow]:
     with os.scandir(folder) as rows:
         entries = sorted(rows, key=lambda entry: entry.name)
     if below and any(entry.name == ".dvc" and entry.is_dir() for entry in entries):
@@ -134,19 +136,19 @@ def _walk(folder: str, below: str, ignore: Ignore, faults: list[str]) -> Iterato
     for entry in entries:
         relative = f"{below}{entry.name}"
         is_directory = entry.is_dir(follow_symlinks=False)
-        if ignore.ignores(relative, is_directory):
+        if ignore.is_ignored(relative, is_directory):
             continue
         if is_reserved(entry.name):
-            faults.append(_refusal(entry))
+            faults.append(_refusal_words(entry))
         elif is_directory:
-            yield from _walk(entry.path, f"{relative}/", ignore, faults)
+            yield from _walk_folder(entry.path, f"{relative}/", ignore, faults)
         elif entry.name != IGNORE_FILE and entry.is_file():
-            yield FileBelow(entry.path, relative, Stamp.of(entry.stat()))
+            yield FileBelow(entry.path, relative, FileStamp.from_status(entry.stat()))
         else:
-            faults.append(_refusal(entry))
+            faults.append(_refusal_words(entry))
 
 
-def _refusal(entry: os.DirEntry[str]) -> str:
+def _refusal_words(entry: os.DirEntry[str]) -> str:
     """Why a thing in a folder cannot be stored."""
     if is_reserved(entry.name):
         return f"{entry.path}: what is called so may not stand inside a stored folder"

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from towpath.backends.dvc.dvc_config import locate
+from towpath.backends.dvc.dvc_config import locate_store
 from towpath.call_log import log_store_call
 from towpath.credentials import remember_secrets
 from towpath.errors import StoreError, UsageError, did_you_mean
-from towpath.storage.objects import Layout
+from towpath.storage.objects import StoreLayout
 from towpath.storage.storage_backend import name_faults, object_path
 
 _LOOK = "look at its address in .dvc/config, at your credentials and at the network"
@@ -33,7 +33,7 @@ class Remote:
     """DVC's database of objects there."""
 
     @property
-    def _files(self) -> Any:
+    def _file_system(self) -> Any:
         return self._objects.fs
 
     @property
@@ -44,29 +44,29 @@ class Remote:
     @property
     def jobs(self) -> int:
         """How many transfers the remote takes at once."""
-        return int(self._files.jobs)
+        return int(self._file_system.jobs)
 
-    def address(self, digest: str) -> str:
+    def object_address(self, digest: str) -> str:
         """Where an object stands, as a person would write it."""
         return f"{self.url.rstrip('/')}/{object_path(digest)}"
 
-    def _path(self, path: str) -> str:
-        home = self._files.parent(self._files.parent(self._objects.path))
-        return str(self._files.join(home, *path.split("/")))
+    def _remote_path(self, path: str) -> str:
+        home = self._file_system.parent(self._file_system.parent(self._objects.path))
+        return str(self._file_system.join(home, *path.split("/")))
 
     @log_store_call("url")
-    def sizes(self, paths: Sequence[str]) -> list[int | None]:
+    def file_sizes(self, paths: Sequence[str]) -> list[int | None]:
         """The size of each file, None for one that is not there, -1 where it is not told."""
         if not paths:
             return []
-        asked = [self._path(path) for path in paths]
-        answers = self._files.info(asked, return_exceptions=True, batch_size=self.jobs)
-        return [_size(answer) for answer in answers]
+        full_paths = [self._remote_path(path) for path in paths]
+        answers = self._file_system.info(full_paths, return_exceptions=True, batch_size=self.jobs)
+        return [_told_size(answer) for answer in answers]
 
-    def object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
+    def open_object(self, digest: str) -> AbstractContextManager[IO[bytes]]:
         """An object's bytes, unverified."""
-        stream: AbstractContextManager[IO[bytes]] = self._files.open(
-            self._path(object_path(digest)), "rb"
+        stream: AbstractContextManager[IO[bytes]] = self._file_system.open(
+            self._remote_path(object_path(digest)), "rb"
         )
         return stream
 
@@ -74,7 +74,7 @@ class Remote:
     def read(self, path: str) -> bytes | None:
         """The bytes of a small file; None where it is not there."""
         try:
-            with self._files.open(self._path(path), "rb") as file:
+            with self._file_system.open(self._remote_path(path), "rb") as file:
                 content: bytes = file.read()
         except FileNotFoundError:
             return None
@@ -83,59 +83,61 @@ class Remote:
     @log_store_call("url")
     def files_under(self, folder: str) -> list[str]:
         """The paths of all files under a folder; none where it is not there."""
-        top = self._path(folder)
+        top = self._remote_path(folder)
         try:
-            below = sorted(self._files.find(top))
+            below = sorted(self._file_system.find(top))
         except FileNotFoundError:
             return []
-        return [f"{folder}/{'/'.join(self._files.relparts(path, top))}" for path in below]
+        return [f"{folder}/{'/'.join(self._file_system.relparts(path, top))}" for path in below]
 
     @log_store_call("url")
-    def upload(self, local: Path, path: str) -> None:
+    def upload_file(self, local: Path, path: str) -> None:
         """Put a file there; what stands there is replaced."""
-        target = self._path(path)
+        target = self._remote_path(path)
         # Not DVC's own `add`, which tries a reflink first: that stands in its place empty for a
         # moment, and a kill leaves a torn object. This one is written beside its place and renamed.
-        self._files.makedirs(self._files.parent(target))
-        self._files.put_file(os.fspath(local), target)
+        self._file_system.makedirs(self._file_system.parent(target))
+        self._file_system.put_file(os.fspath(local), target)
 
-    def protect(self, digest: str) -> None:
+    def protect_object(self, digest: str) -> None:
         """Make an object read-only, where the remote knows modes: DVC's sign of a whole one."""
-        self._objects.protect(self._path(object_path(digest)))
+        self._objects.protect(self._remote_path(object_path(digest)))
 
     @log_store_call("url")
-    def download(self, path: str, local: Path) -> None:
+    def download_file(self, path: str, local: Path) -> None:
         """Bring a file; FileNotFoundError where it is not there."""
-        self._files.get_file(self._path(path), os.fspath(local))
+        self._file_system.get_file(self._remote_path(path), os.fspath(local))
 
     @log_store_call("url")
-    def remove(self, path: str) -> None:
+    def remove_file(self, path: str) -> None:
         """Take a file away; it may be gone."""
         with suppress(FileNotFoundError):
-            self._files.remove(self._path(path))
+            self._file_system.remove(self._remote_path(path))
 
-    def speaking(self) -> AbstractContextManager[None]:
+    def name_faults(self) -> AbstractContextManager[None]:
         """Whatever its library raises becomes a StoreError that names the remote."""
         return name_faults(self.shown, _LOOK)
 
 
-def default_name(layout: Layout) -> str | None:
+def default_remote_name(layout: StoreLayout) -> str | None:
     """The remote that is meant when none is named: `core.remote`, or the only one."""
-    return _default(open_repository(layout).config)
+    return _default_name(open_repository(layout).config)
 
 
-def open_remote(layout: Layout, name: str | None = None) -> Remote:
+def open_remote(layout: StoreLayout, name: str | None = None) -> Remote:
     """A remote by name, or the default one. Raises UsageError for one that is not configured."""
     repository = open_repository(layout)
-    known = tuple(repository.config["remote"])
-    name = name or _default(repository.config)
+    remote_names = tuple(repository.config["remote"])
+    name = name or _default_name(repository.config)
     if name is None:
         raise UsageError(
-            "no remote is configured" if not known else "none of the remotes is the default",
-            hint="`dvc remote add -d NAME URL`" if not known else "`dvc remote default NAME`",
+            "no remote is configured" if not remote_names else "none of the remotes is the default",
+            hint="`dvc remote add -d NAME URL`"
+            if not remote_names
+            else "`dvc remote default NAME`",
         )
-    if name not in known:
-        raise UsageError(f"there is no remote `{name}`", hint=did_you_mean(name, known))
+    if name not in remote_names:
+        raise UsageError(f"there is no remote `{name}`", hint=did_you_mean(name, remote_names))
     url = str(repository.config["remote"][name]["url"])
     with name_faults(f"remote `{name}` ({url})", _LOOK):
         return Remote(name, url, repository.cloud.get_remote_odb(name))
@@ -143,11 +145,11 @@ def open_remote(layout: Layout, name: str | None = None) -> Remote:
 
 def default_remote(root: Path) -> Remote | None:
     """The remote that the project's configuration means when none is named, if there is one."""
-    layout = locate(root)
-    return None if default_name(layout) is None else open_remote(layout)
+    layout = locate_store(root)
+    return None if default_remote_name(layout) is None else open_remote(layout)
 
 
-def open_repository(layout: Layout) -> Any:
+def open_repository(layout: StoreLayout) -> Any:
     """DVC's own view of the project: a new one each time, for it remembers what others change."""
     os.environ["DVC_NO_ANALYTICS"] = "1"
     os.environ.setdefault("DVC_STUDIO_OFFLINE", "1")
@@ -157,7 +159,7 @@ def open_repository(layout: Layout) -> Any:
     from dvc.repo import Repo
 
     try:
-        repository = Repo(os.fspath(layout.home))
+        repository = Repo(os.fspath(layout.home_folder))
         for settings in repository.config["remote"].values():
             remember_secrets(settings)
         return repository
@@ -165,13 +167,13 @@ def open_repository(layout: Layout) -> Any:
         raise StoreError(f".dvc/config cannot be read: {fault}") from fault
 
 
-def _default(config: Any) -> str | None:
+def _default_name(config: Any) -> str | None:
     remotes = tuple(config["remote"])
     named: str | None = config["core"].get("remote")
     return named or (remotes[0] if len(remotes) == 1 else None)
 
 
-def _size(answer: Any) -> int | None:
+def _told_size(answer: Any) -> int | None:
     if isinstance(answer, FileNotFoundError | NotADirectoryError):
         return None
     if isinstance(answer, BaseException):

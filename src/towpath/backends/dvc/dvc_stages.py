@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from towpath.backends.dvc.dvc_config import locate
+from towpath.backends.dvc.dvc_config import locate_store
 from towpath.backends.dvc.dvc_remotes import open_repository
 from towpath.backends.dvc.dvc_yaml import LOCK, PIPELINE
 from towpath.errors import Fault, Place, UserError
@@ -67,7 +67,7 @@ def read_dvc_file(root: Path, path: Path) -> DvcFile:
     if path.name != PIPELINE:
         hint = f"it takes the stages of a {PIPELINE}; docs/adopt.md has the other ways"
         raise UserError(f"{shown} is no {PIPELINE}", hint=hint)
-    layout = locate(path.parent)
+    layout = locate_store(path.parent)
     repository = open_repository(layout)
     from dvc.exceptions import DvcException
     from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
@@ -75,26 +75,26 @@ def read_dvc_file(root: Path, path: Path) -> DvcFile:
     try:
         # DVC's reader of templates takes paths from the working directory.
         with chdir(repository.root_dir):
-            return _read(repository, root, path)
+            return _read_stages(repository, root, path)
     except YAMLSyntaxError as error:
         cause = error.exc.__cause__
         mark = getattr(cause, "problem_mark", None)
-        what = f"it is no YAML: {getattr(cause, 'problem', None) or _words(error)}"
+        what = f"it is no YAML: {getattr(cause, 'problem', None) or _error_words(error)}"
         raise UserError(Fault(what, Place(shown, mark.line + 1 if mark else 0))) from error
     except YAMLValidationError as error:
-        what = f"DVC does not understand it: {_words(error.exc)}"
+        what = f"DVC does not understand it: {_error_words(error.exc)}"
         raise UserError(Fault(what, Place(shown))) from error
     except (DvcException, ValueError, TypeError, KeyError) as error:
         raise UserError(
-            Fault(f"DVC does not understand it: {_words(error)}", Place(shown))
+            Fault(f"DVC does not understand it: {_error_words(error)}", Place(shown))
         ) from error
 
 
-def _words(error: BaseException) -> str:
+def _error_words(error: BaseException) -> str:
     return " ".join(str(error).split())[:500]
 
 
-def _read(repository: Any, root: Path, path: Path) -> DvcFile:
+def _read_stages(repository: Any, root: Path, path: Path) -> DvcFile:
     from dvc.dvcfile import load_file
     from dvc.parsing import DataResolver
 
@@ -102,8 +102,8 @@ def _read(repository: Any, root: Path, path: Path) -> DvcFile:
     folder = os.path.relpath(path.parent, repository.root_dir)
     resolver = DataResolver(repository, folder, deepcopy(data))
     stages = resolver.resolve()["stages"] or {}
-    variables = _Variables(resolver.context, frozenset(_fixed(data)))
-    marked = variables.marked(data)
+    variables = _Variables(resolver.context, frozenset(_fixed_keys(data)))
+    marked = variables.mark_commands(data)
     with_marks = DataResolver(repository, folder, marked).resolve()["stages"] or {}
     own = os.path.relpath(path.parent, root)
     return DvcFile(
@@ -111,29 +111,29 @@ def _read(repository: Any, root: Path, path: Path) -> DvcFile:
         stages=tuple(
             DvcStage(
                 name, name.partition("@")[0] if name not in data["stages"] else name, stage,
-                tuple(variables.parts(line) for line in _lines(with_marks[name]["cmd"])),
+                tuple(map(variables.split_text, _command_lines(with_marks[name]["cmd"]))),
             )
             for name, stage in stages.items()
         ),
         others=tuple(key for key in data if key not in ("stages", "vars")),
-        folders=frozenset(_folders(path.with_name(LOCK))),
+        folders=frozenset(_folder_outputs(path.with_name(LOCK))),
     )  # fmt: skip
 
 
-def _fixed(data: Any, is_command: bool = False) -> Iterator[str]:
+def _fixed_keys(data: Any, is_command: bool = False) -> Iterator[str]:
     """The keys of variables outside of commands: a path that they are in has to stay as it is."""
     if isinstance(data, str) and not is_command:
         yield from _VARIABLE.findall(data)
     elif isinstance(data, Mapping):
         for key, value in data.items():
-            yield from _fixed(str(key))
-            yield from _fixed(value, is_command or key == "cmd")
+            yield from _fixed_keys(str(key))
+            yield from _fixed_keys(value, is_command or key == "cmd")
     elif isinstance(data, list):
         for value in data:
-            yield from _fixed(value, is_command)
+            yield from _fixed_keys(value, is_command)
 
 
-def _lines(command: Any) -> list[str]:
+def _command_lines(command: Any) -> list[str]:
     return [str(line) for line in command] if isinstance(command, list) else [str(command)]
 
 
@@ -145,30 +145,30 @@ class _Variables:
     fixed: frozenset[str]
     known: list[Variable] = field(default_factory=list)
 
-    def marked(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = deepcopy(dict(data))
-        for stage in found.get("stages", {}).values():
+    def mark_commands(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        marked_data: dict[str, Any] = deepcopy(dict(data))
+        for stage in marked_data.get("stages", {}).values():
             inner = stage.get("do", stage) if isinstance(stage, dict) else {}
             if "vars" not in inner and "cmd" in inner:
                 lines = inner["cmd"]
                 inner["cmd"] = (
-                    [self._mark(line) for line in lines]
+                    [self._mark_text(line) for line in lines]
                     if isinstance(lines, list)
-                    else self._mark(lines)
+                    else self._mark_text(lines)
                 )
-        return found
+        return marked_data
 
-    def _mark(self, text: str) -> str:
-        return _VARIABLE.sub(self._replaced, text)
+    def _mark_text(self, text: str) -> str:
+        return _VARIABLE.sub(self._replace_match, text)
 
-    def _replaced(self, match: re.Match[str]) -> str:
-        value = self._value(match[1])
+    def _replace_match(self, match: re.Match[str]) -> str:
+        value = self._plain_value(match[1])
         if value is None:
             return match[0]
         self.known.append(Variable(match[1], value))
         return _MARK.format(len(self.known) - 1)
 
-    def _value(self, key: str) -> str | int | float | bool | None:
+    def _plain_value(self, key: str) -> str | int | float | bool | None:
         """The value of a key that a shell takes for one word; `item` and `key` are the loop's."""
         from dvc.parsing.context import ContextError
 
@@ -183,7 +183,7 @@ class _Variables:
         )
         return value if is_plain else None
 
-    def parts(self, text: str) -> tuple[str | Variable, ...]:
+    def split_text(self, text: str) -> tuple[str | Variable, ...]:
         pieces = _MARKED.split(text)
         return tuple(
             self.known[int(piece)] if index % 2 else piece
@@ -192,7 +192,7 @@ class _Variables:
         )
 
 
-def _folders(lock: Path) -> Iterator[str]:
+def _folder_outputs(lock: Path) -> Iterator[str]:
     from dvc.utils.serialize import load_yaml
 
     if not lock.is_file():
@@ -219,4 +219,4 @@ def read_values(path: Path) -> Any:
 
         return load_path(os.fspath(path), localfs)
     except (ParseError, OSError, ValueError) as error:
-        raise UserError(f"{path.name} cannot be read: {_words(error)}") from error
+        raise UserError(f"{path.name} cannot be read: {_error_words(error)}") from error

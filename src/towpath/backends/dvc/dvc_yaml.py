@@ -24,8 +24,8 @@ from towpath.config.artifact import Artifact, Json
 from towpath.config.digests import is_md5
 from towpath.errors import DeclarationError, Fault, Place, StoreError
 from towpath.scratch import replace_bytes, take_lock
-from towpath.storage.copy_files import saying
-from towpath.storage.objects import Layout
+from towpath.storage.copy_files import explain_write_errors
+from towpath.storage.objects import StoreLayout
 
 PIPELINE, LOCK = "dvc.yaml", "dvc.lock"
 OWNER = "towpath"
@@ -36,7 +36,7 @@ _HEAD = f"# Towpath writes the stages that say `meta: {OWNER}`. Yours stay as th
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageEntry:
     """A stage of `dvc.yaml`. Paths are from the project's root, with `/` between the parts.
 
     ``params`` names keys of YAML files (`steps.train`); ``plots`` maps a path to True or to DVC's
@@ -57,13 +57,13 @@ class Stage:
             raise StoreError(f"`{self.name}` cannot name a DVC stage: it holds {' '.join(wrong)}")
 
     @property
-    def made(self) -> tuple[str, ...]:
+    def written_paths(self) -> tuple[str, ...]:
         """Every path that the stage writes, in DVC's order."""
         return tuple(sorted({*self.outs, *self.metrics, *self.plots}))
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelEntry:
     """A model in `dvc.yaml`'s `artifacts`: its file, and what people say of it."""
 
     path: str
@@ -72,54 +72,54 @@ class Model:
 
     def document(self) -> dict[str, Any]:
         """The entry in `dvc.yaml`."""
-        said = {"path": self.path, "type": "model", "desc": self.desc, "labels": [*self.labels]}
-        return {key: value for key, value in said.items() if value}
+        fields = {"path": self.path, "type": "model", "desc": self.desc, "labels": [*self.labels]}
+        return {key: value for key, value in fields.items() if value}
 
 
-def _declared(stage: Stage, pipeline: str) -> dict[str, Any]:
+def _stage_entry(stage: StageEntry, pipeline: str) -> dict[str, Any]:
     """The entry of a stage in `dvc.yaml`."""
-    said = {
-        "desc": stage.desc and _escaped(stage.desc),
-        "cmd": _escaped(stage.cmd),
-        "deps": sorted(map(_escaped, stage.deps)),
+    fields = {
+        "desc": stage.desc and _escape_text(stage.desc),
+        "cmd": _escape_text(stage.cmd),
+        "deps": sorted(map(_escape_text, stage.deps)),
         "params": [{path: sorted(keys)} for path, keys in sorted(stage.params.items())],
-        "outs": sorted(map(_escaped, stage.outs)),
-        "metrics": sorted(map(_escaped, stage.metrics)),
-        "plots": list(_plots(stage)),
+        "outs": sorted(map(_escape_text, stage.outs)),
+        "metrics": sorted(map(_escape_text, stage.metrics)),
+        "plots": list(_plot_rows(stage)),
         "meta": {OWNER: pipeline},
     }
-    return {key: value for key, value in said.items() if value}
+    return {key: value for key, value in fields.items() if value}
 
 
-def _plots(stage: Stage) -> Iterator[str | dict[str, Any]]:
+def _plot_rows(stage: StageEntry) -> Iterator[str | dict[str, Any]]:
     for path, properties in sorted(stage.plots.items()):
         if isinstance(properties, Mapping) and properties:
-            yield {_escaped(path): dict(properties)}
+            yield {_escape_text(path): dict(properties)}
         else:
-            yield _escaped(path)
+            yield _escape_text(path)
 
 
-def _escaped(text: str) -> str:
+def _escape_text(text: str) -> str:
     """Text in which DVC finds nothing to fill in."""
     return text.replace("${", "\\${")
 
 
 def _lock_entry(
-    stage: Stage,
+    stage: StageEntry,
     artifacts: Mapping[str, Artifact],
     values: Mapping[str, Mapping[str, Json]],
 ) -> dict[str, Any]:
     """The entry of a stage in `dvc.lock`: what its command saw and made, by digest and value."""
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "cmd": stage.cmd,
         "deps": [_lock_row(path, artifacts[path]) for path in sorted(stage.deps)],
         "params": {
             path: {key: values[path][key] for key in sorted(keys)}
             for path, keys in sorted(stage.params.items())
         },
-        "outs": [_lock_row(path, artifacts[path]) for path in stage.made],
+        "outs": [_lock_row(path, artifacts[path]) for path in stage.written_paths],
     }
-    return {key: value for key, value in said.items() if value}
+    return {key: value for key, value in fields.items() if value}
 
 
 def _lock_row(path: str, artifact: Artifact) -> dict[str, Any]:
@@ -128,15 +128,15 @@ def _lock_row(path: str, artifact: Artifact) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenContents:
     """What is not in the work tree: artifacts by path, and YAML files' texts by path."""
 
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
     documents: Mapping[str, str] = field(default_factory=dict)
 
 
-def write(
-    root: Path, pipeline: str, stages: Sequence[Stage], models: Mapping[str, Model | str]
+def write_dvc_files(
+    root: Path, pipeline: str, stages: Sequence[StageEntry], models: Mapping[str, ModelEntry | str]
 ) -> bool:
     """Bring both files up to date under DVC's lock; False where nothing differed.
 
@@ -145,16 +145,16 @@ def write(
     """
     store = Store(root)
     with repository_lock(store.layout):
-        wanted = texts(root, pipeline, stages, models)
-        changed = {name: text for name, text in wanted.items() if text != text_at(root / name)}
+        new_texts = dvc_file_texts(root, pipeline, stages, models)
+        changed = {name: text for name, text in new_texts.items() if text != text_at(root / name)}
         for name, text in changed.items():
-            with saying(name, root):
+            with explain_write_errors(name, root):
                 replace_bytes(root / name, documents.bytes_of(text, root / name))
     return bool(changed)
 
 
 @contextmanager
-def repository_lock(layout: Layout, patience: float = 60.0) -> Iterator[None]:
+def repository_lock(layout: StoreLayout, patience: float = 60.0) -> Iterator[None]:
     """Hold `.dvc/tmp/lock` as DVC does, so that stock DVC and Towpath never write the same files
     at once: `flock`, and the holder's process id in the file.
 
@@ -184,56 +184,62 @@ def repository_lock(layout: Layout, patience: float = 60.0) -> Iterator[None]:
         yield
 
 
-def texts(
+def dvc_file_texts(
     root: Path,
     pipeline: str,
-    stages: Sequence[Stage],
-    models: Mapping[str, Model | str],
-    given: Given | None = None,
+    stages: Sequence[StageEntry],
+    models: Mapping[str, ModelEntry | str],
+    given: GivenContents | None = None,
 ) -> dict[str, str]:
     """Both files as they would stand, by name; nothing is written.
 
     ``given`` takes the place of what the work tree holds, for a commit that is made beside it.
     """
-    given = given or Given()
+    given = given or GivenContents()
     old = _StageFile(root / PIPELINE, text_at(root / PIPELINE) or _HEAD)
-    owned = frozenset(name for name, owner in old.owners.items() if owner == pipeline)
+    owned = frozenset(name for name, owner in old.stage_owners.items() if owner == pipeline)
     old.refuse_theirs(owned, stages)
-    entries = {stage.name: _declared(stage, pipeline) for stage in stages}
-    text = _with_models(root / PIPELINE, old.merged(entries, owned), models)
-    lock = _StageFile(root / LOCK, text_at(root / LOCK) or documents.dump({"schema": "2.0"}))
-    return {PIPELINE: text, LOCK: lock.merged(_lock_entries(root, stages, given), owned)}
+    entries = {stage.name: _stage_entry(stage, pipeline) for stage in stages}
+    text = _with_models(root / PIPELINE, old.merge_entries(entries, owned), models)
+    lock = _StageFile(root / LOCK, text_at(root / LOCK) or documents.dump_yaml({"schema": "2.0"}))
+    return {PIPELINE: text, LOCK: lock.merge_entries(_lock_entries(root, stages, given), owned)}
 
 
-def _lock_entries(root: Path, stages: Sequence[Stage], given: Given) -> dict[str, dict[str, Any]]:
-    paths = dict.fromkeys(path for stage in stages for path in (*stage.deps, *stage.made))
+def _lock_entries(
+    root: Path, stages: Sequence[StageEntry], given: GivenContents
+) -> dict[str, dict[str, Any]]:
+    paths = dict.fromkeys(path for stage in stages for path in (*stage.deps, *stage.written_paths))
     artifacts = {path: given.artifacts.get(path) for path in paths}
     store = Store(root)
-    known = {path: found or store.digest(Path(path)) for path, found in artifacts.items()}
-    values = _values(root, stages, given)
-    return {stage.name: _lock_entry(stage, known, values) for stage in stages}
+    artifacts_by_path = {
+        path: artifact or store.digest(Path(path)) for path, artifact in artifacts.items()
+    }
+    values = _parameter_values(root, stages, given)
+    return {stage.name: _lock_entry(stage, artifacts_by_path, values) for stage in stages}
 
 
-def _values(root: Path, stages: Sequence[Stage], given: Given) -> dict[str, dict[str, Json]]:
+def _parameter_values(
+    root: Path, stages: Sequence[StageEntry], given: GivenContents
+) -> dict[str, dict[str, Json]]:
     """Parameters as DVC reads them: what the file says, by dotted key."""
     keys: dict[str, set[str]] = {}
     for stage in stages:
-        for path, wanted in stage.params.items():
-            keys.setdefault(path, set()).update(wanted)
-    found: dict[str, dict[str, Json]] = {}
+        for path, stage_keys in stage.params.items():
+            keys.setdefault(path, set()).update(stage_keys)
+    values: dict[str, dict[str, Json]] = {}
     for path, names in keys.items():
         text = given.documents.get(path)
-        document = documents.parse(
+        document = documents.parse_yaml(
             documents.text_of(root / path, path) if text is None else text, path
         )
         if document.faults:
             raise DeclarationError(*document.faults)
-        data = documents.plain(document.node)
-        found[path] = {key: _at(data, key, path) for key in names}
-    return found
+        data = documents.plain_data(document.node)
+        values[path] = {key: _value_at(data, key, path) for key in names}
+    return values
 
 
-def _at(data: Any, key: str, path: str) -> Json:
+def _value_at(data: Any, key: str, path: str) -> Json:
     value = data
     for part in key.split("."):
         if not isinstance(value, Mapping) or part not in value:
@@ -248,9 +254,9 @@ def text_at(path: Path) -> str:
     return documents.text_of(path, path.name) if path.exists() else ""
 
 
-def made(root: Path, ours: bool | None = None) -> list[str]:
+def made_digests(root: Path, ours: bool | None = None) -> list[str]:
     """The digests of what `dvc.lock` says was made: by our stages, by others, or by all."""
-    owners = _StageFile(root / PIPELINE, text_at(root / PIPELINE)).owners
+    owners = _StageFile(root / PIPELINE, text_at(root / PIPELINE)).stage_owners
     lock = _StageFile(root / LOCK, text_at(root / LOCK))
     chosen = (
         stage
@@ -266,7 +272,7 @@ def _digests_in(outs: object) -> Iterator[str]:
             yield str(row["md5"])
 
 
-def owner_of(stage: Mapping[str, Any]) -> Any:
+def stage_owner(stage: Mapping[str, Any]) -> Any:
     """The pipeline that a stage of `dvc.yaml` is of; None for a stage of the user's own."""
     meta = stage.get("meta")
     return meta.get(OWNER) if isinstance(meta, dict) else None
@@ -278,7 +284,7 @@ def read_stages(text: str, shown: str, is_strict: bool = True) -> Mapping[str, d
     Raises DeclarationError where the file is none, or says something that is doubtful in YAML; if
     not ``is_strict`` that is left to DVC to judge, who is asked about all that the user wrote.
     """
-    document = documents.parse(text, shown)
+    document = documents.parse_yaml(text, shown)
     node = document.node
     if document.faults and (is_strict or not isinstance(node, documents.Mapping)):
         raise DeclarationError(*document.faults)
@@ -306,56 +312,56 @@ class _StageFile:
     text: str
 
     @cached_property
-    def _nodes(self) -> Mapping[str, documents.Mapping]:
+    def _stage_nodes(self) -> Mapping[str, documents.Mapping]:
         return read_stages(self.text, self.path.name, is_strict=False)
 
     @cached_property
     def stages(self) -> Mapping[str, Mapping[str, Any]]:
         """The data of each stage."""
-        return {name: documents.plain(node) for name, node in self._nodes.items()}
+        return {name: documents.plain_data(node) for name, node in self._stage_nodes.items()}
 
     @property
-    def owners(self) -> Mapping[str, Any]:
+    def stage_owners(self) -> Mapping[str, Any]:
         """The pipeline of each stage, None for those of the user's own."""
-        return {name: owner_of(stage) for name, stage in self.stages.items()}
+        return {name: stage_owner(stage) for name, stage in self.stages.items()}
 
-    def refuse_theirs(self, owned: frozenset[str], stages: Sequence[Stage]) -> None:
+    def refuse_theirs(self, owned: frozenset[str], stages: Sequence[StageEntry]) -> None:
         """A stage of the user's is never written over."""
         faults = [
             Fault(
                 f"`{stage.name}` is a stage of your own, and Towpath needs the name",
-                Place(self.path.name, self._line(stage.name)),
+                Place(self.path.name, self._line_of(stage.name)),
                 "rename your stage",
             )
             for stage in stages
-            if stage.name in self._nodes.keys() - owned
+            if stage.name in self._stage_nodes.keys() - owned
         ]
         if faults:
             raise StoreError(*faults)
 
-    def _line(self, name: str) -> int:
+    def _line_of(self, name: str) -> int:
         lines = enumerate(self.text.splitlines(), 1)
         return next((i for i, line in lines if line.strip().startswith(f"{name}:")), 0)
 
-    def merged(self, entries: Mapping[str, Any], owned: frozenset[str]) -> str:
+    def merge_entries(self, entries: Mapping[str, Any], owned: frozenset[str]) -> str:
         """The text with our entries in the place of those we owned."""
         section = read_section(self.text, "stages")
         if section is None:  # flow style and other rarities
-            return documents.edit(self.path, lambda data: _merge(data, entries, owned))
+            return documents.edit_yaml(self.path, lambda data: _merge_stages(data, entries, owned))
         if not entries and not owned:
             return self.text
         rows: dict[str, str] = {}
         for name, text in section.entries.items():
             if name in entries:
-                rows[name] = _lead(text) + section.block(name, entries[name])
+                rows[name] = _leading_lines(text) + section.entry_block(name, entries[name])
             elif name not in owned:
                 rows[name] = text
         for name, entry in entries.items():
-            rows.setdefault(name, section.block(name, entry))
+            rows.setdefault(name, section.entry_block(name, entry))
         return str(replace(section, entries=rows))
 
 
-def _merge(
+def _merge_stages(
     data: MutableMapping[str, Any], entries: Mapping[str, Any], owned: frozenset[str]
 ) -> None:
     stages = data.get("stages")
@@ -368,7 +374,7 @@ def _merge(
     stages.update(entries)
 
 
-def _with_models(path: Path, text: str, models: Mapping[str, Model | str]) -> str:
+def _with_models(path: Path, text: str, models: Mapping[str, ModelEntry | str]) -> str:
     if not models:
         return text
     section = read_section(text, "artifacts")
@@ -377,9 +383,11 @@ def _with_models(path: Path, text: str, models: Mapping[str, Model | str]) -> st
         raise DeclarationError(Fault(what, Place(path.name)))
     rows = dict(section.entries)
     for name, model in models.items():
-        entry = (Model(model) if isinstance(model, str) else model).document()
+        entry = (ModelEntry(model) if isinstance(model, str) else model).document()
         standing = rows.get(name)
-        rows[name] = _moved(standing, entry["path"]) if standing else section.block(name, entry)
+        rows[name] = (
+            _move_model(standing, entry["path"]) if standing else section.entry_block(name, entry)
+        )
     return str(replace(section, entries=rows))
 
 
@@ -388,22 +396,22 @@ def add_artifact(text: str, name: str, path: str) -> str:
 
     Raises DeclarationError where the text is no mapping.
     """
-    data = documents.plain(documents.parse(text, PIPELINE).node) if text else {}
+    data = documents.plain_data(documents.parse_yaml(text, PIPELINE).node) if text else {}
     if not isinstance(data, dict):
         raise DeclarationError(Fault("dvc.yaml of the shared registry is no mapping"))
-    known = data.get("artifacts")
-    others = known if isinstance(known, dict) else {}
-    return documents.dump({**data, "artifacts": {**others, name: Model(path).document()}})
+    standing = data.get("artifacts")
+    others = standing if isinstance(standing, dict) else {}
+    return documents.dump_yaml({**data, "artifacts": {**others, name: ModelEntry(path).document()}})
 
 
-def _moved(entry: str, path: str) -> str:
+def _move_model(entry: str, path: str) -> str:
     """A model's entry with its new path: what people wrote beside it stays."""
-    value = documents.dump({"path": path}).strip()
+    value = documents.dump_yaml({"path": path}).strip()
     return re.sub(r"(?m)^( +)path:.*$", lambda line: f"{line[1]}{value}", entry, count=1)
 
 
 @dataclass(frozen=True)
-class Section:
+class YamlSection:
     """One top-level mapping of a YAML file as text: what stands before its entries, each entry's
     whole lines by its key, with the comments above it, and what stands after them."""
 
@@ -415,13 +423,13 @@ class Section:
     def __str__(self) -> str:
         return self.before + "".join(self.entries.values()) + self.after
 
-    def block(self, name: str, entry: Any) -> str:
+    def entry_block(self, name: str, entry: Any) -> str:
         """The text of a new entry."""
-        lines = documents.dump({name: entry}).splitlines(keepends=True)
+        lines = documents.dump_yaml({name: entry}).splitlines(keepends=True)
         return "".join(f"{self.indent}{line}" if line.strip() else line for line in lines)
 
 
-def read_section(text: str, key: str) -> Section | None:
+def read_section(text: str, key: str) -> YamlSection | None:
     """The section of a top-level key; a missing one is made at the end.
 
     None where the text is not plain block style: then only a YAML parser can change it.
@@ -429,31 +437,35 @@ def read_section(text: str, key: str) -> Section | None:
     lines = text.splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"
-    node = documents.parse(text, "").node
+    node = documents.parse_yaml(text, "").node
     if not isinstance(node, documents.Mapping):
         is_blank = all(_is_aside(line) for line in lines)
-        return Section("".join(lines) + f"{key}:\n") if is_blank else None
+        return YamlSection("".join(lines) + f"{key}:\n") if is_blank else None
     if not node.sound or not _is_block(node, lines):
         return None
     entry = node.get(key)
     if entry is None:
-        return Section("".join(lines) + f"{key}:\n")
+        return YamlSection("".join(lines) + f"{key}:\n")
     start = entry.place.line
     if lines[start - 1].partition("#")[0].rstrip() != f"{key}:":
         return None
     after = (other.place.line - 1 for other in node.entries if other.place.line > start)
     end = _back_over_comments(lines, next(after, len(lines)), start)
     if not isinstance(entry.node, documents.Mapping):
-        return Section("".join(lines[:start]), {}, "".join(lines[start:])) if end == start else None
+        return (
+            YamlSection("".join(lines[:start]), {}, "".join(lines[start:]))
+            if end == start
+            else None
+        )
     if not entry.node.sound or not _is_block(entry.node, lines):
         return None
     inner = entry.node.entries
-    tops = [one.place.line - 1 for one in inner]
+    tops = [inner_entry.place.line - 1 for inner_entry in inner]
     begins = [start, *(_back_over_asides(lines, top, last + 1) for last, top in pairwise(tops))]
     texts = ["".join(lines[a:b]) for a, b in pairwise([*begins, end])]
     indent = " " * (inner[0].place.column - 1)
-    keyed = dict(zip((one.key for one in inner), texts, strict=True))
-    return Section("".join(lines[:start]), keyed, "".join(lines[end:]), indent)
+    keyed = dict(zip((inner_entry.key for inner_entry in inner), texts, strict=True))
+    return YamlSection("".join(lines[:start]), keyed, "".join(lines[end:]), indent)
 
 
 def _is_block(node: documents.Mapping, lines: Sequence[str]) -> bool:
@@ -483,6 +495,6 @@ def _back_over_comments(lines: Sequence[str], line: int, limit: int) -> int:
     return line
 
 
-def _lead(entry: str) -> str:
+def _leading_lines(entry: str) -> str:
     """The comments and blank lines above an entry."""
     return "".join(takewhile(_is_aside, entry.splitlines(keepends=True)))

@@ -15,7 +15,7 @@ from towpath.backends.dvc import dvc_lock, pointer_files
 from towpath.backends.dvc.dvc_cache import Store
 from towpath.config.project_paths import ProjectPath, is_place_of_code, refuse_code, resolve_inside
 from towpath.errors import Fault, Malformed, Place, StoreError
-from towpath.storage.folder_digest import is_folder
+from towpath.storage.folder_digest import is_folder_digest
 
 ELSEWHERE = "remove the link or the line, and ask who wrote it: only the project is written to"
 
@@ -35,7 +35,9 @@ class _Place:
     keep: str
 
 
-def place(root: Path, known: Known | None = None, in_git: Collection[str] = ()) -> tuple[str, ...]:
+def place_tracked_data(
+    root: Path, known: Known | None = None, in_git: Collection[str] = ()
+) -> tuple[str, ...]:
     """Bring tracked data, and the outputs that `dvc.lock` names, to where they belong.
 
     What stands there is replaced where the store holds it whole, and for tracked data where
@@ -49,34 +51,34 @@ def place(root: Path, known: Known | None = None, in_git: Collection[str] = ()) 
     store, left = Store(root), []
     faults: list[Fault] = []
     held = _with_folders(in_git)
-    for found in _places(store.root, known is not None, faults):
+    for data_place in _find_places(store.root, known is not None, faults):
         try:
-            _refuse_elsewhere(store, found)
-            if _is_in_git(store, found, held):
+            _refuse_elsewhere(store, data_place)
+            if _is_in_git(store, data_place, held):
                 continue  # of a stage: DVC was told to leave it to Git (`cache: false`)
-            _refuse_code(store, found)
-            if store.has(found.digest) and not _placed(store, found, known):
-                left.append(_relative(found.path, store.root))
-                _warn(store, found)
+            _refuse_code(store, data_place)
+            if store.has(data_place.digest) and not _place_bytes(store, data_place, known):
+                left.append(_relative_path(data_place.path, store.root))
+                _warn_of_change(store, data_place)
         except Malformed as wrong:
-            faults.append(Fault(wrong.faults[0].what, found.line, ELSEWHERE))
+            faults.append(Fault(wrong.faults[0].what, data_place.line, ELSEWHERE))
     if faults:
         raise StoreError(*faults)
     return tuple(left)
 
 
-def _places(root: Path, committed: bool, faults: list[Fault]) -> Iterator[_Place]:
+def _find_places(root: Path, committed: bool, faults: list[Fault]) -> Iterator[_Place]:
     """What can be placed; ``faults`` fills up with what can not."""
     try:
-        for pointer in pointer_files.pointers(root):
-            keep = f"`dvc add {_relative(pointer.path, root)}`"
+        for pointer in pointer_files.read_pointers(root):
+            keep = f"`dvc add {_relative_path(pointer.path, root)}`"
             keep += " and commit" if committed else ""
             place = pointer.place
             yield _Place(pointer.path, pointer.artifact.digest, pointer.file, place, keep)
     except StoreError as refused:
         faults += refused.faults
     try:
-        for output in dvc_lock.outputs(root):
+        for output in dvc_lock.locked_outputs(root):
             keep = f"`cp -r {output.path}` elsewhere"
             path, said_by = root / output.path, root / "dvc.lock"
             yield _Place(path, output.digest, said_by, output.place, keep)
@@ -90,14 +92,14 @@ def _refuse_elsewhere(store: Store, place: _Place) -> None:
     A link in the last part is replaced and not followed; but one that somebody set to a file
     elsewhere is theirs, unless it leads into the cache, where DVC itself may link to.
     """
-    path = resolve_inside(store.root, _relative(place.path, store.root))
+    path = resolve_inside(store.root, _relative_path(place.path, store.root))
     if not path.is_symlink():
         return
     target = Path(os.path.realpath(path))
     homes = (store.root, store.layout.cache)
     if not any(target.is_relative_to(os.path.realpath(home)) for home in homes):
         raise Malformed(
-            f"`{_relative(place.path, store.root)}` is a link that leads out of the project"
+            f"`{_relative_path(place.path, store.root)}` is a link that leads out of the project"
         )
 
 
@@ -110,7 +112,7 @@ def _with_folders(paths: Collection[str]) -> frozenset[str]:
 def _is_in_git(store: Store, place: _Place, held: Collection[str]) -> bool:
     """Whether a stage names what Git holds; ``Malformed`` where a pointer does, which `dvc add`
     never writes."""
-    shown = _relative(place.path, store.root)
+    shown = _relative_path(place.path, store.root)
     if shown not in held:
         return False
     if place.said_by.suffix == pointer_files.SUFFIX:
@@ -120,14 +122,16 @@ def _is_in_git(store: Store, place: _Place, held: Collection[str]) -> bool:
 
 def _refuse_code(store: Store, place: _Place) -> None:
     """Raise ``Malformed`` where a tracked folder brings files that Python would import."""
-    shown = _relative(place.path, store.root)
+    shown = _relative_path(place.path, store.root)
     if place.said_by.suffix != pointer_files.SUFFIX or not is_place_of_code(shown):
         return
-    for member in store.objects.members(place.digest) or {} if is_folder(place.digest) else {}:
+    for member in (
+        store.objects.members(place.digest) or {} if is_folder_digest(place.digest) else {}
+    ):
         refuse_code(ProjectPath(f"{shown}/{member}"))
 
 
-def _placed(store: Store, place: _Place, known: Known | None) -> bool:
+def _place_bytes(store: Store, place: _Place, known: Known | None) -> bool:
     """Whether a place holds what it should now; False where something else was left there."""
     if place.path.exists():
         try:
@@ -136,26 +140,26 @@ def _placed(store: Store, place: _Place, known: Known | None) -> bool:
             return False
         if standing == place.digest:
             return True
-        if not store.has(standing) or not _committed(place, standing, known):
+        if not store.has(standing) or not _was_committed(place, standing, known):
             return False
-    store.link(place.digest, place.path)
+    store.copy_to(place.digest, place.path)
     return True
 
 
-def _committed(place: _Place, standing: str, known: Known | None) -> bool:
+def _was_committed(place: _Place, standing: str, known: Known | None) -> bool:
     is_pointer = place.said_by.suffix == pointer_files.SUFFIX
     return known is None or not is_pointer or known(place.said_by, standing)
 
 
-def _warn(store: Store, place: _Place) -> None:
+def _warn_of_change(store: Store, place: _Place) -> None:
     logging.getLogger("towpath.backends.dvc").warning(
         "%s was changed here, and is not what %s says: left as it is (%s keeps your change; "
         "move it away and `towpath pull` to have the other)",
-        _relative(place.path, store.root),
-        _relative(place.said_by, store.root),
+        _relative_path(place.path, store.root),
+        _relative_path(place.said_by, store.root),
         place.keep,
     )
 
 
-def _relative(path: Path, root: Path) -> str:
+def _relative_path(path: Path, root: Path) -> str:
     return os.path.relpath(path, root)

@@ -65,37 +65,37 @@ def write_pointer(artifact: Artifact, name: str) -> str:
     row: dict[str, Any] = {"md5": artifact.digest, "size": artifact.size}
     if artifact.files is not None:
         row["nfiles"] = artifact.files
-    return documents.dump({"outs": [{**row, "hash": "md5", "path": name}]})
+    return documents.dump_yaml({"outs": [{**row, "hash": "md5", "path": name}]})
 
 
-def tracked(root: Path, path: Path) -> Artifact | None:
+def find_tracked(root: Path, path: Path) -> Artifact | None:
     """The digest that a pointer gives a file or a folder, whether its bytes are here or not.
 
     A path inside a tracked folder is looked up in the folder's manifest, when that is here.
     What the path holds may differ from its pointer: then it is what it holds. Raises StoreError
     where the pointer is none, or leads where no data may be.
     """
-    root, path = root.absolute(), _absolute(root, path)
-    pointer = covering(root, path)
+    root, path = root.absolute(), _absolute_path(root, path)
+    pointer = find_covering_pointer(root, path)
     if pointer is None or pointer.path == path:
         return pointer.artifact if pointer else None
-    return _inside(Store(root), pointer, path)
+    return _find_member(Store(root), pointer, path)
 
 
-def covering(root: Path, path: Path) -> Pointer | None:
+def find_covering_pointer(root: Path, path: Path) -> Pointer | None:
     """The pointer of a file or a folder, or of the folder that it is in; None where there is none.
 
     Raises StoreError where the pointer is none, or leads where no data may be.
     """
-    root, path = root.absolute(), _absolute(root, path)
-    inside = (each for each in (path, *path.parents) if each.is_relative_to(root))
-    found = (_pointer_of(root, each) for each in inside)
-    return next((pointer for pointer in found if pointer), None)
+    root, path = root.absolute(), _absolute_path(root, path)
+    inside = (folder for folder in (path, *path.parents) if folder.is_relative_to(root))
+    candidates = (_pointer_of(root, folder) for folder in inside)
+    return next((pointer for pointer in candidates if pointer), None)
 
 
-def restore(root: Path, path: Path, artifact: Artifact) -> None:
+def restore_tracked(root: Path, path: Path, artifact: Artifact) -> None:
     """Put tracked bytes where they belong. Raises StoreError when they are not in the store."""
-    store, path = Store(root), _absolute(root, path)
+    store, path = Store(root), _absolute_path(root, path)
     if path.is_relative_to(store.root):
         resolve_inside(store.root, path.relative_to(store.root).as_posix())
     if not store.has(artifact.digest):
@@ -104,30 +104,30 @@ def restore(root: Path, path: Path, artifact: Artifact) -> None:
             f"{shown} is tracked by DVC, and its bytes are not here",
             hint="`towpath pull` fetches them",
         )
-    store.link(artifact.digest, path)
+    store.copy_to(artifact.digest, path)
 
 
-def pointers(root: Path) -> Iterator[Pointer]:
+def read_pointers(root: Path) -> Iterator[Pointer]:
     """Every pointer of a project.
 
     Raises StoreError behind the last of them, with every fault: for one that is torn, and for one
     that leads where no data may be. The others can be followed until then.
     """
-    found = survey(root)
-    yield from found.pointers
-    if found.faults:
-        raise StoreError(*found.faults)
+    pointer_survey = survey_pointers(root)
+    yield from pointer_survey.pointers
+    if pointer_survey.faults:
+        raise StoreError(*pointer_survey.faults)
 
 
 @dataclass(frozen=True)
-class Survey:
+class PointerSurvey:
     """The pointers of a project that can be followed, and what is wrong with the others."""
 
     pointers: tuple[Pointer, ...]
     faults: tuple[Fault, ...]
 
 
-def survey(root: Path, below: Path | None = None) -> Survey:
+def survey_pointers(root: Path, below: Path | None = None) -> PointerSurvey:
     """Every pointer of a project, or of a folder of it."""
     root = root.absolute()
     sound: list[Pointer] = []
@@ -136,25 +136,35 @@ def survey(root: Path, below: Path | None = None) -> Survey:
         names[:] = sorted(name for name in names if _is_walked(Path(folder, name)))
         for name in sorted(files):
             if name.endswith(SUFFIX) and name != SUFFIX:
-                read = list(_read(root, Path(folder, name)))
-                sound += [each for each in read if isinstance(each, Pointer)]
-                faults += [each for each in read if isinstance(each, Fault)]
-    return Survey(tuple(sound), tuple(faults))
+                read = list(_read_file(root, Path(folder, name)))
+                sound += [
+                    pointer_or_fault
+                    for pointer_or_fault in read
+                    if isinstance(pointer_or_fault, Pointer)
+                ]
+                faults += [
+                    pointer_or_fault
+                    for pointer_or_fault in read
+                    if isinstance(pointer_or_fault, Fault)
+                ]
+    return PointerSurvey(tuple(sound), tuple(faults))
 
 
-def changed(root: Path, path: Path) -> list[Pointer]:
+def find_changed_pointers(root: Path, path: Path) -> list[Pointer]:
     """The pointers of a file or a folder, of what is in it and of what it is in, that say other
     bytes than are there now: a change that `dvc add` was not told of, and Git does not see."""
-    store, path = Store(root), _absolute(root, path)
-    above = [each for each in (path, *path.parents) if each.is_relative_to(store.root)]
-    inside = [found for each in above if (found := _pointer_of(store.root, each))]
-    below = survey(store.root, path)
+    store, path = Store(root), _absolute_path(root, path)
+    above = [
+        upper_path for upper_path in (path, *path.parents) if upper_path.is_relative_to(store.root)
+    ]
+    inside = [pointer for upper_path in above if (pointer := _pointer_of(store.root, upper_path))]
+    below = survey_pointers(store.root, path)
     if below.faults:
         raise StoreError(*below.faults)
-    return [found for found in (*inside, *below.pointers) if _differs(store, found, path)]
+    return [pointer for pointer in (*inside, *below.pointers) if _has_changed(store, pointer, path)]
 
 
-def _differs(store: Store, pointer: Pointer, path: Path) -> bool:
+def _has_changed(store: Store, pointer: Pointer, path: Path) -> bool:
     """Whether what is at a path, or in it, is not what a pointer says; of a tracked folder that
     it is in only the path counts, where the folder's manifest is here."""
     if path != pointer.path and path.is_relative_to(pointer.path):
@@ -162,8 +172,8 @@ def _differs(store: Store, pointer: Pointer, path: Path) -> bool:
         if members is not None and path.is_file():
             name = path.relative_to(pointer.path).as_posix()
             return members.get(name) != store.digest(path).digest
-    there = pointer.path.exists()
-    return there and store.digest(pointer.path).digest != pointer.artifact.digest
+    is_there = pointer.path.exists()
+    return is_there and store.digest(pointer.path).digest != pointer.artifact.digest
 
 
 def _is_walked(folder: Path) -> bool:
@@ -175,14 +185,16 @@ def _pointer_of(root: Path, path: Path) -> Pointer | None:
     file = path.with_name(path.name + SUFFIX) if path.name else path
     if not path.name or not file.is_file() or not file.is_relative_to(root):
         return None
-    read = list(_read(root, file))
+    read = list(_read_file(root, file))
     if faults := [fault for fault in read if isinstance(fault, Fault)]:
         raise StoreError(*faults)
-    here = (found for found in read if isinstance(found, Pointer) and found.path == path)
-    return next(here, None)
+    matching = (
+        pointer for pointer in read if isinstance(pointer, Pointer) and pointer.path == path
+    )
+    return next(matching, None)
 
 
-def _read(root: Path, file: Path) -> Iterator[Pointer | Fault]:
+def _read_file(root: Path, file: Path) -> Iterator[Pointer | Fault]:
     """What a file points at. What is doubtful in what people wrote beside it is DVC's to judge."""
     shown = file.relative_to(root).as_posix()
     try:
@@ -200,37 +212,39 @@ def _read(root: Path, file: Path) -> Iterator[Pointer | Fault]:
 
 def read_pointer(text: str, shown: str) -> Iterator[OutputRow | Fault]:
     """The rows of a `.dvc` file's text; ``shown`` is its path from the project's root."""
-    node = documents.parse(text, shown).node
+    node = documents.parse_yaml(text, shown).node
     if not isinstance(node, documents.Mapping):
         yield Fault("this is no pointer of DVC's", Place(shown), "`dvc add` writes it anew")
         return
-    yield from read_rows(node, shown.rpartition("/")[0], shown)
+    yield from read_output_rows(node, shown.rpartition("/")[0], shown)
 
 
-def _inside(store: Store, pointer: Pointer, path: Path) -> Artifact | None:
+def _find_member(store: Store, pointer: Pointer, path: Path) -> Artifact | None:
     members = store.objects.members(pointer.artifact.digest) or {}
     digest = members.get(path.relative_to(pointer.path).as_posix())
     return Artifact(digest, 0, path.name) if digest else None
 
 
-def _absolute(root: Path, path: Path) -> Path:
+def _absolute_path(root: Path, path: Path) -> Path:
     return Path(os.path.normpath(root.absolute() / path))
 
 
-def read_rows(said: documents.Mapping, folder: str, shown: str) -> Iterator[OutputRow | Fault]:
+def read_output_rows(
+    said: documents.Mapping, folder: str, shown: str
+) -> Iterator[OutputRow | Fault]:
     """The rows of a stage or a `.dvc` file that name bytes by DVC 3's digest.
 
     ``folder`` is that of the file, from the project's root, ``shown`` the file's name in faults.
     What DVC keeps elsewhere (by an address) or names in another way is left out.
     """
     outs = said.get("outs")
-    if outs is None or documents.plain(outs.node) is None:
+    if outs is None or documents.plain_data(outs.node) is None:
         return
     if not isinstance(outs.node, documents.Sequence):
         yield Fault("`outs` is no list", outs.place, "`dvc add` writes it anew")
         return
-    at = said.get("wdir")
-    where = documents.plain(at.node) if at else "."
+    working_folder = said.get("wdir")
+    where = documents.plain_data(working_folder.node) if working_folder else "."
     for row in outs.node.items:
         if not isinstance(row, documents.Mapping):
             yield Fault("a row of `outs` is no mapping", row.place, "`dvc add` writes it anew")
@@ -240,8 +254,8 @@ def read_rows(said: documents.Mapping, folder: str, shown: str) -> Iterator[Outp
 
 def _is_ours(row: documents.Mapping) -> bool:
     """Whether DVC 3 keeps the bytes in its cache: others are at an address, or under no digest."""
-    path = _value(row, "path")
-    if _value(row, "hash") != "md5" or row.get("md5") is None:
+    path = _row_value(row, "path")
+    if _row_value(row, "hash") != "md5" or row.get("md5") is None:
         return False
     return not (isinstance(path, str) and "://" in path)
 
@@ -250,14 +264,14 @@ def _read_row(
     row: documents.Mapping, folder: str, where: object, place: Place
 ) -> OutputRow | Fault:
     try:
-        path = DataPath(join_inside(join_inside_or_root(folder, where), _value(row, "path")))
+        path = DataPath(join_inside(join_inside_or_root(folder, where), _row_value(row, "path")))
         if not place.file.endswith("dvc.lock"):  # a stage may make code; a pointer brings data
             refuse_code(path)
         artifact = Artifact(
-            foreign.read_text(_value(row, "md5")),
-            foreign.read_count(_value(row, "size") or 0),
+            foreign.read_text(_row_value(row, "md5")),
+            foreign.read_count(_row_value(row, "size") or 0),
             path.rpartition("/")[2],
-            foreign.read_count(_value(row, "nfiles") or 0) if row.get("nfiles") else None,
+            foreign.read_count(_row_value(row, "nfiles") or 0) if row.get("nfiles") else None,
         )
     except Malformed as wrong:
         return Fault(f"a row of `outs` cannot be followed: {wrong.faults[0].what}", place, REMOVE)
@@ -272,6 +286,6 @@ def join_inside_or_root(folder: str, path: object) -> str:
     return inside.rpartition("/")[0]
 
 
-def _value(row: documents.Mapping, key: str) -> object:
+def _row_value(row: documents.Mapping, key: str) -> object:
     entry = row.get(key)
-    return documents.plain(entry.node) if entry else None
+    return documents.plain_data(entry.node) if entry else None

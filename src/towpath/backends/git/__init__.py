@@ -1,16 +1,16 @@
 """Git, and nothing else that calls its command line: repositories, refs, objects, remotes."""
 
-from towpath.backends.git.git_objects import Stamp, commit_beside, tag
+from towpath.backends.git.git_objects import CommitStamp, commit_beside, make_tag_object
 from towpath.backends.git.refs import Ref
-from towpath.backends.git.repository import Identity, Repository, State, locked
+from towpath.backends.git.repository import Identity, Repository, WorkTreeState, hold_lock
 
 __all__ = [
+    "CommitStamp",
     "Identity",
     "Ref",
     "Repository",
-    "Stamp",
-    "State",
+    "WorkTreeState",
     "commit_beside",
-    "locked",
-    "tag",
+    "hold_lock",
+    "make_tag_object",
 ]

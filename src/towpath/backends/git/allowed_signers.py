@@ -78,7 +78,7 @@ class SignersFile:
     mark: str
 
     @property
-    def settings(self) -> tuple[str, ...]:
+    def git_settings(self) -> tuple[str, ...]:
         """Git's settings to verify by it. A program for an agent signs, and verifies nothing."""
         pairs = (
             "gpg.format=ssh",
@@ -94,7 +94,7 @@ class SignersFile:
         mark, _, line = principal.rpartition("-")
         if mark != self.mark:
             return None
-        return next((one for one in self.allowed.signers if str(one.line) == line), None)
+        return next((signer for signer in self.allowed.signers if str(signer.line) == line), None)
 
 
 IN_UTC = {"TZ": "UTC"}
@@ -106,8 +106,15 @@ def signers_file(text: bytes) -> Iterator[SignersFile]:
     """The allowed signers of a text as a file for Git."""
     allowed, mark = read_allowed_signers(text), secrets.token_hex(16)
     lines = [
-        " ".join([f"{mark}-{one.line}", *filter(None, [",".join(one.options)]), one.kind, one.key])
-        for one in allowed.signers
+        " ".join(
+            [
+                f"{mark}-{signer.line}",
+                *filter(None, [",".join(signer.options)]),
+                signer.kind,
+                signer.key,
+            ]
+        )
+        for signer in allowed.signers
     ]
     with scratch_folder() as scratch:
         path = Path(scratch, "allowed_signers")
@@ -138,67 +145,89 @@ class _Line:
     number: int
     faults: list[Fault] = field(default_factory=list)
 
-    def refuse(self, what: str, hint: str) -> None:
+    def refuse_line(self, what: str, hint: str) -> None:
         self.faults.append(Fault(what, Place(SIGNERS, self.number), hint))
 
     def read(self, line: str) -> Signer | None:
         words = _FIELD.findall(line)
-        at = next((at for at, word in enumerate(words[1:3], 1) if _KIND.fullmatch(word)), None)
-        if at is None or len(words) <= at + 1 or not _is_key(words[at], words[at + 1]):
-            self.refuse("this is no line of a signer", f"write {_LINE}")
+        position = next(
+            (position for position, word in enumerate(words[1:3], 1) if _KIND.fullmatch(word)), None
+        )
+        if (
+            position is None
+            or len(words) <= position + 1
+            or not _is_key(words[position], words[position + 1])
+        ):
+            self.refuse_line("this is no line of a signer", f"write {_LINE}")
             return None
-        options = self._options(words[1]) if at == 2 else ()
-        principals = [one for one in words[0].strip('"').split(",") if one]
-        patterns = [one for one in principals if _is_pattern(one)]
-        names = [one for one in principals if one not in patterns and _stands(one, patterns)]
+        options = self._read_options(words[1]) if position == 2 else ()
+        principals = [principal for principal in words[0].strip('"').split(",") if principal]
+        patterns = [principal for principal in principals if _is_pattern(principal)]
+        names = [
+            principal
+            for principal in principals
+            if principal not in patterns and _is_not_negated(principal, patterns)
+        ]
         if options is None or self.faults:
             return None
         if patterns:
             what = f"`{','.join(patterns)}` does not say who holds the key"
             more = "it is taken for each whom it fits, and approves nothing of theirs"
-            self.refuse(f"{what}: {more}", _OWN_KEYS)
-        if not names and not any(not one.startswith("!") for one in patterns):
+            self.refuse_line(f"{what}: {more}", _OWN_KEYS)
+        if not names and not any(not principal.startswith("!") for principal in patterns):
             return None
-        return Signer(self.number, tuple(names), tuple(patterns), options, words[at], words[at + 1])
+        return Signer(
+            self.number,
+            tuple(names),
+            tuple(patterns),
+            options,
+            words[position],
+            words[position + 1],
+        )
 
-    def _options(self, text: str) -> tuple[str, ...] | None:
+    def _read_options(self, text: str) -> tuple[str, ...] | None:
         """The options as they are handed on; None where the line is not for commits and tags."""
-        found: dict[str, str] = {}
+        options: dict[str, str] = {}
         place = 0
         while place < len(text):
             option = _OPTION.match(text, place)
             if option is None:
-                self.refuse(f"`{text}` are no options of a signer", f"write {_LINE}")
+                self.refuse_line(f"`{text}` are no options of a signer", f"write {_LINE}")
                 return None
-            found[option[1].lower()] = option[2] or ""
+            options[option[1].lower()] = option[2] or ""
             place = option.end()
-        if "cert-authority" in found:
+        if "cert-authority" in options:
             what = "whoever holds this authority's key can be any number of signers"
-            self.refuse(f"{what}, so a certificate approves nothing", _OWN_KEYS)
+            self.refuse_line(f"{what}, so a certificate approves nothing", _OWN_KEYS)
             return None
-        return self._kept(found)
+        return self._kept_options(options)
 
-    def _kept(self, found: dict[str, str]) -> tuple[str, ...] | None:
+    def _kept_options(self, found: dict[str, str]) -> tuple[str, ...] | None:
         for name in found:
             if name not in ("namespaces", "valid-after", "valid-before"):
-                self.refuse(f"there is no option `{name}`", "there is namespaces, valid-after and "
+                self.refuse_line(f"there is no option "
+                    f"`{name}`", "there is namespaces, valid-after and "
                             "valid-before")  # fmt: skip
         if "namespaces" in found and not _is_listed(NAMESPACE, found["namespaces"].split(",")):
             what = f"the key is for `{found['namespaces']}`, and Git signs for `{NAMESPACE}`"
-            self.refuse(what, f'leave the option out, or add {NAMESPACE}: namespaces="{NAMESPACE}"')
-        dates = {name: self._date(name, found[name]) for name in sorted(found) if "valid" in name}
+            self.refuse_line(
+                what, f'leave the option out, or add {NAMESPACE}: namespaces="{NAMESPACE}"'
+            )
+        dates = {
+            name: self._check_date(name, found[name]) for name in sorted(found) if "valid" in name
+        }
         after, before = dates.get("valid-after", ""), dates.get("valid-before", "")
         if after and before and after.ljust(14, "0") >= before.ljust(14, "0"):
             what = "`valid-before` is not after `valid-after`, so the key is never valid"
-            self.refuse(what, "write a later date in `valid-before`, or take the line out")
+            self.refuse_line(what, "write a later date in `valid-before`, or take the line out")
         return tuple(f'{name}="{date}"' for name, date in dates.items())
 
-    def _date(self, name: str, text: str) -> str:
+    def _check_date(self, name: str, text: str) -> str:
         digits = text.removesuffix("Z")
         try:
             datetime.strptime(digits, _DATES[len(digits)])
         except (KeyError, ValueError):
-            self.refuse(f"`{text}` is no date of `{name}`", f'write {name}="20261201" (UTC)')
+            self.refuse_line(f"`{text}` is no date of `{name}`", f'write {name}="20261201" (UTC)')
         return digits
 
 
@@ -215,18 +244,22 @@ def _is_pattern(principal: str) -> bool:
     return principal.startswith("!") or "*" in principal or "?" in principal
 
 
-def _stands(name: str, patterns: Sequence[str]) -> bool:
+def _is_not_negated(name: str, patterns: Sequence[str]) -> bool:
     """Whether no negated pattern takes a name away again."""
-    return not any(_fits(name, one[1:]) for one in patterns if one.startswith("!"))
+    return not any(
+        _fits_pattern(name, pattern[1:]) for pattern in patterns if pattern.startswith("!")
+    )
 
 
 def _is_listed(name: str, patterns: Sequence[str]) -> bool:
     """Whether a list of patterns has a name, as OpenSSH reads such lists."""
-    fitting = any(_fits(name, one) for one in patterns if not one.startswith("!"))
-    return fitting and _stands(name, patterns)
+    fitting = any(
+        _fits_pattern(name, pattern) for pattern in patterns if not pattern.startswith("!")
+    )
+    return fitting and _is_not_negated(name, patterns)
 
 
-def _fits(name: str, pattern: str) -> bool:
+def _fits_pattern(name: str, pattern: str) -> bool:
     plain = pattern.lower().replace("[", "[[]")  # only `*` and `?` mean something
     return fnmatchcase(name.lower(), plain)
 
@@ -237,14 +270,14 @@ def _with_persons(signers: Sequence[Signer]) -> tuple[Signer, ...]:
     persons: list[set[str]] = []
     for signer in signers:
         mine = {signer.key, *(name.lower() for name in signer.names)}
-        for other in [one for one in persons if one & mine]:
+        for other in [entry for entry in persons if entry & mine]:
             persons.remove(other)
             mine |= other
         persons.append(mine)
     return tuple(
         Signer(
-            *(one.line, one.names, one.patterns, one.options, one.kind, one.key),
-            person=frozenset(next(person for person in persons if one.key in person)),
+            *(entry.line, entry.names, entry.patterns, entry.options, entry.kind, entry.key),
+            person=frozenset(next(person for person in persons if entry.key in person)),
         )
-        for one in signers
+        for entry in signers
     )

@@ -5,37 +5,37 @@ from __future__ import annotations
 from pathlib import Path
 
 from towpath.backends.git import commit_history, refs
-from towpath.backends.git.git_command import lines
+from towpath.backends.git.git_command import split_lines
 from towpath.backends.git.repository import Repository
 from towpath.errors import RegistryError
 
 
-def commit_of(repository: Repository, branch: str) -> str | None:
+def branch_commit(repository: Repository, branch: str) -> str | None:
     """The commit that a local branch is at; None where there is no such branch."""
-    return refs.objects(repository, f"refs/heads/{branch}").get(f"refs/heads/{branch}")
+    return refs.list_ref_objects(repository, f"refs/heads/{branch}").get(f"refs/heads/{branch}")
 
 
-def advance(repository: Repository, branch: str, commit: str) -> None:
+def advance_branch(repository: Repository, branch: str, commit: str) -> None:
     """Move a branch forward to ``commit``; a work tree that has it checked out gets the files.
 
     Files there that were changed and that ``commit`` does not touch stay as they are. Raises
     ``RegistryError`` where it touches one of them, or where the branch is not behind ``commit``;
     then nothing has moved.
     """
-    old = commit_of(repository, branch)
+    old = branch_commit(repository, branch)
     if old is not None and not commit_history.is_ancestor(repository, old, commit):
         raise RegistryError(f"{branch} moved meanwhile", hint="run it again")
     folder = _work_tree(repository, branch)
     ref = f"refs/heads/{branch}"
     if folder is None or old is None:
-        refs.point(repository, ref, commit, old or "0" * len(commit))
+        refs.point_ref(repository, ref, commit, old or "0" * len(commit))
         return
     tree = Repository(folder, repository.common)
     _lay_out(tree, branch, old, commit)
-    moved = tree.attempt("update-ref", "-m", "towpath: fast-forward", ref, commit, old)
+    moved = tree.attempt_git("update-ref", "-m", "towpath: fast-forward", ref, commit, old)
     if moved.code:  # it moved meanwhile, or a hook of the user's refuses
-        tree.attempt("read-tree", "-m", "-u", commit, old)
-        raise RegistryError(f"{branch} in {folder} cannot be moved forward: {moved.complaint}")
+        tree.attempt_git("read-tree", "-m", "-u", commit, old)
+        raise RegistryError(f"{branch} in {folder} cannot be moved forward: {moved.last_complaint}")
 
 
 def _lay_out(tree: Repository, branch: str, old: str, commit: str) -> None:
@@ -45,28 +45,28 @@ def _lay_out(tree: Repository, branch: str, old: str, commit: str) -> None:
     (``branch.main.mergeOptions``, ``pull.twohead``, ``merge.verifySignatures``), and may then
     squash, or make a merge commit that nobody judged.
     """
-    tree.attempt("update-index", "-q", "--refresh")  # a file that was only touched is no change
-    done = tree.attempt("read-tree", "-m", "-u", old, commit)
-    if done.code == 0:
+    tree.attempt_git("update-index", "-q", "--refresh")  # a file that was only touched is no change
+    read_tree = tree.attempt_git("read-tree", "-m", "-u", old, commit)
+    if read_tree.code == 0:
         return
-    touched = {change.path for change in commit_history.changes(tree, old, commit)}
+    touched = {change.path for change in commit_history.changed_files(tree, old, commit)}
     if files := [path for path in tree.state().changed if path in touched]:
         what = f"{tree.root}: {', '.join(files)} would be overwritten, and is not committed"
         raise RegistryError(what, hint="commit or stash them")
-    what = f"{branch} in {tree.root} cannot be moved forward: {done.complaint}"
+    what = f"{branch} in {tree.root} cannot be moved forward: {read_tree.last_complaint}"
     raise RegistryError(what, hint="commit or stash what is changed there")
 
 
-def put(repository: Repository, branch: str, commit: str) -> None:
+def put_branch(repository: Repository, branch: str, commit: str) -> None:
     """Make a branch, or point one at another commit; it must not be checked out."""
     _refuse_checked_out(repository, branch)
-    refs.point(repository, f"refs/heads/{branch}", commit)
+    refs.point_ref(repository, f"refs/heads/{branch}", commit)
 
 
-def drop(repository: Repository, branch: str) -> None:
+def drop_branch(repository: Repository, branch: str) -> None:
     """Delete a branch, merged or not; one that is not there is well."""
     _refuse_checked_out(repository, branch)
-    refs.change(repository, delete=[f"refs/heads/{branch}"])
+    refs.change_refs(repository, delete=[f"refs/heads/{branch}"])
 
 
 def _refuse_checked_out(repository: Repository, branch: str) -> None:
@@ -79,7 +79,7 @@ def _work_tree(repository: Repository, branch: str) -> Path | None:
     """The work tree that has a branch checked out."""
     listed = repository.call("worktree", "list", "--porcelain")
     for entry in listed.split("\n\n"):
-        said = lines(entry)
-        if f"branch refs/heads/{branch}" in said and "bare" not in said:
-            return Path(said[0].removeprefix("worktree "))
+        entry_lines = split_lines(entry)
+        if f"branch refs/heads/{branch}" in entry_lines and "bare" not in entry_lines:
+            return Path(entry_lines[0].removeprefix("worktree "))
     return None

@@ -18,33 +18,33 @@ ORIGIN = "origin"
 _SHORT = re.compile(r"(?:[\w.-]+@)?(?P<host>[\w.-]{2,}):(?P<path>(?!//).*)")  # ssh's short form
 
 
-def begin(folder: Path, address: str) -> Repository:
+def begin_clone(folder: Path, address: str) -> Repository:
     """The clone of ``address`` in ``folder``, made where there is none; nothing is fetched.
 
     It appears whole or not at all. Raises ``RegistryError`` where the folder cannot be written.
     """
     if not (folder / "HEAD").is_file():
         try:
-            _made(folder, address)
+            _make_clone(folder, address)
         except OSError as refused:
             raise RegistryError(f"{folder} cannot be written: {refused.strerror}") from refused
     return Repository(folder, folder, bare=True)
 
 
-def _made(folder: Path, address: str) -> None:
+def _make_clone(folder: Path, address: str) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder_beside(folder) as scratch:
         new = scratch / folder.name
         new.mkdir()
-        git_command.call(new, "init", "-q", "--bare", "--initial-branch=main", "--template=")
-        made = Repository(new, new, bare=True)
-        made.call("config", f"remote.{ORIGIN}.url", address)
-        made.call("config", f"remote.{ORIGIN}.fetch", f"+refs/heads/*:refs/remotes/{ORIGIN}/*")
+        git_command.call_git(new, "init", "-q", "--bare", "--initial-branch=main", "--template=")
+        clone = Repository(new, new, bare=True)
+        clone.call("config", f"remote.{ORIGIN}.url", address)
+        clone.call("config", f"remote.{ORIGIN}.fetch", f"+refs/heads/*:refs/remotes/{ORIGIN}/*")
         with suppress(FileExistsError):
-            _placed(new, folder)
+            _place_clone(new, folder)
 
 
-def _placed(new: Path, folder: Path) -> None:
+def _place_clone(new: Path, folder: Path) -> None:
     """Rename the finished clone; another run beside us may have been quicker."""
     try:
         new.rename(folder)
@@ -56,7 +56,7 @@ def _placed(new: Path, folder: Path) -> None:
 
 def follow_settings(clone: Repository, model: Repository) -> None:
     """Who commits, and whether and how it is signed in one repository, holds in the other, too."""
-    theirs, mine = _settings(model), _settings(clone)
+    theirs, mine = _signing_settings(model), _signing_settings(clone)
     for key in mine.keys() - theirs.keys():
         clone.call("config", "--local", "--unset-all", key)
     for key, value in theirs.items():
@@ -64,22 +64,22 @@ def follow_settings(clone: Repository, model: Repository) -> None:
             clone.call("config", "--local", "--replace-all", key, value)
 
 
-def _settings(repository: Repository) -> dict[str, str]:
+def _signing_settings(repository: Repository) -> dict[str, str]:
     """A repository's own settings about persons and signatures."""
     keys = r"^(user|gpg)\.|^(commit\.gpgsign|tag\.gpgsign|tag\.forcesignannotated)$"
-    said = repository.attempt("config", "--local", "--null", "--get-regexp", keys).text
-    pairs = (pair.partition("\n") for pair in said.split("\0") if pair)
+    listed = repository.attempt_git("config", "--local", "--null", "--get-regexp", keys).text
+    pairs = (pair.partition("\n") for pair in listed.split("\0") if pair)
     # A key without `=` is true, and has no value to copy.
     return {key: value if equals else "true" for key, equals, value in pairs}
 
 
-def address(repository: Repository, remote: str) -> str | None:
+def remote_address(repository: Repository, remote: str) -> str | None:
     """Where a remote is; without the name and the password that may stand in it."""
-    said = repository.setting(f"remote.{remote}.url")
-    return shown(said) if said else None
+    url = repository.read_setting(f"remote.{remote}.url")
+    return hide_address_credentials(url) if url else None
 
 
-def shown(address: str) -> str:
+def hide_address_credentials(address: str) -> str:
     """An address without the name and the password that may stand in it."""
     return hide_credentials(address)
 
@@ -89,12 +89,12 @@ def is_remote(address: str) -> bool:
     return "://" in address or bool(_SHORT.fullmatch(address))
 
 
-def same(one: str, other: str) -> bool:
+def is_same_repository(one: str, other: str) -> bool:
     """Whether two addresses are of one repository, however it is spoken to."""
-    return _place(one) == _place(other)
+    return _host_and_path(one) == _host_and_path(other)
 
 
-def owner_of(address: str) -> str:
+def repository_owner(address: str) -> str:
     """Who a repository at a forge belongs to; empty of an address that says no such thing."""
     return _owner_and_name(address)[0]
 
@@ -102,17 +102,17 @@ def owner_of(address: str) -> str:
 def is_fork(address: str, repository: str) -> bool:
     """Whether an address is of a repository ``owner/name`` in another's hands."""
     owner, name = (word.lower() for word in _owner_and_name(address))
-    there, _, called = repository.lower().partition("/")
-    return bool(owner) and owner != there and name == called
+    other_owner, _, called = repository.lower().partition("/")
+    return bool(owner) and owner != other_owner and name == called
 
 
 def _owner_and_name(address: str) -> tuple[str, str]:
     """The last two words of a URL's path, as forges have them."""
-    words = _place(address).split("/")[1:] if is_remote(address) else []
+    words = _host_and_path(address).split("/")[1:] if is_remote(address) else []
     return (words[-2], words[-1]) if len(words) > 1 else ("", "")
 
 
-def _place(address: str) -> str:
+def _host_and_path(address: str) -> str:
     """Host and path: what is left of an address without scheme, user and ``.git``."""
     if short := _SHORT.fullmatch(address):
         host, path = short["host"], short["path"]

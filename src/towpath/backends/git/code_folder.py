@@ -42,33 +42,33 @@ def lay_out_code(repository: Repository, commit: str, below: str, home: Path) ->
     ``RegistryError`` for a commit that this clone does not have, and for a tree that no folder
     can hold.
     """
-    entries = list(_entries(repository, commit, below))
+    entries = list(_list_entries(repository, commit, below))
     part = f"-{hashlib.sha256(below.encode()).hexdigest()[:8]}" if below else ""
     folder = home / f"{commit}{part}"
     if _is_as(folder, entries):
         return folder
-    made = scratch_beside(folder)
+    new_folder = scratch_beside(folder)
     try:
         home.mkdir(parents=True, exist_ok=True)
         sweep_beside(home)
-        _write(repository, entries, made)
-        _put(made, folder, entries)
+        _write_entries(repository, entries, new_folder)
+        _put_folder(new_folder, folder, entries)
     except OSError as refused:
         what = f"the code of {commit[:7]} cannot be laid out in {folder}: {refused.strerror}"
         raise RegistryError(what) from refused
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(new_folder, ignore_errors=True)
     return folder
 
 
-def _entries(repository: Repository, commit: str, below: str) -> Iterator[_Entry]:
+def _list_entries(repository: Repository, commit: str, below: str) -> Iterator[_Entry]:
     prefix = f"{below}/" if below else ""
     words = ("ls-tree", "-r", "-z", "-l", "--full-tree", commit)
-    asked = repository.attempt(*words, *(("--", f"{below}/") if below else ()))
-    if asked.code:
+    listing = repository.attempt_git(*words, *(("--", f"{below}/") if below else ()))
+    if listing.code:
         hint = "git fetch the repository of the code, with its whole history"
         raise RegistryError(f"this clone does not have the commit {commit}", hint=hint)
-    for row in asked.text.split("\0"):
+    for row in listing.text.split("\0"):
         facts, _, path = row.partition("\t")
         if not path.startswith(prefix) or not path:
             continue
@@ -79,21 +79,21 @@ def _entries(repository: Repository, commit: str, below: str) -> Iterator[_Entry
             yield _Entry(path.removeprefix(prefix), mode, blob, int(size))
 
 
-def _write(repository: Repository, entries: list[_Entry], folder: Path) -> None:
+def _write_entries(repository: Repository, entries: list[_Entry], folder: Path) -> None:
     folder.mkdir()
-    for part in _portions(entries):
-        contents = refs.contents(repository, {entry.blob for entry in part})
+    for part in _split_entries(entries):
+        contents = refs.read_contents(repository, {entry.blob for entry in part})
         for entry in part:
             content = contents.get(entry.blob)
-            if content is None or _blob(content, entry.blob) != entry.blob:
+            if content is None or _blob_name(content, entry.blob) != entry.blob:
                 raise RegistryError(f"this clone does not have {entry.path} ({entry.blob})")
             _write_entry(entry, content, folder / entry.path)
 
 
-def _portions(entries: list[_Entry]) -> Iterator[list[_Entry]]:
+def _split_entries(entries: list[_Entry]) -> Iterator[list[_Entry]]:
     part: list[_Entry] = []
     for entry in entries:
-        if part and sum(known.size for known in part) + entry.size > _AT_ONCE:
+        if part and sum(earlier.size for earlier in part) + entry.size > _AT_ONCE:
             yield part
             part = []
         part.append(entry)
@@ -122,7 +122,7 @@ def _stays_inside(path: str, target: str) -> bool:
     return not target.startswith("/") and ".." not in parts[upward:] and upward <= path.count("/")
 
 
-def _put(made: Path, folder: Path, entries: list[_Entry]) -> None:
+def _put_folder(made: Path, folder: Path, entries: list[_Entry]) -> None:
     """Let the new folder take the place of what was altered; of two who make it, one wins."""
     old = scratch_beside(folder)
     with suppress(FileNotFoundError):
@@ -144,7 +144,7 @@ def _is_as(folder: Path, entries: list[_Entry]) -> bool:
         return False
     expected = {entry.path: entry for entry in entries}
     missing = set(expected)
-    for path in _paths(folder):
+    for path in _walk_paths(folder):
         name = path.relative_to(folder).as_posix()
         entry = expected.get(name)
         if entry is None or not _is_entry(path, entry):
@@ -153,24 +153,24 @@ def _is_as(folder: Path, entries: list[_Entry]) -> bool:
     return all(expected[name].mode == _LINK for name in missing)  # those that would lead out
 
 
-def _paths(folder: Path) -> Iterator[Path]:
+def _walk_paths(folder: Path) -> Iterator[Path]:
     """All that is no folder, also links to folders."""
     for place, folders, files in os.walk(folder):
-        here = Path(place)
-        yield from (here / name for name in files)
-        yield from (here / name for name in folders if (here / name).is_symlink())
+        parent = Path(place)
+        yield from (parent / name for name in files)
+        yield from (parent / name for name in folders if (parent / name).is_symlink())
 
 
 def _is_entry(path: Path, entry: _Entry) -> bool:
     if entry.mode == _LINK:
         is_link = path.is_symlink() and _stays_inside(entry.path, str(path.readlink()))
-        return is_link and _blob(os.fsencode(path.readlink()), entry.blob) == entry.blob
+        return is_link and _blob_name(os.fsencode(path.readlink()), entry.blob) == entry.blob
     if path.is_symlink() or not path.is_file() or path.stat().st_size != entry.size:
         return False
-    return _blob(path.read_bytes(), entry.blob) == entry.blob
+    return _blob_name(path.read_bytes(), entry.blob) == entry.blob
 
 
-def _blob(content: bytes, like: str) -> str:
+def _blob_name(content: bytes, like: str) -> str:
     """The name that Git gives to content, by the algorithm of the name that is expected."""
     digest = hashlib.sha256() if len(like) == 64 else hashlib.sha1(usedforsecurity=False)
     digest.update(b"blob %d\0" % len(content))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from towpath.backends.git import refs
-from towpath.backends.git.git_command import lines
+from towpath.backends.git.git_command import split_lines
 from towpath.backends.git.repository import Repository
 from towpath.config.foreign_values import clamp_second
 
@@ -26,7 +26,7 @@ _MAIL = re.compile(r"<([^<>]+)>\s*$")
 
 
 @dataclass(frozen=True)
-class Change:
+class FileChange:
     """A file that two commits have differently: its blobs (None where it is not there), its mode
     in the later one."""
 
@@ -43,7 +43,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Writer:
+class CommitWriter:
     """Who wrote a commit and who made it, by the mails that it says: nothing proves them."""
 
     commit: str
@@ -52,74 +52,76 @@ class Writer:
     message: str = ""
 
     @property
-    def mails(self) -> frozenset[str]:
+    def writer_mails(self) -> frozenset[str]:
         """All their mails, lower case, and those of whom ``Co-authored-by:`` names: who wrote a
         part approves no part of it."""
         beside = _BESIDE.findall(self.message.replace("\r\n", "\n"))
-        named = [found[1] for person in beside if (found := _MAIL.search(person))]
+        named = [mail_match[1] for person in beside if (mail_match := _MAIL.search(person))]
         return frozenset(mail.lower() for mail in (self.author, self.committer, *named))
 
 
 def merge_base(repository: Repository, one: str, other: str) -> str | None:
     """The last commit that two have in common; None where they have none."""
-    found = repository.attempt("merge-base", one, other)
-    return found.text.split("\n")[0] or None
+    common = repository.attempt_git("merge-base", one, other)
+    return common.text.split("\n")[0] or None
 
 
 def is_ancestor(repository: Repository, one: str, other: str) -> bool:
     """Whether ``other`` holds ``one``."""
-    return repository.attempt("merge-base", "--is-ancestor", one, other).code == 0
+    return repository.attempt_git("merge-base", "--is-ancestor", one, other).code == 0
 
 
-def changes(repository: Repository, old: str, new: str, *paths: str) -> tuple[Change, ...]:
+def changed_files(
+    repository: Repository, old: str, new: str, *paths: str
+) -> tuple[FileChange, ...]:
     """The files in which two commits differ, by their path from the root."""
     # `.gitmodules` may say that a submodule is not looked at: that file is the branch's own.
-    told = repository.recall(
+    listing = repository.recall_output(
         "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none",
         old, new, "--", *paths, about=[old, new],
     )  # fmt: skip
-    words = [word for word in told.split("\0") if word]
+    words = [word for word in listing.split("\0") if word]
     rows = zip(words[::2], words[1::2], strict=True)
-    return tuple(_change(raw.lstrip(":").split(" "), path) for raw, path in rows)
+    return tuple(_parse_change(raw.lstrip(":").split(" "), path) for raw, path in rows)
 
 
 def list_paths(repository: Repository, commit: str, *folders: str) -> list[str]:
     """The files that a commit has, by their path from the root; all, or those under ``folders``."""
     words = ("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "--", *folders)
-    return [path for path in repository.recall(*words, about=[commit]).split("\0") if path]
+    return [path for path in repository.recall_output(*words, about=[commit]).split("\0") if path]
 
 
-def parents(repository: Repository, commit: str) -> tuple[str, ...]:
+def commit_parents(repository: Repository, commit: str) -> tuple[str, ...]:
     """The parents of a commit, the first one first."""
     return tuple(repository.call("rev-list", "-1", "--parents", commit).split()[1:])
 
 
-def substitutes(repository: Repository) -> tuple[str, ...]:
+def find_substitutes(repository: Repository) -> tuple[str, ...]:
     """The objects that this clone shows others in place of (``git replace``, grafts).
 
     Towpath does not obey them, since they are no part of what was pushed, signed and merged; stock
     Git, GTO and DVC do.
     """
     place = "refs/replace/"
-    replaced = [name.removeprefix(place) for name in refs.names(repository, place)]
+    replaced = [name.removeprefix(place) for name in refs.list_ref_names(repository, place)]
     grafts = repository.common / "info" / "grafts"
     if grafts.is_file():
         text = grafts.read_text(encoding="utf-8", errors="replace")
-        replaced += [row.split(" ")[0] for row in lines(text) if not row.startswith("#")]
+        replaced += [row.split(" ")[0] for row in split_lines(text) if not row.startswith("#")]
     return tuple(dict.fromkeys(replaced))
 
 
 def way_to_undo(repository: Repository, replaced: str) -> str:
     """How an object that is shown in another's place goes away, and is kept under another ref."""
-    if refs.names(repository, f"refs/replace/{replaced}"):
+    if refs.list_ref_names(repository, f"refs/replace/{replaced}"):
         aside = f"git update-ref refs/towpath/set-aside/replace/{replaced} refs/replace/{replaced}"
         return f"{aside}; then git replace -d {replaced}"
     return f"take the line of {replaced} out of .git/info/grafts"
 
 
-def _change(fields: list[str], path: str) -> Change:
+def _parse_change(fields: list[str], path: str) -> FileChange:
     _, mode, old, new, status = fields
-    return Change(path, None if status == "A" else old, None if status == "D" else new, mode)
+    return FileChange(path, None if status == "A" else old, None if status == "D" else new, mode)
 
 
 @dataclass(frozen=True)
@@ -136,13 +138,13 @@ def first_parent_line(repository: Repository, head: str) -> tuple[Commit, ...]:
     """The commits that a branch was at, one after the other, oldest first: ``head`` and its first
     parents."""
     words = ("--first-parent", "--no-show-signature", "--format=%H %ct %P", "--reverse")
-    listed = repository.recall("log", *words, head, about=[head])
-    return tuple(_commit(line.split(" ")) for line in lines(listed))
+    listed = repository.recall_output("log", *words, head, about=[head])
+    return tuple(_parse_commit(line.split(" ")) for line in split_lines(listed))
 
 
 def changes_against(
     repository: Repository, parents: Mapping[str, str]
-) -> dict[str, tuple[Change, ...]]:
+) -> dict[str, tuple[FileChange, ...]]:
     """The files in which each commit (the key) differs from one parent of it, in one call."""
     pairs = "".join(f"{commit} {parent}\n" for commit, parent in parents.items())
     listed = repository.call(
@@ -150,12 +152,12 @@ def changes_against(
         "--ignore-submodules=none",
         stdin=pairs.encode(),
     )  # fmt: skip
-    changed: dict[str, list[Change]] = {}
+    changed: dict[str, list[FileChange]] = {}
     commit = ""
     fields = iter(field for field in listed.split("\0") if field.strip("\n"))
     for field in fields:
         if field.startswith(":"):
-            change = _change(field.lstrip(":").split(" "), next(fields))
+            change = _parse_change(field.lstrip(":").split(" "), next(fields))
             changed[commit].append(change)
         else:
             commit = field.strip("\n").split(" ")[0]
@@ -163,20 +165,22 @@ def changes_against(
     return {commit: tuple(files) for commit, files in changed.items()}
 
 
-def writers(repository: Repository, old: str, new: str, paths: Iterable[str]) -> tuple[Writer, ...]:
+def file_writers(
+    repository: Repository, old: str, new: str, paths: Iterable[str]
+) -> tuple[CommitWriter, ...]:
     """Who wrote ``paths`` in the commits that ``new`` has and ``old`` lacks.
 
     A merge that takes the files as one of its parents has them (a branch brought up to date)
     wrote nothing of them.
     """
-    listed = repository.recall(
+    listed = repository.recall_output(
         "log", "--no-mailmap", "--no-show-signature", f"--format={_WRITER}",
         new, f"^{old}", "--", *(f":(top,literal){path}" for path in paths), about=[old, new],
     )  # fmt: skip
     cells = [cell.removeprefix("\n") for cell in listed.split("\0")]
-    return tuple(Writer(*cells[at : at + 4]) for at in range(0, len(cells) - 4, 4))
+    return tuple(CommitWriter(*cells[start : start + 4]) for start in range(0, len(cells) - 4, 4))
 
 
-def _commit(words: list[str]) -> Commit:
+def _parse_commit(words: list[str]) -> Commit:
     name, time, *parents = words
     return Commit(name, tuple(parent for parent in parents if parent), clamp_second(time))

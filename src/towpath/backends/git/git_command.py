@@ -104,7 +104,7 @@ _AT_ONCE = 65536
 
 
 @dataclass(frozen=True)
-class Outcome:
+class GitOutcome:
     """What one call of Git came to: its exit code, its output, and its complaint."""
 
     code: int
@@ -119,10 +119,10 @@ class Outcome:
     @property
     def said(self) -> list[str]:
         """The lines of the complaint; each step of a progress, which goes over the last, is one."""
-        return [line.strip() for line in lines(self.err.replace("\r", "\n")) if line.strip()]
+        return [line.strip() for line in split_lines(self.err.replace("\r", "\n")) if line.strip()]
 
     @property
-    def complaint(self) -> str:
+    def last_complaint(self) -> str:
         """The last line in which Git says what is wrong, without its own prefix."""
         grave = [
             line for line in self.said if line.startswith(("fatal:", "error:", "remote: error"))
@@ -131,14 +131,14 @@ class Outcome:
         return last.removeprefix("fatal: ").removeprefix("error: ")
 
 
-def attempt(
+def attempt_git(
     root: Path,
     *arguments: str,
     stdin: bytes = b"",
     env: Mapping[str, str] | None = None,
     alone: bool = False,
     silence: float | None = None,
-) -> Outcome:
+) -> GitOutcome:
     """Call Git in ``root`` and say how it went, whatever it answers.
 
     ``alone`` takes the terminal away, so that ssh cannot stop a run to ask for a password.
@@ -146,12 +146,12 @@ def attempt(
     with all that it started, once it has said nothing for so many seconds. Raises ``UserError``
     where there is no Git.
     """
-    words = ["git", "-C", str(root), *_settings(alone), *arguments]
-    whole = _environment() | (_ssh(root) if alone else {}) | dict(env or {})
+    words = ["git", "-C", str(root), *_setting_words(alone), *arguments]
+    whole = _git_environment() | (_ssh_environment(root) if alone else {}) | dict(env or {})
     try:
         with log_call("git", "git", "-C", root, *arguments) as logged:
             if silence is None:
-                done = subprocess.run(
+                completed = subprocess.run(
                     words,
                     input=stdin,
                     capture_output=True,
@@ -160,24 +160,26 @@ def attempt(
                     check=False,
                 )
             else:
-                done = _listen(words, whole, silence)
-            logged.answer(done.returncode, done.stderr if done.returncode else b"")
+                completed = _run_listening(words, whole, silence)
+            logged.answer(completed.returncode, completed.stderr if completed.returncode else b"")
     except FileNotFoundError as missing:
         raise UserError("Git is not installed", hint="install git 2.31 or later") from missing
-    return Outcome(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))
+    return GitOutcome(
+        completed.returncode, completed.stdout, completed.stderr.decode("utf-8", "replace")
+    )
 
 
-def call(
+def call_git(
     root: Path, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
-) -> Outcome:
+) -> GitOutcome:
     """Call Git where it must succeed; ``RegistryError`` in Git's own words where it does not."""
-    outcome = attempt(root, *arguments, stdin=stdin, env=env)
+    outcome = attempt_git(root, *arguments, stdin=stdin, env=env)
     if outcome.code:
-        raise RegistryError(f"git {arguments[0]}: {outcome.complaint}")
+        raise RegistryError(f"git {arguments[0]}: {outcome.last_complaint}")
     return outcome
 
 
-def lines(text: str) -> list[str]:
+def split_lines(text: str) -> list[str]:
     """The lines of what Git printed, without empty ones.
 
     They end at a line feed and nowhere else: ``str.splitlines`` and ``str.split`` also cut at
@@ -187,21 +189,21 @@ def lines(text: str) -> list[str]:
 
 
 @cache
-def _settings(alone: bool) -> tuple[str, ...]:
+def _setting_words(alone: bool) -> tuple[str, ...]:
     chosen = SETTINGS | (_HTTP if alone else {})
     return tuple(word for key, value in chosen.items() for word in ("-c", f"{key}={value}"))
 
 
-def _ssh(root: Path) -> dict[str, str]:
+def _ssh_environment(root: Path) -> dict[str, str]:
     """How ssh is called; as the user says it, where the user says it."""
     if "GIT_SSH_COMMAND" in os.environ or "GIT_SSH" in os.environ:
         return {}
-    if attempt(root, "config", "--get", "core.sshCommand").code == 0:
+    if attempt_git(root, "config", "--get", "core.sshCommand").code == 0:
         return {}
     return {"GIT_SSH_COMMAND": _SSH}
 
 
-def _environment() -> dict[str, str]:
+def _git_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not _is_foreign(name, value)} | OWN
 
 
@@ -212,7 +214,7 @@ def _is_foreign(name: str, value: str) -> bool:
     return name in FOREIGN
 
 
-def _listen(
+def _run_listening(
     words: Sequence[str], environment: Mapping[str, str], silence: float
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program that shows its progress; end it once it has shown none for ``silence`` s.
@@ -220,7 +222,7 @@ def _listen(
     What it answers then ends in a line that says so.
     """
     out, err = bytearray(), bytearray()
-    with _alone(words, environment) as process, selectors.DefaultSelector() as waiting:
+    with _started_alone(words, environment) as process, selectors.DefaultSelector() as waiting:
         assert process.stdout and process.stderr
         waiting.register(process.stdout, selectors.EVENT_READ, out)
         waiting.register(process.stderr, selectors.EVENT_READ, err)
@@ -228,7 +230,7 @@ def _listen(
             ready = waiting.select(silence)
             if not ready:
                 if process.poll() is None:
-                    _end(process)
+                    _end_program(process)
                     err += f"\nfatal: no answer for {silence:.0f} seconds".encode()
                 break  # what it left running, an agent say, may hold its output open
             for key, _ in ready:
@@ -240,7 +242,7 @@ def _listen(
 
 
 @contextmanager
-def _alone(
+def _started_alone(
     words: Sequence[str], environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A program in a session of its own, which does not outlive an interruption here."""
@@ -256,11 +258,11 @@ def _alone(
         try:
             yield process
         except BaseException:
-            _end(process)
+            _end_program(process)
             raise
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end_program(process: subprocess.Popen[bytes]) -> None:
     """End a program and what it started; Git is asked first, for it takes its locks away."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGTERM)

@@ -23,7 +23,7 @@ exit 1
 
 
 @dataclass(frozen=True)
-class Stamp:
+class CommitStamp:
     """Who makes an object, and when (seconds since 1970; Git keeps it as UTC)."""
 
     who: Identity
@@ -41,7 +41,7 @@ def commit_beside(
     base: str,
     files: Mapping[str, bytes],
     message: str,
-    stamp: Stamp,
+    stamp: CommitStamp,
     without: tuple[str, ...] = (),
     merging: tuple[str, ...] = (),
     sign: bool | None = None,
@@ -55,8 +55,8 @@ def commit_beside(
     signs = signatures.signs_commits(repository) if sign is None else sign
     try:
         with scratch_folder() as scratch:
-            blobs = _blobs(repository, Path(scratch), files)
-            tree = _tree(repository, Path(scratch) / "index", base, blobs, without)
+            blobs = _store_blobs(repository, Path(scratch), files)
+            tree = _write_tree(repository, Path(scratch) / "index", base, blobs, without)
     except OSError as full:
         raise RegistryError(f"no temporary file can be written: {full.strerror}") from full
     parents = [word for parent in (base, *merging) for word in ("-p", parent)]
@@ -64,18 +64,18 @@ def commit_beside(
     env = stamp.environment()
     if not signs:  # `commit-tree` itself does not look at commit.gpgSign
         return repository.call(*words, stdin=message.encode(), env=env)
-    signed = repository.attempt(*words, stdin=message.encode(), env=env)
+    signed = repository.attempt_git(*words, stdin=message.encode(), env=env)
     if signed.code:
-        raise signatures.refusal("a commit", signed)
+        raise signatures.signing_refusal("a commit", signed)
     return signed.text
 
 
-def tag(
+def make_tag_object(
     repository: Repository,
     name: str,
     target: str,
     message: str,
-    stamp: Stamp,
+    stamp: CommitStamp,
     sign: bool | None = None,
 ) -> str:
     """An annotated tag's object, which no ref holds yet: it can be pushed before it is kept.
@@ -83,7 +83,7 @@ def tag(
     ``sign`` says whether it is signed (default: as ``tag.gpgSign`` and ``tag.forceSignAnnotated``
     do); raises ``RegistryError`` where that cannot be done.
     """
-    text = f"{signatures.plain(message).rstrip()}\n"
+    text = f"{signatures.plain_tag_message(message).rstrip()}\n"
     if signatures.signs_tags(repository) if sign is None else sign:
         return _signed_tag(repository, name, target, text, stamp)
     head = f"object {target}\ntype commit\ntag {name}\n"
@@ -91,43 +91,47 @@ def tag(
     return repository.call("mktag", stdin=f"{head}{tagger}\n{text}".encode())
 
 
-def _signed_tag(repository: Repository, name: str, target: str, message: str, stamp: Stamp) -> str:
+def _signed_tag(
+    repository: Repository, name: str, target: str, message: str, stamp: CommitStamp
+) -> str:
     """The tag's object as ``git tag --sign`` makes it, whatever program and key it signs with."""
     home = repository.common / "towpath"  # a temporary folder may not let a hook be executed
     try:
         home.mkdir(exist_ok=True)
         with folder_beside(home / "signing") as scratch:
-            hook, made = Path(scratch, "reference-transaction"), Path(scratch, "made")
+            hook, name_file = Path(scratch, "reference-transaction"), Path(scratch, "made")
             hook.write_text(_HOOK)
             hook.chmod(0o755)
             if not os.access(hook, os.X_OK):
                 raise RegistryError(f"no hook can be executed in {home}, so no tag is signed")
             words = ("-c", f"core.hooksPath={scratch}", "tag", "--sign", "--force")
-            done = repository.attempt(
+            tagging = repository.attempt_git(
                 *words, "--cleanup=verbatim", "-F", "-", "--", name, target,
                 stdin=message.encode(),
-                env=stamp.environment() | {"TOWPATH_TAG_MADE": str(made)},
+                env=stamp.environment() | {"TOWPATH_TAG_MADE": str(name_file)},
             )  # fmt: skip
-            object_ = made.read_text().split(" ")[1] if made.exists() else None
+            object_ = name_file.read_text().split(" ")[1] if name_file.exists() else None
     except OSError as refused:
         raise RegistryError(f"{home} cannot be written: {refused.strerror}") from refused
     # Where the key of ssh cannot be read, Git (2.39) complains and makes the tag all the same.
     if object_ is None or not signatures.of_tag(repository.call("cat-file", "tag", object_)):
-        raise signatures.refusal(f"the tag {name}", done)
+        raise signatures.signing_refusal(f"the tag {name}", tagging)
     return object_
 
 
-def _blobs(repository: Repository, scratch: Path, files: Mapping[str, bytes]) -> dict[str, str]:
+def _store_blobs(
+    repository: Repository, scratch: Path, files: Mapping[str, bytes]
+) -> dict[str, str]:
     """Store every file in one call, which reads them from paths of its own."""
     paths = [scratch / str(number) for number in range(len(files))]
     for path, content in zip(paths, files.values(), strict=True):
         path.write_bytes(content)
-    asked = "".join(f"{path}\n" for path in paths).encode()
-    hashed = repository.call("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=asked)
+    path_lines = "".join(f"{path}\n" for path in paths).encode()
+    hashed = repository.call("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=path_lines)
     return dict(zip(files, hashed.split(), strict=True))
 
 
-def _tree(
+def _write_tree(
     repository: Repository,
     index: Path,
     base: str,

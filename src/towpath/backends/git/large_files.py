@@ -54,7 +54,7 @@ def resolve_pointer(repository: Repository, content: bytes, name: str) -> bytes:
     if pointer is None:
         raise StoreError(f"{name} is a pointer of Git LFS that says no digest")
     digest, size = pointer[1].decode(), int(pointer[2])
-    place = _objects(repository) / digest[:2] / digest[2:4] / digest
+    place = _objects_folder(repository) / digest[:2] / digest[2:4] / digest
     try:
         kept = place.read_bytes()
     except OSError:
@@ -66,8 +66,8 @@ def resolve_pointer(repository: Repository, content: bytes, name: str) -> bytes:
     return kept
 
 
-def _objects(repository: Repository) -> Path:
-    storage = repository.setting("lfs.storage") or "lfs"
+def _objects_folder(repository: Repository) -> Path:
+    storage = repository.read_setting("lfs.storage") or "lfs"
     return repository.common / storage / "objects"
 
 

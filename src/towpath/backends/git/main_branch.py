@@ -34,139 +34,139 @@ class MainBranch:
     named_at: str | None = None
 
 
-def name(repository: Repository) -> str:
+def main_branch_name(repository: Repository) -> str:
     """What the main branch is called. Raises ``RegistryError`` where that is not known."""
-    branch = find(repository)
-    return branch.name if branch else _unborn(repository)
+    branch = find_main_branch(repository)
+    return branch.name if branch else _unborn_branch(repository)
 
 
-def main(repository: Repository) -> str | None:
+def main_commit(repository: Repository) -> str | None:
     """The commit of the main branch; None before the first commit.
 
     Of the branch here and the remote's, the one that holds the other; where they parted, the
     remote's. A remote that never said which branch is main is asked. Raises ``RegistryError``
     where nobody says it.
     """
-    branch = find(repository)
-    return _newest(repository, branch) if branch else None
+    branch = find_main_branch(repository)
+    return _newest_commit(repository, branch) if branch else None
 
 
 def remote_main(repository: Repository) -> str | None:
     """The remote's main branch, as it was when it was last fetched; None without one."""
-    branch = find(repository)
+    branch = find_main_branch(repository)
     return branch.far if branch else None
 
 
-def seen(repository: Repository) -> str | None:
+def seen_main_commit(repository: Repository) -> str | None:
     """The commit of the main branch as far as this clone knows it, for reads that ask no network;
     None where it does not know."""
     try:
-        branch = find(repository, ask=False)
+        branch = find_main_branch(repository, ask=False)
     except RegistryError:
         return None
-    return _newest(repository, branch) if branch else None
+    return _newest_commit(repository, branch) if branch else None
 
 
-def find(repository: Repository, ask: bool = True) -> MainBranch | None:
+def find_main_branch(repository: Repository, ask: bool = True) -> MainBranch | None:
     """The main branch; None before the first commit. ``ask`` lets a remote be asked that never
     said which of its branches is main."""
-    remote = remotes.chosen(repository)
+    remote = remotes.choose_remote(repository)
     if remote is None:
-        return _local(repository)
+        return _local_branch(repository)
     kept = kept_head(repository, remote)
     if kept is None and ask:
-        kept = _learn(repository, remote)
+        kept = _learn_head(repository, remote)
     if kept is not None:
-        return _followed(repository, remote, kept)
-    if _tracked(repository, remote):
-        return _agreed(repository, remote)
-    return _local(repository)
+        return _followed_branch(repository, remote, kept)
+    if _tracked_branches(repository, remote):
+        return _agreed_branch(repository, remote)
+    return _local_branch(repository)
 
 
-def redirecting(repository: Repository) -> str | None:
+def redirecting_commit(repository: Repository) -> str | None:
     """The commit of the branch that would be main, where the declaration there names another one;
     None where nothing is redirected. Whoever may push there can write that, so that it counts
     once it was agreed to there (``promotion.approval_rule``)."""
-    branch = find(repository)
+    branch = find_main_branch(repository)
     return branch.named_at if branch else None
 
 
 def kept_head(repository: Repository, remote: str) -> str | None:
     """Which branch the remote said to be its main one, when it was last asked."""
-    ref = repository.attempt("symbolic-ref", "-q", f"refs/remotes/{remote}/HEAD").text
+    ref = repository.attempt_git("symbolic-ref", "-q", f"refs/remotes/{remote}/HEAD").text
     return ref.removeprefix(f"refs/remotes/{remote}/") or None
 
 
-def follow(repository: Repository, remote: str) -> str | None:
+def follow_remote_head(repository: Repository, remote: str) -> str | None:
     """Ask the remote which branch is its main one now, and keep that; None where it has none.
 
     A remote whose HEAD names no branch leaves what was kept, be it by ``git remote set-head``.
     Raises ``RegistryError`` where it cannot be reached.
     """
-    head = remotes.head(repository, remote)
+    head = remotes.remote_head_branch(repository, remote)
     if head is not None and head != kept_head(repository, remote):
         ref = f"refs/remotes/{remote}/"
         repository.call("symbolic-ref", f"{ref}HEAD", f"{ref}{head}")
     return head
 
 
-def _newest(repository: Repository, branch: MainBranch) -> str | None:
+def _newest_commit(repository: Repository, branch: MainBranch) -> str | None:
     near, far = branch.near, branch.far
     if near is None or far is None or near == far:
         return far or near
     return near if commit_history.is_ancestor(repository, far, near) else far
 
 
-def _learn(repository: Repository, remote: str) -> str | None:
+def _learn_head(repository: Repository, remote: str) -> str | None:
     """Ask a remote that never said it. A remote that is out of reach, and of which nothing was
     ever fetched or pushed, has not decided anything yet: then it is as if there were none."""
     try:
-        return follow(repository, remote)
+        return follow_remote_head(repository, remote)
     except RegistryError as silent:
-        tracked = _tracked(repository, remote)
+        tracked = _tracked_branches(repository, remote)
         if tracked and _declared_by(repository, tracked.values()):
             return None
-        if not tracked and refs.names(repository, _HEADS.rstrip("/")):
+        if not tracked and refs.list_ref_names(repository, _HEADS.rstrip("/")):
             return None
         what = f"which branch is main is not known: {silent.faults[0].what}"
         hint = f"towpath fetch, or git remote set-head {remote} <branch>"
         raise RegistryError(what, hint=hint) from silent
 
 
-def _followed(repository: Repository, remote: str, head: str) -> MainBranch:
+def _followed_branch(repository: Repository, remote: str, head: str) -> MainBranch:
     """The branch that the remote's HEAD is, or that the declaration there names instead."""
-    branch = _at(repository, remote, head)
-    at = branch.far or branch.near
-    named = _declared(repository, at) if at else None
+    branch = _branch_at(repository, remote, head)
+    tip = branch.far or branch.near
+    named = _declared_branch(repository, tip) if tip else None
     if named and named != head:
-        branch = replace(_at(repository, remote, named), named_at=at)
+        branch = replace(_branch_at(repository, remote, named), named_at=tip)
     if branch.far or branch.near:
         return branch
-    said = f"`{named}`, by its {DECLARATION}" if named else f"`{head}`"
-    what = f"the main branch of {remote} is {said}, and it is not here"
+    branch_words = f"`{named}`, by its {DECLARATION}" if named else f"`{head}`"
+    what = f"the main branch of {remote} is {branch_words}, and it is not here"
     raise RegistryError(what, hint="towpath fetch")
 
 
-def _at(repository: Repository, remote: str, name: str) -> MainBranch:
+def _branch_at(repository: Repository, remote: str, name: str) -> MainBranch:
     far, near = f"refs/remotes/{remote}/{name}", f"{_HEADS}{name}"
-    known = refs.objects(repository, far, near)
-    return MainBranch(name, known.get(far), known.get(near))
+    commits = refs.list_ref_objects(repository, far, near)
+    return MainBranch(name, commits.get(far), commits.get(near))
 
 
-def _tracked(repository: Repository, remote: str) -> dict[str, str]:
+def _tracked_branches(repository: Repository, remote: str) -> dict[str, str]:
     """The remote's branches as they were last fetched or pushed: the name, the commit."""
     prefix = f"refs/remotes/{remote}/"
-    known = refs.objects(repository, prefix.rstrip("/"))
-    return {ref.removeprefix(prefix): commit for ref, commit in known.items()}
+    commits_by_ref = refs.list_ref_objects(repository, prefix.rstrip("/"))
+    return {ref.removeprefix(prefix): commit for ref, commit in commits_by_ref.items()}
 
 
-def _agreed(repository: Repository, remote: str) -> MainBranch:
+def _agreed_branch(repository: Repository, remote: str) -> MainBranch:
     """The branch that every one of a silent remote's branches declares to be main. One that says
     otherwise, or nothing, may be the true one: then nobody can tell."""
-    tracked = _tracked(repository, remote)
+    tracked = _tracked_branches(repository, remote)
     named = _declared_by(repository, tracked.values())
     if named in tracked:
-        return _at(repository, remote, str(named))
+        return _branch_at(repository, remote, str(named))
     what = f"which branch is main is not known: {remote} does not say it"
     hint = f"git remote set-head {remote} <branch>, or there: git symbolic-ref HEAD refs/heads/..."
     raise RegistryError(what, hint=hint)
@@ -174,36 +174,38 @@ def _agreed(repository: Repository, remote: str) -> MainBranch:
 
 def _declared_by(repository: Repository, commits: Iterable[str]) -> str | None:
     """The one name that all of these commits declare."""
-    names = {_declared(repository, commit) for commit in dict.fromkeys(commits)}
+    names = {_declared_branch(repository, commit) for commit in dict.fromkeys(commits)}
     return names.pop() if len(names) == 1 else None
 
 
-def _local(repository: Repository) -> MainBranch | None:
+def _local_branch(repository: Repository) -> MainBranch | None:
     """The main branch of a repository that stays on this machine."""
-    known = {
+    commits_by_name = {
         ref.removeprefix(_HEADS): commit
-        for ref, commit in refs.objects(repository, _HEADS.rstrip("/")).items()
+        for ref, commit in refs.list_ref_objects(repository, _HEADS.rstrip("/")).items()
         if not ref.startswith(f"{_HEADS}{_PROPOSALS}")
     }
-    if not known:
+    if not commits_by_name:
         _refuse_detached(repository)
         return None
-    chosen = _usual(repository, known) or _self_declared(repository, known)
+    chosen = _usual_branch(repository, commits_by_name) or _self_declared(
+        repository, commits_by_name
+    )
     if chosen is None:
-        named = ", ".join(f"`{one}`" for one in sorted(known)[:5])
+        named = ", ".join(f"`{branch_name}`" for branch_name in sorted(commits_by_name)[:5])
         what = f"which branch is main is not known: there is {named}"
         raise RegistryError(what, hint=f"write `main: <branch>` into {DECLARATION} on that branch")
-    usual = _usual_name(repository, known)
-    named_at = known[usual] if usual not in (None, chosen) else None
-    return MainBranch(chosen, near=known[chosen], named_at=named_at)
+    usual = _usual_name(repository, commits_by_name)
+    named_at = commits_by_name[usual] if usual not in (None, chosen) else None
+    return MainBranch(chosen, near=commits_by_name[chosen], named_at=named_at)
 
 
-def _usual(repository: Repository, known: Mapping[str, str]) -> str | None:
+def _usual_branch(repository: Repository, known: Mapping[str, str]) -> str | None:
     """The branch that is usually main; where that one's declaration names another, that."""
     usual = _usual_name(repository, known)
     if usual is None or len(known) == 1 or repository.bare:
         return usual
-    named = _declared(repository, known[usual])
+    named = _declared_branch(repository, known[usual])
     return named if named in known else usual
 
 
@@ -212,15 +214,19 @@ def _usual_name(repository: Repository, known: Mapping[str, str]) -> str | None:
     are."""
     if len(known) == 1:
         return next(iter(known))
-    if repository.bare and (head := _unborn(repository)) in known:
+    if repository.bare and (head := _unborn_branch(repository)) in known:
         return head
-    usual = {*USUAL, repository.setting("init.defaultBranch") or USUAL[0]} & {*known}
+    usual = {*USUAL, repository.read_setting("init.defaultBranch") or USUAL[0]} & {*known}
     return usual.pop() if len(usual) == 1 else None
 
 
 def _self_declared(repository: Repository, known: Mapping[str, str]) -> str | None:
     """The only branch whose own declaration says that it is main."""
-    mine = [one for one, commit in known.items() if _declared(repository, commit) == one]
+    mine = [
+        branch_name
+        for branch_name, commit in known.items()
+        if _declared_branch(repository, commit) == branch_name
+    ]
     return mine[0] if len(mine) == 1 else None
 
 
@@ -230,10 +236,10 @@ def _refuse_detached(repository: Repository) -> None:
         raise RegistryError(what, hint="git fetch the main branch, or git switch -c main")
 
 
-def _unborn(repository: Repository) -> str:
+def _unborn_branch(repository: Repository) -> str:
     """The branch that HEAD names, be it without a commit."""
     # Not its short form, which is another where a tag has the branch's name.
-    full = repository.attempt("symbolic-ref", "-q", "HEAD").text
+    full = repository.attempt_git("symbolic-ref", "-q", "HEAD").text
     return full.removeprefix(_HEADS) or USUAL[0]
 
 
@@ -241,26 +247,30 @@ def find_declarations(repository: Repository, commit: str) -> dict[str, str]:
     """What the declarations of a commit say to be main, by their path: the one in the Git root
     alone, or, where there is none, those of all projects."""
     names = [f"{commit}:{DECLARATION}"]
-    texts = refs.contents(repository, names)
+    texts = refs.read_contents(repository, names)
     if not texts:
         paths = commit_history.list_paths(repository, commit)
         names = [f"{commit}:{path}" for path in paths if path.endswith(f"/{DECLARATION}")]
-        texts = refs.contents(repository, names) if names else {}
-    said = {name.partition(":")[2]: read_declared_name(text) for name, text in texts.items()}
-    return {path: branch for path, branch in said.items() if branch}
+        texts = refs.read_contents(repository, names) if names else {}
+    names_by_path = {
+        name.partition(":")[2]: read_declared_name(text) for name, text in texts.items()
+    }
+    return {path: branch for path, branch in names_by_path.items() if branch}
 
 
-def _declared(repository: Repository, commit: str) -> str | None:
+def _declared_branch(repository: Repository, commit: str) -> str | None:
     """The name of the main branch that a commit's declarations say; None where they say none.
 
     In a repository of several projects any may say it. Raises ``RegistryError`` where two differ.
     """
-    said = find_declarations(repository, commit)
-    if len(set(said.values())) > 1:
-        listed = " and ".join(f"`{branch}` ({path})" for path, branch in sorted(said.items()))
+    declarations = find_declarations(repository, commit)
+    if len(set(declarations.values())) > 1:
+        listed = " and ".join(
+            f"`{branch}` ({path})" for path, branch in sorted(declarations.items())
+        )
         what = f"the projects at {commit[:7]} declare {listed} to be main"
         raise RegistryError(what, hint="let them say the same")
-    return next(iter(said.values()), None)
+    return next(iter(declarations.values()), None)
 
 
 def read_declared_name(content: bytes) -> str | None:

@@ -35,22 +35,24 @@ class Ref(NamedTuple):
     lost: bool = False
 
 
-def listed(repository: Repository, *patterns: str) -> tuple[Ref, ...]:
+def list_refs(repository: Repository, *patterns: str) -> tuple[Ref, ...]:
     """Every ref that a pattern covers (``refs/tags``, ``refs/tags/abalone@*``), in one call."""
-    found = repository.attempt("for-each-ref", f"--format={FORMAT}", *patterns)
-    if found.code == 0:
-        return tuple(_rows(found.text))
+    listing = repository.attempt_git("for-each-ref", f"--format={FORMAT}", *patterns)
+    if listing.code == 0:
+        return tuple(_parse_refs(listing.text))
     # One object that is lost keeps Git from telling any ref: the others are told all the same.
-    return tuple(_listed_apart(repository, list(objects(repository, *patterns).items())))
+    return tuple(_listed_apart(repository, list(list_ref_objects(repository, *patterns).items())))
 
 
 def _listed_apart(repository: Repository, pairs: list[tuple[str, str]]) -> Iterator[Ref]:
     """The refs of these names, halved until those are found whose objects are lost."""
     if not pairs:
         return
-    found = repository.attempt("for-each-ref", f"--format={FORMAT}", *(name for name, _ in pairs))
-    if found.code == 0:
-        yield from _rows(found.text)
+    listing = repository.attempt_git(
+        "for-each-ref", f"--format={FORMAT}", *(name for name, _ in pairs)
+    )
+    if listing.code == 0:
+        yield from _parse_refs(listing.text)
     elif len(pairs) == 1:
         [(name, object_)] = pairs
         yield Ref(name, object_, object_, False, "", 0, "", lost=True)
@@ -60,19 +62,19 @@ def _listed_apart(repository: Repository, pairs: list[tuple[str, str]]) -> Itera
         yield from _listed_apart(repository, pairs[half:])
 
 
-def names(repository: Repository, *patterns: str) -> tuple[str, ...]:
+def list_ref_names(repository: Repository, *patterns: str) -> tuple[str, ...]:
     """The names alone, which costs no look at any object."""
     listed = repository.call("for-each-ref", "--format=%(refname)", *patterns)
-    return tuple(git_command.lines(listed))
+    return tuple(git_command.split_lines(listed))
 
 
-def objects(repository: Repository, *patterns: str) -> dict[str, str]:
+def list_ref_objects(repository: Repository, *patterns: str) -> dict[str, str]:
     """Ref by name with the object it holds: what two repositories must agree upon."""
     rows = repository.call("for-each-ref", "--format=%(refname) %(objectname)", *patterns)
-    return dict(_pair(row) for row in git_command.lines(rows))
+    return dict(_split_row(row) for row in git_command.split_lines(rows))
 
 
-def change(
+def change_refs(
     repository: Repository,
     create: Mapping[str, str] | None = None,
     delete: Iterable[str] = (),
@@ -83,17 +85,17 @@ def change(
     """
     new = dict(create or {})
     lines = [f"create {name} {value}\n" for name, value in new.items()]
-    lines += [f"delete {name}\n" for name in names(repository, *delete)] if delete else []
-    asked = "".join(lines).encode("utf-8", "surrogateescape")
-    done = repository.attempt("update-ref", "--stdin", stdin=asked)
-    if not done.code:
+    lines += [f"delete {name}\n" for name in list_ref_names(repository, *delete)] if delete else []
+    instructions = "".join(lines).encode("utf-8", "surrogateescape")
+    update = repository.attempt_git("update-ref", "--stdin", stdin=instructions)
+    if not update.code:
         return True
-    if new and names(repository, *new):
+    if new and list_ref_names(repository, *new):
         return False
-    raise RegistryError(f"git update-ref: {done.complaint}")
+    raise RegistryError(f"git update-ref: {update.last_complaint}")
 
 
-def point(repository: Repository, name: str, target: str, expected: str | None = None) -> None:
+def point_ref(repository: Repository, name: str, target: str, expected: str | None = None) -> None:
     """Let a ref hold an object, if it holds what is ``expected`` (zeroes: nothing) or nobody says.
 
     Raises ``RegistryError`` where it holds another.
@@ -101,28 +103,28 @@ def point(repository: Repository, name: str, target: str, expected: str | None =
     repository.call("update-ref", name, target, *([expected] if expected else []))
 
 
-def contents(repository: Repository, names: Iterable[str]) -> dict[str, bytes]:
+def read_contents(repository: Repository, names: Iterable[str]) -> dict[str, bytes]:
     """The bytes of objects (``<commit>:<path>``), in one call; what is not there is left out."""
-    wanted, kept = list(dict.fromkeys(names)), repository.contents
-    found = {name: kept[name] for name in wanted if name in kept}
-    if unread := [name for name in wanted if name not in found]:
-        asked = "".join(f"{name}\n" for name in unread).encode("utf-8", "surrogateescape")
-        answered = repository.ask("cat-file", "--batch", stdin=asked)
-        read = dict(_contents(unread, answered.out))
+    object_names, kept = list(dict.fromkeys(names)), repository.contents
+    contents_by_name = {name: kept[name] for name in object_names if name in kept}
+    if unread := [name for name in object_names if name not in contents_by_name]:
+        name_lines = "".join(f"{name}\n" for name in unread).encode("utf-8", "surrogateescape")
+        answered = repository.ask("cat-file", "--batch", stdin=name_lines)
+        read = dict(_split_contents(unread, answered.out))
         # One promotion reads the same rules and records hundreds of times.
         lasting = (name for name in read if is_whole_hash(name.partition(":")[0]))
         kept.update({name: read[name] for name in lasting if len(read[name]) <= KEPT_BYTES})
-        found |= read
-    return {name: found[name] for name in wanted if name in found}
+        contents_by_name |= read
+    return {name: contents_by_name[name] for name in object_names if name in contents_by_name}
 
 
-def _rows(found: str) -> Iterator[Ref]:
+def _parse_refs(found: str) -> Iterator[Ref]:
     width = len(FIELDS) + 1
     cells = found.split("\0")
     for start in range(0, len(cells) - width + 1, width):
         name, object_, kind, target, tagger, time, message = cells[start : start + width]
         annotated = kind == "tag"
-        text = signatures.without(message) if annotated else message
+        text = signatures.strip_signature(message) if annotated else message
         yield Ref(
             name=name.lstrip("\n"),
             object=object_,
@@ -135,19 +137,19 @@ def _rows(found: str) -> Iterator[Ref]:
         )
 
 
-def _pair(row: str) -> tuple[str, str]:
+def _split_row(row: str) -> tuple[str, str]:
     name, value = row.rsplit(" ", 1)
     return name, value
 
 
-def _contents(wanted: list[str], answered: bytes) -> Iterator[tuple[str, bytes]]:
+def _split_contents(wanted: list[str], answered: bytes) -> Iterator[tuple[str, bytes]]:
     """Cut ``cat-file --batch`` apart: a header with the size, that many bytes, a line's end."""
-    at = 0
+    position = 0
     for name in wanted:
-        end = answered.find(b"\n", at)
-        header = (answered[at:] if end < 0 else answered[at:end]).split(b" ")
-        at = end + 1
+        end = answered.find(b"\n", position)
+        header = (answered[position:] if end < 0 else answered[position:end]).split(b" ")
+        position = end + 1
         if len(header) == 3 and header[2].isdigit():
             size = int(header[2])
-            yield name, answered[at : at + size]
-            at += size + 1
+            yield name, answered[position : position + size]
+            position += size + 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from towpath.backends.git import git_command
-from towpath.backends.git.git_command import Outcome
+from towpath.backends.git.git_command import GitOutcome
 from towpath.errors import RegistryError, UserError
 from towpath.scratch import take_lock
 
@@ -32,7 +32,7 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class State:
+class WorkTreeState:
     """What a repository stands on, and which files are not committed (paths from its root).
 
     ``commit`` is None before the first commit; ``branch`` is None where the head is detached.
@@ -64,29 +64,29 @@ class Repository:
     """The bytes of small objects, by a name that no other object can have (``refs.contents``)."""
 
     @classmethod
-    def find(cls, path: Path) -> Repository | None:
+    def find_repository(cls, path: Path) -> Repository | None:
         """The repository that ``path`` lies in, or None.
 
         Raises ``RegistryError`` where there is one that Git refuses to open (another owner, a
         broken folder), since going on as if there were none would only hide it.
         """
         questions = ("--git-common-dir", "--is-inside-work-tree", "--show-toplevel")
-        asked = git_command.attempt(path, "rev-parse", "--path-format=absolute", *questions)
-        return _opened(path, asked)
+        answer = git_command.attempt_git(path, "rev-parse", "--path-format=absolute", *questions)
+        return _parse_opened(path, answer)
 
     @classmethod
     def open(cls, path: Path) -> Repository:
         """The repository that ``path`` lies in; ``UserError`` where it lies in none."""
-        found = cls.find(path)
-        if found is None:
+        repository = cls.find_repository(path)
+        if repository is None:
             raise UserError(f"{path} is not in a Git repository", hint="type: git init")
-        return found
+        return repository
 
     def call(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> str:
         """What Git prints; ``RegistryError`` where it fails."""
         return self.ask(*words, stdin=stdin, env=env).text
 
-    def recall(self, *words: str, about: Iterable[str]) -> str:
+    def recall_output(self, *words: str, about: Iterable[str]) -> str:
         """The same, asked once for the same ``words`` where nothing can change it: ``about`` names
         the commits that it is about, all by their whole hash."""
         # One promotion asks hundreds of times, and of ten questions nine were asked before. Where
@@ -97,24 +97,33 @@ class Repository:
             self.answers[words] = self.call(*words)
         return self.answers[words]
 
-    def ask(self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Outcome:
+    def ask(
+        self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
+    ) -> GitOutcome:
         """The same with the bytes that Git printed."""
-        return git_command.call(self.root, *words, stdin=stdin, env=self._named(env))
+        return git_command.call_git(
+            self.root, *words, stdin=stdin, env=self._named_environment(env)
+        )
 
-    def attempt(
+    def attempt_git(
         self,
         *words: str,
         stdin: bytes = b"",
         env: Mapping[str, str] | None = None,
         alone: bool = False,
         silence: float | None = None,
-    ) -> Outcome:
+    ) -> GitOutcome:
         """What Git answers, whatever it is; ``alone`` and ``silence`` as in ``command``."""
-        return git_command.attempt(
-            self.root, *words, stdin=stdin, env=self._named(env), alone=alone, silence=silence
+        return git_command.attempt_git(
+            self.root,
+            *words,
+            stdin=stdin,
+            env=self._named_environment(env),
+            alone=alone,
+            silence=silence,
         )
 
-    def _named(self, env: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
+    def _named_environment(self, env: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
         """The environment of a call: a bare repository is named outright, for Git does not look
         for one where ``safe.bareRepository`` is ``explicit``."""
         return {**(env or {}), "GIT_DIR": str(self.common)} if self.bare else env
@@ -125,10 +134,10 @@ class Repository:
 
     def commit(self, name: str) -> str | None:
         """The commit that a name, a ref or an expression stands for; None where there is none."""
-        found = self.attempt("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-        return found.text or None
+        parsed = self.attempt_git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        return parsed.text or None
 
-    def state(self, ignore: Callable[[str], bool] | None = None) -> State:
+    def state(self, ignore: Callable[[str], bool] | None = None) -> WorkTreeState:
         """Head, branch and uncommitted files; ``ignore`` drops paths by their name."""
         listed = self.call(
             "status", "--porcelain=v2", "--branch", "--untracked-files=all", "--no-renames", "-z",
@@ -136,35 +145,41 @@ class Repository:
         )  # fmt: skip
         lines = [line for line in listed.split("\0") if line]
         notes = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
-        entries = {_path(line): line for line in lines if not line.startswith("# ")}
-        parted = {path: why for path, line in entries.items() if (why := _parted(line))}
-        changed = {*(entries.keys() - parted.keys()), *self._unwatched()}
-        return State(
+        entries = {_status_path(line): line for line in lines if not line.startswith("# ")}
+        parted = {
+            path: why for path, line in entries.items() if (why := _submodule_difference(line))
+        }
+        changed = {*(entries.keys() - parted.keys()), *self._unwatched_changes()}
+        return WorkTreeState(
             commit=None if notes["branch.oid"] == "(initial)" else notes["branch.oid"],
             branch=None if notes["branch.head"] == "(detached)" else notes["branch.head"],
             changed=tuple(sorted(path for path in changed if not (ignore and ignore(path)))),
             submodules=parted,
         )
 
-    def _unwatched(self) -> Iterator[str]:
+    def _unwatched_changes(self) -> Iterator[str]:
         """Changed files that `status` keeps silent about, since somebody told Git not to look
         (``update-index --assume-unchanged`` or ``--skip-worktree``)."""
         rows = self.call("ls-files", "-v", "-s", "-z").split("\0")
-        quiet = dict(_staged(row) for row in rows if row and (row[0].islower() or row[0] == "S"))
+        quiet = dict(
+            _staged_blob(row) for row in rows if row and (row[0].islower() or row[0] == "S")
+        )
         paths = [
             path for path in quiet if (self.root / path).is_file()
         ]  # sparse ones are not there
-        asked = "".join(f"{path}\n" for path in paths).encode("utf-8", "surrogateescape")
-        hashed = self.call("hash-object", "--stdin-paths", stdin=asked) if paths else ""
-        yield from (p for p, now in zip(paths, hashed.split(), strict=True) if now != quiet[p])
+        path_lines = "".join(f"{path}\n" for path in paths).encode("utf-8", "surrogateescape")
+        hashed = self.call("hash-object", "--stdin-paths", stdin=path_lines) if paths else ""
+        yield from (p for p, blob in zip(paths, hashed.split(), strict=True) if blob != quiet[p])
 
-    def identity(self) -> Identity:
+    def read_identity(self) -> Identity:
         """Who commits here; ``UserError`` with the commands to type where nobody was named."""
         # Without useConfigOnly Git makes up an address from the machine's name.
-        told = self.attempt("-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
-        if told.code:
+        identity_line = self.attempt_git(
+            "-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT"
+        )
+        if identity_line.code:
             raise UserError("Git does not know who you are", hint=f"{NAME_IT}; {MAIL_IT}")
-        name, _, rest = told.text.partition(" <")
+        name, _, rest = identity_line.text.partition(" <")
         return Identity(name, rest.partition(">")[0])
 
     def is_shallow(self) -> bool:
@@ -181,24 +196,24 @@ class Repository:
             return None if self.bare else self.root
         if self.call("rev-parse", "--path-format=absolute", "--git-dir") == str(self.common):
             return self.root
-        there = f"--git-dir={self.common}"
-        if self.attempt(there, "rev-parse", "--is-bare-repository").text == "true":
+        git_folder = f"--git-dir={self.common}"
+        if self.attempt_git(git_folder, "rev-parse", "--is-bare-repository").text == "true":
             return None
         if self.common.name == ".git":
             return self.common.parent
-        if named := self.attempt(there, "config", "--get", "core.worktree").text:
+        if named := self.attempt_git(git_folder, "config", "--get", "core.worktree").text:
             return (self.common / named).resolve()
         what = f"{self.common} does not say where its main work tree is, which holds the stages"
         hint = f"git --git-dir='{self.common}' config core.worktree <path of the main work tree>"
         raise UserError(what, hint=hint)
 
-    def setting(self, key: str) -> str | None:
+    def read_setting(self, key: str) -> str | None:
         """A value of Git's configuration, None where it is not set."""
-        return self.attempt("config", "--get", key).text or None
+        return self.attempt_git("config", "--get", key).text or None
 
 
 @contextmanager
-def locked(repository: Repository, name: str, patience: float = _PATIENCE) -> Iterator[None]:
+def hold_lock(repository: Repository, name: str, patience: float = _PATIENCE) -> Iterator[None]:
     """Hold the lock ``name`` of a repository and all its work trees; wait ``patience`` seconds."""
     path = repository.common / "towpath" / f"{name}.lock"
     try:
@@ -218,7 +233,7 @@ def is_whole_hash(name: str) -> bool:
     return _WHOLE_HASH.fullmatch(name) is not None
 
 
-def _opened(path: Path, asked: Outcome) -> Repository | None:
+def _parse_opened(path: Path, asked: GitOutcome) -> Repository | None:
     if "not a git repository" in asked.err:
         return None
     if not path.is_dir():
@@ -229,16 +244,16 @@ def _opened(path: Path, asked: Outcome) -> Repository | None:
     if len(lines) == 2 and lines[1] == "false":
         return Repository(Path(lines[0]), Path(lines[0]), bare=True)
     hint = f"git config --global --add safe.directory '{path}'" if "dubious" in asked.err else None
-    raise RegistryError(f"Git does not open {path}: {asked.complaint}", hint=hint)
+    raise RegistryError(f"Git does not open {path}: {asked.last_complaint}", hint=hint)
 
 
-def _staged(row: str) -> tuple[str, str]:
+def _staged_blob(row: str) -> tuple[str, str]:
     """Path and blob in a row of ``ls-files -v -s``."""
     fields, _, path = row.partition("\t")
     return path, fields.split(" ")[2]
 
 
-def _parted(line: str) -> str:
+def _submodule_difference(line: str) -> str:
     """In what a submodule is not as its gitlink says, by an entry of ``status --porcelain=v2``;
     empty for a file, and for a gitlink that was changed itself."""
     letters = line.split(" ", 3)[2] if line[0] in "1u" else "N..."
@@ -250,7 +265,7 @@ def _parted(line: str) -> str:
     return ", ".join(words[letter] for letter in letters if letter in words)
 
 
-def _path(line: str) -> str:
+def _status_path(line: str) -> str:
     """The path in an entry of ``status --porcelain=v2``: the fields before it are fixed by kind."""
     fields = {"1": 8, "u": 10}.get(line[0], 1)
     return line.split(" ", fields)[-1]

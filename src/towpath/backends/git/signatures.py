@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from towpath.backends.git.allowed_signers import IN_UTC, SignersFile
-from towpath.backends.git.git_command import Outcome
+from towpath.backends.git.git_command import GitOutcome
 from towpath.backends.git.repository import Repository
 from towpath.errors import RegistryError
 
@@ -41,7 +41,7 @@ class SignedBy:
     key: str = ""
 
 
-def verify(
+def verify_signature(
     repository: Repository, kind: str, object_: str, content: str, signers: SignersFile
 ) -> SignedBy:
     """How a tag's or a commit's (``kind``) signature stands; ``content`` is the object's text."""
@@ -50,7 +50,7 @@ def verify(
         return SignedBy("unsigned")
     if not signature.startswith(_SSH):
         return SignedBy("foreign")
-    checked = repository.attempt(*signers.settings, f"verify-{kind}", object_, env=IN_UTC)
+    checked = repository.attempt_git(*signers.git_settings, f"verify-{kind}", object_, env=IN_UTC)
     for line in checked.said:
         # A name may hold anything, so a failed check is believed before what is printed.
         if (good := _GOOD.fullmatch(line)) and checked.code == 0:
@@ -69,10 +69,10 @@ def of_commit(content: str) -> str:
 
 def of_tag(content: str) -> str:
     """The signature at the end of a tag's text, or of its message; empty where there is none."""
-    return content[len(without(content)) :]
+    return content[len(strip_signature(content)) :]
 
 
-def without(message: str) -> str:
+def strip_signature(message: str) -> str:
     """A tag's message as it was before it was signed."""
     if "-----BEGIN " not in message:  # most messages, of ten thousand
         return message
@@ -80,35 +80,37 @@ def without(message: str) -> str:
     return message[: starts[-1]] if starts else message
 
 
-def plain(message: str) -> str:
+def plain_tag_message(message: str) -> str:
     """A message in which no line looks like the beginning of a signature, which Git would cut."""
     return _BEGIN.sub(lambda line: f" {line[0]}", message) if "-----BEGIN " in message else message
 
 
-def wanted(repository: Repository) -> Mapping[str, bool]:
+def signing_settings(repository: Repository) -> Mapping[str, bool]:
     """What Git is configured to sign: ``commit.gpgsign``, ``tag.gpgsign``, and so on."""
     keys = r"^(commit\.gpgsign|tag\.gpgsign|tag\.forcesignannotated)$"
-    asked = repository.attempt("config", "--type=bool", "--get-regexp", keys)
-    if asked.code > 1:
-        raise RegistryError(f"Git's configuration cannot be read: {asked.complaint}")
-    pairs = (line.split(" ") for line in asked.text.split("\n") if line)
+    listing = repository.attempt_git("config", "--type=bool", "--get-regexp", keys)
+    if listing.code > 1:
+        raise RegistryError(f"Git's configuration cannot be read: {listing.last_complaint}")
+    pairs = (line.split(" ") for line in listing.text.split("\n") if line)
     return {key: value == "true" for key, value in pairs}
 
 
 def signs_commits(repository: Repository) -> bool:
     """Whether Git here signs every commit."""
-    return wanted(repository).get("commit.gpgsign", False)
+    return signing_settings(repository).get("commit.gpgsign", False)
 
 
 def signs_tags(repository: Repository) -> bool:
     """Whether Git here signs every annotated tag."""
-    settings = wanted(repository)
+    settings = signing_settings(repository)
     return settings.get("tag.gpgsign", False) or settings.get("tag.forcesignannotated", False)
 
 
-def refusal(what: str, outcome: Outcome) -> RegistryError:
+def signing_refusal(what: str, outcome: GitOutcome) -> RegistryError:
     """Said where the signing program, or the key, did not do it: in their words."""
-    told = [line for line in outcome.said if "aborted by hook" not in line]  # which is our own
-    words = [line.removeprefix("error: ").removeprefix("fatal: ") for line in told]
+    error_lines = [
+        line for line in outcome.said if "aborted by hook" not in line
+    ]  # which is our own
+    words = [line.removeprefix("error: ").removeprefix("fatal: ") for line in error_lines]
     because = "; ".join(dict.fromkeys(words)) or f"exit code {outcome.code}"
     return RegistryError(f"Git could not sign {what}: {because}", hint=_HINT)

@@ -29,7 +29,9 @@ class Submodule:
     repository: Repository | None
 
 
-def pinned(repository: Repository, commit: str | None = None, below: str = "") -> list[Submodule]:
+def pinned_submodules(
+    repository: Repository, commit: str | None = None, below: str = ""
+) -> list[Submodule]:
     """The submodules that a commit pins, or without one the index; without those in them."""
     if commit is None:
         listed = repository.call("ls-files", "-s", "-z")
@@ -37,18 +39,18 @@ def pinned(repository: Repository, commit: str | None = None, below: str = "") -
         listed = repository.call("ls-tree", "-r", "-z", "--full-tree", commit)
     rows = (row.split("\t", 1) for row in listed.split("\0") if row.startswith(GITLINK))
     return [
-        _submodule(repository, below, path, fields.split(" ")[1 if commit is None else 2])
+        _find_submodule(repository, below, path, fields.split(" ")[1 if commit is None else 2])
         for fields, path in rows
     ]
 
 
-def absent(repository: Repository, below: str = "") -> Iterator[str]:
+def absent_submodules(repository: Repository, below: str = "") -> Iterator[str]:
     """The paths of those that were not set up in a work tree, nested ones included."""
-    for submodule in pinned(repository, below=below):
+    for submodule in pinned_submodules(repository, below=below):
         if submodule.repository is None:
             yield submodule.path
         else:
-            yield from absent(submodule.repository, f"{submodule.path}/")
+            yield from absent_submodules(submodule.repository, f"{submodule.path}/")
 
 
 def lay_out(repository: Repository, commit: str, folder: Path) -> None:
@@ -57,33 +59,33 @@ def lay_out(repository: Repository, commit: str, folder: Path) -> None:
     Nested ones too. Raises ``RegistryError`` where one is not set up in this clone, or its remote
     has the pinned commit no more.
     """
-    for submodule in pinned(repository, commit):
+    for submodule in pinned_submodules(repository, commit):
         place = folder / submodule.path
         source = submodule.repository
         if source is None:
             what = f"the submodule {submodule.path} is not set up in this clone"
             raise RegistryError(what, hint=SET_UP)
-        _bring(source, submodule)
-        _write(source, submodule.commit, place)
+        _bring_commit(source, submodule)
+        _write_tree(source, submodule.commit, place)
         lay_out(source, submodule.commit, place)
 
 
-def _submodule(repository: Repository, below: str, path: str, commit: str) -> Submodule:
+def _find_submodule(repository: Repository, below: str, path: str, commit: str) -> Submodule:
     folder = repository.root / path
-    own = Repository.find(folder) if (folder / ".git").exists() else None
+    own = Repository.find_repository(folder) if (folder / ".git").exists() else None
     return Submodule(f"{below}{path}", commit, folder, own)
 
 
-def _bring(source: Repository, submodule: Submodule) -> None:
+def _bring_commit(source: Repository, submodule: Submodule) -> None:
     """Have the pinned commit here, from the submodule's own remote where it is not."""
     if source.commit(submodule.commit) is None:
-        source.attempt("fetch", "--quiet", "--no-tags", "origin", submodule.commit, alone=True)
+        source.attempt_git("fetch", "--quiet", "--no-tags", "origin", submodule.commit, alone=True)
     if source.commit(submodule.commit) is None:
         what = f"the submodule {submodule.path} has no commit {submodule.commit} here"
         raise RegistryError(what, hint=f"git -C '{source.root}' fetch, with its whole history")
 
 
-def _write(source: Repository, commit: str, folder: Path) -> None:
+def _write_tree(source: Repository, commit: str, folder: Path) -> None:
     with scratch_folder() as scratch:
         env = {"GIT_INDEX_FILE": str(Path(scratch, "index"))}
         source.call("read-tree", commit, env=env)
@@ -103,17 +105,17 @@ def laid_out(repository: Repository, commit: str, keep: Path | None = None) -> I
     if keep is not None:
         if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
             raise UsageError(f"{keep} is there already", hint="name a folder that is not")
-        yield _add(repository, commit, keep.absolute())
+        yield _add_work_tree(repository, commit, keep.absolute())
         return
     with scratch_folder() as scratch:
         folder = Path(scratch).resolve() / "tree"
         try:
-            yield _add(repository, commit, folder)
+            yield _add_work_tree(repository, commit, folder)
         finally:
-            repository.attempt("worktree", "remove", "--force", "--force", str(folder))
+            repository.attempt_git("worktree", "remove", "--force", "--force", str(folder))
 
 
-def _add(repository: Repository, commit: str, folder: Path) -> Path:
+def _add_work_tree(repository: Repository, commit: str, folder: Path) -> Path:
     repository.call(*AS_COMMITTED, "worktree", "add", "-q", "--detach", str(folder), commit)
     lay_out(repository, commit, folder)
     return folder

@@ -19,7 +19,7 @@ TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def connect(
+def connect_forge(
     project: Project,
     repository: str | None = None,
     environ: Mapping[str, str] | None = None,
@@ -32,20 +32,20 @@ def connect(
     where there is no token (``GITHUB_TOKEN``, ``GH_TOKEN``) or no repository.
     """
     variables = os.environ if environ is None else environ
-    place = _place(project, repository, variables)
+    place = _forge_place(project, repository, variables)
     if place is None:
         return None
-    token = _token(variables)
+    token = _read_token(variables)
 
     from towpath.backends.github import GitHub, Patience
 
     def turn(other: Project, known: GitHub) -> Forge | None:
-        there = _place(other, repository, variables)
-        if there is None or known.is_at(*there):
-            return known if there else None
-        return connect(other, repository, variables, patience)
+        other_place = _forge_place(other, repository, variables)
+        if other_place is None or known.is_at(*other_place):
+            return known if other_place else None
+        return connect_forge(other, repository, variables, patience)
 
-    return GitHub.connected(*place, token, patience or Patience(), turn)
+    return GitHub.from_address(*place, token, patience or Patience(), turn)
 
 
 def has_own_address(project: Project, environ: Mapping[str, str] | None = None) -> bool:
@@ -61,7 +61,7 @@ def has_token(environ: Mapping[str, str] | None = None) -> bool:
     return any(variables.get(name, "").strip() for name in TOKENS)
 
 
-def _place(
+def _forge_place(
     project: Project, repository: str | None, environ: Mapping[str, str]
 ) -> tuple[str, str] | None:
     """The address and ``owner/name`` of the repository that a project names; None for none."""
@@ -71,23 +71,23 @@ def _place(
     if not name:
         hint = "in towpath.yaml: forge: {kind: github, repository: owner/name}"
         raise UserError("it is not said which repository at GitHub this is", hint=hint)
-    return _address(environ.get("GITHUB_API_URL") or project.forge.api or PUBLIC), name
+    return _check_address(environ.get("GITHUB_API_URL") or project.forge.api or PUBLIC), name
 
 
-def _token(environ: Mapping[str, str]) -> str:
-    found = next((value for name in TOKENS if (value := environ.get(name, "").strip())), None)
-    if found is None:
+def _read_token(environ: Mapping[str, str]) -> str:
+    token = next((value for name in TOKENS if (value := environ.get(name, "").strip())), None)
+    if token is None:
         hint = (
             "export GITHUB_TOKEN=$(gh auth token), or one from github.com/settings/tokens with the "
             "permissions contents and pull requests"
         )
         raise UserError("GitHub wants to know who asks: there is no token", hint=hint)
-    if not found.isascii() or not found.isprintable() or " " in found:
+    if not token.isascii() or not token.isprintable() or " " in token:
         raise UserError("the token holds characters that no token has", hint="copy it again")
-    return found
+    return token
 
 
-def _address(api: str) -> str:
+def _check_address(api: str) -> str:
     parts = urlsplit(api)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         hint = "as https://github.example.org/api/v3"

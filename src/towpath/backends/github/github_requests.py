@@ -29,7 +29,7 @@ class Patience:
     pause: float = 0.5
     longest: float = 30.0
 
-    def again(self, error: Exception, tried: int) -> RetryOption:
+    def retry_option(self, error: Exception, tried: int) -> RetryOption:
         """Whether to ask again, and after how long: a busy server, and a limit that ends soon."""
         from githubkit.exception import RateLimitExceeded, RequestFailed
         from githubkit.typing import RetryOption
@@ -56,7 +56,7 @@ class Deed:
 
 
 @dataclass(frozen=True)
-class Line:
+class GitHubLine:
     """The line to GitHub, for one repository and one token."""
 
     github: githubkit.GitHub[Any] = field(repr=False)
@@ -65,7 +65,7 @@ class Line:
     repo: str
 
     @classmethod
-    def to(cls, api: str, repository: str, token: str, patience: Patience) -> Line:
+    def open_line(cls, api: str, repository: str, token: str, patience: Patience) -> GitHubLine:
         """A line; nothing is sent yet."""
         import githubkit
 
@@ -79,7 +79,7 @@ class Line:
             http_cache=False,
             user_agent="towpath",
             timeout=patience.timeout,
-            auto_retry=patience.again,
+            auto_retry=patience.retry_option,
         )
         github.__enter__()  # type: ignore[no-untyped-call]  # one connection for all questions; the process ends with it
         owner, _, repo = repository.partition("/")
@@ -96,13 +96,15 @@ class Line:
 
     def ask_of(self, deed: Deed, call: Callable[..., Response[_Parsed]], **given: Any) -> _Parsed:
         """The same of something that is no part of this repository: a user, a team."""
-        return self._parsed(deed, self._called(deed, call, given))
+        return self._parse_answer(deed, self._call_github(deed, call, given))
 
     def do(self, deed: Deed, call: Callable[..., Response[Any]], **given: Any) -> None:
         """Ask for something that is answered without a word."""
-        self._called(deed, call, {"owner": self.owner, "repo": self.repo, **given})
+        self._call_github(deed, call, {"owner": self.owner, "repo": self.repo, **given})
 
-    def pages(self, deed: Deed, call: Callable[..., Response[Any]], **given: Any) -> Iterator[Any]:
+    def read_pages(
+        self, deed: Deed, call: Callable[..., Response[Any]], **given: Any
+    ) -> Iterator[Any]:
         """The answers to a question for a list of this repository's, page by page."""
         return self.pages_of(deed, call, owner=self.owner, repo=self.repo, **given)
 
@@ -110,34 +112,36 @@ class Line:
         self, deed: Deed, call: Callable[..., Response[Any]], **given: Any
     ) -> Iterator[Any]:
         """The same of something that is no part of this repository."""
-        for answer in self._pages(deed, call, given):
-            yield self._parsed(deed, answer)
+        for answer in self._answer_pages(deed, call, given):
+            yield self._parse_answer(deed, answer)
 
     def rows(self, deed: Deed, call: Callable[..., Response[Any]], **given: Any) -> Iterator[Any]:
         """A list of this repository's whose rows GitHub's description knows only in part."""
-        for answer in self._pages(deed, call, {"owner": self.owner, "repo": self.repo, **given}):
-            page = self._read(deed, answer.json)
+        for answer in self._answer_pages(
+            deed, call, {"owner": self.owner, "repo": self.repo, **given}
+        ):
+            page = self._read_answer(deed, answer.json)
             yield from page if isinstance(page, list) else ()
 
-    def _pages(
+    def _answer_pages(
         self, deed: Deed, call: Callable[..., Response[Any]], given: dict[str, Any]
     ) -> Iterator[Response[Any]]:
         for number in count(1):
-            answer = self._called(deed, call, {**given, "per_page": _PAGE, "page": number})
+            answer = self._call_github(deed, call, {**given, "per_page": _PAGE, "page": number})
             yield answer
             if 'rel="next"' not in answer.headers.get("link", ""):
                 return
 
-    def _parsed(self, deed: Deed, answer: Response[_Parsed]) -> _Parsed:
-        return self._read(deed, lambda: answer.parsed_data)
+    def _parse_answer(self, deed: Deed, answer: Response[_Parsed]) -> _Parsed:
+        return self._read_answer(deed, lambda: answer.parsed_data)
 
-    def _read(self, deed: Deed, read: Callable[[], _Parsed]) -> _Parsed:
+    def _read_answer(self, deed: Deed, read: Callable[[], _Parsed]) -> _Parsed:
         try:
             return read()
         except ValueError as error:  # no JSON, or JSON of another shape
-            raise refusals.unreadable(error, deed, self.api) from None
+            raise refusals.unreadable_answer(error, deed, self.api) from None
 
-    def _called(
+    def _call_github(
         self, deed: Deed, call: Callable[..., Response[_Parsed]], given: dict[str, Any]
     ) -> Response[_Parsed]:
         from githubkit.exception import GitHubException
@@ -145,6 +149,6 @@ class Line:
         try:
             return call(**given)
         except GitHubException as error:
-            raise refusals.refusal(error, deed, self.name, self.api) from None
+            raise refusals.explain_github_error(error, deed, self.name, self.api) from None
         except ValueError as error:  # a header that says no time
-            raise refusals.unreadable(error, deed, self.api) from None
+            raise refusals.unreadable_answer(error, deed, self.api) from None

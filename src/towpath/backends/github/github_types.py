@@ -10,7 +10,7 @@ from towpath.forge.forge import PullRequest, Review, State
 _GHOST = "ghost"  # what GitHub itself calls a user who is no more
 
 
-def pull_request(pull: Any) -> PullRequest:
+def parse_pull_request(pull: Any) -> PullRequest:
     """A pull request, whole or as in a list."""
     merged_by = getattr(pull, "merged_by", None)
     state = "merged" if pull.merged_at else pull.state
@@ -29,18 +29,18 @@ def pull_request(pull: Any) -> PullRequest:
     )
 
 
-def review(said: Any) -> Review:
+def parse_review(said: Any) -> Review:
     """A review."""
     return Review(
         user=said.user.login if said.user else _GHOST,
         state=said.state.lower(),
         commit=said.commit_id or "",
-        time=_time(said.submitted_at),
+        time=_utc_time(said.submitted_at),
         url=said.html_url,
     )
 
 
-def _time(moment: Any) -> str:
+def _utc_time(moment: Any) -> str:
     """A time as elsewhere; empty for a review that was not handed in."""
     if not isinstance(moment, datetime):
         return ""

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from towpath.backends.github import environments
-from towpath.backends.github.github_requests import Deed, Line
-from towpath.backends.github.refusals import Answered
+from towpath.backends.github.github_requests import Deed, GitHubLine
+from towpath.backends.github.refusals import RefusedByGitHub
 from towpath.forge.forge import MergeWays, Method, Rules
-from towpath.forge.forge_requirements import Lack, lacks
+from towpath.forge.forge_requirements import Lack, find_lacking_rules
 
 MAIN = "towpath: main"
 TAGS = "towpath: tags"
@@ -22,24 +22,24 @@ _REFS = "refs/tags/"
 _TALKS = "required_review_thread_resolution"
 
 
-def read(line: Line) -> Rules:
+def read_enforced_rules(line: GitHubLine) -> Rules:
     """What is enforced now, whichever ruleset or protection does it."""
     main = _default_branch(line)
-    enforced = _older(line, main, _of_main(line, main))
-    return replace(_of_tags(line, enforced), environments=environments.read(line))
+    enforced = _with_branch_protection(line, main, _of_main(line, main))
+    return replace(_of_tags(line, enforced), environments=environments.read_environments(line))
 
 
-def merge_ways(line: Line) -> MergeWays:
+def merge_ways(line: GitHubLine) -> MergeWays:
     """How GitHub merges into main. Who may not push is not told which methods the repository
     allows: then all that no rule forbids."""
-    found: Any = line.ask(Deed(f"read {line.name}", _READ), line.github.rest.repos.get)
-    said: dict[Method, object] = {
-        "merge": found.allow_merge_commit,
-        "squash": found.allow_squash_merge,
-        "rebase": found.allow_rebase_merge,
+    repository: Any = line.ask(Deed(f"read {line.name}", _READ), line.github.rest.repos.get)
+    allowed_methods: dict[Method, object] = {
+        "merge": repository.allow_merge_commit,
+        "squash": repository.allow_squash_merge,
+        "rebase": repository.allow_rebase_merge,
     }
-    methods = [method for method, allowed in said.items() if allowed is not False]
-    rules = _branch_rules(line, found.default_branch)
+    methods = [method for method, allowed in allowed_methods.items() if allowed is not False]
+    rules = _branch_rules(line, repository.default_branch)
     for rule in rules:
         named = getattr(getattr(rule, "parameters", None), "allowed_merge_methods", None)
         if isinstance(named, list):
@@ -49,59 +49,63 @@ def merge_ways(line: Line) -> MergeWays:
     return MergeWays(tuple(methods), any(rule.type == "merge_queue" for rule in rules))
 
 
-def enforce(line: Line, rules: Rules) -> Sequence[str]:
+def enforce_rules(line: GitHubLine, rules: Rules) -> Sequence[str]:
     """Make GitHub enforce these rules; what was changed, a line each. Nothing is weakened."""
-    actual = read(line)
-    lacking = lacks(rules, actual)
-    done = []
-    if _touches(lacking, "main"):
-        ours = _with_kept(_rules_of_main(rules, actual), _kept(line, MAIN))
-        done.append(_set(line, MAIN, "branch", ["~DEFAULT_BRANCH"], ours))
-    if _touches(lacking, "tags"):
+    actual = read_enforced_rules(line)
+    lacking = find_lacking_rules(rules, actual)
+    changes = []
+    if _is_lacking_at(lacking, "main"):
+        ours = _with_kept(_rules_of_main(rules, actual), _kept_rules(line, MAIN))
+        changes.append(_write_ruleset(line, MAIN, "branch", ["~DEFAULT_BRANCH"], ours))
+    if _is_lacking_at(lacking, "tags"):
         patterns = [f"{_REFS}{pattern}" for pattern in rules.protected_tags]
-        done.append(_set(line, TAGS, "tag", patterns, [{"type": "deletion"}, {"type": "update"}]))
+        changes.append(
+            _write_ruleset(line, TAGS, "tag", patterns, [{"type": "deletion"}, {"type": "update"}])
+        )
         if rules.tag_writers is not None:
-            free = [environments.actor(line, name) for name in rules.tag_writers]
-            done.append(_set(line, WRITERS, "tag", patterns, [{"type": "creation"}], free))
+            free = [environments.find_actor(line, name) for name in rules.tag_writers]
+            changes.append(
+                _write_ruleset(line, WRITERS, "tag", patterns, [{"type": "creation"}], free)
+            )
     for name, place in rules.environments.items():
-        if _touches(lacking, f"environment {name}"):
-            done.append(environments.make(line, place))
-    return done
+        if _is_lacking_at(lacking, f"environment {name}"):
+            changes.append(environments.make_environment(line, place))
+    return changes
 
 
-def _touches(lacking: Sequence[Lack], where: str) -> bool:
+def _is_lacking_at(lacking: Sequence[Lack], where: str) -> bool:
     return any(lack.where == where for lack in lacking)
 
 
-def _default_branch(line: Line) -> str:
-    found: Any = line.ask(Deed(f"read {line.name}", _READ), line.github.rest.repos.get)
-    return str(found.default_branch)
+def _default_branch(line: GitHubLine) -> str:
+    repository: Any = line.ask(Deed(f"read {line.name}", _READ), line.github.rest.repos.get)
+    return str(repository.default_branch)
 
 
-def _of_main(line: Line, main: str) -> Rules:
+def _of_main(line: GitHubLine, main: str) -> Rules:
     """The rules of all rulesets that hold for the main branch, an organisation's too."""
-    found = _branch_rules(line, main)
-    types = {rule.type for rule in found}
+    branch_rules = _branch_rules(line, main)
+    types = {rule.type for rule in branch_rules}
     rules = Rules(
         no_force_push={"non_fast_forward", "deletion"} <= types,
         merge_queue="merge_queue" in types,
     )
-    for rule in found:
+    for rule in branch_rules:
         if rule.type == "pull_request":
-            rules = _reviews(rules, rule.parameters)
+            rules = _with_review_rules(rules, rule.parameters)
         if rule.type == "required_status_checks":
             names = [check.context for check in rule.parameters.required_status_checks]
             rules = replace(rules, required_checks=(*rules.required_checks, *names))
     return rules
 
 
-def _branch_rules(line: Line, main: str) -> list[Any]:
+def _branch_rules(line: GitHubLine, main: str) -> list[Any]:
     deed = Deed("read the rules of the main branch", _READ)
     call: Any = line.github.rest.repos.get_branch_rules
-    return [rule for page in line.pages(deed, call, branch=main) for rule in page]
+    return [rule for page in line.read_pages(deed, call, branch=main) for rule in page]
 
 
-def _reviews(rules: Rules, given: Any) -> Rules:
+def _with_review_rules(rules: Rules, given: Any) -> Rules:
     return replace(
         rules,
         pull_request=True,
@@ -112,22 +116,26 @@ def _reviews(rules: Rules, given: Any) -> Rules:
     )
 
 
-def _older(line: Line, main: str, rules: Rules) -> Rules:
+def _with_branch_protection(line: GitHubLine, main: str, rules: Rules) -> Rules:
     """The same with what branch protection adds; only an administrator's token can read that."""
     call: Any = line.github.rest.repos.get_branch_protection
     try:
-        given: Any = line.ask(Deed("read the protection of main", _READ), call, branch=main)
-    except Answered as refused:
+        protection: Any = line.ask(Deed("read the protection of main", _READ), call, branch=main)
+    except RefusedByGitHub as refused:
         if refused.status in (403, 404):
             return rules
         raise
-    checks, reviews = given.required_status_checks, given.required_pull_request_reviews
+    checks, reviews = protection.required_status_checks, protection.required_pull_request_reviews
     names = tuple(checks.contexts) if checks else ()
-    forced = [one for one in (given.allow_force_pushes, given.allow_deletions) if one]
+    forced = [
+        setting
+        for setting in (protection.allow_force_pushes, protection.allow_deletions)
+        if setting
+    ]
     rules = replace(
         rules,
         required_checks=(*rules.required_checks, *names),
-        no_force_push=rules.no_force_push or not any(one.enabled is True for one in forced),
+        no_force_push=rules.no_force_push or not any(setting.enabled is True for setting in forced),
     )
     if not reviews:
         return rules
@@ -141,35 +149,40 @@ def _older(line: Line, main: str, rules: Rules) -> Rules:
     )
 
 
-def _of_tags(line: Line, rules: Rules) -> Rules:
+def _of_tags(line: GitHubLine, rules: Rules) -> Rules:
     """The same with the rulesets on tags."""
     kept: dict[str, None] = {}
     writers: tuple[str, ...] | None = None
-    for one in _rulesets(line, "tag"):
-        kinds = {rule.type for rule in one.rules or ()}
+    for ruleset in _active_rulesets(line, "tag"):
+        kinds = {rule.type for rule in ruleset.rules or ()}
         if {"deletion", "update"} <= kinds:
-            kept |= dict.fromkeys(_patterns(one))
+            kept |= dict.fromkeys(_guarded_tags(ruleset))
         if "creation" in kinds:
             writers = tuple(
-                environments.writer(line, actor, _ROLES) for actor in one.bypass_actors or ()
+                environments.name_tag_writer(line, actor, _ROLES)
+                for actor in ruleset.bypass_actors or ()
             )
     return replace(rules, protected_tags=tuple(kept), tag_writers=writers)
 
 
-def _rulesets(line: Line, target: str) -> Iterator[Any]:
+def _active_rulesets(line: GitHubLine, target: str) -> Iterator[Any]:
     """The active rulesets on branches or tags, each whole."""
-    for brief in _brief(line):
+    for brief in _list_rulesets(line):
         if brief.target == target and brief.enforcement == "active":
             call: Any = line.github.rest.repos.get_repo_ruleset
             yield line.ask(Deed("read a ruleset", _READ), call, ruleset_id=brief.id)
 
 
-def _brief(line: Line) -> list[Any]:
+def _list_rulesets(line: GitHubLine) -> list[Any]:
     call: Any = line.github.rest.repos.get_repo_rulesets
-    return [one for page in line.pages(Deed("read the rulesets", _READ), call) for one in page]
+    return [
+        ruleset
+        for page in line.read_pages(Deed("read the rulesets", _READ), call)
+        for ruleset in page
+    ]
 
 
-def _patterns(ruleset: Any) -> list[str]:
+def _guarded_tags(ruleset: Any) -> list[str]:
     """The tags that a ruleset guards, unless it leaves some of them out."""
     names = ruleset.conditions.ref_name if ruleset.conditions else None
     if not names or names.exclude:
@@ -188,22 +201,22 @@ def _rules_of_main(rules: Rules, actual: Rules) -> list[dict[str, Any]]:
         "require_last_push_approval": rules.last_push or actual.last_push,
         _TALKS: False,
     }
-    made: list[dict[str, Any]] = [{"type": "deletion"}, {"type": "non_fast_forward"}]
-    made.append({"type": "pull_request", "parameters": reviews})
+    ruleset_rules: list[dict[str, Any]] = [{"type": "deletion"}, {"type": "non_fast_forward"}]
+    ruleset_rules.append({"type": "pull_request", "parameters": reviews})
     if names:
         checks = [{"context": name} for name in names]
         strict = {"strict_required_status_checks_policy": False, "required_status_checks": checks}
-        made.append({"type": "required_status_checks", "parameters": strict})
-    return made
+        ruleset_rules.append({"type": "required_status_checks", "parameters": strict})
+    return ruleset_rules
 
 
-def _kept(line: Line, name: str) -> dict[str, dict[str, Any]]:
+def _kept_rules(line: GitHubLine, name: str) -> dict[str, dict[str, Any]]:
     """The rules that one of our rulesets has, by their kind: somebody may have added to it."""
-    known = next((one for one in _brief(line) if one.name == name), None)
-    if known is None:
+    our_ruleset = next((ruleset for ruleset in _list_rulesets(line) if ruleset.name == name), None)
+    if our_ruleset is None:
         return {}
     call: Any = line.github.rest.repos.get_repo_ruleset
-    whole: Any = line.ask(Deed("read a ruleset", _READ), call, ruleset_id=known.id)
+    whole: Any = line.ask(Deed("read a ruleset", _READ), call, ruleset_id=our_ruleset.id)
     plain = (rule.model_dump(mode="json", exclude_unset=True) for rule in whole.rules or ())
     return {rule["type"]: rule for rule in plain}
 
@@ -212,18 +225,18 @@ def _with_kept(
     ours: Sequence[dict[str, Any]], kept: Mapping[str, dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Our rules, and what stands beside them: a merge queue, methods, conversations to resolve."""
-    made = [*ours]
-    for rule in made:
+    merged_rules = [*ours]
+    for rule in merged_rules:
         old = kept.get(rule["type"], {}).get("parameters", {})
         if rule["type"] == "pull_request" and old:
             held = {key: old[key] for key in old if key not in rule["parameters"] or key == _TALKS}
             rule["parameters"] = {**rule["parameters"], **held}
-    types = {rule["type"] for rule in made}
-    return [*made, *(rule for name, rule in kept.items() if name not in types)]
+    types = {rule["type"] for rule in merged_rules}
+    return [*merged_rules, *(rule for name, rule in kept.items() if name not in types)]
 
 
-def _set(
-    line: Line,
+def _write_ruleset(
+    line: GitHubLine,
     name: str,
     target: str,
     refs: Sequence[str],
@@ -231,7 +244,7 @@ def _set(
     free: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Make one of our rulesets, or bring it up to date."""
-    known = next((one for one in _brief(line) if one.name == name), None)
+    our_ruleset = next((ruleset for ruleset in _list_rulesets(line) if ruleset.name == name), None)
     body = {
         "name": name,
         "target": target,
@@ -241,8 +254,8 @@ def _set(
         "bypass_actors": list(free),
     }
     repos, deed = line.github.rest.repos, Deed(f"set the ruleset `{name}`", _WRITE, "rulesets")
-    if known is None:
+    if our_ruleset is None:
         line.ask(deed, repos.create_repo_ruleset, data=body)
         return f"ruleset `{name}` made"
-    line.ask(deed, repos.update_repo_ruleset, ruleset_id=known.id, data=body)
+    line.ask(deed, repos.update_repo_ruleset, ruleset_id=our_ruleset.id, data=body)
     return f"ruleset `{name}` brought up to date"

@@ -21,7 +21,7 @@ _FILE = Path(__file__).with_name("expectations.json")
 
 
 @dataclass(frozen=True)
-class Argument:
+class ExpectationArgument:
     """What an expectation takes. ``kinds`` are what it may be (``text``, ``number``, ``integer``,
     ``switch``, ``list``, ``mapping``, ``any``), unless it is one of ``choices``."""
 
@@ -31,29 +31,29 @@ class Argument:
 
 
 @dataclass(frozen=True)
-class Known:
+class ExpectationType:
     """A type of expectation. ``database`` marks one that only a database can answer."""
 
     type: str
     about: str
-    arguments: Mapping[str, Argument]
+    arguments: Mapping[str, ExpectationArgument]
     database: bool = False
 
 
 @functools.cache
-def known() -> Mapping[str, Known]:
+def read_catalogue() -> Mapping[str, ExpectationType]:
     """Every expectation by its type, as Great Expectations has them."""
     listed: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
-    return {name: _known(name, said) for name, said in listed["expectations"].items()}
+    return {name: _read_type(name, fields) for name, fields in listed["expectations"].items()}
 
 
-def _known(name: str, said: Mapping[str, Any]) -> Known:
+def _read_type(name: str, said: Mapping[str, Any]) -> ExpectationType:
     arguments = {key: _read_argument(value) for key, value in said["arguments"].items()}
-    return Known(name, said["about"], arguments, said.get("database", False))
+    return ExpectationType(name, said["about"], arguments, said.get("database", False))
 
 
-def _read_argument(said: Mapping[str, Any]) -> Argument:
-    return Argument(
+def _read_argument(said: Mapping[str, Any]) -> ExpectationArgument:
+    return ExpectationArgument(
         tuple(said.get("kinds", ())), said.get("required", False), tuple(said.get("choices", ()))
     )
 
@@ -79,14 +79,14 @@ _DATABASE = ("_like_pattern", "unexpected_rows", "query_results", "other_table")
 
 def list_expectations() -> dict[str, Any]:
     """The list as a JSON document."""
-    classes = {kind.expectation_type: kind for kind in _classes()}
-    found = {name: _described(name, kind) for name, kind in sorted(classes.items())}
+    classes = {kind.expectation_type: kind for kind in _expectation_classes()}
+    expectations = {name: _describe_type(name, kind) for name, kind in sorted(classes.items())}
     from towpath.backends.great_expectations.validation import gx
 
-    return {"great_expectations": gx.__version__, "expectations": found}
+    return {"great_expectations": gx.__version__, "expectations": expectations}
 
 
-def _classes() -> Iterator[Any]:
+def _expectation_classes() -> Iterator[Any]:
     from great_expectations.expectations import core
     from great_expectations.expectations.expectation import Expectation
 
@@ -97,44 +97,47 @@ def _classes() -> Iterator[Any]:
             yield value
 
 
-def _described(name: str, kind: Any) -> dict[str, Any]:
+def _describe_type(name: str, kind: Any) -> dict[str, Any]:
     about = (inspect.getdoc(kind) or "").strip().split("\n\n")[0].replace("\n", " ")
     fields = {key: field for key, field in kind.__fields__.items() if key not in _ITS_OWN}
-    said: dict[str, Any] = {
+    description: dict[str, Any] = {
         "about": about,
-        "arguments": {key: _argument(field) for key, field in sorted(fields.items())},
+        "arguments": {key: _describe_argument(field) for key, field in sorted(fields.items())},
     }
-    return {**said, **({"database": True} if any(part in name for part in _DATABASE) else {})}
+    return {
+        **description,
+        **({"database": True} if any(part in name for part in _DATABASE) else {}),
+    }
 
 
-def _argument(field: Any) -> dict[str, Any]:
+def _describe_argument(field: Any) -> dict[str, Any]:
     hint = field.outer_type_
-    choices = sorted(str(choice) for choice in _choices(hint))
-    kinds = sorted(set(_kinds(hint)))
-    said: dict[str, Any] = {"choices": choices} if choices else {"kinds": kinds or ["any"]}
-    return {**said, **({"required": True} if field.required else {})}
+    choices = sorted(str(choice) for choice in _hint_choices(hint))
+    kinds = sorted(set(_hint_kinds(hint)))
+    description: dict[str, Any] = {"choices": choices} if choices else {"kinds": kinds or ["any"]}
+    return {**description, **({"required": True} if field.required else {})}
 
 
-def _arms(hint: Any) -> Iterator[Any]:
+def _hint_arms(hint: Any) -> Iterator[Any]:
     origin = typing.get_origin(hint)
     if origin is typing.Annotated:
-        yield from _arms(typing.get_args(hint)[0])
+        yield from _hint_arms(typing.get_args(hint)[0])
     elif origin is typing.Union:
         for arm in typing.get_args(hint):
-            yield from _arms(arm)
+            yield from _hint_arms(arm)
     else:
         yield hint
 
 
-def _choices(hint: Any) -> Iterator[Any]:
-    for arm in _arms(hint):
+def _hint_choices(hint: Any) -> Iterator[Any]:
+    for arm in _hint_arms(hint):
         if typing.get_origin(arm) is typing.Literal:
             yield from typing.get_args(arm)
 
 
-def _kinds(hint: Any) -> Iterator[str]:
+def _hint_kinds(hint: Any) -> Iterator[str]:
     """A dict beside other types stands for a parameter of a suite, of which a file has none."""
-    arms = list(_arms(hint))
+    arms = list(_hint_arms(hint))
     for arm in arms:
         plain = typing.get_origin(arm) or arm
         if (
@@ -142,10 +145,10 @@ def _kinds(hint: Any) -> Iterator[str]:
             and plain is not type(None)
             and (plain is not dict or len(arms) < 2)
         ):
-            yield _kind(plain)
+            yield _kind_of_type(plain)
 
 
-def _kind(plain: type) -> str:
+def _kind_of_type(plain: type) -> str:
     if issubclass(plain, bool):
         return "switch"
     if plain is abc.Sequence:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from towpath.backends.great_expectations.suite_outcome import Outcome, Result, Row
+from towpath.backends.great_expectations.suite_outcome import CheckOutcome, Result, SampleRow
 from towpath.config.artifact import Json
 from towpath.errors import Fault, Place
 
@@ -20,91 +20,95 @@ def describe_rule(type: str, arguments: Arguments) -> str:
     An expectation without words of its own is said by its name and arguments.
     """
     words = _WORDS.get(type)
-    said = words(arguments) if words else _plainly(type, arguments)
+    rule = words(arguments) if words else _plain_rule(type, arguments)
     if "mostly" in arguments and arguments["mostly"] != 1:
-        said += f", in at least {arguments['mostly'] * 100:g} % of rows"
+        rule += f", in at least {arguments['mostly'] * 100:g} % of rows"
     if "row_condition" in arguments:
-        said += f", where {arguments['row_condition']}"
-    return said
+        rule += f", where {arguments['row_condition']}"
+    return rule
 
 
-def _plainly(type: str, arguments: Arguments) -> str:
-    rest = ", ".join(f"{key} {_listed(v)}" for key, v in arguments.items() if key not in _APART)
+def _plain_rule(type: str, arguments: Arguments) -> str:
+    rest = ", ".join(
+        f"{key} {_list_values(v)}" for key, v in arguments.items() if key not in _APART
+    )
     name = type.removeprefix("expect_").replace("_", " ")
     subject = f"`{arguments['column']}`: " if "column" in arguments else ""
     return f"{subject}{name} ({rest})" if rest else f"{subject}{name}"
 
 
-def _listed(value: Any) -> str:
+def _list_values(value: Any) -> str:
     if isinstance(value, list):
         if not value:
             return "nothing"
-        shown = ("no value" if each is None else str(each) for each in value[:8])
+        shown = ("no value" if item is None else str(item) for item in value[:8])
         return ", ".join(shown) + (", ..." if len(value) > 8 else "")
     return str(value)
 
 
-def _between(subject: str) -> Callable[[Arguments], str]:
+def _between_words(subject: str) -> Callable[[Arguments], str]:
     def words(arguments: Arguments) -> str:
         low, high = arguments.get("min_value"), arguments.get("max_value")
         above = "above" if arguments.get("strict_min") else "at least"
         below = "below" if arguments.get("strict_max") else "at most"
         bounds = [f"{above} {low}"] if low is not None else []
         bounds += [f"{below} {high}"] if high is not None else []
-        return f"{_of(subject, arguments)} is {' and '.join(bounds)}"
+        return f"{_fill_column(subject, arguments)} is {' and '.join(bounds)}"
 
     return words
 
 
-def _saying(words: str, key: str = "") -> Callable[[Arguments], str]:
+def _saying_words(words: str, key: str = "") -> Callable[[Arguments], str]:
     """Words in which ``@`` stands for the column, and an argument's value after them."""
 
     def said(arguments: Arguments) -> str:
-        behind = f" {_listed(arguments.get(key, ''))}" if key else ""
-        return _of(words, arguments) + behind
+        behind = f" {_list_values(arguments.get(key, ''))}" if key else ""
+        return _fill_column(words, arguments) + behind
 
     return said
 
 
-def _of(words: str, arguments: Arguments) -> str:
+def _fill_column(words: str, arguments: Arguments) -> str:
     return words.replace("@", f"`{arguments.get('column', '')}`")
 
 
 _WORDS: Mapping[str, Callable[[Arguments], str]] = {
-    "expect_column_values_to_be_between": _between("@"),
-    "expect_column_values_to_not_be_null": _saying("@ has a value"),
-    "expect_column_values_to_be_null": _saying("@ has no value"),
-    "expect_column_values_to_be_unique": _saying("each value of @ occurs once"),
-    "expect_column_values_to_be_in_set": _saying("@ is one of", "value_set"),
-    "expect_column_values_to_not_be_in_set": _saying("@ is none of", "value_set"),
-    "expect_column_values_to_be_of_type": _saying("@ is of type", "type_"),
-    "expect_column_values_to_be_in_type_list": _saying("@ is of type", "type_list"),
-    "expect_column_values_to_match_regex": _saying("@ matches", "regex"),
-    "expect_column_values_to_not_match_regex": _saying("@ does not match", "regex"),
-    "expect_column_values_to_match_strftime_format": _saying("@ is a time as", "strftime_format"),
-    "expect_column_value_lengths_to_be_between": _between("the length of @"),
-    "expect_column_value_lengths_to_equal": _saying("the length of @ is", "value"),
+    "expect_column_values_to_be_between": _between_words("@"),
+    "expect_column_values_to_not_be_null": _saying_words("@ has a value"),
+    "expect_column_values_to_be_null": _saying_words("@ has no value"),
+    "expect_column_values_to_be_unique": _saying_words("each value of @ occurs once"),
+    "expect_column_values_to_be_in_set": _saying_words("@ is one of", "value_set"),
+    "expect_column_values_to_not_be_in_set": _saying_words("@ is none of", "value_set"),
+    "expect_column_values_to_be_of_type": _saying_words("@ is of type", "type_"),
+    "expect_column_values_to_be_in_type_list": _saying_words("@ is of type", "type_list"),
+    "expect_column_values_to_match_regex": _saying_words("@ matches", "regex"),
+    "expect_column_values_to_not_match_regex": _saying_words("@ does not match", "regex"),
+    "expect_column_values_to_match_strftime_format": _saying_words(
+        "@ is a time as", "strftime_format"
+    ),
+    "expect_column_value_lengths_to_be_between": _between_words("the length of @"),
+    "expect_column_value_lengths_to_equal": _saying_words("the length of @ is", "value"),
     "expect_column_to_exist": lambda arguments: (
         f"`{arguments['column']}` is there"
         + (f", as column {arguments['column_index']}" if "column_index" in arguments else "")
     ),
-    "expect_column_min_to_be_between": _between("the least @"),
-    "expect_column_max_to_be_between": _between("the greatest @"),
-    "expect_column_mean_to_be_between": _between("the mean of @"),
-    "expect_column_median_to_be_between": _between("the median of @"),
-    "expect_column_stdev_to_be_between": _between("the standard deviation of @"),
-    "expect_column_sum_to_be_between": _between("the sum of @"),
-    "expect_column_unique_value_count_to_be_between": _between("the number of values of @"),
-    "expect_column_proportion_of_unique_values_to_be_between": _between(
+    "expect_column_min_to_be_between": _between_words("the least @"),
+    "expect_column_max_to_be_between": _between_words("the greatest @"),
+    "expect_column_mean_to_be_between": _between_words("the mean of @"),
+    "expect_column_median_to_be_between": _between_words("the median of @"),
+    "expect_column_stdev_to_be_between": _between_words("the standard deviation of @"),
+    "expect_column_sum_to_be_between": _between_words("the sum of @"),
+    "expect_column_unique_value_count_to_be_between": _between_words("the number of values of @"),
+    "expect_column_proportion_of_unique_values_to_be_between": _between_words(
         "the share of values of @ that occur once"
     ),
-    "expect_column_proportion_of_non_null_values_to_be_between": _between(
+    "expect_column_proportion_of_non_null_values_to_be_between": _between_words(
         "the share of rows in which @ has a value"
     ),
-    "expect_column_distinct_values_to_be_in_set": _saying("@ takes only", "value_set"),
-    "expect_column_distinct_values_to_equal_set": _saying("@ takes just", "value_set"),
-    "expect_column_distinct_values_to_contain_set": _saying("@ takes at least", "value_set"),
-    "expect_column_most_common_value_to_be_in_set": _saying(
+    "expect_column_distinct_values_to_be_in_set": _saying_words("@ takes only", "value_set"),
+    "expect_column_distinct_values_to_equal_set": _saying_words("@ takes just", "value_set"),
+    "expect_column_distinct_values_to_contain_set": _saying_words("@ takes at least", "value_set"),
+    "expect_column_most_common_value_to_be_in_set": _saying_words(
         "the commonest @ is one of", "value_set"
     ),
     "expect_column_pair_values_a_to_be_greater_than_b": lambda arguments: (
@@ -117,31 +121,35 @@ _WORDS: Mapping[str, Callable[[Arguments], str]] = {
     "expect_compound_columns_to_be_unique": lambda arguments: (
         f"no two rows agree in {', '.join(f'`{name}`' for name in arguments['column_list'])}"
     ),
-    "expect_table_row_count_to_be_between": _between("the number of rows"),
-    "expect_table_row_count_to_equal": _saying("the number of rows is", "value"),
-    "expect_table_column_count_to_be_between": _between("the number of columns"),
-    "expect_table_column_count_to_equal": _saying("the number of columns is", "value"),
-    "expect_table_columns_to_match_ordered_list": _saying("the columns are", "column_list"),
-    "expect_table_columns_to_match_set": _saying("the columns, in any order, are", "column_set"),
+    "expect_table_row_count_to_be_between": _between_words("the number of rows"),
+    "expect_table_row_count_to_equal": _saying_words("the number of rows is", "value"),
+    "expect_table_column_count_to_be_between": _between_words("the number of columns"),
+    "expect_table_column_count_to_equal": _saying_words("the number of columns is", "value"),
+    "expect_table_columns_to_match_ordered_list": _saying_words("the columns are", "column_list"),
+    "expect_table_columns_to_match_set": _saying_words(
+        "the columns, in any order, are", "column_set"
+    ),
 }
 
 
-def failure_faults(outcome: Outcome) -> tuple[Fault, ...]:
+def failure_faults(outcome: CheckOutcome) -> tuple[Fault, ...]:
     """One fault for each critical expectation that does not hold, at its line in the suite."""
-    return tuple(Fault(sentence(result), _place(result.place)) for result in outcome.failed)
+    return tuple(
+        Fault(result_sentence(result), _parse_place(result.place)) for result in outcome.failed
+    )
 
 
-def sentence(result: Result) -> str:
+def result_sentence(result: Result) -> str:
     """A result in one sentence, with the rows that are not as expected."""
-    said = f"expected that {result.rule}"
+    expected = f"expected that {result.rule}"
     if result.error:
-        return f"{said}, but {result.error}"
+        return f"{expected}, but {result.error}"
     if not result.counts_rows:
-        return f"{said}, but {of_the_whole(result)}"
+        return f"{expected}, but {of_the_whole(result)}"
     are = "is" if result.unexpected == 1 else "are"
-    count = f"{result.unexpected:,} of {result.rows:,} rows {are} not ({percent(result)})"
-    samples = "; ".join(_sample(row, result) for row in result.samples)
-    return f"{said}, but {count}" + (f": {samples}" if samples else "")
+    count = f"{result.unexpected:,} of {result.rows:,} rows {are} not ({percent_text(result)})"
+    samples = "; ".join(_sample_words(row, result) for row in result.samples)
+    return f"{expected}, but {count}" + (f": {samples}" if samples else "")
 
 
 def of_the_whole(result: Result) -> str:
@@ -176,28 +184,28 @@ def _is_measured(result: Result) -> bool:
     return any(word in result.type for word in ("divergence", "distinct", "to_exist"))
 
 
-def percent(result: Result) -> str:
+def percent_text(result: Result) -> str:
     """The share of unexpected rows, with as many digits as it takes to see it."""
     return f"{result.percent or 0:.3g} %"
 
 
 def show_observed(value: Json) -> str:
     """A value in a sentence, cut where it is long."""
-    text = ", ".join(map(_spelled, value)) if isinstance(value, list) else _spelled(value)
+    text = ", ".join(map(_spell_value, value)) if isinstance(value, list) else _spell_value(value)
     return text if len(text) <= 120 else text[:117] + "..."
 
 
-def _spelled(value: Json) -> str:
+def _spell_value(value: Json) -> str:
     return "no value" if value is None else str(value)
 
 
-def _sample(row: Row, result: Result) -> str:
+def _sample_words(row: SampleRow, result: Result) -> str:
     """A row by its number from 0, as pandas counts, with the values that matter."""
     names = [name for name in result.columns if name in row.values] or list(row.values)[:4]
     values = ", ".join(f"{name} {row.values[name]}" for name in names)
     return f"row {row.index}: {values}"
 
 
-def _place(text: str) -> Place | None:
+def _parse_place(text: str) -> Place | None:
     file, _, line = text.rpartition(":")
     return Place(file, int(line)) if line.isdigit() else None

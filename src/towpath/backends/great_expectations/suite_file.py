@@ -9,7 +9,10 @@ from typing import Any
 
 from towpath import documents
 from towpath.backends.great_expectations import expectation_catalogue
-from towpath.backends.great_expectations.expectation_catalogue import Argument, Known
+from towpath.backends.great_expectations.expectation_catalogue import (
+    ExpectationArgument,
+    ExpectationType,
+)
 from towpath.backends.great_expectations.suite_outcome import Expectation, Suite
 from towpath.errors import DeclarationError, Fault, Place, did_you_mean
 
@@ -23,17 +26,17 @@ def read_suite(path: Path, shown: str) -> Suite:
 
     :raises DeclarationError: with everything that is wrong in it.
     """
-    node = documents.read(path, shown)
-    faults = tuple(_faults(node))
+    node = documents.read_yaml(path, shown)
+    faults = tuple(_document_faults(node))
     if faults:
         raise DeclarationError(*faults)
     assert isinstance(node, documents.Mapping)
-    said = documents.plain(node)
+    data = documents.plain_data(node)
     items = node.get("expectations")
     assert items and isinstance(items.node, documents.Sequence)
-    name = str(said.get("name") or Path(shown).stem)
-    about = _text(said.get("description") or said.get("notes"))
-    return Suite(name, tuple(map(_expectation, items.node.items)), about)
+    name = str(data.get("name") or Path(shown).stem)
+    about = _note_text(data.get("description") or data.get("notes"))
+    return Suite(name, tuple(map(_read_expectation, items.node.items)), about)
 
 
 def suite_faults(path: Path, shown: str) -> tuple[Fault, ...]:
@@ -45,36 +48,36 @@ def suite_faults(path: Path, shown: str) -> tuple[Fault, ...]:
     return ()
 
 
-def _text(notes: Any) -> str:
+def _note_text(notes: Any) -> str:
     return "\n".join(map(str, notes)) if isinstance(notes, list) else str(notes or "")
 
 
-def _expectation(node: documents.Node) -> Expectation:
-    said = documents.plain(node)
-    arguments = {key: value for key, value in said.items() if key not in _OWN}
-    arguments |= said.get("kwargs") or {}
+def _read_expectation(node: documents.Node) -> Expectation:
+    data = documents.plain_data(node)
+    arguments = {key: value for key, value in data.items() if key not in _OWN}
+    arguments |= data.get("kwargs") or {}
     if "row_condition" in arguments:
         arguments.setdefault("condition_parser", "pandas")
-    meaning = _text(said.get("meaning") or said.get("notes") or said.get("description"))
-    severity = said.get("severity", "critical")
-    return Expectation(said["type"], arguments, node.place, meaning, severity)
+    meaning = _note_text(data.get("meaning") or data.get("notes") or data.get("description"))
+    severity = data.get("severity", "critical")
+    return Expectation(data["type"], arguments, node.place, meaning, severity)
 
 
-def _faults(node: documents.Node) -> Iterator[Fault]:
+def _document_faults(node: documents.Node) -> Iterator[Fault]:
     if not isinstance(node, documents.Mapping):
         yield Fault("a suite is a mapping with `expectations`", node.place)
         return
     for entry in node.entries:
         if entry.key not in _TOP:
             yield Fault(f"a suite has no `{entry.key}`", entry.place, did_you_mean(entry.key, _TOP))
-    found = node.get("expectations")
-    if found is None:
+    expectations = node.get("expectations")
+    if expectations is None:
         yield Fault("the suite has no `expectations`", Place(node.place.file, 1))
-    elif not isinstance(found.node, documents.Sequence) or not found.node.items:
+    elif not isinstance(expectations.node, documents.Sequence) or not expectations.node.items:
         hint = "- {type: expect_column_values_to_not_be_null, column: height}"
-        yield Fault("`expectations` is a list with at least one in it", found.place, hint)
+        yield Fault("`expectations` is a list with at least one in it", expectations.place, hint)
     else:
-        for item in found.node.items:
+        for item in expectations.node.items:
             yield from _item_faults(item)
 
 
@@ -88,48 +91,52 @@ def _item_faults(node: documents.Node) -> Iterator[Fault]:
         hint = f"did you mean `type` by `{near}`?" if near else None
         yield Fault("an expectation needs a `type`", node.place, hint)
         return
-    known = expectation_catalogue.known().get(str(documents.plain(kind.node)))
-    if known is None:
-        yield _unknown(str(documents.plain(kind.node)), kind.node.place)
-    elif known.database:
-        yield Fault(f"`{known.type}` works on databases, not on files", kind.node.place)
+    expectation_type = expectation_catalogue.read_catalogue().get(
+        str(documents.plain_data(kind.node))
+    )
+    if expectation_type is None:
+        yield _unknown_fault(str(documents.plain_data(kind.node)), kind.node.place)
+    elif expectation_type.database:
+        yield Fault(f"`{expectation_type.type}` works on databases, not on files", kind.node.place)
     else:
-        yield from _argument_faults(node, known)
+        yield from _argument_faults(node, expectation_type)
     yield from _severity_faults(node)
 
 
-def _unknown(name: str, place: Place) -> Fault:
-    near = did_you_mean(name, expectation_catalogue.known())
+def _unknown_fault(name: str, place: Place) -> Fault:
+    near = did_you_mean(name, expectation_catalogue.read_catalogue())
     return Fault(f"there is no expectation `{name}`", place, near or "see docs/steps.md for a list")
 
 
 def _severity_faults(node: documents.Mapping) -> Iterator[Fault]:
-    said = node.get("severity")
-    value = documents.plain(said.node) if said else "critical"
-    if said and value not in _SEVERITIES:
+    severity = node.get("severity")
+    value = documents.plain_data(severity.node) if severity else "critical"
+    if severity and value not in _SEVERITIES:
         hint = did_you_mean(str(value), _SEVERITIES) or f"one of {', '.join(_SEVERITIES)}"
-        yield Fault(f"there is no severity `{value}`", said.node.place, hint)
+        yield Fault(f"there is no severity `{value}`", severity.node.place, hint)
 
 
-def _argument_faults(node: documents.Mapping, known: Known) -> Iterator[Fault]:
-    given = [entry for entry in node.entries if entry.key not in _OWN]
+def _argument_faults(node: documents.Mapping, known: ExpectationType) -> Iterator[Fault]:
+    arguments = [entry for entry in node.entries if entry.key not in _OWN]
     nested = node.get("kwargs")
     if nested and not isinstance(nested.node, documents.Mapping):
         yield Fault("`kwargs` is a mapping of arguments", nested.place)
     elif nested and isinstance(nested.node, documents.Mapping):
-        given += nested.node.entries
-    yield from _unknown_arguments(given, known)
-    names = [entry.key for entry in given]
+        arguments += nested.node.entries
+    yield from _unknown_arguments(arguments, known)
+    names = [entry.key for entry in arguments]
     for name, argument in known.arguments.items():
-        if argument.required and name not in names and not _meant(name, names, known):
+        if argument.required and name not in names and not _is_mistyped(name, names, known):
             yield Fault(f"`{known.type}` needs `{name}`", node.place)
-    for entry in given:
+    for entry in arguments:
         if entry.key in known.arguments:
             yield from _value_faults(entry, known.arguments[entry.key])
-    yield from _range_faults(node, {e.key: documents.plain(e.node) for e in given}, known)
+    yield from _range_faults(node, {e.key: documents.plain_data(e.node) for e in arguments}, known)
 
 
-def _unknown_arguments(given: list[documents.Entry], known: Known) -> Iterator[Fault]:
+def _unknown_arguments(
+    given: list[documents.DocumentEntry], known: ExpectationType
+) -> Iterator[Fault]:
     for position, entry in enumerate(given):
         if entry.key in [other.key for other in given[:position]]:
             yield Fault(f"`{entry.key}` is given twice", entry.place)
@@ -139,12 +146,14 @@ def _unknown_arguments(given: list[documents.Entry], known: Known) -> Iterator[F
             yield Fault(f"`{known.type}` takes no `{entry.key}`", entry.place, hint)
 
 
-def _meant(name: str, given: list[str], known: Known) -> bool:
+def _is_mistyped(name: str, given: list[str], known: ExpectationType) -> bool:
     """Whether an unknown argument is this one mistyped, which then is said once."""
     return any(key not in known.arguments and did_you_mean(key, [name]) for key in given)
 
 
-def _range_faults(node: documents.Node, given: dict[str, Any], known: Known) -> Iterator[Fault]:
+def _range_faults(
+    node: documents.Node, given: dict[str, Any], known: ExpectationType
+) -> Iterator[Fault]:
     low, high = given.get("min_value"), given.get("max_value")
     bounded = known.type.endswith("_to_be_between") and "min_value" in known.arguments
     if bounded and low is None and high is None:
@@ -163,16 +172,16 @@ _WORDS = {
 }
 
 
-def _value_faults(entry: documents.Entry, argument: Argument) -> Iterator[Fault]:
+def _value_faults(entry: documents.DocumentEntry, argument: ExpectationArgument) -> Iterator[Fault]:
     """What is wrong with an argument's value."""
-    value, name, place = documents.plain(entry.node), entry.key, entry.node.place
+    value, name, place = documents.plain_data(entry.node), entry.key, entry.node.place
     if argument.choices:
         if value not in argument.choices:
             hint = did_you_mean(str(value), argument.choices)
             yield Fault(f"`{name}` is one of {', '.join(argument.choices)}", place, hint)
-    elif not any(_is(value, kind) for kind in argument.kinds):
-        wanted = " or ".join(_WORDS[kind] for kind in argument.kinds)
-        yield Fault(f"`{name}` must be {wanted}, not {_shown(value)}", place)
+    elif not any(_is_kind(value, kind) for kind in argument.kinds):
+        expected = " or ".join(_WORDS[kind] for kind in argument.kinds)
+        yield Fault(f"`{name}` must be {expected}, not {_shown_value(value)}", place)
     elif name == "mostly" and not 0 <= value <= 1:
         yield Fault(f"`mostly` is a share from 0 to 1, not {value}", place)
     elif name in ("regex", "regex_list"):
@@ -180,7 +189,7 @@ def _value_faults(entry: documents.Entry, argument: Argument) -> Iterator[Fault]
             yield from _pattern_faults(str(pattern), entry)
 
 
-def _pattern_faults(pattern: str, entry: documents.Entry) -> Iterator[Fault]:
+def _pattern_faults(pattern: str, entry: documents.DocumentEntry) -> Iterator[Fault]:
     try:
         re.compile(pattern)
     except re.error as error:
@@ -188,7 +197,7 @@ def _pattern_faults(pattern: str, entry: documents.Entry) -> Iterator[Fault]:
         yield Fault(what, entry.node.place)
 
 
-def _is(value: Any, kind: str) -> bool:
+def _is_kind(value: Any, kind: str) -> bool:
     if isinstance(value, bool):
         return kind in ("switch", "any")
     types: dict[str, Any] = {
@@ -203,7 +212,7 @@ def _is(value: Any, kind: str) -> bool:
     return isinstance(value, types[kind])
 
 
-def _shown(value: Any) -> str:
+def _shown_value(value: Any) -> str:
     if isinstance(value, str):
         return f"`{value}`"
     return {dict: "a mapping", list: "a list", bool: str(value).lower()}.get(

@@ -26,10 +26,10 @@ class Expectation:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that must be there before this can be looked at."""
-        said = [self.arguments.get(key) for key in ("column", "column_A", "column_B")]
+        names = [self.arguments.get(key) for key in ("column", "column_A", "column_B")]
         if not self.type.startswith("expect_table_"):
-            said += list(self.arguments.get("column_list") or ())
-        return tuple(name for name in said if isinstance(name, str))
+            names += list(self.arguments.get("column_list") or ())
+        return tuple(name for name in names if isinstance(name, str))
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Suite:
 
 
 @dataclass(frozen=True)
-class Row:
+class SampleRow:
     """A row that is not as expected. ``index`` counts from 0; ``values`` is the whole row."""
 
     index: int
@@ -70,7 +70,7 @@ class Result:
     unexpected: int | None = None
     percent: float | None = None
     observed: Json = None
-    samples: tuple[Row, ...] = ()
+    samples: tuple[SampleRow, ...] = ()
     error: str = ""
     place: str = ""
     columns: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckOutcome:
     """What came of a suite."""
 
     suite: str
@@ -124,14 +124,14 @@ class Outcome:
             "rows": self.rows,
             "columns": self.columns,
             "counts": counts,
-            "expectations": [_document(result) for result in self.results],
+            "expectations": [_result_document(result) for result in self.results],
         }
 
 
-def _document(result: Result) -> dict[str, Json]:
+def _result_document(result: Result) -> dict[str, Json]:
     samples: list[Json] = [asdict(row) for row in result.samples]
     lists: dict[str, Json] = {
         name: list(getattr(result, name)) for name in ("columns", "surplus", "lacking")
     }
-    said: dict[str, Json] = {**asdict(result), **lists, "samples": samples}
-    return {key: value for key, value in said.items() if value not in (None, "", [])}
+    fields: dict[str, Json] = {**asdict(result), **lists, "samples": samples}
+    return {key: value for key, value in fields.items() if value not in (None, "", [])}

@@ -50,7 +50,7 @@ def type_arguments(expectation: Expectation, frame: Any) -> TypedArguments:
         for key in keys:
             arguments[key] = _as_bound(arguments[key], column, name)
     for key in _SETS:
-        if isinstance(arguments.get(key), list) and _holds(column):
+        if isinstance(arguments.get(key), list) and _held_kind(column):
             arguments[key] = [_as_member(value, column, name) for value in arguments[key]]
     return TypedArguments(arguments, read)
 
@@ -64,39 +64,39 @@ def _is_text(column: Any) -> bool:
 
     if pandas.api.types.is_string_dtype(column.dtype) and column.dtype != object:
         return True
-    return bool(column.dtype == object and isinstance(_first(column), str))
+    return bool(column.dtype == object and isinstance(_first_value(column), str))
 
 
-def _holds(column: Any) -> str:
+def _held_kind(column: Any) -> str:
     """Whether a column holds times or days (``time``, ``day``); empty for anything else."""
     if column.dtype.kind == "M":
         return "time"
-    first = _first(column) if column.dtype == object else None
+    first = _first_value(column) if column.dtype == object else None
     if isinstance(first, datetime.datetime):
         return "time"
     return "day" if isinstance(first, datetime.date) else ""
 
 
-def _first(column: Any) -> Any:
-    there = column.dropna()
-    return there.iloc[0] if len(there) else None
+def _first_value(column: Any) -> Any:
+    values = column.dropna()
+    return values.iloc[0] if len(values) else None
 
 
 def _read_times(column: Any, name: str) -> Any:
     """The times that a column of text spells."""
     import pandas
 
-    there = column.dropna()
-    zoned = there.str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", regex=True).any()
-    times = pandas.to_datetime(there, format="ISO8601", errors="coerce", utc=bool(zoned))
+    texts = column.dropna()
+    zoned = texts.str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", regex=True).any()
+    times = pandas.to_datetime(texts, format="ISO8601", errors="coerce", utc=bool(zoned))
     if times.isna().any():
-        text = there[times.isna()].iloc[0]
+        text = texts[times.isna()].iloc[0]
         raise ValueError(f"`{name}` holds `{text}`, which is no date as 2026-01-31 is one")
     return times.reindex(column.index)
 
 
 def _as_bound(value: Any, column: Any, name: str) -> Any:
-    kind = _holds(column)
+    kind = _held_kind(column)
     if not kind:
         if _is_date(value) and column.dtype.kind in "iuf":
             raise ValueError(f"`{name}` holds numbers, and `{value}` is a date")
@@ -110,7 +110,7 @@ def _as_member(value: Any, column: Any, name: str) -> Any:
     """What may be in a set beside dates stays as it is, and is in no column of dates."""
     if not _is_date(value):
         return value
-    return _as_time(value, _holds(column), column, name)
+    return _as_time(value, _held_kind(column), column, name)
 
 
 def _as_time(text: str, kind: str, column: Any, name: str) -> Any:
@@ -122,7 +122,7 @@ def _as_time(text: str, kind: str, column: Any, name: str) -> Any:
         raise ValueError(f"`{name}` holds dates, and `{text}` is none") from None
     if kind == "day":
         return time.date()
-    zone = getattr(column.dtype, "tz", None) or getattr(_first(column), "tzinfo", None)
+    zone = getattr(column.dtype, "tz", None) or getattr(_first_value(column), "tzinfo", None)
     if zone is not None:
         return time.tz_localize(zone) if time.tzinfo is None else time.tz_convert(zone)
     if time.tzinfo is not None:

@@ -22,10 +22,10 @@ from typing import Any
 
 from towpath.backends.great_expectations import sentences
 from towpath.backends.great_expectations.suite_outcome import (
+    CheckOutcome,
     Expectation,
-    Outcome,
     Result,
-    Row,
+    SampleRow,
     Suite,
 )
 from towpath.backends.great_expectations.typed_arguments import TypedArguments, type_arguments
@@ -37,9 +37,9 @@ _EXTRAS = ("sqlalchemy", "boto3", "botocore")
 
 
 def _import_lean() -> Any:
-    known = sys.modules.get("great_expectations")
-    if known is not None:
-        return known
+    imported = sys.modules.get("great_expectations")
+    if imported is not None:
+        return imported
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     with _standing_in():
         module = importlib.import_module("great_expectations")
@@ -77,7 +77,7 @@ _SAMPLES = 5
 _NUMBER = "towpath"  # the key in an expectation's notes that holds its number in the suite
 
 
-def validate_suite(suite: Suite, frame: Any) -> Outcome:
+def validate_suite(suite: Suite, frame: Any) -> CheckOutcome:
     """Hold a pandas table against a suite. An expectation that cannot be looked at has failed."""
     frame = frame.reset_index(drop=True)
     columns = [str(name) for name in frame.columns]
@@ -86,35 +86,37 @@ def validate_suite(suite: Suite, frame: Any) -> Outcome:
         for number, expectation in enumerate(suite.expectations)
         if (missing := [name for name in expectation.columns if name not in columns])
     }
-    there = {n: e for n, e in enumerate(suite.expectations) if n not in absent}
+    present = {n: e for n, e in enumerate(suite.expectations) if n not in absent}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own future, which is ours to see to
-        found = _validated(there, frame) if there else {}
+        answers = _validate_each(present, frame) if present else {}
     results = tuple(
-        _absent(expectation, absent[number], columns)
+        _absent_result(expectation, absent[number], columns)
         if number in absent
-        else _result(expectation, found[number], frame)
+        else _build_result(expectation, answers[number], frame)
         for number, expectation in enumerate(suite.expectations)
     )
-    return Outcome(suite.name, suite.description, len(frame), len(columns), results)
+    return CheckOutcome(suite.name, suite.description, len(frame), len(columns), results)
 
 
-def _validated(there: Mapping[int, Expectation], frame: Any) -> dict[int, dict[str, Any]]:
+def _validate_each(there: Mapping[int, Expectation], frame: Any) -> dict[int, dict[str, Any]]:
     """What Great Expectations says of each, by its number in the suite."""
-    found: dict[int, dict[str, Any]] = {}
+    answers: dict[int, dict[str, Any]] = {}
     typed: dict[int, TypedArguments] = {}
     for number, expectation in there.items():
         try:
             typed[number] = type_arguments(expectation, frame)
         except ValueError as error:
-            found[number] = {"success": False, "refused": str(error)}
-    as_it_stands = {n: each for n, each in typed.items() if each.column is None}
-    found |= _held_against(frame, there, as_it_stands)
-    for number, each in typed.items():
-        if each.column is not None:  # a table of its own: the others see the text
-            column = each.arguments["column"]
-            found |= _held_against(frame.assign(**{column: each.column}), there, {number: each})
-    return found
+            answers[number] = {"success": False, "refused": str(error)}
+    as_it_stands = {n: arguments for n, arguments in typed.items() if arguments.column is None}
+    answers |= _held_against(frame, there, as_it_stands)
+    for number, arguments in typed.items():
+        if arguments.column is not None:  # a table of its own: the others see the text
+            column = arguments.arguments["column"]
+            answers |= _held_against(
+                frame.assign(**{column: arguments.column}), there, {number: arguments}
+            )
+    return answers
 
 
 def _held_against(
@@ -126,25 +128,25 @@ def _held_against(
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     asset = context.data_sources.add_pandas("table").add_dataframe_asset("table")
     batch = asset.add_batch_definition_whole_dataframe("table").get_batch({"dataframe": frame})
-    found: dict[int, dict[str, Any]] = {}
+    answers: dict[int, dict[str, Any]] = {}
     sound = {}
-    for number, each in typed.items():
+    for number, arguments in typed.items():
         try:
-            sound[number] = _configured(number, there[number].type, each.arguments)
+            sound[number] = _configure_expectation(number, there[number].type, arguments.arguments)
         except Exception as error:  # it says by itself what it does not take
-            found[number] = {"success": False, "refused": _first_line(error)}
+            answers[number] = {"success": False, "refused": _first_line(error)}
     suite = gx.ExpectationSuite(name="table", expectations=list(sound.values()))
     answer = batch.validate(suite, result_format=_FORMAT) if sound else None
     for result in answer.results if answer else ():
-        said = json.loads(json.dumps(result.to_json_dict(), default=_plain))
-        found[said["expectation_config"]["meta"][_NUMBER]] = said
-    return found
+        document = json.loads(json.dumps(result.to_json_dict(), default=_plain_value))
+        answers[document["expectation_config"]["meta"][_NUMBER]] = document
+    return answers
 
 
 _FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": _SAMPLES}
 
 
-def _configured(number: int, type: str, arguments: Mapping[str, Any]) -> Any:
+def _configure_expectation(number: int, type: str, arguments: Mapping[str, Any]) -> Any:
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
     return ExpectationConfiguration(
@@ -152,7 +154,7 @@ def _configured(number: int, type: str, arguments: Mapping[str, Any]) -> Any:
     ).to_domain_obj()
 
 
-def _plain(value: Any) -> Any:
+def _plain_value(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
@@ -160,14 +162,14 @@ def _first_line(error: object) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _absent(expectation: Expectation, missing: list[str], columns: list[str]) -> Result:
+def _absent_result(expectation: Expectation, missing: list[str], columns: list[str]) -> Result:
     near = did_you_mean(missing[0], columns)
     listed = ", ".join(f"`{name}`" for name in missing)
     words = f"there is no column {listed}" + (f" ({near})" if near else "")
-    return Result(**_said(expectation), passed=False, error=words)
+    return Result(**_expectation_fields(expectation), passed=False, error=words)
 
 
-def _said(expectation: Expectation) -> dict[str, Any]:
+def _expectation_fields(expectation: Expectation) -> dict[str, Any]:
     return {
         "type": expectation.type,
         "column": next(iter(expectation.columns), None),
@@ -179,24 +181,24 @@ def _said(expectation: Expectation) -> dict[str, Any]:
     }
 
 
-def _result(expectation: Expectation, found: Mapping[str, Any], frame: Any) -> Result:
+def _build_result(expectation: Expectation, found: Mapping[str, Any], frame: Any) -> Result:
     inner: Mapping[str, Any] = found.get("result") or {}
     rows = inner.get("element_count")
     return Result(
-        **_said(expectation),
+        **_expectation_fields(expectation),
         passed=bool(found["success"]),
         rows=rows,
         unexpected=inner.get("unexpected_count"),
-        percent=_rounded(inner.get("unexpected_percent")),
-        observed=_observed(inner),
-        surplus=_listed(inner, "unexpected"),
-        lacking=_listed(inner, "missing"),
-        samples=tuple(_samples(inner.get("partial_unexpected_index_list") or (), frame)),
-        error=found.get("refused") or _error(found.get("exception_info") or {}),
+        percent=_round_percent(inner.get("unexpected_percent")),
+        observed=_observed_value(inner),
+        surplus=_list_difference(inner, "unexpected"),
+        lacking=_list_difference(inner, "missing"),
+        samples=tuple(_sample_rows(inner.get("partial_unexpected_index_list") or (), frame)),
+        error=found.get("refused") or _error_message(found.get("exception_info") or {}),
     )
 
 
-def _listed(inner: Mapping[str, Any], which: str) -> tuple[Json, ...]:
+def _list_difference(inner: Mapping[str, Any], which: str) -> tuple[Json, ...]:
     """Of a set held against a column's values: those that one has and the other has not.
 
     Great Expectations uses the same words for rows, which are counted in ``element_count``.
@@ -207,26 +209,26 @@ def _listed(inner: Mapping[str, Any], which: str) -> tuple[Json, ...]:
     return tuple(sorted(values, key=repr))  # of sets, which have no order
 
 
-def _rounded(percent: float | None) -> float | None:
+def _round_percent(percent: float | None) -> float | None:
     return None if percent is None else round(percent, 6)
 
 
-def _observed(inner: Mapping[str, Any]) -> Json:
+def _observed_value(inner: Mapping[str, Any]) -> Json:
     value: Json = inner.get("observed_value")
     if isinstance(value, float):
         return round(value, 12)  # the last digits of a sum depend on the machine
     return value
 
 
-def _samples(indices: Any, frame: Any) -> Iterator[Row]:
+def _sample_rows(indices: Any, frame: Any) -> Iterator[SampleRow]:
     for index in list(indices)[:_SAMPLES]:
         row = json.loads(frame.iloc[[index]].to_json(orient="records", date_format="iso"))[0]
-        yield Row(int(index), row)
+        yield SampleRow(int(index), row)
 
 
-def _error(info: Mapping[str, Any]) -> str:
+def _error_message(info: Mapping[str, Any]) -> str:
     """Why it could not be looked at; a message for the whole, or one for each metric."""
     if "raised_exception" in info:
         return _first_line(info["exception_message"] or "") if info["raised_exception"] else ""
-    messages = (str(each.get("exception_message") or "") for each in info.values())
+    messages = (str(metric.get("exception_message") or "") for metric in info.values())
     return next((_first_line(message) for message in messages), "")

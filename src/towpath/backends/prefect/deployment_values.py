@@ -23,38 +23,42 @@ class DeployedFlow:
     folders: tuple[Path, ...]
 
 
-def declares(flow: DeployedFlow, defaults: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+def declares_values(
+    flow: DeployedFlow, defaults: Mapping[str, Any], values: Mapping[str, Any]
+) -> bool:
     """Whether ``values`` are what is declared for a deployment: its own parameters, with those of
     one of its schedules, over the pipeline's ``defaults``.
 
     What cannot be read declares nothing, and Prefect says what is wrong with it.
     """
-    return any({**defaults, **declared} == dict(values) for declared in _declared(flow))
+    return any({**defaults, **declared} == dict(values) for declared in _declared_values(flow))
 
 
-def _declared(flow: DeployedFlow) -> Iterator[Mapping[str, Any]]:
+def _declared_values(flow: DeployedFlow) -> Iterator[Mapping[str, Any]]:
     for folder in dict.fromkeys(flow.folders):
-        for said in _deployments(folder):
-            file = os.path.normpath(folder / str(said.get("entrypoint")).rpartition(":")[0])
-            if said.get("name") != flow.deployment or file != os.path.normpath(flow.file):
+        for deployment in _read_deployments(folder):
+            file = os.path.normpath(folder / str(deployment.get("entrypoint")).rpartition(":")[0])
+            if deployment.get("name") != flow.deployment or file != os.path.normpath(flow.file):
                 continue
-            own = _mapping(said.get("parameters"))
+            own = _as_mapping(deployment.get("parameters"))
             yield own
-            schedules = said.get("schedules")
-            listed = schedules if isinstance(schedules, list) else [said.get("schedule")]
-            yield from ({**own, **_mapping(_mapping(s).get("parameters"))} for s in listed)
+            schedules = deployment.get("schedules")
+            listed = schedules if isinstance(schedules, list) else [deployment.get("schedule")]
+            yield from ({**own, **_as_mapping(_as_mapping(s).get("parameters"))} for s in listed)
 
 
-def _deployments(folder: Path) -> list[Mapping[str, Any]]:
+def _read_deployments(folder: Path) -> list[Mapping[str, Any]]:
     if not (folder / FILE).is_file():
         return []
     try:
-        whole = documents.plain(documents.parse(documents.text_of(folder / FILE, FILE), FILE).node)
+        whole = documents.plain_data(
+            documents.parse_yaml(documents.text_of(folder / FILE, FILE), FILE).node
+        )
     except TowpathError:
         return []
     listed = whole.get("deployments") if isinstance(whole, dict) else None
-    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def _as_mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.backends.prefect.executor import load
+from towpath.backends.prefect.executor import import_prefect
 from towpath.backends.prefect.server.server_state import is_local_secret
 from towpath.errors import EngineError, TowpathError
 
@@ -20,7 +20,7 @@ POOL = "towpath"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedDeployment:
     """A deployment ``<flow name>/<name>``. ``folder`` is the project's where the worker runs,
     ``schedule`` in cron's words."""
 
@@ -36,25 +36,25 @@ class Wanted:
     tags: tuple[str, ...] = ()
 
     @property
-    def full(self) -> str:
+    def full_name(self) -> str:
         """Its name in `prefect deployment run`."""
         return f"{self.flow}/{self.name}"
 
 
-def current(api: str, name: str) -> Mapping[str, Any] | None:
+def read_deployed_parameters(api: str, name: str) -> Mapping[str, Any] | None:
     """The parameters of a deployment by its full name; None where there is none."""
-    with _client(api) as client:
-        found = _read(client, name)
-        return None if found is None else dict(found.parameters or {})
+    with _open_client(api) as client:
+        deployment = _read_deployment(client, name)
+        return None if deployment is None else dict(deployment.parameters or {})
 
 
-def deploy(api: str, wanted: Wanted) -> None:
+def deploy_flow(api: str, wanted: WantedDeployment) -> None:
     """Make a deployment, or put it in the place of the one of that name, in one call.
 
     Runs that were called before keep the parameters that they were called with.
     """
-    schedules, schema = _schedules(wanted), _schema(wanted.entrypoint, wanted.folder)
-    with _client(api) as client:
+    schedules, schema = _make_schedules(wanted), _parameter_schema(wanted.entrypoint, wanted.folder)
+    with _open_client(api) as client:
         _make_pool(client, wanted.pool)
         flow = client.create_flow_from_name(wanted.flow)
         client.create_deployment(
@@ -75,35 +75,35 @@ def deploy(api: str, wanted: Wanted) -> None:
         )
 
 
-def remove(api: str, name: str) -> None:
+def remove_deployment(api: str, name: str) -> None:
     """Take a deployment away; it may be gone."""
-    with _client(api) as client:
-        found = _read(client, name)
-        if found is not None:
-            client.delete_deployment(found.id)
+    with _open_client(api) as client:
+        deployment = _read_deployment(client, name)
+        if deployment is not None:
+            client.delete_deployment(deployment.id)
 
 
 @contextmanager
-def _client(api: str) -> Iterator[SyncPrefectClient]:
-    load()
+def _open_client(api: str) -> Iterator[SyncPrefectClient]:
+    import_prefect()
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectHTTPStatusError
     from prefect.settings import temporary_settings
 
     try:
-        with temporary_settings(_settings(api)), get_client(sync_client=True) as client:
+        with temporary_settings(_stage_settings(api)), get_client(sync_client=True) as client:
             yield client
     except TowpathError:
         raise
     except PrefectHTTPStatusError as refused:
-        said = refused.response.text[:500]
-        raise EngineError(f"the Prefect API {api} refused: {said}") from refused
+        reply = refused.response.text[:500]
+        raise EngineError(f"the Prefect API {api} refused: {reply}") from refused
     except Exception as silent:  # httpx's errors, which are for the forge's client alone to name
         hint = "look at the stage's `api` in towpath.yaml, and at the network"
         raise EngineError(f"the Prefect API {api} does not answer: {silent}", hint=hint) from silent
 
 
-def _settings(api: str) -> dict[Any, str | None]:
+def _stage_settings(api: str) -> dict[Any, str | None]:
     """Prefect's settings for a stage's API: it hears no secret that is a local API's."""
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 
@@ -128,7 +128,7 @@ def _make_pool(client: SyncPrefectClient, pool: str) -> None:
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
 
 
-def _read(client: SyncPrefectClient, name: str) -> Any:
+def _read_deployment(client: SyncPrefectClient, name: str) -> Any:
     from prefect.exceptions import ObjectNotFound
 
     try:
@@ -137,7 +137,7 @@ def _read(client: SyncPrefectClient, name: str) -> Any:
         return None
 
 
-def _schedules(wanted: Wanted) -> list[Any]:
+def _make_schedules(wanted: WantedDeployment) -> list[Any]:
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.schedules import CronSchedule
 
@@ -151,7 +151,7 @@ def _schedules(wanted: Wanted) -> list[Any]:
     return [DeploymentScheduleCreate(schedule=cron, active=True)]
 
 
-def _schema(entrypoint: str, folder: str) -> dict[str, Any]:
+def _parameter_schema(entrypoint: str, folder: str) -> dict[str, Any]:
     """The parameters of the flow, so that Prefect's form and checks know them.
 
     Empty where the project does not lie in this machine's ``folder``.
@@ -167,5 +167,5 @@ def _schema(entrypoint: str, folder: str) -> dict[str, Any]:
         schema = parameter_schema_from_entrypoint(f"{path}:{name}")
     else:
         return {}
-    found: dict[str, Any] = schema.model_dump()
-    return found
+    document: dict[str, Any] = schema.model_dump()
+    return document

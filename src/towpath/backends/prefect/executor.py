@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from towpath.errors import StepFailed
-from towpath.execution.pipeline_run import warmed
+from towpath.execution.pipeline_run import warmed_supervisor
 from towpath.execution.scheduler import Scheduler
 
 #: Prefect reads these when it is imported: its console lines would cross ours, and it may
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from towpath.execution.step_execution import Execution
 
 
-def load() -> None:
+def import_prefect() -> None:
     """Import Prefect, which takes a second, where something else can be done meanwhile."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -54,18 +54,18 @@ class PrefectExecutor:
         """Run an execution's pipeline as a flow, a task for each step."""
         from towpath.backends.prefect import server
 
-        api = server.begin(execution.workspace.root)
+        api = server.begin_api(execution.workspace.root)
         if not api.warm:
             execution.recorder("waiting", reason="the local Prefect API starts")
         os.environ.update(api.environment())  # Prefect reads it when it is imported
-        with warmed(execution, may_run), server.run_in_progress(api, execution.run_id):
-            load()  # while the server and the steps' own imports start beside it
-            server.wait(api)
-            server.settle_killed(api)
-            _call(execution, api.url)
+        with warmed_supervisor(execution, may_run), server.run_in_progress(api, execution.run_id):
+            import_prefect()  # while the server and the steps' own imports start beside it
+            server.await_api(api)
+            server.settle_killed_runs(api)
+            _call_flow(execution, api.url)
 
 
-def _call(execution: Execution, api: str) -> None:
+def _call_flow(execution: Execution, api: str) -> None:
     """Run the flow against the API at ``api``."""
     from prefect.settings import (
         PREFECT_API_AUTH_STRING,
@@ -79,7 +79,7 @@ def _call(execution: Execution, api: str) -> None:
 
     graph = execution.graph
     runner = execution.workspace.project.runner
-    flow = build_flow(graph.pipeline, lambda _: schedule(execution), runner, execution.run_id)
+    flow = build_flow(graph.pipeline, lambda _: schedule_steps(execution), runner, execution.run_id)
     # Prefect's heartbeat sleeps a second after the flow has ended; a run here has a lease instead.
     settings = {PREFECT_API_URL: api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     if local := os.environ.get(AUTH):  # where Prefect was imported before it was set
@@ -88,7 +88,7 @@ def _call(execution: Execution, api: str) -> None:
         flow(**graph.params)
 
 
-def flush() -> None:
+def flush_prefect() -> None:
     """Send what Prefect holds back of its logs and events, before the API that they go to stops."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
@@ -104,7 +104,7 @@ def without_heartbeat() -> None:
     _KEPT.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
 
 
-def schedule(execution: Execution) -> None:
+def schedule_steps(execution: Execution) -> None:
     """The body of a flow: show the graph, then carry out the steps."""
     from towpath.backends.prefect.prefect_artifacts import publish_graph
     from towpath.backends.prefect.step_tasks import PrefectTasks
@@ -116,7 +116,7 @@ def schedule(execution: Execution) -> None:
         tasks = PrefectTasks(threads=workspace.project.runner.kind == "threads")
         Scheduler(execution, tasks).run()
     except BaseException:  # an interrupt: Prefect would wait here for the steps to end
-        step_process.stop(workspace.root, graph.folder)
+        step_process.stop_steps(workspace.root, graph.folder)
         raise
     if execution.errors:  # so that Prefect, too, shows the run as failed
         raise StepFailed(*(fault for error in execution.errors.values() for fault in error.faults))
@@ -152,7 +152,7 @@ _Answer = TypeVar("_Answer")
 def make_flow(function: Callable[..., _Answer], name: str) -> Flow[..., _Answer]:
     """A plain function, which is no pipeline, as a flow. Its annotations and its docstring become
     Prefect's form of it."""
-    load()
+    import_prefect()
     from prefect import Flow
 
     return Flow(function, name=name, persist_result=False)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.backends.prefect import executor
-from towpath.backends.prefect.deployment_values import DeployedFlow, declares
+from towpath.backends.prefect.deployment_values import DeployedFlow, declares_values
 from towpath.errors import StepFailed
-from towpath.execution.pipeline_run import conduct, prepare, warmed
-from towpath.execution.run_record import Run, State
-from towpath.planning.run_request import Request
+from towpath.execution.pipeline_run import conduct_run, prepare_run, warmed_supervisor
+from towpath.execution.run_record import ExecutionState, RecordedRun
+from towpath.planning.run_request import RunRequest
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -40,44 +40,44 @@ def flow(file: str) -> Flow[..., Any]:
     declared = workspace.pipeline(folder.name)
     if os.environ.get(_DEPLOYED):
         executor.without_heartbeat()
-    body = partial(_run, workspace.root, Path(file).resolve())
+    body = partial(_run_deployed, workspace.root, Path(file).resolve())
     from towpath.backends.prefect.pipeline_flow import build_flow
 
     return build_flow(declared.pipeline, body, workspace.project.runner)
 
 
-def _run(root: Path, file: Path, params: Mapping[str, Any]) -> dict[str, Any]:
+def _run_deployed(root: Path, file: Path, params: Mapping[str, Any]) -> dict[str, Any]:
     """The body of a deployed flow: a run as `towpath run` makes it, inside Prefect's own."""
     workspace, pipeline = Workspace(root), file.parent.name
-    given = _given(workspace, pipeline, params)
-    request = Request(
-        pipeline, given, register=bool(given) and _is_declared(workspace, file, params)
+    values = _given_values(workspace, pipeline, params)
+    request = RunRequest(
+        pipeline, values, register=bool(values) and _is_declared(workspace, file, params)
     )
-    prepared = prepare(workspace, request)
+    prepared = prepare_run(workspace, request)
 
     def carry_out(execution: Execution) -> None:
-        with warmed(execution, execution.graph.nodes):
-            executor.schedule(execution)
+        with warmed_supervisor(execution, execution.graph.nodes):
+            executor.schedule_steps(execution)
 
-    return _answer(conduct(prepared, carry_out, [executor.run_log()]))
+    return _flow_answer(conduct_run(prepared, carry_out, [executor.run_log()]))
 
 
-def _given(workspace: Workspace, pipeline: str, params: Mapping[str, Any]) -> dict[str, Any]:
+def _given_values(workspace: Workspace, pipeline: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters that differ from the declared defaults.
 
     Prefect makes a float of each number; where the default is an integer, so is 50.0.
     """
-    defaults = _defaults(workspace, pipeline)
-    given = {
+    defaults = _default_values(workspace, pipeline)
+    values = {
         name: int(value)
         if isinstance(defaults.get(name), int) and isinstance(value, float) and value.is_integer()
         else value
         for name, value in params.items()
     }
-    return {name: value for name, value in given.items() if defaults.get(name) != value}
+    return {name: value for name, value in values.items() if defaults.get(name) != value}
 
 
-def _defaults(workspace: Workspace, pipeline: str) -> dict[str, Any]:
+def _default_values(workspace: Workspace, pipeline: str) -> dict[str, Any]:
     params = workspace.pipeline(pipeline).pipeline.params
     return {name: param.default for name, param in params.items()}
 
@@ -90,10 +90,10 @@ def _is_declared(workspace: Workspace, file: Path, params: Mapping[str, Any]) ->
     repository = workspace.repository
     above = (repository.root.resolve(),) if repository else ()
     deployed = DeployedFlow(file, deployment, (workspace.root.resolve(), *above))
-    return declares(deployed, _defaults(workspace, file.parent.name), params)
+    return declares_values(deployed, _default_values(workspace, file.parent.name), params)
 
 
-def _answer(run: Run) -> dict[str, Any]:
-    if run.state is not State.DONE:
+def _flow_answer(run: RecordedRun) -> dict[str, Any]:
+    if run.state is not ExecutionState.DONE:
         raise StepFailed(*run.error)
     return {"run": run.id, "metrics": run.values}

@@ -44,9 +44,9 @@ def build_flow(
     def function(**params: Any) -> Any:
         return body(params)
 
-    typed = signature(pipeline)
+    typed = flow_signature(pipeline)
     function.__name__ = function.__qualname__ = pipeline.name.replace("-", "_")
-    function.__doc__ = docstring(pipeline)
+    function.__doc__ = flow_docstring(pipeline)
     function.__signature__ = typed  # type: ignore[attr-defined]
     function.__annotations__ = {n: p.annotation for n, p in typed.parameters.items()}
     return PipelineFlow(
@@ -67,14 +67,14 @@ class PipelineFlow(Flow[..., Any]):
 
         The flow itself goes on here, with files and threads that cannot be sent.
         """
-        return _elsewhere, (self.name, self.version)
+        return _remote_flow, (self.name, self.version)
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters as Prefect's API stores them."""
         return dict(parameters)
 
 
-def _elsewhere(name: str, version: str | None) -> PipelineFlow:
+def _remote_flow(name: str, version: str | None) -> PipelineFlow:
     return PipelineFlow(_stays_at_home, name=name, version=version, persist_result=False)
 
 
@@ -82,13 +82,13 @@ def _stays_at_home() -> None:
     raise NotImplementedError("a flow runs where it began")
 
 
-def signature(pipeline: Pipeline) -> inspect.Signature:
+def flow_signature(pipeline: Pipeline) -> inspect.Signature:
     """Keyword parameters with types, bounds and defaults; those without a default come first."""
-    parameters = [_parameter(name, param) for name, param in pipeline.params.items()]
+    parameters = [_flow_parameter(name, param) for name, param in pipeline.params.items()]
     return inspect.Signature(sorted(parameters, key=lambda p: p.default is not p.empty))
 
 
-def docstring(pipeline: Pipeline) -> str:
+def flow_docstring(pipeline: Pipeline) -> str:
     """The description, and an ``Args:`` section, from which Prefect takes each field's words."""
     described = {n: p.description for n, p in pipeline.params.items() if p.description}
     lines = [pipeline.description or f"The pipeline {pipeline.name}."]
@@ -97,20 +97,20 @@ def docstring(pipeline: Pipeline) -> str:
     return "\n".join(lines)
 
 
-def _parameter(name: str, param: Param) -> inspect.Parameter:
+def _flow_parameter(name: str, param: Param) -> inspect.Parameter:
     default = inspect.Parameter.empty if param.required else param.default
     kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kind, default=default, annotation=_annotation(param))
+    return inspect.Parameter(name, kind, default=default, annotation=_parameter_annotation(param))
 
 
-def _annotation(param: Param) -> Any:
+def _parameter_annotation(param: Param) -> Any:
     if param.choices:
         nothing = () if param.required or param.default is not None else (None,)
         return Literal[*param.choices, *nothing]
     bounds = {"gt": param.above, "lt": param.below, "ge": param.at_least, "le": param.at_most}
-    given: dict[str, Any] = {n: bound for n, bound in bounds.items() if bound is not None}
-    kind = _TYPES[param.accepts]
-    bounded = Annotated[kind, Field(**given)] if given else kind
+    given_bounds: dict[str, Any] = {n: bound for n, bound in bounds.items() if bound is not None}
+    kind = _TYPES[param.accepted_type]
+    bounded = Annotated[kind, Field(**given_bounds)] if given_bounds else kind
     return bounded if param.required or param.default is not None else bounded | None
 
 
@@ -119,7 +119,7 @@ def _task_runner(runner: Runner) -> Any:
     if runner.kind == "dask":
         from prefect_dask import DaskTaskRunner
 
-        _reach(runner.address or "")
+        _reach_scheduler(runner.address or "")
         return DaskTaskRunner(address=runner.address)
     if runner.kind == "processes":
         from prefect.task_runners import ProcessPoolTaskRunner
@@ -130,7 +130,7 @@ def _task_runner(runner: Runner) -> Any:
     return ThreadPoolTaskRunner(max_workers=workers)
 
 
-def _reach(address: str) -> None:
+def _reach_scheduler(address: str) -> None:
     """EngineError where no Dask scheduler listens: Dask itself waits half a minute to say so."""
     import socket
     from urllib.parse import urlsplit

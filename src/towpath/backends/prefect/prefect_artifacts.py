@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 _IMAGE_LIMIT = 1 << 20  # bytes; a picture travels inside the API's answer
 
 
-def publish(order: Order, made: Made) -> None:
+def publish_step_artifacts(order: Order, made: Made) -> None:
     """Show what a step made: its numbers as a table, its pictures, its pages as links."""
     for name, value in made.values.items():
-        rows = _rows(value)
+        rows = _metric_rows(value)
         if rows and order.step.kind != "quality_check":
-            create_table_artifact(rows, key=_key(order, name), description=f"{order.name}.{name}")
+            create_table_artifact(
+                rows, key=_artifact_key(order, name), description=f"{order.name}.{name}"
+            )
     for name, artifact in made.outputs.items():
         if artifact.name.endswith((".png", ".html")):
             _show_file(order, name, artifact)
@@ -42,11 +44,11 @@ def _show_file(order: Order, name: str, artifact: Artifact) -> None:
     path = Store(order.root).path(artifact.digest)
     if artifact.name.endswith(".png") and artifact.size <= _IMAGE_LIMIT:
         data = base64.b64encode(path.read_bytes()).decode()
-        create_image_artifact(f"data:image/png;base64,{data}", key=_key(order, name))
+        create_image_artifact(f"data:image/png;base64,{data}", key=_artifact_key(order, name))
         return
     shown = order.directory / artifact.name
     link = (shown if shown.exists() else path).as_uri()
-    create_link_artifact(link, link_text=artifact.name, key=_key(order, name))
+    create_link_artifact(link, link_text=artifact.name, key=_artifact_key(order, name))
 
 
 def publish_graph(graph: Graph, folder: Path) -> None:
@@ -55,20 +57,22 @@ def publish_graph(graph: Graph, folder: Path) -> None:
 
     parts = code_block(drawing.mermaid(graph), "mermaid"), code_block(drawing.text(graph))
     text = "\n\n".join((f"Run record: `{folder}`", *parts))
-    create_markdown_artifact(text, key=f"{_slug(graph.name)}-graph", description="What was run")
+    create_markdown_artifact(
+        text, key=f"{_make_slug(graph.name)}-graph", description="What was run"
+    )
 
 
-def _rows(value: Json) -> list[dict[str, Json]]:
+def _metric_rows(value: Json) -> list[dict[str, Json]]:
     if not isinstance(value, Mapping):
         return []
     numbers = {k: v for k, v in value.items() if isinstance(v, (int, float, str))}
     return [{"metric": name, "value": number} for name, number in numbers.items()]
 
 
-def _key(order: Order, name: str) -> str:
-    return f"{_slug(order.pipeline)}-{_slug(order.name)}-{_slug(name)}"
+def _artifact_key(order: Order, name: str) -> str:
+    return f"{_make_slug(order.pipeline)}-{_make_slug(order.name)}-{_make_slug(name)}"
 
 
-def _slug(text: str) -> str:
+def _make_slug(text: str) -> str:
     """Prefect's keys hold lower case letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

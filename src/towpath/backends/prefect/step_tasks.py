@@ -47,56 +47,56 @@ class PrefectTasks:
         """Whether the scheduler is told when a step begins."""
         return self.threads
 
-    def submit(self, node: Node, order: Order, after: Collection[str], tell: Tell) -> None:
+    def submit_step(self, node: Node, order: Order, after: Collection[str], tell: Tell) -> None:
         """Hand a step to the flow's task runner, with Prefect's retries."""
         deed = CarryOut(order, tell if self.threads else None)
-        task = _task(deed, node, **_retries(node.step.retry, order))
-        future = self._submit(node, task, after)
+        task = _make_task(deed, node, **_retry_options(node.step.retry, order))
+        future = self._submit_task(node, task, after)
         future.add_done_callback(lambda _: tell("ended", None))
 
-    def show(self, node: Node, state: str, reason: str, after: Collection[str]) -> None:
+    def show_step(self, node: Node, state: str, reason: str, after: Collection[str]) -> None:
         """A task in a state of its own: ``Reused`` or ``Skipped``, and why."""
-        self._here(node, _task(Show(state, reason), node), after)
+        self._run_here(node, _make_task(ShowStep(state, reason), node), after)
 
     def act(self, node: Node, deed: Callable[[], Made], after: Collection[str]) -> Made | Exception:
         """What came of a step that the run itself carries out."""
-        ended = self._here(node, _task(Act(deed), node), after)
-        return _came(ended)
+        ended = self._run_here(node, _make_task(ActHere(deed), node), after)
+        return _task_result(ended)
 
-    def outcome(self, step: str) -> Made | Exception:
+    def step_outcome(self, step: str) -> Made | Exception:
         """What a task gave or raised."""
-        return _came(self.futures[step])
+        return _task_result(self.futures[step])
 
-    def join(self) -> None:
+    def await_all(self) -> None:
         """Until every task's state is at the API."""
         for future in self.futures.values():
             future.wait()
 
-    def _here(
+    def _run_here(
         self, node: Node, task: Task[[], Any], after: Collection[str]
     ) -> PrefectFuture[Any] | State[Any]:
         """Have a task done by this process, which alone knows the run."""
         if self.threads:
-            return self._submit(node, task, after)
+            return self._submit_task(node, task, after)
         state: State[Any] = task(
-            wait_for=self._ended(after, {**self.futures, **self.states}), return_state=True
+            wait_for=self._ended_tasks(after, {**self.futures, **self.states}), return_state=True
         )
         self.states[node.name] = state
         return state
 
-    def _submit(self, node: Node, task: Any, after: Collection[str]) -> PrefectFuture[Any]:
+    def _submit_task(self, node: Node, task: Any, after: Collection[str]) -> PrefectFuture[Any]:
         future: PrefectFuture[Any] = task.submit(
-            wait_for=self._ended(after, self.futures), return_state=False
+            wait_for=self._ended_tasks(after, self.futures), return_state=False
         )
         self.futures[node.name] = future
         return future
 
-    def _ended(self, after: Collection[str], ended: dict[str, Any]) -> list[Any]:
-        found = [ended[name] for name in after if name in ended]
-        return [Over(task.task_run_id) for task in found] if self.threads else found
+    def _ended_tasks(self, after: Collection[str], ended: dict[str, Any]) -> list[Any]:
+        tasks = [ended[name] for name in after if name in ended]
+        return [EndedTask(task.task_run_id) for task in tasks] if self.threads else tasks
 
 
-def _came(ended: PrefectFuture[Any] | State[Any]) -> Made | Exception:
+def _task_result(ended: PrefectFuture[Any] | State[Any]) -> Made | Exception:
     came: Made | Exception = ended.result(raise_on_failure=False)
     return came
 
@@ -114,17 +114,17 @@ class CarryOut:
 
     def __call__(self) -> State[Made]:
         if self.tell:
-            self.tell("begun", _attempt())
-        made = _call(self.order)
-        prefect_artifacts.publish(self.order, made)
+            self.tell("begun", _attempt_number())
+        result = _call_step(self.order)
+        prefect_artifacts.publish_step_artifacts(self.order, result)
         if self.tell is None:
-            return Completed(message=_summary(made), data=made)
-        self.tell("made", made)
-        return Completed(message=_summary(made))
+            return Completed(message=_summarise_result(result), data=result)
+        self.tell("made", result)
+        return Completed(message=_summarise_result(result))
 
 
 @dataclass(frozen=True)
-class Show:
+class ShowStep:
     """Shows a step that did not run."""
 
     state: str
@@ -135,17 +135,17 @@ class Show:
 
 
 @dataclass(frozen=True)
-class Act:
+class ActHere:
     """Carries out a step that needs no process, such as a condition."""
 
     deed: Callable[[], Made]
 
     def __call__(self) -> State[Made]:
-        made = self.deed()
-        return Completed(message=_summary(made), data=made)
+        result = self.deed()
+        return Completed(message=_summarise_result(result), data=result)
 
 
-def _task(function: Callable[[], Any], node: Node, **options: Any) -> Task[[], Any]:
+def _make_task(function: Callable[[], Any], node: Node, **options: Any) -> Task[[], Any]:
     """A task of this node. An object, unlike a closure, has no source for Prefect to digest."""
     return Task(
         function,
@@ -158,30 +158,30 @@ def _task(function: Callable[[], Any], node: Node, **options: Any) -> Task[[], A
     )
 
 
-def _call(order: Order) -> Made:
+def _call_step(order: Order) -> Made:
     from towpath.steps import step_process
 
-    with Lines(get_run_logger().info) as lines:
-        return step_process.call(order, order.step.timeout, lines)
+    with LogLines(get_run_logger().info) as lines:
+        return step_process.call_step(order, order.step.timeout, lines)
 
 
-def _attempt() -> int:
+def _attempt_number() -> int:
     context = TaskRunContext.get()
     return context.task_run.run_count if context else 1
 
 
-def _retries(retry: Retry | None, order: Order) -> dict[str, Any]:
+def _retry_options(retry: Retry | None, order: Order) -> dict[str, Any]:
     if retry is None or retry.attempts < 2:
         return {}
     return {
         "retries": retry.attempts - 1,
         "retry_delay_seconds": list(islice(make_orders.find_pauses(retry), _DELAYS)),
         "retry_jitter_factor": retry.jitter or None,
-        "retry_condition_fn": _again(retry, order),
+        "retry_condition_fn": _retry_condition(retry, order),
     }
 
 
-def _again(retry: Retry, order: Order) -> Callable[[Any, Any, State[Any]], bool]:
+def _retry_condition(retry: Retry, order: Order) -> Callable[[Any, Any, State[Any]], bool]:
     """Whether what ended an attempt is worth another."""
 
     def again(_task: Any, _run: Any, state: State[Any]) -> bool:
@@ -190,7 +190,7 @@ def _again(retry: Retry, order: Order) -> Callable[[Any, Any, State[Any]], bool]
     return again
 
 
-def _summary(made: Made) -> str:
+def _summarise_result(made: Made) -> str:
     """What a person reads of a state: which way it went, the version, or the files."""
     chosen = made.facts.get("chosen")
     if chosen is not None:
@@ -199,7 +199,7 @@ def _summary(made: Made) -> str:
     return str(made.facts.get("version") or ", ".join(files))
 
 
-class Lines:
+class LogLines:
     """Takes a step's lines one by one, and says them a quarter of a second's together.
 
     Each record costs Prefect's API a millisecond.
@@ -252,7 +252,7 @@ class _NoResult(State[None]):
 _OVER = _NoResult(type=StateType.COMPLETED)
 
 
-class Over(PrefectTaskRunFuture[None]):
+class EndedTask(PrefectTaskRunFuture[None]):
     """A task that is over: it draws the line between two tasks in Prefect's graph, and no more."""
 
     def __init__(self, task_run_id: UUID) -> None:

@@ -25,21 +25,21 @@ output_option = click.option(
 )
 
 
-def show(session: Session, what: Any, form: str | None, output: str | None) -> None:
+def show_drawing(session: Session, what: Any, form: str | None, output: str | None) -> None:
     """Draw a graph or a picture; UsageError for a file whose ending names no form."""
     from towpath import drawing
     from towpath.versions.own_files import note_own_files
 
     draw = {"text": drawing.text, "mermaid": drawing.mermaid, "svg": drawing.svg}
-    drawn = draw[form or _form(output)](what)
+    drawn = draw[form or _drawing_form(output)](what)
     if not output:
         return terminal.echo_block(drawn)
-    (session.here / output).write_text(drawn + "\n", encoding="utf-8")
-    note_own_files([session.here / output])
+    (session.working_folder / output).write_text(drawn + "\n", encoding="utf-8")
+    note_own_files([session.working_folder / output])
     return session.say(f"wrote {output}")
 
 
-def _form(output: str | None) -> str:
+def _drawing_form(output: str | None) -> str:
     ending = Path(output).suffix.lower() if output else ".txt"
     if ending not in _ENDINGS:
         hint = "end its name in .svg, .mmd or .txt, or say --format"

@@ -20,19 +20,19 @@ from towpath.credentials import hide_credentials
 from towpath.errors import ExitCode, Fault, TowpathError, UsageError
 
 
-def say(error: Exception, arguments: Sequence[str]) -> int:
+def report_error(error: Exception, arguments: Sequence[str]) -> int:
     """Say what went wrong; the exit code."""
-    known = _known(error)
-    if known is None:
-        return _bug(error, arguments)
+    expected_error = _as_towpath_error(error)
+    if expected_error is None:
+        return _report_bug(error, arguments)
     if "--json" in arguments:
-        terminal.echo_json(as_json(known.faults, known.exit_code))
+        terminal.echo_json(faults_as_json(expected_error.faults, expected_error.exit_code))
     else:
-        _tell(known.faults)
-    return int(known.exit_code)
+        _print_faults(expected_error.faults)
+    return int(expected_error.exit_code)
 
 
-def _tell(faults: Sequence[Fault]) -> None:
+def _print_faults(faults: Sequence[Fault]) -> None:
     """A line for each fault, its hint below it, the word `error` in red where there is colour."""
     for fault in {str(fault): fault for fault in faults}.values():
         where = (Styled(f"{fault.place}: ", "bold"),) if fault.place else ()
@@ -41,7 +41,7 @@ def _tell(faults: Sequence[Fault]) -> None:
             terminal.echo_marked(Styled("  hint", "cyan"), fault.hint)
 
 
-def _known(error: Exception) -> TowpathError | None:
+def _as_towpath_error(error: Exception) -> TowpathError | None:
     if isinstance(error, TowpathError):
         return error
     if isinstance(error, click.ClickException):
@@ -55,15 +55,15 @@ def _of_system(error: OSError) -> TowpathError | None:
     from towpath.storage.copy_files import explain_refusal
 
     try:
-        here = Path.cwd()
+        current_folder = Path.cwd()
     except FileNotFoundError:
         return UsageError("the working folder was deleted", hint="cd to one that is there")
-    if known := explain_refusal(error, here, Path(tempfile.gettempdir())):
-        return known
+    if refusal := explain_refusal(error, current_folder, Path(tempfile.gettempdir())):
+        return refusal
     return UsageError(f"{error.filename}: {error.strerror}") if error.filename else None
 
 
-def as_json(faults: Sequence[Fault], code: ExitCode) -> str:
+def faults_as_json(faults: Sequence[Fault], code: ExitCode) -> str:
     """The document that stands for a fault on stdout."""
     document = {
         "towpath": 1,
@@ -74,16 +74,18 @@ def as_json(faults: Sequence[Fault], code: ExitCode) -> str:
     return json.dumps(document, ensure_ascii=False)
 
 
-def _bug(error: Exception, arguments: Sequence[str]) -> int:
+def _report_bug(error: Exception, arguments: Sequence[str]) -> int:
     """A fault of ours: a short word, and a report that can be sent."""
     if "--json" in arguments:
-        terminal.echo_json(as_json([Fault(f"{type(error).__name__}: {error}")], ExitCode.BUG))
+        terminal.echo_json(
+            faults_as_json([Fault(f"{type(error).__name__}: {error}")], ExitCode.BUG)
+        )
         return int(ExitCode.BUG)
-    _tell([Fault(f"a fault of Towpath itself: {type(error).__name__}: {error}")])
-    asked = any(word in ("-v", "-vv", "--verbose") for word in arguments)
-    if asked or os.environ.get("TOWPATH_TRACEBACK"):
-        said = "".join(traceback.format_exception(error)).rstrip()
-        terminal.echo_block(hide_credentials(said), err=True)
+    _print_faults([Fault(f"a fault of Towpath itself: {type(error).__name__}: {error}")])
+    shows_traceback = any(word in ("-v", "-vv", "--verbose") for word in arguments)
+    if shows_traceback or os.environ.get("TOWPATH_TRACEBACK"):
+        traceback_text = "".join(traceback.format_exception(error)).rstrip()
+        terminal.echo_block(hide_credentials(traceback_text), err=True)
     else:
         python = f"Python {platform.python_version()}, {platform.system()}"
         where = f"towpath {towpath.__version__}, {python}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from towpath.cli.render import terminal
 from towpath.cli.render.terminal import Styled
-from towpath.execution.run_record import Run, State
+from towpath.execution.run_record import ExecutionState, RecordedRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,24 +20,28 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-def say(session: Session, run: Run) -> None:
+def say_outcome(session: Session, run: RecordedRun) -> None:
     """Say how a run ended, on stderr; errors are said even when quiet."""
     for line in run.error:
         terminal.echo_marked(Styled("error", "bold red"), line)
     for step in run.steps.values():
         say_undeclared(step.name, step.made)
-    for line in _needs(session, run):
+    for line in _tell_model_needs(session, run):
         terminal.echo_marked(Styled("warning", "yellow"), line)
     for name, source in run.sources.items():
         if stale := isinstance(source, dict) and source.get("stale"):
             what = f"input `{name}` is stale: {stale}"
             terminal.echo_marked(Styled("warning", "yellow"), what)
-    session.say(*_summary(run))
-    if failed := [s.name for s in run.steps.values() if s.state in (State.FAILED, State.REFUSED)]:
+    session.say(*_summarise_run(run))
+    if failed := [
+        s.name
+        for s in run.steps.values()
+        if s.state in (ExecutionState.FAILED, ExecutionState.REFUSED)
+    ]:
         session.say(f"  towpath logs {run.id} {failed[0]}")
     for step in run.steps.values():
         if version := step.made.facts.get("version"):
-            session.say(*_registered(str(version), bool(step.made.facts.get("new"))))
+            session.say(*_registered_words(str(version), bool(step.made.facts.get("new"))))
     if any(is_trial_left(step) for step in run.steps.values()):
         session.say(f"a trial: nothing is registered   (towpath register {run.id})")
     for named in run.published:
@@ -53,23 +57,23 @@ def is_trial_left(step: StepRun) -> bool:
 
 def say_undeclared(step: str, made: Made) -> None:
     """Warn of a step that read files which it does not declare, and tell of others that it left."""
-    if files := _listed(made.facts.get("undeclared")):
+    if files := _shorten_list(made.facts.get("undeclared")):
         what = f"{step} opened {files}, which it does not declare, so it is not reused: "
         warning = Styled("warning", "yellow")
         terminal.echo_marked(warning, what + "name it under `inputs` or `code`")
-    if files := _listed(made.facts.get("written")):
+    if files := _shorten_list(made.facts.get("written")):
         what = f"{step} wrote {files}, which is no output of it: where the step is reused"
         terminal.echo_marked(Styled("note", "cyan"), what + ", that is not written again")
 
 
-def _listed(files: Json) -> str:
+def _shorten_list(files: Json) -> str:
     """The first of some files."""
     names = [str(name) for name in files] if isinstance(files, list) else []
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _needs(session: Session, run: Run) -> Iterator[str]:
+def _tell_model_needs(session: Session, run: RecordedRun) -> Iterator[str]:
     """What the models that a run made will need to be loaded, and is not trusted yet."""
     if not any("needs" in step.made.facts for step in run.steps.values()):
         return
@@ -84,21 +88,22 @@ def _needs(session: Session, run: Run) -> Iterator[str]:
     yield from tell_needs(needs, nameless, session.workspace.project.trust)
 
 
-def _summary(run: Run) -> tuple[Piece, ...]:
-    counts = {state: run.count(state) for state in State}
+def _summarise_run(run: RecordedRun) -> tuple[Piece, ...]:
+    counts = {state: run.count(state) for state in ExecutionState}
     words = [
         f"{counts[state]} {word}"
         for state, word in (
-            (State.DONE, "run"), (State.REUSED, "reused"), (State.SKIPPED, "skipped"),
-            (State.FAILED, "failed"), (State.REFUSED, "refused"),
+            (ExecutionState.DONE, "run"), (ExecutionState.REUSED, "reused"),
+            (ExecutionState.SKIPPED, "skipped"),
+            (ExecutionState.FAILED, "failed"), (ExecutionState.REFUSED, "refused"),
         )
         if counts[state]
     ]  # fmt: skip
-    colour = "green" if run.state is State.DONE else "red"
-    took = terminal.duration(run.seconds) or "0.0s"
+    colour = "green" if run.state is ExecutionState.DONE else "red"
+    took = terminal.readable_duration(run.seconds) or "0.0s"
     return Styled(str(run.state), f"bold {colour}"), f" in {took}: {', '.join(words)}"
 
 
-def _registered(version: str, new: bool) -> tuple[Piece, ...]:
+def _registered_words(version: str, new: bool) -> tuple[Piece, ...]:
     shown, how = Styled(version, "bold"), f"   (towpath show {version})"
     return ("registered ", shown, how) if new else (shown, " was registered before", how)

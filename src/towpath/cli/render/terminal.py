@@ -65,7 +65,7 @@ class GuardedStream(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write text, harmless; the length of what was given."""
-        self.unguarded.write(_harmless(text, _BLOCK))
+        self.unguarded.write(_make_harmless(text, _BLOCK))
         return len(text)
 
     def flush(self) -> None:
@@ -87,11 +87,11 @@ class GuardedStream(io.TextIOBase):
 
 def guard_streams() -> None:
     """Put a guard before stdout and stderr, for whatever prints beside this module."""
-    sys.stdout = GuardedStream(_stream(err=False))
-    sys.stderr = GuardedStream(_stream(err=True))
+    sys.stdout = GuardedStream(_unguarded_stream(err=False))
+    sys.stderr = GuardedStream(_unguarded_stream(err=True))
 
 
-def _stream(err: bool) -> TextIO:
+def _unguarded_stream(err: bool) -> TextIO:
     stream = sys.stderr if err else sys.stdout
     behind: TextIO = getattr(stream, "unguarded", stream)
     return behind
@@ -99,69 +99,73 @@ def _stream(err: bool) -> TextIO:
 
 def is_terminal(err: bool = False) -> bool:
     """Whether stdout (stderr) is a terminal."""
-    return _stream(err).isatty()
+    return _unguarded_stream(err).isatty()
 
 
 def echo(*pieces: Piece, err: bool = False) -> None:
     """Print one line; a newline in a piece is shown as a sign, or it would begin a line of ours."""
-    _write("".join(_painted(piece, "") for piece in pieces), err)
+    _write_line("".join(_paint_piece(piece, "") for piece in pieces), err)
 
 
 def echo_marked(mark: Styled, *pieces: Piece) -> None:
     """Print ``error: ...`` on stderr; what goes on below is indented, and is no line of ours."""
-    shown = "".join(_painted(piece, "\n") for piece in pieces)
-    _write(f"{_painted(mark, '')}: {shown.rstrip().replace(chr(10), chr(10) + '    ')}", err=True)
+    shown = "".join(_paint_piece(piece, "\n") for piece in pieces)
+    _write_line(
+        f"{_paint_piece(mark, '')}: {shown.rstrip().replace(chr(10), chr(10) + '    ')}", err=True
+    )
 
 
 def echo_block(text: str, err: bool = False, colours: bool = False) -> None:
     """Print text of several lines; ``colours`` lets its own colours through to a terminal."""
     if not colours or not is_terminal(err):
-        return _write(_harmless(_COLOUR.sub("", text), _BLOCK), err)
+        return _write_line(_make_harmless(_COLOUR.sub("", text), _BLOCK), err)
     parts = _COLOUR.split(_CONCEALING.sub("", text))
-    shown = (part if at % 2 else _harmless(part, _BLOCK) for at, part in enumerate(parts))
-    return _write("".join(shown) + "\x1b[0m", err)  # what it leaves open ends with it
+    shown = (
+        part if index % 2 else _make_harmless(part, _BLOCK) for index, part in enumerate(parts)
+    )
+    return _write_line("".join(shown) + "\x1b[0m", err)  # what it leaves open ends with it
 
 
 def echo_json(document: str) -> None:
     """Print a JSON document on stdout, to the same values."""
-    click.echo(escape_json(document), file=_stream(err=False))
+    click.echo(escape_json(document), file=_unguarded_stream(err=False))
 
 
 def echo_counter(words: str) -> None:
     """Overwrite the last line of stderr with a counter; an empty one takes it away."""
-    shown = f"\r{_harmless(words)}" if words else "\r\x1b[K"
-    click.echo(shown, nl=False, file=_stream(err=True))
+    shown = f"\r{_make_harmless(words)}" if words else "\r\x1b[K"
+    click.echo(shown, nl=False, file=_unguarded_stream(err=True))
 
 
 def echo_markdown(page: str, reads: bool = False) -> None:
     """Print Markdown on stdout: as it is, or set for a person who ``reads`` it at a terminal."""
     if not reads or not is_terminal() or os.environ.get("NO_COLOR"):
-        return _write(_harmless(page, _PAGE), err=False)
+        return _write_line(_make_harmless(page, _PAGE), err=False)
     from rich.markdown import Markdown
 
-    return console().print(_Rendered(Markdown(_harmless(page, _BLOCK), hyperlinks=False)))
+    return make_console().print(_Rendered(Markdown(_make_harmless(page, _BLOCK), hyperlinks=False)))
 
 
-def _write(line: str, err: bool) -> None:
+def _write_line(line: str, err: bool) -> None:
     armed = any(os.environ.get(name) for name in _RUNNERS)
     colour = False if os.environ.get("NO_COLOR") else None
-    click.echo(disarm_commands(line) if armed else line, file=_stream(err), color=colour)
+    click.echo(disarm_commands(line) if armed else line, file=_unguarded_stream(err), color=colour)
 
 
-def _harmless(text: str, kept: str = "") -> str:
+def _make_harmless(text: str, kept: str = "") -> str:
     return show_controls(text.replace("\r\n", "\n") if kept else text, kept)
 
 
-def _painted(piece: Piece, kept: str) -> str:
+def _paint_piece(piece: Piece, kept: str) -> str:
     if not isinstance(piece, Styled):
-        return _harmless(piece, kept)
+        return _make_harmless(piece, kept)
     words = piece.style.split()
     weights = {"strikethrough" if word == "strike" else word: True for word in words[:-1]}
     last = words[-1] if words else ""
     if last in ("bold", "dim", "strike"):
         weights["strikethrough" if last == "strike" else last] = True
         last = ""
-    return click.style(_harmless(piece.text, kept), fg=last or None, **weights)
+    return click.style(_make_harmless(piece.text, kept), fg=last or None, **weights)
 
 
 class _Rendered:
@@ -180,11 +184,11 @@ class _Rendered:
                 yield Segment(show_controls(segment.text, "\n"), segment.style)
 
 
-def console(err: bool = False) -> Console:
+def make_console(err: bool = False) -> Console:
     """A console on stdout (stderr): obeys NO_COLOR, plain without a terminal."""
     from rich.console import Console
 
-    stream = _stream(err)
+    stream = _unguarded_stream(err)
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PLAIN_WIDTH
     return Console(
         file=stream, highlight=False, markup=False, width=width, soft_wrap=not stream.isatty()
@@ -197,7 +201,7 @@ class LiveView:
     def __init__(self) -> None:
         from rich.live import Live
 
-        self._console = console(err=True)
+        self._console = make_console(err=True)
         self._live = Live(console=self._console, refresh_per_second=10, transient=True)
 
     def start(self) -> None:
@@ -218,7 +222,7 @@ class LiveView:
             self._console.print(_Rendered(last))
 
 
-def table(
+def build_table(
     columns: Sequence[str], rows: Iterable[Sequence[Cell]], right: Sequence[str] = ()
 ) -> Table:
     """A table in the house's style: no lines but one under the heads; the first column is whole,
@@ -226,16 +230,18 @@ def table(
     from rich import box
     from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    rich_table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for place, column in enumerate(columns):
         justify: JustifyMethod = "right" if column in right else "left"
-        made.add_column(_rich(column), justify=justify, overflow="fold", no_wrap=place == 0)
+        rich_table.add_column(
+            _rich_text(column), justify=justify, overflow="fold", no_wrap=place == 0
+        )
     for row in rows:
-        made.add_row(*map(_rich, row))
-    return made
+        rich_table.add_row(*map(_rich_text, row))
+    return rich_table
 
 
-def show(
+def show_table(
     columns: Sequence[str],
     rows: Iterable[Sequence[Cell]],
     right: Sequence[str] = (),
@@ -245,24 +251,26 @@ def show(
     folds."""
     listed = list(rows)
     if is_terminal(err) and len(listed) < _LONG:
-        console(err).print(_Rendered(table(columns, listed, right)))
+        make_console(err).print(_Rendered(build_table(columns, listed, right)))
     else:
-        _write(_plain(columns, listed, right), err)
+        _write_line(_plain_table(columns, listed, right), err)
 
 
-def _rich(cell: Cell) -> Text:
+def _rich_text(cell: Cell) -> Text:
     """A cell as it is: of what users write, nothing is read as rich's markup."""
     from rich.text import Text
 
     if isinstance(cell, Styled):
-        return Text(_harmless(cell.text), cell.style)
-    return Text(_harmless(cell)) if isinstance(cell, str) else cell
+        return Text(_make_harmless(cell.text), cell.style)
+    return Text(_make_harmless(cell)) if isinstance(cell, str) else cell
 
 
-def _plain(columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str]) -> str:
-    cells = [[_text(cell) for cell in row] for row in (columns, *rows)]
+def _plain_table(
+    columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str]
+) -> str:
+    cells = [[_cell_text(cell) for cell in row] for row in (columns, *rows)]
     if not is_visible("".join(map("".join, cells))):  # asked once: of 10,000 versions few are odd
-        cells = [[_harmless(cell) for cell in row] for row in cells]
+        cells = [[_make_harmless(cell) for cell in row] for row in cells]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     signs = [">" if column in right else "<" for column in columns]
     form = "   ".join(f"{{:{sign}{width}}}" for sign, width in zip(signs, widths, strict=True))
@@ -271,20 +279,20 @@ def _plain(columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequen
     return "\n".join([head, line, *lines])
 
 
-def _text(cell: Cell) -> str:
+def _cell_text(cell: Cell) -> str:
     return cell.text if isinstance(cell, Styled) else str(cell)
 
 
-def number(value: object) -> str:
+def readable_number(value: object) -> str:
     """A figure for a person: four significant digits, other values as they are."""
     if isinstance(value, bool) or not isinstance(value, float):
         return "" if value is None else str(value)
     return f"{value:.4g}"
 
 
-def brief(value: object) -> str:
+def brief_value(value: object) -> str:
     """A value in a narrow column: digests by their first digits, a dash for none."""
-    text = number(value)
+    text = readable_number(value)
     is_digest = isinstance(value, str) and len(value) >= 32 and " " not in value
     return "—" if value is None else text[:12] if is_digest else text
 
@@ -294,13 +302,13 @@ def side_by_side(values: Sequence[object]) -> tuple[str, ...]:
     that are not."""
     from towpath.config.foreign_values import is_same  # which `--help` need not load
 
-    texts = tuple(map(brief, values))
-    pairs = [(one, two) for one in range(len(texts)) for two in range(one)]
+    texts = tuple(map(brief_value, values))
+    pairs = [(first, two) for first in range(len(texts)) for two in range(first)]
     hides = any(texts[a] == texts[b] and not is_same(values[a], values[b]) for a, b in pairs)
     return tuple("—" if value is None else str(value) for value in values) if hides else texts
 
 
-def duration(seconds: float) -> str:
+def readable_duration(seconds: float) -> str:
     """A time span for a person."""
     if seconds < 60:
         return f"{seconds:.1f}s" if seconds >= 0.05 else ""
@@ -309,7 +317,7 @@ def duration(seconds: float) -> str:
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
 
 
-def size(count: float) -> str:
+def readable_size(count: float) -> str:
     """A number of bytes for a person."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:

@@ -1,8 +1,15 @@
 """Gates: what a version must pass to enter a stage. A kind is a small file and a row in a table."""
 
-from towpath.delivery.gates.gate_context import Context
-from towpath.delivery.gates.judge_gates import judge, waiting
-from towpath.delivery.gates.verdict import Verdict
-from towpath.delivery.gates.verdict_table import page, rows
+from towpath.delivery.gates.gate_context import GateContext
+from towpath.delivery.gates.judge_gates import judge_stage_gates, list_deploy_gates
+from towpath.delivery.gates.verdict import GateVerdict
+from towpath.delivery.gates.verdict_table import verdict_rows, write_verdict_page
 
-__all__ = ["Context", "Verdict", "judge", "page", "rows", "waiting"]
+__all__ = [
+    "GateContext",
+    "GateVerdict",
+    "judge_stage_gates",
+    "list_deploy_gates",
+    "verdict_rows",
+    "write_verdict_page",
+]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
-from towpath.config.foreign_values import Fields, ReadValue, T, is_finite
+from towpath.config.foreign_values import Fields, ReadValue, T, is_finite_number
 from towpath.errors import Malformed
 
 
@@ -60,34 +60,34 @@ class ExpectationsAnswer:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class GateRefusal:
     """Why the process gave no answer, in its own words."""
 
     why: str
 
 
-def read_reply(said: object, read: ReadValue[T]) -> T | Refusal:
+def read_reply(said: object, read: ReadValue[T]) -> T | GateRefusal:
     """The answer of a gate's process, or why there is none."""
     fields = Fields(said)
     fields.refuse_others("why", "answer")
-    why = fields.find("why", foreign.read_text)
-    return fields.get("answer", read) if why is None else Refusal(why)
+    why = fields.find_optional("why", foreign.read_text)
+    return fields.get("answer", read) if why is None else GateRefusal(why)
 
 
 def read_function(value: object) -> FunctionAnswer:
     """What ``passed``, ``value``, ``bound`` and ``detail`` are."""
-    fields = _only(value, "passed", "value", "bound", "detail")
+    fields = _read_fields(value, "passed", "value", "bound", "detail")
     return FunctionAnswer(
         fields.get("passed", foreign.read_flag),
-        fields.find("value", read_finite),
-        fields.find("bound", read_finite),
-        str(fields.find("detail", read_finite) or ""),
+        fields.find_optional("value", read_finite),
+        fields.find_optional("bound", read_finite),
+        str(fields.find_optional("detail", read_finite) or ""),
     )
 
 
 def read_golden(value: object) -> GoldenAnswer:
     """One value given for each that is expected."""
-    fields = _only(value, "given", "expected")
+    fields = _read_fields(value, "given", "expected")
     values = foreign.list_of(read_finite)
     answer = GoldenAnswer(fields.get("given", values), fields.get("expected", values))
     if len(answer.given) != len(answer.expected):
@@ -97,12 +97,12 @@ def read_golden(value: object) -> GoldenAnswer:
 
 def read_latency(value: object) -> tuple[float, ...]:
     """The seconds of each call."""
-    return _only(value, "seconds").get("seconds", foreign.list_of(_read_seconds))
+    return _read_fields(value, "seconds").get("seconds", foreign.list_of(_read_seconds))
 
 
 def read_fairness(value: object) -> FairnessAnswer:
     """Numbers by group."""
-    fields = _only(value, "errors", "small")
+    fields = _read_fields(value, "errors", "small")
     return FairnessAnswer(
         fields.get("errors", foreign.table_of(foreign.read_number)),
         fields.get("small", foreign.list_of(foreign.read_text)),
@@ -111,7 +111,7 @@ def read_fairness(value: object) -> FairnessAnswer:
 
 def read_safe(value: object) -> SafeAnswer:
     """Words by file."""
-    fields = _only(value, "unsafe", "looked_at")
+    fields = _read_fields(value, "unsafe", "looked_at")
     return SafeAnswer(
         fields.get("unsafe", foreign.table_of(foreign.read_text)),
         fields.get("looked_at", foreign.list_of(foreign.read_text)),
@@ -120,7 +120,7 @@ def read_safe(value: object) -> SafeAnswer:
 
 def read_expectations(value: object) -> ExpectationsAnswer:
     """Counts, and sentences; all hold or some are named that do not."""
-    fields = _only(value, "rows", "count", "held", "failed", "warned")
+    fields = _read_fields(value, "rows", "count", "held", "failed", "warned")
     answer = ExpectationsAnswer(
         fields.get("rows", foreign.read_count),
         fields.get("count", foreign.read_count),
@@ -143,9 +143,9 @@ def read_finite(value: object) -> Json:
 
 def _is_finite(value: Json) -> bool:
     if isinstance(value, float):
-        return is_finite(value)
+        return is_finite_number(value)
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return all(_is_finite(one) for one in inner)
+    return all(_is_finite(item) for item in inner)
 
 
 def _read_seconds(value: object) -> float:
@@ -155,7 +155,7 @@ def _read_seconds(value: object) -> float:
     return float(seconds)
 
 
-def _only(value: object, *keys: str) -> Fields:
+def _read_fields(value: object, *keys: str) -> Fields:
     fields = Fields(value)
     fields.refuse_others(*keys)
     return fields

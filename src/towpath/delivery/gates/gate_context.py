@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.backends.git import Repository
-from towpath.registry import Record
+from towpath.registry import VersionRecord
 from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Context:
+class GateContext:
     """A version that is to enter a stage.
 
     ``base`` is the commit whose policy judges, and ``project`` what it declares
@@ -32,13 +32,13 @@ class Context:
     """
 
     stage: str
-    candidate: Record
-    incumbent: Record | None
+    candidate: VersionRecord
+    incumbent: VersionRecord | None
     repository: Repository
     base: str
     project: Project
     lower_since: int | None
-    model: Callable[[Record], Path]
+    model: Callable[[VersionRecord], Path]
     data: Callable[[str], Path]
     now: int
     scratch: Path

@@ -8,7 +8,7 @@ from towpath.config.artifact import Json
 
 
 @dataclass(frozen=True)
-class Finding:
+class GateFinding:
     """Whether the version passed, what was found, and in ``detail`` what else a reviewer needs.
 
     ``bound`` is given where it is known more exactly than the declaration says it.

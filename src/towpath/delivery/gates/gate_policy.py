@@ -12,7 +12,7 @@ from towpath.backends.dvc.pointer_files import pointer_path
 from towpath.backends.git import Repository, commit_history, large_files, refs
 from towpath.backends.git.git_command import AS_COMMITTED
 from towpath.config.declaration_faults import Places
-from towpath.delivery.gates.gate_context import Context
+from towpath.delivery.gates.gate_context import GateContext
 from towpath.delivery.gates.gate_finding import Unjudged
 from towpath.errors import did_you_mean
 from towpath.registry import policy_at_commit
@@ -21,7 +21,7 @@ _SHORT = 7
 
 
 @dataclass(frozen=True)
-class Policy:
+class GatePolicy:
     """The files of a commit, below the project's folder in it; what is asked for is written below
     ``scratch`` once."""
 
@@ -32,49 +32,49 @@ class Policy:
     _made: dict[str, Path] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, context: Context) -> Policy:
+    def of_context(cls, context: GateContext) -> GatePolicy:
         """That of a context."""
         scratch = context.scratch.absolute()
         return cls(context.repository, context.base, context.folder.strip("/"), scratch)
 
     def source(self, stage: str, gate: str) -> str:
         """Where a gate is declared: ``towpath.yaml:14 at 3f2a1c0``."""
-        place = self._places.at("stages", stage, "gates", gate)
+        place = self._declared_places.find_place("stages", stage, "gates", gate)
         line = f":{place.line}" if place and place.line else ""
-        return f"{policy_at_commit.place(self.folder)}{line} at {self.short}"
+        return f"{policy_at_commit.declaration_path(self.folder)}{line} at {self.short_commit}"
 
     @property
-    def short(self) -> str:
+    def short_commit(self) -> str:
         """The commit as a person reads it."""
         return self.commit[:_SHORT]
 
     @cached_property
-    def _places(self) -> Places:
-        content = self._content(policy_at_commit.FILE)
+    def _declared_places(self) -> Places:
+        content = self._read_content(policy_at_commit.FILE)
         if content is None:
             return Places()
         return Places(
-            documents.parse(content.decode("utf-8", "replace"), policy_at_commit.FILE).node
+            documents.parse_yaml(content.decode("utf-8", "replace"), policy_at_commit.FILE).node
         )
 
-    def file(self, path: str) -> Path:
+    def lay_out_file(self, path: str) -> Path:
         """A file of the commit, on disk; ``path`` counts from the project's root.
 
         :raises Unjudged: where the commit has none.
         """
         if path not in self._made:
-            content = self._content(path)
+            content = self._read_content(path)
             if content is None:
-                raise Unjudged(self._missing(path))
-            target = self.room() / PurePosixPath(path).name
+                raise Unjudged(self._explain_missing(path))
+            target = self.make_work_folder() / PurePosixPath(path).name
             target.write_bytes(content)
             self._made[path] = target
         return self._made[path]
 
-    def tree(self) -> Path:
+    def lay_out_tree(self) -> Path:
         """The project's folder with all the files of the commit, on disk."""
         if "" not in self._made:
-            room = self.room()
+            room = self.make_work_folder()
             env = {"GIT_INDEX_FILE": str(room / "index"), "GIT_WORK_TREE": str(room)}
             self.repository.call("read-tree", self.commit, env=env)
             words = ("checkout-index", "--all", "--quiet", f"--prefix={room}/tree/")
@@ -82,24 +82,24 @@ class Policy:
             self._made[""] = room / "tree" / self.folder
         return self._made[""]
 
-    def room(self) -> Path:
+    def make_work_folder(self) -> Path:
         """A new folder to work in."""
         self.scratch.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix="policy-", dir=self.scratch))
 
-    def _content(self, path: str) -> bytes | None:
-        name = f"{self.commit}:{self._whole(path)}"
-        content = refs.contents(self.repository, [name]).get(name)
+    def _read_content(self, path: str) -> bytes | None:
+        name = f"{self.commit}:{self._path_from_root(path)}"
+        content = refs.read_contents(self.repository, [name]).get(name)
         return (
             None if content is None else large_files.resolve_pointer(self.repository, content, path)
         )
 
-    def _whole(self, path: str) -> str:
+    def _path_from_root(self, path: str) -> str:
         return f"{self.folder}/{path}".lstrip("/")
 
-    def _missing(self, path: str) -> str:
+    def _explain_missing(self, path: str) -> str:
         names = commit_history.list_paths(self.repository, self.commit)
-        near = did_you_mean(self._whole(path), names)
-        if pointer_path(self._whole(path)) in names:
+        near = did_you_mean(self._path_from_root(path), names)
+        if pointer_path(self._path_from_root(path)) in names:
             near = "DVC tracks it, and gates read from Git"
-        return f"there is no {path} at {self.short}" + (f" ({near})" if near else "")
+        return f"there is no {path} at {self.short_commit}" + (f" ({near})" if near else "")

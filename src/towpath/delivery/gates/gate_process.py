@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from towpath.config.foreign_values import ReadValue, T
 from towpath.delivery.gates import verdict_text
-from towpath.delivery.gates.gate_answers import FunctionAnswer, Refusal, read_function, read_reply
+from towpath.delivery.gates.gate_answers import (
+    FunctionAnswer,
+    GateRefusal,
+    read_function,
+    read_reply,
+)
 from towpath.delivery.gates.gate_finding import Unjudged
 from towpath.errors import Malformed
 from towpath.sandbox.foreign_code import Sandbox, SandboxEnded, SandboxTimeout
 
 if TYPE_CHECKING:
     from towpath.config.gate_declarations import Function, Timed
-    from towpath.delivery.gates.gate_context import Context
+    from towpath.delivery.gates.gate_context import GateContext
 
 _WORK = "towpath.delivery.gates.gate_work"
 _FILES = ("model", "samples", "table", "data", "suite", "root")
@@ -28,14 +33,16 @@ _FILES = ("model", "samples", "table", "data", "suite", "root")
 
 
 @dataclass(frozen=True)
-class Answered(Generic[T]):
+class GateAnswer(Generic[T]):
     """What a kind's ``work`` answered, and ``caution``: which fences were missing."""
 
     answer: T
     caution: str
 
 
-def ask(gate: Timed, context: Context, asked: Mapping[str, Any], read: ReadValue[T]) -> Answered[T]:
+def ask_gate_process(
+    gate: Timed, context: GateContext, asked: Mapping[str, Any], read: ReadValue[T]
+) -> GateAnswer[T]:
     """What the kind's ``work`` answers, as ``read`` takes it: the process may lie.
 
     :raises Unjudged: where it raised, crashed, took longer than the gate's ``timeout``, or
@@ -43,13 +50,13 @@ def ask(gate: Timed, context: Context, asked: Mapping[str, Any], read: ReadValue
     """
     paths = [asked[name] for name in _FILES if asked.get(name)]
     paths += asked.get("files", {}).values()
-    with _folder(gate, context) as folder:
+    with _gate_folder(gate, context) as folder:
         sandbox = Sandbox(folder, gate.timeout, tuple(map(Path, paths)))
-        return _ask(gate, asked, sandbox, read)
+        return _ask_sandbox(gate, asked, sandbox, read)
 
 
-def ask_own(
-    gate: Function, context: Context, asked: Mapping[str, Any], copies: Iterable[Path]
+def ask_own_function(
+    gate: Function, context: GateContext, asked: Mapping[str, Any], copies: Iterable[Path]
 ) -> FunctionAnswer:
     """What the project's own function answers: with the variables and the network that its gate
     declares; ``copies`` are its own to write to.
@@ -59,7 +66,7 @@ def ask_own(
     if missing := [name for name in gate.environment if name not in os.environ]:
         raise Unjudged(f"{missing[0]} is not in the environment, and `environment` names it")
     reads = (asked["root"], *asked["context"]["data"].values())
-    with _folder(gate, context) as folder:
+    with _gate_folder(gate, context) as folder:
         sandbox = Sandbox(
             folder,
             gate.timeout,
@@ -68,11 +75,11 @@ def ask_own(
             environment={name: os.environ[name] for name in gate.environment},
             network=gate.network,
         )
-        return _ask(gate, asked, sandbox, read_function).answer
+        return _ask_sandbox(gate, asked, sandbox, read_function).answer
 
 
 @contextmanager
-def _folder(gate: Timed, context: Context) -> Iterator[Path]:
+def _gate_folder(gate: Timed, context: GateContext) -> Iterator[Path]:
     """An empty folder of the gate's own, in the scratch folder of whoever asks."""
     scratch = context.scratch.absolute()
     scratch.mkdir(parents=True, exist_ok=True)
@@ -80,13 +87,13 @@ def _folder(gate: Timed, context: Context) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _ask(
+def _ask_sandbox(
     gate: Timed, asked: Mapping[str, Any], sandbox: Sandbox, read: ReadValue[T]
-) -> Answered[T]:
+) -> GateAnswer[T]:
     try:
         answer = sandbox.ask(_WORK, {"kind": gate.kind, "asked": asked})
     except SandboxTimeout:
-        limit = verdict_text.duration(gate.timeout)
+        limit = verdict_text.verdict_duration(gate.timeout)
         raise Unjudged(f"it took longer than its timeout of {limit} and was ended") from None
     except SandboxEnded as ended:
         raise Unjudged(str(ended)) from None
@@ -95,6 +102,6 @@ def _ask(
     except Malformed as wrong:
         words = wrong.faults[0].what
         raise Unjudged(f"its process answers with what is no answer: {words}") from None
-    if isinstance(reply, Refusal):
+    if isinstance(reply, GateRefusal):
         raise Unjudged(reply.why)
-    return Answered(reply, answer.caution)
+    return GateAnswer(reply, answer.missing_fences)

@@ -12,18 +12,18 @@ from towpath.errors import TowpathError
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     """``{"answer": {...}}``, or ``{"why": "..."}``."""
     from towpath.steps.formats.json_values import plain_json
-    from towpath.steps.formats.jsons import is_finite
+    from towpath.steps.formats.jsons import is_finite_document
 
     try:
-        found = plain_json(kinds.module(question["kind"]).work(question["asked"]))
+        outcome = plain_json(kinds.gate_kind_module(question["kind"]).work(question["asked"]))
     except Unjudged as unjudged:
         return {"why": str(unjudged)}
     except TowpathError as error:
-        return {"why": verdict_text.of_faults(error)}
+        return {"why": verdict_text.verdict_fault_words(error)}
     except SystemExit as ended:
         return {"why": f"it called sys.exit({ended.code!r})"}
     except BaseException as error:
         return {"why": f"{type(error).__name__}: {error}"}
-    if not is_finite(found):
+    if not is_finite_document(outcome):
         return {"why": "a number in its answer is NaN or infinite"}
-    return {"answer": found}
+    return {"answer": outcome}

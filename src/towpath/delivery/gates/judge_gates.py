@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from towpath.delivery.gates import kinds, verdict_text
-from towpath.delivery.gates.gate_context import Context
-from towpath.delivery.gates.gate_finding import Finding, Unjudged
-from towpath.delivery.gates.gate_policy import Policy
-from towpath.delivery.gates.verdict import Verdict
+from towpath.delivery.gates.gate_context import GateContext
+from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
+from towpath.delivery.gates.gate_policy import GatePolicy
+from towpath.delivery.gates.verdict import GateVerdict
 from towpath.errors import Fault, TowpathError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from towpath.config.gate_declarations import AnyGate, When
 
 
-def judge(context: Context, when: When) -> tuple[Verdict, ...]:
+def judge_stage_gates(context: GateContext, when: When) -> tuple[GateVerdict, ...]:
     """The verdicts of the stage's gates of that time, in the order declared.
 
     A gate that cannot be evaluated has failed, and says why; nothing of it is raised.
     """
-    policy = Policy.of(context)
+    policy = GatePolicy.of_context(context)
     return tuple(
-        _verdict(name, gate, context, policy)
-        for name, gate in _gates(context).items()
+        _judge_gate(name, gate, context, policy)
+        for name, gate in _stage_gates(context).items()
         if gate.when == when
     )
 
 
-def waiting(context: Context) -> tuple[str, ...]:
+def list_deploy_gates(context: GateContext) -> tuple[str, ...]:
     """The names of the gates that are judged on deploying only."""
-    return tuple(name for name, gate in _gates(context).items() if gate.when == "deploy")
+    return tuple(name for name, gate in _stage_gates(context).items() if gate.when == "deploy")
 
 
-def _gates(context: Context) -> Mapping[str, AnyGate]:
+def _stage_gates(context: GateContext) -> Mapping[str, AnyGate]:
     stages = context.project.stages
     if context.stage not in stages:
         near = did_you_mean(context.stage, stages) or f"there is {', '.join(stages)}"
@@ -43,27 +43,29 @@ def _gates(context: Context) -> Mapping[str, AnyGate]:
     return stages[context.stage].gates
 
 
-def _verdict(name: str, gate: AnyGate, context: Context, policy: Policy) -> Verdict:
-    found = _finding(gate, context, policy)
-    return Verdict(
+def _judge_gate(name: str, gate: AnyGate, context: GateContext, policy: GatePolicy) -> GateVerdict:
+    finding = _evaluate_gate(gate, context, policy)
+    return GateVerdict(
         gate=name,
         kind=gate.kind,
         when=gate.when,
-        passed=found.passed,
-        value=verdict_text.value(found.value),
-        bound=verdict_text.value(kinds.bound(gate) if found.bound is None else found.bound),
+        passed=finding.passed,
+        value=verdict_text.verdict_value(finding.value),
+        bound=verdict_text.verdict_value(
+            kinds.gate_bound(gate) if finding.bound is None else finding.bound
+        ),
         source=policy.source(context.stage, name),
-        detail=verdict_text.line(found.detail),
+        detail=verdict_text.verdict_line(finding.detail),
     )
 
 
-def _finding(gate: AnyGate, context: Context, policy: Policy) -> Finding:
+def _evaluate_gate(gate: AnyGate, context: GateContext, policy: GatePolicy) -> GateFinding:
     try:
-        return kinds.judge(gate, context, policy)
+        return kinds.judge_by_kind(gate, context, policy)
     except Unjudged as unjudged:
         why = str(unjudged)
     except TowpathError as error:
-        why = verdict_text.of_faults(error)
+        why = verdict_text.verdict_fault_words(error)
     except Exception as error:  # whatever it is, it must not let a version through
         why = f"{type(error).__name__}: {error}"
-    return Finding(False, detail=f"cannot be evaluated: {why}")
+    return GateFinding(False, detail=f"cannot be evaluated: {why}")

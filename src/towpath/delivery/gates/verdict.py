@@ -9,7 +9,7 @@ from towpath.config.artifact import Json
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateVerdict:
     """One gate's word: the value, the bound, and where the bound came from.
 
     ``source`` is a place in the base commit (``towpath.yaml:14 at 3f2a1c0``). A gate that cannot

@@ -10,31 +10,33 @@ from towpath.errors import TowpathError
 LONGEST = 600
 
 
-def line(words: str, longest: int = LONGEST) -> str:
+def verdict_line(words: str, longest: int = LONGEST) -> str:
     """One line without control characters, cut where it is long."""
     plain = "".join(letter if letter.isprintable() else " " for letter in words)
     short = " ".join(plain.split())
     return short if len(short) <= longest else f"{short[: longest - 3]}..."
 
 
-def value(found: Json) -> Json:
+def verdict_value(found: Json) -> Json:
     """What was found, or a bound, short enough to be told: numbers as they are, the rest a line."""
     if found is None or isinstance(found, bool | int | float):
         return found
-    return line(found if isinstance(found, str) else json.dumps(found, ensure_ascii=False), 200)
+    return verdict_line(
+        found if isinstance(found, str) else json.dumps(found, ensure_ascii=False), 200
+    )
 
 
-def of_faults(error: TowpathError) -> str:
+def verdict_fault_words(error: TowpathError) -> str:
     """What an error says, with its places and hints."""
     return "; ".join(str(fault) for fault in error.faults[:5])
 
 
-def number(value: float) -> str:
+def verdict_number(value: float) -> str:
     """A number with as many digits as a person reads."""
     return f"{value:.6g}"
 
 
-def duration(seconds: float) -> str:
+def verdict_duration(seconds: float) -> str:
     """So long: ``12.3 ms``, ``4.2 s``, ``3h 12m``, ``2d 5h``."""
     if seconds < 1:
         return f"{seconds * 1000:.3g} ms"
@@ -43,11 +45,11 @@ def duration(seconds: float) -> str:
     minutes = int(seconds // 60)
     hours, days = minutes // 60, minutes // 1440
     if hours < 1:
-        return _parts((minutes, "m"), (int(seconds % 60), "s"))
+        return _join_parts((minutes, "m"), (int(seconds % 60), "s"))
     if days < 2:
-        return _parts((hours, "h"), (minutes % 60, "m"))
-    return _parts((days, "d"), (hours % 24, "h"))
+        return _join_parts((hours, "h"), (minutes % 60, "m"))
+    return _join_parts((days, "d"), (hours % 24, "h"))
 
 
-def _parts(*parts: tuple[int, str]) -> str:
+def _join_parts(*parts: tuple[int, str]) -> str:
     return " ".join(f"{count}{unit}" for count, unit in parts if count)

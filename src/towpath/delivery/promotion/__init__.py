@@ -1,28 +1,33 @@
 """Promotions: a stage file, its evidence, a branch, a pull request, and who let it in."""
 
 from towpath.delivery.promotion import approval
-from towpath.delivery.promotion.approval import Approval
-from towpath.delivery.promotion.decide_promotion import Put, approve, refuse, waiting
-from towpath.delivery.promotion.merge_promotion import Approved
-from towpath.delivery.promotion.promotion_case import Case
-from towpath.delivery.promotion.promotion_check import Checked, check
-from towpath.delivery.promotion.proposal import GatesRefused, Proposed
-from towpath.delivery.promotion.propose import demote, promote, rollback
+from towpath.delivery.promotion.approval import PromotionApproval
+from towpath.delivery.promotion.decide_promotion import (
+    RejectedPromotion,
+    approve_promotion,
+    find_waiting_promotions,
+    reject_promotion,
+)
+from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
+from towpath.delivery.promotion.promotion_case import PromotionCase
+from towpath.delivery.promotion.promotion_check import CheckedBranch, check_promotion_branch
+from towpath.delivery.promotion.proposal import ProposedPromotion, ReviewGatesRefused
+from towpath.delivery.promotion.propose import propose_demotion, propose_promotion, propose_rollback
 
 __all__ = [
-    "Approval",
-    "Approved",
-    "Case",
-    "Checked",
-    "GatesRefused",
-    "Proposed",
-    "Put",
+    "ApprovedPromotion",
+    "CheckedBranch",
+    "PromotionApproval",
+    "PromotionCase",
+    "ProposedPromotion",
+    "RejectedPromotion",
+    "ReviewGatesRefused",
     "approval",
-    "approve",
-    "check",
-    "demote",
-    "promote",
-    "refuse",
-    "rollback",
-    "waiting",
+    "approve_promotion",
+    "check_promotion_branch",
+    "find_waiting_promotions",
+    "propose_demotion",
+    "propose_promotion",
+    "propose_rollback",
+    "reject_promotion",
 ]

@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from towpath.backends.git import Repository, commit_history, refs
 from towpath.backends.git.allowed_signers import SIGNERS, read_allowed_signers
 from towpath.delivery.promotion import code_owners, commit_signatures
-from towpath.delivery.promotion.commit_signatures import Signature, read_signatures
-from towpath.delivery.promotion.merged_pull_requests import bring_head, find_pull, standing
-from towpath.delivery.promotion.promotion_case import naming, paths
+from towpath.delivery.promotion.commit_signatures import CommitSignature, read_signatures
+from towpath.delivery.promotion.merged_pull_requests import (
+    bring_head,
+    find_pull,
+    find_standing_reviews,
+)
+from towpath.delivery.promotion.promotion_case import name_promotion, promotion_paths
 from towpath.delivery.promotion.rulebook import Rulebook
-from towpath.registry import Promotion, Version
+from towpath.registry import Promotion, VersionNumber
 from towpath.registry.main_decisions import EVIDENCE
 from towpath.registry.main_line import read_trailers
 from towpath.registry.ownership import claim_path
@@ -27,8 +31,8 @@ if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
     from towpath.forge import Forge, PullRequest, Review
 
-Level: TypeAlias = Literal["forge", "signed", "recorded", "none"]
-ORDER: tuple[Level, ...] = ("none", "recorded", "signed", "forge")
+ApprovalLevel: TypeAlias = Literal["forge", "signed", "recorded", "none"]
+LEVEL_ORDER: tuple[ApprovalLevel, ...] = ("none", "recorded", "signed", "forge")
 
 OWN = "who made it"
 ANOTHER = "ask a colleague; a project of one says `policy: {self_approval: true}` on main"
@@ -39,12 +43,12 @@ _PERSON = re.compile(r"[^<]*<(?P<mail>[^>]*)>")
 
 
 @dataclass(frozen=True)
-class Approval:
+class PromotionApproval:
     """The highest level that a promotion reached. ``by`` are logins, signers or names with mails;
     ``where`` is the pull request's address, or the merge; ``evidence`` is the page on main that
     the approver saw; ``why`` says what a higher level lacked."""
 
-    level: Level
+    level: ApprovalLevel
     by: tuple[str, ...] = ()
     where: str | None = None
     evidence: str | None = None
@@ -58,7 +62,7 @@ class Approval:
 
 
 @dataclass(frozen=True)
-class Inquiry:
+class ApprovalInquiry:
     """A promotion on main, the commit before it, and what is known of how it came.
 
     ``commit_paths`` are the files that its commit changed, ``number`` is the version that it is
@@ -71,9 +75,9 @@ class Inquiry:
     forge: Forge | None
     parent: str
     commit_paths: tuple[str, ...]
-    number: Version | None
+    number: VersionNumber | None
     together: tuple[Promotion, ...]
-    before: Version | None = None
+    before: VersionNumber | None = None
 
     @cached_property
     def base(self) -> str:
@@ -81,7 +85,7 @@ class Inquiry:
         none of them says who may approve the others."""
         commit, forge = self.parent, self.forge
         while forge and self.pull and self.promotion.head is None:
-            before = commit_history.parents(self.repository, commit)
+            before = commit_history.commit_parents(self.repository, commit)
             if not before or all(p.number != self.pull.number for p in forge.of_commit(commit)):
                 break
             commit = before[0]
@@ -90,19 +94,19 @@ class Inquiry:
     @cached_property
     def files(self) -> tuple[str, str, str]:
         """Where its stage file, record and evidence lie."""
-        return paths(self.promotion.stage, self.promotion.model, self.number)
+        return promotion_paths(self.promotion.stage, self.promotion.model, self.number)
 
     @property
-    def page(self) -> str | None:
+    def evidence_page(self) -> str | None:
         """The evidence on main, by its path; None where the promotion brought none."""
         path = self.files[2]
         if path in self.commit_paths:
             return path
         name = f"{self.promotion.commit}:{path}"
-        return path if name in refs.contents(self.repository, [name]) else None
+        return path if name in refs.read_contents(self.repository, [name]) else None
 
     @property
-    def strangers(self) -> tuple[str, ...]:
+    def stranger_files(self) -> tuple[str, ...]:
         """The files that its commit changed and that belong to no promotion of it."""
         own = {path for p in self.together for path in _files_of(p)}
         return tuple(
@@ -116,23 +120,25 @@ class Inquiry:
         """Whether its commit merged one branch, and has the promotion's files as that has them: a
         merge made by hand may hold anything, and merge something else for its look."""
         commit, head = self.promotion.commit, self.promotion.head
-        if head is None or len(commit_history.parents(self.repository, commit)) != 2:
+        if head is None or len(commit_history.commit_parents(self.repository, commit)) != 2:
             return False
         names = [f"{side}:{path}" for path in self.files for side in (commit, head)]
-        contents = refs.contents(self.repository, names)
+        contents = refs.read_contents(self.repository, names)
         held = [contents.get(name) for name in names]
         return held[::2] == held[1::2]
 
     @cached_property
-    def writers(self) -> tuple[commit_history.Writer, ...]:
+    def file_writers(self) -> tuple[commit_history.CommitWriter, ...]:
         """Who wrote its files on their way to main, by what their commits say."""
         head = self.promotion.head or self.promotion.commit
-        return commit_history.writers(self.repository, self.base, head, self.files)
+        return commit_history.file_writers(self.repository, self.base, head, self.files)
 
     @cached_property
-    def authors(self) -> frozenset[str]:
+    def author_names(self) -> frozenset[str]:
         """Their mails, and the logins in mails that a forge made up."""
-        return people(("", mail) for writer in self.writers for mail in writer.mails)
+        return mails_and_logins(
+            ("", mail) for writer in self.file_writers for mail in writer.writer_mails
+        )
 
     @cached_property
     def pull(self) -> PullRequest | None:
@@ -147,20 +153,20 @@ class Inquiry:
         """The reviews of that pull request."""
         return self.forge.reviews(self.pull.number) if self.forge and self.pull else ()
 
-    def signatures(self, signers: bytes | None) -> dict[str, Signature]:
+    def read_file_signatures(self, signers: bytes | None) -> dict[str, CommitSignature]:
         """Who signed its commit and those that wrote its files."""
-        commits = [self.promotion.commit, *(writer.commit for writer in self.writers)]
+        commits = [self.promotion.commit, *(writer.commit for writer in self.file_writers)]
         return read_signatures(self.repository, commits, signers)
 
     @cached_property
     def named(self) -> bool:
         """Whether its commit's message names it (``Promotion:``) and its digest, if it says one."""
-        said = self.promotion.trailers
-        line = naming(self.promotion.model, self.promotion.version, self.promotion.stage)
-        digests = [d.split(" ") for d in said.get("digest", ())]
+        trailers = self.promotion.trailers
+        line = name_promotion(self.promotion.model, self.promotion.version, self.promotion.stage)
+        digests = [d.split(" ") for d in trailers.get("digest", ())]
         what = f"{self.promotion.model}@{self.promotion.version}"
         right = f"sha256:{self.promotion.sha256}"
-        return line in said.get("promotion", ()) and all(
+        return line in trailers.get("promotion", ()) and all(
             words[-1] == right for words in digests if words[0] == what
         )
 
@@ -168,13 +174,13 @@ class Inquiry:
     def head_trailers(self) -> Mapping[str, tuple[str, ...]]:
         """What the merged commit says, as ``towpath promote`` and ``towpath approve`` write it."""
         head = self.promotion.head
-        content = refs.contents(self.repository, [head]).get(head, b"") if head else b""
+        content = refs.read_contents(self.repository, [head]).get(head, b"") if head else b""
         return read_trailers(content.decode("utf-8", "replace").partition("\n\n")[2])
 
     @property
     def head_names_it(self) -> bool:
         """Whether the merged commit names it."""
-        line = naming(self.promotion.model, self.promotion.version, self.promotion.stage)
+        line = name_promotion(self.promotion.model, self.promotion.version, self.promotion.stage)
         return line in self.head_trailers.get("promotion", ())
 
 
@@ -183,7 +189,7 @@ def _files_of(promotion: Promotion) -> tuple[str, ...]:
     claim = claim_path(promotion.model)
     if promotion.version is None:
         return promotion.path, claim
-    return (*paths(promotion.stage, promotion.model, promotion.version), claim)
+    return (*promotion_paths(promotion.stage, promotion.model, promotion.version), claim)
 
 
 def _is_page_of(path: str, promotion: Promotion) -> bool:
@@ -195,49 +201,51 @@ def _is_page_of(path: str, promotion: Promotion) -> bool:
     return path.startswith(folder) and path.endswith(f"-{promotion.stage}.md")
 
 
-def approve_under(rules: Rulebook, inquiry: Inquiry) -> Approval:
+def approve_under(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApproval:
     """The highest level that a promotion reaches under a rulebook."""
     promotion = inquiry.promotion
     if promotion.base is None:
-        return Approval("none", why="it came with the first commit")
-    page = inquiry.page
+        return PromotionApproval("none", why="it came with the first commit")
+    page = inquiry.evidence_page
     if promotion.fault:
-        return Approval("none", evidence=page, why="its stage file cannot be understood")
-    if inquiry.strangers:
-        named = ", ".join(inquiry.strangers[:3]) + (" and more" if inquiry.strangers[3:] else "")
+        return PromotionApproval("none", evidence=page, why="its stage file cannot be understood")
+    if inquiry.stranger_files:
+        named = ", ".join(inquiry.stranger_files[:3]) + (
+            " and more" if inquiry.stranger_files[3:] else ""
+        )
         why = f"its commit also changed {named}, so nothing approves it alone"
-        return Approval("none", evidence=page, why=why)
+        return PromotionApproval("none", evidence=page, why=why)
     lacks: list[str] = []
-    for way in (_forge, _signed, _recorded):
+    for way in (_weigh_forge_approval, _weigh_signature, _weigh_merge):
         reached = way(rules, inquiry)
         if not isinstance(reached, str):
             return replace(reached, evidence=page, why="; ".join(lacks))
         lacks += [reached] if reached else []
-    return Approval("none", evidence=page, why="; ".join(lacks))
+    return PromotionApproval("none", evidence=page, why="; ".join(lacks))
 
 
-def least(project: Project, stage: str) -> Level:
+def least_level(project: Project, stage: str) -> ApprovalLevel:
     """The least level that the policy asks of a stage."""
     declared = project.stages.get(stage)
     return (declared.approval if declared else None) or project.policy.approval
 
 
-def enough(approval: Approval, level: Level) -> bool:
+def reaches_level(approval: PromotionApproval, level: ApprovalLevel) -> bool:
     """Whether an approval reaches a level."""
-    return ORDER.index(approval.level) >= ORDER.index(level)
+    return LEVEL_ORDER.index(approval.level) >= LEVEL_ORDER.index(level)
 
 
-def people(pairs: Iterable[tuple[str, str]]) -> frozenset[str]:
+def mails_and_logins(pairs: Iterable[tuple[str, str]]) -> frozenset[str]:
     """Mails, lower case, and the logins in mails that a forge made up for its users."""
     mails = {mail.lower() for _, mail in pairs}
-    logins = {known["login"] for mail in mails if (known := _NOREPLY.fullmatch(mail))}
+    logins = {login_match["login"] for mail in mails if (login_match := _NOREPLY.fullmatch(mail))}
     return frozenset(mails | logins)
 
 
 def named_people(rules: Rulebook, stage: str, path: str) -> tuple[str, ...]:
     """Whom CODEOWNERS names for a stage file, and the policy for its stage."""
     declared = rules.policy.stages.get(stage) if rules.policy else None
-    return (*rules.owners(path), *(declared.approvers if declared else ()))
+    return (*rules.owners_of_path(path), *(declared.approvers if declared else ()))
 
 
 def allows_self_approval(rules: Rulebook) -> bool:
@@ -245,7 +253,7 @@ def allows_self_approval(rules: Rulebook) -> bool:
     return rules.policy is not None and rules.policy.policy.self_approval
 
 
-def _forge(rules: Rulebook, inquiry: Inquiry) -> Approval | str:
+def _weigh_forge_approval(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApproval | str:
     forge, pull = inquiry.forge, inquiry.pull
     if forge is None:
         return ""
@@ -257,10 +265,10 @@ def _forge(rules: Rulebook, inquiry: Inquiry) -> Approval | str:
         return f"the head of {pull.url} cannot be had, so nobody knows what was reviewed"
     if not _is_what_was_seen(inquiry, pull.head):
         return f"main holds another stage file than {pull.url} did"
-    approved = standing(inquiry.reviews, pull.head)
+    approved = find_standing_reviews(inquiry.reviews, pull.head)
     if not approved:
         return f"{pull.url} was merged without an approving review of its head"
-    authors = {pull.author.lower(), *inquiry.authors}
+    authors = {pull.author.lower(), *inquiry.author_names}
     reviewers = {login: review.user for login, review in approved.items()}
     stage, path = inquiry.promotion.stage, inquiry.promotion.path
     return weigh_reviews(rules, stage, path, forge, pull, reviewers, authors)
@@ -274,43 +282,43 @@ def weigh_reviews(
     pull: PullRequest,
     reviewers: dict[str, str],
     authors: set[str],
-) -> Approval | str:
+) -> PromotionApproval | str:
     """What reviews of a pull request's head come to; ``reviewers`` are logins by lower case."""
     free = allows_self_approval(rules)
     others = [login for login in reviewers if free or login not in authors]
-    may = code_owners.people(named_people(rules, stage, path), forge)
+    may = code_owners.find_owner_logins(named_people(rules, stage, path), forge)
     by = tuple(reviewers[login] for login in others if login in may)
     if by:
-        return Approval("forge", by, pull.url)
+        return PromotionApproval("forge", by, pull.url)
     if not others:
         return f"{pull.url} was approved by {OWN} alone"
-    said = f"{pull.url} was approved by {', '.join(reviewers[login] for login in others)}"
-    return f"{said}, whom neither CODEOWNERS nor the policy names"
+    approved_by = f"{pull.url} was approved by {', '.join(reviewers[login] for login in others)}"
+    return f"{approved_by}, whom neither CODEOWNERS nor the policy names"
 
 
-def _replaces_another(inquiry: Inquiry) -> str | None:
+def _replaces_another(inquiry: ApprovalInquiry) -> str | None:
     """Why a promotion is none over what was there: an old proposal, merged again later, was made
     and approved over something else."""
     promotion, was = inquiry.promotion, inquiry.before
     if promotion.version is None or promotion.replaces == was:
         return None
-    said = promotion.replaces or "nothing"
-    return f"it says that it replaces {said}, and {was or 'nothing'} was there"
+    claimed = promotion.replaces or "nothing"
+    return f"it says that it replaces {claimed}, and {was or 'nothing'} was there"
 
 
-def _is_what_was_seen(inquiry: Inquiry, head: str) -> bool:
+def _is_what_was_seen(inquiry: ApprovalInquiry, head: str) -> bool:
     """Whether main has the stage file of the head that was reviewed: a merge made by hand may hold
     anything, and so may an earlier commit of the branch that somebody pushed to main."""
     names = [f"{commit}:{inquiry.promotion.path}" for commit in (head, inquiry.promotion.commit)]
-    contents = refs.contents(inquiry.repository, names)
+    contents = refs.read_contents(inquiry.repository, names)
     return contents.get(names[0]) == contents.get(names[1])
 
 
-def _signed(rules: Rulebook, inquiry: Inquiry) -> Approval | str:
+def _weigh_signature(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApproval | str:
     commit = inquiry.promotion.commit
     if rules.signers is None and not commit_signatures.is_signed(inquiry.repository, commit):
         return ""
-    signatures = inquiry.signatures(rules.signers)
+    signatures = inquiry.read_file_signatures(rules.signers)
     approver = signatures.get(commit)
     if approver is None:
         if commit_signatures.is_signed(inquiry.repository, commit):
@@ -320,12 +328,16 @@ def _signed(rules: Rulebook, inquiry: Inquiry) -> Approval | str:
         return f"{approver.name} signed a commit whose message does not say that it approves it"
     if wrong := _replaces_another(inquiry):
         return wrong
-    named = code_owners.mails(named_people(rules, inquiry.promotion.stage, inquiry.promotion.path))
+    named = code_owners.find_owner_mails(
+        named_people(rules, inquiry.promotion.stage, inquiry.promotion.path)
+    )
     if named and not approver.names & named:
         return f"{approver.name} signed it, whom the policy does not name"
-    if not allows_self_approval(rules) and (said := _own(inquiry, approver, signatures)):
-        return said
-    return Approval("signed", (approver.name,), f"merge {commit[:7]}")
+    if not allows_self_approval(rules) and (
+        own_reason := _explain_own_approval(inquiry, approver, signatures)
+    ):
+        return own_reason
+    return PromotionApproval("signed", (approver.name,), f"merge {commit[:7]}")
 
 
 def _not_honoured(signers: bytes | None) -> str:
@@ -334,50 +346,52 @@ def _not_honoured(signers: bytes | None) -> str:
     return f" ({faults[0].place}: {faults[0].what})" if faults else ""
 
 
-def _own(inquiry: Inquiry, approver: Signature, signatures: dict[str, Signature]) -> str | None:
+def _explain_own_approval(
+    inquiry: ApprovalInquiry, approver: CommitSignature, signatures: dict[str, CommitSignature]
+) -> str | None:
     """Why it cannot be told that another made the promotion than who approved it: names and mails
     of commits are whatever their maker typed, so that signatures alone tell makers apart."""
-    if (approver.names | approver.signer.person) & inquiry.authors:
+    if (approver.names | approver.signer.person) & inquiry.author_names:
         return f"{OWN} signed it, {approver.name}"
     if inquiry.promotion.head is None:
         return f"{OWN} signed it, {approver.name}"
     if not inquiry.is_as_proposed:
         return f"{approver.name} signed a merge with other files than the branch that it merged"
-    makers = [signatures.get(writer.commit) for writer in inquiry.writers]
-    if any(maker is not None and maker.is_of(approver) for maker in makers):
+    makers = [signatures.get(writer.commit) for writer in inquiry.file_writers]
+    if any(maker is not None and maker.is_same_person(approver) for maker in makers):
         return f"{OWN} signed it, {approver.name}"
     if not makers or None in makers:
         return f"{UNSIGNED}: {approver.name} may have made it"
     return None
 
 
-def _recorded(rules: Rulebook, inquiry: Inquiry) -> Approval | str:
+def _weigh_merge(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApproval | str:
     """A merge, and whom it names: the forge's word before that of a message anybody can write."""
     promotion, pull = inquiry.promotion, inquiry.pull
-    by, authors = _mergers(inquiry), set(inquiry.authors)
+    by, authors = _find_mergers(inquiry), set(inquiry.author_names)
     if not by:
         return "it came by no merge, and nothing says who let it in"
     if pull is None and not (inquiry.named or inquiry.head_names_it):
         return "neither the merge nor what it merged names this promotion"
     if pull:
         authors.add(pull.author.lower())
-    others = [person for person in by if _mail(person) not in authors]
+    others = [person for person in by if _mail_of_person(person) not in authors]
     if not others and not allows_self_approval(rules):
         return f"{OWN} merged it"
     where = pull.url if pull else f"merge {promotion.commit[:7]}"
-    return Approval("recorded", tuple(others or by), where)
+    return PromotionApproval("recorded", tuple(others or by), where)
 
 
-def _mergers(inquiry: Inquiry) -> tuple[str, ...]:
+def _find_mergers(inquiry: ApprovalInquiry) -> tuple[str, ...]:
     if inquiry.pull:
         return (inquiry.pull.merged_by,) if inquiry.pull.merged_by else ()
     if inquiry.promotion.head is None:
         return ()
-    said = inquiry.promotion.trailers.get("approved-by", ())
+    approvers = inquiry.promotion.trailers.get("approved-by", ())
     # A pull with a merge puts its own commit before an approval that main had: that one counts.
-    return said or inquiry.head_trailers.get("approved-by", ()) or (inquiry.promotion.author,)
+    return approvers or inquiry.head_trailers.get("approved-by", ()) or (inquiry.promotion.author,)
 
 
-def _mail(person: str) -> str:
+def _mail_of_person(person: str) -> str:
     parted = _PERSON.fullmatch(person)
     return (parted["mail"] if parted else person).lower()

@@ -12,46 +12,46 @@ from typing import TYPE_CHECKING
 
 from towpath.backends.git import Repository, commit_history, main_branch
 from towpath.delivery.promotion.approval import (
-    ORDER,
-    Approval,
-    Inquiry,
-    Level,
+    LEVEL_ORDER,
+    ApprovalInquiry,
+    ApprovalLevel,
+    PromotionApproval,
     approve_under,
-    enough,
-    least,
+    least_level,
+    reaches_level,
 )
-from towpath.delivery.promotion.displaced_decisions import Displaced, find_displaced
+from towpath.delivery.promotion.displaced_decisions import DisplacedDecision, find_displaced
 from towpath.delivery.promotion.rule_changes import NOT_ASKED, RuleHistory, read_rule_history
 from towpath.delivery.promotion.rulebook import Rulebook
 from towpath.errors import Fault, Place, Refused
-from towpath.registry import ModelVersion, Promotion, Version
+from towpath.registry import ModelVersion, Promotion, VersionNumber
 from towpath.registry.main_line import Backdated, MainLine, read_main_line
-from towpath.registry.promotion_log import promotions
+from towpath.registry.promotion_log import read_promotions
 from towpath.registry.version_signatures import lacking_signature
 
 if TYPE_CHECKING:
     from towpath.forge import Forge
 
-ASK = 'export GITHUB_TOKEN="$(gh auth token)"; then run it again, without --offline'
+ASK_FORGE = 'export GITHUB_TOKEN="$(gh auth token)"; then run it again, without --offline'
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ApprovalJudgement:
     """What a promotion reached, and the least that it needed; ``backdated`` where its commit's
     date cannot be."""
 
-    approval: Approval
-    needed: Level
+    approval: PromotionApproval
+    needed: ApprovalLevel
     backdated: Backdated | None = None
 
     @property
     def is_enough(self) -> bool:
         """Whether it is approved as its stage asks."""
-        return enough(self.approval, self.needed)
+        return reaches_level(self.approval, self.needed)
 
 
 @dataclass(frozen=True)
-class Redirect:
+class MainRedirect:
     """That another branch is main than the one that would be: what says so at ``commit`` of that
     one, and who agreed to it there; ``faults`` are what nobody agreed to there who had to."""
 
@@ -83,7 +83,7 @@ class ApprovalRule:
     @cached_property
     def log(self) -> tuple[Promotion, ...]:
         """Every promotion on it, oldest first."""
-        return promotions(self.repository, self.head, line=self.line)
+        return read_promotions(self.repository, self.head, line=self.line)
 
     @cached_property
     def rules(self) -> RuleHistory:
@@ -91,109 +91,117 @@ class ApprovalRule:
         return read_rule_history(self.repository, self.line, self.forge)
 
     @cached_property
-    def displaced(self) -> tuple[Displaced, ...]:
+    def displaced_decisions(self) -> tuple[DisplacedDecision, ...]:
         """Decisions that main took once, and that its first-parent line does not hold any more."""
         return find_displaced(self.repository, self.line)
 
-    def judge(self, promotion: Promotion) -> Judgement:
+    def judge(self, promotion: Promotion) -> ApprovalJudgement:
         """How a promotion was approved.
 
         It is judged by the rules in force before it; what a stage wants now, by those of now as
         well, and the stricter counts.
         """
         backdated = self.line.backdated([promotion.commit])
-        inquiry = self._inquiry(promotion)
-        judged = self._under(self._rules_at(inquiry.base), inquiry)
-        if self._current.get((promotion.stage, promotion.model)) == promotion.commit:
-            judged = _stricter(judged, self._under(self._rules_at(self.head), inquiry))
+        inquiry = self._open_inquiry(promotion)
+        judged = self._judge_under(self._rules_at(inquiry.base), inquiry)
+        if self._current_commits.get((promotion.stage, promotion.model)) == promotion.commit:
+            judged = _stricter_judgement(
+                judged, self._judge_under(self._rules_at(self.head), inquiry)
+            )
             if self.rules.pending:
-                judged = _stricter(judged, self._under(self._written, inquiry))
+                judged = _stricter_judgement(
+                    judged, self._judge_under(self._written_rules, inquiry)
+                )
         return replace(judged, backdated=backdated[0] if backdated else None)
 
-    def _under(self, rules: Rulebook, inquiry: Inquiry) -> Judgement:
+    def _judge_under(self, rules: Rulebook, inquiry: ApprovalInquiry) -> ApprovalJudgement:
         project = rules.policy
-        needed = least(project, inquiry.promotion.stage) if project else rules.strictest
-        return Judgement(approve_under(rules, inquiry), needed)
+        needed = least_level(project, inquiry.promotion.stage) if project else rules.strictest_level
+        return ApprovalJudgement(approve_under(rules, inquiry), needed)
 
     @cached_property
-    def _written(self) -> Rulebook:
+    def _written_rules(self) -> Rulebook:
         return self.rules.rules_written(self.folder)
 
     def _rules_at(self, commit: str) -> Rulebook:
-        known = self._rulebooks
-        if commit not in known:
-            known[commit] = self.rules.rules_at(commit, self.folder)
-        return known[commit]
+        rulebooks = self._known_rulebooks
+        if commit not in rulebooks:
+            rulebooks[commit] = self.rules.rules_at(commit, self.folder)
+        return rulebooks[commit]
 
     @cached_property
-    def _rulebooks(self) -> dict[str, Rulebook]:
+    def _known_rulebooks(self) -> dict[str, Rulebook]:
         return {}
 
     @cached_property
-    def _current(self) -> Mapping[tuple[str, str], str]:
+    def _current_commits(self) -> Mapping[tuple[str, str], str]:
         """The commit that made each stage want what it wants now of a model."""
-        return {(one.stage, one.model): one.commit for one in self.log}
+        return {(promotion.stage, promotion.model): promotion.commit for promotion in self.log}
 
-    def _inquiry(self, promotion: Promotion) -> Inquiry:
-        changed = self._changed.get(promotion.commit, ())
-        together = tuple(self._together[promotion.commit]) or (promotion,)
-        return Inquiry(
+    def _open_inquiry(self, promotion: Promotion) -> ApprovalInquiry:
+        changed = self._changes_by_commit.get(promotion.commit, ())
+        together = tuple(self._promotions_by_commit[promotion.commit]) or (promotion,)
+        return ApprovalInquiry(
             promotion,
             self.repository,
             self.forge,
             promotion.base or promotion.commit,
             tuple(change.path for change in changed if not change.keeps_folder),
-            promotion.version or self._left.get((promotion.commit, promotion.path)),
+            promotion.version or self._replaced_versions.get((promotion.commit, promotion.path)),
             together,
-            self._left.get((promotion.commit, promotion.path)),
+            self._replaced_versions.get((promotion.commit, promotion.path)),
         )
 
     @cached_property
-    def _changed(self) -> Mapping[str, tuple[commit_history.Change, ...]]:
+    def _changes_by_commit(self) -> Mapping[str, tuple[commit_history.FileChange, ...]]:
         """What each promotion's commit changed on main, of all in one call of Git."""
-        parents = {one.commit: one.base for one in self.log if one.base}
+        parents = {promotion.commit: promotion.base for promotion in self.log if promotion.base}
         return commit_history.changes_against(self.repository, parents)
 
     @cached_property
-    def _together(self) -> Mapping[str, list[Promotion]]:
+    def _promotions_by_commit(self) -> Mapping[str, list[Promotion]]:
         beside: defaultdict[str, list[Promotion]] = defaultdict(list)
         for promotion in self.log:
             beside[promotion.commit].append(promotion)
         return beside
 
     @cached_property
-    def _left(self) -> Mapping[tuple[str, str], Version | None]:
+    def _replaced_versions(self) -> Mapping[tuple[str, str], VersionNumber | None]:
         """What each stage was to run of a model until a promotion came."""
-        ran: dict[tuple[str, str], Version | None] = {}
-        left: dict[tuple[str, str], Version | None] = {}
+        ran: dict[tuple[str, str], VersionNumber | None] = {}
+        left: dict[tuple[str, str], VersionNumber | None] = {}
         for promotion in self.log:
             place = promotion.stage, promotion.model
             left[promotion.commit, promotion.path] = ran.get(place)
             ran[place] = promotion.version
         return left
 
-    def counted(self, model: str | None = None) -> tuple[Promotion, ...]:
+    def find_counted(self, model: str | None = None) -> tuple[Promotion, ...]:
         """The promotions that count: what came by no sufficient approval was never in a stage, for
         the ladder, a soak or a rollback. Where no forge is asked, those that Git alone proves."""
-        mine = tuple(one for one in self.log if model in (None, one.model))
-        return tuple(one for one in mine if self.judge(one).is_enough)
+        mine = tuple(promotion for promotion in self.log if model in (None, promotion.model))
+        return tuple(promotion for promotion in mine if self.judge(promotion).is_enough)
 
-    def unproved(self, promotions: Iterable[Promotion]) -> tuple[Promotion, ...]:
+    def find_unproved(self, promotions: Iterable[Promotion]) -> tuple[Promotion, ...]:
         """Those of some promotions that a forge could still prove, which is not asked."""
         policy = self.rules_now().policy
         if self.forge is not None or policy is None or policy.forge is None:
             return ()
-        return tuple(one for one in promotions if not self.judge(one).is_enough)
+        return tuple(promotion for promotion in promotions if not self.judge(promotion).is_enough)
 
     def rules_now(self) -> Rulebook:
         """The rules in force at main's head."""
         return self._rules_at(self.head)
 
-    def decisions(self) -> tuple[str, ...]:
+    def find_decisions(self) -> tuple[str, ...]:
         """The commits of main that count: promotions that were approved as they had to be, and
         changes of the rules that were agreed to."""
-        approved = [one.commit for one in self.log if self.judge(one).is_enough]
-        agreed = [one.commit for one in self.rules.changes if one.level not in ("none", "unknown")]
+        approved = [decision.commit for decision in self.log if self.judge(decision).is_enough]
+        agreed = [
+            decision.commit
+            for decision in self.rules.changes
+            if decision.level not in ("none", "unknown")
+        ]
         return tuple(dict.fromkeys([*approved, *agreed]))
 
     def version_faults(
@@ -202,7 +210,7 @@ class ApprovalRule:
         """Why a version does not count, where the rules of now, or those before its promotion,
         want each signed: by the signers of now. Raises ``ForgeError``."""
         books = [self.rules_now()]
-        books += [self._written] if self.rules.pending else []
+        books += [self._written_rules] if self.rules.pending else []
         books += [self._rules_at(promotion.base)] if promotion and promotion.base else []
         if not any(book.policy and book.policy.policy.versions == "signed" for book in books):
             return ()
@@ -210,44 +218,50 @@ class ApprovalRule:
         fault = lacking_signature(self.repository, version, allowed)
         return (replace(fault, what=f"{version}: {fault.what}"),) if fault else ()
 
-    def unsound(self) -> tuple[Fault, ...]:
+    def unsound_faults(self) -> tuple[Fault, ...]:
         """What keeps main from being acted upon: rules that nobody agreed to, here, or on the
         branch that says that this one is main."""
-        other = self.redirect.faults if self.redirect else ()
-        if self.redirect and self.redirect.commit == self.head:
+        other = self.main_redirect.faults if self.main_redirect else ()
+        if self.main_redirect and self.main_redirect.commit == self.head:
             return other
         return (*other, *self.rules.faults(self.folder))
 
     @cached_property
-    def redirect(self) -> Redirect | None:
+    def main_redirect(self) -> MainRedirect | None:
         """What says that this branch is main, and not the one that would be; None where that is
         this one. The rules of that other branch decide whether it counts."""
-        commit = main_branch.redirecting(self.repository)
+        commit = main_branch.redirecting_commit(self.repository)
         if commit is None:
             return None
-        there = replace(self, head=commit).rules
+        other_rules = replace(self, head=commit).rules
         paths = tuple(sorted(main_branch.find_declarations(self.repository, commit)))
-        by = tuple(dict.fromkeys(name for path in paths for name in there.agreed(path)))
-        name = main_branch.name(self.repository)
-        faults = tuple(_redirected(fault, name, commit) for fault in there.faults(self.folder))
-        return Redirect(name, commit, paths, by, faults)
+        by = tuple(
+            dict.fromkeys(name for path in paths for name in other_rules.find_who_agreed(path))
+        )
+        name = main_branch.main_branch_name(self.repository)
+        faults = tuple(
+            _redirect_fault(fault, name, commit) for fault in other_rules.faults(self.folder)
+        )
+        return MainRedirect(name, commit, paths, by, faults)
 
-    def unasked(self) -> tuple[Fault, ...]:
+    def unasked_faults(self) -> tuple[Fault, ...]:
         """The rules of which only a forge could tell whether they were agreed to, which is not
         asked: nothing that they say is run, opened or counted."""
         if self.forge is not None:
             return ()
-        redirecting = main_branch.redirecting(self.repository)
+        redirecting = main_branch.redirecting_commit(self.repository)
         heads = [self.head] if redirecting is None else [redirecting, self.head]
-        open_ones = [fault for head in heads for fault in replace(self, head=head)._open()]
-        known = {fault.place for fault in self.unsound()}
+        open_ones = [
+            fault for head in heads for fault in replace(self, head=head)._unproved_rule_faults()
+        ]
+        unsound_places = {fault.place for fault in self.unsound_faults()}
         return tuple(
-            Fault(f"whether this was agreed to is not known: {NOT_ASKED}", fault.place, ASK)
+            Fault(f"whether this was agreed to is not known: {NOT_ASKED}", fault.place, ASK_FORGE)
             for fault in dict.fromkeys(open_ones)
-            if fault.place not in known
+            if fault.place not in unsound_places
         )
 
-    def _open(self) -> tuple[Fault, ...]:
+    def _unproved_rule_faults(self) -> tuple[Fault, ...]:
         """The rules that Git alone does not prove to be in force."""
         if all(change.level != "unknown" for change in self.rules.changes):
             return ()
@@ -256,15 +270,15 @@ class ApprovalRule:
     def refuse_unsound(self) -> None:
         """Raise ``Refused`` unless it is known that the rules on main were agreed to: asked before
         anything that they say is run, opened or written."""
-        if faults := [*self.unsound(), *self.unasked()]:
+        if faults := [*self.unsound_faults(), *self.unasked_faults()]:
             raise Refused(*faults)
 
     def displaced_faults(self) -> tuple[Fault, ...]:
         """The decisions that were put out of main's line, as faults."""
-        return tuple(displaced_fault(one) for one in self.displaced)
+        return tuple(displaced_fault(decision) for decision in self.displaced_decisions)
 
 
-def _redirected(fault: Fault, name: str, commit: str) -> Fault:
+def _redirect_fault(fault: Fault, name: str, commit: str) -> Fault:
     """A fault in the rules of the branch that names another one as main: ``approve --rules`` agrees
     to what stands on main, which that one is not before it was agreed to."""
     hint = (
@@ -276,7 +290,7 @@ def _redirected(fault: Fault, name: str, commit: str) -> Fault:
     return replace(fault, what=what, hint=hint)
 
 
-def displaced_fault(displaced: Displaced) -> Fault:
+def displaced_fault(displaced: DisplacedDecision) -> Fault:
     """A decision that a merge put out of main's line."""
     what = (
         f"{displaced.merge[:7]} put {displaced.subject} ({displaced.commit[:7]}) out of main's "
@@ -289,21 +303,21 @@ def displaced_fault(displaced: Displaced) -> Fault:
     return Fault(what, Place("main"), hint)
 
 
-def _stricter(then: Judgement, now: Judgement) -> Judgement:
+def _stricter_judgement(then: ApprovalJudgement, now: ApprovalJudgement) -> ApprovalJudgement:
     """Of two judgements of one promotion, what both of them allow."""
-    needed = max(then.needed, now.needed, key=ORDER.index)
-    if ORDER.index(now.approval.level) < ORDER.index(then.approval.level):
+    needed = max(then.needed, now.needed, key=LEVEL_ORDER.index)
+    if LEVEL_ORDER.index(now.approval.level) < LEVEL_ORDER.index(then.approval.level):
         why = f"by the rules of now {now.approval.why or 'nobody may approve it so'}"
-        return Judgement(replace(now.approval, why=why), needed)
-    return Judgement(then.approval, needed)
+        return ApprovalJudgement(replace(now.approval, why=why), needed)
+    return ApprovalJudgement(then.approval, needed)
 
 
 def decide_again(promotion: Promotion, log: Sequence[Promotion]) -> str:
     """How what main wants without a sufficient approval comes to have one: the command that a
     person types. ``log`` are main's promotions, the oldest first."""
     model, stage, version = promotion.model, promotion.stage, promotion.version
-    mine = [one for one in log if (one.stage, one.model) == (stage, model)]
-    before = [one.version for one in mine[: mine.index(promotion)] if one.version]
+    mine = [entry for entry in log if (entry.stage, entry.model) == (stage, model)]
+    before = [entry.version for entry in mine[: mine.index(promotion)] if entry.version]
     if version is None:
         return f"towpath promote {model}@{before[-1] if before else 'latest'} --to {stage}"
     if version in before:
@@ -313,14 +327,14 @@ def decide_again(promotion: Promotion, log: Sequence[Promotion]) -> str:
 
 def backdated_fault(promotion: Promotion, dated: Backdated, log: Sequence[Promotion]) -> Fault:
     """A promotion whose commit has a date that cannot be."""
-    said = (moment(dated.time), moment(dated.parent_time))
+    times = (format_commit_time(dated.time), format_commit_time(dated.parent_time))
     relation = "which has not come yet: it is" if dated.is_ahead else "before the commit under it,"
-    what = f"its commit {dated.commit[:7]} is dated {said[0]}, {relation} {said[1]}"
+    what = f"its commit {dated.commit[:7]} is dated {times[0]}, {relation} {times[1]}"
     hint = f"{decide_again(promotion, log)}, and let it be approved"
     return Fault(what, Place(f"{promotion.path} at {dated.commit[:7]}"), hint)
 
 
-def moment(seconds: int) -> str:
+def format_commit_time(seconds: int) -> str:
     """A time in UTC, ISO 8601; one beyond the calendar is its end."""
     last = 253_402_300_799  # 9999-12-31T23:59:59Z
     return datetime.fromtimestamp(min(max(seconds, 0), last), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from towpath.registry import Record, Signature, tag_message
-from towpath.registry.model_signature import breaks
+from towpath.registry import ModelSignature, VersionRecord, tag_message
+from towpath.registry.model_signature import find_signature_breaks
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparedFact:
     """One fact of the version that runs and of the candidate; None where it has none."""
 
     section: str
@@ -20,59 +20,67 @@ class Row:
     new: Any
 
 
-def metrics(old: Record | None, new: Record | None) -> list[Row]:
+def compare_metrics(old: VersionRecord | None, new: VersionRecord | None) -> list[ComparedFact]:
     """All metrics that are numbers, the candidate's first."""
-    was, now = (tag_message.numbers(record.metrics) if record else {} for record in (old, new))
-    names = dict.fromkeys([*now, *was])
-    return [Row("metric", name, was.get(name), now.get(name)) for name in names]
-
-
-def facts(old: Record, new: Record) -> list[Row]:
-    """What differs of signature, parameters, data and code; packages last."""
+    old_metrics, new_metrics = (
+        tag_message.flatten_numbers(record.metrics) if record else {} for record in (old, new)
+    )
+    names = dict.fromkeys([*new_metrics, *old_metrics])
     return [
-        *_signature(old.signature, new.signature),
-        *_rows("parameter", old.parameters, new.parameters),
-        *_rows("data", old.data, new.data),
-        *_rows("code", _code(old), _code(new)),
-        *_rows("", {"Python": old.python}, {"Python": new.python}),
-        *_rows("package", old.packages, new.packages),
+        ComparedFact("metric", name, old_metrics.get(name), new_metrics.get(name)) for name in names
     ]
 
 
-def broken(old: Record, new: Record) -> tuple[str, ...]:
+def compare_facts(old: VersionRecord, new: VersionRecord) -> list[ComparedFact]:
+    """What differs of signature, parameters, data and code; packages last."""
+    return [
+        *_signature_facts(old.signature, new.signature),
+        *_differing_facts("parameter", old.parameters, new.parameters),
+        *_differing_facts("data", old.data, new.data),
+        *_differing_facts("code", _code_digests(old), _code_digests(new)),
+        *_differing_facts("", {"Python": old.python}, {"Python": new.python}),
+        *_differing_facts("package", old.packages, new.packages),
+    ]
+
+
+def find_broken_calls(old: VersionRecord, new: VersionRecord) -> tuple[str, ...]:
     """Why a caller of the version that runs cannot call the candidate."""
-    return breaks(old.signature, new.signature)
+    return find_signature_breaks(old.signature, new.signature)
 
 
-def _rows(section: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Row]:
+def _differing_facts(
+    section: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Iterator[ComparedFact]:
     for name in dict.fromkeys([*new, *old]):
         if old.get(name) != new.get(name) or (name in old) != (name in new):
-            yield Row(section, name, old.get(name), new.get(name))
+            yield ComparedFact(section, name, old.get(name), new.get(name))
 
 
-def _code(record: Record) -> Mapping[str, str]:
+def _code_digests(record: VersionRecord) -> Mapping[str, str]:
     """What of the code the model's steps reach; the commit where that was not recorded."""
     return record.code.digests or {"commit": record.code.commit}
 
 
-def _signature(old: Signature | None, new: Signature | None) -> Iterator[Row]:
+def _signature_facts(
+    old: ModelSignature | None, new: ModelSignature | None
+) -> Iterator[ComparedFact]:
     if old is None or new is None:
         if old != new:
-            yield Row("", "signature", _known(old), _known(new))
+            yield ComparedFact("", "signature", _say_known(old), _say_known(new))
         return
-    yield from _rows("input", _columns(old.inputs), _columns(new.inputs))
-    yield from _rows("output", _columns(old.outputs), _columns(new.outputs))
-    yield from _rows("", _shape(old), _shape(new))
+    yield from _differing_facts("input", _column_types(old.inputs), _column_types(new.inputs))
+    yield from _differing_facts("output", _column_types(old.outputs), _column_types(new.outputs))
+    yield from _differing_facts("", _signature_shape(old), _signature_shape(new))
 
 
-def _known(signature: Signature | None) -> str:
+def _say_known(signature: ModelSignature | None) -> str:
     return "unknown" if signature is None else "known"
 
 
-def _columns(columns: Any) -> Mapping[str, str]:
+def _column_types(columns: Any) -> Mapping[str, str]:
     return {column.name: column.type for column in columns or ()}
 
 
-def _shape(signature: Signature) -> Mapping[str, Any]:
+def _signature_shape(signature: ModelSignature) -> Mapping[str, Any]:
     classes = ", ".join(map(str, signature.classes)) if signature.classes is not None else None
     return {"features": signature.features, "classes": classes, "class": signature.model}

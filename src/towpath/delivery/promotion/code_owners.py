@@ -18,15 +18,15 @@ _BLANK = re.compile(r"(?<!\\)[ \t]+")
 _OWNER = re.compile(r"@[\w.-]+(/[\w.-]+)?|[^\s@]+@[^\s@]+")
 
 
-def of(repository: Repository, commit: str, path: str) -> tuple[str, ...]:
+def find_code_owners(repository: Repository, commit: str, path: str) -> tuple[str, ...]:
     """The owners of a path (``@user``, ``@org/team``, mails): those of the last line that fits."""
     names = [f"{commit}:{file}" for file in FILES]
-    found = refs.contents(repository, names)
-    text = next((found[name] for name in names if name in found), b"")
-    return match(text.decode("utf-8", "replace"), path) if len(text) <= LARGEST else ()
+    contents = refs.read_contents(repository, names)
+    text = next((contents[name] for name in names if name in contents), b"")
+    return match_code_owners(text.decode("utf-8", "replace"), path) if len(text) <= LARGEST else ()
 
 
-def match(text: str, path: str) -> tuple[str, ...]:
+def match_code_owners(text: str, path: str) -> tuple[str, ...]:
     """The owners that the text of a CODEOWNERS file names for a path; none where it names none.
 
     As at GitHub the last line that fits counts, also one that names nobody, and a line that is not
@@ -35,41 +35,45 @@ def match(text: str, path: str) -> tuple[str, ...]:
     """
     place = path.split("/")
     for line in reversed(text.split("\n")):
-        rule = _rule(line)
-        if rule and _fits(rule[0], place):
+        rule = _parse_owner_line(line)
+        if rule and _pattern_fits(rule[0], place):
             return tuple(rule[1:])
     return ()
 
 
-def _rule(line: str) -> list[str] | None:
+def _parse_owner_line(line: str) -> list[str] | None:
     """Pattern and owners of a line; None for a comment, and for what is not understood."""
     words = _BLANK.split(line.strip())
-    comment = next((at for at, word in enumerate(words) if word.startswith("#")), len(words))
+    comment = next(
+        (position for position, word in enumerate(words) if word.startswith("#")), len(words)
+    )
     pattern, *owners = words[:comment] or [""]
     if not pattern or pattern.startswith(("!", "\\#")) or "[" in pattern:
         return None
     return [pattern, *owners] if all(map(_OWNER.fullmatch, owners)) else None
 
 
-def people(owners: Iterable[str], forge: Forge | None) -> frozenset[str]:
+def find_owner_logins(owners: Iterable[str], forge: Forge | None) -> frozenset[str]:
     """The logins behind owners, lower case: teams are asked for at the forge. Mails are left out,
     for a forge does not say whose they are."""
-    found: set[str] = set()
+    logins: set[str] = set()
     for owner in owners:
         name = owner.removeprefix("@")
         if owner.startswith("@") and "/" in name:
-            found.update(forge.members(owner) if forge else ())
+            logins.update(forge.members(owner) if forge else ())
         elif "@" not in name:
-            found.add(name)
-    return frozenset(login.removeprefix("@").lower() for login in found)
+            logins.add(name)
+    return frozenset(login.removeprefix("@").lower() for login in logins)
 
 
-def mails(owners: Iterable[str]) -> frozenset[str]:
+def find_owner_mails(owners: Iterable[str]) -> frozenset[str]:
     """The mails among owners, lower case."""
-    return frozenset(one.lower() for one in owners if "@" in one[1:] and not one.startswith("@"))
+    return frozenset(
+        owner.lower() for owner in owners if "@" in owner[1:] and not owner.startswith("@")
+    )
 
 
-def _fits(pattern: str, path: Sequence[str]) -> bool:
+def _pattern_fits(pattern: str, path: Sequence[str]) -> bool:
     """Whether a pattern, gitignore's as GitHub reads it, covers a file by the parts of its path."""
     plain = pattern.replace("\\ ", " ")
     parts = plain.strip("/").split("/")
@@ -79,14 +83,16 @@ def _fits(pattern: str, path: Sequence[str]) -> bool:
         parts += ["**", "*"]  # what lies in a folder, not a file of its name
     elif parts[-1] != "*" or plain == "*":
         parts += ["**"]  # a folder's pattern covers all below it; `docs/*` only what lies in it
-    return _matches(parts, path, "**", lambda part, name: _matches(part, name, "*", _is_alike))
+    return _pattern_matches(
+        parts, path, "**", lambda part, name: _pattern_matches(part, name, "*", _is_alike)
+    )
 
 
 def _is_alike(wanted: str, char: str) -> bool:
     return wanted in (char, "?")
 
 
-def _matches(
+def _pattern_matches(
     pattern: Sequence[str], text: Sequence[str], any_number: str, fits: Callable[[str, str], bool]
 ) -> bool:
     """Whether a pattern with a sign for any number of items covers a text.
@@ -94,15 +100,15 @@ def _matches(
     Only the last such sign is ever widened, which is enough, so that no pattern takes longer than
     the product of both lengths: a regular expression of the same would try every combination.
     """
-    at, here, sign, begun = 0, 0, None, 0
-    while here < len(text):
-        if at < len(pattern) and pattern[at] == any_number:
-            sign, begun, at = at, here, at + 1
-        elif at < len(pattern) and fits(pattern[at], text[here]):
-            at, here = at + 1, here + 1
+    pattern_at, text_at, sign, begun = 0, 0, None, 0
+    while text_at < len(text):
+        if pattern_at < len(pattern) and pattern[pattern_at] == any_number:
+            sign, begun, pattern_at = pattern_at, text_at, pattern_at + 1
+        elif pattern_at < len(pattern) and fits(pattern[pattern_at], text[text_at]):
+            pattern_at, text_at = pattern_at + 1, text_at + 1
         elif sign is not None:
             begun += 1
-            at, here = sign + 1, begun
+            pattern_at, text_at = sign + 1, begun
         else:
             return False
-    return all(item == any_number for item in pattern[at:])
+    return all(item == any_number for item in pattern[pattern_at:])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from towpath.backends.git import Repository, refs, signatures
 from towpath.backends.git.allowed_signers import IN_UTC, Signer, SignersFile, signers_file
-from towpath.backends.git.git_command import lines
+from towpath.backends.git.git_command import split_lines
 
 CONFIGURE = "git config gpg.format ssh; git config user.signingkey ~/.ssh/id_ed25519.pub"
 _SSH = "-----BEGIN SSH SIGNATURE-----"
@@ -15,7 +15,7 @@ _FACTS = "%H%x00%G?%x00%GS%x00%GF"
 
 
 @dataclass(frozen=True)
-class Signature:
+class CommitSignature:
     """Who signed a commit: the line of the file of signers, and the key's fingerprint."""
 
     signer: Signer
@@ -31,7 +31,7 @@ class Signature:
         """Every name that the line gives the key, lower case; a pattern is none."""
         return frozenset(name.lower() for name in self.signer.names)
 
-    def is_of(self, other: Signature) -> bool:
+    def is_same_person(self, other: CommitSignature) -> bool:
         """Whether one person may have made both: one has a name or a key of the other's, or is
         whom a pattern fits."""
         mine, theirs = self.signer, other.signer
@@ -44,53 +44,54 @@ class Signature:
 
 def read_signatures(
     repository: Repository, commits: Iterable[str], signers: bytes | None
-) -> dict[str, Signature]:
+) -> dict[str, CommitSignature]:
     """Who signed each of these commits, by the text of an allowed_signers file; a commit that
     nobody of it signed is left out.
 
     Only SSH signatures count: what a PGP key may say depends on the machine that looks. Git
     honours the file's ``valid-after`` and ``valid-before`` at the commit's own date.
     """
-    asked = tuple(dict.fromkeys(commits))
-    if not signers or not asked:
+    names = tuple(dict.fromkeys(commits))
+    if not signers or not names:
         return {}
-    contents = refs.contents(repository, asked)
-    signed = [commit for commit in asked if _carries(contents.get(commit, b""))]
+    contents = refs.read_contents(repository, names)
+    signed = [commit for commit in names if _carries_ssh_signature(contents.get(commit, b""))]
     if not signed:
         return {}
     with signers_file(signers) as file:
         listed = repository.call(
-            *file.settings, "log", "--no-walk=unsorted", "--stdin", f"--format={_FACTS}",
+            *file.git_settings, "log", "--no-walk=unsorted", "--stdin", f"--format={_FACTS}",
             stdin="".join(f"{commit}\n" for commit in signed).encode(), env=IN_UTC,
         )  # fmt: skip
-        return dict(_verified(listed, file))
+        return dict(_good_signatures(listed, file))
 
 
-def _verified(listed: str, file: SignersFile) -> Iterator[tuple[str, Signature]]:
-    for line in lines(listed):
+def _good_signatures(listed: str, file: SignersFile) -> Iterator[tuple[str, CommitSignature]]:
+    for line in split_lines(listed):
         commit, verdict, name, key = line.split("\0")
         # `U` is a good signature of a key that the file does not know.
         signer = file.find_signer(name.strip()) if verdict == "G" else None
         if signer and key.strip():
-            yield commit, Signature(signer, key.strip())
+            yield commit, CommitSignature(signer, key.strip())
 
 
 def is_signed(repository: Repository, commit: str) -> bool:
     """Whether a commit carries an SSH signature, whoever's."""
-    return _carries(refs.contents(repository, [commit]).get(commit, b""))
+    return _carries_ssh_signature(refs.read_contents(repository, [commit]).get(commit, b""))
 
 
-def _carries(content: bytes) -> bool:
+def _carries_ssh_signature(content: bytes) -> bool:
     """Whether the bytes of a commit hold an SSH signature, and no other beside it."""
     head = content.decode("utf-8", "replace").partition("\n\n")[0]
-    first = [line.partition(" ")[2] for line in lines(head) if line.startswith("gpgsig")]
+    first = [line.partition(" ")[2] for line in split_lines(head) if line.startswith("gpgsig")]
     return bool(first) and all(line == _SSH for line in first)
 
 
 def is_configured(repository: Repository) -> bool:
     """Whether Git here knows with which SSH key to sign."""
-    return repository.setting("gpg.format") == "ssh" and bool(
-        repository.setting("user.signingkey") or repository.setting("gpg.ssh.defaultKeyCommand")
+    return repository.read_setting("gpg.format") == "ssh" and bool(
+        repository.read_setting("user.signingkey")
+        or repository.read_setting("gpg.ssh.defaultKeyCommand")
     )
 
 

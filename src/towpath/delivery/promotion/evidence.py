@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 from towpath.credentials import hide_credentials
 from towpath.delivery.promotion import candidate_difference
-from towpath.delivery.promotion.promotion_case import Case
-from towpath.markdown_text import code, prose, table
+from towpath.delivery.promotion.promotion_case import PromotionCase
+from towpath.markdown_text import code_span, escape_prose, markdown_table
 
 if TYPE_CHECKING:
-    from towpath.delivery.gates import Verdict
-    from towpath.registry import Record
+    from towpath.delivery.gates import GateVerdict
+    from towpath.registry import VersionRecord
     from towpath.registry.code_news import CodeNews
 
 MOST_METRICS = 8
@@ -28,28 +28,35 @@ _ORIGIN = "## Where it comes from"
 _JUDGE = re.compile(r"main's at `[0-9a-f]{7}`")
 
 
-def write(case: Case, verdicts: Sequence[Verdict] = (), why: str | None = None) -> str:
+def write_evidence(
+    case: PromotionCase, verdicts: Sequence[GateVerdict] = (), why: str | None = None
+) -> str:
     """The evidence as Markdown: at most sixty lines, whatever the version holds.
 
     ``why`` is a person's reason. Nothing in it moves with the clock but what gates measured.
     """
-    parts = [_heading(case), *_words(case, why)]
+    parts = [_page_heading(case), *_opening_words(case, why)]
     if case.candidate:
-        parts += [*_metrics(case), *_changes(case), *_own_code(case), *_gates(case, verdicts)]
-        parts += [_ORIGIN, _lineage(case.candidate)]
-    steps = [*_steps(case), _back(case)]
+        parts += [
+            *_metric_table(case),
+            *_change_table(case),
+            *_own_code(case),
+            *_gate_table(case, verdicts),
+        ]
+        parts += [_ORIGIN, _lineage_table(case.candidate)]
+    steps = [*_reconcile_steps(case), _way_back(case)]
     listed = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
     parts += ["## What merging this does", "\n".join(listed)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def is_of(page: str, case: Case) -> bool:
+def is_evidence_of(page: str, case: PromotionCase) -> bool:
     """Whether a page says of a promotion what ``write`` would, but for a person's reason, the
     verdicts of another hour, and the commit of main that judged then."""
-    return _lasting(page) == _lasting(write(case))
+    return _lasting_lines(page) == _lasting_lines(write_evidence(case))
 
 
-def _lasting(page: str) -> list[str]:
+def _lasting_lines(page: str) -> list[str]:
     lines = _JUDGE.sub("main's at", page).rstrip("\n").split("\n")
     if len(lines) > 2 and lines[2].startswith("> "):
         del lines[2:4]
@@ -57,212 +64,252 @@ def _lasting(page: str) -> list[str]:
     return lines if len(gates) != 2 else lines[: gates[0]] + lines[gates[1] :]
 
 
-def title(case: Case) -> str:
+def promotion_title(case: PromotionCase) -> str:
     """One line that names the promotion, as plain text: names of models and stages are safe."""
-    if case.version is None:
+    if case.candidate_version is None:
         return f"Take {case.model} out of {case.stage}"
     if case.back:
-        return f"Roll back {case.model} to {case.version} in {case.stage}"
-    return f"Promote {case.model}@{case.version} to {case.stage}"
+        return f"Roll back {case.model} to {case.candidate_version} in {case.stage}"
+    return f"Promote {case.model}@{case.candidate_version} to {case.stage}"
 
 
-def _heading(case: Case) -> str:
-    what = f"{case.model} {case.version}" if case.version else f"{case.model} leaves"
-    return f"# {what} → {case.stage}" if case.version else f"# {what} {case.stage}"
+def _page_heading(case: PromotionCase) -> str:
+    what = (
+        f"{case.model} {case.candidate_version}"
+        if case.candidate_version
+        else f"{case.model} leaves"
+    )
+    return f"# {what} → {case.stage}" if case.candidate_version else f"# {what} {case.stage}"
 
 
-def _words(case: Case, why: str | None) -> Iterator[str]:
-    told = why or (case.candidate.description if case.candidate else None)
-    if told:
-        yield f"> {prose(told)}"
-    now = f"{code(case.replaces)} now" if case.replaces else "none now"
+def _opening_words(case: PromotionCase, why: str | None) -> Iterator[str]:
+    reason = why or (case.candidate.description if case.candidate else None)
+    if reason:
+        yield f"> {escape_prose(reason)}"
+    running = f"{code_span(case.incumbent_version)} now" if case.incumbent_version else "none now"
     back = ", and ran this one before: **a rollback**" if case.back else ""
-    judged = f"The policy that judges is main's at {code(case.base[:7])}."
-    yield f"{case.stage} runs {now}{back}. {judged}"
+    judged = f"The policy that judges is main's at {code_span(case.base[:7])}."
+    yield f"{case.stage} runs {running}{back}. {judged}"
 
 
-def _metrics(case: Case) -> Iterator[str]:
-    rows = candidate_difference.metrics(case.incumbent, case.candidate)
+def _metric_table(case: PromotionCase) -> Iterator[str]:
+    rows = candidate_difference.compare_metrics(case.incumbent, case.candidate)
     cells = [
-        [code(row.name), _number(row.new), _number(row.old), _difference(row.old, row.new)]
+        [
+            code_span(row.name),
+            _number_cell(row.new),
+            _number_cell(row.old),
+            _difference_cell(row.old, row.new),
+        ]
         for row in rows
     ]
     if not cells:
         yield "No metric was recorded."
     elif case.incumbent:
-        heads = ("metric", f"candidate {case.version}", f"now {case.replaces}", "difference")
-        yield table(heads, _cut(cells, MOST_METRICS), right=(1, 2, 3))
+        heads = (
+            "metric",
+            f"candidate {case.candidate_version}",
+            f"now {case.incumbent_version}",
+            "difference",
+        )
+        yield markdown_table(heads, _cut_rows(cells, MOST_METRICS), right=(1, 2, 3))
     else:
         short = [cell[:2] for cell in cells]
-        yield table(("metric", str(case.version)), _cut(short, MOST_METRICS), right=(1,))
+        yield markdown_table(
+            ("metric", str(case.candidate_version)), _cut_rows(short, MOST_METRICS), right=(1,)
+        )
 
 
-def _changes(case: Case) -> Iterator[str]:
+def _change_table(case: PromotionCase) -> Iterator[str]:
     if case.incumbent is None or case.candidate is None:
         return
-    found = candidate_difference.facts(case.incumbent, case.candidate)
-    rows = [[f"{row.section} {code(row.name)}", _value(row.old), _value(row.new)] for row in found]
+    facts = candidate_difference.compare_facts(case.incumbent, case.candidate)
+    rows = [
+        [f"{row.section} {code_span(row.name)}", _fact_cell(row.old), _fact_cell(row.new)]
+        for row in facts
+    ]
     if rows:
-        heads = ("what differs", f"now {case.replaces}", f"candidate {case.version}")
-        yield table(heads, _cut(rows, MOST_CHANGES))
+        heads = (
+            "what differs",
+            f"now {case.incumbent_version}",
+            f"candidate {case.candidate_version}",
+        )
+        yield markdown_table(heads, _cut_rows(rows, MOST_CHANGES))
     else:
         yield "Parameters, data, code and signature are the same."
-    if broken := candidate_difference.broken(case.incumbent, case.candidate):
-        said = prose("; ".join(broken))
-        yield f"**Who calls {case.replaces} cannot call it as before:** {said}."
+    if broken := candidate_difference.find_broken_calls(case.incumbent, case.candidate):
+        reasons = escape_prose("; ".join(broken))
+        yield f"**Who calls {case.incumbent_version} cannot call it as before:** {reasons}."
 
 
-def _own_code(case: Case) -> Iterator[str]:
+def _own_code(case: PromotionCase) -> Iterator[str]:
     """The code that the stage will run to load the model, and what of it was not there before."""
     news = case.code_news
     if news is None:
         return
-    named = [f"{code(name)} of {code(file)}" for name, file in news.classes.items()]
+    named = [f"{code_span(name)} of {code_span(file)}" for name, file in news.classes.items()]
     yield (
-        f"**Code of its own:** to load it runs {_listed(named, MOST_CLASSES)}, as the commit "
-        f"{code(news.commit[:7])} has it. {_new_code(case, news)}"
+        f"**Code of its own:** to load it runs {_list_shortened(named, MOST_CLASSES)}, as the "
+        f"commit "
+        f"{code_span(news.commit[:7])} has it. {_new_code(case, news)}"
     )
 
 
-def _new_code(case: Case, news: CodeNews) -> str:
+def _new_code(case: PromotionCase, news: CodeNews) -> str:
     if news.old is None:
-        return f"{case.stage} runs none of it now." if case.replaces is None else (
-            f"The code of {code(case.replaces)} is not in this clone, so what is new is not known."
+        return f"{case.stage} runs none of it now." if case.incumbent_version is None else (
+            f"The code of {code_span(case.incumbent_version)} is not in this clone, so what "
+            f"is new is not known."
         )  # fmt: skip
     if not news.changes:
-        return f"{code(case.replaces)} runs the same code."
+        return f"{code_span(case.incumbent_version)} runs the same code."
     added = sum(plus for _, plus, _ in news.changes)
     removed = sum(minus for _, _, minus in news.changes)
-    files = [f"{code(path)} +{plus} -{minus}" for path, plus, minus in news.changes]
+    files = [f"{code_span(path)} +{plus} -{minus}" for path, plus, minus in news.changes]
     count = "1 file" if len(files) == 1 else f"{len(files)} files"
     return (
-        f"Against {code(case.replaces)}'s ({code(news.old[:7])}) {count} of Python differ, "
-        f"+{added} -{removed}: {_listed(files, MOST_FILES)}."
+        f"Against {code_span(case.incumbent_version)}'s ({code_span(news.old[:7])}) {count} "
+        f"of Python differ, "
+        f"+{added} -{removed}: {_list_shortened(files, MOST_FILES)}."
     )
 
 
-def _listed(words: list[str], most: int) -> str:
+def _list_shortened(words: list[str], most: int) -> str:
     more = [f"and {len(words) - most} more"] if len(words) > most else []
     return ", ".join([*words[:most], *more])
 
 
-def _gates(case: Case, verdicts: Sequence[Verdict]) -> Iterator[str]:
+def _gate_table(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> Iterator[str]:
     yield _GATES
     later = {name: gate for name, gate in case.rules.gates.items() if gate.when == "deploy"}
-    rows = [_verdict(verdict) for verdict in verdicts]
+    rows = [_verdict_row(verdict) for verdict in verdicts]
     rows += [
-        ["… waits", f"{code(name)} {gate.kind}", "", "", f"judged in {case.stage}"]
+        ["… waits", f"{code_span(name)} {gate.kind}", "", "", f"judged in {case.stage}"]
         for name, gate in later.items()
     ]
     if not rows:
         yield f"The policy names none for {case.stage}."
         return
     rows.sort(key=lambda row: "✗" not in row[0])  # what failed is never cut off
-    yield table(("", "gate", "value", "bound", "from"), _cut(rows, MOST_GATES))
+    yield markdown_table(("", "gate", "value", "bound", "from"), _cut_rows(rows, MOST_GATES))
     if case.back and not all(verdict.passed for verdict in verdicts):
         yield "A rollback is not held up by gates: this version passed them when it came."
 
 
-def _verdict(verdict: Verdict) -> list[str]:
+def _verdict_row(verdict: GateVerdict) -> list[str]:
     passed = "✓ passed" if verdict.passed else "✗ **failed**"
-    value = _said(verdict.value)
-    detail = prose(verdict.detail, 160) if verdict.detail and not verdict.passed else ""
+    value = _verdict_cell(verdict.value)
+    detail = escape_prose(verdict.detail, 160) if verdict.detail and not verdict.passed else ""
     return [
         passed,
-        f"{code(verdict.gate)} {verdict.kind}",
+        f"{code_span(verdict.gate)} {verdict.kind}",
         "; ".join(part for part in (value, detail) if part),
-        _said(verdict.bound),
-        prose(verdict.source),
+        _verdict_cell(verdict.bound),
+        escape_prose(verdict.source),
     ]
 
 
-def _lineage(record: Record) -> str:
+def _lineage_table(record: VersionRecord) -> str:
     rows = {
-        "run": f"{code(record.run)} of pipeline {code(record.pipeline)}",
-        "code": _code(record),
-        "data": ", ".join(_data(record.data)) or "—",
-        "by": f"{code(record.author)}, {code(record.time)}",
-        "file": f"{code(record.path)}, {_size(record.artifact.size)}, sha256 {code(record.sha256)}",
+        "run": f"{code_span(record.run)} of pipeline {code_span(record.pipeline)}",
+        "code": _code_commit(record),
+        "data": ", ".join(_data_digests(record.data)) or "—",
+        "by": f"{code_span(record.author)}, {code_span(record.time)}",
+        "file": f"{code_span(record.path)}, {_size_in_units(record.artifact.size)}, sha256 "
+        f"{code_span(record.sha256)}",
     }
-    return table(("", ""), [[name, value] for name, value in rows.items()])
+    return markdown_table(("", ""), [[name, value] for name, value in rows.items()])
 
 
-def _code(record: Record) -> str:
-    where = f" of {code(_plain(record.code.repository))}" if record.code.repository else ""
-    return f"{code(record.code.commit)}{where}"
+def _code_commit(record: VersionRecord) -> str:
+    where = (
+        f" of {code_span(_url_without_user(record.code.repository))}"
+        if record.code.repository
+        else ""
+    )
+    return f"{code_span(record.code.commit)}{where}"
 
 
-def _data(data: Mapping[str, str]) -> Iterator[str]:
+def _data_digests(data: Mapping[str, str]) -> Iterator[str]:
     for name, digest in list(data.items())[:6]:
-        yield f"{code(name)} {code(digest[:_SHORT])}"
+        yield f"{code_span(name)} {code_span(digest[:_SHORT])}"
     if len(data) > 6:
         yield f"and {len(data) - 6} more"
 
 
-def _steps(case: Case) -> Iterator[str]:
+def _reconcile_steps(case: PromotionCase) -> Iterator[str]:
     """What reconcile will do, in its order."""
     if case.candidate is None:
-        yield f"Takes the deployment of {code(case.model)} out of {case.stage}."
-        yield f"Notes it in the deployment record, and tags {code(f'{case.model}#{case.stage}')}."
+        yield f"Takes the deployment of {code_span(case.model)} out of {case.stage}."
+        yield (
+            f"Notes it in the deployment record, and tags "
+            f"{code_span(f'{case.model}#{case.stage}')}."
+        )
         return
-    origin = f"{case.lower}'s store" if case.lower else "the project's store"
-    store = f" ({code(hide_credentials(_plain(case.rules.store.url)))})" if case.rules.store else ""
+    origin = f"{case.stage_below}'s store" if case.stage_below else "the project's store"
+    store = (
+        f" ({code_span(hide_credentials(_url_without_user(case.rules.store.url)))})"
+        if case.rules.store
+        else ""
+    )
     later = [name for name, gate in case.rules.gates.items() if gate.when == "deploy"]
-    gates = f", then judges {', '.join(map(code, later[:6]))}" if later else ""
+    gates = f", then judges {', '.join(map(code_span, later[:6]))}" if later else ""
     yield f"Verifies the bytes in {origin}, copies them to {case.stage}'s{store}{gates}."
-    yield f"{_target(case)}."
-    yield f"Records who approved, and tags {code(f'{case.model}#{case.stage}')}."
+    yield f"{_target_step(case)}."
+    yield f"Records who approved, and tags {code_span(f'{case.model}#{case.stage}')}."
 
 
-def _target(case: Case) -> str:
-    beside = f" beside {code(case.replaces)}" if case.replaces else ""
+def _target_step(case: PromotionCase) -> str:
+    beside = f" beside {code_span(case.incumbent_version)}" if case.incumbent_version else ""
     target = case.rules.deploy
     if target is None:
         return f"Smoke-tests it{beside}; {case.stage}'s store is where others find it"
     goal = getattr(target, "path", None) or getattr(target, "work_pool", None)
-    where = f"{target.to} {code(goal)}" if goal else target.to
+    where = f"{target.to} {code_span(goal)}" if goal else target.to
     return f"Prepares the deployment ({where}), smoke-tests it{beside}, and switches"
 
 
-def _back(case: Case) -> str:
-    if case.replaces is None:
-        return f"Back: {code(f'towpath demote {case.model} --stage {case.stage}')}."
-    if case.version is None or case.back:
-        again = f"towpath promote {case.model}@{case.replaces} --to {case.stage}"
-        return f"Forth to {code(case.replaces)} again: {code(again)}."
+def _way_back(case: PromotionCase) -> str:
+    if case.incumbent_version is None:
+        return f"Back: {code_span(f'towpath demote {case.model} --stage {case.stage}')}."
+    if case.candidate_version is None or case.back:
+        again = f"towpath promote {case.model}@{case.incumbent_version} --to {case.stage}"
+        return f"Forth to {code_span(case.incumbent_version)} again: {code_span(again)}."
     command = f"towpath rollback {case.model} --stage {case.stage}"
-    return f"Back to {code(case.replaces)}: {code(command)}."
+    return f"Back to {code_span(case.incumbent_version)}: {code_span(command)}."
 
 
-def _cut(rows: list[list[str]], most: int) -> list[list[str]]:
+def _cut_rows(rows: list[list[str]], most: int) -> list[list[str]]:
     """So many rows, and one that says how many more there are."""
     more = len(rows) - most
     last = [f"… and {more} more", *[""] * (len(rows[0]) - 1)] if more > 0 else []
     return [*rows[:most], *([last] if last else [])]
 
 
-def _value(value: object) -> str:
-    text = "" if value is None else _number(value) if isinstance(value, float) else str(value)
+def _fact_cell(value: object) -> str:
+    text = "" if value is None else _number_cell(value) if isinstance(value, float) else str(value)
     is_digest = len(text) >= 32 and text.isalnum()
-    return code(text[:_SHORT] if is_digest else text)
+    return code_span(text[:_SHORT] if is_digest else text)
 
 
-def _said(value: object) -> str:
+def _verdict_cell(value: object) -> str:
     """A verdict's value or bound in a cell."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{prose(key)} {_said(each)}" for key, each in value.items())
+        return ", ".join(
+            f"{escape_prose(key)} {_verdict_cell(part)}" for key, part in value.items()
+        )
     if isinstance(value, float):
-        return _number(value)
-    return "" if value is None else prose(value, 120)
+        return _number_cell(value)
+    return "" if value is None else escape_prose(value, 120)
 
 
-def _number(value: object) -> str:
+def _number_cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
-    return "—" if value is None else prose(value)
+    return "—" if value is None else escape_prose(value)
 
 
-def _difference(old: float | None, new: float | None) -> str:
+def _difference_cell(old: float | None, new: float | None) -> str:
     if old is None or new is None:
         return ""
     if old == new:
@@ -271,7 +318,7 @@ def _difference(old: float | None, new: float | None) -> str:
     return f"{new - old:+.4g}{share}"
 
 
-def _size(count: float) -> str:
+def _size_in_units(count: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -279,7 +326,7 @@ def _size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def _plain(url: str) -> str:
+def _url_without_user(url: str) -> str:
     """An address without what lets one in."""
     parts = urlsplit(url)
     if "@" not in parts.netloc:

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from towpath import registry
 from towpath.backends.git import Repository, branches, commit_history, main_branch, remotes
 from towpath.delivery.promotion import approval, merge_promotion
-from towpath.delivery.promotion.approval import Level, allows_self_approval, weigh_reviews
+from towpath.delivery.promotion.approval import ApprovalLevel, allows_self_approval, weigh_reviews
 from towpath.delivery.promotion.approval_rule import ApprovalRule
-from towpath.delivery.promotion.merge_promotion import Approved
-from towpath.delivery.promotion.merged_pull_requests import bring_head, standing
-from towpath.delivery.promotion.promotion_case import Case
-from towpath.delivery.promotion.promotion_check import Checked
-from towpath.delivery.promotion.proposal import BRANCH
+from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
+from towpath.delivery.promotion.merged_pull_requests import bring_head, find_standing_reviews
+from towpath.delivery.promotion.promotion_case import PromotionCase
+from towpath.delivery.promotion.promotion_check import CheckedBranch
+from towpath.delivery.promotion.proposal import PROMOTION_PREFIX
 from towpath.errors import Fault, Refused, UsageError
 from towpath.forge import NotMergeable
 
 if TYPE_CHECKING:
-    from towpath.delivery.promotion.promotion_place import Place
+    from towpath.delivery.promotion.promotion_place import PromotionPlace
     from towpath.forge import Forge, PullRequest
     from towpath.forge.forge import Method
 
@@ -28,39 +28,39 @@ if TYPE_CHECKING:
 _OTHER_METHOD = "are not allowed on this"
 
 
-def approve(place: Place, forge: Forge, named: str) -> Approved:
+def approve_pull_request(place: PromotionPlace, forge: Forge, named: str) -> ApprovedPromotion:
     """Approve a pull request, named by its number or its branch, and merge it if that may be.
 
     What is approved is the head that was checked: if the branch moves meanwhile, the forge refuses.
     """
-    pull = find(forge, named)
+    pull = find_open_pull_request(forge, named)
     if not bring_head(place.repository, pull):
         raise UsageError(f"the head of {pull.url} is not here", hint="towpath fetch")
     _refuse_other_base(place, pull)
-    checked = merge_promotion.sound(place, pull.head)
-    what = tuple(str(one.case) for one in checked.judged)
+    checked = merge_promotion.require_mergeable_branch(place, pull.head)
+    what = tuple(str(judged_promotion.case) for judged_promotion in checked.judged)
     user = forge.user()
-    _foresee(place, forge, pull, checked, user)
+    _foresee_judgement(place, forge, pull, checked, user)
     if user.lower() != pull.author.lower():
         forge.approve(pull.number, pull.head)
-    merged = _merge(forge, pull)
+    merged = _merge_pull_request(forge, pull)
     if isinstance(merged, str):
-        waiting = Approved(what, pull.branch, user, "forge", None, pull.url, merged)
+        waiting = ApprovedPromotion(what, pull.branch, user, "forge", None, pull.url, merged)
         return replace(waiting, unchecked=checked.unchecked)
     commit, method = merged
-    registry.fetch(place.repository)
-    tidy(place.repository, pull)
+    registry.fetch_registry(place.repository)
+    delete_decided_branch(place.repository, pull)
     cases = [judged.case for judged in checked.judged]
-    reached = merge_promotion.judge_all(place.repository, commit, cases, forge)
-    levels: list[Level] = [judgement.approval.level for _, judgement in reached]
-    level: Level = min(levels, key=approval.ORDER.index, default="none")
-    done = Approved(what, pull.branch, user, level, commit, pull.url, pushed=True)
-    return replace(done, method=method, unchecked=checked.unchecked)
+    reached = merge_promotion.judge_commit_promotions(place.repository, commit, cases, forge)
+    levels: list[ApprovalLevel] = [judgement.approval.level for _, judgement in reached]
+    level: ApprovalLevel = min(levels, key=approval.LEVEL_ORDER.index, default="none")
+    approved = ApprovedPromotion(what, pull.branch, user, level, commit, pull.url, pushed=True)
+    return replace(approved, method=method, unchecked=checked.unchecked)
 
 
-def _refuse_other_base(place: Place, pull: PullRequest) -> None:
+def _refuse_other_base(place: PromotionPlace, pull: PullRequest) -> None:
     """Raise ``UsageError`` where a merge would not bring it to main, so that nothing came of it."""
-    name = main_branch.name(place.repository)
+    name = main_branch.main_branch_name(place.repository)
     if pull.base != name:
         what = f"{pull.url} is to be merged into `{pull.base}`, and main is `{name}`"
         raise UsageError(
@@ -68,7 +68,7 @@ def _refuse_other_base(place: Place, pull: PullRequest) -> None:
         )
 
 
-def _merge(forge: Forge, pull: PullRequest) -> tuple[str, Method] | str:
+def _merge_pull_request(forge: Forge, pull: PullRequest) -> tuple[str, Method] | str:
     """The merge and its method: the first that the forge allows; else why it waits."""
     ways = forge.merge_ways()
     if ways.queue:
@@ -87,10 +87,12 @@ def _merge(forge: Forge, pull: PullRequest) -> tuple[str, Method] | str:
     return waits
 
 
-def _foresee(place: Place, forge: Forge, pull: PullRequest, checked: Checked, user: str) -> None:
+def _foresee_judgement(
+    place: PromotionPlace, forge: Forge, pull: PullRequest, checked: CheckedBranch, user: str
+) -> None:
     """Ask the one rule what the merge will come to, before it is made: what reconcile would refuse
     is not merged. Raises ``Refused`` with what each promotion lacks."""
-    approved = standing(forge.reviews(pull.number), pull.head)
+    approved = find_standing_reviews(forge.reviews(pull.number), pull.head)
     reviewers = {login: review.user for login, review in approved.items()}
     if user.lower() != pull.author.lower():
         reviewers[user.lower()] = user
@@ -100,62 +102,72 @@ def _foresee(place: Place, forge: Forge, pull: PullRequest, checked: Checked, us
         rule = ApprovalRule(place.repository, place.base, case.folder, forge)
         rule.refuse_unsound()
         rules = rule.rules_now()
-        needed = approval.least(case.project, case.stage)
-        authors = {pull.author.lower(), *_authors(place, checked, case)}
-        reached = weigh_reviews(rules, case.stage, case.paths[0], forge, pull, reviewers, authors)
+        needed = approval.least_level(case.project, case.stage)
+        authors = {pull.author.lower(), *_file_authors(place, checked, case)}
+        reached = weigh_reviews(
+            rules, case.stage, case.file_paths[0], forge, pull, reviewers, authors
+        )
         if needed == "recorded" and (user.lower() not in authors or allows_self_approval(rules)):
             continue
         if isinstance(reached, str):
-            faults.append(_lacks(case, needed, reached, user, pull))
+            faults.append(_lacking_fault(case, needed, reached, user, pull))
     if faults:
         raise Refused(*faults)
 
 
-def _lacks(case: Case, needed: Level, why: str, user: str, pull: PullRequest) -> Fault:
+def _lacking_fault(
+    case: PromotionCase, needed: ApprovalLevel, why: str, user: str, pull: PullRequest
+) -> Fault:
     if user.lower() == pull.author.lower():
-        said = f"{user} opened {pull.url}, and the policy wants another to approve"
-        return Fault(said, hint=approval.ANOTHER)
+        what_lacks = f"{user} opened {pull.url}, and the policy wants another to approve"
+        return Fault(what_lacks, hint=approval.ANOTHER)
     what = f"{case} needs an approval that is `{needed}`: {why}"
-    owners = f"name them for /{case.paths[0]} in CODEOWNERS, or in `approvers` of {case.stage}"
+    owners = f"name them for /{case.file_paths[0]} in CODEOWNERS, or in `approvers` of {case.stage}"
     return Fault(what, hint=f"ask one whom main names; or {owners}, on main")
 
 
-def _authors(place: Place, checked: Checked, case: Case) -> frozenset[str]:
+def _file_authors(
+    place: PromotionPlace, checked: CheckedBranch, case: PromotionCase
+) -> frozenset[str]:
     """Who wrote the promotion's files: not who brought its branch up to date with main."""
     start, head = checked.inspected.start, checked.inspected.head
-    writers = commit_history.writers(place.repository, start, head, case.paths)
-    return approval.people(("", mail) for writer in writers for mail in writer.mails)
+    writers = commit_history.file_writers(place.repository, start, head, case.file_paths)
+    return approval.mails_and_logins(
+        ("", mail) for writer in writers for mail in writer.writer_mails
+    )
 
 
-def refuse(forge: Forge, named: str, reason: str) -> PullRequest:
+def close_pull_request(forge: Forge, named: str, reason: str) -> PullRequest:
     """Close a pull request unmerged, with the reason as a comment."""
-    pull = find(forge, named)
-    if not pull.branch.startswith(BRANCH):
-        raise UsageError(f"{pull.url} is no promotion", hint=f"their branches begin with {BRANCH}")
-    forge.comment(pull.number, reason)
-    forge.close(pull.number)
+    pull = find_open_pull_request(forge, named)
+    if not pull.branch.startswith(PROMOTION_PREFIX):
+        raise UsageError(
+            f"{pull.url} is no promotion", hint=f"their branches begin with {PROMOTION_PREFIX}"
+        )
+    forge.write_comment(pull.number, reason)
+    forge.close_pull_request(pull.number)
     return pull
 
 
-def tidy(repository: Repository, pull: PullRequest) -> None:
+def delete_decided_branch(repository: Repository, pull: PullRequest) -> None:
     """Take the branch away of a promotion that was decided, there and here, if it is as it was."""
-    remote = remotes.chosen(repository)
-    if not pull.branch.startswith(BRANCH) or remote is None:
+    remote = remotes.choose_remote(repository)
+    if not pull.branch.startswith(PROMOTION_PREFIX) or remote is None:
         return
     remotes.delete_branch(repository, remote, pull.branch, pull.head)
-    if branches.commit_of(repository, pull.branch) == pull.head:
-        branches.drop(repository, pull.branch)
+    if branches.branch_commit(repository, pull.branch) == pull.head:
+        branches.drop_branch(repository, pull.branch)
 
 
-def find(forge: Forge, named: str) -> PullRequest:
+def find_open_pull_request(forge: Forge, named: str) -> PullRequest:
     """The open pull request of a number or a branch."""
     if named.lstrip("#").isdigit():
         pull = forge.pull(int(named.lstrip("#")))
         if pull.state != "open":
             raise UsageError(f"{pull.url} is {pull.state}")
         return pull
-    found = forge.pulls(named, "open")
-    if not found:
+    pulls = forge.pulls(named, "open")
+    if not pulls:
         hint = f"git push origin {named}, or towpath promote again, opens one"
         raise UsageError(f"{forge.repository} has no open pull request of `{named}`", hint=hint)
-    return found[0]
+    return pulls[0]

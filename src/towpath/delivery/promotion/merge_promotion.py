@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from towpath.backends.git import (
+    CommitStamp,
     Repository,
-    Stamp,
     branches,
     commit_beside,
     commit_history,
-    locked,
+    hold_lock,
     main_branch,
     refs,
     remotes,
@@ -26,23 +26,27 @@ from towpath.delivery.promotion import (
     promotion_check,
     proposal,
 )
-from towpath.delivery.promotion.approval import Approval, Level
-from towpath.delivery.promotion.approval_rule import ApprovalRule, Judgement, backdated_fault
+from towpath.delivery.promotion.approval import ApprovalLevel, PromotionApproval
+from towpath.delivery.promotion.approval_rule import (
+    ApprovalJudgement,
+    ApprovalRule,
+    backdated_fault,
+)
 from towpath.delivery.promotion.promotion_branch import LOCK
-from towpath.delivery.promotion.promotion_check import Checked
-from towpath.delivery.promotion.proposal import BRANCH
+from towpath.delivery.promotion.promotion_check import CheckedBranch
+from towpath.delivery.promotion.proposal import PROMOTION_PREFIX
 from towpath.errors import Fault, Refused, RegistryError, UsageError, did_you_mean
 from towpath.registry import Promotion
 from towpath.registry.main_line import CLOCK_SKEW, read_main_line
 
 if TYPE_CHECKING:
-    from towpath.delivery.promotion.promotion_case import Case
-    from towpath.delivery.promotion.promotion_place import Place
+    from towpath.delivery.promotion.promotion_case import PromotionCase
+    from towpath.delivery.promotion.promotion_place import PromotionPlace
     from towpath.forge import Forge
 
 
 @dataclass(frozen=True)
-class Approved:
+class ApprovedPromotion:
     """What came of approving. ``commit`` is the merge on main, None where a forge has the approval
     and does not merge yet: ``waits`` says why. ``pushed`` says whether the remote's main has it,
     ``method`` how it was merged (``merge``, ``squash``, ``rebase``), ``unchecked`` which bytes
@@ -52,7 +56,7 @@ class Approved:
     what: tuple[str, ...]
     branch: str
     by: str
-    level: Level
+    level: ApprovalLevel
     commit: str | None
     url: str | None = None
     waits: str | None = None
@@ -61,37 +65,41 @@ class Approved:
     unchecked: tuple[str, ...] = ()
 
 
-def merge(place: Place, branch: str, sign: bool | None = None, push: bool = False) -> Approved:
+def merge_promotion_branch(
+    place: PromotionPlace, branch: str, sign: bool | None = None, push: bool = False
+) -> ApprovedPromotion:
     """Merge a promotion's branch into main, if it is clean and the approver may.
 
     ``sign`` is by default whether the policy asks for a signature, or Git signs every commit.
     The user's work tree is touched only where main is checked out in it, and then only in the
     promotion's files. Raises ``Refused`` with every fault; then nothing is merged.
     """
-    with locked(place.repository, LOCK):
-        done = _made(place, branch, sign)
-        return settle(place, done, push)
+    with hold_lock(place.repository, LOCK):
+        approved = _make_merge_commit(place, branch, sign)
+        return settle_on_main(place, approved, push)
 
 
-def head_of(place: Place, branch: str) -> str:
+def find_branch_head(place: PromotionPlace, branch: str) -> str:
     """The last commit of a promotion's branch, here or on the remote."""
     repository = place.repository
-    near = branches.commit_of(repository, branch)
+    near = branches.branch_commit(repository, branch)
     ref = f"refs/remotes/{place.remote}/{branch}"
-    far = refs.objects(repository, ref).get(ref) if place.remote else None
-    if found := near or far:
-        return found
-    known = refs.names(repository, f"refs/heads/{BRANCH}*")
-    waiting = [name.removeprefix("refs/heads/") for name in known]
+    far = refs.list_ref_objects(repository, ref).get(ref) if place.remote else None
+    if head := near or far:
+        return head
+    branch_refs = refs.list_ref_names(repository, f"refs/heads/{PROMOTION_PREFIX}*")
+    waiting = [name.removeprefix("refs/heads/") for name in branch_refs]
     hint = did_you_mean(branch, waiting) or (
         f"there is {', '.join(waiting[:5])}" if waiting else "towpath promote makes one"
     )
     raise UsageError(f"there is no promotion `{branch}`", hint=hint)
 
 
-def sound(place: Place, head: str) -> Checked:
+def require_mergeable_branch(place: PromotionPlace, head: str) -> CheckedBranch:
     """A branch that may be merged as far as the rules and the gates say; ``Refused`` if not."""
-    checked = promotion_check.of(place.workspace, place.repository, place.base, head, place.forge)
+    checked = promotion_check.check_promotion_commits(
+        place.workspace, place.repository, place.base, head, place.forge
+    )
     if checked.faults or checked.unasked:
         raise Refused(*checked.faults, *checked.unasked)
     if not checked.judged and commit_history.is_ancestor(place.repository, head, place.base):
@@ -102,37 +110,39 @@ def sound(place: Place, head: str) -> Checked:
     return checked
 
 
-def _made(place: Place, branch: str, sign: bool | None) -> Approved:
+def _make_merge_commit(place: PromotionPlace, branch: str, sign: bool | None) -> ApprovedPromotion:
     """The merge's commit, which no branch holds yet; judged as anybody will judge it."""
     repository = place.repository
-    head = head_of(place, branch)
+    head = find_branch_head(place, branch)
     _refuse_parted(place)
-    checked = sound(place, head)
-    cases = [one.case for one in checked.judged]
-    who = repository.identity()
-    needed = {approval.least(case.project, case.stage) for case in cases}
+    checked = require_mergeable_branch(place, head)
+    cases = [judged.case for judged in checked.judged]
+    who = repository.read_identity()
+    needed = {approval.least_level(case.project, case.stage) for case in cases}
     if "forge" in needed:
         what = f"{', '.join(map(str, cases))} needs an approval at the forge"
         raise Refused(what, hint="push the branch, and let it be reviewed as a pull request")
     signs = decide_signing(repository, "signed" in needed, sign)
-    level: Level = "signed" if signs else "recorded"
-    told = [line for case in cases for line in proposal.trailers(case)]
-    title = evidence.title(cases[0]) + (f", and {len(cases) - 1} more" if cases[1:] else "")
-    words = [title, "", *told, f"Approved-by: {who}", f"Approval: {level}"]
-    files, without = _content(repository, checked)
+    level: ApprovalLevel = "signed" if signs else "recorded"
+    trailers = [line for case in cases for line in proposal.promotion_trailers(case)]
+    title = evidence.promotion_title(cases[0]) + (
+        f", and {len(cases) - 1} more" if cases[1:] else ""
+    )
+    words = [title, "", *trailers, f"Approved-by: {who}", f"Approval: {level}"]
+    files, without = _merge_content(repository, checked)
     commit = commit_beside(
         repository,
         place.base,
         files,
         "\n".join(words) + "\n",
-        Stamp(who, moment_after(repository, place.base, head)),
+        CommitStamp(who, moment_after(repository, place.base, head)),
         without=without,
         merging=(head,),
         sign=signs or sign,  # where nothing was said, as Git signs every commit
     )
-    reached = _refuse(place, commit, cases, signs)
-    done = Approved(tuple(map(str, cases)), branch, str(who), reached, commit)
-    return replace(done, unchecked=checked.unchecked)
+    reached = _refuse_insufficient(place, commit, cases, signs)
+    approved = ApprovedPromotion(tuple(map(str, cases)), branch, str(who), reached, commit)
+    return replace(approved, unchecked=checked.unchecked)
 
 
 def moment_after(repository: Repository, base: str, *merged: str) -> int:
@@ -148,17 +158,17 @@ def moment_after(repository: Repository, base: str, *merged: str) -> int:
     return max(line.now, line.times[base], *(t for t in times if t <= line.now + CLOCK_SKEW))
 
 
-def settle(place: Place, done: Approved, push: bool) -> Approved:
+def settle_on_main(place: PromotionPlace, done: ApprovedPromotion, push: bool) -> ApprovedPromotion:
     """Bring a commit that was made upon main there: to the remote first, if it is to be pushed,
     so that where the remote refuses nothing here says what is not so."""
     repository = place.repository
-    name = main_branch.name(repository)
+    name = main_branch.main_branch_name(repository)
     assert done.commit
     pushed = push and place.remote is not None
     if pushed:
         _push_main(place, name, done.commit)
     try:
-        branches.advance(repository, name, done.commit)
+        branches.advance_branch(repository, name, done.commit)
     except RegistryError as held:
         if not pushed:
             raise
@@ -166,18 +176,20 @@ def settle(place: Place, done: Approved, push: bool) -> Approved:
         hint = "commit or stash what is in its way, then: git pull --ff-only"
         raise RegistryError(Fault(what, hint=hint), *held.faults) from held
     if done.branch:
-        branches.drop(repository, done.branch)
+        branches.drop_branch(repository, done.branch)
     return replace(done, pushed=pushed)
 
 
-def _push_main(place: Place, name: str, commit: str) -> None:
+def _push_main(place: PromotionPlace, name: str, commit: str) -> None:
     """Push main forward. A remote that went on meanwhile is left as it is: what is approved was
     made upon an older main, and is made again upon the new one."""
     assert place.remote
     ref = f"refs/heads/{name}"
-    over = remotes.there(place.repository, place.remote, ref).get(ref)
-    known = over is None or place.repository.commit(over) is not None
-    if not known or (over and not commit_history.is_ancestor(place.repository, over, commit)):
+    over = remotes.list_remote_refs(place.repository, place.remote, ref).get(ref)
+    is_over_here = over is None or place.repository.commit(over) is not None
+    if not is_over_here or (
+        over and not commit_history.is_ancestor(place.repository, over, commit)
+    ):
         what = f"{name} went on at {place.remote} meanwhile; nothing was approved"
         raise RegistryError(what, hint="towpath fetch, then run it again")
     if refused := remotes.push_branch(place.repository, place.remote, name, commit, over):
@@ -186,9 +198,9 @@ def _push_main(place: Place, name: str, commit: str) -> None:
         raise RegistryError(what, hint=hint)
 
 
-def _refuse_parted(place: Place) -> None:
-    name = main_branch.name(place.repository)
-    mine = branches.commit_of(place.repository, name)
+def _refuse_parted(place: PromotionPlace) -> None:
+    name = main_branch.main_branch_name(place.repository)
+    mine = branches.branch_commit(place.repository, name)
     if mine and not commit_history.is_ancestor(place.repository, mine, place.base):
         what = f"{name} here and {place.remote}'s have parted"
         # A pull with a merge would put what was decided there out of main's first-parent line.
@@ -196,15 +208,15 @@ def _refuse_parted(place: Place) -> None:
         raise RegistryError(what, hint=hint)
 
 
-def _content(
-    repository: Repository, checked: Checked
+def _merge_content(
+    repository: Repository, checked: CheckedBranch
 ) -> tuple[Mapping[str, bytes], tuple[str, ...]]:
     """What the merge adds to main and takes from it: the promotion's files are its own alone, so
     nothing can be in conflict that the check would not have said."""
-    found = checked.inspected
-    changed = commit_history.changes(repository, found.start, found.head)
-    names = {f"{found.head}:{change.path}": change.path for change in changed if change.new}
-    contents = refs.contents(repository, names)
+    inspected = checked.inspected
+    changed = commit_history.changed_files(repository, inspected.start, inspected.head)
+    names = {f"{inspected.head}:{change.path}": change.path for change in changed if change.new}
+    contents = refs.read_contents(repository, names)
     gone = tuple(change.path for change in changed if change.new is None)
     return {names[name]: content for name, content in contents.items()}, gone
 
@@ -224,29 +236,31 @@ def decide_signing(repository: Repository, needed: bool, asked: bool | None) -> 
     return signs
 
 
-def judge_all(
-    repository: Repository, commit: str, cases: Sequence[Case], forge: Forge | None = None
-) -> list[tuple[Promotion, Judgement]]:
+def judge_commit_promotions(
+    repository: Repository, commit: str, cases: Sequence[PromotionCase], forge: Forge | None = None
+) -> list[tuple[Promotion, ApprovalJudgement]]:
     """The promotions of a commit upon main, each as anybody will judge it who finds it there: by
     the rules of the project whose model it is."""
-    folders = {case.paths[0]: case.folder for case in cases}
+    folders = {case.file_paths[0]: case.folder for case in cases}
     rules = {f: ApprovalRule(repository, commit, f, forge) for f in set(folders.values())}
     first = next(iter(rules.values()))
-    mine = [one for one in first.log if one.commit == commit]
-    return [(one, rules[folders[one.path]].judge(one)) for one in mine]
+    mine = [promotion for promotion in first.log if promotion.commit == commit]
+    return [(promotion, rules[folders[promotion.path]].judge(promotion)) for promotion in mine]
 
 
-def _refuse(place: Place, commit: str, cases: Sequence[Case], signs: bool) -> Level:
+def _refuse_insufficient(
+    place: PromotionPlace, commit: str, cases: Sequence[PromotionCase], signs: bool
+) -> ApprovalLevel:
     """The merge is judged as anybody will judge it; the level it reached."""
-    reached: list[Level] = []
+    reached: list[ApprovalLevel] = []
     rule = ApprovalRule(place.repository, commit)
-    for promotion, judged in judge_all(place.repository, commit, cases):
+    for promotion, judged in judge_commit_promotions(place.repository, commit, cases):
         if judged.backdated:
             raise Refused(backdated_fault(promotion, judged.backdated, rule.log))
-        needed: Level = "signed" if signs else judged.needed
-        if not approval.enough(judged.approval, needed):
-            mail = place.repository.identity().email
-            raise Refused(_refusal(promotion, needed, judged.approval, mail))
+        needed: ApprovalLevel = "signed" if signs else judged.needed
+        if not approval.reaches_level(judged.approval, needed):
+            mail = place.repository.read_identity().email
+            raise Refused(_refusal_fault(promotion, needed, judged.approval, mail))
         reached.append(judged.approval.level)
     folders = {case.folder for case in cases}
     left = [fault for folder in folders for fault in rule.rules.faults(folder)]
@@ -254,10 +268,12 @@ def _refuse(place: Place, commit: str, cases: Sequence[Case], signs: bool) -> Le
         # A rule that comes with it, such as whose the model is, would stop all that comes after.
         hint = f"let another signer make it, or approve it: {commit_signatures.CONFIGURE}"
         raise Refused(*(replace(fault, hint=hint) for fault in dict.fromkeys(left)))
-    return min(reached, key=approval.ORDER.index)
+    return min(reached, key=approval.LEVEL_ORDER.index)
 
 
-def _refusal(one: Promotion, needed: Level, got: Approval, mail: str) -> Fault:
+def _refusal_fault(
+    one: Promotion, needed: ApprovalLevel, got: PromotionApproval, mail: str
+) -> Fault:
     if approval.UNSIGNED in got.why:
         what = f"{one} needs an approval that is `{needed}`: {got.why}"
         return Fault(

@@ -34,24 +34,24 @@ def find_pull(
 def _main_names(repository: Repository) -> frozenset[str]:
     """What main is called, and was, as far as one can tell: a forge leaves the old name in what
     was merged before a renaming. A branch that is there still is not main under its old name."""
-    remote = remotes.chosen(repository)
+    remote = remotes.choose_remote(repository)
     usual = {f"refs/remotes/{remote}/{name}": name for name in main_branch.USUAL}
-    known = set(refs.names(repository, *usual))
-    gone = {name for ref, name in usual.items() if ref not in known}
-    return frozenset({main_branch.name(repository), *gone})
+    refs_here = set(refs.list_ref_names(repository, *usual))
+    gone = {name for ref, name in usual.items() if ref not in refs_here}
+    return frozenset({main_branch.main_branch_name(repository), *gone})
 
 
 def bring_head(repository: Repository, pull: PullRequest) -> bool:
     """Have the head of a pull request here, be its branch gone or a fork's; whether it is."""
-    remote = remotes.chosen(repository)
+    remote = remotes.choose_remote(repository)
     if repository.commit(pull.head) is None and remote:
         ref = f"refs/pull/{pull.number}/head"
         with suppress(RegistryError):
-            remotes.fetch(repository, remote, f"+{ref}:refs/towpath/pulls/{pull.number}")
+            remotes.fetch_refs(repository, remote, f"+{ref}:refs/towpath/pulls/{pull.number}")
     return repository.commit(pull.head) is not None
 
 
-def standing(reviews: Sequence[Review], head: str) -> dict[str, Review]:
+def find_standing_reviews(reviews: Sequence[Review], head: str) -> dict[str, Review]:
     """The reviews that approve a head, by login: of each person the last word counts."""
     last: dict[str, Review] = {}
     for review in reviews:

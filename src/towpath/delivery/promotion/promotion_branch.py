@@ -7,21 +7,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from towpath.backends.git import (
+    CommitStamp,
     Repository,
-    Stamp,
     branches,
     clones,
     commit_beside,
     commit_history,
-    locked,
+    hold_lock,
     main_branch,
     refs,
     remotes,
 )
 from towpath.delivery.promotion import commit_signatures, evidence, proposal
-from towpath.delivery.promotion.approval import least
-from towpath.delivery.promotion.promotion_place import Place
-from towpath.delivery.promotion.proposal import Proposed
+from towpath.delivery.promotion.approval import least_level
+from towpath.delivery.promotion.promotion_place import PromotionPlace
+from towpath.delivery.promotion.proposal import ProposedPromotion
 from towpath.errors import Fault, RegistryError, UsageError
 
 if TYPE_CHECKING:
@@ -30,122 +30,137 @@ if TYPE_CHECKING:
 LOCK = "promotion"
 
 
-def write(place: Place, made: Proposed) -> Proposed:
+def write_promotion_branch(place: PromotionPlace, made: ProposedPromotion) -> ProposedPromotion:
     """Make the branch or find it as an earlier call left it; go on to the pull request.
 
     Raises ``UsageError`` where a branch of that name makes another change.
     """
-    with locked(place.repository, LOCK):
-        done = _written(place, made)
-        return _opened(place, done) if place.pushes else done
+    with hold_lock(place.repository, LOCK):
+        written = _make_branch(place, made)
+        return _open_pull_request(place, written) if place.pushes else written
 
 
-def _written(place: Place, made: Proposed) -> Proposed:
+def _make_branch(place: PromotionPlace, made: ProposedPromotion) -> ProposedPromotion:
     repository = place.repository
-    old = _there(place, made.branch)
+    old = _existing_branch_head(place, made.branch)
     if old and not _is_done(repository, made, old):
         if not _is_same(repository, made, old):
-            raise _differs(made, old)
-        return replace(made, head=old, new=False, evidence=_page(repository, made, old))
-    stamp = Stamp(repository.identity(), int(time.time()))
-    words = proposal.message(made.case, place.why)
+            raise _other_change_error(made, old)
+        return replace(made, head=old, new=False, evidence=_read_evidence(repository, made, old))
+    stamp = CommitStamp(repository.read_identity(), int(time.time()))
+    words = proposal.promotion_message(made.case, place.why)
     head = commit_beside(
-        repository, made.base, made.files, words, stamp, made.without, sign=_signs(repository, made)
+        repository,
+        made.base,
+        made.files,
+        words,
+        stamp,
+        made.without,
+        sign=_needs_signature(repository, made),
     )
-    branches.put(repository, made.branch, head)
+    branches.put_branch(repository, made.branch, head)
     return replace(made, head=head)
 
 
-def _signs(repository: Repository, made: Proposed) -> bool | None:
+def _needs_signature(repository: Repository, made: ProposedPromotion) -> bool | None:
     """Whether the promotion is signed: where its stage asks for signatures, nobody can tell its
     maker from its approver otherwise. Raises ``UsageError`` where Git knows no key for it."""
     case = made.case
-    needed = least(case.project, case.stage) == "signed" and not case.project.policy.self_approval
+    needed = (
+        least_level(case.project, case.stage) == "signed" and not case.project.policy.self_approval
+    )
     if needed and not commit_signatures.is_configured(repository):
         what = f"{case.stage} asks for signatures, and an unsigned promotion is nobody's"
         raise UsageError(what, hint=f"{commit_signatures.CONFIGURE}; then promote again")
     return needed or None  # else as Git signs every commit
 
 
-def _there(place: Place, branch: str) -> str | None:
+def _existing_branch_head(place: PromotionPlace, branch: str) -> str | None:
     """A promotion's branch as it is already: here, or on a remote that may be asked."""
-    if near := branches.commit_of(place.repository, branch):
+    if near := branches.branch_commit(place.repository, branch):
         return near
     ref = f"refs/heads/{branch}"
-    asked = place.remote if place.pushes else None
-    far = remotes.there(place.repository, asked, ref).get(ref) if asked else None
+    remote_to_ask = place.remote if place.pushes else None
+    far = (
+        remotes.list_remote_refs(place.repository, remote_to_ask, ref).get(ref)
+        if remote_to_ask
+        else None
+    )
     return far if far and place.repository.commit(far) else None
 
 
-def _is_done(repository: Repository, made: Proposed, old: str) -> bool:
+def _is_done(repository: Repository, made: ProposedPromotion, old: str) -> bool:
     """Whether a branch was merged: as it is, or its files by a squash or a rebase."""
     if commit_history.is_ancestor(repository, old, made.base):
         return True
-    names = [f"{commit}:{made.case.paths[2]}" for commit in (old, made.base)]
-    found = refs.contents(repository, names)
-    return len(found) == 2 and found[names[0]] == found[names[1]]
+    names = [f"{commit}:{made.case.file_paths[2]}" for commit in (old, made.base)]
+    contents = refs.read_contents(repository, names)
+    return len(contents) == 2 and contents[names[0]] == contents[names[1]]
 
 
-def _is_same(repository: Repository, made: Proposed, old: str) -> bool:
+def _is_same(repository: Repository, made: ProposedPromotion, old: str) -> bool:
     """Whether a branch makes this very change; its evidence may be of an earlier hour."""
     start = commit_history.merge_base(repository, made.base, old)
     if start is None:
         return False
-    page = made.case.paths[2]
-    changed = {change.path for change in commit_history.changes(repository, start, old)}
+    page = made.case.file_paths[2]
+    changed = {change.path for change in commit_history.changed_files(repository, start, old)}
     needed = {*made.files, *made.without} - _as_on(repository, made, start)
     if changed - {page} != needed - {page}:
         return False
     names = {f"{old}:{path}": content for path, content in made.files.items() if path != page}
-    return refs.contents(repository, names) == names
+    return refs.read_contents(repository, names) == names
 
 
-def _as_on(repository: Repository, made: Proposed, start: str) -> set[str]:
+def _as_on(repository: Repository, made: ProposedPromotion, start: str) -> set[str]:
     """The files that a commit had already, such as the record of what was promoted before."""
     names = {f"{start}:{path}": path for path in made.files}
-    found = refs.contents(repository, names)
-    return {names[name] for name, content in found.items() if content == made.files[names[name]]}
+    contents = refs.read_contents(repository, names)
+    return {names[name] for name, content in contents.items() if content == made.files[names[name]]}
 
 
-def _page(repository: Repository, made: Proposed, head: str) -> str:
-    name = f"{head}:{made.case.paths[2]}"
-    return refs.contents(repository, [name]).get(name, b"").decode("utf-8", "replace")
+def _read_evidence(repository: Repository, made: ProposedPromotion, head: str) -> str:
+    name = f"{head}:{made.case.file_paths[2]}"
+    return refs.read_contents(repository, [name]).get(name, b"").decode("utf-8", "replace")
 
 
-def _differs(made: Proposed, old: str) -> UsageError:
+def _other_change_error(made: ProposedPromotion, old: str) -> UsageError:
     what = f"the branch {made.branch} is there already ({old[:7]}), and makes another change"
     hint = f"towpath reject {made.branch} --reason '...' puts it away; then try again"
     return UsageError(Fault(what, hint=hint))
 
 
-def _opened(place: Place, made: Proposed) -> Proposed:
-    _push(place, made)
+def _open_pull_request(place: PromotionPlace, made: ProposedPromotion) -> ProposedPromotion:
+    _push_branch(place, made)
     if place.forge is None:
         return replace(made, pushed=True)
-    name = main_branch.name(place.repository)
+    name = main_branch.main_branch_name(place.repository)
     pull = place.forge.open(
-        _head(place, place.forge, made.branch), name, evidence.title(made.case), made.evidence
+        _head_at_forge(place, place.forge, made.branch),
+        name,
+        evidence.promotion_title(made.case),
+        made.evidence,
     )
     return replace(made, pushed=True, url=pull.url, number=pull.number)
 
 
-def _head(place: Place, forge: Forge, branch: str) -> str:
+def _head_at_forge(place: PromotionPlace, forge: Forge, branch: str) -> str:
     """What the forge calls a branch: one of a fork, to which the remote leads, with its owner."""
-    address = clones.address(place.repository, place.remote) if place.remote else None
+    address = clones.remote_address(place.repository, place.remote) if place.remote else None
     if address and clones.is_fork(address, forge.repository):
-        return f"{clones.owner_of(address)}:{branch}"
+        return f"{clones.repository_owner(address)}:{branch}"
     return branch
 
 
-def _push(place: Place, made: Proposed) -> None:
+def _push_branch(place: PromotionPlace, made: ProposedPromotion) -> None:
     repository, remote, head = place.repository, place.remote, made.head
     assert remote and head
     ref = f"refs/heads/{made.branch}"
-    over = remotes.there(repository, remote, ref).get(ref)
+    over = remotes.list_remote_refs(repository, remote, ref).get(ref)
     if over == head:
         return
     if over and not _may_go(repository, made, over, head):
-        raise _differs(made, over)
+        raise _other_change_error(made, over)
     try:
         refused = remotes.push_branch(repository, remote, made.branch, head, over)
     except remotes.NotAllowed as no:
@@ -155,7 +170,7 @@ def _push(place: Place, made: Proposed) -> None:
         raise RegistryError(what, hint="it is here; push it by hand, or run this again")
 
 
-def _by_fork(place: Place, branch: str, what: str) -> Fault:
+def _by_fork(place: PromotionPlace, branch: str, what: str) -> Fault:
     """What is left to whom the repository does not let push."""
     where = place.forge.repository if place.forge else place.remote
     own = f"git remote add mine URL-OF-YOUR-FORK, git push mine {branch}"
@@ -166,7 +181,7 @@ def _by_fork(place: Place, branch: str, what: str) -> Fault:
     return Fault(what, hint=f"from a fork of your own: {own}; or ask who may push to {where}")
 
 
-def _may_go(repository: Repository, made: Proposed, over: str, head: str) -> bool:
+def _may_go(repository: Repository, made: ProposedPromotion, over: str, head: str) -> bool:
     """Whether the remote's branch is one that was merged, or that ours goes on from."""
     if repository.commit(over) is None:
         return False

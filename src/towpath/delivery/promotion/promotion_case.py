@@ -12,8 +12,8 @@ from towpath.backends.git import Repository, refs
 from towpath.errors import UsageError, did_you_mean
 from towpath.registry import (
     Promotion,
-    Record,
-    Version,
+    VersionNumber,
+    VersionRecord,
     ownership,
     policy_at_commit,
     stage_files,
@@ -21,15 +21,15 @@ from towpath.registry import (
 )
 from towpath.registry.code_news import CodeNews, find_news
 from towpath.registry.main_decisions import EVIDENCE
-from towpath.registry.stage_files import Wanted
+from towpath.registry.stage_files import StageFile
 from towpath.registry.version_lookup import read_incumbent
 
 if TYPE_CHECKING:
-    from towpath.config.project_declaration import Project, Stage
+    from towpath.config.project_declaration import Project, StageDeclaration
 
 
 @dataclass(frozen=True)
-class Case:
+class PromotionCase:
     """A version that is to enter a stage, or a model that is to leave one (``candidate`` None).
 
     ``base`` is the commit of the main branch whose policy, ``project``, judges; ``incumbent`` is
@@ -44,8 +44,8 @@ class Case:
 
     stage: str
     model: str
-    candidate: Record | None
-    incumbent: Record | None
+    candidate: VersionRecord | None
+    incumbent: VersionRecord | None
     base: str
     project: Project
     log: tuple[Promotion, ...]
@@ -65,84 +65,88 @@ class Case:
         return self.log if self.counted is None else self.counted
 
     @property
-    def version(self) -> Version | None:
+    def candidate_version(self) -> VersionNumber | None:
         """The candidate's number; None where the model leaves."""
         return self.candidate.version if self.candidate else None
 
     @property
-    def replaces(self) -> Version | None:
+    def incumbent_version(self) -> VersionNumber | None:
         """The incumbent's number."""
         return self.incumbent.version if self.incumbent else None
 
     @property
-    def rules(self) -> Stage:
+    def rules(self) -> StageDeclaration:
         """What the policy says of the stage."""
         return self.project.stages[self.stage]
 
     @property
-    def lower(self) -> str | None:
+    def stage_below(self) -> str | None:
         """The stage below; None for the lowest."""
         names = list(self.project.stages)
         place = names.index(self.stage)
         return names[place - 1] if place else None
 
     @property
-    def paths(self) -> tuple[str, str, str]:
+    def file_paths(self) -> tuple[str, str, str]:
         """Where the stage file, the record and the evidence lie, from the repository's root."""
-        return paths(self.stage, self.model, self.version or self.replaces)
+        return promotion_paths(
+            self.stage, self.model, self.candidate_version or self.incumbent_version
+        )
 
     @cached_property
-    def wanted(self) -> Wanted | None:
+    def written_stage_file(self) -> StageFile | None:
         """The stage file that this writes; None where it takes it away."""
         if self.candidate is None or self.candidate.version is None:
             return None
         held = self.candidate
-        return Wanted(self.stage, self.model, self.candidate.version, held.sha256, self.replaces)
+        return StageFile(
+            self.stage, self.model, self.candidate.version, held.sha256, self.incumbent_version
+        )
 
     def __str__(self) -> str:
-        if self.version is None:
+        if self.candidate_version is None:
             return f"{self.model} out of {self.stage}"
-        return f"{self.model}@{self.version} -> {self.stage}"
+        return f"{self.model}@{self.candidate_version} -> {self.stage}"
 
 
-def paths(stage: str, model: str, version: Version | None) -> tuple[str, str, str]:
+def promotion_paths(stage: str, model: str, version: VersionNumber | None) -> tuple[str, str, str]:
     """Where the stage file, the record and the evidence of a promotion lie."""
     return (
-        stage_files.path(stage, model),
-        version_record.place(model, version),
+        stage_files.stage_file_path(stage, model),
+        version_record.record_path(model, version),
         f"{EVIDENCE}/{model}/{version}-{stage}.md",
     )
 
 
-def naming(model: str, version: Version | None, stage: str) -> str:
+def name_promotion(model: str, version: VersionNumber | None, stage: str) -> str:
     """A promotion by its name, as the ``Promotion:`` trailer of its commits says it."""
     return f"{model}@{version} -> {stage}" if version else f"{model} out of {stage}"
 
 
-def gather(
+def gather_promotion_case(
     repository: Repository,
     folder: str,
     base: str,
     stage: str,
     model: str,
-    candidate: Record | None,
-) -> Case:
+    candidate: VersionRecord | None,
+) -> PromotionCase:
     """Everything that a promotion upon ``base`` is judged by; ``folder`` is the project's.
 
     Raises ``UsageError`` for a stage that the policy does not know and for a model that is of
     another project, ``RegistryError`` where this clone lacks what the stage runs now.
     """
-    project = policy_at_commit.at(repository, base, folder)
+    project = policy_at_commit.read_project_at(repository, base, folder)
     refuse_unknown_stage(stage, project.stages)
-    log = registry.promotions(repository, base, model=model)
+    log = registry.read_promotions(repository, base, model=model)
     owners = ownership.read_owners(repository, base)
     claims = owners.is_unclaimed(model) and not log and folder in owners.projects
     if not claims:
         ownership.refuse_other(owners, folder, model)
     version = candidate.version if candidate else None
-    runs = incumbent(repository, base, stage, model)
+    runs = find_incumbent(repository, base, stage, model)
     news = find_news(repository, candidate, runs, project.trust) if candidate else None
-    return Case(
+    return PromotionCase(
         stage=stage,
         model=model,
         candidate=candidate,
@@ -150,7 +154,7 @@ def gather(
         base=base,
         project=project,
         log=log,
-        back=version is not None and bool(was_in(log, stage, version)),
+        back=version is not None and bool(find_stage_entries(log, stage, version)),
         folder=folder,
         claims=claims,
         by_hand=came_by_hand(repository, log, stage, model),
@@ -163,13 +167,13 @@ def came_by_hand(
 ) -> bool:
     """Whether the last change of a stage file came without its evidence: no promotion made it,
     but an edit, or the revert of a promotion."""
-    last = next((one for one in reversed(log) if one.stage == stage), None)
+    last = next((promotion for promotion in reversed(log) if promotion.stage == stage), None)
     if last is None or last.version is None:
         return False
-    page = paths(stage, model, last.version)[2]
+    page = promotion_paths(stage, model, last.version)[2]
     names = [f"{last.commit}:{page}", f"{last.commit}^1:{page}"]
-    found = refs.contents(repository, names)
-    return found.get(names[0]) in (None, found.get(names[1]))
+    contents = refs.read_contents(repository, names)
+    return contents.get(names[0]) in (None, contents.get(names[1]))
 
 
 def refuse_unknown_stage(stage: str, known: Iterable[str]) -> None:
@@ -180,26 +184,37 @@ def refuse_unknown_stage(stage: str, known: Iterable[str]) -> None:
         raise UsageError(f"there is no stage `{stage}`", hint=hint)
 
 
-def incumbent(repository: Repository, base: str, stage: str, model: str) -> Record | None:
+def find_incumbent(
+    repository: Repository, base: str, stage: str, model: str
+) -> VersionRecord | None:
     """The record of the version that a stage file on ``base`` names."""
-    found = registry.stages(repository, base).at(stage, model)
-    if found is None:
+    stage_file = registry.read_stage_files(repository, base).find_stage_file(stage, model)
+    if stage_file is None:
         return None
-    return read_incumbent(repository, base, model, found.version)
+    return read_incumbent(repository, base, model, stage_file.version)
 
 
-def was_in(log: tuple[Promotion, ...], stage: str, version: Version) -> list[Promotion]:
+def find_stage_entries(
+    log: tuple[Promotion, ...], stage: str, version: VersionNumber
+) -> list[Promotion]:
     """The promotions by which a version entered a stage."""
-    return [one for one in log if one.stage == stage and one.version == version]
+    return [
+        promotion for promotion in log if promotion.stage == stage and promotion.version == version
+    ]
 
 
-def time_in(log: tuple[Promotion, ...], stage: str, version: Version, now: int) -> int | None:
+def measure_time_in_stage(
+    log: tuple[Promotion, ...], stage: str, version: VersionNumber, now: int
+) -> int | None:
     """Seconds that a stage has wanted a version, all its stays together; None if it never did."""
-    mine = [one for one in log if one.stage == stage]
-    ends = [*(one.time for one in mine[1:]), now]  # one too many where there was no stay
+    mine = [promotion for promotion in log if promotion.stage == stage]
+    ends = [
+        *(promotion.time for promotion in mine[1:]),
+        now,
+    ]  # one too many where there was no stay
     stays = [
-        max(0, end - one.time)
-        for one, end in zip(mine, ends, strict=False)
-        if one.version == version
+        max(0, end - promotion.time)
+        for promotion, end in zip(mine, ends, strict=False)
+        if promotion.version == version
     ]
     return sum(stays) if stays else None

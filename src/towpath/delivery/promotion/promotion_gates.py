@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.backends.git import Repository
-from towpath.delivery.promotion.promotion_case import Case, time_in
+from towpath.delivery.promotion.promotion_case import PromotionCase, measure_time_in_stage
 from towpath.errors import StoreError
-from towpath.registry import Record
+from towpath.registry import VersionRecord
 from towpath.scratch import scratch_folder
 from towpath.versions import version_origin
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
-    from towpath.delivery.gates import Verdict
+    from towpath.delivery.gates import GateVerdict
     from towpath.workspace import Workspace
 
 
-def judge(
-    workspace: Workspace, repository: Repository, case: Case, now: int | None = None
-) -> tuple[Verdict, ...]:
+def judge_review_gates(
+    workspace: Workspace, repository: Repository, case: PromotionCase, now: int | None = None
+) -> tuple[GateVerdict, ...]:
     """What the review gates of a stage say of a promotion; none of a model that leaves."""
     if case.candidate is None or not any(g.when == "review" for g in case.rules.gates.values()):
         return ()
@@ -30,7 +30,7 @@ def judge(
 
     moment = int(time.time()) if now is None else now
     with scratch_folder() as scratch:
-        context = gates.Context(
+        context = gates.GateContext(
             stage=case.stage,
             candidate=case.candidate,
             incumbent=case.incumbent,
@@ -38,7 +38,7 @@ def judge(
             base=case.base,
             project=case.project,
             lower_since=lower_since(case, moment),
-            model=_bringer(workspace, case.project, Path(scratch)),
+            model=_model_bringer(workspace, case.project, Path(scratch)),
             data=_no_data,
             now=moment,
             scratch=Path(scratch),
@@ -46,24 +46,26 @@ def judge(
             kept=workspace.state / "code",
             folder=case.folder,
         )
-        return gates.judge(context, "review")
+        return gates.judge_stage_gates(context, "review")
 
 
-def lower_since(case: Case, now: int) -> int | None:
+def lower_since(case: PromotionCase, now: int) -> int | None:
     """Since when a version has been in the stage below, its stays there put together."""
-    if case.lower is None or case.version is None:
+    if case.stage_below is None or case.candidate_version is None:
         return None
-    spent = time_in(case.stays, case.lower, case.version, now)
+    spent = measure_time_in_stage(case.stays, case.stage_below, case.candidate_version, now)
     return None if spent is None else now - spent
 
 
-def _bringer(workspace: Workspace, project: Project, scratch: Path) -> Callable[[Record], Path]:
+def _model_bringer(
+    workspace: Workspace, project: Project, scratch: Path
+) -> Callable[[VersionRecord], Path]:
     """A model's bytes from the first store that has them, as a file that was verified."""
 
-    def bring(record: Record) -> Path:
+    def bring(record: VersionRecord) -> Path:
         path = scratch / "models" / record.artifact.digest / Path(record.path).name
         if not path.exists():
-            version_origin.bring(workspace, project, record, path)
+            version_origin.bring_version(workspace, project, record, path)
         return path
 
     return bring

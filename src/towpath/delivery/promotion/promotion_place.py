@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.backends.git import Repository, main_branch, remotes
-from towpath.delivery.promotion.rules_in_force import connected, connected_if_let_in, names_forge
+from towpath.delivery.promotion.rules_in_force import (
+    connect_forge_if_let_in,
+    connect_forge_in_force,
+    names_forge,
+)
 from towpath.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class PromotionPlace:
     """Where one promotion is made, and what was asked for.
 
     ``forge`` is None where the rules in force name none, and where nothing is to be pushed and no
@@ -36,8 +40,8 @@ class Place:
     @cached_property
     def base(self) -> str:
         """The commit promoted upon: a forge merges into its own main branch, not into ours."""
-        there = main_branch.remote_main(self.repository) if self.names_forge else None
-        base = there or main_branch.main(self.repository)
+        remote_main = main_branch.remote_main(self.repository) if self.names_forge else None
+        base = remote_main or main_branch.main_commit(self.repository)
         if base is None:
             raise UsageError("nothing is committed yet", hint="git add . && git commit")
         return base
@@ -48,31 +52,31 @@ class Place:
         return names_forge(self.workspace, self.repository)
 
     @property
-    def age(self) -> float | None:
+    def remote_age(self) -> float | None:
         """Seconds since the remote was last looked at; None without a remote."""
-        return remotes.age(self.repository) if self.remote else None
+        return remotes.tags_age(self.repository) if self.remote else None
 
 
-def find(
+def find_promotion_place(
     workspace: Workspace,
     push: bool | None = None,
     dry_run: bool = False,
     why: str | None = None,
-) -> Place:
+) -> PromotionPlace:
     """The place, its view of the remote brought up to date where something is to be pushed.
 
     ``push`` is by default whether a forge is configured and there is a remote.
     """
     repository = workspace.registry
-    remote = remotes.chosen(repository)
+    remote = remotes.choose_remote(repository)
     if push and remote is None:
         raise UsageError("there is no remote to push to", hint="git remote add origin <url>")
     configured = remote is not None and names_forge(workspace, repository)
     pushes = (configured if push is None else push) and not dry_run
     if pushes:
-        registry.fetch(repository)
-    here = Place(workspace, repository, None, remote, pushes, dry_run, why)
+        registry.fetch_registry(repository)
+    promotion_place = PromotionPlace(workspace, repository, None, remote, pushes, dry_run, why)
     if not configured:
-        return here
-    ask = connected if pushes else connected_if_let_in
-    return replace(here, forge=ask(workspace, here.base))
+        return promotion_place
+    ask = connect_forge_in_force if pushes else connect_forge_if_let_in
+    return replace(promotion_place, forge=ask(workspace, promotion_place.base))

@@ -7,29 +7,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.delivery.promotion import evidence
-from towpath.delivery.promotion.promotion_case import Case, naming
+from towpath.delivery.promotion.promotion_case import PromotionCase, name_promotion
 from towpath.errors import Fault, Refused
 from towpath.registry import ownership, stage_files
 
 if TYPE_CHECKING:
-    from towpath.delivery.gates import Verdict
+    from towpath.delivery.gates import GateVerdict
 
-BRANCH = "promote/"
+PROMOTION_PREFIX = "promote/"
 
 
 @dataclass(frozen=True)
-class Proposed:
+class ProposedPromotion:
     """What came of proposing. ``head`` is None where nothing was written (``dry_run``), ``url``
     where there is no pull request. ``new`` is False where the branch had been there before;
     ``pushed`` says whether the remote has it. ``files`` is by path from the repository's root;
     a path in ``without`` is taken away. ``unchecked`` says which bytes could not be looked at.
     """
 
-    case: Case
+    case: PromotionCase
     branch: str
     base: str
     evidence: str
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[GateVerdict, ...]
     files: Mapping[str, bytes]
     without: tuple[str, ...] = ()
     head: str | None = None
@@ -45,66 +45,71 @@ class Proposed:
         return self.case.back or all(verdict.passed for verdict in self.verdicts)
 
 
-class GatesRefused(Refused):
+class ReviewGatesRefused(Refused):
     """A review gate said no; ``proposed`` is what would have been written."""
 
-    def __init__(self, proposed: Proposed) -> None:
-        super().__init__(*failures(proposed.case, proposed.verdicts))
+    def __init__(self, proposed: ProposedPromotion) -> None:
+        super().__init__(*gate_failures(proposed.case, proposed.verdicts))
         self.proposed = proposed
 
 
-def draft(
-    case: Case, verdicts: tuple[Verdict, ...], record: bytes | None, why: str | None
-) -> Proposed:
+def draft_promotion(
+    case: PromotionCase, verdicts: tuple[GateVerdict, ...], record: bytes | None, why: str | None
+) -> ProposedPromotion:
     """A promotion before anything is written; ``record`` is the bytes of the version's tag."""
-    stage_file, record_file, page = case.paths
-    text = evidence.write(case, verdicts, why)
+    stage_file, record_file, page = case.file_paths
+    text = evidence.write_evidence(case, verdicts, why)
     files = {page: text.encode()}
-    if case.wanted and record is not None:
-        files |= {stage_file: stage_files.write(case.wanted).encode(), record_file: record}
-    if case.wanted and case.claims:
+    if case.written_stage_file and record is not None:
+        files |= {
+            stage_file: stage_files.write_stage_file(case.written_stage_file).encode(),
+            record_file: record,
+        }
+    if case.written_stage_file and case.claims:
         files[ownership.claim_path(case.model)] = ownership.write_claim(case.folder)
-    return Proposed(
+    return ProposedPromotion(
         case=case,
-        branch=branch(case),
+        branch=name_promotion_branch(case),
         base=case.base,
         evidence=text,
         verdicts=verdicts,
         files=files,
-        without=() if case.wanted else (stage_file,),
+        without=() if case.written_stage_file else (stage_file,),
     )
 
 
-def branch(case: Case) -> str:
+def name_promotion_branch(case: PromotionCase) -> str:
     """The branch of a promotion, the same each time."""
-    return f"{BRANCH}{case.model}-{case.version or 'out'}-{case.stage}"
+    return f"{PROMOTION_PREFIX}{case.model}-{case.candidate_version or 'out'}-{case.stage}"
 
 
-def message(case: Case, why: str | None = None) -> str:
+def promotion_message(case: PromotionCase, why: str | None = None) -> str:
     """The message of a promotion's commit; a squash keeps it, and with it the trailers."""
-    lines = [evidence.title(case), ""]
+    lines = [evidence.promotion_title(case), ""]
     if why:
         lines += [" ".join(why.split()), ""]
-    return "\n".join([*lines, *trailers(case)]) + "\n"
+    return "\n".join([*lines, *promotion_trailers(case)]) + "\n"
 
 
-def trailers(case: Case) -> list[str]:
+def promotion_trailers(case: PromotionCase) -> list[str]:
     """What tools read of a promotion's commit."""
-    named = [f"Promotion: {naming(case.model, case.version, case.stage)}"]
+    named = [f"Promotion: {name_promotion(case.model, case.candidate_version, case.stage)}"]
     if case.candidate:
-        named += [f"Digest: {case.model}@{case.version} sha256:{case.candidate.sha256}"]
-    return [*named, *([f"Replaces: {case.replaces}"] if case.replaces else [])]
+        named += [f"Digest: {case.model}@{case.candidate_version} sha256:{case.candidate.sha256}"]
+    return [*named, *([f"Replaces: {case.incumbent_version}"] if case.incumbent_version else [])]
 
 
-def failures(case: Case, verdicts: Sequence[Verdict]) -> list[Fault]:
+def gate_failures(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> list[Fault]:
     """The gates that said no, each with what it found."""
-    return [_fault(case, verdict) for verdict in verdicts if not verdict.passed]
+    return [_gate_fault(case, verdict) for verdict in verdicts if not verdict.passed]
 
 
-def _fault(case: Case, verdict: Verdict) -> Fault:
+def _gate_fault(case: PromotionCase, verdict: GateVerdict) -> Fault:
     parts = [f"value {verdict.value}" if verdict.value is not None else "", verdict.detail]
     because = "; ".join(part for part in parts if part)
     bound = f", bound {verdict.bound}" if verdict.bound is not None else ""
-    what = f"the gate `{verdict.gate}` keeps {case.model}@{case.version} out of {case.stage}"
+    what = (
+        f"the gate `{verdict.gate}` keeps {case.model}@{case.candidate_version} out of {case.stage}"
+    )
     where = f"declared at {verdict.source}" if verdict.source else None
     return Fault(f"{what}: {because}{bound}", hint=where)

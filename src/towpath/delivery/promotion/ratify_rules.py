@@ -13,28 +13,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.backends.git import (
+    CommitStamp,
     Repository,
-    Stamp,
     branches,
     commit_beside,
-    locked,
+    hold_lock,
     main_branch,
     refs,
     remotes,
 )
 from towpath.delivery.promotion import merge_promotion, promotion_place
 from towpath.delivery.promotion.approval_rule import ApprovalRule
-from towpath.delivery.promotion.merge_promotion import Approved
+from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
 from towpath.delivery.promotion.promotion_branch import LOCK
 from towpath.delivery.promotion.rule_changes import ALONE, RATIFY, RULES, RuleHistory
 from towpath.errors import Fault, Refused, UsageError, did_you_mean
 from towpath.errors import Place as At
 
 if TYPE_CHECKING:
-    from towpath.delivery.promotion.promotion_place import Place
+    from towpath.delivery.promotion.promotion_place import PromotionPlace
     from towpath.workspace import Workspace
 
-BRANCH = "rules/"
+RULES_PREFIX = "rules/"
 _LONGEST = 400  # lines of a difference in a pull request, which the forge also shows by itself
 
 
@@ -50,7 +50,7 @@ class UnagreedRule:
 
 
 @dataclass(frozen=True)
-class Ratified:
+class RatifiedRules:
     """Rule files that were agreed to as main has them, in a commit upon main.
 
     ``waits`` says what lacks still: another's signature, or, where ``url`` is a pull request, a
@@ -68,14 +68,16 @@ class Ratified:
 
 def read_unagreed_rules(workspace: Workspace) -> tuple[UnagreedRule, ...]:
     """The rules of main that wait for an agreement, as main is here; nothing is fetched."""
-    here = promotion_place.find(workspace, push=False)
-    rule = ApprovalRule(here.repository, here.base, workspace.folder, here.forge)
-    return _compare(rule.rules, here.base, _waiting(rule))
+    local_place = promotion_place.find_promotion_place(workspace, push=False)
+    rule = ApprovalRule(
+        local_place.repository, local_place.base, workspace.folder, local_place.forge
+    )
+    return _compare_rules(rule.rules, local_place.base, _waiting_paths(rule))
 
 
 def ratify_rules(
     workspace: Workspace, paths: Sequence[str] = (), *, push: bool = False
-) -> Ratified:
+) -> RatifiedRules:
     """Agree to what main's rule files of these ``paths`` say (default: all that wait): by a signed
     commit that names them, or, where the rules before ask for the forge, by a pull request that
     another reviews.
@@ -84,28 +86,28 @@ def ratify_rules(
     what is not here yet, and where the signature is none of those that count; then nothing is
     written.
     """
-    seen = _own_main(workspace.registry)
-    here = promotion_place.find(workspace, push=push or None)
-    with locked(here.repository, LOCK):
-        rule = ApprovalRule(here.repository, here.base, workspace.folder, here.forge)
-        chosen = _choose(_waiting(rule), paths)
-        _refuse_unseen(here, seen, chosen)
+    main_as_read = _own_main(workspace.registry)
+    upon = promotion_place.find_promotion_place(workspace, push=push or None)
+    with hold_lock(upon.repository, LOCK):
+        rule = ApprovalRule(upon.repository, upon.base, workspace.folder, upon.forge)
+        chosen = _choose_paths(_waiting_paths(rule), paths)
+        _refuse_unseen(upon, main_as_read, chosen)
         if any(rule.rules.due[path] == "forge" for path in chosen):
-            return _opened(here, rule.rules, chosen)
-        return _signed(here, chosen, push)
+            return _open_pull_request(upon, rule.rules, chosen)
+        return _ratify_by_signature(upon, chosen, push)
 
 
-def _waiting(rule: ApprovalRule) -> tuple[str, ...]:
+def _waiting_paths(rule: ApprovalRule) -> tuple[str, ...]:
     return rule.rules.find_pending(rule.folder)
 
 
 def _own_main(repository: Repository) -> str | None:
     """Main as it is in this clone's own branch, which is what a person read."""
-    own = branches.commit_of(repository, main_branch.name(repository))
-    return own or main_branch.seen(repository)
+    own = branches.branch_commit(repository, main_branch.main_branch_name(repository))
+    return own or main_branch.seen_main_commit(repository)
 
 
-def _choose(waiting: tuple[str, ...], paths: Sequence[str]) -> tuple[str, ...]:
+def _choose_paths(waiting: tuple[str, ...], paths: Sequence[str]) -> tuple[str, ...]:
     if not waiting:
         raise UsageError("the rules on main are agreed to: there is nothing to approve")
     chosen = [path.removeprefix("./") for path in paths]
@@ -122,52 +124,55 @@ def _choose(waiting: tuple[str, ...], paths: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chosen)) or waiting
 
 
-def _refuse_unseen(here: Place, seen: str | None, paths: tuple[str, ...]) -> None:
+def _refuse_unseen(here: PromotionPlace, seen: str | None, paths: tuple[str, ...]) -> None:
     """Nobody signs what came a moment ago: raise ``Refused`` where main has a file otherwise than
     this clone's main had it before."""
     names = [f"{commit}:{path}" for path in paths for commit in (seen or here.base, here.base)]
-    contents = [refs.contents(here.repository, names).get(name) for name in names]
+    contents = [refs.read_contents(here.repository, names).get(name) for name in names]
     hint = f"git pull, read it ({RATIFY} shows it), and agree to it then"
     faults = [
-        Fault(f"main went on: this is not as it is in your {main_branch.name(here.repository)}",
+        Fault(f"main went on: this is not as it is in your "
+            f"{main_branch.main_branch_name(here.repository)}",
               At(path), hint)
-        for path, mine, now in zip(paths, contents[::2], contents[1::2], strict=True)
-        if mine != now
+        for path, mine, on_main in zip(paths, contents[::2], contents[1::2], strict=True)
+        if mine != on_main
     ]  # fmt: skip
     if faults:
         raise Refused(*faults)
 
 
-def _compare(history: RuleHistory, head: str, paths: tuple[str, ...]) -> tuple[UnagreedRule, ...]:
+def _compare_rules(
+    history: RuleHistory, head: str, paths: tuple[str, ...]
+) -> tuple[UnagreedRule, ...]:
     old, new = history.rules_at(head).texts, history.rules_written().texts
     return tuple(
         UnagreedRule(
             path,
             *history.last_change(path),
-            tuple(_diff(path, old.get(path), new.get(path))),
+            tuple(_diff_lines(path, old.get(path), new.get(path))),
         )
         for path in paths
     )
 
 
-def _diff(path: str, old: bytes | None, new: bytes | None) -> list[str]:
+def _diff_lines(path: str, old: bytes | None, new: bytes | None) -> list[str]:
     mine, theirs = ((text or b"").decode("utf-8", "replace").splitlines() for text in (old, new))
     before = "/dev/null" if old is None else f"{path} (in force)"
     after = "/dev/null" if new is None else f"{path} (on main)"
     return list(difflib.unified_diff(mine, theirs, before, after, lineterm=""))
 
 
-def _message(paths: tuple[str, ...], *trailers: str) -> str:
+def _agreement_message(paths: tuple[str, ...], *trailers: str) -> str:
     title = f"Approve the rules in {paths[0]}" + (f" and {len(paths) - 1} more" * bool(paths[1:]))
     named = [f"{RULES.capitalize()}: {path}" for path in paths]
     return "\n".join([title, "", *named, *trailers]) + "\n"
 
 
-def _signed(here: Place, paths: tuple[str, ...], push: bool) -> Ratified:
-    repository, who = here.repository, here.repository.identity()
+def _ratify_by_signature(here: PromotionPlace, paths: tuple[str, ...], push: bool) -> RatifiedRules:
+    repository, who = here.repository, here.repository.read_identity()
     merge_promotion.decide_signing(repository, needed=True, asked=None)
-    message = _message(paths, f"Approved-by: {who}", "Approval: signed")
-    stamp = Stamp(who, merge_promotion.moment_after(repository, here.base))
+    message = _agreement_message(paths, f"Approved-by: {who}", "Approval: signed")
+    stamp = CommitStamp(who, merge_promotion.moment_after(repository, here.base))
     commit = commit_beside(repository, here.base, {}, message, stamp, sign=True)
     left = ApprovalRule(repository, commit, here.workspace.folder, here.forge).rules
     lacks = [f for f in left.faults(here.workspace.folder) if str(f.place) in paths]
@@ -175,33 +180,39 @@ def _signed(here: Place, paths: tuple[str, ...], push: bool) -> Ratified:
     if any(ALONE not in fault.what for fault in lacks):
         hint = f"who may sign is said in registry/allowed_signers as it was before: {commit[:7]}^"
         raise Refused(*(Fault(fault.what, fault.place, hint) for fault in lacks))
-    settled = merge_promotion.settle(here, Approved(paths, "", str(who), "signed", commit), push)
-    return Ratified(paths, str(who), "signed", commit, waits=waits or None, pushed=settled.pushed)
+    settled = merge_promotion.settle_on_main(
+        here, ApprovedPromotion(paths, "", str(who), "signed", commit), push
+    )
+    return RatifiedRules(
+        paths, str(who), "signed", commit, waits=waits or None, pushed=settled.pushed
+    )
 
 
-def _opened(here: Place, history: RuleHistory, paths: tuple[str, ...]) -> Ratified:
+def _open_pull_request(
+    here: PromotionPlace, history: RuleHistory, paths: tuple[str, ...]
+) -> RatifiedRules:
     if here.forge is None or here.remote is None or not here.pushes:
         what = f"the rules before ask for an approval of {', '.join(paths)} at the forge"
         raise UsageError(what, hint="the same with --push, which opens the pull request")
     repository = here.repository
-    stamp = Stamp(repository.identity(), int(time.time()))
-    commit = commit_beside(repository, here.base, {}, _message(paths), stamp)
-    branch = f"{BRANCH}{commit[:12]}"
-    branches.put(repository, branch, commit)
+    stamp = CommitStamp(repository.read_identity(), int(time.time()))
+    commit = commit_beside(repository, here.base, {}, _agreement_message(paths), stamp)
+    branch = f"{RULES_PREFIX}{commit[:12]}"
+    branches.put_branch(repository, branch, commit)
     if refused := remotes.push_branch(repository, here.remote, branch, commit, None):
         raise Refused(Fault(f"{here.remote} refused the branch {branch}: {refused}"))
-    title = _message(paths).partition("\n")[0]
-    body = _describe(_compare(history, here.base, paths))
-    pull = here.forge.open(branch, main_branch.name(repository), title, body)
+    title = _agreement_message(paths).partition("\n")[0]
+    body = _describe_rules(_compare_rules(history, here.base, paths))
+    pull = here.forge.open(branch, main_branch.main_branch_name(repository), title, body)
     waits = f"an owner approves {pull.url}, and merges it"
-    return Ratified(paths, str(stamp.who), "forge", commit, pull.url, waits, pushed=True)
+    return RatifiedRules(paths, str(stamp.who), "forge", commit, pull.url, waits, pushed=True)
 
 
-def _describe(rules: Sequence[UnagreedRule]) -> str:
+def _describe_rules(rules: Sequence[UnagreedRule]) -> str:
     """The body of the pull request, which changes nothing itself: what its reviewer agrees to."""
     named = ", ".join(f"`{rule.path}` ({rule.commit[:7]})" for rule in rules)
     lines = [line for rule in rules for line in rule.difference]
     shown = [f"    {line}" for line in lines[:_LONGEST]]
     more = [f"    ... and {len(lines) - _LONGEST} lines more"] if lines[_LONGEST:] else []
-    told = f"Main's {named} was changed without an approval. Merging this agrees to it as it is:"
-    return "\n".join([told, "", *shown, *more]) + "\n"
+    opening = f"Main's {named} was changed without an approval. Merging this agrees to it as it is:"
+    return "\n".join([opening, "", *shown, *more]) + "\n"

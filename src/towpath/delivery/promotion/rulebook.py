@@ -52,12 +52,12 @@ class Rulebook:
         """The text of ``registry/allowed_signers``; None where there is none."""
         return self.texts.get(SIGNERS)
 
-    def owners(self, path: str) -> tuple[str, ...]:
+    def owners_of_path(self, path: str) -> tuple[str, ...]:
         """Whom CODEOWNERS names for a path."""
         text = next((self.texts[file] for file in code_owners.FILES if file in self.texts), b"")
         if len(text) > code_owners.LARGEST:
             return ()
-        return code_owners.match(text.decode("utf-8", "replace"), path)
+        return code_owners.match_code_owners(text.decode("utf-8", "replace"), path)
 
     @cached_property
     def policy(self) -> Project | None:
@@ -67,21 +67,21 @@ class Rulebook:
         if self.project is not None:
             return self.project
         path, declared = (
-            policy_at_commit.place(self.folder),
+            policy_at_commit.declaration_path(self.folder),
             [p for p in self.texts if _is_policy(p)],
         )
         if path in declared or len(declared) == 1:
-            return self.policies.get(path if path in declared else declared[0])
-        alike = [project for project in self.policies.values() if project.name == self.name]
+            return self.policies_by_path.get(path if path in declared else declared[0])
+        alike = [project for project in self.policies_by_path.values() if project.name == self.name]
         return alike[0] if self.name and len(alike) == 1 else None
 
     @cached_property
-    def policies(self) -> Mapping[str, Project]:
+    def policies_by_path(self) -> Mapping[str, Project]:
         """What each ``towpath.yaml`` declares, by its path, as far as it can be read."""
         read = {path: read_policy(text) for path, text in self.texts.items() if _is_policy(path)}
         return {path: project for path, project in read.items() if project}
 
-    def required(
+    def required_level(
         self, path: str, asked: frozenset[Approval] | None = None, at_forge: bool = True
     ) -> Approval:
         """The least level of an approval that may change a rule file.
@@ -92,42 +92,46 @@ class Rulebook:
         (``at_forge`` says whether anybody could at the forge) leaves it to the next lower one that
         a stage asks for: before there is anybody, the first are taken as they come.
         """
-        own = self.policies.get(path)
-        asked = asked or (read_levels(own) if own else self.levels)
+        own = self.policies_by_path.get(path)
+        asked = asked or (read_levels(own) if own else self.asked_levels)
         able = {
             "signed": bool(self.signers),
-            "forge": at_forge and self._owned and self._has_forge,
+            "forge": at_forge and self._names_reviewers and self._has_forge,
         }
         return max((e for e in asked if able.get(e)), key=LEVELS.index, default="recorded")
 
     @property
-    def strictest(self) -> Approval:
+    def strictest_level(self) -> Approval:
         """The highest level that any stage of any project asks for."""
-        return max(self.levels, key=LEVELS.index, default="recorded")
+        return max(self.asked_levels, key=LEVELS.index, default="recorded")
 
     @cached_property
-    def levels(self) -> frozenset[Approval]:
+    def asked_levels(self) -> frozenset[Approval]:
         """What the stages of all projects ask for. A declaration that cannot be read, by a Towpath
         that is older than it say, may ask for what the files name people for."""
-        levels = {level for project in self.policies.values() for level in read_levels(project)}
-        if any(_is_policy(path) and path not in self.policies for path in self.texts):
+        levels = {
+            level for project in self.policies_by_path.values() for level in read_levels(project)
+        }
+        if any(_is_policy(path) and path not in self.policies_by_path for path in self.texts):
             levels |= {"signed"} if self.signers else set()
         return frozenset(levels)
 
     @property
     def _has_forge(self) -> bool:
         """Whether there is a forge at which anybody could agree."""
-        return any(policy.forge for policy in self.policies.values())
+        return any(policy.forge for policy in self.policies_by_path.values())
 
     @property
     def lets_all_approve_their_own(self) -> bool:
         """Whether every project lets who made a thing approve it."""
-        return all(project.policy.self_approval for project in self.policies.values())
+        return all(project.policy.self_approval for project in self.policies_by_path.values())
 
     @property
-    def _owned(self) -> bool:
+    def _names_reviewers(self) -> bool:
         """Whether the rules name anybody whose review counts."""
-        stages = (stage for policy in self.policies.values() for stage in policy.stages.values())
+        stages = (
+            stage for policy in self.policies_by_path.values() for stage in policy.stages.values()
+        )
         owning = (self.texts.get(file, b"") for file in code_owners.FILES)
         return any(stage.approvers for stage in stages) or any(b"@" in text for text in owning)
 
@@ -142,7 +146,7 @@ def read_rulebook(repository: Repository, commit: str, folder: str = "") -> Rule
     """The rules as the files of a commit say them, whoever put them there."""
     paths = [path for path in commit_history.list_paths(repository, commit) if is_rule(path)]
     names = {f"{commit}:{path}": path for path in paths}
-    contents = refs.contents(repository, names)
+    contents = refs.read_contents(repository, names)
     return Rulebook({names[name]: content for name, content in contents.items()}, folder)
 
 

@@ -33,14 +33,14 @@ def read_proved_rules(repository: Repository, head: str, folder: str = "") -> Ru
 
 def names_forge(workspace: Workspace, repository: Repository) -> bool:
     """Whether changes of main are proposed and approved at a forge, by the rules in force."""
-    head = main_branch.main(repository)
+    head = main_branch.main_commit(repository)
     if head is None or repository.is_shallow():
         return workspace.policy.forge is not None
     project = read_proved_rules(repository, head, workspace.folder).policy
     return project is not None and project.forge is not None
 
 
-def connected(
+def connect_forge_in_force(
     workspace: Workspace, head: str | None = None, environ: Mapping[str, str] | None = None
 ) -> Forge | None:
     """The forge that the rules in force at a commit of main name (default: at its head); None
@@ -49,20 +49,20 @@ def connected(
     Raises ``UserError`` where there is no token, ``ForgeError`` where that one does not answer.
     """
     repository = workspace.registry
-    head = head or main_branch.main(repository)
+    head = head or main_branch.main_commit(repository)
     if head is None:
         return None
-    return _connect(repository, head, workspace.folder, environ)
+    return _connect_proved_forge(repository, head, workspace.folder, environ)
 
 
-def connected_if_let_in(workspace: Workspace, head: str | None = None) -> Forge | None:
+def connect_forge_if_let_in(workspace: Workspace, head: str | None = None) -> Forge | None:
     """The same for who only looks: None, too, where there is no token, or nothing answers."""
     from towpath.backends.github import forge_connection
 
     if not forge_connection.has_token():
         return None
     try:
-        return connected(workspace, head)
+        return connect_forge_in_force(workspace, head)
     except TowpathError:  # said with what could not be looked at
         return None
 
@@ -78,19 +78,19 @@ def connect_to_set_up(
     from towpath.backends.github import forge_connection
 
     try:
-        found = connected(workspace, environ=environ)
+        connection = connect_forge_in_force(workspace, environ=environ)
     except RegistryError:  # a shallow clone, or no main branch: nobody can tell what is in force
-        found = None
-    if found is not None or workspace.policy.forge is None:
-        return found
+        connection = None
+    if connection is not None or workspace.policy.forge is None:
+        return connection
     if forge_connection.has_own_address(workspace.policy, environ):
         what = f"nobody agreed to the address {workspace.policy.forge.api} yet: no token is sent"
         hint = "bring towpath.yaml to main first; or, if you trust it: export GITHUB_API_URL=..."
         raise UserError(what, hint=hint)
-    return forge_connection.connect(workspace.policy, environ=environ)
+    return forge_connection.connect_forge(workspace.policy, environ=environ)
 
 
-def _connect(
+def _connect_proved_forge(
     repository: Repository, head: str, folder: str, environ: Mapping[str, str] | None
 ) -> Forge | None:
     from towpath.backends.github import forge_connection
@@ -99,22 +99,22 @@ def _connect(
     naming = [project for project in _mine_first(proved) if project.forge]
     if not naming:
         return None
-    first = forge_connection.connect(naming[0], environ=environ)
+    first = forge_connection.connect_forge(naming[0], environ=environ)
     if first is None or len(_ever_named(repository, head)) < 2:
         return first if proved.policy and proved.policy.forge else None
     history = read_rule_history(repository, read_main_line(repository, head), first)
-    now = history.rules_at(head, folder).policy
-    return first.turn_to(now) if now else None
+    policy_now = history.rules_at(head, folder).policy
+    return first.turn_to(policy_now) if policy_now else None
 
 
 def _mine_first(rules: Rulebook) -> list[Project]:
-    return [*([rules.policy] if rules.policy else []), *rules.policies.values()]
+    return [*([rules.policy] if rules.policy else []), *rules.policies_by_path.values()]
 
 
 def _ever_named(repository: Repository, head: str) -> set[tuple[str | None, str | None]]:
     """The forges that any declaration ever named on main, by address and repository."""
     changes = read_changes(repository, head, "--", f":(top,glob)**/{policy_at_commit.FILE}")
     blobs = {blob for change in changes for blob in change.files.values() if blob}
-    read = (read_policy(text) for text in refs.contents(repository, blobs).values())
+    read = (read_policy(text) for text in refs.read_contents(repository, blobs).values())
     named = (project.forge for project in read if project and project.forge)
     return {(forge.api, forge.repository) for forge in named}

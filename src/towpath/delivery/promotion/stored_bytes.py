@@ -16,20 +16,20 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from towpath.backends.dvc.dvc_config import locate
+from towpath.backends.dvc.dvc_config import locate_store
 from towpath.backends.git import clones
 from towpath.errors import Fault, StoreError, TowpathError
-from towpath.registry import Record, shared_registry
+from towpath.registry import VersionRecord, shared_registry
 from towpath.registry.declared_data import tracked_data
-from towpath.storage.objects import Layout
+from towpath.storage.objects import StoreLayout
 from towpath.storage.storage_backend import ObjectSource, object_path
-from towpath.storage.verified_bytes import State, verify
+from towpath.storage.verified_bytes import BytesState, verify_bytes
 
 if TYPE_CHECKING:
     from towpath.backends.dvc import Store
     from towpath.config.project_declaration import Project
-    from towpath.config.project_declaration import Store as StoreDeclaration
-    from towpath.delivery.promotion.promotion_case import Case
+    from towpath.config.project_declaration import StoreDeclaration as StoreDeclaration
+    from towpath.delivery.promotion.promotion_case import PromotionCase
     from towpath.workspace import Workspace
 
 
@@ -46,7 +46,7 @@ class StoredBytes:
 
 
 def look_at_bytes(
-    workspace: Workspace, case: Case, environ: Mapping[str, str] | None = None
+    workspace: Workspace, case: PromotionCase, environ: Mapping[str, str] | None = None
 ) -> StoredBytes:
     """What the stores that can be reached have of a promotion's version, and of its data.
 
@@ -66,7 +66,7 @@ def look_at_bytes(
     return StoredBytes(tuple(search.faults), tuple(search.unchecked))
 
 
-def _project_of(workspace: Workspace, case: Case) -> Workspace:
+def _project_of(workspace: Workspace, case: PromotionCase) -> Workspace:
     """The project whose model it is, which may be another of the same repository."""
     if case.folder == workspace.folder or workspace.repository is None:
         return workspace
@@ -83,7 +83,7 @@ class _Search:
     workspace: Workspace
     project: Project
     stage: str
-    record: Record
+    record: VersionRecord
     environ: Mapping[str, str]
     faults: list[Fault] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
@@ -98,15 +98,15 @@ class _Search:
 
     def look_for_model(self) -> None:
         """Read what is near until it is found whole; then ask the buckets whether it is there."""
-        for read in self._near():
-            if read() is State.WHOLE:
+        for read in self._near_stores():
+            if read() is BytesState.WHOLE:
                 return
         if self.faults:
             return  # what was altered is told with what mends it
-        if not any(self._is_in_bucket(stage, store) for stage, store in self._buckets()):
+        if not any(self._is_in_bucket(stage, store) for stage, store in self._bucket_stores()):
             self.wanted[self.record.artifact.digest] = f"the bytes of {self.name}"
 
-    def _near(self) -> Iterator[Callable[[], State]]:
+    def _near_stores(self) -> Iterator[Callable[[], BytesState]]:
         """The stores on this machine, in the order in which reconcile would ask them."""
         yield lambda: self._read_stage(self.stage, is_own=True)
         names = list(self.project.stages)
@@ -117,70 +117,76 @@ class _Search:
             if not _is_far(declared):
                 yield lambda name=name: self._read_folder(name)  # type: ignore[misc]
 
-    def _read_stage(self, stage: str, is_own: bool = False) -> State:
+    def _read_stage(self, stage: str, is_own: bool = False) -> BytesState:
         from towpath.storage.stage_store import StageStore
 
         if _is_far(self.project.stages[stage].store):
-            return State.MISSING  # asked later, and not read
-        store = StageStore.open(self.project, stage, self.environ, self.workspace.home, self.stage)
+            return BytesState.MISSING  # asked later, and not read
+        store = StageStore.open(
+            self.project, stage, self.environ, self.workspace.main_folder, self.stage
+        )
         if is_own:  # it need not have them yet, and what is wrong there reconcile brings anew
             with suppress(TowpathError, OSError):
-                return verify(store, self.record.artifact, self.record.sha256)
-            return State.MISSING
-        state = self._read(store, _root_of(store))
-        if state is State.ALTERED:
-            self._altered(store.shown, f"towpath reconcile {stage} --apply brings them anew")
+                return verify_bytes(store, self.record.artifact, self.record.sha256)
+            return BytesState.MISSING
+        state = self._read_store(store, _root_of(store))
+        if state is BytesState.ALTERED:
+            self._note_altered(store.shown, f"towpath reconcile {stage} --apply brings them anew")
         return state
 
-    def _read_folder(self, name: str) -> State:
+    def _read_folder(self, name: str) -> BytesState:
         from towpath.storage.stage_store import StageStore
 
-        store = StageStore.open_declared(self.project, name, self.environ, self.workspace.home)
-        state = self._read(store, _root_of(store))
-        if state is State.ALTERED:
-            at = object_path(self.record.artifact.digest)
-            self._altered(store.shown, f"move {at} there away, and bring it anew from where it is "
-                          "right")  # fmt: skip
+        store = StageStore.open_declared(
+            self.project, name, self.environ, self.workspace.main_folder
+        )
+        state = self._read_store(store, _root_of(store))
+        if state is BytesState.ALTERED:
+            path = object_path(self.record.artifact.digest)
+            self._note_altered(store.shown, f"move {path} there away, and "
+                               "bring it anew from where it is right")  # fmt: skip
         return state
 
-    def _read_project(self) -> State:
+    def _read_project(self) -> BytesState:
         if self.store is None:
-            return State.MISSING
-        state = self._read(self.store.source, self.store.layout.objects)
-        if state is State.ALTERED:
+            return BytesState.MISSING
+        state = self._read_store(self.store.source, self.store.layout.objects)
+        if state is BytesState.ALTERED:
             path = self.store.path(self.record.artifact.digest)
-            self._altered(_OWN, way_to_replace(self.workspace.root, path))
+            self._note_altered(_OWN, way_to_replace(self.workspace.root, path))
         return state
 
-    def _read(self, source: ObjectSource, root: Path | None) -> State:
+    def _read_store(self, source: ObjectSource, root: Path | None) -> BytesState:
         """What one store has; one that is not on this machine, or cannot be read, says nothing."""
         if root is None or not root.is_dir():
             self.unseen.append(f"{source.shown} {_ABSENT}")
-            return State.MISSING
+            return BytesState.MISSING
         try:
-            state = verify(source, self.record.artifact, self.record.sha256)
+            state = verify_bytes(source, self.record.artifact, self.record.sha256)
         except (TowpathError, OSError) as closed:
-            self.unseen.append(f"{source.shown}: {_words(closed)}")
-            return State.MISSING
-        if state is State.MISSING:
+            self.unseen.append(f"{source.shown}: {_error_words(closed)}")
+            return BytesState.MISSING
+        if state is BytesState.MISSING:
             self.absent.append(source.shown)
         return state
 
-    def _altered(self, where: str, hint: str) -> None:
+    def _note_altered(self, where: str, hint: str) -> None:
         self.faults.append(Fault(f"the bytes of {self.name} in {where} were altered", hint=hint))
 
-    def _buckets(self) -> Iterator[tuple[str, bool]]:
+    def _bucket_stores(self) -> Iterator[tuple[str, bool]]:
         """The stores in buckets, and whether each is a stage's."""
         names = list(self.project.stages)
         for stage in reversed(names[: names.index(self.stage) + 1]):
             if _is_far(self.project.stages[stage].store):
                 yield stage, True
-        yield from ((name, False) for name, one in self.project.stores.items() if _is_far(one))
+        yield from (
+            (name, False) for name, declared in self.project.stores.items() if _is_far(declared)
+        )
 
     def _is_in_bucket(self, name: str, is_stage: bool) -> bool:
         from towpath.storage.stage_store import StageStore
 
-        home = self.workspace.home
+        home = self.workspace.main_folder
         try:
             if is_stage:
                 store = StageStore.open(self.project, name, self.environ, home, self.stage)
@@ -188,7 +194,7 @@ class _Search:
                 store = StageStore.open_declared(self.project, name, self.environ, home)
             is_there = store.is_there(self.record.artifact)
         except TowpathError as closed:
-            self.unseen.append(_words(closed))
+            self.unseen.append(_error_words(closed))
             return False
         if not is_there:
             self.absent.append(store.shown)
@@ -203,15 +209,19 @@ class _Search:
             self._look_for_input(self.store, f"`{name}` ({path}), the data of {self.name},", digest)
 
     def _look_for_input(self, store: Store, what: str, digest: str) -> None:
-        objects = store.needed(digest)
-        missing = [one for one in objects or () if not store.path(one).exists()]
+        objects = store.needed_objects(digest)
+        missing = [
+            digest_of_part
+            for digest_of_part in objects or ()
+            if not store.path(digest_of_part).exists()
+        ]
         if objects is None or missing:
             self.wanted[digest] = what
             return
-        for wrong in store.objects.unverified(objects, aside=False):
+        for wrong in store.objects.find_unverified(objects, aside=False):
             hint = way_to_replace(self.workspace.root, store.path(wrong))
-            said = f"the bytes of {what} in {_OWN} were altered"
-            self.faults.append(Fault(said, hint=hint))
+            altered = f"the bytes of {what} in {_OWN} were altered"
+            self.faults.append(Fault(altered, hint=hint))
 
     def ask_remote(self) -> None:
         """Of what is not here, ask the project's remote once whether it is there."""
@@ -219,17 +229,17 @@ class _Search:
         kept: tuple[str, ...] = ()
         silent: tuple[str, ...] = ()
         if self.wanted and self.store is not None:
-            kept, silent = self._keepers(self.store)
+            kept, silent = self._ask_project_stores(self.store)
         if model in self.wanted:
             what = f"the bytes of {self.name}"
-            seen, unseen = [*self.absent, *kept], [*self.unseen, *silent]
-            self._settle(what, seen, unseen, way_back(self.record))
+            lacking, unseen = [*self.absent, *kept], [*self.unseen, *silent]
+            self._settle_missing(what, lacking, unseen, way_back(self.record))
         for digest, what in self.wanted.items():
             if digest != model:
                 hint = "towpath push where they are; towpath rollback goes back without them"
-                self._settle(f"the bytes of {what}", kept, silent, hint)
+                self._settle_missing(f"the bytes of {what}", kept, silent, hint)
 
-    def _keepers(self, store: Store) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _ask_project_stores(self, store: Store) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The stores of the project that lack what is wanted, and what is said of those that could
         not be looked at. What the remote has is not wanted any more."""
         from towpath.backends.dvc import byte_transfer
@@ -237,52 +247,66 @@ class _Search:
         is_here = store.layout.objects.is_dir()
         kept, silent = ((_OWN,), ()) if is_here else ((), (f"{_OWN} {_ABSENT}",))
         try:
-            there = byte_transfer.default(self.workspace.root)
-            if there is None:
+            remote_name = byte_transfer.default_remote_of(self.workspace.root)
+            if remote_name is None:
                 return kept, silent
-            gone = {*byte_transfer.missing(self.workspace.root, list(self.wanted), there)}
+            gone = {
+                *byte_transfer.missing_on_remote(
+                    self.workspace.root, list(self.wanted), remote_name
+                )
+            }
             arrived = {*self.wanted} - gone
             if self.record.artifact.digest in arrived:
                 self._read_remote()
             for digest in arrived:
                 del self.wanted[digest]
         except (TowpathError, OSError) as closed:
-            return kept, (*silent, _words(closed))
-        return (*kept, f"the remote `{there}`"), ()  # what only this clone lacks, the remote has
+            return kept, (*silent, _error_words(closed))
+        return (
+            *kept,
+            f"the remote `{remote_name}`",
+        ), ()  # what only this clone lacks, the remote has
 
     def _read_remote(self) -> None:
         """A remote that is a folder of this machine is read; a far one would take its time."""
         from towpath.backends.dvc.dvc_remotes import default_remote
 
-        found = default_remote(self.workspace.root)
-        if found is None or "://" in found.url:
+        project_remote = default_remote(self.workspace.root)
+        if project_remote is None or "://" in project_remote.url:
             return
-        if verify(found, self.record.artifact, self.record.sha256) is State.ALTERED:
-            at = found.address(self.record.artifact.digest)
-            self._altered(found.shown, f"mv '{at}' '{at}.altered', then towpath push from where "
-                          "they are right")  # fmt: skip
+        if (
+            verify_bytes(project_remote, self.record.artifact, self.record.sha256)
+            is BytesState.ALTERED
+        ):
+            path = project_remote.object_address(self.record.artifact.digest)
+            self._note_altered(project_remote.shown, f"mv '{path}' '{path}.altered', "
+                               "then towpath push from where they are right")  # fmt: skip
 
-    def _settle(self, what: str, seen: Sequence[str], unseen: Sequence[str], hint: str) -> None:
+    def _settle_missing(
+        self, what: str, seen: Sequence[str], unseen: Sequence[str], hint: str
+    ) -> None:
         """What is nowhere is a fault; where not every store was seen, nobody can tell."""
         if unseen or not seen:
             why = "; ".join(dict.fromkeys(unseen)) or "there is no store here"
             looks = "`towpath verify` does, where the stores can be read"
             self.unchecked.append(f"{what} could not be checked: {why}; {looks}")
             return
-        known = ", ".join(dict.fromkeys(seen))
-        self.faults.append(Fault(f"{what} are in no store: not in {known}", hint=hint))
+        stores = ", ".join(dict.fromkeys(seen))
+        self.faults.append(Fault(f"{what} are in no store: not in {stores}", hint=hint))
 
     @cached_property
-    def layout(self) -> Layout | None:
+    def layout(self) -> StoreLayout | None:
         """The project's store on this machine; None where it has none, or where the version was
         made by another repository than this."""
         made_by = self.record.code.repository
         if made_by is not None:
-            mine = self.workspace.repository and shared_registry.origin(self.workspace.repository)
-            if not mine or not clones.same(mine, made_by):
+            mine = self.workspace.repository and shared_registry.name_code_repository(
+                self.workspace.repository
+            )
+            if not mine or not clones.is_same_repository(mine, made_by):
                 return None
         try:
-            return locate(self.workspace.root)
+            return locate_store(self.workspace.root)
         except StoreError:
             return None
 
@@ -297,11 +321,15 @@ def way_to_replace(root: Path, *paths: Path) -> str:
     from towpath.backends.dvc import byte_transfer
 
     aside = "; ".join(f"mv {quote(str(path))} {quote(f'{path}.altered')}" for path in paths)
-    back = "towpath pull" if byte_transfer.default(root) else "copy them from where they are right"
+    back = (
+        "towpath pull"
+        if byte_transfer.default_remote_of(root)
+        else "copy them from where they are right"
+    )
     return f"{aside}; then {back}"
 
 
-def way_back(record: Record) -> str:
+def way_back(record: VersionRecord) -> str:
     """What helps where the bytes of a version are nowhere."""
     reject = f"towpath reject {record.model}@{record.version} --reason '...'"
     return (
@@ -321,7 +349,7 @@ def _root_of(store: object) -> Path | None:
     return place.root if isinstance(place, Folder) else None
 
 
-def _words(closed: Exception) -> str:
+def _error_words(closed: Exception) -> str:
     if isinstance(closed, TowpathError):
         return closed.faults[0].what
     return getattr(closed, "strerror", None) or str(closed)

@@ -15,10 +15,10 @@ from towpath.delivery.reconcile import (
     reconcile_plan,
     revert_proposal,
 )
-from towpath.delivery.reconcile.deploy_permission import GatesRefused, Judge
+from towpath.delivery.reconcile.deploy_permission import DeployGatesRefused, DeployJudge
 from towpath.delivery.reconcile.main_witness import (
     PATH,
-    Witness,
+    MainWitness,
     find_displaced_since,
     find_rewritten,
     find_rewritten_here,
@@ -26,28 +26,34 @@ from towpath.delivery.reconcile.main_witness import (
     read_witness,
     write_witness,
 )
-from towpath.delivery.reconcile.observe_stage import Seen
-from towpath.delivery.reconcile.stage_changes import Blocked, Change, Nothing, Plan, Remove
-from towpath.delivery.reconcile.stage_site import Site, View, view
+from towpath.delivery.reconcile.observe_stage import ObservedStage
+from towpath.delivery.reconcile.stage_changes import (
+    BlockedChange,
+    NothingToDo,
+    RemoveModel,
+    StageChange,
+    StagePlan,
+)
+from towpath.delivery.reconcile.stage_site import RegistryView, StageSite, open_registry_view
 from towpath.errors import ExitCode, Fault, Refused, StoreError, TowpathError, UsageError
 from towpath.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
-Listener = Callable[[str, str, str], None]
+ReconcileListener = Callable[[str, str, str], None]
 """Told the stage, the model and the step that begins now."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ChangeOutcome:
     """What one change came to. ``words`` say it; of one that failed or was refused, ``faults``.
 
     ``revert`` is how the main branch goes back to what runs, after a gate said no: the address of
     the pull request that proposes it, or the command.
     """
 
-    change: Change
+    change: StageChange
     state: Literal["done", "refused", "failed"]
     words: str = ""
     faults: tuple[Fault, ...] = ()
@@ -55,23 +61,23 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedPlan:
     """A plan that was carried out, as far as it could be."""
 
-    plan: Plan
-    outcomes: tuple[Outcome, ...]
+    plan: StagePlan
+    outcomes: tuple[ChangeOutcome, ...]
 
     @property
     def exit_code(self) -> ExitCode:
         """The worst that happened."""
-        states = {one.state for one in self.outcomes}
+        states = {outcome.state for outcome in self.outcomes}
         if "failed" in states:
             return ExitCode.FAILED
         return ExitCode.REFUSED if "refused" in states else ExitCode.DONE
 
 
 @dataclass(frozen=True)
-class Options:
+class ReconcileOptions:
     """How a reconcile is called. ``patience`` is for another's lease, in seconds; ``environ``
     holds credentials (default: the process's environment). ``accepts_history`` says that a person
     has looked at a main branch that was rewritten, and takes it as it is."""
@@ -79,24 +85,30 @@ class Options:
     offline: bool = False
     environ: Mapping[str, str] | None = None
     say: Callable[[str], object] = len
-    listener: Listener | None = None
+    listener: ReconcileListener | None = None
     patience: float | None = None
     accepts_history: bool = False
 
 
-def plan(workspace: Workspace, stage: str, options: Options = Options()) -> Plan:
+def plan_stage(
+    workspace: Workspace, stage: str, options: ReconcileOptions = ReconcileOptions()
+) -> StagePlan:
     """What reconciling a stage would do; nothing is changed, and no lease is needed."""
-    site = Site.of(view(workspace, options.offline), stage, options.environ, options.say)
+    site = StageSite.open_stage(
+        open_registry_view(workspace, options.offline), stage, options.environ, options.say
+    )
     site.rule.refuse_unsound()  # no store is opened that nobody agreed to
-    notes = list(_notes(site.view))
-    if holder := lease.holder(site.store):
+    notes = list(_plan_notes(site.view))
+    if holder := lease.find_holder(site.store):
         notes.append(f"it is being reconciled by {holder}")
     _refuse_rewritten(site, options)
-    seen = observe_stage.look(site)
-    return _planned(site, seen, (*notes, *_beside(site, seen)))
+    observed = observe_stage.read_both_sides(site)
+    return _make_plan(site, observed, (*notes, *_stage_notes(site, observed)))
 
 
-def apply(workspace: Workspace, stage: str, options: Options = Options()) -> Applied:
+def reconcile_stage(
+    workspace: Workspace, stage: str, options: ReconcileOptions = ReconcileOptions()
+) -> AppliedPlan:
     """Bring a stage to what the main branch wants of it.
 
     Main's head is read under the stage's lease: of two merges both are seen, in whatever order
@@ -104,54 +116,62 @@ def apply(workspace: Workspace, stage: str, options: Options = Options()) -> App
     the stage as a whole from being seen: a store or a remote that does not answer, a lease that
     another holds.
     """
-    workspace.registry_at_hand.identity()  # who tags: asked before anything is changed
+    workspace.registry_at_hand.read_identity()  # who tags: asked before anything is changed
     early = _early_site(workspace, stage, options)
-    with lease.held(early.store, options.patience) as held:
-        site = Site.of(view(workspace, options.offline), stage, options.environ, options.say)
+    with lease.hold_stage_lease(early.store, options.patience) as held:
+        site = StageSite.open_stage(
+            open_registry_view(workspace, options.offline), stage, options.environ, options.say
+        )
         site.rule.refuse_unsound()
         _refuse_another(early, site)
         remembered = _refuse_rewritten(site, options)
-        seen = observe_stage.look(site)
-        made = _planned(site, seen, (*_notes(site.view), *_beside(site, seen)))
+        observed = observe_stage.read_both_sides(site)
+        made_plan = _make_plan(
+            site, observed, (*_plan_notes(site.view), *_stage_notes(site, observed))
+        )
 
         def step(model: str, name: str) -> None:
             held.check()
             if options.listener:
                 options.listener(stage, model, name)
 
-        with _scratch() as folder:
-            work = deploy_steps.Work(site, seen, Judge(site, folder), folder, step)
-            outcomes = tuple(_carried_out(work, change) for change in made.pending)
+        with _scratch_path() as folder:
+            work = deploy_steps.ReconcileWork(
+                site, observed, DeployJudge(site, folder), folder, step
+            )
+            outcomes = tuple(_carried_out(work, change) for change in made_plan.pending)
         write_witness(site.store, remembered, site.rule)
         if site.view.there:
             mark_seen(site.view.repository, site.view.there)
-    return Applied(made, outcomes)
+    return AppliedPlan(made_plan, outcomes)
 
 
-def _early_site(workspace: Workspace, stage: str, options: Options) -> Site:
+def _early_site(workspace: Workspace, stage: str, options: ReconcileOptions) -> StageSite:
     """Where the lease is, as main was here last, or as it is there now if that cannot be: the
     store of a declaration that nobody agreed to is not even opened. Raises ``Refused``."""
     if not options.offline:
-        known = view(workspace, fetches=False)
+        last_view = open_registry_view(workspace, fetches=False)
         try:
-            early = Site.of(known, stage, options.environ, options.say)
+            early = StageSite.open_stage(last_view, stage, options.environ, options.say)
             early.rule.refuse_unsound()
         except (Refused, UsageError):  # main may have gone on since
             pass
         else:
             return early
-    site = Site.of(view(workspace, options.offline), stage, options.environ, options.say)
+    site = StageSite.open_stage(
+        open_registry_view(workspace, options.offline), stage, options.environ, options.say
+    )
     site.rule.refuse_unsound()
     return site
 
 
-def _refuse_rewritten(site: Site, options: Options) -> Witness:
+def _refuse_rewritten(site: StageSite, options: ReconcileOptions) -> MainWitness:
     """Nothing is done upon a main branch that was rewritten; what the stage remembers of it.
 
     Raises ``Refused`` with every fault.
     """
     if options.accepts_history:
-        return Witness(None, _mark(site))
+        return MainWitness(None, _read_mark(site))
     remembered = read_witness(site.store)
     faults = [*find_rewritten(site.rule, remembered, site.stage)]
     if remembered.head is None:
@@ -162,71 +182,74 @@ def _refuse_rewritten(site: Site, options: Options) -> Witness:
     return remembered
 
 
-def _mark(site: Site) -> str | None:
+def _read_mark(site: StageSite) -> str | None:
     kept = site.store.read(PATH)
     return kept[1] if kept else None
 
 
-def _refuse_another(early: Site, site: Site) -> None:
+def _refuse_another(early: StageSite, site: StageSite) -> None:
     """The lease is held where the stage's store was: it must still be there."""
     if early.store.backend.shown != site.store.backend.shown:
         what = f"the main branch says now that {site.stage} is kept in {site.store.backend.shown}"
         raise StoreError(what, hint="run again: it is read there from now on")
 
 
-def _planned(site: Site, seen: Seen, notes: tuple[str, ...]) -> Plan:
-    return Plan(
+def _make_plan(site: StageSite, seen: ObservedStage, notes: tuple[str, ...]) -> StagePlan:
+    return StagePlan(
         stage=site.stage,
         commit=site.view.main,
-        changes=reconcile_plan.compare(seen.wanted, seen.actual),
+        changes=reconcile_plan.find_stage_changes(seen.wanted, seen.actual),
         store=site.store.backend.shown,
         target=site.target.shown,
         notes=notes,
     )
 
 
-def _notes(known: View) -> Iterator[str]:
+def _plan_notes(known: RegistryView) -> Iterator[str]:
     if known.ahead:
         yield f"the main branch here is {known.ahead} commits ahead of {known.remote}: push it"
 
 
-def _beside(site: Site, seen: Seen) -> Iterator[str]:
+def _stage_notes(site: StageSite, seen: ObservedStage) -> Iterator[str]:
     """Models in the stage's store that are another project's: they are left alone."""
     if seen.strangers:
         named = ", ".join(seen.strangers)
         yield f"{site.store.backend.shown} also holds what is not of this project: {named}"
-    for one in seen.wanted.values():
-        if one.rejected is not None and seen.actual[one.model].runs(one):
-            yield f"{one.model}@{one.version} runs, and was rejected: {one.rejected} ({one.way})"
+    for desired in seen.wanted.values():
+        if desired.rejected is not None and seen.actual[desired.model].runs(desired):
+            yield (
+                f"{desired.model}@{desired.version} runs, and was rejected: "
+                f"{desired.rejected} ({desired.way})"
+            )
 
 
-def _carried_out(work: deploy_steps.Work, change: Change) -> Outcome:
-    if isinstance(change, Blocked):
-        return Outcome(change, "refused", str(change), (change.fault,))
-    assert not isinstance(change, Nothing)  # is not pending
+def _carried_out(work: deploy_steps.ReconcileWork, change: StageChange) -> ChangeOutcome:
+    if isinstance(change, BlockedChange):
+        return ChangeOutcome(change, "refused", str(change), (change.fault,))
+    assert not isinstance(change, NothingToDo)  # is not pending
     try:
         words = (
             deploy_steps.take_out(work, change)
-            if isinstance(change, Remove)
-            else deploy_steps.put(work, change)
+            if isinstance(change, RemoveModel)
+            else deploy_steps.deploy_version(work, change)
         )
-    except GatesRefused as refused:
-        revert = revert_proposal.propose(work.site, change)
-        return Outcome(change, "refused", _first(refused), refused.faults, revert)
+    except DeployGatesRefused as refused:
+        revert = revert_proposal.propose_revert(work.site, change)
+        return ChangeOutcome(change, "refused", _first_fault(refused), refused.faults, revert)
     except Refused as refused:
-        return Outcome(change, "refused", _first(refused), refused.faults)
+        return ChangeOutcome(change, "refused", _first_fault(refused), refused.faults)
     except TowpathError as error:
         if error.exit_code is ExitCode.BUG:
             raise
-        return Outcome(change, "failed", _first(error), error.faults)
-    return Outcome(change, "done", words)
+        return ChangeOutcome(change, "failed", _first_fault(error), error.faults)
+    return ChangeOutcome(change, "done", words)
 
 
-def _first(error: TowpathError) -> str:
+def _first_fault(error: TowpathError) -> str:
     return error.faults[0].what if error.faults else ""
 
 
 @contextmanager
-def _scratch() -> Iterator[Path]:
+def _scratch_path() -> Iterator[Path]:
     with scratch_folder() as folder:
         yield Path(folder)

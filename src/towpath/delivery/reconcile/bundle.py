@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.errors import RegistryError, TowpathError
-from towpath.registry import Record
-from towpath.registry.version_number import Version
-from towpath.registry.version_record import read, write
+from towpath.registry import VersionRecord
+from towpath.registry.version_number import VersionNumber
+from towpath.registry.version_record import parse_version_record, write_version_record
 from towpath.storage.stage_store import StageStore
 from towpath.storage.verified_bytes import folder_sha256
 
@@ -26,7 +26,7 @@ class Bundle:
 
     folder: Path
     stage: str
-    record: Record
+    record: VersionRecord
 
     @property
     def model(self) -> str:
@@ -34,30 +34,30 @@ class Bundle:
         return self.record.model
 
     @property
-    def version(self) -> Version:
+    def version(self) -> VersionNumber:
         """The version."""
         assert self.record.version is not None  # only numbered versions are promoted
         return self.record.version
 
     @property
-    def file(self) -> Path:
+    def model_file(self) -> Path:
         """The model's own file or folder."""
         return self.folder / self.record.artifact.name
 
 
-def build(store: StageStore, record: Record, folder: Path) -> Bundle:
+def build_bundle(store: StageStore, record: VersionRecord, folder: Path) -> Bundle:
     """Fetch a version from a stage's store, verified, and write what describes it beside it."""
     bundle = Bundle(folder, store.name, record)
     if record.artifact.name in ("", ".", "..", MANIFEST, RECORD):
         raise RegistryError(f"a model's file cannot be called `{record.artifact.name}`")
     folder.mkdir(parents=True, exist_ok=True)
-    store.fetch(record.artifact, bundle.file, record.sha256)
-    (folder / RECORD).write_text(write(record), encoding="utf-8")
-    (folder / MANIFEST).write_text(_manifest(bundle), encoding="utf-8")
+    store.fetch_bytes(record.artifact, bundle.model_file, record.sha256)
+    (folder / RECORD).write_text(write_version_record(record), encoding="utf-8")
+    (folder / MANIFEST).write_text(_bundle_manifest(bundle), encoding="utf-8")
     return bundle
 
 
-def files(folder: Path) -> Iterator[tuple[str, str]]:
+def hash_files(folder: Path) -> Iterator[tuple[str, str]]:
     """Every file in a folder but a bundle's manifest: its path in it, and its SHA-256."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -66,7 +66,7 @@ def files(folder: Path) -> Iterator[tuple[str, str]]:
                 yield name, hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def is_whole(folder: Path, record: Record, stage: str) -> bool:
+def is_whole(folder: Path, record: VersionRecord, stage: str) -> bool:
     """Whether a bundle is what a record from Git says, file by file, and nothing besides.
 
     What lies in the folder vouches for nothing: whoever alters the model alters what describes it.
@@ -84,28 +84,32 @@ def _is_plain(bundle: Bundle) -> bool:
     if folder.is_symlink() or any(path.is_symlink() for path in folder.rglob("*")):
         return False
     names = {path.name for path in folder.iterdir()}
-    wanted = {bundle.record.artifact.name, RECORD, MANIFEST}
-    return names == wanted and _sha256(bundle) == bundle.record.sha256
+    expected_names = {bundle.record.artifact.name, RECORD, MANIFEST}
+    return names == expected_names and _model_sha256(bundle) == bundle.record.sha256
 
 
 def _is_described(bundle: Bundle) -> bool:
     """The record beside the model is Git's, and the manifest says what there is."""
     content = (bundle.folder / RECORD).read_text(encoding="utf-8")
     beside = json.loads((bundle.folder / MANIFEST).read_bytes())
-    return read(content, RECORD) == bundle.record and beside == json.loads(_manifest(bundle))
+    return parse_version_record(content, RECORD) == bundle.record and beside == json.loads(
+        _bundle_manifest(bundle)
+    )
 
 
-def _sha256(bundle: Bundle) -> str:
+def _model_sha256(bundle: Bundle) -> str:
     """The model's, as its record has it: of a folder, that of its sorted ``sha256sum`` lines."""
-    if bundle.file.is_dir() != (bundle.record.artifact.files is not None):
+    if bundle.model_file.is_dir() != (bundle.record.artifact.files is not None):
         return ""
-    found = dict(files(bundle.file) if bundle.file.is_dir() else files(bundle.folder))
-    if not bundle.file.is_dir():
-        return found[bundle.record.artifact.name]
-    return folder_sha256(found)
+    digests = dict(
+        hash_files(bundle.model_file) if bundle.model_file.is_dir() else hash_files(bundle.folder)
+    )
+    if not bundle.model_file.is_dir():
+        return digests[bundle.record.artifact.name]
+    return folder_sha256(digests)
 
 
-def _manifest(bundle: Bundle) -> str:
+def _bundle_manifest(bundle: Bundle) -> str:
     record = bundle.record
     data = {
         "schema": SCHEMA,
@@ -116,6 +120,6 @@ def _manifest(bundle: Bundle) -> str:
         "kind": record.kind,
         "sha256": record.sha256,
         "md5": record.artifact.digest,
-        "files": dict(files(bundle.folder)),
+        "files": dict(hash_files(bundle.folder)),
     }
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"

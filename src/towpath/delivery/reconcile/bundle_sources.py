@@ -6,34 +6,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from towpath.config.artifact import Artifact
-from towpath.delivery.reconcile.stage_site import Site
+from towpath.delivery.reconcile.stage_site import StageSite
 from towpath.errors import Fault, StoreError
-from towpath.registry import Record
+from towpath.registry import VersionRecord
 from towpath.scratch import scratch_folder
 from towpath.storage import verified_bytes
 from towpath.storage.stage_store import StageStore
 from towpath.storage.storage_backend import ObjectSource
-from towpath.storage.verified_bytes import Unsound
+from towpath.storage.verified_bytes import UnsoundBytes
 
 
-def bring(site: Site, record: Record) -> str:
+def copy_to_stage(site: StageSite, record: VersionRecord) -> str:
     """Copy a version's bytes into the stage's store; where from, in words.
 
     They are verified where they come from, and again where they arrived. Raises ``StoreError``
     with what every source said where none has them.
     """
     faults: list[Fault] = []
-    for source in sources(site):
+    for source in nearest_sources(site):
         try:
             site.store.copy_from(source, record.artifact, record.sha256)
-        except Unsound as unsound:
+        except UnsoundBytes as unsound:
             faults += unsound.faults
         else:
             return source.shown
     raise StoreError(*faults)
 
 
-def sources(site: Site) -> Iterator[ObjectSource]:
+def nearest_sources(site: StageSite) -> Iterator[ObjectSource]:
     """The stores that may have the bytes, the nearest first.
 
     With the ladder that is the stage below, for the first stage the project's own store, its
@@ -45,19 +45,19 @@ def sources(site: Site) -> Iterator[ObjectSource]:
     for stage in lower[:1] if ladder else lower:
         yield site.open_store(stage)
     if not lower or not ladder:
-        yield from _project(site)
+        yield from _project_sources(site)
 
 
-def _project(site: Site) -> Iterator[ObjectSource]:
+def _project_sources(site: StageSite) -> Iterator[ObjectSource]:
     from towpath.backends.dvc.dvc_config import find_dvc
 
     if find_dvc(site.checkout):  # a registry of its own has no store, but those that it declares
-        yield from _own(site)
+        yield from _own_sources(site)
     for name in site.project.stores:
-        yield declared(site, name)
+        yield open_declared_store(site, name)
 
 
-def _own(site: Site) -> Iterator[ObjectSource]:
+def _own_sources(site: StageSite) -> Iterator[ObjectSource]:
     """The project's store on this machine, then its default remote."""
     from towpath.backends.dvc import Store
 
@@ -68,18 +68,18 @@ def _own(site: Site) -> Iterator[ObjectSource]:
         yield remote
 
 
-def declared(site: Site, name: str) -> StageStore:
+def open_declared_store(site: StageSite, name: str) -> StageStore:
     """One of the project's declared ``stores``."""
-    return StageStore.open_declared(site.project, name, site.environ, site.home)
+    return StageStore.open_declared(site.project, name, site.environ, site.home_folder)
 
 
-def fetch_from_project(site: Site, artifact: Artifact, into: Path) -> Path:
+def fetch_from_project(site: StageSite, artifact: Artifact, into: Path) -> Path:
     """Bring tracked data from the project's own store or its default remote."""
     faults: list[Fault] = []
-    for source in _project(site):
+    for source in _project_sources(site):
         with scratch_folder() as folder:
             try:
-                return verified_bytes.fetch(source, artifact, into, None, Path(folder))
-            except Unsound as unsound:
+                return verified_bytes.fetch_verified(source, artifact, into, None, Path(folder))
+            except UnsoundBytes as unsound:
                 faults += unsound.faults
     raise StoreError(*faults or (f"no store has {artifact.name}",))

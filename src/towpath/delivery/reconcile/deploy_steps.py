@@ -11,44 +11,44 @@ from towpath.config.artifact import Artifact
 from towpath.delivery.reconcile import bundle as bundles
 from towpath.delivery.reconcile import bundle_sources, deployment_record, smoke_test
 from towpath.delivery.reconcile.bundle import Bundle
-from towpath.delivery.reconcile.deploy_permission import Judge
-from towpath.delivery.reconcile.deployment_record import Approved, Deployed
-from towpath.delivery.reconcile.observe_stage import Seen
-from towpath.delivery.reconcile.stage_changes import Deploy, Remove, Repair
-from towpath.delivery.reconcile.stage_site import Site
+from towpath.delivery.reconcile.deploy_permission import DeployJudge
+from towpath.delivery.reconcile.deployment_record import DeploymentRecord, RecordedApproval
+from towpath.delivery.reconcile.observe_stage import ObservedStage
+from towpath.delivery.reconcile.stage_changes import DeployVersion, RemoveModel, RepairVersion
+from towpath.delivery.reconcile.stage_site import StageSite
 from towpath.errors import DeployError, RegistryError
-from towpath.registry import Promotion, Record, Version, registry_state, stage_tags
-from towpath.storage.verified_bytes import State
+from towpath.registry import Promotion, VersionNumber, VersionRecord, registry_state, stage_tags
+from towpath.storage.verified_bytes import BytesState
 
 Step = Callable[[str, str], None]
 """Told the model and the step that begins now; it may raise, to stop before the step."""
 
 
 @dataclass(frozen=True)
-class Work:
+class ReconcileWork:
     """One reconcile under its lease: what was seen, who judges, whom to tell."""
 
-    site: Site
-    seen: Seen
-    judge: Judge
+    site: StageSite
+    seen: ObservedStage
+    judge: DeployJudge
     scratch: Path
     step: Step
     bundles: dict[str, Bundle] = field(default_factory=dict)
 
-    def bundle(self, record: Record) -> Bundle:
+    def fetch_bundle(self, record: VersionRecord) -> Bundle:
         """A version's bundle, fetched from the stage's store once, verified."""
         name = f"{record.model}@{record.version}"
         if name not in self.bundles:
             folder = self.scratch / "bundles" / record.model / str(record.version)
-            self.bundles[name] = bundles.build(self.site.store, record, folder)
+            self.bundles[name] = bundles.build_bundle(self.site.store, record, folder)
         return self.bundles[name]
 
-    def model(self, record: Record) -> Path:
+    def model(self, record: VersionRecord) -> Path:
         """A version's verified bytes on disk."""
-        return self.bundle(record).file
+        return self.fetch_bundle(record).model_file
 
 
-def put(work: Work, change: Deploy | Repair) -> str:
+def deploy_version(work: ReconcileWork, change: DeployVersion | RepairVersion) -> str:
     """Bring a version to where it runs, or what is amiss of it in order; what it came to.
 
     Each step may have been made before, by a reconcile that was cut short: it is then as good as
@@ -58,83 +58,99 @@ def put(work: Work, change: Deploy | Repair) -> str:
     site, model, step = work.site, change.model, work.step
     record, actual = work.seen.records[model], work.seen.actual[model]
     step(model, "approval")
-    promotion, approved = _allowed(work, model)
-    if actual.bundle is not State.WHOLE:
+    promotion, approved = _require_approval(work, model)
+    if actual.bundle is not BytesState.WHOLE:
         step(model, "copy")
-        site.say(f"{model}: {record.artifact.name} came from {bundle_sources.bring(site, record)}")
-    words = _deploy(work, change, record, promotion) if change.needs("target") else ""
-    if change.needs("target") or change.needs("record"):
+        site.say(
+            f"{model}: {record.artifact.name} came from "
+            f"{bundle_sources.copy_to_stage(site, record)}"
+        )
+    words = _deploy_bundle(work, change, record, promotion) if change.needs_part("target") else ""
+    if change.needs_part("target") or change.needs_part("record"):
         step(model, "record")
-        _record(site, promotion, approved, record)
-    if change.needs("tag"):
+        _write_record(site, promotion, approved, record)
+    if change.needs_part("tag"):
         step(model, "tag")
-        _tag(site, model, change.version, promotion, approved)
+        _write_tag(site, model, change.version, promotion, approved)
     step(model, "done")
     return words
 
 
-def _deploy(work: Work, change: Deploy | Repair, record: Record, promotion: Promotion) -> str:
+def _deploy_bundle(
+    work: ReconcileWork,
+    change: DeployVersion | RepairVersion,
+    record: VersionRecord,
+    promotion: Promotion,
+) -> str:
     """Gates, then the target: prepared, tried beside the incumbent, switched, and asked."""
     site, model, step = work.site, change.model, work.step
-    if isinstance(change, Deploy):
+    if isinstance(change, DeployVersion):
         step(model, "gates")
-        _gate(work, change, record, promotion)
-    bundle = work.bundle(record)
+        _ask_gates(work, change, record, promotion)
+    bundle = work.fetch_bundle(record)
     step(model, "prepare")
     site.target.prepare(bundle)
     step(model, "smoke")
-    tried = smoke_test.test(
-        site.target.smoke(bundle), _beside(work, change), site.project, _sample(work), site.own_code
+    tried = smoke_test.run_smoke_test(
+        site.target.prepared_bundle(bundle),
+        _incumbent_bundle(work, change),
+        site.project,
+        _sample_file(work),
+        site.own_code,
     )
     step(model, "switch")
-    site.target.switch(bundle)
-    _confirm(site, bundle)
+    site.target.switch_version(bundle)
+    _confirm_running(site, bundle)
     return tried.words
 
 
-def take_out(work: Work, change: Remove) -> str:
+def take_out(work: ReconcileWork, change: RemoveModel) -> str:
     """End a model in a stage: at the target, then in the record and by the tag.
 
     Raises ``DeployError`` where the last word of main about it is not that very deletion.
     """
     site, model, step = work.site, change.model, work.step
     step(model, "approval")
-    promotion, approved = _allowed(work, model)
+    promotion, approved = _require_approval(work, model)
     if not promotion.is_deletion or promotion.commit != change.deletion:
         what = f"no change of main took {model} out of {site.stage}: {promotion} is its last word"
         raise DeployError(what, hint=f"towpath demote {model} --stage {site.stage}")
     step(model, "switch")
-    site.target.remove(model)
+    site.target.remove_model(model)
     step(model, "record")
-    _record(site, promotion, approved, None)
+    _write_record(site, promotion, approved, None)
     step(model, "tag")
-    _untag(site, model, promotion, approved)
+    _write_removal_tag(site, model, promotion, approved)
     step(model, "done")
     return "removed"
 
 
-def _allowed(work: Work, model: str) -> tuple[Promotion, Approved]:
-    promotion = work.judge.promotion(model)
+def _require_approval(work: ReconcileWork, model: str) -> tuple[Promotion, RecordedApproval]:
+    promotion = work.judge.find_promotion(model)
     if promotion is None:
         what = f"nothing on the main branch ever asked for {model} in {work.site.stage}"
         raise DeployError(what, hint="somebody else put it there: remove it by hand")
-    return promotion, work.judge.approved(promotion)
+    return promotion, work.judge.require_approval(promotion)
 
 
-def _gate(work: Work, change: Deploy, record: Record, promotion: Promotion) -> None:
-    known = deployment_record.stored(work.site.store, change.model).record
-    if known and known.before(record.version, record.sha256):
+def _ask_gates(
+    work: ReconcileWork, change: DeployVersion, record: VersionRecord, promotion: Promotion
+) -> None:
+    stored_record = deployment_record.read_stored_record(work.site.store, change.model).record
+    if stored_record and stored_record.has_run_before(record.version, record.sha256):
         work.site.say(f"{change.model}: {change.version} ran here before; its gates are not asked")
         return
-    for verdict in work.judge.gated(record, change.over, promotion, work.model):
+    for verdict in work.judge.require_gates(record, change.over, promotion, work.model):
         work.site.say(f"{change.model}: gate {verdict.gate} passed")
 
 
-def _beside(work: Work, change: Deploy | Repair) -> Bundle | None:
+def _incumbent_bundle(work: ReconcileWork, change: DeployVersion | RepairVersion) -> Bundle | None:
     """The version that runs, for the smoke test; None where its bytes cannot be had any more."""
-    over = change.over if isinstance(change, Deploy) else None
+    over = change.over if isinstance(change, DeployVersion) else None
     version = (
-        registry_state.model(work.site.view.repository, change.model).at(over) if over else None
+        registry_state.read_model(work.site.view.repository, change.model).find_number(over)
+        if over
+        else None
     )
     if version is None:
         return None
@@ -142,13 +158,13 @@ def _beside(work: Work, change: Deploy | Repair) -> Bundle | None:
         record = registry_state.read_record(work.site.view.repository, version)
     except RegistryError:  # then there is nothing to be laid beside the new one
         return None
-    if work.site.store.verify(record.artifact, record.sha256) is not State.WHOLE:
+    if work.site.store.verify(record.artifact, record.sha256) is not BytesState.WHOLE:
         return None
-    return work.bundle(record)
+    return work.fetch_bundle(record)
 
 
-def _sample(work: Work) -> Path | None:
-    declared = work.site.declared.deploy
+def _sample_file(work: ReconcileWork) -> Path | None:
+    declared = work.site.declared_stage.deploy
     if declared is None or declared.sample is None:
         return None
     from towpath.delivery.reconcile.stage_data import StageData
@@ -158,18 +174,20 @@ def _sample(work: Work) -> Path | None:
     return data(declared.sample)
 
 
-def _confirm(site: Site, bundle: Bundle) -> None:
+def _confirm_running(site: StageSite, bundle: Bundle) -> None:
     """Ask the target what runs now, where it can tell."""
-    running = site.target.current(bundle.model, bundle.record)
+    running = site.target.find_running(bundle.model, bundle.record)
     if running is not None and running.version != str(bundle.version):
         what = f"{site.target.shown} was given {bundle.version} and runs {running.version}"
         raise DeployError(what, hint="look at the target; then run again")
 
 
-def _record(site: Site, promotion: Promotion, approved: Approved, record: Record | None) -> None:
-    known = deployment_record.stored(site.store, promotion.model)
+def _write_record(
+    site: StageSite, promotion: Promotion, approved: RecordedApproval, record: VersionRecord | None
+) -> None:
+    stored_record = deployment_record.read_stored_record(site.store, promotion.model)
     artifact: Artifact | None = record.artifact if record else None
-    new = Deployed(
+    new = DeploymentRecord(
         model=promotion.model,
         stage=site.stage,
         version=record.version if record else None,
@@ -180,39 +198,49 @@ def _record(site: Site, promotion: Promotion, approved: Approved, record: Record
         time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         target=site.target.shown,
     )
-    deployment_record.record(site.store, known, new, site.view.decisions.log)
+    deployment_record.record_deployment(
+        site.store, stored_record, new, site.view.main_decisions.log
+    )
 
 
-def _tag(site: Site, model: str, number: Version, promotion: Promotion, approved: Approved) -> None:
-    repository, remote = site.view.repository, _remote(site, promotion)
-    now = stage_tags.current(repository, site.stage).get(model)
-    version = registry_state.model(repository, model).at(number)
+def _write_tag(
+    site: StageSite,
+    model: str,
+    number: VersionNumber,
+    promotion: Promotion,
+    approved: RecordedApproval,
+) -> None:
+    repository, remote = site.view.repository, _tag_remote(site, promotion)
+    current_tag = stage_tags.read_current_tags(repository, site.stage).get(model)
+    version = registry_state.read_model(repository, model).find_number(number)
     assert version is not None  # its record was read
-    if now is None or now.commit != version.commit:
-        message = _message(f"{version} enters {site.stage}", promotion, approved)
-        stage_tags.assign(repository, version, site.stage, message, remote)
+    if current_tag is None or current_tag.commit != version.commit:
+        message = _removal_message(f"{version} enters {site.stage}", promotion, approved)
+        stage_tags.write_stage_tag(repository, version, site.stage, message, remote)
     elif remote:
-        for one in stage_tags.unpublished(repository, remote, site.stage):
-            if one.model == model:
-                stage_tags.publish(repository, remote, one)
+        for waiting_tag in stage_tags.find_unpublished_tags(repository, remote, site.stage):
+            if waiting_tag.model == model:
+                stage_tags.push_stage_tag(repository, remote, waiting_tag)
 
 
-def _remote(site: Site, promotion: Promotion) -> str | None:
+def _tag_remote(site: StageSite, promotion: Promotion) -> str | None:
     """Where a stage tag is pushed to: nowhere while the merge that it follows from is only here,
     for others would find a tag of a promotion that they do not know."""
     return site.view.remote if site.view.is_shared(promotion.commit) else None
 
 
-def _untag(site: Site, model: str, promotion: Promotion, approved: Approved) -> None:
-    repository, remote = site.view.repository, _remote(site, promotion)
-    now = stage_tags.current(repository, site.stage).get(model)
-    version = stage_tags.version_of(repository, now) if now else None
+def _write_removal_tag(
+    site: StageSite, model: str, promotion: Promotion, approved: RecordedApproval
+) -> None:
+    repository, remote = site.view.repository, _tag_remote(site, promotion)
+    current_tag = stage_tags.read_current_tags(repository, site.stage).get(model)
+    version = stage_tags.version_of(repository, current_tag) if current_tag else None
     if version:
-        message = _message(f"{version} leaves {site.stage}", promotion, approved)
-        stage_tags.assign(repository, version, site.stage, message, remote, undone=True)
+        message = _removal_message(f"{version} leaves {site.stage}", promotion, approved)
+        stage_tags.write_stage_tag(repository, version, site.stage, message, remote, undone=True)
 
 
-def _message(title: str, promotion: Promotion, approved: Approved) -> str:
+def _removal_message(title: str, promotion: Promotion, approved: RecordedApproval) -> str:
     """A stage tag's message: who let it in, at which level, and by which change of main."""
     facts = {
         "Promotion": promotion.commit,
@@ -221,9 +249,9 @@ def _message(title: str, promotion: Promotion, approved: Approved) -> str:
         "Where": approved.where,
         "Evidence": approved.evidence,
     }
-    lines = [f"{key}: {_line(value)}" for key, value in facts.items() if value]
+    lines = [f"{key}: {_one_line(value)}" for key, value in facts.items() if value]
     return "\n".join([title, "", *lines])
 
 
-def _line(text: str) -> str:
+def _one_line(text: str) -> str:
     return " ".join(text.split())

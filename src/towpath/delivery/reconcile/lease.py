@@ -47,7 +47,7 @@ class Lease:
     process: int
     began: float
 
-    def ends(self, now: float) -> float:
+    def ends_at(self, now: float) -> float:
         """When it stops to count.
 
         No holder may ask for more than ``LASTS`` from now. One that says so was written by hand,
@@ -60,12 +60,12 @@ class Lease:
     def __str__(self) -> str:
         since, until = (
             datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            for t in (self.since, self.ends(time.time()))
+            for t in (self.since, self.ends_at(time.time()))
         )
         return f"{self.owner} since {since} (until {until} unless renewed)"
 
 
-class Held:
+class HeldLease:
     """A lease while it is ours."""
 
     def __init__(self, store: StageStore, lease: Lease, mark: str) -> None:
@@ -80,34 +80,34 @@ class Held:
         if self._lost:
             raise self._lost
         if time.time() > self._lease.expires:
-            raise _lost(self._store)
+            raise _lost_error(self._store)
 
-    def keep(self) -> None:
+    def keep_renewing(self) -> None:
         """Renew it until it is given back; for a thread beside the work."""
         while not self._ended.wait(LASTS / 4):
             with suppress(StoreError):  # a store that is down for a moment: the lease still runs
                 renewed = replace(self._lease, expires=time.time() + LASTS)
-                mark = self._store.write(PATH, _dump(renewed), self._mark)
+                mark = self._store.write(PATH, _dump_lease(renewed), self._mark)
                 if mark is None:
-                    self._lost = _lost(self._store)
+                    self._lost = _lost_error(self._store)
                     return
                 self._lease, self._mark = renewed, mark
 
     def give_back(self) -> None:
         """Let the next one have it at once."""
         self._ended.set()
-        done = replace(self._lease, expires=0.0)
-        self._store.write(PATH, _dump(done), self._mark)
+        ended = replace(self._lease, expires=0.0)
+        self._store.write(PATH, _dump_lease(ended), self._mark)
 
 
 @contextmanager
-def held(store: StageStore, patience: float | None = None) -> Iterator[Held]:
+def hold_stage_lease(store: StageStore, patience: float | None = None) -> Iterator[HeldLease]:
     """Hold a stage's lease; wait ``patience`` seconds for whoever has it.
 
     Raises ``StoreError`` that names the holder where it is not given back in time.
     """
-    mine = _take(store, PATIENCE if patience is None else patience)
-    keeper = threading.Thread(target=mine.keep, daemon=True, name="lease")
+    mine = _take_lease(store, PATIENCE if patience is None else patience)
+    keeper = threading.Thread(target=mine.keep_renewing, daemon=True, name="lease")
     keeper.start()
     try:
         yield mine
@@ -118,40 +118,40 @@ def held(store: StageStore, patience: float | None = None) -> Iterator[Held]:
             mine.give_back()
 
 
-def holder(store: StageStore) -> Lease | None:
+def find_holder(store: StageStore) -> Lease | None:
     """Who holds a stage now; None where nobody does."""
-    found = store.read(PATH)
-    lease = _load(found[0]) if found else None
+    lease_file = store.read(PATH)
+    lease = _load_lease(lease_file[0]) if lease_file else None
     return lease if lease and not _is_free(lease) else None
 
 
-def _take(store: StageStore, patience: float) -> Held:
+def _take_lease(store: StageStore, patience: float) -> HeldLease:
     end = time.monotonic() + patience
     while True:
-        found = store.read(PATH)
-        known = _load(found[0]) if found else None
-        if known is None or _is_free(known):
-            lease = _new()
-            mark = store.write(PATH, _dump(lease), found[1] if found else None)
+        lease_file = store.read(PATH)
+        current_lease = _load_lease(lease_file[0]) if lease_file else None
+        if current_lease is None or _is_free(current_lease):
+            lease = _new_lease()
+            mark = store.write(PATH, _dump_lease(lease), lease_file[1] if lease_file else None)
             if mark is not None:
-                return Held(store, lease, mark)
+                return HeldLease(store, lease, mark)
         elif time.monotonic() > end:
             hint = (
                 "wait for it; if it died, the lease ends by itself, or at once when you delete "
                 f"{PATH} in {store.backend.shown}"
             )
-            raise StoreError(f"{store.name} is being reconciled by {known}", hint=hint)
+            raise StoreError(f"{store.name} is being reconciled by {current_lease}", hint=hint)
         time.sleep(_PAUSE)
 
 
 def _is_free(lease: Lease) -> bool:
-    now = time.time()
-    return now >= lease.ends(now) or _is_dead(lease)
+    current_time = time.time()
+    return current_time >= lease.ends_at(current_time) or _is_dead(lease)
 
 
 def _is_dead(lease: Lease) -> bool:
     """Whether the holder was a process of this machine that is gone."""
-    if lease.machine != _machine():
+    if lease.machine != _machine_name():
         return False
     import psutil
 
@@ -161,22 +161,22 @@ def _is_dead(lease: Lease) -> bool:
         return True
 
 
-def _new() -> Lease:
+def _new_lease() -> Lease:
     import psutil
 
-    now = time.time()
+    current_time = time.time()
     return Lease(
-        owner=f"{_user()}@{socket.gethostname()}, process {os.getpid()}",
-        since=now,
-        expires=now + LASTS,
+        owner=f"{_user_name()}@{socket.gethostname()}, process {os.getpid()}",
+        since=current_time,
+        expires=current_time + LASTS,
         nonce=os.urandom(8).hex(),
-        machine=_machine(),
+        machine=_machine_name(),
         process=os.getpid(),
         began=psutil.Process().create_time(),
     )
 
 
-def _user() -> str:
+def _user_name() -> str:
     run = os.environ.get("GITHUB_RUN_ID")
     try:
         return f"{getpass.getuser()} (run {run})" if run else getpass.getuser()
@@ -184,7 +184,7 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _machine() -> str:
+def _machine_name() -> str:
     """This machine since it was started, and this container in it: where a process can be seen."""
     parts = [socket.gethostname()]
     for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
@@ -194,11 +194,11 @@ def _machine() -> str:
     return " ".join(parts)
 
 
-def _dump(lease: Lease) -> bytes:
+def _dump_lease(lease: Lease) -> bytes:
     return json.dumps(asdict(lease), indent=1).encode()
 
 
-def _load(content: bytes) -> Lease | None:
+def _load_lease(content: bytes) -> Lease | None:
     """A lease; None for what is none, which nobody can hold."""
     try:
         return read_lease(content)
@@ -221,7 +221,7 @@ def read_lease(content: bytes) -> Lease:
     )
 
 
-def _lost(store: StageStore) -> StoreError:
+def _lost_error(store: StageStore) -> StoreError:
     return StoreError(
         f"the lease of {store.name} ended while it was being reconciled",
         hint="run again: what is done stays done",

@@ -25,7 +25,7 @@ SEEN = "refs/towpath/seen/main"
 
 
 @dataclass(frozen=True)
-class Witness:
+class MainWitness:
     """Main's head when the stage was last reconciled, and the mark of the file that says so; no
     head where the stage never was. ``root`` is main's first commit, by which two repositories
     that use one store are told apart; None where an older Towpath wrote."""
@@ -35,101 +35,105 @@ class Witness:
     root: str | None = None
 
 
-def read_witness(store: StageStore) -> Witness:
+def read_witness(store: StageStore) -> MainWitness:
     """What a stage remembers of main. Raises ``Malformed`` for what no reconcile wrote."""
     kept = store.read(PATH)
     if kept is None:
-        return Witness()
+        return MainWitness()
     try:
         fields = Fields(parse_json(kept[0]))
-        head, root = fields.get("main", CommitId), fields.find("root", CommitId)
+        head, root = fields.get("main", CommitId), fields.find_optional("root", CommitId)
         if fields.get("schema", read_count) != SCHEMA:
             raise Malformed("it has another schema")
     except Malformed as fault:
         what = f"{PATH} in {store.shown} is damaged: {fault.faults[0].what}"
-        raise Malformed(what, hint=_accept(store.name)) from fault
-    return Witness(head, kept[1], root)
+        raise Malformed(what, hint=_accept_command(store.name)) from fault
+    return MainWitness(head, kept[1], root)
 
 
-def write_witness(store: StageStore, known: Witness, rule: ApprovalRule) -> None:
+def write_witness(store: StageStore, known: MainWitness, rule: ApprovalRule) -> None:
     """Remember main's head. Another reconcile that wrote meanwhile remembers a newer one."""
-    root = _root(rule)
+    root = _root_commit(rule)
     if (known.head, known.root) != (rule.head, root):
         content = json.dumps({"schema": SCHEMA, "main": rule.head, "root": root}).encode()
         store.write(PATH, content, known.mark)
 
 
-def _root(rule: ApprovalRule) -> str:
+def _root_commit(rule: ApprovalRule) -> str:
     return rule.line.commits[0].name
 
 
-def find_rewritten(rule: ApprovalRule, known: Witness, stage: str) -> tuple[Fault, ...]:
+def find_rewritten(rule: ApprovalRule, known: MainWitness, stage: str) -> tuple[Fault, ...]:
     """What main decided before the stage was last reconciled, and does not hold any more.
 
     A line that took another way and lost no decision is well: a pull with a merge does that.
     """
-    if known.head is None or rule.line.holds(known.head):
+    if known.head is None or rule.line.holds_commit(known.head):
         return ()
     repository = rule.repository
     short = known.head[:7]
     if repository.commit(known.head) is None:
-        return (_unknown(rule, known, stage),)
+        return (_unknown_commit(rule, known, stage),)
     before = ApprovalRule(repository, known.head, rule.folder, rule.forge)
-    lost = [commit for commit in before.decisions() if not rule.line.holds(commit)]
+    lost = [commit for commit in before.find_decisions() if not rule.line.holds_commit(commit)]
     if not lost:
         return ()
     named = ", ".join(commit[:7] for commit in lost[:5]) + (" and more" if lost[5:] else "")
     what = f"main's line held {short} and with it the decisions {named}: it was rewritten"
-    return (Fault(what, Place("main"), hint=_hint(rule, stage)),)
+    return (Fault(what, Place("main"), hint=_rewrite_hint(rule, stage)),)
 
 
-def _unknown(rule: ApprovalRule, known: Witness, stage: str) -> Fault:
+def _unknown_commit(rule: ApprovalRule, known: MainWitness, stage: str) -> Fault:
     """The stage was reconciled with a commit that this repository does not have: a repository of
     another beginning did it, or this clone is behind."""
     what = f"this repository has no {str(known.head)[:7]}, with which the stage was reconciled"
     own = f"give each registry a store of its own: `store` of {stage} in towpath.yaml"
     # What nobody can look at here is not taken for rewritten: a clone that is behind, told to
     # accept what it has, would take the stage back.
-    here = "fetch or push first: towpath fetch, and in the clone that reconciled: git push"
-    if known.root == _root(rule):
+    fetch_hint = "fetch or push first: towpath fetch, and in the clone that reconciled: git push"
+    if known.root == _root_commit(rule):
         what = f"{what}: it was not fetched yet, or never pushed"
-        return Fault(what, Place("main"), here)
+        return Fault(what, Place("main"), fetch_hint)
     if known.root is None:
         why = "it was not fetched yet, or never pushed, or another repository uses the same store"
         what = f"{what}: {why}"
-        return Fault(what, Place("main"), f"{here}; else {own}")
-    began = f"{known.root[:7]}, and this one with {_root(rule)[:7]}"
+        return Fault(what, Place("main"), f"{fetch_hint}; else {own}")
+    began = f"{known.root[:7]}, and this one with {_root_commit(rule)[:7]}"
     what = f"{what}: another repository uses the same store, whose main begins with {began}"
-    anew = f"where all of this one's main was written anew: {_accept(stage)}"
+    anew = f"where all of this one's main was written anew: {_accept_command(stage)}"
     return Fault(what, Place("main"), f"{own}; {anew}")
 
 
 def find_rewritten_here(rule: ApprovalRule) -> tuple[Fault, ...]:
     """The same by what this clone remembers, of whatever stage."""
-    head = refs.objects(rule.repository, SEEN).get(SEEN)
-    return find_rewritten(rule, Witness(head), "STAGE")
+    head = refs.list_ref_objects(rule.repository, SEEN).get(SEEN)
+    return find_rewritten(rule, MainWitness(head), "STAGE")
 
 
 def mark_seen(repository: Repository, head: str) -> None:
     """Remember the remote's main in this clone: no other clone, and no prune, changes that."""
-    if refs.objects(repository, SEEN).get(SEEN) != head:
-        refs.point(repository, SEEN, head)
+    if refs.list_ref_objects(repository, SEEN).get(SEEN) != head:
+        refs.point_ref(repository, SEEN, head)
 
 
-def find_displaced_since(rule: ApprovalRule, known: Witness) -> tuple[Fault, ...]:
+def find_displaced_since(rule: ApprovalRule, known: MainWitness) -> tuple[Fault, ...]:
     """Decisions that a merge put out of main's line after the stage was last reconciled: what was
     so before was accepted then."""
-    settled = rule.line.places.get(known.head or "", -1)
-    late = (one for one in rule.displaced if rule.line.places[one.merge] > settled)
-    return tuple(displaced_fault(one) for one in late)
+    settled = rule.line.commit_places.get(known.head or "", -1)
+    late = (
+        displacement
+        for displacement in rule.displaced_decisions
+        if rule.line.commit_places[displacement.merge] > settled
+    )
+    return tuple(displaced_fault(displacement) for displacement in late)
 
 
-def _hint(rule: ApprovalRule, stage: str) -> str:
+def _rewrite_hint(rule: ApprovalRule, stage: str) -> str:
     return (
         f"look at it: git log --graph {rule.head[:7]}; push main as it was, or, where the rewrite "
-        f"was meant: {_accept(stage)}"
+        f"was meant: {_accept_command(stage)}"
     )
 
 
-def _accept(stage: str) -> str:
+def _accept_command(stage: str) -> str:
     return f"towpath reconcile {stage} --apply {ACCEPT}"

@@ -10,122 +10,145 @@ from towpath import registry
 from towpath.backends.git import Repository, remotes
 from towpath.delivery.promotion.rollback_target import leave_version
 from towpath.delivery.reconcile import deployment_record
-from towpath.delivery.reconcile.reconcile_plan import Actual, Desired
-from towpath.delivery.reconcile.stage_site import Site
+from towpath.delivery.reconcile.reconcile_plan import ActualState, DesiredVersion
+from towpath.delivery.reconcile.stage_site import StageSite
 from towpath.errors import Fault, Malformed, RegistryError
-from towpath.registry import ModelVersion, Record, registry_state, restore_tags, stage_tags
-from towpath.registry.main_decisions import Decisions
+from towpath.registry import ModelVersion, VersionRecord, registry_state, restore_tags, stage_tags
+from towpath.registry.main_decisions import MainDecisions
 from towpath.registry.ownership import Owners
-from towpath.registry.stage_files import Wanted
-from towpath.storage.verified_bytes import State
+from towpath.registry.stage_files import StageFile
+from towpath.storage.verified_bytes import BytesState
 
 
 @dataclass(frozen=True)
-class Seen:
+class ObservedStage:
     """Both sides, and the records of the wanted versions, by model.
 
     ``strangers`` are the models in the stage's store that belong to another project.
     """
 
-    wanted: dict[str, Desired]
-    actual: dict[str, Actual]
-    records: dict[str, Record]
+    wanted: dict[str, DesiredVersion]
+    actual: dict[str, ActualState]
+    records: dict[str, VersionRecord]
     strangers: tuple[str, ...] = ()
 
 
-def look(site: Site) -> Seen:
+def read_both_sides(site: StageSite) -> ObservedStage:
     """Read both sides. Every byte of the wanted versions in the stage's store is read."""
-    records: dict[str, Record] = {}
-    tags = stage_tags.current(site.view.repository, site.stage)
-    stored = deployment_record.models(site.store)
-    wanted = dict(_wanted(site, records))
-    known = {*stored, *tags} - {*wanted}
-    strangers = {model for model in known if _is_strange(site, model)}
-    unasked = {model: _unasked(site, model) for model in known - strangers}
-    unpublished = {one.model for one in _unpublished(site)}
+    records: dict[str, VersionRecord] = {}
+    tags = stage_tags.read_current_tags(site.view.repository, site.stage)
+    stored = deployment_record.deployed_models(site.store)
+    desired = dict(_wanted_models(site, records))
+    unwanted_models = {*stored, *tags} - {*desired}
+    strangers = {model for model in unwanted_models if _is_strange(site, model)}
+    unasked = {model: _unasked_model(site, model) for model in unwanted_models - strangers}
+    unpublished = {entry.model for entry in _unpublished_tags(site)}
     actual = {
-        model: _actual(site, model, records.get(model), tags.get(model), model not in unpublished)
-        for model in sorted({*wanted, *unasked})
+        model: _actual_state(
+            site, model, records.get(model), tags.get(model), model not in unpublished
+        )
+        for model in sorted({*desired, *unasked})
     }
-    wanted |= {model: one for model, one in unasked.items() if actual[model].is_trace}
-    return Seen(wanted, actual, records, tuple(sorted(strangers & {*stored})))
+    desired |= {model: entry for model, entry in unasked.items() if actual[model].is_trace}
+    return ObservedStage(desired, actual, records, tuple(sorted(strangers & {*stored})))
 
 
-def _wanted(site: Site, records: dict[str, Record]) -> Iterator[tuple[str, Desired]]:
+def _wanted_models(
+    site: StageSite, records: dict[str, VersionRecord]
+) -> Iterator[tuple[str, DesiredVersion]]:
     """What the stage files of this project's models ask for; a model that is nobody's has a fault
     instead, since no project's stores and gates may be guessed."""
-    found = registry.stages(site.view.repository, site.view.main)
-    owners = site.view.owners
-    for one in found.wanted:
-        if one.stage == site.stage and owners.owns(site.view.workspace.folder, one.model):
-            yield one.model, _desired(site, one, records)
-        elif one.stage == site.stage and owners.project_of(one.model) is None:
-            fault = owners.why_nobodys(one.model)
-            yield one.model, Desired(one.model, one.version, one.sha256, fault)
-    for fault in found.faults:
+    stage_files = registry.read_stage_files(site.view.repository, site.view.main)
+    owners = site.view.model_owners
+    for stage_file in stage_files.wanted:
+        if stage_file.stage == site.stage and owners.owns_model(
+            site.view.workspace.folder, stage_file.model
+        ):
+            yield stage_file.model, _desired_version(site, stage_file, records)
+        elif stage_file.stage == site.stage and owners.project_of(stage_file.model) is None:
+            fault = owners.why_nobodys(stage_file.model)
+            yield (
+                stage_file.model,
+                DesiredVersion(stage_file.model, stage_file.version, stage_file.sha256, fault),
+            )
+    for fault in stage_files.faults:
         path = PurePosixPath(fault.place.file if fault.place else "")
         if path.parent.name == site.stage and not _is_strange(site, path.stem):
-            yield path.stem, Desired(path.stem, None, fault=fault)
+            yield path.stem, DesiredVersion(path.stem, None, fault=fault)
 
 
-def _is_strange(site: Site, model: str) -> bool:
+def _is_strange(site: StageSite, model: str) -> bool:
     """Whether a model is another project's."""
     view = site.view
-    return is_strange(view.repository, view.owners, view.workspace.folder, view.decisions, model)
+    return is_strange(
+        view.repository, view.model_owners, view.workspace.folder, view.main_decisions, model
+    )
 
 
 def is_strange(
-    repository: Repository, owners: Owners, folder: str, decisions: Decisions, model: str
+    repository: Repository, owners: Owners, folder: str, decisions: MainDecisions, model: str
 ) -> bool:
     """Whether a model is another project's, of this repository or of one that shares the store."""
-    if not owners.owns(folder, model):
+    if not owners.owns_model(folder, model):
         return owners.project_of(model) is not None
-    promoted = any(one.model == model for one in decisions.log)
-    return not promoted and not registry_state.model(repository, model).versions
+    promoted = any(promotion.model == model for promotion in decisions.log)
+    return not promoted and not registry_state.read_model(repository, model).versions
 
 
-def _unasked(site: Site, model: str) -> Desired:
+def _unasked_model(site: StageSite, model: str) -> DesiredVersion:
     """What main says of a model that is in the stage and has no stage file: it was taken out by
     a change that deleted the file, or nobody ever asked for it."""
-    if not site.view.owners.owns(site.view.workspace.folder, model):
-        return Desired(model, None, fault=site.view.owners.why_nobodys(model))
-    mine = [one for one in site.view.promotions_of(model) if one.stage == site.stage]
+    if not site.view.model_owners.owns_model(site.view.workspace.folder, model):
+        return DesiredVersion(model, None, fault=site.view.model_owners.why_nobodys(model))
+    mine = [
+        promotion for promotion in site.view.promotions_of(model) if promotion.stage == site.stage
+    ]
     if mine and mine[-1].is_deletion:
-        return Desired(model, None, deletion=mine[-1].commit)
+        return DesiredVersion(model, None, deletion=mine[-1].commit)
     what = f"it is in {site.stage}, and no change of main ever asked for it there"
-    return Desired(model, None, fault=Fault(what, hint="towpath verify says what of it is there"))
+    return DesiredVersion(
+        model, None, fault=Fault(what, hint="towpath verify says what of it is there")
+    )
 
 
-def _unpublished(site: Site) -> tuple[stage_tags.Assigned, ...]:
+def _unpublished_tags(site: StageSite) -> tuple[stage_tags.StageTag, ...]:
     """The stage's tags that the remote lacks, and that may be there by now: those that follow
     from a merge which is only here wait for that to be pushed."""
     remote, view = site.view.remote, site.view
     if not remote:
         return ()
-    last = {one.model: one.commit for one in view.decisions.log if one.stage == site.stage}
-    waiting = stage_tags.unpublished(view.repository, remote, site.stage)
-    return tuple(one for one in waiting if one.model not in last or view.is_shared(last[one.model]))
+    last = {
+        entry.model: entry.commit for entry in view.main_decisions.log if entry.stage == site.stage
+    }
+    waiting = stage_tags.find_unpublished_tags(view.repository, remote, site.stage)
+    return tuple(
+        entry for entry in waiting if entry.model not in last or view.is_shared(last[entry.model])
+    )
 
 
-def _desired(site: Site, one: Wanted, records: dict[str, Record]) -> Desired:
-    version = site.view.model(one.model).at(one.version)
+def _desired_version(
+    site: StageSite, one: StageFile, records: dict[str, VersionRecord]
+) -> DesiredVersion:
+    version = site.view.model(one.model).find_number(one.version)
     if version is None:
         name = f"{one.model}@{one.version}"
         what = f"the main branch wants {name}, which this clone does not have"
-        was_asked = site.view.remote or remotes.chosen(site.view.repository) is None
+        was_asked = site.view.remote or remotes.choose_remote(site.view.repository) is None
         hint = (
-            restore_tags.way(name)
+            restore_tags.way_to_restore(name)
             if was_asked
             else registry_state.way_to_have(site.view.repository, name)
         )
-        return Desired(one.model, one.version, one.sha256, Fault(what, hint=hint))
+        return DesiredVersion(one.model, one.version, one.sha256, Fault(what, hint=hint))
     try:
         record = registry_state.read_record(site.view.repository, version)
     except RegistryError as damaged:  # which keeps no other model from being reconciled
         fault = Fault(
-            damaged.faults[0].what, damaged.faults[0].place, restore_tags.way(str(version))
+            damaged.faults[0].what,
+            damaged.faults[0].place,
+            restore_tags.way_to_restore(str(version)),
         )
-        return Desired(one.model, one.version, one.sha256, fault)
+        return DesiredVersion(one.model, one.version, one.sha256, fault)
     if record.sha256 != one.sha256:
         what = (
             f"the stage file asks for sha256 {one.sha256[:12]}…, "
@@ -133,27 +156,27 @@ def _desired(site: Site, one: Wanted, records: dict[str, Record]) -> Desired:
         )
         hint = f"it was edited by hand: towpath promote {version} --to {site.stage}"
         fault = Fault(what, hint=hint)
-        return Desired(one.model, one.version, one.sha256, fault)
-    if faults := site.view.decisions.contradictions(version):
-        return Desired(one.model, one.version, one.sha256, faults[0])
-    if unsigned := _unsigned(site, version):
-        return Desired(one.model, one.version, one.sha256, unsigned)
+        return DesiredVersion(one.model, one.version, one.sha256, fault)
+    if faults := site.view.main_decisions.find_contradictions(version):
+        return DesiredVersion(one.model, one.version, one.sha256, faults[0])
+    if unsigned := _unsigned_fault(site, version):
+        return DesiredVersion(one.model, one.version, one.sha256, unsigned)
     records[one.model] = record
     if version.rejected is None:
-        return Desired(one.model, one.version, one.sha256)
-    way = leave_version(site.view.model(one.model), one.stage, site.view.decisions.log)
-    return Desired(one.model, one.version, one.sha256, rejected=version.rejected, way=way)
+        return DesiredVersion(one.model, one.version, one.sha256)
+    way = leave_version(site.view.model(one.model), one.stage, site.view.main_decisions.log)
+    return DesiredVersion(one.model, one.version, one.sha256, rejected=version.rejected, way=way)
 
 
-def _follows(site: Site, record: deployment_record.Deployed) -> bool:
+def _follows_main(site: StageSite, record: deployment_record.DeploymentRecord) -> bool:
     """Whether a record says what main does; a shallow clone lacks what main said, and acts not."""
     view = site.view
     return view.repository.is_shallow() or deployment_record.is_sound(
-        record, site.stage, view.decisions.log
+        record, site.stage, view.main_decisions.log
     )
 
 
-def _unsigned(site: Site, version: ModelVersion) -> Fault | None:
+def _unsigned_fault(site: StageSite, version: ModelVersion) -> Fault | None:
     """Why a version's tag does not count. It is asked once more before anything is changed, by the
     rules that are in force; a shallow clone does not know them."""
     if site.project.policy.versions != "signed" or site.view.repository.is_shallow():
@@ -161,25 +184,25 @@ def _unsigned(site: Site, version: ModelVersion) -> Fault | None:
     return next(iter(site.rule.version_faults(version)), None)
 
 
-def _actual(
-    site: Site,
+def _actual_state(
+    site: StageSite,
     model: str,
-    record: Record | None,
-    tag: stage_tags.Assigned | None,
+    record: VersionRecord | None,
+    tag: stage_tags.StageTag | None,
     published: bool,
-) -> Actual:
-    bundle = site.store.verify(record.artifact, record.sha256) if record else State.MISSING
+) -> ActualState:
+    bundle = site.store.verify(record.artifact, record.sha256) if record else BytesState.MISSING
     version = stage_tags.version_among(site.view.model(tag.model), tag) if tag else None
-    known, fault = None, None
+    stored_record, fault = None, None
     try:
-        known = deployment_record.stored(site.store, model).record
+        stored_record = deployment_record.read_stored_record(site.store, model).record
     except Malformed as damaged:
         fault = damaged.faults[0]
-    return Actual(
+    return ActualState(
         bundle=bundle,
-        deployed=known if known and known.version else None,
-        followed=known is None or _follows(site, known),
-        running=site.target.current(model, record),
+        deployed=stored_record if stored_record and stored_record.version else None,
+        followed=stored_record is None or _follows_main(site, stored_record),
+        running=site.target.find_running(model, record),
         tagged=version.version if version else None,
         published=published,
         target=site.target.shown,

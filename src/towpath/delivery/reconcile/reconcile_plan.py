@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from towpath.delivery.reconcile.deployment_record import Deployed
+from towpath.delivery.reconcile.deployment_record import DeploymentRecord
 from towpath.delivery.reconcile.stage_changes import (
-    Amiss,
-    Blocked,
-    Change,
-    Deploy,
-    Nothing,
-    Remove,
-    Repair,
+    AmissPart,
+    BlockedChange,
+    DeployVersion,
+    NothingToDo,
+    RemoveModel,
+    RepairVersion,
+    StageChange,
 )
 from towpath.errors import Fault
-from towpath.registry.version_number import Version
-from towpath.storage.verified_bytes import State
+from towpath.registry.version_number import VersionNumber
+from towpath.storage.verified_bytes import BytesState
 
 
 @dataclass(frozen=True)
-class Desired:
+class DesiredVersion:
     """What the main branch asks for of a model.
 
     ``fault`` is why it cannot be had, ``rejected`` why the version should not be used any more,
@@ -30,7 +30,7 @@ class Desired:
     """
 
     model: str
-    version: Version | None
+    version: VersionNumber | None
     sha256: str | None = None
     fault: Fault | None = None
     rejected: str | None = None
@@ -39,7 +39,7 @@ class Desired:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningVersion:
     """What a target says of a model: the version, and whether its bundle is as it was put."""
 
     version: str | None
@@ -47,7 +47,7 @@ class Running:
 
 
 @dataclass(frozen=True)
-class Actual:
+class ActualState:
     """What there is of a model in a stage.
 
     ``bundle`` is what the stage's store has of the wanted version. ``running`` is None where the
@@ -57,24 +57,24 @@ class Actual:
     what the stage runs of the model.
     """
 
-    bundle: State = State.MISSING
-    deployed: Deployed | None = None
-    running: Running | None = None
-    tagged: Version | None = None
+    bundle: BytesState = BytesState.MISSING
+    deployed: DeploymentRecord | None = None
+    running: RunningVersion | None = None
+    tagged: VersionNumber | None = None
     published: bool = True
     target: str = ""
     followed: bool = True
     fault: Fault | None = None
 
     @property
-    def version(self) -> Version | None:
+    def running_version(self) -> VersionNumber | None:
         """The version that runs, by the record."""
         return self.deployed.version if self.deployed else None
 
-    def runs(self, wanted: Desired) -> bool:
+    def runs(self, wanted: DesiredVersion) -> bool:
         """Whether the record says that what is wanted was deployed."""
-        found = self.deployed
-        return found is not None and (found.version, found.sha256) == (
+        record = self.deployed
+        return record is not None and (record.version, record.sha256) == (
             wanted.version,
             wanted.sha256,
         )
@@ -83,56 +83,62 @@ class Actual:
     def is_trace(self) -> bool:
         """Whether anything of the model is in the stage."""
         runs = self.running is not None and self.running.version is not None
-        return bool(self.version or runs or self.tagged or self.fault or not self.followed)
+        return bool(self.running_version or runs or self.tagged or self.fault or not self.followed)
 
 
-def compare(wanted: Mapping[str, Desired], actual: Mapping[str, Actual]) -> tuple[Change, ...]:
+def find_stage_changes(
+    wanted: Mapping[str, DesiredVersion], actual: Mapping[str, ActualState]
+) -> tuple[StageChange, ...]:
     """A change for each model of which the main branch asks anything, by name.
 
     Absence is no wish: what is in the stage and was never asked for is left alone, and a model
     leaves only where main deleted its stage file.
     """
-    changes = (_change(wanted[name], actual.get(name, Actual())) for name in sorted(wanted))
+    changes = (
+        _derive_change(wanted[name], actual.get(name, ActualState())) for name in sorted(wanted)
+    )
     return tuple(change for change in changes if change)
 
 
-def _change(wanted: Desired, actual: Actual) -> Change | None:
+def _derive_change(wanted: DesiredVersion, actual: ActualState) -> StageChange | None:
     model = wanted.model
     if actual.fault:
-        return Blocked(model, actual.fault, wanted.version)
+        return BlockedChange(model, actual.fault, wanted.version)
     if wanted.deletion is not None and wanted.fault is None:
-        return Remove(model, actual.version, wanted.deletion) if actual.is_trace else None
+        return (
+            RemoveModel(model, actual.running_version, wanted.deletion) if actual.is_trace else None
+        )
     if wanted.fault or wanted.version is None:
         fault = wanted.fault or Fault("no version is named")
-        return Blocked(model, fault, wanted.version)
+        return BlockedChange(model, fault, wanted.version)
     if not actual.runs(wanted):
         if wanted.rejected is not None:
             what = f"{model}@{wanted.version} was rejected: {wanted.rejected}"
-            return Blocked(model, Fault(what, hint=wanted.way), wanted.version)
-        return Deploy(model, wanted.version, actual.version)
-    amiss = tuple(_amiss(wanted.version, actual))
+            return BlockedChange(model, Fault(what, hint=wanted.way), wanted.version)
+        return DeployVersion(model, wanted.version, actual.running_version)
+    amiss = tuple(_find_amiss(wanted.version, actual))
     if amiss:
-        return Repair(model, wanted.version, amiss)
+        return RepairVersion(model, wanted.version, amiss)
     note = "" if wanted.rejected is None else f"rejected meanwhile: {wanted.rejected}"
-    return Nothing(model, wanted.version, note)
+    return NothingToDo(model, wanted.version, note)
 
 
-def _amiss(version: Version, actual: Actual) -> Iterator[Amiss]:
-    if actual.bundle is not State.WHOLE:
-        yield Amiss("bundle", f"its bytes in the stage's store are {actual.bundle}")
+def _find_amiss(version: VersionNumber, actual: ActualState) -> Iterator[AmissPart]:
+    if actual.bundle is not BytesState.WHOLE:
+        yield AmissPart("bundle", f"its bytes in the stage's store are {actual.bundle}")
     if wrong := _wrong_at_target(version, actual):
-        yield Amiss("target", wrong)
+        yield AmissPart("target", wrong)
     if not actual.followed:
-        yield Amiss("record", "its deployment record does not follow from main")
+        yield AmissPart("record", "its deployment record does not follow from main")
     if actual.tagged is None:
-        yield Amiss("tag", "the stage tag is missing")
+        yield AmissPart("tag", "the stage tag is missing")
     elif actual.tagged != version:
-        yield Amiss("tag", f"the stage tag names {actual.tagged}")
+        yield AmissPart("tag", f"the stage tag names {actual.tagged}")
     elif not actual.published:
-        yield Amiss("tag", "the stage tag is not on the remote")
+        yield AmissPart("tag", "the stage tag is not on the remote")
 
 
-def _wrong_at_target(version: Version, actual: Actual) -> str | None:
+def _wrong_at_target(version: VersionNumber, actual: ActualState) -> str | None:
     if actual.deployed and actual.deployed.target != actual.target:
         return f"it was deployed to {actual.deployed.target}, and belongs to {actual.target}"
     if actual.running is None:

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from towpath.delivery.reconcile.stage_changes import Change, Deploy
-from towpath.delivery.reconcile.stage_site import Site
+from towpath.delivery.reconcile.stage_changes import DeployVersion, StageChange
+from towpath.delivery.reconcile.stage_site import StageSite
 from towpath.errors import TowpathError
 
 
-def propose(site: Site, change: Change) -> str | None:
+def propose_revert(site: StageSite, change: StageChange) -> str | None:
     """A pull request that goes back to the incumbent, where there is a forge; else the command."""
-    if not isinstance(change, Deploy):
+    if not isinstance(change, DeployVersion):
         return None
     if site.forge is None:
-        return command(site.stage, change)
+        return revert_command(site.stage, change)
     from towpath.delivery import promotion
 
     why = f"A deploy gate of {site.stage} refused {change.model}@{change.version}."
     try:
-        made = (
-            promotion.rollback(
+        proposal = (
+            promotion.propose_rollback(
                 site.view.workspace, change.model, site.stage, to=str(change.over), why=why
             )
             if change.over
-            else promotion.demote(site.view.workspace, change.model, site.stage, why=why)
+            else promotion.propose_demotion(site.view.workspace, change.model, site.stage, why=why)
         )
     except TowpathError as refused:  # a rejected incumbent, a token that may not
         site.say(f"no revert could be proposed: {refused}")
-        return command(site.stage, change)
-    return made.url or command(site.stage, change)
+        return revert_command(site.stage, change)
+    return proposal.url or revert_command(site.stage, change)
 
 
-def command(stage: str, change: Deploy) -> str:
+def revert_command(stage: str, change: DeployVersion) -> str:
     """What a person types."""
     if change.over is None:
         return f"towpath demote {change.model} --stage {stage}"

@@ -17,7 +17,7 @@ from towpath.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
-    from towpath.registry import Record
+    from towpath.registry import VersionRecord
     from towpath.registry.own_code import OwnCode
 
 SAFE = ("skops",)
@@ -31,7 +31,7 @@ _LONGEST_ERROR = 2000
 
 
 @dataclass(frozen=True)
-class Tried:
+class SmokeResult:
     """What the smoke test came to, in words for the plan's reader."""
 
     words: str
@@ -60,13 +60,13 @@ class _Result:
     packages: tuple[str, ...]
 
 
-def test(
+def run_smoke_test(
     new: Bundle,
     old: Bundle | None,
     project: Project,
     sample: Path | None,
-    own: Callable[[Record], OwnCode],
-) -> Tried:
+    own: Callable[[VersionRecord], OwnCode],
+) -> SmokeResult:
     """Let both predict the same rows, in a sandbox; ``own`` finds a version's own code.
 
     The rows are the sample's, or made of the columns that the record's signature names. The new
@@ -75,18 +75,20 @@ def test(
     Raises ``DeployError`` with what the new version said.
     """
     if new.record.kind not in SAFE:
-        return Tried(f"no smoke test: a {new.record.kind} model is not loaded here")
+        return SmokeResult(f"no smoke test: a {new.record.kind} model is not loaded here")
     beside = [old] if old and old.record.kind in SAFE else []
     tried = [_Tried(bundle, own(bundle.record)) for bundle in (new, *beside)]
-    result = _results(tried, project, sample)
+    result = _predict_all(tried, project, sample)
     mine, *theirs = result.models
     if mine.error is not None:
         if sample is None and theirs and theirs[0].error == mine.error:
-            return Tried(f"neither version predicts rows made from the signature: {mine.error}")
+            return SmokeResult(
+                f"neither version predicts rows made from the signature: {mine.error}"
+            )
         what = f"{new.model}@{new.version} failed its smoke test: {mine.error}"
         rows = "; `sample` in `deploy` names real rows" if sample is None else ""
         raise DeployError(what, hint=f"what ran before runs on{rows}")
-    return Tried(_words(result, old))
+    return SmokeResult(_result_words(result, old))
 
 
 @dataclass(frozen=True)
@@ -97,20 +99,22 @@ class _Tried:
     own: OwnCode
 
 
-def _results(tried: list[_Tried], project: Project, sample: Path | None) -> _Result:
+def _predict_all(tried: list[_Tried], project: Project, sample: Path | None) -> _Result:
     """All in one sandbox, or each in its own where one brings code: the same names are others'
     there. The rows are the first's in any case."""
-    question = _question(tried[0].bundle.record, project, sample)
-    if not any(one.own.root for one in tried):
-        return _asked(question, tried, sample)
+    question = _smoke_question(tried[0].bundle.record, project, sample)
+    if not any(trial.own.root for trial in tried):
+        return _ask_sandbox(question, tried, sample)
     first, *others = tried
-    result = _asked(question, [first], sample)
+    result = _ask_sandbox(question, [first], sample)
     question["words"] = result.words
-    models = [outcome for one in others for outcome in _asked(question, [one], sample).models]
+    models = [
+        outcome for trial in others for outcome in _ask_sandbox(question, [trial], sample).models
+    ]
     return replace(result, models=(*result.models, *models))
 
 
-def _question(record: Record, project: Project, sample: Path | None) -> dict[str, Any]:
+def _smoke_question(record: VersionRecord, project: Project, sample: Path | None) -> dict[str, Any]:
     signature = record.signature
     columns = signature.inputs if signature else None
     return {
@@ -122,10 +126,15 @@ def _question(record: Record, project: Project, sample: Path | None) -> dict[str
     }
 
 
-def _asked(question: dict[str, Any], tried: list[_Tried], sample: Path | None) -> _Result:
-    models = [{"path": str(one.bundle.file.absolute()), "own": one.own.to_json()} for one in tried]
+def _ask_sandbox(question: dict[str, Any], tried: list[_Tried], sample: Path | None) -> _Result:
+    models = [
+        {"path": str(trial.bundle.model_file.absolute()), "own": trial.own.to_json()}
+        for trial in tried
+    ]
     question = {**question, "models": models}
-    reads = [path for one in tried for path in (one.bundle.file, *one.own.reads)]
+    reads = [
+        path for trial in tried for path in (trial.bundle.model_file, *trial.own.readable_paths)
+    ]
     with scratch_folder() as folder:
         sandbox = Sandbox(folder, PATIENCE, reads=(*reads, *([sample] if sample else [])))
         try:
@@ -140,7 +149,7 @@ def _asked(question: dict[str, Any], tried: list[_Tried], sample: Path | None) -
         words = wrong.faults[0].what
         what = f"the smoke test's process answered with what is no answer: {words}"
         raise DeployError(what) from None
-    return replace(answered, caution=answer.caution)
+    return replace(answered, caution=answer.missing_fences)
 
 
 def read_smoke(said: object, models: int) -> _Result:
@@ -151,27 +160,27 @@ def read_smoke(said: object, models: int) -> _Result:
     outcomes = fields.get("models", foreign.list_of(_read_outcome))
     if len(outcomes) != models:
         raise Malformed(f"it tells of {len(outcomes)} models, and {models} were asked")
-    words = fields.table("words", foreign.list_of(_read_prediction))
-    packages = fields.find("packages", foreign.list_of(foreign.read_text)) or ()
+    words = fields.get_table("words", foreign.list_of(_read_prediction))
+    packages = fields.find_optional("packages", foreign.list_of(foreign.read_text)) or ()
     return _Result(
         fields.get("rows", foreign.read_count),
         outcomes,
         "",
-        {name: list(known) for name, known in words.items()},
-        tuple(map(_printable, packages)),
+        {name: list(column_words) for name, column_words in words.items()},
+        tuple(map(_printable_text, packages)),
     )
 
 
 def _read_outcome(value: object) -> _Outcome:
     fields = Fields(value)
     fields.refuse_others("predictions", "error")
-    error = fields.find("error", foreign.read_text)
+    error = fields.find_optional("error", foreign.read_text)
     if error is not None:
-        return _Outcome((), _printable(error))
+        return _Outcome((), _printable_text(error))
     return _Outcome(fields.get("predictions", foreign.list_of(_read_prediction)), None)
 
 
-def _printable(words: str) -> str:
+def _printable_text(words: str) -> str:
     return "".join(c if c.isprintable() else " " for c in words[:_LONGEST_ERROR])
 
 
@@ -182,7 +191,7 @@ def _read_prediction(value: object) -> Json:
     return foreign.read_json(value)
 
 
-def _words(result: _Result, old: Bundle | None) -> str:
+def _result_words(result: _Result, old: Bundle | None) -> str:
     mine, *theirs = (model.predictions for model in result.models)
     notes = "; ".join(filter(None, [result.caution, *result.packages[:_MOST_PACKAGES]]))
     caution = f" ({notes})" if notes else ""

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from towpath.errors import Fault
-from towpath.registry.version_number import Version
+from towpath.registry.version_number import VersionNumber
 
 
 @dataclass(frozen=True)
-class Nothing:
+class NothingToDo:
     """A model runs as it should; ``note`` is what a person may want to know all the same."""
 
     model: str
-    version: Version
+    version: VersionNumber
     note: str = ""
     kind: ClassVar[str] = "nothing"
 
@@ -23,15 +23,15 @@ class Nothing:
 
 
 @dataclass(frozen=True)
-class Deploy:
+class DeployVersion:
     """A version goes in, over the one that runs (None: the first)."""
 
     model: str
-    version: Version
-    over: Version | None = None
+    version: VersionNumber
+    over: VersionNumber | None = None
     kind: ClassVar[str] = "deploy"
 
-    def needs(self, part: Part) -> bool:  # noqa: ARG002
+    def needs_part(self, part: Part) -> bool:  # noqa: ARG002
         """All of it is to be done."""
         return True
 
@@ -43,7 +43,7 @@ Part: TypeAlias = Literal["bundle", "target", "record", "tag"]
 
 
 @dataclass(frozen=True)
-class Amiss:
+class AmissPart:
     """What is not as it should be: the bytes in the store, the target, or the stage tag."""
 
     part: Part
@@ -51,31 +51,31 @@ class Amiss:
 
 
 @dataclass(frozen=True)
-class Repair:
+class RepairVersion:
     """The right version runs, but something about it is not as it should be."""
 
     model: str
-    version: Version
-    amiss: tuple[Amiss, ...]
+    version: VersionNumber
+    amiss: tuple[AmissPart, ...]
     kind: ClassVar[str] = "repair"
 
-    def needs(self, part: Part) -> bool:
+    def needs_part(self, part: Part) -> bool:
         """Whether a part is to be mended."""
-        return any(one.part == part for one in self.amiss)
+        return any(amiss_part.part == part for amiss_part in self.amiss)
 
     def __str__(self) -> str:
-        return f"repair {self.version}: {'; '.join(one.words for one in self.amiss)}"
+        return f"repair {self.version}: {'; '.join(amiss_part.words for amiss_part in self.amiss)}"
 
 
 @dataclass(frozen=True)
-class Remove:
+class RemoveModel:
     """The model is taken out; ``version`` is what runs, None where only traces are left.
 
     ``deletion`` is its authority: the commit of the main branch that deleted the stage file.
     """
 
     model: str
-    version: Version | None = None
+    version: VersionNumber | None = None
     deletion: str = ""
     kind: ClassVar[str] = "remove"
 
@@ -84,40 +84,40 @@ class Remove:
 
 
 @dataclass(frozen=True)
-class Blocked:
+class BlockedChange:
     """What is wanted cannot be done: it is left as it is until a person decides."""
 
     model: str
     fault: Fault
-    version: Version | None = None
+    version: VersionNumber | None = None
     kind: ClassVar[str] = "blocked"
 
     def __str__(self) -> str:
         return f"blocked: {self.fault}"
 
 
-Change: TypeAlias = Nothing | Deploy | Repair | Remove | Blocked
+StageChange: TypeAlias = NothingToDo | DeployVersion | RepairVersion | RemoveModel | BlockedChange
 
 
 @dataclass(frozen=True)
-class Plan:
+class StagePlan:
     """A stage's changes, by model. ``commit`` is the main branch's, as it was read; ``target``
     and ``store`` are told as a person wrote them; ``notes`` concern the stage as a whole."""
 
     stage: str
     commit: str
-    changes: tuple[Change, ...]
+    changes: tuple[StageChange, ...]
     store: str = ""
     target: str = ""
     notes: tuple[str, ...] = ()
 
     @property
-    def pending(self) -> tuple[Change, ...]:
+    def pending(self) -> tuple[StageChange, ...]:
         """What is to be done, or cannot be."""
-        return tuple(change for change in self.changes if not isinstance(change, Nothing))
+        return tuple(change for change in self.changes if not isinstance(change, NothingToDo))
 
     @property
     def asks_for_action(self) -> bool:
         """Whether anything is to be done by reconcile, or by a person: a version that runs and
         was rejected meanwhile runs until somebody goes back."""
-        return bool(self.pending) or any(getattr(one, "note", "") for one in self.changes)
+        return bool(self.pending) or any(getattr(change, "note", "") for change in self.changes)

@@ -12,10 +12,10 @@ from towpath.backends.git import large_files, refs
 from towpath.config.artifact import Artifact
 from towpath.config.project_paths import ProjectPath
 from towpath.delivery.reconcile import bundle_sources
-from towpath.delivery.reconcile.stage_site import Site
+from towpath.delivery.reconcile.stage_site import StageSite
 from towpath.errors import Fault, Malformed, Place, StoreError, UserError
 from towpath.storage.stage_store import StageStore
-from towpath.storage.verified_bytes import Unsound
+from towpath.storage.verified_bytes import UnsoundBytes
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class StageData:
     then under that path in the declared stores.
     """
 
-    site: Site
+    site: StageSite
     base: str
     scratch: Path
     folder: str
@@ -44,11 +44,11 @@ class StageData:
         if into.exists():
             return into
         into.parent.mkdir(parents=True, exist_ok=True)
-        if pointed := self._pointed(name):
-            return self._fetched(pointed, into)
-        committed = self._committed(name)
+        if pointed := self._pointed_artifact(name):
+            return self._fetch_artifact(pointed, into)
+        committed = self._read_committed(name)
         is_elsewhere = committed is None or large_files.is_pointer(committed)
-        content = self._stored(name) if is_elsewhere else committed
+        content = self._read_stored(name) if is_elsewhere else committed
         if content is None and committed is not None:
             content = large_files.resolve_pointer(self.site.view.repository, committed, name)
         if content is None:
@@ -58,47 +58,49 @@ class StageData:
         into.write_bytes(content)
         return into
 
-    def _path(self, name: str) -> str:
+    def _project_path(self, name: str) -> str:
         return f"{self.folder}/{name}" if self.folder else name
 
-    def _committed(self, name: str) -> bytes | None:
-        asked = f"{self.base}:{self._path(name)}"
-        return refs.contents(self.site.view.repository, [asked]).get(asked)
+    def _read_committed(self, name: str) -> bytes | None:
+        object_name = f"{self.base}:{self._project_path(name)}"
+        return refs.read_contents(self.site.view.repository, [object_name]).get(object_name)
 
-    def _pointed(self, name: str) -> Artifact | None:
+    def _pointed_artifact(self, name: str) -> Artifact | None:
         """What ``<name>.dvc`` in the commit points at."""
         shown = pointer_files.pointer_path(name)
-        text = self._committed(shown)
+        text = self._read_committed(shown)
         if text is None:
             return None
         rows = list(pointer_files.read_pointer(text.decode("utf-8", "replace"), shown))
         if faults := [row for row in rows if isinstance(row, Fault)]:
             raise UserError(*faults)
-        found = (row.artifact for row in rows if isinstance(row, OutputRow) and row.path == name)
-        artifact = next(found, None)
+        artifacts = (
+            row.artifact for row in rows if isinstance(row, OutputRow) and row.path == name
+        )
+        artifact = next(artifacts, None)
         if artifact is None:
             raise UserError(Fault(f"it does not say which bytes {name} has", Place(shown)))
         return artifact
 
-    def _fetched(self, artifact: Artifact, into: Path) -> Path:
-        for store in (*self._stores(), self.site.store):
+    def _fetch_artifact(self, artifact: Artifact, into: Path) -> Path:
+        for store in (*self._declared_stores(), self.site.store):
             try:
-                return store.fetch(artifact, into)
-            except Unsound:
+                return store.fetch_bytes(artifact, into)
+            except UnsoundBytes:
                 continue
         return bundle_sources.fetch_from_project(self.site, artifact, into)
 
-    def _stored(self, name: str) -> bytes | None:
+    def _read_stored(self, name: str) -> bytes | None:
         """A plain file in a declared store."""
-        found = (_content(store, name) for store in self._stores())
-        return next((content for content in found if content is not None), None)
+        contents = (_read_content(store, name) for store in self._declared_stores())
+        return next((content for content in contents if content is not None), None)
 
-    def _stores(self) -> Iterator[StageStore]:
+    def _declared_stores(self) -> Iterator[StageStore]:
         for name in self.site.project.stores:
-            yield bundle_sources.declared(self.site, name)
+            yield bundle_sources.open_declared_store(self.site, name)
 
 
-def _content(store: StageStore, name: str) -> bytes | None:
+def _read_content(store: StageStore, name: str) -> bytes | None:
     try:
         with store.open_file(name) as file:
             return file.read()

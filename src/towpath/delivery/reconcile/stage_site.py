@@ -14,15 +14,15 @@ from towpath.backends.git import Repository, commit_history, main_branch, remote
 from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.delivery.promotion.rules_in_force import names_forge
 from towpath.errors import RegistryError, UsageError, did_you_mean
-from towpath.registry import Model, Promotion, Record, policy_at_commit, registry_state
-from towpath.registry.main_decisions import Decisions
+from towpath.registry import Model, Promotion, VersionRecord, policy_at_commit, registry_state
+from towpath.registry.main_decisions import MainDecisions
 from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
 from towpath.registry.ownership import Owners, read_owners
 from towpath.storage.stage_store import StageStore
 
 if TYPE_CHECKING:
-    from towpath.config.project_declaration import Project, Stage
-    from towpath.delivery.reconcile.targets import Target
+    from towpath.config.project_declaration import Project, StageDeclaration
+    from towpath.delivery.reconcile.targets import DeployTarget
     from towpath.forge import Forge
     from towpath.workspace import Workspace
 
@@ -30,7 +30,7 @@ _UNBORN = "there is no main branch yet, so no stage wants anything"
 
 
 @dataclass(frozen=True)
-class View:
+class RegistryView:
     """The registry as it is read: its main branch's head, and the remote that it is shared by.
 
     ``remote`` is None without one, and offline; ``ahead`` counts commits on the main branch here
@@ -52,101 +52,103 @@ class View:
 
     def model(self, name: str) -> Model:
         """One model, read once: the plan asks for it from several sides."""
-        if name not in self._models:
-            self._models[name] = registry_state.model(self.repository, name)
-        return self._models[name]
+        if name not in self._model_cache:
+            self._model_cache[name] = registry_state.read_model(self.repository, name)
+        return self._model_cache[name]
 
     @cached_property
-    def _models(self) -> dict[str, Model]:
+    def _model_cache(self) -> dict[str, Model]:
         return {}
 
     @cached_property
     def project(self) -> Project:
         """The policy: ``towpath.yaml`` on the main branch."""
-        return policy_at_commit.at(self.repository, self.main, self.workspace.folder)
+        return policy_at_commit.read_project_at(self.repository, self.main, self.workspace.folder)
 
     @cached_property
-    def owners(self) -> Owners:
+    def model_owners(self) -> Owners:
         """Whose each model is, by main."""
         return read_owners(self.repository, self.main)
 
     @cached_property
-    def decisions(self) -> Decisions:
+    def main_decisions(self) -> MainDecisions:
         """Every promotion of every stage, and the records that came with them.
 
         None in a shallow clone: it may be planned for there, and approval, which needs the log,
         is asked before anything is changed.
         """
         if self.repository.is_shallow():
-            return Decisions(self.repository, self.main, ())
-        return Decisions.read(self.repository, self.main)
+            return MainDecisions(self.repository, self.main, ())
+        return MainDecisions.read(self.repository, self.main)
 
     def promotions_of(self, model: str) -> tuple[Promotion, ...]:
         """A model's promotions, oldest first."""
-        return tuple(one for one in self.decisions.log if one.model == model)
+        return tuple(promotion for promotion in self.main_decisions.log if promotion.model == model)
 
 
-def view(workspace: Workspace, offline: bool = False, fetches: bool = True) -> View:
+def open_registry_view(
+    workspace: Workspace, offline: bool = False, fetches: bool = True
+) -> RegistryView:
     """The registry, brought up to date where it has a remote and ``offline`` is false; without
     ``fetches`` as it was brought here last, though a forge may be asked.
 
     Raises ``RegistryError`` where the remote does not answer, and where there is no main branch.
     """
     repository = workspace.registry_at_hand
-    remote = None if offline else remotes.chosen(repository)
+    remote = None if offline else remotes.choose_remote(repository)
     if remote and fetches:
-        remotes.deepen(repository, remote)  # the promotions are in the history
-        registry.fetch(repository, remote)
-    near = main_branch.main(repository)
+        remotes.deepen_clone(repository, remote)  # the promotions are in the history
+        registry.fetch_registry(repository, remote)
+    near = main_branch.main_commit(repository)
     if near is None:
         raise RegistryError(_UNBORN)
     # What a forge merged is approved; what is only here is not there yet.
-    there = main_branch.remote_main(repository) if remote else None
-    ahead = _ahead(repository, there) if there else 0
-    main = (there if there and names_forge(workspace, repository) else None) or near
-    return View(workspace, repository, main, remote, ahead, there)
+    remote_main = main_branch.remote_main(repository) if remote else None
+    ahead = _count_ahead(repository, remote_main) if remote_main else 0
+    main = (remote_main if remote_main and names_forge(workspace, repository) else None) or near
+    return RegistryView(workspace, repository, main, remote, ahead, remote_main)
 
 
 def declared_stages(workspace: Workspace) -> tuple[str, ...]:
     """The stages that the main branch declares, as it was brought here last, whatever is checked
     out."""
     repository = workspace.registry_at_hand
-    main = main_branch.main(repository)
+    main = main_branch.main_commit(repository)
     if main is None:
         raise RegistryError(_UNBORN)
-    return tuple(policy_at_commit.at(repository, main, workspace.folder).stages)
+    return tuple(policy_at_commit.read_project_at(repository, main, workspace.folder).stages)
 
 
-def _ahead(repository: Repository, there: str) -> int:
+def _count_ahead(repository: Repository, there: str) -> int:
     """How many commits the main branch here is ahead of the remote's."""
-    here = repository.commit(f"refs/heads/{main_branch.name(repository)}")
-    if here is None or here == there:
+    local_main = repository.commit(f"refs/heads/{main_branch.main_branch_name(repository)}")
+    if local_main is None or local_main == there:
         return 0
-    return int(repository.call("rev-list", "--count", f"{there}..{here}"))
+    return int(repository.call("rev-list", "--count", f"{there}..{local_main}"))
 
 
 @dataclass(frozen=True)
-class Site:
+class StageSite:
     """One stage in a view of the registry; ``environ`` holds the credentials' values."""
 
-    view: View
+    view: RegistryView
     stage: str
     environ: Mapping[str, str]
     say: Callable[[str], object] = field(default=len, repr=False)
     """Told what a person may want to read while it goes on."""
 
     @classmethod
-    def of(
+    def open_stage(
         cls,
-        view: View,
+        view: RegistryView,
         stage: str,
         environ: Mapping[str, str] | None = None,
         say: Callable[[str], object] = len,
-    ) -> Site:
+    ) -> StageSite:
         """A declared stage; ``UsageError`` with the near name for another."""
-        known = view.project.stages
-        if stage not in known:
-            hint = did_you_mean(stage, known) or f"there is {', '.join(known)}"
+        stages = view.project.stages
+        if stage not in stages:
+            hint = did_you_mean(stage, stages) or f"there is {', '.join(stages)}"
             raise UsageError(f"there is no stage `{stage}` on the main branch", hint=hint)
         return cls(view, stage, os.environ if environ is None else environ, say)
 
@@ -156,28 +158,28 @@ class Site:
         return self.view.project
 
     @property
-    def declared(self) -> Stage:
+    def declared_stage(self) -> StageDeclaration:
         """What the stage declares."""
         return self.project.stages[self.stage]
 
     @property
-    def below(self) -> str | None:
+    def stage_below(self) -> str | None:
         """The stage below on the ladder; None for the first."""
         names = list(self.project.stages)
         place = names.index(self.stage)
         return names[place - 1] if place else None
 
     @property
-    def home(self) -> Path:
+    def home_folder(self) -> Path:
         """Where folders in towpath.yaml start, for all work trees of the repository."""
-        return self.view.workspace.home
+        return self.view.workspace.main_folder
 
     @property
     def checkout(self) -> Path:
         """The project's folder with its files: programs of the project are started there."""
         return self.view.workspace.checkout
 
-    def own_code(self, record: Record) -> OwnCode:
+    def own_code(self, record: VersionRecord) -> OwnCode:
         """A version's own code, as far as its model's file may need it and this stage runs it."""
         view = self.view
         source = CodeSource.of_stage(
@@ -192,16 +194,16 @@ class Site:
 
     def open_store(self, stage: str) -> StageStore:
         """A stage's store, opened as this stage: one below is read with this one's keys."""
-        return StageStore.open(self.project, stage, self.environ, self.home, self.stage)
+        return StageStore.open(self.project, stage, self.environ, self.home_folder, self.stage)
 
     @cached_property
     def forge(self) -> Forge | None:
         """The forge that approvals are asked of; None where none is configured, and offline."""
         if self.view.remote is None:
             return None
-        from towpath.delivery.promotion.rules_in_force import connected
+        from towpath.delivery.promotion.rules_in_force import connect_forge_in_force
 
-        return connected(self.view.workspace, self.view.main)
+        return connect_forge_in_force(self.view.workspace, self.view.main)
 
     @cached_property
     def rule(self) -> ApprovalRule:
@@ -210,8 +212,8 @@ class Site:
         return ApprovalRule(view.repository, view.main, view.workspace.folder, self.forge)
 
     @cached_property
-    def target(self) -> Target:
+    def target(self) -> DeployTarget:
         """What runs versions here."""
         from towpath.delivery.reconcile import targets
 
-        return targets.of(self)
+        return targets.open_target(self)

@@ -40,7 +40,7 @@ class Format:
         """Whether such a file can be read as a table."""
         return self.module == "tables"
 
-    def load(self) -> ModuleType:
+    def load_module(self) -> ModuleType:
         """The module with ``read(path, asked)`` and ``write(value, path, format name)``."""
         return importlib.import_module(f"towpath.steps.formats.{self.module}")
 
@@ -111,7 +111,7 @@ TABLES = "a .csv, .tsv, .parquet, .feather, .jsonl or .xlsx is"
 """What is a table, for messages."""
 
 
-def known(
+def find_format(
     name: str, declared: str | None = None, own: Mapping[str, str] = NO_FORMATS
 ) -> Format | None:
     """The format of a file called ``name``, or of the one declared; None: handed on as a path.
@@ -119,19 +119,19 @@ def known(
     ``own`` are the project's formats: the class of each by its name, which is an extension too.
     """
     if declared:
-        return FORMATS.get(declared) or _own(declared, own)
+        return FORMATS.get(declared) or _own_format(declared, own)
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
     for start in range(max(len(suffixes) - _MOST_SUFFIXES, 0), len(suffixes)):
         extension = "".join(suffixes[start:])
-        if found := _BY_EXTENSION.get(extension) or _own(extension[1:], own):
-            return found
+        if known_format := _BY_EXTENSION.get(extension) or _own_format(extension[1:], own):
+            return known_format
     return None
 
 
 _MOST_SUFFIXES = 2  # .csv.gz
 
 
-def _own(name: str, own: Mapping[str, str]) -> Format | None:
+def _own_format(name: str, own: Mapping[str, str]) -> Format | None:
     run = own.get(name)
     return Format(name, (f".{name}",), "", "object", run=run) if run else None
 
@@ -141,13 +141,13 @@ def pickled_as(name: str) -> str | None:
     return _PICKLED.get(Path(name).suffix.lower())
 
 
-def is_folder(name: str) -> bool:
+def is_folder_output(name: str) -> bool:
     """Whether an output's path says that it is a folder."""
     return name.endswith("/")
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReadRequest:
     """What is to be read: the file's real name, the plain name of the type that an annotation asks
     for, the format declared, the types that a model file may hold besides the known ones, what is
     declared of a table's text, and the project's own formats."""
@@ -162,7 +162,7 @@ class Asked:
     @property
     def format(self) -> Format | None:
         """The format of the file; None if nothing here can read it."""
-        return known(self.name, self.declared, self.own)
+        return find_format(self.name, self.declared, self.own)
 
     @property
     def as_path(self) -> bool:
@@ -170,7 +170,7 @@ class Asked:
         return self.wanted == PATH or self.format is None
 
 
-def read(path: Path, asked: Asked) -> object:
+def read_file(path: Path, asked: ReadRequest) -> object:
     """The content of the file at ``path``.
 
     A type that the format cannot give tells nothing about the file (``BaseEstimator``, ``Any``):
@@ -178,32 +178,32 @@ def read(path: Path, asked: Asked) -> object:
 
     :raises StepFailed: where the file is not what its format says, or a reader is not installed.
     """
-    found = asked.format
-    assert found, f"{asked.name} is handed on as a path"
-    wanted = asked.wanted if asked.wanted in found.types else found.default
+    format = asked.format
+    assert format, f"{asked.name} is handed on as a path"
+    type_name = asked.wanted if asked.wanted in format.types else format.default
     refuse_pointer(path, asked.name)
     try:
-        return found.load().read(path, replace(asked, wanted=wanted))
+        return format.load_module().read(path, replace(asked, wanted=type_name))
     except ModuleNotFoundError as error:
-        raise StepFailed(_not_installed(asked.name, wanted, error)) from error
+        raise StepFailed(_not_installed(asked.name, type_name, error)) from error
     except (TowpathError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a panic in Rust is no Exception
-        raise format_faults.unreadable(asked.name, found.name, error) from error
+        raise format_faults.unreadable_file(asked.name, format.name, error) from error
 
 
-def read_parts(path: Path, asked: Asked, size: int) -> Iterator[Any]:
+def read_file_parts(path: Path, asked: ReadRequest, size: int) -> Iterator[Any]:
     """A table as pandas, at most ``size`` rows at a time, in order; raises as ``read`` does."""
-    found = asked.format
-    assert found and found.is_table
-    parts = found.load().read_parts(path, asked, size)
+    format = asked.format
+    assert format and format.is_table
+    parts = format.load_module().read_parts(path, asked, size)
     while True:
         try:
             part = next(parts, None)
         except (TowpathError, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a panic in Rust is no Exception
-            raise format_faults.unreadable(asked.name, found.name, error) from error
+            raise format_faults.unreadable_file(asked.name, format.name, error) from error
         if part is None:
             return
         yield part
@@ -217,13 +217,13 @@ def refuse_pointer(path: Path, name: str) -> None:
         raise StepFailed(Fault(what, hint=large_files.PULL))
 
 
-def notes(path: Path, asked: Asked) -> Iterator[str]:
+def reading_notes(path: Path, asked: ReadRequest) -> Iterator[str]:
     """What a person may want to know of how a file is read, such as zeros that numbers lose."""
     if asked.format and asked.format.is_table:
-        yield from asked.format.load().notes(path, asked)
+        yield from asked.format.load_module().notes(path, asked)
 
 
-def write(
+def write_file(
     value: object, path: Path, declared: str | None = None, options: TableOptions = NO_OPTIONS
 ) -> None:
     """Write ``value`` at ``path`` in the format of its extension, or the one declared.
@@ -232,23 +232,23 @@ def write(
 
     :raises StepFailed: where the value does not fit the format.
     """
-    found = known(path.name, declared)
-    if found is None:
+    format = find_format(path.name, declared)
+    if format is None:
         return _write_unknown(value, path)
     if isinstance(value, bytes):
         path.write_bytes(value)  # whoever hands over bytes has written the format already
         return None
     try:
-        if found.is_table:
-            found.load().write(value, path, found.name, options)
+        if format.is_table:
+            format.load_module().write(value, path, format.name, options)
         else:
-            found.load().write(value, path, found.name)
+            format.load_module().write(value, path, format.name)
     except ModuleNotFoundError as error:
-        raise StepFailed(_not_installed(path.name, found.name, error)) from error
+        raise StepFailed(_not_installed(path.name, format.name, error)) from error
     except (TowpathError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a panic in Rust is no Exception
-        raise format_faults.unwritable(found.name, value, error) from error
+        raise format_faults.unwritable_value(format.name, value, error) from error
     return None
 
 

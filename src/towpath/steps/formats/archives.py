@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 _BEGINNING = (1980, 1, 1, 0, 0, 0)  # of time, for zip archives: the same arrays are the same bytes
 
 if TYPE_CHECKING:
-    from towpath.steps.formats import Asked
+    from towpath.steps.formats import ReadRequest
 
 
-def read(path: Path, asked: Asked) -> dict[str, Any]:  # noqa: ARG001 - the shape of every reader
+def read(path: Path, asked: ReadRequest) -> dict[str, Any]:  # noqa: ARG001 - the shape of every reader
     """The arrays by name."""
     import numpy
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from towpath.steps.formats import Asked
+    from towpath.steps.formats import ReadRequest
 
 
-def read(path: Path, asked: Asked) -> Any:  # noqa: ARG001 - the shape of every reader
+def read(path: Path, asked: ReadRequest) -> Any:  # noqa: ARG001 - the shape of every reader
     """The array."""
     import numpy
 

@@ -47,7 +47,7 @@ def require_columns(types: Mapping[str, str], columns: Iterable[str], file: str)
         raise StepFailed(*faults)
 
 
-def convert(frame: Any, options: TableOptions, file: str) -> Any:
+def convert_columns(frame: Any, options: TableOptions, file: str) -> Any:
     """A pandas table whose columns of declared type, read as text, have that type.
 
     Raises ``StepFailed`` for each column that holds what is not of its type.
@@ -69,23 +69,23 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _string(column: Any, _: TableOptions) -> Any:
+def _convert_string(column: Any, _: TableOptions) -> Any:
     return column.map(str, na_action="ignore")
 
 
-def _number(column: Any, options: TableOptions) -> Any:
+def _convert_number(column: Any, options: TableOptions) -> Any:
     numbers = _plain_numbers(column, options)
     refused = numbers.isna() & column.notna() & ~_is_nan(column)
-    _refuse(column, refused)
+    _refuse_rows(column, refused)
     return numbers.astype("float64")
 
 
-def _integer(column: Any, options: TableOptions) -> Any:
+def _convert_integer(column: Any, options: TableOptions) -> Any:
     if column.dtype.kind in "iu":
         return column
-    texts = column.map(_whole, na_action="ignore")
+    texts = column.map(_whole_number, na_action="ignore")
     numbers = _plain_numbers(texts, options)
-    _refuse(column, (numbers.isna() & column.notna()) | (numbers.notna() & (numbers % 1 != 0)))
+    _refuse_rows(column, (numbers.isna() & column.notna()) | (numbers.notna() & (numbers % 1 != 0)))
     return numbers if numbers.dtype.kind == "i" else _exact_integers(column, texts, options)
 
 
@@ -94,21 +94,21 @@ def _exact_integers(column: Any, texts: Any, options: TableOptions) -> Any:
     import pandas
 
     point = options.decimal or "."
-    exact = [None if pandas.isna(text) else _exact(str(text), point) for text in texts]
+    exact = [None if pandas.isna(text) else _exact_integer(str(text), point) for text in texts]
     beyond = [number is not None and not -(2**63) <= number < 2**63 for number in exact]
-    _refuse(column, pandas.Series(beyond, column.index, dtype=bool))
+    _refuse_rows(column, pandas.Series(beyond, column.index, dtype=bool))
     kind = "Int64" if None in exact else "int64"
     return pandas.Series(pandas.array(exact, dtype=kind), column.index)
 
 
-def _exact(text: str, point: str) -> int:
+def _exact_integer(text: str, point: str) -> int:
     try:
         return int(text)
     except ValueError:
         return int(float(text.replace(point, ".")))  # 7.0, or 1e3
 
 
-def _whole(value: Any) -> Any:
+def _whole_number(value: Any) -> Any:
     """A spreadsheet keeps 7 as 7.0."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -129,16 +129,16 @@ def _is_nan(column: Any) -> Any:
     return column.map(lambda value: str(value).strip().lower() in ("nan", "+nan", "-nan"))
 
 
-def _boolean(column: Any, _: TableOptions) -> Any:
+def _convert_boolean(column: Any, _: TableOptions) -> Any:
     words = column.map(lambda value: str(value).strip().lower(), na_action="ignore")
     words = words.map(lambda value: value.removesuffix(".0"), na_action="ignore")
-    known = {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False)}
-    _refuse(column, words.notna() & ~words.isin(list(known)))
-    found = words.map(known)
-    return found.astype("boolean" if found.isna().any() else "bool")
+    values_by_word = {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False)}
+    _refuse_rows(column, words.notna() & ~words.isin(list(values_by_word)))
+    flags = words.map(values_by_word)
+    return flags.astype("boolean" if flags.isna().any() else "bool")
 
 
-def _datetime(column: Any, _: TableOptions) -> Any:
+def _convert_datetime(column: Any, _: TableOptions) -> Any:
     import pandas
 
     if column.dtype.kind == "M":
@@ -149,22 +149,22 @@ def _datetime(column: Any, _: TableOptions) -> Any:
         first, other = column[zones.index[0]], column[zones.index[row]]
         raise ValueError(f"`{first}` and `{other}` differ in whether they tell their offset")
     # Summer and winter differ in their offset; a column has one, and the moments stay the same.
-    several = bool(zones.any()) and column.map(_offset, na_action="ignore").nunique() > 1
+    several = bool(zones.any()) and column.map(_find_offset, na_action="ignore").nunique() > 1
     times = pandas.to_datetime(column, format="ISO8601", errors="coerce", utc=several)
-    _refuse(column, times.isna() & column.notna())  # 01.02.2026 is a guess, and is not made
+    _refuse_rows(column, times.isna() & column.notna())  # 01.02.2026 is a guess, and is not made
     return times
 
 
-def _offset(value: Any) -> str:
+def _find_offset(value: Any) -> str:
     offset = _OFFSET.search(str(value))
     return offset[0] if offset else ""
 
 
-def _category(column: Any, options: TableOptions) -> Any:
-    return _string(column, options).astype("category")
+def _convert_category(column: Any, options: TableOptions) -> Any:
+    return _convert_string(column, options).astype("category")
 
 
-def _refuse(column: Any, refused: Any) -> None:
+def _refuse_rows(column: Any, refused: Any) -> None:
     """Raise ``ValueError`` with the first value that is refused, and its row, counted from 0."""
     if refused.any():
         row = refused.to_numpy().argmax()
@@ -174,12 +174,12 @@ def _refuse(column: Any, refused: Any) -> None:
 
 
 _CONVERTERS: Mapping[str, Callable[[Any, TableOptions], Any]] = {
-    "string": _string,
-    "integer": _integer,
-    "number": _number,
-    "boolean": _boolean,
-    "datetime": _datetime,
-    "category": _category,
+    "string": _convert_string,
+    "integer": _convert_integer,
+    "number": _convert_number,
+    "boolean": _convert_boolean,
+    "datetime": _convert_datetime,
+    "category": _convert_category,
 }
 
 
@@ -201,7 +201,7 @@ def convert_texts(
         text = column(name).to_pandas()
         missing = [""] if kind in ("string", "category") else list(_MISSING)
         texts[name] = text if options.missing is not None else text.mask(text.isin(missing))
-    frame = convert(pandas.DataFrame(texts), options, file)
+    frame = convert_columns(pandas.DataFrame(texts), options, file)
     return {
         name: _arrow_column(pyarrow.Array.from_pandas(frame[name]), kind)
         for name, kind in options.types.items()

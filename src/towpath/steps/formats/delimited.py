@@ -43,12 +43,12 @@ class DelimitedText:
     options: TableOptions = NO_OPTIONS
 
     @property
-    def separator(self) -> str:
+    def field_separator(self) -> str:
         """What stands between fields."""
         return self.options.separator or _SEPARATOR[self.kind]
 
     @property
-    def encoding(self) -> str:
+    def text_encoding(self) -> str:
         """What the bytes are read as; of UTF-8 with or without its mark at the beginning."""
         encoding = self.options.encoding or "utf-8"
         return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
@@ -67,13 +67,13 @@ class DelimitedText:
     def open_text(self, errors: str = "replace") -> IO[str]:
         """The text; what is not of the encoding is for the reader of the whole to refuse."""
         return io.TextIOWrapper(
-            self.open_bytes(), encoding=self.encoding, errors=errors, newline=""
+            self.open_bytes(), encoding=self.text_encoding, errors=errors, newline=""
         )
 
-    def records(self, errors: str = "replace") -> Iterator[tuple[int, list[str]]]:
+    def read_records(self, errors: str = "replace") -> Iterator[tuple[int, list[str]]]:
         """Each record with the line that it begins in, blank ones left out; the header first."""
         with self.open_text(errors) as file, _wide_fields():
-            rows = csv.reader(file, delimiter=self.separator)
+            rows = csv.reader(file, delimiter=self.field_separator)
             line = 1
             for row in rows:
                 if row and not (len(row) == 1 and row[0].isspace()):  # `""` is a row
@@ -96,7 +96,7 @@ def count_columns(text: DelimitedText) -> int | None:
 
     A look at the header and the first record: pandas itself refuses a later one that is longer.
     """
-    first = list(itertools.islice(text.records(), 2))
+    first = list(itertools.islice(text.read_records(), 2))
     if not first:
         raise ValueError("the file is empty")
     header = first[0][1]
@@ -110,7 +110,7 @@ def hold_against_header(text: DelimitedText) -> int:
 
     Raises ``StepFailed`` with the line of the first record that holds more than the header names.
     """
-    records = text.records()
+    records = text.read_records()
     _, header = next(records)
     width, surplus = _last_filled(header), []
     for line, row in records:
@@ -119,7 +119,7 @@ def hold_against_header(text: DelimitedText) -> int:
         if filled > len(header):
             surplus.append((line, row))
     if surplus:
-        raise StepFailed(_surplus(text, header, surplus))
+        raise StepFailed(_surplus_fault(text, header, surplus))
     return width
 
 
@@ -128,50 +128,54 @@ def _last_filled(row: list[str]) -> int:
     return next((count for count in range(len(row), 0, -1) if row[count - 1].strip()), 0)
 
 
-def _surplus(text: DelimitedText, header: list[str], surplus: list[tuple[int, list[str]]]) -> Fault:
+def _surplus_fault(
+    text: DelimitedText, header: list[str], surplus: list[tuple[int, list[str]]]
+) -> Fault:
     line, row = surplus[0]
     more = f", and so have {len(surplus) - 1:,} more" if len(surplus) > 1 else ""
     what = f"the row has {len(row)} fields, the header {len(header)}{more}"
-    return Fault(what, Place(text.name, line), _advice(text, header))
+    return Fault(what, Place(text.name, line), _separator_advice(text, header))
 
 
-def _advice(text: DelimitedText, header: list[str]) -> str:
-    other = next((mark for mark in ";\t|" if mark in header[0] and mark != text.separator), None)
+def _separator_advice(text: DelimitedText, header: list[str]) -> str:
+    other = next(
+        (mark for mark in ";\t|" if mark in header[0] and mark != text.field_separator), None
+    )
     if len(header) == 1 and other:
         mark = "\\t" if other == "\t" else other
         return f'its fields seem to stand apart by `{mark}`: declare `separator: "{mark}"`'
     return (
-        f"put a value that holds `{text.separator}` in quotes; of a file with decimal commas "
+        f"put a value that holds `{text.field_separator}` in quotes; of a file with decimal commas "
         'declare the separator: `{path: ..., separator: ";", decimal: ","}`'
     )
 
 
-def _explained(text: DelimitedText) -> int:
+def _width_of_refused(text: DelimitedText) -> int:
     """The number of columns to take of a file that a reader refused, so that it may be read once
     more; ``StepFailed`` with the line where the file is wrong."""
     width = hold_against_header(text)
     if (line := _open_quote(text)) is not None:
         raise StepFailed(Fault("a quote is opened and never closed", Place(text.name, line)))
     if not _is_decodable(text):
-        raise StepFailed(_undecoded(text))
+        raise StepFailed(_undecoded_fault(text))
     return width
 
 
 def _open_quote(text: DelimitedText) -> int | None:
     """The line in which the last record begins, where the file ends inside of a quote."""
-    begins = max((line for line, _ in text.records()), default=0)
+    begins = max((line for line, _ in text.read_records()), default=0)
     with text.open_text() as file, _wide_fields():
         try:
-            for _ in csv.reader(file, delimiter=text.separator, strict=True):
+            for _ in csv.reader(file, delimiter=text.field_separator, strict=True):
                 pass
         except csv.Error as error:
             return begins if "unexpected end" in str(error) else None
     return None
 
 
-def notes(text: DelimitedText) -> Iterator[str]:
+def delimited_notes(text: DelimitedText) -> Iterator[str]:
     """What a person may want to know of how a file is read, by its first records."""
-    records = [row for _, row in itertools.islice(text.records(), _LOOKED_AT + 1)]
+    records = [row for _, row in itertools.islice(text.read_records(), _LOOKED_AT + 1)]
     if not records:
         return
     header, *rows = records
@@ -193,57 +197,61 @@ def notes(text: DelimitedText) -> Iterator[str]:
 # pandas
 
 
-def read_pandas(text: DelimitedText) -> Any:
+def read_delimited(text: DelimitedText) -> Any:
     """The table as pandas."""
-    return next(iter(read_parts(text, None)))
+    return next(iter(read_delimited_parts(text, None)))
 
 
-def read_parts(text: DelimitedText, size: int | None) -> Iterator[Any]:
+def read_delimited_parts(text: DelimitedText, size: int | None) -> Iterator[Any]:
     """The table as pandas, whole or at most ``size`` rows at a time, in order."""
     import pandas
 
     width = count_columns(text)
-    done = 0
+    parts_read = 0
     try:
-        for part in _parts(text, size, width):
-            done += 1
+        for part in _read_frames(text, size, width):
+            parts_read += 1
             yield part
     except pandas.errors.EmptyDataError as error:
         raise ValueError("the file is empty") from error
     except pandas.errors.ParserError as error:
         if width is not None:  # held against the header already
-            raise ValueError(_plain(error)) from error
-        width = _explained(text)
-        yield from _again(text, size, width, done)
+            raise ValueError(_plain_message(error)) from error
+        width = _width_of_refused(text)
+        yield from _read_remaining_parts(text, size, width, parts_read)
     except UnicodeDecodeError as error:
-        raise StepFailed(_undecoded(text)) from error
+        raise StepFailed(_undecoded_fault(text)) from error
 
 
-def _again(text: DelimitedText, size: int | None, width: int, done: int) -> Iterator[Any]:
+def _read_remaining_parts(
+    text: DelimitedText, size: int | None, width: int, done: int
+) -> Iterator[Any]:
     """The parts after those that were given away before a record was refused."""
     import pandas
 
     try:
-        yield from itertools.islice(_parts(text, size, width), done, None)
+        yield from itertools.islice(_read_frames(text, size, width), done, None)
     except pandas.errors.ParserError as error:
-        raise ValueError(_plain(error)) from error
+        raise ValueError(_plain_message(error)) from error
 
 
-def _parts(text: DelimitedText, size: int | None, width: int | None) -> Iterator[Any]:
+def _read_frames(text: DelimitedText, size: int | None, width: int | None) -> Iterator[Any]:
     import pandas
 
-    columns = [str(name) for name in _names(text, width)]
+    columns = [str(name) for name in _column_names(text, width)]
     common = _pandas_arguments(text, width, columns)
     if size is None:
         frames: Iterable[Any] = [pandas.read_csv(text.path, **common)]
-        yield from (column_types.convert(frame, text.options, text.name) for frame in frames)
+        yield from (
+            column_types.convert_columns(frame, text.options, text.name) for frame in frames
+        )
         return
     with pandas.read_csv(text.path, chunksize=size, **common) as reader:
         for frame in reader:
-            yield column_types.convert(frame, text.options, text.name)
+            yield column_types.convert_columns(frame, text.options, text.name)
 
 
-def _names(text: DelimitedText, width: int | None) -> list[str]:
+def _column_names(text: DelimitedText, width: int | None) -> list[str]:
     """The columns as pandas names them, where the options speak of columns."""
     if not text.options.types:
         return []
@@ -263,7 +271,7 @@ def _without_types(options: TableOptions) -> TableOptions:
 def _pandas_arguments(text: DelimitedText, width: int | None, columns: list[str]) -> dict[str, Any]:
     options = text.options
     arguments: dict[str, Any] = {
-        "sep": text.separator,
+        "sep": text.field_separator,
         "index_col": False,
         "float_precision": "round_trip",  # by default pandas may miss the number by its last digit
         "compression": "gzip" if text.is_gzipped() else None,
@@ -280,15 +288,15 @@ def _pandas_arguments(text: DelimitedText, width: int | None, columns: list[str]
     return arguments
 
 
-def _plain(error: Exception) -> str:
+def _plain_message(error: Exception) -> str:
     first = str(error).strip().partition("\n")[0]
     return first.removeprefix("Error tokenizing data. C error: ")
 
 
-def _undecoded(text: DelimitedText) -> Fault:
+def _undecoded_fault(text: DelimitedText) -> Fault:
     declared = text.options.encoding or "utf-8"
     with text.open_bytes() as file:
-        line = next((n for n, data in enumerate(file, 1) if not _decodes(data, declared)), 0)
+        line = next((n for n, data in enumerate(file, 1) if not _can_decode(data, declared)), 0)
     hint = "declare what it is: `encoding: latin-1`, `encoding: cp1252`"
     with text.open_bytes() as file:
         if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
@@ -304,7 +312,7 @@ def _is_decodable(text: DelimitedText) -> bool:
             return False
 
 
-def _decodes(data: bytes, encoding: str) -> bool:
+def _can_decode(data: bytes, encoding: str) -> bool:
     try:
         data.decode(encoding)
     except UnicodeDecodeError:
@@ -331,20 +339,22 @@ def read_arrow(text: DelimitedText) -> Any:
             source,
             None,
             # A line end inside of quotes is one in pandas, and would be a torn row by default.
-            arrow_csv.ParseOptions(delimiter=text.separator, newlines_in_values=True),
+            arrow_csv.ParseOptions(delimiter=text.field_separator, newlines_in_values=True),
             arrow_csv.ConvertOptions(**convert),
         )
 
     table = _read_natively(text, read, pyarrow.ArrowInvalid)
     if any(pyarrow.types.is_binary(kind) for kind in table.schema.types):
-        raise StepFailed(_undecoded(text))  # pyarrow makes bytes of what it cannot decode
-    typed = column_types.convert_texts(lambda name: table[_at(table, name)], options, text.name)
+        raise StepFailed(_undecoded_fault(text))  # pyarrow makes bytes of what it cannot decode
+    typed = column_types.convert_texts(
+        lambda name: table[_column_number(table, name)], options, text.name
+    )
     for name, column in typed.items():
-        table = table.set_column(_at(table, name), name, column)
+        table = table.set_column(_column_number(table, name), name, column)
     return table
 
 
-def _at(table: Any, name: str) -> int:
+def _column_number(table: Any, name: str) -> int:
     """The number of a column: of two with one name the first, as pandas has it."""
     return int(table.column_names.index(name))
 
@@ -354,7 +364,7 @@ def read_polars(text: DelimitedText) -> Any:
     import polars
 
     options = text.options
-    arguments: dict[str, Any] = {"separator": text.separator}
+    arguments: dict[str, Any] = {"separator": text.field_separator}
     if options.decimal:
         arguments["decimal_comma"] = options.decimal == ","
     if options.missing is not None:
@@ -385,36 +395,38 @@ def _read_natively(
     """What another library reads, given what it can take: it wants as many fields in each record,
     and UTF-8."""
     try:
-        column_types.require_columns(text.options.types, _header(text), text.name)
+        column_types.require_columns(text.options.types, _read_header(text), text.name)
     except UnicodeDecodeError as error:
-        raise StepFailed(_undecoded(text)) from error
-    width = hold_against_header(text) if to_be_trimmed and _header(text) else count_columns(text)
-    is_plain = text.encoding == "utf-8-sig" and not text.is_gzipped()
+        raise StepFailed(_undecoded_fault(text)) from error
+    width = (
+        hold_against_header(text) if to_be_trimmed and _read_header(text) else count_columns(text)
+    )
+    is_plain = text.text_encoding == "utf-8-sig" and not text.is_gzipped()
     try:
         if width is None and is_plain:
             return read(str(text.path))
-        return read(_trimmed(text, width))
+        return read(_trim_records(text, width))
     except UnicodeDecodeError as error:
-        raise StepFailed(_undecoded(text)) from error
+        raise StepFailed(_undecoded_fault(text)) from error
     except refusal:
         try:
-            return read(_trimmed(text, _explained(text)))
+            return read(_trim_records(text, _width_of_refused(text)))
         except refusal as again:
-            raise ValueError(_plain(again)) from again
+            raise ValueError(_plain_message(again)) from again
 
 
-def _header(text: DelimitedText) -> list[str]:
-    return next((row for _, row in text.records("strict")), [])
+def _read_header(text: DelimitedText) -> list[str]:
+    return next((row for _, row in text.read_records("strict")), [])
 
 
-def _trimmed(text: DelimitedText, width: int | None) -> io.BytesIO:
+def _trim_records(text: DelimitedText, width: int | None) -> io.BytesIO:
     """The file in UTF-8; with a width, its records with just so many fields."""
     if width is None:
         with text.open_text("strict") as file:
             return io.BytesIO(file.read().encode())
     copy = io.StringIO(newline="")
-    rows = csv.writer(copy, delimiter=text.separator, lineterminator=_BOTH_ENDS)
-    for _, row in text.records("strict"):
+    rows = csv.writer(copy, delimiter=text.field_separator, lineterminator=_BOTH_ENDS)
+    for _, row in text.read_records("strict"):
         rows.writerow([*row[:width], *[""] * (width - len(row))])
     return io.BytesIO(copy.getvalue().encode())
 
@@ -422,7 +434,9 @@ def _trimmed(text: DelimitedText, width: int | None) -> io.BytesIO:
 # writing
 
 
-def write_parts(parts: Iterable[Any], path: Path, kind: str, options: TableOptions) -> int:
+def write_delimited_parts(
+    parts: Iterable[Any], path: Path, kind: str, options: TableOptions
+) -> int:
     """Write pandas tables one below the other, under one header; the number of rows.
 
     There is no place for an index: one with a name becomes a column, one without is dropped.

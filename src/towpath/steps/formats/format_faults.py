@@ -17,13 +17,13 @@ _PLAIN = (ValueError, TypeError, AttributeError, OSError)
 """Errors whose words say all; the name of any other is part of them."""
 
 
-def unreadable(name: str, kind: str, error: BaseException) -> StepFailed:
+def unreadable_file(name: str, kind: str, error: BaseException) -> StepFailed:
     """The fault of a file called ``name`` that a reader refused."""
     causes = name_causes(type(error))
     return StepFailed(Fault(f"{name} cannot be read as {kind}: {_in_a_line(error)}"), causes=causes)
 
 
-def unwritable(kind: str, value: object, error: BaseException) -> StepFailed:
+def unwritable_value(kind: str, value: object, error: BaseException) -> StepFailed:
     """The fault of a value that a writer refused."""
     column, hint = _explain_table(value) if hasattr(value, "columns") else ("", None)
     where = f"column `{column}`: " if column else ""
@@ -35,7 +35,11 @@ def _in_a_line(error: BaseException) -> str:
     """The first line of an error; with its class where that says something of its own."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    words = error.args if error.args and all(isinstance(each, str) for each in error.args) else ()
+    words = (
+        error.args
+        if error.args and all(isinstance(argument, str) for argument in error.args)
+        else ()
+    )
     text = " ".join(words) or str(error)
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     line = line.encode(errors="backslashreplace").decode()
@@ -57,11 +61,11 @@ def _explain_table(table: Any) -> tuple[str, str | None]:
         try:
             column.to_frame().to_parquet(io.BytesIO(), index=False)
         except Exception as error:  # whichever it raised for the whole
-            return str(name), _hint(str(name), column, error)
+            return str(name), _column_hint(str(name), column, error)
     return "", None
 
 
-def _hint(name: str, column: Any, error: Exception) -> str:
+def _column_hint(name: str, column: Any, error: Exception) -> str:
     present = column.dropna()
     first = present.iloc[0] if len(present) else None
     kinds = {type(value).__name__ for value in present.head(1000)}

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from towpath.steps.formats import Asked
+    from towpath.steps.formats import ReadRequest
 
 
-def read(path: Path, asked: Asked) -> Any:
+def read(path: Path, asked: ReadRequest) -> Any:
     """The file's bytes; as ``str`` for an SVG."""
     data = path.read_bytes()
     return data.decode() if asked.wanted == "str" else data

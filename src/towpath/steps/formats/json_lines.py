@@ -24,7 +24,7 @@ def read_bytes(path: Path) -> bytes:
     return gzip.decompress(data) if data[:2] == _GZIP else data
 
 
-def read_rows(path: Path, name: str) -> Iterator[Any]:
+def read_json_lines(path: Path, name: str) -> Iterator[Any]:
     """The value of each line that is not blank; ``StepFailed`` with the line that holds none."""
     with path.open("rb") as raw:
         packed = raw.read(2) == _GZIP
@@ -39,20 +39,20 @@ def read_rows(path: Path, name: str) -> Iterator[Any]:
                     raise StepFailed(Fault(what, Place(name, number), hint)) from error
 
 
-def read_parts(
+def read_json_line_parts(
     path: Path, name: str, size: int | None, options: TableOptions = NO_OPTIONS
 ) -> Iterator[Any]:
     """The table as pandas, whole or at most ``size`` rows at a time, in order."""
-    rows = _objects(path, name)
+    rows = _read_objects(path, name)
     first = list(itertools.islice(rows, size))
     while True:
-        yield column_types.convert(_frame(first), options, name)
+        yield column_types.convert_columns(_build_frame(first), options, name)
         if size is None or not (first := list(itertools.islice(rows, size))):
             return
 
 
-def _objects(path: Path, name: str) -> Iterator[dict[str, Any]]:
-    for number, row in enumerate(read_rows(path, name), 1):
+def _read_objects(path: Path, name: str) -> Iterator[dict[str, Any]]:
+    for number, row in enumerate(read_json_lines(path, name), 1):
         if not isinstance(row, dict):
             what = f"document {number} is no object, and a table's row is one"
             hint = "annotate the argument `list`, and take the documents as they are"
@@ -60,7 +60,7 @@ def _objects(path: Path, name: str) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def _frame(rows: list[dict[str, Any]]) -> Any:
+def _build_frame(rows: list[dict[str, Any]]) -> Any:
     import pandas
 
     frame = pandas.DataFrame.from_records(rows)
@@ -74,7 +74,7 @@ def _frame(rows: list[dict[str, Any]]) -> Any:
     return frame
 
 
-def write_parts(parts: Iterable[Any], path: Path) -> int:
+def write_json_line_parts(parts: Iterable[Any], path: Path) -> int:
     """Write pandas tables one below the other; the number of rows. What is missing is ``null``."""
     count = 0
     with delimited.open_to_write(path) as file:
@@ -82,7 +82,7 @@ def write_parts(parts: Iterable[Any], path: Path) -> int:
             if any(name is not None for name in frame.index.names):
                 frame = frame.reset_index()
             for row in frame.astype(object).where(frame.notna(), None).to_dict("records"):
-                file.write(_line(row))
+                file.write(_json_line(row))
                 count += 1
     return count
 
@@ -91,7 +91,7 @@ def write_rows(rows: Iterable[Any], path: Path) -> None:
     """Write each value as a line of its own."""
     with delimited.open_to_write(path) as file:
         for row in rows:
-            file.write(_line(row))
+            file.write(_json_line(row))
 
 
 def is_rows(value: Any) -> bool:
@@ -99,5 +99,5 @@ def is_rows(value: Any) -> bool:
     return isinstance(value, list | tuple) and not isinstance(value, Mapping)
 
 
-def _line(row: Any) -> str:
+def _json_line(row: Any) -> str:
     return json.dumps(plain_json(row), ensure_ascii=False) + "\n"

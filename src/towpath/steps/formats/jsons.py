@@ -15,10 +15,10 @@ SMALL = 64 * 1024
 """A JSON output of at most so many bytes is handed on with its content."""
 
 if TYPE_CHECKING:
-    from towpath.steps.formats import Asked
+    from towpath.steps.formats import ReadRequest
 
 
-def read(path: Path, asked: Asked) -> Any:
+def read(path: Path, asked: ReadRequest) -> Any:
     """The parsed document; with ``str`` or ``bytes`` asked for, the file as it stands."""
     data = path.read_bytes()
     if asked.wanted == "bytes":
@@ -51,10 +51,10 @@ def parse_document(data: bytes, name: str) -> Any:
         raise StepFailed(Fault(what, hint=hint)) from error
 
 
-def is_finite(value: Json) -> bool:
+def is_finite_document(value: Json) -> bool:
     """Whether no number inside is NaN or infinite."""
     if isinstance(value, dict):
-        return all(is_finite(each) for each in value.values())
+        return all(is_finite_document(part) for part in value.values())
     if isinstance(value, list):
-        return all(is_finite(each) for each in value)
+        return all(is_finite_document(part) for part in value)
     return not isinstance(value, float) or math.isfinite(value)

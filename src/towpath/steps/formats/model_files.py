@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from towpath.steps.model_io import skops_models
 
 if TYPE_CHECKING:
-    from towpath.steps.formats import Asked
+    from towpath.steps.formats import ReadRequest
 
 
-def read(path: Path, asked: Asked) -> Any:
+def read(path: Path, asked: ReadRequest) -> Any:
     """The model, if its file holds nothing but trusted types."""
-    return skops_models.load(path, asked.name, asked.trust)
+    return skops_models.load_trusted_model(path, asked.name, asked.trust)
 
 
 def write(value: Any, path: Path, kind: str) -> None:  # noqa: ARG001
     """Write the model; the same model gives the same bytes."""
-    skops_models.dump(value, path)
+    skops_models.dump_model(value, path)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from towpath.steps.formats import Asked
+    from towpath.steps.formats import ReadRequest
 
 
-def read(path: Path, asked: Asked) -> Any:
+def read(path: Path, asked: ReadRequest) -> Any:
     """The object."""
     assert asked.format
     if asked.format.name == "joblib":

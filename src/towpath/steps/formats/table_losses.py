@@ -19,11 +19,11 @@ _EXACT = 2**53  # up to here a double, which is all that Excel has, tells each i
 def refuse_losses(frame: Any, kind: str) -> None:
     """Raise ``StepFailed`` for each thing in a pandas table that a file of ``kind`` would not give
     back: it has no place there, and the writer would not say so."""
-    if faults := list(_losses(frame, kind)):
+    if faults := list(_find_losses(frame, kind)):
         raise StepFailed(*faults)
 
 
-def _losses(frame: Any, kind: str) -> Iterator[Fault]:
+def _find_losses(frame: Any, kind: str) -> Iterator[Fault]:
     if frame.columns.nlevels > 1 and kind in _ONE_HEADER:
         hint = 'table.columns = ["_".join(map(str, names)) for names in table.columns] joins them'
         what = f"its columns have names in {frame.columns.nlevels} levels, and a .{kind} has one"
@@ -33,12 +33,12 @@ def _losses(frame: Any, kind: str) -> Iterator[Fault]:
         twice = frame.columns[frame.columns.duplicated()][0]
         yield Fault(f"two columns are called `{twice}`, and a JSON object keeps one: rename one")
     if kind == "feather":
-        yield from _intervals(frame)
+        yield from _interval_losses(frame)
     if kind == "xlsx":
         yield from _lost_in_workbook(frame)
 
 
-def _intervals(frame: Any) -> Iterator[Fault]:
+def _interval_losses(frame: Any) -> Iterator[Fault]:
     """Columns of ``pandas.cut``, which pyarrow writes and cannot read back."""
     for number, dtype in enumerate(frame.dtypes):
         inner = getattr(getattr(dtype, "categories", None), "dtype", dtype)

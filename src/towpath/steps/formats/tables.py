@@ -15,25 +15,25 @@ from towpath.steps.formats.delimited import DelimitedText
 _DELIMITED = ("csv", "tsv")
 
 if TYPE_CHECKING:
-    from towpath.steps.formats import Asked
+    from towpath.steps.formats import ReadRequest
 
 
-def read(path: Path, asked: Asked) -> Any:
+def read(path: Path, asked: ReadRequest) -> Any:
     """A table as the library asked for gives it; of JSON Lines also a list, or the text."""
     assert asked.format
     kind = asked.format.name
     if kind == "jsonl" and asked.wanted in ("list", "str", "bytes"):
-        return _documents(path, asked)
+        return _read_documents(path, asked)
     if asked.wanted in ("polars.DataFrame", "polars.LazyFrame"):
-        frame = _polars(path, kind, asked)
+        frame = _read_polars(path, kind, asked)
         return frame.lazy() if asked.wanted == "polars.LazyFrame" else frame
     if asked.wanted == "pyarrow.Table":
-        return _arrow(path, kind, asked)
+        return _read_arrow(path, kind, asked)
     frame = next(read_parts(path, asked, None))
     return frame.to_numpy() if asked.wanted == "numpy.ndarray" else frame
 
 
-def read_parts(path: Path, asked: Asked, size: int | None) -> Iterator[Any]:
+def read_parts(path: Path, asked: ReadRequest, size: int | None) -> Iterator[Any]:
     """The table as pandas, whole or at most ``size`` rows at a time, in order.
 
     A part has the types of the whole where the file or its declaration tells them; a CSV file does
@@ -42,39 +42,39 @@ def read_parts(path: Path, asked: Asked, size: int | None) -> Iterator[Any]:
     assert asked.format
     match asked.format.name:
         case "csv" | "tsv":
-            yield from delimited.read_parts(_text(path, asked), size)
+            yield from delimited.read_delimited_parts(_delimited_text(path, asked), size)
         case "jsonl":
-            yield from json_lines.read_parts(path, asked.name, size, asked.options)
+            yield from json_lines.read_json_line_parts(path, asked.name, size, asked.options)
         case "parquet" if size is not None:
             yield from _parquet_parts(path, size)
         case kind:
-            frame = _whole(path, kind, asked)
-            yield from [frame] if size is None else _sliced(frame, size)
+            frame = _read_whole(path, kind, asked)
+            yield from [frame] if size is None else _slice_frame(frame, size)
 
 
-def notes(path: Path, asked: Asked) -> Iterator[str]:
+def notes(path: Path, asked: ReadRequest) -> Iterator[str]:
     """What a person may want to know of how a table is read."""
     if asked.format and asked.format.name in _DELIMITED and asked.wanted in _AS_PANDAS:
-        yield from delimited.notes(_text(path, asked))
+        yield from delimited.delimited_notes(_delimited_text(path, asked))
 
 
 _AS_PANDAS = ("", "pandas.DataFrame", "numpy.ndarray")
 
 
-def _text(path: Path, asked: Asked) -> DelimitedText:
+def _delimited_text(path: Path, asked: ReadRequest) -> DelimitedText:
     assert asked.format
     return DelimitedText(path, asked.name, asked.format.name, asked.options)
 
 
-def _whole(path: Path, kind: str, asked: Asked) -> Any:
+def _read_whole(path: Path, kind: str, asked: ReadRequest) -> Any:
     import pandas
 
     if kind == "xlsx":
-        return workbooks.read_pandas(path, asked.name, asked.options)
+        return workbooks.read_workbook(path, asked.name, asked.options)
     return pandas.read_feather(path) if kind == "feather" else pandas.read_parquet(path)
 
 
-def _sliced(frame: Any, size: int) -> Iterator[Any]:
+def _slice_frame(frame: Any, size: int) -> Iterator[Any]:
     for start in range(0, max(len(frame), 1), size):
         yield frame.iloc[start : start + size]
 
@@ -89,16 +89,16 @@ def _parquet_parts(path: Path, size: int) -> Iterator[Any]:
             yield batch.to_pandas()
 
 
-def _documents(path: Path, asked: Asked) -> Any:
+def _read_documents(path: Path, asked: ReadRequest) -> Any:
     if asked.wanted == "list":
-        return list(json_lines.read_rows(path, asked.name))
+        return list(json_lines.read_json_lines(path, asked.name))
     data = json_lines.read_bytes(path)
     return data if asked.wanted == "bytes" else data.decode()
 
 
-def _arrow(path: Path, kind: str, asked: Asked) -> Any:
+def _read_arrow(path: Path, kind: str, asked: ReadRequest) -> Any:
     if kind in _DELIMITED:
-        return delimited.read_arrow(_text(path, asked))
+        return delimited.read_arrow(_delimited_text(path, asked))
     if kind == "parquet":
         from pyarrow import parquet
 
@@ -112,11 +112,11 @@ def _arrow(path: Path, kind: str, asked: Asked) -> Any:
     return pyarrow.Table.from_pandas(next(read_parts(path, asked, None)), preserve_index=False)
 
 
-def _polars(path: Path, kind: str, asked: Asked) -> Any:
+def _read_polars(path: Path, kind: str, asked: ReadRequest) -> Any:
     import polars
 
     if kind in _DELIMITED:
-        return delimited.read_polars(_text(path, asked))
+        return delimited.read_polars(_delimited_text(path, asked))
     if kind == "parquet":
         return polars.read_parquet(path)
     if kind == "feather":
@@ -144,7 +144,7 @@ def write(value: Any, path: Path, kind: str, options: TableOptions = NO_OPTIONS)
     if library in ("polars", "pyarrow") and _writes_natively(path, kind, options):
         (_write_polars if library == "polars" else _write_arrow)(value, path, kind, options)
     else:
-        write_parts([_framed(value)], path, kind, options)
+        write_parts([_as_frame(value)], path, kind, options)
 
 
 def _writes_natively(path: Path, kind: str, options: TableOptions) -> bool:
@@ -160,9 +160,9 @@ def write_parts(
     kept = _kept_whole(parts, kind)
     parts = itertools.chain(list(itertools.islice(kept, 1)), kept)  # refused before a file is made
     if kind in _DELIMITED:
-        return delimited.write_parts(parts, path, kind, options)
+        return delimited.write_delimited_parts(parts, path, kind, options)
     if kind == "jsonl":
-        return json_lines.write_parts(parts, path)
+        return json_lines.write_json_line_parts(parts, path)
     numbered = iter(parts)
     first = next(numbered)
     second = next(numbered, None)
@@ -199,7 +199,7 @@ def _write_parquet_parts(first: Any, rest: Iterable[Any], path: Path) -> int:
     return rows
 
 
-def _framed(value: Any) -> Any:
+def _as_frame(value: Any) -> Any:
     import pandas
 
     library = type(value).__module__.partition(".")[0]
@@ -219,7 +219,7 @@ def _framed(value: Any) -> Any:
 
 def _write_pandas(frame: Any, path: Path, kind: str) -> None:
     if kind == "xlsx":
-        workbooks.write_pandas(frame, path)
+        workbooks.write_workbook(frame, path)
     elif kind == "feather":
         named = any(name is not None for name in frame.index.names)
         frame.reset_index(drop=not named).to_feather(path)

@@ -17,7 +17,7 @@ _TIME = re.compile(rb"(<dcterms:(created|modified)[^>]*>)[^<]*(</dcterms:)")
 _NOT_INSTALLED = "pip install 'towpath[excel]'"
 
 
-def read_pandas(path: Path, name: str, options: TableOptions) -> Any:
+def read_workbook(path: Path, name: str, options: TableOptions) -> Any:
     """The first sheet as pandas: its first row are the names."""
     import pandas
 
@@ -31,10 +31,10 @@ def read_pandas(path: Path, name: str, options: TableOptions) -> Any:
             )
         except zipfile.BadZipFile as error:
             raise ValueError("it is no workbook") from error
-    return column_types.convert(frame.infer_objects(), options, name)
+    return column_types.convert_columns(frame.infer_objects(), options, name)
 
 
-def write_pandas(frame: Any, path: Path) -> None:
+def write_workbook(frame: Any, path: Path) -> None:
     """Write one sheet; an index with a name becomes a column, one without is dropped."""
     _require_library(path.name)
     book = io.BytesIO()

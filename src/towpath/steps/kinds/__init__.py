@@ -22,12 +22,12 @@ IN_THE_RUN = ("condition", "fail", "register_model")
 """Kinds that are no work for a process: the run carries them out itself."""
 
 
-def module(kind: str) -> ModuleType:
+def import_kind(kind: str) -> ModuleType:
     """The module of a kind that runs in a process; imported when asked for."""
     return importlib.import_module(IN_A_PROCESS[kind])
 
 
-def execute(order: Order) -> Made:
+def execute_order(order: Order) -> Made:
     """Carry out an order by its kind; for those that run in a process."""
-    made: Made = module(order.step.kind).execute(order)
-    return made
+    result: Made = import_kind(order.step.kind).execute(order)
+    return result

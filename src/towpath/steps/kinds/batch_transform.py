@@ -21,57 +21,61 @@ def execute(order: Order) -> Made:
 
     :raises StepFailed: where the table lacks columns that the model was fitted on.
     """
-    step = _declared(order)
+    step = _declared_step(order)
     store = Store(order.root)
-    model = _model(order, store)
+    model = _read_model(order, store)
     name, output = next(iter(order.outputs.items()))
     path = order.directory / "outputs" / output.path
     path.parent.mkdir(parents=True, exist_ok=True)
-    source = _source(order, store)
-    parts = (scored(model, part, step.method) for part in source.parts(step.batch_size))
-    form = formats.known(output.path, output.format, order.own_formats)
-    rows = table_parts.Target(path, form, TableOptions.of(output)).write(parts)
+    source = _table_source(order, store)
+    parts = (
+        add_predictions(model, part, step.method) for part in source.read_parts(step.batch_size)
+    )
+    form = formats.find_format(output.path, output.format, order.own_formats)
+    rows = table_parts.TableTarget(path, form, TableOptions.from_declaration(output)).write(parts)
     print(f"{rows:,} rows scored")
-    made = store.put(path)
+    scored_table = store.put(path)
     order.remove_bytes()
-    return Made({name: made}, facts={"rows": rows})
+    return Made({name: scored_table}, facts={"rows": rows})
 
 
-def scored(model: Any, table: Any, method: str = "predict") -> Any:
+def add_predictions(model: Any, table: Any, method: str = "predict") -> Any:
     """A copy of the table with what the model gives beside it: ``prediction``, or with
     ``predict_proba`` a ``probability_<class>`` for each class."""
-    taken_in = features(model, table)
+    taken_in = select_features(model, table)
     if not len(table):  # which no estimator of scikit-learn takes
-        return table.assign(**dict.fromkeys(_names(model, None, method), _nothing()))
-    given = getattr(model, method)(taken_in)
-    names = _names(model, given, method)
+        return table.assign(
+            **dict.fromkeys(_prediction_columns(model, None, method), _empty_column())
+        )
+    predicted = getattr(model, method)(taken_in)
+    names = _prediction_columns(model, predicted, method)
     if taken := [name for name in names if name in table.columns]:
         hint = "leave it out of the table, or call it something else"
         raise StepFailed(Fault(f"the table has a column `{taken[0]}` already", hint=hint))
-    columns = given.T if getattr(given, "ndim", 1) > 1 else [given]
+    columns = predicted.T if getattr(predicted, "ndim", 1) > 1 else [predicted]
     return table.assign(**dict(zip(names, columns, strict=True)))
 
 
-def features(model: Any, table: Any) -> Any:
+def select_features(model: Any, table: Any) -> Any:
     """The columns of a table that the model was fitted on, in their order.
 
     :raises StepFailed: where the table lacks one.
     """
-    wanted = fitted_signature.feature_names(model)
-    if not wanted:
-        return _unnamed(model, table)
-    missing = [name for name in wanted if name not in table.columns]
+    feature_columns = fitted_signature.feature_names(model)
+    if not feature_columns:
+        return _unnamed_features(model, table)
+    missing = [name for name in feature_columns if name not in table.columns]
     if missing:
-        raise StepFailed(*(_missing(name, table) for name in missing))
-    return table[wanted]
+        raise StepFailed(*(_missing_fault(name, table) for name in missing))
+    return table[feature_columns]
 
 
-def _missing(name: str, table: Any) -> Fault:
+def _missing_fault(name: str, table: Any) -> Fault:
     near = did_you_mean(name, [str(column) for column in table.columns])
     return Fault(f"the model takes `{name}`, which the table does not have", hint=near)
 
 
-def _unnamed(model: Any, table: Any) -> Any:
+def _unnamed_features(model: Any, table: Any) -> Any:
     count = fitted_signature.feature_count(model)
     if count is not None and count != len(table.columns):
         hint = "fit it on a table with column names, and it finds them by itself"
@@ -80,38 +84,40 @@ def _unnamed(model: Any, table: Any) -> Any:
     return table.to_numpy()
 
 
-def _nothing() -> Any:
+def _empty_column() -> Any:
     import pandas
 
     return pandas.Series(dtype="float64")
 
 
-def _names(model: Any, given: Any, method: str) -> list[str]:
+def _prediction_columns(model: Any, given: Any, method: str) -> list[str]:
     width = given.shape[1] if getattr(given, "ndim", 1) > 1 else 1
     if method == "predict_proba":
         return [f"probability_{label}" for label in getattr(model, "classes_", range(width))]
     return fitted_signature.prediction_names(width)
 
 
-def _declared(order: Order) -> BatchTransform:
+def _declared_step(order: Order) -> BatchTransform:
     return order.step  # type: ignore[return-value] # only this kind comes here
 
 
-def _model(order: Order, store: Store) -> Any:
+def _read_model(order: Order, store: Store) -> Any:
     model = order.arguments["model"]
     assert isinstance(model, Artifact)
-    asked = formats.Asked(model.name, "", order.formats.get("model"), order.trust)
-    if asked.format is None:
+    request = formats.ReadRequest(model.name, "", order.formats.get("model"), order.trust)
+    if request.format is None:
         raise StepFailed(Fault(f"{model.name} is no model that can be read here"))
-    found = formats.read(store.path(model.digest), asked)
-    method = _declared(order).method
-    if not hasattr(found, method):
-        raise StepFailed(Fault(f"a {type(found).__name__} has no `{method}`"))
-    return found
+    loaded = formats.read_file(store.path(model.digest), request)
+    method = _declared_step(order).method
+    if not hasattr(loaded, method):
+        raise StepFailed(Fault(f"a {type(loaded).__name__} has no `{method}`"))
+    return loaded
 
 
-def _source(order: Order, store: Store) -> table_parts.Source:
+def _table_source(order: Order, store: Store) -> table_parts.TableSource:
     data = order.arguments["data"]
     assert isinstance(data, Artifact)
-    found = formats.known(data.name, order.formats.get("data"))
-    return table_parts.Source(store.path(data.digest), data.name, found, order.options_of("data"))
+    format = formats.find_format(data.name, order.formats.get("data"))
+    return table_parts.TableSource(
+        store.path(data.digest), data.name, format, order.options_of("data")
+    )

@@ -50,20 +50,22 @@ def execute(order: Order) -> Made:
         StepFailed: where the program is not there, ends with another code than 0, or does not
             write an output.
     """
-    step, store = _declared(order), Store(order.root)
+    step, store = _declared_step(order), Store(order.root)
     try:
         folder = _lay_out(order, step, store) if _is_alone(step) else order.root
-        arguments = _arguments(order, step, store, folder)
-        directory = _enter(folder, step)
-        undeclared = _run(order, arguments, directory, folder)
-        made = _take_outputs(order, step, store, folder)
+        arguments = _fill_arguments(order, step, store, folder)
+        directory = _enter_folder(folder, step)
+        undeclared = _run_program(order, arguments, directory, folder)
+        taken_outputs = _take_outputs(order, step, store, folder)
     finally:
         os.chdir(order.root)
         order.remove_bytes()
-    return Made(made[0], made[1], {"undeclared": undeclared} if undeclared else {})
+    return Made(
+        taken_outputs[0], taken_outputs[1], {"undeclared": undeclared} if undeclared else {}
+    )
 
 
-def _declared(order: Order) -> CommandStep:
+def _declared_step(order: Order) -> CommandStep:
     return order.step  # type: ignore[return-value] # only this kind comes here
 
 
@@ -88,22 +90,22 @@ def _lay_out(order: Order, step: CommandStep, store: Store) -> Path:
     for name, path in step.places.items():
         argument = order.arguments.get(name)
         if isinstance(argument, Artifact):
-            _place(store, argument, folder / path)
+            _place_input(store, argument, folder / path)
         else:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
     for name, keys in step.settings.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(_settings(order, name, keys), encoding="utf-8")
+        target.write_text(_settings_text(order, name, keys), encoding="utf-8")
     return folder
 
 
-def _place(store: Store, artifact: Artifact, path: Path) -> None:
+def _place_input(store: Store, artifact: Artifact, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    store.link(artifact.digest, path)
+    store.copy_to(artifact.digest, path)
 
 
-def _settings(order: Order, file: str, keys: Mapping[str, str]) -> str:
+def _settings_text(order: Order, file: str, keys: Mapping[str, str]) -> str:
     """A file of parameters that holds these keys, with the values of this run."""
     whole: dict[str, Any] = {}
     for key, name in keys.items():
@@ -113,10 +115,12 @@ def _settings(order: Order, file: str, keys: Mapping[str, str]) -> str:
             inner = inner.setdefault(section, {})
         argument = order.arguments[name]
         inner[last] = argument.value if isinstance(argument, Value) else argument.name
-    return json.dumps(whole, indent=2) + "\n" if file.endswith(".json") else documents.dump(whole)
+    return (
+        json.dumps(whole, indent=2) + "\n" if file.endswith(".json") else documents.dump_yaml(whole)
+    )
 
 
-def _arguments(order: Order, step: CommandStep, store: Store, folder: Path) -> list[str]:
+def _fill_arguments(order: Order, step: CommandStep, store: Store, folder: Path) -> list[str]:
     line = parse_command(step.command, step.shell)
     values: dict[str, Any] = {}
     for name in line.names:
@@ -127,26 +131,26 @@ def _arguments(order: Order, step: CommandStep, store: Store, folder: Path) -> l
             values[name] = step.places[name].rstrip("/")
         elif isinstance(argument, Artifact):
             path = order.directory / "inputs" / name / argument.name
-            _place(store, argument, path)
+            _place_input(store, argument, path)
             values[name] = str(path)
         else:
-            values[name] = str(_destination(order, step, folder, name))
+            values[name] = str(_output_path(order, step, folder, name))
     words = line.fill(values)
     return [*SHELL, *words] if step.shell else words
 
 
-def _destination(order: Order, step: CommandStep, folder: Path, output: str) -> Path:
+def _output_path(order: Order, step: CommandStep, folder: Path, output: str) -> Path:
     """Where the command writes an output; the folder around it is there."""
     declared = order.outputs[output]
     own = step.places.get(output)
     path = folder / own if own else order.directory / "outputs" / declared.path
-    (path if not own and formats.is_folder(declared.path) else path.parent).mkdir(
+    (path if not own and formats.is_folder_output(declared.path) else path.parent).mkdir(
         parents=True, exist_ok=True
     )
     return path
 
 
-def _enter(folder: Path, step: CommandStep) -> Path:
+def _enter_folder(folder: Path, step: CommandStep) -> Path:
     directory = folder / (step.workdir or "")
     if _is_alone(step):
         directory.mkdir(parents=True, exist_ok=True)
@@ -156,16 +160,16 @@ def _enter(folder: Path, step: CommandStep) -> Path:
     return directory
 
 
-def _run(order: Order, arguments: list[str], directory: Path, folder: Path) -> list[Json]:
+def _run_program(order: Order, arguments: list[str], directory: Path, folder: Path) -> list[Json]:
     """Run the program to its end; the files of the project that it read undeclared."""
     watch = order.directory / "watch"
     watch.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(opened_files.__file__, watch / "sitecustomize.py")
     opened = watch / "opened"
-    print("$", show_controls(_shown(order, arguments), kept="\n"))
+    print("$", show_controls(_shown_command(order, arguments), kept="\n"))
     sys.stdout.flush()
     begin = order.log.stat().st_size if order.log.exists() else 0
-    environment = _environment(order.root, folder, watch, opened)
+    environment = _program_environment(order.root, folder, watch, opened)
     program = shutil.which(arguments[0], path=environment["PATH"])
     try:
         if program is None:
@@ -183,11 +187,11 @@ def _run(order: Order, arguments: list[str], directory: Path, folder: Path) -> l
         raise StepFailed(Fault(f"the command cannot be run: {words}")) from None
     if ended.returncode:
         names = ("CommandFailed", f"Exit{ended.returncode}")
-        raise StepFailed(_ending(order, ended.returncode, begin), causes=names)
-    return list(_undeclared(order, opened))
+        raise StepFailed(_ending_fault(order, ended.returncode, begin), causes=names)
+    return list(_undeclared_files(order, opened))
 
 
-def _shown(order: Order, arguments: list[str]) -> str:
+def _shown_command(order: Order, arguments: list[str]) -> str:
     """The command as it is run, with the paths of its files from the step's own folder."""
     is_script = tuple(arguments[: len(SHELL)]) == SHELL
     words = [arguments[-1].rstrip()] if is_script else arguments
@@ -196,15 +200,17 @@ def _shown(order: Order, arguments: list[str]) -> str:
     return words[0] if is_script else shlex.join(words)
 
 
-def _environment(root: Path, folder: Path, watch: Path, opened: Path) -> dict[str, str]:
+def _program_environment(root: Path, folder: Path, watch: Path, opened: Path) -> dict[str, str]:
     """This process's variables; programs of the project's environment come first, and modules of
     the project are found as those of its functions are."""
-    given = os.environ
+    inherited = os.environ
     paths = [str(watch), *map(str, module_folders(folder))]
-    paths += filter(None, [given.get("PYTHONPATH")])
+    paths += filter(None, [inherited.get("PYTHONPATH")])
     return {
-        **given,
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), given.get("PATH", os.defpath)]),
+        **inherited,
+        "PATH": os.pathsep.join(
+            [str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]
+        ),
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONUNBUFFERED": "1",  # or a log would show nothing before the end
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -216,25 +222,25 @@ def _environment(root: Path, folder: Path, watch: Path, opened: Path) -> dict[st
 def _no_program(name: str, directory: Path, path: str) -> Fault:
     if "/" in name and (directory / name).is_file():
         return Fault(f"{name} may not be executed", hint=f"`chmod +x {name}`")
-    hint = did_you_mean(name, _programs(path)) if "/" not in name else None
+    hint = did_you_mean(name, _list_programs(path)) if "/" not in name else None
     around = "it is looked for in the environment of Towpath and on PATH"
     return Fault(f"there is no program `{name}`", hint=hint or around)
 
 
-def _programs(path: str) -> Iterator[str]:
+def _list_programs(path: str) -> Iterator[str]:
     for folder in dict.fromkeys(path.split(os.pathsep)):
         with contextlib.suppress(OSError):
-            yield from (each.name for each in os.scandir(folder or "."))
+            yield from (entry.name for entry in os.scandir(folder or "."))
 
 
-def _ending(order: Order, code: int, begin: int) -> Fault:
+def _ending_fault(order: Order, code: int, begin: int) -> Fault:
     """How the program ended, with the last lines that it printed."""
     words = _last_words(order.log, begin)
     if number := launch.find_signal(code):
         hint = launch.explain_exit(code) if number is signal.SIGKILL else None
         return Fault(f"the command {launch.describe_exit(code)}{words}", hint=hint)
     hint = hint_missing_module(order.root, words)
-    if hint and _is_alone(_declared(order)):
+    if hint and _is_alone(_declared_step(order)):
         hint = "it has the files that `code:` names and what they import; or it is not installed"
     return Fault(f"the command ended with {code}{words}", hint=hint)
 
@@ -249,18 +255,18 @@ def _last_words(log: Path, begin: int) -> str:
     return f": {' | '.join(lines)}" if lines else ", and printed nothing"
 
 
-def _undeclared(order: Order, opened: Path) -> Iterator[str]:
+def _undeclared_files(order: Order, opened: Path) -> Iterator[str]:
     """What its Python programs read of the project that no input, place or code of the step is."""
     if not opened.exists():
         return
-    known = {*order.code}
+    declared_files = {*order.code}
     lines = opened.read_text("utf-8", "replace").splitlines()
-    for path in dict.fromkeys(map(_source, lines)):
-        if path not in known and _counts(order.root, path):
+    for path in dict.fromkeys(map(_source_path, lines)):
+        if path not in declared_files and _is_project_file(order.root, path):
             yield path
 
 
-def _source(path: str) -> str:
+def _source_path(path: str) -> str:
     """The module whose compiled form a path is; any other path is its own."""
     folder, _, name = path.rpartition("/")
     if name.endswith(".pyc") and folder.rpartition("/")[2] == "__pycache__":
@@ -268,7 +274,7 @@ def _source(path: str) -> str:
     return path
 
 
-def _counts(root: Path, path: str) -> bool:
+def _is_project_file(root: Path, path: str) -> bool:
     return watched_files.is_of_project(str(root), path) and (root / path).is_file()
 
 
@@ -278,20 +284,20 @@ def _take_outputs(
     outputs: dict[str, Artifact] = {}
     values: dict[str, Json] = {}
     for name, output in order.outputs.items():
-        path = _destination(order, step, folder, name)
+        path = _output_path(order, step, folder, name)
         try:
-            step_results.must_exist(path, output, "command", step.places.get(name))
-            if formats.known(output.path, output.format) is formats.FORMATS["json"]:
-                values |= _value(name, path)
+            step_results.require_output(path, output, "command", step.places.get(name))
+            if formats.find_format(output.path, output.format) is formats.FORMATS["json"]:
+                values |= _read_value(name, path)
         except StepFailed as failure:
             raise failure.about(f"output `{name}`") from None
         outputs[name] = replace(store.put(path), name=PurePosixPath(output.path).name)
     return outputs, values
 
 
-def _value(name: str, path: Path) -> dict[str, Json]:
+def _read_value(name: str, path: Path) -> dict[str, Json]:
     """The content of a JSON document that is small enough to be handed on."""
     value: Json = jsons.parse_document(path.read_bytes(), path.name)
-    if not jsons.is_finite(value):
+    if not jsons.is_finite_document(value):
         print(f"{path.name}: a number in it is NaN or infinite")
     return {name: value} if path.stat().st_size <= jsons.SMALL else {}

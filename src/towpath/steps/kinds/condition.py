@@ -7,9 +7,9 @@ from towpath.config.output_reference import Lookup
 from towpath.config.pipeline_declaration import Condition
 
 
-def evaluate(step: Condition, lookup: Lookup) -> bool:
+def evaluate_condition(step: Condition, lookup: Lookup) -> bool:
     """Whether the expression holds; ``lookup`` gives the data behind a reference's base.
 
     :raises StepFailed: where a value is missing or NaN, or it gives neither true nor false.
     """
-    return expression.parse(step.expression).evaluate(lookup)
+    return expression.parse_condition(step.expression).evaluate(lookup)

@@ -7,6 +7,6 @@ from towpath.config.output_reference import Lookup
 from towpath.config.pipeline_declaration import Fail
 
 
-def message(step: Fail, lookup: Lookup) -> str:
+def failure_message(step: Fail, lookup: Lookup) -> str:
     """The words to fail with; ``lookup`` gives the data behind a reference's base."""
-    return message_template.parse(step.message).fill(lookup)
+    return message_template.parse_message(step.message).fill(lookup)

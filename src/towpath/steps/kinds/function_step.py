@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Called:
+class FunctionCall:
     """A call that has returned: what went in, what came back by output name, and its wall time."""
 
     function: Callable[..., object]
@@ -38,56 +38,61 @@ class Called:
 
 def execute(order: Order) -> Made:
     """Call the function, store what it made, and leave the signature of each model."""
-    called = call(order)
-    return signed(store(order, called), called)
+    called = call_function(order)
+    return add_signatures(store_outputs(order, called), called)
 
 
-def call(order: Order) -> Called:
+def call_function(order: Order) -> FunctionCall:
     """Call the function with its arguments; what it returns is sorted by output.
 
     :raises StepFailed: where it returns too little, or what no output takes.
     """
-    function = project_functions.load(order.root, order.folder, _declared(order).run)
-    given = read_arguments(order, order.annotations)
+    function = project_functions.load_function(order.root, order.folder, _declared_step(order).run)
+    passed_arguments = read_arguments(order, order.annotations)
     own = set(inspect.signature(function).parameters)
     writes = {
-        name: _destination(order, output)
+        name: _output_path(order, output)
         for name, output in order.outputs.items()
-        if name in own and name not in given  # a name that is both an input and an output
+        if name in own
+        and name not in passed_arguments  # a name that is both an input and an output
     }
     begun = time.perf_counter()
-    answer: Any = function(**given, **writes)
+    answer: Any = function(**passed_arguments, **writes)
     seconds = round(time.perf_counter() - begun, 3)
     if writes:
         gc.disable()  # a file that was written and forgotten is flushed first: `open_files.settle`
     expected = [name for name in order.outputs if name not in writes]
     try:
-        return Called(function, given, step_results.by_output(answer, expected), seconds)
+        return FunctionCall(
+            function, passed_arguments, step_results.sort_by_output(answer, expected), seconds
+        )
     except StepFailed as failure:
-        raise placed(failure, order, function) from failure.__cause__
+        raise place_failure(failure, order, function) from failure.__cause__
 
 
 @functools.cache
-def _store(root: Path) -> Store:
+def _open_store(root: Path) -> Store:
     return Store(root)  # once a process: opening its state takes a millisecond
 
 
-def _declared(order: Order) -> FunctionStep:
+def _declared_step(order: Order) -> FunctionStep:
     return order.step  # type: ignore[return-value] # only kinds with a function come here
 
 
 def read_arguments(order: Order, wanted: Mapping[str, str]) -> dict[str, Any]:
     """Each argument's value, read as its annotation asks for it."""
-    store = _store(order.root)
+    store = _open_store(order.root)
     return {
         name: argument.value if isinstance(argument, Value)
-        else _read(order, store, name, argument, wanted.get(name, ""))
+        else _read_argument(order, store, name, argument, wanted.get(name, ""))
         for name, argument in order.arguments.items()
     }  # fmt: skip
 
 
-def _read(order: Order, store: Store, name: str, artifact: Artifact, wanted: str) -> object:
-    asked = formats.Asked(
+def _read_argument(
+    order: Order, store: Store, name: str, artifact: Artifact, wanted: str
+) -> object:
+    request = formats.ReadRequest(
         artifact.name,
         wanted,
         order.formats.get(name),
@@ -95,58 +100,60 @@ def _read(order: Order, store: Store, name: str, artifact: Artifact, wanted: str
         order.options_of(name),
         order.own_formats,
     )
-    own = asked.format if asked.format and asked.format.run and not asked.as_path else None
+    own = request.format if request.format and request.format.run and not request.as_path else None
     if own:
         try:
-            return own_formats.read_own(order, own, _copied(order, store, name, artifact))
+            return own_formats.read_own(order, own, _copy_input(order, store, name, artifact))
         except StepFailed as failure:
             raise failure.about(f"input `{name}`") from failure.__cause__
-    if artifact.files is not None or asked.as_path:
-        return _copied(order, store, name, artifact)
+    if artifact.files is not None or request.as_path:
+        return _copy_input(order, store, name, artifact)
     try:
-        for note in formats.notes(store.path(artifact.digest), asked):
+        for note in formats.reading_notes(store.path(artifact.digest), request):
             print(note)
-        return formats.read(store.path(artifact.digest), asked)
+        return formats.read_file(store.path(artifact.digest), request)
     except StepFailed as failure:
         raise failure.about(f"input `{name}`") from failure.__cause__
 
 
-def _copied(order: Order, store: Store, name: str, artifact: Artifact) -> Path:
+def _copy_input(order: Order, store: Store, name: str, artifact: Artifact) -> Path:
     """A copy of the step's own: the store's file has no extension, and must not be written to."""
     path = order.directory / "inputs" / name / artifact.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    store.link(artifact.digest, path)
+    store.copy_to(artifact.digest, path)
     return path
 
 
-def _destination(order: Order, output: Output) -> Path:
+def _output_path(order: Order, output: Output) -> Path:
     path = order.directory / "outputs" / output.path
-    (path if formats.is_folder(output.path) else path.parent).mkdir(parents=True, exist_ok=True)
+    (path if formats.is_folder_output(output.path) else path.parent).mkdir(
+        parents=True, exist_ok=True
+    )
     return path
 
 
-def store(order: Order, called: Called) -> Made:
+def store_outputs(order: Order, called: FunctionCall) -> Made:
     """Write what was returned, and put every output into the store.
 
     :raises StepFailed: where a value does not fit its format, or the function wrote nothing.
     """
     _refuse_open(order, called)
-    keeper = _store(order.root)
+    keeper = _open_store(order.root)
     outputs: dict[str, Artifact] = {}
     values: dict[str, Json] = {}
     needs: dict[str, tuple[str, ...]] = {}
     for name, output in order.outputs.items():
-        path = _destination(order, output)
+        path = _output_path(order, output)
         try:
             writer = "function"
             if name in called.returned:
-                writer = _write(order, called.returned[name], path, output)
-            step_results.must_exist(path, output, writer)
-            if _format(order, output) is formats.FORMATS["json"]:
-                values |= _value(name, path, called)
+                writer = _write_output(order, called.returned[name], path, output)
+            step_results.require_output(path, output, writer)
+            if _output_format(order, output) is formats.FORMATS["json"]:
+                values |= _read_value(name, path, called)
         except StepFailed as failure:
-            raise placed(failure, order, called.function, name) from failure.__cause__
-        if needed := model_needs.find_needs(path, output.format):
+            raise place_failure(failure, order, called.function, name) from failure.__cause__
+        if needed := model_needs.find_model_needs(path, output.format):
             needs[name] = needed
         outputs[name] = keeper.put(path)
     nameless = model_needs.find_nameless(needs)
@@ -157,21 +164,21 @@ def store(order: Order, called: Called) -> Made:
     return Made(outputs, values, {**noted, "function_seconds": called.seconds})
 
 
-def _format(order: Order, output: Output) -> formats.Format | None:
-    return formats.known(output.path, output.format, order.own_formats)
+def _output_format(order: Order, output: Output) -> formats.Format | None:
+    return formats.find_format(output.path, output.format, order.own_formats)
 
 
-def _write(order: Order, value: object, path: Path, output: Output) -> str:
+def _write_output(order: Order, value: object, path: Path, output: Output) -> str:
     """Write a value that was returned; who is to blame if nothing is there afterwards."""
-    format = _format(order, output)
+    format = _output_format(order, output)
     if format and format.run and not isinstance(value, Path):  # a path is copied, as ever
         own_formats.write_own(order, format, value, path)
         return f"class {format.run}"
-    step_results.write(value, path, output)
+    step_results.write_result(value, path, output)
     return "function"
 
 
-def _refuse_open(order: Order, called: Called) -> None:
+def _refuse_open(order: Order, called: FunctionCall) -> None:
     """:raises StepFailed: naming each file of an output that somebody still writes."""
     places = {
         name: called.returned.get(name, order.directory / "outputs" / output.path)
@@ -183,21 +190,21 @@ def _refuse_open(order: Order, called: Called) -> None:
     from towpath.steps import open_files
 
     faults = [
-        Fault(f"output `{name}`: {writer.says(_relative(Path(writer.path), place))}")
-        for writer in open_files.settle(written.values())
+        Fault(f"output `{name}`: {writer.describe_as(_declared_name(Path(writer.path), place))}")
+        for writer in open_files.settle_open_files(written.values())
         for name, place in written.items()
         if Path(writer.path).is_relative_to(place.resolve())
     ]
     if faults:
-        raise placed(StepFailed(*faults), order, called.function)
+        raise place_failure(StepFailed(*faults), order, called.function)
 
 
-def _relative(file: Path, place: Path) -> str:
+def _declared_name(file: Path, place: Path) -> str:
     """A file of an output by the name that its declaration gives it, or by one inside of that."""
     return (Path(place.name) / file.relative_to(place.resolve())).as_posix()
 
 
-def _value(name: str, path: Path, called: Called) -> dict[str, Json]:
+def _read_value(name: str, path: Path, called: FunctionCall) -> dict[str, Json]:
     """The content of a JSON output if it is small; one that the function wrote is read anyhow,
     for it may be none.
 
@@ -210,12 +217,12 @@ def _value(name: str, path: Path, called: Called) -> dict[str, Json]:
     value = jsons.parse_document(path.read_bytes(), path.name)
     if not is_small:
         return {}
-    if not jsons.is_finite(value):
+    if not jsons.is_finite_document(value):
         print(f"{path.name}: a number in it is NaN or infinite")
     return {name: value}
 
 
-def placed(
+def place_failure(
     failure: StepFailed, order: Order, function: Callable[..., Any], output: str = ""
 ) -> StepFailed:
     """The same failure, at the function's first line, and naming the output."""
@@ -230,7 +237,7 @@ def placed(
     return moved.about(f"output `{output}`") if output else moved
 
 
-def signed(made: Made, called: Called) -> Made:
+def add_signatures(made: Made, called: FunctionCall) -> Made:
     """The same with what each model takes and gives that was returned."""
-    signatures = fitted_signature.of_models(called.returned, called.arguments)
+    signatures = fitted_signature.signatures_of_models(called.returned, called.arguments)
     return replace(made, facts={**made.facts, "signature": signatures}) if signatures else made

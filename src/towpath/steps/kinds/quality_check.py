@@ -15,7 +15,7 @@ from towpath.steps import formats, own_formats
 from towpath.steps.work_order import Order
 
 if TYPE_CHECKING:
-    from towpath.backends.great_expectations import Outcome
+    from towpath.backends.great_expectations import CheckOutcome
     from towpath.config.pipeline_declaration import QualityCheck
 
 
@@ -27,57 +27,57 @@ def execute(order: Order) -> Made:
     """
     data = order.arguments["data"]
     assert isinstance(data, Artifact)
-    shown = f"{order.folder}/{_declared(order).expectations}"
+    shown = f"{order.folder}/{_declared_step(order).expectations}"
     suite = great_expectations.read_suite(order.root / shown, shown)
     store = Store(order.root)
-    outcome = run(suite, _table(order, store, data))
-    _report(outcome)
+    outcome = run_suite(suite, _read_table(order, store, data))
+    _print_report(outcome)
     document = outcome.document()
-    result, seen = _write(order, document, suite_page.page(outcome, data.name))
-    if outcome.failed and _declared(order).must_pass:
+    result, page_file = _write_results(order, document, suite_page.render_page(outcome, data.name))
+    if outcome.failed and _declared_step(order).must_pass:
         raise Refused(
             *sentences.failure_faults(outcome),
-            Fault(f"the check's page is {_relative(seen, order)}"),
+            Fault(f"the check's page is {_shown_path(page_file, order)}"),
         )
-    outputs = {"data": data, "result": store.put(result), "page": store.put(seen)}
+    outputs = {"data": data, "result": store.put(result), "page": store.put(page_file)}
     result.unlink()
-    seen.unlink()
-    return Made(outputs, {"result": document}, {"check": _summary(outcome)})
+    page_file.unlink()
+    return Made(outputs, {"result": document}, {"check": _summarise_check(outcome)})
 
 
-def run(suite: great_expectations.Suite, table: Any) -> Outcome:
+def run_suite(suite: great_expectations.Suite, table: Any) -> CheckOutcome:
     """Hold a table against a suite."""
     from towpath.backends.great_expectations import validation
 
     return validation.validate_suite(suite, table)
 
 
-def _declared(order: Order) -> QualityCheck:
+def _declared_step(order: Order) -> QualityCheck:
     return order.step  # type: ignore[return-value] # only this kind comes here
 
 
-def _table(order: Order, store: Store, data: Artifact) -> Any:
-    asked = formats.Asked(
+def _read_table(order: Order, store: Store, data: Artifact) -> Any:
+    request = formats.ReadRequest(
         data.name,
         declared=order.formats.get("data"),
         options=order.options_of("data"),
         own=order.own_formats,
     )
-    if asked.format and asked.format.run:
-        return _of_own_format(order, asked.format, store, data)
-    if data.files is not None or asked.format is None or not asked.format.is_table:
+    if request.format and request.format.run:
+        return _of_own_format(order, request.format, store, data)
+    if data.files is not None or request.format is None or not request.format.is_table:
         hint = f"it can look at tables: {formats.TABLES}"
         raise StepFailed(Fault(f"{data.name} is no table that a check can look at", hint=hint))
     path = store.path(data.digest)
-    for note in formats.notes(path, asked):
+    for note in formats.reading_notes(path, request):
         print(note)
-    return formats.read(path, asked)
+    return formats.read_file(path, request)
 
 
 def _of_own_format(order: Order, format: formats.Format, store: Store, data: Artifact) -> Any:
     path = order.directory / "inputs" / "data" / data.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    store.link(data.digest, path)
+    store.copy_to(data.digest, path)
     table = own_formats.read_own(order, format, path)
     if not (hasattr(table, "columns") and hasattr(table, "iloc")):
         kind = type(table).__name__
@@ -86,13 +86,13 @@ def _of_own_format(order: Order, format: formats.Format, store: Store, data: Art
     return table
 
 
-def _report(outcome: Outcome) -> None:
+def _print_report(outcome: CheckOutcome) -> None:
     for result in outcome.results:
         mark = "held  " if result.passed else "FAILED" if result in outcome.failed else "warned"
-        print(mark, result.rule if result.passed else sentences.sentence(result))
+        print(mark, result.rule if result.passed else sentences.result_sentence(result))
 
 
-def _write(order: Order, document: Json, shown: str) -> tuple[Path, Path]:
+def _write_results(order: Order, document: Json, shown: str) -> tuple[Path, Path]:
     order.directory.mkdir(parents=True, exist_ok=True)
     result, target = order.directory / "result.json", order.directory / "page.html"
     result.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -100,7 +100,7 @@ def _write(order: Order, document: Json, shown: str) -> tuple[Path, Path]:
     return result, target
 
 
-def _summary(outcome: Outcome) -> Json:
+def _summarise_check(outcome: CheckOutcome) -> Json:
     held = sum(result.passed for result in outcome.results)
     return {
         "passed": outcome.passed,
@@ -110,5 +110,5 @@ def _summary(outcome: Outcome) -> Json:
     }
 
 
-def _relative(path: Path, order: Order) -> str:
+def _shown_path(path: Path, order: Order) -> str:
     return path.relative_to(order.root).as_posix() if path.is_relative_to(order.root) else str(path)

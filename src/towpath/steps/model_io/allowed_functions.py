@@ -88,9 +88,9 @@ def _is_score(module: str, function: str) -> bool:
         return False
     from sklearn import metrics
 
-    found = getattr(source, function, None)
-    is_own = getattr(found, "__module__", None) == module
-    return is_own and function in metrics.__all__ and not isinstance(found, type)
+    candidate = getattr(source, function, None)
+    is_own = getattr(candidate, "__module__", None) == module
+    return is_own and function in metrics.__all__ and not isinstance(candidate, type)
 
 
 def is_universal(name: str) -> bool:

@@ -20,16 +20,18 @@ def find_strange(held: Iterable[Held], trust: Iterable[str] = ()) -> tuple[str, 
     """The names of those parts that are neither harmless nor trusted by the project, sorted."""
     allowed = frozenset(trust)
     return tuple(
-        sorted({name for loader, name in held if name not in allowed and not _is(loader, name)})
+        sorted(
+            {name for loader, name in held if name not in allowed and not _is_allowed(loader, name)}
+        )
     )
 
 
-def _is(loader: str, name: str) -> bool:
+def _is_allowed(loader: str, name: str) -> bool:
     rule = _RULES.get(loader)
     return rule is not None and rule(name)
 
 
-def _named(*names: str) -> Callable[[str], bool]:
+def _match_names(*names: str) -> Callable[[str], bool]:
     return frozenset(names).__contains__
 
 
@@ -67,11 +69,11 @@ def is_quiet(kind: type) -> bool:
     return all(
         definer is object or f"{definer.__module__}.{definer.__qualname__}" in read
         for method, read in _SPECIAL.items()
-        for definer in [_definer(kind, method)]
+        for definer in [_defining_class(kind, method)]
     )
 
 
-def _definer(kind: type, method: str) -> type:
+def _defining_class(kind: type, method: str) -> type:
     """The class in its ancestry that defines a method; ``object`` where none does."""
     return next((base for base in kind.__mro__ if method in vars(base)), object)
 
@@ -142,7 +144,7 @@ def _is_object(name: str) -> bool:
     """An estimator of scikit-learn, or what one holds: installed, and quiet when it is made."""
     if name in _COMPILED:
         return True
-    kind = _installed(name)
+    kind = _find_installed(name)
     if not isinstance(kind, type) or not is_quiet(kind):
         return False
     return name in _PARTS or kind.__module__ in _FAMILIES or _is_estimator(kind)
@@ -154,7 +156,7 @@ def _is_estimator(kind: type) -> bool:
     return issubclass(kind, BaseEstimator)
 
 
-def _installed(name: str) -> object:
+def _find_installed(name: str) -> object:
     """What scikit-learn or SciPy defines under a name, in the very module that the name says."""
     if not name.startswith(("sklearn.", "scipy.interpolate.")) or name.startswith(_EXCLUDED):
         return None
@@ -183,8 +185,8 @@ def _is_array(name: str) -> bool:
     return name == "numpy.ndarray" or _is_scalar(name)
 
 
-_PLAIN = _named(*(f"builtins.{kind}" for kind in ("bool", "float", "int", "str")))
-_TYPES = _named(
+_PLAIN = _match_names(*(f"builtins.{kind}" for kind in ("bool", "float", "int", "str")))
+_TYPES = _match_names(
     *(f"builtins.{kind}" for kind in ("bool", "dict", "float", "int", "list", "object", "set")),
     *("builtins.str", "builtins.tuple", "collections.OrderedDict"),
     *("numpy.array", "numpy.asarray", "numpy.dtype", "numpy.object_"),
@@ -215,26 +217,28 @@ def _is_type(name: str) -> bool:
 
 
 _RULES: Mapping[str, Callable[[str], bool]] = {
-    "BytearrayNode": _named("builtins.bytearray"),
-    "BytesNode": _named("builtins.bytes"),
-    "DTypeNode": _named("numpy.dtype"),
-    "DefaultDictNode": _named("collections.defaultdict"),
-    "DictNode": _named("builtins.dict", "collections.OrderedDict", "sklearn.utils._bunch.Bunch"),
+    "BytearrayNode": _match_names("builtins.bytearray"),
+    "BytesNode": _match_names("builtins.bytes"),
+    "DTypeNode": _match_names("numpy.dtype"),
+    "DefaultDictNode": _match_names("collections.defaultdict"),
+    "DictNode": _match_names(
+        "builtins.dict", "collections.OrderedDict", "sklearn.utils._bunch.Bunch"
+    ),
     "FunctionNode": is_function,
     "JsonNode": _PLAIN,
-    "ListNode": _named("builtins.list"),
+    "ListNode": _match_names("builtins.list"),
     "LossNode": _LOSSES.__contains__,
-    "MaskedArrayNode": _named("numpy.ma.MaskedArray", "numpy.ma.core.MaskedArray"),
+    "MaskedArrayNode": _match_names("numpy.ma.MaskedArray", "numpy.ma.core.MaskedArray"),
     "NdArrayNode": _is_array,
     "ObjectNode": _is_object,
-    "PartialNode": _named("functools.partial"),
-    "RandomGeneratorNode": _named("numpy.random._generator.Generator"),
-    "RandomStateNode": _named("numpy.random.mtrand.RandomState"),
-    "SetNode": _named("builtins.set"),
-    "SliceNode": _named("builtins.slice"),
+    "PartialNode": _match_names("functools.partial"),
+    "RandomGeneratorNode": _match_names("numpy.random._generator.Generator"),
+    "RandomStateNode": _match_names("numpy.random.mtrand.RandomState"),
+    "SetNode": _match_names("builtins.set"),
+    "SliceNode": _match_names("builtins.slice"),
     "SparseMatrixNode": lambda name: name.startswith("scipy.sparse."),  # only tells; made by npz
-    "TreeNode": _named("sklearn.tree._tree.Tree"),
-    "TupleNode": _named("builtins.tuple", "sklearn.impute._iterative._ImputerTriplet"),
+    "TreeNode": _match_names("sklearn.tree._tree.Tree"),
+    "TupleNode": _match_names("builtins.tuple", "sklearn.impute._iterative._ImputerTriplet"),
     "TypeNode": _is_type,
 }
 """The ways of making an object that a file may use without being asked. Bound methods, functions of

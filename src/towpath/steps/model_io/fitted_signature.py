@@ -13,14 +13,14 @@ UNKNOWN = "unknown"
 _ROWS = 5
 
 
-def of_models(made: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Json]:
+def signatures_of_models(made: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Json]:
     """The signature of each model among a step's outputs; ``seen`` holds the step's arguments."""
     models = {name: value for name, value in made.items() if _is_model(value)}
     frames = [value for value in seen.values() if _is_frame(value)]
-    return {name: of_model(model, frames) for name, model in models.items()}
+    return {name: signature_of_model(model, frames) for name, model in models.items()}
 
 
-def of_model(model: Any, frames: Sequence[Any] = ()) -> dict[str, Json]:
+def signature_of_model(model: Any, frames: Sequence[Any] = ()) -> dict[str, Json]:
     """A model's signature.
 
     ``inputs`` lists columns with their types, in the order that the model wants them; where the
@@ -35,12 +35,12 @@ def of_model(model: Any, frames: Sequence[Any] = ()) -> dict[str, Json]:
     )
     signed: dict[str, Json] = {
         "model": f"{type(model).__module__.partition('.')[0]}.{type(model).__name__}",
-        "inputs": _columns(names, source) if names else UNKNOWN,
-        "outputs": _outputs(model, names, source),
+        "inputs": _column_types(names, source) if names else UNKNOWN,
+        "outputs": _output_types(model, names, source),
     }
     if not names and count is not None:
         signed["features"] = int(count)
-    if (classes := _classes(model)) is not None:
+    if (classes := _class_labels(model)) is not None:
         signed["classes"] = classes
     return signed
 
@@ -65,7 +65,7 @@ _MADE_UP = re.compile(r"Column_\d+|f?\d+")  # by LightGBM, XGBoost and CatBoost,
 def feature_names(model: Any) -> list[str]:
     """The columns that a model was fitted on, in its order; empty where it knows no names."""
     for attribute in _NAMES:
-        names = _asked(model, attribute)
+        names = _model_attribute(model, attribute)
         if isinstance(names, str) or not hasattr(names, "__iter__"):
             continue
         listed = [str(name) for name in names]
@@ -77,13 +77,13 @@ def feature_names(model: Any) -> list[str]:
 def feature_count(model: Any) -> int | None:
     """How many columns a model was fitted on; None where it does not say."""
     for attribute in _COUNTS:
-        count = _asked(model, attribute)
+        count = _model_attribute(model, attribute)
         if hasattr(count, "__index__"):
             return int(count)
     return None
 
 
-def _asked(model: Any, attribute: str) -> Any:
+def _model_attribute(model: Any, attribute: str) -> Any:
     """A booster of LightGBM answers by a method what an estimator has as an attribute."""
     try:
         value = getattr(model, attribute, None)
@@ -92,24 +92,24 @@ def _asked(model: Any, attribute: str) -> Any:
         return None
 
 
-def _columns(names: Sequence[str], frame: Any) -> list[Json]:
+def _column_types(names: Sequence[str], frame: Any) -> list[Json]:
     return [
         {"name": name, "type": type_of(frame[name].dtype) if frame is not None else UNKNOWN}
         for name in names
     ]
 
 
-def _outputs(model: Any, names: Sequence[str], frame: Any) -> Json:
+def _output_types(model: Any, names: Sequence[str], frame: Any) -> Json:
     if frame is None:
         return UNKNOWN
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            given = model.predict(frame[list(names)].head(_ROWS))
+            predicted = model.predict(frame[list(names)].head(_ROWS))
     except Exception:  # the step has done its work; what the model gives is a note beside it
         return UNKNOWN
-    width = given.shape[1] if len(getattr(given, "shape", ())) > 1 else 1
-    kind = type_of(getattr(given, "dtype", None))
+    width = predicted.shape[1] if len(getattr(predicted, "shape", ())) > 1 else 1
+    kind = type_of(getattr(predicted, "dtype", None))
     return [{"name": name, "type": kind} for name in prediction_names(width)]
 
 
@@ -118,7 +118,7 @@ def prediction_names(width: int) -> list[str]:
     return ["prediction"] if width == 1 else [f"prediction_{number}" for number in range(width)]
 
 
-def _classes(model: Any) -> Json:
+def _class_labels(model: Any) -> Json:
     from towpath.steps.formats.json_values import plain_json
 
     try:

@@ -27,20 +27,22 @@ class _Part:
     is_tight: bool = False
 
 
-def fault(model: object) -> str:
+def find_unsafe_part(model: object) -> str:
     """Why part of ``model`` cannot be used safely; empty where all of it can."""
     try:
-        for part in _parts(_Part(model, None), set(), 0):
+        for part in _walk_parts(_Part(model, None), set(), 0):
             if part is None:
                 return "it is nested too deeply"
-            if reason := _shadowed(part.value) or _unsound(part):
+            if reason := _shadowed_reason(part.value) or _unsound_reason(part):
                 return reason
     except Exception as error:  # whatever a made-up state does to those who look at it
         return f"part of it is not as it is made: {type(error).__name__}: {error}"
     return ""
 
 
-def _parts(part: _Part, seen: set[tuple[int, int | None]], depth: int) -> Iterator[_Part | None]:
+def _walk_parts(
+    part: _Part, seen: set[tuple[int, int | None]], depth: int
+) -> Iterator[_Part | None]:
     """Every part of a model; None where it goes too deep to be looked at."""
     value = part.value
     if isinstance(value, _OPAQUE) or (id(value), part.width) in seen:
@@ -49,34 +51,34 @@ def _parts(part: _Part, seen: set[tuple[int, int | None]], depth: int) -> Iterat
         yield None
         return
     seen.add((id(value), part.width))
-    own = _columns(part)
+    own = _count_columns(part)
     yield _Part(value, own, part.is_tight)
-    is_tight = bool(_names(value) & _TIGHT)
-    for inner in _inside(value):
+    is_tight = bool(_class_names(value) & _TIGHT)
+    for inner in _inner_values(value):
         is_container = isinstance(inner, dict | list | tuple) or _is_array(value)
         keeps = is_tight or (part.is_tight and (is_container or _is_container(value)))
-        yield from _parts(_Part(inner, own, keeps), seen, depth + 1)
+        yield from _walk_parts(_Part(inner, own, keeps), seen, depth + 1)
 
 
 _TIGHT = frozenset({"BaseForest", "BaseGradientBoosting", "IsolationForest"})
 """Ensembles that hand their columns to their trees without having them counted again."""
 
 
-def _columns(part: _Part) -> int | None:
+def _count_columns(part: _Part) -> int | None:
     """How many columns a part lets in: its own number, which is no more than what reaches it where
     nothing in between counts them."""
     value = part.value
     own = vars(value).get("n_features_in_") if hasattr(value, "__dict__") else None
     if own is None:
         return part.width
-    count = _whole(own)
-    if _names(value) & {"IsolationForest"}:
+    count = _whole_number(own)
+    if _class_names(value) & {"IsolationForest"}:
         chosen = (len(columns) for columns in value.estimators_features_)
         count = min([count, *chosen])
     return min(count, part.width) if part.is_tight and part.width is not None else count
 
 
-def _whole(number: Any) -> int:
+def _whole_number(number: Any) -> int:
     import numpy
 
     if isinstance(number, bool) or not isinstance(number, int | numpy.integer):
@@ -84,7 +86,7 @@ def _whole(number: Any) -> int:
     return int(number)
 
 
-def _names(value: Any) -> frozenset[str]:
+def _class_names(value: Any) -> frozenset[str]:
     """The names of a value's class and of those that it descends from, as scientific Python
     defines them."""
     kinds = (kind for kind in type(value).__mro__ if kind.__module__.startswith(_HOMES))
@@ -102,7 +104,7 @@ def _is_container(value: Any) -> bool:
     return isinstance(value, dict | list | tuple | set) or _is_array(value)
 
 
-def _inside(value: Any) -> Iterator[Any]:
+def _inner_values(value: Any) -> Iterator[Any]:
     if isinstance(value, dict):
         yield from value.values()
     elif isinstance(value, list | tuple | set):
@@ -112,15 +114,15 @@ def _inside(value: Any) -> Iterator[Any]:
             yield from value.ravel().tolist()
     elif type(value).__name__ == "partial":
         yield from (value.func, value.args, value.keywords)
-    elif _names(value) & {"BinaryTree32", "BinaryTree64"}:
+    elif _class_names(value) & {"BinaryTree32", "BinaryTree64"}:
         yield value.__getstate__()[11]  # how it measures distance
-    elif _names(value) & {"BisectingKMeans"}:
+    elif _class_names(value) & {"BisectingKMeans"}:
         yield from (part for name, part in vars(value).items() if name != "_kmeans_single")
     elif hasattr(value, "__dict__") and not isinstance(value, type):
         yield from vars(value).values()
 
 
-def _shadowed(value: Any) -> str:
+def _shadowed_reason(value: Any) -> str:
     """An estimator's file may give it attributes, never other methods: with a harmless function in
     the place of the one that looks at the columns, nobody would look."""
     ours = any(kind.__module__.startswith("sklearn.") for kind in type(value).__mro__)
@@ -137,16 +139,16 @@ _UNCHECKED = frozenset({"_kmeans_single_elkan", "_kmeans_single_lloyd"})
 keeps one, to be fitted with."""
 
 
-def _unsound(part: _Part) -> str:
+def _unsound_reason(part: _Part) -> str:
     if getattr(part.value, "__name__", None) in _UNCHECKED:
         return "a function in it looks at nothing that it is handed"
     for name, check in _CHECKS.items():
-        if name in _names(part.value) and (reason := check(part.value, part.width)):
+        if name in _class_names(part.value) and (reason := check(part.value, part.width)):
             return reason
     return ""
 
 
-def _tree(tree: Any, width: int | None) -> str:
+def _check_tree(tree: Any, width: int | None) -> str:
     if not 0 < tree.node_count <= tree.capacity:  # first: all its arrays are cut to this length
         return "a tree points outside itself"
     if width is None:
@@ -155,13 +157,13 @@ def _tree(tree: Any, width: int | None) -> str:
     leaf = left == -1
     if (leaf != (right == -1)).any():
         return "a node of a tree has one child"
-    reason = _walk(left, right, tree.feature, leaf, min(width, tree.n_features))
+    reason = _check_nodes(left, right, tree.feature, leaf, min(width, tree.n_features))
     if not reason and tree.max_depth < tree.compute_node_depths().max() - 1:
         return "a tree is deeper than it says"
     return reason
 
 
-def _predictor(predictor: Any, width: int | None) -> str:
+def _check_predictor(predictor: Any, width: int | None) -> str:
     nodes = predictor.nodes
     if not len(nodes):
         return "a tree has no nodes"
@@ -172,10 +174,10 @@ def _predictor(predictor: Any, width: int | None) -> str:
     sets = min(len(predictor.binned_left_cat_bitsets), len(predictor.raw_left_cat_bitsets))
     if (nodes["bitset_idx"][by_category] >= sets).any():
         return "a tree points to categories that are not there"
-    return _walk(nodes["left"], nodes["right"], nodes["feature_idx"], leaf, width)
+    return _check_nodes(nodes["left"], nodes["right"], nodes["feature_idx"], leaf, width)
 
 
-def _boosted(model: Any, width: int | None) -> str:
+def _check_boosted(model: Any, width: int | None) -> str:
     """Nodes that ask for a category do so of a column that the mapper knows categories of."""
     import numpy
 
@@ -186,26 +188,26 @@ def _boosted(model: Any, width: int | None) -> str:
     if width is None or is_categorical.shape != (width,):
         return "a mapper of values is of other columns"
     for column in numpy.flatnonzero(is_categorical):
-        known = numpy.asarray(mapper.bin_thresholds_[column])
-        if len(known) and not ((known >= 0) & (known < 256)).all():
+        categories = numpy.asarray(mapper.bin_thresholds_[column])
+        if len(categories) and not ((categories >= 0) & (categories < 256)).all():
             return "a mapper of values knows categories that there cannot be"
-    for predictor in (each for stage in model._predictors for each in stage):
+    for predictor in (tree_predictor for stage in model._predictors for tree_predictor in stage):
         nodes = predictor.nodes
         asks = nodes["is_categorical"].astype(bool) & ~nodes["is_leaf"].astype(bool)
-        asked = nodes["feature_idx"][asks]
-        if (asked >= width).any() or not is_categorical[asked].all():
+        asked_columns = nodes["feature_idx"][asks]
+        if (asked_columns >= width).any() or not is_categorical[asked_columns].all():
             return "a tree points to categories that are not there"
     return ""
 
 
-def _walk(left: Any, right: Any, feature: Any, leaf: Any, width: int) -> str:
+def _check_nodes(left: Any, right: Any, feature: Any, leaf: Any, width: int) -> str:
     """Children stand behind their parent, so that a walk ends, and before the end of the array."""
     import numpy
 
     inner = ~leaf
-    here = numpy.arange(len(left))[inner]
+    positions = numpy.arange(len(left))[inner]
     for child in (left[inner].astype("int64"), right[inner].astype("int64")):
-        if not ((child > here) & (child < len(left))).all():
+        if not ((child > positions) & (child < len(left))).all():
             return "a tree points outside itself"
     used = feature[inner].astype("int64")
     if (used < 0).any() or (used >= width).any():
@@ -213,7 +215,7 @@ def _walk(left: Any, right: Any, feature: Any, leaf: Any, width: int) -> str:
     return ""
 
 
-def _neighbours(tree: Any, _width: int | None) -> str:
+def _check_neighbours(tree: Any, _width: int | None) -> str:
     """All its arrays are of its points and of its nodes, and its leaves are at its end."""
     import numpy
 
@@ -237,14 +239,14 @@ def _neighbours(tree: Any, _width: int | None) -> str:
     return ""
 
 
-def _metric(metric: Any, _width: int | None) -> str:
+def _check_metric(metric: Any, _width: int | None) -> str:
     _, vector, matrix, *_ = metric.__getstate__()
     if matrix.shape[0] == matrix.shape[1] or matrix.size <= 1:
         return "" if vector.ndim == 1 else "a distance is not as it is made"
     return "a distance is not as it is made"
 
 
-def _neighbourhood(model: Any, width: int | None) -> str:
+def _check_neighbourhood(model: Any, width: int | None) -> str:
     """The points that it remembers have the columns that it takes, and an answer each."""
     import numpy
 
@@ -261,21 +263,21 @@ def _neighbourhood(model: Any, width: int | None) -> str:
     return ""
 
 
-def _clusters(model: Any, width: int | None) -> str:
+def _check_clusters(model: Any, width: int | None) -> str:
     centres = vars(model).get("cluster_centers_")
     if centres is None or (centres.ndim == 2 and centres.shape[1] == width and len(centres)):
         return ""
     return "the centres of clusters have other columns"
 
 
-def _bisected(model: Any, width: int | None) -> str:
+def _check_bisected(model: Any, width: int | None) -> str:
     kept = vars(model).get("_kmeans_single")
     if kept is not None and getattr(kept, "__name__", None) not in _UNCHECKED:
         return "a BisectingKMeans in it has a `_kmeans_single` of its own"
-    return _clusters(model, width)
+    return _check_clusters(model, width)
 
 
-def _support(model: Any, width: int | None) -> str:
+def _check_support_vectors(model: Any, width: int | None) -> str:
     """libsvm takes each of these arrays to be as long as the number of vectors says."""
     import numpy
 
@@ -297,14 +299,14 @@ def _support(model: Any, width: int | None) -> str:
     return "" if is_within else "the vectors of a support vector machine are not as it says"
 
 
-def _vocabulary(model: Any, _width: int | None) -> str:
+def _check_vocabulary(model: Any, _width: int | None) -> str:
     words = vars(model).get("vocabulary_")
     if words is None or sorted(words.values()) == list(range(len(words))):
         return ""
     return "a vocabulary counts words to columns that are not there"
 
 
-def _encoder(model: Any, _width: int | None) -> str:
+def _check_encoder(model: Any, _width: int | None) -> str:
     """As many columns come out as there are categories, so that each has its place."""
     if "_n_features_outs" not in vars(model):
         return ""
@@ -318,7 +320,7 @@ def _encoder(model: Any, _width: int | None) -> str:
     return ""
 
 
-def _sparse(matrix: Any, _width: int | None) -> str:
+def _check_sparse(matrix: Any, _width: int | None) -> str:
     check = getattr(matrix, "check_format", None)
     if check is not None:
         check(full_check=True)
@@ -327,12 +329,12 @@ def _sparse(matrix: Any, _width: int | None) -> str:
     return ""
 
 
-def _spline(spline: Any, _width: int | None) -> str:
+def _check_spline(spline: Any, _width: int | None) -> str:
     type(spline)(spline.t, spline.c, spline.k, spline.extrapolate, spline.axis)
     return ""
 
 
-def _random(generator: Any, _width: int | None) -> str:
+def _check_random(generator: Any, _width: int | None) -> str:
     """How far into its buffer it has read."""
     bits = getattr(generator, "bit_generator", None)
     state = bits.state if bits is not None else generator.get_state(legacy=False)
@@ -341,22 +343,22 @@ def _random(generator: Any, _width: int | None) -> str:
 
 
 _CHECKS: Mapping[str, Callable[[Any, int | None], str]] = {
-    "BSpline": _spline,
-    "BaseHistGradientBoosting": _boosted,
-    "BaseLibSVM": _support,
-    "BinaryTree32": _neighbours,
-    "BinaryTree64": _neighbours,
-    "BisectingKMeans": _bisected,
-    "CountVectorizer": _vocabulary,
-    "DictVectorizer": _vocabulary,
-    "DistanceMetric": _metric,
-    "Generator": _random,
-    "NeighborsBase": _neighbourhood,
-    "OneHotEncoder": _encoder,
-    "RandomState": _random,
-    "Tree": _tree,
-    "TreePredictor": _predictor,
-    "_BaseKMeans": _clusters,
-    "_spbase": _sparse,
+    "BSpline": _check_spline,
+    "BaseHistGradientBoosting": _check_boosted,
+    "BaseLibSVM": _check_support_vectors,
+    "BinaryTree32": _check_neighbours,
+    "BinaryTree64": _check_neighbours,
+    "BisectingKMeans": _check_bisected,
+    "CountVectorizer": _check_vocabulary,
+    "DictVectorizer": _check_vocabulary,
+    "DistanceMetric": _check_metric,
+    "Generator": _check_random,
+    "NeighborsBase": _check_neighbourhood,
+    "OneHotEncoder": _check_encoder,
+    "RandomState": _check_random,
+    "Tree": _check_tree,
+    "TreePredictor": _check_predictor,
+    "_BaseKMeans": _check_clusters,
+    "_spbase": _check_sparse,
 }
 """What is looked at, by the name of a class or of one that it descends from."""

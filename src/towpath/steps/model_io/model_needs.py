@@ -12,7 +12,7 @@ from towpath.steps import formats
 from towpath.steps.model_io import skops_models
 
 
-def find_needs(path: Path, declared: str | None = None) -> tuple[str, ...]:
+def find_model_needs(path: Path, declared: str | None = None) -> tuple[str, ...]:
     """The names that `trust` must hold for a written output to be loaded, sorted.
 
     Of a folder those of all its .skops files; empty for what is no model of skops'.
@@ -20,10 +20,10 @@ def find_needs(path: Path, declared: str | None = None) -> tuple[str, ...]:
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     needed: set[str] = set()
     for file in files:
-        known = formats.known(file.name, None if path.is_dir() else declared)
-        if known is not None and known.name == "skops" and file.is_file():
+        format = formats.find_format(file.name, None if path.is_dir() else declared)
+        if format is not None and format.name == "skops" and file.is_file():
             try:
-                needed.update(skops_models.inspect(file, file.name))
+                needed.update(skops_models.find_untrusted(file, file.name))
             except TowpathError:  # whoever reads it is told, with its name
                 continue
     return tuple(sorted(needed))
@@ -37,14 +37,17 @@ def tell_needs(
     allowed = tuple(trust)
     missing = {name for names in needs.values() for name in names} - set(allowed)
     hopeless = missing.intersection(nameless)
-    if wanted := missing - hopeless:
-        where = _holders(needs, wanted)
-        yield f"to be loaded, {where} will need in towpath.yaml: {trust_line(allowed, wanted)}"
+    if untrusted := missing - hopeless:
+        where = _name_holders(needs, untrusted)
+        yield f"to be loaded, {where} will need in towpath.yaml: {trust_line(allowed, untrusted)}"
     for name in sorted(hopeless):
-        yield f"{_holders(needs, {name})} cannot be loaded: {skops_models.explain_nameless(name)}"
+        yield (
+            f"{_name_holders(needs, {name})} cannot be loaded: "
+            f"{skops_models.explain_nameless(name)}"
+        )
 
 
-def _holders(needs: Mapping[str, Iterable[str]], names: set[str]) -> str:
+def _name_holders(needs: Mapping[str, Iterable[str]], names: set[str]) -> str:
     return ", ".join(f"`{output}`" for output, held in needs.items() if names.intersection(held))
 
 

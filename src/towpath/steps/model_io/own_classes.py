@@ -30,13 +30,13 @@ def load_model(path: Path, name: str, trust: Iterable[str], own: Mapping[str, An
         cannot be imported.
     """
     allowed = tuple(trust)
-    make_importable(path, name, allowed, own)
+    make_classes_importable(path, name, allowed, own)
     try:
-        return skops_models.load(path, name, allowed)
+        return skops_models.load_trusted_model(path, name, allowed)
     except StepFailed as failure:
         if own["root"] and (fault := _own_fault(failure.__cause__, own)):
             raise StepFailed(fault) from failure
-        if words := "; ".join(compare(path, name, own)):
+        if words := "; ".join(compare_recorded(path, name, own)):
             raise StepFailed(
                 *(Fault(f"{fault.what} ({words})", fault.place, fault.hint)
                   for fault in failure.faults)
@@ -44,27 +44,29 @@ def load_model(path: Path, name: str, trust: Iterable[str], own: Mapping[str, An
         raise
 
 
-def make_importable(path: Path, name: str, trust: Iterable[str], own: Mapping[str, Any]) -> None:
+def make_classes_importable(
+    path: Path, name: str, trust: Iterable[str], own: Mapping[str, Any]
+) -> None:
     """Let the classes of the version's own be imported that a file names and ``trust`` lets in.
 
     Raises as :func:`load_model` does; a file with none of them brings no code at all.
     """
-    strange = set(skops_models.inspect(path, name)).intersection(trust)
+    strange = set(skops_models.find_untrusted(path, name)).intersection(trust)
     mine = sorted(strange.intersection(own["classes"]))
     others = sorted(strange.difference(mine))
     if faults := [*_not_allowed(mine, own)]:
         raise Refused(*faults)
-    if faults := list(_missing(others, own)):
+    if faults := list(_missing_packages(others, own)):
         raise StepFailed(*faults)
     if mine:
         root = Path(own["root"])
         places = (root, root / own["folder"], root / "src")
-        if faults := list(_mixed(places, own["version"])):
+        if faults := list(_mixed_modules(places, own["version"])):
             raise StepFailed(*faults)
         _import_from(root, own["folder"])
 
 
-def compare(path: Path, name: str, own: Mapping[str, Any]) -> tuple[str, ...]:
+def compare_recorded(path: Path, name: str, own: Mapping[str, Any]) -> tuple[str, ...]:
     """Packages that are others here than when the version was made, and whether the model's
     classes come from them, in words."""
     try:
@@ -80,7 +82,7 @@ def _not_allowed(mine: list[str], own: Mapping[str, Any]) -> Iterator[Fault]:
         yield Fault(what, hint=own["hint"])
 
 
-def _missing(names: list[str], own: Mapping[str, Any]) -> Iterator[Fault]:
+def _missing_packages(names: list[str], own: Mapping[str, Any]) -> Iterator[Fault]:
     """What cannot be imported here at all: by package, each once."""
     for home in sorted({name.partition(".")[0] for name in names}):
         if _is_installed(home):
@@ -89,13 +91,13 @@ def _missing(names: list[str], own: Mapping[str, Any]) -> Iterator[Fault]:
             held = ", ".join(name for name in names if name.startswith(f"{home}."))
             yield Fault(f"{own['version']} holds {held}, and {own['fault']}", hint=own["hint"])
             continue
-        wanted = recorded_packages.find_recorded(own["packages"], home)
-        package = " ".join(wanted) if wanted else home
-        hint = f"pip install {'=='.join(wanted) if wanted else home}"
+        recorded_package = recorded_packages.find_recorded(own["packages"], home)
+        package = " ".join(recorded_package) if recorded_package else home
+        hint = f"pip install {'=='.join(recorded_package) if recorded_package else home}"
         yield Fault(f"{own['version']} needs {package}, which is not installed here", hint=hint)
 
 
-def _mixed(places: Iterable[Path], version: str) -> Iterator[Fault]:
+def _mixed_modules(places: Iterable[Path], version: str) -> Iterator[Fault]:
     """Modules that this process has imported from elsewhere and the version's code has too."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
@@ -103,8 +105,10 @@ def _mixed(places: Iterable[Path], version: str) -> Iterator[Fault]:
             continue
         path = name.replace(".", "/")
         for place in places:
-            found = (place / f"{path}.py", place / path / "__init__.py")
-            if any(one.is_file() for one in found) and not Path(file).is_relative_to(place):
+            module_files = (place / f"{path}.py", place / path / "__init__.py")
+            if any(module_file.is_file() for module_file in module_files) and not Path(
+                file
+            ).is_relative_to(place):
                 what = f"{version} brings its own {name}, and this process has that of {file}"
                 yield Fault(what, hint="load it in a process of its own")
                 return
@@ -141,7 +145,7 @@ def _own_fault(error: BaseException | None, own: Mapping[str, Any]) -> Fault | N
 
 
 def _import_from(root: Path, folder: str) -> None:
-    project_functions.make_importable(root, folder)
+    project_functions.make_project_importable(root, folder)
     if (root / "src").is_dir():  # before a package that is installed from a work tree
         sys.path.insert(0, str(root / "src"))
 

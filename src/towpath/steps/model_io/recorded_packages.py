@@ -18,17 +18,17 @@ def compare_packages(
         first, since it may matter to whoever loads the model.
     """
     differing = {
-        name: f"{name} {version} recorded, {found or 'none'} here"
+        name: f"{name} {version} recorded, {installed or 'none'} here"
         for name, version in recorded.items()
-        if _is_version(version) and (found := _installed(name)) != version
+        if _is_version(version) and (installed := _installed_version(name)) != version
     }
     close = _names_of(homes) if differing else frozenset()
     matters = [
         f"{words}: the model's classes come from it"
         for name, words in differing.items()
-        if _plain(name) in close
+        if _plain_name(name) in close
     ]
-    others = [words for name, words in differing.items() if _plain(name) not in close]
+    others = [words for name, words in differing.items() if _plain_name(name) not in close]
     if python and python.split(".")[:2] != [str(part) for part in sys.version_info[:2]]:
         others.append(f"Python {python} recorded, {sys.version_info[0]}.{sys.version_info[1]} here")
     return (*matters, *others)
@@ -41,7 +41,9 @@ def find_recorded(recorded: Mapping[str, str], home: str) -> tuple[str, str] | N
     ``xgboost-cpu``.
     """
     for name, version in recorded.items():
-        if _plain(name) == _plain(home) or _plain(name).startswith(f"{_plain(home)}-"):
+        if _plain_name(name) == _plain_name(home) or _plain_name(name).startswith(
+            f"{_plain_name(home)}-"
+        ):
             return name, version
     return None
 
@@ -50,7 +52,7 @@ def _is_version(text: str) -> bool:
     return text[:1].isdigit()  # of a package without one the record has a digest
 
 
-def _installed(name: str) -> str | None:
+def _installed_version(name: str) -> str | None:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -59,9 +61,9 @@ def _installed(name: str) -> str | None:
 
 def _names_of(homes: Iterable[str]) -> frozenset[str]:
     """The distributions that top modules come from."""
-    known = metadata.packages_distributions()
-    return frozenset(_plain(name) for home in homes for name in known.get(home, ()))
+    distributions = metadata.packages_distributions()
+    return frozenset(_plain_name(name) for home in homes for name in distributions.get(home, ()))
 
 
-def _plain(name: str) -> str:
+def _plain_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()

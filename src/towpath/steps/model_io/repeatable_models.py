@@ -14,7 +14,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can tell
 _BYTES = ("BytesNode", "BytearrayNode")
 
 
-def normal(data: bytes) -> bytes:
+def normalise_archive(data: bytes) -> bytes:
     """The same model in a file that is the same for every dump of it.
 
     skops numbers objects and names arrays by their address in memory, and names bytes by chance;
@@ -22,14 +22,14 @@ def normal(data: bytes) -> bytes:
     get one time, and padding inside records is zeroed, which holds whatever was in memory before
     (the nodes of a decision tree have seven such bytes each).
     """
-    made = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(made, "w") as new:
+    output = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(output, "w") as new:
         numbering = _Numbering(old)
-        schema = json.dumps(numbering.renumber(json.loads(old.read(_SCHEMA))))
+        schema = json.dumps(numbering.renumber_node(json.loads(old.read(_SCHEMA))))
         for name, source in numbering.members.items():
-            new.writestr(_member(name), _content(old, source))
-        new.writestr(_member(_SCHEMA, zipfile.ZIP_DEFLATED), schema, compresslevel=1)
-    return made.getvalue()
+            new.writestr(_member_info(name), _member_content(old, source))
+        new.writestr(_member_info(_SCHEMA, zipfile.ZIP_DEFLATED), schema, compresslevel=1)
+    return output.getvalue()
 
 
 @dataclass
@@ -41,27 +41,27 @@ class _Numbering:
     numbers: dict[object, int] = field(default_factory=dict)
     members: dict[str, str] = field(default_factory=dict)
 
-    def renumber(self, node: Any) -> Any:
+    def renumber_node(self, node: Any) -> Any:
         """A part of the schema with the new numbers and names."""
         if isinstance(node, list):
-            return [self.renumber(part) for part in node]
+            return [self.renumber_node(part) for part in node]
         if not isinstance(node, dict):
             return node
         loader = node.get("__loader__")
         if loader in _BYTES:
             return self._renumber_bytes(node)
         if (members := _members_of_set(node)) is not None:
-            members.sort(key=self._fingerprint)
-        return {key: self._value(key, value) for key, value in node.items()}
+            members.sort(key=self._node_fingerprint)
+        return {key: self._renumber_value(key, value) for key, value in node.items()}
 
-    def _value(self, key: str, value: Any) -> Any:
+    def _renumber_value(self, key: str, value: Any) -> Any:
         # In a mapping's content the same words are keys, and what they lead to is no number.
         if key == "__id__" and isinstance(value, int):
-            return self._number(value)
+            return self._number_of(value)
         if key == "file" and isinstance(value, str):
             stem, dot, extension = value.partition(".")
-            return self._rename(value, f"{self._number(int(stem))}{dot}{extension}")
-        return self.renumber(value)
+            return self._rename_member(value, f"{self._number_of(int(stem))}{dot}{extension}")
+        return self.renumber_node(value)
 
     def _renumber_bytes(self, node: dict[str, Any]) -> dict[str, Any]:
         """A node of bytes, whose member skops names anew for each place where they stand.
@@ -71,17 +71,21 @@ class _Numbering:
         """
         content = self.archive.read(node["file"])
         is_fixed = node["__loader__"] == "BytesNode"
-        number = self._number((node["__class__"], content) if is_fixed else node["__id__"])
-        return {**node, "file": self._rename(node["file"], f"{number}.bin"), "__id__": number}
+        number = self._number_of((node["__class__"], content) if is_fixed else node["__id__"])
+        return {
+            **node,
+            "file": self._rename_member(node["file"], f"{number}.bin"),
+            "__id__": number,
+        }
 
-    def _number(self, known_as: object) -> int:
+    def _number_of(self, known_as: object) -> int:
         return self.numbers.setdefault(known_as, len(self.numbers) + 1)
 
-    def _rename(self, old: str, new: str) -> str:
+    def _rename_member(self, old: str, new: str) -> str:
         self.members.setdefault(new, old)
         return new
 
-    def _fingerprint(self, node: Any) -> str:
+    def _node_fingerprint(self, node: Any) -> str:
         """What tells the members of a set apart: all of a node but its numbers."""
         return json.dumps(self._without_numbers(node), sort_keys=True)
 
@@ -91,13 +95,13 @@ class _Numbering:
         if not isinstance(node, dict):
             return node
         return {
-            key: self._digest(value) if key == "file" and isinstance(value, str)
+            key: self._member_digest(value) if key == "file" and isinstance(value, str)
             else self._without_numbers(value)
             for key, value in node.items() if key != "__id__" or not isinstance(value, int)
         }  # fmt: skip
 
-    def _digest(self, member: str) -> str:
-        return hashlib.sha256(_content(self.archive, member)).hexdigest()
+    def _member_digest(self, member: str) -> str:
+        return hashlib.sha256(_member_content(self.archive, member)).hexdigest()
 
 
 def _members_of_set(node: dict[str, Any]) -> list[Any] | None:
@@ -111,14 +115,14 @@ def _members_of_set(node: dict[str, Any]) -> list[Any] | None:
     return None
 
 
-def _member(name: str, compression: int = zipfile.ZIP_STORED) -> zipfile.ZipInfo:
+def _member_info(name: str, compression: int = zipfile.ZIP_STORED) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name, _EPOCH)
     info.compress_type = compression
     info.external_attr = 0o644 << 16
     return info
 
 
-def _content(archive: zipfile.ZipFile, name: str) -> bytes:
+def _member_content(archive: zipfile.ZipFile, name: str) -> bytes:
     data = archive.read(name)
     return _without_padding(data) if name.endswith(".npy") and _has_padding(data) else data
 
@@ -134,8 +138,8 @@ def _without_padding(data: bytes) -> bytes:
     clean = numpy.zeros(records.shape, records.dtype)
     for column in records.dtype.names or ():
         clean[column] = records[column]
-    made = io.BytesIO()
+    output = io.BytesIO()
     numpy.lib.format.write_array(
-        made, clean if records.dtype.names else records, allow_pickle=False
+        output, clean if records.dtype.names else records, allow_pickle=False
     )
-    return made.getvalue()
+    return output.getvalue()

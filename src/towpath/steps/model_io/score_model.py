@@ -23,7 +23,7 @@ _PATIENCE = 7 * 86400.0
 _NO_BOUND = 1 << 60
 
 
-def faults(model: str, data: Path, output: Path) -> Iterator[Fault]:
+def scoring_faults(model: str, data: Path, output: Path) -> Iterator[Fault]:
     """What can be said before anything is read: files that no reader or writer here knows."""
     if not _is_model(model):
         hint = "a .skops file can be scored with; another is for your own code"
@@ -35,7 +35,7 @@ def faults(model: str, data: Path, output: Path) -> Iterator[Fault]:
         yield Fault(f"there is no file {data}")
 
 
-def read(path: Path, trust: Iterable[str], own: Mapping[str, Any]) -> Any:
+def read_model_file(path: Path, trust: Iterable[str], own: Mapping[str, Any]) -> Any:
     """A model's file, if it holds nothing but known types and those that the project trusts; those
     of the version's own come from its code (``OwnCode.to_json``).
 
@@ -73,7 +73,7 @@ class Scored:
     packages: tuple[str, ...] = ()
 
 
-def score(asked: Scoring) -> Scored:
+def score_table(asked: Scoring) -> Scored:
     """Write the table's rows with the prediction beside them.
 
     ``output`` appears whole or not at all. Raises ``StepFailed`` for columns that the table lacks
@@ -84,16 +84,16 @@ def score(asked: Scoring) -> Scored:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with folder_beside(output) as folder:
-            made = Path(folder, f"scored{''.join(output.suffixes[-2:])}")
-            scored = _ask(asked, folder, made)
-            made.replace(output)
+            scored_file = Path(folder, f"scored{''.join(output.suffixes[-2:])}")
+            scored = _ask_sandbox(asked, folder, scored_file)
+            scored_file.replace(output)
     except OSError as refused:
-        raise _unwritten(asked.output, refused) from refused
+        raise _unwritten_failure(asked.output, refused) from refused
     return scored
 
 
-def _ask(asked: Scoring, folder: Path, made: Path) -> Scored:
-    reads = (asked.model, asked.data, *asked.own.reads)
+def _ask_sandbox(asked: Scoring, folder: Path, made: Path) -> Scored:
+    reads = (asked.model, asked.data, *asked.own.readable_paths)
     sandbox = Sandbox(folder, _PATIENCE, reads=reads, file_size=_NO_BOUND)
     question = {
         "model": str(asked.model.absolute()),
@@ -108,11 +108,11 @@ def _ask(asked: Scoring, folder: Path, made: Path) -> Scored:
         "batch_size": asked.batch_size,
     }
     try:
-        said = sandbox.ask("towpath.steps.model_io.score_model", question).said
+        sandbox_answer = sandbox.ask("towpath.steps.model_io.score_model", question).said
     except SandboxEnded as ended:
         raise StepFailed(Fault(f"{asked.own.version} cannot be applied: {ended}")) from None
     try:
-        return read_scored(said)
+        return read_scored(sandbox_answer)
     except Malformed as wrong:
         words = wrong.faults[0].what
         what = f"{asked.own.version} cannot be applied: its process answers with what is no answer"
@@ -126,8 +126,8 @@ def read_scored(said: object) -> Scored:
     """
     fields = Fields(said)
     fields.refuse_others("rows", "packages", "faults", "refused")
-    if (pairs := fields.find("faults", foreign.list_of(_read_fault))) is None:
-        packages = fields.find("packages", foreign.list_of(foreign.read_text)) or ()
+    if (pairs := fields.find_optional("faults", foreign.list_of(_read_fault))) is None:
+        packages = fields.find_optional("packages", foreign.list_of(foreign.read_text)) or ()
         return Scored(fields.get("rows", foreign.read_count), packages)
     if not pairs:
         raise Malformed("it failed, and names no fault")
@@ -146,9 +146,12 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     """In the sandbox: ``{"rows": n, "packages": [...]}``, or ``{"faults": [[what, hint]],
     "refused": bool}``."""
     try:
-        count = _scored(question)
+        count = _write_scored(question)
         model = Path(question["model"])
-        return {"rows": count, "packages": own_classes.compare(model, model.name, question["own"])}
+        return {
+            "rows": count,
+            "packages": own_classes.compare_recorded(model, model.name, question["own"]),
+        }
     except TowpathError as error:
         faults = [[fault.what, fault.hint] for fault in error.faults]
         return {"faults": faults, "refused": isinstance(error, Refused)}
@@ -159,31 +162,35 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
         return {"faults": [[what, None]], "refused": False}
 
 
-def _scored(question: Mapping[str, Any]) -> int:
-    loaded = read(Path(question["model"]), question["trust"], question["own"])
+def _write_scored(question: Mapping[str, Any]) -> int:
+    loaded = read_model_file(Path(question["model"]), question["trust"], question["own"])
     method = question["method"]
     if not hasattr(loaded, method):
         raise StepFailed(Fault(f"a {type(loaded).__name__} has no `{method}`"))
     name = question["name"]
-    source = table_parts.Source(Path(question["data"]), Path(name).name, formats.known(name))
-    parts = source.parts(question["batch_size"])
-    scored = (batch_transform.scored(loaded, part, method) for part in parts)
-    made = Path(question["made"])
+    source = table_parts.TableSource(
+        Path(question["data"]), Path(name).name, formats.find_format(name)
+    )
+    parts = source.read_parts(question["batch_size"])
+    scored = (batch_transform.add_predictions(loaded, part, method) for part in parts)
+    scored_file = Path(question["made"])
     try:
-        return table_parts.Target(made, formats.known(made.name)).write(scored)
+        return table_parts.TableTarget(scored_file, formats.find_format(scored_file.name)).write(
+            scored
+        )
     except OSError as refused:
-        raise _unwritten(question["output"], refused) from refused
+        raise _unwritten_failure(question["output"], refused) from refused
 
 
-def _unwritten(output: Path | str, refused: OSError) -> StepFailed:
+def _unwritten_failure(output: Path | str, refused: OSError) -> StepFailed:
     return StepFailed(Fault(f"{output} cannot be written: {refused.strerror}"))
 
 
 def _is_table(name: str) -> bool:
-    format = formats.known(name)
+    format = formats.find_format(name)
     return format is not None and format.is_table
 
 
 def _is_model(name: str) -> bool:
-    format = formats.known(name)
+    format = formats.find_format(name)
     return format is not None and format.module == "model_files"

@@ -48,14 +48,14 @@ def read_held(file: BinaryIO, name: str) -> frozenset[Held]:
         with zipfile.ZipFile(file) as archive:
             _check_members(archive, name)
             schema = json.loads(archive.read(_SCHEMA))
-            nodes = list(_nodes(schema, name))
+            nodes = list(_schema_nodes(schema, name))
             _check_repeated(nodes, name)
             _check_contents(archive, nodes, name)
-            return frozenset(held for node in nodes for held in _held(node))
+            return frozenset(held for node in nodes for held in _held_parts(node))
     except (Refused, StepFailed):
         raise
     except RecursionError:
-        raise _refused(name, "its schema is nested too deeply") from None
+        raise _refused_file(name, "its schema is nested too deeply") from None
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
         raise _no_model(name, error) from error
     except NotImplementedError as error:  # a compression that this Python does not know
@@ -79,7 +79,7 @@ def _no_model(name: str, error: Exception) -> StepFailed:
     return StepFailed(Fault(f"{name} is no skops file: {error}"))
 
 
-def _refused(name: str, why: str) -> Refused:
+def _refused_file(name: str, why: str) -> Refused:
     return Refused(Fault(f"{name} is not safe to load: {why}"))
 
 
@@ -87,10 +87,14 @@ def _check_members(archive: zipfile.ZipFile, name: str) -> None:
     """Plain names, each once, and no more bytes than a file of this size would hold."""
     members = archive.infolist()
     names = [member.filename for member in members]
-    if twice := {each for each in names if names.count(each) > 1} if _is_doubled(names) else set():
-        raise _refused(name, f"it holds {min(twice)} more than once")
-    if strange := [each for each in names if not _MEMBER.fullmatch(each)]:
-        raise _refused(name, f"a member of it is called {strange[0]!r}")
+    if (
+        twice := {member_name for member_name in names if names.count(member_name) > 1}
+        if _is_doubled(names)
+        else set()
+    ):
+        raise _refused_file(name, f"it holds {min(twice)} more than once")
+    if strange := [member_name for member_name in names if not _MEMBER.fullmatch(member_name)]:
+        raise _refused_file(name, f"a member of it is called {strange[0]!r}")
     packed = sum(member.compress_size for member in members)
     _check_size(name, packed, sum(member.file_size for member in members))
 
@@ -101,16 +105,16 @@ def _is_doubled(names: list[str]) -> bool:
 
 def _check_size(name: str, packed: int, unpacked: int) -> None:
     if unpacked > max(_ROOM, _RATIO * packed):
-        raise _refused(name, f"{packed:,} bytes of it unpack to {unpacked:,}")
+        raise _refused_file(name, f"{packed:,} bytes of it unpack to {unpacked:,}")
 
 
-def _nodes(schema: Any, name: str) -> Iterator[Mapping[str, Any]]:
+def _schema_nodes(schema: Any, name: str) -> Iterator[Mapping[str, Any]]:
     """Every object of the schema, wherever it stands: all that skops makes has a loader."""
     waiting: list[tuple[Any, int]] = [(schema, 0)]
     while waiting:
         value, depth = waiting.pop()
         if depth > _DEEPEST:
-            raise _refused(name, "its schema is nested too deeply")
+            raise _refused_file(name, "its schema is nested too deeply")
         if isinstance(value, dict):
             if isinstance(value.get("__loader__"), str):
                 yield value
@@ -119,7 +123,7 @@ def _nodes(schema: Any, name: str) -> Iterator[Mapping[str, Any]]:
             waiting += [(part, depth + 1) for part in value]
 
 
-def _held(node: Mapping[str, Any]) -> Iterator[Held]:
+def _held_parts(node: Mapping[str, Any]) -> Iterator[Held]:
     """What a node makes; of a bound method, also which."""
     loader = node["__loader__"]
     whole = f"{node['__module__']}.{node['__class__']}"
@@ -131,10 +135,10 @@ def _held(node: Mapping[str, Any]) -> Iterator[Held]:
     if loader == "MethodNode":
         yield loader, f"{whole}.{node['content']['func']}"
     if loader == "DictNode":
-        yield from _keys(node["key_types"])
+        yield from _key_types(node["key_types"])
 
 
-def _keys(types: Any) -> Iterator[Held]:
+def _key_types(types: Any) -> Iterator[Held]:
     """skops calls the type of each key: whatever stands there must be a plain list of types."""
     if types["__loader__"] != "ListNode":
         raise ValueError("the types of a mapping's keys are no list")
@@ -156,7 +160,7 @@ def _check_repeated(nodes: list[Mapping[str, Any]], name: str) -> None:
             raise ValueError("the number of an object is none")
         kind = (node["__loader__"], node["__module__"], node["__class__"], id(node) in keys)
         if kinds.setdefault(number, kind) != kind:
-            raise _refused(name, "two of its objects have one number")
+            raise _refused_file(name, "two of its objects have one number")
 
 
 def _check_contents(archive: zipfile.ZipFile, nodes: list[Mapping[str, Any]], name: str) -> None:
@@ -169,14 +173,14 @@ def _check_contents(archive: zipfile.ZipFile, nodes: list[Mapping[str, Any]], na
         if loader == "NdArrayNode" and node.get("type") == "numpy":
             with archive.open(file) as member:
                 if member.read(len(_ARRAY)) != _ARRAY:
-                    raise _refused(name, f"{file} in it is no array")
+                    raise _refused_file(name, f"{file} in it is no array")
         elif loader == "SparseMatrixNode":
             _check_sparse(archive.read(file), file, name)
 
 
 def _check_sparse(content: bytes, file: str, name: str) -> None:
     if not content.startswith(_PACKED):
-        raise _refused(name, f"{file} in it is no sparse matrix")
+        raise _refused_file(name, f"{file} in it is no sparse matrix")
     with zipfile.ZipFile(io.BytesIO(content)) as inner:
         members = inner.infolist()
         _check_size(name, len(content), sum(member.file_size for member in members))

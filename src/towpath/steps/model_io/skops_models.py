@@ -13,7 +13,7 @@ from towpath.errors import Fault, Refused, StepFailed
 from towpath.steps.model_io import allowed_types, index_bounds, repeatable_models, skops_archive
 
 
-def dump(model: object, path: Path) -> None:
+def dump_model(model: object, path: Path) -> None:
     """Write a model; the same model gives the same bytes.
 
     :raises StepFailed: where skops cannot keep it, or what it wrote could not be read back.
@@ -21,7 +21,7 @@ def dump(model: object, path: Path) -> None:
     from skops import io as skops_io
 
     try:
-        content = repeatable_models.normal(skops_io.dumps(model))
+        content = repeatable_models.normalise_archive(skops_io.dumps(model))
     except Exception as error:  # skops raises what the object's own code raises
         hint = f"{{path: {path.name}, format: joblib}} keeps any object, and runs code when read"
         what = f"skops cannot keep this {type(model).__name__}: {error}"
@@ -30,7 +30,7 @@ def dump(model: object, path: Path) -> None:
     path.write_bytes(content)
 
 
-def load(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
+def load_trusted_model(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
     """The model in a file called ``name``, if all that it holds is known or trusted.
 
     :param trust: full names of types that the project lets in besides the known ones.
@@ -42,7 +42,7 @@ def load(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
     with path.open("rb") as file:  # once, so that what was looked at is what is loaded
         held = skops_archive.read_held(file, name)
         if strange := allowed_types.find_strange(held, trust):
-            raise Refused(_refusal(name, list(strange)))
+            raise Refused(_refusal_fault(name, list(strange)))
         file.seek(0)
         try:
             with warnings.catch_warnings():
@@ -50,12 +50,12 @@ def load(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
                 model = skops_io.load(file, trusted=sorted({full for _, full in held}))
         except Exception as error:
             raise StepFailed(Fault(f"{name} cannot be read: {error}")) from error
-    if reason := index_bounds.fault(model):
+    if reason := index_bounds.find_unsafe_part(model):
         raise Refused(Fault(f"{name} is not safe to use: {reason}"))
     return model
 
 
-def inspect(path: Path, name: str, trust: Iterable[str] = ()) -> tuple[str, ...]:
+def find_untrusted(path: Path, name: str, trust: Iterable[str] = ()) -> tuple[str, ...]:
     """What :func:`load` would refuse a file for: full names, sorted. Nothing of it is loaded."""
     with path.open("rb") as file:
         return allowed_types.find_strange(skops_archive.read_held(file, name), trust)
@@ -94,12 +94,12 @@ def explain_nameless(name: str) -> str:
     )
 
 
-def _refusal(name: str, strange: list[str]) -> Fault:
+def _refusal_fault(name: str, strange: list[str]) -> Fault:
     listed = ", ".join(sorted(strange))
     what = f"{name} is not safe to load: it holds {listed}"
-    if nameless := [each for each in strange if not is_nameable(each)]:
+    if nameless := [full_name for full_name in strange if not is_nameable(full_name)]:
         return Fault(what, hint=explain_nameless(nameless[0]))
-    if any(each.startswith("scipy.stats._") for each in strange):
+    if any(full_name.startswith("scipy.stats._") for full_name in strange):
         hint = "of a search over distributions keep `best_estimator_`: those run text of the file"
         return Fault(what, hint=hint)
     return Fault(

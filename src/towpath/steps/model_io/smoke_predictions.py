@@ -31,36 +31,36 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     from towpath.steps.formats.json_values import plain_json
     from towpath.steps.model_io import own_classes
 
-    loaded = [_loaded(entry, question["trust"]) for entry in question["models"]]
-    known = dict(question["words"])
+    loaded = [_load_model(entry, question["trust"]) for entry in question["models"]]
+    words_by_column = dict(question["words"])
     for model, _ in loaded:
-        known |= _categories(model)
-    table = _table(question, known)
+        words_by_column |= _learned_categories(model)
+    table = _sample_table(question, words_by_column)
     results = [
-        _predicted(model, table) if model is not None else {"error": error}
+        _predict_rows(model, table) if model is not None else {"error": error}
         for model, error in loaded
     ]
     first = question["models"][0]
     return {
         "rows": len(table),
         "models": results,
-        "words": {name: plain_json(words) for name, words in known.items()},
-        "packages": own_classes.compare(Path(first["path"]), first["path"], first["own"]),
+        "words": {name: plain_json(words) for name, words in words_by_column.items()},
+        "packages": own_classes.compare_recorded(Path(first["path"]), first["path"], first["own"]),
     }
 
 
-def _loaded(entry: Mapping[str, Any], trust: list[str]) -> tuple[Any, str]:
+def _load_model(entry: Mapping[str, Any], trust: list[str]) -> tuple[Any, str]:
     from towpath.steps.model_io import score_model
 
     try:
-        return score_model.read(Path(entry["path"]), trust, entry["own"]), ""
+        return score_model.read_model_file(Path(entry["path"]), trust, entry["own"]), ""
     except TowpathError as error:
         return None, str(error)
     except Exception as error:  # its own code may raise anything when it is imported
         return None, f"{type(error).__name__}: {error}"
 
 
-def _table(asked: Mapping[str, Any], known: Mapping[str, list[Any]]) -> Any:
+def _sample_table(asked: Mapping[str, Any], known: Mapping[str, list[Any]]) -> Any:
     """The sample's first rows, or rows of the types that the signature names."""
     import pandas
 
@@ -68,16 +68,16 @@ def _table(asked: Mapping[str, Any], known: Mapping[str, list[Any]]) -> Any:
 
     if sample := asked["sample"]:
         path = Path(sample)
-        source = table_parts.Source(path, path.name, formats.known(path.name))
-        return next(source.parts(None)).head(ROWS)
+        source = table_parts.TableSource(path, path.name, formats.find_format(path.name))
+        return next(source.read_parts(None)).head(ROWS)
     return pandas.DataFrame(
-        {column["name"]: _column(column, known) for column in asked["columns"]}
+        {column["name"]: _sample_column(column, known) for column in asked["columns"]}
         if asked["columns"]
         else {str(number): _VALUES["number"] for number in range(asked["features"] or 1)}
     )
 
 
-def _column(column: Mapping[str, str], known: Mapping[str, list[Any]]) -> Any:
+def _sample_column(column: Mapping[str, str], known: Mapping[str, list[Any]]) -> Any:
     import pandas
 
     if column["type"] == "datetime":
@@ -87,26 +87,28 @@ def _column(column: Mapping[str, str], known: Mapping[str, list[Any]]) -> Any:
     return [words[place % len(words)] for place in range(len(values))] if words else values
 
 
-def _categories(model: Any) -> dict[str, list[Any]]:
+def _learned_categories(model: Any) -> dict[str, list[Any]]:
     """What encoders inside a model have learned that a column may hold."""
-    found: dict[str, list[Any]] = {}
-    seen: list[Any] = [model]
-    for part in seen:
+    words_by_column: dict[str, list[Any]] = {}
+    parts: list[Any] = [model]
+    for part in parts:
         for name, words in zip(
             getattr(part, "feature_names_in_", ()), getattr(part, "categories_", ()), strict=False
         ):
-            found[str(name)] = [word for word in words if word == word and word is not None]
+            words_by_column[str(name)] = [
+                word for word in words if word == word and word is not None
+            ]
         inner = [step[1] for step in getattr(part, "steps", ())]
         inner += [step[1] for step in getattr(part, "transformers_", ())]
-        seen += [each for each in inner if hasattr(each, "fit")]
-    return found
+        parts += [inner_part for inner_part in inner if hasattr(inner_part, "fit")]
+    return words_by_column
 
 
-def _predicted(model: Any, table: Any) -> dict[str, Any]:
-    from towpath.steps.kinds.batch_transform import scored
+def _predict_rows(model: Any, table: Any) -> dict[str, Any]:
+    from towpath.steps.kinds.batch_transform import add_predictions
 
     try:
-        predicted = scored(model, table)
+        predicted = add_predictions(model, table)
         columns = [name for name in predicted.columns if name not in table.columns]
         values = predicted[columns].to_numpy().ravel().tolist()
     except Exception as error:  # whatever the model's code raises is the answer

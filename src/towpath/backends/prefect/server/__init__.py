@@ -10,38 +10,48 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from towpath.backends.prefect.server.api_home import find_killed_runs, hold_lease, of
-from towpath.backends.prefect.server.server_state import Api, trouble
+from towpath.backends.prefect.server.api_home import find_killed_runs, hold_lease, home_of_project
+from towpath.backends.prefect.server.server_state import PrefectApi, find_api_trouble
 from towpath.errors import EngineError, Fault, TowpathError
 
-__all__ = ["Api", "begin", "ensure", "prepare", "run_in_progress", "settle_killed", "wait"]
+__all__ = [
+    "PrefectApi",
+    "await_api",
+    "begin_api",
+    "ensure_api",
+    "prepare_api",
+    "run_in_progress",
+    "settle_killed_runs",
+]
 
 ANSWER_SECONDS = 2.5
 START_SECONDS = 120.0
 
 
-def ensure(project: Path | None = None) -> Api:
+def ensure_api(project: Path | None = None) -> PrefectApi:
     """An API that answers: the configured one, else a local one, started where none runs.
 
     Raises EngineError that names the address and where it was configured, or tells why the local
     API did not start.
     """
-    return wait(begin(project))
+    return await_api(begin_api(project))
 
 
-def begin(project: Path | None = None) -> Api:
+def begin_api(project: Path | None = None) -> PrefectApi:
     """The same without waiting, so that a start and one's own imports overlap. `wait` follows."""
     from towpath.backends.prefect.server import remote_api, start_api
 
-    home = of(project)
-    if said := remote_api.find(project):
+    home = home_of_project(project)
+    if configured_api := remote_api.find_configured_api(project):
         remote_api.forget_secret()
-        return Api(said.url, False, True, said.origin, home, said.place)
-    found, warm = start_api.begin(home)
-    return Api(found.url, True, warm, f"local, kept in {home.folder}", home)
+        return PrefectApi(
+            configured_api.url, False, True, configured_api.origin, home, configured_api.place
+        )
+    api_state, warm = start_api.begin_local_api(home)
+    return PrefectApi(api_state.url, True, warm, f"local, kept in {home.folder}", home)
 
 
-def prepare(project: Path) -> None:
+def prepare_api(project: Path) -> None:
     """Begin early, while a project is being made, where its first start would be a slow one.
 
     That is the first start with a new version of Prefect (`local.blank_path`); others are left
@@ -51,38 +61,38 @@ def prepare(project: Path) -> None:
 
     with suppress(TowpathError, OSError):
         if not start_api.blank_path().exists():
-            begin(project)
+            begin_api(project)
 
 
-def wait(api: Api, seconds: float = START_SECONDS) -> Api:
+def await_api(api: PrefectApi, seconds: float = START_SECONDS) -> PrefectApi:
     """Until the API of `begin` answers: at most `seconds` for a local one, 2.5 s for another's."""
     from towpath.backends.prefect.server import start_api
 
     if api.started_by_us:
-        start_api.wait(api.home, api.port, seconds)
+        start_api.await_local_api(api.home, api.local_port, seconds)
         return api
-    if wrong := trouble(api.url, ANSWER_SECONDS):
-        raise EngineError(_unreachable(api, wrong))
+    if wrong := find_api_trouble(api.url, ANSWER_SECONDS):
+        raise EngineError(_unreachable_fault(api, wrong))
     return api
 
 
 @contextmanager
-def run_in_progress(api: Api, run_id: str) -> Iterator[None]:
+def run_in_progress(api: PrefectApi, run_id: str) -> Iterator[None]:
     """While this is open, and however it ends, a local API does not rest and `status` knows it."""
     with hold_lease(api.home, run_id):
         yield
 
 
-def settle_killed(api: Api) -> None:
+def settle_killed_runs(api: PrefectApi) -> None:
     """Say of runs that were killed that they crashed: they themselves could not."""
     from towpath.backends.prefect.server import worker
 
     if api.started_by_us and find_killed_runs(api.home):
-        worker.settle_killed(api)
+        worker.crash_killed_runs(api)
 
 
-def _unreachable(api: Api, wrong: str) -> Fault:
-    known = str(api.place) == api.origin
-    said = f"the Prefect API {api.url}{'' if known else f' ({api.origin})'} {wrong}"
+def _unreachable_fault(api: PrefectApi, wrong: str) -> Fault:
+    is_own_place = str(api.place) == api.origin
+    what = f"the Prefect API {api.url}{'' if is_own_place else f' ({api.origin})'} {wrong}"
     hint = "start it, or remove that setting and Towpath starts its own"
-    return Fault(said, api.place, hint)
+    return Fault(what, api.place, hint)

@@ -35,7 +35,7 @@ def basic_authorization(secret: str) -> str:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RequestRefusal:
     """The status of an answer, and its one sentence."""
 
     status: int
@@ -59,28 +59,28 @@ class Guard:
         """Answer a request, open a web socket, or refuse either."""
         if scope["type"] == "lifespan":
             return await self.pages(scope, receive, send)
-        if refusal := self._object(scope):
-            return await _refuse(scope, send, refusal)
+        if refusal := self._find_refusal(scope):
+            return await _send_refusal(scope, send, refusal)
         if scope["type"] == "http" and self._is_owner(scope):
             return await self.trusted(scope, receive, send)
         return await self.pages(scope, receive, send)
 
-    def _object(self, scope: Message) -> Refusal | None:
-        hosts = _values(scope, b"host")
+    def _find_refusal(self, scope: Message) -> RequestRefusal | None:
+        hosts = _header_values(scope, b"host")
         # The name of somebody's page that was made to lead here (DNS rebinding) is not ours.
         if len(hosts) != 1 or not _is_loopback(hosts[0]):
-            return Refusal(MISDIRECTED, "this is no address of the local Prefect API")
+            return RequestRefusal(MISDIRECTED, "this is no address of the local Prefect API")
         own = b"http://" + hosts[0].lower()
-        if any(origin.lower() != own for origin in _values(scope, b"origin")):
-            return Refusal(FORBIDDEN, "another page may not use the local Prefect API")
+        if any(origin.lower() != own for origin in _header_values(scope, b"origin")):
+            return RequestRefusal(FORBIDDEN, "another page may not use the local Prefect API")
         if scope["type"] == "http" and _wants_secret(scope) and not self._is_owner(scope):
-            return Refusal(UNAUTHORIZED, "Unauthorized")
+            return RequestRefusal(UNAUTHORIZED, "Unauthorized")
         return None
 
     def _is_owner(self, scope: Message) -> bool:
         expected = basic_authorization(self.secret).encode()
-        given = _values(scope, b"authorization")
-        return len(given) == 1 and hmac.compare_digest(given[0], expected)
+        authorizations = _header_values(scope, b"authorization")
+        return len(authorizations) == 1 and hmac.compare_digest(authorizations[0], expected)
 
 
 def _wants_secret(scope: Message) -> bool:
@@ -96,11 +96,11 @@ def _is_loopback(host: bytes) -> bool:
     return name.lower() in LOOPBACK and (not colon or port.isdigit())
 
 
-def _values(scope: Message, name: bytes) -> list[bytes]:
+def _header_values(scope: Message, name: bytes) -> list[bytes]:
     return [value for key, value in scope["headers"] if key.lower() == name]
 
 
-async def _refuse(scope: Message, send: Send, refusal: Refusal) -> None:
+async def _send_refusal(scope: Message, send: Send, refusal: RequestRefusal) -> None:
     if scope["type"] == "websocket":
         return await send({"type": "websocket.close", "code": POLICY, "reason": refusal.sentence})
     body = json.dumps({"exception_message": refusal.sentence}).encode()

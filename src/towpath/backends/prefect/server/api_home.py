@@ -20,7 +20,7 @@ YOUNG_SECONDS = 2.0  # a lease may be made, and not locked yet
 
 
 @dataclass(frozen=True)
-class Home:
+class ApiHome:
     """The folder of one local API. `keeper.py`, which loads none of this, knows the same names.
 
     `project` is the project's root; None for an API that belongs to none.
@@ -35,27 +35,27 @@ class Home:
         return self.folder / "state.json"
 
     @property
-    def port(self) -> Path:
+    def port_file(self) -> Path:
         """The port of last time, taken again where it is free, so that bookmarks stay true."""
         return self.folder / "port"
 
     @property
-    def used(self) -> Path:
+    def used_file(self) -> Path:
         """A file whose modification time is that of the last use."""
         return self.folder / "used"
 
     @property
-    def up(self) -> Path:
+    def up_file(self) -> Path:
         """There between `towpath up` and `towpath down`: the worker, and no rest for the API."""
         return self.folder / "up.json"
 
     @property
-    def ready(self) -> Path:
+    def ready_file(self) -> Path:
         """The process id of the server that last began to answer."""
         return self.folder / "ready"
 
     @property
-    def leases(self) -> Path:
+    def leases_folder(self) -> Path:
         """One locked file for each run in progress."""
         return self.folder / "leases"
 
@@ -70,7 +70,7 @@ class Home:
         return self.folder / "worker.log"
 
     @property
-    def database(self) -> Path:
+    def database_file(self) -> Path:
         """Prefect's own."""
         return self.folder / "prefect.db"
 
@@ -78,13 +78,13 @@ class Home:
         """Make the folders; only their owner may look inside. EngineError where that fails."""
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            for folder in (self.folder.parent, self.folder, self.leases):
+            for folder in (self.folder.parent, self.folder, self.leases_folder):
                 _close_folder(folder)
             if self.project and not (self.folder / "project").exists():
                 (self.folder / "project").write_bytes(os.fsencode(self.project))
         except OSError as error:
-            said = f"cannot keep a local Prefect API in {self.folder}: {error.strerror}"
-            raise EngineError(said, hint="name another folder in TOWPATH_HOME") from None
+            what = f"cannot keep a local Prefect API in {self.folder}: {error.strerror}"
+            raise EngineError(what, hint="name another folder in TOWPATH_HOME") from None
 
     def project_root(self) -> Path | None:
         """The root of the project that this home was made for, as it was written down."""
@@ -95,8 +95,8 @@ class Home:
 
     def touch(self) -> None:
         """Say that the API is in use, so that its rest begins anew."""
-        self.used.touch()
-        os.utime(self.used)
+        self.used_file.touch()
+        os.utime(self.used_file)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -109,15 +109,15 @@ class Home:
 def _close_folder(folder: Path) -> None:
     """Make a folder that is ours alone. EngineError for one that somebody else has made there."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.stat()
-    if found.st_uid != os.geteuid():  # its owner could put a state of his own there
-        said = f"cannot keep a local Prefect API in {folder}: it belongs to another user"
-        raise EngineError(said, hint="name another folder in TOWPATH_HOME")
-    if stat.S_IMODE(found.st_mode) & 0o077:  # an older Towpath's, or a copied one
+    status = folder.stat()
+    if status.st_uid != os.geteuid():  # its owner could put a state of his own there
+        what = f"cannot keep a local Prefect API in {folder}: it belongs to another user"
+        raise EngineError(what, hint="name another folder in TOWPATH_HOME")
+    if stat.S_IMODE(status.st_mode) & 0o077:  # an older Towpath's, or a copied one
         folder.chmod(0o700)
 
 
-def base() -> Path:
+def base_folder() -> Path:
     """Where every local API of this user lives: `TOWPATH_HOME`, or the user's data folder."""
     if chosen := os.environ.get("TOWPATH_HOME"):
         return Path(chosen).expanduser().absolute()
@@ -126,28 +126,28 @@ def base() -> Path:
     return platformdirs.user_data_path("towpath")
 
 
-def of(project: Path | None) -> Home:
+def home_of_project(project: Path | None) -> ApiHome:
     """The home of a project's API.
 
     Each project has its own, because names in Prefect have no project in front: on one API the
     `training/dev` of two projects would be one deployment, and the later would win in silence.
     """
     if project is None:
-        return Home(base() / "prefect" / SHARED)
+        return ApiHome(base_folder() / "prefect" / SHARED)
     root = project.resolve()
-    return Home(base() / "prefect" / _realm(root), root)
+    return ApiHome(base_folder() / "prefect" / _folder_name(root), root)
 
 
-def _realm(root: Path) -> str:
+def _folder_name(root: Path) -> str:
     plain = re.sub(r"[^a-z0-9]+", "-", root.name.lower()).strip("-") or "project"
     return f"{plain[:32]}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:10]}"
 
 
 @contextmanager
-def hold_lease(home: Home, run_id: str) -> Iterator[None]:
+def hold_lease(home: ApiHome, run_id: str) -> Iterator[None]:
     """Hold the lease of a run: a locked file, which the system unlocks when its holder dies."""
     home.make()
-    path = home.leases / run_id
+    path = home.leases_folder / run_id
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(str(os.getpid()))
@@ -159,25 +159,27 @@ def hold_lease(home: Home, run_id: str) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def find_runs(home: Home) -> tuple[str, ...]:
+def find_runs(home: ApiHome) -> tuple[str, ...]:
     """The runs in progress, by id."""
-    if not home.leases.is_dir():
+    if not home.leases_folder.is_dir():
         return ()
-    return tuple(sorted(path.name for path in home.leases.iterdir() if _is_held(path.name, home)))
+    return tuple(
+        sorted(path.name for path in home.leases_folder.iterdir() if _is_held(path.name, home))
+    )
 
 
-def find_killed_runs(home: Home) -> tuple[str, ...]:
+def find_killed_runs(home: ApiHome) -> tuple[str, ...]:
     """Runs whose process was killed: their leases are there, and nobody holds them."""
-    if not home.leases.is_dir():
+    if not home.leases_folder.is_dir():
         return ()
     young = time.time() - YOUNG_SECONDS
-    files = [path for path in home.leases.iterdir() if path.stat().st_mtime < young]
+    files = [path for path in home.leases_folder.iterdir() if path.stat().st_mtime < young]
     return tuple(sorted(path.name for path in files if not _is_held(path.name, home)))
 
 
-def _is_held(run_id: str, home: Home) -> bool:
+def _is_held(run_id: str, home: ApiHome) -> bool:
     try:
-        with (home.leases / run_id).open() as file:
+        with (home.leases_folder / run_id).open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return False
     except BlockingIOError:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from towpath.backends.prefect.server.api_home import Home
+from towpath.backends.prefect.server.api_home import ApiHome
 from towpath.call_log import log_call
 from towpath.errors import EngineError, Fault, Place
 
@@ -23,7 +23,7 @@ KEEPER, SERVER = "keeper.py", "serve.py"
 WORKER = "towpath.backends.prefect.server.worker_process"
 
 
-def start(
+def start_process(
     command: Sequence[str | Path],
     *,
     folder: Path,
@@ -34,14 +34,14 @@ def start(
     """Start a process that outlives this one and that its terminal's Ctrl-C does not reach."""
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     logged = log_call("process", "start", *command)
-    with os.fdopen(output, "wb") as said, logged:
+    with os.fdopen(output, "wb") as log_file, logged:
         started = subprocess.Popen(
             command,
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
+            stdout=log_file,
+            stderr=log_file,
             pass_fds=pass_fds,
             start_new_session=True,
         )
@@ -51,7 +51,7 @@ def start(
     return started.pid
 
 
-def born(pid: int) -> float:
+def creation_time(pid: int) -> float:
     """When a process was created, in seconds since 1970; 0 where there is none that runs."""
     import psutil
 
@@ -65,11 +65,11 @@ def born(pid: int) -> float:
 
 def is_alive(pid: int, since: float) -> bool:
     """Whether `pid` is still the process that was created at `since`, and not a later one."""
-    now = born(pid)
-    return now > 0 and abs(now - since) < 1
+    created = creation_time(pid)
+    return created > 0 and abs(created - since) < 1
 
 
-def is_ours(pid: int, since: float) -> bool:
+def is_our_process(pid: int, since: float) -> bool:
     """The same, and whether it is a process of this user."""
     import psutil
 
@@ -79,7 +79,7 @@ def is_ours(pid: int, since: float) -> bool:
         return False
 
 
-def listens(pid: int, port: int) -> bool:
+def is_listening(pid: int, port: int) -> bool:
     """Whether a process of this user holds the socket that listens at a loopback port."""
     import psutil
 
@@ -91,7 +91,7 @@ def listens(pid: int, port: int) -> bool:
     return any(s.status == psutil.CONN_LISTEN and tuple(s.laddr) == local for s in sockets)
 
 
-def end(pid: int, seconds: float = 20.0) -> None:
+def end_process(pid: int, seconds: float = 20.0) -> None:
     """End a process and those below it: asked first, killed when that does not help."""
     import psutil
 
@@ -107,35 +107,35 @@ def end(pid: int, seconds: float = 20.0) -> None:
     psutil.wait_procs(left, timeout=seconds)
 
 
-def now() -> str:
+def written_time() -> str:
     """The time, as Towpath writes it."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def failure(what: str, log: Path, hint: str) -> EngineError:
+def process_failure(what: str, log: Path, hint: str) -> EngineError:
     """The error of a process that did not do its duty, with the end of what it said."""
-    said = log.read_text(errors="replace").splitlines() if log.exists() else []
-    tail = "".join(f"{os.linesep}  {line}" for line in said[-LOG_LINES:] if line.strip())
-    told = f"{what}; the end of its log:{tail}" if tail else what
-    return EngineError(Fault(told, Place(str(log)), hint))
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    tail = "".join(f"{os.linesep}  {line}" for line in lines[-LOG_LINES:] if line.strip())
+    what_and_tail = f"{what}; the end of its log:{tail}" if tail else what
+    return EngineError(Fault(what_and_tail, Place(str(log)), hint))
 
 
-def keepers(home: Home) -> list[int]:
+def find_keepers(home: ApiHome) -> list[int]:
     """The keepers of the API of `home`."""
     folder = str(home.folder)
-    return [pid for pid, words in _own_commands() if _after(words, KEEPER, 1) == folder]
+    return [pid for pid, words in _own_commands() if _word_after(words, KEEPER, 1) == folder]
 
 
-def orphans(home: Home) -> list[int]:
+def find_orphans(home: ApiHome) -> list[int]:
     """The servers of `home`; without a keeper they end by themselves, two seconds later."""
-    ready = str(home.ready)
-    return [pid for pid, words in _own_commands() if _after(words, SERVER, 2) == ready]
+    ready = str(home.ready_file)
+    return [pid for pid, words in _own_commands() if _word_after(words, SERVER, 2) == ready]
 
 
-def workers(home: Home) -> list[int]:
+def find_workers(home: ApiHome) -> list[int]:
     """The workers of `towpath up` that serve the API of `home`."""
-    wanted = [WORKER, str(home.folder)]
-    return [pid for pid, words in _own_commands() if wanted == list(words[3:5])]
+    expected = [WORKER, str(home.folder)]
+    return [pid for pid, words in _own_commands() if expected == list(words[3:5])]
 
 
 def _own_commands() -> Iterator[tuple[int, Sequence[str]]]:
@@ -151,7 +151,7 @@ def _own_commands() -> Iterator[tuple[int, Sequence[str]]]:
             continue
 
 
-def _after(words: Sequence[str], script: str, distance: int) -> str | None:
+def _word_after(words: Sequence[str], script: str, distance: int) -> str | None:
     """The word so many places after that script of ours, wherever Towpath is installed."""
     for number, word in enumerate(words[:5]):
         path = Path(word)

@@ -32,20 +32,20 @@ class Keeper:
         self.told_to_stop = False
         self.restarts = 0
         self.bell = self._hear_signals()
-        self.server = self._start()
+        self.server = self._start_server()
 
-    def keep(self) -> None:
+    def keep_alive(self) -> None:
         """Until told to stop, or nobody needs the API, or it cannot live."""
         with suppress(FileNotFoundError):  # somebody removed the home: it is over as well
-            while not self.told_to_stop and self._lives():
-                if self._left() <= 0 and self._retire():
+            while not self.told_to_stop and self._is_alive():
+                if self._seconds_left() <= 0 and self._try_to_retire():
                     return
-                self._sleep(min(max(self._left(), 0.05), LONGEST_SLEEP))
-        self._end()
-        self._state.unlink(missing_ok=True)
+                self._sleep_until_bell(min(max(self._seconds_left(), 0.05), LONGEST_SLEEP))
+        self._end_server()
+        self._state_file.unlink(missing_ok=True)
 
     @property
-    def _state(self) -> Path:
+    def _state_file(self) -> Path:
         return self.folder / "state.json"
 
     def _hear_signals(self) -> int:
@@ -53,32 +53,32 @@ class Keeper:
         os.set_blocking(bell, False)
         signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, self._stop)
-        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGTERM, self._tell_to_stop)
+        signal.signal(signal.SIGINT, self._tell_to_stop)
         return heard
 
-    def _stop(self, *_: object) -> None:
+    def _tell_to_stop(self, *_: object) -> None:
         self.told_to_stop = True
 
-    def _sleep(self, seconds: float) -> None:
+    def _sleep_until_bell(self, seconds: float) -> None:
         if select.select([self.bell], [], [], seconds)[0]:
             os.read(self.bell, 512)
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start_server(self) -> subprocess.Popen[bytes]:
         (self.folder / "ready").unlink(missing_ok=True)
         return subprocess.Popen(self.command, pass_fds=[self.fd])
 
-    def _lives(self) -> bool:
+    def _is_alive(self) -> bool:
         if self.server.poll() is None:
             return True
         # One that never answered would not answer the next time either.
         if not (self.folder / "ready").exists() or self.restarts == RESTARTS:
             return False
         self.restarts += 1
-        self.server = self._start()
+        self.server = self._start_server()
         return True
 
-    def _left(self) -> float:
+    def _seconds_left(self) -> float:
         used = self.folder / "used"
         if self._is_needed():
             os.utime(used)
@@ -86,9 +86,9 @@ class Keeper:
 
     def _is_needed(self) -> bool:
         starting = not (self.folder / "ready").exists()
-        return starting or (self.folder / "up.json").exists() or any(self._runs())
+        return starting or (self.folder / "up.json").exists() or any(self._lease_states())
 
-    def _runs(self) -> Iterator[bool]:
+    def _lease_states(self) -> Iterator[bool]:
         for lease in (self.folder / "leases").iterdir():
             with suppress(FileNotFoundError), lease.open() as file:
                 yield not self._is_abandoned(lease, file.fileno())
@@ -101,18 +101,18 @@ class Keeper:
         lease.unlink(missing_ok=True)
         return True
 
-    def _retire(self) -> bool:
+    def _try_to_retire(self) -> bool:
         """Stop, unless somebody began to use the API while its state was being taken away.
 
         Users touch `used` and then read the state; this removes the state and then reads `used`.
         """
         with self._locked():
-            state = self._state.read_bytes()
-            self._state.unlink()
-            if self._left() > 0:
-                self._state.write_bytes(state)
+            state = self._state_file.read_bytes()
+            self._state_file.unlink()
+            if self._seconds_left() > 0:
+                self._state_file.write_bytes(state)
                 return False
-            self._end()
+            self._end_server()
             return True
 
     @contextmanager
@@ -121,7 +121,7 @@ class Keeper:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _end(self) -> None:
+    def _end_server(self) -> None:
         self.server.terminate()
         try:
             self.server.wait(GRACE)
@@ -132,4 +132,4 @@ class Keeper:
 
 if __name__ == "__main__":
     os.umask(0o077)  # what it and its server write holds the API's secret, or what it keeps
-    Keeper(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]).keep()
+    Keeper(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]).keep_alive()

@@ -24,7 +24,7 @@ OURS = "# Written by `towpath up`; `towpath down` removes it."
 
 
 @dataclass(frozen=True)
-class Configured:
+class ConfiguredApi:
     """An address and where it was said, in words and, in a file, by place."""
 
     url: str
@@ -32,13 +32,18 @@ class Configured:
     place: Place | None = None
 
 
-def find(project: Path | None) -> Configured | None:
+def find_configured_api(project: Path | None) -> ConfiguredApi | None:
     """The API that Prefect itself would use in `project`; None where it would start its own."""
-    if (said := os.environ.get(KEY)) is not None and said != os.environ.get(SET_BY_US):
+    if (url := os.environ.get(KEY)) is not None and url != os.environ.get(SET_BY_US):
         # Set but empty hides what files say, as it does in Prefect.
-        return Configured(said, f"environment variable {KEY}") if said else None
+        return ConfiguredApi(url, f"environment variable {KEY}") if url else None
     folder = project or Path.cwd()
-    return _dotenv(folder) or _toml(folder) or _pyproject(folder) or _profile(folder)
+    return (
+        _read_dotenv(folder)
+        or _read_prefect_toml(folder)
+        or _read_pyproject(folder)
+        or _read_profile(folder)
+    )
 
 
 def forget_secret() -> None:
@@ -49,7 +54,7 @@ def forget_secret() -> None:
         del os.environ[AUTH]
 
 
-def is_ours(path: Path) -> bool:
+def is_our_settings(path: Path) -> bool:
     """Whether a `prefect.toml` was written by `towpath up`."""
     try:
         return path.read_text().startswith(OURS)
@@ -57,55 +62,57 @@ def is_ours(path: Path) -> bool:
         return False
 
 
-def _dotenv(folder: Path) -> Configured | None:
+def _read_dotenv(folder: Path) -> ConfiguredApi | None:
     path = folder / ".env"
     if not path.is_file():
         return None
     line = re.compile(rf"\s*(?:export\s+)?{KEY}\s*=\s*(['\"]?)([^'\"#\s]+)\1")
     for number, text in enumerate(path.read_text(errors="replace").splitlines(), 1):
         if match := line.match(text):
-            return Configured(match[2], f"{path.name}:{number}", Place(path.name, number))
+            return ConfiguredApi(match[2], f"{path.name}:{number}", Place(path.name, number))
     return None
 
 
-def _toml(folder: Path) -> Configured | None:
+def _read_prefect_toml(folder: Path) -> ConfiguredApi | None:
     path = folder / "prefect.toml"
-    return None if is_ours(path) else _from_file(path, path.name, ("api", "url"))
+    return None if is_our_settings(path) else _from_file(path, path.name, ("api", "url"))
 
 
-def _pyproject(folder: Path) -> Configured | None:
+def _read_pyproject(folder: Path) -> ConfiguredApi | None:
     path = folder / "pyproject.toml"
     return _from_file(path, path.name, ("tool", "prefect", "api", "url"))
 
 
-def _from_file(path: Path, shown: str, keys: tuple[str, ...]) -> Configured | None:
-    url = _look_up(_read(path, shown), keys)
+def _from_file(path: Path, shown: str, keys: tuple[str, ...]) -> ConfiguredApi | None:
+    url = _look_up(_read_toml(path, shown), keys)
     if not url:
         return None
-    place = Place(shown, _line(path, url))
-    return Configured(url, str(place), place)
+    place = Place(shown, _line_number(path, url))
+    return ConfiguredApi(url, str(place), place)
 
 
-def _profile(folder: Path) -> Configured | None:
-    path = _profiles(folder)
-    data = _read(path, str(path))
+def _read_profile(folder: Path) -> ConfiguredApi | None:
+    path = _profiles_path(folder)
+    data = _read_toml(path, str(path))
     name = os.environ.get("PREFECT_PROFILE") or _look_up(data, ("active",))
     url = name and _look_up(data, ("profiles", name, KEY))
     if not url:
         return None
-    return Configured(url, f"Prefect profile `{name}`", Place(str(path), _line(path, url)))
+    return ConfiguredApi(
+        url, f"Prefect profile `{name}`", Place(str(path), _line_number(path, url))
+    )
 
 
-def _profiles(folder: Path) -> Path:
-    if said := os.environ.get("PREFECT_PROFILES_PATH"):
-        return Path(said)
+def _profiles_path(folder: Path) -> Path:
+    if chosen_path := os.environ.get("PREFECT_PROFILES_PATH"):
+        return Path(chosen_path)
     for name, keys in (("prefect.toml", ()), ("pyproject.toml", ("tool", "prefect"))):
-        if said := _look_up(_read(folder / name, name), (*keys, "profiles_path")):
-            return folder / said
+        if chosen_path := _look_up(_read_toml(folder / name, name), (*keys, "profiles_path")):
+            return folder / chosen_path
     return Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect") / "profiles.toml"
 
 
-def _read(path: Path, shown: str) -> dict[str, Any]:
+def _read_toml(path: Path, shown: str) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())
     except FileNotFoundError:
@@ -120,6 +127,6 @@ def _look_up(data: object, keys: tuple[str, ...]) -> str | None:
     return data if isinstance(data, str) else None
 
 
-def _line(path: Path, text: str) -> int:
+def _line_number(path: Path, text: str) -> int:
     lines = path.read_text().splitlines()
     return next((number for number, line in enumerate(lines, 1) if text in line), 0)

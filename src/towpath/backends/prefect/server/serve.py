@@ -48,7 +48,7 @@ def mark_used(used: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Persistent:
+class PersistentApplication:
     """An application whose answer "busy" to a request is not sent, but the request made again.
 
     Prefect answers so where a write met another one in SQLite and was rolled back. Its clients
@@ -63,22 +63,22 @@ class Persistent:
         if scope["type"] != "http":
             return await self.application(scope, receive, send)
         mark_used(self.used)
-        asked = await _whole(receive)
+        request = await _read_whole(receive)
         for pause in PAUSES:
-            answer = Answer(send)
+            answer = BusyAnswer(send)
             try:
-                await self.application(dict(scope), _again(asked, receive), answer)
+                await self.application(dict(scope), _replay_request(request, receive), answer)
             except Exception:  # it raises what it has answered to, for the server's log
                 if not answer.busy:
                     raise
             if not answer.busy:
                 return None
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # or they meet again
-        return await self.application(scope, _again(asked, receive), send)
+        return await self.application(scope, _replay_request(request, receive), send)
 
 
 @dataclass
-class Answer:
+class BusyAnswer:
     """Sends an answer as it comes, unless it is "busy"."""
 
     send: Send
@@ -92,7 +92,7 @@ class Answer:
             await self.send(message)
 
 
-async def _whole(receive: Receive) -> Message:
+async def _read_whole(receive: Receive) -> Message:
     """A request with its body in one message."""
     body, more = b"", True
     while more:
@@ -103,7 +103,7 @@ async def _whole(receive: Receive) -> Message:
     return {"type": "http.request", "body": body, "more_body": False}
 
 
-def _again(asked: Message, receive: Receive) -> Receive:
+def _replay_request(asked: Message, receive: Receive) -> Receive:
     """The request once more, and then what comes after it."""
     parts = [asked]
 
@@ -113,14 +113,14 @@ def _again(asked: Message, receive: Receive) -> Receive:
     return following
 
 
-def application(used: Path) -> Guard:
+def make_application(used: Path) -> Guard:
     """Prefect's API and pages, for its owner. KeyError without a secret: it is not served then."""
     secret = os.environ[SECRET]
     prefect: Application = import_from_string(PREFECT)()
-    return Guard(Persistent(prefect, used), prefect, secret)
+    return Guard(PersistentApplication(prefect, used), prefect, secret)
 
 
-class Server(uvicorn.Server):
+class ApiServer(uvicorn.Server):
     """Says when it answers, and goes when its keeper is gone."""
 
     def __init__(self, config: uvicorn.Config, ready: Path, blank: Path | None) -> None:
@@ -135,10 +135,12 @@ class Server(uvicorn.Server):
         gc.freeze()
         if self.blank:
             copy_database(self.ready.with_name("prefect.db"), self.blank)
+        # A start may take longer than the rest; the keeper counts it from now on.
+        mark_used(self.ready.with_name("used"))
         self.ready.write_text(str(os.getpid()))
-        self.watch = asyncio.create_task(self._follow())
+        self.watch = asyncio.create_task(self._follow_keeper())
 
-    async def _follow(self) -> None:
+    async def _follow_keeper(self) -> None:
         while os.getppid() == self.keeper:
             await asyncio.sleep(2)
             # A write may wait for SQLite longer than the API rests: who waits for it uses it.
@@ -155,17 +157,17 @@ def copy_database(source: Path, target: Path) -> None:
     new.replace(target)
 
 
-def main(fd: int, ready: Path, blank: Path | None) -> None:
+def serve_api(fd: int, ready: Path, blank: Path | None) -> None:
     """Serve until told to stop."""
     config = uvicorn.Config(
-        partial(application, ready.with_name("used")),
+        partial(make_application, ready.with_name("used")),
         factory=True,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=1,
     )
-    Server(config, ready, blank).run(sockets=[socket.socket(fileno=fd)])
+    ApiServer(config, ready, blank).run(sockets=[socket.socket(fileno=fd)])
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]) if sys.argv[3:] else None)
+    serve_api(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]) if sys.argv[3:] else None)

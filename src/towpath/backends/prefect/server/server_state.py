@@ -12,7 +12,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from towpath.backends.prefect.server import background_process
-from towpath.backends.prefect.server.api_home import Home
+from towpath.backends.prefect.server.api_home import ApiHome
 from towpath.backends.prefect.server.remote_api import AUTH, AUTH_SET_BY_US, SET_BY_US
 from towpath.call_log import log_call
 from towpath.config import foreign_values as foreign
@@ -24,7 +24,7 @@ LOCAL_USER = "towpath"
 
 
 @dataclass(frozen=True)
-class State:
+class LocalApiState:
     """A local API: its address, its keeper's process, and what it was started with.
 
     `born` is the keeper's creation time (seconds since 1970), which tells it from a later process
@@ -45,13 +45,13 @@ class State:
         return f"http://127.0.0.1:{self.port}/api"
 
     @property
-    def ui(self) -> str:
+    def pages_url(self) -> str:
         """The address of Prefect's pages."""
         return f"http://127.0.0.1:{self.port}"
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class ApiEndpoint:
     """Where a local API listens, the secret that it wants to hear, and the process that keeps it
     (0 where that is not asked for)."""
 
@@ -61,7 +61,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class Api:
+class PrefectApi:
     """A Prefect API. `started_by_us` tells a local one, `warm` one that ran before it was wanted.
 
     `origin` says in words, and `place` by file and line, where the user configured the address.
@@ -71,28 +71,28 @@ class Api:
     started_by_us: bool
     warm: bool
     origin: str
-    home: Home
+    home: ApiHome
     place: Place | None = None
 
     @property
-    def ui(self) -> str:
+    def pages_url(self) -> str:
         """The address of Prefect's pages."""
         return self.url.removesuffix("/").removesuffix("/api")
 
     @property
-    def port(self) -> int:
+    def local_port(self) -> int:
         """The port of a local API."""
-        return int(self.ui.rpartition(":")[2])
+        return int(self.pages_url.rpartition(":")[2])
 
     @property
-    def endpoint(self) -> Endpoint:
+    def proven_endpoint(self) -> ApiEndpoint:
         """The way to a local API, proved to be ours still; EngineError where it has ended."""
-        return prove_endpoint(self.home, self.port)
+        return prove_endpoint(self.home, self.local_port)
 
     @property
-    def keeper(self) -> int:
+    def keeper_pid(self) -> int:
         """The process that keeps a local API; EngineError where it has ended."""
-        return prove_endpoint(self.home, self.port).keeper
+        return prove_endpoint(self.home, self.local_port).keeper
 
     def environment(self) -> Mapping[str, str]:
         """What a process needs in its environment, before it imports Prefect, to use this API.
@@ -103,9 +103,9 @@ class Api:
         if not self.started_by_us:
             return own
         # Behind a proxy Prefect's client would ask the proxy for the loopback address.
-        known = os.environ.get("NO_PROXY", "").split(",")
-        direct = ",".join(dict.fromkeys([*filter(None, known), "127.0.0.1"]))
-        secret = self.endpoint.secret
+        excluded_hosts = os.environ.get("NO_PROXY", "").split(",")
+        direct = ",".join(dict.fromkeys([*filter(None, excluded_hosts), "127.0.0.1"]))
+        secret = self.proven_endpoint.secret
         own |= {AUTH: secret, AUTH_SET_BY_US: secret, SET_BY_US: self.url}
         return {**own, "NO_PROXY": direct, "no_proxy": direct}
 
@@ -120,37 +120,42 @@ def is_local_secret(secret: str) -> bool:
     return secret.startswith(f"{LOCAL_USER}:")
 
 
-def record(port: int, pid: int, secret: str) -> State:
+def make_api_state(port: int, pid: int, secret: str) -> LocalApiState:
     """The state of an API that was started just now, kept by process `pid`."""
-    return State(
-        port, pid, background_process.born(pid), background_process.now(), installed(), secret
+    return LocalApiState(
+        port,
+        pid,
+        background_process.creation_time(pid),
+        background_process.written_time(),
+        installed_prefect(),
+        secret,
     )
 
 
-def prove_endpoint(home: Home, port: int | None = None) -> Endpoint:
+def prove_endpoint(home: ApiHome, port: int | None = None) -> ApiEndpoint:
     """The way to the API of `home`, once the system has said that its keeper holds the port.
 
     The secret is for that process alone: had the API ended, anybody could listen there by now.
     Raises EngineError where it does not run, or no longer at `port`.
     """
-    state = running(home)
+    state = running_api_state(home)
     if (
         state is None
         or port not in (None, state.port)
-        or not background_process.listens(state.pid, state.port)
+        or not background_process.is_listening(state.pid, state.port)
     ):
         raise EngineError("the local Prefect API has ended", hint="run the command again")
-    return Endpoint(state.port, state.secret, state.pid)
+    return ApiEndpoint(state.port, state.secret, state.pid)
 
 
-def installed() -> str:
+def installed_prefect() -> str:
     """The version of Prefect in this environment, without importing it."""
     from importlib.metadata import version
 
     return version("prefect")
 
 
-def read(home: Home) -> State | None:
+def read_api_state(home: ApiHome) -> LocalApiState | None:
     """The state as it was last written, true or not."""
     try:
         return read_state(home.state.read_bytes())
@@ -158,10 +163,10 @@ def read(home: Home) -> State | None:
         return None
 
 
-def read_state(content: bytes) -> State:
+def read_state(content: bytes) -> LocalApiState:
     """The state in a file; ``Malformed`` for what is none: it names a process and an address."""
     fields = Fields(foreign.parse_json(content))
-    return State(
+    return LocalApiState(
         port=fields.get("port", foreign.read_port),
         pid=fields.get("pid", foreign.read_process),
         born=fields.get("born", foreign.read_second),
@@ -171,18 +176,18 @@ def read_state(content: bytes) -> State:
     )
 
 
-def running(home: Home) -> State | None:
+def running_api_state(home: ApiHome) -> LocalApiState | None:
     """The state of an API whose keeper lives, a process of this user."""
-    state = read(home)
-    return state if state and background_process.is_ours(state.pid, state.born) else None
+    state = read_api_state(home)
+    return state if state and background_process.is_our_process(state.pid, state.born) else None
 
 
-def write(home: Home, state: State) -> None:
+def write_api_state(home: ApiHome, state: LocalApiState) -> None:
     """Replace the state at once, so that no reader sees half of it."""
-    replace(home.state, json.dumps(asdict(state), indent=2) + "\n")
+    replace_private_file(home.state, json.dumps(asdict(state), indent=2) + "\n")
 
 
-def replace(path: Path, text: str) -> None:
+def replace_private_file(path: Path, text: str) -> None:
     """Write a file beside `path` and move it there; none but its owner may ever read it."""
     new = path.with_name(f"{path.name}.{os.getpid()}")
     new.unlink(missing_ok=True)
@@ -191,15 +196,15 @@ def replace(path: Path, text: str) -> None:
     new.replace(path)
 
 
-def server_pid(home: Home, state: State) -> int:
+def server_pid(home: ApiHome, state: LocalApiState) -> int:
     """The process that serves; its keeper while that one is being started."""
     try:
-        return int(home.ready.read_text())
+        return int(home.ready_file.read_text())
     except (FileNotFoundError, ValueError):
         return state.pid
 
 
-def answers(port: int, seconds: float) -> bool:
+def is_answering(port: int, seconds: float) -> bool:
     """Ask a local API, waiting at its socket until it serves.
 
     Raises OSError or HTTPException where nobody listens or the server went while starting,
@@ -216,23 +221,25 @@ def answers(port: int, seconds: float) -> bool:
         connection.close()
 
 
-def trouble(url: str, seconds: float) -> str | None:
+def find_api_trouble(url: str, seconds: float) -> str | None:
     """What is wrong with the API at an address of any kind; None where it answers in time.
 
     It is asked from a thread, for a name that does not resolve cannot be interrupted.
     """
-    found = [f"does not answer within {seconds:g} s"]
+    troubles = [f"does not answer within {seconds:g} s"]
 
     def ask() -> None:
-        found[:] = _ask(url, seconds)  # it waits a little longer, so that the words are ours
+        troubles[:] = _ask_health(
+            url, seconds
+        )  # it waits a little longer, so that the words are ours
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(seconds)
-    return found[0] if found else None
+    return troubles[0] if troubles else None
 
 
-def _ask(url: str, seconds: float) -> list[str]:
+def _ask_health(url: str, seconds: float) -> list[str]:
     from urllib.error import HTTPError, URLError
     from urllib.request import urlopen
 

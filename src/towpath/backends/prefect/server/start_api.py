@@ -15,8 +15,8 @@ from pathlib import Path
 
 from towpath.backends.prefect.server import background_process, server_state, worker
 from towpath.backends.prefect.server.api_guard import SECRET
-from towpath.backends.prefect.server.api_home import Home, base, find_runs
-from towpath.backends.prefect.server.server_state import Endpoint, State
+from towpath.backends.prefect.server.api_home import ApiHome, base_folder, find_runs
+from towpath.backends.prefect.server.server_state import ApiEndpoint, LocalApiState
 from towpath.errors import EngineError, UsageError
 
 REST_SECONDS = 15 * 60.0
@@ -36,36 +36,38 @@ SERVER: Mapping[str, str] = {
 }
 
 
-def begin(home: Home) -> tuple[State, bool]:
+def begin_local_api(home: ApiHome) -> tuple[LocalApiState, bool]:
     """The API of `home`, and whether it was there before: started without waiting where not."""
     home.make()
     # Before the state is read: the keeper looks at both in the other order when it retires.
     home.touch()
-    if found := _usable(home):
-        return found, True
+    if usable := _usable_state(home):
+        return usable, True
     with home.locked():
-        if found := _usable(home):
-            return found, True
-        return _start(home), False
+        if usable := _usable_state(home):
+            return usable, True
+        return _start_api(home), False
 
 
-def wait(home: Home, port: int, seconds: float) -> None:
+def await_local_api(home: ApiHome, port: int, seconds: float) -> None:
     """Until the API answers. EngineError with the end of its log where it does not."""
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
         try:
-            if server_state.answers(port, left):
+            if server_state.is_answering(port, left):
                 return
         except TimeoutError:
             break
         except (OSError, HTTPException):
             if not _keeper_lives(home, port):
-                raise _failure(home, "the local Prefect API ended while it was starting") from None
+                raise _api_failure(
+                    home, "the local Prefect API ended while it was starting"
+                ) from None
         time.sleep(0.05)
-    raise _failure(home, f"the local Prefect API does not answer within {seconds:g} s")
+    raise _api_failure(home, f"the local Prefect API does not answer within {seconds:g} s")
 
 
-def stop(home: Home) -> bool:
+def stop_local_api(home: ApiHome) -> bool:
     """Stop the API of `home` and whatever belongs to it. False where none ran."""
     if not home.folder.is_dir():
         return False
@@ -77,63 +79,63 @@ def stop(home: Home) -> bool:
     return bool(keepers)
 
 
-def _usable(home: Home) -> State | None:
-    found = server_state.running(home)
-    if found and found.prefect == server_state.installed():
-        return found
+def _usable_state(home: ApiHome) -> LocalApiState | None:
+    api_state = server_state.running_api_state(home)
+    if api_state and api_state.prefect == server_state.installed_prefect():
+        return api_state
     return None
 
 
-def _start(home: Home) -> State:
+def _start_api(home: ApiHome) -> LocalApiState:
     if keepers := _living_keepers(home):
-        _refuse_while_used(home, server_state.running(home))
+        _refuse_while_used(home, server_state.running_api_state(home))
     _end_all(home, keepers)
     # What `towpath up` left of an API that was killed, or of the time before a reboot.
     worker.remove_worker(home)
-    _sweep()
-    with _listen(_last_port(home)) as listener:
-        endpoint = Endpoint(listener.getsockname()[1], server_state.make_secret())
-        pid = _spawn(home, endpoint, listener.fileno())
-    started = server_state.record(endpoint.port, pid, endpoint.secret)
-    home.port.write_text(str(started.port))
-    server_state.write(home, started)
+    _sweep_homes()
+    with _open_listener(_last_port(home)) as listener:
+        endpoint = ApiEndpoint(listener.getsockname()[1], server_state.make_secret())
+        pid = _spawn_keeper(home, endpoint, listener.fileno())
+    started = server_state.make_api_state(endpoint.port, pid, endpoint.secret)
+    home.port_file.write_text(str(started.port))
+    server_state.write_api_state(home, started)
     return started
 
 
-def _living_keepers(home: Home) -> list[int]:
+def _living_keepers(home: ApiHome) -> list[int]:
     """The one that the state tells of, and any that it should have told of."""
-    known = server_state.running(home)
-    return list({*([known.pid] if known else []), *background_process.keepers(home)})
+    api_state = server_state.running_api_state(home)
+    return list({*([api_state.pid] if api_state else []), *background_process.find_keepers(home)})
 
 
-def _end_all(home: Home, keepers: list[int]) -> None:
+def _end_all(home: ApiHome, keepers: list[int]) -> None:
     """Two servers must never write to one database, nor may an old one that asks for no secret
     go on; a server whose keeper was killed lives for up to two seconds more."""
     for keeper in keepers:
-        background_process.end(keeper)
-    for server in background_process.orphans(home):
-        background_process.end(server)
+        background_process.end_process(keeper)
+    for server in background_process.find_orphans(home):
+        background_process.end_process(server)
 
 
-def _refuse_while_used(home: Home, old: State | None) -> None:
+def _refuse_while_used(home: ApiHome, old: LocalApiState | None) -> None:
     if runs := find_runs(home):
-        said = (
+        what = (
             f"the local API is Prefect {old.prefect},"
-            f" this environment has {server_state.installed()}"
+            f" this environment has {server_state.installed_prefect()}"
             if old
             else f"{home.state} is lost or of an older Towpath, so that the local API is replaced"
         )
-        raise EngineError(f"{said}, and run {runs[0]} uses it", hint="wait for its end")
+        raise EngineError(f"{what}, and run {runs[0]} uses it", hint="wait for its end")
 
 
-def _last_port(home: Home) -> int:
+def _last_port(home: ApiHome) -> int:
     try:
-        return int(home.port.read_text())
+        return int(home.port_file.read_text())
     except (FileNotFoundError, ValueError):
         return 0
 
 
-def _listen(port: int) -> socket.socket:
+def _open_listener(port: int) -> socket.socket:
     """A socket on that port, or on any free one."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -145,10 +147,10 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _spawn(home: Home, endpoint: Endpoint, fd: int) -> int:
+def _spawn_keeper(home: ApiHome, endpoint: ApiEndpoint, fd: int) -> int:
     beside = Path(__file__).parent
     # -P and -I: what lies in the folder of the script must not stand in for a library.
-    serve: list[str | Path] = [sys.executable, "-P", beside / "serve.py", str(fd), home.ready]
+    serve: list[str | Path] = [sys.executable, "-P", beside / "serve.py", str(fd), home.ready_file]
     left = _give_blank(home)
     keep: list[str | Path] = [
         sys.executable,
@@ -156,9 +158,9 @@ def _spawn(home: Home, endpoint: Endpoint, fd: int) -> int:
         "-S",
         beside / "keeper.py",
         home.folder,
-        str(rest()),
+        str(rest_seconds()),
     ]
-    return background_process.start(
+    return background_process.start_process(
         [*keep, str(fd), *serve, *([left] if left else [])],
         folder=home.folder,
         environment=server_environment(home, endpoint),
@@ -167,17 +169,17 @@ def _spawn(home: Home, endpoint: Endpoint, fd: int) -> int:
     )
 
 
-def _keeper_lives(home: Home, port: int) -> bool:
-    found = server_state.running(home)
-    return found is not None and found.port == port
+def _keeper_lives(home: ApiHome, port: int) -> bool:
+    api_state = server_state.running_api_state(home)
+    return api_state is not None and api_state.port == port
 
 
-def _failure(home: Home, what: str) -> EngineError:
-    hint = f"`towpath down` and try again; what Prefect keeps is {home.database}"
-    return background_process.failure(what, home.log, hint)
+def _api_failure(home: ApiHome, what: str) -> EngineError:
+    hint = f"`towpath down` and try again; what Prefect keeps is {home.database_file}"
+    return background_process.process_failure(what, home.log, hint)
 
 
-def server_environment(home: Home, endpoint: Endpoint) -> dict[str, str]:
+def server_environment(home: ApiHome, endpoint: ApiEndpoint) -> dict[str, str]:
     """The server's environment: the user's, with none of the user's own Prefect settings.
 
     The secret goes this way because command lines are for everybody to read, this is not.
@@ -192,36 +194,36 @@ def server_environment(home: Home, endpoint: Endpoint) -> dict[str, str]:
     return {**kept, **SERVER, **own}
 
 
-def rest() -> float:
+def rest_seconds() -> float:
     """How long an unused API lives, in seconds: `TOWPATH_REST` as `900`, `90s`, `15m` or `2h`."""
-    said = os.environ.get("TOWPATH_REST", "").strip()
-    if not said:
+    text = os.environ.get("TOWPATH_REST", "").strip()
+    if not text:
         return REST_SECONDS
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", said)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
     if not match:
-        raise UsageError(f"TOWPATH_REST={said!r} is no span of time", hint="say 90s, 15m or 2h")
+        raise UsageError(f"TOWPATH_REST={text!r} is no span of time", hint="say 90s, 15m or 2h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
-def find_homes() -> Iterator[Home]:
+def find_homes() -> Iterator[ApiHome]:
     """The home of each local API of this user, running or not."""
-    for folder in sorted((base() / "prefect").glob("*/")):
+    for folder in sorted((base_folder() / "prefect").glob("*/")):
         if (folder / "leases").is_dir():
-            yield Home(folder)
+            yield ApiHome(folder)
 
 
-def _abandoned() -> Iterator[Home]:
+def _abandoned_homes() -> Iterator[ApiHome]:
     """Homes of projects that were deleted or moved, where nothing runs."""
-    for each in find_homes():
-        root = each.project_root()
-        if root and not root.is_dir() and not server_state.running(each):
-            yield each
+    for home in find_homes():
+        root = home.project_root()
+        if root and not root.is_dir() and not server_state.running_api_state(home):
+            yield home
 
 
-def _sweep() -> None:
+def _sweep_homes() -> None:
     """Remove what deleted projects left behind: a few megabytes each."""
-    for each in _abandoned():
-        shutil.rmtree(each.folder, ignore_errors=True)
+    for home in _abandoned_homes():
+        shutil.rmtree(home.folder, ignore_errors=True)
 
 
 def blank_path() -> Path:
@@ -230,18 +232,18 @@ def blank_path() -> Path:
     Prefect makes one by a hundred migrations, which take longer (5 to 10 s) than all the rest of a
     start. The first server that has done so leaves a copy; later homes begin with that.
     """
-    return base() / "prefect" / f"blank-{server_state.installed()}.db"
+    return base_folder() / "prefect" / f"blank-{server_state.installed_prefect()}.db"
 
 
-def _give_blank(home: Home) -> Path | None:
+def _give_blank(home: ApiHome) -> Path | None:
     """Give a new home the copy; where there is none yet, say where the server shall leave one."""
     kept = blank_path()
-    if home.database.exists():
+    if home.database_file.exists():
         return None
     with suppress(FileNotFoundError):
         new = home.folder / f"blank.{os.getpid()}"
         shutil.copyfile(kept, new)
         new.chmod(0o600)  # what runs hold is the owner's alone
-        new.replace(home.database)
+        new.replace(home.database_file)
         return None
     return kept

@@ -15,8 +15,8 @@ from typing import Any
 
 from towpath.backends.prefect.server import background_process, remote_api, server_state
 from towpath.backends.prefect.server.api_guard import basic_authorization
-from towpath.backends.prefect.server.api_home import Home, find_killed_runs
-from towpath.backends.prefect.server.server_state import Api, Endpoint
+from towpath.backends.prefect.server.api_home import ApiHome, find_killed_runs
+from towpath.backends.prefect.server.server_state import ApiEndpoint, PrefectApi
 from towpath.call_log import log_call
 from towpath.config import foreign_values as foreign
 from towpath.config.foreign_values import Fields
@@ -36,7 +36,7 @@ SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Worker:
+class PoolWorker:
     """A worker process: it takes deployed runs from a pool and executes them in this project."""
 
     pid: int
@@ -48,107 +48,117 @@ class Worker:
     @property
     def is_alive(self) -> bool:
         """Whether the process still runs."""
-        return background_process.is_ours(self.pid, self.born)
+        return background_process.is_our_process(self.pid, self.born)
 
 
-def start(api: Api, project: Path) -> Worker:
+def start_worker(api: PrefectApi, project: Path) -> PoolWorker:
     """A worker of this environment in this project; it may come up before the API does."""
-    keeper = str(api.keeper) if api.started_by_us else "0"
+    keeper = str(api.keeper_pid) if api.started_by_us else "0"
     command = [sys.executable, "-P", "-m", background_process.WORKER, str(api.home.folder), keeper]
     words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", project.name]
-    pid = background_process.start(
+    pid = background_process.start_process(
         [*command, *words, "--install-policy", "never"],
         folder=project,
         environment={**os.environ, **api.environment(), **SETTINGS},
         log=api.home.worker_log,
     )
-    worker = Worker(pid, background_process.born(pid), background_process.now(), POOL, str(project))
+    worker = PoolWorker(
+        pid,
+        background_process.creation_time(pid),
+        background_process.written_time(),
+        POOL,
+        str(project),
+    )
     write_mark(api.home, worker)
     return worker
 
 
-def wait(worker: Worker, log: Path) -> None:
+def await_worker(worker: PoolWorker, log: Path) -> None:
     """Until the worker takes runs. EngineError with the end of its log where it does not."""
     deadline = time.monotonic() + START_SECONDS
     while " started!" not in log.read_text(errors="replace"):
         if not worker.is_alive:
-            raise _failure("the worker ended while it was starting", log)
+            raise _worker_failure("the worker ended while it was starting", log)
         if time.monotonic() > deadline:
-            raise _failure(f"the worker did not start within {START_SECONDS:g} s", log)
+            raise _worker_failure(f"the worker did not start within {START_SECONDS:g} s", log)
         time.sleep(0.05)
 
 
-def make_pool(api: Api) -> None:
+def make_pool(api: PrefectApi) -> None:
     """Make the pool of a local API where it is missing.
 
     The pool names the command that executes a run, which is Prefect's own. Left to itself the
     worker starts a supervisor first, which imports Prefect to start this: 1.7 s a run.
     """
-    endpoint = api.endpoint
-    kinds = ask(endpoint, "GET", "/collections/views/aggregate-worker-metadata")
+    endpoint = api.proven_endpoint
+    kinds = ask_local_api(endpoint, "GET", "/collections/views/aggregate-worker-metadata")
     template = kinds["prefect"]["process"]["default_base_job_configuration"]
     command = shlex.join([sys.executable, "-m", "prefect.engine"])
     template["variables"]["properties"]["command"]["default"] = command
-    wanted = {"type": "process", "base_job_template": template}
-    made = ask(endpoint, "POST", "/work_pools/", {"name": POOL, **wanted}, but=409)
-    if made is None:
-        ask(endpoint, "PATCH", f"/work_pools/{POOL}", {"base_job_template": template})
+    pool_fields = {"type": "process", "base_job_template": template}
+    created = ask_local_api(
+        endpoint, "POST", "/work_pools/", {"name": POOL, **pool_fields}, but=409
+    )
+    if created is None:
+        ask_local_api(endpoint, "PATCH", f"/work_pools/{POOL}", {"base_job_template": template})
 
 
-def running(endpoint: Endpoint) -> tuple[str, ...]:
+def deployed_run_names(endpoint: ApiEndpoint) -> tuple[str, ...]:
     """The names of the deployed runs that are executed now."""
-    return tuple(found["name"] for found in _deployed(endpoint))
+    return tuple(flow_run["name"] for flow_run in _deployed_runs(endpoint))
 
 
-def settle(endpoint: Endpoint) -> None:
+def settle_deployed_runs(endpoint: ApiEndpoint) -> None:
     """Call the deployed runs crashed whose worker is gone: nobody else would ever say so."""
     message = "The worker was stopped while it executed this run."
-    _crash(endpoint, _deployed(endpoint), message)
+    _crash_runs(endpoint, _deployed_runs(endpoint), message)
 
 
-def settle_killed(api: Api) -> None:
+def crash_killed_runs(api: PrefectApi) -> None:
     """The same for runs of `towpath run` whose process was killed, by a local API's leases."""
     for run in find_killed_runs(api.home):
-        found = ask(api.endpoint, "POST", "/flow_runs/filter", _in_progress(name={"any_": [run]}))
-        _crash(api.endpoint, found, "The process of this run was killed.")
-        (api.home.leases / run).unlink(missing_ok=True)
+        flow_runs = ask_local_api(
+            api.proven_endpoint, "POST", "/flow_runs/filter", _in_progress(name={"any_": [run]})
+        )
+        _crash_runs(api.proven_endpoint, flow_runs, "The process of this run was killed.")
+        (api.home.leases_folder / run).unlink(missing_ok=True)
 
 
-def _crash(endpoint: Endpoint, runs: Iterable[Mapping[str, Any]], message: str) -> None:
+def _crash_runs(endpoint: ApiEndpoint, runs: Iterable[Mapping[str, Any]], message: str) -> None:
     body = {"state": {"type": "CRASHED", "message": message}, "force": True}
-    for found in runs:
-        ask(endpoint, "POST", f"/flow_runs/{found['id']}/set_state", body)
+    for flow_run in runs:
+        ask_local_api(endpoint, "POST", f"/flow_runs/{flow_run['id']}/set_state", body)
 
 
-def _deployed(endpoint: Endpoint) -> list[dict[str, Any]]:
-    found = ask(endpoint, "POST", "/flow_runs/filter", _in_progress())
-    return [each for each in found if each["deployment_id"]]
+def _deployed_runs(endpoint: ApiEndpoint) -> list[dict[str, Any]]:
+    flow_runs = ask_local_api(endpoint, "POST", "/flow_runs/filter", _in_progress())
+    return [flow_run for flow_run in flow_runs if flow_run["deployment_id"]]
 
 
 def _in_progress(**also: Any) -> dict[str, Any]:
     return {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "CANCELLING"]}}, **also}}
 
 
-def ask(
-    endpoint: Endpoint, method: str, path: str, body: object = None, but: int | None = None
+def ask_local_api(
+    endpoint: ApiEndpoint, method: str, path: str, body: object = None, but: int | None = None
 ) -> Any:
     """Call a local API: its answer, or None where it answered with the status `but`.
 
     A write that meets another one in SQLite is answered by 503, and asked for again.
     """
     deadline = time.monotonic() + ASK_SECONDS
-    status, said = _call(endpoint, method, path, body)
+    status, content = _call_api(endpoint, method, path, body)
     while status == BUSY and time.monotonic() < deadline:
         time.sleep(0.1)
-        status, said = _call(endpoint, method, path, body)
+        status, content = _call_api(endpoint, method, path, body)
     if status == but:
         return None
     if status >= 300:
         raise EngineError(f"the local Prefect API said {status} to {method} {path}")
-    return json.loads(said) if said else None
+    return json.loads(content) if content else None
 
 
-def _call(endpoint: Endpoint, method: str, path: str, body: object) -> tuple[int, bytes]:
+def _call_api(endpoint: ApiEndpoint, method: str, path: str, body: object) -> tuple[int, bytes]:
     connection = HTTPConnection("127.0.0.1", endpoint.port, timeout=ASK_SECONDS)
     try:
         headers = JSON | {"authorization": basic_authorization(endpoint.secret)}
@@ -164,22 +174,22 @@ def _call(endpoint: Endpoint, method: str, path: str, body: object) -> tuple[int
         connection.close()
 
 
-def _failure(what: str, log: Path) -> EngineError:
-    return background_process.failure(what, log, "`towpath down`, then `towpath up` again")
+def _worker_failure(what: str, log: Path) -> EngineError:
+    return background_process.process_failure(what, log, "`towpath down`, then `towpath up` again")
 
 
-def read_mark(home: Home) -> Worker | None:
+def read_mark(home: ApiHome) -> PoolWorker | None:
     """The worker of `towpath up`, living or not; None where the project is not up."""
     try:
-        return read_worker(home.up.read_bytes())
+        return read_worker(home.up_file.read_bytes())
     except (FileNotFoundError, Malformed):
         return None
 
 
-def read_worker(content: bytes) -> Worker:
+def read_worker(content: bytes) -> PoolWorker:
     """The worker in a file; ``Malformed`` for what is none: its process would be ended."""
     fields = Fields(foreign.parse_json(content))
-    return Worker(
+    return PoolWorker(
         pid=fields.get("pid", foreign.read_process),
         born=fields.get("born", foreign.read_second),
         since=fields.get("since", foreign.read_text),
@@ -188,12 +198,12 @@ def read_worker(content: bytes) -> Worker:
     )
 
 
-def write_mark(home: Home, worker: Worker) -> None:
+def write_mark(home: ApiHome, worker: PoolWorker) -> None:
     """Say that the project is up."""
-    server_state.replace(home.up, json.dumps(asdict(worker), indent=2) + "\n")
+    server_state.replace_private_file(home.up_file, json.dumps(asdict(worker), indent=2) + "\n")
 
 
-def remove_worker(home: Home) -> bool:
+def remove_worker(home: ApiHome) -> bool:
     """End the worker, take away the `prefect.toml` if we wrote it. Whether a worker lived.
 
     A worker that no file tells of any more is ended as well: it would take runs beside a new one.
@@ -201,10 +211,10 @@ def remove_worker(home: Home) -> bool:
     worker = read_mark(home)
     project = worker.project if worker else home.project_root()
     living = {worker.pid} if worker and worker.is_alive else set()
-    living |= set(background_process.workers(home))
+    living |= set(background_process.find_workers(home))
     for pid in living:
-        background_process.end(pid)
-    if project and remote_api.is_ours(toml := Path(project) / "prefect.toml"):
+        background_process.end_process(pid)
+    if project and remote_api.is_our_settings(toml := Path(project) / "prefect.toml"):
         toml.unlink(missing_ok=True)
-    home.up.unlink(missing_ok=True)
+    home.up_file.unlink(missing_ok=True)
     return bool(living)

@@ -23,7 +23,7 @@ import time
 _LOOK = 0.2  # seconds between two looks, where the system does not tell of an end
 
 
-def follow(keeper: int) -> None:
+def follow_keeper(keeper: int) -> None:
     """End this process, and what it has started, as soon as another is gone."""
     import psutil
 
@@ -47,14 +47,14 @@ def _wait_for_end(pid: int) -> None:
         time.sleep(_LOOK)
 
 
-def main() -> None:
+def run_worker() -> None:
     """Be the worker."""
     keeper = int(sys.argv[2])
     if keeper:
-        threading.Thread(target=follow, args=(keeper,), daemon=True).start()
+        threading.Thread(target=follow_keeper, args=(keeper,), daemon=True).start()
     sys.argv = ["prefect", *sys.argv[3:]]
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    main()
+    run_worker()

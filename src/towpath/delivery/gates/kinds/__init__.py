@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from towpath.delivery.gates.gate_finding import Finding
+from towpath.delivery.gates.gate_finding import GateFinding
 
 if TYPE_CHECKING:
     from towpath.config.gate_declarations import AnyGate
-    from towpath.delivery.gates.gate_context import Context
-    from towpath.delivery.gates.gate_policy import Policy
+    from towpath.delivery.gates.gate_context import GateContext
+    from towpath.delivery.gates.gate_policy import GatePolicy
 
 KINDS = {
     "metric": "towpath.delivery.gates.kinds.metric",
@@ -31,21 +31,21 @@ Those that open a model, a table or the project's own code do so in a process of
 """
 
 
-def module(kind: str) -> Any:
+def gate_kind_module(kind: str) -> Any:
     """The module of a kind; imported when asked for."""
     return importlib.import_module(KINDS[kind])
 
 
-def bound(gate: AnyGate) -> str:
+def gate_bound(gate: AnyGate) -> str:
     """The bound of a gate in words."""
-    said: str = module(gate.kind).bound(gate)
-    return said
+    words: str = gate_kind_module(gate.kind).bound(gate)
+    return words
 
 
-def judge(gate: AnyGate, context: Context, policy: Policy) -> Finding:
+def judge_by_kind(gate: AnyGate, context: GateContext, policy: GatePolicy) -> GateFinding:
     """Hold the candidate of a context against a gate.
 
     :raises Unjudged: where it cannot be evaluated; so does any other exception mean that.
     """
-    found: Finding = module(gate.kind).judge(gate, context, policy)
-    return found
+    finding: GateFinding = gate_kind_module(gate.kind).judge(gate, context, policy)
+    return finding

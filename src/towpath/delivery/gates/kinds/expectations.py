@@ -12,9 +12,9 @@ from typing import Any
 from towpath.config.gate_declarations import Expectations
 from towpath.delivery.gates import gate_prediction, gate_process
 from towpath.delivery.gates.gate_answers import read_expectations
-from towpath.delivery.gates.gate_context import Context
-from towpath.delivery.gates.gate_finding import Finding
-from towpath.delivery.gates.gate_policy import Policy
+from towpath.delivery.gates.gate_context import GateContext
+from towpath.delivery.gates.gate_finding import GateFinding
+from towpath.delivery.gates.gate_policy import GatePolicy
 
 _SHOWN = 3
 
@@ -24,21 +24,21 @@ def bound(gate: Expectations) -> str:
     return f"all of {gate.expectations}"
 
 
-def judge(gate: Expectations, context: Context, policy: Policy) -> Finding:
+def judge(gate: Expectations, context: GateContext, policy: GatePolicy) -> GateFinding:
     """Whether every critical expectation holds."""
-    suite = str(policy.file(gate.expectations))
-    asked = {
+    suite = str(policy.lay_out_file(gate.expectations))
+    question = {
         "suite": suite,
         "shown": gate.expectations,
-        "data": gate_prediction.data(context, gate.data),
+        "data": gate_prediction.find_stage_data(context, gate.data),
         "file": gate.data,
     }
-    answer = gate_process.ask(gate, context, asked, read_expectations).answer
+    answer = gate_process.ask_gate_process(gate, context, question, read_expectations).answer
     failed, warned = answer.failed, answer.warned
-    said = f"{gate.data}, {answer.rows:,} rows"
-    parts = [f"{said}: {'; '.join(failed[:_SHOWN])}" if failed else said]
+    counted = f"{gate.data}, {answer.rows:,} rows"
+    parts = [f"{counted}: {'; '.join(failed[:_SHOWN])}" if failed else counted]
     parts += [f"{len(warned)} warned: {'; '.join(warned[:_SHOWN])}"] if warned else []
-    return Finding(not failed, f"{answer.held} of {answer.count} hold", ". ".join(parts))
+    return GateFinding(not failed, f"{answer.held} of {answer.count} hold", ". ".join(parts))
 
 
 def work(asked: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +47,9 @@ def work(asked: dict[str, Any]) -> dict[str, Any]:
     from towpath.steps.kinds import quality_check
 
     suite = great_expectations.read_suite(Path(asked["suite"]), asked["shown"])
-    outcome = quality_check.run(suite, gate_prediction.table(asked["data"], asked["file"]))
+    outcome = quality_check.run_suite(
+        suite, gate_prediction.read_gate_table(asked["data"], asked["file"])
+    )
     return {
         "rows": outcome.rows,
         "count": len(outcome.results),
@@ -64,5 +66,7 @@ def sentence_of(result: Any) -> str:
     if result.error or not result.counts_rows:
         why = result.error or sentences.without_values(result)
         return f"expected that {result.rule}, but {why}"
-    count = f"{result.unexpected:,} of {result.rows:,} rows are not ({sentences.percent(result)})"
+    count = (
+        f"{result.unexpected:,} of {result.rows:,} rows are not ({sentences.percent_text(result)})"
+    )
     return f"expected that {result.rule}, but {count}"

@@ -10,9 +10,9 @@ from typing import Any
 
 from towpath.config.gate_declarations import Function
 from towpath.delivery.gates import gate_prediction, gate_process, verified_artifact
-from towpath.delivery.gates.gate_context import Context
-from towpath.delivery.gates.gate_finding import Finding, Unjudged
-from towpath.delivery.gates.gate_policy import Policy
+from towpath.delivery.gates.gate_context import GateContext
+from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
+from towpath.delivery.gates.gate_policy import GatePolicy
 from towpath.errors import TowpathError
 from towpath.registry import version_record
 
@@ -24,26 +24,28 @@ def bound(gate: Function) -> str:
     return gate.run
 
 
-def judge(gate: Function, context: Context, policy: Policy) -> Finding:
+def judge(gate: Function, context: GateContext, policy: GatePolicy) -> GateFinding:
     """Whether the function says so."""
     incumbent = context.incumbent
-    copy = _copy(context, policy) if gate.model else None
-    told = {
+    copy = _copy_version(context, policy) if gate.model else None
+    function_context = {
         "stage": context.stage,
-        "candidate": version_record.document(context.candidate),
-        "incumbent": version_record.document(incumbent) if incumbent else None,
+        "candidate": version_record.record_document(context.candidate),
+        "incumbent": version_record.record_document(incumbent) if incumbent else None,
         "model": str(copy) if copy else None,
-        "data": {name: gate_prediction.data(context, name) for name in gate.data},
+        "data": {name: gate_prediction.find_stage_data(context, name) for name in gate.data},
     }
-    asked = {"root": str(policy.tree()), "run": gate.run, "context": told}
-    answer = gate_process.ask_own(gate, context, asked, [copy.parent] if copy else [])
-    return Finding(answer.passed, answer.value, answer.detail, answer.bound)
+    question = {"root": str(policy.lay_out_tree()), "run": gate.run, "context": function_context}
+    answer = gate_process.ask_own_function(gate, context, question, [copy.parent] if copy else [])
+    return GateFinding(answer.passed, answer.value, answer.detail, answer.bound)
 
 
-def _copy(context: Context, policy: Policy) -> Path:
+def _copy_version(context: GateContext, policy: GatePolicy) -> Path:
     """The version's bytes under their own name: a store's file has none, and must not be written
     to."""
-    return verified_artifact.copied(context, context.candidate, policy.room())
+    return verified_artifact.copy_verified_bytes(
+        context, context.candidate, policy.make_work_folder()
+    )
 
 
 def work(asked: dict[str, Any]) -> dict[str, Any]:
@@ -51,23 +53,23 @@ def work(asked: dict[str, Any]) -> dict[str, Any]:
     from towpath.steps import project_functions
 
     root, run = Path(asked["root"]), asked["run"]
-    found = project_functions.locate(root, "", run)
-    if not found.file.is_file():
-        raise Unjudged(f"there is no {found.file.relative_to(root)} in the commit that judges")
+    function = project_functions.locate_function(root, "", run)
+    if not function.file.is_file():
+        raise Unjudged(f"there is no {function.file.relative_to(root)} in the commit that judges")
     os.chdir(root)
-    project_functions.make_importable(root, "")
+    project_functions.make_project_importable(root, "")
     if (root / "src").is_dir():  # else a package installed from a work tree would come from there
         sys.path.insert(0, str(root / "src"))
     try:
-        said = project_functions.load(root, "", run)(asked["context"])
+        returned = project_functions.load_function(root, "", run)(asked["context"])
     except TowpathError:
         raise
     except Exception as error:
-        raise Unjudged(f"{type(error).__name__}: {error}{_where(error, root)}") from error
-    return _shaped(said, run)
+        raise Unjudged(f"{type(error).__name__}: {error}{_last_own_line(error, root)}") from error
+    return _shape_answer(returned, run)
 
 
-def _shaped(said: Any, run: str) -> dict[str, Any]:
+def _shape_answer(said: Any, run: str) -> dict[str, Any]:
     from towpath.steps.formats.json_values import plain_json
 
     answer = plain_json(said)
@@ -81,7 +83,7 @@ def _shaped(said: Any, run: str) -> dict[str, Any]:
     return {key: answer.get(key) for key in _KEYS}
 
 
-def _where(error: Exception, root: Path) -> str:
+def _last_own_line(error: Exception, root: Path) -> str:
     """The last line of the project's that it went through."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(root)]

@@ -10,9 +10,9 @@ from typing import Any
 from towpath.config.gate_declarations import Golden
 from towpath.delivery.gates import gate_prediction, gate_process, verdict_text
 from towpath.delivery.gates.gate_answers import read_golden
-from towpath.delivery.gates.gate_context import Context
-from towpath.delivery.gates.gate_finding import Finding, Unjudged
-from towpath.delivery.gates.gate_policy import Policy
+from towpath.delivery.gates.gate_context import GateContext
+from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
+from towpath.delivery.gates.gate_policy import GatePolicy
 
 _SHOWN = 3
 _ROUNDED = 1e-9
@@ -21,46 +21,49 @@ _ROUNDED = 1e-9
 
 def bound(gate: Golden) -> str:
     """``all of tests/golden.csv within 0.1``."""
-    parts = [verdict_text.number(gate.absolute)] if gate.absolute else []
+    parts = [verdict_text.verdict_number(gate.absolute)] if gate.absolute else []
     parts += [f"{gate.relative * 100:g} %"] if gate.relative else []
     how = f"within {' + '.join(parts)}" if parts else "exactly"
     return f"all of {gate.samples} {how}"
 
 
-def judge(gate: Golden, context: Context, policy: Policy) -> Finding:
+def judge(gate: Golden, context: GateContext, policy: GatePolicy) -> GateFinding:
     """Whether each sample comes out as expected."""
-    asked = {
-        **gate_prediction.asked(context),
-        "samples": str(policy.file(gate.samples)),
+    question = {
+        **gate_prediction.candidate_question(context),
+        "samples": str(policy.lay_out_file(gate.samples)),
         "file": gate.samples,
         "expected": gate.expected,
     }
-    answer = gate_process.ask(gate, context, asked, read_golden).answer
+    answer = gate_process.ask_gate_process(gate, context, question, read_golden).answer
     pairs = list(zip(answer.given, answer.expected, strict=True))
     off = [
-        (number, given, expected)
-        for number, (given, expected) in enumerate(pairs, 1)
-        if not _close(given, expected, gate)
+        (number, prediction, expected)
+        for number, (prediction, expected) in enumerate(pairs, 1)
+        if not _is_close(prediction, expected, gate)
     ]
-    said = "; ".join(f"sample {n} gives {_shown(g)}, not {_shown(e)}" for n, g, e in off[:_SHOWN])
-    return Finding(not off, f"{len(pairs) - len(off)} of {len(pairs)}", said)
+    differences = "; ".join(
+        f"sample {n} gives {_value_in_words(g)}, not {_value_in_words(e)}"
+        for n, g, e in off[:_SHOWN]
+    )
+    return GateFinding(not off, f"{len(pairs) - len(off)} of {len(pairs)}", differences)
 
 
 def work(asked: dict[str, Any]) -> dict[str, Any]:
     """What the model gives for the samples, beside what it should."""
-    inputs, expected = _samples(asked)
-    model = gate_prediction.model(asked)
-    return {"given": gate_prediction.predictions(model, inputs), "expected": expected}
+    inputs, expected = _read_samples(asked)
+    model = gate_prediction.load_candidate(asked)
+    return {"given": gate_prediction.predict_rows(model, inputs), "expected": expected}
 
 
-def _samples(asked: dict[str, Any]) -> tuple[Any, list[Any]]:
+def _read_samples(asked: dict[str, Any]) -> tuple[Any, list[Any]]:
     path, name, column = asked["samples"], asked["file"], asked["expected"]
     if name.lower().endswith(".json"):
         return _from_json(Path(path), name)
     from towpath.steps.formats.json_values import plain_json
 
-    frame = gate_prediction.table(path, name)
-    expected = gate_prediction.column(frame, column, name)
+    frame = gate_prediction.read_gate_table(path, name)
+    expected = gate_prediction.read_gate_column(frame, column, name)
     if expected.isna().any():
         raise Unjudged(f"{name} has rows without `{column}`")
     values = plain_json(expected.tolist())
@@ -73,18 +76,20 @@ def _from_json(path: Path, name: str) -> tuple[Any, list[Any]]:
 
     listed = json.loads(path.read_bytes())
     sound = isinstance(listed, list) and all(
-        isinstance(each, dict) and isinstance(each.get("inputs"), dict) and "expected" in each
-        for each in listed
+        isinstance(sample, dict) and isinstance(sample.get("inputs"), dict) and "expected" in sample
+        for sample in listed
     )
     if not sound or not listed:
         raise Unjudged(f'{name} must be a list of {{"inputs": {{...}}, "expected": ...}}')
-    return pandas.DataFrame([each["inputs"] for each in listed]), [e["expected"] for e in listed]
+    return pandas.DataFrame([sample["inputs"] for sample in listed]), [
+        e["expected"] for e in listed
+    ]
 
 
-def _close(given: Any, expected: Any, gate: Golden) -> bool:
+def _is_close(given: Any, expected: Any, gate: Golden) -> bool:
     if isinstance(expected, list):
         alike = isinstance(given, list) and len(given) == len(expected)
-        return alike and all(_close(g, e, gate) for g, e in zip(given, expected, strict=True))
+        return alike and all(_is_close(g, e, gate) for g, e in zip(given, expected, strict=True))
     if _is_number(given) and _is_number(expected):
         slack = gate.absolute + gate.relative * math.fabs(expected)
         return math.isclose(given, expected, rel_tol=_ROUNDED, abs_tol=max(slack, _ROUNDED))
@@ -95,5 +100,5 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _shown(value: Any) -> str:
-    return verdict_text.number(value) if _is_number(value) else json.dumps(value)
+def _value_in_words(value: Any) -> str:
+    return verdict_text.verdict_number(value) if _is_number(value) else json.dumps(value)

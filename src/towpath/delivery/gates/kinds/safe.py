@@ -9,9 +9,9 @@ from typing import Any
 from towpath.config.gate_declarations import Safe
 from towpath.delivery.gates import gate_prediction, gate_process, verdict_text, verified_artifact
 from towpath.delivery.gates.gate_answers import read_safe
-from towpath.delivery.gates.gate_context import Context
-from towpath.delivery.gates.gate_finding import Finding
-from towpath.delivery.gates.gate_policy import Policy
+from towpath.delivery.gates.gate_context import GateContext
+from towpath.delivery.gates.gate_finding import GateFinding
+from towpath.delivery.gates.gate_policy import GatePolicy
 from towpath.errors import Refused
 
 _PLAIN = (".json", ".txt", ".md", ".csv", ".tsv", ".parquet", ".safetensors", ".onnx")
@@ -25,45 +25,47 @@ def bound(gate: Safe) -> str:  # noqa: ARG001
     return "bytes as recorded, types known or trusted"
 
 
-def judge(gate: Safe, context: Context, policy: Policy) -> Finding:  # noqa: ARG001
+def judge(gate: Safe, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
     """Whether the digests agree, and what the files mention is harmless."""
     record = context.candidate
     path = context.model(record).absolute()
-    if found := verified_artifact.altered(path, record):
-        return Finding(False, "altered", found)
+    if alteration := verified_artifact.explain_altered_bytes(path, record):
+        return GateFinding(False, "altered", alteration)
     names = {
-        each.relative_to(path).as_posix() if path.is_dir() else record.artifact.name: str(each)
-        for each in verified_artifact.files(path)
+        file.relative_to(path).as_posix() if path.is_dir() else record.artifact.name: str(file)
+        for file in verified_artifact.list_model_files(path)
     }
-    asked = {"files": names, **gate_prediction.trusted(context)}
-    answered = gate_process.ask(gate, context, asked, read_safe)
+    question = {"files": names, **gate_prediction.trusted_types(context)}
+    answered = gate_process.ask_gate_process(gate, context, question, read_safe)
     answer = answered.answer
     if answer.unsafe:
-        said = "; ".join(f"{name} {why}" for name, why in list(answer.unsafe.items())[:5])
-        return Finding(False, "unsafe", said)
+        unsafe_files = "; ".join(f"{name} {why}" for name, why in list(answer.unsafe.items())[:5])
+        return GateFinding(False, "unsafe", unsafe_files)
     parts = [f"sha256 {record.sha256[:12]}... as recorded", *answer.looked_at]
-    return Finding(True, "safe", "; ".join([*parts, *filter(None, [answered.caution])]))
+    return GateFinding(True, "safe", "; ".join([*parts, *filter(None, [answered.caution])]))
 
 
 def work(asked: dict[str, Any]) -> dict[str, Any]:
     """What is unsafe, by file; and what was looked at, where nothing is."""
     trust, own = asked["trust"], asked["own"]
-    judged = {name: _unsafe(Path(path), name, trust, own) for name, path in asked["files"].items()}
+    judged = {
+        name: _explain_unsafe(Path(path), name, trust, own) for name, path in asked["files"].items()
+    }
     unsafe = {name: why for name, why in judged.items() if why}
     looked_at = [
         words
         for name, path in asked["files"].items()
         if not unsafe
-        for words in (_looked_at(Path(path), name, trust), *_packages(Path(path), name, own))
+        for words in (_looked_at(Path(path), name, trust), *_other_packages(Path(path), name, own))
     ]
     return {"unsafe": unsafe, "looked_at": list(filter(None, looked_at))[:5]}
 
 
-def _packages(path: Path, name: str, own: dict[str, Any]) -> tuple[str, ...]:
+def _other_packages(path: Path, name: str, own: dict[str, Any]) -> tuple[str, ...]:
     """Which packages are others here than when a .skops file was made."""
     from towpath.steps.model_io import own_classes
 
-    return own_classes.compare(path, name, own)[:2] if _is_skops(name) else ()
+    return own_classes.compare_recorded(path, name, own)[:2] if _is_skops(name) else ()
 
 
 def _is_skops(name: str) -> bool:
@@ -82,26 +84,26 @@ def _looked_at(path: Path, name: str, trust: list[str]) -> str:
     )
 
 
-def _unsafe(path: Path, name: str, trust: list[str], own: dict[str, Any]) -> str:
+def _explain_unsafe(path: Path, name: str, trust: list[str], own: dict[str, Any]) -> str:
     suffix = Path(name).suffix.lower()
     if suffix == ".skops":
-        return _mentioned(path, name, trust, own)
+        return _strange_types(path, name, trust, own)
     if suffix in _PICKLED or _is_pickle(path):
         return "is a pickle, which runs code when it is loaded"
     return "" if suffix in _PLAIN else "is of a format that nothing here can look into"
 
 
-def _mentioned(path: Path, name: str, trust: list[str], own: dict[str, Any]) -> str:
+def _strange_types(path: Path, name: str, trust: list[str], own: dict[str, Any]) -> str:
     """The types in it that nobody knows; where there is none it is loaded, for the indices in a
     tree could still lead compiled code astray."""
     from towpath.steps.model_io import own_classes, skops_models
 
-    if strange := skops_models.inspect(path, name, trust):
+    if strange := skops_models.find_untrusted(path, name, trust):
         return f"holds {', '.join(strange)}"
     try:
         own_classes.load_model(path, name, trust, own)
     except Refused as refused:
-        return f"is refused: {verdict_text.of_faults(refused)}"
+        return f"is refused: {verdict_text.verdict_fault_words(refused)}"
     return ""
 
 
@@ -114,4 +116,4 @@ def _is_pickle(path: Path) -> bool:
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
-        return any(each.endswith((".pkl", ".pickle")) for each in archive.namelist())
+        return any(member.endswith((".pkl", ".pickle")) for member in archive.namelist())

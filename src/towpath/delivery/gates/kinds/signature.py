@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from towpath.config.gate_declarations import Signature
-from towpath.delivery.gates.gate_context import Context
-from towpath.delivery.gates.gate_finding import Finding, Unjudged
-from towpath.delivery.gates.gate_policy import Policy
-from towpath.registry import Record
-from towpath.registry import Signature as Columns
-from towpath.registry.model_signature import breaks
+from towpath.config.gate_declarations import SignatureGate
+from towpath.delivery.gates.gate_context import GateContext
+from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
+from towpath.delivery.gates.gate_policy import GatePolicy
+from towpath.registry import ModelSignature as Columns
+from towpath.registry import VersionRecord
+from towpath.registry.model_signature import find_signature_breaks
 
 
-def bound(gate: Signature) -> str:  # noqa: ARG001
+def bound(gate: SignatureGate) -> str:  # noqa: ARG001
     """Always the same."""
     return "the incumbent's callers can call it"
 
 
-def judge(gate: Signature, context: Context, policy: Policy) -> Finding:  # noqa: ARG001
+def judge(gate: SignatureGate, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
     """Whether it fits; a version passes where there is no incumbent."""
-    now = _known(context.candidate)
+    candidate = _known_signature(context.candidate)
     if context.incumbent is None:
-        return Finding(True, bound=f"none yet: {context.stage} has no incumbent")
-    found = breaks(_known(context.incumbent), now)
+        return GateFinding(True, bound=f"none yet: {context.stage} has no incumbent")
+    breakages = find_signature_breaks(_known_signature(context.incumbent), candidate)
     before = f"{context.incumbent.model}@{context.incumbent.version}"
-    if found:
-        return Finding(False, f"{len(found)} broken", f"against {before}: {', '.join(found)}")
-    return Finding(True, "compatible", f"with {before}")
+    if breakages:
+        return GateFinding(
+            False, f"{len(breakages)} broken", f"against {before}: {', '.join(breakages)}"
+        )
+    return GateFinding(True, "compatible", f"with {before}")
 
 
-def _known(record: Record) -> Columns:
+def _known_signature(record: VersionRecord) -> Columns:
     """The signature; to know neither its inputs' names nor their number is to know nothing."""
-    known = record.signature
-    if known is None or (known.inputs is None and known.features is None):
+    signature = record.signature
+    if signature is None or (signature.inputs is None and signature.features is None):
         raise Unjudged(f"the record of {record.model}@{record.version} has no signature")
-    return known
+    return signature

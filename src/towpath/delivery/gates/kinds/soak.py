@@ -6,32 +6,34 @@ import time
 
 from towpath.config.gate_declarations import Soak
 from towpath.delivery.gates import verdict_text
-from towpath.delivery.gates.gate_context import Context
-from towpath.delivery.gates.gate_finding import Finding, Unjudged
-from towpath.delivery.gates.gate_policy import Policy
+from towpath.delivery.gates.gate_context import GateContext
+from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
+from towpath.delivery.gates.gate_policy import GatePolicy
 
 
 def bound(gate: Soak) -> str:
     """``at least 1d in the stage below``."""
-    return f"at least {verdict_text.duration(gate.at_least)} in the stage below"
+    return f"at least {verdict_text.verdict_duration(gate.at_least)} in the stage below"
 
 
-def judge(gate: Soak, context: Context, policy: Policy) -> Finding:  # noqa: ARG001
+def judge(gate: Soak, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
     """Whether it was there long enough."""
-    below = _below(context)
+    below = _stage_below(context)
     if context.lower_since is None:
         raise Unjudged(f"the version is not in {below}")
     spent = context.now - context.lower_since
     if spent < 0:
-        raise Unjudged(f"it entered {below} at {_time(context.lower_since)}, which is to come yet")
+        raise Unjudged(
+            f"it entered {below} at {_utc_time(context.lower_since)}, which is to come yet"
+        )
     passed = spent >= gate.at_least
-    until = _time(context.lower_since + gate.at_least)
-    since = f"in {below} since {_time(context.lower_since)}"
+    until = _utc_time(context.lower_since + gate.at_least)
+    since = f"in {below} since {_utc_time(context.lower_since)}"
     detail = since if passed else f"{since}: long enough from {until} on"
-    return Finding(passed, verdict_text.duration(spent), detail)
+    return GateFinding(passed, verdict_text.verdict_duration(spent), detail)
 
 
-def _below(context: Context) -> str:
+def _stage_below(context: GateContext) -> str:
     names = list(context.project.stages)
     position = names.index(context.stage)
     if position == 0:
@@ -39,5 +41,5 @@ def _below(context: Context) -> str:
     return names[position - 1]
 
 
-def _time(seconds: float) -> str:
+def _utc_time(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

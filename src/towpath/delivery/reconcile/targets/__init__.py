@@ -5,45 +5,45 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from towpath.delivery.reconcile.targets.target import Target
+from towpath.delivery.reconcile.targets.target import DeployTarget
 
 if TYPE_CHECKING:
-    from towpath.delivery.reconcile.stage_site import Site
+    from towpath.delivery.reconcile.stage_site import StageSite
 
-__all__ = ["Target", "of"]
-
-
-def _files(site: Site, declared: Any) -> Target:
-    from towpath.delivery.reconcile.targets.folder_target import Files
-
-    return Files(site.home / declared.path, declared.path, site.stage)
+__all__ = ["DeployTarget", "open_target"]
 
 
-def _command(site: Site, declared: Any) -> Target:
-    from towpath.delivery.reconcile.targets.command_target import Command
+def _folder_target(site: StageSite, declared: Any) -> DeployTarget:
+    from towpath.delivery.reconcile.targets.folder_target import FolderTarget
 
-    return Command(declared, site.stage, site.checkout, site.environ, site.say)
-
-
-def _prefect(site: Site, declared: Any) -> Target:
-    from towpath.delivery.reconcile.targets.prefect_target import Prefect
-
-    api, pool = site.declared.api, site.declared.work_pool
-    return Prefect(declared, site.stage, site.checkout, api, pool)
+    return FolderTarget(site.home_folder / declared.path, declared.path, site.stage)
 
 
-KINDS: Mapping[str, Callable[[Site, Any], Target]] = {
-    "files": _files,
-    "prefect": _prefect,
-    "command": _command,
+def _command_target(site: StageSite, declared: Any) -> DeployTarget:
+    from towpath.delivery.reconcile.targets.command_target import CommandTarget
+
+    return CommandTarget(declared, site.stage, site.checkout, site.environ, site.say)
+
+
+def _prefect_target(site: StageSite, declared: Any) -> DeployTarget:
+    from towpath.delivery.reconcile.targets.prefect_target import PrefectTarget
+
+    api, pool = site.declared_stage.api, site.declared_stage.work_pool
+    return PrefectTarget(declared, site.stage, site.checkout, api, pool)
+
+
+KINDS: Mapping[str, Callable[[StageSite, Any], DeployTarget]] = {
+    "files": _folder_target,
+    "prefect": _prefect_target,
+    "command": _command_target,
 }
 
 
-def of(site: Site) -> Target:
+def open_target(site: StageSite) -> DeployTarget:
     """The target that a stage declares; without one, its store is where servers look."""
-    declared = site.declared.deploy
+    declared = site.declared_stage.deploy
     if declared is None:
-        from towpath.delivery.reconcile.targets.no_target import Nowhere
+        from towpath.delivery.reconcile.targets.no_target import NoTarget
 
-        return Nowhere()
+        return NoTarget()
     return KINDS[declared.to](site, declared)

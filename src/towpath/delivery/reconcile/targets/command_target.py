@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from towpath.call_log import log_call
 from towpath.delivery.reconcile.bundle import Bundle
-from towpath.delivery.reconcile.reconcile_plan import Running
+from towpath.delivery.reconcile.reconcile_plan import RunningVersion
 from towpath.errors import DeployError
-from towpath.registry import Record
+from towpath.registry import VersionRecord
 
 if TYPE_CHECKING:
-    from towpath.config.target_declarations import Command as Declared
+    from towpath.config.target_declarations import CommandDeployment as Declared
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -26,7 +26,7 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Command:
+class CommandTarget:
     """The target ``{to: command, run: [...]}``. The programs start in the project's folder."""
 
     declared: Declared
@@ -40,50 +40,50 @@ class Command:
         """It with the program's name."""
         return f"command {self.declared.run[0]}"
 
-    def current(self, model: str, record: Record | None) -> Running | None:
+    def find_running(self, model: str, record: VersionRecord | None) -> RunningVersion | None:
         """What ``check`` prints: the version, and as it likes the SHA-256 of what it serves, which
         is held against the record. None where there is no ``check``."""
         if self.declared.check is None:
             return None
-        words = self._run(self.declared.check, {"TOWPATH_MODEL": model}).split()
+        words = self._run_program(self.declared.check, {"TOWPATH_MODEL": model}).split()
         version = words[0] if words else None
         if record is None or str(record.version) != version:
-            return Running(version)
-        told = words[1] if len(words) > 1 and _SHA256.fullmatch(words[1]) else None
-        return Running(version, told in (None, record.sha256))
+            return RunningVersion(version)
+        claimed_sha256 = words[1] if len(words) > 1 and _SHA256.fullmatch(words[1]) else None
+        return RunningVersion(version, claimed_sha256 in (None, record.sha256))
 
     def prepare(self, bundle: Bundle) -> None:
         """A program has one call: it is made when it is switched."""
 
-    def smoke(self, bundle: Bundle) -> Bundle:
+    def prepared_bundle(self, bundle: Bundle) -> Bundle:
         """The version itself is tried."""
         return bundle
 
-    def switch(self, bundle: Bundle) -> None:
+    def switch_version(self, bundle: Bundle) -> None:
         """Call ``run``, whose exit code says whether the version runs."""
         facts = {
             "TOWPATH_MODEL": bundle.model,
             "TOWPATH_VERSION": str(bundle.version),
             "TOWPATH_SHA256": bundle.record.sha256,
             "TOWPATH_BUNDLE": os.fspath(bundle.folder),
-            "TOWPATH_FILE": os.fspath(bundle.file),
+            "TOWPATH_FILE": os.fspath(bundle.model_file),
         }
-        self._told(self._run(self.declared.run, facts))
+        self._say_lines(self._run_program(self.declared.run, facts))
 
-    def remove(self, model: str) -> None:
+    def remove_model(self, model: str) -> None:
         """Call ``remove``, where there is one."""
         if self.declared.remove is not None:
-            self._told(self._run(self.declared.remove, {"TOWPATH_MODEL": model}))
+            self._say_lines(self._run_program(self.declared.remove, {"TOWPATH_MODEL": model}))
 
-    def _told(self, output: str) -> None:
+    def _say_lines(self, output: str) -> None:
         for line in output.splitlines():
             self.say(line)
 
-    def _run(self, words: tuple[str, ...], facts: Mapping[str, str]) -> str:
+    def _run_program(self, words: tuple[str, ...], facts: Mapping[str, str]) -> str:
         """What a program printed; ``DeployError`` where it failed, with its last words."""
         try:
             with log_call("process", *words) as logged:
-                done = subprocess.run(
+                process = subprocess.run(
                     words,
                     cwd=self.home,
                     env={**self.environ, **facts, "TOWPATH_STAGE": self.stage},
@@ -95,13 +95,13 @@ class Command:
                     timeout=self.declared.timeout,
                     check=False,
                 )
-                logged.answer(done.returncode)
+                logged.answer(process.returncode)
         except subprocess.TimeoutExpired:
             what = f"{words[0]} did not end within {self.declared.timeout:g} s"
             raise DeployError(what, hint="set `timeout` in `deploy`") from None
         except OSError as refusal:
             raise DeployError(f"{words[0]} cannot be run: {refusal.strerror}") from refusal
-        if done.returncode:
-            last = "\n".join(done.stdout.splitlines()[-_SHOWN:])
-            raise DeployError(f"{words[0]} ended with exit code {done.returncode}: {last}")
-        return done.stdout
+        if process.returncode:
+            last = "\n".join(process.stdout.splitlines()[-_SHOWN:])
+            raise DeployError(f"{words[0]} ended with exit code {process.returncode}: {last}")
+        return process.stdout

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from towpath.delivery.reconcile import bundle as bundles
 from towpath.delivery.reconcile.bundle import Bundle
-from towpath.delivery.reconcile.reconcile_plan import Running
+from towpath.delivery.reconcile.reconcile_plan import RunningVersion
 from towpath.errors import DeployError
-from towpath.registry import Record
+from towpath.registry import VersionRecord
 from towpath.scratch import SUFFIX, remove_scratch, scratch_beside
 from towpath.storage.copy_files import FULL
 from towpath.versions.own_files import note_own_files
@@ -27,7 +27,7 @@ _LEFT = f".*{SUFFIX}"
 
 
 @dataclass(frozen=True)
-class Files:
+class FolderTarget:
     """The target ``{to: files, path: ...}``."""
 
     root: Path
@@ -39,84 +39,86 @@ class Files:
         """It with the folder as it was declared."""
         return f"files {self.path}"
 
-    def current(self, model: str, record: Record | None) -> Running | None:
+    def find_running(self, model: str, record: VersionRecord | None) -> RunningVersion | None:
         """Where ``current`` points, and whether what lies there is what the record says."""
         link = self.root / model / _CURRENT
         if not link.is_symlink():
-            return Running("something that is no link" if link.exists() else None)
+            return RunningVersion("something that is no link" if link.exists() else None)
         aim = link.readlink()
         is_ours = aim == Path(_VERSIONS, aim.name)  # else a server reads elsewhere
-        return Running(aim.name, is_ours and self._is_whole(model, aim.name, record))
+        return RunningVersion(aim.name, is_ours and self._is_whole(model, aim.name, record))
 
-    def _is_whole(self, model: str, version: str, record: Record | None) -> bool:
+    def _is_whole(self, model: str, version: str, record: VersionRecord | None) -> bool:
         if record is None or str(record.version) != version:
             return True  # of another version: told as such
-        return bundles.is_whole(self._place(model, version), record, self.stage)
+        return bundles.is_whole(self._version_folder(model, version), record, self.stage)
 
     def prepare(self, bundle: Bundle) -> None:
         """Fill the version's folder; one that is there and was altered is mended file by file."""
-        place = self._place(bundle.model, str(bundle.version))
-        with self._saying():
+        place = self._version_folder(bundle.model, str(bundle.version))
+        with self._report_refusals():
             if bundles.is_whole(place, bundle.record, self.stage):
                 return
             if place.is_symlink() or (place.exists() and not place.is_dir()):
                 place.unlink()
             if place.exists():
-                _mend(bundle.folder, place)
+                _mend_folder(bundle.folder, place)
                 return
             scratch = scratch_beside(place, shared=True)
             scratch.parent.mkdir(parents=True, exist_ok=True)
             try:
-                _mend(bundle.folder, scratch)
+                _mend_folder(bundle.folder, scratch)
                 scratch.rename(place)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
 
-    def smoke(self, bundle: Bundle) -> Bundle:
+    def prepared_bundle(self, bundle: Bundle) -> Bundle:
         """The version in its folder."""
-        return replace(bundle, folder=self._place(bundle.model, str(bundle.version)))
+        return replace(bundle, folder=self._version_folder(bundle.model, str(bundle.version)))
 
-    def switch(self, bundle: Bundle) -> None:
+    def switch_version(self, bundle: Bundle) -> None:
         """Point ``current`` at the version, in one step."""
-        with self._saying():
+        with self._report_refusals():
             home = self.root / bundle.model
             scratch = scratch_beside(home / _CURRENT, shared=True)
             scratch.symlink_to(Path(_VERSIONS, str(bundle.version)))
             scratch.replace(home / _CURRENT)
-            note_own_files([home / _CURRENT, self._place(bundle.model, str(bundle.version))])
+            note_own_files(
+                [home / _CURRENT, self._version_folder(bundle.model, str(bundle.version))]
+            )
             # By a reconcile that was cut short: under the stage's lease nobody else works here.
             for left in (*home.glob(_LEFT), *home.glob(f"*/{_LEFT}"), *home.glob(f"*/*/{_LEFT}")):
                 remove_scratch(left)
 
-    def remove(self, model: str) -> None:
+    def remove_model(self, model: str) -> None:
         """Take ``current`` away; the versions stay, for whoever still reads them."""
-        with self._saying():
+        with self._report_refusals():
             (self.root / model / _CURRENT).unlink(missing_ok=True)
 
-    def _place(self, model: str, version: str) -> Path:
+    def _version_folder(self, model: str, version: str) -> Path:
         return self.root / model / _VERSIONS / version
 
     @contextmanager
-    def _saying(self) -> Iterator[None]:
+    def _report_refusals(self) -> Iterator[None]:
         try:
             yield
         except OSError as refusal:
-            said = FULL.get(refusal.errno or 0) or refusal.strerror or str(refusal)
+            reason = FULL.get(refusal.errno or 0) or refusal.strerror or str(refusal)
             hint = "what ran before runs on; mend it and run again"
-            raise DeployError(f"{self.path} cannot be written: {said}", hint=hint) from refusal
+            raise DeployError(f"{self.path} cannot be written: {reason}", hint=hint) from refusal
 
 
-def _mend(source: Path, target: Path) -> None:
+def _mend_folder(source: Path, target: Path) -> None:
     """Make a folder equal to another, each file in one step, while a server may read there."""
-    wanted = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
-    folders = {parent for path in wanted for parent in path.parents}
+    expected_files = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
+    folders = {parent for path in expected_files for parent in path.parents}
     for path in sorted(target.rglob("*"), reverse=True):  # what is in a folder comes before it
         name = path.relative_to(target)
-        if path.is_symlink() or (not path.is_dir() and name not in wanted):
+        if path.is_symlink() or (not path.is_dir() and name not in expected_files):
             path.unlink()  # a link first of all: what is written must not go where it leads
         elif path.is_dir() and name not in folders:
             path.rmdir()
-    for name in sorted(wanted):
+    for name in sorted(expected_files):
         scratch = scratch_beside(target / name, shared=True)
         scratch.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, scratch)

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towpath.delivery.reconcile.bundle import Bundle
-from towpath.delivery.reconcile.reconcile_plan import Running
+from towpath.delivery.reconcile.reconcile_plan import RunningVersion
 from towpath.errors import DeployError
-from towpath.registry import Record
+from towpath.registry import VersionRecord
 
 if TYPE_CHECKING:
-    from towpath.config.target_declarations import Prefect as Declared
+    from towpath.config.target_declarations import PrefectDeployment as Declared
 
 
 @dataclass(frozen=True)
-class Prefect:
+class PrefectTarget:
     """The target ``{to: prefect}``: a deployment ``<model>/<stage>``.
 
     ``api`` is the stage's, None for the local one; ``pool`` its work pool.
@@ -37,69 +37,73 @@ class Prefect:
         return f"prefect {self.pool}" if self.pool else "prefect"
 
     @cached_property
-    def address(self) -> str:
+    def api_address(self) -> str:
         """The API: the stage's, or the local one, which is started where none runs."""
         if self.api:
             return self.api
         from towpath.backends.prefect import server
 
-        return server.ensure(self.home).url
+        return server.ensure_api(self.home).url
 
-    def current(self, model: str, record: Record | None) -> Running | None:
+    def find_running(self, model: str, record: VersionRecord | None) -> RunningVersion | None:
         """The version that the deployment's parameters name, and whether they are as written:
         the declared ones, and those that pin it to the record's digest."""
         from towpath.backends.prefect import deployments
 
-        found = deployments.current(self.address, self._name(model))
-        if found is None:
-            return Running(None)
-        name, _, version = str(found.get("reference")).partition("@")
-        wanted = dict(self.declared.parameters)
+        parameters = deployments.read_deployed_parameters(
+            self.api_address, self._deployment_name(model)
+        )
+        if parameters is None:
+            return RunningVersion(None)
+        name, _, version = str(parameters.get("reference")).partition("@")
+        expected = dict(self.declared.parameters)
         if record is not None and str(record.version) == version:
-            wanted |= {"stage": self.stage, "sha256": record.sha256}
-        whole = all(found.get(key) == value for key, value in wanted.items())
-        return Running(version or "a version that it does not name", whole and name == model)
+            expected |= {"stage": self.stage, "sha256": record.sha256}
+        whole = all(parameters.get(key) == value for key, value in expected.items())
+        return RunningVersion(version or "a version that it does not name", whole and name == model)
 
     def prepare(self, bundle: Bundle) -> None:
         """A deployment is one document: it is written when it is switched."""
         missing = [name for name in ("data", "output") if name not in self.declared.parameters]
         if missing and self.declared.schedule:
-            what = f"a scheduled {self._name(bundle.model)} needs {' and '.join(missing)}"
+            what = (
+                f"a scheduled {self._deployment_name(bundle.model)} needs {' and '.join(missing)}"
+            )
             raise DeployError(what, hint="set them under `parameters` in `deploy`")
 
-    def smoke(self, bundle: Bundle) -> Bundle:
+    def prepared_bundle(self, bundle: Bundle) -> Bundle:
         """The version itself is tried."""
         return bundle
 
-    def switch(self, bundle: Bundle) -> None:
+    def switch_version(self, bundle: Bundle) -> None:
         """Write the deployment, pinned to the version's digests."""
         from towpath.backends.prefect import deployments
 
-        wanted = deployments.Wanted(
+        deployment = deployments.WantedDeployment(
             flow=bundle.model,
             name=self.stage,
             version=str(bundle.version),
             entrypoint=self.declared.flow,
             folder=self.declared.path or os.fspath(self.home),
-            parameters={**self.declared.parameters, **_pinned(bundle)},
+            parameters={**self.declared.parameters, **_pinned_parameters(bundle)},
             pool=self.pool or deployments.POOL,
             schedule=self.declared.schedule,
             description=f"{bundle.model}@{bundle.version}, deployed by towpath reconcile.",
             tags=("towpath", self.stage),
         )
-        deployments.deploy(self.address, wanted)
+        deployments.deploy_flow(self.api_address, deployment)
 
-    def remove(self, model: str) -> None:
+    def remove_model(self, model: str) -> None:
         """Delete the deployment."""
         from towpath.backends.prefect import deployments
 
-        deployments.remove(self.address, self._name(model))
+        deployments.remove_deployment(self.api_address, self._deployment_name(model))
 
-    def _name(self, model: str) -> str:
+    def _deployment_name(self, model: str) -> str:
         return f"{model}/{self.stage}"
 
 
-def _pinned(bundle: Bundle) -> Mapping[str, Any]:
+def _pinned_parameters(bundle: Bundle) -> Mapping[str, Any]:
     return {
         "reference": f"{bundle.model}@{bundle.version}",
         "stage": bundle.stage,

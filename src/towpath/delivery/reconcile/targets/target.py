@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Protocol
 
 from towpath.delivery.reconcile.bundle import Bundle
-from towpath.delivery.reconcile.reconcile_plan import Running
-from towpath.registry import Record
+from towpath.delivery.reconcile.reconcile_plan import RunningVersion
+from towpath.registry import VersionRecord
 
 
-class Target(Protocol):
+class DeployTarget(Protocol):
     """What runs the versions of a stage. Each call may be made again after it was cut short.
 
     ``prepare`` changes nothing that runs; ``switch`` puts the prepared version in the place of
@@ -21,7 +21,7 @@ class Target(Protocol):
         """It as the plan and the record of what is deployed call it."""
         ...
 
-    def current(self, model: str, record: Record | None) -> Running | None:
+    def find_running(self, model: str, record: VersionRecord | None) -> RunningVersion | None:
         """What runs of a model; None where the target cannot tell.
 
         ``record`` is Git's, of the version that should run: what runs under its number is held
@@ -33,14 +33,14 @@ class Target(Protocol):
         """Put a version where it can be switched to."""
         ...
 
-    def smoke(self, bundle: Bundle) -> Bundle:
+    def prepared_bundle(self, bundle: Bundle) -> Bundle:
         """The version as it was prepared, for a trial before the switch."""
         ...
 
-    def switch(self, bundle: Bundle) -> None:
+    def switch_version(self, bundle: Bundle) -> None:
         """Run the prepared version from now on."""
         ...
 
-    def remove(self, model: str) -> None:
+    def remove_model(self, model: str) -> None:
         """Run no version of a model any more."""
         ...
