@@ -14,7 +14,7 @@ import pytest
 
 from running import Project
 from towpath import call_log, credentials, diagnostics
-from towpath.github.forge_connection import connect_forge
+from towpath.backends.github.forge_connection import connect_forge
 from towpath.call_log import log_call
 from towpath.config.project_declaration import Project as Declared
 from towpath.credentials import hide_words
