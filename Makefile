@@ -6,8 +6,10 @@
 VENV ?= .venv
 JOBS ?= 2
 DEMO := build/demo
-# The rooms that `make coverage` measures by their own tests, which need no server.
+# Folders of tests that need no server, and the rooms that `make coverage` measures by them.
 COVERED ?= checks code documents forge gates git registry spec
+ROOMS ?= backends/git backends/github backends/great_expectations config delivery/gates \
+	dependencies documents forge registry
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # Your own python3 if it is one of ours, else the newest of ours that there is.
 PYTHON ?= $(firstword $(foreach each,python3 python3.13 python3.12 python3.11 python, \
@@ -62,7 +64,7 @@ coverage: $(VENV)/.developing  ## which lines of the rooms in COVERED their own 
 		tests/registry/test_clones.py::test_a_full_disk_is_said_and_nothing_is_half_there
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report --skip-covered --skip-empty \
-		--include "$$(printf 'src/towpath/%s/*,' $(COVERED) | sed 's/,$$//')"
+		--include "$$(printf 'src/towpath/%s/*,' $(ROOMS) | sed 's/,$$//')"
 
 bench: $(VENV)/.developing  ## the figures of the README, measured on this machine
 	$(PY) -m benchmarks

@@ -16,10 +16,6 @@ DECISIONS = sorted(path for path in (DOCS / "decisions").glob("*.md") if path.na
 PARTS = ["The problem.", "Chosen.", "Measured.", "It costs.", "Undo it when"]
 PARTED = ("backends", "delivery")  # whose rooms are below them
 
-standing = pytest.mark.skipif(
-    not (PACKAGE / "delivery").is_dir(), reason="the pages speak of the tree that comes"
-)
-
 
 def rows(page: str, title: str = "") -> list[list[str]]:
     """The cells of a page's tables, below a title where one is given; heads left out."""
@@ -32,7 +28,6 @@ def is_room(name: str) -> bool:
     return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
 
 
-@standing
 def test_each_room_of_the_pages_is_there_and_each_that_is_there_is_named() -> None:
     rooms = [cells[0].strip("`") for cells in rows(ARCHITECTURE, "## The rooms")]
     named = set(rooms) | {
@@ -48,7 +43,6 @@ def test_each_room_of_the_pages_is_there_and_each_that_is_there_is_named() -> No
         assert all(word in drawn or word == "__pycache__" for word in words), folder
 
 
-@standing
 def test_each_table_that_takes_a_new_row_is_there() -> None:
     for cells in rows(ARCHITECTURE, "## Where a new one goes"):
         sources = "".join(

@@ -36,23 +36,48 @@ PLUMBING = (
 )
 
 WORDS = [
-    # `spec` says which files of a project a tool obeys, `projects` adopts folders that have them.
-    Word(r"\bdvc\.yaml", "store", frozenset({"projects", "spec"})),
-    Word(r"\bdvc\.lock", "store", frozenset({"projects", "spec"})),
-    # `code` and `steps` pass over the folders of tools, by name.
-    Word(r"\.dvc(?![\w-])", "store", frozenset({"code", "projects", "spec", "steps"})),
-    Word(r"\.dvcignore", "store", frozenset({"projects", "spec", "steps"})),
-    # The drafter of pipelines reads what DVC has resolved of a stage.
-    Word(r"^(outs|nfiles|relpath|wdir)$", "store", frozenset({"engine"})),
+    # `config` says which files of a project a tool obeys, `projects` adopts folders that have them.
+    Word(r"\bdvc\.yaml", "backends/dvc", frozenset({"config", "projects"})),
+    Word(r"\bdvc\.lock", "backends/dvc", frozenset({"config", "projects"})),
+    # `dependencies` and `steps` pass over the folders of tools, by name.
+    Word(
+        r"\.dvc(?![\w-])",
+        "backends/dvc",
+        frozenset({"config", "dependencies", "projects", "steps", "versions"}),
+    ),
+    Word(r"\.dvcignore", "backends/dvc", frozenset({"config", "projects", "steps"})),
+    # The drafter of pipelines reads what DVC has resolved of a stage; a manifest is in DVC's form.
+    Word(r"^(outs|nfiles|relpath|wdir)$", "backends/dvc", frozenset({"projects", "storage"})),
     Word(
         r"\brefs/",
-        "git",
-        frozenset({"audit", "cli", "doctor", "forge", "promotion", "reconcile", "registry"}),
+        "backends/git",
+        frozenset(
+            {
+                "audit",
+                "backends/github",
+                "cli",
+                "delivery/promotion",
+                "delivery/reconcile",
+                "doctor",
+                "registry",
+            }
+        ),
     ),
     Word(
         rf"^({PLUMBING})$",
-        "git",
-        frozenset({"audit", "doctor", "engine", "gates", "promotion", "reconcile", "registry"}),
+        "backends/git",
+        frozenset(
+            {
+                "audit",
+                "delivery/gates",
+                "delivery/promotion",
+                "delivery/reconcile",
+                "doctor",
+                "execution",
+                "registry",
+                "versions",
+            }
+        ),
     ),
 ]
 
@@ -72,12 +97,17 @@ def _constants(path: Path) -> Iterator[str]:
             yield node.value
 
 
+def _room_of(parts: tuple[str, ...]) -> str:
+    """``backends/git``: these two folders only hold rooms."""
+    return "/".join(parts[: 2 if parts[0] in ("backends", "delivery") else 1])
+
+
 @cache
 def _said() -> dict[str, frozenset[str]]:
     """The constants without a blank of each room."""
     said: defaultdict[str, set[str]] = defaultdict(set)
     for path in PACKAGE.rglob("*.py"):
-        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        room = _room_of(path.relative_to(PACKAGE).with_suffix("").parts)
         said[room] |= {text for text in _constants(path) if not re.search(r"\s", text)}
     return {room: frozenset(texts) for room, texts in said.items()}
 

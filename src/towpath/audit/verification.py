@@ -92,16 +92,19 @@ def verify_registry(
         findings=tuple(unexplained),
         explained=tuple(explained),
         unchecked=tuple(result for result in results if isinstance(result, UncheckedPart)),
-        looked_at={
-            "promotions": len(ledger.promotions),
-            "stage tags": len(ledger.stage_tags),
-            "versions": sum(len(tagged_model.versions) for tagged_model in ledger.models.values()),
-            **({"signatures": len(surveyed)} if signed else {}),
-        },
+        looked_at=_count_looked_at(ledger) | ({"signatures": len(surveyed)} if signed else {}),
         rule_changes=_rule_changes(known_approvals),
         signatures=surveyed,
         redirect=_main_redirect(known_approvals),
     )
+
+
+def _count_looked_at(ledger: Ledger) -> dict[str, int]:
+    return {
+        "promotions": len(ledger.promotions),
+        "stage tags": len(ledger.stage_tags),
+        "versions": sum(len(tagged_model.versions) for tagged_model in ledger.models.values()),
+    }
 
 
 def doubted_tags(workspace: Workspace, model: str) -> frozenset[str]:

@@ -226,16 +226,7 @@ def _download_objects(
             faults[digest] = error.faults[0]
 
     def receive(digest: str) -> Fault | None:
-        scratch = store.objects.scratch_path()
-        try:
-            there.download_file(object_path(digest), scratch)
-            return (
-                None if store.objects.adopt_file(scratch, digest) else _wrong_fault(there, digest)
-            )
-        except FileNotFoundError:
-            return _not_there(there, digest)
-        finally:
-            scratch.unlink(missing_ok=True)
+        return _download_file(store, there, digest)
 
     files = [digest for digest in digest_list if not is_folder_digest(digest)]
     files += [digest for held in members.values() for digest in held.values()]
@@ -254,6 +245,18 @@ def _download_objects(
         for digest, objects in parts.items()
     }
     return count, {digest: some for digest, some in lacking.items() if some}
+
+
+def _download_file(store: Store, there: Remote, digest: str) -> Fault | None:
+    """Bring one file; what is wrong with it there, or None."""
+    scratch = store.objects.scratch_path()
+    try:
+        there.download_file(object_path(digest), scratch)
+        return None if store.objects.adopt_file(scratch, digest) else _wrong_fault(there, digest)
+    except FileNotFoundError:
+        return _not_there(there, digest)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def _read_manifest(store: Store, there: Remote, digest: str) -> bytes:
