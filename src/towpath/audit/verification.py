@@ -99,7 +99,7 @@ def verify_registry(
     )
 
 
-def _count_looked_at(ledger: Ledger) -> dict[str, int]:
+def _count_looked_at(ledger: AuditLedger) -> dict[str, int]:
     return {
         "promotions": len(ledger.promotions),
         "stage tags": len(ledger.stage_tags),
