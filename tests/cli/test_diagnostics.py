@@ -56,9 +56,7 @@ def test_the_terminal_shows_each_call_beside_what_was_asked_for(project: Project
     assert shown.err.count("\n") == len(calls) + 1 + plain.err.count("\n")
     assert {call["logger"] for call in calls} == {"towpath.git"}
     assert any("for-each-ref" in call["call"] and call["call"].endswith("-> 0") for call in calls)
-    assert project.towpath("models", TOWPATH_LOG="stderr").err.count("towpath.git") == len(
-        calls
-    )
+    assert project.towpath("models", TOWPATH_LOG="stderr").err.count("towpath.git") == len(calls)
 
 
 def test_a_file_takes_the_calls_of_a_run_and_of_its_children(project: Project) -> None:

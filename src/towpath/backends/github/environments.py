@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from towpath.backends.github.github_requests import Deed, GitHubLine
+from towpath.backends.github.github_requests import GitHubLine
+from towpath.backends.github.refusals import Deed
 from towpath.forge.forge import Environment
 
 _READ = "actions: read"

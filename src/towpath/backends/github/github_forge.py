@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from towpath.backends.github import github_types, rulesets
-from towpath.backends.github.github_requests import Deed, GitHubLine, Patience
-from towpath.backends.github.refusals import RefusedByGitHub
+from towpath.backends.github.github_requests import GitHubLine, Patience
+from towpath.backends.github.refusals import Deed, RefusedByGitHub
 from towpath.errors import ForgeError, UsageError
 from towpath.forge.forge import MergeWays, Method, NotMergeable, PullRequest, Review, Rules
 

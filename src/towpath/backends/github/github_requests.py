@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from towpath.backends.github import refusals
+from towpath.backends.github.refusals import Deed
 from towpath.call_log import is_heard, log_requests
 
 if TYPE_CHECKING:
@@ -43,16 +44,6 @@ class Patience:
             if isinstance(error, RequestFailed) and error.response.status_code >= 500:
                 return RetryOption(True, timedelta(seconds=self.pause * 2**tried))
         return RetryOption(False)
-
-
-@dataclass(frozen=True)
-class Deed:
-    """What is asked, in words: ``open a pull request``; of what a 404 says that it is not there;
-    and the permission that it needs."""
-
-    doing: str
-    permission: str
-    what: str | None = None
 
 
 @dataclass(frozen=True)

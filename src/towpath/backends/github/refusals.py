@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,19 @@ from towpath.forge.forge import Forbidden
 if TYPE_CHECKING:
     import httpx
 
-    from towpath.backends.github.github_requests import Deed
-
 _TOKEN = "see who it is of and when it ends at github.com/settings/tokens; GITHUB_TOKEN holds it"
 _LONGEST = 1000  # characters that are quoted of an answer
 _STATUS = "see githubstatus.com; nothing was lost: run it again later"
+
+
+@dataclass(frozen=True)
+class Deed:
+    """What is asked, in words: ``open a pull request``; of what a 404 says that it is not there;
+    and the permission that it needs."""
+
+    doing: str
+    permission: str
+    what: str | None = None
 
 
 class RefusedByGitHub(ForgeError):

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from towpath.backends.github import environments
-from towpath.backends.github.github_requests import Deed, GitHubLine
-from towpath.backends.github.refusals import RefusedByGitHub
+from towpath.backends.github.github_requests import GitHubLine
+from towpath.backends.github.refusals import Deed, RefusedByGitHub
 from towpath.forge.forge import MergeWays, Method, Rules
 from towpath.forge.forge_requirements import Lack, find_lacking_rules
 

@@ -216,4 +216,12 @@ class StageSite:
         """What runs versions here."""
         from towpath.delivery.reconcile import targets
 
-        return targets.open_target(self)
+        setting = targets.TargetSetting(
+            stage=self.stage,
+            declared=self.declared_stage,
+            home_folder=self.home_folder,
+            checkout=self.checkout,
+            environ=self.environ,
+            say=self.say,
+        )
+        return targets.open_target(setting)

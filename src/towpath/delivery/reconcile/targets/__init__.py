@@ -3,47 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from towpath.delivery.reconcile.targets.target import DeployTarget
+from towpath.delivery.reconcile.targets.target import DeployTarget, TargetSetting
 
-if TYPE_CHECKING:
-    from towpath.delivery.reconcile.stage_site import StageSite
-
-__all__ = ["DeployTarget", "open_target"]
+__all__ = ["DeployTarget", "TargetSetting", "open_target"]
 
 
-def _folder_target(site: StageSite, declared: Any) -> DeployTarget:
+def _folder_target(setting: TargetSetting, declared: Any) -> DeployTarget:
     from towpath.delivery.reconcile.targets.folder_target import FolderTarget
 
-    return FolderTarget(site.home_folder / declared.path, declared.path, site.stage)
+    return FolderTarget(setting.home_folder / declared.path, declared.path, setting.stage)
 
 
-def _command_target(site: StageSite, declared: Any) -> DeployTarget:
+def _command_target(setting: TargetSetting, declared: Any) -> DeployTarget:
     from towpath.delivery.reconcile.targets.command_target import CommandTarget
 
-    return CommandTarget(declared, site.stage, site.checkout, site.environ, site.say)
+    return CommandTarget(declared, setting.stage, setting.checkout, setting.environ, setting.say)
 
 
-def _prefect_target(site: StageSite, declared: Any) -> DeployTarget:
+def _prefect_target(setting: TargetSetting, declared: Any) -> DeployTarget:
     from towpath.delivery.reconcile.targets.prefect_target import PrefectTarget
 
-    api, pool = site.declared_stage.api, site.declared_stage.work_pool
-    return PrefectTarget(declared, site.stage, site.checkout, api, pool)
+    api, pool = setting.declared.api, setting.declared.work_pool
+    return PrefectTarget(declared, setting.stage, setting.checkout, api, pool)
 
 
-KINDS: Mapping[str, Callable[[StageSite, Any], DeployTarget]] = {
+KINDS: Mapping[str, Callable[[TargetSetting, Any], DeployTarget]] = {
     "files": _folder_target,
     "prefect": _prefect_target,
     "command": _command_target,
 }
 
 
-def open_target(site: StageSite) -> DeployTarget:
+def open_target(setting: TargetSetting) -> DeployTarget:
     """The target that a stage declares; without one, its store is where servers look."""
-    declared = site.declared_stage.deploy
+    declared = setting.declared.deploy
     if declared is None:
         from towpath.delivery.reconcile.targets.no_target import NoTarget
 
         return NoTarget()
-    return KINDS[declared.to](site, declared)
+    return KINDS[declared.to](setting, declared)

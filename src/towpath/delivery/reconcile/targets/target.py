@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from towpath.config.project_declaration import StageDeclaration
 from towpath.delivery.reconcile.bundle import Bundle
 from towpath.delivery.reconcile.reconcile_plan import RunningVersion
 from towpath.registry import VersionRecord
+
+
+@dataclass(frozen=True)
+class TargetSetting:
+    """What a target may need of its stage: its name and declaration; the folder from which paths in
+    towpath.yaml count; the project's files, where its programs start; the environment; and who is
+    told what a person may want to read."""
+
+    stage: str
+    declared: StageDeclaration
+    home_folder: Path
+    checkout: Path
+    environ: Mapping[str, str]
+    say: Callable[[str], object]
 
 
 class DeployTarget(Protocol):
