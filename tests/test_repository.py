@@ -178,3 +178,20 @@ def test_a_python_that_will_not_do_is_refused_in_words(tmp_path: Path) -> None:
         assert said.returncode != 0
         assert words in said.stderr
     assert not (tmp_path / "venv").exists()
+
+
+def test_every_room_stands_in_a_layer() -> None:
+    """import-linter's own ``exhaustive`` knows one level; `backends` and `delivery` have two."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    (layers,) = (one["layers"] for one in settings["contracts"] if one["id"] == "layers")
+    layered = {room.strip() for layer in layers for room in layer.split(":")}
+    package = ROOT / "src" / "towpath"
+    parts = [package, package / "backends", package / "delivery"]
+    files = [path for part in parts for path in part.iterdir() if path not in parts]
+    rooms = {path.relative_to(package.parent).with_suffix("") for path in files if is_python(path)}
+    dotted = {".".join(room.parts) for room in rooms}
+    assert dotted - {"towpath.__init__", "towpath.__main__"} == layered
+
+
+def is_python(path: Path) -> bool:
+    return (path / "__init__.py").is_file() or (path.suffix == ".py" and path.stem != "__init__")
