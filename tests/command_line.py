@@ -200,7 +200,7 @@ def _serve() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "runs":
-        import_module("towpath.backends.prefect.executor").load()
+        import_module("towpath.backends.prefect.executor").import_prefect()
     for name in _IMPORTED[sys.argv[1]]:
         import_module(name)
     gc.freeze()

@@ -14,14 +14,14 @@ MODULES = (
     "doctor/*.py",
     "delivery/promotion/approval_rule.py",
     "delivery/promotion/rule_changes.py",
-    "reconcile/**/*.py",
+    "delivery/reconcile/**/*.py",
     "registry/main_decisions.py",
     "registry/ownership.py",
     "registry/stage_files.py",
 )
 """Where findings are made, from the package's folder."""
 
-ARGUMENT = {"finding": 3, "lacks": 2, "Check": 3, "Fault": 2}
+ARGUMENT = {"make_finding": 3, "report_lack": 2, "DoctorCheck": 3, "Fault": 2}
 """Which argument of a maker of findings is the hint, where it is not given by its name."""
 
 
@@ -55,18 +55,21 @@ BY_HAND = "by hand: "
 """What begins the reason why a hint names no command: only a person can do it."""
 
 HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
-    "audit/checks/main_line_check.py::check": (1, ("a line of main was re-parented",)),
-    "audit/checks/main_line_check.py::remembered": (1, ("the stage's memory of main is torn",)),
-    "audit/checks/stage_file_check.py::_read": (1, ("a stage file is torn",)),
-    "audit/checks/stage_file_check.py::_approved": (
+    "audit/checks/main_line_check.py::check_main_line": (1, ("a line of main was re-parented",)),
+    "audit/checks/main_line_check.py::check_remembered_main": (
+        1,
+        ("the stage's memory of main is torn",),
+    ),
+    "audit/checks/stage_file_check.py::_check_readable": (1, ("a stage file is torn",)),
+    "audit/checks/stage_file_check.py::_check_approved": (
         3,
         ("a promotion is dated back", "a version was put in by hand", "a promotion brought code"),
     ),
-    "audit/checks/stage_file_check.py::_chained": (
+    "audit/checks/stage_file_check.py::_check_chained": (
         2,
         ("a version was put in by hand", "a stage file lies about the digest"),
     ),
-    "audit/checks/record_check.py::_version": (
+    "audit/checks/record_check.py::_check_version": (
         5,
         (
             "the version's tag was moved",
@@ -75,10 +78,13 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "the version's tag says otherwise",
         ),
     ),
-    "audit/checks/record_check.py::_lightweight": (1, ("the version's tag is a lightweight one",)),
-    "audit/checks/record_check.py::_dated": (1, ("the version's tag is of 2099",)),
-    "audit/checks/record_check.py::_copies": (1, ("the version's tag is lost",)),
-    "audit/checks/record_check.py::_copy": (
+    "audit/checks/record_check.py::_find_lightweight": (
+        1,
+        ("the version's tag is a lightweight one",),
+    ),
+    "audit/checks/record_check.py::_find_postdated": (1, ("the version's tag is of 2099",)),
+    "audit/checks/record_check.py::_check_copies": (1, ("the version's tag is lost",)),
+    "audit/checks/record_check.py::_check_copy": (
         5,
         (
             "a promoted version without its record",
@@ -87,11 +93,11 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "the version's tag was moved",
         ),
     ),
-    "audit/checks/record_check.py::_evidence": (
+    "audit/checks/record_check.py::_check_evidence": (
         2,
         ("a promotion was reverted", "the evidence was removed"),
     ),
-    "audit/checks/record_check.py::_touched": (1, ("the evidence was altered",)),
+    "audit/checks/record_check.py::_find_touched": (1, ("the evidence was altered",)),
     "audit/checks/signature_check.py::check_demanded": (
         1,
         ("a version that runs, and must be signed",),
@@ -100,11 +106,11 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("a line that is no signer's", "a signer's key that is never valid"),
     ),
-    "audit/checks/signature_check.py::_signers": (
+    "audit/checks/signature_check.py::_check_signers_file": (
         1,
         ("tests/faults/test_signed_versions.py::test_no_signers_on_main_is_one_finding",),
     ),
-    "audit/checks/signature_check.py::_wrong": (
+    "audit/checks/signature_check.py::_wrong_signature": (
         3,
         (
             "tests/faults/test_signed_versions.py::test_an_unsigned_version_is_found",
@@ -112,25 +118,25 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "tests/faults/test_signed_versions.py::test_a_signature_of_another_message",
         ),
     ),
-    "audit/checks/stage_tag_check.py::_finding": (
+    "audit/checks/stage_tag_check.py::_tag_finding": (
         1,
         ("a forged stage tag", "a stage tag of 2099", "a stage tag under another's name"),
     ),
-    "audit/checks/stage_tag_check.py::_stray": (1, ("the version's tag is lost",)),
-    "audit/checks/ownership_check.py::check": (
+    "audit/checks/stage_tag_check.py::_explain_stray": (1, ("the version's tag is lost",)),
+    "audit/checks/ownership_check.py::check_ownership": (
         1,
         ("the version was rejected", "both versions were rejected"),
     ),
-    "audit/checks/ownership_check.py::_declaration": (
+    "audit/checks/ownership_check.py::_check_declaration": (
         1,
         ("main's declaration is broken", "main's declaration is gone"),
     ),
-    "audit/checks/ownership_check.py::_finding": (1, ("a stage was dropped",)),
-    "audit/checks/store_check.py::project": (
+    "audit/checks/ownership_check.py::_ownership_finding": (1, ("a stage was dropped",)),
+    "audit/checks/store_check.py::check_project_store": (
         1,
         ("the bytes were altered", "the bytes were altered, and there is no remote"),
     ),
-    "audit/checks/store_check.py::_elsewhere": (
+    "audit/checks/store_check.py::_look_on_remote": (
         2,
         (
             "the bytes of what a stage wants are gone",
@@ -138,13 +144,13 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "the bytes are neither here nor on the remote",
         ),
     ),
-    "audit/checks/store_check.py::_bytes": (
+    "audit/checks/store_check.py::_check_bytes": (
         2,
         ("the stage's bytes were altered", "the stage's bytes are gone"),
     ),
-    "audit/checks/store_check.py::target": (1, ("the target was altered",)),
-    "audit/checks/store_check.py::_deployed": (1, ("a torn deployment record",)),
-    "audit/checks/store_check.py::_follows": (
+    "audit/checks/store_check.py::check_target_folder": (1, ("the target was altered",)),
+    "audit/checks/store_check.py::_check_deployments": (1, ("a torn deployment record",)),
+    "audit/checks/store_check.py::_check_follows": (
         2,
         (
             "the deployment record is another's promotion",
@@ -153,35 +159,38 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "a model that nobody asked for",
         ),
     ),
-    "audit/checks/substitute_check.py::check": (1, ("an object is replaced",)),
+    "audit/checks/substitute_check.py::check_substitutes": (1, ("an object is replaced",)),
     "audit/ledger.py::open_ledger": (2, ("verify in a clone without tags", "verify elsewhere")),
     "audit/verification.py::_main_branch": (1, ("verify after main was renamed",)),
-    "doctor/environment_checks.py::git_itself": (1, (f"{BY_HAND}another Git must be installed",)),
-    "doctor/environment_checks.py::bytes_remote": (1, ("no place for the bytes",)),
-    "doctor/environment_checks.py::workflows": (1, ("no workflows",)),
-    "doctor/environment_checks.py::prefect": (1, ("a Prefect API that does not answer",)),
-    "doctor/forge_checks.py::_answers": (1, (f"{BY_HAND}it says who may approve",)),
-    "doctor/forge_checks.py::_pushed": (
+    "doctor/environment_checks.py::examine_git_version": (
+        1,
+        (f"{BY_HAND}another Git must be installed",),
+    ),
+    "doctor/environment_checks.py::examine_bytes_remote": (1, ("no place for the bytes",)),
+    "doctor/environment_checks.py::examine_workflows": (1, ("no workflows",)),
+    "doctor/environment_checks.py::examine_prefect": (1, ("a Prefect API that does not answer",)),
+    "doctor/forge_checks.py::_forge_answers": (1, (f"{BY_HAND}it says who may approve",)),
+    "doctor/forge_checks.py::_examine_push": (
         2,
         (
             "tests/doctor/test_doctor.py::test_a_forge_s_runner_does_not_have",
             "tests/doctor/test_doctor.py::test_a_forge_nobody_is_named_at",
         ),
     ),
-    "doctor/forge_checks.py::_enforced": (
+    "doctor/forge_checks.py::_examine_rules": (
         2,
         ("tests/doctor/test_doctor.py::test_a_forge_that_enforces_nothing_and_then_all",),
     ),
-    "doctor/health_check.py::lacks": (1, (f"{BY_HAND}it hands on what it is given",)),
-    "doctor/health_check.py::faults": (1, ("Git does not know who it is",)),
-    "doctor/checkout_checks.py::_submodules": (
+    "doctor/health_check.py::report_lack": (1, (f"{BY_HAND}it hands on what it is given",)),
+    "doctor/health_check.py::report_faults": (1, ("Git does not know who it is",)),
+    "doctor/checkout_checks.py::_examine_submodules": (
         2,
         ("a submodule that is not set up", "a submodule that is not as committed"),
     ),
     "doctor/checkout_checks.py::_line_ends": (1, ("data whose line ends change",)),
-    "doctor/checkout_checks.py::_pointers": (1, (f"{BY_HAND}Git LFS must be installed",)),
-    "doctor/repository_checks.py::check": (1, ("no repository",)),
-    "doctor/repository_checks.py::_history": (
+    "doctor/checkout_checks.py::_find_pointers": (1, (f"{BY_HAND}Git LFS must be installed",)),
+    "doctor/repository_checks.py::examine_repository": (1, ("no repository",)),
+    "doctor/repository_checks.py::_examine_history": (
         4,
         (
             "nothing is committed",
@@ -191,12 +200,12 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "a graft",
         ),
     ),
-    "doctor/repository_checks.py::_main": (
+    "doctor/repository_checks.py::_examine_main": (
         2,
         ("a main branch of another name", "a remote without a HEAD"),
     ),
     "doctor/repository_checks.py::_left_behind": (1, ("a branch that main is not any more",)),
-    "doctor/repository_checks.py::_remote": (
+    "doctor/repository_checks.py::_examine_remote": (
         2,
         (
             "a tag that the remote has otherwise",
@@ -204,18 +213,18 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "tags that are not here",
         ),
     ),
-    "doctor/approval_checks.py::_stage": (
+    "doctor/approval_checks.py::_stage_check": (
         3,
         ("no signer may sign", "reviews without a forge", "nobody who may approve"),
     ),
-    "doctor/approval_checks.py::_signers": (
+    "doctor/approval_checks.py::_examine_signers": (
         2,
         (
             "a line that is no signer's, for doctor",
             "versions that must be signed, and Git does not",
         ),
     ),
-    "doctor/stage_store_checks.py::check": (
+    "doctor/stage_store_checks.py::examine_stage_stores": (
         3,
         (
             "stores that nobody agreed to",
@@ -223,22 +232,22 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "tests/doctor/test_doctor.py::test_a_forge_s_runner_does_not_have",
         ),
     ),
-    "doctor/stage_store_checks.py::_opened": (
+    "doctor/stage_store_checks.py::_examine_store": (
         2,
         ("keys that are elsewhere", "a store that two projects share"),
     ),
-    "doctor/stage_store_checks.py::_remembered": (
+    "doctor/stage_store_checks.py::_examine_remembered": (
         2,
         ("a memory of main of another repository", "main at a forge that took another way"),
     ),
-    "doctor/main_checks.py::check": (1, ("a promoted version without its tag",)),
-    "doctor/main_checks.py::_lacks": (
+    "doctor/main_checks.py::examine_main_models": (1, ("a promoted version without its tag",)),
+    "doctor/main_checks.py::_report_fault": (
         1,
         ("a model that is nobody's", "a stage that is not declared"),
     ),
-    "doctor/unpublished_checks.py::check": (1, ("a candidate that waits",)),
-    "doctor/unpublished_checks.py::_tags": (1, ("versions that are only here",)),
-    "doctor/unpublished_checks.py::_settings": (
+    "doctor/unpublished_checks.py::examine_unpublished": (1, ("a candidate that waits",)),
+    "doctor/unpublished_checks.py::_examine_tags": (1, ("versions that are only here",)),
+    "doctor/unpublished_checks.py::_pruning_settings": (
         2,
         ("a setting that prunes tags", "a setting that mirrors everything"),
     ),
@@ -246,11 +255,11 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("a line of main was re-parented",),
     ),
-    "delivery/promotion/approval_rule.py::ApprovalRule.unasked": (
+    "delivery/promotion/approval_rule.py::ApprovalRule.unasked_faults": (
         1,
         ("tests/faults/test_rules_in_force.py::test_what_only_a_forge_proves_is_asked_again",),
     ),
-    "delivery/promotion/approval_rule.py::_redirected": (
+    "delivery/promotion/approval_rule.py::_redirect_fault": (
         1,
         ("tests/faults/test_main_line_faults.py::test_a_redirected_main_s_hint_is_followed",),
     ),
@@ -267,12 +276,12 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         (f"{BY_HAND}it asks where the data is",),
     ),
-    "delivery/reconcile/deployment_record.py::_load": (1, ("a torn record of what runs",)),
-    "delivery/reconcile/deployment_record.py::record": (
+    "delivery/reconcile/deployment_record.py::_load_record": (1, ("a torn record of what runs",)),
+    "delivery/reconcile/deployment_record.py::record_deployment": (
         1,
         (f"{BY_HAND}it runs into another who writes",),
     ),
-    "delivery/reconcile/deploy_permission.py::Judge.approved": (
+    "delivery/reconcile/deploy_permission.py::DeployJudge.require_approval": (
         1,
         (
             "a stage file that was removed by hand",
@@ -280,26 +289,26 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "a version that was put in by hand",
         ),
     ),
-    "delivery/reconcile/deploy_permission.py::_fault": (
+    "delivery/reconcile/deploy_permission.py::_gate_fault": (
         1,
         (f"{BY_HAND}it is the place of the gate",),
     ),
-    "delivery/reconcile/lease.py::_take": (1, ("another holds the stage",)),
-    "delivery/reconcile/lease.py::_lost": (
+    "delivery/reconcile/lease.py::_take_lease": (1, ("another holds the stage",)),
+    "delivery/reconcile/lease.py::_lost_error": (
         1,
         ("tests/reconcile/test_reconcile_lease.py::test_a_lease_is_renewed_and_one_that_was_lost",),
     ),
-    "delivery/reconcile/observe_stage.py::_unasked": (1, ("a model nobody asked for",)),
-    "delivery/reconcile/observe_stage.py::_desired": (
+    "delivery/reconcile/observe_stage.py::_unasked_model": (1, ("a model nobody asked for",)),
+    "delivery/reconcile/observe_stage.py::_desired_version": (
         3,
         ("a version whose tag is lost", "a tag that was moved", "a digest of another"),
     ),
-    "delivery/reconcile/reconcile_plan.py::_change": (
+    "delivery/reconcile/reconcile_plan.py::_derive_change": (
         1,
         ("a rejected version that does not run yet",),
     ),
-    "delivery/reconcile/stage_site.py::Site.of": (1, ("a stage that is not there",)),
-    "delivery/reconcile/smoke_test.py::test": (
+    "delivery/reconcile/stage_site.py::StageSite.open_stage": (1, ("a stage that is not there",)),
+    "delivery/reconcile/smoke_test.py::run_smoke_test": (
         1,
         ("tests/reconcile/test_reconcile_targets.py::test_a_version_is_tried_beside",),
     ),
@@ -307,23 +316,23 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         (f"{BY_HAND}it runs into a change of main",),
     ),
-    "delivery/reconcile/deploy_steps.py::_allowed": (
+    "delivery/reconcile/deploy_steps.py::_require_approval": (
         1,
         (f"{BY_HAND}it runs into a change of main",),
     ),
-    "delivery/reconcile/deploy_steps.py::_confirm": (
+    "delivery/reconcile/deploy_steps.py::_confirm_running": (
         1,
         ("tests/reconcile/test_reconcile_targets.py::test_a_command_that_fails_or_lies",),
     ),
-    "delivery/reconcile/targets/command_target.py::Command._run": (
+    "delivery/reconcile/targets/command_target.py::CommandTarget._run_program": (
         1,
         (f"{BY_HAND}it is a setting",),
     ),
-    "delivery/reconcile/targets/folder_target.py::Files._saying": (
+    "delivery/reconcile/targets/folder_target.py::FolderTarget._report_refusals": (
         1,
         ("tests/reconcile/test_reconcile_faults.py::test_a_target_that_cannot_be_written",),
     ),
-    "delivery/reconcile/targets/prefect_target.py::Prefect.prepare": (
+    "delivery/reconcile/targets/prefect_target.py::PrefectTarget.prepare": (
         1,
         (f"{BY_HAND}it is a setting",),
     ),
@@ -332,7 +341,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("main was rewritten", "main was rewritten, and is put back"),
     ),
-    "delivery/reconcile/main_witness.py::_unknown": (
+    "delivery/reconcile/main_witness.py::_unknown_commit": (
         3,
         (
             "another repository uses the store",
@@ -340,7 +349,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "a clone is behind what a stage was reconciled with",
         ),
     ),
-    "registry/main_decisions.py::Decisions.contradictions": (
+    "registry/main_decisions.py::MainDecisions.find_contradictions": (
         4,
         ("main's record was changed", "a tag that holds another record"),
     ),
@@ -354,12 +363,12 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
             "a claim that says nothing",
         ),
     ),
-    "registry/ownership.py::claim": (1, (f"{BY_HAND}it is no finding",)),
+    "registry/ownership.py::claim_model": (1, (f"{BY_HAND}it is no finding",)),
     "registry/ownership.py::refuse_other": (1, (f"{BY_HAND}it is no finding",)),
-    "registry/ownership.py::check": (2, (f"{BY_HAND}it is no finding",)),
-    "registry/stage_files.py::undeclared": (
+    "registry/ownership.py::refuse_foreign_model": (2, (f"{BY_HAND}it is no finding",)),
+    "registry/stage_files.py::find_undeclared_stages": (
         1,
         ("a stage was dropped", "a stage that is not declared"),
     ),
-    "registry/stage_files.py::_wanted": (1, ("a stage file that cannot be read",)),
+    "registry/stage_files.py::_stage_file_from": (1, ("a stage file that cannot be read",)),
 }

@@ -520,4 +520,4 @@ def test_what_a_run_set_for_itself_does_not_reach_another_s_api(
 
 
 ASK_STAGE = "import sys; from towpath.backends.prefect import deployments; "
-ASK_STAGE += "deployments.current(sys.argv[1], 'a/b')"
+ASK_STAGE += "deployments.read_deployed_parameters(sys.argv[1], 'a/b')"

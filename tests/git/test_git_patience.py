@@ -76,7 +76,7 @@ def test_an_interruption_ends_the_call(tmp_path: Path) -> None:
 import os
 from towpath.backends.git import git_command
 call = ["sh", "-c", "echo $$ > '{tmp_path}/pid'; exec sleep 600"]
-git_command._listen(call, dict(os.environ), 60)
+git_command._run_listening(call, dict(os.environ), 60)
 """
     process = subprocess.Popen([sys.executable, "-c", words], stderr=subprocess.DEVNULL)
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():

@@ -23,10 +23,10 @@ assert [name for _, name in socket.if_nameindex()] == ["lo"]
 from towpath.backends.prefect import server
 from towpath.backends.prefect.server import start_api
 api = server.ensure_api(Path(sys.argv[1]))
-page = urlopen(api.ui).read().decode()
+page = urlopen(api.pages_url).read().decode()
 script = re.search(r'src="(/[^"]+[.]js)"', page)[1]
-assert urlopen(api.ui + script).status == 200
-print(urlopen(api.ui + "/ui-settings").read().decode())
+assert urlopen(api.pages_url + script).status == 200
+print(urlopen(api.pages_url + "/ui-settings").read().decode())
 print(page)
 start_api.stop_local_api(api.home)
 """

@@ -108,7 +108,7 @@ def used(tmp_path: Path) -> Path:
 
 def test_what_is_busy_is_asked_again_with_the_same_body(serve: Any, used: Path) -> None:
     example = Example(busy=2)
-    assert answer(serve.Persistent(example, used)) == (200, [b"bo", b"dy"])
+    assert answer(serve.PersistentApplication(example, used)) == (200, [b"bo", b"dy"])
     assert example.bodies == [b"body"] * 3
     assert time.time() - used.stat().st_mtime < 60, "whoever asks it uses it: it does not rest"
 
@@ -119,7 +119,7 @@ def test_what_stays_busy_says_so_in_the_end(
     monkeypatch.setattr(serve, "PAUSES", (0.0, 0.0))
     example = Example(busy=9)
     with pytest.raises(RuntimeError, match="what the answer was about"):
-        answer(serve.Persistent(example, used))
+        answer(serve.PersistentApplication(example, used))
     assert len(example.bodies) == 3
 
 
@@ -131,5 +131,5 @@ def test_any_other_error_is_raised_at_once(serve: Any, used: Path) -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        answer(serve.Persistent(broken, used))
+        answer(serve.PersistentApplication(broken, used))
     assert len(calls) == 1
