@@ -53,7 +53,7 @@ def parse_value_reference(text: str) -> Reference:
 
 
 def parse_alternatives(text: str) -> tuple[Reference, ...]:
-    """The references of ``a.x or b.y``, one where there is no ``or``; raises as ``parse`` does."""
+    """The references of ``a.x or b.y``, one where there is no ``or``; raises as for one."""
     return tuple(parse_value_reference(part) for part in text.split(" or "))
 
 

@@ -228,7 +228,7 @@ class Composer:
 
 
 def edit_text(text: str, change: Callable[[MutableMapping[str, Any]], None], name: str) -> str:
-    """A text after ``change`` was applied to its mapping; raises as ``edit`` does."""
+    """A text after ``change`` was applied to its mapping; raises as ``edit_yaml`` does."""
     yaml = _round_trip(text)
     try:
         data = yaml.load(text)

@@ -31,7 +31,7 @@ def read_yaml(path: Path, shown: str) -> Node:
 
 
 def load_yaml(path: Path, shown: str) -> Any:
-    """The plain data of a file; raises as ``read`` does."""
+    """The plain data of a file; raises as ``read_yaml`` does."""
     return plain_data(read_yaml(path, shown))
 
 
@@ -53,7 +53,7 @@ def parse_yaml(text: str, shown: str) -> Document:
 
 
 def read_flat(text: str) -> dict[str, str] | None:
-    """What a text says that is one ``key: text`` a line, as ``dump`` writes it; None for another.
+    """What a text says that is one ``key: text`` a line, as ``dump_yaml`` writes it; None for another.
 
     Thousands of small records are read at once: to parse them takes ten times as long.
     """

@@ -36,7 +36,7 @@ def warm_supervisor(
 ) -> Iterator[None]:
     """Start the supervisor of a run, which begins at once to import what these steps need.
 
-    :func:`call` uses it while this lasts; at the end whatever still runs is killed. Without it, as
+    :func:`call_step` uses it while this lasts; at the end whatever still runs is killed. Without it, as
     in a worker of Prefect's or Dask's, each step has a supervisor of its own.
 
     :param libraries: what their code imports of installed packages.
@@ -91,7 +91,7 @@ def _refuse_if_stopped(key: _Key) -> None:
 
 def stop_steps(root: Path, folder: str) -> None:
     """End all steps of a pipeline that this process waits for, and let none begin: its run is
-    interrupted, and other threads wait in :func:`call`."""
+    interrupted, and other threads wait in :func:`call_step`."""
     key = os.getpid(), root, folder
     with _lock:
         _stopped.add(key)

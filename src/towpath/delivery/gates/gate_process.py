@@ -61,7 +61,7 @@ def ask_own_function(
     """What the project's own function answers: with the variables and the network that its gate
     declares; ``copies`` are its own to write to.
 
-    :raises Unjudged: as :func:`ask` does, and where a declared variable is not there.
+    :raises Unjudged: as :func:`ask_gate_process` does, and where a declared variable is not there.
     """
     if missing := [name for name in gate.environment if name not in os.environ]:
         raise Unjudged(f"{missing[0]} is not in the environment, and `environment` names it")

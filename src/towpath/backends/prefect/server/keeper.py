@@ -1,7 +1,7 @@
 """Keeps one local Prefect API: starts it anew when it dies, stops it after a while of rest.
 
 Run by path, `python -I -S keeper.py FOLDER REST FD COMMAND...`, with the standard library alone,
-so that what stays in the background for hours is small. FOLDER is a `home.Home`, REST is in
+so that what stays in the background for hours is small. FOLDER is a `api_home.ApiHome`, REST is in
 seconds, FD is the socket that the server listens on, so that the address outlives a server that
 crashes, and COMMAND is the server's.
 """
