@@ -53,7 +53,8 @@ def parse_yaml(text: str, shown: str) -> Document:
 
 
 def read_flat(text: str) -> dict[str, str] | None:
-    """What a text says that is one ``key: text`` a line, as ``dump_yaml`` writes it; None for another.
+    """What a text says that is one ``key: text`` a line, as ``dump_yaml`` writes it; None for
+    another.
 
     Thousands of small records are read at once: to parse them takes ten times as long.
     """

@@ -51,8 +51,8 @@ def write_evidence(
 
 
 def is_evidence_of(page: str, case: PromotionCase) -> bool:
-    """Whether a page says of a promotion what ``write_evidence`` would, but for a person's reason, the
-    verdicts of another hour, and the commit of main that judged then."""
+    """Whether a page says of a promotion what ``write_evidence`` would, but for a person's reason,
+    the verdicts of another hour, and the commit of main that judged then."""
     return _lasting_lines(page) == _lasting_lines(write_evidence(case))
 
 

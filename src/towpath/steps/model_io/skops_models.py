@@ -56,7 +56,8 @@ def load_trusted_model(path: Path, name: str, trust: Iterable[str] = ()) -> Any:
 
 
 def find_untrusted(path: Path, name: str, trust: Iterable[str] = ()) -> tuple[str, ...]:
-    """What :func:`load_trusted_model` would refuse a file for: full names, sorted. Nothing of it is loaded."""
+    """What :func:`load_trusted_model` would refuse a file for: full names, sorted. Nothing of it
+    is loaded."""
     with path.open("rb") as file:
         return allowed_types.find_strange(skops_archive.read_held(file, name), trust)
 

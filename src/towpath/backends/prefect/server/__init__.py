@@ -38,7 +38,8 @@ def ensure_api(project: Path | None = None) -> PrefectApi:
 
 
 def begin_api(project: Path | None = None) -> PrefectApi:
-    """The same without waiting, so that a start and one's own imports overlap. `await_api` follows."""
+    """The same without waiting, so that a start and one's own imports overlap; `await_api`
+    follows."""
     from towpath.backends.prefect.server import remote_api, start_api
 
     home = home_of_project(project)

@@ -30,8 +30,8 @@ class TargetSetting:
 class DeployTarget(Protocol):
     """What runs the versions of a stage. Each call may be made again after it was cut short.
 
-    ``prepare`` changes nothing that runs; ``switch_version`` puts the prepared version in the place of
-    the one that runs, at once or not at all. Errors: ``DeployError``, in the target's own words.
+    ``prepare`` changes nothing that runs; ``switch_version`` puts the prepared version in the place
+    of the one that runs, at once or not at all. Errors: ``DeployError``, in the target's own words.
     """
 
     @property
