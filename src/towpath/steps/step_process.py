@@ -36,8 +36,8 @@ def warm_supervisor(
 ) -> Iterator[None]:
     """Start the supervisor of a run, which begins at once to import what these steps need.
 
-    :func:`call_step` uses it while this lasts; at the end whatever still runs is killed. Without it,
-    as in a worker of Prefect's or Dask's, each step has a supervisor of its own.
+    :func:`call_step` uses it while this lasts; at the end whatever still runs is killed.
+    Without it, as in a worker of Prefect's or Dask's, each step has a supervisor of its own.
 
     :param libraries: what their code imports of installed packages.
     """
