@@ -24,5 +24,5 @@ def test_every_check() -> None:
 
 def test_its_own_links() -> None:
     heads = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
-    anchors = {re.sub(r"[^a-z -]", "", head.stage_below()).replace(" ", "-") for head in heads}
+    anchors = {re.sub(r"[^a-z -]", "", head.lower()).replace(" ", "-") for head in heads}
     assert set(re.findall(r"\]\(#([a-z-]+)\)", PAGE)) <= anchors

@@ -39,7 +39,7 @@ def mount(*words: str) -> None:
 def small(tmp_path: Path) -> Iterator[Path]:
     """A file system of a few megabytes."""
     if sys.platform != "linux":
-        pytest.skip_step("a file system in memory is mounted another way here")
+        pytest.skip("a file system in memory is mounted another way here")
     folder = tmp_path / "small"
     folder.mkdir()
     options = f"size={MEGABYTES}m,uid={os.getuid()},gid={os.getgid()},mode=0755"
