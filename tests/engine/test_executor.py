@@ -94,3 +94,17 @@ def test_what_fails_on_it_fails_the_run(project: Project) -> None:
     assert (run.state, run.exit_code) == ("failed", 1)
     assert run.steps["clean"].reason == "ValueError: no"
     assert run.steps["fit"].state == "skipped"
+
+
+WARNING = """
+import logging
+from towpath.backends.prefect.executor import import_prefect
+import_prefect()
+logging.getLogger("towpath.registry").warning("a tag is odd")
+logging.getLogger("prefect").warning("Prefect's own")
+"""
+
+
+def test_a_warning_of_ours_is_said_after_prefect_was_imported() -> None:
+    done = subprocess.run([sys.executable, "-c", WARNING], capture_output=True, text=True)
+    assert done.stderr.splitlines() == ["a tag is odd"]

@@ -38,8 +38,15 @@ def import_prefect() -> None:
     """Import Prefect, which takes a second, where something else can be done meanwhile."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    import logging
+
     import prefect.main  # noqa: F401
 
+    # Prefect gives the root a handler that says nothing below CRITICAL, and with any handler there
+    # Python itself says no warning of ours any more.
+    own = logging.getLogger("towpath")
+    if not own.handlers and logging.lastResort:
+        own.addHandler(logging.lastResort)
     gc.freeze()  # what is imported stays; the command line began without a collector
     gc.enable()
 
