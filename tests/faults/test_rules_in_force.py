@@ -392,7 +392,7 @@ def register_in(made: Clone, folder: str, model: str) -> None:
     """A version of a model of a project in a folder."""
     path = f"{folder}/artifacts/training/train/model.bin"
     made.write(path, model)
-    record = approval_world.draft_steps(
+    record = approval_world.draft(
         key=hashlib.sha256(model.encode()).hexdigest(),
         artifact=Store(made.root / folder).put(made.root / path),
         sha256=hashlib.sha256(model.encode()).hexdigest(),
