@@ -31,12 +31,12 @@ SECTIONS: dict[str, type[Any]] = {
 
 NAMED = {
     "path": "path",
-    "Forge": "mapping",
+    "ForgeDeclaration": "mapping",
     "Runner": "mapping",
     "argv": "list of text",
     "stage_name": "name",
-    "Stage": "stage",
-    "Store": "store",
+    "StageDeclaration": "stage",
+    "StoreDeclaration": "store",
 }
 
 
