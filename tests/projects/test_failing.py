@@ -17,7 +17,7 @@ from towpath.errors import UserError
 from .conftest import git
 
 MAKE = "from pathlib import Path; from towpath import projects; "
-MAKE += "projects.new('tabular', Path('new'), {}, ask=False)"
+MAKE += "projects.make_from_template('tabular', Path('new'), {}, ask=False)"
 
 
 def test_an_existing_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
