@@ -4,7 +4,7 @@
 # folder of the environment, JOBS=... how many tests run at a time.
 
 VENV ?= .venv
-JOBS ?= 3
+JOBS ?= 2
 DEMO := build/demo
 # Folders of tests that need no server, and the rooms that `make coverage` measures by them.
 COVERED ?= checks code documents forge gates git registry spec
