@@ -52,3 +52,18 @@ def test_a_doubtful_value_is_hinted_without_quotes(declared: Path, given: str, h
     assert told.returncode == 2
     assert f"write `--param n={hint}`" in told.stderr
     assert "quotes" not in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["--promotion", "main"], "--promotion checks a branch, and not `main`"),
+        (["--base", "HEAD"], "--base is for --promotion"),
+        (["main", "--head", "HEAD"], "--head is for --promotion"),
+        (["--format", "md"], "--format is for --promotion"),
+    ],
+)
+def test_what_would_say_nothing_is_refused(declared: Path, words: list[str], what: str) -> None:
+    told = towpath(declared, "check", *words)
+    assert told.returncode == 2
+    assert told.stderr.startswith(f"error: {what}\n")

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from towpath.cli.render import terminal
-from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.cli.session import (
+    Session,
+    json_option,
+    pass_session,
+    print_json,
+    refuse_without,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,11 +46,18 @@ def check(
 
     Nothing of the project is imported or run.
     """
+    from towpath.errors import DeclarationError, UsageError
+
     if promotion:
         from towpath.cli.render import promotion_views
 
+        if pipelines:
+            raise UsageError(
+                f"--promotion checks a branch, and not `{pipelines[0]}`",
+                hint="--head COMMIT says which; without it, what is checked out",
+            )
         return promotion_views.run_promotion_check(session, base, head, form, as_json)
-    from towpath.errors import DeclarationError
+    refuse_without("--promotion", {"--base": base, "--head": head, "--format": form != "text"})
     from towpath.pipeline import pipeline_check, pipeline_order
 
     workspace = session.workspace

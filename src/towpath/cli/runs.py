@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.render import terminal
-from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.cli.session import (
+    Session,
+    json_option,
+    pass_session,
+    print_json,
+    refuse_without,
+)
 
 if TYPE_CHECKING:
     from towpath.cli.render.terminal import Cell
@@ -48,7 +54,8 @@ def runs(
         from towpath.execution.trials_table import TableRequest
 
         return _tabulate(session, TableRequest(params, sort, number), pipeline, form, as_json)
-    _refuse_without_metrics(sort, params, form)
+    options = {"--sort": sort, "--param": params, "--format": form != "text"}
+    refuse_without("--metrics", options)
     number = number or NUMBER
     listed_runs = list(recorded.recent_runs(session.workspace.runs, number, pipeline))
     if as_json:
@@ -73,15 +80,6 @@ def runs(
     return terminal.show_table(
         ("run", "pipeline", "state", "time", "steps", "asked"), rows, ("time",)
     )
-
-
-def _refuse_without_metrics(sort: str | None, params: tuple[str, ...], form: str) -> None:
-    from towpath.errors import Fault, UsageError
-
-    options = {"--sort": sort, "--param": params, "--format": form != "text"}
-    faults = [Fault(f"{option} is for --metrics") for option, value in options.items() if value]
-    if faults:
-        raise UsageError(*faults)
 
 
 def _tabulate(

@@ -113,6 +113,14 @@ def refuse_with_all(pipeline: str | None, options: Mapping[str, object]) -> None
         raise UsageError(*faults)
 
 
+def refuse_without(flag: str, options: Mapping[str, object]) -> None:
+    """UsageError for options that say nothing where ``flag`` is not given."""
+    from towpath.errors import Fault, UsageError
+
+    if faults := [Fault(f"{option} is for {flag}") for option, value in options.items() if value]:
+        raise UsageError(*faults)
+
+
 def is_colour_refused() -> bool:
     """Whether NO_COLOR asks for output without colour; https://no-color.org"""
     return bool(os.environ.get("NO_COLOR"))
