@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
 from collections.abc import Collection
 
+import pytest
+
 from running import Project, ran
+from towpath.backends.prefect.executor import import_prefect
 from towpath.execution import run_folders
 
 PLAIN = """
@@ -94,6 +98,16 @@ def test_what_fails_on_it_fails_the_run(project: Project) -> None:
     assert (run.state, run.exit_code) == ("failed", 1)
     assert run.steps["clean"].reason == "ValueError: no"
     assert run.steps["fit"].state == "skipped"
+
+
+def test_a_run_in_this_process_leaves_its_environment_as_it_was(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_prefect()
+    monkeypatch.delenv("DO_NOT_TRACK")  # one of those that a run sets for Prefect
+    before = dict(os.environ)
+    assert project.run().state == "done"
+    assert dict(os.environ) == before
 
 
 WARNING = """

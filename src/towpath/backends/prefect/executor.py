@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from towpath.errors import StepFailed
@@ -64,12 +64,31 @@ class PrefectExecutor:
         api = server.begin_api(execution.workspace.root)
         if not api.warm:
             execution.recorder("waiting", reason="the local Prefect API starts")
-        os.environ.update(api.environment())  # Prefect reads it when it is imported
-        with warmed_supervisor(execution, may_run), server.run_in_progress(api, execution.run_id):
+        with (
+            _in_environment(api.environment()),  # Prefect reads it when it is imported
+            warmed_supervisor(execution, may_run),
+            server.run_in_progress(api, execution.run_id),
+        ):
             import_prefect()  # while the server and the steps' own imports start beside it
             server.await_api(api)
             server.settle_killed_runs(api)
             _call_flow(execution, api.url)
+
+
+@contextmanager
+def _in_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of this process while it lasts. Left behind, they would lead what the caller
+    does next with Prefect to a local API that rests by then."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _call_flow(execution: Execution, api: str) -> None:
