@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from own_home import CopyWorld
+from own_home import CopyWorld, use_api
 from towpath.backends.prefect import server
 from towpath.backends.prefect.server import start_api
 
@@ -127,9 +127,12 @@ def warm_api() -> Iterator[server.PrefectApi]:
 
 @pytest.fixture(autouse=True)
 def prefect_api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests that run pipelines share one warm API."""
+    """Tests that run pipelines share one warm API.
+
+    A fixture of a module or of the session is made before this, so that a run in it starts an API
+    of its own and leaves the address to every test after it: it has to name one by `use_api`.
+    """
+    assert "PREFECT_API_URL" not in os.environ, "a fixture, or a test before, has left its own API"
     path = request.path.relative_to(HERE)
     if path.parts[0] in RUNNING and not request.path.is_relative_to(OWN_API):
-        api: server.PrefectApi = request.getfixturevalue("warm_api")
-        monkeypatch.setenv("PREFECT_API_URL", api.url)
-        monkeypatch.setenv("PREFECT_API_AUTH_STRING", api.proven_endpoint.secret)
+        use_api(request.getfixturevalue("warm_api"), monkeypatch)
