@@ -89,17 +89,18 @@ class Keeper:
         return starting or (self.folder / "up.json").exists() or any(self._lease_states())
 
     def _lease_states(self) -> Iterator[bool]:
+        """Whether each lease is held. One that is not stays, for the next run tells Prefect by it
+        of the run that was killed."""
         for lease in (self.folder / "leases").iterdir():
             with suppress(FileNotFoundError), lease.open() as file:
-                yield not self._is_abandoned(lease, file.fileno())
+                yield self._is_locked(file.fileno())
 
-    def _is_abandoned(self, lease: Path, fd: int) -> bool:
+    def _is_locked(self, fd: int) -> bool:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return False
-        lease.unlink(missing_ok=True)
-        return True
+            return True
+        return False
 
     def _try_to_retire(self) -> bool:
         """Stop, unless somebody began to use the API while its state was being taken away.
