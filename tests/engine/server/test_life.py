@@ -53,9 +53,8 @@ def test_from_the_first_start_to_the_end(project: Path, processes: Processes) ->
         worker.ask_local_api(first.proven_endpoint, "GET", "/admin/version")
         == server_state.installed_prefect()
     )
-    assert (
-        start_api.blank_path().is_file()
-    )  # so that the next project's first start needs no migrations
+    # So that the next project's first start needs no migrations.
+    assert start_api.blank_path().is_file()
 
     os.kill(int(first.home.ready_file.read_text()), signal.SIGKILL)
     assert server.ensure_api(project).url == first.url  # the keeper held the address
