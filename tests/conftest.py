@@ -21,7 +21,7 @@ import pytest
 
 from own_home import CopyWorld, use_api
 from towpath.backends.prefect import server
-from towpath.backends.prefect.server import start_api
+from towpath.backends.prefect.server import api_home, start_api
 
 pytest_plugins = ["forge_fixtures"]
 
@@ -33,6 +33,8 @@ FAST = (
 )  # fmt: skip
 SLOW = ("store/test_s3.py",)
 LONGEST = ("story", "projects/test_baked.py", "cli/test_cli_runs.py", "faults/test_kills.py")
+
+LOGGED = 5_000  # letters of a log that are shown
 
 # Nothing of a test has to outlive a power cut, and flushing each object took a third of the time.
 GIT_CONFIG = """\
@@ -82,6 +84,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if path.parts[0] in FAST and str(path) not in SLOW:
             item.add_marker(pytest.mark.fast)
     items.sort(key=lambda item: not str(item.path.relative_to(HERE)).startswith(LONGEST))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the shared API wrote, which is nothing as long as all is well with it: where tests say
+    that it does not answer, its home is gone by the time that somebody looks."""
+    log = api_home.home_of_project(None).log
+    if log.is_file() and (text := log.read_text(errors="replace").strip()):
+        terminalreporter.section("the log of the Prefect API that the tests share")
+        terminalreporter.write_line(text[-LOGGED:])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -58,6 +58,7 @@ def test_from_the_first_start_to_the_end(project: Path, processes: Processes) ->
 
     os.kill(int(first.home.ready_file.read_text()), signal.SIGKILL)
     assert server.ensure_api(project).url == first.url  # the keeper held the address
+    assert "the server ended with -9, and is started anew" in first.home.log.read_text()
 
     found = server_state.running_api_state(first.home)
     assert found
