@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from own_home import CopyWorld
+from own_home import CopyWorld, use_api
 from towpath.backends.prefect import server
-from towpath.backends.prefect.server import start_api
+from towpath.backends.prefect.server import api_home, start_api
 
 pytest_plugins = ["forge_fixtures"]
 
@@ -33,6 +33,8 @@ FAST = (
 )  # fmt: skip
 SLOW = ("store/test_s3.py",)
 LONGEST = ("story", "projects/test_baked.py", "cli/test_cli_runs.py", "faults/test_kills.py")
+
+LOGGED = 5_000  # letters of a log that are shown
 
 # Nothing of a test has to outlive a power cut, and flushing each object took a third of the time.
 GIT_CONFIG = """\
@@ -84,6 +86,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not str(item.path.relative_to(HERE)).startswith(LONGEST))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the shared API wrote, which is nothing as long as all is well with it: where tests say
+    that it does not answer, its home is gone by the time that somebody looks."""
+    log = api_home.home_of_project(None).log
+    if log.is_file() and (text := log.read_text(errors="replace").strip()):
+        terminalreporter.section("the log of the Prefect API that the tests share")
+        terminalreporter.write_line(text[-LOGGED:])
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave no process and no folder behind."""
     if hasattr(config, "workerinput"):
@@ -127,9 +138,12 @@ def warm_api() -> Iterator[server.PrefectApi]:
 
 @pytest.fixture(autouse=True)
 def prefect_api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests that run pipelines share one warm API."""
+    """Tests that run pipelines share one warm API.
+
+    A fixture of a module or of the session is made before this, so that a run in it starts an API
+    of its own and leaves the address to every test after it: it has to name one by `use_api`.
+    """
+    assert "PREFECT_API_URL" not in os.environ, "a fixture, or a test before, has left its own API"
     path = request.path.relative_to(HERE)
     if path.parts[0] in RUNNING and not request.path.is_relative_to(OWN_API):
-        api: server.PrefectApi = request.getfixturevalue("warm_api")
-        monkeypatch.setenv("PREFECT_API_URL", api.url)
-        monkeypatch.setenv("PREFECT_API_AUTH_STRING", api.proven_endpoint.secret)
+        use_api(request.getfixturevalue("warm_api"), monkeypatch)

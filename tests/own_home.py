@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from towpath.backends.prefect.server import PrefectApi
+
 CopyWorld = Callable[[Callable[[Path], object], Path], None]
 """The fixture ``copy_world``: puts what a function makes in an empty folder into another."""
 
@@ -28,3 +30,9 @@ def move_in(folder: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> Pat
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     return folder
+
+
+def use_api(api: PrefectApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name a Prefect API for the rest of a test as a user names theirs, by the environment."""
+    monkeypatch.setenv("PREFECT_API_URL", api.url)
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", api.proven_endpoint.secret)

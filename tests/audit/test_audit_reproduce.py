@@ -12,16 +12,9 @@ import pytest
 from running import FOLDER, Project, end, make
 from towpath import registry
 from towpath.audit.reproduction import ReproducedVersion, reproduce_version
-from towpath.backends.prefect import server
 from towpath.errors import RegistryError, StepFailed, StoreError, UsageError
 from towpath.registry import RecordedCode, Registration
 from tracking import track
-
-
-@pytest.fixture(autouse=True)
-def _api(warm_api: server.PrefectApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PREFECT_API_URL", warm_api.url)
-    monkeypatch.setenv("PREFECT_API_AUTH_STRING", warm_api.proven_endpoint.secret)
 
 
 @pytest.fixture

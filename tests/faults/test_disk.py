@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from own_home import use_api
 from running import Project, end, make, start
 from towpath import scratch
 from towpath.backends.prefect import server
@@ -24,8 +25,7 @@ MEGABYTES = 6
 @pytest.fixture(autouse=True)
 def prefect_api(warm_api: server.PrefectApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """The session's own, named as a user names theirs."""
-    monkeypatch.setenv("PREFECT_API_URL", warm_api.url)
-    monkeypatch.setenv("PREFECT_API_AUTH_STRING", warm_api.proven_endpoint.secret)
+    use_api(warm_api, monkeypatch)
 
 
 def mount(*words: str) -> None:

@@ -370,7 +370,7 @@ def test_a_folder_that_somebody_else_has_made_is_not_used(
 def server_processes(root: Path) -> list[psutil.Process]:
     """Keepers and servers of a project's API."""
     place = api_home.home_of_project(root)
-    pids = [*background_process.find_keepers(place), *background_process.find_orphans(place)]
+    pids = [*background_process.find_keepers(place), *background_process.find_servers(place)]
     return [psutil.Process(pid) for pid in pids]
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import pandas
 import pytest
 
+from own_home import use_api
 from running import Project, make
 from towpath import registry
+from towpath.backends.prefect import server
 from towpath.delivery import promotion, reconcile
 from towpath.errors import TowpathError
 from towpath.registry import VersionRecord
@@ -105,7 +107,7 @@ def abalone() -> pandas.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(tmp_path_factory: pytest.TempPathFactory, warm_api: server.PrefectApi) -> Project:
     """Three models, one of each library, registered."""
     pytest.importorskip("xgboost")
     pytest.importorskip("lightgbm")
@@ -119,7 +121,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made.declare(PIPELINE, STEPS)
     made.git("init", "-q", "-b", "main")
     made.commit()
-    assert made.run(require_register=True).exit_code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        use_api(warm_api, patch)
+        assert made.run(require_register=True).exit_code == 0
     return made
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,6 +15,7 @@ from towpath.execution.make_orders import make_order
 from towpath.execution.run_record import ExecutionState, Recorder, made_as_json, utc_now
 from towpath.pipeline import cache_key
 from towpath.planning.run_memory import LastExecution
+from towpath.planning.run_request import in_ci
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.planning.step_decisions import Registrar, StepJudge, describe_choice
 from towpath.steps.work_order import Order
@@ -49,7 +49,7 @@ class Execution:
     @property
     def registry(self) -> Registrar:
         """What registers the models of this run."""
-        assert self.judge.registry is not None  # `run.prepare` gives one to every run
+        assert self.judge.registry is not None  # `prepare_run` gives one to every run
         return self.judge.registry
 
     def decide_step(self, node: Node) -> StepDecision:
@@ -103,7 +103,7 @@ class Execution:
     def _make_entry(
         self, node: Node, decision: StepDecision, made: Made, seconds: float
     ) -> CacheEntry:
-        writer = "ci" if os.environ.get("CI", "").lower() in ("true", "1") else "local"
+        writer = "ci" if in_ci() else "local"
         return CacheEntry(
             decision.key, self.graph.name, node.name, self.run_id, utc_now(), round(seconds, 3),
             writer,

@@ -119,7 +119,7 @@ class Client:
         return self.output.read()[-2000:].decode(errors="replace").strip()
 
     def end_tasks(self) -> None:
-        """End what runs on it while others wait for that; :meth:`close` follows."""
+        """End what runs on it while others wait for that; :meth:`hang_up` follows."""
         with contextlib.suppress(OSError):
             self.control.shutdown(socket.SHUT_RDWR)
 

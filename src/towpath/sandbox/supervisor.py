@@ -87,7 +87,7 @@ class Supervisor:
     def _listen_once(self) -> bool:
         timeout = 0.0 if self.pending else 0.1 if self.dying or self.orphans else None
         lives = [life for life in self.running.values() if life is not None]
-        lives += [readable_socket.life for readable_socket in self.waiting]
+        lives += [applicant.life for applicant in self.waiting]
         readable, _, _ = select.select([self.control, self.wakeup, *lives], [], [], timeout)
         for readable_socket in readable:
             if readable_socket is self.wakeup:
@@ -136,13 +136,12 @@ class Supervisor:
         self.ready.add(name)
 
     def _start_ready(self) -> None:
-        for applicant in [
-            applicant for applicant in self.waiting if self.ready.issuperset(applicant.needs)
-        ]:
+        for applicant in list(self.waiting):
+            if not self.ready.issuperset(applicant.needs):
+                continue
             self.waiting.remove(applicant)
-            self.running[
-                self._fork_task(applicant) if self.may_fork else self._spawn_task(applicant)
-            ] = applicant.life
+            start = self._fork_task if self.may_fork else self._spawn_task
+            self.running[start(applicant)] = applicant.life
             applicant.answers.close()
 
     def _fork_task(self, applicant: Applicant) -> int:

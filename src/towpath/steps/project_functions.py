@@ -121,9 +121,8 @@ def _import_file(file: Path, name: str) -> ModuleType:
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    alias = name.rpartition(".")[
-        2
-    ]  # `from steps import clean` in a file beside it means this same module
+    # `from steps import clean` in a file beside it means this same module.
+    alias = name.rpartition(".")[2]
     sys.modules.setdefault(alias, module)
     try:
         spec.loader.exec_module(module)

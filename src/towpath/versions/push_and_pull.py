@@ -117,9 +117,8 @@ def _warn_of_bytes(
     workspace: Workspace, store: str | None, published: tuple[RegisteredVersion, ...]
 ) -> None:
     """Say which versions were published whose bytes others cannot have."""
-    fresh = [
-        version for version in published if version.new and version.key
-    ]  # a rejection has no bytes
+    # A rejection has no bytes.
+    fresh = [version for version in published if version.new and version.key]
     bytes_of = {str(version): _version_digest(workspace, version) for version in fresh}
     digests = [digest for digest in bytes_of.values() if digest]
     gone = set(

@@ -22,6 +22,15 @@ from towpath.errors import EngineError
 ENSURE = "import sys; from pathlib import Path; from towpath.backends.prefect import server; "
 ENSURE += "print(server.ensure_api(Path(sys.argv[1])).url)"
 
+HOLD = """\
+import sys, time
+from pathlib import Path
+from towpath.backends.prefect.server import api_home
+with api_home.hold_lease(api_home.home_of_project(Path(sys.argv[1])), "killed"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
 
 Processes = Callable[[], list[psutil.Process]]
 
@@ -44,12 +53,12 @@ def test_from_the_first_start_to_the_end(project: Path, processes: Processes) ->
         worker.ask_local_api(first.proven_endpoint, "GET", "/admin/version")
         == server_state.installed_prefect()
     )
-    assert (
-        start_api.blank_path().is_file()
-    )  # so that the next project's first start needs no migrations
+    # So that the next project's first start needs no migrations.
+    assert start_api.blank_path().is_file()
 
     os.kill(int(first.home.ready_file.read_text()), signal.SIGKILL)
     assert server.ensure_api(project).url == first.url  # the keeper held the address
+    assert "the server ended with -9, and is started anew" in first.home.log.read_text()
 
     found = server_state.running_api_state(first.home)
     assert found
@@ -91,19 +100,31 @@ def test_it_rests_but_not_under_a_run(
     assert server_state.read_api_state(api.home) is None
 
 
-def test_a_killed_run_is_called_crashed_by_the_next(project: Path) -> None:
-    api = server.ensure_api(project)
-    flow = worker.ask_local_api(api.proven_endpoint, "POST", "/flows/", {"name": "training"})["id"]
-    body = {"name": "killed", "flow_id": flow, "state": {"type": "RUNNING"}}
-    lives = {**body, "name": "lives"}
-    made = [
-        worker.ask_local_api(api.proven_endpoint, "POST", "/flow_runs/", each)["id"]
-        for each in (body, lives)
-    ]
-    (api.home.leases_folder / "killed").touch()
-    os.utime(api.home.leases_folder / "killed", (0, 0))
+def test_a_killed_run_is_called_crashed_by_the_next(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOWPATH_REST", "1s")  # so that the keeper looks at the leases each second
+    api = server.begin_api(project)
     with server.run_in_progress(api, "lives"):
-        os.utime(api.home.leases_folder / "lives", (0, 0))
+        server.await_api(api)
+        flow = worker.ask_local_api(api.proven_endpoint, "POST", "/flows/", {"name": "training"})[
+            "id"
+        ]
+        body = {"flow_id": flow, "state": {"type": "RUNNING"}}
+        made = [
+            worker.ask_local_api(
+                api.proven_endpoint, "POST", "/flow_runs/", {**body, "name": name}
+            )["id"]
+            for name in ("killed", "lives")
+        ]
+        holder = subprocess.Popen([sys.executable, "-c", HOLD, project], stdout=subprocess.PIPE)
+        assert holder.stdout
+        assert holder.stdout.readline() == b"held\n"
+        assert api_home.find_runs(api.home) == ("killed", "lives")
+        holder.kill()
+        holder.communicate()
+        time.sleep(2.5)
+        assert api_home.find_killed_runs(api.home) == ("killed",)
         server.settle_killed_runs(api)
         states = [
             worker.ask_local_api(api.proven_endpoint, "GET", f"/flow_runs/{run}")["state_type"]

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from towpath.backends.prefect.executor import import_prefect
 from towpath.backends.prefect.server.server_state import is_local_secret
+from towpath.backends.prefect.server.worker import POOL
 from towpath.errors import EngineError, TowpathError
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-
-POOL = "towpath"
 
 
 @dataclass(frozen=True)

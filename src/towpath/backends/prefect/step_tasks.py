@@ -257,7 +257,7 @@ class EndedTask(PrefectTaskRunFuture[None]):
 
     def __init__(self, task_run_id: UUID) -> None:
         super().__init__(task_run_id)
-        self._final_state = _OVER
+        self._final_state = _OVER  # where Prefect looks for it before it asks the API
 
     def wait(self, timeout: float | None = None) -> None:
         """Nothing is to be waited for."""

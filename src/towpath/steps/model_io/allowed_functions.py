@@ -63,7 +63,7 @@ _NAMED: Mapping[str, frozenset[str]] = {
     "sklearn.cluster._kmeans": frozenset({"_kmeans_single_elkan", "_kmeans_single_lloyd"}),
 }
 """Functions by the module that defines them. Those of ``sklearn.cluster._kmeans`` check nothing:
-``bounds`` sees to it that only the clusters that keep them have them."""
+``index_bounds`` sees to it that only the clusters that keep them have them."""
 
 _SCORES = frozenset(
     {

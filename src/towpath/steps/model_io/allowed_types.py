@@ -122,7 +122,7 @@ _COMPILED = frozenset(
     }
 )  # fmt: skip
 """Compiled classes filled in from a state, whose sizes and indices are looked at after loading
-(``bounds``). ``PyFuncDistance`` calls what it is given, and is not among them."""
+(``index_bounds``). ``PyFuncDistance`` calls what it is given, and is not among them."""
 
 _LOSSES = frozenset(
     {

@@ -7,16 +7,15 @@ import hashlib
 import os
 import re
 import stat
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from towpath.errors import EngineError
 
 SHARED = "shared"
-YOUNG_SECONDS = 2.0  # a lease may be made, and not locked yet
 
 
 @dataclass(frozen=True)
@@ -148,10 +147,13 @@ def hold_lease(home: ApiHome, run_id: str) -> Iterator[None]:
     """Hold the lease of a run: a locked file, which the system unlocks when its holder dies."""
     home.make()
     path = home.leases_folder / run_id
-    with path.open("w") as file:
+    new = home.folder / f"lease.{run_id}"
+    with new.open("w") as file:
+        # Locked before it is there: who finds a lease unlocked takes its run for a killed one.
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(str(os.getpid()))
         file.flush()
+        new.replace(path)
         try:
             yield
         finally:
@@ -161,28 +163,26 @@ def hold_lease(home: ApiHome, run_id: str) -> Iterator[None]:
 
 def find_runs(home: ApiHome) -> tuple[str, ...]:
     """The runs in progress, by id."""
-    if not home.leases_folder.is_dir():
-        return ()
-    return tuple(
-        sorted(path.name for path in home.leases_folder.iterdir() if _is_held(path.name, home))
-    )
+    return tuple(sorted(run_id for run_id, held in _read_leases(home) if held))
 
 
 def find_killed_runs(home: ApiHome) -> tuple[str, ...]:
     """Runs whose process was killed: their leases are there, and nobody holds them."""
+    return tuple(sorted(run_id for run_id, held in _read_leases(home) if not held))
+
+
+def _read_leases(home: ApiHome) -> Iterator[tuple[str, bool]]:
+    """Each run that has a lease, and whether its process lives."""
     if not home.leases_folder.is_dir():
-        return ()
-    young = time.time() - YOUNG_SECONDS
-    files = [path for path in home.leases_folder.iterdir() if path.stat().st_mtime < young]
-    return tuple(sorted(path.name for path in files if not _is_held(path.name, home)))
+        return
+    for path in home.leases_folder.iterdir():
+        with suppress(FileNotFoundError), path.open() as file:  # a run may end meanwhile
+            yield path.name, _is_locked(file)
 
 
-def _is_held(run_id: str, home: ApiHome) -> bool:
+def _is_locked(file: IO[str]) -> bool:
     try:
-        with (home.leases_folder / run_id).open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except FileNotFoundError:
-        return False
+    return False

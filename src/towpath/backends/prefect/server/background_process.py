@@ -126,7 +126,7 @@ def find_keepers(home: ApiHome) -> list[int]:
     return [pid for pid, words in _own_commands() if _word_after(words, KEEPER, 1) == folder]
 
 
-def find_orphans(home: ApiHome) -> list[int]:
+def find_servers(home: ApiHome) -> list[int]:
     """The servers of `home`; without a keeper they end by themselves, two seconds later."""
     ready = str(home.ready_file)
     return [pid for pid, words in _own_commands() if _word_after(words, SERVER, 2) == ready]

@@ -75,8 +75,15 @@ class Keeper:
         if not (self.folder / "ready").exists() or self.restarts == RESTARTS:
             return False
         self.restarts += 1
+        self._log_restart()
         self.server = self._start_server()
         return True
+
+    def _log_restart(self) -> None:
+        """Say it in the server's log: clients see no more of it than that they wait."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        line = f"{now} the server ended with {self.server.returncode}, and is started anew"
+        print(line, file=sys.stderr, flush=True)
 
     def _seconds_left(self) -> float:
         used = self.folder / "used"
@@ -89,17 +96,18 @@ class Keeper:
         return starting or (self.folder / "up.json").exists() or any(self._lease_states())
 
     def _lease_states(self) -> Iterator[bool]:
+        """Whether each lease is held. One that is not stays, for the next run tells Prefect by it
+        of the run that was killed."""
         for lease in (self.folder / "leases").iterdir():
             with suppress(FileNotFoundError), lease.open() as file:
-                yield not self._is_abandoned(lease, file.fileno())
+                yield self._is_locked(file.fileno())
 
-    def _is_abandoned(self, lease: Path, fd: int) -> bool:
+    def _is_locked(self, fd: int) -> bool:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return False
-        lease.unlink(missing_ok=True)
-        return True
+            return True
+        return False
 
     def _try_to_retire(self) -> bool:
         """Stop, unless somebody began to use the API while its state was being taken away.

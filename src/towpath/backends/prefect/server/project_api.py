@@ -103,68 +103,68 @@ def start_services(project: Path) -> StartedServices:
 
 def stop_services(project: Path, *, force: bool = False) -> StoppedServices:
     """Stop worker and API. EngineError while runs are in progress, unless `force`."""
-    place = api_home.home_of_project(project.resolve())
-    api_state = server_state.running_api_state(place)
-    busy = _runs_in_progress(place, api_state)
+    home = api_home.home_of_project(project.resolve())
+    api_state = server_state.running_api_state(home)
+    busy = _runs_in_progress(home, api_state)
     if busy and not force:
         what = f"{len(busy)} run{'s' if len(busy) > 1 else ''} in progress: {', '.join(busy)}"
         raise EngineError(what, hint="wait for the end, or say --force")
-    with place.locked() if place.folder.is_dir() else nullcontext():
-        worked = worker.remove_worker(place)
+    with home.locked() if home.folder.is_dir() else nullcontext():
+        worked = worker.remove_worker(home)
     if api_state and busy:
         with suppress(EngineError):  # an API that does not answer any more is to be stopped, too
-            worker.settle_deployed_runs(server_state.prove_endpoint(place))
-    return StoppedServices(start_api.stop_local_api(place), worked)
+            worker.settle_deployed_runs(server_state.prove_endpoint(home))
+    return StoppedServices(start_api.stop_local_api(home), worked)
 
 
 def read_service_status(project: Path) -> ServiceStatus:
     """What runs for this project; nothing is started to find out."""
     project = project.resolve()
-    place = api_home.home_of_project(project)
-    living = _living_worker(place)
+    home = api_home.home_of_project(project)
+    living = _living_worker(home)
     if configured_api := remote_api.find_configured_api(project):
         api = PrefectApi(
-            configured_api.url, False, True, configured_api.origin, place, configured_api.place
+            configured_api.url, False, True, configured_api.origin, home, configured_api.place
         )
         trouble = server_state.find_api_trouble(configured_api.url, ANSWER_SECONDS)
-        runs = api_home.find_runs(place)
+        runs = api_home.find_runs(home)
         return ServiceStatus(
-            api.url, api.pages_url, api.origin, trouble, None, living, place.worker_log, runs
+            api.url, api.pages_url, api.origin, trouble, None, living, home.worker_log, runs
         )
-    return _local_status(place, living)
+    return _local_status(home, living)
 
 
 def read_secret(project: Path) -> str:
     """The secret of the project's local API, for its owner's eyes. EngineError where none runs."""
-    place = api_home.home_of_project(project.resolve())
-    if server_state.running_api_state(place) is None:
+    home = api_home.home_of_project(project.resolve())
+    if server_state.running_api_state(home) is None:
         raise EngineError("no local Prefect API runs here", hint="`towpath up` starts one")
-    return server_state.prove_endpoint(place).secret
+    return server_state.prove_endpoint(home).secret
 
 
-def _local_status(place: ApiHome, living: PoolWorker | None) -> ServiceStatus:
-    api_state = server_state.running_api_state(place)
-    runs = _runs_in_progress(place, api_state)
+def _local_status(home: ApiHome, living: PoolWorker | None) -> ServiceStatus:
+    api_state = server_state.running_api_state(home)
+    runs = _runs_in_progress(home, api_state)
     if api_state is None:
-        return ServiceStatus(None, None, "local", None, None, living, place.worker_log, runs)
+        return ServiceStatus(None, None, "local", None, None, living, home.worker_log, runs)
     serving = ServingProcess(
-        server_state.server_pid(place, api_state), api_state.since, api_state.prefect, place.log
+        server_state.server_pid(home, api_state), api_state.since, api_state.prefect, home.log
     )
     url, ui = api_state.url, api_state.pages_url
-    return ServiceStatus(url, ui, "local", None, serving, living, place.worker_log, runs)
+    return ServiceStatus(url, ui, "local", None, serving, living, home.worker_log, runs)
 
 
-def _runs_in_progress(place: ApiHome, found: LocalApiState | None) -> tuple[str, ...]:
+def _runs_in_progress(home: ApiHome, found: LocalApiState | None) -> tuple[str, ...]:
     """Runs of `towpath run`, and deployed ones, which only the API knows."""
     deployed: tuple[str, ...] = ()
-    if found and _living_worker(place):
+    if found and _living_worker(home):
         with suppress(EngineError):
-            deployed = worker.deployed_run_names(server_state.prove_endpoint(place))
-    return tuple(sorted({*api_home.find_runs(place), *deployed}))
+            deployed = worker.deployed_run_names(server_state.prove_endpoint(home))
+    return tuple(sorted({*api_home.find_runs(home), *deployed}))
 
 
-def _living_worker(place: ApiHome) -> PoolWorker | None:
-    marked = worker.read_mark(place)
+def _living_worker(home: ApiHome) -> PoolWorker | None:
+    marked = worker.read_mark(home)
     return marked if marked and marked.is_alive else None
 
 

@@ -113,7 +113,7 @@ def _end_all(home: ApiHome, keepers: list[int]) -> None:
     go on; a server whose keeper was killed lives for up to two seconds more."""
     for keeper in keepers:
         background_process.end_process(keeper)
-    for server in background_process.find_orphans(home):
+    for server in background_process.find_servers(home):
         background_process.end_process(server)
 
 

@@ -78,6 +78,7 @@ class PrefectTarget:
     def switch_version(self, bundle: Bundle) -> None:
         """Write the deployment, pinned to the version's digests."""
         from towpath.backends.prefect import deployments
+        from towpath.backends.prefect.server.worker import POOL
 
         deployment = deployments.WantedDeployment(
             flow=bundle.model,
@@ -86,7 +87,7 @@ class PrefectTarget:
             entrypoint=self.declared.flow,
             folder=self.declared.path or os.fspath(self.home),
             parameters={**self.declared.parameters, **_pinned_parameters(bundle)},
-            pool=self.pool or deployments.POOL,
+            pool=self.pool or POOL,
             schedule=self.declared.schedule,
             description=f"{bundle.model}@{bundle.version}, deployed by towpath reconcile.",
             tags=("towpath", self.stage),
