@@ -56,7 +56,7 @@ def read_event(document: object) -> Event:
 
 
 def _read_asked(value: object) -> dict[str, Any]:
-    """What a run was asked, as ``Request.asked`` says it: it may be asked again."""
+    """What a run was asked, as ``RunRequest.asked_fields`` says it: it may be asked again."""
     fields = Fields(value)
     read = {
         "params": fields.find_optional("params", _VALUES),

@@ -49,7 +49,7 @@ class Execution:
     @property
     def registry(self) -> Registrar:
         """What registers the models of this run."""
-        assert self.judge.registry is not None  # `run.prepare` gives one to every run
+        assert self.judge.registry is not None  # `prepare_run` gives one to every run
         return self.judge.registry
 
     def decide_step(self, node: Node) -> StepDecision:

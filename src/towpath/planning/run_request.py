@@ -40,7 +40,7 @@ class RunRequest:
         return not (self.only or self.begin or self.end)
 
     def asked_fields(self) -> dict[str, Any]:
-        """What of it a record keeps, for :func:`again`."""
+        """What of it a record keeps, for :func:`repeat_request`."""
         return {
             "params": dict(self.params),
             "inputs": dict(self.inputs),

@@ -111,7 +111,7 @@ class RunState:
         return f"{' and '.join(f'`{step}`' for step in choices)} {verb} skipped"
 
     def arguments(self, node: Node) -> dict[str, Artifact | Value]:
-        """Each argument's artifact or value; :class:`Waiting` if one is not there yet."""
+        """Each argument's artifact or value; :class:`StepNotEnded` if one is not there yet."""
         return {name: self.resolve(source) for name, source in node.arguments.items()}
 
     def resolve(self, source: Source) -> Artifact | Value:

@@ -95,7 +95,7 @@ def publish_registry(
     A candidate gets its number here, as the next that the remote does not have; one whose key
     was published by another clone meanwhile becomes that version. A tag that is none of Towpath's
     is left here, with a warning. Raises ``RegistryError`` where the remote does not answer, and
-    ``Unpublished`` where some of it did not go: candidates then go on waiting.
+    ``UnpublishedTags`` where some of it did not go: candidates then go on waiting.
     """
     source = _choose_remote(repository, remote)
     publication = _Publication()

@@ -81,7 +81,7 @@ def choose_version(
     holds: Callable[[ModelVersion], bool] = bool,
     way: Callable[[str], str] = "towpath restore {}".format,
 ) -> ModelVersion:
-    """The version of ``model`` that is asked for, as ``find``.
+    """The version of ``model`` that is asked for, as ``find_version`` does.
 
     ``staged`` is called for a stage, ``holds`` to ask whether a version's commit has its record,
     ``way`` to say how one that is lost comes back.

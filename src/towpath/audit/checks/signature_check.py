@@ -40,7 +40,8 @@ class SurveyedSignature:
 
 def survey_demanded(ledger: AuditLedger, known: Approvals) -> tuple[SurveyedSignature, ...]:
     """The versions in good standing, where the policy wants each signed: those that nobody signed,
-    and whose signatures stages rest on now. All others ``survey`` looks at, which takes its time.
+    and whose signatures stages rest on now. ``survey_signatures`` looks at all others, which takes
+    its time.
     """
     try:
         rules = known.rule.rules_now()

@@ -113,7 +113,7 @@ def push_branch(
 ) -> str | None:
     """Push a branch if the remote's is still at ``over`` (None: not there); why it was refused.
 
-    Raises as ``push`` does.
+    Raises as ``push_new_refs`` does.
     """
     ref = f"refs/heads/{branch}"
     lease = f"--force-with-lease={ref}:{over or ''}"

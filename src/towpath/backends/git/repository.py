@@ -113,7 +113,7 @@ class Repository:
         alone: bool = False,
         silence: float | None = None,
     ) -> GitOutcome:
-        """What Git answers, whatever it is; ``alone`` and ``silence`` as in ``command``."""
+        """What Git answers, whatever it is; ``alone`` and ``silence`` as in ``git_command``."""
         return git_command.attempt_git(
             self.root,
             *words,

@@ -189,7 +189,8 @@ def convert_texts(
     """The columns of declared type of a table of pyarrow or polars, by name, as pyarrow has them.
 
     They are converted from text by the same rules as for pandas, so that a declaration means one
-    thing; ``column`` gives the text as pyarrow has it. Raises ``StepFailed`` as ``convert`` does.
+    thing; ``column`` gives the text as pyarrow has it. Raises ``StepFailed`` as
+    ``convert_columns`` does.
     """
     if not options.types:
         return {}

@@ -60,7 +60,7 @@ def call_function(order: Order) -> FunctionCall:
     answer: Any = function(**passed_arguments, **writes)
     seconds = round(time.perf_counter() - begun, 3)
     if writes:
-        gc.disable()  # a file that was written and forgotten is flushed first: `open_files.settle`
+        gc.disable()  # a file that was written and forgotten is flushed first: `settle_open_files`
     expected = [name for name in order.outputs if name not in writes]
     try:
         return FunctionCall(

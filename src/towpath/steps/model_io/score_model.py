@@ -122,7 +122,7 @@ def _ask_sandbox(asked: Scoring, folder: Path, made: Path) -> Scored:
 def read_scored(said: object) -> Scored:
     """What the process answered, in which a model's code may have written it.
 
-    Raises ``Malformed`` for what is no answer, and otherwise as :func:`score` does.
+    Raises ``Malformed`` for what is no answer, and otherwise as :func:`score_table` does.
     """
     fields = Fields(said)
     fields.refuse_others("rows", "packages", "faults", "refused")

@@ -55,7 +55,7 @@ def begin_api(project: Path | None = None) -> PrefectApi:
 def prepare_api(project: Path) -> None:
     """Begin early, while a project is being made, where its first start would be a slow one.
 
-    That is the first start with a new version of Prefect (`local.blank_path`); others are left
+    That is the first start with a new version of Prefect (`start_api.blank_path`); others are left
     alone, and so is whatever fails: the run that needs the API says it better.
     """
     from towpath.backends.prefect.server import start_api
@@ -66,7 +66,10 @@ def prepare_api(project: Path) -> None:
 
 
 def await_api(api: PrefectApi, seconds: float = START_SECONDS) -> PrefectApi:
-    """Until the API of `begin` answers: at most `seconds` for a local one, 2.5 s for another's."""
+    """Wait until the API of `begin_api` answers, and return it.
+
+    At most `seconds` for a local one, 2.5 s for another's.
+    """
     from towpath.backends.prefect.server import start_api
 
     if api.started_by_us:

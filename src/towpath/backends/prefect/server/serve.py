@@ -1,9 +1,9 @@
 """Serves Prefect's API on a socket that is already open: `python serve.py FD READY [BLANK]`.
 
-As `prefect server start` does, but for five things: it answers its owner alone (`guard`), no port
-can be lost between choosing and using it, callers wait at the socket instead of asking again and
-again, the garbage collector rests during the imports (0.4 of 3.5 s), and two writes that meet are
-no matter of the callers.
+As `prefect server start` does, but for five things: it answers its owner alone (`api_guard`), no
+port can be lost between choosing and using it, callers wait at the socket instead of asking again
+and again, the garbage collector rests during the imports (0.4 of 3.5 s), and two writes that meet
+are no matter of the callers.
 READY is a file to write when it answers; BLANK one to copy the database to while there is nothing
 in it yet.
 """
