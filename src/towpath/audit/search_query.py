@@ -41,7 +41,7 @@ class SearchQuery:
 
 def parse_query(text: str, vocabulary: Vocabulary) -> SearchQuery:
     """Understand an expression; ``UsageError`` in words, with the near name, where it is none."""
-    quoted = _STRING_OR_DATE.sub(lambda found: found[1] or f'"{found[2]}"', text)
+    quoted = _STRING_OR_DATE.sub(lambda match: match[1] or f'"{match[2]}"', text)
     try:
         read = expression.parse_condition(quoted)
     except ValueError as fault:

@@ -82,10 +82,10 @@ def _sort_term(sort: str, vocabulary: Vocabulary) -> QueryTerm:
 
 
 def _sort_facts(
-    found: Sequence[VersionFacts], key: QueryTerm, descending: bool
+    hits: Sequence[VersionFacts], key: QueryTerm, descending: bool
 ) -> list[VersionFacts]:
-    with_value = [facts for facts in found if key.get(facts) is not None]
-    rest = [facts for facts in found if key.get(facts) is None]
+    with_value = [facts for facts in hits if key.get(facts) is not None]
+    rest = [facts for facts in hits if key.get(facts) is None]
     try:
         return sorted(with_value, key=key.get, reverse=descending) + rest
     except TypeError:  # a parameter that is a number here and text there

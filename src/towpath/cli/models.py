@@ -84,8 +84,8 @@ def _registration_time(version: ModelVersion) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat()[:19] + "Z"
 
 
-def _print_versions(found: Any, stages: StageFiles) -> None:
-    versions = [v for model in found.values() for v in _listed_versions(model)]
+def _print_versions(models_by_name: Any, stages: StageFiles) -> None:
+    versions = [v for model in models_by_name.values() for v in _listed_versions(model)]
     metrics = list(dict.fromkeys(name for v in versions for name in v.metrics))[:_MOST_METRICS]
     rows = [version_row(v, stages, [v.metrics.get(name) for name in metrics]) for v in versions]
     return terminal.show_table(
@@ -208,13 +208,13 @@ def show(session: Session, reference: str, as_json: bool) -> None:
     return None
 
 
-def _plain_standing(found: VersionLineage) -> dict[str, Any]:
+def _plain_standing(lineage: VersionLineage) -> dict[str, Any]:
     """What became of a version after its record was written."""
     return {
-        "stages": found.stages,
-        "commit": found.version.commit,
-        "rejected": found.version.rejected,
-        "rejected_by": found.version.rejected_by or None,
+        "stages": lineage.stages,
+        "commit": lineage.version.commit,
+        "rejected": lineage.version.rejected,
+        "rejected_by": lineage.version.rejected_by or None,
     }
 
 
@@ -225,23 +225,25 @@ def _plain_record(record: VersionRecord) -> dict[str, Any]:
     return {**plain, "version": str(record.version) if record.version else None}
 
 
-def _print_version(found: VersionLineage, signed: SignedBy) -> None:
-    record = found.record
-    terminal.echo(Styled(str(found.version), "bold"))
-    if found.version.rejected is not None:
-        by = f" (by {found.version.rejected_by})" if found.version.rejected_by else ""
-        terminal.echo(Styled(f"rejected: {found.version.rejected}{by}", "red"))
+def _print_version(lineage: VersionLineage, signed: SignedBy) -> None:
+    record = lineage.record
+    terminal.echo(Styled(str(lineage.version), "bold"))
+    if lineage.version.rejected is not None:
+        by = f" (by {lineage.version.rejected_by})" if lineage.version.rejected_by else ""
+        terminal.echo(Styled(f"rejected: {lineage.version.rejected}{by}", "red"))
     if record.description:
         terminal.echo_block(record.description.replace("\n", "\n  "))
     before = (
-        f", {record.bump.level} over {found.before.version}" if found.before and record.bump else ""
+        f", {record.bump.level} over {lineage.before.version}"
+        if lineage.before and record.bump
+        else ""
     )
     reason = f"  ({record.bump.reason}{before})" if record.bump else ""
     print_section(
         "registered",
         {
             "by": f"{record.author}, {record.time}{reason}",
-            "stages": ", ".join(found.stages) or "—",
+            "stages": ", ".join(lineage.stages) or "—",
             **_signature_row(signed),
         },
     )

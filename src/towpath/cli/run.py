@@ -108,10 +108,10 @@ def _run_with_progress(workspace: Workspace, request: RunRequest, silent: bool) 
         return carry_out(workspace, request, PrefectExecutor(), [progress])
 
 
-def _say_run(session: Session, done: RecordedRun) -> None:
+def _say_run(session: Session, run: RecordedRun) -> None:
     from towpath.cli.render.run_outcome import say_outcome
 
-    say_outcome(session, done)
+    say_outcome(session, run)
 
 
 def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:

@@ -138,13 +138,13 @@ def _step_counts(run: RecordedRun) -> str:
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "none"
 
 
-def _request_words(asked: Mapping[str, Any]) -> str:
+def _request_words(request: Mapping[str, Any]) -> str:
     """What a run was given, in the words of the command line."""
-    words = [f"{name}={value}" for name, value in asked.get("params", {}).items()]
-    words += [f"--input {name}={path}" for name, path in asked.get("inputs", {}).items()]
-    words += [f"--only {step}" for step in asked.get("only", ())]
-    words += [f"--from {asked['begin']}"] if asked.get("begin") else []
-    words += [f"--to {asked['end']}"] if asked.get("end") else []
+    words = [f"{name}={value}" for name, value in request.get("params", {}).items()]
+    words += [f"--input {name}={path}" for name, path in request.get("inputs", {}).items()]
+    words += [f"--only {step}" for step in request.get("only", ())]
+    words += [f"--from {request['begin']}"] if request.get("begin") else []
+    words += [f"--to {request['end']}"] if request.get("end") else []
     return " ".join(words)
 
 

@@ -210,10 +210,10 @@ def read_record(repository: Repository, version: ModelVersion) -> VersionRecord:
     return parsed_record
 
 
-def fold_tags(found: Iterable[Ref]) -> dict[str, Model]:
+def fold_tags(tags: Iterable[Ref]) -> dict[str, Model]:
     """The present state, as the tags and candidates add up to it."""
     drafts: defaultdict[str, _Draft] = defaultdict(_Draft)
-    for ref in found:
+    for ref in tags:
         if ref.name.startswith(CANDIDATES):
             if is_candidate(ref):
                 name = ref.name.removeprefix(CANDIDATES).partition("/")[0]

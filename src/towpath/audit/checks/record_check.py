@@ -80,11 +80,11 @@ def _check_version(
         yield make_finding("version tag", what, str(version), hint)
 
 
-def _as_json(found: VersionRecord) -> Mapping[str, object]:
+def _as_json(record: VersionRecord) -> Mapping[str, object]:
     import json
 
     plain: Mapping[str, object] = json.loads(
-        tag_message.json_line(tag_message.summarise_record(found))
+        tag_message.json_line(tag_message.summarise_record(record))
     )
     return plain
 
