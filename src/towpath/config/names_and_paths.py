@@ -57,7 +57,6 @@ class Grammar:
         if self.replace is None:
             return self.hint
         cased = text if "A-Z" in self.pattern else text.lower()
-        cased = text if "A-Z" in self.pattern else text.lower()
         near = re.sub(*self.replace, cased, flags=re.ASCII).strip("_-.")
         return f"write `{near}`" if re.fullmatch(self.pattern, near) else None
 
