@@ -50,9 +50,9 @@ def remake_model(
     from towpath.execution.pipeline_run import run_pipeline
     from towpath.pipeline import pipeline_check
     from towpath.planning.run_request import RunRequest
-    from towpath.workspace import Workspace as Place
+    from towpath.workspace import Workspace
 
-    place = Place(folder)
+    place = Workspace(folder)
     _own_store(place)
     params = dict(record.parameters)
     outline = pipeline_check.drawable_graph(place, str(record.pipeline))

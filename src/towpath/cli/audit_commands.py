@@ -39,11 +39,11 @@ def history(
     It is derived from the merged stage files; DATE is 2026-03-01 (the end of that day) or
     2026-03-01T14:30:00Z, in UTC.
     """
-    from towpath.audit import stage_history as told
+    from towpath.audit import stage_history
 
-    entries = told.read_stage_history(session.workspace, model, stage, forge=not offline)
+    entries = stage_history.read_stage_history(session.workspace, model, stage, forge=not offline)
     if when:
-        moments = told.find_stages_at(session.workspace, entries, when)
+        moments = stage_history.find_stages_at(session.workspace, entries, when)
         if as_json:
             return print_json("moments", moments)
         return _print_moments(session, model, when, moments)
@@ -164,9 +164,9 @@ def verify(
     Finds forged stage tags, stage files that came by no approved promotion, altered records,
     evidence and bytes, versions that were moved, and deployment records that do not follow.
     """
-    from towpath.audit.verification import verify_registry as recompute
+    from towpath.audit.verification import verify_registry
 
-    verification = recompute(session.workspace, model, stage, offline, signed=signed)
+    verification = verify_registry(session.workspace, model, stage, offline, signed=signed)
     if as_json:
         print_json("verification", _verification_document(verification))
     else:
@@ -288,9 +288,9 @@ def lineage(
     session: Session, reference: str, form: str | None, output: str | None, as_json: bool
 ) -> None:
     """Draw where a version came from and where it went: data, code, run, promotions, stages."""
-    from towpath.audit.lineage import trace_lineage as trace
+    from towpath.audit.lineage import trace_lineage
 
-    version_lineage = trace(session.workspace, reference)
+    version_lineage = trace_lineage(session.workspace, reference)
     if as_json:
         return print_json(
             "lineage",

@@ -137,13 +137,13 @@ def approve(
     changed on the main branch and that nobody agreed to; with the names of their FILES after it,
     agree to those, as main has them here.
     """
-    from towpath.delivery import promotion as room
+    from towpath.delivery.promotion import approve_promotion, find_waiting_promotions
     from towpath.errors import UsageError
 
     if rules:
         return _ratify_rules(session, names, push, as_json)
     if not names:
-        waiting = room.find_waiting_promotions(session.workspace)
+        waiting = find_waiting_promotions(session.workspace)
         if as_json:
             print_json("waiting", waiting)
         else:
@@ -152,7 +152,7 @@ def approve(
     promotion, *others = names
     if others:
         raise UsageError("one promotion is approved at a time", hint="name it alone")
-    approval = room.approve_promotion(session.workspace, promotion, sign=sign, push=push)
+    approval = approve_promotion(session.workspace, promotion, sign=sign, push=push)
     if not as_json:
         return promotion_views.say_approved(session, approval)
     print_json("approval", approval)

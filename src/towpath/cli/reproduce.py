@@ -32,16 +32,18 @@ def reproduce(
 
     Says whether the model is equal to the last byte, equal in its metrics, or in what it differs.
     """
-    from towpath.audit.reproduction import reproduce_version as make_again
+    from towpath.audit.reproduction import reproduce_version
 
     folder = (session.working_folder / keep) if keep else None
     if as_json or session.quiet:
-        reproduction = make_again(session.workspace, reference, tolerance, folder)
+        reproduction = reproduce_version(session.workspace, reference, tolerance, folder)
     else:
         from towpath.cli.render.run_progress import LiveProgress, PlainProgress
 
         with LiveProgress() if is_interactive() else PlainProgress() as progress:
-            reproduction = make_again(session.workspace, reference, tolerance, folder, [progress])
+            reproduction = reproduce_version(
+                session.workspace, reference, tolerance, folder, [progress]
+            )
     if as_json:
         print_json("reproduction", reproduction)
     else:

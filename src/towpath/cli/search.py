@@ -27,9 +27,9 @@ def search(
     Facts: metrics.NAME, params.NAME, labels.NAME, data.NAME (the name alone where it is clear),
     model, version, stage, author, time, rejected, pipeline, run, kind, size, code, bump.
     """
-    from towpath.audit.version_search import search_versions as find
+    from towpath.audit.version_search import search_versions
 
-    hits = find(session.workspace.registry, expression, sort, limit)
+    hits = search_versions(session.workspace.registry, expression, sort, limit)
     if as_json:
         return print_json("versions", _hit_documents(hits))
     if not hits.found:
