@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from towpath.config.foreign_values import format_second
 from towpath.errors import UsageError, did_you_mean
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
     from towpath.execution.output_copies import Copyable
     from towpath.steps.formats import ReadRequest
-
-_END = 253402300799  # 9999-12-31T23:59:59Z: a hand can date a tag beyond what a calendar has
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def models(model: str | None = None, *, project: str | Path | None = None) -> li
             str(version.version) if version.version else None,
             dict(version.metrics),
             tuple(stages.stages_of(version.model, version.version)),
-            datetime.fromtimestamp(min(version.time, _END), UTC).isoformat()[:19] + "Z",
+            format_second(version.time),
             version.tag.tagger,
             version.rejected,
             version.commit,

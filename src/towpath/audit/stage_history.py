@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from towpath.audit import utc_dates
 from towpath.audit.approvals import Approvals, AuditedApproval, open_approvals
 from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
+from towpath.config.foreign_values import format_second
 from towpath.registry import Promotion
 from towpath.registry.stage_tags import StageTag
 
@@ -86,7 +87,7 @@ def find_stages_at(
 
     Raises ``UsageError`` for what is no date.
     """
-    moment = utc_dates.format_moment(utc_dates.parse_moment(when))
+    moment = format_second(utc_dates.parse_moment(when))
     order = list(workspace.policy.stages)
     stages = sorted({entry.stage for entry in entries}, key=lambda s: (s not in order, s))
     stages = [*(s for s in order if s in stages), *(s for s in stages if s not in order)]
@@ -116,14 +117,14 @@ def _make_entry(ledger: AuditLedger, approvals: Approvals, promotion: Promotion)
         version=str(promotion.version) if promotion.version else None,
         sha256=promotion.sha256,
         over=str(over) if (over := _version_before(ledger, promotion)) else None,
-        merged=utc_dates.format_moment(promotion.time),
+        merged=format_second(promotion.time),
         until=_end_time(ledger, promotion),
         commit=promotion.commit,
         author=promotion.author,
         pull_request=_pull_request(promotion, approval),
         approval=approval,
         evidence=ledger.evidence_path(promotion) if ledger.has_evidence(promotion) else None,
-        entered=utc_dates.format_moment(tags[0].tag.time) if tags else None,
+        entered=format_second(tags[0].tag.time) if tags else None,
         tag=_tag_name(tags[-1]) if tags else None,
         rejected=version.rejected if version else None,
         fault=promotion.fault.what if promotion.fault else None,
@@ -148,7 +149,7 @@ def _version_before(ledger: AuditLedger, promotion: Promotion) -> object:
 
 def _end_time(ledger: AuditLedger, promotion: Promotion) -> str | None:
     _, after = _neighbour_changes(ledger, promotion)
-    return utc_dates.format_moment(after.time) if after else None
+    return format_second(after.time) if after else None
 
 
 def _pull_request(promotion: Promotion, approval: AuditedApproval) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +10,7 @@ import click
 from towpath.cli.render import terminal
 from towpath.cli.render.terminal import Styled
 from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.config.foreign_values import format_second
 
 if TYPE_CHECKING:
     from towpath.backends.git import Repository
@@ -25,7 +25,6 @@ _SIGNED = {
     "bad": "the signature does not hold: towpath verify --signatures",
     "foreign": "with OpenPGP or X.509; git verify-tag holds it against your own keyring",
 }
-_END = 253402300799  # 9999-12-31T23:59:59Z
 
 
 @click.command()
@@ -70,18 +69,13 @@ def plain_version(version: ModelVersion, stages: StageFiles) -> dict[str, Any]:
         "model": version.model,
         "version": str(version.version) if version.version else None,
         "key": version.key,
-        "time": _registration_time(version),
+        "time": format_second(version.time),
         "author": version.tag.tagger,
         "metrics": dict(version.metrics),
         "stages": list(stages.stages_of(version.model, version.version)),
         "rejected": version.rejected,
         "commit": version.commit,
     }
-
-
-def _registration_time(version: ModelVersion) -> str:
-    moment = min(version.time, _END)  # a hand can date a tag beyond what a calendar has
-    return datetime.fromtimestamp(moment, UTC).isoformat()[:19] + "Z"
 
 
 def _print_versions(models_by_name: Any, stages: StageFiles) -> None:
@@ -98,7 +92,7 @@ def version_row(version: ModelVersion, stages: StageFiles, facts: Sequence[objec
     shown = Styled(str(version), "bold" if version.rejected is None else "dim strike")
     numbers = [terminal.readable_number(fact) for fact in facts]
     author = version.tag.tagger.partition(" <")[0]
-    return [shown, *numbers, _shown_stages(version, stages), _registration_time(version), author]
+    return [shown, *numbers, _shown_stages(version, stages), format_second(version.time), author]
 
 
 def _shown_stages(version: ModelVersion, stages: StageFiles) -> str:
