@@ -144,9 +144,9 @@ def _input_path(source: DataSource, declared: str) -> str:
         return declared.rstrip("/")
 
 
-def _is_there(place: Workspace, declared: str, digest: str) -> bool:
-    path = place.root / declared
-    return path.exists() and place.store.digest(path).digest == digest
+def _is_there(place: Workspace, path: str, digest: str) -> bool:
+    whole = place.root / path
+    return whole.exists() and place.store.digest(whole).digest == digest
 
 
 def _bring_model(workspace: Workspace, place: Workspace, reference: str, digest: str) -> str:

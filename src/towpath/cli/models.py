@@ -78,7 +78,7 @@ def plain_version(version: ModelVersion, stages: StageFiles) -> dict[str, Any]:
     }
 
 
-def _print_versions(models_by_name: Any, stages: StageFiles) -> None:
+def _print_versions(models_by_name: Mapping[str, Model], stages: StageFiles) -> None:
     versions = [v for model in models_by_name.values() for v in _listed_versions(model)]
     metrics = list(dict.fromkeys(name for v in versions for name in v.metrics))[:_MOST_METRICS]
     rows = [version_row(v, stages, [v.metrics.get(name) for name in metrics]) for v in versions]
@@ -111,8 +111,8 @@ def _shown_stages(version: ModelVersion, stages: StageFiles) -> str:
 def _tell_lost(
     session: Session,
     repository: Repository,
-    asked: str | None,
-    found: Mapping[str, Model],
+    model: str | None,
+    models_by_name: Mapping[str, Model],
     stages: StageFiles,
 ) -> bool:
     """Say which versions stages should run that have no tag here: the table lacks them."""
@@ -124,10 +124,10 @@ def _tell_lost(
     lost = [
         stage_file
         for stage_file in stages.wanted
-        if asked in (None, stage_file.model)
+        if model in (None, stage_file.model)
         and (
-            stage_file.model not in found
-            or found[stage_file.model].find_number(stage_file.version) is None
+            stage_file.model not in models_by_name
+            or models_by_name[stage_file.model].find_number(stage_file.version) is None
         )
     ]
     for stage_file in lost:
