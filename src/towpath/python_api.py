@@ -65,7 +65,7 @@ def models(model: str | None = None, *, project: str | Path | None = None) -> li
             version.commit,
         )
         for listed_model in models_by_name.values()
-        for version in [*listed_model.candidates, *reversed(listed_model.versions)]
+        for version in listed_model.newest_first
     ]
 
 

@@ -45,7 +45,7 @@ def search_versions(
     """
     stages = registry.read_stage_files(repository)
     versions = [
-        v for model in registry.read_models(repository).values() for v in _ordered_versions(model)
+        v for model in registry.read_models(repository).values() for v in model.newest_first
     ]
     if not versions and remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
@@ -67,10 +67,6 @@ def search_versions(
         total=len(matches),
         searched=len(versions),
     )
-
-
-def _ordered_versions(model: registry.Model) -> list[ModelVersion]:
-    return [*model.candidates, *reversed(model.versions)]
 
 
 def _sort_term(sort: str, vocabulary: Vocabulary) -> QueryTerm:

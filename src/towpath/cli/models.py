@@ -45,22 +45,14 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
     if as_json:
         return print_json(
             "models",
-            [
-                plain_version(v, stages)
-                for m in models_by_name.values()
-                for v in _listed_versions(m)
-            ],
+            [plain_version(v, stages) for m in models_by_name.values() for v in m.newest_first],
         )
     is_lost = _tell_lost(session, repository, model, models_by_name, stages)
-    if is_lost or any(_listed_versions(listed_model) for listed_model in models_by_name.values()):
+    if is_lost or any(listed_model.newest_first for listed_model in models_by_name.values()):
         _print_versions(models_by_name, stages)
         _say_unpublished(session, repository, set(models_by_name))
         return _say_freshness(session, repository)
     return session.say(_explain_no_version(session, repository))
-
-
-def _listed_versions(model: Model) -> list[ModelVersion]:
-    return [*model.candidates, *reversed(model.versions)]
 
 
 def plain_version(version: ModelVersion, stages: StageFiles) -> dict[str, Any]:
@@ -79,7 +71,7 @@ def plain_version(version: ModelVersion, stages: StageFiles) -> dict[str, Any]:
 
 
 def _print_versions(models_by_name: Mapping[str, Model], stages: StageFiles) -> None:
-    versions = [v for model in models_by_name.values() for v in _listed_versions(model)]
+    versions = [v for model in models_by_name.values() for v in model.newest_first]
     metrics = list(dict.fromkeys(name for v in versions for name in v.metrics))[:_MOST_METRICS]
     rows = [version_row(v, stages, [v.metrics.get(name) for name in metrics]) for v in versions]
     return terminal.show_table(

@@ -95,6 +95,11 @@ class Model:
         under a version's name is none, however high its number."""
         return next(self.versions_in_standing(), None)
 
+    @property
+    def newest_first(self) -> tuple[ModelVersion, ...]:
+        """Candidates, which wait for a number, then the versions from the highest down."""
+        return (*self.candidates, *reversed(self.versions))
+
     def versions_in_standing(self) -> Iterator[ModelVersion]:
         """The versions in good standing, the highest first."""
         return (v for v in reversed(self.versions) if v.rejected is None and v.key)
