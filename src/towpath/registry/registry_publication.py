@@ -192,9 +192,8 @@ def _settle_candidate(
 ) -> None:
     """Keep the tag and forget the candidate, together."""
     if not refs.change_refs(repository, tag, delete=[candidate.tag.name]):
-        refs.change_refs(
-            repository, delete=[candidate.tag.name]
-        )  # a fetch beside us brought the tag
+        # A fetch beside us brought the tag.
+        refs.change_refs(repository, delete=[candidate.tag.name])
 
 
 def _candidate_files(repository: Repository, candidate: ModelVersion) -> dict[str, bytes]:

@@ -94,9 +94,8 @@ def write_stage_tag(
     """
     refused = 0
     with hold_lock(repository, LOCK):
-        backup_refs.restore_pruned_tags(
-            repository
-        )  # or a number of theirs would be free for this tag
+        # Or a number of theirs would be free for this tag.
+        backup_refs.restore_pruned_tags(repository)
         for attempt in range(TRIES):
             if remote:
                 _fetch_model_tags(repository, remote, version.model)

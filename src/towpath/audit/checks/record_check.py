@@ -152,7 +152,7 @@ def _check_copy(
         hint = f"git show 'refs/tags/{name}:{path}' > {root}'{path}', and commit"
         yield make_finding("record", what, path, hint)
         return
-    back = BACK.format(commit=ledger.brought(path), path=path)
+    back = BACK.format(commit=ledger.find_first_commit(path), path=path)
     if copy is None:
         what = f"the record of {name}, which was promoted, is not on main"
         yield make_finding("record", what, path, back)

@@ -59,9 +59,9 @@ class Repository:
     answers: dict[tuple[str, ...], str] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    """What Git printed, by the words of ``recall``."""
+    """What Git printed, by the words of ``recall_output``."""
     contents: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """The bytes of small objects, by a name that no other object can have (``refs.contents``)."""
+    """The bytes of small objects that ``refs.read_contents`` gave, by names that no others have."""
 
     @classmethod
     def find_repository(cls, path: Path) -> Repository | None:

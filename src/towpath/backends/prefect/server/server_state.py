@@ -229,9 +229,8 @@ def find_api_trouble(url: str, seconds: float) -> str | None:
     troubles = [f"does not answer within {seconds:g} s"]
 
     def ask() -> None:
-        troubles[:] = _ask_health(
-            url, seconds
-        )  # it waits a little longer, so that the words are ours
+        # It waits a little longer, so that the words are ours.
+        troubles[:] = _ask_health(url, seconds)
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
