@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     _T = TypeVar("_T")
 
     CallKind: TypeAlias = Literal["git", "http", "store", "process"]
-    """What is called: the end of the logger's name, ``towpath.backends.git``."""
+    """What is called: the end of the logger's name, ``towpath.git``."""
 
     class CallListener(Protocol):
         """Who is told of calls, from any thread."""

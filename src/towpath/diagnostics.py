@@ -70,7 +70,7 @@ def start_log(writers: Sequence[WriteLine], shows_warnings: bool) -> None:
     """
     remember_environment(os.environ)
     tree = logging.getLogger("towpath")
-    for handler in [known for known in tree.handlers if isinstance(known, LogHandler)]:
+    for handler in [h for h in tree.handlers if isinstance(h, LogHandler)]:
         tree.removeHandler(handler)
     tree.addHandler(LogHandler(writers, shows_warnings))
     tree.setLevel(logging.INFO)

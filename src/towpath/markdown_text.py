@@ -33,9 +33,8 @@ def escape_prose(text: object, longest: int = LONGEST) -> str:
 
 def code_span(text: object, longest: int = LONGEST_CODE) -> str:
     """A user's value as a span of code, in a paragraph or in a table's cell."""
-    plain = _single_line(text, longest).replace(
-        "|", "¦"
-    )  # renderers disagree about a pipe in a cell
+    # Renderers disagree about a pipe in a cell.
+    plain = _single_line(text, longest).replace("|", "¦")
     if not plain:
         return "—"
     fence = "`" * (max(map(len, re.findall("`+", plain)), default=0) + 1)

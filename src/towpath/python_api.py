@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from towpath.config.foreign_values import format_second
 from towpath.errors import UsageError, did_you_mean
 from towpath.workspace import Workspace
 
 if TYPE_CHECKING:
     from towpath.execution.output_copies import Copyable
     from towpath.steps.formats import ReadRequest
-
-_END = 253402300799  # 9999-12-31T23:59:59Z: a hand can date a tag beyond what a calendar has
 
 
 @dataclass(frozen=True)
@@ -61,13 +59,13 @@ def models(model: str | None = None, *, project: str | Path | None = None) -> li
             str(version.version) if version.version else None,
             dict(version.metrics),
             tuple(stages.stages_of(version.model, version.version)),
-            datetime.fromtimestamp(min(version.time, _END), UTC).isoformat()[:19] + "Z",
+            format_second(version.time),
             version.tag.tagger,
             version.rejected,
             version.commit,
         )
         for listed_model in models_by_name.values()
-        for version in [*listed_model.candidates, *reversed(listed_model.versions)]
+        for version in listed_model.newest_first
     ]
 
 
@@ -128,16 +126,16 @@ def _find_workspace(project: str | Path | None) -> Workspace:
     return Workspace.find(Path(project) if project is not None else None)
 
 
-def _require_type(asked: ReadRequest) -> None:
+def _require_type(request: ReadRequest) -> None:
     """Refuse a type that the file's format does not give; a step's annotation may be any."""
-    offered = (asked.format.default, *asked.format.types) if asked.format else ("bytes",)
+    offered = (request.format.default, *request.format.types) if request.format else ("bytes",)
     types = list(dict.fromkeys(offered))
-    if asked.wanted not in types:
-        hint = did_you_mean(asked.wanted, types) or f"as {', '.join(types)}"
-        raise UsageError(f"{asked.name} is not read as `{asked.wanted}`", hint=hint)
+    if request.wanted not in types:
+        hint = did_you_mean(request.wanted, types) or f"as {', '.join(types)}"
+        raise UsageError(f"{request.name} is not read as `{request.wanted}`", hint=hint)
 
 
-def _load_model(workspace: Workspace, reference: str, path: Path, asked: ReadRequest) -> Any:
+def _load_model(workspace: Workspace, reference: str, path: Path, request: ReadRequest) -> Any:
     """A version's model, with the version's own code where its file names that."""
     from towpath import registry
     from towpath.steps.model_io import own_classes
@@ -146,30 +144,32 @@ def _load_model(workspace: Workspace, reference: str, path: Path, asked: ReadReq
     record = registry.get_version(workspace.registry, reference).record
     own = find_version_code(workspace, reference, None, record, workspace.project)
     with own_classes.restored_path():
-        return own_classes.load_model(path, asked.name, asked.trust, own.to_json())
+        return own_classes.load_model(path, request.name, request.trust, own.to_json())
 
 
 def _read_copyable(
-    workspace: Workspace, wanted: Copyable, as_type: str, pickles: bool, reference: str = ""
+    workspace: Workspace, copyable: Copyable, as_type: str, pickles: bool, reference: str = ""
 ) -> Any:
     from towpath.execution import output_copies
     from towpath.scratch import scratch_folder
     from towpath.steps import formats
 
-    name = wanted.artifact.name
-    declared = wanted.format or formats.pickled_as(name)
+    name = copyable.artifact.name
+    declared = copyable.format or formats.pickled_as(name)
     if declared in output_copies.PICKLES and not pickles:
-        what = f"{wanted.name} is a {declared} file, which runs the code that it holds when read"
+        what = f"{copyable.name} is a {declared} file, which runs the code that it holds when read"
         raise UsageError(what, hint="pickles=True reads it, if you know who made it")
     if declared and declared not in formats.FORMATS:
-        what = f"{wanted.name} is a file of the project's own format `{declared}`"
+        what = f"{copyable.name} is a file of the project's own format `{declared}`"
         raise UsageError(what, hint="`towpath get` copies it; its class in `formats:` reads it")
-    reading = formats.ReadRequest(name, as_type, declared, workspace.project.trust, wanted.options)
+    reading = formats.ReadRequest(
+        name, as_type, declared, workspace.project.trust, copyable.options
+    )
     if as_type:
         _require_type(reading)
     with scratch_folder() as scratch:
         path = scratch / name
-        output_copies.bring_copyable(workspace, wanted, path)
+        output_copies.bring_copyable(workspace, copyable, path)
         if path.is_dir():
             files = (file for file in sorted(path.rglob("*")) if file.is_file())
             return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}

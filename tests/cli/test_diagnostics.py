@@ -16,9 +16,11 @@ from running import Project
 from towpath import call_log, credentials, diagnostics
 from towpath.backends.github.forge_connection import connect_forge
 from towpath.call_log import log_call
+from towpath.cli.render.fault_words import report_error
 from towpath.config.project_declaration import Project as Declared
 from towpath.credentials import hide_words
 from towpath.diagnostics import CallLog, Profile
+from towpath.errors import ExitCode
 
 MARK = "Sw0rdf1sh-9d41"
 LINE = re.compile(
@@ -139,6 +141,14 @@ def test_a_request_to_the_forge_is_told_without_its_token(lines: list[str]) -> N
 )
 def test_what_is_secret_in_a_command_is_hidden(words: list[str], shown: str) -> None:
     assert " ".join(hide_words(words)) == shown
+
+
+def test_the_report_of_a_fault_of_ours_holds_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["run", "-p", f"api_key={MARK}", "-p", "rows=3"]
+    assert report_error(RuntimeError("odd"), arguments) == ExitCode.BUG
+    said = capsys.readouterr().err
+    assert "`towpath -vv run -p api_key=*** -p rows=3`" in said
+    assert MARK not in said
 
 
 @pytest.mark.parametrize("name", ["\x1b]0;owned\x07", "a\n::error::b", "\u202egpj.exe"])

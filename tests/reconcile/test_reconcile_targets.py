@@ -7,14 +7,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from reconcile_project import Project, declare
 
 from towpath.backends.prefect import deployments, server
+from towpath.config.target_declarations import CommandDeployment
 from towpath.delivery.reconcile.deployment_record import read_deployment
-from towpath.errors import EngineError
+from towpath.delivery.reconcile.targets.command_target import CommandTarget
+from towpath.errors import DeployError, EngineError
 from towpath.registry import Column, ModelSignature
 
 COMMAND = """
@@ -63,6 +68,17 @@ def test_a_command_deploys_is_asked_first_and_removes(commanded: Project) -> Non
     commanded.promote(None, "dev")
     commanded.apply("dev")
     assert not (commanded.root / "running-abalone").exists()
+
+
+def test_what_a_command_started_ends_with_its_timeout(tmp_path: Path) -> None:
+    declared = CommandDeployment(
+        to="command", run=("sh", "-c", "sleep 60 & echo $! > begun; wait"), timeout="2s"
+    )
+    target = CommandTarget(declared, "dev", tmp_path, os.environ, print)
+    with pytest.raises(DeployError, match="sh did not end within 2 s"):
+        target._run_program(declared.run, {})
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(int((tmp_path / "begun").read_text())).wait(10)
 
 
 def test_a_command_that_fails_or_lies_leaves_the_record(commanded: Project) -> None:

@@ -18,6 +18,7 @@ from towpath.registry import (
     RegisteredVersion,
     VersionNumber,
     VersionRecord,
+    tag_message,
     version_record,
 )
 from towpath.registry.model_signature import find_signature_breaks
@@ -155,6 +156,18 @@ def test_versions_side_by_side(repository: Repository, register: Register) -> No
         ("metrics", "r2"),
         ("parameters", "learning_rate"),
     ]
+
+
+def test_the_tag_is_short_and_nothing_else_is(repository: Repository, register: Register) -> None:
+    """A tag holds the first hundred numbers; what is compared is the record, whole."""
+    scores = {f"fold{number:03}": float(number) for number in range(150)}
+    register(repository, metrics=scores)
+    register(repository, "b", metrics={**scores, "fold149": 0.5})
+    first, second = registry.known_model(repository, "abalone").versions
+    assert list(first.metrics) == list(scores)[: tag_message.MOST_METRICS]
+    compared = registry.compare_versions(repository, [str(first), str(second)])
+    different = {row.name: row.values for row in compared.rows if row.is_different}
+    assert different == {"fold149": (149.0, 0.5)}
 
 
 def test_where_a_version_came_from(repository: Repository, register: Register) -> None:

@@ -59,8 +59,8 @@ class Approvals:
         )
 
     def find_approval(self, promotion: Promotion) -> AuditedApproval:
-        """As ``proved``; where only a forge could tell that is not asked, what the stage tag
-        claims, which whoever may push tags could have written."""
+        """As ``prove_approval``; where only a forge could tell that is not asked, what the stage
+        tag claims, which whoever may push tags could have written."""
         proved = self.prove_approval(promotion)
         if proved.level != UNKNOWN:
             return proved

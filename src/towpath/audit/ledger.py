@@ -135,7 +135,7 @@ class AuditLedger:
         texts = refs.read_contents(self.repository, set(blobs.values()))
         return {path: texts[blob] for path, blob in blobs.items() if blob in texts}
 
-    def brought(self, path: str) -> str:
+    def find_first_commit(self, path: str) -> str:
         """The commit of main that first brought a record, short."""
         return self.main_decisions.find_first_commit(path)[:7]
 
@@ -334,9 +334,8 @@ class AuditLedger:
         """The parents of commits, in one call."""
         commit_list = "".join(f"{commit}\n" for commit in commits).encode()
         words = ("rev-list", "--no-walk", "--parents", "--ignore-missing", "--stdin")
-        listing = self.repository.call(
-            *words, stdin=commit_list
-        )  # a lost commit is said of its version
+        # A lost commit is said of its version.
+        listing = self.repository.call(*words, stdin=commit_list)
         rows = (line.split() for line in split_lines(listing))
         return {commit: tuple(parents) for commit, *parents in rows}
 

@@ -11,20 +11,20 @@ from towpath.audit.stage_history import HistoryEntry
 from towpath.drawing.picture import BoxShape, GraphBox, GraphLine, GraphPicture
 
 
-def draw_lineage(found: LineageReport) -> GraphPicture:
+def draw_lineage(lineage: LineageReport) -> GraphPicture:
     """From data and code through the run to the version, and on to the stages."""
     boxes: dict[str, GraphBox] = {}
     lines: list[GraphLine] = []
     sources = [
         _add_box(boxes, box)
-        for box in (*(_data_box(data) for data in found.data), _code_box(found))
+        for box in (*(_data_box(data) for data in lineage.data), _code_box(lineage))
     ]
-    words = f"run {found.record.run or 'unknown'}"
-    run = _add_box(boxes, GraphBox(found.record.pipeline or "run", BoxShape.STEP, words, ""))
-    version_name = _add_box(boxes, _version_box(found))
+    words = f"run {lineage.record.run or 'unknown'}"
+    run = _add_box(boxes, GraphBox(lineage.record.pipeline or "run", BoxShape.STEP, words, ""))
+    version_name = _add_box(boxes, _version_box(lineage))
     lines += [*(GraphLine(source, run) for source in sources), GraphLine(run, version_name)]
-    lines += _draw_upstream(found, boxes, dict(zip(found.data, sources, strict=False)))
-    for entry in found.promotions:
+    lines += _draw_upstream(lineage, boxes, dict(zip(lineage.data, sources, strict=False)))
+    for entry in lineage.promotions:
         stage = _add_box(
             boxes,
             GraphBox(entry.stage, BoxShape.CHECK, _approval_words(entry), _merge_words(entry)),
@@ -34,11 +34,11 @@ def draw_lineage(found: LineageReport) -> GraphPicture:
             until = f"until {entry.until}" if entry.until else "runs now"
             box = GraphBox(str(entry.tag), BoxShape.STEP, f"deployed {entry.entered}", until)
             lines.append(GraphLine(stage, _add_box(boxes, box)))
-    for other in found.used_by:
-        made_from = GraphBox(other, BoxShape.REGISTER, "version", f"made from {found.version}")
+    for other in lineage.used_by:
+        made_from = GraphBox(other, BoxShape.REGISTER, "version", f"made from {lineage.version}")
         lines.append(GraphLine(version_name, _add_box(boxes, made_from)))
     ordered = {name: boxes[name] for name in _in_order(boxes, lines)}
-    return GraphPicture(ordered, tuple(lines), found.version, found.record.description or "")
+    return GraphPicture(ordered, tuple(lines), lineage.version, lineage.record.description or "")
 
 
 def _in_order(boxes: Mapping[str, GraphBox], lines: Sequence[GraphLine]) -> list[str]:
@@ -54,12 +54,12 @@ def _in_order(boxes: Mapping[str, GraphBox], lines: Sequence[GraphLine]) -> list
 
 
 def _draw_upstream(
-    found: LineageReport, boxes: dict[str, GraphBox], drawn: Mapping[LineageData, str]
+    lineage: LineageReport, boxes: dict[str, GraphBox], drawn: Mapping[LineageData, str]
 ) -> Iterator[GraphLine]:
     """The runs of other pipelines, from their data to what they made for this one."""
     taken = dict(drawn)
     runs: dict[str, str] = {}
-    for upstream in found.upstream:
+    for upstream in lineage.upstream:
         box = GraphBox(upstream.pipeline, BoxShape.STEP, f"run {upstream.run or 'unknown'}", "")
         runs[upstream.pipeline] = _add_box(boxes, box)
         for data in upstream.data:
@@ -78,25 +78,25 @@ def _add_box(boxes: dict[str, GraphBox], box: GraphBox) -> str:
     return name
 
 
-def _data_box(one: LineageData) -> GraphBox:
-    where = one.version or one.pointer or one.path or "data"
-    return GraphBox(one.name, BoxShape.INPUT, "data", f"{where}, md5 {one.digest[:12]}")
+def _data_box(data: LineageData) -> GraphBox:
+    where = data.version or data.pointer or data.path or "data"
+    return GraphBox(data.name, BoxShape.INPUT, "data", f"{where}, md5 {data.digest[:12]}")
 
 
-def _code_box(found: LineageReport) -> GraphBox:
-    code = found.record.code
+def _code_box(lineage: LineageReport) -> GraphBox:
+    code = lineage.record.code
     where = f" of {code.repository}" if code.repository else ""
     return GraphBox(
         f"code {code.commit[:7]}", BoxShape.INPUT, "code", f"commit {code.commit[:12]}{where}"
     )
 
 
-def _version_box(found: LineageReport) -> GraphBox:
-    record = found.record
+def _version_box(lineage: LineageReport) -> GraphBox:
+    record = lineage.record
     by = (record.author or "unknown").partition(" <")[0]
-    kind = f"rejected: {found.rejected}" if found.rejected is not None else f"version by {by}"
-    shape = BoxShape.FAIL if found.rejected is not None else BoxShape.REGISTER
-    return GraphBox(found.version, shape, kind, f"sha256 {record.sha256[:12]}, {record.time}")
+    kind = f"rejected: {lineage.rejected}" if lineage.rejected is not None else f"version by {by}"
+    shape = BoxShape.FAIL if lineage.rejected is not None else BoxShape.REGISTER
+    return GraphBox(lineage.version, shape, kind, f"sha256 {record.sha256[:12]}, {record.time}")
 
 
 def _approval_words(entry: HistoryEntry) -> str:

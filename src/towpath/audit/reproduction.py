@@ -94,7 +94,8 @@ def _judge_remade(
     keep: Path | None,
 ) -> ReproducedVersion:
     recorded = tag_message.flatten_numbers(record.metrics)
-    different = tuple(_metric_differences(recorded, remade.metrics, tolerance))
+    now = tag_message.flatten_numbers(remade.metrics)
+    different = tuple(_metric_differences(recorded, now, tolerance))
     same = remade.sha256 == record.sha256
     return ReproducedVersion(
         version=version,

@@ -50,9 +50,9 @@ def remake_model(
     from towpath.execution.pipeline_run import run_pipeline
     from towpath.pipeline import pipeline_check
     from towpath.planning.run_request import RunRequest
-    from towpath.workspace import Workspace as Place
+    from towpath.workspace import Workspace
 
-    place = Place(folder)
+    place = Workspace(folder)
     _own_store(place)
     params = dict(record.parameters)
     outline = pipeline_check.drawable_graph(place, str(record.pipeline))
@@ -136,22 +136,22 @@ def _bring_inputs(
             yield name, path
 
 
-def _input_path(source: DataSource, said: str) -> str:
+def _input_path(source: DataSource, declared: str) -> str:
     """Where the run read an input; what a record says may not lead out of the project."""
     try:
-        return ProjectPath(source.path or said)
+        return ProjectPath(source.path or declared)
     except Malformed:
-        return said.rstrip("/")
+        return declared.rstrip("/")
 
 
-def _is_there(place: Workspace, said: str, digest: str) -> bool:
-    path = place.root / said
-    return path.exists() and place.store.digest(path).digest == digest
+def _is_there(place: Workspace, path: str, digest: str) -> bool:
+    whole = place.root / path
+    return whole.exists() and place.store.digest(whole).digest == digest
 
 
-def _bring_model(workspace: Workspace, place: Workspace, said: str, digest: str) -> str:
+def _bring_model(workspace: Workspace, place: Workspace, reference: str, digest: str) -> str:
     """A model that was an input: the version that has these bytes, and its bytes."""
-    name = registry.parse_reference(said).model
+    name = registry.parse_reference(reference).model
     versions = registry.known_model(workspace.registry, name).versions
     version = next(
         (candidate for candidate in versions if candidate.summary.get("md5") == digest), None
@@ -178,27 +178,27 @@ def _bring_bytes(workspace: Workspace, digest: str) -> None:
     byte_transfer.fetch_objects(workspace.root, [digest])
 
 
-def _read_remade(place: Workspace, done: RecordedRun, node: Node) -> RemadeModel:
+def _read_remade(place: Workspace, run: RecordedRun, node: Node) -> RemadeModel:
     from towpath.execution.run_folders import flatten_leaves
 
-    artifact = _made_value(done, node.arguments["model"], "outputs")
+    artifact = _made_value(run, node.arguments["model"], "outputs")
     if not isinstance(artifact, Artifact):
         raise StepFailed(f"the run made no model for `{node.name}`")
     metrics: dict[str, float] = {}
     for name, source in node.arguments.items():
-        document = _made_value(done, source, "values") if name != "model" else None
+        document = _made_value(run, source, "values") if name != "model" else None
         if isinstance(document, dict):
             pairs = (pair for key, value in document.items() for pair in flatten_leaves(value, key))
             metrics |= {key: value for key, value in pairs if isinstance(value, int | float)}
-    return RemadeModel(artifact, _artifact_sha256(place, artifact), metrics, done.seconds)
+    return RemadeModel(artifact, _artifact_sha256(place, artifact), metrics, run.seconds)
 
 
-def _made_value(done: RecordedRun, source: Source, what: str) -> Any:
+def _made_value(run: RecordedRun, source: Source, what: str) -> Any:
     """What the run made of a source: of a choice, that which was made."""
     from towpath.pipeline.step_graph import outputs_of
 
     for output in outputs_of(source):
-        step = done.steps.get(output.step)
+        step = run.steps.get(output.step)
         value = getattr(step.made, what).get(output.output) if step else None
         if value is not None:
             return value

@@ -1,6 +1,6 @@
 """A search's expression: the safe subset of Python that conditions use, asked of every version.
 
-``spec.expression`` reads it and says what is not allowed; here it becomes a function, once, for
+``config.expression`` reads it and says what is not allowed; here it becomes a function, once, for
 it is asked of ten thousand versions. A comparison with a fact that a version does not have does
 not hold.
 """
@@ -41,7 +41,7 @@ class SearchQuery:
 
 def parse_query(text: str, vocabulary: Vocabulary) -> SearchQuery:
     """Understand an expression; ``UsageError`` in words, with the near name, where it is none."""
-    quoted = _STRING_OR_DATE.sub(lambda found: found[1] or f'"{found[2]}"', text)
+    quoted = _STRING_OR_DATE.sub(lambda match: match[1] or f'"{match[2]}"', text)
     try:
         read = expression.parse_condition(quoted)
     except ValueError as fault:
@@ -71,7 +71,7 @@ def _is_text(value: object) -> TypeGuard[str]:
 
 @dataclass(frozen=True)
 class _Compiler:
-    """Makes functions of an expression's parts, which ``spec.expression`` has found allowed."""
+    """Makes functions of an expression's parts, which ``config.expression`` has found allowed."""
 
     terms: dict[Reference, QueryTerm]
 

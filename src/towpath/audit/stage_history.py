@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from towpath.audit import utc_dates
 from towpath.audit.approvals import Approvals, AuditedApproval, open_approvals
 from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
+from towpath.config.foreign_values import format_second
 from towpath.registry import Promotion
 from towpath.registry.stage_tags import StageTag
 
@@ -86,7 +87,7 @@ def find_stages_at(
 
     Raises ``UsageError`` for what is no date.
     """
-    moment = utc_dates.format_moment(utc_dates.parse_moment(when))
+    moment = format_second(utc_dates.parse_moment(when))
     order = list(workspace.policy.stages)
     stages = sorted({entry.stage for entry in entries}, key=lambda s: (s not in order, s))
     stages = [*(s for s in order if s in stages), *(s for s in stages if s not in order)]
@@ -105,29 +106,29 @@ def _standing_entry(entries: Sequence[HistoryEntry]) -> HistoryEntry | None:
     return last if last and last.version else None
 
 
-def _make_entry(ledger: AuditLedger, known: Approvals, one: Promotion) -> HistoryEntry:
-    tags = ledger.tags(one)
-    approval = known.find_approval(one)
-    model = ledger.models.get(one.model)
-    version = model.find_number(one.version) if model and one.version else None
+def _make_entry(ledger: AuditLedger, approvals: Approvals, promotion: Promotion) -> HistoryEntry:
+    tags = ledger.tags(promotion)
+    approval = approvals.find_approval(promotion)
+    model = ledger.models.get(promotion.model)
+    version = model.find_number(promotion.version) if model and promotion.version else None
     return HistoryEntry(
-        model=one.model,
-        stage=one.stage,
-        version=str(one.version) if one.version else None,
-        sha256=one.sha256,
-        over=str(over) if (over := _version_before(ledger, one)) else None,
-        merged=utc_dates.format_moment(one.time),
-        until=_end_time(ledger, one),
-        commit=one.commit,
-        author=one.author,
-        pull_request=_pull_request(one, approval),
+        model=promotion.model,
+        stage=promotion.stage,
+        version=str(promotion.version) if promotion.version else None,
+        sha256=promotion.sha256,
+        over=str(over) if (over := _version_before(ledger, promotion)) else None,
+        merged=format_second(promotion.time),
+        until=_end_time(ledger, promotion),
+        commit=promotion.commit,
+        author=promotion.author,
+        pull_request=_pull_request(promotion, approval),
         approval=approval,
-        evidence=ledger.evidence_path(one) if ledger.has_evidence(one) else None,
-        entered=utc_dates.format_moment(tags[0].tag.time) if tags else None,
+        evidence=ledger.evidence_path(promotion) if ledger.has_evidence(promotion) else None,
+        entered=format_second(tags[0].tag.time) if tags else None,
         tag=_tag_name(tags[-1]) if tags else None,
         rejected=version.rejected if version else None,
-        fault=one.fault.what if one.fault else None,
-        reverts=str(reverted) if (reverted := ledger.find_reverted(one)) else None,
+        fault=promotion.fault.what if promotion.fault else None,
+        reverts=str(reverted) if (reverted := ledger.find_reverted(promotion)) else None,
     )
 
 
@@ -135,25 +136,25 @@ def _tag_name(tag: StageTag) -> str:
     return tag.tag.name.removeprefix("refs/tags/")
 
 
-def _neighbour_changes(ledger: AuditLedger, one: Promotion) -> Iterator[Promotion | None]:
-    mine = [None, *ledger.promotions_of(one.stage, one.model), None]
-    place = mine.index(one)
+def _neighbour_changes(ledger: AuditLedger, promotion: Promotion) -> Iterator[Promotion | None]:
+    mine = [None, *ledger.promotions_of(promotion.stage, promotion.model), None]
+    place = mine.index(promotion)
     yield from (mine[place - 1], mine[place + 1])
 
 
-def _version_before(ledger: AuditLedger, one: Promotion) -> object:
-    before, _ = _neighbour_changes(ledger, one)
+def _version_before(ledger: AuditLedger, promotion: Promotion) -> object:
+    before, _ = _neighbour_changes(ledger, promotion)
     return before.version if before else None
 
 
-def _end_time(ledger: AuditLedger, one: Promotion) -> str | None:
-    _, after = _neighbour_changes(ledger, one)
-    return utc_dates.format_moment(after.time) if after else None
+def _end_time(ledger: AuditLedger, promotion: Promotion) -> str | None:
+    _, after = _neighbour_changes(ledger, promotion)
+    return format_second(after.time) if after else None
 
 
-def _pull_request(one: Promotion, approval: AuditedApproval) -> str | None:
+def _pull_request(promotion: Promotion, approval: AuditedApproval) -> str | None:
     """Where it was reviewed: its address, or the number that the forge put in the subject."""
     if approval.where and "://" in approval.where:
         return approval.where
-    match = _PULL.search(one.subject)
+    match = _PULL.search(promotion.subject)
     return f"#{match[1]}" if match else None

@@ -32,17 +32,17 @@ def pair_tags(
 
 
 def _find_place(
-    known: Sequence[Promotion], tag: StageTag, version: VersionNumber | None, least: int
+    promotions: Sequence[Promotion], tag: StageTag, version: VersionNumber | None, least: int
 ) -> int | None:
     if version is None and not tag.undone:
         return None
     named = parse_trailers(tag.tag.message).get("promotion")
     fitting = (
         place
-        for place in reversed(range(least, len(known)))
-        if known[place].time <= tag.tag.time
-        and known[place].version == version
-        and known[place].fault is None
-        and (named is None or known[place].commit in named)
+        for place in reversed(range(least, len(promotions)))
+        if promotions[place].time <= tag.tag.time
+        and promotions[place].version == version
+        and promotions[place].fault is None
+        and (named is None or promotions[place].commit in named)
     )
     return next(fitting, None)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from towpath.config.foreign_values import format_second
 from towpath.errors import UsageError
 
 DATE = r"\d{4}-\d{2}-\d{2}"
-_LAST = 253_402_300_799  # 9999-12-31T23:59:59Z
 MOMENT = rf"{DATE}(?:[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?(?:Z|[+-]\d{{2}}:?\d{{2}})?)?"
 
 
@@ -28,14 +28,9 @@ def parse_moment(text: str) -> int:
     return int(when.timestamp())
 
 
-def format_moment(seconds: int) -> str:
-    """A moment in UTC, ISO 8601; one beyond the calendar, as a forged tag may have, is its end."""
-    return datetime.fromtimestamp(min(seconds, _LAST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def normalise_date(text: str) -> str:
     """A date or a time as the registry writes times, so that they order as text does."""
     if re.fullmatch(DATE, text):
         parse_moment(text)
         return text
-    return format_moment(parse_moment(text))
+    return format_second(parse_moment(text))

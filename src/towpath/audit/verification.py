@@ -116,28 +116,28 @@ def doubted_tags(workspace: Workspace, model: str) -> frozenset[str]:
     )
 
 
-def _check_git(ledger: AuditLedger, known: Approvals) -> Iterator[AuditFinding | UncheckedPart]:
+def _check_git(ledger: AuditLedger, approvals: Approvals) -> Iterator[AuditFinding | UncheckedPart]:
     """All that Git alone tells."""
-    yield from main_line_check.check_main_line(known)
+    yield from main_line_check.check_main_line(approvals)
     yield from ownership_check.check_ownership(ledger)
-    yield from stage_file_check.check_stage_files(ledger, known)
-    yield from stage_tag_check.check_stage_tags(ledger, known)
+    yield from stage_file_check.check_stage_files(ledger, approvals)
+    yield from stage_tag_check.check_stage_tags(ledger, approvals)
     yield from record_check.check_records(ledger)
     yield from substitute_check.check_substitutes(ledger)
 
 
 def _check_signatures(
-    ledger: AuditLedger, known: Approvals, surveyed: tuple[SurveyedSignature, ...]
+    ledger: AuditLedger, approvals: Approvals, surveyed: tuple[SurveyedSignature, ...]
 ) -> Iterator[AuditFinding | UncheckedPart]:
-    demanded = signature_check.survey_demanded(ledger, known)
+    demanded = signature_check.survey_demanded(ledger, approvals)
     yield from signature_check.check_signers(ledger)
     yield from signature_check.check_demanded(demanded)
     yield from signature_check.check_signatures(ledger, surveyed, demanded)
 
 
-def _rule_changes(known: Approvals) -> tuple[RuleChange, ...]:
+def _rule_changes(approvals: Approvals) -> tuple[RuleChange, ...]:
     try:
-        return known.rule.rules.changes
+        return approvals.rule.rules.changes
     except ForgeError:  # told among what could not be looked at
         return ()
 
@@ -161,9 +161,9 @@ def _agreed_main(repository: Repository) -> str | None:
     return commit if redirect and redirect.faults else None
 
 
-def _main_redirect(known: Approvals) -> MainRedirect | None:
+def _main_redirect(approvals: Approvals) -> MainRedirect | None:
     try:
-        return known.rule.main_redirect
+        return approvals.rule.main_redirect
     except ForgeError:  # told among what could not be looked at
         return None
 
@@ -199,16 +199,16 @@ def _code_address(workspace: Workspace) -> str | None:
     return shared_registry.name_code_repository(repository)
 
 
-def _project_in_force(known: Approvals) -> Project | None:
+def _project_in_force(approvals: Approvals) -> Project | None:
     """The declaration whose stores are opened; None where it is not known which is in force."""
     try:
-        return None if known.rule.unasked_faults() else known.rule.rules_now().policy
+        return None if approvals.rule.unasked_faults() else approvals.rule.rules_now().policy
     except ForgeError:
         return None
 
 
 def _check_stores(
-    workspace: Workspace, ledger: AuditLedger, environ: Mapping[str, str], known: Approvals
+    workspace: Workspace, ledger: AuditLedger, environ: Mapping[str, str], approvals: Approvals
 ) -> Iterator[AuditFinding | UncheckedPart]:
     """The project's store and those of the stages, as far as this identity is let in."""
 
@@ -218,7 +218,7 @@ def _check_stores(
         )
     except TowpathError as silent:
         yield UncheckedPart("artifact", "the project's store", silent.faults[0].what)
-    project = _project_in_force(known)
+    project = _project_in_force(approvals)
     if project is None:
         what = "it is not known that the rules which name them were agreed to"
         yield UncheckedPart("artifact", "the stores of the stages", what)
@@ -234,7 +234,7 @@ def _check_stores(
                 yield UncheckedPart("artifact", f"the store of {name}", closed.faults[0].what)
             continue
         # A stage may remember promotions of which main, rewritten, holds none.
-        yield from main_line_check.check_remembered_main(known, store)
+        yield from main_line_check.check_remembered_main(approvals, store)
         yield from store_check.check_stage_store(ledger, store)
         yield from store_check.check_target_folder(
             ledger, project.stages[name], store, workspace.main_folder

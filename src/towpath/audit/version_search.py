@@ -45,7 +45,7 @@ def search_versions(
     """
     stages = registry.read_stage_files(repository)
     versions = [
-        v for model in registry.read_models(repository).values() for v in _ordered_versions(model)
+        v for model in registry.read_models(repository).values() for v in model.newest_first
     ]
     if not versions and remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
@@ -69,10 +69,6 @@ def search_versions(
     )
 
 
-def _ordered_versions(model: registry.Model) -> list[ModelVersion]:
-    return [*model.candidates, *reversed(model.versions)]
-
-
 def _sort_term(sort: str, vocabulary: Vocabulary) -> QueryTerm:
     try:
         named = output_reference.parse_value_reference(sort.removeprefix("-"))
@@ -82,10 +78,10 @@ def _sort_term(sort: str, vocabulary: Vocabulary) -> QueryTerm:
 
 
 def _sort_facts(
-    found: Sequence[VersionFacts], key: QueryTerm, descending: bool
+    hits: Sequence[VersionFacts], key: QueryTerm, descending: bool
 ) -> list[VersionFacts]:
-    with_value = [facts for facts in found if key.get(facts) is not None]
-    rest = [facts for facts in found if key.get(facts) is None]
+    with_value = [facts for facts in hits if key.get(facts) is not None]
+    rest = [facts for facts in hits if key.get(facts) is None]
     try:
         return sorted(with_value, key=key.get, reverse=descending) + rest
     except TypeError:  # a parameter that is a number here and text there

@@ -39,11 +39,11 @@ def history(
     It is derived from the merged stage files; DATE is 2026-03-01 (the end of that day) or
     2026-03-01T14:30:00Z, in UTC.
     """
-    from towpath.audit import stage_history as told
+    from towpath.audit import stage_history
 
-    entries = told.read_stage_history(session.workspace, model, stage, forge=not offline)
+    entries = stage_history.read_stage_history(session.workspace, model, stage, forge=not offline)
     if when:
-        moments = told.find_stages_at(session.workspace, entries, when)
+        moments = stage_history.find_stages_at(session.workspace, entries, when)
         if as_json:
             return print_json("moments", moments)
         return _print_moments(session, model, when, moments)
@@ -164,9 +164,9 @@ def verify(
     Finds forged stage tags, stage files that came by no approved promotion, altered records,
     evidence and bytes, versions that were moved, and deployment records that do not follow.
     """
-    from towpath.audit.verification import verify_registry as recompute
+    from towpath.audit.verification import verify_registry
 
-    verification = recompute(session.workspace, model, stage, offline, signed=signed)
+    verification = verify_registry(session.workspace, model, stage, offline, signed=signed)
     if as_json:
         print_json("verification", _verification_document(verification))
     else:
@@ -174,11 +174,11 @@ def verify(
     return 3 if verification.findings else 0
 
 
-def _verification_document(found: VerificationReport) -> dict[str, Any]:
+def _verification_document(report: VerificationReport) -> dict[str, Any]:
     from dataclasses import asdict
 
     findings = [
-        {"id": entry.id, "check": entry.check, **asdict(entry.fault)} for entry in found.findings
+        {"id": entry.id, "check": entry.check, **asdict(entry.fault)} for entry in report.findings
     ]
     explained = [
         {
@@ -187,9 +187,9 @@ def _verification_document(found: VerificationReport) -> dict[str, Any]:
             "note": entry.note,
             "by": entry.by,
         }
-        for entry in found.explained
+        for entry in report.explained
     ]
-    return {**asdict(found), "findings": findings, "explained": explained}
+    return {**asdict(report), "findings": findings, "explained": explained}
 
 
 def format_count(count: int, what: str) -> str:
@@ -197,38 +197,38 @@ def format_count(count: int, what: str) -> str:
     return f"{count} {what.removesuffix('s') if count == 1 else what}"
 
 
-def _say_verified(session: Session, found: VerificationReport) -> None:
-    _print_signatures(found)
-    looked = ", ".join(format_count(count, what) for what, count in found.looked_at.items())
-    for finding in found.findings:
+def _say_verified(session: Session, report: VerificationReport) -> None:
+    _print_signatures(report)
+    looked = ", ".join(format_count(count, what) for what, count in report.looked_at.items())
+    for finding in report.findings:
         check = Styled(finding.check, "bold")
         terminal.echo(Styled("✗", "red"), " ", check, f": {finding.fault.place}")
         terminal.echo(f"    {finding.fault.what}")
         terminal.echo("    ", Styled("hint", "cyan"), f": {finding.fault.hint}")
-    for past in found.explained:
+    for past in report.explained:
         what = f"{past.finding.fault.place}: {past.finding.fault.what}"
         session.say(Styled("i", "blue"), f" {what}: explained in {past.note}, by {past.by}")
-    for left in found.unchecked:
+    for left in report.unchecked:
         session.say(Styled("?", "yellow"), f" {left.check}: {left.what}: {left.why}")
-    _say_rules(session, found)
-    if found.findings:
-        count = format_count(len(found.findings), "findings")
+    _say_rules(session, report)
+    if report.findings:
+        count = format_count(len(report.findings), "findings")
         terminal.echo(Styled(count, "bold red"), f" in {looked}")
     else:
         not_all = (
-            f", {len(found.unchecked)} things could not be looked at" if found.unchecked else ""
+            f", {len(report.unchecked)} things could not be looked at" if report.unchecked else ""
         )
         verdict = Styled("as the merged stage files say", "bold green")
         terminal.echo(verdict, f": {looked}{not_all}")
 
 
-def _say_rules(session: Session, found: VerificationReport) -> None:
+def _say_rules(session: Session, report: VerificationReport) -> None:
     """Every change of who may approve, for a person to read: by whom it was agreed to."""
-    if (redirect := found.redirect) is not None:
+    if (redirect := report.redirect) is not None:
         named = f"{', '.join(redirect.paths)} at {redirect.commit[:7]} says so"
         agreed = f"agreed to by {', '.join(redirect.by)}" if redirect.by else "nobody agreed"
         session.say(f"main is `{redirect.main}`: {named}, {agreed}")
-    changes = found.rule_changes
+    changes = report.rule_changes
     for place, change in enumerate(changes[1:], 1):  # the first is the project's own beginning
         session.say(f"rules changed: {change}: {_describe_agreement(change, changes[place + 1 :])}")
 
@@ -253,20 +253,20 @@ def _describe_agreement(change: RuleChange, later: Sequence[RuleChange]) -> str:
     return f"by {change.author}, agreed to in {last.commit[:7]}: {last.level} by {who}"
 
 
-def _print_signatures(found: VerificationReport) -> None:
+def _print_signatures(report: VerificationReport) -> None:
     """Who signed what; nothing where nobody asked."""
-    if found.signatures:
+    if report.signatures:
         from towpath.cli.render import terminal
 
-        rows = [(signed.name, signed.kind, _signer_cell(signed)) for signed in found.signatures]
+        rows = [(signed.name, signed.kind, _signer_cell(signed)) for signed in report.signatures]
         terminal.show_table(("what", "", "signed by"), rows)
         terminal.echo()
 
 
-def _signer_cell(one: SurveyedSignature) -> Cell:
+def _signer_cell(surveyed: SurveyedSignature) -> Cell:
     from towpath.cli.render.terminal import Styled
 
-    signature = one.signature
+    signature = surveyed.signature
     shown_signer = {
         "good": signature.who,
         "unknown": f"nobody whom main knows ({signature.key})",
@@ -288,9 +288,9 @@ def lineage(
     session: Session, reference: str, form: str | None, output: str | None, as_json: bool
 ) -> None:
     """Draw where a version came from and where it went: data, code, run, promotions, stages."""
-    from towpath.audit.lineage import trace_lineage as trace
+    from towpath.audit.lineage import trace_lineage
 
-    version_lineage = trace(session.workspace, reference)
+    version_lineage = trace_lineage(session.workspace, reference)
     if as_json:
         return print_json(
             "lineage",
@@ -301,9 +301,9 @@ def lineage(
     return drawings.show_drawing(session, draw_lineage(version_lineage), form, output)
 
 
-def _lineage_document(found: LineageReport) -> dict[str, Any]:
+def _lineage_document(report: LineageReport) -> dict[str, Any]:
     from dataclasses import asdict
 
-    plain = asdict(found)
-    plain["record"] |= {"version": found.version.partition("@")[2]}
+    plain = asdict(report)
+    plain["record"] |= {"version": report.version.partition("@")[2]}
     return plain

@@ -111,11 +111,13 @@ def _print_rules(
         session.say(f"{where}: all of it is enforced")
 
 
-def _rule_row(rule: Lack, asked: bool, now: dict[tuple[str, str], str]) -> list[Cell]:
+def _rule_row(
+    rule: Lack, is_connected: bool, actual_state: dict[tuple[str, str], str]
+) -> list[Cell]:
     from towpath.cli.render.terminal import Styled
 
-    lack = now.get((rule.where, rule.rule))
-    state: Cell = "as wanted" if asked else "not asked"
+    lack = actual_state.get((rule.where, rule.rule))
+    state: Cell = "as wanted" if is_connected else "not asked"
     if lack is not None:
         state = Styled(lack, "bold red")
     return [rule.where, rule.rule, rule.wanted, state]

@@ -81,25 +81,25 @@ def status(session: Session, secret: bool, as_json: bool) -> None:
     return _print_pairs(_describe_status(server_status))
 
 
-def _describe_status(found: ServiceStatus) -> Iterator[tuple[str, str]]:
-    if found.url is None:
+def _describe_status(status: ServiceStatus) -> Iterator[tuple[str, str]]:
+    if status.url is None:
         yield "API", "none runs; `towpath run` starts one and lets it rest, `towpath up` keeps it"
     else:
-        yield "API", f"{found.url}  ({found.origin})"
-        yield "UI", f"{found.ui}{_ENTER if found.local else ''}"
-    if found.trouble:
-        yield "trouble", found.trouble
-    if found.local:
+        yield "API", f"{status.url}  ({status.origin})"
+        yield "UI", f"{status.ui}{_ENTER if status.local else ''}"
+    if status.trouble:
+        yield "trouble", status.trouble
+    if status.local:
         yield (
             "since",
-            f"{found.local.since}, process {found.local.pid}, Prefect {found.local.prefect}",
+            f"{status.local.since}, process {status.local.pid}, Prefect {status.local.prefect}",
         )
-        yield "log", str(found.local.log)
+        yield "log", str(status.local.log)
     yield (
         "worker",
-        _describe_worker(found.worker) if found.worker else "none; `towpath up` starts one",
+        _describe_worker(status.worker) if status.worker else "none; `towpath up` starts one",
     )
-    yield "runs", ", ".join(found.runs) or "none in progress"
+    yield "runs", ", ".join(status.runs) or "none in progress"
 
 
 def _print_pairs(pairs: Iterator[tuple[str, str]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +10,7 @@ import click
 from towpath.cli.render import terminal
 from towpath.cli.render.terminal import Styled
 from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.config.foreign_values import format_second
 
 if TYPE_CHECKING:
     from towpath.backends.git import Repository
@@ -25,7 +25,6 @@ _SIGNED = {
     "bad": "the signature does not hold: towpath verify --signatures",
     "foreign": "with OpenPGP or X.509; git verify-tag holds it against your own keyring",
 }
-_END = 253402300799  # 9999-12-31T23:59:59Z
 
 
 @click.command()
@@ -46,22 +45,14 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
     if as_json:
         return print_json(
             "models",
-            [
-                plain_version(v, stages)
-                for m in models_by_name.values()
-                for v in _listed_versions(m)
-            ],
+            [plain_version(v, stages) for m in models_by_name.values() for v in m.newest_first],
         )
     is_lost = _tell_lost(session, repository, model, models_by_name, stages)
-    if is_lost or any(_listed_versions(listed_model) for listed_model in models_by_name.values()):
+    if is_lost or any(listed_model.newest_first for listed_model in models_by_name.values()):
         _print_versions(models_by_name, stages)
         _say_unpublished(session, repository, set(models_by_name))
         return _say_freshness(session, repository)
     return session.say(_explain_no_version(session, repository))
-
-
-def _listed_versions(model: Model) -> list[ModelVersion]:
-    return [*model.candidates, *reversed(model.versions)]
 
 
 def plain_version(version: ModelVersion, stages: StageFiles) -> dict[str, Any]:
@@ -70,7 +61,7 @@ def plain_version(version: ModelVersion, stages: StageFiles) -> dict[str, Any]:
         "model": version.model,
         "version": str(version.version) if version.version else None,
         "key": version.key,
-        "time": _registration_time(version),
+        "time": format_second(version.time),
         "author": version.tag.tagger,
         "metrics": dict(version.metrics),
         "stages": list(stages.stages_of(version.model, version.version)),
@@ -79,13 +70,8 @@ def plain_version(version: ModelVersion, stages: StageFiles) -> dict[str, Any]:
     }
 
 
-def _registration_time(version: ModelVersion) -> str:
-    moment = min(version.time, _END)  # a hand can date a tag beyond what a calendar has
-    return datetime.fromtimestamp(moment, UTC).isoformat()[:19] + "Z"
-
-
-def _print_versions(found: Any, stages: StageFiles) -> None:
-    versions = [v for model in found.values() for v in _listed_versions(model)]
+def _print_versions(models_by_name: Mapping[str, Model], stages: StageFiles) -> None:
+    versions = [v for model in models_by_name.values() for v in model.newest_first]
     metrics = list(dict.fromkeys(name for v in versions for name in v.metrics))[:_MOST_METRICS]
     rows = [version_row(v, stages, [v.metrics.get(name) for name in metrics]) for v in versions]
     return terminal.show_table(
@@ -98,7 +84,7 @@ def version_row(version: ModelVersion, stages: StageFiles, facts: Sequence[objec
     shown = Styled(str(version), "bold" if version.rejected is None else "dim strike")
     numbers = [terminal.readable_number(fact) for fact in facts]
     author = version.tag.tagger.partition(" <")[0]
-    return [shown, *numbers, _shown_stages(version, stages), _registration_time(version), author]
+    return [shown, *numbers, _shown_stages(version, stages), format_second(version.time), author]
 
 
 def _shown_stages(version: ModelVersion, stages: StageFiles) -> str:
@@ -117,8 +103,8 @@ def _shown_stages(version: ModelVersion, stages: StageFiles) -> str:
 def _tell_lost(
     session: Session,
     repository: Repository,
-    asked: str | None,
-    found: Mapping[str, Model],
+    model: str | None,
+    models_by_name: Mapping[str, Model],
     stages: StageFiles,
 ) -> bool:
     """Say which versions stages should run that have no tag here: the table lacks them."""
@@ -130,10 +116,10 @@ def _tell_lost(
     lost = [
         stage_file
         for stage_file in stages.wanted
-        if asked in (None, stage_file.model)
+        if model in (None, stage_file.model)
         and (
-            stage_file.model not in found
-            or found[stage_file.model].find_number(stage_file.version) is None
+            stage_file.model not in models_by_name
+            or models_by_name[stage_file.model].find_number(stage_file.version) is None
         )
     ]
     for stage_file in lost:
@@ -208,13 +194,13 @@ def show(session: Session, reference: str, as_json: bool) -> None:
     return None
 
 
-def _plain_standing(found: VersionLineage) -> dict[str, Any]:
+def _plain_standing(lineage: VersionLineage) -> dict[str, Any]:
     """What became of a version after its record was written."""
     return {
-        "stages": found.stages,
-        "commit": found.version.commit,
-        "rejected": found.version.rejected,
-        "rejected_by": found.version.rejected_by or None,
+        "stages": lineage.stages,
+        "commit": lineage.version.commit,
+        "rejected": lineage.version.rejected,
+        "rejected_by": lineage.version.rejected_by or None,
     }
 
 
@@ -225,23 +211,25 @@ def _plain_record(record: VersionRecord) -> dict[str, Any]:
     return {**plain, "version": str(record.version) if record.version else None}
 
 
-def _print_version(found: VersionLineage, signed: SignedBy) -> None:
-    record = found.record
-    terminal.echo(Styled(str(found.version), "bold"))
-    if found.version.rejected is not None:
-        by = f" (by {found.version.rejected_by})" if found.version.rejected_by else ""
-        terminal.echo(Styled(f"rejected: {found.version.rejected}{by}", "red"))
+def _print_version(lineage: VersionLineage, signed: SignedBy) -> None:
+    record = lineage.record
+    terminal.echo(Styled(str(lineage.version), "bold"))
+    if lineage.version.rejected is not None:
+        by = f" (by {lineage.version.rejected_by})" if lineage.version.rejected_by else ""
+        terminal.echo(Styled(f"rejected: {lineage.version.rejected}{by}", "red"))
     if record.description:
         terminal.echo_block(record.description.replace("\n", "\n  "))
     before = (
-        f", {record.bump.level} over {found.before.version}" if found.before and record.bump else ""
+        f", {record.bump.level} over {lineage.before.version}"
+        if lineage.before and record.bump
+        else ""
     )
     reason = f"  ({record.bump.reason}{before})" if record.bump else ""
     print_section(
         "registered",
         {
             "by": f"{record.author}, {record.time}{reason}",
-            "stages": ", ".join(found.stages) or "—",
+            "stages": ", ".join(lineage.stages) or "—",
             **_signature_row(signed),
         },
     )

@@ -22,6 +22,7 @@ from towpath.cli.session import (
 
 if TYPE_CHECKING:
     from towpath.execution.pipeline_run import PreparedRun
+    from towpath.planning.run_request import RunRequest
 
 _COLOURS = {
     "run": "yellow",
@@ -65,7 +66,7 @@ def plan(
     return _print_plan(prepared, steps)
 
 
-def _plan_all(session: Session, request: Any, as_json: bool) -> None:
+def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
     from towpath.execution.run_all import plan_all
 
     prepared_plans = [

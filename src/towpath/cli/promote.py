@@ -49,12 +49,12 @@ def _proposal_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--to", "stage", required=True, metavar="STAGE", help="Which stage it should enter.")
 @_proposal_options
 @pass_session
-def promote(session: Session, /, reference: str, stage: str, **said: Any) -> None:
+def promote(session: Session, /, reference: str, stage: str, **options: Any) -> None:
     """Propose that a version enter a stage: a branch and a pull request, with the evidence."""
     from towpath.delivery import promotion
 
     _make_proposal(
-        session, partial(promotion.propose_promotion, session.workspace, reference, stage), said
+        session, partial(promotion.propose_promotion, session.workspace, reference, stage), options
     )
 
 
@@ -64,14 +64,14 @@ def promote(session: Session, /, reference: str, stage: str, **said: Any) -> Non
 @click.option("--to", metavar="VERSION", help="Which of the versions it ran (default: the last).")
 @_proposal_options
 @pass_session
-def rollback(session: Session, /, model: str, stage: str, to: str | None, **said: Any) -> None:
+def rollback(session: Session, /, model: str, stage: str, to: str | None, **options: Any) -> None:
     """Propose that a stage go back to the version that it ran before."""
     from towpath.delivery import promotion
 
     _make_proposal(
         session,
-        lambda **asked: promotion.propose_rollback(session.workspace, model, stage, to=to, **asked),
-        said,
+        partial(promotion.propose_rollback, session.workspace, model, stage, to=to),
+        options,
     )
 
 
@@ -80,32 +80,32 @@ def rollback(session: Session, /, model: str, stage: str, to: str | None, **said
 @stage_option
 @_proposal_options
 @pass_session
-def demote(session: Session, /, model: str, stage: str, **said: Any) -> None:
+def demote(session: Session, /, model: str, stage: str, **options: Any) -> None:
     """Propose that a model leave a stage."""
     from towpath.delivery import promotion
 
     _make_proposal(
-        session,
-        lambda **asked: promotion.propose_demotion(session.workspace, model, stage, **asked),
-        said,
+        session, partial(promotion.propose_demotion, session.workspace, model, stage), options
     )
 
 
 def _make_proposal(
-    session: Session, propose: Callable[..., ProposedPromotion], said: dict[str, Any]
+    session: Session, propose: Callable[..., ProposedPromotion], options: dict[str, Any]
 ) -> None:
     from towpath.delivery.promotion import ReviewGatesRefused
 
-    form, as_json = said["form"], said["as_json"]
+    form, as_json = options["form"], options["as_json"]
     try:
-        proposal = propose(dry_run=said["dry_run"], push=said["push"], why=said["description"])
+        proposal = propose(
+            dry_run=options["dry_run"], push=options["push"], why=options["description"]
+        )
     except ReviewGatesRefused as refused:
         if not as_json:
             promotion_views.show_proposal(refused.proposed, form)
         raise
     if as_json:
         return print_json("promotion", promotion_views.plain_proposal(proposal))
-    if form == "md" or said["dry_run"]:
+    if form == "md" or options["dry_run"]:
         promotion_views.show_evidence(proposal.evidence, form)
     else:
         promotion_views.show_proposal(proposal, form)
@@ -137,13 +137,13 @@ def approve(
     changed on the main branch and that nobody agreed to; with the names of their FILES after it,
     agree to those, as main has them here.
     """
-    from towpath.delivery import promotion as room
+    from towpath.delivery.promotion import approve_promotion, find_waiting_promotions
     from towpath.errors import UsageError
 
     if rules:
         return _ratify_rules(session, names, push, as_json)
     if not names:
-        waiting = room.find_waiting_promotions(session.workspace)
+        waiting = find_waiting_promotions(session.workspace)
         if as_json:
             print_json("waiting", waiting)
         else:
@@ -152,7 +152,7 @@ def approve(
     promotion, *others = names
     if others:
         raise UsageError("one promotion is approved at a time", hint="name it alone")
-    approval = room.approve_promotion(session.workspace, promotion, sign=sign, push=push)
+    approval = approve_promotion(session.workspace, promotion, sign=sign, push=push)
     if not as_json:
         return promotion_views.say_approved(session, approval)
     print_json("approval", approval)

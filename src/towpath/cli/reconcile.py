@@ -134,14 +134,14 @@ def _print_judged(judged: Sequence[JudgedStage], form: str) -> None:
     return None
 
 
-def _stage_document(one: JudgedStage) -> dict[str, Any]:
-    if one.plan is not None:
-        return _plan_document(one.plan, one.applied)
+def _stage_document(judged: JudgedStage) -> dict[str, Any]:
+    if judged.plan is not None:
+        return _plan_document(judged.plan, judged.applied)
     return {
-        "stage": one.stage,
+        "stage": judged.stage,
         "changes": [],
         "notes": [],
-        "faults": [_fault_document(f) for f in one.faults],
+        "faults": [_fault_document(f) for f in judged.faults],
     }
 
 
@@ -149,17 +149,17 @@ def _fault_document(fault: Fault) -> dict[str, str | None]:
     return {"what": fault.what, "hint": fault.hint}
 
 
-def _print_unseen(one: JudgedStage, form: str) -> None:
+def _print_unseen(judged: JudgedStage, form: str) -> None:
     """A stage that was left as it is, and why."""
     if form == "md":
         from towpath.markdown_text import escape_prose
 
-        terminal.echo_markdown(f"### {escape_prose(one.stage)}\n")
-        for fault in one.faults:
+        terminal.echo_markdown(f"### {escape_prose(judged.stage)}\n")
+        for fault in judged.faults:
             terminal.echo_markdown(f"> {escape_prose(str(fault), _LONGEST_CELL)}\n")
         return
-    terminal.echo(Styled(one.stage, "bold"))
-    for fault in one.faults:
+    terminal.echo(Styled(judged.stage, "bold"))
+    for fault in judged.faults:
         terminal.echo("  ", Styled("error", "bold red"), f": {fault.what}")
         if fault.hint:
             terminal.echo("    ", Styled("hint", "cyan"), f": {fault.hint}")

@@ -80,16 +80,20 @@ def _refuse_honest(session: Session, name: str) -> None:
         raise UsageError(what, hint="it is proof of what the stage ran, and stays")
 
 
-def _say_restored(session: Session, done: RestoredTag) -> None:
+def _say_restored(session: Session, restored: RestoredTag) -> None:
     from towpath.backends.git import remotes
 
-    if not done.new:
-        return session.say(f"{done.name} is as it should be")
-    what = f"restored {done.name} on {done.commit[:7]}" if done.commit else f"set {done.name} aside"
-    session.say(what + (f"; what it was is kept as {done.aside}" if done.aside else ""))
+    if not restored.new:
+        return session.say(f"{restored.name} is as it should be")
+    what = (
+        f"restored {restored.name} on {restored.commit[:7]}"
+        if restored.commit
+        else f"set {restored.name} aside"
+    )
+    session.say(what + (f"; what it was is kept as {restored.aside}" if restored.aside else ""))
     remote = remotes.choose_remote(session.workspace.registry)
-    if remote and done.aside:
-        spec = f"+refs/tags/{done.name}" if done.commit else f":refs/tags/{done.name}"
+    if remote and restored.aside:
+        spec = f"+refs/tags/{restored.name}" if restored.commit else f":refs/tags/{restored.name}"
         session.say(f"next    where it was pushed: git push {remote} '{spec}'")
     elif remote:
         session.say("next    towpath push")

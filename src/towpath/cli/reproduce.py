@@ -32,16 +32,18 @@ def reproduce(
 
     Says whether the model is equal to the last byte, equal in its metrics, or in what it differs.
     """
-    from towpath.audit.reproduction import reproduce_version as make_again
+    from towpath.audit.reproduction import reproduce_version
 
     folder = (session.working_folder / keep) if keep else None
     if as_json or session.quiet:
-        reproduction = make_again(session.workspace, reference, tolerance, folder)
+        reproduction = reproduce_version(session.workspace, reference, tolerance, folder)
     else:
         from towpath.cli.render.run_progress import LiveProgress, PlainProgress
 
         with LiveProgress() if is_interactive() else PlainProgress() as progress:
-            reproduction = make_again(session.workspace, reference, tolerance, folder, [progress])
+            reproduction = reproduce_version(
+                session.workspace, reference, tolerance, folder, [progress]
+            )
     if as_json:
         print_json("reproduction", reproduction)
     else:
@@ -49,27 +51,29 @@ def reproduce(
     return 3 if reproduction.verdict == "different" else 0
 
 
-def _say_reproduced(session: Session, done: ReproducedVersion) -> None:
+def _say_reproduced(session: Session, reproduced: ReproducedVersion) -> None:
     verdict_words = {
-        "bytes": ("green", "byte for byte the same", f"sha256 {done.sha256}"),
-        "metrics": ("green", "the same metrics", f"within {done.tolerance:g}, other bytes"),
+        "bytes": ("green", "byte for byte the same", f"sha256 {reproduced.sha256}"),
+        "metrics": ("green", "the same metrics", f"within {reproduced.tolerance:g}, other bytes"),
         "different": ("red", "not the same", "other bytes, other metrics"),
     }
-    colour, words, detail = verdict_words[done.verdict]
+    colour, words, detail = verdict_words[reproduced.verdict]
     verdict = terminal.Styled(words, f"bold {colour}")
-    terminal.echo(f"{done.version}: ", verdict, f" ({detail})")
+    terminal.echo(f"{reproduced.version}: ", verdict, f" ({detail})")
     differences = [
-        *_difference_rows("metric", done.differences),
-        *_difference_rows("", done.environment),
+        *_difference_rows("metric", reproduced.differences),
+        *_difference_rows("", reproduced.environment),
     ]
     if differences:
         terminal.show_table(("", "name", "recorded", "now"), differences)
-    if done.folder:
-        session.say(f"kept in {done.folder}; `git worktree remove --force` takes it away")
+    if reproduced.folder:
+        session.say(f"kept in {reproduced.folder}; `git worktree remove --force` takes it away")
 
 
-def _difference_rows(section: str, found: tuple[RecordDifference, ...]) -> list[tuple[str, ...]]:
+def _difference_rows(
+    section: str, differences: tuple[RecordDifference, ...]
+) -> list[tuple[str, ...]]:
     def shown(value: object) -> str:
         return repr(value) if isinstance(value, float) else terminal.brief_value(value)
 
-    return [(section or "package", d.name, shown(d.recorded), shown(d.now)) for d in found]
+    return [(section or "package", d.name, shown(d.recorded), shown(d.now)) for d in differences]

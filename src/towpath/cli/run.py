@@ -100,18 +100,18 @@ def _carry_out(session: Session, request: RunRequest, as_json: bool) -> int:
 def _run_with_progress(workspace: Workspace, request: RunRequest, silent: bool) -> RecordedRun:
     from towpath.backends.prefect.executor import PrefectExecutor
     from towpath.cli.render.run_progress import LiveProgress, PlainProgress
-    from towpath.execution.pipeline_run import run_pipeline as carry_out
+    from towpath.execution.pipeline_run import run_pipeline
 
     if silent:
-        return carry_out(workspace, request, PrefectExecutor())
+        return run_pipeline(workspace, request, PrefectExecutor())
     with LiveProgress() if is_interactive() else PlainProgress() as progress:
-        return carry_out(workspace, request, PrefectExecutor(), [progress])
+        return run_pipeline(workspace, request, PrefectExecutor(), [progress])
 
 
-def _say_run(session: Session, done: RecordedRun) -> None:
+def _say_run(session: Session, run: RecordedRun) -> None:
     from towpath.cli.render.run_outcome import say_outcome
 
-    say_outcome(session, done)
+    say_outcome(session, run)
 
 
 def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:

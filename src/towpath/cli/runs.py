@@ -48,7 +48,7 @@ def runs(
     params: tuple[str, ...], form: str, as_json: bool,
 ) -> None:  # fmt: skip
     """List the runs, the newest first."""
-    from towpath.execution import run_folders as recorded
+    from towpath.execution import run_folders
 
     if metrics:
         from towpath.execution.trials_table import TableRequest
@@ -57,10 +57,10 @@ def runs(
     options = {"--sort": sort, "--param": params, "--format": form != "text"}
     refuse_without("--metrics", options)
     number = number or NUMBER
-    listed_runs = list(recorded.recent_runs(session.workspace.runs, number, pipeline))
+    listed_runs = list(run_folders.recent_runs(session.workspace.runs, number, pipeline))
     if as_json:
         return print_json("runs", listed_runs)
-    if not listed_runs and pipeline and recorded.list_run_names(session.workspace.runs):
+    if not listed_runs and pipeline and run_folders.list_run_names(session.workspace.runs):
         return session.say(f"no run of `{session.workspace.pipeline_name(pipeline)}` is recorded")
     if not listed_runs:
         return session.say("no run is recorded here; `towpath run` makes one")
@@ -86,11 +86,11 @@ def _tabulate(
     session: Session, request: TableRequest, pipeline: str | None, form: str, as_json: bool
 ) -> None:
     """The table of trials; runs of several pipelines say which."""
-    from towpath.execution import run_folders as recorded
+    from towpath.execution import run_folders
     from towpath.execution.trials_table import tabulate_runs
 
     name = session.workspace.pipeline_name(pipeline) if pipeline else None
-    trials = tabulate_runs(recorded.recent_runs(session.workspace.runs, pipeline=name), request)
+    trials = tabulate_runs(run_folders.recent_runs(session.workspace.runs, pipeline=name), request)
     if as_json:
         return print_json("trials", trials)
     if not trials.rows:
@@ -136,13 +136,13 @@ def _step_counts(run: RecordedRun) -> str:
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "none"
 
 
-def _request_words(asked: Mapping[str, Any]) -> str:
+def _request_words(request: Mapping[str, Any]) -> str:
     """What a run was given, in the words of the command line."""
-    words = [f"{name}={value}" for name, value in asked.get("params", {}).items()]
-    words += [f"--input {name}={path}" for name, path in asked.get("inputs", {}).items()]
-    words += [f"--only {step}" for step in asked.get("only", ())]
-    words += [f"--from {asked['begin']}"] if asked.get("begin") else []
-    words += [f"--to {asked['end']}"] if asked.get("end") else []
+    words = [f"{name}={value}" for name, value in request.get("params", {}).items()]
+    words += [f"--input {name}={path}" for name, path in request.get("inputs", {}).items()]
+    words += [f"--only {step}" for step in request.get("only", ())]
+    words += [f"--from {request['begin']}"] if request.get("begin") else []
+    words += [f"--to {request['end']}"] if request.get("end") else []
     return " ".join(words)
 
 
@@ -154,9 +154,9 @@ def _request_words(asked: Mapping[str, Any]) -> str:
 def logs(session: Session, run: str, step: str | None, as_json: bool) -> None:
     """Show what the steps of RUN wrote (default: `last`), or one STEP of it."""
     from towpath.errors import UsageError, did_you_mean
-    from towpath.execution import run_folders as recorded
+    from towpath.execution import run_folders
 
-    recorded_run = recorded.find_run(session.workspace.runs, run)
+    recorded_run = run_folders.find_run(session.workspace.runs, run)
     if step and step not in recorded_run.steps:
         raise UsageError(
             f"run {recorded_run.id} has no step `{step}`",
@@ -201,11 +201,11 @@ def _read_log(path: Path) -> str:
 @pass_session
 def diff(session: Session, left: str, right: str, as_json: bool) -> None:
     """Show in what two runs differ: parameters, metrics, data, code."""
-    from towpath.execution import run_folders as recorded
+    from towpath.execution import run_folders
 
     folder = session.workspace.runs
-    left_run, other = recorded.find_run(folder, left), recorded.find_run(folder, right)
-    differences = recorded.diff_runs(left_run, other)
+    left_run, other = run_folders.find_run(folder, left), run_folders.find_run(folder, right)
+    differences = run_folders.diff_runs(left_run, other)
     if as_json:
         return print_json(
             "diff", {"left": left_run.id, "right": other.id, "differences": differences}

@@ -27,9 +27,9 @@ def search(
     Facts: metrics.NAME, params.NAME, labels.NAME, data.NAME (the name alone where it is clear),
     model, version, stage, author, time, rejected, pipeline, run, kind, size, code, bump.
     """
-    from towpath.audit.version_search import search_versions as find
+    from towpath.audit.version_search import search_versions
 
-    hits = find(session.workspace.registry, expression, sort, limit)
+    hits = search_versions(session.workspace.registry, expression, sort, limit)
     if as_json:
         return print_json("versions", _hit_documents(hits))
     if not hits.found:
@@ -49,25 +49,25 @@ def _missing_versions_note(session: Session) -> str:
     return f": {missing}; `towpath fetch` brings the registry's tags" if missing else ""
 
 
-def _hit_documents(found: SearchHits) -> list[dict[str, Any]]:
+def _hit_documents(hits: SearchHits) -> list[dict[str, Any]]:
     from towpath.cli.models import plain_version
 
     tables = ("params", "labels", "data")
     return [
         {
-            **plain_version(version, found.stages),
+            **plain_version(version, hits.stages),
             **{table: version.summary.get(table, {}) for table in tables},
         }
-        for version in found.found
+        for version in hits.found
     ]
 
 
-def _hits_table(found: SearchHits) -> None:
+def _hits_table(hits: SearchHits) -> None:
     from towpath.cli.models import version_row
 
-    columns = [name.removeprefix("metrics.") for name in found.columns]
+    columns = [name.removeprefix("metrics.") for name in hits.columns]
     rows = [
-        version_row(version, found.stages, values)
-        for version, values in zip(found.found, found.values, strict=True)
+        version_row(version, hits.stages, values)
+        for version, values in zip(hits.found, hits.values, strict=True)
     ]
     terminal.show_table(("version", *columns, "stages", "registered", "by"), rows, right=columns)

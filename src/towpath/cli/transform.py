@@ -39,9 +39,9 @@ def transform(
     The model's bytes come from the stage's own store, and are held against the version's record
     before anything is read from them.
     """
-    from towpath.versions import table_scoring as operation
+    from towpath.versions import table_scoring
 
-    scoring_request = operation.TransformRequest(
+    scoring_request = table_scoring.TransformRequest(
         reference,
         session.working_folder / data,
         session.working_folder / output,
@@ -49,7 +49,7 @@ def transform(
         method=method,
         batch_size=batch_size,
     )
-    scored = operation.transform_table(session.workspace, scoring_request)
+    scored = table_scoring.transform_table(session.workspace, scoring_request)
     if scored.rejected is not None:  # whatever was asked for: nobody should read past it
         terminal.echo(f"warning: {scored.version} was rejected: {scored.rejected}", err=True)
     for words in scored.packages:

@@ -208,7 +208,7 @@ def _model_at(model: type[BaseModel], path: tuple[str | int, ...]) -> type[BaseM
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The first declared type inside an annotation: ``Mapping[str, Stage]`` holds ``Stage``."""
+    """The first declared type in an annotation: of ``Mapping[str, Output]`` it is ``Output``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_model_in, get_args(annotation))), None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from towpath.config.digests import describe_value
@@ -259,3 +259,8 @@ def clamp_second(text: str) -> int:
     Whoever pushes a tag or a commit chooses its date freely.
     """
     return min(int(text), LAST_SECOND) if text.isascii() and text.isdigit() else 0
+
+
+def format_second(second: float) -> str:
+    """A second since 1970 in UTC, ISO 8601; one that no calendar has becomes its end."""
+    return datetime.fromtimestamp(min(second, LAST_SECOND), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from towpath.config.output_reference import Lookup, Reference, find_value
-from towpath.config.output_reference import parse_value_reference as parse_reference
+from towpath.config.output_reference import Lookup, Reference, find_value, parse_value_reference
 from towpath.errors import StepFailed
 
 _PIECE = re.compile(r"\{\{|\}\}|\{(?P<reference>[^{}:!]*)(:(?P<format>[^{}]*))?\}|(?P<stray>[{}])")
@@ -61,7 +60,7 @@ def _parse_part(match: re.Match[str]) -> str | Hole:
     form = match["format"] or ""
     if not _FORMAT.fullmatch(form):
         raise ValueError(f"`{form}` is no format: write one such as `.2f`")
-    return Hole(parse_reference(match["reference"]), form)
+    return Hole(parse_value_reference(match["reference"]), form)
 
 
 def _fill_hole(hole: Hole, lookup: Lookup) -> str:

@@ -57,7 +57,6 @@ class Grammar:
         if self.replace is None:
             return self.hint
         cased = text if "A-Z" in self.pattern else text.lower()
-        cased = text if "A-Z" in self.pattern else text.lower()
         near = re.sub(*self.replace, cased, flags=re.ASCII).strip("_-.")
         return f"write `{near}`" if re.fullmatch(self.pattern, near) else None
 
@@ -249,7 +248,9 @@ def check_encoding(text: str) -> str:
     except (LookupError, ValueError):
         hint = did_you_mean(text.lower(), _ENCODINGS) or f"such as {', '.join(_ENCODINGS[:4])}"
         refuse_value(f"there is no encoding `{text}`", hint)
-    if not codec._is_text_encoding:  # rot13, base64, zip: codecs, and no encodings of text
+    # By a private attribute, as `open` asks it: none that is public tells rot13, base64 and zip
+    # from encodings of text.
+    if not codec._is_text_encoding:
         refuse_value(f"`{text}` is no encoding of text", f"such as {', '.join(_ENCODINGS[:4])}")
     return text
 

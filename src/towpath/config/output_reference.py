@@ -109,16 +109,18 @@ def pick_value(data: Any, keys: tuple[Key, ...], base: str) -> Any:
     return data
 
 
-def _enter_key(data: Any, key: Key, seen: str) -> Any:
+def _enter_key(data: Any, key: Key, shown_path: str) -> Any:
     if isinstance(data, Mapping):
         if str(key) in data:
             return data[str(key)]
-        raise StepFailed(Fault(f"`{seen}` has no key `{key}`", hint=_key_hint(str(key), data)))
+        raise StepFailed(
+            Fault(f"`{shown_path}` has no key `{key}`", hint=_key_hint(str(key), data))
+        )
     if isinstance(data, Sequence) and not isinstance(data, str):
         if isinstance(key, int) and -len(data) <= key < len(data):
             return data[key]
-        raise StepFailed(f"`{seen}` is a list of {len(data)} and has no item `{key}`")
-    raise StepFailed(f"`{seen}` is {data!r} and has no key `{key}`")
+        raise StepFailed(f"`{shown_path}` is a list of {len(data)} and has no item `{key}`")
+    raise StepFailed(f"`{shown_path}` is {data!r} and has no key `{key}`")
 
 
 def _key_hint(key: str, data: Mapping[str, Any]) -> str | None:

@@ -138,8 +138,8 @@ def _type_of(value: Any) -> ParamType:
     return "number" if isinstance(value, int | float) else "string"
 
 
-def _fits_type(value: Any, wanted: ParamType) -> bool:
-    match wanted:
+def _fits_type(value: Any, param_type: ParamType) -> bool:
+    match param_type:
         case "boolean":
             return isinstance(value, bool)
         case "integer":

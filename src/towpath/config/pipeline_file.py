@@ -162,7 +162,7 @@ class _Reader:
         return documents.Mapping((), self.node.place)
 
     def _list_items(self) -> Iterator[_Item]:
-        """The entries of the three sections; what is wrong above them is noted."""
+        """The entries of all sections; what is wrong above them is noted."""
         if not isinstance(self.node, documents.Mapping):
             self._no_mapping()
             return

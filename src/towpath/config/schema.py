@@ -247,8 +247,8 @@ class _Generator(GenerateJsonSchema):
         return inner
 
     def literal_schema(self, schema: Any) -> Schema:
-        words_of_it = schema["expected"]
-        return {"const": words_of_it[0]} if len(words_of_it) == 1 else {"enum": words_of_it}
+        words = schema["expected"]
+        return {"const": words[0]} if len(words) == 1 else {"enum": words}
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False

@@ -37,21 +37,21 @@ def list_named(root: Path, folder: str, extra: Iterable[str]) -> tuple[str, ...]
     return tuple(file.relative_to(root).as_posix() for file in files)
 
 
-def _find_files(root: Path, folder: str, said: str) -> list[Path]:
-    if Path(said).is_absolute() or ".." in Path(said).parts:
-        what = f"`code: {said}` leads out of the project"
+def _find_files(root: Path, folder: str, pattern: str) -> list[Path]:
+    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+        what = f"`code: {pattern}` leads out of the project"
         raise DeclarationError(Fault(what, hint="name it from the project's root"))
     for start in (root / folder, root):
-        files = [file for path in _match_pattern(start, said) for file in _files_below(path)]
+        files = [file for path in _match_pattern(start, pattern) for file in _files_below(path)]
         if files:
             return sorted(set(files))
     return []
 
 
-def _match_pattern(start: Path, said: str) -> Iterable[Path]:
-    if any(sign in said for sign in "*?["):
-        return start.glob(said)
-    path = start / said
+def _match_pattern(start: Path, pattern: str) -> Iterable[Path]:
+    if any(sign in pattern for sign in "*?["):
+        return start.glob(pattern)
+    path = start / pattern
     return [path] if path.exists() else []
 
 
@@ -71,10 +71,12 @@ def _digest_files(root: Path, files: list[Path]) -> str:
     return digest_text("\n".join(f"{digest} {name}" for name, digest in digests))
 
 
-def _missing_fault(root: Path, folder: str, said: str) -> Fault:
+def _missing_fault(root: Path, folder: str, pattern: str) -> Fault:
     parents = [
-        parent for start in (root / folder, root) if (parent := (start / said).parent).is_dir()
+        parent for start in (root / folder, root) if (parent := (start / pattern).parent).is_dir()
     ]
-    near = did_you_mean(Path(said).name, [sibling.name for p in parents for sibling in p.iterdir()])
+    near = did_you_mean(
+        Path(pattern).name, [sibling.name for p in parents for sibling in p.iterdir()]
+    )
     hint = near or "name it beside pipeline.yaml or from the root"
-    return Fault(f"`code: {said}` matches no file", hint=hint)
+    return Fault(f"`code: {pattern}` matches no file", hint=hint)

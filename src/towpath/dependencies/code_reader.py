@@ -52,8 +52,8 @@ class CodeReader:
         """The methods of the class that reads and writes a format of the project's own; None where
         it has bases, which may have others.
 
-        From then on ``digests``, ``sources``, ``packages`` and ``libraries`` take it as they take a
-        function.
+        From then on ``digests``, ``source_files``, ``package_versions`` and ``libraries`` take it
+        as they take a function.
         """
         key = folder, run
         definition = self._definitions.get(key)

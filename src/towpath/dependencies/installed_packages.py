@@ -36,14 +36,14 @@ class Distribution:
 class InstalledPackages:
     """The distributions of this interpreter; ``read_installed`` gives the present ones."""
 
-    def __init__(self, known: Iterable[Distribution]) -> None:
-        known = tuple(known)
+    def __init__(self, distributions: Iterable[Distribution]) -> None:
+        distributions = tuple(distributions)
         self.distributions: Mapping[str, Distribution] = {
-            distribution.name: distribution for distribution in known
+            distribution.name: distribution for distribution in distributions
         }
         self._by_module: dict[str, list[str]] = {}
         self._answers: dict[frozenset[str], dict[str, str]] = {}
-        for distribution in known:
+        for distribution in distributions:
             for module in distribution.modules:
                 self._by_module.setdefault(module, []).append(distribution.name)
 
@@ -83,13 +83,13 @@ class InstalledPackages:
         versions.update(self._with_required(requirements))
         return dict(sorted(versions.items()))
 
-    def _with_required(self, wanted: list[tuple[str, frozenset[str]]]) -> dict[str, str]:
+    def _with_required(self, requirements: list[tuple[str, frozenset[str]]]) -> dict[str, str]:
         resolved: set[tuple[str, frozenset[str]]] = set()
-        while wanted:
-            name, extras = wanted.pop()
+        while requirements:
+            name, extras = requirements.pop()
             if (name, extras) not in resolved and name in self.distributions:
                 resolved.add((name, extras))
-                wanted += _held_requirements(self.distributions[name].requires, extras)
+                requirements += _held_requirements(self.distributions[name].requires, extras)
         return {name: self.distributions[name].version for name, _ in resolved}
 
 
@@ -167,10 +167,10 @@ def _recall_packages(kept: Path, stamp: str) -> tuple[Distribution, ...] | None:
         return None
 
 
-def _keep_packages(kept: Path, stamp: str, known: tuple[Distribution, ...]) -> None:
+def _keep_packages(kept: Path, stamp: str, distributions: tuple[Distribution, ...]) -> None:
     """Kept for the next process; where that cannot be, it reads for itself."""
     text = json.dumps(
-        {"stamp": stamp, "distributions": [asdict(distribution) for distribution in known]}
+        {"stamp": stamp, "distributions": [asdict(distribution) for distribution in distributions]}
     )
     beside = scratch_beside(kept)
     try:

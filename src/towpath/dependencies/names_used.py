@@ -194,14 +194,14 @@ class _Reading:
         for child in ast.iter_child_nodes(node):
             self.visit(child, scope)
 
-    def read_expression(self, given: ast.expr | None, scope: Scope | None) -> None:
+    def read_expression(self, argument: ast.expr | None, scope: Scope | None) -> None:
         """``frame.query("age > @limit")`` reads ``limit`` out of the caller's frame."""
-        if not (_is_text(given) or isinstance(given, ast.JoinedStr)):
+        if not (_is_text(argument) or isinstance(argument, ast.JoinedStr)):
             self.facts.signs.add("expression")
             return
-        if isinstance(given, ast.JoinedStr):
+        if isinstance(argument, ast.JoinedStr):
             self.facts.signs.add("template")
-        for part in ast.walk(given):  # type: ignore[arg-type]
+        for part in ast.walk(argument):  # type: ignore[arg-type]
             if _is_text(part):
                 if part.value.rstrip().endswith("@"):  # type: ignore[attr-defined]
                     self.facts.signs.add("expression")  # f"age > @{name}"

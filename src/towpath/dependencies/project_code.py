@@ -162,29 +162,29 @@ class ProjectCode:
             yield from self.meanings_of_attribute(module, chain, seen)
 
     def meanings_of_attribute(
-        self, found: FoundModule, chain: Chain, seen: frozenset[Symbol] = frozenset()
+        self, module: FoundModule, chain: Chain, seen: frozenset[Symbol] = frozenset()
     ) -> Iterator[Meaning]:
         """What an attribute of a module means: a name in it, a module below it, or both."""
         if not chain:  # the module itself is handed about: anything of it may be used
-            yield from (WholeModule(file) for file in self._all_of(found))
+            yield from (WholeModule(file) for file in self._all_of(module))
             return
-        inner = self.finder.find_module(chain[:1], found.portions)
+        inner = self.finder.find_module(chain[:1], module.portions)
         if inner:
             yield from (ImportedModule(file) for file in inner.runs)
             yield from self.meanings_of_attribute(inner, chain[1:], seen)
-        if not found.file:
+        if not module.file:
             return
-        if self.source(found.file).has(chain[0]):
-            yield from self.meanings_of_name(found.file, chain, seen)
+        if self.source(module.file).has(chain[0]):
+            yield from self.meanings_of_name(module.file, chain, seen)
         elif chain[0] == "__doc__":
             yield Widening.DOCSTRINGS
         elif not inner and chain[0] not in OF_MODULES:
-            yield from (WholeModule(file) for file in self._all_of(found))
+            yield from (WholeModule(file) for file in self._all_of(module))
 
-    def _all_of(self, found: FoundModule) -> Iterator[str]:
-        if found.file:
-            yield found.file
-        for folder in found.portions:
+    def _all_of(self, module: FoundModule) -> Iterator[str]:
+        if module.file:
+            yield module.file
+        for folder in module.portions:
             yield from self.finder.list_modules(folder)
 
     def runs(self, file: str, imported: Import) -> Iterator[Meaning]:

@@ -166,9 +166,9 @@ def _no_module(code: ProjectCode, module: str) -> NoReturn:
     raise DeclarationError(Fault(f"there is no module `{module}`", hint=hint))
 
 
-def _no_name(code: ProjectCode, found: FoundModule, name: str, noun: str) -> NoReturn:
-    shown = code.show_path(found.file or "")
-    hint = did_you_mean(name, code.source(found.file or "").names)
+def _no_name(code: ProjectCode, module: FoundModule, name: str, noun: str) -> NoReturn:
+    shown = code.show_path(module.file or "")
+    hint = did_you_mean(name, code.source(module.file or "").names)
     raise DeclarationError(Fault(f"there is no {noun} `{name}` in `{shown}`", Place(shown), hint))
 
 

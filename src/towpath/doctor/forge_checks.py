@@ -35,39 +35,40 @@ def examine_forge(workspace: Workspace, environ: Mapping[str, str]) -> Iterator[
     yield from _examine_rules(workspace, connected_forge)
 
 
-def _forge_answers(found: Forge) -> DoctorCheck:
+def _forge_answers(connected: Forge) -> DoctorCheck:
     """Who the token is of. An app's, as in GitHub's own workflows, is nobody's, and works."""
+    about = f"asked about {connected.repository}"
     try:
-        return report_well(
-            _ABOUT, f"{found.name} answers {found.user()}, asked about {found.repository}"
-        )
+        return report_well(_ABOUT, f"{connected.name} answers {connected.user()}, {about}")
     except Forbidden:
-        message = f"{found.name} answers, asked about {found.repository}; the token is no person's"
+        message = f"{connected.name} answers, {about}; the token is no person's"
         return DoctorCheck(_ABOUT, "unknown", message, "towpath approve needs a person's token")
 
 
-def _examine_push(workspace: Workspace, found: Forge) -> Iterator[DoctorCheck]:
+def _examine_push(workspace: Workspace, connected: Forge) -> Iterator[DoctorCheck]:
     """Promotions are pushed to the remote, and their pull requests opened at the forge."""
     repository = workspace.registry
     remote = remotes.choose_remote(repository)
     address = clones.remote_address(repository, remote) if remote else None
     if address is None:
-        hint = f"git remote add origin https://github.com/{found.repository}.git"
+        hint = f"git remote add origin https://github.com/{connected.repository}.git"
         yield report_lack(_ABOUT, "there is no remote to push a promotion to", hint)
-    elif clones.is_fork(address, found.repository):
-        message = f"promotions are pushed to the fork {address}, and proposed to {found.repository}"
+    elif clones.is_fork(address, connected.repository):
+        message = (
+            f"promotions are pushed to the fork {address}, and proposed to {connected.repository}"
+        )
         yield report_well(_ABOUT, message)
-    elif not address.removesuffix(".git").lower().endswith(found.repository.lower()):
-        message = f"promotions are pushed to {address}, and looked for in {found.repository}"
+    elif not address.removesuffix(".git").lower().endswith(connected.repository.lower()):
+        message = f"promotions are pushed to {address}, and looked for in {connected.repository}"
         yield report_lack(
             _ABOUT, message, "one of `git remote` and `forge: {repository: ...}` is another's"
         )
 
 
-def _examine_rules(workspace: Workspace, found: Forge) -> Iterator[DoctorCheck]:
+def _examine_rules(workspace: Workspace, connected: Forge) -> Iterator[DoctorCheck]:
     """What the forge lacks of what the declaration relies on; not every token may read it all."""
     try:
-        actual = found.rules()
+        actual = connected.rules()
     except TowpathError as error:
         yield from report_faults(_ABOUT, error, "unknown")
         return

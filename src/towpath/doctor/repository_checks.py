@@ -70,10 +70,8 @@ def _examine_history(repository: Repository) -> Iterator[DoctorCheck]:
 def _examine_main(repository: Repository, remote: str) -> Iterator[DoctorCheck]:
     """Which branch is main: as the remote says it now, and as it was last asked here."""
     try:
-        remote_head, kept = (
-            remotes.remote_head_branch(repository, remote),
-            main_branch.kept_head(repository, remote),
-        )
+        remote_head = remotes.remote_head_branch(repository, remote)
+        kept = main_branch.kept_head(repository, remote)
     except TowpathError as error:
         yield from report_faults("remote", error)
         return
@@ -142,8 +140,8 @@ def _examine_remote(workspace: Workspace, repository: Repository) -> Iterator[Do
         tag_name
         for tag_name in sorted(remote_tags)
         if local_tags.get(tag_name, remote_tags[tag_name]) != remote_tags[tag_name]
+        and parse_tag(tag_name.removeprefix(_TAGS))
     ]
-    moved = [tag_name for tag_name in moved if parse_tag(tag_name.removeprefix(_TAGS))]
     for name in moved:
         short = name.removeprefix(_TAGS)
         message = f"{short} is another tag there than here"

@@ -14,10 +14,10 @@ _TRUE = ("true", "yes", "on", "1", "")
 
 
 def examine_unpublished(
-    repository: Repository, remote: str, there: Mapping[str, str]
+    repository: Repository, remote: str, remote_tags: Mapping[str, str]
 ) -> Iterator[DoctorCheck]:
-    """Versions, rejections and candidates that the remote does not have; ``there`` are its tags."""
-    yield from _examine_tags(repository, remote, there)
+    """Versions, rejections and candidates that the remote, which has these tags, does not have."""
+    yield from _examine_tags(repository, remote, remote_tags)
     waiting = refs.list_ref_names(repository, CANDIDATES.rstrip("/"))
     if waiting:
         message = f"{_count_in_words(len(waiting), 'candidate')} waits here for a number"
@@ -26,14 +26,16 @@ def examine_unpublished(
 
 
 def _examine_tags(
-    repository: Repository, remote: str, there: Mapping[str, str]
+    repository: Repository, remote: str, remote_tags: Mapping[str, str]
 ) -> Iterator[DoctorCheck]:
     local_tags = refs.list_ref_objects(repository, TAGS.rstrip("/"))
     tag_names = {
         name: parse_tag(name.removeprefix(TAGS))
         for name in local_tags | backup_refs.read_backed_up_tags(repository)
     }
-    mine = [tag for name, tag in tag_names.items() if tag and tag.version and name not in there]
+    mine = [
+        tag for name, tag in tag_names.items() if tag and tag.version and name not in remote_tags
+    ]
     if mine:
         message = f"{_both_in_words(mine)} only here, and not on {remote}"
         yield report_lack("remote", message, "towpath push")

@@ -149,9 +149,9 @@ def made_as_json(made: Made) -> dict[str, Any]:
     }
 
 
-def _read_result(said: Made | Mapping[str, Any]) -> Made:
+def _read_result(result: Made | Mapping[str, Any]) -> Made:
     """A step's result: of an event that was read it is one, of one that is new its plain data."""
-    return said if isinstance(said, Made) else read_made(said)
+    return result if isinstance(result, Made) else read_made(result)
 
 
 class Recorder:

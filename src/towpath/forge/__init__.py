@@ -1,6 +1,6 @@
 """Where changes are proposed, reviewed and merged: pull requests behind a small interface.
 
-GitHub is the one forge so far; ``forge.github`` is the one door to its client.
+GitHub is the one forge so far; ``backends.github`` is the one door to its client.
 """
 
 from towpath.forge.forge import (

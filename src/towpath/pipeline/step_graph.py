@@ -64,8 +64,8 @@ class Node:
 
     ``arguments`` feeds the step by argument name; ``mentions`` holds what its condition, message
     or labels refer to, by the base of the reference (``max_mse``, ``evaluate.metrics``: what
-    ``Expression.evaluate`` and ``Template.fill`` look up). ``needs`` are all steps it waits for:
-    data, ``after``, its branch's condition, and for a registration the checks. ``data_needs``
+    ``Expression.evaluate`` and ``MessageTemplate.fill`` look up). ``needs`` are all steps it waits
+    for: data, ``after``, its branch's condition, and for a registration the checks. ``data_needs``
     are those it takes something from: where one of them was skipped it is skipped too, the
     choices of a FirstOf apart, of which one must be left.
     """

@@ -189,11 +189,11 @@ def _without_line_ends(root: Path) -> Iterator[str]:
     yield from (line for line, path in _ATTRIBUTES.items() if path not in declared_paths)
 
 
-def _missing_lines(root: Path, file: str, wanted: tuple[str, ...]) -> Iterator[Addition]:
+def _missing_lines(root: Path, file: str, needed: tuple[str, ...]) -> Iterator[Addition]:
     path = root / file
     existing = _text_lines(path) if path.exists() else frozenset()
     missing = tuple(
-        line for line in wanted if not existing & {line, f"/{line}", f"/{line}".rstrip("/")}
+        line for line in needed if not existing & {line, f"/{line}", f"/{line}".rstrip("/")}
     )
     if not missing:
         return

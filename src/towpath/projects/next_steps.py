@@ -9,9 +9,9 @@ from towpath.backends.git.repository import Repository
 from towpath.projects.adoption import EMPTY_PIPELINE
 
 
-def next_commands(project: Path, here: Path) -> tuple[str, ...]:
-    """The commands, in order, from the folder ``here``: the first commit too if it still waits."""
-    way = project.relative_to(here) if project.is_relative_to(here) else project
+def next_commands(project: Path, folder: Path) -> tuple[str, ...]:
+    """The commands, in order, from ``folder``: the first commit too if it still waits."""
+    way = project.relative_to(folder) if project.is_relative_to(folder) else project
     pipelines = [path.read_text(encoding="utf-8") for path in project.glob("flows/*/pipeline.yaml")]
     first = "run" if pipelines and EMPTY_PIPELINE not in pipelines else "check"
     begin = (f"towpath {first}", "towpath models")

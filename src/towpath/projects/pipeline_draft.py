@@ -176,11 +176,11 @@ class _Drafting:
                     self.outs[path] = _Out(step, name, path, self._is_folder(out_path, path))
 
     def _note_unsaid(
-        self, stage: DvcStage, said: str, properties: Any, key: str, index: int
+        self, stage: DvcStage, out_path: str, properties: Any, key: str, index: int
     ) -> None:
         """What is said of an output and has no word in a pipeline."""
         flags = properties if isinstance(properties, Mapping) else {}
-        where = f"of {said} in stage `{stage.entry}`"
+        where = f"of {out_path} in stage `{stage.entry}`"
         if flags.get("persist"):
             what = f"`persist` {where}: a step begins without what it made before"
             self._leave_out(what, stage, key, index)
@@ -188,13 +188,13 @@ class _Drafting:
             what = f"`{'remote' if flags.get('remote') else 'push'}` {where}: {_STAYS}"
             self._leave_out(what, stage, key, index)
 
-    def _is_folder(self, said: str, path: str) -> bool:
+    def _is_folder(self, out_path: str, path: str) -> bool:
         """By what stands there, by the lock file, or else by its name."""
         if (self.root / path).exists():
             return (self.root / path).is_dir()
-        if said in self.file.folders:
+        if out_path in self.file.folders:
             return True
-        return said.endswith("/") or "." not in PurePosixPath(path).name
+        return out_path.endswith("/") or "." not in PurePosixPath(path).name
 
     def _draft_step(self, stage: DvcStage, step: str) -> dict[str, Any]:
         own = [out for out in self.outs.values() if out.stage == step]

@@ -28,13 +28,13 @@ def read_backed_up_tags(repository: Repository, *patterns: str) -> dict[str, str
     return {_tag_of_backup(name): object_ for name, object_ in backups.items()}
 
 
-def find_pruned_tags(repository: Repository, here: Iterable[Ref], *patterns: str) -> list[Ref]:
-    """Tags that were pruned, as if they were in ``refs/tags``; ``here`` are those that are.
+def find_pruned_tags(repository: Repository, present: Iterable[Ref], *patterns: str) -> list[Ref]:
+    """Tags that were pruned, as if they were in ``refs/tags``; ``present`` are those that are.
 
     Without a remote nothing prunes: who deleted such a tag meant to.
     """
     kept_tags = read_backed_up_tags(repository, *patterns)
-    missing = kept_tags.keys() - {ref.name for ref in here} if kept_tags else ()
+    missing = kept_tags.keys() - {ref.name for ref in present} if kept_tags else ()
     if not missing or not remotes.list_remotes(repository):
         return []
     patterns_asked = map(backup_of, missing) if len(missing) <= FEW else (KEPT.rstrip("/"),)

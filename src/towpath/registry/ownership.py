@@ -289,7 +289,7 @@ def refuse_other(owners: Owners, folder: str, model: str) -> None:
     )
 
 
-def refuse_foreign_model(repository: Repository, known: Model, draft: VersionRecord) -> None:
+def refuse_foreign_model(repository: Repository, model: Model, draft: VersionRecord) -> None:
     """Raise ``UsageError`` where another repository's code makes the model of that name.
 
     A name belongs to the repository that registered it last, or to those that ``owners`` in the
@@ -304,7 +304,7 @@ def refuse_foreign_model(repository: Repository, known: Model, draft: VersionRec
             _say_taken(draft.model, ", ".join(named)),
             hint=_hint_other_name(draft.model, *named, mine),
         )
-    last = known.versions[-1] if known.versions else None
+    last = model.versions[-1] if model.versions else None
     if named or last is None:
         return
     theirs = last.summary.get("repository")

@@ -39,10 +39,10 @@ class FetchedRegistry:
 class UnpublishedTags(RegistryError):
     """Something could not be published; ``published`` is what could, and is there now."""
 
-    def __init__(self, done: _Publication) -> None:
-        super().__init__(*done.faults)
-        self.published = tuple(done.published)
-        self.exit_code = done.exit_code
+    def __init__(self, publication: _Publication) -> None:
+        super().__init__(*publication.faults)
+        self.published = tuple(publication.published)
+        self.exit_code = publication.exit_code
 
 
 @dataclass
@@ -95,7 +95,7 @@ def publish_registry(
     A candidate gets its number here, as the next that the remote does not have; one whose key
     was published by another clone meanwhile becomes that version. A tag that is none of Towpath's
     is left here, with a warning. Raises ``RegistryError`` where the remote does not answer, and
-    ``Unpublished`` where some of it did not go: candidates then go on waiting.
+    ``UnpublishedTags`` where some of it did not go: candidates then go on waiting.
     """
     source = _choose_remote(repository, remote)
     publication = _Publication()
@@ -113,23 +113,25 @@ def publish_registry(
     return tuple(publication.published)
 
 
-def _push_candidates(repository: Repository, remote: str, done: _Publication) -> None:
+def _push_candidates(repository: Repository, remote: str, publication: _Publication) -> None:
     """Number and push each candidate; one that cannot be published keeps no other from it."""
     waiting = refs.list_refs(repository, CANDIDATES.rstrip("/"))
-    done.faults += [_no_candidate(ref) for ref in waiting if not registry_state.is_candidate(ref)]
+    publication.faults += [
+        _no_candidate(ref) for ref in waiting if not registry_state.is_candidate(ref)
+    ]
     for candidate in (
         waiting_version
         for model in registry_state.fold_tags(waiting).values()
         for waiting_version in model.candidates
     ):
         try:
-            done.published.append(_publish_candidate(repository, remote, candidate))
+            publication.published.append(_publish_candidate(repository, remote, candidate))
         except (remotes.NotReached, remotes.NotAllowed):
             raise
         except (RegistryError, UsageError) as refused:
             place = candidate.tag.name
-            done.wrong += [refused] if isinstance(refused, UsageError) else []
-            done.faults += [Fault(f"{place}: {f.what}", hint=f.hint) for f in refused.faults]
+            publication.wrong += [refused] if isinstance(refused, UsageError) else []
+            publication.faults += [Fault(f"{place}: {f.what}", hint=f.hint) for f in refused.faults]
 
 
 def _no_candidate(ref: Ref) -> Fault:
@@ -190,9 +192,8 @@ def _settle_candidate(
 ) -> None:
     """Keep the tag and forget the candidate, together."""
     if not refs.change_refs(repository, tag, delete=[candidate.tag.name]):
-        refs.change_refs(
-            repository, delete=[candidate.tag.name]
-        )  # a fetch beside us brought the tag
+        # A fetch beside us brought the tag.
+        refs.change_refs(repository, delete=[candidate.tag.name])
 
 
 def _candidate_files(repository: Repository, candidate: ModelVersion) -> dict[str, bytes]:
@@ -213,7 +214,7 @@ def _candidate_files(repository: Repository, candidate: ModelVersion) -> dict[st
     return {names[name]: content for name, content in refs.read_contents(repository, names).items()}
 
 
-def _push_numbered(repository: Repository, remote: str, done: _Publication) -> None:
+def _push_numbered(repository: Repository, remote: str, publication: _Publication) -> None:
     """Push versions and rejections that were made while there was no remote, or none to reach."""
     refused: dict[str, str] = {}
     clashes: list[Fault] = []
@@ -222,12 +223,12 @@ def _push_numbered(repository: Repository, remote: str, done: _Publication) -> N
         backup_refs.release_backups(repository, theirs)
         clashes = _find_conflicts(repository, remote, theirs)
         mine = _unpublished_tags(repository, theirs, warn=not attempt)
-        refused = _push_tags(repository, remote, mine, done)
+        refused = _push_tags(repository, remote, mine, publication)
         if not refused:
             break
         pause_at_random(attempt)
-    done.faults += clashes
-    done.faults += [_push_refusal(remote, ref, words) for ref, words in refused.items()]
+    publication.faults += clashes
+    publication.faults += [_push_refusal(remote, ref, words) for ref, words in refused.items()]
 
 
 def _unpublished_tags(
@@ -289,7 +290,7 @@ def _as_registered(ref: Ref, tag: TagName) -> RegisteredVersion:
 
 
 def _push_tags(
-    repository: Repository, remote: str, tags: list[tuple[Ref, TagName]], done: _Publication
+    repository: Repository, remote: str, tags: list[tuple[Ref, TagName]], publication: _Publication
 ) -> dict[str, str]:
     """Push tags, so many at once; those that were refused, with the remote's words."""
     refused: dict[str, str] = {}
@@ -300,7 +301,7 @@ def _push_tags(
         )
         gone = [(ref, tag) for ref, tag in some if ref.name not in refused]
         backup_refs.release_backups(repository, [ref.name for ref, _ in gone])
-        done.published += [_as_registered(ref, tag) for ref, tag in gone]
+        publication.published += [_as_registered(ref, tag) for ref, tag in gone]
     return refused
 
 

@@ -95,6 +95,11 @@ class Model:
         under a version's name is none, however high its number."""
         return next(self.versions_in_standing(), None)
 
+    @property
+    def newest_first(self) -> tuple[ModelVersion, ...]:
+        """Candidates, which wait for a number, then the versions from the highest down."""
+        return (*self.candidates, *reversed(self.versions))
+
     def versions_in_standing(self) -> Iterator[ModelVersion]:
         """The versions in good standing, the highest first."""
         return (v for v in reversed(self.versions) if v.rejected is None and v.key)
@@ -210,10 +215,10 @@ def read_record(repository: Repository, version: ModelVersion) -> VersionRecord:
     return parsed_record
 
 
-def fold_tags(found: Iterable[Ref]) -> dict[str, Model]:
+def fold_tags(tags: Iterable[Ref]) -> dict[str, Model]:
     """The present state, as the tags and candidates add up to it."""
     drafts: defaultdict[str, _Draft] = defaultdict(_Draft)
-    for ref in found:
+    for ref in tags:
         if ref.name.startswith(CANDIDATES):
             if is_candidate(ref):
                 name = ref.name.removeprefix(CANDIDATES).partition("/")[0]

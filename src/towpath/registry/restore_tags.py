@@ -100,17 +100,17 @@ def is_true(record: VersionRecord, version: ModelVersion) -> bool:
 
 
 def _by_itself(
-    repository: Repository, named: str, now: ModelVersion | None, path: str, is_lost: bool
+    repository: Repository, named: str, version: ModelVersion | None, path: str, is_lost: bool
 ) -> RestoredTag:
     """A version that main never decided upon: the record in its own commit is right."""
-    commit = now.commit if now else repository.commit(f"{TAGS}{named}")
+    commit = version.commit if version else repository.commit(f"{TAGS}{named}")
     if commit is None:
         what = f"{named} was never promoted, so main has no record to make its tag from"
         raise UsageError(what, hint="towpath fetch, if the remote or another clone has the tag")
     record = _own_record(repository, commit, named, path)
     if record is None:
         return _set_aside(repository, named)
-    if now and is_true(record, now):
+    if version and is_true(record, version):
         return RestoredTag(named, commit, new=is_lost)
     return _put_tag(
         repository, named, _find_or_make_tag(repository, record, commit), commit, is_lost
@@ -204,35 +204,35 @@ def _find_or_make_tag(repository: Repository, record: VersionRecord, commit: str
     return _find_signed_tag(repository, unsigned_tag) or unsigned_tag
 
 
-def _find_signed_tag(repository: Repository, made: str) -> str | None:
+def _find_signed_tag(repository: Repository, unsigned_tag: str) -> str | None:
     """The same tag with its signature, where Git has not yet thrown it away."""
     unreachable = repository.attempt_git(
         "fsck", "--unreachable", "--no-reflogs", "--no-progress"
     ).text
     rows = (line.rpartition(" ") for line in unreachable.split("\n"))
     objects = [object_ for what, _, object_ in rows if what == "unreachable tag"]
-    contents = refs.read_contents(repository, [made, *objects])
-    text = contents.pop(made)
+    contents = refs.read_contents(repository, [unsigned_tag, *objects])
+    text = contents.pop(unsigned_tag)
     begin = text + b"-----BEGIN "
     return next((object_ for object_, other in contents.items() if other.startswith(begin)), None)
 
 
 def _put_tag(
-    repository: Repository, named: str, made: str, commit: str, is_lost: bool
+    repository: Repository, named: str, new_tag: str, commit: str, is_lost: bool
 ) -> RestoredTag:
     """Let the tag's name hold the object; what it held before is kept under another ref.
     ``is_lost`` says that the name, or the object that it holds, was not here."""
     ref = f"{TAGS}{named}"
     old = refs.list_ref_objects(repository, ref).get(ref)
     if old is None:
-        if not refs.change_refs(repository, {ref: made}):
+        if not refs.change_refs(repository, {ref: new_tag}):
             raise blocked_error(ref)
         return RestoredTag(named, commit)
-    if old == made:
+    if old == new_tag:
         return RestoredTag(named, commit, new=is_lost)
     aside = f"{ASIDE}{named}/{old[:12]}"
     refs.point_ref(repository, aside, old)
-    refs.point_ref(repository, ref, made, old)
+    refs.point_ref(repository, ref, new_tag, old)
     if ref in backup_refs.read_backed_up_tags(repository):
-        refs.point_ref(repository, backup_refs.backup_of(ref), made)
+        refs.point_ref(repository, backup_refs.backup_of(ref), new_tag)
     return RestoredTag(named, commit, aside)

@@ -16,9 +16,11 @@ FRESH = 600.0
 """Seconds for which a view of the registry is good enough, and a failed fetch is not repeated."""
 
 
-def registry_address(said: str, root: Path) -> str:
+def registry_address(declared: str, root: Path) -> str:
     """Where the registry is: a URL as it stands, a path taken from the project's root."""
-    return said if clones.is_remote(said) else str((root / Path(said).expanduser()).resolve())
+    if clones.is_remote(declared):
+        return declared
+    return str((root / Path(declared).expanduser()).resolve())
 
 
 def clone_folder(address: str, home: Path) -> Path:

@@ -90,19 +90,23 @@ def parse_stage_file(path: str, text: str) -> StageFile | Fault:
     )
 
 
-def write_stage_file(wanted: StageFile) -> str:
+def write_stage_file(stage_file: StageFile) -> str:
     """A stage file as Towpath writes it."""
-    facts = {"model": wanted.model, "version": str(wanted.version), "sha256": wanted.sha256}
-    before = {"replaces": str(wanted.replaces)} if wanted.replaces else {}
+    facts = {
+        "model": stage_file.model,
+        "version": str(stage_file.version),
+        "sha256": stage_file.sha256,
+    }
+    before = {"replaces": str(stage_file.replaces)} if stage_file.replaces else {}
     return documents.dump_yaml({**facts, **before})
 
 
 def find_undeclared_stages(
-    found: StageFiles, project: Project, owners: Owners, folder: str
+    staged: StageFiles, project: Project, owners: Owners, folder: str
 ) -> tuple[Fault, ...]:
     """Stage files of stages that the project does not declare: nothing makes them so any more."""
     mine = (
-        stage_file for stage_file in found.wanted if owners.owns_model(folder, stage_file.model)
+        stage_file for stage_file in staged.wanted if owners.owns_model(folder, stage_file.model)
     )
     return tuple(
         Fault(
@@ -136,11 +140,11 @@ def read_stage_files(repository: Repository, main: str | None = None) -> StageFi
     return StageFiles(
         wanted=tuple(
             sorted(
-                (one for one in read if isinstance(one, StageFile)),
-                key=lambda one: order.get(one.stage, len(order)),
+                (entry for entry in read if isinstance(entry, StageFile)),
+                key=lambda entry: order.get(entry.stage, len(order)),
             )
         ),
-        faults=tuple(one for one in read if isinstance(one, Fault)),
+        faults=tuple(entry for entry in read if isinstance(entry, Fault)),
     )
 
 

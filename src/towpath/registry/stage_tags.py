@@ -59,8 +59,10 @@ def read_stage_tags(
     parsed_tags = (
         _parse_stage_tag(ref) for ref in refs.list_refs(repository, pattern) if ref.annotated
     )
-    mine = (one for one in parsed_tags if one and stage in (None, one.stage))
-    return tuple(sorted(mine, key=lambda one: (one.tag.time, one.tag.name)))
+    mine = (
+        stage_tag for stage_tag in parsed_tags if stage_tag and stage in (None, stage_tag.stage)
+    )
+    return tuple(sorted(mine, key=lambda stage_tag: (stage_tag.tag.time, stage_tag.tag.name)))
 
 
 def read_current_tags(repository: Repository, stage: str) -> dict[str, StageTag]:
@@ -92,9 +94,8 @@ def write_stage_tag(
     """
     refused = 0
     with hold_lock(repository, LOCK):
-        backup_refs.restore_pruned_tags(
-            repository
-        )  # or a number of theirs would be free for this tag
+        # Or a number of theirs would be free for this tag.
+        backup_refs.restore_pruned_tags(repository)
         for attempt in range(TRIES):
             if remote:
                 _fetch_model_tags(repository, remote, version.model)
@@ -125,24 +126,28 @@ def find_unpublished_tags(repository: Repository, remote: str, stage: str) -> tu
     )
 
 
-def push_stage_tag(repository: Repository, remote: str, one: StageTag) -> StageTag:
+def push_stage_tag(repository: Repository, remote: str, stage_tag: StageTag) -> StageTag:
     """Push a tag that was written while the remote was out of reach.
 
     Where another took its number meanwhile, it is written anew with the next.
     """
-    name = one.tag.name
-    refusals = remotes.push_new_refs(repository, remote, {name: one.tag.object})
+    name = stage_tag.tag.name
+    refusals = remotes.push_new_refs(repository, remote, {name: stage_tag.tag.object})
     remote_object = (
-        remotes.list_remote_refs(repository, remote, name).get(name) if refusals else one.tag.object
+        remotes.list_remote_refs(repository, remote, name).get(name)
+        if refusals
+        else stage_tag.tag.object
     )
-    if remote_object == one.tag.object:
-        return one
-    version = version_of(repository, one)
+    if remote_object == stage_tag.tag.object:
+        return stage_tag
+    version = version_of(repository, stage_tag)
     if remote_object is None or version is None:
         raise RegistryError(_push_refusal(remote, name, refusals[name]))
     refs.change_refs(repository, delete=[name])
-    message = one.tag.message
-    return write_stage_tag(repository, version, one.stage, message, remote, undone=one.undone)
+    message = stage_tag.tag.message
+    return write_stage_tag(
+        repository, version, stage_tag.stage, message, remote, undone=stage_tag.undone
+    )
 
 
 def next_number(repository: Repository, model: str) -> int:
@@ -197,11 +202,11 @@ def _push_refusal(remote: str, ref: str, words: str) -> Fault:
     return Fault(f"{remote} refused {ref.removeprefix(TAGS)}: {words}", hint=hint)
 
 
-def version_of(repository: Repository, one: StageTag) -> ModelVersion | None:
+def version_of(repository: Repository, stage_tag: StageTag) -> ModelVersion | None:
     """The version on whose commit a tag stands; None for a tag that stands elsewhere."""
-    return version_among(registry_state.read_model(repository, one.model), one)
+    return version_among(registry_state.read_model(repository, stage_tag.model), stage_tag)
 
 
-def version_among(model: Model, one: StageTag) -> ModelVersion | None:
+def version_among(model: Model, stage_tag: StageTag) -> ModelVersion | None:
     """The same, of a model that was read already."""
-    return next((version for version in model.versions if version.commit == one.commit), None)
+    return next((version for version in model.versions if version.commit == stage_tag.commit), None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from towpath.config.artifact import Json
@@ -47,7 +48,7 @@ def summarise_record(record: VersionRecord) -> dict[str, Json]:
         "sha256": record.sha256,
         "size": record.artifact.size,
         "kind": record.kind,
-        "metrics": flatten_numbers(record.metrics),
+        "metrics": dict(islice(flatten_numbers(record.metrics).items(), MOST_METRICS)),
         "params": _short_values(record.parameters),
         "labels": _short_values(record.labels),
         "data": _short_values(record.data),
@@ -104,9 +105,8 @@ def parse_metrics(text: str) -> Mapping[str, float]:
 
 
 def flatten_numbers(metrics: Mapping[str, Json]) -> dict[str, float]:
-    """The numbers among metrics, those of nested mappings by dotted name."""
-    leaves = dict(_number_leaves(metrics, ""))
-    return dict(list(leaves.items())[:MOST_METRICS])
+    """The finite numbers among metrics, those of nested mappings by dotted name."""
+    return dict(_number_leaves(metrics, ""))
 
 
 def _number_leaves(data: Mapping[str, Json], before: str) -> Iterator[tuple[str, float]]:

@@ -101,6 +101,6 @@ def _value_in_words(values: Mapping[str, Any], name: str) -> str:
     return str(values[name]) if name in values else "none"
 
 
-def _shorten_reasons(said: list[str]) -> str:
-    more = len(said) - MOST_SAID
-    return "; ".join([*said[:MOST_SAID], *([f"and {more} more"] if more > 0 else [])])
+def _shorten_reasons(reasons: list[str]) -> str:
+    more = len(reasons) - MOST_SAID
+    return "; ".join([*reasons[:MOST_SAID], *([f"and {more} more"] if more > 0 else [])])

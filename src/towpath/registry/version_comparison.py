@@ -70,17 +70,17 @@ def read_version_lineage(repository: Repository, reference: str) -> VersionLinea
     )
 
 
-def _is_before(one: ModelVersion, version: ModelVersion) -> bool:
-    if one.version is None or one.rejected is not None:
+def _is_before(other: ModelVersion, version: ModelVersion) -> bool:
+    if other.version is None or other.rejected is not None:
         return False
-    return version.version is None or one.version < version.version
+    return version.version is None or other.version < version.version
 
 
 def _comparison_sections(
-    found: Sequence[RecordedVersion], staged: StageFiles
+    compared: Sequence[RecordedVersion], staged: StageFiles
 ) -> Iterator[Iterable[ComparisonRow]]:
-    records = [side.record for side in found]
-    yield _section_rows("stages", [_stages_of_version(side, staged) for side in found])
+    records = [side.record for side in compared]
+    yield _section_rows("stages", [_stages_of_version(side, staged) for side in compared])
     yield _section_rows(
         "metrics", [tag_message.flatten_numbers(record.metrics) for record in records]
     )
@@ -98,8 +98,8 @@ def _section_rows(section: str, sides: Sequence[Mapping[str, Any]]) -> Iterator[
         yield ComparisonRow(section, name, tuple(side.get(name) for side in sides))
 
 
-def _stages_of_version(found: RecordedVersion, staged: StageFiles) -> dict[str, str | None]:
-    version = found.version
+def _stages_of_version(recorded: RecordedVersion, staged: StageFiles) -> dict[str, str | None]:
+    version = recorded.version
     facts = {"in": ", ".join(staged.stages_of(version.model, version.version)) or None}
     return facts if version.rejected is None else {**facts, "rejected": version.rejected}
 

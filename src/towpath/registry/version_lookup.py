@@ -76,21 +76,21 @@ def find_version(repository: Repository, reference: str | VersionReference) -> M
 
 def choose_version(
     model: Model,
-    asked: VersionReference,
+    reference: VersionReference,
     staged: Callable[[], StageFiles],
     holds: Callable[[ModelVersion], bool] = bool,
     way: Callable[[str], str] = "towpath restore {}".format,
 ) -> ModelVersion:
-    """The version of ``model`` that is asked for, as ``find``.
+    """The version of ``model`` that is asked for, as ``find_version`` does.
 
     ``staged`` is called for a stage, ``holds`` to ask whether a version's commit has its record,
     ``way`` to say how one that is lost comes back.
     """
-    if asked.stage:
-        return _version_in_stage(staged(), model, asked.stage, way)
-    if asked.version:
-        return _version_by_number(model, asked.version)
-    return _version_by_key(model, asked.key) if asked.key else _latest_version(model, holds)
+    if reference.stage:
+        return _version_in_stage(staged(), model, reference.stage, way)
+    if reference.version:
+        return _version_by_number(model, reference.version)
+    return _version_by_key(model, reference.key) if reference.key else _latest_version(model, holds)
 
 
 def _version_by_number(model: Model, number: VersionNumber) -> ModelVersion:
@@ -127,15 +127,15 @@ def _version_by_key(model: Model, key: str) -> ModelVersion:
 
 
 def _version_in_stage(
-    found: StageFiles, model: Model, stage: str, way: Callable[[str], str]
+    staged: StageFiles, model: Model, stage: str, way: Callable[[str], str]
 ) -> ModelVersion:
-    stage_file = found.find_stage_file(stage, model.name)
+    stage_file = staged.find_stage_file(stage, model.name)
     if stage_file is None:
-        wrong = [fault for fault in found.faults if f"/{stage}/{model.name}." in str(fault.place)]
+        wrong = [fault for fault in staged.faults if f"/{stage}/{model.name}." in str(fault.place)]
         if wrong:
             raise RegistryError(*wrong)
         raise UsageError(
-            f"{stage} runs no {model.name}", hint=_name_other_stages(found, stage, model.name)
+            f"{stage} runs no {model.name}", hint=_name_other_stages(staged, stage, model.name)
         )
     version = model.find_number(stage_file.version)
     if version is None:
@@ -144,8 +144,8 @@ def _version_in_stage(
     return version
 
 
-def _name_other_stages(found: StageFiles, stage: str, model: str) -> str:
-    names = [stage_file.stage for stage_file in found.wanted if stage_file.model == model]
+def _name_other_stages(staged: StageFiles, stage: str, model: str) -> str:
+    names = [stage_file.stage for stage_file in staged.wanted if stage_file.model == model]
     if near := did_you_mean(stage, names):
         return near
     return f"it runs in {', '.join(names)}" if names else "no stage runs it yet"

@@ -34,7 +34,7 @@ class VersionObjects:
 
 def build_version_objects(
     repository: Repository,
-    known: Model,
+    model: Model,
     draft: VersionRecord,
     base: str,
     files: Mapping[str, bytes],
@@ -43,7 +43,7 @@ def build_version_objects(
 
     The tag is later than every tag of the model, for GTO and DVC order tags by their second.
     """
-    stamp = CommitStamp(repository.read_identity(), max(int(time.time()), known.last + 1))
+    stamp = CommitStamp(repository.read_identity(), max(int(time.time()), model.last + 1))
     text = version_record.write_version_record(draft).encode()
     superseded = () if draft.version is None else (version_record.record_path(draft.model, None),)
     named = f"{draft.model}@{draft.version or 'candidate'}"
@@ -61,7 +61,7 @@ def build_version_objects(
     )
 
 
-def number_draft(repository: Repository, known: Model, draft: VersionRecord) -> VersionRecord:
+def number_draft(repository: Repository, model: Model, draft: VersionRecord) -> VersionRecord:
     """The record with its number, and the reason for it, from what differs to the version before.
 
     The version before is the latest in good standing. A number that was ever given, also where
@@ -69,13 +69,13 @@ def number_draft(repository: Repository, known: Model, draft: VersionRecord) -> 
     """
     true = (
         version
-        for version in known.versions_in_standing()
+        for version in model.versions_in_standing()
         if registry_state.has_record(repository, version)
     )
-    before = next(true, None) or (known.versions[-1] if known.versions else None)
+    before = next(true, None) or (model.versions[-1] if model.versions else None)
     why = _find_bump(repository, before, draft)
     level = "major" if why.level == "first" else why.level
-    taken = known.taken | main_decisions.find_spent_numbers(repository, draft.model)
+    taken = model.taken | main_decisions.find_spent_numbers(repository, draft.model)
     number = next_free_number(before.version if before else None, level, taken)
     return replace(draft, version=number, bump=why)
 

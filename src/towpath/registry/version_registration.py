@@ -136,6 +136,6 @@ def blocked_error(ref: str) -> RegistryError:
     return RegistryError(what, hint=f"git for-each-ref '{ref}' shows which")
 
 
-def find_twin(known: Model, key: str) -> ModelVersion | None:
+def find_twin(model: Model, key: str) -> ModelVersion | None:
     """The numbered version of a key in good standing."""
-    return next((v for v in known.find_key(key) if v.version), None)
+    return next((v for v in model.find_key(key) if v.version), None)

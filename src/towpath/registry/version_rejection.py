@@ -21,8 +21,8 @@ from towpath.registry.version_registration import (
 def reject_version(repository: Repository, reference: str, reason: str) -> ModelVersion:
     """Reject a version with a reason (GTO's deregistration: ``abalone@v1.3.0!#1``), here.
 
-    It is pushed by ``publish``. Raises ``UsageError`` for a candidate, for a version that was
-    rejected already, and without a reason.
+    It is pushed by ``publish_registry``. Raises ``UsageError`` for a candidate, for a version that
+    was rejected already, and without a reason.
     """
     if not reason.strip():
         raise UsageError("a rejection says why", hint="--reason 'trained on leaked labels'")

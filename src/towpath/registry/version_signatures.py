@@ -45,15 +45,15 @@ def lacking_signature(
 DEMANDED = "the policy wants each version's tag signed by an allowed signer"
 
 
-def why_unsigned(found: SignedBy) -> str:
+def why_unsigned(signature: SignedBy) -> str:
     """Why a signature is none of an allowed signer's."""
-    if found.standing == "unsigned":
+    if signature.standing == "unsigned":
         return "nobody signed it"
-    if found.standing == "foreign":
+    if signature.standing == "foreign":
         return "its signature is of OpenPGP or X.509, and only SSH's are judged"
-    if found.standing == "bad":
+    if signature.standing == "bad":
         return "its signature does not hold"
-    return f"it is signed with {found.key}, which {SIGNERS} of main does not name"
+    return f"it is signed with {signature.key}, which {SIGNERS} of main does not name"
 
 
 ADD = (
@@ -64,10 +64,10 @@ REJECT = "towpath reject '{name}' --reason '...', and run again: the version tha
 SIGN = "git config tag.gpgSign true; then " + REJECT
 
 
-def way_to_sign(name: str, found: SignedBy) -> str:
+def way_to_sign(name: str, signature: SignedBy) -> str:
     """How a version with a sound signature comes to be in the place of one without."""
-    if found.standing == "unknown":
-        return f"{ADD.format(key=found.key)}; else {REJECT.format(name=name)}"
-    if found.standing == "foreign":
+    if signature.standing == "unknown":
+        return f"{ADD.format(key=signature.key)}; else {REJECT.format(name=name)}"
+    if signature.standing == "foreign":
         return "git config gpg.format ssh; " + SIGN.format(name=name)
-    return (SIGN if found.standing == "unsigned" else REJECT).format(name=name)
+    return (SIGN if signature.standing == "unsigned" else REJECT).format(name=name)

@@ -101,7 +101,7 @@ class StageStore:
 
     def is_there(self, artifact: Artifact) -> bool:
         """Whether every object of a file or a folder is there by its name. No byte is read but
-        those of a folder's manifest, which is ``Unsound`` where it is none."""
+        those of a folder's manifest, which is ``UnsoundBytes`` where it is none."""
         with self._name_faults():
             try:
                 members = members_of(self, artifact.digest)
@@ -116,8 +116,8 @@ class StageStore:
         """Bring a file or a folder here from another store, past every cache.
 
         What comes is hashed before it is put here, and what is here afterwards is read again.
-        Raises Unsound where what comes is not what the record says, StoreError where what arrived
-        is not; nothing wrong stays.
+        Raises ``UnsoundBytes`` where what comes is not what the record says, ``StoreError`` where
+        what arrived is not; nothing wrong stays.
         """
         with scratch_folder() as folder, self._name_faults():
             scratch = Path(folder)

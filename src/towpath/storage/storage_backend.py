@@ -35,7 +35,7 @@ class StorageBackend(ObjectSource, Protocol):
     """Files by their path from the top, with ``/`` between its parts.
 
     Each question raises what the system or the library beneath raises; who asks (``StageStore``,
-    ``remote``) turns it into words.
+    ``dvc_remotes``) turns it into words.
     """
 
     @property

@@ -116,7 +116,7 @@ def receive_objects(
 def members_of(source: ObjectSource, digest: str) -> dict[str, str]:
     """A folder's digests by path; of a file the file alone, under no name.
 
-    Raises ``FileNotFoundError`` where the manifest is not there, ``Unsound`` where it is none.
+    Raises ``FileNotFoundError`` where the manifest is not there, ``UnsoundBytes`` where it is none.
     """
     if not is_folder_digest(digest):
         return {"": digest}
@@ -136,7 +136,7 @@ def members_of(source: ObjectSource, digest: str) -> dict[str, str]:
 def sha256_of(source: ObjectSource, artifact: Artifact) -> str:
     """SHA-256 of a file or a folder in a source, as a record has it.
 
-    Raises ``FileNotFoundError`` where it is not there, ``Unsound`` where a manifest is none.
+    Raises ``FileNotFoundError`` where it is not there, ``UnsoundBytes`` where a manifest is none.
     """
     members = members_of(source, artifact.digest)
     return whole_sha256({path: hash_object(source, d)[1] for path, d in members.items()})

@@ -129,7 +129,7 @@ def _warn_of_bytes(
         return
     where = f"are not on {store}" if store else "are on this machine alone: there is no DVC remote"
     then = "make them again with towpath run" if store else "dvc remote add -d NAME URL"
-    logging.getLogger("towpath.backends.dvc").warning(
+    logging.getLogger("towpath.store").warning(
         "the bytes of %s %s; nobody else can use what was published (%s, then towpath push)",
         ", ".join(names),
         where,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 
-from towpath.audit import finding_notes, utc_dates
+from towpath.audit import finding_notes
 from towpath.audit.audit_finding import AuditCheck, AuditFinding, make_finding
 from towpath.audit.ledger import AuditLedger, FileTouch
 from towpath.backends.git import refs
+from towpath.config.foreign_values import format_second
 from towpath.errors import RegistryError
 from towpath.registry import (
     ModelVersion,
@@ -80,11 +81,11 @@ def _check_version(
         yield make_finding("version tag", what, str(version), hint)
 
 
-def _as_json(found: VersionRecord) -> Mapping[str, object]:
+def _as_json(record: VersionRecord) -> Mapping[str, object]:
     import json
 
     plain: Mapping[str, object] = json.loads(
-        tag_message.json_line(tag_message.summarise_record(found))
+        tag_message.json_line(tag_message.summarise_record(record))
     )
     return plain
 
@@ -113,7 +114,7 @@ def _find_postdated(ledger: AuditLedger) -> Iterator[AuditFinding]:
     for ref in refs.list_refs(ledger.repository, f"refs/tags/{ledger.model or '*'}@v*"):
         short = ref.name.removeprefix("refs/tags/")
         if ref.time > time.time() + registry_state.TAG_AHEAD and parse_tag(short):
-            what = f"it is dated {utc_dates.format_moment(ref.time)}, which has not come yet"
+            what = f"it is dated {format_second(ref.time)}, which has not come yet"
             yield make_finding("version tag", what, short, restore_tags.way_to_restore(short))
 
 
@@ -151,7 +152,7 @@ def _check_copy(
         hint = f"git show 'refs/tags/{name}:{path}' > {root}'{path}', and commit"
         yield make_finding("record", what, path, hint)
         return
-    back = BACK.format(commit=ledger.brought(path), path=path)
+    back = BACK.format(commit=ledger.find_first_commit(path), path=path)
     if copy is None:
         what = f"the record of {name}, which was promoted, is not on main"
         yield make_finding("record", what, path, back)

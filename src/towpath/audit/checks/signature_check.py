@@ -38,12 +38,13 @@ class SurveyedSignature:
     counts: bool = True
 
 
-def survey_demanded(ledger: AuditLedger, known: Approvals) -> tuple[SurveyedSignature, ...]:
+def survey_demanded(ledger: AuditLedger, approvals: Approvals) -> tuple[SurveyedSignature, ...]:
     """The versions in good standing, where the policy wants each signed: those that nobody signed,
-    and whose signatures stages rest on now. All others ``survey`` looks at, which takes its time.
+    and whose signatures stages rest on now. ``survey_signatures`` looks at all others, which takes
+    its time.
     """
     try:
-        rules = known.rule.rules_now()
+        rules = approvals.rule.rules_now()
     except TowpathError:  # told among what could not be looked at
         return ()
     if rules.policy is None or rules.policy.policy.versions != "signed":
@@ -106,11 +107,11 @@ def survey_signatures(ledger: AuditLedger) -> tuple[SurveyedSignature, ...]:
 def check_signatures(
     ledger: AuditLedger,
     surveyed: Sequence[SurveyedSignature],
-    told: Sequence[SurveyedSignature] = (),
+    demanded: Sequence[SurveyedSignature] = (),
 ) -> Iterator[AuditFinding | UncheckedPart]:
     """What does not hold, is nobody's, or is missing where it could be there.
 
-    ``told`` is what the policy's demand was asked of, and said already.
+    ``demanded`` is what the policy's demand was asked of, and said already.
 
     Only a version can be made anew with a signature: an unsigned stage tag mirrors main, and
     whether a promotion had to be signed is the policy's to say.
@@ -121,7 +122,7 @@ def check_signatures(
     if foreign:
         what = f"{len(foreign)} signatures of OpenPGP or X.509 ({foreign[0]})"
         yield UncheckedPart("signature", what, "each machine holds them against its own keyring")
-    names = {signed.name for signed in told}
+    names = {signed.name for signed in demanded}
     for signed in surveyed:
         if signed.counts and signed.name not in names and (wrong := _wrong_signature(signed)):
             yield wrong
@@ -135,29 +136,34 @@ def _check_signers_file(ledger: AuditLedger) -> Iterator[AuditFinding]:
         )
 
 
-def _wrong_signature(one: SurveyedSignature) -> AuditFinding | None:
-    signature = one.signature
-    if signature.standing == "unsigned" and one.kind == "version":
+def _wrong_signature(surveyed: SurveyedSignature) -> AuditFinding | None:
+    signature = surveyed.signature
+    if signature.standing == "unsigned" and surveyed.kind == "version":
         return make_finding(
-            "signature", why_unsigned(signature), one.name, way_to_sign(one.name, signature)
+            "signature",
+            why_unsigned(signature),
+            surveyed.name,
+            way_to_sign(surveyed.name, signature),
         )
     if signature.standing == "unknown":
-        hint = f"{ADD.format(key=signature.key)}; else {_way_to_replace(one)}"
-        return make_finding("signature", why_unsigned(signature), one.name, hint)
+        hint = f"{ADD.format(key=signature.key)}; else {_way_to_replace(surveyed)}"
+        return make_finding("signature", why_unsigned(signature), surveyed.name, hint)
     if signature.standing == "bad":
-        return make_finding("signature", why_unsigned(signature), one.name, _way_to_replace(one))
+        return make_finding(
+            "signature", why_unsigned(signature), surveyed.name, _way_to_replace(surveyed)
+        )
     return None
 
 
-def _way_to_replace(one: SurveyedSignature) -> str:
+def _way_to_replace(surveyed: SurveyedSignature) -> str:
     """How a thing that nobody signed is replaced by one that somebody did."""
-    if one.kind == "stage tag":
+    if surveyed.kind == "stage tag":
         return (
-            f"{restore_tags.way_to_restore(one.name)}; then towpath reconcile --apply "
+            f"{restore_tags.way_to_restore(surveyed.name)}; then towpath reconcile --apply "
             f"writes it again"
         )
-    if one.kind == "version":
-        return REJECT.format(name=one.name)
+    if surveyed.kind == "version":
+        return REJECT.format(name=surveyed.name)
     return "ask who made it, and promote what should be there with `towpath promote`"
 
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 
-from towpath.audit import utc_dates
 from towpath.audit.approvals import Approvals
 from towpath.audit.audit_finding import AuditFinding, make_finding
 from towpath.audit.ledger import AuditLedger
 from towpath.backends.git import refs
+from towpath.config.foreign_values import format_second
 from towpath.registry import registry_state, restore_tags
 from towpath.registry.stage_tags import StageTag
 from towpath.registry.version_reference import parse_tag
@@ -57,7 +57,7 @@ def _find_postdated(ledger: AuditLedger) -> Iterator[AuditFinding]:
     strays = {tag.tag.name for tag in ledger.stray_tags}
     for tag in ledger.stage_tags:
         if _is_ahead(tag) and tag.tag.name not in strays:
-            when = utc_dates.format_moment(tag.tag.time)
+            when = format_second(tag.tag.time)
             yield _tag_finding(tag.tag.name, f"it is dated {when}, which has not come yet")
 
 
@@ -75,7 +75,7 @@ def _check_claims(ledger: AuditLedger, approvals: Approvals) -> Iterator[AuditFi
 
 def _explain_stray(ledger: AuditLedger, tag: StageTag) -> Iterator[AuditFinding]:
     version = ledger.version_on(tag.model, tag.commit)
-    when = utc_dates.format_moment(tag.tag.time)
+    when = format_second(tag.tag.time)
     if version is None and (lost := ledger.lost_on(tag.model, tag.commit)):
         what = f"the tag of {lost} is gone, and this one keeps its commit {tag.commit[:7]}"
         short = tag.tag.name.removeprefix(TAGS)
@@ -115,10 +115,7 @@ def _check_order(ledger: AuditLedger) -> Iterator[AuditFinding]:
         for before, after in pairwise(tags):
             if after.number <= before.number or after.tag.time == before.tag.time:
                 short = before.tag.name.removeprefix(TAGS)
-                times = (
-                    f"{utc_dates.format_moment(after.tag.time)} and "
-                    f"{utc_dates.format_moment(before.tag.time)}"
-                )
+                times = f"{format_second(after.tag.time)} and {format_second(before.tag.time)}"
                 yield _tag_finding(
                     after.tag.name, f"its date and that of {short} are not in order: {times}"
                 )

@@ -182,17 +182,17 @@ def _check_deployments(
 
 
 def _check_follows(
-    ledger: AuditLedger, store: StageStore, one: DeploymentRecord
+    ledger: AuditLedger, store: StageStore, record: DeploymentRecord
 ) -> Iterator[AuditFinding]:
     """What a deployment record says followed from a promotion, of these bytes."""
-    log = ledger.promotions_of(store.name, one.model)
-    if (wrong := find_contradiction(one, store.name, log)) is None:
+    log = ledger.promotions_of(store.name, record.model)
+    if (wrong := find_contradiction(record, store.name, log)) is None:
         return
-    place = f"towpath/deployed/{one.model}.json in {store.shown}"
+    place = f"towpath/deployed/{record.model}.json in {store.shown}"
     if log:
         way = f"towpath reconcile {store.name} --apply writes what is right, and keeps a copy"
         yield make_finding("deployment", wrong, place, f"find out who wrote it; then {way}")
     else:  # main never asked for it there, so reconcile has nothing to write
-        path = f"towpath/deployed/{one.model}.json"
+        path = f"towpath/deployed/{record.model}.json"
         hint = f"find out who wrote it, and move {path} out of {store.backend.shown}"
         yield make_finding("deployment", wrong, place, hint)

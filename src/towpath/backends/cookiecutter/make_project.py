@@ -78,10 +78,10 @@ def _missing_folders(folder: Path) -> Iterator[Path]:
         folder = folder.parent
 
 
-def _give_name(made: Path, project: Path) -> None:
+def _give_name(folder: Path, project: Path) -> None:
     """Put the whole project in its place, unless another made one there in this very moment."""
     try:
-        made.rename(project)
+        folder.rename(project)
     except OSError as error:
         if not project.exists():
             raise

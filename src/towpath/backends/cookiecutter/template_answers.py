@@ -16,16 +16,16 @@ from towpath.errors import Fault, UsageError, did_you_mean
 RULES = "towpath_template"
 
 
-def answer_questions(folder: Path, given: Mapping[str, str], ask: bool) -> dict[str, str]:
+def answer_questions(folder: Path, preset: Mapping[str, str], ask: bool) -> dict[str, str]:
     """Every answer that the template needs, checked; asks only for what was not given.
 
     Raises UsageError with every fault: an unknown question, a choice that there is not, and
     what the template's own rules (``faults`` in its ``towpath_template.py``) say.
     """
     questions = json.loads((folder / QUESTIONS).read_text(encoding="utf-8"))
-    wrong = [*_unknown_answers(questions, given), *_impossible_answers(questions, given)]
+    wrong = [*_unknown_answers(questions, preset), *_impossible_answers(questions, preset)]
     refused = {key for key, _ in wrong}
-    sound = {key: value for key, value in given.items() if key not in refused}
+    sound = {key: value for key, value in preset.items() if key not in refused}
     with importing_from(folder):
         answers = _collect_answers(questions, sound, ask and not wrong)
         faults = [fault for _, fault in wrong] + [
@@ -50,19 +50,19 @@ def importing_from(folder: Path) -> Iterator[None]:
 
 
 def _unknown_answers(
-    questions: Mapping[str, Any], given: Mapping[str, str]
+    questions: Mapping[str, Any], preset: Mapping[str, str]
 ) -> Iterator[tuple[str, Fault]]:
     public = [key for key in questions if not key.startswith("_")]
-    for key in given:
+    for key in preset:
         if key not in public:
             hint = did_you_mean(key, public) or f"it asks for: {', '.join(public)}"
             yield key, Fault(f"the template does not ask for `{key}`", hint=hint)
 
 
 def _impossible_answers(
-    questions: Mapping[str, Any], given: Mapping[str, str]
+    questions: Mapping[str, Any], preset: Mapping[str, str]
 ) -> Iterator[tuple[str, Fault]]:
-    for key, value in given.items():
+    for key, value in preset.items():
         choices = questions.get(key)
         if isinstance(choices, list) and value not in choices:
             hint = did_you_mean(value, choices) or f"one of: {', '.join(choices)}"
@@ -72,7 +72,7 @@ def _impossible_answers(
 
 
 def _collect_answers(
-    questions: dict[str, Any], given: Mapping[str, str], ask: bool
+    questions: dict[str, Any], preset: Mapping[str, str], ask: bool
 ) -> dict[str, str]:
     from cookiecutter import prompt
     from cookiecutter.utils import create_env_with_context
@@ -81,8 +81,8 @@ def _collect_answers(
     prompts = questions.pop("__prompts__", {})
     answers: dict[str, str] = {}
     for key, raw in questions.items():
-        if key in given:
-            answers[key] = given[key]
+        if key in preset:
+            answers[key] = preset[key]
         elif isinstance(raw, list):
             answers[key] = prompt.prompt_choice_for_config(
                 answers, environment, key, raw, not ask, prompts, "  "

@@ -91,9 +91,9 @@ def fetch_objects(
 ) -> MovedObjects:
     """Bring bytes, then the entries that speak of them, from a remote to this store.
 
-    ``digests`` are as for ``push``. What came whole stays, the entries that speak of it too. Then
-    raises StoreError, with every fault, for what the remote does not have or holds with wrong
-    bytes; what only entries speak of is a warning, since those entries are left there.
+    ``digests`` are as for ``push_objects``. What came whole stays, the entries that speak of it
+    too. Then raises StoreError, with every fault, for what the remote does not have or holds with
+    wrong bytes; what only entries speak of is a warning, since those entries are left there.
     """
     store = Store(root)
     opened_remote = open_remote(store.layout, remote)

@@ -152,7 +152,7 @@ def _was_committed(place: _Place, standing: str, known: Known | None) -> bool:
 
 
 def _warn_of_change(store: Store, place: _Place) -> None:
-    logging.getLogger("towpath.backends.dvc").warning(
+    logging.getLogger("towpath.store").warning(
         "%s was changed here, and is not what %s says: left as it is (%s keeps your change; "
         "move it away and `towpath pull` to have the other)",
         _relative_path(place.path, store.root),

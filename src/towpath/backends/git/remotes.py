@@ -113,7 +113,7 @@ def push_branch(
 ) -> str | None:
     """Push a branch if the remote's is still at ``over`` (None: not there); why it was refused.
 
-    Raises as ``push`` does.
+    Raises as ``push_new_refs`` does.
     """
     ref = f"refs/heads/{branch}"
     lease = f"--force-with-lease={ref}:{over or ''}"
@@ -126,10 +126,11 @@ def push_branch(
     return _refusal_reason(pushed, refused)
 
 
-def delete_branch(repository: Repository, remote: str, branch: str, at: str) -> bool:
+def delete_branch(repository: Repository, remote: str, branch: str, commit: str) -> bool:
     """Delete a remote's branch if it is still at a commit; whether that was done."""
     ref = f"refs/heads/{branch}"
-    return _send_refs(repository, remote, [f"--force-with-lease={ref}:{at}"], [f":{ref}"]).code == 0
+    lease = f"--force-with-lease={ref}:{commit}"
+    return _send_refs(repository, remote, [lease], [f":{ref}"]).code == 0
 
 
 def _send_refs(
@@ -283,30 +284,30 @@ def _ask_remote(repository: Repository, *words: str) -> GitOutcome:
     return repository.attempt_git(*words, alone=True, silence=git_command.SILENCE)
 
 
-def _refused_rows(done: GitOutcome) -> list[list[str]]:
+def _refused_rows(outcome: GitOutcome) -> list[list[str]]:
     """The rows of ``push --porcelain`` that say no: the flag, the names, the reason."""
-    rows = [line.split("\t") for line in split_lines(done.text) if line.count("\t") == 2]
+    rows = [line.split("\t") for line in split_lines(outcome.text) if line.count("\t") == 2]
     return [row for row in rows if row[0] == "!"]
 
 
-def _not_pushed(remote: str, done: GitOutcome) -> RegistryError:
+def _not_pushed(remote: str, outcome: GitOutcome) -> RegistryError:
     """Why a push came to nothing without a word about any name.
 
     Git says nothing but ``failed to push some refs`` where a hook here ended it: the words are
     then the hook's own.
     """
-    broken = any(word in done.err for word in BROKEN)
-    if NOT_PUSHED not in done.err or broken or _FORBIDDEN.search(done.err):
-        return unreachable_remote(remote, done)
-    all_lines = [*(line.strip() for line in split_lines(done.text)), *done.said]
+    broken = any(word in outcome.err for word in BROKEN)
+    if NOT_PUSHED not in outcome.err or broken or _FORBIDDEN.search(outcome.err):
+        return unreachable_remote(remote, outcome)
+    all_lines = [*(line.strip() for line in split_lines(outcome.text)), *outcome.said]
     words = [line for line in all_lines if NOT_PUSHED not in line] or ["it said nothing"]
     what = f"the push to {remote} was refused here, by a pre-push hook perhaps"
     hint = f"what was not pushed waits here; git push {remote} shows all that is said"
     return RegistryError(f"{what}: {'; '.join(words[-MOST_SAID:])}", hint=hint)
 
 
-def _refusal_reason(done: GitOutcome, summary: str) -> str:
-    remote = [line.removeprefix("remote: ").strip() for line in done.said]
+def _refusal_reason(outcome: GitOutcome, summary: str) -> str:
+    remote = [line.removeprefix("remote: ").strip() for line in outcome.said]
     reasons = [line for line in remote if line.startswith(("error:", "GH"))]
     return "; ".join([summary, *reasons])
 

@@ -59,9 +59,9 @@ class Repository:
     answers: dict[tuple[str, ...], str] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    """What Git printed, by the words of ``recall``."""
+    """What Git printed, by the words of ``recall_output``."""
     contents: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """The bytes of small objects, by a name that no other object can have (``refs.contents``)."""
+    """The bytes of small objects that ``refs.read_contents`` gave, by names that no others have."""
 
     @classmethod
     def find_repository(cls, path: Path) -> Repository | None:
@@ -113,7 +113,7 @@ class Repository:
         alone: bool = False,
         silence: float | None = None,
     ) -> GitOutcome:
-        """What Git answers, whatever it is; ``alone`` and ``silence`` as in ``command``."""
+        """What Git answers, whatever it is; ``alone`` and ``silence`` as in ``git_command``."""
         return git_command.attempt_git(
             self.root,
             *words,

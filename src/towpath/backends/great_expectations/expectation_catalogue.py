@@ -47,14 +47,16 @@ def read_catalogue() -> Mapping[str, ExpectationType]:
     return {name: _read_type(name, fields) for name, fields in listed["expectations"].items()}
 
 
-def _read_type(name: str, said: Mapping[str, Any]) -> ExpectationType:
-    arguments = {key: _read_argument(value) for key, value in said["arguments"].items()}
-    return ExpectationType(name, said["about"], arguments, said.get("database", False))
+def _read_type(name: str, fields: Mapping[str, Any]) -> ExpectationType:
+    arguments = {key: _read_argument(value) for key, value in fields["arguments"].items()}
+    return ExpectationType(name, fields["about"], arguments, fields.get("database", False))
 
 
-def _read_argument(said: Mapping[str, Any]) -> ExpectationArgument:
+def _read_argument(fields: Mapping[str, Any]) -> ExpectationArgument:
     return ExpectationArgument(
-        tuple(said.get("kinds", ())), said.get("required", False), tuple(said.get("choices", ()))
+        tuple(fields.get("kinds", ())),
+        fields.get("required", False),
+        tuple(fields.get("choices", ())),
     )
 
 

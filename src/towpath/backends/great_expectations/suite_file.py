@@ -116,48 +116,48 @@ def _severity_faults(node: documents.Mapping) -> Iterator[Fault]:
         yield Fault(f"there is no severity `{value}`", severity.node.place, hint)
 
 
-def _argument_faults(node: documents.Mapping, known: ExpectationType) -> Iterator[Fault]:
+def _argument_faults(node: documents.Mapping, type_: ExpectationType) -> Iterator[Fault]:
     arguments = [entry for entry in node.entries if entry.key not in _OWN]
     nested = node.get("kwargs")
     if nested and not isinstance(nested.node, documents.Mapping):
         yield Fault("`kwargs` is a mapping of arguments", nested.place)
     elif nested and isinstance(nested.node, documents.Mapping):
         arguments += nested.node.entries
-    yield from _unknown_arguments(arguments, known)
+    yield from _unknown_arguments(arguments, type_)
     names = [entry.key for entry in arguments]
-    for name, argument in known.arguments.items():
-        if argument.required and name not in names and not _is_mistyped(name, names, known):
-            yield Fault(f"`{known.type}` needs `{name}`", node.place)
+    for name, argument in type_.arguments.items():
+        if argument.required and name not in names and not _is_mistyped(name, names, type_):
+            yield Fault(f"`{type_.type}` needs `{name}`", node.place)
     for entry in arguments:
-        if entry.key in known.arguments:
-            yield from _value_faults(entry, known.arguments[entry.key])
-    yield from _range_faults(node, {e.key: documents.plain_data(e.node) for e in arguments}, known)
+        if entry.key in type_.arguments:
+            yield from _value_faults(entry, type_.arguments[entry.key])
+    yield from _range_faults(node, {e.key: documents.plain_data(e.node) for e in arguments}, type_)
 
 
 def _unknown_arguments(
-    given: list[documents.DocumentEntry], known: ExpectationType
+    arguments: list[documents.DocumentEntry], type_: ExpectationType
 ) -> Iterator[Fault]:
-    for position, entry in enumerate(given):
-        if entry.key in [other.key for other in given[:position]]:
+    for position, entry in enumerate(arguments):
+        if entry.key in [other.key for other in arguments[:position]]:
             yield Fault(f"`{entry.key}` is given twice", entry.place)
-        elif entry.key not in known.arguments:
-            takes = ", ".join(known.arguments)
-            hint = did_you_mean(entry.key, (*known.arguments, *_OWN)) or f"it takes {takes}"
-            yield Fault(f"`{known.type}` takes no `{entry.key}`", entry.place, hint)
+        elif entry.key not in type_.arguments:
+            takes = ", ".join(type_.arguments)
+            hint = did_you_mean(entry.key, (*type_.arguments, *_OWN)) or f"it takes {takes}"
+            yield Fault(f"`{type_.type}` takes no `{entry.key}`", entry.place, hint)
 
 
-def _is_mistyped(name: str, given: list[str], known: ExpectationType) -> bool:
+def _is_mistyped(name: str, names: list[str], type_: ExpectationType) -> bool:
     """Whether an unknown argument is this one mistyped, which then is said once."""
-    return any(key not in known.arguments and did_you_mean(key, [name]) for key in given)
+    return any(key not in type_.arguments and did_you_mean(key, [name]) for key in names)
 
 
 def _range_faults(
-    node: documents.Node, given: dict[str, Any], known: ExpectationType
+    node: documents.Node, arguments: dict[str, Any], type_: ExpectationType
 ) -> Iterator[Fault]:
-    low, high = given.get("min_value"), given.get("max_value")
-    bounded = known.type.endswith("_to_be_between") and "min_value" in known.arguments
+    low, high = arguments.get("min_value"), arguments.get("max_value")
+    bounded = type_.type.endswith("_to_be_between") and "min_value" in type_.arguments
     if bounded and low is None and high is None:
-        yield Fault(f"`{known.type}` needs `min_value` or `max_value`", node.place)
+        yield Fault(f"`{type_.type}` needs `min_value` or `max_value`", node.place)
     if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
         yield Fault(f"`min_value` {low} is above `max_value` {high}", node.place)
 

@@ -99,28 +99,30 @@ def validate_suite(suite: Suite, frame: Any) -> CheckOutcome:
     return CheckOutcome(suite.name, suite.description, len(frame), len(columns), results)
 
 
-def _validate_each(there: Mapping[int, Expectation], frame: Any) -> dict[int, dict[str, Any]]:
+def _validate_each(
+    expectations: Mapping[int, Expectation], frame: Any
+) -> dict[int, dict[str, Any]]:
     """What Great Expectations says of each, by its number in the suite."""
     answers: dict[int, dict[str, Any]] = {}
     typed: dict[int, TypedArguments] = {}
-    for number, expectation in there.items():
+    for number, expectation in expectations.items():
         try:
             typed[number] = type_arguments(expectation, frame)
         except ValueError as error:
             answers[number] = {"success": False, "refused": str(error)}
     as_it_stands = {n: arguments for n, arguments in typed.items() if arguments.column is None}
-    answers |= _held_against(frame, there, as_it_stands)
+    answers |= _held_against(frame, expectations, as_it_stands)
     for number, arguments in typed.items():
         if arguments.column is not None:  # a table of its own: the others see the text
             column = arguments.arguments["column"]
             answers |= _held_against(
-                frame.assign(**{column: arguments.column}), there, {number: arguments}
+                frame.assign(**{column: arguments.column}), expectations, {number: arguments}
             )
     return answers
 
 
 def _held_against(
-    frame: Any, there: Mapping[int, Expectation], typed: Mapping[int, TypedArguments]
+    frame: Any, expectations: Mapping[int, Expectation], typed: Mapping[int, TypedArguments]
 ) -> dict[int, dict[str, Any]]:
     if not typed:
         return {}
@@ -132,7 +134,9 @@ def _held_against(
     sound = {}
     for number, arguments in typed.items():
         try:
-            sound[number] = _configure_expectation(number, there[number].type, arguments.arguments)
+            sound[number] = _configure_expectation(
+                number, expectations[number].type, arguments.arguments
+            )
         except Exception as error:  # it says by itself what it does not take
             answers[number] = {"success": False, "refused": _first_line(error)}
     suite = gx.ExpectationSuite(name="table", expectations=list(sound.values()))
@@ -181,12 +185,12 @@ def _expectation_fields(expectation: Expectation) -> dict[str, Any]:
     }
 
 
-def _build_result(expectation: Expectation, found: Mapping[str, Any], frame: Any) -> Result:
-    inner: Mapping[str, Any] = found.get("result") or {}
+def _build_result(expectation: Expectation, answer: Mapping[str, Any], frame: Any) -> Result:
+    inner: Mapping[str, Any] = answer.get("result") or {}
     rows = inner.get("element_count")
     return Result(
         **_expectation_fields(expectation),
-        passed=bool(found["success"]),
+        passed=bool(answer["success"]),
         rows=rows,
         unexpected=inner.get("unexpected_count"),
         percent=_round_percent(inner.get("unexpected_percent")),
@@ -194,7 +198,7 @@ def _build_result(expectation: Expectation, found: Mapping[str, Any], frame: Any
         surplus=_list_difference(inner, "unexpected"),
         lacking=_list_difference(inner, "missing"),
         samples=tuple(_sample_rows(inner.get("partial_unexpected_index_list") or (), frame)),
-        error=found.get("refused") or _error_message(found.get("exception_info") or {}),
+        error=answer.get("refused") or _error_message(answer.get("exception_info") or {}),
     )
 
 

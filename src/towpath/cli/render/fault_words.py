@@ -16,7 +16,7 @@ import click
 import towpath
 from towpath.cli.render import terminal
 from towpath.cli.render.terminal import Styled
-from towpath.credentials import hide_credentials
+from towpath.credentials import hide_credentials, hide_words
 from towpath.errors import ExitCode, Fault, TowpathError, UsageError
 
 
@@ -89,8 +89,9 @@ def _report_bug(error: Exception, arguments: Sequence[str]) -> int:
     else:
         python = f"Python {platform.python_version()}, {platform.system()}"
         where = f"towpath {towpath.__version__}, {python}"
+        words = " ".join(hide_words(arguments))  # it is copied to where others read it
         terminal.echo(
-            f"  Please report it with the output of `towpath -vv {' '.join(arguments)}` ({where}).",
+            f"  Please report it with the output of `towpath -vv {words}` ({where}).",
             err=True,
         )
     return int(ExitCode.BUG)

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from towpath.delivery.promotion.ratify_rules import RatifiedRules, UnagreedRule
 
 
-def show_proposal(made: ProposedPromotion, form: str = "text") -> None:
+def show_proposal(proposal: ProposedPromotion, form: str = "text") -> None:
     """A proposal: candidate and incumbent, and the verdicts."""
     if form == "md":
-        return terminal.echo_markdown(made.evidence)
-    return _print_case(made.case, made.verdicts)
+        return terminal.echo_markdown(proposal.evidence)
+    return _print_case(proposal.case, proposal.verdicts)
 
 
 def show_evidence(evidence: str, form: str) -> None:
@@ -35,28 +35,30 @@ def show_evidence(evidence: str, form: str) -> None:
     terminal.echo_markdown(evidence, reads=form != "md")
 
 
-def next_step(session: Session, made: ProposedPromotion) -> None:
+def next_step(session: Session, proposal: ProposedPromotion) -> None:
     """Where it went, and what to do with it."""
     from towpath.backends.git import remotes
 
-    _say_unchecked(session, made.unchecked)
-    if made.head is None:
+    _say_unchecked(session, proposal.unchecked)
+    if proposal.head is None:
         session.say("nothing was written: --dry-run")
         return _say_age(session)
-    origin_note = "" if made.new else ", as an earlier call left it"
-    pushed = "pushed" if made.pushed else "not pushed"
-    terminal.echo(f"branch  {made.branch} ({made.head[:7]}, {pushed}{origin_note})")
-    if made.url:
-        terminal.echo(f"review  {made.url}")
-        return session.say(f"next    a reviewer merges it there, or: towpath approve {made.number}")
+    origin_note = "" if proposal.new else ", as an earlier call left it"
+    pushed = "pushed" if proposal.pushed else "not pushed"
+    terminal.echo(f"branch  {proposal.branch} ({proposal.head[:7]}, {pushed}{origin_note})")
+    if proposal.url:
+        terminal.echo(f"review  {proposal.url}")
+        return session.say(
+            f"next    a reviewer merges it there, or: towpath approve {proposal.number}"
+        )
     forge = session.workspace.policy.forge is not None and remotes.choose_remote(
         session.workspace.registry
     )
-    if forge and not made.pushed:
+    if forge and not proposal.pushed:
         session.say("next    the same with --push, which opens the pull request")
     else:
-        session.say(f"next    towpath approve {made.branch}")
-    return None if made.pushed else _say_age(session)
+        session.say(f"next    towpath approve {proposal.branch}")
+    return None if proposal.pushed else _say_age(session)
 
 
 def _say_unchecked(session: Session, unchecked: Sequence[str]) -> None:
@@ -75,21 +77,21 @@ def _say_age(session: Session) -> None:
         session.say(f"as of {age / 3600:.0f} hours ago; `towpath fetch` brings what is new")
 
 
-def plain_proposal(made: ProposedPromotion) -> dict[str, Any]:
+def plain_proposal(proposal: ProposedPromotion) -> dict[str, Any]:
     """A proposal as a document."""
     return {
-        **_plain_case(made.case),
-        "branch": made.branch,
-        "base": made.base,
-        "head": made.head,
-        "new": made.new,
-        "pushed": made.pushed,
-        "url": made.url,
-        "files": sorted(made.files),
-        "removed": list(made.without),
-        "unchecked": list(made.unchecked),
-        "verdicts": list(made.verdicts),
-        "evidence": made.evidence,
+        **_plain_case(proposal.case),
+        "branch": proposal.branch,
+        "base": proposal.base,
+        "head": proposal.head,
+        "new": proposal.new,
+        "pushed": proposal.pushed,
+        "url": proposal.url,
+        "files": sorted(proposal.files),
+        "removed": list(proposal.without),
+        "unchecked": list(proposal.unchecked),
+        "verdicts": list(proposal.verdicts),
+        "evidence": proposal.evidence,
     }
 
 
@@ -159,38 +161,40 @@ def _failure_detail(verdict: GateVerdict) -> str:
     return "" if verdict.passed else verdict.detail
 
 
-def say_approved(session: Session, done: ApprovedPromotion) -> int:
+def say_approved(session: Session, approved: ApprovedPromotion) -> int:
     """What was approved, by whom, at which level; what follows."""
     from towpath.backends.git import main_branch, remotes
 
-    for what in done.what:
+    for what in approved.what:
         terminal.echo(Styled(f"approved {what}", "bold"))
-    proves = ", which proves nothing to others" if done.level == "recorded" else ""
-    terminal.echo(f"by      {done.by}")
-    terminal.echo(f"level   {done.level}{proves}")
-    _say_unchecked(session, done.unchecked)
-    if done.commit is None:
-        session.say(f"waits   {done.waits} ({done.url})")
-        return approval_exit_code(done)
-    how = "" if done.method == "merge" else f" by {done.method}"
-    terminal.echo(f"merge   {done.commit[:7]}{how}" + (f" ({done.url})" if done.url else ""))
+    proves = ", which proves nothing to others" if approved.level == "recorded" else ""
+    terminal.echo(f"by      {approved.by}")
+    terminal.echo(f"level   {approved.level}{proves}")
+    _say_unchecked(session, approved.unchecked)
+    if approved.commit is None:
+        session.say(f"waits   {approved.waits} ({approved.url})")
+        return approval_exit_code(approved)
+    how = "" if approved.method == "merge" else f" by {approved.method}"
+    terminal.echo(
+        f"merge   {approved.commit[:7]}{how}" + (f" ({approved.url})" if approved.url else "")
+    )
     repository = session.workspace.registry
     remote = remotes.choose_remote(repository)
-    if remote and not done.pushed:
+    if remote and not approved.pushed:
         name = main_branch.main_branch_name(repository)
         shared = session.workspace.shared_registry
         push = "towpath push" if shared else f"git push {remote} {name}"
         session.say(f"next    {push}, then towpath reconcile")
     else:
         session.say("next    towpath reconcile")
-    return approval_exit_code(done)
+    return approval_exit_code(approved)
 
 
-def approval_exit_code(done: ApprovedPromotion) -> int:
+def approval_exit_code(approved: ApprovedPromotion) -> int:
     """The exit code of an approval: what is approved and not merged yet is no done work."""
     from towpath.errors import ExitCode
 
-    return int(ExitCode.DONE if done.commit else ExitCode.PENDING)
+    return int(ExitCode.DONE if approved.commit else ExitCode.PENDING)
 
 
 def print_unagreed_rules(session: Session, rules: Sequence[UnagreedRule]) -> None:
@@ -207,35 +211,36 @@ def print_unagreed_rules(session: Session, rules: Sequence[UnagreedRule]) -> Non
     return session.say(f"next    towpath approve --rules {named}")
 
 
-def print_ratified_rules(session: Session, done: RatifiedRules) -> None:
+def print_ratified_rules(session: Session, ratified: RatifiedRules) -> None:
     """Rules that were agreed to, by whom; what lacks still."""
-    for path in done.paths:
+    for path in ratified.paths:
         terminal.echo(Styled(f"approved the rules in {path}", "bold"))
-    terminal.echo(f"by      {done.by}")
-    terminal.echo(f"level   {done.level}")
-    terminal.echo(f"commit  {done.commit[:7]}" + (f" ({done.url})" if done.url else ""))
-    if done.waits:
-        session.say(f"waits   {done.waits}")
-    elif not done.pushed:
+    terminal.echo(f"by      {ratified.by}")
+    terminal.echo(f"level   {ratified.level}")
+    terminal.echo(f"commit  {ratified.commit[:7]}" + (f" ({ratified.url})" if ratified.url else ""))
+    if ratified.waits:
+        session.say(f"waits   {ratified.waits}")
+    elif not ratified.pushed:
         session.say("next    push the main branch, if it has a remote")
 
 
-def print_waiting(session: Session, found: Sequence[WaitingPromotion]) -> None:
+def print_waiting(session: Session, waiting: Sequence[WaitingPromotion]) -> None:
     """The promotions that nobody has decided on."""
-    if not found:
+    if not waiting:
         return session.say("no promotion waits")
     rows = [
-        (proposal.branch, proposal.title, proposal.author, proposal.url or "") for proposal in found
+        (proposal.branch, proposal.title, proposal.author, proposal.url or "")
+        for proposal in waiting
     ]
-    width = 4 if any(proposal.url for proposal in found) else 3
+    width = 4 if any(proposal.url for proposal in waiting) else 3
     heads = ("promotion", "what", "by", "review")
     return terminal.show_table(heads[:width], [row[:width] for row in rows])
 
 
-def put_away(session: Session, done: RejectedPromotion) -> None:
+def put_away(session: Session, rejected: RejectedPromotion) -> None:
     """A promotion that was refused."""
-    where = f" ({done.url})" if done.url else ""
-    session.say(f"refused {done.branch}{where}: {done.reason}")
+    where = f" ({rejected.url})" if rejected.url else ""
+    session.say(f"refused {rejected.branch}{where}: {rejected.reason}")
 
 
 def run_promotion_check(

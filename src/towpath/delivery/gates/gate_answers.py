@@ -66,9 +66,9 @@ class GateRefusal:
     why: str
 
 
-def read_reply(said: object, read: ReadValue[T]) -> T | GateRefusal:
+def read_reply(reply: object, read: ReadValue[T]) -> T | GateRefusal:
     """The answer of a gate's process, or why there is none."""
-    fields = Fields(said)
+    fields = Fields(reply)
     fields.refuse_others("why", "answer")
     why = fields.find_optional("why", foreign.read_text)
     return fields.get("answer", read) if why is None else GateRefusal(why)

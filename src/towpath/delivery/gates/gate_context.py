@@ -20,9 +20,9 @@ class GateContext:
     """A version that is to enter a stage.
 
     ``base`` is the commit whose policy judges, and ``project`` what it declares
-    (``registry.policy.at``); ``folder`` is the project's from the Git root. Suites, samples and
-    functions are read from that commit, never from the candidate's. ``lower_since`` is when the
-    version entered the stage below, ``now`` the present, both in seconds since 1970.
+    (``registry.policy_at_commit``); ``folder`` is the project's from the Git root. Suites, samples
+    and functions are read from that commit, never from the candidate's. ``lower_since`` is when
+    the version entered the stage below, ``now`` the present, both in seconds since 1970.
 
     ``model`` gives a version's bytes on disk, which are held against its record before they are
     opened, ``data`` a file of the stage's data by the name that a gate says; both raise a

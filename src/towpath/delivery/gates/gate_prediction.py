@@ -30,16 +30,16 @@ def trusted_types(context: GateContext) -> dict[str, Any]:
     return {"trust": list(context.project.trust), "own": own, "root": own["root"]}
 
 
-def load_candidate(asked: dict[str, Any]) -> Any:
+def load_candidate(question: dict[str, Any]) -> Any:
     """The candidate, loaded: a skops file, all of whose types are known or trusted."""
     from towpath.steps import formats
     from towpath.steps.model_io import own_classes
 
-    name = asked["name"]
+    name = question["name"]
     file_format = formats.find_format(name)
     if file_format is None or file_format.name != "skops":
         raise Unjudged(f"{name} is not opened here: only .skops is; a `function` gate may know it")
-    return own_classes.load_model(Path(asked["model"]), name, asked["trust"], asked["own"])
+    return own_classes.load_model(Path(question["model"]), name, question["trust"], question["own"])
 
 
 def read_gate_table(path: str, name: str) -> Any:

@@ -41,22 +41,22 @@ class GateAnswer(Generic[T]):
 
 
 def ask_gate_process(
-    gate: Timed, context: GateContext, asked: Mapping[str, Any], read: ReadValue[T]
+    gate: Timed, context: GateContext, question: Mapping[str, Any], read: ReadValue[T]
 ) -> GateAnswer[T]:
     """What the kind's ``work`` answers, as ``read`` takes it: the process may lie.
 
     :raises Unjudged: where it raised, crashed, took longer than the gate's ``timeout``, or
         answers with what is no answer.
     """
-    paths = [asked[name] for name in _FILES if asked.get(name)]
-    paths += asked.get("files", {}).values()
+    paths = [question[name] for name in _FILES if question.get(name)]
+    paths += question.get("files", {}).values()
     with _gate_folder(gate, context) as folder:
         sandbox = Sandbox(folder, gate.timeout, tuple(map(Path, paths)))
-        return _ask_sandbox(gate, asked, sandbox, read)
+        return _ask_sandbox(gate, question, sandbox, read)
 
 
 def ask_own_function(
-    gate: Function, context: GateContext, asked: Mapping[str, Any], copies: Iterable[Path]
+    gate: Function, context: GateContext, question: Mapping[str, Any], copies: Iterable[Path]
 ) -> FunctionAnswer:
     """What the project's own function answers: with the variables and the network that its gate
     declares; ``copies`` are its own to write to.
@@ -65,7 +65,7 @@ def ask_own_function(
     """
     if missing := [name for name in gate.environment if name not in os.environ]:
         raise Unjudged(f"{missing[0]} is not in the environment, and `environment` names it")
-    reads = (asked["root"], *asked["context"]["data"].values())
+    reads = (question["root"], *question["context"]["data"].values())
     with _gate_folder(gate, context) as folder:
         sandbox = Sandbox(
             folder,
@@ -75,7 +75,7 @@ def ask_own_function(
             environment={name: os.environ[name] for name in gate.environment},
             network=gate.network,
         )
-        return _ask_sandbox(gate, asked, sandbox, read_function).answer
+        return _ask_sandbox(gate, question, sandbox, read_function).answer
 
 
 @contextmanager
@@ -88,10 +88,10 @@ def _gate_folder(gate: Timed, context: GateContext) -> Iterator[Path]:
 
 
 def _ask_sandbox(
-    gate: Timed, asked: Mapping[str, Any], sandbox: Sandbox, read: ReadValue[T]
+    gate: Timed, question: Mapping[str, Any], sandbox: Sandbox, read: ReadValue[T]
 ) -> GateAnswer[T]:
     try:
-        answer = sandbox.ask(_WORK, {"kind": gate.kind, "asked": asked})
+        answer = sandbox.ask(_WORK, {"kind": gate.kind, "asked": question})
     except SandboxTimeout:
         limit = verdict_text.verdict_duration(gate.timeout)
         raise Unjudged(f"it took longer than its timeout of {limit} and was ended") from None

@@ -17,12 +17,12 @@ def verdict_line(words: str, longest: int = LONGEST) -> str:
     return short if len(short) <= longest else f"{short[: longest - 3]}..."
 
 
-def verdict_value(found: Json) -> Json:
+def verdict_value(value: Json) -> Json:
     """What was found, or a bound, short enough to be told: numbers as they are, the rest a line."""
-    if found is None or isinstance(found, bool | int | float):
-        return found
+    if value is None or isinstance(value, bool | int | float):
+        return value
     return verdict_line(
-        found if isinstance(found, str) else json.dumps(found, ensure_ascii=False), 200
+        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 200
     )
 
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath.backends.git import Repository, commit_history, main_branch
+from towpath.config.foreign_values import format_second
 from towpath.delivery.promotion.approval import (
     LEVEL_ORDER,
     ApprovalInquiry,
@@ -327,14 +327,8 @@ def decide_again(promotion: Promotion, log: Sequence[Promotion]) -> str:
 
 def backdated_fault(promotion: Promotion, dated: Backdated, log: Sequence[Promotion]) -> Fault:
     """A promotion whose commit has a date that cannot be."""
-    times = (format_commit_time(dated.time), format_commit_time(dated.parent_time))
+    times = (format_second(dated.time), format_second(dated.parent_time))
     relation = "which has not come yet: it is" if dated.is_ahead else "before the commit under it,"
     what = f"its commit {dated.commit[:7]} is dated {times[0]}, {relation} {times[1]}"
     hint = f"{decide_again(promotion, log)}, and let it be approved"
     return Fault(what, Place(f"{promotion.path} at {dated.commit[:7]}"), hint)
-
-
-def format_commit_time(seconds: int) -> str:
-    """A time in UTC, ISO 8601; one beyond the calendar is its end."""
-    last = 253_402_300_799  # 9999-12-31T23:59:59Z
-    return datetime.fromtimestamp(min(max(seconds, 0), last), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

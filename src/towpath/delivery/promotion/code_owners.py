@@ -88,8 +88,8 @@ def _pattern_fits(pattern: str, path: Sequence[str]) -> bool:
     )
 
 
-def _is_alike(wanted: str, char: str) -> bool:
-    return wanted in (char, "?")
+def _is_alike(sign: str, char: str) -> bool:
+    return sign in (char, "?")
 
 
 def _pattern_matches(

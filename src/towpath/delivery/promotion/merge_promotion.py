@@ -158,26 +158,30 @@ def moment_after(repository: Repository, base: str, *merged: str) -> int:
     return max(line.now, line.times[base], *(t for t in times if t <= line.now + CLOCK_SKEW))
 
 
-def settle_on_main(place: PromotionPlace, done: ApprovedPromotion, push: bool) -> ApprovedPromotion:
+def settle_on_main(
+    place: PromotionPlace, approved: ApprovedPromotion, push: bool
+) -> ApprovedPromotion:
     """Bring a commit that was made upon main there: to the remote first, if it is to be pushed,
     so that where the remote refuses nothing here says what is not so."""
     repository = place.repository
     name = main_branch.main_branch_name(repository)
-    assert done.commit
+    assert approved.commit
     pushed = push and place.remote is not None
     if pushed:
-        _push_main(place, name, done.commit)
+        _push_main(place, name, approved.commit)
     try:
-        branches.advance_branch(repository, name, done.commit)
+        branches.advance_branch(repository, name, approved.commit)
     except RegistryError as held:
         if not pushed:
             raise
-        what = f"{place.remote} has {done.commit[:7]} on {name}, and {name} here could not follow"
+        what = (
+            f"{place.remote} has {approved.commit[:7]} on {name}, and {name} here could not follow"
+        )
         hint = "commit or stash what is in its way, then: git pull --ff-only"
         raise RegistryError(Fault(what, hint=hint), *held.faults) from held
-    if done.branch:
-        branches.drop_branch(repository, done.branch)
-    return replace(done, pushed=pushed)
+    if approved.branch:
+        branches.drop_branch(repository, approved.branch)
+    return replace(approved, pushed=pushed)
 
 
 def _push_main(place: PromotionPlace, name: str, commit: str) -> None:
@@ -272,17 +276,17 @@ def _refuse_insufficient(
 
 
 def _refusal_fault(
-    one: Promotion, needed: ApprovalLevel, got: PromotionApproval, mail: str
+    promotion: Promotion, needed: ApprovalLevel, got: PromotionApproval, mail: str
 ) -> Fault:
     if approval.UNSIGNED in got.why:
-        what = f"{one} needs an approval that is `{needed}`: {got.why}"
+        what = f"{promotion} needs an approval that is `{needed}`: {got.why}"
         return Fault(
             what, hint=f"let its maker sign it: {commit_signatures.CONFIGURE}; then promote again"
         )
     if approval.OWN in got.why:
-        what = f"{mail} made {one}, and the policy wants another to approve it"
+        what = f"{mail} made {promotion}, and the policy wants another to approve it"
         return Fault(what, hint=approval.ANOTHER)
     line = f"add a line for your key to {SIGNERS} on main: <mail> ssh-ed25519 ..."
     hint = line if SIGNERS in got.why else None
     why = got.why or f"this would be `{got.level}`"
-    return Fault(f"{one} needs an approval that is `{needed}`: {why}", hint=hint)
+    return Fault(f"{promotion} needs an approval that is `{needed}`: {why}", hint=hint)

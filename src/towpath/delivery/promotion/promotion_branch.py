@@ -30,42 +30,44 @@ if TYPE_CHECKING:
 LOCK = "promotion"
 
 
-def write_promotion_branch(place: PromotionPlace, made: ProposedPromotion) -> ProposedPromotion:
+def write_promotion_branch(place: PromotionPlace, proposed: ProposedPromotion) -> ProposedPromotion:
     """Make the branch or find it as an earlier call left it; go on to the pull request.
 
     Raises ``UsageError`` where a branch of that name makes another change.
     """
     with hold_lock(place.repository, LOCK):
-        written = _make_branch(place, made)
+        written = _make_branch(place, proposed)
         return _open_pull_request(place, written) if place.pushes else written
 
 
-def _make_branch(place: PromotionPlace, made: ProposedPromotion) -> ProposedPromotion:
+def _make_branch(place: PromotionPlace, proposed: ProposedPromotion) -> ProposedPromotion:
     repository = place.repository
-    old = _existing_branch_head(place, made.branch)
-    if old and not _is_done(repository, made, old):
-        if not _is_same(repository, made, old):
-            raise _other_change_error(made, old)
-        return replace(made, head=old, new=False, evidence=_read_evidence(repository, made, old))
+    old = _existing_branch_head(place, proposed.branch)
+    if old and not _is_done(repository, proposed, old):
+        if not _is_same(repository, proposed, old):
+            raise _other_change_error(proposed, old)
+        return replace(
+            proposed, head=old, new=False, evidence=_read_evidence(repository, proposed, old)
+        )
     stamp = CommitStamp(repository.read_identity(), int(time.time()))
-    words = proposal.promotion_message(made.case, place.why)
+    words = proposal.promotion_message(proposed.case, place.why)
     head = commit_beside(
         repository,
-        made.base,
-        made.files,
+        proposed.base,
+        proposed.files,
         words,
         stamp,
-        made.without,
-        sign=_needs_signature(repository, made),
+        proposed.without,
+        sign=_needs_signature(repository, proposed),
     )
-    branches.put_branch(repository, made.branch, head)
-    return replace(made, head=head)
+    branches.put_branch(repository, proposed.branch, head)
+    return replace(proposed, head=head)
 
 
-def _needs_signature(repository: Repository, made: ProposedPromotion) -> bool | None:
+def _needs_signature(repository: Repository, proposed: ProposedPromotion) -> bool | None:
     """Whether the promotion is signed: where its stage asks for signatures, nobody can tell its
     maker from its approver otherwise. Raises ``UsageError`` where Git knows no key for it."""
-    case = made.case
+    case = proposed.case
     needed = (
         least_level(case.project, case.stage) == "signed" and not case.project.policy.self_approval
     )
@@ -89,59 +91,61 @@ def _existing_branch_head(place: PromotionPlace, branch: str) -> str | None:
     return far if far and place.repository.commit(far) else None
 
 
-def _is_done(repository: Repository, made: ProposedPromotion, old: str) -> bool:
+def _is_done(repository: Repository, proposed: ProposedPromotion, old: str) -> bool:
     """Whether a branch was merged: as it is, or its files by a squash or a rebase."""
-    if commit_history.is_ancestor(repository, old, made.base):
+    if commit_history.is_ancestor(repository, old, proposed.base):
         return True
-    names = [f"{commit}:{made.case.file_paths[2]}" for commit in (old, made.base)]
+    names = [f"{commit}:{proposed.case.file_paths[2]}" for commit in (old, proposed.base)]
     contents = refs.read_contents(repository, names)
     return len(contents) == 2 and contents[names[0]] == contents[names[1]]
 
 
-def _is_same(repository: Repository, made: ProposedPromotion, old: str) -> bool:
+def _is_same(repository: Repository, proposed: ProposedPromotion, old: str) -> bool:
     """Whether a branch makes this very change; its evidence may be of an earlier hour."""
-    start = commit_history.merge_base(repository, made.base, old)
+    start = commit_history.merge_base(repository, proposed.base, old)
     if start is None:
         return False
-    page = made.case.file_paths[2]
+    page = proposed.case.file_paths[2]
     changed = {change.path for change in commit_history.changed_files(repository, start, old)}
-    needed = {*made.files, *made.without} - _as_on(repository, made, start)
+    needed = {*proposed.files, *proposed.without} - _as_on(repository, proposed, start)
     if changed - {page} != needed - {page}:
         return False
-    names = {f"{old}:{path}": content for path, content in made.files.items() if path != page}
+    names = {f"{old}:{path}": content for path, content in proposed.files.items() if path != page}
     return refs.read_contents(repository, names) == names
 
 
-def _as_on(repository: Repository, made: ProposedPromotion, start: str) -> set[str]:
+def _as_on(repository: Repository, proposed: ProposedPromotion, start: str) -> set[str]:
     """The files that a commit had already, such as the record of what was promoted before."""
-    names = {f"{start}:{path}": path for path in made.files}
+    names = {f"{start}:{path}": path for path in proposed.files}
     contents = refs.read_contents(repository, names)
-    return {names[name] for name, content in contents.items() if content == made.files[names[name]]}
+    return {
+        names[name] for name, content in contents.items() if content == proposed.files[names[name]]
+    }
 
 
-def _read_evidence(repository: Repository, made: ProposedPromotion, head: str) -> str:
-    name = f"{head}:{made.case.file_paths[2]}"
+def _read_evidence(repository: Repository, proposed: ProposedPromotion, head: str) -> str:
+    name = f"{head}:{proposed.case.file_paths[2]}"
     return refs.read_contents(repository, [name]).get(name, b"").decode("utf-8", "replace")
 
 
-def _other_change_error(made: ProposedPromotion, old: str) -> UsageError:
-    what = f"the branch {made.branch} is there already ({old[:7]}), and makes another change"
-    hint = f"towpath reject {made.branch} --reason '...' puts it away; then try again"
+def _other_change_error(proposed: ProposedPromotion, old: str) -> UsageError:
+    what = f"the branch {proposed.branch} is there already ({old[:7]}), and makes another change"
+    hint = f"towpath reject {proposed.branch} --reason '...' puts it away; then try again"
     return UsageError(Fault(what, hint=hint))
 
 
-def _open_pull_request(place: PromotionPlace, made: ProposedPromotion) -> ProposedPromotion:
-    _push_branch(place, made)
+def _open_pull_request(place: PromotionPlace, proposed: ProposedPromotion) -> ProposedPromotion:
+    _push_branch(place, proposed)
     if place.forge is None:
-        return replace(made, pushed=True)
+        return replace(proposed, pushed=True)
     name = main_branch.main_branch_name(place.repository)
     pull = place.forge.open(
-        _head_at_forge(place, place.forge, made.branch),
+        _head_at_forge(place, place.forge, proposed.branch),
         name,
-        evidence.promotion_title(made.case),
-        made.evidence,
+        evidence.promotion_title(proposed.case),
+        proposed.evidence,
     )
-    return replace(made, pushed=True, url=pull.url, number=pull.number)
+    return replace(proposed, pushed=True, url=pull.url, number=pull.number)
 
 
 def _head_at_forge(place: PromotionPlace, forge: Forge, branch: str) -> str:
@@ -152,21 +156,21 @@ def _head_at_forge(place: PromotionPlace, forge: Forge, branch: str) -> str:
     return branch
 
 
-def _push_branch(place: PromotionPlace, made: ProposedPromotion) -> None:
-    repository, remote, head = place.repository, place.remote, made.head
+def _push_branch(place: PromotionPlace, proposed: ProposedPromotion) -> None:
+    repository, remote, head = place.repository, place.remote, proposed.head
     assert remote and head
-    ref = f"refs/heads/{made.branch}"
+    ref = f"refs/heads/{proposed.branch}"
     over = remotes.list_remote_refs(repository, remote, ref).get(ref)
     if over == head:
         return
-    if over and not _may_go(repository, made, over, head):
-        raise _other_change_error(made, over)
+    if over and not _may_go(repository, proposed, over, head):
+        raise _other_change_error(proposed, over)
     try:
-        refused = remotes.push_branch(repository, remote, made.branch, head, over)
+        refused = remotes.push_branch(repository, remote, proposed.branch, head, over)
     except remotes.NotAllowed as no:
-        raise RegistryError(*(_by_fork(place, made.branch, f.what) for f in no.faults)) from no
+        raise RegistryError(*(_by_fork(place, proposed.branch, f.what) for f in no.faults)) from no
     if refused:
-        what = f"{remote} refused the branch {made.branch}: {refused}"
+        what = f"{remote} refused the branch {proposed.branch}: {refused}"
         raise RegistryError(what, hint="it is here; push it by hand, or run this again")
 
 
@@ -181,8 +185,10 @@ def _by_fork(place: PromotionPlace, branch: str, what: str) -> Fault:
     return Fault(what, hint=f"from a fork of your own: {own}; or ask who may push to {where}")
 
 
-def _may_go(repository: Repository, made: ProposedPromotion, over: str, head: str) -> bool:
+def _may_go(repository: Repository, proposed: ProposedPromotion, over: str, head: str) -> bool:
     """Whether the remote's branch is one that was merged, or that ours goes on from."""
     if repository.commit(over) is None:
         return False
-    return _is_done(repository, made, over) or commit_history.is_ancestor(repository, over, head)
+    return _is_done(repository, proposed, over) or commit_history.is_ancestor(
+        repository, over, head
+    )

@@ -176,9 +176,9 @@ def came_by_hand(
     return contents.get(names[0]) in (None, contents.get(names[1]))
 
 
-def refuse_unknown_stage(stage: str, known: Iterable[str]) -> None:
+def refuse_unknown_stage(stage: str, stages: Iterable[str]) -> None:
     """Raise ``UsageError`` with the near name for a stage that is none of the known ones."""
-    names = tuple(dict.fromkeys(known))
+    names = tuple(dict.fromkeys(stages))
     if stage not in names:
         hint = did_you_mean(stage, names) or f"there is {', '.join(names)}"
         raise UsageError(f"there is no stage `{stage}`", hint=hint)

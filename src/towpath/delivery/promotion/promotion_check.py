@@ -142,10 +142,12 @@ def _unsigned_faults(
         yield Fault(what, Place(case.file_paths[0]), hint)
 
 
-def _is_signed(rule: ApprovalRule, found: InspectedBranch, case: PromotionCase) -> bool:
+def _is_signed(rule: ApprovalRule, inspected: InspectedBranch, case: PromotionCase) -> bool:
     """Whether each commit that wrote the promotion's files is signed by somebody who may sign."""
-    writers = commit_history.file_writers(rule.repository, found.start, found.head, case.file_paths)
-    signers = rule.rules.rules_at(found.base, rule.folder).signers
+    writers = commit_history.file_writers(
+        rule.repository, inspected.start, inspected.head, case.file_paths
+    )
+    signers = rule.rules.rules_at(inspected.base, rule.folder).signers
     commits = [writer.commit for writer in writers]
     return set(commits) <= set(commit_signatures.read_signatures(rule.repository, commits, signers))
 

@@ -35,7 +35,7 @@ def propose_promotion(
 
     ``push`` is by default whether there is a forge to open a pull request at. Raises
     ``UsageError`` for what cannot be promoted (unknown, rejected, a rung skipped, there already),
-    ``GatesRefused`` where a review gate says no; then nothing is written.
+    ``ReviewGatesRefused`` where a review gate says no; then nothing is written.
     """
     place = find_promotion_place(workspace, push, dry_run, why)
     promotable = promotion_rules.find_promotable_version(place.repository, reference)

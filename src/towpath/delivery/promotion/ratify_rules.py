@@ -27,8 +27,7 @@ from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
 from towpath.delivery.promotion.promotion_branch import LOCK
 from towpath.delivery.promotion.rule_changes import ALONE, RATIFY, RULES, RuleHistory
-from towpath.errors import Fault, Refused, UsageError, did_you_mean
-from towpath.errors import Place as At
+from towpath.errors import Fault, Place, Refused, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from towpath.delivery.promotion.promotion_place import PromotionPlace
@@ -124,16 +123,18 @@ def _choose_paths(waiting: tuple[str, ...], paths: Sequence[str]) -> tuple[str, 
     return tuple(dict.fromkeys(chosen)) or waiting
 
 
-def _refuse_unseen(here: PromotionPlace, seen: str | None, paths: tuple[str, ...]) -> None:
+def _refuse_unseen(place: PromotionPlace, seen_main: str | None, paths: tuple[str, ...]) -> None:
     """Nobody signs what came a moment ago: raise ``Refused`` where main has a file otherwise than
     this clone's main had it before."""
-    names = [f"{commit}:{path}" for path in paths for commit in (seen or here.base, here.base)]
-    contents = [refs.read_contents(here.repository, names).get(name) for name in names]
+    names = [
+        f"{commit}:{path}" for path in paths for commit in (seen_main or place.base, place.base)
+    ]
+    contents = [refs.read_contents(place.repository, names).get(name) for name in names]
     hint = f"git pull, read it ({RATIFY} shows it), and agree to it then"
     faults = [
         Fault(f"main went on: this is not as it is in your "
-            f"{main_branch.main_branch_name(here.repository)}",
-              At(path), hint)
+            f"{main_branch.main_branch_name(place.repository)}",
+              Place(path), hint)
         for path, mine, on_main in zip(paths, contents[::2], contents[1::2], strict=True)
         if mine != on_main
     ]  # fmt: skip
@@ -168,20 +169,22 @@ def _agreement_message(paths: tuple[str, ...], *trailers: str) -> str:
     return "\n".join([title, "", *named, *trailers]) + "\n"
 
 
-def _ratify_by_signature(here: PromotionPlace, paths: tuple[str, ...], push: bool) -> RatifiedRules:
-    repository, who = here.repository, here.repository.read_identity()
+def _ratify_by_signature(
+    place: PromotionPlace, paths: tuple[str, ...], push: bool
+) -> RatifiedRules:
+    repository, who = place.repository, place.repository.read_identity()
     merge_promotion.decide_signing(repository, needed=True, asked=None)
     message = _agreement_message(paths, f"Approved-by: {who}", "Approval: signed")
-    stamp = CommitStamp(who, merge_promotion.moment_after(repository, here.base))
-    commit = commit_beside(repository, here.base, {}, message, stamp, sign=True)
-    left = ApprovalRule(repository, commit, here.workspace.folder, here.forge).rules
-    lacks = [f for f in left.faults(here.workspace.folder) if str(f.place) in paths]
+    stamp = CommitStamp(who, merge_promotion.moment_after(repository, place.base))
+    commit = commit_beside(repository, place.base, {}, message, stamp, sign=True)
+    left = ApprovalRule(repository, commit, place.workspace.folder, place.forge).rules
+    lacks = [f for f in left.faults(place.workspace.folder) if str(f.place) in paths]
     waits = "; ".join(fault.what for fault in lacks if ALONE in fault.what)
     if any(ALONE not in fault.what for fault in lacks):
         hint = f"who may sign is said in registry/allowed_signers as it was before: {commit[:7]}^"
         raise Refused(*(Fault(fault.what, fault.place, hint) for fault in lacks))
     settled = merge_promotion.settle_on_main(
-        here, ApprovedPromotion(paths, "", str(who), "signed", commit), push
+        place, ApprovedPromotion(paths, "", str(who), "signed", commit), push
     )
     return RatifiedRules(
         paths, str(who), "signed", commit, waits=waits or None, pushed=settled.pushed
@@ -189,21 +192,21 @@ def _ratify_by_signature(here: PromotionPlace, paths: tuple[str, ...], push: boo
 
 
 def _open_pull_request(
-    here: PromotionPlace, history: RuleHistory, paths: tuple[str, ...]
+    place: PromotionPlace, history: RuleHistory, paths: tuple[str, ...]
 ) -> RatifiedRules:
-    if here.forge is None or here.remote is None or not here.pushes:
+    if place.forge is None or place.remote is None or not place.pushes:
         what = f"the rules before ask for an approval of {', '.join(paths)} at the forge"
         raise UsageError(what, hint="the same with --push, which opens the pull request")
-    repository = here.repository
+    repository = place.repository
     stamp = CommitStamp(repository.read_identity(), int(time.time()))
-    commit = commit_beside(repository, here.base, {}, _agreement_message(paths), stamp)
+    commit = commit_beside(repository, place.base, {}, _agreement_message(paths), stamp)
     branch = f"{RULES_PREFIX}{commit[:12]}"
     branches.put_branch(repository, branch, commit)
-    if refused := remotes.push_branch(repository, here.remote, branch, commit, None):
-        raise Refused(Fault(f"{here.remote} refused the branch {branch}: {refused}"))
+    if refused := remotes.push_branch(repository, place.remote, branch, commit, None):
+        raise Refused(Fault(f"{place.remote} refused the branch {branch}: {refused}"))
     title = _agreement_message(paths).partition("\n")[0]
-    body = _describe_rules(_compare_rules(history, here.base, paths))
-    pull = here.forge.open(branch, main_branch.main_branch_name(repository), title, body)
+    body = _describe_rules(_compare_rules(history, place.base, paths))
+    pull = place.forge.open(branch, main_branch.main_branch_name(repository), title, body)
     waits = f"an owner approves {pull.url}, and merges it"
     return RatifiedRules(paths, str(stamp.who), "forge", commit, pull.url, waits, pushed=True)
 

@@ -298,7 +298,9 @@ class _Fold:
         )
         return {path: self._find_required(rules, path, head, position) for path in paths}
 
-    def _find_required(self, rules: Rulebook, path: str, base: str | None, at: int) -> Approval:
+    def _find_required(
+        self, rules: Rulebook, path: str, base: str | None, position: int
+    ) -> Approval:
         """The level that a change upon ``base`` needs, at its place of the line.
 
         A project is set up before it is put on a forge, where no pull request tells of that: until
@@ -309,7 +311,7 @@ class _Fold:
         least = rules.required_level(path, asked_levels)
         if least != "forge":
             return least
-        is_set_up = at < self.first_decision
+        is_set_up = position < self.first_decision
         stage_files = _stage_files(self.repository, base)
         able = not is_set_up and bool(_people_who_may_agree(path, rules, stage_files))
         return rules.required_level(path, asked_levels, at_forge=able)

@@ -27,8 +27,7 @@ from towpath.storage.verified_bytes import BytesState, verify_bytes
 
 if TYPE_CHECKING:
     from towpath.backends.dvc import Store
-    from towpath.config.project_declaration import Project
-    from towpath.config.project_declaration import StoreDeclaration as StoreDeclaration
+    from towpath.config.project_declaration import Project, StoreDeclaration
     from towpath.delivery.promotion.promotion_case import PromotionCase
     from towpath.workspace import Workspace
 
@@ -262,10 +261,8 @@ class _Search:
                 del self.wanted[digest]
         except (TowpathError, OSError) as closed:
             return kept, (*silent, _error_words(closed))
-        return (
-            *kept,
-            f"the remote `{remote_name}`",
-        ), ()  # what only this clone lacks, the remote has
+        # What only this clone lacks, the remote has: nothing is said of what could not be seen.
+        return (*kept, f"the remote `{remote_name}`"), ()
 
     def _read_remote(self) -> None:
         """A remote that is a folder of this machine is read; a far one would take its time."""

@@ -194,29 +194,29 @@ def _refuse_another(early: StageSite, site: StageSite) -> None:
         raise StoreError(what, hint="run again: it is read there from now on")
 
 
-def _make_plan(site: StageSite, seen: ObservedStage, notes: tuple[str, ...]) -> StagePlan:
+def _make_plan(site: StageSite, observed: ObservedStage, notes: tuple[str, ...]) -> StagePlan:
     return StagePlan(
         stage=site.stage,
         commit=site.view.main,
-        changes=reconcile_plan.find_stage_changes(seen.wanted, seen.actual),
+        changes=reconcile_plan.find_stage_changes(observed.wanted, observed.actual),
         store=site.store.backend.shown,
         target=site.target.shown,
         notes=notes,
     )
 
 
-def _plan_notes(known: RegistryView) -> Iterator[str]:
-    if known.ahead:
-        yield f"the main branch here is {known.ahead} commits ahead of {known.remote}: push it"
+def _plan_notes(view: RegistryView) -> Iterator[str]:
+    if view.ahead:
+        yield f"the main branch here is {view.ahead} commits ahead of {view.remote}: push it"
 
 
-def _stage_notes(site: StageSite, seen: ObservedStage) -> Iterator[str]:
+def _stage_notes(site: StageSite, observed: ObservedStage) -> Iterator[str]:
     """Models in the stage's store that are another project's: they are left alone."""
-    if seen.strangers:
-        named = ", ".join(seen.strangers)
+    if observed.strangers:
+        named = ", ".join(observed.strangers)
         yield f"{site.store.backend.shown} also holds what is not of this project: {named}"
-    for desired in seen.wanted.values():
-        if desired.rejected is not None and seen.actual[desired.model].runs(desired):
+    for desired in observed.wanted.values():
+        if desired.rejected is not None and observed.actual[desired.model].runs(desired):
             yield (
                 f"{desired.model}@{desired.version} runs, and was rejected: "
                 f"{desired.rejected} ({desired.way})"

@@ -77,7 +77,7 @@ class DeployJudge:
         """The verdicts of the stage's deploy gates, by the rules of now and by those in force
         before the promotion: a gate that either names must pass.
 
-        Raises ``GatesRefused`` with those that say no.
+        Raises ``DeployGatesRefused`` with those that say no.
         """
         from towpath.delivery import gates
 

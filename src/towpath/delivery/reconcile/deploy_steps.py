@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from towpath.config.artifact import Artifact
+from towpath.config.foreign_values import format_second
 from towpath.delivery.reconcile import bundle as bundles
 from towpath.delivery.reconcile import bundle_sources, deployment_record, smoke_test
 from towpath.delivery.reconcile.bundle import Bundle
@@ -29,7 +30,7 @@ class ReconcileWork:
     """One reconcile under its lease: what was seen, who judges, whom to tell."""
 
     site: StageSite
-    seen: ObservedStage
+    observed: ObservedStage
     judge: DeployJudge
     scratch: Path
     step: Step
@@ -56,7 +57,7 @@ def deploy_version(work: ReconcileWork, change: DeployVersion | RepairVersion) -
     ``DeployError`` where a store or the target does not take it; the incumbent then runs on.
     """
     site, model, step = work.site, change.model, work.step
-    record, actual = work.seen.records[model], work.seen.actual[model]
+    record, actual = work.observed.records[model], work.observed.actual[model]
     step(model, "approval")
     promotion, approved = _require_approval(work, model)
     if actual.bundle is not BytesState.WHOLE:
@@ -195,7 +196,7 @@ def _write_record(
         md5=artifact.digest if artifact else None,
         promotion=promotion.commit,
         approval=approved,
-        time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        time=format_second(time.time()),
         target=site.target.shown,
     )
     deployment_record.record_deployment(
@@ -215,7 +216,7 @@ def _write_tag(
     version = registry_state.read_model(repository, model).find_number(number)
     assert version is not None  # its record was read
     if current_tag is None or current_tag.commit != version.commit:
-        message = _removal_message(f"{version} enters {site.stage}", promotion, approved)
+        message = _stage_tag_message(f"{version} enters {site.stage}", promotion, approved)
         stage_tags.write_stage_tag(repository, version, site.stage, message, remote)
     elif remote:
         for waiting_tag in stage_tags.find_unpublished_tags(repository, remote, site.stage):
@@ -236,11 +237,11 @@ def _write_removal_tag(
     current_tag = stage_tags.read_current_tags(repository, site.stage).get(model)
     version = stage_tags.version_of(repository, current_tag) if current_tag else None
     if version:
-        message = _removal_message(f"{version} leaves {site.stage}", promotion, approved)
+        message = _stage_tag_message(f"{version} leaves {site.stage}", promotion, approved)
         stage_tags.write_stage_tag(repository, version, site.stage, message, remote, undone=True)
 
 
-def _removal_message(title: str, promotion: Promotion, approved: RecordedApproval) -> str:
+def _stage_tag_message(title: str, promotion: Promotion, approved: RecordedApproval) -> str:
     """A stage tag's message: who let it in, at which level, and by which change of main."""
     facts = {
         "Promotion": promotion.commit,

@@ -88,20 +88,22 @@ def deployed_models(store: StageStore) -> tuple[str, ...]:
     return tuple(name for name in names if foreign.is_model_name(name))
 
 
-def find_contradiction(one: DeploymentRecord, stage: str, log: Sequence[Promotion]) -> str | None:
+def find_contradiction(
+    record: DeploymentRecord, stage: str, log: Sequence[Promotion]
+) -> str | None:
     """In what a record, without those before it, does not follow from main's promotions; None
     where it does."""
-    what = f"{one.model}@{one.version}" if one.version else f"{one.model} taken out"
-    if one.stage != stage:
-        return f"it is a record of {one.stage}"
+    what = f"{record.model}@{record.version}" if record.version else f"{record.model} taken out"
+    if record.stage != stage:
+        return f"it is a record of {record.stage}"
     for promotion in log:
         promoted = (promotion.stage, promotion.model, promotion.version)
-        if (promotion.commit, *promoted) == (one.promotion, stage, one.model, one.version):
-            if promotion.sha256 == one.sha256:
+        if (promotion.commit, *promoted) == (record.promotion, stage, record.model, record.version):
+            if promotion.sha256 == record.sha256:
                 return None
-            claim = f"it says that {what} was deployed with sha256 {str(one.sha256)[:12]}…"
+            claim = f"it says that {what} was deployed with sha256 {str(record.sha256)[:12]}…"
             return f"{claim}, and {str(promotion.sha256)[:12]}… was approved"
-    return f"it says that {what} was deployed by {one.promotion[:7]}, which is no such promotion"
+    return f"it says that {what} was deployed by {record.promotion[:7]}, which is no such promotion"
 
 
 def is_sound(record: DeploymentRecord, stage: str, log: Sequence[Promotion]) -> bool:
@@ -111,7 +113,7 @@ def is_sound(record: DeploymentRecord, stage: str, log: Sequence[Promotion]) -> 
 
 
 def record_deployment(
-    store: StageStore, known: StoredRecord, new: DeploymentRecord, log: Sequence[Promotion]
+    store: StageStore, stored: StoredRecord, new: DeploymentRecord, log: Sequence[Promotion]
 ) -> None:
     """Put a new record in the place of a known one; the same again changes nothing.
 
@@ -119,19 +121,19 @@ def record_deployment(
     to be said; the rest is kept beside it, for whoever looks into it. Raises ``StoreError`` where
     another wrote meanwhile.
     """
-    old = known.record
+    old = stored.record
     sound = old is None or is_sound(old, store.name, log)
     if old and sound and _is_same(old, new):
         return
     if not sound:
-        aside = f"{ASIDE}/{new.model}-{hashlib.sha256(known.content).hexdigest()[:12]}.json"
-        store.write(aside, known.content, None)
+        aside = f"{ASIDE}/{new.model}-{hashlib.sha256(stored.content).hexdigest()[:12]}.json"
+        store.write(aside, stored.content, None)
     every = (replace(old, previous=()), *old.previous) if old else ()
     earlier = tuple(kept for kept in every if find_contradiction(kept, store.name, log) is None)
     if earlier and _is_same(earlier[0], new):
         new, earlier = earlier[0], earlier[1:]
     content = _dump_record(replace(new, previous=earlier))
-    if store.write(_record_path(new.model), content, known.mark) is None:
+    if store.write(_record_path(new.model), content, stored.mark) is None:
         hint = "run again; only reconcile may write there"
         raise StoreError(f"the record of {new.model} in {store.shown} changed meanwhile", hint=hint)
 
@@ -145,19 +147,19 @@ def _record_path(model: str) -> str:
     return f"{FOLDER}/{model}.json"
 
 
-def _dump_record(one: DeploymentRecord) -> bytes:
+def _dump_record(record: DeploymentRecord) -> bytes:
     data = {
         "schema": SCHEMA,
-        **_plain_record(one),
-        "previous": [_plain_record(old) for old in one.previous],
+        **_plain_record(record),
+        "previous": [_plain_record(old) for old in record.previous],
     }
     return json.dumps(data, indent=1, ensure_ascii=False).encode()
 
 
-def _plain_record(one: DeploymentRecord) -> dict[str, Any]:
-    data = asdict(replace(one, previous=()))
+def _plain_record(record: DeploymentRecord) -> dict[str, Any]:
+    data = asdict(replace(record, previous=()))
     del data["previous"]
-    return {**data, "version": str(one.version) if one.version else None}
+    return {**data, "version": str(record.version) if record.version else None}
 
 
 def _load_record(content: bytes, store: StageStore, model: str) -> DeploymentRecord:

@@ -16,11 +16,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from towpath.config import foreign_values as foreign
-from towpath.config.foreign_values import Fields
+from towpath.config.foreign_values import Fields, format_second
 from towpath.errors import Malformed, StoreError, TowpathError
 from towpath.registry.main_line import CLOCK_SKEW
 from towpath.storage.stage_store import StageStore
@@ -58,10 +57,7 @@ class Lease:
         return self.since + LASTS if self.since <= now + CLOCK_SKEW else now
 
     def __str__(self) -> str:
-        since, until = (
-            datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            for t in (self.since, self.ends_at(time.time()))
-        )
+        since, until = format_second(self.since), format_second(self.ends_at(time.time()))
         return f"{self.owner} since {since} (until {until} unless renewed)"
 
 

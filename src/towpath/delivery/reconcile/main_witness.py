@@ -51,30 +51,30 @@ def read_witness(store: StageStore) -> MainWitness:
     return MainWitness(head, kept[1], root)
 
 
-def write_witness(store: StageStore, known: MainWitness, rule: ApprovalRule) -> None:
+def write_witness(store: StageStore, witness: MainWitness, rule: ApprovalRule) -> None:
     """Remember main's head. Another reconcile that wrote meanwhile remembers a newer one."""
     root = _root_commit(rule)
-    if (known.head, known.root) != (rule.head, root):
+    if (witness.head, witness.root) != (rule.head, root):
         content = json.dumps({"schema": SCHEMA, "main": rule.head, "root": root}).encode()
-        store.write(PATH, content, known.mark)
+        store.write(PATH, content, witness.mark)
 
 
 def _root_commit(rule: ApprovalRule) -> str:
     return rule.line.commits[0].name
 
 
-def find_rewritten(rule: ApprovalRule, known: MainWitness, stage: str) -> tuple[Fault, ...]:
+def find_rewritten(rule: ApprovalRule, witness: MainWitness, stage: str) -> tuple[Fault, ...]:
     """What main decided before the stage was last reconciled, and does not hold any more.
 
     A line that took another way and lost no decision is well: a pull with a merge does that.
     """
-    if known.head is None or rule.line.holds_commit(known.head):
+    if witness.head is None or rule.line.holds_commit(witness.head):
         return ()
     repository = rule.repository
-    short = known.head[:7]
-    if repository.commit(known.head) is None:
-        return (_unknown_commit(rule, known, stage),)
-    before = ApprovalRule(repository, known.head, rule.folder, rule.forge)
+    short = witness.head[:7]
+    if repository.commit(witness.head) is None:
+        return (_unknown_commit(rule, witness, stage),)
+    before = ApprovalRule(repository, witness.head, rule.folder, rule.forge)
     lost = [commit for commit in before.find_decisions() if not rule.line.holds_commit(commit)]
     if not lost:
         return ()
@@ -83,22 +83,22 @@ def find_rewritten(rule: ApprovalRule, known: MainWitness, stage: str) -> tuple[
     return (Fault(what, Place("main"), hint=_rewrite_hint(rule, stage)),)
 
 
-def _unknown_commit(rule: ApprovalRule, known: MainWitness, stage: str) -> Fault:
+def _unknown_commit(rule: ApprovalRule, witness: MainWitness, stage: str) -> Fault:
     """The stage was reconciled with a commit that this repository does not have: a repository of
     another beginning did it, or this clone is behind."""
-    what = f"this repository has no {str(known.head)[:7]}, with which the stage was reconciled"
+    what = f"this repository has no {str(witness.head)[:7]}, with which the stage was reconciled"
     own = f"give each registry a store of its own: `store` of {stage} in towpath.yaml"
     # What nobody can look at here is not taken for rewritten: a clone that is behind, told to
     # accept what it has, would take the stage back.
     fetch_hint = "fetch or push first: towpath fetch, and in the clone that reconciled: git push"
-    if known.root == _root_commit(rule):
+    if witness.root == _root_commit(rule):
         what = f"{what}: it was not fetched yet, or never pushed"
         return Fault(what, Place("main"), fetch_hint)
-    if known.root is None:
+    if witness.root is None:
         why = "it was not fetched yet, or never pushed, or another repository uses the same store"
         what = f"{what}: {why}"
         return Fault(what, Place("main"), f"{fetch_hint}; else {own}")
-    began = f"{known.root[:7]}, and this one with {_root_commit(rule)[:7]}"
+    began = f"{witness.root[:7]}, and this one with {_root_commit(rule)[:7]}"
     what = f"{what}: another repository uses the same store, whose main begins with {began}"
     anew = f"where all of this one's main was written anew: {_accept_command(stage)}"
     return Fault(what, Place("main"), f"{own}; {anew}")
@@ -116,10 +116,10 @@ def mark_seen(repository: Repository, head: str) -> None:
         refs.point_ref(repository, SEEN, head)
 
 
-def find_displaced_since(rule: ApprovalRule, known: MainWitness) -> tuple[Fault, ...]:
+def find_displaced_since(rule: ApprovalRule, witness: MainWitness) -> tuple[Fault, ...]:
     """Decisions that a merge put out of main's line after the stage was last reconciled: what was
     so before was accepted then."""
-    settled = rule.line.commit_places.get(known.head or "", -1)
+    settled = rule.line.commit_places.get(witness.head or "", -1)
     late = (
         displacement
         for displacement in rule.displaced_decisions

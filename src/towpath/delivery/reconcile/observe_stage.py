@@ -127,11 +127,11 @@ def _unpublished_tags(site: StageSite) -> tuple[stage_tags.StageTag, ...]:
 
 
 def _desired_version(
-    site: StageSite, one: StageFile, records: dict[str, VersionRecord]
+    site: StageSite, stage_file: StageFile, records: dict[str, VersionRecord]
 ) -> DesiredVersion:
-    version = site.view.model(one.model).find_number(one.version)
+    version = site.view.model(stage_file.model).find_number(stage_file.version)
     if version is None:
-        name = f"{one.model}@{one.version}"
+        name = f"{stage_file.model}@{stage_file.version}"
         what = f"the main branch wants {name}, which this clone does not have"
         was_asked = site.view.remote or remotes.choose_remote(site.view.repository) is None
         hint = (
@@ -139,7 +139,9 @@ def _desired_version(
             if was_asked
             else registry_state.way_to_have(site.view.repository, name)
         )
-        return DesiredVersion(one.model, one.version, one.sha256, Fault(what, hint=hint))
+        return DesiredVersion(
+            stage_file.model, stage_file.version, stage_file.sha256, Fault(what, hint=hint)
+        )
     try:
         record = registry_state.read_record(site.view.repository, version)
     except RegistryError as damaged:  # which keeps no other model from being reconciled
@@ -148,24 +150,28 @@ def _desired_version(
             damaged.faults[0].place,
             restore_tags.way_to_restore(str(version)),
         )
-        return DesiredVersion(one.model, one.version, one.sha256, fault)
-    if record.sha256 != one.sha256:
+        return DesiredVersion(stage_file.model, stage_file.version, stage_file.sha256, fault)
+    if record.sha256 != stage_file.sha256:
         what = (
-            f"the stage file asks for sha256 {one.sha256[:12]}…, "
+            f"the stage file asks for sha256 {stage_file.sha256[:12]}…, "
             f"and the record of {version} says {record.sha256[:12]}…"
         )
         hint = f"it was edited by hand: towpath promote {version} --to {site.stage}"
         fault = Fault(what, hint=hint)
-        return DesiredVersion(one.model, one.version, one.sha256, fault)
+        return DesiredVersion(stage_file.model, stage_file.version, stage_file.sha256, fault)
     if faults := site.view.main_decisions.find_contradictions(version):
-        return DesiredVersion(one.model, one.version, one.sha256, faults[0])
+        return DesiredVersion(stage_file.model, stage_file.version, stage_file.sha256, faults[0])
     if unsigned := _unsigned_fault(site, version):
-        return DesiredVersion(one.model, one.version, one.sha256, unsigned)
-    records[one.model] = record
+        return DesiredVersion(stage_file.model, stage_file.version, stage_file.sha256, unsigned)
+    records[stage_file.model] = record
     if version.rejected is None:
-        return DesiredVersion(one.model, one.version, one.sha256)
-    way = leave_version(site.view.model(one.model), one.stage, site.view.main_decisions.log)
-    return DesiredVersion(one.model, one.version, one.sha256, rejected=version.rejected, way=way)
+        return DesiredVersion(stage_file.model, stage_file.version, stage_file.sha256)
+    way = leave_version(
+        site.view.model(stage_file.model), stage_file.stage, site.view.main_decisions.log
+    )
+    return DesiredVersion(
+        stage_file.model, stage_file.version, stage_file.sha256, rejected=version.rejected, way=way
+    )
 
 
 def _follows_main(site: StageSite, record: deployment_record.DeploymentRecord) -> bool:

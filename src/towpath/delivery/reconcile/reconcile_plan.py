@@ -71,12 +71,12 @@ class ActualState:
         """The version that runs, by the record."""
         return self.deployed.version if self.deployed else None
 
-    def runs(self, wanted: DesiredVersion) -> bool:
+    def runs(self, desired: DesiredVersion) -> bool:
         """Whether the record says that what is wanted was deployed."""
         record = self.deployed
         return record is not None and (record.version, record.sha256) == (
-            wanted.version,
-            wanted.sha256,
+            desired.version,
+            desired.sha256,
         )
 
     @property
@@ -100,27 +100,29 @@ def find_stage_changes(
     return tuple(change for change in changes if change)
 
 
-def _derive_change(wanted: DesiredVersion, actual: ActualState) -> StageChange | None:
-    model = wanted.model
+def _derive_change(desired: DesiredVersion, actual: ActualState) -> StageChange | None:
+    model = desired.model
     if actual.fault:
-        return BlockedChange(model, actual.fault, wanted.version)
-    if wanted.deletion is not None and wanted.fault is None:
+        return BlockedChange(model, actual.fault, desired.version)
+    if desired.deletion is not None and desired.fault is None:
         return (
-            RemoveModel(model, actual.running_version, wanted.deletion) if actual.is_trace else None
+            RemoveModel(model, actual.running_version, desired.deletion)
+            if actual.is_trace
+            else None
         )
-    if wanted.fault or wanted.version is None:
-        fault = wanted.fault or Fault("no version is named")
-        return BlockedChange(model, fault, wanted.version)
-    if not actual.runs(wanted):
-        if wanted.rejected is not None:
-            what = f"{model}@{wanted.version} was rejected: {wanted.rejected}"
-            return BlockedChange(model, Fault(what, hint=wanted.way), wanted.version)
-        return DeployVersion(model, wanted.version, actual.running_version)
-    amiss = tuple(_find_amiss(wanted.version, actual))
+    if desired.fault or desired.version is None:
+        fault = desired.fault or Fault("no version is named")
+        return BlockedChange(model, fault, desired.version)
+    if not actual.runs(desired):
+        if desired.rejected is not None:
+            what = f"{model}@{desired.version} was rejected: {desired.rejected}"
+            return BlockedChange(model, Fault(what, hint=desired.way), desired.version)
+        return DeployVersion(model, desired.version, actual.running_version)
+    amiss = tuple(_find_amiss(desired.version, actual))
     if amiss:
-        return RepairVersion(model, wanted.version, amiss)
-    note = "" if wanted.rejected is None else f"rejected meanwhile: {wanted.rejected}"
-    return NothingToDo(model, wanted.version, note)
+        return RepairVersion(model, desired.version, amiss)
+    note = "" if desired.rejected is None else f"rejected meanwhile: {desired.rejected}"
+    return NothingToDo(model, desired.version, note)
 
 
 def _find_amiss(version: VersionNumber, actual: ActualState) -> Iterator[AmissPart]:

@@ -152,10 +152,10 @@ def _ask_sandbox(question: dict[str, Any], tried: list[_Tried], sample: Path | N
     return replace(answered, caution=answer.missing_fences)
 
 
-def read_smoke(said: object, models: int) -> _Result:
+def read_smoke(answer: object, models: int) -> _Result:
     """What came of so many models, by a process in which a model's code may have written the
     answer. Raises ``Malformed`` for what is none."""
-    fields = Fields(said)
+    fields = Fields(answer)
     fields.refuse_others("rows", "models", "words", "packages")
     outcomes = fields.get("models", foreign.list_of(_read_outcome))
     if len(outcomes) != models:

@@ -119,12 +119,12 @@ def declared_stages(workspace: Workspace) -> tuple[str, ...]:
     return tuple(policy_at_commit.read_project_at(repository, main, workspace.folder).stages)
 
 
-def _count_ahead(repository: Repository, there: str) -> int:
+def _count_ahead(repository: Repository, remote_main: str) -> int:
     """How many commits the main branch here is ahead of the remote's."""
     local_main = repository.commit(f"refs/heads/{main_branch.main_branch_name(repository)}")
-    if local_main is None or local_main == there:
+    if local_main is None or local_main == remote_main:
         return 0
-    return int(repository.call("rev-list", "--count", f"{there}..{local_main}"))
+    return int(repository.call("rev-list", "--count", f"{remote_main}..{local_main}"))
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,10 @@ def prepare_api(project: Path) -> None:
 
 
 def await_api(api: PrefectApi, seconds: float = START_SECONDS) -> PrefectApi:
-    """Until an API that was begun answers: `seconds` at most for a local one, else 2.5 s."""
+    """Wait until the API of `begin_api` answers, and return it.
+
+    At most `seconds` for a local one, 2.5 s for another's.
+    """
     from towpath.backends.prefect.server import start_api
 
     if api.started_by_us:

@@ -24,10 +24,10 @@ KINDS = {
     "latency": "towpath.delivery.gates.kinds.latency",
     "function": "towpath.delivery.gates.kinds.function",
 }
-"""Kinds with ``bound(gate) -> str`` and ``judge(gate, context, policy) -> Finding``.
+"""Kinds with ``bound(gate) -> str`` and ``judge(gate, context, policy) -> GateFinding``.
 
 Those that open a model, a table or the project's own code do so in a process of its own, by their
-``work(asked) -> answer``, both of JSON's types.
+``work(question) -> answer``, both of JSON's types.
 """
 
 

@@ -41,14 +41,14 @@ def judge(gate: Expectations, context: GateContext, policy: GatePolicy) -> GateF
     return GateFinding(not failed, f"{answer.held} of {answer.count} hold", ". ".join(parts))
 
 
-def work(asked: dict[str, Any]) -> dict[str, Any]:
+def work(question: dict[str, Any]) -> dict[str, Any]:
     """What came of the suite, without a value of any row."""
     from towpath.backends import great_expectations
     from towpath.steps.kinds import quality_check
 
-    suite = great_expectations.read_suite(Path(asked["suite"]), asked["shown"])
+    suite = great_expectations.read_suite(Path(question["suite"]), question["shown"])
     outcome = quality_check.run_suite(
-        suite, gate_prediction.read_gate_table(asked["data"], asked["file"])
+        suite, gate_prediction.read_gate_table(question["data"], question["file"])
     )
     return {
         "rows": outcome.rows,

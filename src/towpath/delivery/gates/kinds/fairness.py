@@ -72,25 +72,29 @@ def _groups_in_words(gate: Fairness, errors: Mapping[str, float], small: Sequenc
     return f"{gate.metric} {', '.join(shown)}{more}{left}"
 
 
-def work(asked: dict[str, Any]) -> dict[str, Any]:
+def work(question: dict[str, Any]) -> dict[str, Any]:
     """The error of each group with enough rows, and the groups that have fewer."""
-    frame = gate_prediction.read_gate_table(asked["data"], asked["file"])
-    target = gate_prediction.read_gate_column(frame, asked["target"], asked["file"])
-    groups = gate_prediction.read_gate_column(frame, asked["group"], asked["file"]).astype(object)
+    frame = gate_prediction.read_gate_table(question["data"], question["file"])
+    target = gate_prediction.read_gate_column(frame, question["target"], question["file"])
+    groups = gate_prediction.read_gate_column(frame, question["group"], question["file"]).astype(
+        object
+    )
     if target.isna().any():
-        raise Unjudged(f"{asked['file']} has rows without `{asked['target']}`")
-    model = gate_prediction.load_candidate(asked)
+        raise Unjudged(f"{question['file']} has rows without `{question['target']}`")
+    model = gate_prediction.load_candidate(question)
     predictions = gate_prediction.predict_rows(
-        model, _without_target(frame, model, asked["target"])
+        model, _without_target(frame, model, question["target"])
     )
     by_group: dict[str, list[tuple[Any, Any]]] = {}
     named = groups.where(groups.notna(), "(none)").astype(str)
     for group, true, prediction in zip(named, target.tolist(), predictions, strict=True):
         by_group.setdefault(group, []).append((true, prediction))
     if len(by_group) > _MOST_GROUPS:
-        raise Unjudged(f"`{asked['group']}` has {len(by_group):,} values, which are no groups")
-    enough = {group: rows for group, rows in by_group.items() if len(rows) >= asked["least_rows"]}
-    errors = {group: _ERRORS[asked["metric"]](rows) for group, rows in enough.items()}
+        raise Unjudged(f"`{question['group']}` has {len(by_group):,} values, which are no groups")
+    enough = {
+        group: rows for group, rows in by_group.items() if len(rows) >= question["least_rows"]
+    }
+    errors = {group: _ERRORS[question["metric"]](rows) for group, rows in enough.items()}
     return {"errors": errors, "small": sorted(by_group.keys() - enough.keys())}
 
 
@@ -125,7 +129,7 @@ def _share_correct(rows: Rows) -> float:
 
 
 _ERRORS: Mapping[str, Callable[[Rows], float]] = {
-    "mae": lambda rows: _mean_value([abs(each) for each in _prediction_errors(rows)]),
+    "mae": lambda rows: _mean_value([abs(error) for error in _prediction_errors(rows)]),
     "mse": _mean_squared_error,
     "rmse": lambda rows: math.sqrt(_mean_squared_error(rows)),
     "bias": lambda rows: abs(_mean_value(_prediction_errors(rows))),

@@ -48,11 +48,11 @@ def _copy_version(context: GateContext, policy: GatePolicy) -> Path:
     )
 
 
-def work(asked: dict[str, Any]) -> dict[str, Any]:
+def work(question: dict[str, Any]) -> dict[str, Any]:
     """What the function says, in one shape."""
     from towpath.steps import project_functions
 
-    root, run = Path(asked["root"]), asked["run"]
+    root, run = Path(question["root"]), question["run"]
     function = project_functions.locate_function(root, "", run)
     if not function.file.is_file():
         raise Unjudged(f"there is no {function.file.relative_to(root)} in the commit that judges")
@@ -61,7 +61,7 @@ def work(asked: dict[str, Any]) -> dict[str, Any]:
     if (root / "src").is_dir():  # else a package installed from a work tree would come from there
         sys.path.insert(0, str(root / "src"))
     try:
-        returned = project_functions.load_function(root, "", run)(asked["context"])
+        returned = project_functions.load_function(root, "", run)(question["context"])
     except TowpathError:
         raise
     except Exception as error:
@@ -69,14 +69,14 @@ def work(asked: dict[str, Any]) -> dict[str, Any]:
     return _shape_answer(returned, run)
 
 
-def _shape_answer(said: Any, run: str) -> dict[str, Any]:
+def _shape_answer(returned: Any, run: str) -> dict[str, Any]:
     from towpath.steps.formats.json_values import plain_json
 
-    answer = plain_json(said)
+    answer = plain_json(returned)
     if isinstance(answer, bool):
         answer = {"passed": answer}
     if not isinstance(answer, dict) or not isinstance(answer.get("passed"), bool):
-        kind = type(said).__name__
+        kind = type(returned).__name__
         raise Unjudged(f"{run} returned a {kind}, not true, false or a mapping with `passed`")
     if strange := sorted(answer.keys() - set(_KEYS)):
         raise Unjudged(f"{run} returned `{strange[0]}`; known are {', '.join(_KEYS)}")

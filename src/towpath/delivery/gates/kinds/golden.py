@@ -49,15 +49,15 @@ def judge(gate: Golden, context: GateContext, policy: GatePolicy) -> GateFinding
     return GateFinding(not off, f"{len(pairs) - len(off)} of {len(pairs)}", differences)
 
 
-def work(asked: dict[str, Any]) -> dict[str, Any]:
+def work(question: dict[str, Any]) -> dict[str, Any]:
     """What the model gives for the samples, beside what it should."""
-    inputs, expected = _read_samples(asked)
-    model = gate_prediction.load_candidate(asked)
+    inputs, expected = _read_samples(question)
+    model = gate_prediction.load_candidate(question)
     return {"given": gate_prediction.predict_rows(model, inputs), "expected": expected}
 
 
-def _read_samples(asked: dict[str, Any]) -> tuple[Any, list[Any]]:
-    path, name, column = asked["samples"], asked["file"], asked["expected"]
+def _read_samples(question: dict[str, Any]) -> tuple[Any, list[Any]]:
+    path, name, column = question["samples"], question["file"], question["expected"]
     if name.lower().endswith(".json"):
         return _from_json(Path(path), name)
     from towpath.steps.formats.json_values import plain_json
@@ -86,14 +86,16 @@ def _from_json(path: Path, name: str) -> tuple[Any, list[Any]]:
     ]
 
 
-def _is_close(given: Any, expected: Any, gate: Golden) -> bool:
+def _is_close(prediction: Any, expected: Any, gate: Golden) -> bool:
     if isinstance(expected, list):
-        alike = isinstance(given, list) and len(given) == len(expected)
-        return alike and all(_is_close(g, e, gate) for g, e in zip(given, expected, strict=True))
-    if _is_number(given) and _is_number(expected):
+        alike = isinstance(prediction, list) and len(prediction) == len(expected)
+        return alike and all(
+            _is_close(g, e, gate) for g, e in zip(prediction, expected, strict=True)
+        )
+    if _is_number(prediction) and _is_number(expected):
         slack = gate.absolute + gate.relative * math.fabs(expected)
-        return math.isclose(given, expected, rel_tol=_ROUNDED, abs_tol=max(slack, _ROUNDED))
-    return type(given) is type(expected) and given == expected
+        return math.isclose(prediction, expected, rel_tol=_ROUNDED, abs_tol=max(slack, _ROUNDED))
+    return type(prediction) is type(expected) and prediction == expected
 
 
 def _is_number(value: Any) -> bool:

@@ -47,19 +47,19 @@ def judge(gate: Latency, context: GateContext, policy: GatePolicy) -> GateFindin
     return GateFinding(value <= gate.at_most, verdict_text.verdict_duration(value), detail)
 
 
-def work(asked: dict[str, Any]) -> dict[str, Any]:
+def work(question: dict[str, Any]) -> dict[str, Any]:
     """The seconds of each call."""
     from towpath.steps.kinds.batch_transform import select_features
 
-    frame = gate_prediction.read_gate_table(asked["table"], asked["file"])
-    model = gate_prediction.load_candidate(asked)
-    count = asked["rows"]
+    frame = gate_prediction.read_gate_table(question["table"], question["file"])
+    model = gate_prediction.load_candidate(question)
+    count = question["rows"]
     repeated = -(-count // len(frame))
     rows = frame.iloc[[*range(len(frame))] * repeated].head(count).reset_index(drop=True)
     taken_in = select_features(model, rows)
-    for _ in range(asked["warm_up"]):
+    for _ in range(question["warm_up"]):
         model.predict(taken_in)
-    return {"seconds": [_time_call(model, taken_in) for _ in range(asked["calls"])]}
+    return {"seconds": [_time_call(model, taken_in) for _ in range(question["calls"])]}
 
 
 def _time_call(model: Any, rows: Any) -> float:

@@ -45,16 +45,17 @@ def judge(gate: Safe, context: GateContext, policy: GatePolicy) -> GateFinding: 
     return GateFinding(True, "safe", "; ".join([*parts, *filter(None, [answered.caution])]))
 
 
-def work(asked: dict[str, Any]) -> dict[str, Any]:
+def work(question: dict[str, Any]) -> dict[str, Any]:
     """What is unsafe, by file; and what was looked at, where nothing is."""
-    trust, own = asked["trust"], asked["own"]
+    trust, own = question["trust"], question["own"]
     judged = {
-        name: _explain_unsafe(Path(path), name, trust, own) for name, path in asked["files"].items()
+        name: _explain_unsafe(Path(path), name, trust, own)
+        for name, path in question["files"].items()
     }
     unsafe = {name: why for name, why in judged.items() if why}
     looked_at = [
         words
-        for name, path in asked["files"].items()
+        for name, path in question["files"].items()
         if not unsafe
         for words in (_looked_at(Path(path), name, trust), *_other_packages(Path(path), name, own))
     ]

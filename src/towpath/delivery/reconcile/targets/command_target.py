@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ from towpath.delivery.reconcile.bundle import Bundle
 from towpath.delivery.reconcile.reconcile_plan import RunningVersion
 from towpath.errors import DeployError
 from towpath.registry import VersionRecord
+from towpath.sandbox import process_tree
 
 if TYPE_CHECKING:
     from towpath.config.target_declarations import CommandDeployment as Declared
@@ -82,19 +85,8 @@ class CommandTarget:
     def _run_program(self, words: tuple[str, ...], facts: Mapping[str, str]) -> str:
         """What a program printed; ``DeployError`` where it failed, with its last words."""
         try:
-            with log_call("process", *words) as logged:
-                process = subprocess.run(
-                    words,
-                    cwd=self.home,
-                    env={**self.environ, **facts, "TOWPATH_STAGE": self.stage},
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                    errors="replace",
-                    timeout=self.declared.timeout,
-                    check=False,
-                )
+            with log_call("process", *words) as logged, self._started(words, facts) as process:
+                output, _ = process.communicate(timeout=self.declared.timeout)
                 logged.answer(process.returncode)
         except subprocess.TimeoutExpired:
             what = f"{words[0]} did not end within {self.declared.timeout:g} s"
@@ -102,6 +94,30 @@ class CommandTarget:
         except OSError as refusal:
             raise DeployError(f"{words[0]} cannot be run: {refusal.strerror}") from refusal
         if process.returncode:
-            last = "\n".join(process.stdout.splitlines()[-_SHOWN:])
+            last = "\n".join(output.splitlines()[-_SHOWN:])
             raise DeployError(f"{words[0]} ended with exit code {process.returncode}: {last}")
-        return process.stdout
+        return output
+
+    @contextmanager
+    def _started(
+        self, words: tuple[str, ...], facts: Mapping[str, str]
+    ) -> Iterator[subprocess.Popen[str]]:
+        """A program that is ended, with all that it has started, where it takes too long or is
+        interrupted: what a deployment began would else go on after it was said to have failed."""
+        with subprocess.Popen(
+            words,
+            cwd=self.home,
+            env={**self.environ, **facts, "TOWPATH_STAGE": self.stage},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process:
+            try:
+                yield process
+            except BaseException:
+                # Not a group of its own, which could not ask for a password at the terminal.
+                below = list(process_tree.find_descendants(process.pid))  # while it has them
+                process_tree.signal_processes([process.pid, *below], signal.SIGKILL)
+                raise
