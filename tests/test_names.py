@@ -27,7 +27,7 @@ SHARED = frozenset(
 #: A finding, a drawing and logging are nouns of the field.
 PARTICIPLES = frozenset(
     {
-        "audit_finding", "gate_finding", "lineage_drawing", "mermaid_drawing", "step_logging",
+        "audit_finding", "mermaid_drawing", "step_logging",
         "svg_drawing", "table_scoring", "text_drawing", "widening",
     }
 )  # fmt: skip

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.audit import tag_pairs
 from towpath.backends.git import Repository, main_branch, refs, remotes
 from towpath.backends.git.git_command import split_lines
 from towpath.delivery.promotion.promotion_case import promotion_paths, refuse_unknown_stage
@@ -27,6 +26,7 @@ from towpath.registry import (
 )
 from towpath.registry import version_record as records
 from towpath.registry.main_decisions import MainDecisions, is_registration, record_paths
+from towpath.registry.main_line import parse_trailers
 from towpath.registry.ownership import Owners, read_owners, show_project_folder
 from towpath.registry.stage_tags import StageTag
 
@@ -349,7 +349,7 @@ class AuditLedger:
 
     @cached_property
     def _paired_tags(self) -> Sequence[tuple[StageTag, Promotion | None]]:
-        return tuple(tag_pairs.pair_tags(self.stage_tags, self.promotions_of, self.version_on))
+        return tuple(pair_tags(self.stage_tags, self.promotions_of, self.version_on))
 
 
 def open_ledger(
@@ -386,3 +386,42 @@ def refuse_stage_that_never_was(ledger: AuditLedger, stage: str) -> None:
     refuse_unknown_stage(
         stage, [*ledger.project.stages, *(promotion.stage for promotion in ledger.promotions)]
     )
+
+
+def pair_tags(
+    assigned: Iterable[StageTag],
+    promotions: Callable[[str, str], Sequence[Promotion]],
+    version_on: Callable[[str, str], VersionNumber | None],
+) -> Iterator[tuple[StageTag, Promotion | None]]:
+    """Each tag, oldest first, with the last promotion before it that asked for its version.
+
+    ``promotions`` gives those of a stage and a model, oldest first, ``version_on`` the version of
+    a model that stands on a commit. Tags follow promotions in order: one that goes back behind
+    its predecessor's was not written by reconcile, and has none. Two tags may follow one
+    promotion, where the first was mended.
+    """
+    reached: dict[tuple[str, str], int] = {}
+    for tag in assigned:
+        key = tag.stage, tag.model
+        version = None if tag.undone else version_on(tag.model, tag.commit)
+        place = _find_place(promotions(*key), tag, version, reached.get(key, 0))
+        if place is not None:
+            reached[key] = place
+        yield tag, None if place is None else promotions(*key)[place]
+
+
+def _find_place(
+    promotions: Sequence[Promotion], tag: StageTag, version: VersionNumber | None, least: int
+) -> int | None:
+    if version is None and not tag.undone:
+        return None
+    named = parse_trailers(tag.tag.message).get("promotion")
+    fitting = (
+        place
+        for place in reversed(range(least, len(promotions)))
+        if promotions[place].time <= tag.tag.time
+        and promotions[place].version == version
+        and promotions[place].fault is None
+        and (named is None or promotions[place].commit in named)
+    )
+    return next(fitting, None)

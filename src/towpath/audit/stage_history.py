@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from towpath.audit import utc_dates
 from towpath.audit.approvals import Approvals, AuditedApproval, open_approvals
 from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
 from towpath.config.foreign_values import format_second
+from towpath.errors import UsageError
 from towpath.registry import Promotion
 from towpath.registry.stage_tags import StageTag
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
+
 
 _PULL = re.compile(r"(?:pull request #|\(#)(\d+)")
 
@@ -87,7 +89,7 @@ def find_stages_at(
 
     Raises ``UsageError`` for what is no date.
     """
-    moment = format_second(utc_dates.parse_moment(when))
+    moment = format_second(parse_moment(when))
     order = list(workspace.policy.stages)
     stages = sorted({entry.stage for entry in entries}, key=lambda s: (s not in order, s))
     stages = [*(s for s in order if s in stages), *(s for s in stages if s not in order)]
@@ -158,3 +160,31 @@ def _pull_request(promotion: Promotion, approval: AuditedApproval) -> str | None
         return approval.where
     match = _PULL.search(promotion.subject)
     return f"#{match[1]}" if match else None
+
+
+DATE = r"\d{4}-\d{2}-\d{2}"
+MOMENT = rf"{DATE}(?:[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?(?:Z|[+-]\d{{2}}:?\d{{2}})?)?"
+
+
+def parse_moment(text: str) -> int:
+    """Seconds since 1970 of the last second that ``text`` covers: a date means its whole day.
+
+    Raises ``UsageError`` for what is no date.
+    """
+    try:
+        when = datetime.fromisoformat(text.strip())
+    except ValueError:
+        hint = "write 2026-03-01, or 2026-03-01T14:30:00Z"
+        raise UsageError(f"`{text}` is no date", hint=hint) from None
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    if re.fullmatch(DATE, text.strip()):
+        when += timedelta(days=1, seconds=-1)
+    return int(when.timestamp())
+
+
+def normalise_date(text: str) -> str:
+    """A date or a time as the registry writes times, so that they order as text does."""
+    if re.fullmatch(DATE, text):
+        parse_moment(text)
+        return text
+    return format_second(parse_moment(text))

@@ -8,19 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towpath.audit.approvals import Approvals, open_approvals
-from towpath.audit.audit_finding import AuditFinding, UncheckedPart
+from towpath.audit.audit_finding import AuditFinding, ExplainedFinding, FindingNotes, UncheckedPart
 from towpath.audit.checks import (
     main_line_check,
-    ownership_check,
     record_check,
     signature_check,
     stage_file_check,
     stage_tag_check,
     store_check,
-    substitute_check,
 )
 from towpath.audit.checks.signature_check import SurveyedSignature
-from towpath.audit.finding_notes import ExplainedFinding, FindingNotes
 from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
 from towpath.backends.git import Repository, main_branch, remotes
 from towpath.errors import ForgeError, RegistryError, TowpathError
@@ -119,11 +116,11 @@ def doubted_tags(workspace: Workspace, model: str) -> frozenset[str]:
 def _check_git(ledger: AuditLedger, approvals: Approvals) -> Iterator[AuditFinding | UncheckedPart]:
     """All that Git alone tells."""
     yield from main_line_check.check_main_line(approvals)
-    yield from ownership_check.check_ownership(ledger)
+    yield from stage_file_check.check_ownership(ledger)
     yield from stage_file_check.check_stage_files(ledger, approvals)
     yield from stage_tag_check.check_stage_tags(ledger, approvals)
     yield from record_check.check_records(ledger)
-    yield from substitute_check.check_substitutes(ledger)
+    yield from main_line_check.check_substitutes(ledger)
 
 
 def _check_signatures(

@@ -296,7 +296,7 @@ def lineage(
             "lineage",
             {**_lineage_document(version_lineage), "deployments": version_lineage.deployments},
         )
-    from towpath.audit.lineage_drawing import draw_lineage
+    from towpath.audit.lineage import draw_lineage
 
     return drawings.show_drawing(session, draw_lineage(version_lineage), form, output)
 

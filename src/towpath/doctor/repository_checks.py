@@ -1,20 +1,32 @@
-"""The repository: who works in it, and whether history and tags are whole."""
+"""The repository: who works in it, whether history, tags and work tree are whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import Repository, commit_history, main_branch, refs, remotes
-from towpath.doctor import unpublished_checks
+from towpath.backends.git import (
+    Repository,
+    commit_history,
+    large_files,
+    main_branch,
+    refs,
+    remotes,
+    submodules,
+)
+from towpath.config import names_and_paths
 from towpath.doctor.health_check import DoctorCheck, report_faults, report_lack, report_well
 from towpath.errors import TowpathError
-from towpath.registry import restore_tags
+from towpath.registry import backup_refs, restore_tags
 from towpath.registry.registration_readiness import WHOLE
-from towpath.registry.version_reference import parse_tag
+from towpath.registry.registry_state import CANDIDATES, TAGS
+from towpath.registry.version_reference import TagName, parse_tag
 
 if TYPE_CHECKING:
+    from towpath.backends.git import Repository
     from towpath.workspace import Workspace
+
 
 _TAGS = "refs/tags/"
 
@@ -148,7 +160,132 @@ def _examine_remote(workspace: Workspace, repository: Repository) -> Iterator[Do
         yield report_lack("remote", message, _settle_tags(remote, short))
     if missing:
         yield report_lack("remote", f"{missing} of {remote}'s tags are not here", "towpath fetch")
-    yield from unpublished_checks.examine_unpublished(repository, remote, remote_tags)
+    yield from examine_unpublished(repository, remote, remote_tags)
     yield from _examine_main(repository, remote)
     if not moved and not missing:
         yield report_well("remote", f"{remote} answers, and all its tags are here")
+
+
+_TRUE = ("true", "yes", "on", "1", "")
+
+
+def examine_unpublished(
+    repository: Repository, remote: str, remote_tags: Mapping[str, str]
+) -> Iterator[DoctorCheck]:
+    """Versions, rejections and candidates that the remote, which has these tags, does not have."""
+    yield from _examine_tags(repository, remote, remote_tags)
+    waiting = refs.list_ref_names(repository, CANDIDATES.rstrip("/"))
+    if waiting:
+        message = f"{_count_in_words(len(waiting), 'candidate')} waits here for a number"
+        yield DoctorCheck("remote", "unknown", message, "towpath push")
+    yield from _pruning_settings(repository, remote)
+
+
+def _examine_tags(
+    repository: Repository, remote: str, remote_tags: Mapping[str, str]
+) -> Iterator[DoctorCheck]:
+    local_tags = refs.list_ref_objects(repository, TAGS.rstrip("/"))
+    tag_names = {
+        name: parse_tag(name.removeprefix(TAGS))
+        for name in local_tags | backup_refs.read_backed_up_tags(repository)
+    }
+    mine = [
+        tag for name, tag in tag_names.items() if tag and tag.version and name not in remote_tags
+    ]
+    if mine:
+        message = f"{_both_in_words(mine)} only here, and not on {remote}"
+        yield report_lack("remote", message, "towpath push")
+
+
+def _both_in_words(tags: list[TagName]) -> str:
+    rejections = sum(tag.undone for tag in tags)
+    counts = {"version": len(tags) - rejections, "rejection": rejections}
+    words = [_count_in_words(count, what) for what, count in counts.items() if count]
+    return f"{' and '.join(words)} {'is' if len(tags) == 1 else 'are'}"
+
+
+def _count_in_words(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _pruning_settings(repository: Repository, remote: str) -> Iterator[DoctorCheck]:
+    """Settings by which a plain ``git fetch`` deletes what only this clone has."""
+    for key in ("fetch.pruneTags", f"remote.{remote}.pruneTags"):
+        value = repository.attempt_git("config", "--get", key)
+        if value.code == 0 and value.text.lower() in _TRUE:
+            message = f"`git fetch` here deletes tags that {remote} does not have ({key})"
+            hint = f"git config {key} false; versions come back with towpath fetch"
+            yield DoctorCheck("remote", "unknown", message, hint)
+    specs = repository.attempt_git("config", "--get-all", f"remote.{remote}.fetch").text.split("\n")
+    for spec in specs:
+        if spec.endswith(":refs/*"):
+            message = f"`git fetch --prune` here deletes what waits for its number ({spec})"
+            usual = f"'+refs/heads/*:refs/remotes/{remote}/*'"
+            hint = f"git config --replace-all remote.{remote}.fetch {usual} ':refs/\\*$'"
+            yield DoctorCheck("remote", "unknown", message, hint)
+
+
+AS_BYTES = (
+    "write into .gitattributes, as a new project has it: {path} -text; then, for the bytes that "
+    "were committed: mv {path} {path}.before && git checkout -- {path}"
+)
+
+
+def examine_checkout(workspace: Workspace) -> Iterator[DoctorCheck]:
+    """What of the work tree is not as the commit has it, though Git calls it clean."""
+    repository = workspace.repository
+    if repository is None or repository.head() is None:
+        return
+    if (repository.root / ".gitmodules").is_file():
+        yield from _examine_submodules(repository)
+    inputs = sorted(set(_pipeline_inputs(workspace)))
+    yield from _line_ends(repository, workspace, inputs)
+    yield from _find_pointers(workspace, inputs)
+
+
+def _examine_submodules(repository: Repository) -> Iterator[DoctorCheck]:
+    for path in submodules.absent_submodules(repository):
+        yield report_lack("git", f"the submodule {path} is not set up", submodules.SET_UP)
+    for path, why in repository.state().submodules.items():
+        yield report_lack("git", f"the submodule {path}: {why}", submodules.SET_UP)
+
+
+def _pipeline_inputs(workspace: Workspace) -> Iterator[str]:
+    """The files and folders that any pipeline takes, from the project's root."""
+    for name in workspace.pipelines:
+        try:
+            declared = workspace.pipeline(name)
+        except TowpathError:  # `towpath check` says what is wrong with it
+            continue
+        for declared_input in declared.pipeline.inputs.values():
+            if not names_and_paths.is_model_reference(declared_input.path):
+                yield declared_input.path
+
+
+def _line_ends(
+    repository: Repository, workspace: Workspace, inputs: list[str]
+) -> Iterator[DoctorCheck]:
+    """Data that Git changes on its way to the work tree: elsewhere its digest is another."""
+    folder = f"{workspace.folder}/" if workspace.folder else ""
+    pathspecs = [f":(literal){folder}{path}" for path in inputs]
+    listed = repository.call("ls-files", "--eol", "-z", "--", *pathspecs) if pathspecs else ""
+    for row in filter(None, listed.split("\0")):
+        about, _, path = row.partition("\t")
+        committed, checked_out = about.split()[:2]
+        if "w/" + committed.removeprefix("i/") != checked_out and checked_out in (
+            "w/crlf",
+            "w/mixed",
+        ):
+            message = (
+                f"Git changes the line ends of {path}, an input: its digest is another elsewhere"
+            )
+            yield DoctorCheck("git", "unknown", message, AS_BYTES.format(path=path))
+
+
+def _find_pointers(workspace: Workspace, inputs: list[str]) -> Iterator[DoctorCheck]:
+    for input_path in inputs:
+        for pointer in large_files.pointers_in(workspace.root / input_path):
+            shown = os.path.relpath(pointer, workspace.root)
+            yield report_lack(
+                "git", f"{shown} is a pointer of Git LFS, not the data", large_files.PULL
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 
-from towpath.audit import finding_notes
+from towpath.audit import audit_finding
 from towpath.audit.audit_finding import AuditCheck, AuditFinding, make_finding
 from towpath.audit.ledger import AuditLedger, FileTouch
 from towpath.backends.git import refs
@@ -186,7 +186,7 @@ def _check_evidence(ledger: AuditLedger) -> Iterator[AuditFinding]:
         if not ledger.has_evidence(promotion):
             what = f"{promotion} came without its evidence"
             yield make_finding(
-                "evidence", what, f"{path} at {promotion.commit[:7]}", finding_notes.EXPLAIN
+                "evidence", what, f"{path} at {promotion.commit[:7]}", audit_finding.EXPLAIN
             )
         elif path not in evidence_on_main:
             hint = BACK.format(commit=promotion.commit[:7], path=path)

@@ -1,15 +1,18 @@
-"""Did each stage file come by a promotion: merged, approved at the level asked for, and alone?"""
+"""Did each stage file come by a promotion: approved, in a declared stage, of an owned model?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from towpath.audit import finding_notes
+from towpath import registry
+from towpath.audit import audit_finding
 from towpath.audit.approvals import UNKNOWN, Approvals
 from towpath.audit.audit_finding import AuditFinding, UncheckedPart, make_finding
 from towpath.audit.ledger import AuditLedger
 from towpath.delivery.promotion.approval_rule import backdated_fault, decide_again
-from towpath.registry import Promotion
+from towpath.delivery.promotion.rollback_target import leave_version
+from towpath.errors import Fault, TowpathError
+from towpath.registry import Promotion, policy_at_commit, stage_files
 
 
 def check_stage_files(
@@ -33,11 +36,11 @@ def _way_to_right(ledger: AuditLedger, promotion: Promotion) -> str:
     where it stands still; what is past is explained. Undoing it by `git revert` would change the
     stage file by hand once more."""
     if ledger.next_change(promotion) is not None:
-        return f"git show {promotion.commit[:7]}; {finding_notes.EXPLAIN}"
+        return f"git show {promotion.commit[:7]}; {audit_finding.EXPLAIN}"
     again = decide_again(promotion, ledger.promotions_of(promotion.stage, promotion.model))
     if promotion.version is None:
-        return f"{again} puts it right; then {finding_notes.EXPLAIN}"
-    return f"{again} lets it in by its rules; or go to another version, and {finding_notes.EXPLAIN}"
+        return f"{again} puts it right; then {audit_finding.EXPLAIN}"
+    return f"{again} lets it in by its rules; or go to another version, and {audit_finding.EXPLAIN}"
 
 
 def _check_readable(ledger: AuditLedger, promotion: Promotion) -> Iterator[AuditFinding]:
@@ -112,3 +115,42 @@ def _check_chained(ledger: AuditLedger, promotion: Promotion) -> Iterator[AuditF
         yield make_finding(
             "promotion", what, _change_place(promotion), _way_to_right(ledger, promotion)
         )
+
+
+def check_ownership(ledger: AuditLedger) -> Iterator[AuditFinding]:
+    """Each model that was ever promoted, and each stage file that is on main."""
+    yield from _check_declaration(ledger)
+    for model in dict.fromkeys(entry.model for entry in ledger.promotions):
+        if not ledger.model_owners.owns_model(ledger.folder, model):
+            yield _ownership_finding(ledger.model_owners.why_nobodys(model))
+    files_on_main = registry.read_stage_files(ledger.repository, ledger.main)
+    for entry in ledger.wanted_versions(ledger.stage):
+        version = (
+            ledger.models[entry.model].find_number(entry.version)
+            if entry.model in ledger.models
+            else None
+        )
+        if version is not None and version.rejected is not None:
+            what = f"{entry.stage} should run {version}, which was rejected: {version.rejected}"
+            hint = leave_version(ledger.models[entry.model], entry.stage, ledger.log)
+            yield make_finding(
+                "promotion", what, stage_files.stage_file_path(entry.stage, entry.model), hint
+            )
+    for fault in stage_files.find_undeclared_stages(
+        files_on_main, ledger.project, ledger.model_owners, ledger.folder
+    ):
+        yield _ownership_finding(fault)
+
+
+def _check_declaration(ledger: AuditLedger) -> Iterator[AuditFinding]:
+    """Main's own declaration: it is there, and can be read."""
+    try:
+        policy_at_commit.read_project_at(ledger.repository, ledger.main, ledger.folder)
+    except TowpathError as wrong:
+        for fault in wrong.faults:
+            place = str(fault.place or policy_at_commit.declaration_path(ledger.folder))
+            yield make_finding("rules", fault.what, place, fault.hint or "")
+
+
+def _ownership_finding(fault: Fault) -> AuditFinding:
+    return make_finding("promotion", fault.what, str(fault.place), fault.hint or "")

@@ -144,7 +144,7 @@ def _metric_difference(row: Any) -> str:
 def _gate_rows(
     case: PromotionCase, verdicts: Sequence[GateVerdict]
 ) -> Iterator[tuple[str | Styled, ...]]:
-    from towpath.delivery.gates.verdict_table import verdict_cell
+    from towpath.delivery.gates.verdict import verdict_cell
 
     for verdict in verdicts:
         state = Styled("passed", "green") if verdict.passed else Styled("FAILED", "bold red")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from towpath.delivery.gates import kinds, verdict_text
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
-from towpath.delivery.gates.gate_policy import GatePolicy
-from towpath.delivery.gates.verdict import GateVerdict
+from towpath.delivery.gates import kinds, verdict
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.verdict import GateFinding, GateVerdict, Unjudged
 from towpath.errors import Fault, TowpathError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -50,12 +48,12 @@ def _judge_gate(name: str, gate: AnyGate, context: GateContext, policy: GatePoli
         kind=gate.kind,
         when=gate.when,
         passed=finding.passed,
-        value=verdict_text.verdict_value(finding.value),
-        bound=verdict_text.verdict_value(
+        value=verdict.verdict_value(finding.value),
+        bound=verdict.verdict_value(
             kinds.gate_bound(gate) if finding.bound is None else finding.bound
         ),
         source=policy.source(context.stage, name),
-        detail=verdict_text.verdict_line(finding.detail),
+        detail=verdict.verdict_line(finding.detail),
     )
 
 
@@ -65,7 +63,7 @@ def _evaluate_gate(gate: AnyGate, context: GateContext, policy: GatePolicy) -> G
     except Unjudged as unjudged:
         why = str(unjudged)
     except TowpathError as error:
-        why = verdict_text.verdict_fault_words(error)
+        why = verdict.verdict_fault_words(error)
     except Exception as error:  # whatever it is, it must not let a version through
         why = f"{type(error).__name__}: {error}"
     return GateFinding(False, detail=f"cannot be evaluated: {why}")

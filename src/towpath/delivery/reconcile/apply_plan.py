@@ -8,13 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from towpath.delivery.reconcile import (
-    deploy_steps,
-    lease,
-    observe_stage,
-    reconcile_plan,
-    revert_proposal,
-)
+from towpath.delivery.reconcile import deploy_steps, lease, observe_stage, reconcile_plan
 from towpath.delivery.reconcile.deploy_permission import DeployGatesRefused, DeployJudge
 from towpath.delivery.reconcile.main_witness import (
     PATH,
@@ -27,8 +21,9 @@ from towpath.delivery.reconcile.main_witness import (
     write_witness,
 )
 from towpath.delivery.reconcile.observe_stage import ObservedStage
-from towpath.delivery.reconcile.stage_changes import (
+from towpath.delivery.reconcile.reconcile_plan import (
     BlockedChange,
+    DeployVersion,
     NothingToDo,
     RemoveModel,
     StageChange,
@@ -40,6 +35,7 @@ from towpath.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
+
 
 ReconcileListener = Callable[[str, str, str], None]
 """Told the stage, the model and the step that begins now."""
@@ -234,7 +230,7 @@ def _carried_out(work: deploy_steps.ReconcileWork, change: StageChange) -> Chang
             else deploy_steps.deploy_version(work, change)
         )
     except DeployGatesRefused as refused:
-        revert = revert_proposal.propose_revert(work.site, change)
+        revert = propose_revert(work.site, change)
         return ChangeOutcome(change, "refused", _first_fault(refused), refused.faults, revert)
     except Refused as refused:
         return ChangeOutcome(change, "refused", _first_fault(refused), refused.faults)
@@ -253,3 +249,33 @@ def _first_fault(error: TowpathError) -> str:
 def _scratch_path() -> Iterator[Path]:
     with scratch_folder() as folder:
         yield Path(folder)
+
+
+def propose_revert(site: StageSite, change: StageChange) -> str | None:
+    """A pull request that goes back to the incumbent, where there is a forge; else the command."""
+    if not isinstance(change, DeployVersion):
+        return None
+    if site.forge is None:
+        return revert_command(site.stage, change)
+    from towpath.delivery import promotion
+
+    why = f"A deploy gate of {site.stage} refused {change.model}@{change.version}."
+    try:
+        proposal = (
+            promotion.propose_rollback(
+                site.view.workspace, change.model, site.stage, to=str(change.over), why=why
+            )
+            if change.over
+            else promotion.propose_demotion(site.view.workspace, change.model, site.stage, why=why)
+        )
+    except TowpathError as refused:  # a rejected incumbent, a token that may not
+        site.say(f"no revert could be proposed: {refused}")
+        return revert_command(site.stage, change)
+    return proposal.url or revert_command(site.stage, change)
+
+
+def revert_command(stage: str, change: DeployVersion) -> str:
+    """What a person types."""
+    if change.over is None:
+        return f"towpath demote {change.model} --stage {stage}"
+    return f"towpath rollback {change.model} --stage {stage} --to {change.over}"

@@ -10,12 +10,12 @@ from pathlib import Path
 from towpath.config.artifact import Artifact
 from towpath.config.foreign_values import format_second
 from towpath.delivery.reconcile import bundle as bundles
-from towpath.delivery.reconcile import bundle_sources, deployment_record, smoke_test
+from towpath.delivery.reconcile import deployment_record, smoke_test, stage_data
 from towpath.delivery.reconcile.bundle import Bundle
 from towpath.delivery.reconcile.deploy_permission import DeployJudge
 from towpath.delivery.reconcile.deployment_record import DeploymentRecord, RecordedApproval
 from towpath.delivery.reconcile.observe_stage import ObservedStage
-from towpath.delivery.reconcile.stage_changes import DeployVersion, RemoveModel, RepairVersion
+from towpath.delivery.reconcile.reconcile_plan import DeployVersion, RemoveModel, RepairVersion
 from towpath.delivery.reconcile.stage_site import StageSite
 from towpath.errors import DeployError, RegistryError
 from towpath.registry import Promotion, VersionNumber, VersionRecord, registry_state, stage_tags
@@ -63,8 +63,7 @@ def deploy_version(work: ReconcileWork, change: DeployVersion | RepairVersion) -
     if actual.bundle is not BytesState.WHOLE:
         step(model, "copy")
         site.say(
-            f"{model}: {record.artifact.name} came from "
-            f"{bundle_sources.copy_to_stage(site, record)}"
+            f"{model}: {record.artifact.name} came from {stage_data.copy_to_stage(site, record)}"
         )
     words = _deploy_bundle(work, change, record, promotion) if change.needs_part("target") else ""
     if change.needs_part("target") or change.needs_part("record"):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from towpath.delivery.gates.gate_finding import GateFinding
+from towpath.delivery.gates.verdict import GateFinding
 
 if TYPE_CHECKING:
     from towpath.config.gate_declarations import AnyGate
-    from towpath.delivery.gates.gate_context import GateContext
-    from towpath.delivery.gates.gate_policy import GatePolicy
+    from towpath.delivery.gates.gate_context import GateContext, GatePolicy
 
 KINDS = {
     "metric": "towpath.delivery.gates.kinds.metric",

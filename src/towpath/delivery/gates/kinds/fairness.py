@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from towpath.config.gate_declarations import Fairness
-from towpath.delivery.gates import gate_prediction, gate_process, verdict_text
-from towpath.delivery.gates.gate_answers import FairnessAnswer, read_fairness
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
-from towpath.delivery.gates.gate_policy import GatePolicy
+from towpath.delivery.gates import gate_model, gate_process, verdict
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.gate_process import FairnessAnswer, read_fairness
+from towpath.delivery.gates.verdict import GateFinding, Unjudged
 
 _SHOWN = 8
 _MOST_GROUPS = 1000
@@ -20,7 +19,7 @@ _MOST_GROUPS = 1000
 def bound(gate: Fairness) -> str:
     """``mae by sex: ratio at most 1.25``."""
     limits = [
-        f"{name} at most {verdict_text.verdict_number(limit)}"
+        f"{name} at most {verdict.verdict_number(limit)}"
         for name, limit in _declared_bounds(gate).items()
     ]
     return f"{gate.metric} by {gate.group}: {' and '.join(limits)}"
@@ -29,8 +28,8 @@ def bound(gate: Fairness) -> str:
 def judge(gate: Fairness, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
     """Whether the groups lie near enough."""
     question = {
-        **gate_prediction.candidate_question(context),
-        "data": gate_prediction.find_stage_data(context, gate.data),
+        **gate_model.candidate_question(context),
+        "data": gate_model.find_stage_data(context, gate.data),
         **gate.model_dump(include={"target", "group", "metric", "least_rows"}),
         "file": gate.data,
     }
@@ -46,7 +45,7 @@ def _fairness_finding(gate: Fairness, answer: FairnessAnswer) -> GateFinding:
     spread = _error_spread(errors)
     passed = all(spread[name] <= limit for name, limit in _declared_bounds(gate).items())
     value = ", ".join(
-        f"{name} {verdict_text.verdict_number(spread[name])}" for name in _declared_bounds(gate)
+        f"{name} {verdict.verdict_number(spread[name])}" for name in _declared_bounds(gate)
     )
     return GateFinding(passed, value, _groups_in_words(gate, errors, answer.small))
 
@@ -66,7 +65,7 @@ def _groups_in_words(gate: Fairness, errors: Mapping[str, float], small: Sequenc
     """The groups from the worst on, and those too small to be judged."""
     upwards = gate.metric == "accuracy"
     ordered = sorted(errors.items(), key=lambda pair: pair[1], reverse=not upwards)
-    shown = [f"{group} {verdict_text.verdict_number(error)}" for group, error in ordered[:_SHOWN]]
+    shown = [f"{group} {verdict.verdict_number(error)}" for group, error in ordered[:_SHOWN]]
     more = f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
     left = f"; fewer than {gate.least_rows} rows: {', '.join(small[:_SHOWN])}" if small else ""
     return f"{gate.metric} {', '.join(shown)}{more}{left}"
@@ -74,17 +73,13 @@ def _groups_in_words(gate: Fairness, errors: Mapping[str, float], small: Sequenc
 
 def work(question: dict[str, Any]) -> dict[str, Any]:
     """The error of each group with enough rows, and the groups that have fewer."""
-    frame = gate_prediction.read_gate_table(question["data"], question["file"])
-    target = gate_prediction.read_gate_column(frame, question["target"], question["file"])
-    groups = gate_prediction.read_gate_column(frame, question["group"], question["file"]).astype(
-        object
-    )
+    frame = gate_model.read_gate_table(question["data"], question["file"])
+    target = gate_model.read_gate_column(frame, question["target"], question["file"])
+    groups = gate_model.read_gate_column(frame, question["group"], question["file"]).astype(object)
     if target.isna().any():
         raise Unjudged(f"{question['file']} has rows without `{question['target']}`")
-    model = gate_prediction.load_candidate(question)
-    predictions = gate_prediction.predict_rows(
-        model, _without_target(frame, model, question["target"])
-    )
+    model = gate_model.load_candidate(question)
+    predictions = gate_model.predict_rows(model, _without_target(frame, model, question["target"]))
     by_group: dict[str, list[tuple[Any, Any]]] = {}
     named = groups.where(groups.notna(), "(none)").astype(str)
     for group, true, prediction in zip(named, target.tolist(), predictions, strict=True):

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from towpath.config.gate_declarations import Function
-from towpath.delivery.gates import gate_prediction, gate_process, verified_artifact
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
-from towpath.delivery.gates.gate_policy import GatePolicy
+from towpath.delivery.gates import gate_model, gate_process
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.verdict import GateFinding, Unjudged
 from towpath.errors import TowpathError
 from towpath.registry import version_record
 
@@ -33,7 +32,7 @@ def judge(gate: Function, context: GateContext, policy: GatePolicy) -> GateFindi
         "candidate": version_record.record_document(context.candidate),
         "incumbent": version_record.record_document(incumbent) if incumbent else None,
         "model": str(copy) if copy else None,
-        "data": {name: gate_prediction.find_stage_data(context, name) for name in gate.data},
+        "data": {name: gate_model.find_stage_data(context, name) for name in gate.data},
     }
     question = {"root": str(policy.lay_out_tree()), "run": gate.run, "context": function_context}
     answer = gate_process.ask_own_function(gate, context, question, [copy.parent] if copy else [])
@@ -43,9 +42,7 @@ def judge(gate: Function, context: GateContext, policy: GatePolicy) -> GateFindi
 def _copy_version(context: GateContext, policy: GatePolicy) -> Path:
     """The version's bytes under their own name: a store's file has none, and must not be written
     to."""
-    return verified_artifact.copy_verified_bytes(
-        context, context.candidate, policy.make_work_folder()
-    )
+    return gate_model.copy_verified_bytes(context, context.candidate, policy.make_work_folder())
 
 
 def work(question: dict[str, Any]) -> dict[str, Any]:

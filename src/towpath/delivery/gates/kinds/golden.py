@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from towpath.config.gate_declarations import Golden
-from towpath.delivery.gates import gate_prediction, gate_process, verdict_text
-from towpath.delivery.gates.gate_answers import read_golden
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
-from towpath.delivery.gates.gate_policy import GatePolicy
+from towpath.delivery.gates import gate_model, gate_process, verdict
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.gate_process import read_golden
+from towpath.delivery.gates.verdict import GateFinding, Unjudged
 
 _SHOWN = 3
 _ROUNDED = 1e-9
@@ -21,7 +20,7 @@ _ROUNDED = 1e-9
 
 def bound(gate: Golden) -> str:
     """``all of tests/golden.csv within 0.1``."""
-    parts = [verdict_text.verdict_number(gate.absolute)] if gate.absolute else []
+    parts = [verdict.verdict_number(gate.absolute)] if gate.absolute else []
     parts += [f"{gate.relative * 100:g} %"] if gate.relative else []
     how = f"within {' + '.join(parts)}" if parts else "exactly"
     return f"all of {gate.samples} {how}"
@@ -30,7 +29,7 @@ def bound(gate: Golden) -> str:
 def judge(gate: Golden, context: GateContext, policy: GatePolicy) -> GateFinding:
     """Whether each sample comes out as expected."""
     question = {
-        **gate_prediction.candidate_question(context),
+        **gate_model.candidate_question(context),
         "samples": str(policy.lay_out_file(gate.samples)),
         "file": gate.samples,
         "expected": gate.expected,
@@ -52,8 +51,8 @@ def judge(gate: Golden, context: GateContext, policy: GatePolicy) -> GateFinding
 def work(question: dict[str, Any]) -> dict[str, Any]:
     """What the model gives for the samples, beside what it should."""
     inputs, expected = _read_samples(question)
-    model = gate_prediction.load_candidate(question)
-    return {"given": gate_prediction.predict_rows(model, inputs), "expected": expected}
+    model = gate_model.load_candidate(question)
+    return {"given": gate_model.predict_rows(model, inputs), "expected": expected}
 
 
 def _read_samples(question: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -62,8 +61,8 @@ def _read_samples(question: dict[str, Any]) -> tuple[Any, list[Any]]:
         return _from_json(Path(path), name)
     from towpath.steps.formats.json_values import plain_json
 
-    frame = gate_prediction.read_gate_table(path, name)
-    expected = gate_prediction.read_gate_column(frame, column, name)
+    frame = gate_model.read_gate_table(path, name)
+    expected = gate_model.read_gate_column(frame, column, name)
     if expected.isna().any():
         raise Unjudged(f"{name} has rows without `{column}`")
     values = plain_json(expected.tolist())
@@ -103,4 +102,4 @@ def _is_number(value: Any) -> bool:
 
 
 def _value_in_words(value: Any) -> str:
-    return verdict_text.verdict_number(value) if _is_number(value) else json.dumps(value)
+    return verdict.verdict_number(value) if _is_number(value) else json.dumps(value)

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from towpath.config.gate_declarations import Safe
-from towpath.delivery.gates import gate_prediction, gate_process, verdict_text, verified_artifact
-from towpath.delivery.gates.gate_answers import read_safe
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding
-from towpath.delivery.gates.gate_policy import GatePolicy
+from towpath.delivery.gates import gate_model, gate_process, verdict
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.gate_process import read_safe
+from towpath.delivery.gates.verdict import GateFinding
 from towpath.errors import Refused
 
 _PLAIN = (".json", ".txt", ".md", ".csv", ".tsv", ".parquet", ".safetensors", ".onnx")
@@ -29,13 +28,13 @@ def judge(gate: Safe, context: GateContext, policy: GatePolicy) -> GateFinding: 
     """Whether the digests agree, and what the files mention is harmless."""
     record = context.candidate
     path = context.model(record).absolute()
-    if alteration := verified_artifact.explain_altered_bytes(path, record):
+    if alteration := gate_model.explain_altered_bytes(path, record):
         return GateFinding(False, "altered", alteration)
     names = {
         file.relative_to(path).as_posix() if path.is_dir() else record.artifact.name: str(file)
-        for file in verified_artifact.list_model_files(path)
+        for file in gate_model.list_model_files(path)
     }
-    question = {"files": names, **gate_prediction.trusted_types(context)}
+    question = {"files": names, **gate_model.trusted_types(context)}
     answered = gate_process.ask_gate_process(gate, context, question, read_safe)
     answer = answered.answer
     if answer.unsafe:
@@ -104,7 +103,7 @@ def _strange_types(path: Path, name: str, trust: list[str], own: dict[str, Any])
     try:
         own_classes.load_model(path, name, trust, own)
     except Refused as refused:
-        return f"is refused: {verdict_text.verdict_fault_words(refused)}"
+        return f"is refused: {verdict.verdict_fault_words(refused)}"
     return ""
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from towpath.config.gate_declarations import SignatureGate
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
-from towpath.delivery.gates.gate_policy import GatePolicy
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.verdict import GateFinding, Unjudged
 from towpath.registry import ModelSignature as Columns
 from towpath.registry import VersionRecord
 from towpath.registry.model_signature import find_signature_breaks

@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 
 from towpath.config.gate_declarations import Soak
-from towpath.delivery.gates import verdict_text
-from towpath.delivery.gates.gate_context import GateContext
-from towpath.delivery.gates.gate_finding import GateFinding, Unjudged
-from towpath.delivery.gates.gate_policy import GatePolicy
+from towpath.delivery.gates import verdict
+from towpath.delivery.gates.gate_context import GateContext, GatePolicy
+from towpath.delivery.gates.verdict import GateFinding, Unjudged
 
 
 def bound(gate: Soak) -> str:
     """``at least 1d in the stage below``."""
-    return f"at least {verdict_text.verdict_duration(gate.at_least)} in the stage below"
+    return f"at least {verdict.verdict_duration(gate.at_least)} in the stage below"
 
 
 def judge(gate: Soak, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
@@ -30,7 +29,7 @@ def judge(gate: Soak, context: GateContext, policy: GatePolicy) -> GateFinding: 
     until = _utc_time(context.lower_since + gate.at_least)
     since = f"in {below} since {_utc_time(context.lower_since)}"
     detail = since if passed else f"{since}: long enough from {until} on"
-    return GateFinding(passed, verdict_text.verdict_duration(spent), detail)
+    return GateFinding(passed, verdict.verdict_duration(spent), detail)
 
 
 def _stage_below(context: GateContext) -> str:

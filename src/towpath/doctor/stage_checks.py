@@ -1,24 +1,31 @@
-"""The stages' stores: declared, apart from one another, and open to who asks."""
+"""The stages: who may let a version in, what main says of their models, and their stores."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import main_branch
+from towpath import registry
+from towpath.backends.git import Repository, main_branch, signatures
+from towpath.backends.git.allowed_signers import SIGNERS, read_allowed_signers
+from towpath.delivery.promotion import approval, code_owners, commit_signatures
 from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.delivery.reconcile.deployment_record import deployed_models
 from towpath.delivery.reconcile.main_witness import find_rewritten, read_witness
-from towpath.doctor import main_checks
+from towpath.delivery.reconcile.observe_stage import is_strange
 from towpath.doctor.health_check import DoctorCheck, report_faults, report_lack, report_well
 from towpath.errors import Fault, RegistryError, TowpathError
-from towpath.registry import policy_at_commit
+from towpath.registry import policy_at_commit, restore_tags, stage_files
+from towpath.registry.main_decisions import MainDecisions
+from towpath.registry.ownership import read_owners
+from towpath.registry.version_signatures import allowed_signers
 from towpath.storage.stage_store import StageStore
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project, StoreDeclaration
     from towpath.workspace import Workspace
+
 
 _DECLARE = "declare `store:` with a folder that all may reach, or an S3 URL"
 
@@ -81,7 +88,7 @@ def _examine_store(
     yield report_well(
         about, f"{store.shown} answers, and says that {_count_models(len(runs))} there"
     )
-    if strangers := main_checks.find_strangers(workspace, runs):
+    if strangers := find_strangers(workspace, runs):
         message = f"{store.shown} also holds models of another project: {', '.join(strangers)}"
         yield report_lack(
             about, message, "give each project a store of its own: `store:` of the stage"
@@ -131,3 +138,102 @@ def _examine_remembered(
 def _took_another_way(rule: ApprovalRule, head: str) -> bool:
     """Whether main went on beside a commit that is here: what it lost is the forge's to say."""
     return not rule.line.holds_commit(head) and rule.repository.commit(head) is not None
+
+
+def examine_approvals(
+    workspace: Workspace, project: Project, main: str | None
+) -> Iterator[DoctorCheck]:
+    """For each stage: who may let a version in, and by what."""
+    for name in project.stages:
+        yield _stage_check(workspace.registry, project, main, name)
+    yield from _examine_signers(workspace.registry, project, main)
+
+
+def _stage_check(
+    repository: Repository, project: Project, main: str | None, name: str
+) -> DoctorCheck:
+    about, level = f"stage {name}", approval.least_level(project, name)
+    named = _named_approvers(repository, project, main, name)
+    if level == "forge" and project.forge is None:
+        hint = "declare `forge: {kind: github, repository: owner/name}`, or a lower level"
+        return report_lack(about, "is entered by a forge's reviews, and there is no forge", hint)
+    if level == "forge" and not named:
+        hint = f"name them in CODEOWNERS for /registry/stages/{name}/, on the main branch"
+        return report_lack(about, "nobody is named who may approve what enters it", hint)
+    if level == "signed" and not _has_signers(repository, main):
+        hint = f"list them in {SIGNERS} on the main branch, as `mail ssh-ed25519 AAAA...`"
+        return report_lack(about, "is entered by signatures, and no signer is allowed", hint)
+    who = f" of {', '.join(named)}" if named else ""
+    return report_well(about, f"is entered by an approval{who}, at least `{level}`")
+
+
+def _named_approvers(
+    repository: Repository, project: Project, main: str | None, name: str
+) -> tuple[str, ...]:
+    path = f"registry/stages/{name}/model.yaml"
+    written = code_owners.find_code_owners(repository, main, path) if main else ()
+    return tuple(dict.fromkeys((*written, *project.stages[name].approvers)))
+
+
+def _has_signers(repository: Repository, main: str | None) -> bool:
+    return bool(read_allowed_signers(allowed_signers(repository, main)).signers)
+
+
+def _examine_signers(
+    repository: Repository, project: Project, main: str | None
+) -> Iterator[DoctorCheck]:
+    """The lines of signers that count for nothing, and whether versions are signed that must be."""
+    for fault in read_allowed_signers(allowed_signers(repository, main)).faults:
+        yield report_lack(str(fault.place), fault.what, fault.hint or "")
+    if project.policy.versions != "signed":
+        return
+    if signatures.signs_tags(repository) and commit_signatures.is_configured(repository):
+        yield report_well("versions", "are signed as Git is configured, which the policy asks for")
+    else:
+        hint = f"{commit_signatures.CONFIGURE}; git config tag.gpgSign true"
+        message = "must be signed, and Git here does not sign tags with an SSH key"
+        yield report_lack("versions", message, hint)
+
+
+_ABOUT = "registry"
+
+
+def examine_main_models(
+    workspace: Workspace, project: Project, main: str | None
+) -> Iterator[DoctorCheck]:
+    """Models that stages want and nobody owns, stages that nobody declares, tags that are lost."""
+    if main is None:
+        return
+    repository = workspace.registry_at_hand
+    owners = read_owners(repository, main)
+    stages = registry.read_stage_files(repository, main)
+    for model in dict.fromkeys(stage_file.model for stage_file in stages.wanted):
+        if not owners.owns_model(workspace.folder, model) and owners.project_of(model) is None:
+            yield _report_fault(owners.why_nobodys(model))
+    yield from map(
+        _report_fault, stage_files.find_undeclared_stages(stages, project, owners, workspace.folder)
+    )
+    for name in restore_tags.find_lost_versions(repository, main):
+        yield report_lack(
+            _ABOUT, f"{name} was promoted, and its tag is gone", restore_tags.way_to_restore(name)
+        )
+
+
+def find_strangers(workspace: Workspace, models: Iterable[str]) -> list[str]:
+    """Of the models in a stage's store those that are another project's."""
+    repository = workspace.registry_at_hand
+    try:
+        main = main_branch.seen_main_commit(repository)
+        decisions = MainDecisions.read(repository, main) if main else None
+    except TowpathError:  # a shallow clone, which is said elsewhere
+        return []
+    if main is None or decisions is None:
+        return []
+    owners = read_owners(repository, main)
+    folder = workspace.folder
+    return [model for model in models if is_strange(repository, owners, folder, decisions, model)]
+
+
+def _report_fault(fault: Fault) -> DoctorCheck:
+    place = f"{fault.place}: " if fault.place else ""
+    return report_lack(_ABOUT, f"{place}{fault.what}", fault.hint or "")
