@@ -299,10 +299,9 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         ("tests/reconcile/test_reconcile_lease.py::test_a_lease_is_renewed_and_one_that_was_lost",),
     ),
     "delivery/reconcile/observe_stage.py::_unasked_model": (1, ("a model nobody asked for",)),
-    "delivery/reconcile/observe_stage.py::_desired_version": (
-        3,
-        ("a version whose tag is lost", "a tag that was moved", "a digest of another"),
-    ),
+    "delivery/reconcile/observe_stage.py::_absent_version": (1, ("a version whose tag is lost",)),
+    "delivery/reconcile/observe_stage.py::_desired_version": (1, ("a tag that was moved",)),
+    "delivery/reconcile/observe_stage.py::_find_fault": (1, ("a digest of another",)),
     "delivery/reconcile/reconcile_plan.py::_derive_change": (
         1,
         ("a rejected version that does not run yet",),

@@ -44,6 +44,7 @@ def nearest_sources(site: StageSite) -> Iterator[ObjectSource]:
     With the ladder that is the stage below, for the first stage the project's own store, its
     default remote, and the stores that the project declares. Without the ladder it is all of them.
     """
+    # Only one rung down: the keys of a stage open its own store and that of the stage below.
     ladder = site.project.policy.ladder
     names = list(site.project.stages)
     lower = list(reversed(names[: names.index(site.stage)]))
@@ -63,10 +64,10 @@ def _project_sources(site: StageSite) -> Iterator[ObjectSource]:
 
 
 def _own_sources(site: StageSite) -> Iterator[ObjectSource]:
-    """The project's store on this machine, then its default remote."""
     from towpath.backends.dvc import Store
 
     yield Store(site.checkout).source
+    # After the yield: whoever finds the bytes here is spared a second of importing DVC.
     from towpath.backends.dvc.dvc_remotes import default_remote
 
     if remote := default_remote(site.checkout):
@@ -107,6 +108,7 @@ class StageData:
 
     def __call__(self, name: str) -> Path:
         """The file on this machine. Raises ``UserError`` where nothing has it."""
+        # A gate's declaration or a model's record says the name: it may not lead out of the folder.
         try:
             name = ProjectPath(name)
         except Malformed as wrong:
@@ -130,15 +132,11 @@ class StageData:
         into.write_bytes(content)
         return into
 
-    def _project_path(self, name: str) -> str:
-        return f"{self.folder}/{name}" if self.folder else name
-
     def _read_committed(self, name: str) -> bytes | None:
-        object_name = f"{self.base}:{self._project_path(name)}"
+        object_name = f"{self.base}:{self.folder}/{name}" if self.folder else f"{self.base}:{name}"
         return refs.read_contents(self.site.view.repository, [object_name]).get(object_name)
 
     def _pointed_artifact(self, name: str) -> Artifact | None:
-        """What ``<name>.dvc`` in the commit points at."""
         shown = pointer_files.pointer_path(name)
         text = self._read_committed(shown)
         if text is None:
@@ -146,24 +144,20 @@ class StageData:
         rows = list(pointer_files.read_pointer(text.decode("utf-8", "replace"), shown))
         if faults := [row for row in rows if isinstance(row, Fault)]:
             raise UserError(*faults)
-        artifacts = (
-            row.artifact for row in rows if isinstance(row, OutputRow) and row.path == name
-        )
-        artifact = next(artifacts, None)
-        if artifact is None:
-            raise UserError(Fault(f"it does not say which bytes {name} has", Place(shown)))
-        return artifact
+        for row in rows:
+            if isinstance(row, OutputRow) and row.path == name:
+                return row.artifact
+        raise UserError(Fault(f"it does not say which bytes {name} has", Place(shown)))
 
     def _fetch_artifact(self, artifact: Artifact, into: Path) -> Path:
         for store in (*self._declared_stores(), self.site.store):
             try:
                 return store.fetch_bytes(artifact, into)
-            except UnsoundBytes:
+            except UnsoundBytes:  # not there, or altered there: another may have them
                 continue
         return fetch_from_project(self.site, artifact, into)
 
     def _read_stored(self, name: str) -> bytes | None:
-        """A plain file in a declared store."""
         contents = (_read_content(store, name) for store in self._declared_stores())
         return next((content for content in contents if content is not None), None)
 
