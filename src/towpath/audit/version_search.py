@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeAlias, TypeGuard
 from towpath import registry
 from towpath.audit import stage_history
 from towpath.backends.git import Repository, remotes
-from towpath.config import expression, output_reference
-from towpath.config.output_reference import Reference, of_node
+from towpath.config import expression
+from towpath.config.expression import Reference, of_node
 from towpath.errors import Fault, RegistryError, UsageError, did_you_mean
 from towpath.registry import ModelVersion, StageFiles, VersionNumber
 
@@ -412,7 +412,7 @@ def search_versions(
 
 def _sort_term(sort: str, vocabulary: Vocabulary) -> QueryTerm:
     try:
-        named = output_reference.parse_value_reference(sort.removeprefix("-"))
+        named = expression.parse_value_reference(sort.removeprefix("-"))
     except ValueError:
         raise UsageError(f"`{sort}` is no fact to sort by", hint="--sort metrics.mse") from None
     return vocabulary.find_term(named)

@@ -165,9 +165,7 @@ def _refuse_another(early: StageSite, site: StageSite) -> None:
         raise StoreError(what, hint="run again: it is read there from now on")
 
 
-def _make_plan(
-    site: StageSite, observed: ObservedStage, notes: list[str] | None = None
-) -> StagePlan:
+def _make_plan(site: StageSite, observed: ObservedStage, notes: Iterable[str] = ()) -> StagePlan:
     return StagePlan(
         stage=site.stage,
         commit=site.view.main,
