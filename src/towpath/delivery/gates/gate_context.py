@@ -62,89 +62,68 @@ class GateContext:
         return find_own_code(source, self.candidate, self.project.trust)
 
 
-_SHORT = 7
-
-
 @dataclass(frozen=True)
 class GatePolicy:
-    """The files of a commit, below the project's folder in it; what is asked for is written below
-    ``scratch`` once."""
+    """The files of a context's base commit, below the project's folder in it; what is asked for is
+    written below the context's ``scratch`` once."""
 
-    repository: Repository
-    commit: str
-    folder: str
-    scratch: Path
-    _made: dict[str, Path] = field(default_factory=dict)
+    context: GateContext
+    _laid_out: dict[str, Path] = field(default_factory=dict)
 
-    @classmethod
-    def of_context(cls, context: GateContext) -> GatePolicy:
-        """That of a context."""
-        scratch = context.scratch.absolute()
-        return cls(context.repository, context.base, context.folder.strip("/"), scratch)
-
-    def source(self, stage: str, gate: str) -> str:
+    def source(self, gate: str) -> str:
         """Where a gate is declared: ``towpath.yaml:14 at 3f2a1c0``."""
-        place = self._declared_places.find_place("stages", stage, "gates", gate)
+        place = self._declared_places.find_place("stages", self.context.stage, "gates", gate)
         line = f":{place.line}" if place and place.line else ""
-        return f"{policy_at_commit.declaration_path(self.folder)}{line} at {self.short_commit}"
-
-    @property
-    def short_commit(self) -> str:
-        """The commit as a person reads it."""
-        return self.commit[:_SHORT]
+        folder, commit = self.context.folder.strip("/"), self.context.base[:7]
+        return f"{policy_at_commit.declaration_path(folder)}{line} at {commit}"
 
     @cached_property
     def _declared_places(self) -> Places:
         content = self._read_content(policy_at_commit.FILE)
         if content is None:
             return Places()
-        return Places(
-            documents.parse_yaml(content.decode("utf-8", "replace"), policy_at_commit.FILE).node
-        )
+        text = content.decode("utf-8", "replace")
+        return Places(documents.parse_yaml(text, policy_at_commit.FILE).node)
 
     def lay_out_file(self, path: str) -> Path:
-        """A file of the commit, on disk; ``path`` counts from the project's root.
-
-        :raises Unjudged: where the commit has none.
-        """
-        if path not in self._made:
+        """A file of the commit, on disk; ``path`` counts from the project's root."""
+        if path not in self._laid_out:
             content = self._read_content(path)
             if content is None:
                 raise Unjudged(self._explain_missing(path))
-            target = self.make_work_folder() / PurePosixPath(path).name
-            target.write_bytes(content)
-            self._made[path] = target
-        return self._made[path]
+            self._laid_out[path] = self.make_work_folder() / PurePosixPath(path).name
+            self._laid_out[path].write_bytes(content)
+        return self._laid_out[path]
 
-    def lay_out_tree(self) -> Path:
+    @cached_property
+    def tree(self) -> Path:
         """The project's folder with all the files of the commit, on disk."""
-        if "" not in self._made:
-            room = self.make_work_folder()
-            env = {"GIT_INDEX_FILE": str(room / "index"), "GIT_WORK_TREE": str(room)}
-            self.repository.call("read-tree", self.commit, env=env)
-            words = ("checkout-index", "--all", "--quiet", f"--prefix={room}/tree/")
-            self.repository.call(*AS_COMMITTED, *words, env=env)
-            self._made[""] = room / "tree" / self.folder
-        return self._made[""]
+        repository, room = self.context.repository, self.make_work_folder()
+        # An index and a work tree of its own: the user's checkout is not touched.
+        env = {"GIT_INDEX_FILE": str(room / "index"), "GIT_WORK_TREE": str(room)}
+        repository.call("read-tree", self.context.base, env=env)
+        words = ("checkout-index", "--all", "--quiet", f"--prefix={room}/tree/")
+        # As committed: a smudge filter or other line ends would be code or bytes of this machine's.
+        repository.call(*AS_COMMITTED, *words, env=env)
+        return room / "tree" / self.context.folder.strip("/")
 
     def make_work_folder(self) -> Path:
         """A new folder to work in."""
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="policy-", dir=self.scratch))
+        scratch = self.context.scratch.absolute()
+        scratch.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="policy-", dir=scratch))
 
     def _read_content(self, path: str) -> bytes | None:
-        name = f"{self.commit}:{self._path_from_root(path)}"
-        content = refs.read_contents(self.repository, [name]).get(name)
-        return (
-            None if content is None else large_files.resolve_pointer(self.repository, content, path)
-        )
+        repository, name = self.context.repository, f"{self.context.base}:{self._path_in_git(path)}"
+        content = refs.read_contents(repository, [name]).get(name)
+        return None if content is None else large_files.resolve_pointer(repository, content, path)
 
-    def _path_from_root(self, path: str) -> str:
-        return f"{self.folder}/{path}".lstrip("/")
+    def _path_in_git(self, path: str) -> str:
+        return f"{self.context.folder.strip('/')}/{path}".lstrip("/")
 
     def _explain_missing(self, path: str) -> str:
-        names = commit_history.list_paths(self.repository, self.commit)
-        near = did_you_mean(self._path_from_root(path), names)
-        if pointer_path(self._path_from_root(path)) in names:
+        names = commit_history.list_paths(self.context.repository, self.context.base)
+        near = did_you_mean(self._path_in_git(path), names)
+        if pointer_path(self._path_in_git(path)) in names:
             near = "DVC tracks it, and gates read from Git"
-        return f"there is no {path} at {self.short_commit}" + (f" ({near})" if near else "")
+        return f"there is no {path} at {self.context.base[:7]}" + (f" ({near})" if near else "")

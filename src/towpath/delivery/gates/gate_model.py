@@ -91,10 +91,7 @@ def find_stage_data(context: GateContext, name: str) -> str:
 
 
 def verify_model_bytes(context: GateContext, record: VersionRecord) -> Path:
-    """Where the bytes are.
-
-    :raises Unjudged: where they are not those that were recorded.
-    """
+    """Where the bytes are; ``Unjudged`` where they are not those that were recorded."""
     path = context.model(record).absolute()
     if alteration := explain_altered_bytes(path, record):
         raise Unjudged(alteration)
@@ -102,15 +99,14 @@ def verify_model_bytes(context: GateContext, record: VersionRecord) -> Path:
 
 
 def copy_verified_bytes(context: GateContext, record: VersionRecord, folder: Path) -> Path:
-    """A copy of the bytes in a folder, under their own name, to do with as one likes.
-
-    :raises Unjudged: where they are not those that were recorded.
-    """
+    """A copy of the bytes in a folder, under their own name, to do with as one likes; ``Unjudged``
+    where they are not those that were recorded."""
     path, target = context.model(record), folder / record.artifact.name
     if path.is_dir():
         shutil.copytree(path, target, symlinks=True)
     else:
         shutil.copyfile(path, target)
+    # The copy is held against the record, not its source, which could change in between.
     if alteration := explain_altered_bytes(target, record):
         raise Unjudged(alteration)
     return target
@@ -121,22 +117,23 @@ def explain_altered_bytes(path: Path, record: VersionRecord) -> str:
     is_folder = record.artifact.files is not None
     if path.is_dir() != is_folder:
         return f"the record says {'a folder' if is_folder else 'a file'}, and that is none"
-    digests = _of_folder(path) if is_folder else _of_file(path)
-    recorded = (record.artifact.digest, record.sha256)
-    for name, is_, was in zip(("md5", "sha256"), digests, recorded, strict=True):
-        if is_ != was:
-            return f"its {name} is {is_[:12]}..., recorded is {was[:12]}..."
+    md5, sha256 = _of_folder(path) if is_folder else _of_file(path)
+    # Both: by the MD5 the store finds it, and for that alone another file can be made.
+    for name, actual, recorded in (
+        ("md5", md5, record.artifact.digest),
+        ("sha256", sha256, record.sha256),
+    ):
+        if actual != recorded:
+            return f"its {name} is {actual[:12]}..., recorded is {recorded[:12]}..."
     return ""
 
 
 def list_model_files(path: Path) -> Iterator[Path]:
     """The file, or the files of a folder, in order."""
-    if path.is_dir():
-        yield from sorted(
-            file for file in path.rglob("*") if not file.is_dir() or file.is_symlink()
-        )
-    else:
+    if not path.is_dir():
         yield path
+        return
+    yield from sorted(file for file in path.rglob("*") if file.is_symlink() or not file.is_dir())
 
 
 def _of_file(path: Path) -> tuple[str, str]:
@@ -145,13 +142,10 @@ def _of_file(path: Path) -> tuple[str, str]:
 
 
 def _of_folder(folder: Path) -> tuple[str, str]:
-    """DVC's digest of its manifest, and the SHA-256 of its sorted ``sha256sum`` lines."""
-    digests_by_path = {}
+    md5s, sha256s = {}, {}
     for path in list_model_files(folder):
-        if path.is_symlink():
-            raise Unjudged(f"{path.relative_to(folder)} in it is a link")
-        digests_by_path[path.relative_to(folder).as_posix()] = _of_file(path)
-    md5 = manifest_digest(
-        folder_manifest({name: md5 for name, (md5, _) in digests_by_path.items()})
-    )
-    return md5, folder_sha256({name: sha256 for name, (_, sha256) in digests_by_path.items()})
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():  # what it leads to may be changed after it was looked at
+            raise Unjudged(f"{name} in it is a link")
+        md5s[name], sha256s[name] = _of_file(path)
+    return manifest_digest(folder_manifest(md5s)), folder_sha256(sha256s)

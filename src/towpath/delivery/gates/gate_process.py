@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from towpath.delivery.gates.gate_context import GateContext
 
 
-_WORK = "towpath.delivery.gates.gate_process"
+_WORK = __name__  # the sandbox's child imports it, and calls its `answer`
+# What in a question is a path that the work reads; never what a record says, which would open to
+# the sandbox whatever file the record names.
 _FILES = ("model", "samples", "table", "data", "suite", "root")
-"""What in a question is a path that the work reads; never what a record says."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,8 @@ class GateAnswer(Generic[T]):
 def ask_gate_process(
     gate: Timed, context: GateContext, question: Mapping[str, Any], read: ReadValue[T]
 ) -> GateAnswer[T]:
-    """What the kind's ``work`` answers, as ``read`` takes it: the process may lie.
-
-    :raises Unjudged: where it raised, crashed, took longer than the gate's ``timeout``, or
-        answers with what is no answer.
-    """
+    """What the kind's ``work`` answers, as ``read`` takes it; ``Unjudged`` where it raised,
+    crashed, took longer than the gate's ``timeout``, or answers with what is no answer."""
     paths = [question[name] for name in _FILES if question.get(name)]
     paths += question.get("files", {}).values()
     with _gate_folder(gate, context) as folder:
@@ -55,10 +53,7 @@ def ask_own_function(
     gate: Function, context: GateContext, question: Mapping[str, Any], copies: Iterable[Path]
 ) -> FunctionAnswer:
     """What the project's own function answers: with the variables and the network that its gate
-    declares; ``copies`` are its own to write to.
-
-    :raises Unjudged: as :func:`ask_gate_process` does, and where a declared variable is not there.
-    """
+    declares; ``copies`` are its own to write to."""
     if missing := [name for name in gate.environment if name not in os.environ]:
         raise Unjudged(f"{missing[0]} is not in the environment, and `environment` names it")
     reads = (question["root"], *question["context"]["data"].values())
@@ -76,7 +71,6 @@ def ask_own_function(
 
 @contextmanager
 def _gate_folder(gate: Timed, context: GateContext) -> Iterator[Path]:
-    """An empty folder of the gate's own, in the scratch folder of whoever asks."""
     scratch = context.scratch.absolute()
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{gate.kind}-", dir=scratch) as folder:
@@ -116,7 +110,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         return {"why": verdict.verdict_fault_words(error)}
     except SystemExit as ended:
         return {"why": f"it called sys.exit({ended.code!r})"}
-    except BaseException as error:
+    except BaseException as error:  # somebody's code: whatever it raises is a reason, and no crash
         return {"why": f"{type(error).__name__}: {error}"}
     if not is_finite_document(outcome):
         return {"why": "a number in its answer is NaN or infinite"}

@@ -20,7 +20,7 @@ def judge_stage_gates(context: GateContext, when: When) -> tuple[GateVerdict, ..
 
     A gate that cannot be evaluated has failed, and says why; nothing of it is raised.
     """
-    policy = GatePolicy.of_context(context)
+    policy = GatePolicy(context)
     return tuple(
         _judge_gate(name, gate, context, policy)
         for name, gate in _stage_gates(context).items()
@@ -43,23 +43,25 @@ def _stage_gates(context: GateContext) -> Mapping[str, AnyGate]:
 
 def _judge_gate(name: str, gate: AnyGate, context: GateContext, policy: GatePolicy) -> GateVerdict:
     finding = _evaluate_gate(gate, context, policy)
+    bound = finding.bound
+    if bound is None:
+        bound = kinds.gate_kind_module(gate.kind).bound(gate)
     return GateVerdict(
         gate=name,
         kind=gate.kind,
         when=gate.when,
         passed=finding.passed,
         value=verdict.verdict_value(finding.value),
-        bound=verdict.verdict_value(
-            kinds.gate_bound(gate) if finding.bound is None else finding.bound
-        ),
-        source=policy.source(context.stage, name),
+        bound=verdict.verdict_value(bound),
+        source=policy.source(name),
         detail=verdict.verdict_line(finding.detail),
     )
 
 
 def _evaluate_gate(gate: AnyGate, context: GateContext, policy: GatePolicy) -> GateFinding:
     try:
-        return kinds.judge_by_kind(gate, context, policy)
+        finding: GateFinding = kinds.gate_kind_module(gate.kind).judge(gate, context, policy)
+        return finding
     except Unjudged as unjudged:
         why = str(unjudged)
     except TowpathError as error:

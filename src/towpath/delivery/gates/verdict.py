@@ -47,11 +47,12 @@ class Unjudged(Exception):  # a gate cannot be evaluated: it has failed, and the
     """A gate cannot be evaluated; its words say why."""
 
 
-LONGEST = 600
+LONGEST = 600  # letters: a table in a pull request stays readable
 
 
 def verdict_line(words: str, longest: int = LONGEST) -> str:
     """One line without control characters, cut where it is long."""
+    # A model's file or somebody's function may have put them there, for whoever reads a terminal.
     plain = "".join(letter if letter.isprintable() else " " for letter in words)
     short = " ".join(plain.split())
     return short if len(short) <= longest else f"{short[: longest - 3]}..."
@@ -61,9 +62,8 @@ def verdict_value(value: Json) -> Json:
     """What was found, or a bound, short enough to be told: numbers as they are, the rest a line."""
     if value is None or isinstance(value, bool | int | float):
         return value
-    return verdict_line(
-        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 200
-    )
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return verdict_line(text, 200)
 
 
 def verdict_fault_words(error: TowpathError) -> str:

@@ -46,9 +46,8 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
     from towpath.steps.kinds import quality_check
 
     suite = great_expectations.read_suite(Path(question["suite"]), question["shown"])
-    outcome = quality_check.run_suite(
-        suite, gate_model.read_gate_table(question["data"], question["file"])
-    )
+    table = gate_model.read_gate_table(question["data"], question["file"])
+    outcome = quality_check.run_suite(suite, table)
     return {
         "rows": outcome.rows,
         "count": len(outcome.results),

@@ -13,7 +13,7 @@ from towpath.delivery.gates.gate_process import FairnessAnswer, read_fairness
 from towpath.delivery.gates.verdict import GateFinding, Unjudged
 
 _SHOWN = 8
-_MOST_GROUPS = 1000
+_MOST_GROUPS = 1000  # more are no groups: a column of identities was named
 
 
 def bound(gate: Fairness) -> str:
@@ -33,9 +33,8 @@ def judge(gate: Fairness, context: GateContext, policy: GatePolicy) -> GateFindi
         **gate.model_dump(include={"target", "group", "metric", "least_rows"}),
         "file": gate.data,
     }
-    return _fairness_finding(
-        gate, gate_process.ask_gate_process(gate, context, question, read_fairness).answer
-    )
+    answer = gate_process.ask_gate_process(gate, context, question, read_fairness).answer
+    return _fairness_finding(gate, answer)
 
 
 def _fairness_finding(gate: Fairness, answer: FairnessAnswer) -> GateFinding:
@@ -44,9 +43,8 @@ def _fairness_finding(gate: Fairness, answer: FairnessAnswer) -> GateFinding:
         raise Unjudged(f"fewer than two groups have {gate.least_rows} rows")
     spread = _error_spread(errors)
     passed = all(spread[name] <= limit for name, limit in _declared_bounds(gate).items())
-    value = ", ".join(
-        f"{name} {verdict.verdict_number(spread[name])}" for name in _declared_bounds(gate)
-    )
+    named = (f"{name} {verdict.verdict_number(spread[name])}" for name in _declared_bounds(gate))
+    value = ", ".join(named)
     return GateFinding(passed, value, _groups_in_words(gate, errors, answer.small))
 
 
@@ -62,7 +60,6 @@ def _error_spread(errors: Mapping[str, float]) -> dict[str, float]:
 
 
 def _groups_in_words(gate: Fairness, errors: Mapping[str, float], small: Sequence[str]) -> str:
-    """The groups from the worst on, and those too small to be judged."""
     upwards = gate.metric == "accuracy"
     ordered = sorted(errors.items(), key=lambda pair: pair[1], reverse=not upwards)
     shown = [f"{group} {verdict.verdict_number(error)}" for group, error in ordered[:_SHOWN]]
@@ -73,11 +70,13 @@ def _groups_in_words(gate: Fairness, errors: Mapping[str, float], small: Sequenc
 
 def work(question: dict[str, Any]) -> dict[str, Any]:
     """The error of each group with enough rows, and the groups that have fewer."""
-    frame = gate_model.read_gate_table(question["data"], question["file"])
-    target = gate_model.read_gate_column(frame, question["target"], question["file"])
-    groups = gate_model.read_gate_column(frame, question["group"], question["file"]).astype(object)
+    file = question["file"]
+    frame = gate_model.read_gate_table(question["data"], file)
+    target = gate_model.read_gate_column(frame, question["target"], file)
+    # As objects: a categorical column refuses a name that is none of its categories.
+    groups = gate_model.read_gate_column(frame, question["group"], file).astype(object)
     if target.isna().any():
-        raise Unjudged(f"{question['file']} has rows without `{question['target']}`")
+        raise Unjudged(f"{file} has rows without `{question['target']}`")
     model = gate_model.load_candidate(question)
     predictions = gate_model.predict_rows(model, _without_target(frame, model, question["target"]))
     by_group: dict[str, list[tuple[Any, Any]]] = {}
@@ -86,19 +85,17 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
         by_group.setdefault(group, []).append((true, prediction))
     if len(by_group) > _MOST_GROUPS:
         raise Unjudged(f"`{question['group']}` has {len(by_group):,} values, which are no groups")
-    enough = {
-        group: rows for group, rows in by_group.items() if len(rows) >= question["least_rows"]
-    }
+    least = question["least_rows"]
+    enough = {group: rows for group, rows in by_group.items() if len(rows) >= least}
     errors = {group: _ERRORS[question["metric"]](rows) for group, rows in enough.items()}
     return {"errors": errors, "small": sorted(by_group.keys() - enough.keys())}
 
 
 def _without_target(frame: Any, model: Any, target: str) -> Any:
-    """The table without what was true, unless the model asks for that column too."""
     from towpath.steps.model_io.fitted_signature import feature_names
 
-    features = feature_names(model)
-    return frame if target in features else frame.drop(columns=[target])
+    # A model without names takes all columns: what was true must not be one of them.
+    return frame if target in feature_names(model) else frame.drop(columns=[target])
 
 
 Rows = list[tuple[Any, Any]]

@@ -14,8 +14,7 @@ from towpath.delivery.gates.gate_process import read_golden
 from towpath.delivery.gates.verdict import GateFinding, Unjudged
 
 _SHOWN = 3
-_ROUNDED = 1e-9
-"""What is nearer than this differs by the machine, not by the model."""
+_ROUNDED = 1e-9  # what is nearer than this differs by the machine, not by the model
 
 
 def bound(gate: Golden) -> str:
@@ -37,15 +36,12 @@ def judge(gate: Golden, context: GateContext, policy: GatePolicy) -> GateFinding
     answer = gate_process.ask_gate_process(gate, context, question, read_golden).answer
     pairs = list(zip(answer.given, answer.expected, strict=True))
     off = [
-        (number, prediction, expected)
+        f"sample {number} gives {_value_in_words(prediction)}, not {_value_in_words(expected)}"
         for number, (prediction, expected) in enumerate(pairs, 1)
         if not _is_close(prediction, expected, gate)
     ]
-    differences = "; ".join(
-        f"sample {n} gives {_value_in_words(g)}, not {_value_in_words(e)}"
-        for n, g, e in off[:_SHOWN]
-    )
-    return GateFinding(not off, f"{len(pairs) - len(off)} of {len(pairs)}", differences)
+    count = f"{len(pairs) - len(off)} of {len(pairs)}"
+    return GateFinding(not off, count, "; ".join(off[:_SHOWN]))
 
 
 def work(question: dict[str, Any]) -> dict[str, Any]:
@@ -80,17 +76,15 @@ def _from_json(path: Path, name: str) -> tuple[Any, list[Any]]:
     )
     if not sound or not listed:
         raise Unjudged(f'{name} must be a list of {{"inputs": {{...}}, "expected": ...}}')
-    return pandas.DataFrame([sample["inputs"] for sample in listed]), [
-        e["expected"] for e in listed
-    ]
+    expected = [sample["expected"] for sample in listed]
+    return pandas.DataFrame([sample["inputs"] for sample in listed]), expected
 
 
 def _is_close(prediction: Any, expected: Any, gate: Golden) -> bool:
     if isinstance(expected, list):
-        alike = isinstance(prediction, list) and len(prediction) == len(expected)
-        return alike and all(
-            _is_close(g, e, gate) for g, e in zip(prediction, expected, strict=True)
-        )
+        if not isinstance(prediction, list) or len(prediction) != len(expected):
+            return False
+        return all(_is_close(*pair, gate) for pair in zip(prediction, expected, strict=True))
     if _is_number(prediction) and _is_number(expected):
         slack = gate.absolute + gate.relative * math.fabs(expected)
         return math.isclose(prediction, expected, rel_tol=_ROUNDED, abs_tol=max(slack, _ROUNDED))
@@ -98,6 +92,7 @@ def _is_close(prediction: Any, expected: Any, gate: Golden) -> bool:
 
 
 def _is_number(value: Any) -> bool:
+    # True is an int to Python, and no number to who wrote the samples.
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -23,11 +23,10 @@ def bound(gate: Latency) -> str:
 def judge(gate: Latency, context: GateContext, policy: GatePolicy) -> GateFinding:
     """Whether it is quick enough, on the machine that judges."""
     file = gate.samples or gate.data or ""
-    path = (
-        str(policy.lay_out_file(file))
-        if gate.samples
-        else gate_model.find_stage_data(context, file)
-    )
+    if gate.samples:
+        path = str(policy.lay_out_file(file))
+    else:
+        path = gate_model.find_stage_data(context, file)
     question = {
         **gate_model.candidate_question(context),
         "table": path,
@@ -38,12 +37,10 @@ def judge(gate: Latency, context: GateContext, policy: GatePolicy) -> GateFindin
     if len(taken) != gate.calls:
         raise Unjudged(f"{len(taken)} of {gate.calls} calls were made")
     percentiles = {name: _find_percentile(taken, share) for name, share in _PERCENTILES.items()}
-    shown = ", ".join(
-        f"{name} {verdict.verdict_duration(seconds)}" for name, seconds in percentiles.items()
-    )
-    value = percentiles[gate.percentile]
-    detail = f"{shown} over {gate.calls:,} calls"
-    return GateFinding(value <= gate.at_most, verdict.verdict_duration(value), detail)
+    times = {name: verdict.verdict_duration(seconds) for name, seconds in percentiles.items()}
+    shown = ", ".join(f"{name} {duration}" for name, duration in times.items())
+    passed = percentiles[gate.percentile] <= gate.at_most
+    return GateFinding(passed, times[gate.percentile], f"{shown} over {gate.calls:,} calls")
 
 
 def work(question: dict[str, Any]) -> dict[str, Any]:
@@ -56,15 +53,14 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
     repeated = -(-count // len(frame))
     rows = frame.iloc[[*range(len(frame))] * repeated].head(count).reset_index(drop=True)
     taken_in = select_features(model, rows)
-    for _ in range(question["warm_up"]):
+    for _ in range(question["warm_up"]):  # the first calls import, allocate and compile
         model.predict(taken_in)
-    return {"seconds": [_time_call(model, taken_in) for _ in range(question["calls"])]}
-
-
-def _time_call(model: Any, rows: Any) -> float:
-    begun = time.perf_counter()
-    model.predict(rows)
-    return time.perf_counter() - begun
+    seconds = []
+    for _ in range(question["calls"]):
+        begun = time.perf_counter()
+        model.predict(taken_in)
+        seconds.append(time.perf_counter() - begun)
+    return {"seconds": seconds}
 
 
 def _find_percentile(ordered: list[float], share: float) -> float:

@@ -34,9 +34,8 @@ def bound(gate: Metric) -> str:
 def judge(gate: Metric, context: GateContext, policy: GatePolicy) -> GateFinding:  # noqa: ARG001
     """Whether the metric lies within all of them."""
     value = find_metric_value(context.candidate, gate.metric)
-    return GateFinding(
-        all(_HOLDS[key](value, limit) for key, limit in _declared_bounds(gate)), value
-    )
+    passed = all(_HOLDS[key](value, limit) for key, limit in _declared_bounds(gate))
+    return GateFinding(passed, value)
 
 
 def _declared_bounds(gate: Metric) -> list[tuple[str, float]]:
@@ -44,10 +43,7 @@ def _declared_bounds(gate: Metric) -> list[tuple[str, float]]:
 
 
 def find_metric_value(record: VersionRecord, name: str) -> float:
-    """A metric by its name, dotted where it is nested.
-
-    :raises Unjudged: where the record has none of that name, or no finite number.
-    """
+    """A metric by its name, dotted where it is nested; ``Unjudged`` for no finite number."""
     metrics = dict(_metric_leaves(record.metrics, ""))
     who = f"{record.model}@{record.version}"
     if name not in metrics:

@@ -7,7 +7,6 @@ from towpath.delivery.gates import verdict
 from towpath.delivery.gates.gate_context import GateContext, GatePolicy
 from towpath.delivery.gates.kinds import metric
 from towpath.delivery.gates.verdict import GateFinding
-from towpath.registry import VersionRecord
 
 
 def bound(gate: NoWorse) -> str:
@@ -32,13 +31,6 @@ def judge(gate: NoWorse, context: GateContext, policy: GatePolicy) -> GateFindin
     passed = value <= limit if gate.better == "lower" else value >= limit
     side = "most" if gate.better == "lower" else "least"
     bound_in_words = f"{gate.metric} at {side} {verdict.verdict_number(limit)}"
-    return GateFinding(
-        passed,
-        value,
-        f"{_version_name(incumbent)} has {verdict.verdict_number(before)}",
-        bound_in_words,
-    )
-
-
-def _version_name(record: VersionRecord) -> str:
-    return f"{record.model}@{record.version}"
+    name = f"{incumbent.model}@{incumbent.version}"
+    detail = f"{name} has {verdict.verdict_number(before)}"
+    return GateFinding(passed, value, detail, bound_in_words)

@@ -62,7 +62,6 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _other_packages(path: Path, name: str, own: dict[str, Any]) -> tuple[str, ...]:
-    """Which packages are others here than when a .skops file was made."""
     from towpath.steps.model_io import own_classes
 
     return own_classes.compare_recorded(path, name, own)[:2] if _is_skops(name) else ()
@@ -73,15 +72,13 @@ def _is_skops(name: str) -> bool:
 
 
 def _looked_at(path: Path, name: str, trust: list[str]) -> str:
-    """By which rule a .skops file was let in."""
     from towpath.steps.model_io import skops_models
 
     if not _is_skops(name):
         return ""
     count, own = skops_models.count_held(path, name, trust)
-    return f"{count} types in {name} known" + (
-        f", of these trusted: {', '.join(own)}" if own else ""
-    )
+    trusted = f", of these trusted: {', '.join(own)}" if own else ""
+    return f"{count} types in {name} known{trusted}"
 
 
 def _explain_unsafe(path: Path, name: str, trust: list[str], own: dict[str, Any]) -> str:
@@ -94,12 +91,12 @@ def _explain_unsafe(path: Path, name: str, trust: list[str], own: dict[str, Any]
 
 
 def _strange_types(path: Path, name: str, trust: list[str], own: dict[str, Any]) -> str:
-    """The types in it that nobody knows; where there is none it is loaded, for the indices in a
-    tree could still lead compiled code astray."""
     from towpath.steps.model_io import own_classes, skops_models
 
     if strange := skops_models.find_untrusted(path, name, trust):
         return f"holds {', '.join(strange)}"
+    # Types alone do not make it safe: the indices in a tree could lead compiled code astray, which
+    # loading it holds against the tree's size.
     try:
         own_classes.load_model(path, name, trust, own)
     except Refused as refused:
@@ -108,7 +105,8 @@ def _strange_types(path: Path, name: str, trust: list[str], own: dict[str, Any])
 
 
 def _is_pickle(path: Path) -> bool:
-    """Whether a file begins as one, or is an archive that holds one."""
+    # By its bytes: whoever plants a pickle calls it something else. An archive of PyTorch's holds
+    # one, too.
     with path.open("rb") as file:
         start = file.read(2)
     if len(start) == 2 and start[0] == 0x80 and start[1] <= 5:

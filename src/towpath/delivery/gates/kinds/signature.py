@@ -23,15 +23,14 @@ def judge(gate: SignatureGate, context: GateContext, policy: GatePolicy) -> Gate
     breakages = find_signature_breaks(_known_signature(context.incumbent), candidate)
     before = f"{context.incumbent.model}@{context.incumbent.version}"
     if breakages:
-        return GateFinding(
-            False, f"{len(breakages)} broken", f"against {before}: {', '.join(breakages)}"
-        )
+        detail = f"against {before}: {', '.join(breakages)}"
+        return GateFinding(False, f"{len(breakages)} broken", detail)
     return GateFinding(True, "compatible", f"with {before}")
 
 
 def _known_signature(record: VersionRecord) -> Columns:
-    """The signature; to know neither its inputs' names nor their number is to know nothing."""
     signature = record.signature
+    # To know neither the inputs' names nor their number is to know nothing of who can call it.
     if signature is None or (signature.inputs is None and signature.features is None):
         raise Unjudged(f"the record of {record.model}@{record.version} has no signature")
     return signature
