@@ -60,14 +60,15 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         1,
         ("the stage's memory of main is torn",),
     ),
-    "audit/checks/stage_file_check.py::_check_readable": (1, ("a stage file is torn",)),
-    "audit/checks/stage_file_check.py::_check_approved": (
-        3,
-        ("a promotion is dated back", "a version was put in by hand", "a promotion brought code"),
-    ),
-    "audit/checks/stage_file_check.py::_check_chained": (
-        2,
-        ("a version was put in by hand", "a stage file lies about the digest"),
+    "audit/checks/stage_file_check.py::_promotion_finding": (
+        1,
+        (
+            "a stage file is torn",
+            "a promotion is dated back",
+            "a version was put in by hand",
+            "a promotion brought code",
+            "a stage file lies about the digest",
+        ),
     ),
     "audit/checks/record_check.py::_check_version": (
         5,
