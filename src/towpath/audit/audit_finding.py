@@ -6,11 +6,9 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal, TypeAlias
 
 from towpath.audit.approvals import Approvals
-from towpath.audit.ledger import AuditLedger
 from towpath.delivery.promotion.rulebook import NOTES
 from towpath.errors import Fault, ForgeError, Place
 
@@ -38,6 +36,7 @@ class AuditFinding:
     @property
     def id(self) -> str:
         """What a note is named by that explains it: a digest of its very words."""
+        # So that a note explains this, and not whatever else is found at that place later.
         text = "\0".join([self.check, str(self.fault.place), self.fault.what])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -76,40 +75,31 @@ class ExplainedFinding:
     by: str
 
 
-@dataclass(frozen=True)
-class FindingNotes:
-    """The notes on main."""
+def split_explained(
+    findings: Iterable[AuditFinding], approvals: Approvals
+) -> tuple[tuple[AuditFinding, ...], tuple[ExplainedFinding, ...]]:
+    """Findings that stand, and those that a note on main explains."""
+    agreed_notes = _find_agreed_notes(approvals)
+    unexplained: list[AuditFinding] = []
+    explained: list[ExplainedFinding] = []
+    for finding in findings:
+        path = f"{NOTES}/{finding.id}.md"
+        by = agreed_notes.get(path) if finding.check in PAST else None
+        if by is None:
+            unexplained.append(finding)
+        else:
+            explained.append(ExplainedFinding(finding, path, by))
+    return tuple(unexplained), tuple(explained)
 
-    ledger: AuditLedger
-    approvals: Approvals
 
-    def split(
-        self, findings: Iterable[AuditFinding]
-    ) -> tuple[list[AuditFinding], list[ExplainedFinding]]:
-        """Findings that stand, and those that were explained."""
-        unexplained: list[AuditFinding] = []
-        explained: list[ExplainedFinding] = []
-        for finding in findings:
-            path = f"{NOTES}/{finding.id}.md"
-            by = self._agreed_notes.get(path) if finding.check in PAST else None
-            if by is None:
-                unexplained.append(finding)
-            else:
-                explained.append(ExplainedFinding(finding, path, by))
-        return unexplained, explained
-
-    @cached_property
-    def _agreed_notes(self) -> dict[str, str]:
-        """Who agreed to each note that is on main, by its path: as they would to a rule."""
-        try:
-            history = self.approvals.rule.rules
-        except ForgeError:  # told among what could not be looked at
-            return {}
-        paths = [path for path in history.written if _NOTE.fullmatch(path)]
-        kept = self.ledger.files(paths)
-        by = {
-            path: ", ".join(history.find_who_agreed(path))
-            for path in paths
-            if kept.get(path, b"").strip()
-        }
-        return {path: names for path, names in by.items() if names}
+def _find_agreed_notes(approvals: Approvals) -> dict[str, str]:
+    """Who agreed to each note that is on main, by its path."""
+    try:
+        history = approvals.rule.rules
+    except ForgeError:  # told among what could not be looked at
+        return {}
+    paths = [path for path in history.written if _NOTE.fullmatch(path)]
+    # A note that was emptied or deleted explains nothing, nor does one that went round the rules.
+    kept = approvals.ledger.files(paths)
+    by = {path: history.find_who_agreed(path) for path in paths if kept.get(path, b"").strip()}
+    return {path: ", ".join(names) for path, names in by.items() if names}

@@ -70,10 +70,7 @@ class LineageReport:
 
 
 def trace_lineage(workspace: Workspace, reference: str, forge: bool = False) -> LineageReport:
-    """All that is known of a version's way, from Git alone unless the ``forge`` is to be asked.
-
-    Errors: UsageError for a version that is not there, RegistryError for one without a record.
-    """
+    """All that is known of a version's way, from Git alone unless the ``forge`` is to be asked."""
     repository = workspace.registry
     version_lineage = registry.read_version_lineage(repository, reference)
     version, record = version_lineage.version, version_lineage.record
@@ -104,11 +101,10 @@ def _lineage_data(
         yield from _read_data(record.data, record.sources, every)
         return
     # A record of before it kept where data was read: the declaration tells where it looked.
-    project_folder = (
-        workspace.root.resolve().relative_to(workspace.repository.root.resolve()).as_posix()
-        if workspace.repository
-        else ""
-    )
+    project_folder = ""
+    if workspace.repository:
+        top = workspace.repository.root.resolve()
+        project_folder = workspace.root.resolve().relative_to(top).as_posix()
     declared, tracked = declared_paths(workspace.repository, record, project_folder)
     makers = _versions_by_md5(every)
     for name, digest in record.data.items():
@@ -131,9 +127,8 @@ def _read_data(
     for name, digest in data.items():
         source = sources.get(name, DataSource())
         version = source.version or makers.get(digest)
-        yield LineageData(
-            name, digest, source.path, source.pointer, version, source.pipeline, source.run
-        )
+        where, maker = (source.path, source.pointer), (source.pipeline, source.run)
+        yield LineageData(name, digest, *where, version, *maker)
 
 
 def _upstream_runs(record: VersionRecord, every: list[ModelVersion]) -> Iterator[UpstreamLineage]:
@@ -156,10 +151,9 @@ def draw_lineage(lineage: LineageReport) -> GraphPicture:
     lines += [*(GraphLine(source, run) for source in sources), GraphLine(run, version_name)]
     lines += _draw_upstream(lineage, boxes, dict(zip(lineage.data, sources, strict=False)))
     for entry in lineage.promotions:
-        stage = _add_box(
-            boxes,
-            GraphBox(entry.stage, BoxShape.CHECK, _approval_words(entry), _merge_words(entry)),
-        )
+        merged = f"merged {entry.merged}, {entry.pull_request or entry.commit[:7]}"
+        box = GraphBox(entry.stage, BoxShape.CHECK, _approval_words(entry), merged)
+        stage = _add_box(boxes, box)
         lines.append(GraphLine(version_name, stage))
         if entry.entered:
             until = f"until {entry.until}" if entry.until else "runs now"
@@ -173,21 +167,19 @@ def draw_lineage(lineage: LineageReport) -> GraphPicture:
 
 
 def _in_order(boxes: Mapping[str, GraphBox], lines: Sequence[GraphLine]) -> list[str]:
-    """The boxes' names, each behind those that lead to it; as they are where a record that
-    somebody made up has them in a circle."""
+    """The boxes' names, each behind those that lead to it."""
     before: dict[str, list[str]] = {name: [] for name in boxes}
     for line in lines:
         before[line.end].append(line.start)
     try:
         return list(TopologicalSorter(before).static_order())
-    except CycleError:
+    except CycleError:  # a record that somebody made up names itself as its own past
         return list(boxes)
 
 
 def _draw_upstream(
     lineage: LineageReport, boxes: dict[str, GraphBox], drawn: Mapping[LineageData, str]
 ) -> Iterator[GraphLine]:
-    """The runs of other pipelines, from their data to what they made for this one."""
     taken = dict(drawn)
     runs: dict[str, str] = {}
     for upstream in lineage.upstream:
@@ -217,9 +209,8 @@ def _data_box(data: LineageData) -> GraphBox:
 def _code_box(lineage: LineageReport) -> GraphBox:
     code = lineage.record.code
     where = f" of {code.repository}" if code.repository else ""
-    return GraphBox(
-        f"code {code.commit[:7]}", BoxShape.INPUT, "code", f"commit {code.commit[:12]}{where}"
-    )
+    words = f"commit {code.commit[:12]}{where}"
+    return GraphBox(f"code {code.commit[:7]}", BoxShape.INPUT, "code", words)
 
 
 def _version_box(lineage: LineageReport) -> GraphBox:
@@ -233,7 +224,3 @@ def _version_box(lineage: LineageReport) -> GraphBox:
 def _approval_words(entry: HistoryEntry) -> str:
     by = ", ".join(person.partition(" <")[0] for person in entry.approval.by)
     return f"{entry.approval.level} by {by}" if by else f"approval {entry.approval.level}"
-
-
-def _merge_words(entry: HistoryEntry) -> str:
-    return f"merged {entry.merged}, {entry.pull_request or entry.commit[:7]}"

@@ -73,9 +73,8 @@ def reproduce_version(
 ) -> ReproducedVersion:
     """Make a version again from what its record says, with the packages that are here.
 
-    Nothing of the project, its store or its registry is changed. Errors: UsageError for a version
-    that is not there, RegistryError where its code is not in this clone, StoreError where its
-    data is not to be had, StepFailed where a step fails.
+    Nothing of the project, its store or its registry is changed. Raises ``RegistryError`` where its
+    code is not in this clone, ``StoreError`` where its data is not to be had.
     """
     recorded = registry.get_version(workspace.registry, reference)
     record = recorded.record
@@ -83,9 +82,9 @@ def reproduce_version(
         what = f"{recorded.version} does not say which pipeline made it"
         raise RegistryError(what, hint="its record was not written by a run")
     environment = tuple(_environment_differences(record))
-    project_folder = (
-        workspace.root.resolve().relative_to(workspace.repository.root.resolve()).as_posix()
-    )
+    top = workspace.repository.root.resolve()
+    project_folder = workspace.root.resolve().relative_to(top).as_posix()
+    # The project may have lain elsewhere in the repository at that commit.
     then = folder_of_pipeline(workspace.repository, record, project_folder)
     with submodules.laid_out(workspace.repository, record.code.commit, keep) as folder:
         remade = remake_model(workspace, record, folder / then, listeners)
@@ -129,7 +128,6 @@ def _metric_differences(
 
 
 def _environment_differences(record: VersionRecord) -> Iterator[RecordDifference]:
-    """Python and the packages of the record that are here in another version, or not at all."""
     import sys
     from importlib import metadata
 
@@ -165,14 +163,11 @@ def remake_model(
     folder: Path,
     listeners: Iterable[Callable[[Mapping[str, Any]], None]],
 ) -> RemadeModel:
-    """Run in ``folder``, which holds the code, the steps that lead to the model; none is reused.
-
-    Nothing is registered: what registers is left out.
-    """
+    """Run in ``folder``, which holds the code, the steps that lead to the model; none is reused."""
     from towpath.backends.prefect.executor import PrefectExecutor
     from towpath.execution.pipeline_run import run_pipeline
     from towpath.pipeline import pipeline_check
-    from towpath.planning.run_request import RunRequest
+    from towpath.planning.run_request import RunRequest, find_needed_steps
     from towpath.workspace import Workspace
 
     place = Workspace(folder)
@@ -182,7 +177,11 @@ def remake_model(
     inputs = dict(_bring_inputs(workspace, place, outline, record))
     graph = pipeline_check.compile_checked_pipeline(place, record.pipeline, params, inputs)
     node = _registering_node(graph, record)
-    steps = tuple(name for name in _leading_to(graph, node) if not graph.registers_model(name))
+    needed = find_needed_steps(graph, frozenset({node.name}))
+    # Nothing is registered: a step that registers is left out, and it would check main first.
+    wanted_names = (name for name in graph.nodes if name in needed)
+    steps = tuple(name for name in wanted_names if not graph.registers_model(name))
+    # The code of that commit runs as every run's does: a process a step, from the sandbox room.
     request = RunRequest(graph.name, params, inputs, only=steps, force=True)
     with _own_api(place):
         finished_run = run_pipeline(place, request, PrefectExecutor(), listeners)
@@ -198,7 +197,8 @@ def remake_model(
 
 @contextmanager
 def _own_api(place: Workspace) -> Iterator[None]:
-    """The local Prefect API that a run in this folder starts is of no use to anyone after it."""
+    # The local Prefect API that a run in this folder starts is of no use to anyone after it, and
+    # would stay: it outlives its run, for the next one.
     from towpath.backends.prefect import executor
     from towpath.backends.prefect.server import api_home, server_state, start_api
 
@@ -229,20 +229,10 @@ def _registering_node(graph: Graph, record: VersionRecord) -> Node:
     raise RegistryError(what, hint="its record was altered: towpath verify")
 
 
-def _leading_to(graph: Graph, node: Node) -> Iterator[str]:
-    from towpath.planning.run_request import find_needed_steps
-
-    needed_names = find_needed_steps(graph, frozenset({node.name}))
-    return (name for name in graph.nodes if name in needed_names)
-
-
 def _bring_inputs(
     workspace: Workspace, place: Workspace, graph: Graph, record: VersionRecord
 ) -> Iterator[tuple[str, str]]:
-    """Bring the recorded data to where the pipeline looks for it; models, by their number.
-
-    A file that the commit holds itself, with the recorded bytes, stays as it is.
-    """
+    """Bring the recorded data to where the pipeline looks for it; models, by their number."""
     for name, digest in record.data.items():
         declared = graph.inputs.get(name)
         if declared is None:
@@ -252,7 +242,7 @@ def _bring_inputs(
             yield name, _bring_model(workspace, place, source.version or declared, digest)
             continue
         path = _input_path(source, declared)
-        if not _is_there(place, path, digest):
+        if not _is_there(place, path, digest):  # else the commit holds these very bytes itself
             _bring_bytes(workspace, digest)
             workspace.store.copy_to(digest, resolve_inside(place.root, path))
         if path != declared.rstrip("/"):
@@ -260,10 +250,9 @@ def _bring_inputs(
 
 
 def _input_path(source: DataSource, declared: str) -> str:
-    """Where the run read an input; what a record says may not lead out of the project."""
     try:
         return ProjectPath(source.path or declared)
-    except Malformed:
+    except Malformed:  # a record may lie: what it says may not lead out of the project
         return declared.rstrip("/")
 
 
@@ -290,7 +279,6 @@ def _bring_model(workspace: Workspace, place: Workspace, reference: str, digest:
 
 
 def _bring_bytes(workspace: Workspace, digest: str) -> None:
-    """Have bytes in the project's store, from its remote where they are not."""
     from towpath.backends.dvc import byte_transfer
 
     if workspace.store.has(digest):
@@ -303,6 +291,7 @@ def _bring_bytes(workspace: Workspace, digest: str) -> None:
 
 def _read_remade(place: Workspace, run: RecordedRun, node: Node) -> RemadeModel:
     from towpath.execution.run_folders import flatten_leaves
+    from towpath.storage.verified_bytes import sha256_of
 
     artifact = _made_value(run, node.arguments["model"], "outputs")
     if not isinstance(artifact, Artifact):
@@ -313,7 +302,7 @@ def _read_remade(place: Workspace, run: RecordedRun, node: Node) -> RemadeModel:
         if isinstance(document, dict):
             pairs = (pair for key, value in document.items() for pair in flatten_leaves(value, key))
             metrics |= {key: value for key, value in pairs if isinstance(value, int | float)}
-    return RemadeModel(artifact, _artifact_sha256(place, artifact), metrics, run.seconds)
+    return RemadeModel(artifact, sha256_of(place.store.source, artifact), metrics, run.seconds)
 
 
 def _made_value(run: RecordedRun, source: Source, what: str) -> Any:
@@ -326,9 +315,3 @@ def _made_value(run: RecordedRun, source: Source, what: str) -> Any:
         if value is not None:
             return value
     return None
-
-
-def _artifact_sha256(place: Workspace, artifact: Artifact) -> str:
-    from towpath.storage.verified_bytes import sha256_of
-
-    return sha256_of(place.store.source, artifact)

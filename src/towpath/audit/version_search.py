@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypeGuard
+from typing import Any, Literal, TypeAlias
 
 from towpath import registry
 from towpath.audit import stage_history
@@ -91,7 +92,10 @@ class Vocabulary:
         if name not in self.names[table]:
             what = f"no version has `{table}.{name}`"
             raise UsageError(what, hint=self._near_entry(name, table))
-        get = _entry_getter(table, name)
+
+        def get(facts: VersionFacts) -> Any:
+            return facts.version.summary.get(table, {}).get(name)
+
         return QueryTerm(TABLES[table], get, f"{table}.{name}")
 
     def _bare_term(self, name: str) -> QueryTerm:
@@ -106,23 +110,15 @@ class Vocabulary:
 
     def _near_entry(self, name: str, table: str) -> str | None:
         known_names = sorted(self.names[table])
-        there_is = (
-            f"there is {', '.join(known_names[:9])}" if known_names else f"no version has {table}"
-        )
-        return did_you_mean(name, known_names) or there_is
+        if not known_names:
+            return f"no version has {table}"
+        return did_you_mean(name, known_names) or f"there is {', '.join(known_names[:9])}"
 
     def _anything_near(self, name: str) -> str:
         short = {entry: entry for names in self.names.values() for entry in names}
         full = [f"{table}.{entry}" for table, names in self.names.items() for entry in names]
         near = did_you_mean(name, [*FIELDS, *short, *full])
         return near or f"there is {', '.join([*FIELDS, *(f'{table}.<name>' for table in TABLES)])}"
-
-
-def _entry_getter(table: str, name: str) -> Callable[[VersionFacts], Any]:
-    def get(facts: VersionFacts) -> Any:
-        return facts.version.summary.get(table, {}).get(name)
-
-    return get
 
 
 def parse_version_word(text: object) -> VersionNumber:
@@ -170,13 +166,9 @@ def _stages_named(tree: ast.expr, terms: Mapping[Reference, QueryTerm]) -> Itera
             parts = [node.left, *node.comparators]
             heads = [terms[reference].words for part in parts if (reference := of_node(part))]
             leaves = (leaf for part in parts for leaf in ast.walk(part) if "stage" in heads)
-            yield from (
-                n.value for n in leaves if isinstance(n, ast.Constant) and _is_text(n.value)
-            )
-
-
-def _is_text(value: object) -> TypeGuard[str]:
-    return isinstance(value, str)
+            for leaf in leaves:
+                if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str):
+                    yield leaf.value
 
 
 @dataclass(frozen=True)
@@ -214,24 +206,17 @@ class _Compiler:
             return self.terms[reference]
         match node:
             case ast.BinOp(left=left, op=op, right=right):
-                return _arithmetic_term(
-                    expression.ARITHMETIC[type(op)], self._compile_sides(left, right), node
-                )
+                sides = self.compile_term(left), self.compile_term(right)
+                return _arithmetic_term(expression.ARITHMETIC[type(op)], *sides, node)
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant()) | ast.Constant():
                 return _constant_term(ast.literal_eval(node), ast.unparse(node))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                inner = self.compile_term(operand)
-                return QueryTerm(
-                    "number", lambda facts: _negate_value(inner.get(facts)), ast.unparse(node)
-                )
+                zero = _constant_term(0, "0")
+                return _arithmetic_term(operator.sub, zero, self.compile_term(operand), node)
             case ast.List(elts=items) | ast.Tuple(elts=items):
-                return _constant_term(
-                    [self._literal_value(item) for item in items], ast.unparse(node)
-                )
+                values = [self._literal_value(item) for item in items]
+                return _constant_term(values, ast.unparse(node))
         raise UsageError(f"`{ast.unparse(node)}` is neither a fact nor a value")
-
-    def _compile_sides(self, left: ast.expr, right: ast.expr) -> tuple[QueryTerm, QueryTerm]:
-        return self.compile_term(left), self.compile_term(right)
 
     def _literal_value(self, node: ast.expr) -> Any:
         try:
@@ -248,25 +233,18 @@ def _constant_term(value: Any, words: str) -> QueryTerm:
 
 
 def _arithmetic_term(
-    work: Callable[[Any, Any], Any], sides: tuple[QueryTerm, QueryTerm], node: ast.expr
+    work: Callable[[Any, Any], Any], left: QueryTerm, right: QueryTerm, node: ast.expr
 ) -> QueryTerm:
-    left, right = sides
-
     def get(facts: VersionFacts) -> Any:
         try:
             return work(left.get(facts), right.get(facts))
         except (TypeError, ArithmeticError, ValueError):
-            return None
+            return None  # of versions without the fact, or where it is no number: it does not hold
 
     return QueryTerm("number", get, ast.unparse(node))
 
 
-def _negate_value(value: Any) -> Any:
-    return None if value is None else -value
-
-
 def _compare_pair(op: ast.cmpop, left: QueryTerm, right: QueryTerm) -> Test:
-    """One comparison of two sides."""
     for side, other in ((left, right), (right, left)):
         if side.kind in _SPECIAL and not side.constant:
             return _SPECIAL[side.kind](op, side, other, side is left)
@@ -314,9 +292,8 @@ def _compare_author(op: ast.cmpop, author: QueryTerm, other: QueryTerm, author_l
         person = str(other.value).casefold()
         negated = isinstance(op, ast.NotEq)
         return lambda facts: (person in _author_names(author.get(facts))) is not negated
-    return _compare_plain(
-        op, *((author.get, other.get) if author_left else (other.get, author.get))
-    )
+    sides = (author.get, other.get)
+    return _compare_plain(op, *(sides if author_left else reversed(sides)))
 
 
 def _author_names(author: str | None) -> tuple[str, ...]:
@@ -335,19 +312,19 @@ def _compare_times(op: ast.cmpop, time: QueryTerm, other: QueryTerm, time_left: 
         value = time.get(facts)
         return value[: len(bound)] if value else None
 
-    return _compare_plain(op, *((get, lambda _: bound) if time_left else (lambda _: bound, get)))
+    sides = (get, lambda _: bound)
+    return _compare_plain(op, *(sides if time_left else reversed(sides)))
 
 
 def _compare_versions(
     op: ast.cmpop, version: QueryTerm, other: QueryTerm, version_left: bool
 ) -> Test:
     """Numbers in their own order: v1.10.0 is after v1.9.0."""
-    value = other.value
-    bound = (
-        [parse_version_word(v) for v in value]
-        if isinstance(value, list)
-        else parse_version_word(value)
-    )
+    bound: Any
+    if isinstance(other.value, list):
+        bound = [parse_version_word(word) for word in other.value]
+    else:
+        bound = parse_version_word(other.value)
     sides = (version.get, lambda _: bound)
     return _compare_plain(op, *(sides if version_left else reversed(sides)))
 
@@ -364,8 +341,8 @@ _SPECIAL = {
 class SearchHits:
     """The versions found, and of each the values of the facts that the search names.
 
-    ``searched`` is how many there are, ``total`` how many of them it holds of, ``found`` those
-    that the limit leaves.
+    ``searched`` is how many there are, ``total`` how many it holds of, ``found`` what is left of
+    those by the limit.
     """
 
     found: tuple[ModelVersion, ...]
@@ -385,9 +362,8 @@ def search_versions(
     last. Raises ``UsageError``, with the near name, for an expression that cannot be understood.
     """
     stages = registry.read_stage_files(repository)
-    versions = [
-        v for model in registry.read_models(repository).values() for v in model.newest_first
-    ]
+    models = registry.read_models(repository).values()
+    versions = [version for model in models for version in model.newest_first]
     if not versions and remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
     vocabulary = Vocabulary.of_versions(versions)
@@ -439,7 +415,7 @@ _WORTH = ("kind", "pipeline", "run", "size", "bump", "code")
 
 
 def _check_stages(named: Iterable[str], stages: StageFiles) -> None:
-    """A stage that runs nothing may be one that does not exist."""
+    # A stage that runs nothing may be one that does not exist: only a near name tells.
     known_stages = sorted({stage_file.stage for stage_file in stages.wanted})
     for name in named:
         near = did_you_mean(name, known_stages)

@@ -33,6 +33,7 @@ def check_main_line(approvals: Approvals) -> Iterator[AuditFinding | UncheckedPa
                 yield UncheckedPart("rules", f"who agreed to {change}", change.why)
     yield from (AuditFinding("main", fault) for fault in find_rewritten_here(rule))
     for fault in rule.displaced_faults():
+        # What is past stays so when it is put right: both, the way and the word, are asked for.
         hint = f"{fault.hint}; then {audit_finding.EXPLAIN}"
         yield make_finding("main", fault.what, str(fault.place), hint)
 
@@ -54,12 +55,9 @@ def check_remembered_main(
 
 
 def check_substitutes(ledger: AuditLedger) -> Iterator[AuditFinding]:
-    """Objects that `git replace` or a graft hides: who reads with stock Git is shown others.
-
-    What is verified is the history itself, since Towpath does not obey them.
-    """
+    """Objects that `git replace` or a graft hides: who reads with stock Git is shown others."""
+    # No more than a finding: Towpath's own calls of Git do not obey them.
     for replaced in commit_history.find_substitutes(ledger.repository):
         what = "stock Git shows another object in its place here (git replace, grafts)"
-        yield make_finding(
-            "promotion", what, replaced, commit_history.way_to_undo(ledger.repository, replaced)
-        )
+        hint = commit_history.way_to_undo(ledger.repository, replaced)
+        yield make_finding("promotion", what, replaced, hint)
