@@ -151,14 +151,7 @@ def draw_lineage(lineage: LineageReport) -> GraphPicture:
     lines += [*(GraphLine(source, run) for source in sources), GraphLine(run, version_name)]
     lines += _draw_upstream(lineage, boxes, dict(zip(lineage.data, sources, strict=False)))
     for entry in lineage.promotions:
-        merged = f"merged {entry.merged}, {entry.pull_request or entry.commit[:7]}"
-        box = GraphBox(entry.stage, BoxShape.CHECK, _approval_words(entry), merged)
-        stage = _add_box(boxes, box)
-        lines.append(GraphLine(version_name, stage))
-        if entry.entered:
-            until = f"until {entry.until}" if entry.until else "runs now"
-            box = GraphBox(str(entry.tag), BoxShape.STEP, f"deployed {entry.entered}", until)
-            lines.append(GraphLine(stage, _add_box(boxes, box)))
+        lines += _draw_promotion(entry, boxes, version_name)
     for other in lineage.used_by:
         made_from = GraphBox(other, BoxShape.REGISTER, "version", f"made from {lineage.version}")
         lines.append(GraphLine(version_name, _add_box(boxes, made_from)))
@@ -191,6 +184,19 @@ def _draw_upstream(
     for data, name in taken.items():
         if data.pipeline in runs:
             yield GraphLine(runs[data.pipeline], name)
+
+
+def _draw_promotion(
+    entry: HistoryEntry, boxes: dict[str, GraphBox], version_name: str
+) -> Iterator[GraphLine]:
+    merged = f"merged {entry.merged}, {entry.pull_request or entry.commit[:7]}"
+    box = GraphBox(entry.stage, BoxShape.CHECK, _approval_words(entry), merged)
+    stage = _add_box(boxes, box)
+    yield GraphLine(version_name, stage)
+    if entry.entered:
+        until = f"until {entry.until}" if entry.until else "runs now"
+        box = GraphBox(str(entry.tag), BoxShape.STEP, f"deployed {entry.entered}", until)
+        yield GraphLine(stage, _add_box(boxes, box))
 
 
 def _add_box(boxes: dict[str, GraphBox], box: GraphBox) -> str:

@@ -7,6 +7,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal, TypeAlias
 
 from towpath import registry
@@ -363,7 +364,7 @@ def search_versions(
     """
     stages = registry.read_stage_files(repository)
     models = registry.read_models(repository).values()
-    versions = [version for model in models for version in model.newest_first]
+    versions = list(chain.from_iterable(model.newest_first for model in models))
     if not versions and remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
     vocabulary = Vocabulary.of_versions(versions)
@@ -373,8 +374,8 @@ def search_versions(
     every = (VersionFacts(v, stages.stages_of(v.model, v.version)) for v in versions)
     matches = [facts for facts in every if parsed_query.test(facts)]
     if key:
-        matches = _sort_facts(matches, key, descending=bool(sort and sort.startswith("-")))
-    shown = matches if limit is None else matches[:limit]
+        matches = _sort_facts(matches, key, descending=str(sort).startswith("-"))
+    shown = matches[:limit]
     columns = _fact_columns(parsed_query.terms, key)
     return SearchHits(
         found=tuple(facts.version for facts in shown),

@@ -20,11 +20,9 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
-#: Older ones lack options that every command uses.
-OLDEST = (2, 31)
-#: Workflows without which nothing checks a promotion, or brings it about.
-NEEDED = ("promotion", "reconcile")
-_PATIENCE = 2.0  # seconds for the Prefect API
+OLDEST = (2, 31)  # older ones lack options that every command uses
+NEEDED = ("promotion", "reconcile")  # without them nothing checks a promotion, or brings it about
+_PATIENCE = 2.0  # seconds for the Prefect API: whoever runs doctor sits before the terminal
 
 
 def examine_git_version(workspace: Workspace) -> Iterator[DoctorCheck]:
@@ -43,16 +41,15 @@ def examine_bytes_remote(workspace: Workspace) -> Iterator[DoctorCheck]:
     repository = workspace.repository
     if repository is None or remotes.choose_remote(repository) is None:
         return
-    # Loading DVC for it would take a second.
+    # By our own reader of DVC's configuration: loading DVC for it would take a second.
     try:
         name = load_config(locate_store(workspace.root).dvc).default_name()
     except StoreError:  # no `.dvc` here or above
         name = None
     if name is None:
         message = "versions can be pushed, and the bytes of data and models cannot: no DVC remote"
-        yield DoctorCheck(
-            "store", "unknown", message, "dvc remote add --default store s3://bucket/path"
-        )
+        hint = "dvc remote add --default store s3://bucket/path"
+        yield DoctorCheck("store", "unknown", message, hint)
     else:
         yield report_well("store", f"bytes are pushed to the DVC remote {name}")
 
@@ -80,14 +77,12 @@ def examine_prefect(workspace: Workspace) -> Iterator[DoctorCheck]:
     if api_setting is None:
         yield report_well("prefect", "no API is configured: a run starts one of its own")
         return
-    wrong = server_state.find_api_trouble(api_setting.url, _PATIENCE)
-    if wrong:
+    url = api_setting.url
+    if trouble := server_state.find_api_trouble(url, _PATIENCE):
         hint = "start it, or remove that setting and Towpath starts its own"
-        yield report_lack(
-            "prefect", f"the API {api_setting.url} ({api_setting.origin}) {wrong}", hint
-        )
+        yield report_lack("prefect", f"the API {url} ({api_setting.origin}) {trouble}", hint)
     else:
-        yield report_well("prefect", f"the API {api_setting.url} answers")
+        yield report_well("prefect", f"the API {url} answers")
 
 
 _ABOUT = "forge"
@@ -109,40 +104,35 @@ def examine_forge(workspace: Workspace, environ: Mapping[str, str]) -> Iterator[
 
 
 def _forge_answers(connected: Forge) -> DoctorCheck:
-    """Who the token is of. An app's, as in GitHub's own workflows, is nobody's, and works."""
     about = f"asked about {connected.repository}"
     try:
         return report_well(_ABOUT, f"{connected.name} answers {connected.user()}, {about}")
-    except Forbidden:
+    except Forbidden:  # an app's token, as in GitHub's own workflows: it works, and is nobody's
         message = f"{connected.name} answers, {about}; the token is no person's"
         return DoctorCheck(_ABOUT, "unknown", message, "towpath approve needs a person's token")
 
 
 def _examine_push(workspace: Workspace, connected: Forge) -> Iterator[DoctorCheck]:
-    """Promotions are pushed to the remote, and their pull requests opened at the forge."""
-    repository = workspace.registry
+    # Promotions are pushed to the remote, and their pull requests opened at the forge.
+    repository, home = workspace.registry, connected.repository
     remote = remotes.choose_remote(repository)
     address = clones.remote_address(repository, remote) if remote else None
     if address is None:
-        hint = f"git remote add origin https://github.com/{connected.repository}.git"
+        hint = f"git remote add origin https://github.com/{home}.git"
         yield report_lack(_ABOUT, "there is no remote to push a promotion to", hint)
-    elif clones.is_fork(address, connected.repository):
-        message = (
-            f"promotions are pushed to the fork {address}, and proposed to {connected.repository}"
-        )
+    elif clones.is_fork(address, home):
+        message = f"promotions are pushed to the fork {address}, and proposed to {home}"
         yield report_well(_ABOUT, message)
-    elif not address.removesuffix(".git").lower().endswith(connected.repository.lower()):
-        message = f"promotions are pushed to {address}, and looked for in {connected.repository}"
-        yield report_lack(
-            _ABOUT, message, "one of `git remote` and `forge: {repository: ...}` is another's"
-        )
+    elif not address.removesuffix(".git").lower().endswith(home.lower()):
+        message = f"promotions are pushed to {address}, and looked for in {home}"
+        hint = "one of `git remote` and `forge: {repository: ...}` is another's"
+        yield report_lack(_ABOUT, message, hint)
 
 
 def _examine_rules(workspace: Workspace, connected: Forge) -> Iterator[DoctorCheck]:
-    """What the forge lacks of what the declaration relies on; not every token may read it all."""
     try:
         actual = connected.rules()
-    except TowpathError as error:
+    except TowpathError as error:  # not every token may read them, which is no fault of theirs
         yield from report_faults(_ABOUT, error, "unknown")
         return
     missing = forge.find_lacking_rules(forge_demands.required_forge_rules(workspace), actual)

@@ -67,20 +67,17 @@ def _examine_history(repository: Repository) -> Iterator[DoctorCheck]:
     elif repository.is_shallow():
         yield report_lack("git", "the clone is shallow: history was cut off", WHOLE)
     elif remotes.is_tagless(repository):
-        yield report_lack(
-            "git", "the clone was made without tags, which are the versions", "towpath fetch"
-        )
+        message = "the clone was made without tags, which are the versions"
+        yield report_lack("git", message, "towpath fetch")
     else:
         yield report_well("git", "the history is whole")
     if replaced := commit_history.find_substitutes(repository):
         message = f"stock Git shows others in place of {len(replaced)} objects, Towpath does not"
-        yield DoctorCheck(
-            "git", "unknown", message, commit_history.way_to_undo(repository, replaced[0])
-        )
+        hint = commit_history.way_to_undo(repository, replaced[0])
+        yield DoctorCheck("git", "unknown", message, hint)
 
 
 def _examine_main(repository: Repository, remote: str) -> Iterator[DoctorCheck]:
-    """Which branch is main: as the remote says it now, and as it was last asked here."""
     try:
         remote_head = remotes.remote_head_branch(repository, remote)
         kept = main_branch.kept_head(repository, remote)
@@ -91,17 +88,15 @@ def _examine_main(repository: Repository, remote: str) -> Iterator[DoctorCheck]:
         message = f"{remote} does not say which of its branches is main: its HEAD names none"
         yield report_lack("remote", message, f"git remote set-head {remote} <branch>")
     elif remote_head is not None and kept not in (None, remote_head):
-        message = (
-            f"the main branch of {remote} is `{remote_head}` now, and here it is taken "
-            f"to be `{kept}`"
-        )
+        message = f"the main branch of {remote} is `{remote_head}` now"
+        message += f", and here it is taken to be `{kept}`"
         yield report_lack("remote", message, "towpath fetch")
     yield from _left_behind(repository, remote, remote_head or kept)
 
 
 def _left_behind(repository: Repository, remote: str, main: str | None) -> Iterator[DoctorCheck]:
-    """A branch here that is called as main branches are, and that main is not, nor any branch of
-    the remote: main was renamed there, and what is committed upon it goes nowhere."""
+    # A branch here that is called as main branches are, and that main is not, nor any branch of
+    # the remote: main was renamed there, and what is committed upon it goes nowhere.
     names = [name for name in main_branch.USUAL if main and name != main]
     local_names = [name for name in names if refs.list_ref_names(repository, f"refs/heads/{name}")]
     if not local_names:
@@ -124,22 +119,19 @@ def _left_behind(repository: Repository, remote: str, main: str | None) -> Itera
 
 
 def _settle_tags(remote: str, name: str) -> str:
-    """How one of two tags of a name prevails: the one here is held against main and mended first;
-    where it was right, it is the remote's that is false, which is kept here."""
+    # The one here is held against main and mended first; where it was right, the remote's is the
+    # false one, which is kept here before it is overwritten: it may be all that keeps a commit.
     keep = f"git fetch {remote} 'refs/tags/{name}:refs/towpath/set-aside/{name}/{remote}'"
     push = f"git push {remote} '+refs/tags/{name}:refs/tags/{name}'"
-    return (
-        f"{restore_tags.way_to_restore(name)}, which is held against main; where the one here "
-        f"was right: "
-        f"{keep}; then {push}"
-    )
+    way = f"{restore_tags.way_to_restore(name)}, which is held against main"
+    return f"{way}; where the one here was right: {keep}; then {push}"
 
 
 def _examine_remote(workspace: Workspace, repository: Repository) -> Iterator[DoctorCheck]:
     remote = remotes.choose_remote(repository)
-    if remote is None and workspace.shared_registry is None:
-        yield report_well("git", "there is no remote: everything stays on this machine")
     if remote is None:
+        if workspace.shared_registry is None:
+            yield report_well("git", "there is no remote: everything stays on this machine")
         return
     try:
         remote_tags = remotes.list_remote_refs(repository, remote, f"{_TAGS}*")
@@ -147,15 +139,11 @@ def _examine_remote(workspace: Workspace, repository: Repository) -> Iterator[Do
         yield from report_faults("remote", error)
         return
     local_tags = refs.list_ref_objects(repository, _TAGS.rstrip("/"))
-    missing = sum(1 for name in remote_tags if name not in local_tags)
-    moved = [
-        tag_name
-        for tag_name in sorted(remote_tags)
-        if local_tags.get(tag_name, remote_tags[tag_name]) != remote_tags[tag_name]
-        and parse_tag(tag_name.removeprefix(_TAGS))
-    ]
-    for name in moved:
-        short = name.removeprefix(_TAGS)
+    missing = len(remote_tags.keys() - local_tags.keys())
+    common = sorted(remote_tags.keys() & local_tags.keys())
+    differing = (name for name in common if local_tags[name] != remote_tags[name])
+    moved = [short for name in differing if parse_tag(short := name.removeprefix(_TAGS))]
+    for short in moved:
         message = f"{short} is another tag there than here"
         yield report_lack("remote", message, _settle_tags(remote, short))
     if missing:
@@ -189,9 +177,8 @@ def _examine_tags(
         name: parse_tag(name.removeprefix(TAGS))
         for name in local_tags | backup_refs.read_backed_up_tags(repository)
     }
-    mine = [
-        tag for name, tag in tag_names.items() if tag and tag.version and name not in remote_tags
-    ]
+    absent = (tag for name, tag in tag_names.items() if name not in remote_tags)
+    mine = [tag for tag in absent if tag and tag.version]
     if mine:
         message = f"{_both_in_words(mine)} only here, and not on {remote}"
         yield report_lack("remote", message, "towpath push")
@@ -210,6 +197,7 @@ def _count_in_words(count: int, what: str) -> str:
 
 def _pruning_settings(repository: Repository, remote: str) -> Iterator[DoctorCheck]:
     """Settings by which a plain ``git fetch`` deletes what only this clone has."""
+    # No fault before it happens, and then it is too late: said while there is something to lose.
     for key in ("fetch.pruneTags", f"remote.{remote}.pruneTags"):
         value = repository.attempt_git("config", "--get", key)
         if value.code == 0 and value.text.lower() in _TRUE:
@@ -251,7 +239,6 @@ def _examine_submodules(repository: Repository) -> Iterator[DoctorCheck]:
 
 
 def _pipeline_inputs(workspace: Workspace) -> Iterator[str]:
-    """The files and folders that any pipeline takes, from the project's root."""
     for name in workspace.pipelines:
         try:
             declared = workspace.pipeline(name)
@@ -265,20 +252,17 @@ def _pipeline_inputs(workspace: Workspace) -> Iterator[str]:
 def _line_ends(
     repository: Repository, workspace: Workspace, inputs: list[str]
 ) -> Iterator[DoctorCheck]:
-    """Data that Git changes on its way to the work tree: elsewhere its digest is another."""
+    # Data that Git changes on its way to the work tree: its digest is another one elsewhere.
     folder = f"{workspace.folder}/" if workspace.folder else ""
     pathspecs = [f":(literal){folder}{path}" for path in inputs]
     listed = repository.call("ls-files", "--eol", "-z", "--", *pathspecs) if pathspecs else ""
     for row in filter(None, listed.split("\0")):
         about, _, path = row.partition("\t")
         committed, checked_out = about.split()[:2]
-        if "w/" + committed.removeprefix("i/") != checked_out and checked_out in (
-            "w/crlf",
-            "w/mixed",
-        ):
-            message = (
-                f"Git changes the line ends of {path}, an input: its digest is another elsewhere"
-            )
+        is_changed = "w/" + committed.removeprefix("i/") != checked_out
+        if is_changed and checked_out in ("w/crlf", "w/mixed"):
+            message = f"Git changes the line ends of {path}, an input: "
+            message += "its digest is another elsewhere"
             yield DoctorCheck("git", "unknown", message, AS_BYTES.format(path=path))
 
 
@@ -286,6 +270,5 @@ def _find_pointers(workspace: Workspace, inputs: list[str]) -> Iterator[DoctorCh
     for input_path in inputs:
         for pointer in large_files.pointers_in(workspace.root / input_path):
             shown = os.path.relpath(pointer, workspace.root)
-            yield report_lack(
-                "git", f"{shown} is a pointer of Git LFS, not the data", large_files.PULL
-            )
+            message = f"{shown} is a pointer of Git LFS, not the data"
+            yield report_lack("git", message, large_files.PULL)

@@ -38,7 +38,7 @@ def check_project_store(
         origin: The address of this project's code, in a registry that several projects share.
     """
     wanted_keys = {(entry.model, entry.version) for entry in ledger.wanted_versions()}
-    promoted = {(entry.model, entry.version) for entry in ledger.promotions if entry.version}
+    promoted = {(entry.model, entry.version) for entry in ledger.promotions}
     missing: list[tuple[str, VersionRecord]] = []
     for version, record in ledger.read_records():
         key, name = (version.model, version.version), str(version)
@@ -54,7 +54,7 @@ def check_project_store(
         # What was promoted and replaced is in its stages' stores.
         elif state is BytesState.MISSING and key not in promoted and version.rejected is None:
             missing.append((name, record))
-    yield from _look_on_remote(root, missing) if missing else ()
+    yield from _look_on_remote(root, missing)
 
 
 def _altered_objects(store: Store, record: VersionRecord) -> list[Path]:
@@ -70,6 +70,8 @@ def _is_from(origin: str | None, record: VersionRecord) -> bool:
 def _look_on_remote(
     root: Path, missing: Sequence[tuple[str, VersionRecord]]
 ) -> Iterator[AuditFinding | UncheckedPart]:
+    if not missing:
+        return
     # Asked once for all of them: DVC takes a second to import, and lists the remote each time.
     from towpath.backends.dvc import byte_transfer
 
