@@ -163,7 +163,7 @@ def _failure_detail(verdict: GateVerdict) -> str:
 
 def say_approved(session: Session, approved: ApprovedPromotion) -> int:
     """What was approved, by whom, at which level; what follows."""
-    from towpath.backends.git import main_branch, remotes
+    from towpath.backends.git import branches, remotes
 
     for what in approved.what:
         terminal.echo(Styled(f"approved {what}", "bold"))
@@ -181,7 +181,7 @@ def say_approved(session: Session, approved: ApprovedPromotion) -> int:
     repository = session.workspace.registry
     remote = remotes.choose_remote(repository)
     if remote and not approved.pushed:
-        name = main_branch.main_branch_name(repository)
+        name = branches.main_branch_name(repository)
         shared = session.workspace.shared_registry
         push = "towpath push" if shared else f"git push {remote} {name}"
         session.say(f"next    {push}, then towpath reconcile")

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from towpath.backends.git import Repository, refs, signatures
-from towpath.backends.git.allowed_signers import IN_UTC, Signer, SignersFile, signers_file
 from towpath.backends.git.git_command import split_lines
+from towpath.backends.git.signatures import IN_UTC, Signer, SignersFile, signers_file
 
 CONFIGURE = "git config gpg.format ssh; git config user.signingkey ~/.ssh/id_ed25519.pub"
 _SSH = "-----BEGIN SSH SIGNATURE-----"

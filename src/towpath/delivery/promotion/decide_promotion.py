@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import branches, main_branch, remotes
+from towpath.backends.git import branches, remotes
 from towpath.backends.git.git_command import split_lines
 from towpath.delivery.promotion import forge_review, merge_promotion, promotion_place
 from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
@@ -49,7 +49,7 @@ def find_waiting_promotions(workspace: Workspace) -> tuple[WaitingPromotion, ...
             WaitingPromotion(open_pull.branch, open_pull.title, open_pull.author, open_pull.url)
             for open_pull in pulls
         )
-    repository, base = workspace.registry, main_branch.main_commit(workspace.registry)
+    repository, base = workspace.registry, branches.main_commit(workspace.registry)
     flags = ["--no-merged", base] if base else []
     listed = repository.call(
         "for-each-ref", *flags, f"--format={_WAITING}", f"refs/heads/{PROMOTION_PREFIX}*"

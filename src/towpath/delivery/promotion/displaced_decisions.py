@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from towpath.backends.git import Repository, commit_history, refs
+from towpath.backends.git.commit_history import MainLine, read_trailers
 from towpath.backends.git.git_command import split_lines
 from towpath.delivery.promotion.rulebook import PATTERNS, is_rule
-from towpath.registry.main_line import MainLine, read_trailers
 from towpath.registry.stage_files import FOLDER
 
 _FACTS = ("%H", "%P", "%s", "%b")

@@ -15,7 +15,7 @@ from towpath.markdown_text import code_span, escape_prose, markdown_table
 if TYPE_CHECKING:
     from towpath.delivery.gates import GateVerdict
     from towpath.registry import VersionRecord
-    from towpath.registry.code_news import CodeNews
+    from towpath.registry.version_code import CodeNews
 
 MOST_METRICS = 8
 MOST_CHANGES = 6

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from towpath import forge
-from towpath.backends.git import Repository, main_branch, refs
+from towpath.backends.git import Repository, branches, refs
 from towpath.backends.git.git_command import split_lines
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def required_forge_rules(workspace: Workspace) -> Rules:
     repository = workspace.registry_at_hand
     return forge.derive_forge_rules(
         workspace.policy,
-        main_branch.main_branch_name(repository),
-        list_workflow_names(repository, main_branch.main_commit(repository)),
+        branches.main_branch_name(repository),
+        list_workflow_names(repository, branches.main_commit(repository)),
     )
 
 
@@ -40,7 +40,7 @@ def queue_lacks(workspace: Workspace, actual: Rules) -> tuple[forge.Lack, ...]:
     if not actual.merge_queue:
         return ()
     repository = workspace.registry_at_hand
-    commit = main_branch.main_commit(repository)
+    commit = branches.main_commit(repository)
     names = [
         name for name in actual.required_checks if name in list_workflow_names(repository, commit)
     ]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import Repository, branches, commit_history, main_branch, remotes
+from towpath.backends.git import Repository, branches, commit_history, remotes
 from towpath.delivery.promotion import approval, merge_promotion
 from towpath.delivery.promotion.approval import ApprovalLevel, allows_self_approval, weigh_reviews
 from towpath.delivery.promotion.approval_rule import ApprovalRule
@@ -60,7 +60,7 @@ def approve_pull_request(place: PromotionPlace, forge: Forge, named: str) -> App
 
 def _refuse_other_base(place: PromotionPlace, pull: PullRequest) -> None:
     """Raise ``UsageError`` where a merge would not bring it to main, so that nothing came of it."""
-    name = main_branch.main_branch_name(place.repository)
+    name = branches.main_branch_name(place.repository)
     if pull.base != name:
         what = f"{pull.url} is to be merged into `{pull.base}`, and main is `{name}`"
         raise UsageError(

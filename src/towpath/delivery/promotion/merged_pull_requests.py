@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import Repository, main_branch, refs, remotes
+from towpath.backends.git import Repository, branches, refs, remotes
 from towpath.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def _main_names(repository: Repository) -> frozenset[str]:
     """What main is called, and was, as far as one can tell: a forge leaves the old name in what
     was merged before a renaming. A branch that is there still is not main under its old name."""
     remote = remotes.choose_remote(repository)
-    usual = {f"refs/remotes/{remote}/{name}": name for name in main_branch.USUAL}
+    usual = {f"refs/remotes/{remote}/{name}": name for name in branches.USUAL}
     refs_here = set(refs.list_ref_names(repository, *usual))
     gone = {name for ref, name in usual.items() if ref not in refs_here}
-    return frozenset({main_branch.main_branch_name(repository), *gone})
+    return frozenset({branches.main_branch_name(repository), *gone})
 
 
 def bring_head(repository: Repository, pull: PullRequest) -> bool:

@@ -10,11 +10,9 @@ from towpath.backends.git import (
     CommitStamp,
     Repository,
     branches,
-    clones,
     commit_beside,
     commit_history,
     hold_lock,
-    main_branch,
     refs,
     remotes,
 )
@@ -138,7 +136,7 @@ def _open_pull_request(place: PromotionPlace, proposed: ProposedPromotion) -> Pr
     _push_branch(place, proposed)
     if place.forge is None:
         return replace(proposed, pushed=True)
-    name = main_branch.main_branch_name(place.repository)
+    name = branches.main_branch_name(place.repository)
     pull = place.forge.open(
         _head_at_forge(place, place.forge, proposed.branch),
         name,
@@ -150,9 +148,9 @@ def _open_pull_request(place: PromotionPlace, proposed: ProposedPromotion) -> Pr
 
 def _head_at_forge(place: PromotionPlace, forge: Forge, branch: str) -> str:
     """What the forge calls a branch: one of a fork, to which the remote leads, with its owner."""
-    address = clones.remote_address(place.repository, place.remote) if place.remote else None
-    if address and clones.is_fork(address, forge.repository):
-        return f"{clones.repository_owner(address)}:{branch}"
+    address = remotes.remote_address(place.repository, place.remote) if place.remote else None
+    if address and remotes.is_fork(address, forge.repository):
+        return f"{remotes.repository_owner(address)}:{branch}"
     return branch
 
 

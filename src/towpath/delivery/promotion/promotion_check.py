@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import Repository, commit_history, main_branch
+from towpath.backends.git import Repository, branches, commit_history
 from towpath.delivery.promotion import (
     branch_inspection,
     commit_signatures,
@@ -84,7 +84,7 @@ def check_promotion_branch(
     Policy, gates and owners are those of ``base``. Nothing is written.
     """
     repository = workspace.registry
-    start = _find_commit(repository, base) if base else main_branch.main_commit(repository)
+    start = _find_commit(repository, base) if base else branches.main_commit(repository)
     end = _find_commit(repository, head or "HEAD")
     if start is None:
         raise UsageError("nothing is committed yet", hint="git add . && git commit")

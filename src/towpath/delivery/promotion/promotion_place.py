@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import Repository, main_branch, remotes
+from towpath.backends.git import Repository, branches, remotes
 from towpath.delivery.promotion.rules_in_force import (
     connect_forge_if_let_in,
     connect_forge_in_force,
@@ -40,8 +40,8 @@ class PromotionPlace:
     @cached_property
     def base(self) -> str:
         """The commit promoted upon: a forge merges into its own main branch, not into ours."""
-        remote_main = main_branch.remote_main(self.repository) if self.names_forge else None
-        base = remote_main or main_branch.main_commit(self.repository)
+        remote_main = branches.remote_main(self.repository) if self.names_forge else None
+        base = remote_main or branches.main_commit(self.repository)
         if base is None:
             raise UsageError("nothing is committed yet", hint="git add . && git commit")
         return base

@@ -13,8 +13,8 @@ from towpath.delivery.promotion.promotion_case import PromotionCase, find_stage_
 from towpath.delivery.promotion.rule_changes import NOT_ASKED
 from towpath.errors import Fault, UsageError
 from towpath.registry import ModelVersion, RecordedVersion, VersionReference
-from towpath.registry.code_news import refuse_off_main
 from towpath.registry.main_decisions import MainDecisions
+from towpath.registry.version_code import refuse_off_main
 
 if TYPE_CHECKING:
     from towpath.forge import Forge

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from towpath.backends.git import Repository, commit_history, main_branch, refs
+from towpath.backends.git import Repository, branches, commit_history, refs
+from towpath.backends.git.commit_history import MainChange, MainLine, read_changes
 from towpath.backends.git.git_command import split_lines
 from towpath.delivery.promotion import code_owners
 from towpath.delivery.promotion.approval import mails_and_logins
@@ -26,7 +27,6 @@ from towpath.delivery.promotion.merged_pull_requests import (
 from towpath.delivery.promotion.rulebook import PATTERNS, Rulebook, is_note, is_rule, read_levels
 from towpath.errors import Fault, Place
 from towpath.registry import ownership, policy_at_commit
-from towpath.registry.main_line import MainChange, MainLine, read_changes
 from towpath.registry.ownership import claimed_model
 from towpath.registry.stage_files import FOLDER, parse_stage_file_path
 
@@ -405,7 +405,7 @@ def _declared_mains(
         return (None,) * len(files)
     blobs = [blobs_by_path.get(path, "") for blobs_by_path in files]
     texts = refs.read_contents(repository, {blob for blob in blobs if blob})
-    return tuple(main_branch.read_declared_name(texts.get(blob, b"")) for blob in blobs)
+    return tuple(branches.read_declared_name(texts.get(blob, b"")) for blob in blobs)
 
 
 @dataclass(frozen=True)

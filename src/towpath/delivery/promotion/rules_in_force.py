@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import Repository, main_branch, refs
+from towpath.backends.git import Repository, branches, refs
+from towpath.backends.git.commit_history import read_changes, read_main_line
 from towpath.delivery.promotion.rule_changes import read_rule_history
 from towpath.delivery.promotion.rulebook import Rulebook, read_policy
 from towpath.errors import RegistryError, TowpathError, UserError
 from towpath.registry import policy_at_commit
-from towpath.registry.main_line import read_changes, read_main_line
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
@@ -33,7 +33,7 @@ def read_proved_rules(repository: Repository, head: str, folder: str = "") -> Ru
 
 def names_forge(workspace: Workspace, repository: Repository) -> bool:
     """Whether changes of main are proposed and approved at a forge, by the rules in force."""
-    head = main_branch.main_commit(repository)
+    head = branches.main_commit(repository)
     if head is None or repository.is_shallow():
         return workspace.policy.forge is not None
     project = read_proved_rules(repository, head, workspace.folder).policy
@@ -49,7 +49,7 @@ def connect_forge_in_force(
     Raises ``UserError`` where there is no token, ``ForgeError`` where that one does not answer.
     """
     repository = workspace.registry
-    head = head or main_branch.main_commit(repository)
+    head = head or branches.main_commit(repository)
     if head is None:
         return None
     return _connect_proved_forge(repository, head, workspace.folder, environ)

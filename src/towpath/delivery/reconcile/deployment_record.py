@@ -13,7 +13,7 @@ from towpath.config.digests import CommitId, Md5, Sha256
 from towpath.config.foreign_values import Fields
 from towpath.errors import Fault, Malformed, StoreError
 from towpath.registry import Promotion
-from towpath.registry.version_number import VersionNumber, read_version
+from towpath.registry.version_reference import VersionNumber, read_version
 from towpath.storage.stage_store import StageStore
 
 FOLDER = "towpath/deployed"
