@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from towpath.config.digests import describe_value
+from towpath.config.foreign_values import describe_value
 from towpath.errors import Malformed, RegistryError, UsageError
 
 Level: TypeAlias = Literal["major", "minor", "patch"]

@@ -9,18 +9,12 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from towpath.config.digests import Md5
-from towpath.config.foreign_values import list_of, parse_json, read_count, table_of
+from towpath.config.foreign_values import Md5, list_of, parse_json, read_count, table_of
 from towpath.config.project_paths import ProjectPath, resolve_inside
 from towpath.errors import Malformed, UsageError
 from towpath.scratch import replace_text, sweep_beside
 from towpath.workspace import Workspace
-
-if TYPE_CHECKING:
-    from towpath.workspace import Workspace
-
 
 _LEDGER = ".towpath/state/own-files.json"
 
