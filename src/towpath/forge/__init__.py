@@ -3,7 +3,7 @@
 GitHub is the one forge so far; ``backends.github`` is the one door to its client.
 """
 
-from towpath.forge.forge import (
+from towpath.forge.forge_backend import (
     Environment,
     Forbidden,
     Forge,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.forge.forge import Environment, Rules
+from towpath.forge.forge_backend import Environment, Rules
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project

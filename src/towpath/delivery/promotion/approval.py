@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from towpath.backends.git import Repository, commit_history, refs
 from towpath.backends.git.allowed_signers import SIGNERS, read_allowed_signers
-from towpath.delivery.promotion import code_owners, commit_signatures
-from towpath.delivery.promotion.commit_signatures import CommitSignature, read_signatures
-from towpath.delivery.promotion.merged_pull_requests import (
+from towpath.delivery.promotion import code_owners, commit_approvers
+from towpath.delivery.promotion.commit_approvers import (
+    CommitSignature,
     bring_head,
     find_pull,
     find_standing_reviews,
+    read_signatures,
 )
 from towpath.delivery.promotion.promotion_case import name_promotion, promotion_paths
 from towpath.delivery.promotion.rulebook import Rulebook
@@ -316,12 +317,12 @@ def _is_what_was_seen(inquiry: ApprovalInquiry, head: str) -> bool:
 
 def _weigh_signature(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApproval | str:
     commit = inquiry.promotion.commit
-    if rules.signers is None and not commit_signatures.is_signed(inquiry.repository, commit):
+    if rules.signers is None and not commit_approvers.is_signed(inquiry.repository, commit):
         return ""
     signatures = inquiry.read_file_signatures(rules.signers)
     approver = signatures.get(commit)
     if approver is None:
-        if commit_signatures.is_signed(inquiry.repository, commit):
+        if commit_approvers.is_signed(inquiry.repository, commit):
             return f"its signature is none of {SIGNERS}'s{_not_honoured(rules.signers)}"
         return ""
     if not inquiry.named or "approval" not in inquiry.promotion.trailers:

@@ -17,11 +17,12 @@ from towpath.backends.git import Repository, commit_history, main_branch, refs
 from towpath.backends.git.git_command import split_lines
 from towpath.delivery.promotion import code_owners
 from towpath.delivery.promotion.approval import mails_and_logins
-from towpath.delivery.promotion.commit_signatures import CommitSignature, read_signatures
-from towpath.delivery.promotion.merged_pull_requests import (
+from towpath.delivery.promotion.commit_approvers import (
+    CommitSignature,
     bring_head,
     find_pull,
     find_standing_reviews,
+    read_signatures,
 )
 from towpath.delivery.promotion.rulebook import PATTERNS, Rulebook, is_note, is_rule, read_levels
 from towpath.errors import Fault, Place
