@@ -222,9 +222,7 @@ def _file_authors(
     """Who wrote the promotion's files: not who brought its branch up to date with main."""
     start, head = checked.inspected.start, checked.inspected.head
     writers = commit_history.file_writers(place.repository, start, head, case.file_paths)
-    return approval.mails_and_logins(
-        ("", mail) for writer in writers for mail in writer.writer_mails
-    )
+    return approval.mails_of_writers(writers)
 
 
 def close_pull_request(forge: Forge, named: str, reason: str) -> PullRequest:

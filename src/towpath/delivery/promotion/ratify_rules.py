@@ -146,14 +146,13 @@ def _compare_rules(
     history: RuleHistory, head: str, paths: tuple[str, ...]
 ) -> tuple[UnagreedRule, ...]:
     old, new = history.rules_at(head).texts, history.rules_written().texts
-    return tuple(
-        UnagreedRule(
-            path,
-            *history.last_change(path),
-            tuple(_diff_lines(path, old.get(path), new.get(path))),
-        )
-        for path in paths
-    )
+    compared = []
+    for path in paths:
+        last = history.last_change(path)
+        commit, author = (last.commit, last.author) if last else ("", "")
+        difference = _diff_lines(path, old.get(path), new.get(path))
+        compared.append(UnagreedRule(path, commit, author, tuple(difference)))
+    return tuple(compared)
 
 
 def _diff_lines(path: str, old: bytes | None, new: bytes | None) -> list[str]:
