@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 from towpath.backends.github import rulesets
 from towpath.backends.github.github_requests import Deed, GitHubLine, Patience, RefusedByGitHub
 from towpath.errors import ForgeError, UsageError, UserError
-from towpath.forge import MergeWays, NotMergeable, PullRequest, Review, Rules
-from towpath.forge.forge_backend import Method, State
+from towpath.forge import MergeWays, Method, NotMergeable, PullRequest, Review, Rules, State
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from towpath.call_log import is_heard, log_requests
 from towpath.errors import Fault, ForgeError
-from towpath.forge.forge_backend import Forbidden
+from towpath.forge import Forbidden
 
 if TYPE_CHECKING:
     import githubkit

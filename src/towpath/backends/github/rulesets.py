@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from towpath.backends.github.github_requests import Deed, GitHubLine, RefusedByGitHub
-from towpath.forge import Environment, MergeWays, Rules, find_lacking_rules
-from towpath.forge.forge_backend import Method
+from towpath.forge import Environment, MergeWays, Method, Rules, find_lacking_rules
 
 # What is ours has these names: a person's own rulesets beside them are never touched.
 MAIN = "towpath: main"

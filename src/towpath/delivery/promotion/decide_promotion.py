@@ -22,8 +22,7 @@ from towpath.forge import NotMergeable
 
 if TYPE_CHECKING:
     from towpath.delivery.promotion.promotion_branch import PromotionPlace
-    from towpath.forge import Forge, PullRequest
-    from towpath.forge.forge_backend import Method
+    from towpath.forge import Forge, Method, PullRequest
     from towpath.workspace import Workspace
 
 
