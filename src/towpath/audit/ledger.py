@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import Repository, main_branch, refs, remotes
+from towpath.backends.git import Repository, branches, refs, remotes
+from towpath.backends.git.commit_history import parse_trailers
 from towpath.backends.git.git_command import split_lines
 from towpath.delivery.promotion.promotion_case import promotion_paths, refuse_unknown_stage
 from towpath.errors import RegistryError, TowpathError
@@ -26,7 +27,6 @@ from towpath.registry import (
 )
 from towpath.registry import version_record as records
 from towpath.registry.main_decisions import MainDecisions, is_registration, record_paths
-from towpath.registry.main_line import parse_trailers
 from towpath.registry.ownership import Owners, read_owners, show_project_folder
 from towpath.registry.stage_tags import StageTag
 
@@ -369,7 +369,7 @@ def open_ledger(
     repository = workspace.registry
     if remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
-    main = main or main_branch.main_commit(repository)
+    main = main or branches.main_commit(repository)
     if main is None:
         raise RegistryError("nothing is committed yet, so there is no history")
     ledger = AuditLedger(repository, main, workspace.folder, model)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from towpath import registry
-from towpath.backends.git import submodules
+from towpath.backends.git import checkouts
 from towpath.config import names_and_paths
 from towpath.config.artifact import Artifact
 from towpath.config.project_paths import ProjectPath, resolve_inside
@@ -86,7 +86,7 @@ def reproduce_version(
     project_folder = workspace.root.resolve().relative_to(top).as_posix()
     # The project may have lain elsewhere in the repository at that commit.
     then = folder_of_pipeline(workspace.repository, record, project_folder)
-    with submodules.laid_out(workspace.repository, record.code.commit, keep) as folder:
+    with checkouts.laid_out(workspace.repository, record.code.commit, keep) as folder:
         remade = remake_model(workspace, record, folder / then, listeners)
     return _judge_remade(str(recorded.version), record, remade, tolerance, environment, keep)
 

@@ -100,11 +100,11 @@ def _shown_approval(approval: AuditedApproval) -> str:
 
 def _of_another(session: Session, model: str) -> str | None:
     """Whose a model is, where it is another project's: its stages are told there."""
-    from towpath.backends.git import main_branch
+    from towpath.backends.git import branches
     from towpath.registry.ownership import read_owners, show_project_folder
 
     repository = session.workspace.registry
-    main = main_branch.seen_main_commit(repository)
+    main = branches.seen_main_commit(repository)
     owner = read_owners(repository, main).project_of(model) if main else None
     if owner is None or owner == session.workspace.folder:
         return None

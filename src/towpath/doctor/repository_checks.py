@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 from towpath.backends.git import (
     Repository,
+    branches,
+    checkouts,
     commit_history,
     large_files,
-    main_branch,
     refs,
     remotes,
-    submodules,
 )
 from towpath.config import names_and_paths
 from towpath.doctor.health_check import DoctorCheck, report_faults, report_lack, report_well
 from towpath.errors import TowpathError
-from towpath.registry import backup_refs, restore_tags
-from towpath.registry.registration_readiness import WHOLE
+from towpath.registry import registry_state, restore_tags
 from towpath.registry.registry_state import CANDIDATES, TAGS
 from towpath.registry.version_reference import TagName, parse_tag
+from towpath.registry.version_registration import WHOLE
 
 if TYPE_CHECKING:
     from towpath.backends.git import Repository
@@ -50,7 +50,7 @@ def examine_repository(workspace: Workspace, offline: bool) -> Iterator[DoctorCh
 def find_main_commit(workspace: Workspace) -> str | None:
     """The main branch's commit, where the registry is kept; None before the first one."""
     repository = workspace.registry
-    branch = main_branch.find_main_branch(repository)
+    branch = branches.find_main_branch(repository)
     return (branch.far or branch.near) if branch else None
 
 
@@ -80,7 +80,7 @@ def _examine_history(repository: Repository) -> Iterator[DoctorCheck]:
 def _examine_main(repository: Repository, remote: str) -> Iterator[DoctorCheck]:
     try:
         remote_head = remotes.remote_head_branch(repository, remote)
-        kept = main_branch.kept_head(repository, remote)
+        kept = branches.kept_head(repository, remote)
     except TowpathError as error:
         yield from report_faults("remote", error)
         return
@@ -97,7 +97,7 @@ def _examine_main(repository: Repository, remote: str) -> Iterator[DoctorCheck]:
 def _left_behind(repository: Repository, remote: str, main: str | None) -> Iterator[DoctorCheck]:
     # A branch here that is called as main branches are, and that main is not, nor any branch of
     # the remote: main was renamed there, and what is committed upon it goes nowhere.
-    names = [name for name in main_branch.USUAL if main and name != main]
+    names = [name for name in branches.USUAL if main and name != main]
     local_names = [name for name in names if refs.list_ref_names(repository, f"refs/heads/{name}")]
     if not local_names:
         return
@@ -175,7 +175,7 @@ def _examine_tags(
     local_tags = refs.list_ref_objects(repository, TAGS.rstrip("/"))
     tag_names = {
         name: parse_tag(name.removeprefix(TAGS))
-        for name in local_tags | backup_refs.read_backed_up_tags(repository)
+        for name in local_tags | registry_state.read_backed_up_tags(repository)
     }
     absent = (tag for name, tag in tag_names.items() if name not in remote_tags)
     mine = [tag for tag in absent if tag and tag.version]
@@ -232,10 +232,10 @@ def examine_checkout(workspace: Workspace) -> Iterator[DoctorCheck]:
 
 
 def _examine_submodules(repository: Repository) -> Iterator[DoctorCheck]:
-    for path in submodules.absent_submodules(repository):
-        yield report_lack("git", f"the submodule {path} is not set up", submodules.SET_UP)
+    for path in checkouts.absent_submodules(repository):
+        yield report_lack("git", f"the submodule {path} is not set up", checkouts.SET_UP)
     for path, why in repository.state().submodules.items():
-        yield report_lack("git", f"the submodule {path}: {why}", submodules.SET_UP)
+        yield report_lack("git", f"the submodule {path}: {why}", checkouts.SET_UP)
 
 
 def _pipeline_inputs(workspace: Workspace) -> Iterator[str]:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import Repository, main_branch, signatures
-from towpath.backends.git.allowed_signers import SIGNERS, read_allowed_signers
-from towpath.delivery.promotion import approval, code_owners, commit_signatures
+from towpath.backends.git import Repository, branches, signatures
+from towpath.backends.git.signatures import SIGNERS, read_allowed_signers
+from towpath.delivery.promotion import approval, code_owners, commit_approvers
 from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.delivery.reconcile.deployment_record import deployed_models
 from towpath.delivery.reconcile.main_witness import find_rewritten, read_witness
@@ -55,7 +55,7 @@ def examine_stage_stores(
 
 def _unagreed_faults(workspace: Workspace) -> tuple[Fault, ...]:
     try:
-        head = main_branch.seen_main_commit(workspace.registry_at_hand)
+        head = branches.seen_main_commit(workspace.registry_at_hand)
         if head is None:
             return ()
         faults = ApprovalRule(workspace.registry_at_hand, head, workspace.folder).unsound_faults()
@@ -100,7 +100,7 @@ def _examine_remembered(
 ) -> Iterator[DoctorCheck]:
     about = f"stage {store.name}"
     repository = workspace.registry_at_hand
-    main = main_branch.seen_main_commit(repository)
+    main = branches.seen_main_commit(repository)
     if main is None or repository.is_shallow():  # which is said elsewhere
         return
     rule = ApprovalRule(repository, main, workspace.folder)
@@ -161,10 +161,10 @@ def _examine_signers(
         yield report_lack(str(fault.place), fault.what, fault.hint or "")
     if project.policy.versions != "signed":
         return
-    if signatures.signs_tags(repository) and commit_signatures.is_configured(repository):
+    if signatures.signs_tags(repository) and commit_approvers.is_configured(repository):
         yield report_well("versions", "are signed as Git is configured, which the policy asks for")
     else:
-        hint = f"{commit_signatures.CONFIGURE}; git config tag.gpgSign true"
+        hint = f"{commit_approvers.CONFIGURE}; git config tag.gpgSign true"
         message = "must be signed, and Git here does not sign tags with an SSH key"
         yield report_lack("versions", message, hint)
 
@@ -195,7 +195,7 @@ def find_strangers(workspace: Workspace, models: Iterable[str]) -> list[str]:
     """Of the models in a stage's store those that are another project's."""
     repository, folder = workspace.registry_at_hand, workspace.folder
     try:
-        main = main_branch.seen_main_commit(repository)
+        main = branches.seen_main_commit(repository)
         if main is None:
             return []
         decisions = MainDecisions.read(repository, main)

@@ -10,14 +10,14 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from towpath import documents
-from towpath.backends.dvc.pointer_files import pointer_path
+from towpath.backends.dvc.tracked_files import pointer_path
 from towpath.backends.git import Repository, commit_history, large_files, refs
 from towpath.backends.git.git_command import AS_COMMITTED
 from towpath.config.declaration import Places
 from towpath.delivery.gates.verdict import Unjudged
 from towpath.errors import did_you_mean
 from towpath.registry import VersionRecord, policy_at_commit
-from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
+from towpath.registry.version_code import CodeSource, OwnCode, find_own_code
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project

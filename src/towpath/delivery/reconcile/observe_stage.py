@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from towpath import registry
 from towpath.backends.git import Repository, remotes
-from towpath.delivery.promotion.rollback_target import leave_version
+from towpath.delivery.promotion.promotion_rules import leave_version
 from towpath.delivery.reconcile import deployment_record
 from towpath.delivery.reconcile.reconcile_plan import ActualState, DesiredVersion
 from towpath.delivery.reconcile.stage_site import StageSite
@@ -150,10 +150,8 @@ def _find_fault(
 ) -> Fault | None:
     """Why a version that is here is not the one that was let in, or does not count."""
     if record.sha256 != stage_file.sha256:
-        what = (
-            f"the stage file asks for sha256 {stage_file.sha256[:12]}…, "
-            f"and the record of {version} says {record.sha256[:12]}…"
-        )
+        recorded = f"the record of {version} says {record.sha256[:12]}…"
+        what = f"the stage file asks for sha256 {stage_file.sha256[:12]}…, and {recorded}"
         hint = f"it was edited by hand: towpath promote {version} --to {site.stage}"
         return Fault(what, hint=hint)
     if faults := site.view.main_decisions.find_contradictions(version):

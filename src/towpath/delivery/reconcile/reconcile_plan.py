@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from towpath.delivery.reconcile.deployment_record import DeploymentRecord
 from towpath.errors import Fault
-from towpath.registry.version_number import VersionNumber
+from towpath.registry.version_reference import VersionNumber
 from towpath.storage.verified_bytes import BytesState
 
 
