@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import zipfile
-from importlib.metadata import files
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -62,11 +60,8 @@ def no_ops(folder: Path, count: int, shape: str) -> Path:
 
 
 def _abalone() -> bytes:
-    for file in files("scikit-lego") or ():
-        if file.name == "abalone.zip":
-            with zipfile.ZipFile(file.locate()) as archive:
-                return archive.read(archive.namelist()[0])
-    raise FileNotFoundError("scikit-lego's wheel holds no abalone.zip")
+    (table,) = (HERE.parent / "templates" / "tabular").glob("*/data/abalone.csv")
+    return table.read_bytes()
 
 
 def _committed(project: Path) -> Path:
