@@ -75,8 +75,8 @@ def print_json(kind: str, document: Any, **beside: Any) -> None:
     """One versioned document on stdout."""
     whole = {"towpath": FORMAT_VERSION, "kind": kind, kind: document, **beside}
     text = json.dumps(whole, default=_plain_value, ensure_ascii=False)
-    # JSON knows no NaN, which readers in other languages refuse: it is null. It is looked for in
-    # the text first, for to walk ten thousand versions each time would take longer than to read it.
+    # JSON knows no NaN, and readers in other languages refuse it: it becomes null. It is looked
+    # for in the text, for nearly no document holds one.
     if "NaN" in text or "Infinity" in text:
         finite_document = json.loads(text, parse_constant=lambda _: None)
         text = json.dumps(finite_document, ensure_ascii=False)

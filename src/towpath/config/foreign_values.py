@@ -29,7 +29,7 @@ class Md5(str):
     __slots__ = ()
 
     def __new__(cls, value: object) -> Md5:
-        return str.__new__(cls, _require_match(_MD5, value, "an MD5 digest"))
+        return str.__new__(cls, _require_shape(_MD5, value, "an MD5 digest"))
 
 
 class Sha256(str):
@@ -38,7 +38,7 @@ class Sha256(str):
     __slots__ = ()
 
     def __new__(cls, value: object) -> Sha256:
-        return str.__new__(cls, _require_match(_SHA256, value, "a SHA-256 digest"))
+        return str.__new__(cls, _require_shape(_SHA256, value, "a SHA-256 digest"))
 
 
 class CommitId(str):
@@ -47,7 +47,7 @@ class CommitId(str):
     __slots__ = ()
 
     def __new__(cls, value: object) -> CommitId:
-        return str.__new__(cls, _require_match(_COMMIT, value, "a commit of Git's"))
+        return str.__new__(cls, _require_shape(_COMMIT, value, "a commit of Git's"))
 
 
 def is_md5(value: object) -> bool:
@@ -62,15 +62,7 @@ def is_sha256(value: object) -> bool:
 
 def require_md5(value: str) -> str:
     """The same text; ``Malformed`` where it is no digest: for whoever makes a path of it."""
-    if _MD5.fullmatch(value) is None:
-        raise Malformed(f"{describe_value(value)} is not an MD5 digest")
-    return value
-
-
-def _require_match(shape: re.Pattern[str], value: object, what: str) -> str:
-    if isinstance(value, str) and shape.fullmatch(value):
-        return value
-    raise Malformed(f"{describe_value(value)} is not {what}")
+    return _require_shape(_MD5, value, "an MD5 digest")
 
 
 def describe_value(value: object) -> str:
@@ -113,10 +105,10 @@ def read_text(value: object) -> str:
     """Text that can be written as UTF-8. It is shown, and no more: no path is made of it."""
     if not isinstance(value, str):
         _refuse_value(value, "text")
-    if not value.isascii():
+    if not value.isascii():  # nearly all is, and need not be encoded to know it
         try:
             value.encode()
-        except UnicodeEncodeError:
+        except UnicodeEncodeError:  # JSON can spell half a character, which no file can hold
             _refuse_value(value, "text that can be written")
     return value
 
@@ -200,7 +192,7 @@ def read_json(value: Any, depth: int = DEEPEST) -> Json:
     A float may be NaN or infinite, as what a step computed may be. A whole number that no float
     can say could neither be compared nor shown: it becomes its digits.
     """
-    if value is None or isinstance(value, bool | float):
+    if value is None or isinstance(value, bool | float):  # a bool before the int that it also is
         return value
     if isinstance(value, str):
         return read_text(value)
@@ -295,6 +287,7 @@ def _read_at(key: object, read: ReadValue[T], value: object) -> T:
     try:
         return read(value)
     except Malformed as wrong:
+        # Without its cause: the value of a stranger would stand in the traceback a second time.
         raise Malformed(f"{describe_value(key)}: {wrong.faults[0].what}") from None
 
 
