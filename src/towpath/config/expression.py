@@ -319,7 +319,9 @@ def _kind_in_words(value: Any) -> str:
         return "true or false"
     if isinstance(value, int | float):
         return "a number"
-    return {str: "text", list: "a list"}.get(type(value), "a mapping")
+    if isinstance(value, str):
+        return "text"
+    return "a list" if isinstance(value, list) else "a mapping"
 
 
 def _require_truth(value: Any, shown: str) -> bool:

@@ -17,6 +17,8 @@ from towpath.errors import Malformed
 
 FOLDER_SUFFIX = ".dir"
 
+# A digest becomes a file's name in stores, caches and buckets, and an argument of Git: one that
+# was not held against its shape would be a path, or an option, of the writer's choice.
 _MD5 = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
