@@ -37,11 +37,6 @@ class DvcParameters:
     _names: dict[tuple[str, str], str] = field(default_factory=dict)
     _files: dict[str, Any] = field(default_factory=dict)
 
-    @staticmethod
-    def can_write(path: str) -> bool:
-        """Whether a command can be given such a file with the values of a run."""
-        return PurePosixPath(path).suffix in SETTINGS_FILES
-
     def of_file(self, path: str, keys: list[str] | None) -> tuple[dict[str, str], tuple[str, ...]]:
         """Parameters by their key in a file, sections as all that stands in them; and the keys
         that have no value which a parameter can have. No keys: the whole file."""
@@ -64,15 +59,12 @@ class DvcParameters:
 
     def _declare_name(self, path: str, key: str, value: Any) -> str:
         if (path, key) not in self._names:
-            name = self._shared_name(key, value) or self.new_name(key)
+            # A variable's name, once a stage names the key of the file that the variable is from.
+            shared = self._names.get(("", key))
+            name = shared if shared and self.declared[shared] == value else self.new_name(key)
             self._names[path, key] = name
             self.declared[name] = {"default": None, "type": "string"} if value is None else value
         return self._names[path, key]
-
-    def _shared_name(self, key: str, value: Any) -> str | None:
-        """A variable's name, once a stage names the key of the file that the variable is from."""
-        name = self._names.get(("", key))
-        return name if name and self.declared[name] == value else None
 
     def _read_file(self, path: str) -> Any:
         from towpath.backends.dvc.dvc_stages import read_values
@@ -131,11 +123,8 @@ class PipelineDraft:
 
 
 def draft_pipeline(root: Path, source: Path, name: str | None = None) -> PipelineDraft:
-    """A pipeline that makes what the stages of a dvc.yaml make, byte for byte.
-
-    Raises:
-        UserError: where DVC cannot read the file, or no stage of it can be drafted.
-    """
+    """A pipeline that makes what the stages of a dvc.yaml make, byte for byte; UserError where
+    DVC cannot read the file, or no stage of it can be drafted."""
     from towpath.backends.dvc import dvc_stages
 
     source = source.absolute()
@@ -143,17 +132,13 @@ def draft_pipeline(root: Path, source: Path, name: str | None = None) -> Pipelin
         raise UserError(f"{source} is outside of {root}", hint="name a dvc.yaml of this project")
     file = dvc_stages.read_dvc_file(root.absolute(), source)
     shown = source.relative_to(root.absolute()).as_posix()
-    pipeline = name or _pipeline_name(file.folder)
+    folder = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(file.folder).name).strip("-")
+    pipeline = name or folder or "training"
     try:
         names_and_paths.pipeline(pipeline)
     except PydanticCustomError as error:
         raise UserError(str((error.context or {})["what"])) from None
     return _Drafting(root.absolute(), file, shown, pipeline).draft_steps()
-
-
-def _pipeline_name(folder: str) -> str:
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(folder).name).strip("-")
-    return name or "training"
 
 
 @dataclass
@@ -181,8 +166,10 @@ class _Drafting:
     places: Places = field(default_factory=Places)
 
     def draft_steps(self) -> PipelineDraft:
-        self.places = Places(documents.parse_yaml(self._read_text(), self.shown).node)
-        stages = [stage for stage in self.file.stages if not _is_ours(stage)]
+        text = documents.text_of(self.root / self.shown, self.shown)
+        self.places = Places(documents.parse_yaml(text, self.shown).node)
+        # Towpath's own stages, written after a run, are the pipelines that are there already.
+        stages = [stage for stage in self.file.stages if not _is_ours(stage.data.get("meta"))]
         if not stages:
             raise UserError(f"{self.shown} has no stages of your own", hint="nothing to draft")
         running = [stage for stage in stages if not stage.data.get("frozen")]
@@ -206,14 +193,10 @@ class _Drafting:
             "inputs": self.inputs,
             "steps": drafted,
         }
-        text = documents.dump_yaml({key: value for key, value in document.items() if value})
+        body = documents.dump_yaml({key: value for key, value in document.items() if value})
         unique = tuple(dict.fromkeys(self.left_out))
-        return PipelineDraft(
-            f"flows/{self.pipeline}/pipeline.yaml", _head_comment(unique) + text, unique
-        )
-
-    def _read_text(self) -> str:
-        return documents.text_of(self.root / self.shown, self.shown)
+        path = f"flows/{self.pipeline}/pipeline.yaml"
+        return PipelineDraft(path, _head_comment(unique) + body, unique)
 
     def _leave_out(self, what: str, stage: DvcStage, *loc: str | int) -> None:
         place = self.places.find_place("stages", stage.entry, *loc) or Place(self.shown)
@@ -226,7 +209,7 @@ class _Drafting:
         name = f"n{name}" if name[0].isdigit() else name
         try:
             names_and_paths.check_parameter(names_and_paths.check_argument_name(name))
-        except PydanticCustomError:
+        except PydanticCustomError:  # a word of Python's, or one that Prefect keeps
             name = f"{name}_value"
         unique, count = name, 2
         while unique in taken:
@@ -264,7 +247,6 @@ class _Drafting:
     def _note_unsaid(
         self, stage: DvcStage, out_path: str, properties: Any, key: str, index: int
     ) -> None:
-        """What is said of an output and has no word in a pipeline."""
         flags = properties if isinstance(properties, Mapping) else {}
         where = f"of {out_path} in stage `{stage.entry}`"
         if flags.get("persist"):
@@ -321,10 +303,9 @@ class _Drafting:
         for index, dependency in enumerate(stage.data.get("deps") or ()):
             path = self._path_from_root(stage, dependency)
             if path is None:
-                what = (
-                    f"dependency `{dependency}` of stage `{stage.name}` is outside of the project"
-                )
-                self._leave_out(f"{what}: `dvc import-url` brings it in", stage, "deps", index)
+                what = f"dependency `{dependency}` of stage `{stage.name}` is outside of the"
+                what += " project: `dvc import-url` brings it in"
+                self._leave_out(what, stage, "deps", index)
                 continue
             outs = [out for out in self._outputs_at(path) if out.stage != step]
             for out in outs:
@@ -375,14 +356,11 @@ class _Drafting:
                     what = f"parameters of stage `{stage.name}`: there is no {file_name}"
                     self._leave_out(what, stage, "params", index)
                     continue
-                if not self.parameters.can_write(path):
-                    what = (
-                        f"{file_name} is code of stage `{stage.name}`: only YAML and JSON "
-                        f"are written"
-                    )
-                    self._leave_out(
-                        f"{what}, so its values are no parameters", stage, "params", index
-                    )
+                if PurePosixPath(path).suffix not in SETTINGS_FILES:
+                    # A command is given a file with a run's values, which only these can hold.
+                    what = f"{file_name} is code of stage `{stage.name}`: only YAML and JSON"
+                    what += " are written, so its values are no parameters"
+                    self._leave_out(what, stage, "params", index)
                     files.append(path)
                     continue
                 names, missing = self.parameters.of_file(path, keys)
@@ -438,10 +416,9 @@ class _Drafting:
             first = several[0] if several else {}
             unknown = [key for key in first if key not in (*_PLOT, "cache", "persist")]
             if len(several) > 1 or unknown:
-                what = f"`plots` of stage `{stage.name}`: one plot of {out_path}, without"
-                self._leave_out(
-                    f"{what} {', '.join(unknown) or 'the others'}", stage, "plots", index
-                )
+                what = f"`plots` of stage `{stage.name}`: one plot of {out_path}, without "
+                what += ", ".join(unknown) or "the others"
+                self._leave_out(what, stage, "plots", index)
             return {key: first[key] for key in _PLOT if key in first} or True
         return False
 
@@ -451,11 +428,8 @@ class _Drafting:
             if self._path_from_root(stage, out_path) == out.path:
                 if out.path.endswith(".json"):
                     return True
-                what = (
-                    f"{out_path} of stage `{stage.name}` is an output and no metrics: "
-                    f"those are JSON"
-                )
-                self._leave_out(what, stage, "metrics", index)
+                what = f"{out_path} of stage `{stage.name}` is an output and no metrics"
+                self._leave_out(f"{what}: those are JSON", stage, "metrics", index)
         return False
 
 
@@ -476,8 +450,7 @@ def _text_of(stage: DvcStage, name: Callable[[Variable], str] | None, shell: boo
     return "\n".join(lines)
 
 
-def _is_ours(stage: DvcStage) -> bool:
-    meta = stage.data.get("meta")
+def _is_ours(meta: object) -> bool:
     return isinstance(meta, Mapping) and OWNER in meta
 
 
@@ -498,7 +471,6 @@ def _show_value(value: object) -> str:
 
 
 def _is_command(text: str, shell: bool) -> bool:
-    """Whether a text can be a command, read by a shell or by none."""
     if not shell and (text.split() or [""])[0] in _BUILTINS:
         return False
     try:
