@@ -48,7 +48,6 @@ def begin_diagnostics(is_shown: bool, is_profiled: bool) -> Callable[[], None]:
 
 
 def _show_profile(profile: Profile) -> None:
-    """A row for each kind of call: how many, how many seconds, which part of the whole."""
     whole = profile.close() + profile.seconds[START]
     rows = []
     for kind, name in _ROWS.items():

@@ -137,7 +137,6 @@ def _fault_document(fault: Fault) -> dict[str, str | None]:
 
 
 def _print_unseen(judged: JudgedStage, form: str) -> None:
-    """A stage that was left as it is, and why."""
     if form == "md":
         from towpath.markdown_text import escape_prose
 

@@ -44,8 +44,6 @@ input_option = click.option(
 
 @dataclass
 class Session:
-    """One call of the command line."""
-
     folder: str | None
     quiet: bool
     verbose: int
@@ -59,7 +57,6 @@ class Session:
 
     @property
     def working_folder(self) -> Path:
-        """The folder the command works in."""
         return Path(self.folder or ".").absolute()
 
     def say(self, *pieces: Piece) -> None:

@@ -47,7 +47,6 @@ class CommandLine:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it names, each once."""
         parts = (part for word in self.words for part in word)
         return tuple(dict.fromkeys(p.name for p in parts if isinstance(p, Placeholder)))
 
@@ -75,12 +74,8 @@ class CommandLine:
 
 
 def parse_command(command: str | Sequence[str], shell: bool = False) -> CommandLine:
-    """The command as declared.
-
-    Raises:
-        UnfitCommand: where quotes are open, a brace names nothing, or a sign of the shell stands in
-            a command that no shell reads.
-    """
+    """The command as declared; UnfitCommand where quotes are open, a brace names nothing, or a
+    sign of the shell stands in a command that no shell reads."""
     if shell:
         if not isinstance(command, str):
             raise UnfitCommand("a list is one program's words, which no shell reads", "write text")

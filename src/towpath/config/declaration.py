@@ -49,7 +49,6 @@ by_shape = Discriminator(value_shape)
 
 
 def one_or_more(value: Any) -> Any:
-    """A single name stands for a list of one."""
     return (value,) if isinstance(value, str) else value
 
 
@@ -82,7 +81,6 @@ class Kinds:
 
     @property
     def types_by_kind(self) -> Mapping[str, type[Declaration]]:
-        """The types by kind."""
         types: Mapping[str, type[Declaration]] = importlib.import_module(self.module).KINDS
         return types
 
@@ -91,11 +89,7 @@ class Kinds:
         return self.types_by_kind.get(branch.strip("[]"))
 
     def __call__(self, value: Any) -> Any:
-        """The declaration that a mapping holds.
-
-        Raises:
-            ValidationError: with the kind, in brackets, before the place of each error.
-        """
+        """The declaration that a mapping holds; a fault's place begins with its kind."""
         if isinstance(value, tuple(self.types_by_kind.values())):
             return value
         if not isinstance(value, Mapping):

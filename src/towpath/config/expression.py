@@ -352,8 +352,6 @@ _FORMAT = re.compile(r"([^{}]?[<>=^])?[-+ ]?#?0?\d{0,3}[,_]?(\.\d{1,2})?[sdeEfFg
 
 @dataclass(frozen=True)
 class Hole:
-    """A place in a message that a value fills."""
-
     reference: Reference
     format: str
 
@@ -367,7 +365,6 @@ class MessageTemplate:
 
     @property
     def references(self) -> tuple[Reference, ...]:
-        """What the message refers to, each once."""
         holes = (part.reference for part in self.parts if isinstance(part, Hole))
         return tuple(dict.fromkeys(holes))
 

@@ -53,12 +53,10 @@ class CommitId(str):
 
 
 def is_md5(value: object) -> bool:
-    """Whether a value is the digest of a file or a folder."""
     return isinstance(value, str) and _MD5.fullmatch(value) is not None
 
 
 def is_sha256(value: object) -> bool:
-    """Whether a value is a SHA-256."""
     return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
@@ -116,7 +114,6 @@ def read_text(value: object) -> str:
 
 
 def read_flag(value: object) -> bool:
-    """True or false."""
     if not isinstance(value, bool):
         _refuse_value(value, "true or false")
     return value
@@ -130,7 +127,6 @@ def read_count(value: object) -> int:
 
 
 def read_number(value: object) -> int | float:
-    """A finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite_number(value):
         _refuse_value(value, "a finite number")
     return value
@@ -142,7 +138,6 @@ def read_duration(value: object) -> float:
 
 
 def read_port(value: object) -> int:
-    """A port of TCP."""
     return _require_range(1, read_count(value), 65535, "a port")
 
 
@@ -169,7 +164,6 @@ def read_moment(value: object) -> str:
 
 
 def read_key(value: object) -> str:
-    """A step's key."""
     return _require_shape(_KEY, value, "a step's key")
 
 
@@ -179,12 +173,10 @@ def read_model_name(value: object) -> str:
 
 
 def is_model_name(text: str) -> bool:
-    """Whether a text could be the name of a model or a stage."""
     return _MODEL.fullmatch(text) is not None
 
 
 def read_pipeline_name(value: object) -> str:
-    """The name of a pipeline, which is that of its folder."""
     return _require_shape(_PIPELINE, value, "a pipeline's name")
 
 
@@ -232,8 +224,6 @@ def list_of(read: ReadValue[T]) -> ReadValue[tuple[T, ...]]:
 
 
 def one_of(*known: str) -> ReadValue[str]:
-    """A reader of one of a few words."""
-
     def read_word(value: object) -> str:
         if not isinstance(value, str) or value not in known:
             _refuse_value(value, f"one of {', '.join(known)}")
@@ -266,7 +256,6 @@ class Fields:
         return self.find_optional(key, table_of(read)) or {}
 
     def refuse_others(self, *known: str) -> None:
-        """Raise ``Malformed`` where there is a key that nobody asks for."""
         for key in self._values:
             if key not in known:
                 raise Malformed(f"{describe_value(key)} is no key of it")

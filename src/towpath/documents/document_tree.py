@@ -31,8 +31,6 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A list of nodes."""
-
     items: tuple[Node, ...]
     place: Place
 
@@ -55,7 +53,6 @@ class Mapping:
     sound: bool = True
 
     def get(self, key: str) -> DocumentEntry | None:
-        """The entry of that key, or None."""
         return next((entry for entry in self.entries if entry.key == key), None)
 
 

@@ -91,10 +91,7 @@ def edit_yaml(
     """The text of a file after ``change`` was applied to its mapping; nothing is written.
 
     Comments, order and style stay. A missing file counts as an empty mapping. ``shown`` is the
-    file's name in messages.
-
-    Raises:
-        DeclarationError: where the file is no YAML or no mapping.
+    file's name in messages. Raises DeclarationError where the file is no YAML or no mapping.
     """
     from towpath.documents.yaml_parser import edit_text
 

@@ -89,7 +89,6 @@ def _place_component(component: Any, left: float) -> tuple[float, float]:
 
 
 def _find_extent(vertices: list[Any], edges: list[Any]) -> tuple[float, float, float, float]:
-    """The left, upper, right and lower edge of boxes and bends together."""
     views = [vertex.view for vertex in vertices]
     bends = [point for edge in edges for point in edge.view.points[1:-1]]
     xs = [v.xy[0] + side * v.w / 2 for v in views for side in (-1, 1)] + [x for x, _ in bends]
@@ -146,7 +145,6 @@ _STYLE = """
 
 
 def svg(graph: Graph | GraphPicture) -> str:
-    """The graph as an SVG document."""
     drawn = graph if isinstance(graph, GraphPicture) else picture_graph(graph)
     sizes = {name: _box_size(box) for name, box in drawn.boxes.items()}
     placed = lay_out_boxes(sizes, [(line.start, line.end) for line in drawn.lines])

@@ -94,19 +94,15 @@ class NewFile:
     replaces: bool = False
 
     def describe_addition(self, would: bool) -> str:
-        """What is done, or ``would`` be."""
         return f"{'would make' if would else 'made'} {self.path}"
 
 
 @dataclass(frozen=True)
 class AddedLines:
-    """Lines at the end of a file that is there."""
-
     path: str
     lines: tuple[str, ...]
 
     def describe_addition(self, would: bool) -> str:
-        """What is done, or ``would`` be."""
         shown = ", ".join(f"`{line}`" for line in self.lines if not line.startswith("#"))
         return f"{'would add' if would else 'added'} to {self.path}: {shown}"
 
@@ -156,7 +152,6 @@ def _find_additions(root: Path, store: Mapping[str, str]) -> Iterator[Addition]:
 
 
 def project_name(folder: str) -> str:
-    """A name for towpath.yaml out of a folder's."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder).strip("-_")
     is_text = re.search("[A-Za-z]", name) and name.lower() not in _NO_TEXT
     return name if is_text else f"project-{name}".rstrip("-")

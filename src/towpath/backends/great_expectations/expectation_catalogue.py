@@ -77,7 +77,6 @@ _DATABASE = ("_like_pattern", "unexpected_rows", "query_results", "other_table")
 
 
 def list_expectations() -> dict[str, Any]:
-    """The list as a JSON document."""
     classes = {kind.expectation_type: kind for kind in _expectation_classes()}
     expectations = {name: _describe_type(name, kind) for name, kind in sorted(classes.items())}
     from towpath.backends.great_expectations.validation import gx
@@ -147,7 +146,6 @@ def _kind_of_type(plain: type) -> str:
 
 
 def write_list() -> None:
-    """Write the list into this package."""
     _FILE.write_text(json.dumps(list_expectations(), indent=1) + "\n", encoding="utf-8")
 
 

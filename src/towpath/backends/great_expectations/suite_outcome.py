@@ -35,8 +35,6 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Suite:
-    """The expectations of one file."""
-
     name: str
     expectations: tuple[Expectation, ...]
     description: str = ""
@@ -86,8 +84,6 @@ class Result:
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """What came of a suite."""
-
     suite: str
     description: str
     rows: int
@@ -96,17 +92,14 @@ class CheckOutcome:
 
     @property
     def passed(self) -> bool:
-        """Whether every critical expectation holds."""
         return not self.failed
 
     @property
     def failed(self) -> tuple[Result, ...]:
-        """The critical expectations that do not hold."""
         return tuple(r for r in self.results if not r.passed and r.severity == "critical")
 
     @property
     def warned(self) -> tuple[Result, ...]:
-        """The others that do not hold."""
         return tuple(r for r in self.results if not r.passed and r.severity != "critical")
 
     def document(self) -> dict[str, Json]:

@@ -36,7 +36,6 @@ def show_evidence(evidence: str, form: str) -> None:
 
 
 def next_step(session: Session, proposal: ProposedPromotion) -> None:
-    """Where it went, and what to do with it."""
     from towpath.backends.git import remotes
 
     _say_unchecked(session, proposal.unchecked)
@@ -69,7 +68,6 @@ def _say_age(session: Session) -> None:
 
 
 def plain_proposal(proposal: ProposedPromotion) -> dict[str, Any]:
-    """A proposal as a document."""
     same = ("branch", "base", "head", "new", "pushed", "url", "unchecked", "verdicts", "evidence")
     return {
         **_plain_case(proposal.case),
@@ -196,7 +194,6 @@ def print_ratified_rules(session: Session, ratified: RatifiedRules) -> None:
 
 
 def print_waiting(session: Session, waiting: Sequence[WaitingPromotion]) -> None:
-    """The promotions that nobody has decided on."""
     if not waiting:
         return session.say("no promotion waits")
     rows = [(p.branch, p.title, p.author, p.url or "") for p in waiting]
@@ -206,7 +203,6 @@ def print_waiting(session: Session, waiting: Sequence[WaitingPromotion]) -> None
 
 
 def say_put_away(session: Session, rejected: RejectedPromotion) -> None:
-    """A promotion that was refused."""
     where = f" ({rejected.url})" if rejected.url else ""
     session.say(f"refused {rejected.branch}{where}: {rejected.reason}")
 

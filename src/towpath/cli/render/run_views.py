@@ -38,7 +38,6 @@ _OWN_TIME = 0.5  # seconds that a step takes besides its function, from which bo
 
 
 def state_label(state: ExecutionState) -> Styled:
-    """A state's sign and word in its colour."""
     sign, style = _LOOKS[state]
     return Styled(f"{sign} {state}", style)
 

@@ -94,7 +94,6 @@ def _unguarded_stream(err: bool) -> TextIO:
 
 
 def is_terminal(err: bool = False) -> bool:
-    """Whether stdout (stderr) is a terminal."""
     return _unguarded_stream(err).isatty()
 
 
@@ -203,7 +202,6 @@ class LiveView:
         sys.stdout, sys.stderr = GuardedStream(sys.stdout), GuardedStream(sys.stderr)
 
     def update(self, content: RenderableType) -> None:
-        """Draw this from now on."""
         self._live.update(_Rendered(content))
 
     def stop(self, last: RenderableType | None) -> None:
@@ -294,7 +292,6 @@ def side_by_side(values: Sequence[object]) -> tuple[str, ...]:
 
 
 def readable_duration(seconds: float) -> str:
-    """A time span for a person."""
     if seconds < 60:
         return f"{seconds:.1f}s" if seconds >= 0.05 else ""
     minutes, rest = divmod(round(seconds), 60)
@@ -303,7 +300,6 @@ def readable_duration(seconds: float) -> str:
 
 
 def readable_size(count: float) -> str:
-    """A number of bytes for a person."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
