@@ -110,10 +110,10 @@ remote_option = click.option("-r", "--remote", help="The store's remote (default
 @pass_session
 def push(session: Session, remote: str | None, as_json: bool) -> None:
     """Push data, models, and what a run need not do again; then number and push new versions."""
-    from towpath.versions import push_and_pull
+    from towpath.versions.push_and_pull import push_project
 
     with _transfer_counter(session, "pushed") as progress:
-        moved = push_and_pull.push_project(session.workspace, remote, progress)
+        moved = push_project(session.workspace, remote, progress)
     return _say_moved(session, moved, "pushed", as_json)
 
 

@@ -97,7 +97,7 @@ def _walk_leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_fit(key: str, value: Any) -> bool:
-    """Whether a parameter can have the value, and a file the key (not one item of a list)."""
+    # Neither one item of a list: a key of a file's is written, its list as a whole.
     if value is _NOTHING or isinstance(value, Mapping) or any(p.isdigit() for p in key.split(".")):
         return False
     return value is None or isinstance(value, str | int | float | bool | list)
@@ -177,13 +177,10 @@ class _Drafting:
         for stage in running:
             self._collect_outs(stage, steps[stage.name])
         self.parameters = DvcParameters(self.root, self._new_name)
-        drafted = {
-            steps[stage.name]: self._draft_step(stage, steps[stage.name]) for stage in running
-        }
-        for stage in stages:
-            if stage.data.get("frozen"):
-                words = f"`frozen`: stage `{stage.entry}` is no step; what it made is an input"
-                self._leave_out(words, stage, "frozen")
+        drafted = {steps[s.name]: self._draft_step(s, steps[s.name]) for s in running}
+        for stage in (stage for stage in stages if stage not in running):
+            words = f"`frozen`: stage `{stage.entry}` is no step; what it made is an input"
+            self._leave_out(words, stage, "frozen")
         for key in self.file.others:
             what = f"`{key}` at the top: {_STAYS}"
             self.left_out.append(Fault(what, self.places.find_place(key)))
@@ -257,7 +254,7 @@ class _Drafting:
             self._leave_out(what, stage, key, index)
 
     def _is_folder(self, out_path: str, path: str) -> bool:
-        """By what stands there, by the lock file, or else by its name."""
+        # Without a run and without the lock file only the name is left to go by.
         if (self.root / path).exists():
             return (self.root / path).is_dir()
         if out_path in self.file.folders:
@@ -270,15 +267,14 @@ class _Drafting:
         inputs, places, code = self._draft_deps(stage, step, taken)
         settings, files = self._draft_settings(stage)
         command, shell, named = self._draft_command(stage)
-        params = {name: name for keys in settings.values() for name in keys.values()}
-        params |= {name: name for name in named}
-        workdir = self._find_workdir(stage)
+        params = {name for keys in settings.values() for name in keys.values()} | set(named)
+        # In the order in which people write a step.
         fields = {
             "description": stage.data.get("desc"),
             "kind": "command",
             "command": command,
             "shell": shell or None,
-            "workdir": workdir or None,
+            "workdir": self._find_workdir(stage) or None,
             "inputs": inputs,
             "params": sorted(params),
             "outputs": dict(self._draft_outputs(stage, own)),
@@ -320,16 +316,13 @@ class _Drafting:
 
     def _outputs_at(self, path: str) -> list[_Out]:
         """The outputs that a path is, lies in, or holds."""
-        return [
-            out
-            for other, out in self.outs.items()
-            if f"{path}/".startswith(f"{other}/") or f"{other}/".startswith(f"{path}/")
-        ]
+        pairs = [(f"{path}/", f"{other}/", out) for other, out in self.outs.items()]
+        return [out for a, b, out in pairs if a.startswith(b) or b.startswith(a)]
 
     def _is_code(self, path: str) -> bool:
         target = self.root / path
         if Path(pointer_path(str(target))).exists():
-            return False
+            return False  # what DVC keeps is data, whatever it is called
         if target.is_dir():
             return any(_CODE.fullmatch(file.suffix) for file in target.rglob("*"))
         return bool(_CODE.fullmatch(PurePosixPath(path).suffix)) and target.exists()
@@ -338,7 +331,7 @@ class _Drafting:
         """The name of the pipeline's input for a path of the project."""
         written = f"{path}/" if (self.root / path).is_dir() else path
         for name, input_path in self.inputs.items():
-            if input_path == written:
+            if input_path == written:  # another stage takes the same
                 return name
         name = self._new_name(names_and_paths.output_stem(path))
         self.inputs[name] = written
@@ -374,10 +367,17 @@ class _Drafting:
         """The command, whether it needs a shell, and the parameters that it names."""
         is_script = len(stage.commands) > 1
         names: list[str] = []
+
+        def name_variable(variable: Variable) -> str:
+            names.append(self.parameters.of_variable(variable.key, variable.value))
+            return names[-1]
+
+        # Without a shell where that will do: then no word of a file can run as a command.
         for shell in (is_script, True):
             if _is_command(_text_of(stage, "value".format, shell), shell):
                 self._note_fixed(stage, shell)
-                return _text_of(stage, lambda v: self._name_variable(v, names), shell), shell, names
+                return _text_of(stage, name_variable, shell), shell, names
+        # Some command can be none with a name in it: it stands there with its values as they are.
         as_values = _text_of(stage, None)
         for shell in (is_script, True):
             if _is_command(as_values, shell):
@@ -393,15 +393,11 @@ class _Drafting:
             what = f"`${{{key}}}` in quotes in the command of stage `{stage.entry}`"
             self._leave_out(f"{what}: its value as it is now stands there", stage, "cmd")
 
-    def _name_variable(self, variable: Variable, names: list[str]) -> str:
-        name = self.parameters.of_variable(variable.key, variable.value)
-        names.append(name)
-        return name
-
     def _draft_outputs(self, stage: DvcStage, own: list[_Out]) -> Iterator[tuple[str, Any]]:
         bases = [PurePosixPath(out.path).name for out in own]
         for out in own:
             base = PurePosixPath(out.path).name
+            # `log.txt` in a step's folder is what it printed.
             path = base if bases.count(base) == 1 and base != "log.txt" else out.path
             path = f"{path}/" if out.is_folder else path
             plot = self._draft_plot(stage, out)
@@ -445,7 +441,8 @@ def _text_of(stage: DvcStage, name: Callable[[Variable], str] | None, shell: boo
             elif name and not (shell and is_inside_quotes(text)):
                 text += f"{{{name(part)}}}"
             else:
-                text += _show_value(part.value)
+                is_switch = isinstance(part.value, bool)  # `true`, as DVC writes it
+                text += str(part.value).lower() if is_switch else str(part.value)
         lines.append(text)
     return "\n".join(lines)
 
@@ -464,10 +461,6 @@ def _parse_row(row: Any) -> tuple[str, Any]:
 
 def _output_place(out: _Out) -> str:
     return f"{out.path}/" if out.is_folder else out.path
-
-
-def _show_value(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _is_command(text: str, shell: bool) -> bool:
