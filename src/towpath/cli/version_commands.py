@@ -40,21 +40,19 @@ def models(session: Session, model: str | None, as_json: bool) -> None:
     from towpath import registry
 
     repository = session.workspace.registry
-    models_by_name = (
-        {model: registry.known_model(repository, model)}
-        if model
-        else registry.read_models(repository)
-    )
+    by_name: Mapping[str, Model]
+    if model:
+        by_name = {model: registry.known_model(repository, model)}
+    else:
+        by_name = registry.read_models(repository)
+    versions = [version for known in by_name.values() for version in known.newest_first]
     stages = registry.read_stage_files(repository)
     if as_json:
-        return print_json(
-            "models",
-            [plain_version(v, stages) for m in models_by_name.values() for v in m.newest_first],
-        )
-    is_lost = _tell_lost(session, repository, model, models_by_name, stages)
-    if is_lost or any(listed_model.newest_first for listed_model in models_by_name.values()):
-        _print_versions(models_by_name, stages)
-        _say_unpublished(session, repository, set(models_by_name))
+        return print_json("models", [plain_version(version, stages) for version in versions])
+    is_lost = _tell_lost(session, repository, model, by_name, stages)
+    if is_lost or versions:
+        _print_versions(versions, stages)
+        _say_unpublished(session, repository, set(by_name))
         return _say_freshness(session, repository)
     return session.say(_explain_no_version(session, repository))
 
@@ -74,13 +72,11 @@ def plain_version(version: ModelVersion, stages: StageFiles) -> dict[str, Any]:
     }
 
 
-def _print_versions(models_by_name: Mapping[str, Model], stages: StageFiles) -> None:
-    versions = [v for model in models_by_name.values() for v in model.newest_first]
+def _print_versions(versions: Sequence[ModelVersion], stages: StageFiles) -> None:
     metrics = list(dict.fromkeys(name for v in versions for name in v.metrics))[:_MOST_METRICS]
     rows = [version_row(v, stages, [v.metrics.get(name) for name in metrics]) for v in versions]
-    return terminal.show_table(
-        ("version", *metrics, "stages", "registered", "by"), rows, right=metrics
-    )
+    heads = ("version", *metrics, "stages", "registered", "by")
+    terminal.show_table(heads, rows, right=metrics)
 
 
 def version_row(version: ModelVersion, stages: StageFiles, facts: Sequence[object]) -> list[Cell]:
@@ -261,14 +257,11 @@ def _print_signature(record: VersionRecord) -> None:
     from towpath.registry.model_signature import matrix_of
 
     sides = {"takes": record.signature.inputs, "gives": record.signature.outputs}
-    columns_by_side = {
-        side: ", ".join(f"{column.name} {column.type}" for column in columns)
-        for side, columns in sides.items()
-        if columns
-    }
+    listed = [(side, columns) for side, columns in sides.items() if columns]
+    shown = {side: ", ".join(f"{c.name} {c.type}" for c in columns) for side, columns in listed}
     if matrix := matrix_of(record.signature):
-        columns_by_side = {"takes": matrix, **columns_by_side}
-    print_section("signature", columns_by_side)
+        shown = {"takes": matrix, **shown}
+    print_section("signature", shown)
 
 
 @click.command()
@@ -359,10 +352,8 @@ def _hit_documents(hits: SearchHits) -> list[dict[str, Any]]:
 def _hits_table(hits: SearchHits) -> None:
 
     columns = [name.removeprefix("metrics.") for name in hits.columns]
-    rows = [
-        version_row(version, hits.stages, values)
-        for version, values in zip(hits.found, hits.values, strict=True)
-    ]
+    pairs = zip(hits.found, hits.values, strict=True)
+    rows = [version_row(version, hits.stages, values) for version, values in pairs]
     terminal.show_table(("version", *columns, "stages", "registered", "by"), rows, right=columns)
 
 

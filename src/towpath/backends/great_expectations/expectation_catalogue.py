@@ -62,17 +62,9 @@ _ITS_OWN = frozenset(
     | {"rendered_content", "windows", "batch_id", "library_metadata"}
 )
 _KINDS = {
-    str: "text",
-    bool: "switch",
-    int: "integer",
-    float: "number",
-    list: "list",
-    set: "list",
-    tuple: "list",
-    dict: "mapping",
-    datetime.date: "text",
-    datetime.datetime: "text",
-}
+    str: "text", bool: "switch", int: "integer", float: "number", list: "list", set: "list",
+    tuple: "list", dict: "mapping", datetime.date: "text", datetime.datetime: "text",
+}  # fmt: skip
 _DATABASE = ("_like_pattern", "unexpected_rows", "query_results", "other_table")
 
 

@@ -158,13 +158,9 @@ _TYPES: dict[str, Any] = {
     "mapping": dict, "any": object,
 }  # fmt: skip
 _WORDS = {
-    "text": "text",
-    "number": "a number",
-    "integer": "a whole number",
-    "switch": "true or false",
-    "list": "a list",
-    "mapping": "a mapping",
-}
+    "text": "text", "number": "a number", "integer": "a whole number", "switch": "true or false",
+    "list": "a list", "mapping": "a mapping",
+}  # fmt: skip
 
 
 def _value_faults(entry: documents.DocumentEntry, argument: ExpectationArgument) -> Iterator[Fault]:
