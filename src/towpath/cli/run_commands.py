@@ -10,14 +10,11 @@ import click
 from towpath.cli.render import terminal
 from towpath.cli.session import (
     Session,
-    all_option,
-    input_option,
     is_interactive,
     json_option,
-    param_option,
     parse_assignments,
     pass_session,
-    pipeline_argument,
+    pipeline_options,
     print_json,
     refuse_with_all,
 )
@@ -30,10 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@pipeline_argument
-@all_option
-@param_option
-@input_option
+@pipeline_options
 @click.option(
     "--only", metavar="STEP", multiple=True, help="Run only this step, the rest as it was."
 )
@@ -130,19 +124,12 @@ def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
 
 
 _COLOURS = {
-    "run": "yellow",
-    "reuse": "cyan",
-    "skip": "dim",
-    "undecided": "magenta",
-    "stale": "yellow",
-}
+    "run": "yellow", "reuse": "cyan", "skip": "dim", "undecided": "magenta", "stale": "yellow",
+}  # fmt: skip
 
 
 @click.command()
-@pipeline_argument
-@all_option
-@param_option
-@input_option
+@pipeline_options
 @click.option("--force", is_flag=True, help="As for a run that reuses nothing.")
 @json_option
 @pass_session
@@ -162,46 +149,38 @@ def plan(
     given_inputs = parse_assignments(inputs, "--input")
     request = RunRequest(name, given_params, given_inputs, force=force)
     prepared = prepare_run(session.workspace, request)
-    steps = _step_documents(prepared)
+    document = _plan_document(prepared)
     if as_json:
-        return print_json("plan", steps, upstream=_upstream_documents(prepared))
-    return _print_plan(prepared, steps)
+        return print_json("plan", document["plan"], upstream=document["upstream"])
+    return _print_plan(prepared, document["plan"])
 
 
 def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
     from towpath.execution.run_all import plan_all
 
-    prepared_plans = [
-        (prepared, _step_documents(prepared)) for prepared in plan_all(session.workspace, request)
-    ]
+    plans = [(plan, _plan_document(plan)) for plan in plan_all(session.workspace, request)]
     if as_json:
-        plans = [
-            {"pipeline": p.graph.name, "plan": steps, "upstream": _upstream_documents(p)}
-            for p, steps in prepared_plans
-        ]
-        return print_json("plans", plans)
-    for prepared, steps in prepared_plans:
+        return print_json("plans", [document for _, document in plans])
+    for prepared, document in plans:
         terminal.echo(terminal.Styled(prepared.graph.name, "bold"))
-        _print_plan(prepared, steps)
+        _print_plan(prepared, document["plan"])
         terminal.echo()
     return None
 
 
-def _step_documents(prepared: PreparedRun) -> list[dict[str, Any]]:
-    return [
+def _plan_document(prepared: PreparedRun) -> dict[str, Any]:
+    steps = [
         {"step": d.step, "verdict": d.verdict, "reason": d.reason, "key": d.key}
         for d in prepared.decide_steps().values()
     ]
-
-
-def _upstream_documents(prepared: PreparedRun) -> list[dict[str, Any]]:
-    return [
+    upstream = [
         {
             "input": link.input, "path": link.path, "pipeline": link.pipeline, "run": link.run,
             "stale": bool(link.stale), "reason": link.stale, "command": link.update_command,
         }
         for link in prepared.registering.upstream_links
     ]  # fmt: skip
+    return {"pipeline": prepared.graph.name, "plan": steps, "upstream": upstream}
 
 
 def _print_plan(prepared: PreparedRun, steps: list[dict[str, Any]]) -> None:

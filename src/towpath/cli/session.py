@@ -25,21 +25,29 @@ FORMAT_VERSION = 1
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-all_option = click.option(
-    "--all", "every", is_flag=True, help="Every pipeline, each after those whose outputs it takes."
-)
 pipeline_argument = click.argument("pipeline", required=False)
-param_option = click.option(
-    "-p",
-    "--param",
-    "params",
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="Set a parameter of the run.",
-)
-input_option = click.option(
-    "--input", "inputs", metavar="NAME=PATH", multiple=True, help="Take another file for an input."
-)
+_PIPELINE_OPTIONS = (
+    pipeline_argument,
+    click.option(
+        "--all", "every", is_flag=True,
+        help="Every pipeline, each after those whose outputs it takes.",
+    ),
+    click.option(
+        "-p", "--param", "params", metavar="NAME=VALUE", multiple=True,
+        help="Set a parameter of the run.",
+    ),
+    click.option(
+        "--input", "inputs", metavar="NAME=PATH", multiple=True,
+        help="Take another file for an input.",
+    ),
+)  # fmt: skip
+
+
+def pipeline_options(command: _Function) -> _Function:
+    """Which pipelines are run or planned, and with what."""
+    for option in reversed(_PIPELINE_OPTIONS):  # the one applied last stands first in the help
+        command = option(command)
+    return command
 
 
 @dataclass
