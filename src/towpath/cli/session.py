@@ -166,7 +166,7 @@ drawing_output_option = click.option(
 def show_drawing(session: Session, what: Any, form: str | None, output: str | None) -> None:
     """Draw a graph or a picture; UsageError for a file whose ending names no form."""
     from towpath import drawing
-    from towpath.versions.own_files import note_own_files
+    from towpath.versions.work_tree_files import note_own_files
 
     draw = {"text": drawing.text, "mermaid": drawing.mermaid, "svg": drawing.svg}
     drawn = draw[form or _drawing_form(output)](what)

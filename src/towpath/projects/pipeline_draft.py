@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from towpath import documents
 from towpath.backends.dvc.dvc_yaml import OWNER
-from towpath.backends.dvc.pointer_files import pointer_path
+from towpath.backends.dvc.tracked_files import pointer_path
 from towpath.config import names_and_paths
 from towpath.config.command_line import UnfitCommand, is_inside_quotes, parse_command
 from towpath.config.declaration import Places
