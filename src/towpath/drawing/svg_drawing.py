@@ -46,6 +46,9 @@ class _Path:
     def __init__(self) -> None:
         self.points: list[Point] = []
 
+    def setpath(self, points: list[Point]) -> None:
+        self.points = points
+
 
 def lay_out_boxes(
     sizes: dict[str, tuple[float, float]], lines: list[tuple[str, str]]
@@ -103,7 +106,7 @@ def _run_sugiyama(component: Any) -> None:
     drawing.xspace, drawing.yspace = BETWEEN, DOWN
     # Its own routers end a line where it meets the box, in any of the four sides; ours runs from
     # the lower side to the upper.
-    drawing.route_edge = lambda edge, points: setattr(edge.view, "points", list(points))
+    drawing.route_edge = lambda edge, points: edge.view.setpath(list(points))
     roots = [vertex for vertex in component.V() if not vertex.e_in()]
     # A line that passes a layer takes the room of a line there, not that of a median box.
     drawing.dw, drawing.dh = PASSING, PASSING
