@@ -71,6 +71,7 @@ def verify_registry(
     """
     ahead = () if offline else tuple(_main_branch(workspace.registry))
     ledger = _open_agreed(workspace, model)
+    # What one stage asks for is all that is looked at, but for main's own line and the versions.
     if stage is not None:
         refuse_stage_that_never_was(ledger, stage)
         ledger = ledger.only_stage(stage)
@@ -188,7 +189,7 @@ def _project_in_force(approvals: Approvals) -> Project | None:
     """The declaration whose stores are opened; None where it is not known which is in force."""
     try:
         return None if approvals.rule.unasked_faults() else approvals.rule.rules_now().policy
-    except ForgeError:
+    except ForgeError:  # it cannot be asked now: then no store is opened by what main says
         return None
 
 
@@ -208,7 +209,7 @@ def _check_stores(
         return
     for name in project.stages:
         if ledger.stage not in (None, name):
-            continue
+            continue  # its keys may not be in this environment, and nobody asked about it
         try:
             store = StageStore.open(project, name, environ, workspace.main_folder)
         except TowpathError as closed:
