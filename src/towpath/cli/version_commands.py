@@ -120,7 +120,7 @@ def _tell_lost(
 def _explain_no_version(session: Session, repository: Repository) -> str:
     from towpath.backends.git import remotes
 
-    # A shared registry is this machine's own mirror: it has whatever its remote has.
+    # Of a shared registry Towpath keeps a clone of its own, with all of its tags.
     shared = session.workspace.shared_registry
     if missing := None if shared else remotes.explain_missing_tags(repository):
         return f"no model is known here: {missing}; `towpath fetch` brings the registry's tags"

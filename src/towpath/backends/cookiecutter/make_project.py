@@ -125,7 +125,7 @@ def _scratch_settings() -> Iterator[Path]:
 @contextmanager
 def _said_by_us(project: Path) -> Iterator[None]:
     # It tells the template's script that `towpath new` says what comes next, and where the project
-    # will lie: the script works in a folder beside that. cookiecutter hands it no other word.
+    # will lie: the script works in a folder beside that.
     os.environ["TOWPATH_NEW"] = str(project)
     try:
         yield

@@ -26,7 +26,7 @@ class Expectation:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that must be there before this can be looked at."""
-        # Great Expectations' own error for a missing column is a page of its internals.
+        # They are looked for first, so that a missing column is told in our words, with a near one.
         names = [self.arguments.get(key) for key in ("column", "column_A", "column_B")]
         if not self.type.startswith("expect_table_"):
             names += list(self.arguments.get("column_list") or ())
