@@ -341,7 +341,6 @@ def _missing_versions_note(session: Session) -> str:
 
 
 def _hit_documents(hits: SearchHits) -> list[dict[str, Any]]:
-
     return [
         plain_version(version, hits.stages)
         | {table: version.summary.get(table, {}) for table in ("params", "labels", "data")}
@@ -350,7 +349,6 @@ def _hit_documents(hits: SearchHits) -> list[dict[str, Any]]:
 
 
 def _hits_table(hits: SearchHits) -> None:
-
     columns = [name.removeprefix("metrics.") for name in hits.columns]
     pairs = zip(hits.found, hits.values, strict=True)
     rows = [version_row(version, hits.stages, values) for version, values in pairs]
