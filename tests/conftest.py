@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from own_home import CopyWorld, use_api
+from own_home import HASTE, CopyWorld, use_api
 from towpath.backends.prefect import server
 from towpath.backends.prefect.server import api_home, start_api
 
@@ -32,21 +32,20 @@ FAST = (
     "checks", "code", "doctor", "documents", "forge", "git", "spec", "store", "test_repository.py",
 )  # fmt: skip
 SLOW = ("store/test_s3.py",)
-LONGEST = ("story", "projects/test_baked.py", "cli/test_cli_runs.py", "faults/test_kills.py")
+LONGEST = (
+    "workflows", "story", "projects/test_baked.py", "cli/test_cli_runs.py", "faults/test_kills.py",
+)  # fmt: skip
 
 LOGGED = 5_000  # letters of a log that are shown
 
-# Nothing of a test has to outlive a power cut, and flushing each object took a third of the time.
-GIT_CONFIG = """\
-[user]
+GIT_CONFIG = f"""\
+{HASTE}[user]
     name = Ada Tester
     email = ada@example.org
 [init]
     defaultBranch = main
 [commit]
     gpgSign = false
-[core]
-    fsync = none
 [tag]
     gpgSign = false
 """
@@ -74,6 +73,13 @@ def pytest_configure(config: pytest.Config) -> None:
         "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
         "GIT_CONFIG_NOSYSTEM": "1",
     }
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import nothing of the other rooms for `make test-fast`: to read all takes ten seconds."""
+    if config.option.markexpr != "fast" or HERE not in collection_path.parents:
+        return None
+    return None if collection_path.relative_to(HERE).parts[0] in FAST else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from stock_prefect import call_prefect, run_deployment
 
 from towpath.backends.prefect import server
 from towpath.backends.prefect.server import api_home, remote_api, server_state, start_api, worker
@@ -42,15 +40,6 @@ deployments:
 - name: dev
   entrypoint: flow.py:training
 """
-
-
-def prefect(project: Path, *arguments: str) -> str:
-    """A stock command, called as a user calls it in the project's folder."""
-    command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
-    environment = {**os.environ, "PWD": str(project)}
-    told = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
-    assert told.returncode == 0, told.stdout + told.stderr
-    return told.stdout
 
 
 def last_state(endpoint: server_state.ApiEndpoint) -> str:
@@ -87,12 +76,12 @@ def test_the_story(project: Path, processes: Callable[[], list[psutil.Process]])
     assert stat.S_IMODE(standing.settings.stat().st_mode) == 0o600
     assert start_services(project).worker == standing.worker
 
-    prefect(project, "deploy", "--all")
-    prefect(project, "deployment", "run", "training/dev", "--param", "learning_rate=0.05")
+    call_prefect(project, "deploy", "--all")
+    call_prefect(project, "deployment", "run", "training/dev", "--param", "learning_rate=0.05")
     wait_for(standing.api.proven_endpoint, "COMPLETED")
     assert (project / "seen.txt").read_text() == f"0.05 in {project}"
 
-    prefect(project, "deployment", "run", "training/dev", "--param", "seconds=600")
+    run_deployment(standing.api.proven_endpoint, "training/dev", parameters={"seconds": 600})
     wait_for(standing.api.proven_endpoint, "RUNNING")
     seen = read_service_status(project)
     assert (seen.url, seen.trouble) == (standing.api.url, None)
@@ -121,14 +110,14 @@ def test_a_run_can_be_cancelled(project: Path) -> None:
     (project / "flow.py").write_text(FLOW)
     (project / "prefect.yaml").write_text(DEPLOYMENTS)
     standing = start_services(project)
-    prefect(project, "deploy", "--all")
-    prefect(project, "deployment", "run", "training/dev", "--param", "seconds=600")
+    call_prefect(project, "deploy", "--all")
+    run_deployment(standing.api.proven_endpoint, "training/dev", parameters={"seconds": 600})
     wait_for(standing.api.proven_endpoint, "RUNNING")
     wait_until((project / "seen.txt").exists)
     run = worker.ask_local_api(standing.api.proven_endpoint, "POST", "/flow_runs/filter", {})[0][
         "id"
     ]
-    prefect(project, "flow-run", "cancel", run)
+    call_prefect(project, "flow-run", "cancel", run)
     wait_for(standing.api.proven_endpoint, "CANCELLED")
     stop_services(project)
 
