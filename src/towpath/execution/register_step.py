@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath import registry
+from towpath.config import expression
 from towpath.config import foreign_values as foreign
-from towpath.config import message_template
 from towpath.config.artifact import Artifact, CacheEntry, Json, Made
 from towpath.config.foreign_values import Fields
 from towpath.config.pipeline_declaration import RegisterModel
@@ -48,7 +48,7 @@ from towpath.registry.version_record import write_version_record as write_record
 from towpath.scratch import replace_text
 from towpath.storage.verified_bytes import sha256_of
 from towpath.versions import registry_commit
-from towpath.versions.own_files import find_own_files
+from towpath.versions.work_tree_files import find_own_files
 from towpath.workspace import PROJECT_FILE
 
 if TYPE_CHECKING:
@@ -442,4 +442,4 @@ def _model_metrics(known: RunState, node: Node) -> Iterator[tuple[str, Json]]:
 
 
 def _fill_template(known: RunState, node: Node, text: str) -> str:
-    return message_template.parse_message(text).fill(partial(known.look_up_value, node))
+    return expression.parse_message(text).fill(partial(known.look_up_value, node))

@@ -106,17 +106,13 @@ def _plain_case(case: PromotionCase) -> dict[str, Any]:
 
 
 def _print_case(case: PromotionCase, verdicts: Sequence[GateVerdict]) -> None:
-    from towpath.delivery.promotion import candidate_difference
+    from towpath.delivery.promotion import evidence
 
     incumbent_note = f", which runs {case.incumbent_version}" if case.incumbent_version else ""
     back = " (a rollback)" if case.back else ""
     terminal.echo(Styled(f"{case}{incumbent_note}{back}", "bold"))
     terminal.echo()
-    rows = (
-        candidate_difference.compare_metrics(case.incumbent, case.candidate)
-        if case.candidate
-        else []
-    )
+    rows = evidence.compare_metrics(case.incumbent, case.candidate) if case.candidate else []
     if rows:
         _print_metrics(case, rows[:10])
     if case.candidate and case.rules.gates:
@@ -163,7 +159,7 @@ def _failure_detail(verdict: GateVerdict) -> str:
 
 def say_approved(session: Session, approved: ApprovedPromotion) -> int:
     """What was approved, by whom, at which level; what follows."""
-    from towpath.backends.git import main_branch, remotes
+    from towpath.backends.git import branches, remotes
 
     for what in approved.what:
         terminal.echo(Styled(f"approved {what}", "bold"))
@@ -181,7 +177,7 @@ def say_approved(session: Session, approved: ApprovedPromotion) -> int:
     repository = session.workspace.registry
     remote = remotes.choose_remote(repository)
     if remote and not approved.pushed:
-        name = main_branch.main_branch_name(repository)
+        name = branches.main_branch_name(repository)
         shared = session.workspace.shared_registry
         push = "towpath push" if shared else f"git push {remote} {name}"
         session.say(f"next    {push}, then towpath reconcile")

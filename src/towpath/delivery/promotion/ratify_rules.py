@@ -18,11 +18,10 @@ from towpath.backends.git import (
     branches,
     commit_beside,
     hold_lock,
-    main_branch,
     refs,
     remotes,
 )
-from towpath.delivery.promotion import merge_promotion, promotion_place
+from towpath.delivery.promotion import merge_promotion, promotion_branch
 from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
 from towpath.delivery.promotion.promotion_branch import LOCK
@@ -30,7 +29,7 @@ from towpath.delivery.promotion.rule_changes import ALONE, RATIFY, RULES, RuleHi
 from towpath.errors import Fault, Place, Refused, UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from towpath.delivery.promotion.promotion_place import PromotionPlace
+    from towpath.delivery.promotion.promotion_branch import PromotionPlace
     from towpath.workspace import Workspace
 
 RULES_PREFIX = "rules/"
@@ -67,7 +66,7 @@ class RatifiedRules:
 
 def read_unagreed_rules(workspace: Workspace) -> tuple[UnagreedRule, ...]:
     """The rules of main that wait for an agreement, as main is here; nothing is fetched."""
-    local_place = promotion_place.find_promotion_place(workspace, push=False)
+    local_place = promotion_branch.find_promotion_place(workspace, push=False)
     rule = ApprovalRule(
         local_place.repository, local_place.base, workspace.folder, local_place.forge
     )
@@ -86,7 +85,7 @@ def ratify_rules(
     written.
     """
     main_as_read = _own_main(workspace.registry)
-    upon = promotion_place.find_promotion_place(workspace, push=push or None)
+    upon = promotion_branch.find_promotion_place(workspace, push=push or None)
     with hold_lock(upon.repository, LOCK):
         rule = ApprovalRule(upon.repository, upon.base, workspace.folder, upon.forge)
         chosen = _choose_paths(_waiting_paths(rule), paths)
@@ -102,8 +101,8 @@ def _waiting_paths(rule: ApprovalRule) -> tuple[str, ...]:
 
 def _own_main(repository: Repository) -> str | None:
     """Main as it is in this clone's own branch, which is what a person read."""
-    own = branches.branch_commit(repository, main_branch.main_branch_name(repository))
-    return own or main_branch.seen_main_commit(repository)
+    own = branches.branch_commit(repository, branches.main_branch_name(repository))
+    return own or branches.seen_main_commit(repository)
 
 
 def _choose_paths(waiting: tuple[str, ...], paths: Sequence[str]) -> tuple[str, ...]:
@@ -133,7 +132,7 @@ def _refuse_unseen(place: PromotionPlace, seen_main: str | None, paths: tuple[st
     hint = f"git pull, read it ({RATIFY} shows it), and agree to it then"
     faults = [
         Fault(f"main went on: this is not as it is in your "
-            f"{main_branch.main_branch_name(place.repository)}",
+            f"{branches.main_branch_name(place.repository)}",
               Place(path), hint)
         for path, mine, on_main in zip(paths, contents[::2], contents[1::2], strict=True)
         if mine != on_main
@@ -146,14 +145,13 @@ def _compare_rules(
     history: RuleHistory, head: str, paths: tuple[str, ...]
 ) -> tuple[UnagreedRule, ...]:
     old, new = history.rules_at(head).texts, history.rules_written().texts
-    return tuple(
-        UnagreedRule(
-            path,
-            *history.last_change(path),
-            tuple(_diff_lines(path, old.get(path), new.get(path))),
-        )
-        for path in paths
-    )
+    compared = []
+    for path in paths:
+        last = history.last_change(path)
+        commit, author = (last.commit, last.author) if last else ("", "")
+        difference = _diff_lines(path, old.get(path), new.get(path))
+        compared.append(UnagreedRule(path, commit, author, tuple(difference)))
+    return tuple(compared)
 
 
 def _diff_lines(path: str, old: bytes | None, new: bytes | None) -> list[str]:
@@ -206,7 +204,7 @@ def _open_pull_request(
         raise Refused(Fault(f"{place.remote} refused the branch {branch}: {refused}"))
     title = _agreement_message(paths).partition("\n")[0]
     body = _describe_rules(_compare_rules(history, place.base, paths))
-    pull = place.forge.open(branch, main_branch.main_branch_name(repository), title, body)
+    pull = place.forge.open(branch, branches.main_branch_name(repository), title, body)
     waits = f"an owner approves {pull.url}, and merges it"
     return RatifiedRules(paths, str(stamp.who), "forge", commit, pull.url, waits, pushed=True)
 

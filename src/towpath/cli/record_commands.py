@@ -1,0 +1,277 @@
+"""`towpath runs`, `logs`, `diff` and `get`: what runs left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from towpath.cli.render import terminal
+from towpath.cli.session import (
+    Session,
+    json_option,
+    pass_session,
+    print_json,
+    refuse_without,
+)
+
+if TYPE_CHECKING:
+    from towpath.cli.render.terminal import Cell
+    from towpath.execution.run_record import RecordedRun, StepRun
+    from towpath.execution.trials_table import TableRequest, TrialRow, TrialsTable
+
+
+NUMBER = 20
+
+
+@click.command()
+@click.option(
+    "-n", "--number", type=click.IntRange(min=1),
+    help=f"How many, the newest first (default: {NUMBER}; with --metrics all).",
+)  # fmt: skip
+@click.option("--pipeline", help="Only runs of this pipeline.")
+@click.option("--metrics", is_flag=True, help="The table of trials: parameters, metrics, state.")
+@click.option("--sort", metavar="NAME", help="By a metric or parameter; --sort=-f1: highest first.")
+@click.option(
+    "-p", "--param", "params", metavar="NAME[=VALUE]", multiple=True,
+    help="Show this parameter; with a value, only runs that had it.",
+)  # fmt: skip
+@click.option(
+    "--format", "form", type=click.Choice(["text", "md"]), default="text", help="md for a page."
+)
+@json_option
+@pass_session
+def runs(
+    session: Session, number: int | None, pipeline: str | None, metrics: bool, sort: str | None,
+    params: tuple[str, ...], form: str, as_json: bool,
+) -> None:  # fmt: skip
+    """List the runs, the newest first."""
+    from towpath.execution import run_folders
+
+    if metrics:
+        from towpath.execution.trials_table import TableRequest
+
+        return _tabulate(session, TableRequest(params, sort, number), pipeline, form, as_json)
+    options = {"--sort": sort, "--param": params, "--format": form != "text"}
+    refuse_without("--metrics", options)
+    number = number or NUMBER
+    listed_runs = list(run_folders.recent_runs(session.workspace.runs, number, pipeline))
+    if as_json:
+        return print_json("runs", listed_runs)
+    if not listed_runs and pipeline and run_folders.list_run_names(session.workspace.runs):
+        return session.say(f"no run of `{session.workspace.pipeline_name(pipeline)}` is recorded")
+    if not listed_runs:
+        return session.say("no run is recorded here; `towpath run` makes one")
+    from towpath.cli.render.run_views import state_label
+
+    rows = [
+        (
+            r.id,
+            r.pipeline,
+            state_label(r.state),
+            terminal.readable_duration(r.seconds),
+            _step_counts(r),
+            _request_words(r.asked),
+        )
+        for r in listed_runs
+    ]
+    return terminal.show_table(
+        ("run", "pipeline", "state", "time", "steps", "asked"), rows, ("time",)
+    )
+
+
+def _tabulate(
+    session: Session, request: TableRequest, pipeline: str | None, form: str, as_json: bool
+) -> None:
+    """The table of trials; runs of several pipelines say which."""
+    from towpath.execution import run_folders
+    from towpath.execution.trials_table import tabulate_runs
+
+    name = session.workspace.pipeline_name(pipeline) if pipeline else None
+    trials = tabulate_runs(run_folders.recent_runs(session.workspace.runs, pipeline=name), request)
+    if as_json:
+        return print_json("trials", trials)
+    if not trials.rows:
+        return session.say("no such run is recorded here; `towpath run` makes one")
+    several = len({row.pipeline for row in trials.rows}) > 1
+    heads = ["run", *(["pipeline"] if several else []), *trials.params, *trials.metrics]
+    heads += ["state", "version"]
+    rows = [_trial_cells(trials, row, several) for row in trials.rows]
+    if form == "md":
+        return _trials_page(heads, rows, len(trials.metrics))
+    from towpath.cli.render.run_views import state_label
+
+    shown: list[Sequence[Cell]] = [
+        (*cells[:-2], state_label(row.state), cells[-1])
+        for cells, row in zip(rows, trials.rows, strict=True)
+    ]
+    return terminal.show_table(heads, shown, (*trials.metrics,))
+
+
+def _trial_cells(table: TrialsTable, row: TrialRow, several: bool) -> list[str]:
+    params = (terminal.brief_value(row.params.get(name)) for name in table.params)
+    numbers = (terminal.brief_value(row.metrics.get(name)) for name in table.metrics)
+    beside = [row.pipeline] if several else []
+    return [row.run, *beside, *params, *numbers, str(row.state), ", ".join(row.versions)]
+
+
+def _trials_page(heads: list[str], rows: list[list[str]], metrics: int) -> None:
+    from towpath.markdown_text import escape_prose, markdown_table
+
+    first = len(heads) - 2 - metrics
+    figures = range(first, first + metrics)
+    # A figure needs no escape, with which `0.9` would be `0\\.9` to who reads the source.
+    cells = [
+        [c if place in figures else escape_prose(c) for place, c in enumerate(row)] for row in rows
+    ]
+    terminal.echo_markdown(markdown_table([escape_prose(head) for head in heads], cells, figures))
+
+
+def _step_counts(run: RecordedRun) -> str:
+    from towpath.execution.run_record import ExecutionState
+
+    counts = {"run": run.count(ExecutionState.DONE), "reused": run.count(ExecutionState.REUSED)}
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "none"
+
+
+def _request_words(request: Mapping[str, Any]) -> str:
+    """What a run was given, in the words of the command line."""
+    words = [f"{name}={value}" for name, value in request.get("params", {}).items()]
+    words += [f"--input {name}={path}" for name, path in request.get("inputs", {}).items()]
+    words += [f"--only {step}" for step in request.get("only", ())]
+    words += [f"--from {request['begin']}"] if request.get("begin") else []
+    words += [f"--to {request['end']}"] if request.get("end") else []
+    return " ".join(words)
+
+
+@click.command()
+@click.argument("run", default="last")
+@click.argument("step", required=False)
+@json_option
+@pass_session
+def logs(session: Session, run: str, step: str | None, as_json: bool) -> None:
+    """Show what the steps of RUN wrote (default: `last`), or one STEP of it."""
+    from towpath.errors import UsageError, did_you_mean
+    from towpath.execution import run_folders
+
+    recorded_run = run_folders.find_run(session.workspace.runs, run)
+    if step and step not in recorded_run.steps:
+        raise UsageError(
+            f"run {recorded_run.id} has no step `{step}`",
+            hint=did_you_mean(step, recorded_run.steps),
+        )
+    folder = session.workspace.runs / recorded_run.id
+    names = [step] if step else list(recorded_run.steps)
+    written = {name: _read_log(folder / name / "log.txt") for name in names}
+    if as_json:
+        return print_json("logs", {"run": recorded_run.id, "steps": written})
+    for name, text in written.items():
+        _say_log(recorded_run.steps[name], text, alone=bool(step))
+    return None
+
+
+def _say_log(step: StepRun, text: str, alone: bool) -> None:
+    from towpath.execution.run_record import ExecutionState
+
+    if not alone:
+        why = (
+            f", {step.reason}"
+            if step.state in (ExecutionState.REUSED, ExecutionState.SKIPPED)
+            else ""
+        )
+        terminal.echo(terminal.Styled(f"── {step.name}  {step.state}{why}", "bold"))
+    elif not text and step.state is not ExecutionState.DONE:
+        terminal.echo(f"{step.name} {step.state.in_words}: {step.reason}", err=True)
+    for line in step.error:
+        terminal.echo_block(f"error: {line}")
+    if text:
+        terminal.echo_block(text.rstrip("\n"), colours=True)
+
+
+def _read_log(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+@click.command()
+@click.argument("left")
+@click.argument("right", default="last")
+@json_option
+@pass_session
+def diff(session: Session, left: str, right: str, as_json: bool) -> None:
+    """Show in what two runs differ: parameters, metrics, data, code."""
+    from towpath.execution import run_folders
+
+    folder = session.workspace.runs
+    left_run, other = run_folders.find_run(folder, left), run_folders.find_run(folder, right)
+    differences = run_folders.diff_runs(left_run, other)
+    if as_json:
+        return print_json(
+            "diff", {"left": left_run.id, "right": other.id, "differences": differences}
+        )
+    if not differences:
+        return session.say(f"{left_run.id} and {other.id} do not differ")
+    rows = [(d.section, d.name, *terminal.side_by_side((d.left, d.right))) for d in differences]
+    return terminal.show_table(("", "name", left_run.id, other.id), rows)
+
+
+@click.command()
+@click.argument("word", metavar="RUN|MODEL@V|MODEL#STAGE")
+@click.argument("name", metavar="[OUTPUT]", required=False)
+@click.option("--output", metavar="OUTPUT", help="Which output, such as evaluate.metrics.")
+@click.option(
+    "-o", "--file", "to", type=click.Path(), metavar="FILE",
+    help="Where it goes (default: here, under its own name).",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace what stands there.")
+@json_option
+@pass_session
+def get(
+    session: Session, word: str, name: str | None, output: str | None,
+    to: str | None, force: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Copy what a run or a version made to a file of your own, its bytes checked.
+
+    `towpath get last` lists what the last run made, `towpath get last fit.model -o model.skops`
+    copies one of it, also of a run that failed or was only tried. `towpath get abalone#prod` copies
+    a version's model, `towpath get abalone@v1.0.0 --output metrics` what was made beside it.
+    """
+    from towpath.errors import UsageError
+    from towpath.execution import output_copies
+
+    if name and output and name != output:
+        raise UsageError(f"two outputs are named: {name} and {output}", hint="name one")
+    output = name or output
+    if output is None and not output_copies.is_version(word):
+        return _list_outputs(session, word, as_json)
+    copyable = output_copies.find_copyable(session.workspace, word, output)
+    target = Path(to) if to else None
+    if target and to and to.endswith("/") and not (session.working_folder / target).is_dir():
+        target /= copyable.artifact.name  # in a folder that is not there yet
+    copied = output_copies.place_copy(
+        session.workspace, copyable, session.working_folder, target, force
+    )
+    if copied.rejected is not None:
+        terminal.echo(f"warning: {copied.name} was rejected: {copied.rejected}", err=True)
+    if as_json:
+        return print_json("copy", copied)
+    size = terminal.readable_size(copied.size)
+    return session.say(f"{copied.name} is in {copied.path} ({size}, from {copied.source})")
+
+
+def _list_outputs(session: Session, word: str, as_json: bool) -> None:
+    """What a run made."""
+    from towpath.execution import output_copies, run_folders
+
+    run = run_folders.find_run(session.workspace.runs, word)
+    outputs = output_copies.list_run_outputs(run)
+    if as_json:
+        return print_json("outputs", {"run": run.id, "outputs": outputs})
+    if not outputs:
+        return session.say(f"run {run.id} {run.state.in_words}, and made nothing that was kept")
+    rows = [
+        (name, artifact.name, terminal.readable_size(artifact.size), artifact.digest)
+        for name, artifact in outputs.items()
+    ]
+    return terminal.show_table(("output", "file", "size", "md5"), rows, ("size",))

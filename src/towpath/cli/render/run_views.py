@@ -1,0 +1,305 @@
+"""A run as a person sees it: while it runs, and its last words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from towpath.cli.render import terminal
+from towpath.cli.render.terminal import Styled
+from towpath.execution.run_record import Event, ExecutionState, RecordedRun, StepRun, fold_event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Group
+    from rich.table import Table
+
+    from towpath.cli.render.terminal import Piece
+    from towpath.cli.session import Session
+    from towpath.config.artifact import Json, Made
+    from towpath.execution.run_record import StepRun
+
+
+_LOOKS: Mapping[ExecutionState, tuple[str, str]] = {
+    ExecutionState.WAITING: ("·", "dim"),
+    ExecutionState.RUNNING: ("●", "yellow"),
+    ExecutionState.DONE: ("✓", "green"),
+    ExecutionState.REUSED: ("↺", "cyan"),
+    ExecutionState.SKIPPED: ("-", "dim"),
+    ExecutionState.FAILED: ("✗", "bold red"),
+    ExecutionState.REFUSED: ("✗", "bold red"),
+    ExecutionState.INTERRUPTED: ("!", "red"),
+}
+_MANY = 40  # steps; a longer table shows only what moves
+_OWN_TIME = 0.5  # seconds that a step takes besides its function, from which both are shown
+
+
+def state_label(state: ExecutionState) -> Styled:
+    """A state's sign and word in its colour."""
+    sign, style = _LOOKS[state]
+    return Styled(f"{sign} {state}", style)
+
+
+def steps_table(run: RecordedRun, begun: Mapping[str, float]) -> Table:
+    """A row for each step: its sign, name, kind, time, and what there is to say."""
+    # rich takes 50 ms: `towpath step`, which DVC calls for each stage, and runs in CI need none.
+    from rich.spinner import Spinner
+    from rich.table import Table
+    from rich.text import Text
+
+    step_table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    width = max((len(s.name) for s in run.steps.values()), default=0)
+    functions = any(map(_own_time, run.steps.values()))
+    for step in _shown_steps(run):
+        since = time.monotonic() - begun[step.name] if step.name in begun else step.seconds
+        is_running = begun and step.state is ExecutionState.RUNNING
+        sign = Spinner("dots", style="yellow") if is_running else Text(*_LOOKS[step.state])
+        times = Text(terminal.readable_duration(since), justify="right")
+        own = [Text(_own_time(step), style="dim")] if functions else []
+        row = Text(step.name.ljust(width)), Text(step.kind, style="dim"), times, *own
+        step_table.add_row(sign, *row, Text(step_remark(step), style=_remark_style(step)))
+    return step_table
+
+
+def _own_time(step: StepRun) -> str:
+    """The time of its function, where the step took longer: it waited for imports, say."""
+    own = step.function_seconds
+    if own is None or step.seconds - own < _OWN_TIME:
+        return ""
+    return f"({own:.1f}s own)" if own < 60 else f"({terminal.readable_duration(own)} own)"
+
+
+def _shown_steps(run: RecordedRun) -> list[StepRun]:
+    steps = list(run.steps.values())
+    if len(steps) <= _MANY:
+        return steps
+    return [
+        s
+        for s in steps
+        if s.state not in (ExecutionState.WAITING, ExecutionState.DONE, ExecutionState.REUSED)
+    ][-_MANY:]
+
+
+def _remark_style(step: StepRun) -> str:
+    return "red" if step.state in (ExecutionState.FAILED, ExecutionState.REFUSED) else "dim"
+
+
+def step_remark(step: StepRun) -> str:
+    """What there is to say of a step: why, or what it made."""
+    if step.state in (ExecutionState.FAILED, ExecutionState.REFUSED, ExecutionState.SKIPPED):
+        return step.reason
+    if step.state is ExecutionState.REUSED:
+        return _registered_version(step) or "; ".join(
+            filter(None, (f"reused, {step.reason}", _check_warning(step)))
+        )
+    if step.state is ExecutionState.RUNNING:
+        again = f"attempt {step.attempt}; " if step.attempt > 1 else ""
+        return again + step.reason
+    return _registered_version(step) or _metric_words(step) or _check_warning(step) or step.reason
+
+
+def _check_warning(step: StepRun) -> str:
+    """What a check that need not pass has found."""
+    check_result = step.made.facts.get("check")
+    failed = check_result.get("failed") if isinstance(check_result, dict) else 0
+    if not failed:
+        return ""
+    return (
+        f"{failed} expectation{'s' if failed != 1 else ''} not met: `towpath logs last {step.name}`"
+    )
+
+
+def _registered_version(step: StepRun) -> str:
+    version = step.made.facts.get("version")
+    if not version:
+        return ""
+    return f"{version}" if step.made.facts.get("new") else f"{version}, registered before"
+
+
+def _metric_words(step: StepRun) -> str:
+    if step.kind != "evaluation":
+        return ""
+    pairs = [
+        (k, v)
+        for value in step.made.values.values()
+        if isinstance(value, dict)
+        for k, v in value.items()
+    ]
+    return "  ".join(
+        f"{name} {terminal.readable_number(v)}" for name, v in pairs if isinstance(v, (int, float))
+    )
+
+
+class LiveProgress:
+    """The live table of a run; give it to the run as a listener."""
+
+    def __init__(self) -> None:
+        self.run: RecordedRun | None = None
+        self._begun: dict[str, float] = {}
+        self._note = ""
+        self._live = terminal.LiveView()
+
+    def __enter__(self) -> LiveProgress:
+        self._live.start()
+        return self
+
+    def __exit__(self, *what: object) -> None:
+        self._live.stop(self._render_view() if self.run else None)
+
+    def __call__(self, event: Event) -> None:
+        self.run = fold_event(self.run, event)
+        self._note = event["reason"] if event["event"] == "waiting" else ""
+        self._note_time(event)
+        self._live.update(self._render_view())
+
+    def _note_time(self, event: Event) -> None:
+        if event["event"] == "step":
+            if event["state"] == ExecutionState.RUNNING:
+                self._begun[event["step"]] = time.monotonic()
+            else:
+                self._begun.pop(event["step"], None)
+
+    def _render_view(self) -> Group:
+        from rich.console import Group
+        from rich.text import Text
+
+        assert self.run is not None
+        name = (self.run.pipeline, "bold"), "  ", (self.run.id, "dim")
+        head = Text.assemble(*name, f"  {self._note}" if self._note else "")
+        return Group(head, steps_table(self.run, self._begun))
+
+
+class PlainProgress:
+    """A line for each event of a run; give it to the run as a listener."""
+
+    def __init__(self) -> None:
+        self.run: RecordedRun | None = None
+        self._width = 0
+
+    def __enter__(self) -> PlainProgress:
+        return self
+
+    def __exit__(self, *what: object) -> None:
+        """Nothing is left to close."""
+
+    def __call__(self, event: Event) -> None:
+        before, self.run = self.run, fold_event(self.run, event)
+        if event["event"] == "started":
+            self._width = max((len(name) for name in self.run.steps), default=0)
+            self._print_line(event, f"{self.run.pipeline} {self.run.id} started")
+        elif event["event"] == "waiting":
+            self._print_line(event, event["reason"])
+        elif event["event"] == "step" and before:
+            line = _event_line(before.steps[event["step"]], self.run.steps[event["step"]])
+            if line:
+                self._print_line(event, f"{event['step']:{self._width}}  {line}")
+
+    @staticmethod
+    def _print_line(event: Event, words: str) -> None:
+        terminal.echo(f"{event['time']}  {words}".rstrip(), err=True)
+
+
+def _event_line(before: StepRun, step: StepRun) -> str:
+    """What is new of a step; empty for a choice that begins, which takes no time."""
+    if step.kind == "condition" and step.state is ExecutionState.RUNNING:
+        return ""
+    remark = step_remark(step).removeprefix(f"{step.state}, ")
+    is_repeated = step.kind != "condition" and remark == before.reason  # when it began
+    return (
+        f"{step.state:8} {terminal.readable_duration(step.seconds):>6}  "
+        f"{'' if is_repeated else remark}"
+    )
+
+
+_SHOWN = 5
+
+
+def say_outcome(session: Session, run: RecordedRun) -> None:
+    """Say how a run ended, on stderr; errors are said even when quiet."""
+    for line in run.error:
+        terminal.echo_marked(Styled("error", "bold red"), line)
+    for step in run.steps.values():
+        say_undeclared(step.name, step.made)
+    for line in _tell_model_needs(session, run):
+        terminal.echo_marked(Styled("warning", "yellow"), line)
+    for name, source in run.sources.items():
+        if stale := isinstance(source, dict) and source.get("stale"):
+            what = f"input `{name}` is stale: {stale}"
+            terminal.echo_marked(Styled("warning", "yellow"), what)
+    session.say(*_summarise_run(run))
+    if failed := [
+        s.name
+        for s in run.steps.values()
+        if s.state in (ExecutionState.FAILED, ExecutionState.REFUSED)
+    ]:
+        session.say(f"  towpath logs {run.id} {failed[0]}")
+    for step in run.steps.values():
+        if version := step.made.facts.get("version"):
+            session.say(*_registered_words(str(version), bool(step.made.facts.get("new"))))
+    if any(is_trial_left(step) for step in run.steps.values()):
+        session.say(f"a trial: nothing is registered   (towpath register {run.id})")
+    for named in run.published:
+        session.say(f"published {named}")
+
+
+def is_trial_left(step: StepRun) -> bool:
+    """Whether `towpath register` would register what a trial made."""
+    from towpath.execution.register_step import TRIAL
+
+    return step.kind == "register_model" and step.reason == TRIAL
+
+
+def say_undeclared(step: str, made: Made) -> None:
+    """Warn of a step that read files which it does not declare, and tell of others that it left."""
+    if files := _shorten_list(made.facts.get("undeclared")):
+        what = f"{step} opened {files}, which it does not declare, so it is not reused: "
+        warning = Styled("warning", "yellow")
+        terminal.echo_marked(warning, what + "name it under `inputs` or `code`")
+    if files := _shorten_list(made.facts.get("written")):
+        what = f"{step} wrote {files}, which is no output of it: where the step is reused"
+        terminal.echo_marked(Styled("note", "cyan"), what + ", that is not written again")
+
+
+def _shorten_list(files: Json) -> str:
+    """The first of some files."""
+    names = [str(name) for name in files] if isinstance(files, list) else []
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _tell_model_needs(session: Session, run: RecordedRun) -> Iterator[str]:
+    """What the models that a run made will need to be loaded, and is not trusted yet."""
+    if not any("needs" in step.made.facts for step in run.steps.values()):
+        return
+    from towpath.steps.model_io.model_needs import read_facts, tell_needs
+
+    needs: dict[str, list[str]] = {}
+    nameless: list[str] = []
+    for step in run.steps.values():
+        held, unnamed = read_facts(step.made.facts)
+        needs |= {f"{step.name}.{output}": names for output, names in held.items()}
+        nameless += unnamed
+    yield from tell_needs(needs, nameless, session.workspace.project.trust)
+
+
+def _summarise_run(run: RecordedRun) -> tuple[Piece, ...]:
+    counts = {state: run.count(state) for state in ExecutionState}
+    words = [
+        f"{counts[state]} {word}"
+        for state, word in (
+            (ExecutionState.DONE, "run"), (ExecutionState.REUSED, "reused"),
+            (ExecutionState.SKIPPED, "skipped"),
+            (ExecutionState.FAILED, "failed"), (ExecutionState.REFUSED, "refused"),
+        )
+        if counts[state]
+    ]  # fmt: skip
+    colour = "green" if run.state is ExecutionState.DONE else "red"
+    took = terminal.readable_duration(run.seconds) or "0.0s"
+    return Styled(str(run.state), f"bold {colour}"), f" in {took}: {', '.join(words)}"
+
+
+def _registered_words(version: str, new: bool) -> tuple[Piece, ...]:
+    shown, how = Styled(version, "bold"), f"   (towpath show {version})"
+    return ("registered ", shown, how) if new else (shown, " was registered before", how)

@@ -1,0 +1,256 @@
+"""`towpath plan`, `run` and `step`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from towpath.cli.render import terminal
+from towpath.cli.session import (
+    Session,
+    all_option,
+    input_option,
+    is_interactive,
+    json_option,
+    param_option,
+    parse_assignments,
+    pass_session,
+    pipeline_argument,
+    print_json,
+    refuse_with_all,
+)
+
+if TYPE_CHECKING:
+    from towpath.execution.pipeline_run import PreparedRun
+    from towpath.execution.run_record import RecordedRun
+    from towpath.planning.run_request import RunRequest
+    from towpath.workspace import Workspace
+
+
+@click.command()
+@pipeline_argument
+@all_option
+@param_option
+@input_option
+@click.option(
+    "--only", metavar="STEP", multiple=True, help="Run only this step, the rest as it was."
+)
+@click.option("--from", "begin", metavar="STEP", help="Run this step and what follows from it.")
+@click.option("--to", "end", metavar="STEP", help="Run up to this step.")
+@click.option(
+    "--retry", metavar="RUN", help="Run again what RUN asked for; what ended well is reused."
+)
+@click.option("--force", is_flag=True, help="Run every step, whatever could be reused.")
+@click.option(
+    "--register", is_flag=True, help="Register a trial too: a run with other values than declared."
+)
+@click.option(
+    "--require-register", is_flag=True, help="Refuse at once if the run could not register."
+)
+@click.option("--push", is_flag=True, help="Publish what is registered, and push its bytes.")
+@json_option
+@pass_session
+def run(
+    session: Session, pipeline: str | None, every: bool, params: tuple[str, ...],
+    inputs: tuple[str, ...], only: tuple[str, ...], begin: str | None, end: str | None,
+    retry: str | None, force: bool, register: bool, require_register: bool, push: bool,
+    as_json: bool,
+) -> int:  # fmt: skip
+    """Run PIPELINE (default: the only one, or `training`).
+
+    Steps whose code, data and parameters have not changed are reused, not run. A run needs no
+    set-up: it uses the Prefect API that you have configured, or starts a local one. With other
+    parameters or inputs than the declared ones it is a trial: recorded, and not registered.
+    """
+    from towpath.planning.run_request import RunRequest, repeat_request
+
+    if every:
+        options = {"--param": params, "--input": inputs, "--only": only, "--from": begin}
+        refuse_with_all(pipeline, {**options, "--to": end, "--retry": retry})
+        request = RunRequest("", force=force, require_register=require_register, push=push)
+        return _carry_out_all(session, request, as_json)
+    earlier = _find_earlier_run(session, retry) if retry else None
+    name = pipeline or (earlier.pipeline if earlier else None)
+    request = RunRequest(
+        session.workspace.pipeline_name(name), parse_assignments(params, "--param"),
+        parse_assignments(inputs, "--input"), only, begin, end, force, require_register, push,
+        register,
+    )  # fmt: skip
+    if earlier:
+        request = repeat_request(request, earlier.asked)
+    return _carry_out(session, request, as_json)
+
+
+def _find_earlier_run(session: Session, word: str) -> RecordedRun:
+    from towpath.execution import run_folders
+
+    return run_folders.find_run(session.workspace.runs, word)
+
+
+def _carry_out(session: Session, request: RunRequest, as_json: bool) -> int:
+    finished_run = _run_with_progress(session.workspace, request, silent=as_json or session.quiet)
+    if as_json:
+        print_json("run", finished_run)
+    else:
+        _say_run(session, finished_run)
+    return finished_run.exit_code
+
+
+def _run_with_progress(workspace: Workspace, request: RunRequest, silent: bool) -> RecordedRun:
+    from towpath.backends.prefect.executor import PrefectExecutor
+    from towpath.cli.render.run_views import LiveProgress, PlainProgress
+    from towpath.execution.pipeline_run import run_pipeline
+
+    if silent:
+        return run_pipeline(workspace, request, PrefectExecutor())
+    with LiveProgress() if is_interactive() else PlainProgress() as progress:
+        return run_pipeline(workspace, request, PrefectExecutor(), [progress])
+
+
+def _say_run(session: Session, run: RecordedRun) -> None:
+    from towpath.cli.render.run_views import say_outcome
+
+    say_outcome(session, run)
+
+
+def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
+    """Every pipeline; the exit code is that of the first that did not end well."""
+    from towpath.execution.run_all import run_all
+
+    silent = as_json or session.quiet
+    codes, runs = [0], []
+    for pipeline_result in run_all(
+        session.workspace, request, partial(_run_with_progress, silent=silent)
+    ):
+        codes.append(int(pipeline_result.exit_code))
+        if pipeline_result.run is not None:
+            runs.append(pipeline_result.run)
+        if pipeline_result.run is not None and not as_json:
+            _say_run(session, pipeline_result.run)
+        elif pipeline_result.error is not None and not as_json:
+            terminal.echo_marked(
+                terminal.Styled("error", "bold red"),
+                f"{pipeline_result.pipeline}: {pipeline_result.error}",
+            )
+        elif pipeline_result.left_out:
+            session.say(f"{pipeline_result.pipeline} was left out: {pipeline_result.left_out}")
+    if as_json:
+        print_json("runs", runs)
+    return next(filter(None, codes), 0)
+
+
+_COLOURS = {
+    "run": "yellow",
+    "reuse": "cyan",
+    "skip": "dim",
+    "undecided": "magenta",
+    "stale": "yellow",
+}
+
+
+@click.command()
+@pipeline_argument
+@all_option
+@param_option
+@input_option
+@click.option("--force", is_flag=True, help="As for a run that reuses nothing.")
+@json_option
+@pass_session
+def plan(
+    session: Session, pipeline: str | None, every: bool, params: tuple[str, ...],
+    inputs: tuple[str, ...], force: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Say for each step of PIPELINE whether it would run, be reused or be skipped, and why."""
+    from towpath.execution.pipeline_run import prepare_run
+    from towpath.planning.run_request import RunRequest
+
+    if every:
+        refuse_with_all(pipeline, {"--param": params, "--input": inputs})
+        return _plan_all(session, RunRequest("", force=force), as_json)
+    name = session.workspace.pipeline_name(pipeline)
+    request = RunRequest(
+        name,
+        parse_assignments(params, "--param"),
+        parse_assignments(inputs, "--input"),
+        force=force,
+    )
+    prepared = prepare_run(session.workspace, request)
+    steps = _step_documents(prepared)
+    if as_json:
+        return print_json("plan", steps, upstream=_upstream_documents(prepared))
+    return _print_plan(prepared, steps)
+
+
+def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
+    from towpath.execution.run_all import plan_all
+
+    prepared_plans = [
+        (prepared, _step_documents(prepared)) for prepared in plan_all(session.workspace, request)
+    ]
+    if as_json:
+        plans = [
+            {
+                "pipeline": prepared.graph.name,
+                "plan": steps,
+                "upstream": _upstream_documents(prepared),
+            }
+            for prepared, steps in prepared_plans
+        ]
+        return print_json("plans", plans)
+    for prepared, steps in prepared_plans:
+        terminal.echo(terminal.Styled(prepared.graph.name, "bold"))
+        _print_plan(prepared, steps)
+        terminal.echo()
+    return None
+
+
+def _step_documents(prepared: PreparedRun) -> list[dict[str, Any]]:
+    return [
+        {"step": d.step, "verdict": d.verdict, "reason": d.reason, "key": d.key}
+        for d in prepared.decide_steps().values()
+    ]
+
+
+def _upstream_documents(prepared: PreparedRun) -> list[dict[str, Any]]:
+    """The inputs that other pipelines make, and whether they are up to date."""
+    return [
+        {
+            "input": link.input, "path": link.path, "pipeline": link.pipeline, "run": link.run,
+            "stale": bool(link.stale), "reason": link.stale, "command": link.update_command,
+        }
+        for link in prepared.registering.upstream_links
+    ]  # fmt: skip
+
+
+def _print_plan(prepared: PreparedRun, steps: list[dict[str, Any]]) -> None:
+    """A row for each step, after one for each input that is stale."""
+    links = [link for link in prepared.registering.upstream_links if link.stale]
+    rows: list[tuple[Any, ...]] = [
+        (link.input, _verdict_cell("stale"), f"{link.stale} ({link.update_command})")
+        for link in links
+    ]
+    rows += [(step["step"], _verdict_cell(step["verdict"]), step["reason"]) for step in steps]
+    terminal.show_table(("step", "", "why"), rows)
+
+
+def _verdict_cell(verdict: str) -> terminal.Styled:
+    return terminal.Styled(verdict, _COLOURS[verdict])
+
+
+@click.command()
+@click.argument("pipeline")
+@click.argument("step")
+@pass_session
+def step(session: Session, pipeline: str, step: str) -> None:
+    """Run STEP of PIPELINE on the files of the work tree; `dvc repro` calls this."""
+    from towpath.cli.render import run_views, terminal
+    from towpath.execution import single_step
+
+    def say(line: str) -> None:
+        terminal.echo_block(line, colours=True)
+
+    produced = single_step.carry_out(session.workspace, pipeline, step, say)
+    run_views.say_undeclared(step, produced)
+    session.say(f"{step}: {', '.join(artifact.name for artifact in produced.outputs.values())}")

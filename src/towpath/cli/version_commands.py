@@ -1,0 +1,451 @@
+"""`towpath models`, `show`, `compare`, `search`, `transform`, `reject`: the versions there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from towpath.cli.render import terminal
+from towpath.cli.render.terminal import Styled
+from towpath.cli.session import Session, json_option, pass_session, print_json
+from towpath.config.foreign_values import format_second
+
+if TYPE_CHECKING:
+    from towpath.audit.version_search import SearchHits
+    from towpath.backends.git import Repository
+    from towpath.backends.git.signatures import SignedBy
+    from towpath.cli.render.terminal import Cell
+    from towpath.registry import Model, ModelVersion, StageFiles, VersionLineage, VersionRecord
+
+
+_MOST_METRICS = 4
+_SIGNED = {
+    "good": "by {who} ({key})",
+    "unknown": "by a key that registry/allowed_signers of main does not name ({key})",
+    "bad": "the signature does not hold: towpath verify --signatures",
+    "foreign": "with OpenPGP or X.509; git verify-tag holds it against your own keyring",
+}
+
+
+@click.command()
+@click.argument("model", required=False)
+@json_option
+@pass_session
+def models(session: Session, model: str | None, as_json: bool) -> None:
+    """List every version (of MODEL), its metrics, and the stages that should run it."""
+    from towpath import registry
+
+    repository = session.workspace.registry
+    models_by_name = (
+        {model: registry.known_model(repository, model)}
+        if model
+        else registry.read_models(repository)
+    )
+    stages = registry.read_stage_files(repository)
+    if as_json:
+        return print_json(
+            "models",
+            [plain_version(v, stages) for m in models_by_name.values() for v in m.newest_first],
+        )
+    is_lost = _tell_lost(session, repository, model, models_by_name, stages)
+    if is_lost or any(listed_model.newest_first for listed_model in models_by_name.values()):
+        _print_versions(models_by_name, stages)
+        _say_unpublished(session, repository, set(models_by_name))
+        return _say_freshness(session, repository)
+    return session.say(_explain_no_version(session, repository))
+
+
+def plain_version(version: ModelVersion, stages: StageFiles) -> dict[str, Any]:
+    """A version as ``--json`` says it."""
+    return {
+        "model": version.model,
+        "version": str(version.version) if version.version else None,
+        "key": version.key,
+        "time": format_second(version.time),
+        "author": version.tag.tagger,
+        "metrics": dict(version.metrics),
+        "stages": list(stages.stages_of(version.model, version.version)),
+        "rejected": version.rejected,
+        "commit": version.commit,
+    }
+
+
+def _print_versions(models_by_name: Mapping[str, Model], stages: StageFiles) -> None:
+    versions = [v for model in models_by_name.values() for v in model.newest_first]
+    metrics = list(dict.fromkeys(name for v in versions for name in v.metrics))[:_MOST_METRICS]
+    rows = [version_row(v, stages, [v.metrics.get(name) for name in metrics]) for v in versions]
+    return terminal.show_table(
+        ("version", *metrics, "stages", "registered", "by"), rows, right=metrics
+    )
+
+
+def version_row(version: ModelVersion, stages: StageFiles, facts: Sequence[object]) -> list[Cell]:
+    """A version in a table: its name, facts of it, where it stands, when and by whom."""
+    shown = Styled(str(version), "bold" if version.rejected is None else "dim strike")
+    numbers = [terminal.readable_number(fact) for fact in facts]
+    author = version.tag.tagger.partition(" <")[0]
+    return [shown, *numbers, _shown_stages(version, stages), format_second(version.time), author]
+
+
+def _shown_stages(version: ModelVersion, stages: StageFiles) -> str:
+    where = " ".join(stages.stages_of(version.model, version.version))
+    if version.rejected is not None:
+        return (
+            f"{where}, and rejected: {version.rejected}"
+            if where
+            else f"rejected: {version.rejected}"
+        )
+    if version.version is None:
+        return "waits for its number (towpath push)"
+    return where or "—"
+
+
+def _tell_lost(
+    session: Session,
+    repository: Repository,
+    model: str | None,
+    models_by_name: Mapping[str, Model],
+    stages: StageFiles,
+) -> bool:
+    """Say which versions stages should run that have no tag here: the table lacks them."""
+    from towpath.backends.git import remotes
+    from towpath.registry.registry_state import way_to_have
+
+    if remotes.explain_missing_tags(repository):
+        return False  # a clone without tags says so by itself
+    lost = [
+        stage_file
+        for stage_file in stages.wanted
+        if model in (None, stage_file.model)
+        and (
+            stage_file.model not in models_by_name
+            or models_by_name[stage_file.model].find_number(stage_file.version) is None
+        )
+    ]
+    for stage_file in lost:
+        name = f"{stage_file.model}@{stage_file.version}"
+        what = f"{stage_file.stage} should run {name}, which has no tag here"
+        session.say(f"{what}: {way_to_have(repository, name)}")
+    return bool(lost)
+
+
+def _explain_no_version(session: Session, repository: Repository) -> str:
+    """Why there is no version: none was made, or this clone does not have them."""
+    from towpath.backends.git import remotes
+
+    missing = (
+        None if session.workspace.shared_registry else remotes.explain_missing_tags(repository)
+    )
+    if missing:
+        return f"no model is known here: {missing}; `towpath fetch` brings the registry's tags"
+    return "no model is registered here; `towpath run` registers one"
+
+
+def _say_unpublished(session: Session, repository: Repository, models: set[str]) -> None:
+    """Which versions no remote has: another clone does not see them, and they lie on one disk."""
+    from towpath import registry
+
+    mine = [tag for tag in registry.only_here(repository) if tag.partition("@")[0] in models]
+    if mine:
+        more = f" and {len(mine) - 3} more" if mine[3:] else ""
+        session.say()
+        session.say(f"only here: {', '.join(mine[:3])}{more}; `towpath push` publishes them")
+
+
+def _say_freshness(session: Session, repository: Repository) -> None:
+    """How old this clone's view of the registry is; nothing without a remote."""
+    from towpath.backends.git import remotes
+
+    if address := session.workspace.shared_registry:
+        from towpath.registry import shared_registry
+
+        if word := shared_registry.explain_staleness(repository, address):
+            session.say()
+            session.say(word)
+        return
+    if missing := remotes.explain_missing_tags(repository):
+        session.say()
+        session.say(f"{missing}; `towpath fetch` brings all of the registry's tags")
+        return
+    age = remotes.tags_age(repository) if remotes.list_remotes(repository) else None
+    if age is not None and age > 3600:
+        session.say()
+        session.say(f"as of {age / 3600:.0f} hours ago; `towpath fetch` brings what is new")
+
+
+@click.command()
+@click.argument("reference")
+@json_option
+@pass_session
+def show(session: Session, reference: str, as_json: bool) -> None:
+    """Show a version, named as abalone@v1.0.0, abalone@latest or abalone#prod."""
+    from towpath import registry
+
+    repository = session.workspace.registry
+    version_lineage = registry.read_version_lineage(repository, reference)
+    signed = registry.signature_of(repository, version_lineage.version)
+    if as_json:
+        standing = {**_plain_standing(version_lineage), "signature": signed}
+        return print_json("version", {**_plain_record(version_lineage.record), **standing})
+    _print_version(version_lineage, signed)
+    if str(version_lineage.version) in registry.only_here(repository):
+        session.say()
+        session.say("only here: `towpath push` publishes it")
+    return None
+
+
+def _plain_standing(lineage: VersionLineage) -> dict[str, Any]:
+    """What became of a version after its record was written."""
+    return {
+        "stages": lineage.stages,
+        "commit": lineage.version.commit,
+        "rejected": lineage.version.rejected,
+        "rejected_by": lineage.version.rejected_by or None,
+    }
+
+
+def _plain_record(record: VersionRecord) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    plain = asdict(record)
+    return {**plain, "version": str(record.version) if record.version else None}
+
+
+def _print_version(lineage: VersionLineage, signed: SignedBy) -> None:
+    record = lineage.record
+    terminal.echo(Styled(str(lineage.version), "bold"))
+    if lineage.version.rejected is not None:
+        by = f" (by {lineage.version.rejected_by})" if lineage.version.rejected_by else ""
+        terminal.echo(Styled(f"rejected: {lineage.version.rejected}{by}", "red"))
+    if record.description:
+        terminal.echo_block(record.description.replace("\n", "\n  "))
+    before = (
+        f", {record.bump.level} over {lineage.before.version}"
+        if lineage.before and record.bump
+        else ""
+    )
+    reason = f"  ({record.bump.reason}{before})" if record.bump else ""
+    print_section(
+        "registered",
+        {
+            "by": f"{record.author}, {record.time}{reason}",
+            "stages": ", ".join(lineage.stages) or "—",
+            **_signature_row(signed),
+        },
+    )
+    print_section("model", _model_rows(record))
+    print_section("metrics", record.metrics)
+    print_section("parameters", record.parameters)
+    print_section("data", {name: _input_origin(record, name) for name in record.data})
+    print_section("code", _code_rows(record))
+    print_section("labels", record.labels)
+    _print_signature(record)
+
+
+def _signature_row(signed: SignedBy) -> dict[str, str]:
+    if signed.standing == "unsigned":
+        return {}
+    return {"signed": _SIGNED[signed.standing].format(who=signed.who, key=signed.key)}
+
+
+def _input_origin(record: VersionRecord, name: str) -> str:
+    """The digest of an input, and where the run read it, as far as the record says."""
+    digest, source = record.data[name], record.sources.get(name)
+    where = (source.version or source.pointer or source.path) if source else None
+    return f"{terminal.brief_value(digest)}, {where}" if where else digest
+
+
+def _code_rows(record: VersionRecord) -> dict[str, str]:
+    where = {"repository": record.code.repository} if record.code.repository else {}
+    pipeline_run = f"{record.pipeline}, run {record.run}"
+    return {**where, "commit": record.code.commit, "pipeline": pipeline_run}
+
+
+def _model_rows(record: VersionRecord) -> dict[str, str]:
+    return {
+        "file": f"{record.path}, {terminal.readable_size(record.artifact.size)}",
+        "md5": record.artifact.digest,
+        "sha256": record.sha256,
+        "python": str(record.python),
+        **({"needs": f"trust: [{', '.join(record.needs)}]"} if record.needs else {}),
+    }
+
+
+def print_section(title: str, pairs: Any) -> None:
+    """Pairs below one another, under a title where there is one; nothing where there is none."""
+    if not pairs:
+        return
+    if title:
+        terminal.echo()
+        terminal.echo(Styled(title, "cyan"))
+    width = max(len(name) for name in pairs)
+    for name, value in pairs.items():
+        terminal.echo(f"  {name.ljust(width)}  {terminal.readable_number(value)}")
+
+
+def _print_signature(record: VersionRecord) -> None:
+    if record.signature is None:
+        return
+    from towpath.registry.model_signature import matrix_of
+
+    sides = {"takes": record.signature.inputs, "gives": record.signature.outputs}
+    columns_by_side = {
+        side: ", ".join(f"{column.name} {column.type}" for column in columns)
+        for side, columns in sides.items()
+        if columns
+    }
+    if matrix := matrix_of(record.signature):
+        columns_by_side = {"takes": matrix, **columns_by_side}
+    print_section("signature", columns_by_side)
+
+
+@click.command()
+@click.argument("references", nargs=-1, required=True)
+@click.option("--all", "everything", is_flag=True, help="Also what does not differ.")
+@json_option
+@pass_session
+def compare(session: Session, references: tuple[str, ...], everything: bool, as_json: bool) -> None:
+    """Lay two or more versions side by side: what differs between them."""
+    from towpath import registry
+
+    comparison = registry.compare_versions(session.workspace.registry, references)
+    rows = [row for row in comparison.rows if everything or row.is_different]
+    if as_json:
+        row_documents = [{"section": r.section, "name": r.name, "values": r.values} for r in rows]
+        return print_json(
+            "comparison", {"versions": [str(v) for v in comparison.versions], "rows": row_documents}
+        )
+    shown = [(r.section, r.name, *terminal.side_by_side(r.values)) for r in rows]
+    return terminal.show_table(("", "name", *(str(v) for v in comparison.versions)), shown)
+
+
+@click.command()
+@click.argument("reference")
+@click.option("--reason", required=True, help="Why.")
+@pass_session
+def reject(session: Session, reference: str, reason: str) -> None:
+    """Mark a version as bad, or put a promotion away (by its branch or pull request's number).
+
+    A rejected version stays where it is, and `@latest` passes over it.
+    """
+    if "@" not in reference and "#" not in reference.lstrip("#"):
+        from towpath.cli.render import promotion_views
+        from towpath.delivery import promotion
+
+        return promotion_views.put_away(
+            session, promotion.reject_promotion(session.workspace, reference, reason)
+        )
+    from towpath import registry
+
+    rejected = registry.reject_version(session.workspace.registry, reference, reason)
+    return session.say(f"rejected {rejected}: {reason}")
+
+
+@click.command()
+@click.argument("expression")
+@click.option("--sort", metavar="FACT", help="Order by a fact; `--sort=-mse`: the highest first.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many.")
+@json_option
+@pass_session
+def search(
+    session: Session, expression: str, sort: str | None, limit: int | None, as_json: bool
+) -> None:
+    """Find versions of any model: `metrics.mse < 5 and stage == "prod"`.
+
+    Facts: metrics.NAME, params.NAME, labels.NAME, data.NAME (the name alone where it is clear),
+    model, version, stage, author, time, rejected, pipeline, run, kind, size, code, bump.
+    """
+    from towpath.audit.version_search import search_versions
+
+    hits = search_versions(session.workspace.registry, expression, sort, limit)
+    if as_json:
+        return print_json("versions", _hit_documents(hits))
+    if not hits.found:
+        return session.say(f"none of {hits.searched} versions{_missing_versions_note(session)}")
+    _hits_table(hits)
+    left = f", {len(hits.found)} shown" if len(hits.found) < hits.total else ""
+    session.say()
+    return session.say(f"{hits.total} of {hits.searched} versions{left}")
+
+
+def _missing_versions_note(session: Session) -> str:
+    """What the search could not see, in a clone that lacks versions."""
+    from towpath.backends.git import remotes
+
+    shared = session.workspace.shared_registry
+    missing = None if shared else remotes.explain_missing_tags(session.workspace.registry)
+    return f": {missing}; `towpath fetch` brings the registry's tags" if missing else ""
+
+
+def _hit_documents(hits: SearchHits) -> list[dict[str, Any]]:
+
+    tables = ("params", "labels", "data")
+    return [
+        {
+            **plain_version(version, hits.stages),
+            **{table: version.summary.get(table, {}) for table in tables},
+        }
+        for version in hits.found
+    ]
+
+
+def _hits_table(hits: SearchHits) -> None:
+
+    columns = [name.removeprefix("metrics.") for name in hits.columns]
+    rows = [
+        version_row(version, hits.stages, values)
+        for version, values in zip(hits.found, hits.values, strict=True)
+    ]
+    terminal.show_table(("version", *columns, "stages", "registered", "by"), rows, right=columns)
+
+
+@click.command()
+@click.argument("reference")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The file of scored rows: .parquet, .csv or .tsv.",
+)
+@click.option("--stage", help="Take the bytes from this stage's store and from nowhere else.")
+@click.option(
+    "--method",
+    type=click.Choice(["predict", "predict_proba"]),
+    default="predict",
+    help="What the model is asked for (default: predict).",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Rows in memory at a time.")
+@json_option
+@pass_session
+def transform(
+    session: Session, reference: str, data: Path, output: Path, stage: str | None,
+    method: str, batch_size: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Score the table DATA with the model REFERENCE (abalone#prod, abalone@v1.0.0).
+
+    The model's bytes come from the stage's own store, and are held against the version's record
+    before anything is read from them.
+    """
+    from towpath.versions import table_scoring
+
+    scoring_request = table_scoring.TransformRequest(
+        reference,
+        session.working_folder / data,
+        session.working_folder / output,
+        stage,
+        method=method,
+        batch_size=batch_size,
+    )
+    scored = table_scoring.transform_table(session.workspace, scoring_request)
+    if scored.rejected is not None:  # whatever was asked for: nobody should read past it
+        terminal.echo(f"warning: {scored.version} was rejected: {scored.rejected}", err=True)
+    for words in scored.packages:
+        terminal.echo(f"note: {words}", err=True)
+    if as_json:
+        return print_json("transform", scored)
+    return session.say(f"{scored.rows:,} rows scored with {scored.version} from {scored.source}")
