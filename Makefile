@@ -4,7 +4,8 @@
 # folder of the environment, JOBS=... how many tests run at a time.
 
 VENV ?= .venv
-JOBS ?= 2
+# Three keep two cores busy: a third of the tests' time is waiting for servers and processes.
+JOBS ?= 3
 DEMO := build/demo
 # Folders of tests that need no server, and the rooms that `make coverage` measures by them.
 COVERED ?= backends/git backends/great_expectations config delivery/gates dependencies documents \
