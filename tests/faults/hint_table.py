@@ -357,6 +357,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         4,
         ("main's record was changed", "a tag that holds another record"),
     ),
+    "registry/main_decisions.py::read_promotions": (1, ("a clone that is shallow",)),
     "registry/ownership.py::Owners.why_nobodys": (
         4,
         (

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from publishing_project import Project, demand, origin_of
-from reconcile_project import initialised
 
 from command_line import call_towpath
 from own_home import IDENTITY, MAIN, CopyWorld, move_in
+from reconcile_project import initialised
 from towpath import registry
 from towpath.backends.git import remotes
 from towpath.errors import RegistryError

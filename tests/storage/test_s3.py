@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import s3_server
-from s3_server import Server
 from store_project import Project, entry_of, pull
 
+import s3_server
+from s3_server import Server
 from towpath.backends.dvc import byte_transfer
 from towpath.errors import StoreError
 
