@@ -25,7 +25,7 @@ SHARED = frozenset({"answer", "bound", "execute", "judge", "models", "read", "wo
 #: A finding, a drawing and logging are nouns of the field.
 PARTICIPLES = frozenset(
     {
-        "audit_finding", "gate_finding", "lineage_drawing", "mermaid_drawing", "step_logging",
+        "audit_finding", "mermaid_drawing", "step_logging",
         "svg_drawing", "table_scoring", "text_drawing", "widening",
     }
 )  # fmt: skip

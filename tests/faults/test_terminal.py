@@ -433,7 +433,7 @@ PRINTING = {
 OWN_PROCESS = {
     *(
         "backends/prefect/server/keeper.py",
-        "delivery/gates/gate_work.py",
+        "delivery/gates/gate_process.py",
         "delivery/reconcile/smoke_test.py",
         "sandbox/confinement.py",
         "sandbox/task_process.py",

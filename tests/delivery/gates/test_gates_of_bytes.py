@@ -20,10 +20,10 @@ from sklearn.tree import DecisionTreeRegressor
 
 from towpath.config import gate_declarations
 from towpath.config.artifact import Artifact
-from towpath.delivery.gates import gate_work, verified_artifact
-from towpath.delivery.gates.gate_answers import FairnessAnswer
-from towpath.delivery.gates.gate_finding import Unjudged
+from towpath.delivery.gates import gate_model, gate_process
+from towpath.delivery.gates.gate_process import FairnessAnswer
 from towpath.delivery.gates.kinds import fairness, golden, latency, safe
+from towpath.delivery.gates.verdict import Unjudged
 from towpath.registry import RecordedCode
 from towpath.registry.version_code import OwnCode
 from towpath.steps.model_io import skops_models
@@ -253,7 +253,7 @@ def test_a_folder_is_judged_file_by_file(desk, tmp_path):
         return desk.record(artifact=Artifact(md5, 1, "bundle", len(names)), sha256=sha256)
 
     good = record()
-    assert verified_artifact.explain_altered_bytes(folder, good) == ""
+    assert gate_model.explain_altered_bytes(folder, good) == ""
     (folder / "weights.bin").write_bytes(pickle.dumps({}))
     assert desk.one(SAFE, candidate=good).value == "altered"
     judged = desk.one(SAFE, candidate=record())
@@ -448,7 +448,7 @@ def test_percentiles(share, found):
 
 def why(kind, asked):
     """Why a gate's process would say that it cannot be evaluated."""
-    return gate_work.answer({"kind": kind, "asked": asked})["why"]
+    return gate_process.answer({"kind": kind, "asked": asked})["why"]
 
 
 def test_a_model_that_takes_other_columns(desk, tmp_path):

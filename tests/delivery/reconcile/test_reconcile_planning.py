@@ -10,16 +10,14 @@ import pytest
 from towpath.delivery.reconcile.deployment_record import DeploymentRecord, RecordedApproval
 from towpath.delivery.reconcile.reconcile_plan import (
     ActualState,
-    DesiredVersion,
-    RunningVersion,
-    find_stage_changes,
-)
-from towpath.delivery.reconcile.stage_changes import (
     BlockedChange,
     DeployVersion,
+    DesiredVersion,
     NothingToDo,
     RemoveModel,
     RepairVersion,
+    RunningVersion,
+    find_stage_changes,
 )
 from towpath.errors import Fault
 from towpath.registry import VersionNumber

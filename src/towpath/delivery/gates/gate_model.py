@@ -1,13 +1,18 @@
-"""A model and a table in a gate's own process, and what is asked of that process."""
+"""A model in a gate: its bytes held against the record, and what it predicts in a sandbox."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.delivery.gates import verified_artifact
-from towpath.delivery.gates.gate_finding import Unjudged
+from towpath.delivery.gates.gate_context import GateContext
+from towpath.delivery.gates.verdict import Unjudged
 from towpath.errors import did_you_mean
+from towpath.registry import VersionRecord
+from towpath.storage.folder_digest import folder_manifest, manifest_digest
+from towpath.storage.verified_bytes import folder_sha256, hash_stream
 
 if TYPE_CHECKING:
     from towpath.delivery.gates.gate_context import GateContext
@@ -18,7 +23,7 @@ def candidate_question(context: GateContext) -> dict[str, Any]:
     that the policy trusts, and the version's own code."""
     record = context.candidate
     return {
-        "model": str(verified_artifact.verify_model_bytes(context, record)),
+        "model": str(verify_model_bytes(context, record)),
         "name": record.artifact.name,
         **trusted_types(context),
     }
@@ -83,3 +88,64 @@ def find_stage_data(context: GateContext, name: str) -> str:
     if not path.is_file():
         raise Unjudged(f"{context.stage} has no data {name}")
     return str(path)
+
+
+def verify_model_bytes(context: GateContext, record: VersionRecord) -> Path:
+    """Where the bytes are; ``Unjudged`` where they are not those that were recorded."""
+    path = context.model(record).absolute()
+    if alteration := explain_altered_bytes(path, record):
+        raise Unjudged(alteration)
+    return path
+
+
+def copy_verified_bytes(context: GateContext, record: VersionRecord, folder: Path) -> Path:
+    """A copy of the bytes in a folder, under their own name, to do with as one likes; ``Unjudged``
+    where they are not those that were recorded."""
+    path, target = context.model(record), folder / record.artifact.name
+    if path.is_dir():
+        shutil.copytree(path, target, symlinks=True)
+    else:
+        shutil.copyfile(path, target)
+    # The copy is held against the record, not its source, which could change in between.
+    if alteration := explain_altered_bytes(target, record):
+        raise Unjudged(alteration)
+    return target
+
+
+def explain_altered_bytes(path: Path, record: VersionRecord) -> str:
+    """How the bytes differ from what was recorded; empty where they do not."""
+    is_folder = record.artifact.files is not None
+    if path.is_dir() != is_folder:
+        return f"the record says {'a folder' if is_folder else 'a file'}, and that is none"
+    md5, sha256 = _of_folder(path) if is_folder else _of_file(path)
+    # Both: by the MD5 the store finds it, and for that alone another file can be made.
+    for name, actual, recorded in (
+        ("md5", md5, record.artifact.digest),
+        ("sha256", sha256, record.sha256),
+    ):
+        if actual != recorded:
+            return f"its {name} is {actual[:12]}..., recorded is {recorded[:12]}..."
+    return ""
+
+
+def list_model_files(path: Path) -> Iterator[Path]:
+    """The file, or the files of a folder, in order."""
+    if not path.is_dir():
+        yield path
+        return
+    yield from sorted(file for file in path.rglob("*") if file.is_symlink() or not file.is_dir())
+
+
+def _of_file(path: Path) -> tuple[str, str]:
+    with path.open("rb") as file:
+        return hash_stream(file)
+
+
+def _of_folder(folder: Path) -> tuple[str, str]:
+    md5s, sha256s = {}, {}
+    for path in list_model_files(folder):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():  # what it leads to may be changed after it was looked at
+            raise Unjudged(f"{name} in it is a link")
+        md5s[name], sha256s[name] = _of_file(path)
+    return manifest_digest(folder_manifest(md5s)), folder_sha256(sha256s)
