@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,10 @@ class Project:
 
     def result(self, run: str = "step") -> str:
         """What the function returns, loaded as a step's process loads it, or how that ends."""
-        done = run_python(self.root, _RUN, str(self.root), FOLDER, run, imported="steps")
+        texts = "".join(path.read_text("utf-8") for path in self.root.rglob("*.py"))
+        imported = "steps" if re.search("numpy|pandas|sklearn", texts) else "functions"
+        words = (str(self.root), FOLDER, run)
+        done = run_python(self.root, _RUN, *words, imported=imported)
         return done.stdout or done.stderr.strip().splitlines()[-1]
 
 

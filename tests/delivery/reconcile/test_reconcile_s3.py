@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
-from reconcile_project import Project
 
+import s3_server
+from reconcile_project import Project
 from towpath.delivery.reconcile.deployment_record import read_deployment
 from towpath.errors import StoreError
 from towpath.storage.storage_backend import object_path
-
-sys.path.append(str(Path(__file__).parents[1] / "store"))
-import s3_server
 
 SECRETS = {"dev": "dev-secret-61cc", "uat": "uat-secret-9f02", "prod": "prod-secret-7a7b"}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from reconcile_project import Project
 
+from reconcile_project import Project
 from towpath.errors import RegistryError
 from towpath.registry import stage_tags
 

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from reconcile_project import Project, initialised
-
 from towpath.delivery.reconcile.deployment_record import read_deployment
 from towpath.registry import stage_tags
 

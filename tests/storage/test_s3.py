@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import s3_server
-from s3_server import Server
 from store_project import Project, entry_of, pull
 
+import s3_server
+from s3_server import Server
 from towpath.backends.dvc import byte_transfer
 from towpath.errors import StoreError
 
@@ -101,8 +101,11 @@ def test_a_bucket_that_is_not_there_and_a_server_that_is_gone_are_named(
             byte_transfer.push_objects(project.root, [digest], name)
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["wrong secret", "unknown key"])
-@pytest.mark.parametrize("kept", ["environment", "config.local"])
+@pytest.mark.parametrize(
+    ("kept", "known"),
+    [("environment", False), ("config.local", True)],
+    ids=["an unknown key in the environment", "a wrong secret in config.local"],
+)
 def test_keys_that_are_refused_are_named_and_not_shown(
     project: Project,
     server: Server,

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from reconcile_project import Project, declare
 
+from reconcile_project import Project, declare
 from towpath import registry
 from towpath.delivery.reconcile.deployment_record import read_deployment
 from towpath.errors import StoreError, UsageError, UserError

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from stock_prefect import call_prefect, run_deployment
 
 from towpath.backends.prefect import server
 from towpath.backends.prefect.server import api_home, remote_api, server_state, start_api, worker
@@ -42,15 +40,6 @@ deployments:
 - name: dev
   entrypoint: flow.py:training
 """
-
-
-def prefect(project: Path, *arguments: str) -> str:
-    """A stock command, called as a user calls it in the project's folder."""
-    command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
-    environment = {**os.environ, "PWD": str(project)}
-    told = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
-    assert told.returncode == 0, told.stdout + told.stderr
-    return told.stdout
 
 
 def last_state(endpoint: server_state.ApiEndpoint) -> str:
@@ -87,12 +76,12 @@ def test_the_story(project: Path, processes: Callable[[], list[psutil.Process]])
     assert stat.S_IMODE(standing.settings.stat().st_mode) == 0o600
     assert start_services(project).worker == standing.worker
 
-    prefect(project, "deploy", "--all")
-    prefect(project, "deployment", "run", "training/dev", "--param", "learning_rate=0.05")
+    call_prefect(project, "deploy", "--all")
+    call_prefect(project, "deployment", "run", "training/dev", "--param", "learning_rate=0.05")
     wait_for(standing.api.proven_endpoint, "COMPLETED")
     assert (project / "seen.txt").read_text() == f"0.05 in {project}"
 
-    prefect(project, "deployment", "run", "training/dev", "--param", "seconds=600")
+    run_deployment(standing.api.proven_endpoint, "training/dev", parameters={"seconds": 600})
     wait_for(standing.api.proven_endpoint, "RUNNING")
     seen = read_service_status(project)
     assert (seen.url, seen.trouble) == (standing.api.url, None)
@@ -117,20 +106,39 @@ def test_the_story(project: Path, processes: Callable[[], list[psutil.Process]])
     assert (again.api, again.worker) == (False, False)
 
 
-def test_a_run_can_be_cancelled(project: Path) -> None:
-    (project / "flow.py").write_text(FLOW)
-    (project / "prefect.yaml").write_text(DEPLOYMENTS)
-    standing = start_services(project)
-    prefect(project, "deploy", "--all")
-    prefect(project, "deployment", "run", "training/dev", "--param", "seconds=600")
-    wait_for(standing.api.proven_endpoint, "RUNNING")
-    wait_until((project / "seen.txt").exists)
-    run = worker.ask_local_api(standing.api.proven_endpoint, "POST", "/flow_runs/filter", {})[0][
-        "id"
-    ]
-    prefect(project, "flow-run", "cancel", run)
-    wait_for(standing.api.proven_endpoint, "CANCELLED")
-    stop_services(project)
+@pytest.fixture(scope="module")
+def upheld(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project that is up, for tests that leave it so: to start all takes six seconds."""
+    root = tmp_path_factory.mktemp("up") / "two words ä"
+    root.mkdir()
+    (root / "flow.py").write_text(FLOW)
+    (root / "prefect.yaml").write_text(DEPLOYMENTS)
+    start_services(root)
+    yield root
+    stop_services(root, force=True)
+
+
+def test_a_run_can_be_cancelled(upheld: Path) -> None:
+    endpoint = start_services(upheld).api.proven_endpoint
+    call_prefect(upheld, "deploy", "--all")
+    run_deployment(endpoint, "training/dev", parameters={"seconds": 600})
+    wait_for(endpoint, "RUNNING")
+    wait_until((upheld / "seen.txt").exists)
+    run = worker.ask_local_api(endpoint, "POST", "/flow_runs/filter", {})[0]["id"]
+    call_prefect(upheld, "flow-run", "cancel", run)
+    wait_for(endpoint, "CANCELLED")
+
+
+def test_a_worker_that_died_is_seen_and_replaced(upheld: Path) -> None:
+    first = start_services(upheld)
+    dying = psutil.Process(first.worker.pid)
+    dying.kill()
+    dying.wait()
+    assert read_service_status(upheld).worker is None
+    second = start_services(upheld)
+    assert second.worker.pid != first.worker.pid
+    assert read_service_status(upheld).worker == second.worker
+    assert second.api.url == first.api.url
 
 
 def test_a_prefect_toml_of_ones_own_stays(project: Path) -> None:
@@ -172,18 +180,6 @@ def test_with_an_api_of_ones_own_only_a_worker_starts(
     ended = stop_services(project)
     assert (ended.api, ended.worker) == (False, True)
     assert server.ensure_api(project).url == theirs.url
-
-
-def test_a_worker_that_died_is_seen_and_replaced(project: Path) -> None:
-    first = start_services(project)
-    dying = psutil.Process(first.worker.pid)
-    dying.kill()
-    dying.wait()
-    assert read_service_status(project).worker is None
-    second = start_services(project)
-    assert second.worker.pid != first.worker.pid
-    assert read_service_status(project).worker == second.worker
-    assert second.api.url == first.api.url
 
 
 def test_what_a_reboot_leaves_is_cleared(project: Path) -> None:

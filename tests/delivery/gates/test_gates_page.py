@@ -12,7 +12,7 @@ from towpath.config.declaration import declared_keys
 from towpath.config.gate_declarations import KINDS
 from towpath.config.project_declaration import parse_project
 
-TEXT = (Path(__file__).parents[2] / "docs" / "gates.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[3] / "docs" / "gates.md").read_text(encoding="utf-8")
 YAML = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 ROWS = re.findall(r"^\| `(\w+)` \| .*\? \| (.*) \|$", TEXT, re.MULTILINE)

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from reconcile_project import Project
-
 from towpath.delivery import reconcile
 from towpath.delivery.reconcile import lease
 

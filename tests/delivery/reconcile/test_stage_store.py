@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from reconcile_project import Project
 
+from reconcile_project import Project
 from towpath.config.artifact import Artifact
 from towpath.errors import StoreError, UserError
 from towpath.storage.stage_store import StageStore

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 import reconcile_children
 from reconcile_children import Children
 from reconcile_project import Project, initialised

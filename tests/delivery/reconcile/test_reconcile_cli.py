@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 
-from reconcile_project import Project
-
 from command_line import call_towpath
+from reconcile_project import Project
 
 
 def _call(project: Project, *words: str) -> tuple[int, str, str]:

@@ -13,7 +13,7 @@ from towpath.config.pipeline_file import parse_pipeline
 from towpath.pipeline.compile_graph import outline_graph
 from towpath.pipeline.step_graph import Graph
 
-VALID = Path(__file__).parents[1] / "spec" / "valid"
+VALID = Path(__file__).parents[1] / "config" / "valid"
 SVG = "{http://www.w3.org/2000/svg}"
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from stock_prefect import call_prefect, run_deployment
 
 from running import FOLDER, Project, make
 from towpath.backends.prefect.server import worker
@@ -94,22 +93,17 @@ def small(project: Path) -> Project:
 def stands(small: Project) -> StartedServices:
     """`towpath up` with its deployments."""
     standing = start_services(small.root)
-    prefect(small, "deploy", "--all")
+    call_prefect(small.root, "deploy", "--all")
     return standing
 
 
-def prefect(small: Project, *words: str) -> None:
-    command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
-    done = subprocess.run(command, cwd=small.root, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def seen(small: Project, standing: StartedServices, n: int, *words: str) -> Any:
+def seen(small: Project, standing: StartedServices, n: int, **wishes: Any) -> Any:
     """What the step of a deployed run saw."""
-    prefect(small, "deployment", "run", "training/dev", "--param", f"n={n}", *words)
+    endpoint = standing.api.proven_endpoint
+    run_deployment(endpoint, "training/dev", parameters={"n": n}, **wishes)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        found = worker.ask_local_api(standing.api.proven_endpoint, "POST", "/flow_runs/filter", {})
+        found = worker.ask_local_api(endpoint, "POST", "/flow_runs/filter", {})
         states = [run["state"]["type"] for run in found]
         assert "FAILED" not in states, standing.api.home.worker_log.read_text()
         if states == ["COMPLETED"] * len(states) and len(small.runs()) == len(states):
@@ -128,10 +122,11 @@ def test_steps_have_their_packages_at_once_and_the_project_s_code_anew(
     assert seen(small, standing, 1) == {
         "ahead": True, "word": "first", "variable": "", "alpha": "1.0", "at_import": "",
     }  # fmt: skip
+    assert_whole_log(standing)
     (small.root / FOLDER / "beside.py").write_text('WORD = "other"\n')
     assert seen(small, standing, 2)["word"] == "other"
 
-    own = seen(small, standing, 3, "--job-variable", "env.OWN=mine")
+    own = seen(small, standing, 3, job_variables={"env": {"OWN": "mine"}})
     assert (own["variable"], own["at_import"]) == ("mine", "mine")
 
     (site / "alpha-1.0.dist-info").rename(site / "away")
@@ -165,16 +160,13 @@ def test_a_schedule_runs(small: Project, site: Path) -> None:
     stop_services(small.root, force=True)
 
 
-def test_the_last_of_a_run_s_log_is_there(small: Project, site: Path) -> None:
-    install(site, "", "1.0")
-    standing = stands(small)
-    seen(small, standing, 1)
+def assert_whole_log(standing: StartedServices) -> None:
+    """The last of a run's log is there, which a worker that ends at once would lose."""
     deadline = time.monotonic() + 20
     while "Finished in state Completed()" not in _logged(standing):
         assert time.monotonic() < deadline, _logged(standing)
         time.sleep(0.2)
     assert "Beginning flow run" in _logged(standing)
-    stop_services(small.root)
 
 
 def _logged(standing: StartedServices) -> str:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import pytest
+
 from reconcile_children import Children, apply, hold
 from reconcile_project import Project
-
 from towpath.delivery.reconcile import lease
 from towpath.delivery.reconcile.lease import PATH, Lease
 from towpath.errors import StoreError

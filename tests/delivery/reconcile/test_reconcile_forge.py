@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from reconcile_project import Project
 
+from reconcile_project import Project
 from towpath.delivery import promotion
 from towpath.delivery.reconcile.deployment_record import read_deployment
 

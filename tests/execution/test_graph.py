@@ -31,7 +31,7 @@ from towpath.pipeline.step_graph import (
     source_of,
 )
 
-VALID = Path(__file__).parents[1] / "spec" / "valid"
+VALID = Path(__file__).parents[1] / "config" / "valid"
 
 
 def declared(text: str) -> DeclaredPipeline:

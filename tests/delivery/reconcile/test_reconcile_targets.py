@@ -13,8 +13,8 @@ from typing import Any
 
 import psutil
 import pytest
-from reconcile_project import Project, declare
 
+from reconcile_project import Project, declare
 from towpath.backends.prefect import deployments, server
 from towpath.config.target_declarations import CommandDeployment
 from towpath.delivery.reconcile.deployment_record import read_deployment

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reconcile_project import Project, declare
-
 from towpath.delivery.reconcile.deployment_record import read_deployment
 
 STRICT = """

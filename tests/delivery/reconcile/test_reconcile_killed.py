@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from reconcile_children import Children, kill_at
 from reconcile_project import Project
-
 from towpath.registry import stage_tags
 
 STEPS = ("approval", "copy", "gates", "prepare", "smoke", "switch", "record", "tag", "done")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reconcile_project import Project, initialised
 
+from reconcile_project import Project, initialised
 from towpath.audit.verification import verify_registry
 from towpath.backends.git.commit_history import CLOCK_SKEW
 from towpath.delivery.reconcile import bundle, deployment_record, lease

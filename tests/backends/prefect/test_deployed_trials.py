@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from pathlib import Path
+
+from stock_prefect import call_prefect, run_deployment
 
 from running import FOLDER, Project, make
 from towpath.backends.prefect.server.project_api import start_services
@@ -22,12 +22,6 @@ deployments:
     name: towpath
 """
 FLOW = "from towpath import flow\n\ntraining = flow(__file__)\n"
-
-
-def prefect(project: Project, *words: str) -> None:
-    command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
-    done = subprocess.run(command, cwd=project.root, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def ended(project: Project, count: int) -> RecordedRun:
@@ -49,12 +43,12 @@ def test_what_is_declared_for_a_deployment_registers(project: Path) -> None:
     made.write(".gitignore", ".towpath/\nartifacts/\n__pycache__/\nprefect.toml\n")
     made.git("init", "-q", "-b", "main")
     made.commit()
-    start_services(made.root)
-    prefect(made, "deploy", "--all")
-    prefect(made, "deployment", "run", "training/dev")
+    endpoint = start_services(made.root).api.proven_endpoint
+    call_prefect(made.root, "deploy", "--all")
+    run_deployment(endpoint, "training/dev")
     first = ended(made, 1)
     assert (first.params["factor"], first.registered_versions) == (3, ("mean@v1.0.0",)), first.steps
-    prefect(made, "deployment", "run", "training/dev", "--param", "factor=4")
+    run_deployment(endpoint, "training/dev", parameters={"factor": 4})
     trial = ended(made, 2)
     assert (trial.params["factor"], trial.tried) == (4, ("factor",))
     assert trial.steps["register"].reason == "a trial; `towpath register RUN` registers it"
