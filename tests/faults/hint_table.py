@@ -297,7 +297,9 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     "delivery/reconcile/lease.py::_take_lease": (1, ("another holds the stage",)),
     "delivery/reconcile/lease.py::_lost_error": (
         1,
-        ("tests/reconcile/test_reconcile_lease.py::test_a_lease_is_renewed_and_one_that_was_lost",),
+        (
+            "tests/delivery/reconcile/test_reconcile_lease.py::test_a_lease_is_renewed_and_one_that_was_lost",
+        ),
     ),
     "delivery/reconcile/observe_stage.py::_unasked_model": (1, ("a model nobody asked for",)),
     "delivery/reconcile/observe_stage.py::_absent_version": (1, ("a version whose tag is lost",)),
@@ -310,7 +312,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     "delivery/reconcile/stage_site.py::StageSite.open_stage": (1, ("a stage that is not there",)),
     "delivery/reconcile/smoke_test.py::run_smoke_test": (
         1,
-        ("tests/reconcile/test_reconcile_targets.py::test_a_version_is_tried_beside",),
+        ("tests/delivery/reconcile/test_reconcile_targets.py::test_a_version_is_tried_beside",),
     ),
     "delivery/reconcile/deploy_steps.py::take_out": (
         1,
@@ -322,7 +324,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     ),
     "delivery/reconcile/deploy_steps.py::_confirm_running": (
         1,
-        ("tests/reconcile/test_reconcile_targets.py::test_a_command_that_fails_or_lies",),
+        ("tests/delivery/reconcile/test_reconcile_targets.py::test_a_command_that_fails_or_lies",),
     ),
     "delivery/reconcile/targets/command_target.py::CommandTarget._run_program": (
         1,
@@ -330,7 +332,9 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
     ),
     "delivery/reconcile/targets/folder_target.py::FolderTarget._report_refusals": (
         1,
-        ("tests/reconcile/test_reconcile_faults.py::test_a_target_that_cannot_be_written",),
+        (
+            "tests/delivery/reconcile/test_reconcile_faults.py::test_a_target_that_cannot_be_written",
+        ),
     ),
     "delivery/reconcile/targets/prefect_target.py::PrefectTarget.prepare": (
         1,
@@ -353,6 +357,7 @@ HINTED: dict[str, tuple[int, tuple[str, ...]]] = {
         4,
         ("main's record was changed", "a tag that holds another record"),
     ),
+    "registry/main_decisions.py::read_promotions": (1, ("a clone that is shallow",)),
     "registry/ownership.py::Owners.why_nobodys": (
         4,
         (

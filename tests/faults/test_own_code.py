@@ -223,8 +223,6 @@ def test_a_class_whose_code_does_not_import(clone: Clone) -> None:
     broken = {
         "import nothing_of_that_name\n": "1: the code of small@v1.0.0 cannot be imported: "
         "ModuleNotFoundError: No module named 'nothing_of_that_name'",
-        "\nFACTOR = 1 / 0\n": "2: the code of small@v1.0.0 cannot be imported: "
-        "ZeroDivisionError: division by zero",
         "\n\nFACTOR = (\n": "3: the code of small@v1.0.0 cannot be imported: "
         "SyntaxError: '(' was never closed",
     }

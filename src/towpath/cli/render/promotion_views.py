@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from towpath.delivery.promotion.ratify_rules import RatifiedRules, UnagreedRule
 
 
-def show_proposal(proposal: ProposedPromotion, form: str = "text") -> None:
+def show_proposal(proposal: ProposedPromotion, form: str) -> None:
     """A proposal: candidate and incumbent, and the verdicts."""
     if form == "md":
         return terminal.echo_markdown(proposal.evidence)
