@@ -71,7 +71,6 @@ def verify_registry(
     """
     ahead = () if offline else tuple(_main_branch(workspace.registry))
     ledger = _open_agreed(workspace, model)
-    # What one stage asks for is all that is looked at, but for main's own line and the versions.
     if stage is not None:
         refuse_stage_that_never_was(ledger, stage)
         ledger = ledger.only_stage(stage)
