@@ -67,7 +67,7 @@ def plan(
 
 
 def _plan_all(session: Session, request: RunRequest, as_json: bool) -> None:
-    from towpath.execution.run_all import plan_all
+    from towpath.execution.pipeline_run import plan_all
 
     prepared_plans = [
         (prepared, _step_documents(prepared)) for prepared in plan_all(session.workspace, request)

@@ -116,7 +116,7 @@ def _say_run(session: Session, run: RecordedRun) -> None:
 
 def _carry_out_all(session: Session, request: RunRequest, as_json: bool) -> int:
     """Every pipeline; the exit code is that of the first that did not end well."""
-    from towpath.execution.run_all import run_all
+    from towpath.execution.pipeline_run import run_all
 
     silent = as_json or session.quiet
     codes, runs = [0], []

@@ -21,7 +21,7 @@ from towpath.versions.own_files import find_own_files
 
 if TYPE_CHECKING:
     from towpath.backends.git import Repository
-    from towpath.execution.upstream_pipelines import UpstreamLink
+    from towpath.execution.input_sources import UpstreamLink
     from towpath.pipeline.step_graph import Graph
     from towpath.workspace import Workspace
 

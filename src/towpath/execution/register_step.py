@@ -31,10 +31,10 @@ from towpath.execution.commit_checks import CLOCK_STEP, LITERALLY, CommitChecks,
 from towpath.execution.input_sources import locate_inputs, upstream_runs
 from towpath.execution.run_folders import flatten_leaves
 from towpath.execution.run_record import utc_now
-from towpath.execution.upstream_pipelines import UpstreamLink, UpstreamReader
+from towpath.execution.input_sources import UpstreamLink, UpstreamReader
 from towpath.pipeline import artifact_paths, cache_key
 from towpath.pipeline.step_graph import outputs_of
-from towpath.planning import model_facts
+from towpath.planning import run_state
 from towpath.planning.run_state import StepDecision, StepNotEnded, StepVerdict
 from towpath.registry import (
     RecordedBump,
@@ -342,8 +342,8 @@ class Registering:
             sha256=sha256_of(self.workspace.store.source, artifact),
             kind=path.rpartition(".")[2] if "." in path else "folder",
             code=self._record_code(ready.commit, _strip_labels(reached, "code ")),
-            signature=model_facts.find_signature(known, self.graph, source),
-            needs=model_facts.find_noted_needs(known, source),
+            signature=run_state.find_signature(known, self.graph, source),
+            needs=run_state.find_noted_needs(known, source),
             metrics=dict(_model_metrics(known, node)),
             parameters=dict(self.graph.params),
             run=run_id,

@@ -11,7 +11,7 @@ from towpath.config.pipeline_declaration import FunctionStep, QualityCheck
 from towpath.errors import DeclarationError, Fault, Place, TowpathError, did_you_mean
 from towpath.pipeline import file_formats, pipeline_order, submodule_code
 from towpath.pipeline.compile_graph import compile_with_arguments, outline_graph
-from towpath.pipeline.resolve_names import resolve_pipeline
+from towpath.pipeline.compile_graph import resolve_pipeline
 from towpath.steps.formats import FRAMES
 
 #: An argument so annotated, named as an output, is where the function writes it itself.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from towpath.pipeline.command_faults import SETTINGS_FILES
+from towpath.pipeline.step_faults import SETTINGS_FILES
 
 
 @dataclass
