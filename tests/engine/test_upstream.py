@@ -149,7 +149,7 @@ def test_a_first_that_is_never_reused(two: Project) -> None:
 
 def links_of(project: Project) -> str:
     from towpath.execution.input_sources import UpstreamReader
-    from towpath.pipeline import pipeline_check
+    from towpath.planning import pipeline_check
 
     graph = pipeline_check.compile_checked_pipeline(project.workspace, "training")
     (link,) = UpstreamReader(project.workspace).find_links(graph)

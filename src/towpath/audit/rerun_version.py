@@ -48,7 +48,7 @@ def remake_model(
     """
     from towpath.backends.prefect.executor import PrefectExecutor
     from towpath.execution.pipeline_run import run_pipeline
-    from towpath.pipeline import pipeline_check
+    from towpath.planning import pipeline_check
     from towpath.planning.run_request import RunRequest
     from towpath.workspace import Workspace
 

@@ -58,7 +58,8 @@ def check(
             )
         return promotion_views.run_promotion_check(session, base, head, form, as_json)
     refuse_without("--promotion", {"--base": base, "--head": head, "--format": form != "text"})
-    from towpath.pipeline import pipeline_check, pipeline_order
+    from towpath.pipeline import pipeline_order
+    from towpath.planning import pipeline_check
 
     workspace = session.workspace
     _ = workspace.project
@@ -66,7 +67,7 @@ def check(
     declaration_faults = [
         fault for name in names for fault in pipeline_check.find_pipeline_faults(workspace, name)
     ]
-    declaration_faults += pipeline_order.circle_faults(workspace)
+    declaration_faults += pipeline_order.circle_faults(pipeline_check.read_pipelines(workspace))
     declaration_faults += () if pipelines else _gate_faults(workspace)
     if declaration_faults:
         raise DeclarationError(*dict.fromkeys(declaration_faults))

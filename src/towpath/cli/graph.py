@@ -15,7 +15,7 @@ from towpath.cli.session import Session, pass_session, pipeline_argument
 @pass_session
 def graph(session: Session, pipeline: str | None, form: str | None, output: str | None) -> None:
     """Draw PIPELINE: as text in the terminal, as Mermaid, or as an SVG file."""
-    from towpath.pipeline import pipeline_check
+    from towpath.planning import pipeline_check
 
     compiled = pipeline_check.drawable_graph(
         session.workspace, session.workspace.pipeline_name(pipeline)

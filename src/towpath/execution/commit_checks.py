@@ -16,7 +16,8 @@ from towpath.backends.dvc import dvc_lock, pointer_files
 from towpath.backends.git import submodules
 from towpath.config import names_and_paths
 from towpath.errors import Fault, StoreError
-from towpath.pipeline import artifact_paths, cache_key
+from towpath.pipeline import artifact_paths
+from towpath.planning import step_code
 from towpath.versions.own_files import find_own_files
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ class CommitChecks:
     def code(self, graph: Graph) -> Iterator[Fault]:
         """Code that Git ignores, and no commit holds: the version could not be made again."""
         nodes, reader = graph.nodes.values(), self.workspace.code
-        files = {f for node in nodes for f in cache_key.list_code_files(graph, node, reader)}
+        files = {f for node in nodes for f in step_code.list_code_files(graph, node, reader)}
         yield from self.unknown_files(files, IGNORED_HINT)
 
     def unknown_files(self, files: Iterable[str], hint: str) -> Iterator[Fault]:

@@ -6,33 +6,31 @@ the pipeline would make it anew, or where its bytes are no longer those that it 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from towpath.backends.dvc import pointer_files
+from towpath.config import names_and_paths
 from towpath.config.artifact import Made
 from towpath.config.pipeline_declaration import Condition, Fail, RegisterModel
-from towpath.errors import StepFailed, TowpathError
+from towpath.errors import StepFailed, StoreError, TowpathError
 from towpath.execution import run_inputs
 from towpath.execution.single_step import read_from_tree
-from towpath.pipeline import artifact_paths, pipeline_check
+from towpath.pipeline import artifact_paths
 from towpath.pipeline.pipeline_order import makers_of, require_order
 from towpath.pipeline.step_graph import FromInput, Graph, Node
+from towpath.planning import pipeline_check
 from towpath.planning.run_request import find_needed_steps, in_ci
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.planning.step_decisions import PipelineMemory, ReusePolicy, StepJudge, choose_branch
-import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from towpath.backends.dvc import pointer_files
-from towpath.config import names_and_paths
-from towpath.errors import StoreError
 from towpath.registry.data_sources import DataSource, UpstreamRun
 
 if TYPE_CHECKING:
-    from towpath.workspace import Workspace
     from collections.abc import Iterable
+
     from towpath.config.artifact import Artifact
     from towpath.pipeline.step_graph import Graph
     from towpath.workspace import Workspace
@@ -94,7 +92,7 @@ class UpstreamReader:
         makers = makers_of(graph.name, graph.inputs, self.workspace.pipelines)
         if not makers:
             return ()
-        require_order(self.workspace)
+        require_order(pipeline_check.read_pipelines(self.workspace))
         return tuple(self._make_link(graph, name, maker) for name, maker in makers.items())
 
     def _make_link(self, graph: Graph, name: str, maker: str) -> UpstreamLink:

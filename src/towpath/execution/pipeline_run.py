@@ -19,13 +19,18 @@ from typing import TYPE_CHECKING, Any
 from towpath.credentials import hide_credentials
 from towpath.errors import ExitCode, Refused, StepFailed, StoreError, TowpathError, UserError
 from towpath.execution import run_folders, run_inputs, run_record
-from towpath.execution.input_sources import locate_inputs, sources_as_json
+from towpath.execution.input_sources import (
+    UpstreamLink,
+    UpstreamReader,
+    locate_inputs,
+    sources_as_json,
+)
 from towpath.execution.register_step import Registering
 from towpath.execution.run_record import Event, ExecutionState, RecordedRun, Recorder
 from towpath.execution.step_execution import Execution, Executor, needs_executor, replay_plan
-from towpath.execution.input_sources import UpstreamLink, UpstreamReader
-from towpath.pipeline import pipeline_check, pipeline_order
+from towpath.pipeline import pipeline_order
 from towpath.pipeline.pipeline_order import order_pipelines
+from towpath.planning import pipeline_check
 from towpath.planning.run_request import RunRequest, find_needed_steps, in_ci, select_steps
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.planning.step_decisions import PipelineMemory, ReusePolicy, StepJudge, plan_steps
@@ -88,7 +93,7 @@ def prepare_run(
         workspace, request.pipeline, request.params, request.inputs
     )
     if pipeline_order.makers_of(graph.name, graph.inputs, workspace.pipelines):
-        pipeline_order.require_order(workspace)
+        pipeline_order.require_order(pipeline_check.read_pipelines(workspace))
     chosen = select_steps(graph, request)
     policy = ReusePolicy(
         force=request.force,
@@ -115,7 +120,9 @@ def prepare_run(
 def _is_registered(workspace: Workspace, graph: Graph) -> bool:
     """Whether what a pipeline makes goes into a version: its own, or that of one that takes it."""
     registers = any(map(graph.registers_model, graph.nodes))
-    return registers or pipeline_order.feeds_others(workspace, graph.name)
+    return registers or pipeline_order.feeds_others(
+        pipeline_check.read_pipelines(workspace), graph.name
+    )
 
 
 def run_pipeline(
@@ -332,7 +339,7 @@ def run_all(
 
     Raises DeclarationError, before anything has run, for what is wrong with any of them.
     """
-    order = order_pipelines(workspace)
+    order = order_pipelines(pipeline_check.read_pipelines(workspace))
     for name in order:
         pipeline_check.compile_checked_pipeline(workspace, name)
     missing: dict[str, str] = {}
@@ -362,7 +369,7 @@ def plan_all(workspace: Workspace, request: RunRequest) -> Iterator[PreparedRun]
     """
     may_run: dict[str, set[str]] = {}
     reader = UpstreamReader(workspace)
-    for name in order_pipelines(workspace):
+    for name in order_pipelines(pipeline_check.read_pipelines(workspace)):
         links = reader.find_links(pipeline_check.compile_checked_pipeline(workspace, name))
         awaited = {
             link.input: link.pipeline for link in links if _is_awaited(reader, link, may_run)

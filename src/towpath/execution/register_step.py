@@ -28,10 +28,14 @@ from towpath.errors import (
 )
 from towpath.execution import project_outputs
 from towpath.execution.commit_checks import CLOCK_STEP, LITERALLY, CommitChecks, may_have_changed
-from towpath.execution.input_sources import locate_inputs, upstream_runs
+from towpath.execution.input_sources import (
+    UpstreamLink,
+    UpstreamReader,
+    locate_inputs,
+    upstream_runs,
+)
 from towpath.execution.run_folders import flatten_leaves
 from towpath.execution.run_record import utc_now
-from towpath.execution.input_sources import UpstreamLink, UpstreamReader
 from towpath.pipeline import artifact_paths, cache_key
 from towpath.pipeline.step_graph import outputs_of
 from towpath.planning import run_state

@@ -12,8 +12,9 @@ from towpath.config.artifact import Artifact, Json, Made
 from towpath.config.pipeline_declaration import CommandStep, FunctionStep, QualityCheck, is_json
 from towpath.errors import Fault, StepFailed, TowpathError, UsageError, did_you_mean
 from towpath.execution import run_inputs
-from towpath.pipeline import artifact_paths, command_code, file_formats, pipeline_check
+from towpath.pipeline import artifact_paths, file_formats
 from towpath.pipeline.step_graph import outputs_of
+from towpath.planning import pipeline_check, step_code
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.steps import step_imports
 from towpath.steps.formats import jsons
@@ -170,7 +171,7 @@ def make_order(
 def _code_files(workspace: Workspace, graph: Graph, node: Node) -> tuple[str, ...]:
     """The files that the step names as its code; of a command also those that it runs."""
     if isinstance(node.step, CommandStep):
-        return command_code.list_command_sources(workspace.code, graph.folder, node.step)
+        return step_code.list_command_sources(workspace.code, graph.folder, node.step)
     return workspace.code.file_names(graph.folder, node.step.code)
 
 

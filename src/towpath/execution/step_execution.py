@@ -16,7 +16,7 @@ from towpath.errors import Fault, Refused, StepFailed, TowpathError
 from towpath.execution.commit_checks import may_have_changed
 from towpath.execution.run_record import ExecutionState, Recorder, made_as_json, utc_now
 from towpath.execution.single_step import make_order
-from towpath.pipeline import cache_key
+from towpath.planning import step_code
 from towpath.planning.run_request import in_ci
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.planning.step_decisions import LastExecution, Registrar, StepJudge, describe_choice
@@ -94,12 +94,12 @@ class Execution:
 
     def _code_moved(self, node: Node, decision: StepDecision) -> bool:
         """Whether the code is no longer what the key was made of: what ran may be either."""
-        files = cache_key.list_code_files(self.graph, node, self.workspace.code)
+        files = step_code.list_code_files(self.graph, node, self.workspace.code)
         if not any(may_have_changed(self.workspace.root / file, self.planned) for file in files):
             return False
         from towpath.dependencies import CodeReader
 
-        now_there = cache_key.code_of(self.graph, node, CodeReader(self.workspace.root))
+        now_there = step_code.code_of(self.graph, node, CodeReader(self.workspace.root))
         return any(decision.ingredients.get(label) != digest for label, digest in now_there.items())
 
     def _make_entry(

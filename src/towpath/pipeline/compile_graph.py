@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-from towpath.config.pipeline_declaration import Pipeline
-from towpath.config.pipeline_file import DeclaredPipeline
-from towpath.errors import DeclarationError, Fault, UsageError
-from towpath.pipeline.file_formats import given_input
-from towpath.pipeline.run_arguments import bind_arguments, declare_check_data
-from towpath.pipeline.step_graph import Graph, Node
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
+
 from towpath.config import expression, message_template
 from towpath.config.output_reference import Reference
-from towpath.config.pipeline_declaration import BatchTransform, CommandStep, Condition, Fail, FunctionStep, QualityCheck, RegisterModel, Step, is_json, list_bindings
-from towpath.errors import Fault, Place
-from towpath.pipeline import step_faults, file_formats, step_order, step_faults
+from towpath.config.pipeline_declaration import (
+    BatchTransform,
+    CommandStep,
+    Condition,
+    Fail,
+    FunctionStep,
+    Pipeline,
+    QualityCheck,
+    RegisterModel,
+    Step,
+    is_json,
+    list_bindings,
+)
+from towpath.config.pipeline_file import DeclaredPipeline
+from towpath.errors import DeclarationError, Fault, Place, UsageError
+from towpath.pipeline import file_formats, step_faults, step_order
+from towpath.pipeline.file_formats import given_input
 from towpath.pipeline.pipeline_names import PipelineNames
-from towpath.pipeline.step_graph import FromInput, FromParam, Literal, Node, Source, outputs_of
+from towpath.pipeline.run_arguments import bind_arguments, declare_check_data
+from towpath.pipeline.step_graph import (
+    FromInput,
+    FromParam,
+    Graph,
+    Literal,
+    Node,
+    Source,
+    outputs_of,
+)
 
 
 def compile_with_arguments(

@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from pydantic_core import PydanticCustomError
+
+from towpath.config import names_and_paths
 from towpath.config.command_line import UnfitCommand, parse_command
-from towpath.config.pipeline_declaration import CommandStep, is_json, list_bindings, output_files
+from towpath.config.pipeline_declaration import (
+    BatchTransform,
+    CommandStep,
+    Evaluation,
+    FunctionStep,
+    Output,
+    QualityCheck,
+    Step,
+    Training,
+    is_json,
+    list_bindings,
+    named_outputs,
+    output_files,
+)
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import Fault, Place, did_you_mean
-from pydantic_core import PydanticCustomError
-from towpath.config import names_and_paths
-from towpath.config.pipeline_declaration import BatchTransform, CommandStep, Evaluation, FunctionStep, Output, QualityCheck, Step, Training, is_json, named_outputs
-from towpath.errors import Fault, Place
-
 
 SETTINGS_FILES = (".yaml", ".yml", ".json")
 """The files of parameters that can be written for a command."""

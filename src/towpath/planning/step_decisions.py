@@ -15,7 +15,8 @@ from towpath.config.artifact import CacheEntry, Made
 from towpath.config.foreign_values import Fields
 from towpath.config.pipeline_declaration import Condition, Expiry, Fail, RegisterModel
 from towpath.errors import Malformed, StepFailed, TowpathError
-from towpath.pipeline import cache_key, command_code
+from towpath.pipeline import cache_key
+from towpath.planning import step_code
 from towpath.planning.run_state import RunState, StepDecision, StepNotEnded, StepVerdict
 from towpath.scratch import replace_text
 from towpath.steps.kinds import condition
@@ -97,7 +98,8 @@ class StepJudge:
             arguments = known.arguments(node)
         except StepNotEnded as waiting:
             return StepDecision(node.name, StepVerdict.UNDECIDED, f"after `{waiting.step}`")
-        ingredients = cache_key.gather_ingredients(self.graph, node, arguments, self.workspace)
+        code = step_code.read_step_code(self.graph, node, arguments, self.workspace)
+        ingredients = cache_key.gather_ingredients(self.graph, node, arguments, code)
         key = cache_key.digest_ingredients(ingredients)
         if self.policy.selected is not None and node.name not in self.policy.selected:
             return self._take_earlier(node, key, ingredients)
@@ -132,8 +134,8 @@ class StepJudge:
             return "forced", None
         if cache is False:
             return "cache: false", None
-        if not command_code.is_known(self.workspace.code, node.step):
-            return command_code.UNKNOWN, None
+        if not step_code.is_known(self.workspace.code, node.step):
+            return step_code.UNKNOWN, None
         remembered = list(self.workspace.store.entries(key))
         entry = self._trusted_entry(key) if remembered else None
         if entry is None:
