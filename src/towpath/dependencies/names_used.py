@@ -114,23 +114,23 @@ def _bound_names(node: ast.AST) -> Iterable[str]:
     return ()
 
 
+#: A name with the attributes behind it: ``shared.clean.drop`` is three.
 Chain: TypeAlias = tuple[str, ...]
-"""A name with the attributes behind it: ``shared.clean.drop`` is three."""
 
 _WATCHED_WORDS = """
 __subclasses__ __globals__ __builtins__ __doc__ __code__ f_globals f_locals f_back f_lineno gi_frame
 cr_frame tb_frame tb_lineno model_json_schema
 """
+#: Attributes of any object whatever that lead out of what can be read.
 _WATCHED = frozenset(_WATCHED_WORDS.split())
-"""Attributes of any object whatever that lead out of what can be read."""
 
 _LOADERS = frozenset({"import_module", "__import__"})
 
+#: Methods of a table that read names of whoever calls them out of a text.
 _EVALUATORS = frozenset({"eval", "query"})
-"""Methods of a table that read names of whoever calls them out of a text."""
 
+#: Functions that are told an attribute by a text.
 _GETTERS = frozenset({"attrgetter", "getattr", "methodcaller", "__getattribute__"})
-"""Functions that are told an attribute by a text."""
 
 
 @dataclass(frozen=True, eq=False)

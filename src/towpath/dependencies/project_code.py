@@ -31,8 +31,8 @@ _OF_MODULES = """
 __name__ __file__ __package__ __spec__ __path__ __loader__ __cached__ __class__ __annotations__
 __debug__
 """
+#: Names that every module has, and that say nothing of its code.
 OF_MODULES = frozenset(_OF_MODULES.split())
-"""Names that every module has, and that say nothing of its code."""
 
 BUILTINS = frozenset(dir(builtins)) | OF_MODULES
 

@@ -20,8 +20,8 @@ from towpath.dependencies.project_code import (
 )
 from towpath.errors import DeclarationError, Fault, Place, did_you_mean
 
+#: The module beside ``pipeline.yaml`` that holds the functions without a module's name.
 _BESIDE = "steps"
-"""The module beside ``pipeline.yaml`` that holds the functions without a module's name."""
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,10 @@ OUTSIDE_HINT = (
     "install it as a package that is not editable, whose version the record names, "
     "or bring it into the repository"
 )
+#: Nanoseconds by which the times of files may lag behind the clock.
 CLOCK_STEP = 20_000_000
-"""Nanoseconds by which the times of files may lag behind the clock."""
+#: A path is no pattern: `data[1].csv` is one file.
 LITERALLY = {"GIT_LITERAL_PATHSPECS": "1"}
-"""A path is no pattern: `data[1].csv` is one file."""
 _NAMED = 3  # files of a folder that a fault names
 
 

@@ -63,8 +63,8 @@ if TYPE_CHECKING:
     from towpath.workspace import Workspace
 
 
+#: What of a step's declaration does not touch what it makes.
 _INDIFFERENT = {"description", "trials"}
-"""What of a step's declaration does not touch what it makes."""
 DECLARE = "name it under `inputs` or `code`, and commit it"
 TRIAL = "a trial; `towpath register RUN` registers it"
 

@@ -368,6 +368,7 @@ def _read_steps(value: object) -> dict[str, str]:
     return {FileName(name): kind for name, kind in _TEXTS(value).items()}
 
 
+#: What each kind of event must say, and what it may.
 _FIELDS: Mapping[str, tuple[Mapping[str, ReadValue[Any]], Mapping[str, ReadValue[Any]]]] = {
     "started": (
         {
@@ -403,4 +404,3 @@ _FIELDS: Mapping[str, tuple[Mapping[str, ReadValue[Any]], Mapping[str, ReadValue
         {"error": _LINES},
     ),
 }
-"""What each kind of event must say, and what it may."""

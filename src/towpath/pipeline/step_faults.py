@@ -27,8 +27,8 @@ from towpath.config.pipeline_declaration import (
 from towpath.config.pipeline_file import DeclaredPipeline
 from towpath.errors import Fault, Place, did_you_mean
 
+#: The files of parameters that can be written for a command.
 SETTINGS_FILES = (".yaml", ".yml", ".json")
-"""The files of parameters that can be written for a command."""
 
 
 def find_command_faults(declared: DeclaredPipeline) -> Iterator[Fault]:
