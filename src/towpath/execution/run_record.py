@@ -15,8 +15,7 @@ from typing import Any, TextIO
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json, Made, read_made
-from towpath.config.digests import describe_value
-from towpath.config.foreign_values import Fields, ReadValue
+from towpath.config.foreign_values import Fields, ReadValue, describe_value
 from towpath.config.project_paths import FileName
 from towpath.errors import Fault, Malformed, Place, StoreError
 

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from towpath.config.declaration_faults import Places
+from towpath.config.declaration import Places
 from towpath.config.pipeline_declaration import Condition, Fail, QualityCheck, RegisterModel
 from towpath.errors import Fault
 from towpath.pipeline.pipeline_names import PipelineNames
