@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from towpath.backends.dvc import pointer_files
+from towpath.backends.dvc import tracked_files
 from towpath.config import names_and_paths
 from towpath.config.artifact import Made
 from towpath.config.pipeline_declaration import Condition, Fail, RegisterModel
@@ -26,7 +26,7 @@ from towpath.planning import pipeline_check
 from towpath.planning.run_request import find_needed_steps, in_ci
 from towpath.planning.run_state import RunState, StepDecision, StepVerdict
 from towpath.planning.step_decisions import PipelineMemory, ReusePolicy, StepJudge, choose_branch
-from towpath.registry.data_sources import DataSource, UpstreamRun
+from towpath.registry.version_record import DataSource, UpstreamRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -266,8 +266,8 @@ def _find_pointer(workspace: Workspace, path: str, artifact: Artifact) -> str | 
     """The `.dvc` file that names these bytes; one that names others is no source of theirs."""
     root = workspace.root
     try:
-        pointer = pointer_files.find_covering_pointer(root, Path(path))
-        named = pointer_files.find_tracked(root, Path(path)) if pointer else None
+        pointer = tracked_files.find_covering_pointer(root, Path(path))
+        named = tracked_files.find_tracked(root, Path(path)) if pointer else None
     except StoreError:
         return None
     if pointer is None or named is None or named.digest != artifact.digest:

@@ -23,7 +23,7 @@ from towpath.pipeline import artifact_paths
 from towpath.pipeline.step_graph import FromInput, FromParam
 from towpath.planning import step_code
 from towpath.planning.run_state import StepNotEnded
-from towpath.versions import work_tree_outputs
+from towpath.versions import work_tree_files
 
 if TYPE_CHECKING:
     from towpath.backends.dvc.dvc_yaml import StageEntry
@@ -42,8 +42,8 @@ def publish_outputs(workspace: Workspace, graph: Graph, known: RunState) -> None
     }
     from towpath.backends.dvc import dvc_yaml
 
-    with work_tree_outputs.hold_worktree(workspace):
-        work_tree_outputs.bring_up_to_date(workspace, graph.name, digests)
+    with work_tree_files.hold_worktree(workspace):
+        work_tree_files.bring_up_to_date(workspace, graph.name, digests)
         dvc_yaml.write_dvc_files(
             workspace.root,
             graph.name,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import Repository, branches, commit_history, main_branch, remotes
+from towpath.backends.git import Repository, branches, commit_history, remotes
 from towpath.backends.git.git_command import split_lines
 from towpath.delivery.promotion import approval, merge_promotion, promotion_branch
 from towpath.delivery.promotion.approval import ApprovalLevel, allows_self_approval, weigh_reviews
@@ -58,7 +58,7 @@ def find_waiting_promotions(workspace: Workspace) -> tuple[WaitingPromotion, ...
             WaitingPromotion(open_pull.branch, open_pull.title, open_pull.author, open_pull.url)
             for open_pull in pulls
         )
-    repository, base = workspace.registry, main_branch.main_commit(workspace.registry)
+    repository, base = workspace.registry, branches.main_commit(workspace.registry)
     flags = ["--no-merged", base] if base else []
     listed = repository.call(
         "for-each-ref", *flags, f"--format={_WAITING}", f"refs/heads/{PROMOTION_PREFIX}*"
@@ -149,7 +149,7 @@ def approve_pull_request(place: PromotionPlace, forge: Forge, named: str) -> App
 
 def _refuse_other_base(place: PromotionPlace, pull: PullRequest) -> None:
     """Raise ``UsageError`` where a merge would not bring it to main, so that nothing came of it."""
-    name = main_branch.main_branch_name(place.repository)
+    name = branches.main_branch_name(place.repository)
     if pull.base != name:
         what = f"{pull.url} is to be merged into `{pull.base}`, and main is `{name}`"
         raise UsageError(

@@ -17,7 +17,7 @@ from towpath.registry.model_signature import find_signature_breaks
 if TYPE_CHECKING:
     from towpath.delivery.gates import GateVerdict
     from towpath.registry import VersionRecord
-    from towpath.registry.code_news import CodeNews
+    from towpath.registry.version_code import CodeNews
 
 
 MOST_METRICS = 8

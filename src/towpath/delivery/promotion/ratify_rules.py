@@ -18,7 +18,6 @@ from towpath.backends.git import (
     branches,
     commit_beside,
     hold_lock,
-    main_branch,
     refs,
     remotes,
 )
@@ -102,8 +101,8 @@ def _waiting_paths(rule: ApprovalRule) -> tuple[str, ...]:
 
 def _own_main(repository: Repository) -> str | None:
     """Main as it is in this clone's own branch, which is what a person read."""
-    own = branches.branch_commit(repository, main_branch.main_branch_name(repository))
-    return own or main_branch.seen_main_commit(repository)
+    own = branches.branch_commit(repository, branches.main_branch_name(repository))
+    return own or branches.seen_main_commit(repository)
 
 
 def _choose_paths(waiting: tuple[str, ...], paths: Sequence[str]) -> tuple[str, ...]:
@@ -133,7 +132,7 @@ def _refuse_unseen(place: PromotionPlace, seen_main: str | None, paths: tuple[st
     hint = f"git pull, read it ({RATIFY} shows it), and agree to it then"
     faults = [
         Fault(f"main went on: this is not as it is in your "
-            f"{main_branch.main_branch_name(place.repository)}",
+            f"{branches.main_branch_name(place.repository)}",
               Place(path), hint)
         for path, mine, on_main in zip(paths, contents[::2], contents[1::2], strict=True)
         if mine != on_main
@@ -205,7 +204,7 @@ def _open_pull_request(
         raise Refused(Fault(f"{place.remote} refused the branch {branch}: {refused}"))
     title = _agreement_message(paths).partition("\n")[0]
     body = _describe_rules(_compare_rules(history, place.base, paths))
-    pull = place.forge.open(branch, main_branch.main_branch_name(repository), title, body)
+    pull = place.forge.open(branch, branches.main_branch_name(repository), title, body)
     waits = f"an owner approves {pull.url}, and merges it"
     return RatifiedRules(paths, str(stamp.who), "forge", commit, pull.url, waits, pushed=True)
 

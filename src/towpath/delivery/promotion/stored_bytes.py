@@ -17,10 +17,10 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from towpath.backends.dvc.dvc_config import locate_store
-from towpath.backends.git import clones
+from towpath.backends.git import remotes
 from towpath.errors import Fault, StoreError, TowpathError
 from towpath.registry import VersionRecord, shared_registry
-from towpath.registry.declared_data import tracked_data
+from towpath.registry.version_code import tracked_data
 from towpath.storage.objects import StoreLayout
 from towpath.storage.storage_backend import ObjectSource, object_path
 from towpath.storage.verified_bytes import BytesState, verify_bytes
@@ -300,7 +300,7 @@ class _Search:
             mine = self.workspace.repository and shared_registry.name_code_repository(
                 self.workspace.repository
             )
-            if not mine or not clones.is_same_repository(mine, made_by):
+            if not mine or not remotes.is_same_repository(mine, made_by):
                 return None
         try:
             return locate_store(self.workspace.root)
