@@ -40,7 +40,6 @@ class PullRequest:
     base: str
     author: str
     merged_by: str | None = None
-    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,6 @@ class Review:
     user: str
     state: Literal["approved", "changes_requested", "commented", "dismissed", "pending"]
     commit: str
-    time: str
-    url: str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from towpath.backends.git import Repository, signatures
 from towpath.backends.git.allowed_signers import SIGNERS, read_allowed_signers
-from towpath.delivery.promotion import approval, code_owners, commit_approvers
+from towpath.delivery.promotion import code_owners, commit_approvers, rulebook
 from towpath.doctor.health_check import DoctorCheck, report_lack, report_well
 from towpath.registry.version_signatures import allowed_signers
 
@@ -28,7 +28,7 @@ def examine_approvals(
 def _stage_check(
     repository: Repository, project: Project, main: str | None, name: str
 ) -> DoctorCheck:
-    about, level = f"stage {name}", approval.least_level(project, name)
+    about, level = f"stage {name}", rulebook.least_level(project, name)
     named = _named_approvers(repository, project, main, name)
     if level == "forge" and project.forge is None:
         hint = "declare `forge: {kind: github, repository: owner/name}`, or a lower level"

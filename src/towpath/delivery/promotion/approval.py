@@ -30,7 +30,6 @@ from towpath.registry.main_line import read_trailers
 from towpath.registry.ownership import claim_path
 
 if TYPE_CHECKING:
-    from towpath.config.project_declaration import Project
     from towpath.forge import Forge, PullRequest, Review
 
 ApprovalLevel: TypeAlias = Literal["forge", "signed", "recorded", "none"]
@@ -67,9 +66,8 @@ class PromotionApproval:
 class ApprovalInquiry:
     """A promotion on main, the commit before it, and what is known of how it came.
 
-    ``commit_paths`` are the files that its commit changed, ``number`` is the version that it is
-    about (of a model taken out, the one that left), ``together`` the promotions of that commit,
-    ``before`` what the stage was to run until then.
+    ``commit_paths`` are the files that its commit changed, ``together`` the promotions of that
+    commit, ``before`` what the stage was to run until then.
     """
 
     promotion: Promotion
@@ -77,7 +75,6 @@ class ApprovalInquiry:
     forge: Forge | None
     parent: str
     commit_paths: tuple[str, ...]
-    number: VersionNumber | None
     together: tuple[Promotion, ...]
     before: VersionNumber | None = None
 
@@ -97,7 +94,10 @@ class ApprovalInquiry:
     @cached_property
     def files(self) -> tuple[str, str, str]:
         """Where its stage file, record and evidence lie."""
-        return promotion_paths(self.promotion.stage, self.promotion.model, self.number)
+        promotion = self.promotion
+        # Of a model taken out it is about the version that left.
+        version = promotion.version or self.before
+        return promotion_paths(promotion.stage, promotion.model, version)
 
     @property
     def evidence_page(self) -> str | None:
@@ -213,12 +213,6 @@ def approve_under(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApprova
             return replace(reached, evidence=page, why="; ".join(lacks))
         lacks += [reached] if reached else []
     return PromotionApproval("none", evidence=page, why="; ".join(lacks))
-
-
-def least_level(project: Project, stage: str) -> ApprovalLevel:
-    """The least level that the policy asks of a stage."""
-    declared = project.stages.get(stage)
-    return (declared.approval if declared else None) or project.policy.approval
 
 
 def reaches_level(approval: PromotionApproval, level: ApprovalLevel) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from towpath import registry
 from towpath.backends.git import Repository, branches, commit_history, main_branch, remotes
 from towpath.backends.git.git_command import split_lines
-from towpath.delivery.promotion import approval, merge_promotion, promotion_branch
+from towpath.delivery.promotion import approval, merge_promotion, promotion_branch, rulebook
 from towpath.delivery.promotion.approval import ApprovalLevel, allows_self_approval, weigh_reviews
 from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.delivery.promotion.commit_approvers import bring_head, find_standing_reviews
@@ -196,7 +196,7 @@ def _foresee_judgement(
         rule = ApprovalRule(place.repository, place.base, case.folder, forge)
         rule.refuse_unsound()
         rules = rule.rules_now()
-        needed = approval.least_level(case.project, case.stage)
+        needed = rulebook.least_level(case.project, case.stage)
         # Who wrote the promotion's files, not who brought its branch up to date with main.
         start, head = checked.inspected.start, checked.inspected.head
         writers = commit_history.file_writers(place.repository, start, head, case.file_paths)

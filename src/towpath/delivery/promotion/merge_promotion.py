@@ -34,6 +34,7 @@ from towpath.delivery.promotion.approval_rule import (
 )
 from towpath.delivery.promotion.promotion_branch import LOCK, PROMOTION_PREFIX
 from towpath.delivery.promotion.promotion_check import CheckedBranch
+from towpath.delivery.promotion.rulebook import least_level
 from towpath.errors import Fault, Refused, RegistryError, UsageError, did_you_mean
 from towpath.registry import Promotion
 from towpath.registry.main_line import CLOCK_SKEW, read_main_line
@@ -117,7 +118,7 @@ def _make_merge_commit(place: PromotionPlace, branch: str, sign: bool | None) ->
     checked = require_mergeable_branch(place, head)
     cases = [judged.case for judged in checked.judged]
     who = repository.read_identity()
-    needed = {approval.least_level(case.project, case.stage) for case in cases}
+    needed = {least_level(case.project, case.stage) for case in cases}
     if "forge" in needed:
         what = f"{', '.join(map(str, cases))} needs an approval at the forge"
         raise Refused(what, hint="push the branch, and let it be reviewed as a pull request")

@@ -22,8 +22,8 @@ from towpath.backends.git import (
     remotes,
 )
 from towpath.delivery.promotion import commit_approvers, evidence
-from towpath.delivery.promotion.approval import least_level
 from towpath.delivery.promotion.promotion_case import PromotionCase, name_promotion
+from towpath.delivery.promotion.rulebook import least_level
 from towpath.delivery.promotion.rules_in_force import (
     connect_forge_if_let_in,
     connect_forge_in_force,

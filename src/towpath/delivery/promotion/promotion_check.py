@@ -12,11 +12,11 @@ from towpath.backends.git import Repository, commit_history, main_branch, refs
 from towpath.backends.git.commit_history import FileChange
 from towpath.delivery.promotion import commit_approvers, evidence, promotion_rules
 from towpath.delivery.promotion import promotion_case as cases
-from towpath.delivery.promotion.approval import UNSIGNED, allows_self_approval, least_level
+from towpath.delivery.promotion.approval import UNSIGNED, allows_self_approval
 from towpath.delivery.promotion.approval_rule import ASK_FORGE, ApprovalRule
 from towpath.delivery.promotion.promotion_branch import gate_failures
 from towpath.delivery.promotion.promotion_case import PromotionCase
-from towpath.delivery.promotion.rulebook import is_note, is_rule
+from towpath.delivery.promotion.rulebook import is_note, is_rule, least_level
 from towpath.delivery.promotion.rules_in_force import connect_forge_if_let_in
 from towpath.delivery.promotion.stored_bytes import look_at_bytes
 from towpath.errors import Fault, Place, TowpathError, UsageError, did_you_mean
@@ -210,7 +210,6 @@ def _case_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
     yield from (replace(fault, place=place) for fault in amiss)
     yield from _rival_faults(branch, case)
     yield from _evidence_faults(branch, case)
-    yield from _claim_faults(branch, case)
     yield from promotion_rules.tag_faults(branch.repository, case)
     if case.candidate is None:
         return
@@ -257,14 +256,11 @@ def _evidence_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
         what = "this is not the evidence as it is now: it was edited, or main has changed since"
         asking = f"; {case.unproved}, so it may be right: {ASK_FORGE}" if case.unproved else ""
         yield Fault(what, Place(page), f"reject this promotion, and promote again{asking}")
-
-
-def _claim_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:
-    """The first promotion of a model says whose it is, where more than one may be meant."""
-    path = claim_path(case.model)
-    if case.claims and branch.read_bytes(branch.head, path) != write_claim(case.folder):
+    # The first promotion of a model says whose it is, where more than one may be meant.
+    claim = claim_path(case.model)
+    if case.claims and branch.read_bytes(branch.head, claim) != write_claim(case.folder):
         what = f"the first promotion of {case.model} says whose it is, and this does not"
-        yield Fault(what, Place(path), "towpath promote writes it")
+        yield Fault(what, Place(claim), "towpath promote writes it")
 
 
 def _name_paths(paths: Sequence[str]) -> str:
