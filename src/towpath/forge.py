@@ -184,9 +184,8 @@ def derive_forge_rules(
 ) -> Rules:
     """What the forge must enforce for a project, by its declaration and the ``workflows`` that its
     repository has."""
-    reviewed = any(
-        (stage.approval or project.policy.approval) == "forge" for stage in project.stages.values()
-    )
+    usual, stages = project.policy.approval, project.stages.values()
+    reviewed = any((stage.approval or usual) == "forge" for stage in stages)
     return Rules(
         # A required check that no workflow gives would stop every merge.
         required_checks=tuple(name for name in CHECKS if name in workflows),

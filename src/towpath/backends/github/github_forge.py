@@ -142,9 +142,8 @@ class GitHub:
         content = {"title": title, "body": _cut_body(body)}
         create = self.line.rest.pulls.create
         try:
-            return _parse_pull_request(
-                self.line.ask(deed, create, head=branch, base=base, **content)
-            )
+            opened = self.line.ask(deed, create, head=branch, base=base, **content)
+            return _parse_pull_request(opened)
         except RefusedByGitHub as refused:
             # 422 is also said of a branch that is not there, so GitHub is asked which it was; a
             # call that was killed after the opening finds its own pull request here.

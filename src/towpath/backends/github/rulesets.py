@@ -344,9 +344,7 @@ def _kept_settings(environment: Any) -> dict[str, Any]:
         if isinstance(getattr(rule, "wait_timer", None), int):
             kept["wait_timer"] = rule.wait_timer
         if people := getattr(rule, "reviewers", None):
-            kept["reviewers"] = [
-                {"type": reviewer.type, "id": reviewer.reviewer.id} for reviewer in people
-            ]
+            kept["reviewers"] = [{"type": who.type, "id": who.reviewer.id} for who in people]
             kept["prevent_self_review"] = rule.prevent_self_review is True
     return kept
 

@@ -111,9 +111,8 @@ class ApprovalInquiry:
     @property
     def stranger_files(self) -> tuple[str, ...]:
         """The files that its commit changed and that belong to no promotion of it."""
-        return tuple(
-            path for path in self.commit_paths if not any(_belongs(path, p) for p in self.together)
-        )
+        own = {path for path in self.commit_paths for p in self.together if _belongs(path, p)}
+        return tuple(path for path in self.commit_paths if path not in own)
 
     @property
     def is_as_proposed(self) -> bool:
@@ -164,9 +163,8 @@ class ApprovalInquiry:
         """Whether its commit's message names it (``Promotion:``) and its digest, if it says one."""
         promotion, trailers = self.promotion, self.promotion.trailers
         digests = (line.split(" ") for line in trailers.get("digest", ()))
-        mine = [
-            words[-1] for words in digests if words[0] == f"{promotion.model}@{promotion.version}"
-        ]
+        version = f"{promotion.model}@{promotion.version}"
+        mine = [words[-1] for words in digests if words[0] == version]
         return self.line_that_names in trailers.get("promotion", ()) and all(
             digest == f"sha256:{promotion.sha256}" for digest in mine
         )
@@ -187,9 +185,8 @@ def _belongs(path: str, promotion: Promotion) -> bool:
         return path in promotion_paths(promotion.stage, promotion.model, promotion.version)
     # Of a model that is taken out, or a stage file that is beyond understanding, the stage file
     # does not say which version it was about: any page of that model and stage may be its own.
-    return path.startswith(f"{EVIDENCE}/{promotion.model}/") and path.endswith(
-        f"-{promotion.stage}.md"
-    )
+    folder, ending = f"{EVIDENCE}/{promotion.model}/", f"-{promotion.stage}.md"
+    return path.startswith(folder) and path.endswith(ending)
 
 
 def approve_under(rules: Rulebook, inquiry: ApprovalInquiry) -> PromotionApproval:

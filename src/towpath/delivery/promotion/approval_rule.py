@@ -283,11 +283,8 @@ class ApprovalRule:
         """The commits of main that count: promotions that were approved as they had to be, and
         changes of the rules that were agreed to."""
         approved = [decision.commit for decision in self.log if self.judge(decision).is_enough]
-        agreed = [
-            decision.commit
-            for decision in self.rules.changes
-            if decision.level not in ("none", "unknown")
-        ]
+        counted = (c for c in self.rules.changes if c.level not in ("none", "unknown"))
+        agreed = [change.commit for change in counted]
         return tuple(dict.fromkeys([*approved, *agreed]))
 
     def version_faults(

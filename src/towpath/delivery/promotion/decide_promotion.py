@@ -54,9 +54,8 @@ def find_waiting_promotions(workspace: Workspace) -> tuple[WaitingPromotion, ...
         return tuple(WaitingPromotion(p.branch, p.title, p.author, p.url) for p in pulls)
     repository, base = workspace.registry, main_branch.main_commit(workspace.registry)
     flags = ["--no-merged", base] if base else []
-    listed = repository.call(
-        "for-each-ref", *flags, f"--format={_WAITING}", f"refs/heads/{PROMOTION_PREFIX}*"
-    )
+    pattern = f"refs/heads/{PROMOTION_PREFIX}*"
+    listed = repository.call("for-each-ref", *flags, f"--format={_WAITING}", pattern)
     rows = (line.split("\0") for line in split_lines(listed))
     return tuple(WaitingPromotion(name, title, author) for name, title, author in rows)
 
@@ -201,9 +200,8 @@ def _foresee_judgement(
         start, head = checked.inspected.start, checked.inspected.head
         writers = commit_history.file_writers(place.repository, start, head, case.file_paths)
         authors = {pull.author.lower(), *approval.mails_of_writers(writers)}
-        reached = weigh_reviews(
-            rules, case.stage, case.file_paths[0], forge, pull, reviewers, authors
-        )
+        path = case.file_paths[0]
+        reached = weigh_reviews(rules, case.stage, path, forge, pull, reviewers, authors)
         if needed == "recorded" and (user.lower() not in authors or allows_self_approval(rules)):
             continue
         if isinstance(reached, str):

@@ -115,10 +115,9 @@ def _metric_table(case: PromotionCase) -> Iterator[str]:
 def _change_table(case: PromotionCase) -> Iterator[str]:
     if case.incumbent is None or case.candidate is None:
         return
-    facts = _compare_facts(case.incumbent, case.candidate)
     rows = [
-        [f"{row.section} {code_span(row.name)}", _fact_cell(row.old), _fact_cell(row.new)]
-        for row in facts
+        [f"{fact.section} {code_span(fact.name)}", _fact_cell(fact.old), _fact_cell(fact.new)]
+        for fact in _compare_facts(case.incumbent, case.candidate)
     ]
     if rows:
         new, old = case.candidate_version, case.incumbent_version

@@ -86,13 +86,11 @@ def draft_promotion(
     """A promotion before anything is written; ``record`` is the bytes of the version's tag."""
     stage_file, record_file, page = case.file_paths
     text = evidence.write_evidence(case, verdicts, why)
-    files = {page: text.encode()}
-    if case.written_stage_file and record is not None:
-        files |= {
-            stage_file: stage_files.write_stage_file(case.written_stage_file).encode(),
-            record_file: record,
-        }
-    if case.written_stage_file and case.claims:
+    files, written = {page: text.encode()}, case.written_stage_file
+    if written and record is not None:
+        files[stage_file] = stage_files.write_stage_file(written).encode()
+        files[record_file] = record
+    if written and case.claims:
         files[ownership.claim_path(case.model)] = ownership.write_claim(case.folder)
     return ProposedPromotion(
         case=case,
@@ -101,7 +99,7 @@ def draft_promotion(
         evidence=text,
         verdicts=verdicts,
         files=files,
-        without=() if case.written_stage_file else (stage_file,),
+        without=() if written else (stage_file,),
     )
 
 
@@ -337,6 +335,5 @@ def _may_go(repository: Repository, proposed: ProposedPromotion, over: str, head
     """Whether the remote's branch is one that was merged, or that ours goes on from."""
     if repository.commit(over) is None:
         return False
-    return _is_done(repository, proposed, over) or commit_history.is_ancestor(
-        repository, over, head
-    )
+    is_older = commit_history.is_ancestor(repository, over, head)
+    return is_older or _is_done(repository, proposed, over)

@@ -187,9 +187,8 @@ def _inspect_stage_file(branch: _Branch, change: FileChange) -> PromotionCase | 
         return (read,)
     try:
         record = _find_candidate(branch, read).record if read else None
-        case = cases.gather_promotion_case(
-            branch.repository, folder, branch.base, stage, model, record
-        )
+        repository, base = branch.repository, branch.base
+        case = cases.gather_promotion_case(repository, folder, base, stage, model, record)
     except TowpathError as error:
         place = Place(change.path)
         return tuple(replace(fault, place=fault.place or place) for fault in error.faults)
@@ -324,9 +323,8 @@ def check_promotion_branch(
     end = _find_commit(repository, head or "HEAD")
     if start is None:
         raise UsageError("nothing is committed yet", hint="git add . && git commit")
-    return check_promotion_commits(
-        workspace, repository, start, end, connect_forge_if_let_in(workspace, start)
-    )
+    forge = connect_forge_if_let_in(workspace, start)
+    return check_promotion_commits(workspace, repository, start, end, forge)
 
 
 def check_promotion_commits(
@@ -371,9 +369,8 @@ def _unsigned_faults(
         return
     if least_level(case.project, case.stage) != "signed":
         return
-    writers = commit_history.file_writers(
-        rule.repository, inspected.start, inspected.head, case.file_paths
-    )
+    start, head = inspected.start, inspected.head
+    writers = commit_history.file_writers(rule.repository, start, head, case.file_paths)
     commits = {writer.commit for writer in writers}
     signatures = commit_approvers.read_signatures(rule.repository, commits, rules.signers)
     if not commits <= set(signatures):

@@ -151,9 +151,8 @@ def find_rollback_target(
         return _check_asked_version(case, asked)
     # Going back takes off what was above, so that going back twice goes two back.
     unfit = {case.incumbent_version, *rejected}
-    stack = [
-        version for version in _stack_versions(_versions_that_ran(case)) if version not in unfit
-    ]
+    ran = _versions_that_ran(case)
+    stack = [version for version in _stack_versions(ran) if version not in unfit]
     if stack:
         return stack[-1]
     what = f"{case.stage} ran no other version of {case.model} that still stands"

@@ -96,11 +96,9 @@ def propose_demotion(
 def _gather_case(
     place: PromotionPlace, stage: str, model: str, candidate: VersionRecord | None
 ) -> PromotionCase:
-    folder = place.workspace.folder
-    case = cases.gather_promotion_case(
-        place.repository, folder, place.base, stage, model, candidate
-    )
-    return promotion_rules.count_approved(place.repository, case, place.forge)
+    repository, folder = place.repository, place.workspace.folder
+    case = cases.gather_promotion_case(repository, folder, place.base, stage, model, candidate)
+    return promotion_rules.count_approved(repository, case, place.forge)
 
 
 def _propose_case(place: PromotionPlace, case: PromotionCase) -> ProposedPromotion:

@@ -101,13 +101,11 @@ def _choose_paths(waiting: tuple[str, ...], paths: Sequence[str]) -> tuple[str, 
     if not waiting:
         raise UsageError("the rules on main are agreed to: there is nothing to approve")
     chosen = [path.removeprefix("./") for path in paths]
-    listed = f"there waits {', '.join(waiting)}"
     if unknown := [path for path in chosen if path not in waiting]:
-        what = "`{}` is no rule that waits for an agreement"
-        hints = (did_you_mean(path, waiting) or listed for path in unknown)
-        raise UsageError(
-            *(Fault(what.format(p), hint=h) for p, h in zip(unknown, hints, strict=True))
-        )
+        what, listed = "`{}` is no rule that waits for an agreement", ", ".join(waiting)
+        hints = [did_you_mean(path, waiting) or f"there waits {listed}" for path in unknown]
+        faults = (Fault(what.format(p), hint=h) for p, h in zip(unknown, hints, strict=True))
+        raise UsageError(*faults)
     return tuple(dict.fromkeys(chosen)) or waiting
 
 

@@ -282,9 +282,8 @@ class _RuleWalk:
         # until the first promotion its rules are taken as they come. So are those that nobody is
         # named for who could agree.
         is_set_up = position < self.first_decision
-        able = not is_set_up and bool(
-            _people_who_may_agree(path, rules, _stage_files(self.repository, base))
-        )
+        stage_files = _stage_files(self.repository, base)
+        able = not is_set_up and bool(_people_who_may_agree(path, rules, stage_files))
         return rules.required_level(path, asked_levels, at_forge=able)
 
     def _find_asked(self, rules: Rulebook, path: str) -> frozenset[Approval] | None:

@@ -83,11 +83,11 @@ class Rulebook:
         asked = asked or (read_levels(own) if own else self.asked_levels)
         # A level that nobody could agree at leaves it to the next lower one that a stage asks for:
         # before there is anybody, the first are taken as they come.
-        has_forge = any(project.forge for project in self.policies_by_path.values())
-        able = {
-            "signed": bool(self.signers),
-            "forge": at_forge and has_forge and self._names_reviewers,
-        }
+        if at_forge:
+            at_forge = self._names_reviewers and any(
+                p.forge for p in self.policies_by_path.values()
+            )
+        able = {"signed": bool(self.signers), "forge": at_forge}
         return max((e for e in asked if able.get(e)), key=LEVELS.index, default="recorded")
 
     def least_level(self, stage: str) -> Approval:

@@ -125,9 +125,8 @@ class _Search:
         for name in reversed(names[: names.index(self.stage) + 1]):
             opens = partial(StageStore.open, self.project, name, os.environ, home, self.stage)
             mend = f"towpath reconcile {name} --apply brings them anew"
-            yield _DeclaredStore(
-                opens, self.project.stages[name].store, mend, is_own=name == self.stage
-            )
+            declared = self.project.stages[name].store
+            yield _DeclaredStore(opens, declared, mend, is_own=name == self.stage)
 
     def _project_stores(self) -> Iterator[_DeclaredStore]:
         path, home = object_path(self.record.artifact.digest), self.workspace.main_folder
@@ -273,11 +272,9 @@ class _Search:
     def layout(self) -> StoreLayout | None:
         """The project's store on this machine; None where it has none, or where the version was
         made by another repository than this."""
-        made_by = self.record.code.repository
+        made_by, repository = self.record.code.repository, self.workspace.repository
         if made_by is not None:
-            mine = self.workspace.repository and shared_registry.name_code_repository(
-                self.workspace.repository
-            )
+            mine = repository and shared_registry.name_code_repository(repository)
             if not mine or not clones.is_same_repository(mine, made_by):
                 return None
         try:
@@ -298,9 +295,8 @@ def way_to_replace(root: Path, *paths: Path) -> str:
 
     aside = "; ".join(f"mv {quote(str(path))} {quote(f'{path}.altered')}" for path in paths)
     has_remote = byte_transfer.default_remote_of(root)
-    return (
-        f"{aside}; then {'towpath pull' if has_remote else 'copy them from where they are right'}"
-    )
+    back = "towpath pull" if has_remote else "copy them from where they are right"
+    return f"{aside}; then {back}"
 
 
 def way_back(record: VersionRecord) -> str:
