@@ -21,9 +21,7 @@ FILLERS = frozenset(
     }
 )  # fmt: skip
 #: What a table of kinds or of formats calls by name, and the public names of ``towpath`` itself.
-SHARED = frozenset(
-    {"answer", "bound", "execute", "find_classes", "judge", "models", "read", "work", "write"}
-)
+SHARED = frozenset({"answer", "bound", "execute", "judge", "models", "read", "work", "write"})
 #: A finding, a drawing and logging are nouns of the field.
 PARTICIPLES = frozenset(
     {

@@ -11,7 +11,7 @@ import pytest
 from running import FOLDER, Project, ran, reasons, states
 from towpath import registry
 from towpath.audit.lineage import trace_lineage
-from towpath.versions.own_files import note_own_files
+from towpath.versions.work_tree_files import note_own_files
 from tracking import track
 
 IGNORED = "data/raw.json not committed: Git ignores it, and no .dvc file covers it"

@@ -14,7 +14,7 @@ from towpath.backends.dvc import Store, initialise_store
 from towpath.errors import StoreError
 from towpath.execution import run_folders, run_record
 from towpath.planning import run_memory
-from towpath.versions import work_tree_outputs
+from towpath.versions import work_tree_files
 from towpath.workspace import Workspace
 
 TIME = "2026-11-22T14:42:00Z"
@@ -149,7 +149,7 @@ def test_a_ledger_takes_nothing_away_outside_of_the_project(project: Path, path:
     ledger.parent.mkdir(parents=True, exist_ok=True)
     ledger.write_text(json.dumps({path.format(outside=outside): digest, "x": digest}))
     (project / "x").write_text("theirs\n")
-    work_tree_outputs.bring_up_to_date(Workspace(project), "training", {})
+    work_tree_files.bring_up_to_date(Workspace(project), "training", {})
     assert (outside / "file").read_text() == "theirs\n"
     assert (project / ".git" / "config").read_text() == "theirs\n"
 
@@ -161,5 +161,5 @@ def test_outputs_are_not_written_through_a_link_that_leads_out(project: Path) ->
     initialise_store(project)
     digest = Store(project).put_bytes(b"made\n", "x").digest
     with pytest.raises(StoreError, match="leads out of the project, through a link"):
-        work_tree_outputs.bring_up_to_date(Workspace(project), "training", {"artifacts/x": digest})
+        work_tree_files.bring_up_to_date(Workspace(project), "training", {"artifacts/x": digest})
     assert list(outside.iterdir()) == []

@@ -17,16 +17,22 @@ from skops_files import plain, stated, write
 from towpath import registry
 from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.git import Repository
-from towpath.backends.git.code_folder import lay_out_code
+from towpath.backends.git.checkouts import lay_out_code
 from towpath.config.artifact import Artifact
 from towpath.config.project_declaration import Project, parse_project
 from towpath.delivery.reconcile import smoke_test
 from towpath.delivery.reconcile.bundle import Bundle
 from towpath.errors import Malformed, Refused, RegistryError, StepFailed
 from towpath.registry import RecordedCode, Registration, VersionRecord
-from towpath.registry.code_news import CodeNews, find_news, refuse_off_main
-from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
-from towpath.registry.version_number import VersionNumber
+from towpath.registry.version_code import (
+    CodeNews,
+    CodeSource,
+    OwnCode,
+    find_news,
+    find_own_code,
+    refuse_off_main,
+)
+from towpath.registry.version_reference import VersionNumber
 from towpath.steps.model_io import score_model
 
 CLASS = "flows.training.steps.Scale"

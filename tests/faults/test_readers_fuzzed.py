@@ -20,8 +20,9 @@ from promotion_project import draft
 from towpath import documents
 from towpath.audit import search_query, utc_dates
 from towpath.audit.version_facts import Vocabulary
-from towpath.backends.dvc import dvc_lock, dvc_yaml, pointer_files
+from towpath.backends.dvc import dvc_yaml, tracked_files
 from towpath.backends.dvc.dvc_config import DvcConfig
+from towpath.backends.git.commit_history import parse_trailers
 from towpath.backends.prefect.server import server_state, worker
 from towpath.config.foreign_values import parse_json
 from towpath.config.project_declaration import parse_project
@@ -33,14 +34,13 @@ from towpath.execution import run_events
 from towpath.execution import run_record as runs
 from towpath.planning import run_memory
 from towpath.registry import stage_files, tag_message, version_record, version_reference
-from towpath.registry.main_line import parse_trailers
-from towpath.registry.version_number import VersionNumber
+from towpath.registry.version_reference import VersionNumber
 from towpath.sandbox import foreign_code
 from towpath.storage import cache_entries
 from towpath.storage.folder import Folder
 from towpath.storage.folder_digest import read_manifest
 from towpath.storage.stage_store import StageStore
-from towpath.versions import work_tree_outputs
+from towpath.versions import work_tree_files
 
 TRIES = int(os.environ.get("TOWPATH_FUZZ", "0"))
 FEW = 12
@@ -146,7 +146,7 @@ def _read_tag(content: bytes, _: Path) -> None:
 def _read_lock(content: bytes, home: Path) -> None:
     (home / "dvc.lock").write_bytes(content)
     (home / "dvc.yaml").unlink(missing_ok=True)
-    for output in dvc_lock.locked_outputs(home):
+    for output in tracked_files.locked_outputs(home):
         assert ProjectPath(output.path) == output.path
     dvc_yaml.made_digests(home)
 
@@ -156,7 +156,7 @@ def _read_dvc_yaml(content: bytes, home: Path) -> None:
     (home / "dvc.lock").write_text(json.dumps(LOCK))
     dvc_yaml.read_section(_text(content), "stages")
     dvc_yaml.read_stages(_text(content), "dvc.yaml", is_strict=False)
-    list(dvc_lock.locked_outputs(home))
+    list(tracked_files.locked_outputs(home))
     documents.edit_yaml(home / "dvc.yaml", lambda data: data.setdefault("x", 1))
 
 
@@ -237,7 +237,7 @@ READERS: Mapping[str, tuple[Read, Any]] = {
         STAGE_FILE,
     ),
     "pointer": (
-        lambda content, _: list(pointer_files.read_pointer(_text(content), "a/x.dvc")),
+        lambda content, _: list(tracked_files.read_pointer(_text(content), "a/x.dvc")),
         POINTER,
     ),
     "dvc.lock": (_read_lock, LOCK),
@@ -295,7 +295,7 @@ READERS: Mapping[str, tuple[Read, Any]] = {
         _read_file(lambda path: run_memory.PipelineMemory(path).find_last("train")),
         {"train": {"key": "k", "ingredients": {"a": "b"}, "undeclared": []}},
     ),
-    "ledger": (_read_file(work_tree_outputs._read_ledger), {"artifacts/x": MD5}),
+    "ledger": (_read_file(work_tree_files._read_ledger), {"artifacts/x": MD5}),
     "local API": (
         lambda content, _: server_state.read_state(content),
         {"port": 4200, "pid": 7, "born": 1.5, "since": TIME, "prefect": "3.8.0", "secret": "s"},

@@ -25,7 +25,7 @@ from towpath.delivery.gates.gate_answers import FairnessAnswer
 from towpath.delivery.gates.gate_finding import Unjudged
 from towpath.delivery.gates.kinds import fairness, golden, latency, safe
 from towpath.registry import RecordedCode
-from towpath.registry.own_code import OwnCode
+from towpath.registry.version_code import OwnCode
 from towpath.steps.model_io import skops_models
 from towpath.storage.folder_digest import folder_manifest, manifest_digest
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from towpath.backends.git.allowed_signers import read_allowed_signers
+from towpath.backends.git.signatures import read_allowed_signers
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMJh6/w71oY7pzBypieMM7dnB42HpbpLOvBCJC2XAAAA"
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOthps6WdZ9ozFdD0I4elU2jglILOvBCJC2XBBBBCCCC"

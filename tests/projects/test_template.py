@@ -17,7 +17,7 @@ from command_line import call_dvc
 from towpath import projects
 from towpath.backends import dvc
 from towpath.backends.dvc.dvc_config import load_config
-from towpath.backends.dvc.pointer_files import read_pointers
+from towpath.backends.dvc.tracked_files import read_pointers
 from towpath.config.project_declaration import read_project
 from tracking import track
 

@@ -14,7 +14,7 @@ from towpath import registry
 from towpath.delivery.reconcile.deployment_record import read_deployment
 from towpath.errors import StoreError, UsageError, UserError
 from towpath.storage.storage_backend import object_path
-from towpath.versions.own_files import find_own_files
+from towpath.versions.work_tree_files import find_own_files
 
 STAGES = "{dev: , prod: {deploy: {to: files, path: deploy/prod}}}"
 

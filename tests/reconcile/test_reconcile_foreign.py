@@ -13,10 +13,10 @@ import pytest
 from reconcile_project import Project, initialised
 
 from towpath.audit.verification import verify_registry
+from towpath.backends.git.commit_history import CLOCK_SKEW
 from towpath.delivery.reconcile import bundle, deployment_record, lease
 from towpath.delivery.reconcile.lease import PATH, Lease
 from towpath.errors import Malformed, StoreError
-from towpath.registry.main_line import CLOCK_SKEW
 
 YEAR = 31_536_000.0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from command_line import call_dvc
-from towpath.backends.dvc import Store, byte_transfer, place_files
+from towpath.backends.dvc import Store, byte_transfer, tracked_files
 from towpath.backends.dvc.byte_transfer import MovedObjects
 from towpath.config.artifact import Artifact, CacheEntry, Made
 
@@ -59,7 +59,7 @@ def pull(root: Path, *words: Any, **more: Any) -> MovedObjects:
     try:
         return byte_transfer.fetch_objects(root, *words, **more)
     finally:
-        place_files.place_tracked_data(root)
+        tracked_files.place_tracked_data(root)
 
 
 def entry_of(

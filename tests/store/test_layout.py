@@ -13,7 +13,7 @@ from store_project import Project
 
 from towpath.backends.dvc import Store, initialise_store
 from towpath.backends.dvc.dvc_config import locate_store
-from towpath.backends.dvc.pointer_files import find_tracked, read_pointers, restore_tracked
+from towpath.backends.dvc.tracked_files import find_tracked, read_pointers, restore_tracked
 from towpath.errors import StoreError
 from tracking import track
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from store_project import Project
 
-from towpath.backends.dvc import dvc_lock, dvc_yaml, place_files
+from towpath.backends.dvc import dvc_yaml, tracked_files
 from towpath.backends.dvc.dvc_yaml import StageEntry
-from towpath.backends.dvc.pointer_files import find_changed_pointers
+from towpath.backends.dvc.tracked_files import find_changed_pointers
 from tracking import track
 
 
@@ -25,7 +25,7 @@ def _pointed(project: Project) -> Path:
 
 def test_data_that_the_store_knows_gives_way(project: Project) -> None:
     path = _pointed(project)
-    assert place_files.place_tracked_data(project.root) == ()
+    assert tracked_files.place_tracked_data(project.root) == ()
     assert path.read_text() == "new"
 
 
@@ -33,9 +33,9 @@ def test_data_that_was_changed_here_stays(
     project: Project, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = _pointed(project)
-    assert place_files.place_tracked_data(project.root, lambda *_: False) == ("data/raw.csv",)
+    assert tracked_files.place_tracked_data(project.root, lambda *_: False) == ("data/raw.csv",)
     path.write_text("mine")
-    assert place_files.place_tracked_data(project.root) == ("data/raw.csv",)
+    assert tracked_files.place_tracked_data(project.root) == ("data/raw.csv",)
     assert path.read_text() == "mine"
     assert "data/raw.csv was changed here, and is not what data/raw.csv.dvc says" in caplog.text
     assert "`dvc add data/raw.csv` keeps your change" in caplog.text
@@ -53,14 +53,14 @@ def test_outputs_of_ours_and_of_others(project: Project) -> None:
         file.write("  mine:\n    wdir: sub\n    cmd: echo 1 > out.txt\n    outs: [out.txt]\n")
     (project.root / "sub").mkdir()
     project.dvc("repro", "mine")
-    said = {output.path: output.pipeline for output in dvc_lock.locked_outputs(project.root)}
+    said = {output.path: output.pipeline for output in tracked_files.locked_outputs(project.root)}
     assert said == {"artifacts/p/x": "p", "artifacts/p/y.json": "p", "sub/out.txt": None}
 
     project.write("artifacts/p/y.json", "mine")
     (project.root / "artifacts/p/x/b/c.csv").unlink()
     project.store.put(Path("artifacts/p/x"))
     (project.root / "sub/out.txt").unlink()
-    assert place_files.place_tracked_data(project.root) == ("artifacts/p/y.json",)
+    assert tracked_files.place_tracked_data(project.root) == ("artifacts/p/y.json",)
     assert (project.root / "artifacts/p/x/b/c.csv").read_text() == "x/b/c.csv"
     assert (project.root / "sub/out.txt").read_text() == "1\n"
     assert (project.root / "artifacts/p/y.json").read_text() == "mine"

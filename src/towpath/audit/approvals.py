@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath.audit.ledger import AuditLedger
+from towpath.backends.git.commit_history import parse_trailers
 from towpath.errors import ForgeError, TowpathError
 from towpath.registry import Promotion
-from towpath.registry.main_line import parse_trailers
 from towpath.registry.stage_tags import StageTag
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.audit import tag_pairs
-from towpath.backends.git import Repository, main_branch, refs, remotes
+from towpath.backends.git import Repository, branches, refs, remotes
 from towpath.backends.git.git_command import split_lines
 from towpath.delivery.promotion.promotion_case import promotion_paths, refuse_unknown_stage
 from towpath.errors import RegistryError, TowpathError
@@ -364,7 +364,7 @@ def open_ledger(
     repository = workspace.registry
     if remotes.is_tagless(repository):
         raise RegistryError("this clone was made without tags", hint="towpath fetch")
-    main = main or main_branch.main_commit(repository)
+    main = main or branches.main_commit(repository)
     if main is None:
         raise RegistryError("nothing is committed yet, so there is no history")
     ledger = AuditLedger(repository, main, workspace.folder, model)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from towpath import registry
 from towpath.audit.stage_history import HistoryEntry, read_stage_history
-from towpath.backends.dvc.pointer_files import pointer_path
+from towpath.backends.dvc.tracked_files import pointer_path
 from towpath.config.artifact import Json
 from towpath.registry import DataSource, ModelVersion, VersionRecord
-from towpath.registry.declared_data import declared_paths
+from towpath.registry.version_code import declared_paths
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from towpath import registry
 from towpath.audit import rerun_version
-from towpath.backends.git import submodules
+from towpath.backends.git import checkouts
 from towpath.errors import RegistryError
 from towpath.registry import VersionRecord, tag_message
 from towpath.registry.ownership import folder_of_pipeline
@@ -80,7 +80,7 @@ def reproduce_version(
         workspace.root.resolve().relative_to(workspace.repository.root.resolve()).as_posix()
     )
     then = folder_of_pipeline(workspace.repository, record, project_folder)
-    with submodules.laid_out(workspace.repository, record.code.commit, keep) as folder:
+    with checkouts.laid_out(workspace.repository, record.code.commit, keep) as folder:
         remade = rerun_version.remake_model(workspace, record, folder / then, listeners)
     return _judge_remade(str(recorded.version), record, remade, tolerance, environment, keep)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from towpath.backends.git.commit_history import parse_trailers
 from towpath.registry import Promotion, VersionNumber
-from towpath.registry.main_line import parse_trailers
 from towpath.registry.stage_tags import StageTag
 
 

@@ -22,7 +22,7 @@ from towpath.audit.checks import (
 from towpath.audit.checks.signature_check import SurveyedSignature
 from towpath.audit.finding_notes import ExplainedFinding, FindingNotes
 from towpath.audit.ledger import AuditLedger, open_ledger, refuse_stage_that_never_was
-from towpath.backends.git import Repository, main_branch, remotes
+from towpath.backends.git import Repository, branches, remotes
 from towpath.errors import ForgeError, RegistryError, TowpathError
 from towpath.registry import shared_registry
 from towpath.storage.stage_store import StageStore
@@ -154,7 +154,7 @@ def _agreed_main(repository: Repository) -> str | None:
     """
     from towpath.delivery.promotion.approval_rule import ApprovalRule
 
-    commit = None if repository.is_shallow() else main_branch.redirecting_commit(repository)
+    commit = None if repository.is_shallow() else branches.redirecting_commit(repository)
     if commit is None:
         return None
     redirect = ApprovalRule(repository, commit).main_redirect
@@ -174,7 +174,7 @@ def _main_branch(repository: Repository) -> Iterator[UncheckedPart]:
     Raises ``RegistryError`` where it does not: what would be found is of another branch.
     """
     remote = remotes.choose_remote(repository)
-    kept = main_branch.kept_head(repository, remote) if remote else None
+    kept = branches.kept_head(repository, remote) if remote else None
     if remote is None or kept is None:
         return
     try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from towpath.backends.git import Repository, signatures
-from towpath.backends.git.allowed_signers import SIGNERS, read_allowed_signers
+from towpath.backends.git.signatures import SIGNERS, read_allowed_signers
 from towpath.delivery.promotion import code_owners, commit_approvers, rulebook
 from towpath.doctor.health_check import DoctorCheck, report_lack, report_well
 from towpath.registry.version_signatures import allowed_signers

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import large_files, submodules
+from towpath.backends.git import checkouts, large_files
 from towpath.config import names_and_paths
 from towpath.doctor.health_check import DoctorCheck, report_lack
 from towpath.errors import TowpathError
@@ -34,10 +34,10 @@ def examine_checkout(workspace: Workspace) -> Iterator[DoctorCheck]:
 
 
 def _examine_submodules(repository: Repository) -> Iterator[DoctorCheck]:
-    for path in submodules.absent_submodules(repository):
-        yield report_lack("git", f"the submodule {path} is not set up", submodules.SET_UP)
+    for path in checkouts.absent_submodules(repository):
+        yield report_lack("git", f"the submodule {path} is not set up", checkouts.SET_UP)
     for path, why in repository.state().submodules.items():
-        yield report_lack("git", f"the submodule {path}: {why}", submodules.SET_UP)
+        yield report_lack("git", f"the submodule {path}: {why}", checkouts.SET_UP)
 
 
 def _pipeline_inputs(workspace: Workspace) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from towpath import forge
-from towpath.backends.git import clones, remotes
+from towpath.backends.git import remotes
 from towpath.delivery.promotion import rules_in_force
 from towpath.delivery.promotion.rules_in_force import connect_to_set_up
 from towpath.doctor.health_check import DoctorCheck, report_faults, report_lack, report_well
@@ -49,11 +49,11 @@ def _examine_push(workspace: Workspace, connected: Forge) -> Iterator[DoctorChec
     """Promotions are pushed to the remote, and their pull requests opened at the forge."""
     repository = workspace.registry
     remote = remotes.choose_remote(repository)
-    address = clones.remote_address(repository, remote) if remote else None
+    address = remotes.remote_address(repository, remote) if remote else None
     if address is None:
         hint = f"git remote add origin https://github.com/{connected.repository}.git"
         yield report_lack(_ABOUT, "there is no remote to push a promotion to", hint)
-    elif clones.is_fork(address, connected.repository):
+    elif remotes.is_fork(address, connected.repository):
         message = (
             f"promotions are pushed to the fork {address}, and proposed to {connected.repository}"
         )

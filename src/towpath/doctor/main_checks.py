@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import main_branch
+from towpath.backends.git import branches
 from towpath.delivery.reconcile.observe_stage import is_strange
 from towpath.doctor.health_check import DoctorCheck, report_lack
 from towpath.errors import Fault, TowpathError
@@ -46,7 +46,7 @@ def find_strangers(workspace: Workspace, models: Iterable[str]) -> list[str]:
     """Of the models in a stage's store those that are another project's."""
     repository = workspace.registry_at_hand
     try:
-        main = main_branch.seen_main_commit(repository)
+        main = branches.seen_main_commit(repository)
         decisions = MainDecisions.read(repository, main) if main else None
     except TowpathError:  # a shallow clone, which is said elsewhere
         return []

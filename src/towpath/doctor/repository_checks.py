@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import Repository, commit_history, main_branch, refs, remotes
+from towpath.backends.git import Repository, branches, commit_history, refs, remotes
 from towpath.doctor import unpublished_checks
 from towpath.doctor.health_check import DoctorCheck, report_faults, report_lack, report_well
 from towpath.errors import TowpathError
 from towpath.registry import restore_tags
-from towpath.registry.registration_readiness import WHOLE
 from towpath.registry.version_reference import parse_tag
+from towpath.registry.version_registration import WHOLE
 
 if TYPE_CHECKING:
     from towpath.workspace import Workspace
@@ -38,7 +38,7 @@ def examine_repository(workspace: Workspace, offline: bool) -> Iterator[DoctorCh
 def find_main_commit(workspace: Workspace) -> str | None:
     """The main branch's commit, where the registry is kept; None before the first one."""
     repository = workspace.registry
-    branch = main_branch.find_main_branch(repository)
+    branch = branches.find_main_branch(repository)
     return (branch.far or branch.near) if branch else None
 
 
@@ -71,7 +71,7 @@ def _examine_main(repository: Repository, remote: str) -> Iterator[DoctorCheck]:
     """Which branch is main: as the remote says it now, and as it was last asked here."""
     try:
         remote_head = remotes.remote_head_branch(repository, remote)
-        kept = main_branch.kept_head(repository, remote)
+        kept = branches.kept_head(repository, remote)
     except TowpathError as error:
         yield from report_faults("remote", error)
         return
@@ -90,7 +90,7 @@ def _examine_main(repository: Repository, remote: str) -> Iterator[DoctorCheck]:
 def _left_behind(repository: Repository, remote: str, main: str | None) -> Iterator[DoctorCheck]:
     """A branch here that is called as main branches are, and that main is not, nor any branch of
     the remote: main was renamed there, and what is committed upon it goes nowhere."""
-    names = [name for name in main_branch.USUAL if main and name != main]
+    names = [name for name in branches.USUAL if main and name != main]
     local_names = [name for name in names if refs.list_ref_names(repository, f"refs/heads/{name}")]
     if not local_names:
         return

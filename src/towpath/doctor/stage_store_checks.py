@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import main_branch
+from towpath.backends.git import branches
 from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.delivery.reconcile.deployment_record import deployed_models
 from towpath.delivery.reconcile.main_witness import find_rewritten, read_witness
@@ -52,7 +52,7 @@ def examine_stage_stores(
 def _unagreed_faults(workspace: Workspace) -> tuple[Fault, ...]:
     """Why the stores that main names are none to open; nothing where main cannot tell."""
     try:
-        head = main_branch.seen_main_commit(workspace.registry_at_hand)
+        head = branches.seen_main_commit(workspace.registry_at_hand)
         if head is None:
             return ()
         faults = ApprovalRule(workspace.registry_at_hand, head, workspace.folder).unsound_faults()
@@ -104,7 +104,7 @@ def _examine_remembered(
     """What the stage remembers of main, held against main as this clone knows it."""
     about = f"stage {store.name}"
     repository = workspace.registry_at_hand
-    main = main_branch.seen_main_commit(repository)
+    main = branches.seen_main_commit(repository)
     if main is None or repository.is_shallow():  # which is said elsewhere
         return
     rule = ApprovalRule(repository, main, workspace.folder)

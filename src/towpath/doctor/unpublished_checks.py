@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from towpath.backends.git import Repository, refs
 from towpath.doctor.health_check import DoctorCheck, report_lack
-from towpath.registry import backup_refs
+from towpath.registry import registry_state
 from towpath.registry.registry_state import CANDIDATES, TAGS
 from towpath.registry.version_reference import TagName, parse_tag
 
@@ -31,7 +31,7 @@ def _examine_tags(
     local_tags = refs.list_ref_objects(repository, TAGS.rstrip("/"))
     tag_names = {
         name: parse_tag(name.removeprefix(TAGS))
-        for name in local_tags | backup_refs.read_backed_up_tags(repository)
+        for name in local_tags | registry_state.read_backed_up_tags(repository)
     }
     mine = [
         tag for name, tag in tag_names.items() if tag and tag.version and name not in remote_tags

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from towpath.backends.dvc import pointer_files
+from towpath.backends.dvc import tracked_files
 from towpath.config import names_and_paths
 from towpath.errors import StoreError
-from towpath.registry.data_sources import DataSource, UpstreamRun
+from towpath.registry.version_record import DataSource, UpstreamRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,8 +57,8 @@ def _find_pointer(workspace: Workspace, path: str, artifact: Artifact) -> str | 
     """The `.dvc` file that names these bytes; one that names others is no source of theirs."""
     root = workspace.root
     try:
-        pointer = pointer_files.find_covering_pointer(root, Path(path))
-        named = pointer_files.find_tracked(root, Path(path)) if pointer else None
+        pointer = tracked_files.find_covering_pointer(root, Path(path))
+        named = tracked_files.find_tracked(root, Path(path)) if pointer else None
     except StoreError:
         return None
     if pointer is None or named is None or named.digest != artifact.digest:

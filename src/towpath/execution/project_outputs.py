@@ -22,7 +22,7 @@ from towpath.config.pipeline_declaration import (
 from towpath.pipeline import artifact_paths, cache_key
 from towpath.pipeline.step_graph import FromInput, FromParam
 from towpath.planning.run_state import StepNotEnded
-from towpath.versions import work_tree_outputs
+from towpath.versions import work_tree_files
 
 if TYPE_CHECKING:
     from towpath.backends.dvc.dvc_yaml import StageEntry
@@ -41,8 +41,8 @@ def publish_outputs(workspace: Workspace, graph: Graph, known: RunState) -> None
     }
     from towpath.backends.dvc import dvc_yaml
 
-    with work_tree_outputs.hold_worktree(workspace):
-        work_tree_outputs.bring_up_to_date(workspace, graph.name, digests)
+    with work_tree_files.hold_worktree(workspace):
+        work_tree_files.bring_up_to_date(workspace, graph.name, digests)
         dvc_yaml.write_dvc_files(
             workspace.root,
             graph.name,

@@ -48,7 +48,7 @@ from towpath.registry.version_record import write_version_record as write_record
 from towpath.scratch import replace_text
 from towpath.storage.verified_bytes import sha256_of
 from towpath.versions import registry_commit
-from towpath.versions.own_files import find_own_files
+from towpath.versions.work_tree_files import find_own_files
 from towpath.workspace import PROJECT_FILE
 
 if TYPE_CHECKING:

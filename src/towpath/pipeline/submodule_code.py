@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import submodules
+from towpath.backends.git import checkouts
 from towpath.errors import Fault, Place, TowpathError
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ def find_submodule_faults(
         return
     # A tree that was laid out to reproduce a version has the files, and no repositories in it.
     absent = [
-        p for p in submodules.absent_submodules(repository) if not _has_files(repository.root / p)
+        p for p in checkouts.absent_submodules(repository) if not _has_files(repository.root / p)
     ]
     text = _pipeline_text(workspace, declared, nodes) if absent else ""
     for path in absent:
         name = re.escape(path.rpartition("/")[2])
         if re.search(rf"(?<![\w]){name}(?![\w])", text):
             what = f"the submodule {path} is not set up, and this pipeline speaks of it"
-            yield Fault(what, Place(declared.path), submodules.SET_UP)
+            yield Fault(what, Place(declared.path), checkouts.SET_UP)
 
 
 def _has_files(folder: Path) -> bool:

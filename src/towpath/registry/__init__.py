@@ -1,15 +1,8 @@
 """The registry: versions of models as tags, found by name, given once, never taken back."""
 
 from towpath.registry import policy_at_commit
-from towpath.registry.backup_refs import only_here
-from towpath.registry.data_sources import DataSource, UpstreamRun
+from towpath.registry.main_decisions import Promotion, read_promotions
 from towpath.registry.model_signature import Column, ModelSignature
-from towpath.registry.promotion_log import Promotion, read_promotions
-from towpath.registry.registration_readiness import (
-    ReadyToRegister,
-    RegistrationSkipped,
-    judge_readiness,
-)
 from towpath.registry.registry_publication import (
     FetchedRegistry,
     UnpublishedTags,
@@ -20,6 +13,7 @@ from towpath.registry.registry_state import (
     Model,
     ModelVersion,
     known_model,
+    only_here,
     read_models,
     read_record,
 )
@@ -31,11 +25,28 @@ from towpath.registry.version_comparison import (
     read_version_lineage,
 )
 from towpath.registry.version_lookup import RecordedVersion, find_version, get_version
-from towpath.registry.version_number import VersionNumber
-from towpath.registry.version_record import RecordedBump, RecordedCode, VersionRecord
-from towpath.registry.version_reference import VersionReference, check_name, parse_reference
-from towpath.registry.version_registration import RegisteredVersion, Registration, register_version
-from towpath.registry.version_rejection import reject_version
+from towpath.registry.version_record import (
+    DataSource,
+    RecordedBump,
+    RecordedCode,
+    UpstreamRun,
+    VersionRecord,
+)
+from towpath.registry.version_reference import (
+    VersionNumber,
+    VersionReference,
+    check_name,
+    parse_reference,
+)
+from towpath.registry.version_registration import (
+    ReadyToRegister,
+    RegisteredVersion,
+    Registration,
+    RegistrationSkipped,
+    judge_readiness,
+    register_version,
+    reject_version,
+)
 from towpath.registry.version_signatures import signature_of
 
 __all__ = [

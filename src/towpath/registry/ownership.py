@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import Repository, clones, commit_history, main_branch, refs
+from towpath.backends.git import Repository, branches, commit_history, refs, remotes
 from towpath.errors import DeclarationError, Fault, Place, RegistryError, UsageError
 from towpath.registry import policy_at_commit, registry_state, version_reference
 
@@ -299,7 +299,7 @@ def refuse_foreign_model(repository: Repository, model: Model, draft: VersionRec
     if mine is None:
         return
     named = _allowed_repositories(repository, draft.model)
-    if named and not any(clones.is_same_repository(allowed, mine) for allowed in named):
+    if named and not any(remotes.is_same_repository(allowed, mine) for allowed in named):
         raise UsageError(
             _say_taken(draft.model, ", ".join(named)),
             hint=_hint_other_name(draft.model, *named, mine),
@@ -308,7 +308,7 @@ def refuse_foreign_model(repository: Repository, model: Model, draft: VersionRec
     if named or last is None:
         return
     theirs = last.summary.get("repository")
-    if not isinstance(theirs, str) or not clones.is_same_repository(theirs, mine):
+    if not isinstance(theirs, str) or not remotes.is_same_repository(theirs, mine):
         owner = theirs if isinstance(theirs, str) else "the registry itself"
         raise UsageError(
             _say_taken(draft.model, owner), hint=_hint_other_name(draft.model, owner, mine)
@@ -317,7 +317,7 @@ def refuse_foreign_model(repository: Repository, model: Model, draft: VersionRec
 
 def _allowed_repositories(repository: Repository, model: str) -> tuple[str, ...]:
     """Who may register a model, by the policy on the main branch; none where it does not say."""
-    main = main_branch.seen_main_commit(repository)
+    main = branches.seen_main_commit(repository)
     if main is None or not refs.read_contents(repository, [f"{main}:{policy_at_commit.FILE}"]):
         return ()
     try:

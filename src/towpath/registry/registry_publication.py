@@ -6,19 +6,21 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from towpath.backends.git import Ref, Repository, hold_lock, main_branch, refs, remotes
+from towpath.backends.git import Ref, Repository, branches, hold_lock, refs, remotes
 from towpath.errors import ExitCode, Fault, RegistryError, TowpathError, UsageError
-from towpath.registry import backup_refs, ownership, registry_state, restore_tags, version_record
+from towpath.registry import ownership, registry_state, restore_tags, version_record
 from towpath.registry.registry_state import CANDIDATES, TAGS, Model, ModelVersion
-from towpath.registry.version_objects import VersionObjects, build_version_objects, number_draft
 from towpath.registry.version_reference import TagName, parse_tag
 from towpath.registry.version_registration import (
     LOCK,
     PATIENCE_WITH_REFUSAL,
     TRIES,
     RegisteredVersion,
+    VersionObjects,
+    build_version_objects,
     crowded_error,
     find_twin,
+    number_draft,
     pause_at_random,
     registered_before,
     registered_now,
@@ -73,15 +75,15 @@ def fetch_registry(repository: Repository, remote: str | None = None) -> Fetched
         _refuse_conflicts(
             repository, source, remotes.list_remote_refs(repository, source, "refs/tags/*")
         )
-    main_branch.follow_remote_head(repository, source)
+    branches.follow_remote_head(repository, source)
     remotes.mark_fetched(repository)
     new = (name for name in refs.list_ref_names(repository, "refs/tags") if name not in before)
     tags = tuple(name.removeprefix(TAGS) for name in new)
     with hold_lock(repository, LOCK):
-        if backup_refs.read_backed_up_tags(repository):
+        if registry_state.read_backed_up_tags(repository):
             theirs = remotes.list_remote_refs(repository, source, "refs/tags/*")
-            backup_refs.release_backups(repository, theirs)
-            backup_refs.restore_pruned_tags(repository)
+            registry_state.release_backups(repository, theirs)
+            registry_state.restore_pruned_tags(repository)
         _drop_settled(repository)
     return FetchedRegistry(source, tuple(tag for tag in tags if parse_tag(tag)))
 
@@ -100,7 +102,7 @@ def publish_registry(
     source = _choose_remote(repository, remote)
     publication = _Publication()
     with hold_lock(repository, LOCK):
-        backup_refs.restore_pruned_tags(repository)
+        registry_state.restore_pruned_tags(repository)
         try:
             _push_numbered(repository, source, publication)
             _push_candidates(repository, source, publication)
@@ -220,7 +222,7 @@ def _push_numbered(repository: Repository, remote: str, publication: _Publicatio
     clashes: list[Fault] = []
     for attempt in range(PATIENCE_WITH_REFUSAL):
         theirs = remotes.list_remote_refs(repository, remote, "refs/tags/*")
-        backup_refs.release_backups(repository, theirs)
+        registry_state.release_backups(repository, theirs)
         clashes = _find_conflicts(repository, remote, theirs)
         mine = _unpublished_tags(repository, theirs, warn=not attempt)
         refused = _push_tags(repository, remote, mine, publication)
@@ -300,7 +302,7 @@ def _push_tags(
             repository, remote, {ref.name: ref.object for ref, _ in some}
         )
         gone = [(ref, tag) for ref, tag in some if ref.name not in refused]
-        backup_refs.release_backups(repository, [ref.name for ref, _ in gone])
+        registry_state.release_backups(repository, [ref.name for ref, _ in gone])
         publication.published += [_as_registered(ref, tag) for ref, tag in gone]
     return refused
 

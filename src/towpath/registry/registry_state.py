@@ -5,19 +5,94 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from towpath.backends.git import Ref, Repository, commit_history, main_branch, refs, remotes
+from towpath.backends.git import Ref, Repository, branches, commit_history, refs, remotes
 from towpath.errors import RegistryError, UsageError, did_you_mean
-from towpath.registry import backup_refs, tag_message
+from towpath.registry import tag_message
 from towpath.registry import version_record as records
-from towpath.registry.backup_refs import KEPT
-from towpath.registry.version_number import VersionNumber
 from towpath.registry.version_record import VersionRecord
-from towpath.registry.version_reference import NAME, TagName, parse_tag
+from towpath.registry.version_reference import NAME, TagName, VersionNumber, parse_tag
+
+KEPT = "refs/towpath/versions/"
+_TAGS = "refs/tags/"
+FEW = 100
+"""Git holds each ref against each name that is asked for: of more names, all refs are listed."""
+
+
+def backup_of(tag: str) -> str:
+    """The second ref of a tag's ref."""
+    return KEPT + tag.removeprefix(_TAGS)
+
+
+def read_backed_up_tags(repository: Repository, *patterns: str) -> dict[str, str]:
+    """The tags (``refs/tags/...``) that are not known to be on a remote, with their objects."""
+    backups = refs.list_ref_objects(repository, *(patterns or (KEPT.rstrip("/"),)))
+    return {_tag_of_backup(name): object_ for name, object_ in backups.items()}
+
+
+def find_pruned_tags(repository: Repository, present: Iterable[Ref], *patterns: str) -> list[Ref]:
+    """Tags that were pruned, as if they were in ``refs/tags``; ``present`` are those that are.
+
+    Without a remote nothing prunes: who deleted such a tag meant to.
+    """
+    kept_tags = read_backed_up_tags(repository, *patterns)
+    missing = kept_tags.keys() - {ref.name for ref in present} if kept_tags else ()
+    if not missing or not remotes.list_remotes(repository):
+        return []
+    patterns_asked = map(backup_of, missing) if len(missing) <= FEW else (KEPT.rstrip("/"),)
+    backups = (
+        ref._replace(name=_tag_of_backup(ref.name))
+        for ref in refs.list_refs(repository, *patterns_asked)
+    )
+    return [ref for ref in backups if ref.name in missing]
+
+
+def restore_pruned_tags(repository: Repository) -> tuple[str, ...]:
+    """Make the tags again that were pruned; which those are. Without a remote a tag that is gone
+    was taken away, and its second ref goes after it.
+
+    Called under the registry's lock, before anything is numbered or published.
+    """
+    kept_tags = read_backed_up_tags(repository)
+    if not kept_tags:
+        return ()
+    present = set(
+        refs.list_ref_names(
+            repository, *(kept_tags if len(kept_tags) <= FEW else (_TAGS.rstrip("/"),))
+        )
+    )
+    missing = {name: object_ for name, object_ in kept_tags.items() if name not in present}
+    if missing and not remotes.list_remotes(repository):
+        refs.change_refs(repository, delete=[backup_of(name) for name in missing])
+        return ()
+    restored = [
+        name for name, object_ in missing.items() if refs.change_refs(repository, {name: object_})
+    ]
+    return tuple(name.removeprefix(_TAGS) for name in restored)
+
+
+def release_backups(repository: Repository, published: Collection[str]) -> None:
+    """Drop the second refs of tags that a remote has; another's under that name counts, too."""
+    released = [backup_of(tag) for tag in read_backed_up_tags(repository) if tag in published]
+    if released:
+        refs.change_refs(repository, delete=released)
+
+
+def only_here(repository: Repository) -> tuple[str, ...]:
+    """The versions and rejections that no remote is known to have; none where there is no remote
+    that could."""
+    if not remotes.list_remotes(repository):
+        return ()
+    return tuple(sorted(tag.removeprefix(_TAGS) for tag in read_backed_up_tags(repository)))
+
+
+def _tag_of_backup(backup: str) -> str:
+    return _TAGS + backup.removeprefix(KEPT)
+
 
 TAGS = "refs/tags/"
 CANDIDATES = "refs/towpath/candidates/"
@@ -117,7 +192,7 @@ class Model:
 def read_models(repository: Repository) -> Mapping[str, Model]:
     """Every model, by name; a version whose tag was pruned is read from its second ref."""
     listed = refs.list_refs(repository, TAGS.rstrip("/"), CANDIDATES.rstrip("/"))
-    return fold_tags([*listed, *backup_refs.find_pruned_tags(repository, listed)])
+    return fold_tags([*listed, *find_pruned_tags(repository, listed)])
 
 
 def tagged_models(repository: Repository) -> Mapping[str, Model]:
@@ -139,7 +214,7 @@ def read_model(repository: Repository, name: str) -> Model:
     """One model; without a version where the name is not known yet."""
     listed = refs.list_refs(repository, *_model_refs(name))
     backups = (f"{KEPT}{name}@*", f"{KEPT}{name}@*/**")
-    whole = [*listed, *backup_refs.find_pruned_tags(repository, listed, *backups)]
+    whole = [*listed, *find_pruned_tags(repository, listed, *backups)]
     return fold_tags(whole).get(name, Model(name))
 
 
@@ -160,7 +235,7 @@ def known_model(repository: Repository, name: str) -> Model:
 
 def _refuse_lost(repository: Repository, name: str) -> None:
     """Raise ``RegistryError`` where main has records of a model, and no tag of it can be read."""
-    main = main_branch.seen_main_commit(repository)
+    main = branches.seen_main_commit(repository)
     if main is None or not NAME_ONLY.fullmatch(name) or remotes.explain_missing_tags(repository):
         return  # a clone that was made without tags has lost nothing
     folder = f"registry/models/{name}/"

@@ -11,19 +11,19 @@ from towpath.backends.git import (
     CommitStamp,
     Identity,
     Repository,
+    branches,
     commit_history,
     hold_lock,
-    main_branch,
     make_tag_object,
     refs,
 )
 from towpath.errors import RegistryError, UsageError
-from towpath.registry import backup_refs, registry_state, tag_message, version_reference
+from towpath.registry import registry_state, tag_message, version_reference
 from towpath.registry import version_record as records
 from towpath.registry.main_decisions import RECORDS, MainDecisions, is_registration
 from towpath.registry.registry_state import TAGS, ModelVersion
-from towpath.registry.version_number import VersionNumber
 from towpath.registry.version_record import VersionRecord
+from towpath.registry.version_reference import VersionNumber
 from towpath.registry.version_registration import LOCK, blocked_error
 
 ASIDE = "refs/towpath/set-aside/"
@@ -73,7 +73,7 @@ def restore_tag(repository: Repository, named: str) -> RestoredTag:
         is_lost = all(
             tag_ref.lost for tag_ref in refs.list_refs(repository, ref) if tag_ref.name == ref
         )
-        backup_refs.restore_pruned_tags(repository)
+        registry_state.restore_pruned_tags(repository)
         if tag_name.version is None or tag_name.undone:
             return _set_aside(repository, named)
         decided, path = _read_decided_record(repository, tag_name.model, tag_name.version)
@@ -138,7 +138,7 @@ def _set_aside(repository: Repository, named: str) -> RestoredTag:
         raise UsageError(f"there is no tag {named} here", hint="towpath fetch")
     aside = f"{ASIDE}{named}/{old[:12]}"
     refs.point_ref(repository, aside, old)
-    backup = backup_refs.backup_of(ref)
+    backup = registry_state.backup_of(ref)
     refs.change_refs(repository, delete=[ref, backup])  # or the next command would bring it back
     return RestoredTag(named, None, aside)
 
@@ -147,7 +147,7 @@ def _read_decided_record(
     repository: Repository, model: str, number: VersionNumber
 ) -> tuple[bytes | None, str]:
     """The record of a version as it first came to main, and its path."""
-    main = main_branch.main_commit(repository)
+    main = branches.main_commit(repository)
     path = records.record_path(model, number)
     blob = MainDecisions.read(repository, main, model).records.get(path) if main else None
     return (refs.read_contents(repository, [blob])[blob] if blob else None), path
@@ -233,6 +233,6 @@ def _put_tag(
     aside = f"{ASIDE}{named}/{old[:12]}"
     refs.point_ref(repository, aside, old)
     refs.point_ref(repository, ref, new_tag, old)
-    if ref in backup_refs.read_backed_up_tags(repository):
-        refs.point_ref(repository, backup_refs.backup_of(ref), new_tag)
+    if ref in registry_state.read_backed_up_tags(repository):
+        refs.point_ref(repository, registry_state.backup_of(ref), new_tag)
     return RestoredTag(named, commit, aside)

@@ -7,8 +7,8 @@ import re
 import time
 from pathlib import Path
 
-from towpath.backends.git import Repository, branches, clones, commit_history, main_branch, remotes
-from towpath.backends.git.clones import ORIGIN
+from towpath.backends.git import Repository, branches, commit_history, remotes
+from towpath.backends.git.remotes import ORIGIN
 from towpath.errors import Fault, RegistryError
 from towpath.registry import registry_publication
 
@@ -18,7 +18,7 @@ FRESH = 600.0
 
 def registry_address(declared: str, root: Path) -> str:
     """Where the registry is: a URL as it stands, a path taken from the project's root."""
-    if clones.is_remote(declared):
+    if remotes.is_remote(declared):
         return declared
     return str((root / Path(declared).expanduser()).resolve())
 
@@ -32,7 +32,7 @@ def clone_folder(address: str, home: Path) -> Path:
 
 def at_hand(address: str, home: Path) -> Repository:
     """The clone as it was last brought up to date; an empty one where there was none."""
-    return clones.begin_clone(clone_folder(address, home), address)
+    return remotes.begin_clone(clone_folder(address, home), address)
 
 
 def refresh_clone(clone: Repository, address: str, fresh: float = FRESH) -> None:
@@ -59,7 +59,7 @@ def explain_staleness(clone: Repository, address: str) -> str | None:
         return None
     old = f"{age / 60:.0f} minutes" if age < 7200 else f"{age / 3600:.0f} hours"
     return (
-        f"as of {old} ago: {clones.hide_address_credentials(address)} cannot be reached; "
+        f"as of {old} ago: {remotes.hide_address_credentials(address)} cannot be reached; "
         f"towpath fetch says why"
     )
 
@@ -69,24 +69,24 @@ def push_main(clone: Repository, address: str) -> bool:
 
     Raises ``RegistryError`` where the registry's main branch went on meanwhile, or refuses.
     """
-    name = main_branch.main_branch_name(clone)
+    name = branches.main_branch_name(clone)
     mine = branches.branch_commit(clone, name)
     if mine is None or _main_holds(clone, mine):
         return False
     registry_publication.fetch_registry(clone, ORIGIN)
-    theirs = main_branch.remote_main(clone)
+    theirs = branches.remote_main(clone)
     if theirs is None or _main_holds(clone, mine):
         return False
     if not commit_history.is_ancestor(clone, theirs, mine):
         what = (
-            f"{name} of {clones.hide_address_credentials(address)} went on while a "
+            f"{name} of {remotes.hide_address_credentials(address)} went on while a "
             f"promotion was approved here"
         )
         hint = f"git -C '{clone.root}' branch -D {name}; then propose and approve it again"
         raise RegistryError(what, hint=hint)
     refused = remotes.push_branch(clone, ORIGIN, name, mine, theirs)
     if refused:
-        what = f"{clones.hide_address_credentials(address)} refused {name}: {refused}"
+        what = f"{remotes.hide_address_credentials(address)} refused {name}: {refused}"
         raise RegistryError(what, hint="a protected branch takes pull requests alone")
     registry_publication.fetch_registry(clone, ORIGIN)
     return True
@@ -94,17 +94,16 @@ def push_main(clone: Repository, address: str) -> bool:
 
 def _main_holds(clone: Repository, commit: str) -> bool:
     """Whether the registry's main branch, as it was last seen, holds a commit."""
-    theirs = main_branch.remote_main(clone)
+    theirs = branches.remote_main(clone)
     return theirs is not None and commit_history.is_ancestor(clone, commit, theirs)
 
 
 def registry_root_commit(clone: Repository, address: str) -> str:
     """The commit that a version of another repository's code descends from: the main branch's."""
-    commit = main_branch.main_commit(clone)
+    commit = branches.main_commit(clone)
     if commit is None:
-        what = (
-            f"the shared registry {clones.hide_address_credentials(address)} has no main branch yet"
-        )
+        shown = remotes.hide_address_credentials(address)
+        what = f"the shared registry {shown} has no main branch yet"
         raise RegistryError(what, hint="make it with `towpath new registry`, and push that")
     return commit
 
@@ -112,14 +111,14 @@ def registry_root_commit(clone: Repository, address: str) -> str:
 def name_code_repository(repository: Repository) -> str:
     """What a record calls the repository of a project's code: its remote's address, or its path."""
     remote = remotes.choose_remote(repository)
-    address_found = clones.remote_address(repository, remote) if remote else None
-    if address_found is None or clones.is_remote(address_found):
+    address_found = remotes.remote_address(repository, remote) if remote else None
+    if address_found is None or remotes.is_remote(address_found):
         return address_found or repository.root.as_uri()
     return (repository.root / address_found).resolve().as_uri()
 
 
 def _unreachable_faults(address: str, refused: RegistryError) -> list[Fault]:
-    shown = clones.hide_address_credentials(address)
+    shown = remotes.hide_address_credentials(address)
     hint = f"it was never fetched here; look at the address, and try: git ls-remote {shown}"
     because = "; ".join(fault.what.removeprefix(f"{ORIGIN} ") for fault in refused.faults)
     return [Fault(f"the shared registry {shown} {because.replace(address, shown)}", hint=hint)]

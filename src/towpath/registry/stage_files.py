@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath import documents
-from towpath.backends.git import Repository, commit_history, main_branch, refs
+from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.config.foreign_values import describe_value, is_model_name
 from towpath.errors import Fault, Place
-from towpath.registry.version_number import VersionNumber
+from towpath.registry.version_reference import VersionNumber
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
@@ -125,7 +125,7 @@ def find_undeclared_stages(
 def read_stage_files(repository: Repository, main: str | None = None) -> StageFiles:
     """The stage files on ``main`` (default: the main branch, as far as this clone knows it); none
     before the first commit."""
-    commit = main or main_branch.seen_main_commit(repository)
+    commit = main or branches.seen_main_commit(repository)
     if commit is None:
         return StageFiles()
     listed = commit_history.list_paths(repository, commit, f"{FOLDER}/")

@@ -23,7 +23,7 @@ from towpath.backends.git import (
 from towpath.backends.git.git_command import split_lines
 from towpath.config.foreign_values import clamp_second
 from towpath.errors import Fault, RegistryError
-from towpath.registry import backup_refs, registry_state
+from towpath.registry import registry_state
 from towpath.registry.registry_state import TAGS, Model, ModelVersion
 from towpath.registry.version_reference import TagName, parse_tag
 from towpath.registry.version_registration import (
@@ -95,7 +95,7 @@ def write_stage_tag(
     refused = 0
     with hold_lock(repository, LOCK):
         # Or a number of theirs would be free for this tag.
-        backup_refs.restore_pruned_tags(repository)
+        registry_state.restore_pruned_tags(repository)
         for attempt in range(TRIES):
             if remote:
                 _fetch_model_tags(repository, remote, version.model)

@@ -19,9 +19,8 @@ from towpath.registry.registry_state import (
     way_to_have,
 )
 from towpath.registry.stage_files import StageFiles, read_stage_files
-from towpath.registry.version_number import VersionNumber
 from towpath.registry.version_record import VersionRecord
-from towpath.registry.version_reference import VersionReference
+from towpath.registry.version_reference import VersionNumber, VersionReference
 
 
 @dataclass(frozen=True)

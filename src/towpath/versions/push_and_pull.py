@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from towpath import registry
 from towpath.backends.dvc import byte_transfer as stores
-from towpath.backends.dvc import dvc_lock, place_files
-from towpath.backends.git import clones, remotes
+from towpath.backends.dvc import tracked_files
+from towpath.backends.git import remotes
 from towpath.errors import RegistryError, UsageError, UserError
 from towpath.registry import RegisteredVersion, UnpublishedTags, shared_registry
 from towpath.storage.folder_digest import is_digest
-from towpath.versions import work_tree_outputs
+from towpath.versions import work_tree_files
 
 if TYPE_CHECKING:
     from towpath.backends.dvc.byte_transfer import MovedObjects as Sent
@@ -166,11 +166,11 @@ def pull_project(
 
 def _place_in_tree(workspace: Workspace) -> tuple[str, ...]:
     """Put what came into the work tree, and note which outputs are those of a run."""
-    with work_tree_outputs.hold_worktree(workspace):
+    with work_tree_files.hold_worktree(workspace):
         was_committed = partial(_was_committed, workspace)
-        left = place_files.place_tracked_data(workspace.root, was_committed, _in_git(workspace))
+        left = tracked_files.place_tracked_data(workspace.root, was_committed, _in_git(workspace))
         for pipeline, outputs in _locked_outputs(workspace).items():
-            work_tree_outputs.adopt_outputs(workspace, pipeline, outputs)
+            work_tree_files.adopt_outputs(workspace, pipeline, outputs)
     return left
 
 
@@ -188,7 +188,7 @@ def _in_git(workspace: Workspace) -> frozenset[str]:
 def _locked_outputs(workspace: Workspace) -> dict[str, dict[str, str]]:
     """The outputs that `dvc.lock` names, digests by path, for each pipeline."""
     outputs: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for output in dvc_lock.locked_outputs(workspace.root):
+    for output in tracked_files.locked_outputs(workspace.root):
         if output.pipeline:
             outputs[output.pipeline][output.path] = output.digest
     return outputs
@@ -235,5 +235,5 @@ def _find_remotes(workspace: Workspace, remote: str | None) -> tuple[str | None,
 def _registry_remote(workspace: Workspace) -> str | None:
     """Where versions are pushed to and fetched from, as a person calls it."""
     if workspace.shared_registry:
-        return clones.hide_address_credentials(workspace.shared_registry)
+        return remotes.hide_address_credentials(workspace.shared_registry)
     return remotes.choose_remote(workspace.repository) if workspace.repository else None

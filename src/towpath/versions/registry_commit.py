@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from towpath.backends.dvc.dvc_config import CONFIG, DvcConfig, shared_remote
 from towpath.backends.dvc.dvc_yaml import PIPELINE, add_artifact
-from towpath.backends.dvc.pointer_files import pointer_path, write_pointer
+from towpath.backends.dvc.tracked_files import pointer_path, write_pointer
 from towpath.backends.git import refs
 
 if TYPE_CHECKING:

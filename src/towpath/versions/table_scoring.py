@@ -14,8 +14,8 @@ from towpath.registry import VersionRecord
 from towpath.scratch import scratch_folder
 from towpath.steps.model_io import score_model
 from towpath.versions import version_origin
-from towpath.versions.own_files import note_own_files
 from towpath.versions.version_origin import find_version_code
+from towpath.versions.work_tree_files import note_own_files
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project

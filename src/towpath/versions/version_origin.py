@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import main_branch
+from towpath.backends.git import branches
 from towpath.errors import Fault, StoreError, TowpathError
 from towpath.registry import policy_at_commit as policies
-from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
+from towpath.registry.version_code import CodeSource, OwnCode, find_own_code
 from towpath.scratch import scratch_beside
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _PUSH = "push it from where it was made: towpath push"
 def read_main_declaration(workspace: Workspace) -> Project:
     """The declaration on the registry's main branch: where stages keep their bytes."""
     repository = workspace.registry
-    main = main_branch.seen_main_commit(repository)
+    main = branches.seen_main_commit(repository)
     if main is None:
         return workspace.project
     return policies.read_project_at(repository, main, workspace.folder)
@@ -131,6 +131,6 @@ def find_version_code(
     if (code := workspace.repository) and code.commit(record.code.commit) is not None:
         repository = code  # with a shared registry the code is in the project's own
     rule = stage or registry.parse_reference(reference).stage
-    main = main_branch.seen_main_commit(repository) or record.code.commit
+    main = branches.seen_main_commit(repository) or record.code.commit
     source = CodeSource.of_stage(repository, workspace.state / "code", project, rule, main)
     return find_own_code(source, record, project.trust)

@@ -9,8 +9,7 @@ from towpath.audit.approvals import Approvals
 from towpath.audit.audit_finding import AuditFinding, UncheckedPart, make_finding
 from towpath.audit.ledger import AuditLedger
 from towpath.backends.git import refs, signatures
-from towpath.backends.git.allowed_signers import SIGNERS, read_allowed_signers, signers_file
-from towpath.backends.git.signatures import SignedBy
+from towpath.backends.git.signatures import SIGNERS, SignedBy, read_allowed_signers, signers_file
 from towpath.errors import TowpathError
 from towpath.registry import restore_tags
 from towpath.registry.version_reference import parse_tag

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from towpath.audit.audit_finding import AuditFinding, UncheckedPart, make_finding
 from towpath.audit.ledger import AuditLedger
-from towpath.backends.git import clones
+from towpath.backends.git import remotes
 from towpath.delivery.promotion.stored_bytes import way_back, way_to_replace
 from towpath.delivery.reconcile.deployment_record import (
     DeploymentRecord,
@@ -64,7 +64,7 @@ def _altered_objects(store: Store, record: VersionRecord) -> list[Path]:
 
 def _is_from(origin: str | None, record: VersionRecord) -> bool:
     address = record.code.repository
-    return address is None or (origin is not None and clones.is_same_repository(origin, address))
+    return address is None or (origin is not None and remotes.is_same_repository(origin, address))
 
 
 def _look_on_remote(

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from towpath.backends.dvc import dvc_remotes, dvc_yaml, pointer_files
+from towpath.backends.dvc import dvc_remotes, dvc_yaml, tracked_files
 from towpath.backends.dvc.dvc_cache import Store
 from towpath.backends.dvc.dvc_remotes import Remote, open_remote
 from towpath.config.artifact import CacheEntry
@@ -124,9 +124,9 @@ def _named_by_project(root: Path, is_strict: bool = False) -> list[str]:
     them; where ``is_strict`` they are a StoreError.
     """
     pointers = (
-        pointer_files.read_pointers(root)
+        tracked_files.read_pointers(root)
         if is_strict
-        else pointer_files.survey_pointers(root).pointers
+        else tracked_files.survey_pointers(root).pointers
     )
     return [*(pointer.artifact.digest for pointer in pointers), *dvc_yaml.made_digests(root)]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from towpath.backends.git import Repository
 from towpath.registry import VersionRecord
-from towpath.registry.own_code import CodeSource, OwnCode, find_own_code
+from towpath.registry.version_code import CodeSource, OwnCode, find_own_code
 
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project

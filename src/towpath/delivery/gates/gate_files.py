@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from towpath import documents
 from towpath.backends import great_expectations
-from towpath.backends.dvc.pointer_files import pointer_path
+from towpath.backends.dvc.tracked_files import pointer_path
 from towpath.backends.git import large_files
 from towpath.config import gate_declarations as declared
 from towpath.config.declaration import Places

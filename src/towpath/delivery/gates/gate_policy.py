@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from towpath import documents
-from towpath.backends.dvc.pointer_files import pointer_path
+from towpath.backends.dvc.tracked_files import pointer_path
 from towpath.backends.git import Repository, commit_history, large_files, refs
 from towpath.backends.git.git_command import AS_COMMITTED
 from towpath.config.declaration import Places

@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from towpath.backends.git import Repository, commit_history, refs
-from towpath.backends.git.allowed_signers import SIGNERS, read_allowed_signers
+from towpath.backends.git.commit_history import read_trailers
+from towpath.backends.git.signatures import SIGNERS, read_allowed_signers
 from towpath.delivery.promotion import code_owners
 from towpath.delivery.promotion.commit_approvers import (
     CommitSignature,
@@ -26,7 +27,6 @@ from towpath.delivery.promotion.promotion_case import name_promotion, promotion_
 from towpath.delivery.promotion.rulebook import Rulebook
 from towpath.registry import Promotion, VersionNumber
 from towpath.registry.main_decisions import EVIDENCE
-from towpath.registry.main_line import read_trailers
 from towpath.registry.ownership import claim_path
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import Repository, commit_history, main_branch, refs
+from towpath.backends.git import Repository, branches, commit_history, refs
+from towpath.backends.git.commit_history import Backdated, MainLine, read_main_line, read_trailers
 from towpath.backends.git.git_command import split_lines
 from towpath.config.foreign_values import format_second
 from towpath.delivery.promotion.approval import (
@@ -25,8 +26,7 @@ from towpath.delivery.promotion.rule_changes import NOT_ASKED, RuleHistory, read
 from towpath.delivery.promotion.rulebook import PATTERNS, Rulebook, is_rule
 from towpath.errors import Fault, Place, Refused
 from towpath.registry import ModelVersion, Promotion, VersionNumber
-from towpath.registry.main_line import Backdated, MainLine, read_main_line, read_trailers
-from towpath.registry.promotion_log import read_promotions
+from towpath.registry.main_decisions import read_promotions
 from towpath.registry.stage_files import FOLDER
 from towpath.registry.version_signatures import lacking_signature
 
@@ -315,13 +315,13 @@ class ApprovalRule:
     def main_redirect(self) -> MainRedirect | None:
         """What says that this branch is main, and not the one that would be; None where that is
         this one. The rules of that other branch decide whether it counts."""
-        commit = main_branch.redirecting_commit(self.repository)
+        commit = branches.redirecting_commit(self.repository)
         if commit is None:
             return None
         other_rules = replace(self, head=commit).rules
-        paths = tuple(sorted(main_branch.find_declarations(self.repository, commit)))
+        paths = tuple(sorted(branches.find_declarations(self.repository, commit)))
         by = dict.fromkeys(name for path in paths for name in other_rules.find_who_agreed(path))
-        name = main_branch.main_branch_name(self.repository)
+        name = branches.main_branch_name(self.repository)
         faults = [_redirect_fault(fault, name, commit) for fault in other_rules.faults(self.folder)]
         return MainRedirect(name, commit, paths, tuple(by), tuple(faults))
 
@@ -330,7 +330,7 @@ class ApprovalRule:
         asked: nothing that they say is run, opened or counted."""
         if self.forge is not None:
             return ()
-        redirecting = main_branch.redirecting_commit(self.repository)
+        redirecting = branches.redirecting_commit(self.repository)
         heads = [self.head] if redirecting is None else [redirecting, self.head]
         rules = [replace(self, head=head) for head in heads]
         unproved = dict.fromkeys(fault for rule in rules for fault in rule._unproved_rule_faults())

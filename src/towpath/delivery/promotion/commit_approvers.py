@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import Repository, main_branch, refs, remotes, signatures
-from towpath.backends.git.allowed_signers import IN_UTC, Signer, SignersFile, signers_file
+from towpath.backends.git import Repository, branches, refs, remotes, signatures
 from towpath.backends.git.git_command import split_lines
+from towpath.backends.git.signatures import IN_UTC, Signer, SignersFile, signers_file
 from towpath.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -129,10 +129,10 @@ def _main_names(repository: Repository) -> frozenset[str]:
     # A forge leaves the old name in what was merged before a renaming. A branch that is there
     # still is not main under its old name.
     remote = remotes.choose_remote(repository)
-    usual = {f"refs/remotes/{remote}/{name}": name for name in main_branch.USUAL}
+    usual = {f"refs/remotes/{remote}/{name}": name for name in branches.USUAL}
     refs_here = set(refs.list_ref_names(repository, *usual))
     gone = {name for ref, name in usual.items() if ref not in refs_here}
-    return frozenset({main_branch.main_branch_name(repository), *gone})
+    return frozenset({branches.main_branch_name(repository), *gone})
 
 
 def bring_head(repository: Repository, pull: PullRequest) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import Repository, branches, commit_history, main_branch, remotes
+from towpath.backends.git import Repository, branches, commit_history, remotes
 from towpath.backends.git.git_command import split_lines
 from towpath.delivery.promotion import approval, merge_promotion, promotion_branch, rulebook
 from towpath.delivery.promotion.approval import ApprovalLevel, allows_self_approval, weigh_reviews
@@ -52,7 +52,7 @@ def find_waiting_promotions(workspace: Workspace) -> tuple[WaitingPromotion, ...
     if forge := _find_forge(workspace):
         pulls = (p for p in forge.pulls(state="open") if p.branch.startswith(PROMOTION_PREFIX))
         return tuple(WaitingPromotion(p.branch, p.title, p.author, p.url) for p in pulls)
-    repository, base = workspace.registry, main_branch.main_commit(workspace.registry)
+    repository, base = workspace.registry, branches.main_commit(workspace.registry)
     flags = ["--no-merged", base] if base else []
     pattern = f"refs/heads/{PROMOTION_PREFIX}*"
     listed = repository.call("for-each-ref", *flags, f"--format={_WAITING}", pattern)
@@ -154,7 +154,7 @@ def _approve_pull_request(place: PromotionPlace, forge: Forge, named: str) -> Ap
 
 def _refuse_other_base(place: PromotionPlace, pull: PullRequest) -> None:
     """Raise ``UsageError`` where a merge would not bring it to main, so that nothing came of it."""
-    name = main_branch.main_branch_name(place.repository)
+    name = branches.main_branch_name(place.repository)
     if pull.base != name:
         what = f"{pull.url} is to be merged into `{pull.base}`, and main is `{name}`"
         hint = f"edit its base there, or: gh pr edit {pull.number} --base {name}"

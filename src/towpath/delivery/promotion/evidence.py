@@ -17,7 +17,7 @@ from towpath.registry.model_signature import find_signature_breaks
 if TYPE_CHECKING:
     from towpath.delivery.gates import GateVerdict
     from towpath.registry import VersionRecord
-    from towpath.registry.code_news import CodeNews
+    from towpath.registry.version_code import CodeNews
 
 
 # An approver reads one screen: what is more than these is counted, not shown. With them the longest

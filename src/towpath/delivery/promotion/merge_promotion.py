@@ -13,11 +13,11 @@ from towpath.backends.git import (
     commit_beside,
     commit_history,
     hold_lock,
-    main_branch,
     refs,
     remotes,
 )
-from towpath.backends.git.allowed_signers import SIGNERS
+from towpath.backends.git.commit_history import CLOCK_SKEW, read_main_line
+from towpath.backends.git.signatures import SIGNERS
 from towpath.config.foreign_values import clamp_second
 from towpath.delivery.promotion import (
     approval,
@@ -37,7 +37,6 @@ from towpath.delivery.promotion.promotion_check import CheckedBranch
 from towpath.delivery.promotion.rulebook import least_level
 from towpath.errors import Fault, Refused, RegistryError, UsageError, did_you_mean
 from towpath.registry import Promotion
-from towpath.registry.main_line import CLOCK_SKEW, read_main_line
 
 if TYPE_CHECKING:
     from towpath.delivery.promotion.promotion_branch import PromotionPlace
@@ -160,7 +159,7 @@ def settle_on_main(
 ) -> ApprovedPromotion:
     """Bring a commit that was made upon main there, and to the remote if it is to be pushed."""
     repository = place.repository
-    name = main_branch.main_branch_name(repository)
+    name = branches.main_branch_name(repository)
     assert approved.commit
     pushed = push and place.remote is not None
     if pushed:  # first, so that where the remote refuses nothing here says what is not so
@@ -200,7 +199,7 @@ def _push_main(place: PromotionPlace, name: str, commit: str) -> None:
 
 
 def _refuse_parted(place: PromotionPlace) -> None:
-    name = main_branch.main_branch_name(place.repository)
+    name = branches.main_branch_name(place.repository)
     mine = branches.branch_commit(place.repository, name)
     if mine and not commit_history.is_ancestor(place.repository, mine, place.base):
         what = f"{name} here and {place.remote}'s have parted"

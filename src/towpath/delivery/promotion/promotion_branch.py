@@ -13,11 +13,9 @@ from towpath.backends.git import (
     CommitStamp,
     Repository,
     branches,
-    clones,
     commit_beside,
     commit_history,
     hold_lock,
-    main_branch,
     refs,
     remotes,
 )
@@ -161,8 +159,8 @@ class PromotionPlace:
     def base(self) -> str:
         """The commit promoted upon."""
         # A forge merges into its own main branch, not into ours.
-        remote_main = main_branch.remote_main(self.repository) if self.names_forge else None
-        base = remote_main or main_branch.main_commit(self.repository)
+        remote_main = branches.remote_main(self.repository) if self.names_forge else None
+        base = remote_main or branches.main_commit(self.repository)
         if base is None:
             raise UsageError("nothing is committed yet", hint="git add . && git commit")
         return base
@@ -286,7 +284,7 @@ def _open_pull_request(place: PromotionPlace, proposed: ProposedPromotion) -> Pr
     _push_branch(place, proposed)
     if place.forge is None:
         return replace(proposed, pushed=True)
-    case, main = proposed.case, main_branch.main_branch_name(place.repository)
+    case, main = proposed.case, branches.main_branch_name(place.repository)
     head = _head_at_forge(place, place.forge, proposed.branch)
     pull = place.forge.open(head, main, evidence.promotion_title(case), proposed.evidence)
     return replace(proposed, pushed=True, url=pull.url, number=pull.number)
@@ -295,9 +293,9 @@ def _open_pull_request(place: PromotionPlace, proposed: ProposedPromotion) -> Pr
 def _head_at_forge(place: PromotionPlace, forge: Forge, branch: str) -> str:
     """What the forge calls a branch."""
     # One of a fork, to which the remote leads, is named with its owner.
-    address = clones.remote_address(place.repository, place.remote) if place.remote else None
-    if address and clones.is_fork(address, forge.repository):
-        return f"{clones.repository_owner(address)}:{branch}"
+    address = remotes.remote_address(place.repository, place.remote) if place.remote else None
+    if address and remotes.is_fork(address, forge.repository):
+        return f"{remotes.repository_owner(address)}:{branch}"
     return branch
 
 

@@ -18,9 +18,9 @@ from towpath.registry import (
     stage_files,
     version_record,
 )
-from towpath.registry.code_news import CodeNews, find_news
 from towpath.registry.main_decisions import EVIDENCE
 from towpath.registry.stage_files import StageFile
+from towpath.registry.version_code import CodeNews, find_news
 from towpath.registry.version_lookup import read_incumbent
 
 if TYPE_CHECKING:

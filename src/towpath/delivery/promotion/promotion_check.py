@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towpath import registry
-from towpath.backends.git import Repository, commit_history, main_branch, refs
+from towpath.backends.git import Repository, branches, commit_history, refs
 from towpath.backends.git.commit_history import FileChange
 from towpath.delivery.promotion import commit_approvers, evidence, promotion_rules
 from towpath.delivery.promotion import promotion_case as cases
@@ -319,7 +319,7 @@ def check_promotion_branch(
     Policy, gates and owners are those of ``base``. Nothing is written.
     """
     repository = workspace.registry
-    start = _find_commit(repository, base) if base else main_branch.main_commit(repository)
+    start = _find_commit(repository, base) if base else branches.main_commit(repository)
     end = _find_commit(repository, head or "HEAD")
     if start is None:
         raise UsageError("nothing is committed yet", hint="git add . && git commit")

@@ -27,8 +27,8 @@ from towpath.registry import (
     VersionRecord,
     VersionReference,
 )
-from towpath.registry.code_news import refuse_off_main
 from towpath.registry.main_decisions import MainDecisions
+from towpath.registry.version_code import refuse_off_main
 from towpath.scratch import scratch_folder
 from towpath.versions import version_origin
 

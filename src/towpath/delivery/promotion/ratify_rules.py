@@ -12,15 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towpath.backends.git import (
-    CommitStamp,
-    branches,
-    commit_beside,
-    hold_lock,
-    main_branch,
-    refs,
-    remotes,
-)
+from towpath.backends.git import CommitStamp, branches, commit_beside, hold_lock, refs, remotes
 from towpath.delivery.promotion import merge_promotion, promotion_branch
 from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.delivery.promotion.merge_promotion import ApprovedPromotion
@@ -85,8 +77,8 @@ def ratify_rules(
     # Main as it is in this clone's own branch, which is what a person read; looked at before the
     # place is found, for that fetches.
     repository = workspace.registry
-    own = branches.branch_commit(repository, main_branch.main_branch_name(repository))
-    main_as_read = own or main_branch.seen_main_commit(repository)
+    own = branches.branch_commit(repository, branches.main_branch_name(repository))
+    main_as_read = own or branches.seen_main_commit(repository)
     place = promotion_branch.find_promotion_place(workspace, push=push or None)
     with hold_lock(repository, LOCK):
         rules = ApprovalRule(repository, place.base, workspace.folder, place.forge).rules
@@ -113,7 +105,7 @@ def _refuse_unseen(place: PromotionPlace, seen_main: str, paths: tuple[str, ...]
     """Raise ``Refused`` where main has a file otherwise than this clone's main had it before:
     nobody signs what came a moment ago."""
     repository = place.repository
-    what = f"main went on: this is not as it is in your {main_branch.main_branch_name(repository)}"
+    what = f"main went on: this is not as it is in your {branches.main_branch_name(repository)}"
     hint = f"git pull, read it ({RATIFY} shows it), and agree to it then"
     unseen = [p for p in paths if not refs.has_same_files(repository, seen_main, place.base, [p])]
     if unseen:
@@ -182,7 +174,7 @@ def _open_pull_request(
         raise Refused(Fault(f"{place.remote} refused the branch {branch}: {refused}"))
     title = _agreement_message(paths).partition("\n")[0]
     body = _describe_rules(_compare_rules(history, place.base, paths))
-    pull = place.forge.open(branch, main_branch.main_branch_name(repository), title, body)
+    pull = place.forge.open(branch, branches.main_branch_name(repository), title, body)
     waits = f"an owner approves {pull.url}, and merges it"
     return RatifiedRules(paths, str(stamp.who), "forge", commit, pull.url, waits, pushed=True)
 

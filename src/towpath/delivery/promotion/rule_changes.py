@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from towpath.backends.git import Repository, commit_history, main_branch, refs
+from towpath.backends.git import Repository, branches, commit_history, refs
+from towpath.backends.git.commit_history import MainChange, MainLine, read_changes
 from towpath.backends.git.git_command import split_lines
 from towpath.delivery.promotion import code_owners
 from towpath.delivery.promotion.approval import mails_of_writers
@@ -35,7 +36,6 @@ from towpath.delivery.promotion.rulebook import (
 )
 from towpath.errors import Fault, Place
 from towpath.registry import ownership
-from towpath.registry.main_line import MainChange, MainLine, read_changes
 from towpath.registry.ownership import claimed_model
 from towpath.registry.policy_at_commit import FILE, declaration_path
 from towpath.registry.stage_files import FOLDER, parse_stage_file_path
@@ -369,7 +369,7 @@ def _declared_mains(
         return (None,) * len(files)
     blobs = [blobs_by_path.get(path, "") for blobs_by_path in files]
     texts = refs.read_contents(repository, filter(None, blobs))
-    return tuple(main_branch.read_declared_name(texts.get(blob, b"")) for blob in blobs)
+    return tuple(branches.read_declared_name(texts.get(blob, b"")) for blob in blobs)
 
 
 @dataclass(frozen=True)

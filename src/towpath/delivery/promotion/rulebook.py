@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from towpath.backends.git.allowed_signers import SIGNERS
+from towpath.backends.git.signatures import SIGNERS
 from towpath.delivery.promotion import code_owners
 from towpath.errors import DeclarationError
 from towpath.registry import policy_at_commit

@@ -16,10 +16,10 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from towpath.backends.dvc.dvc_config import locate_store
-from towpath.backends.git import clones
+from towpath.backends.git import remotes
 from towpath.errors import Fault, StoreError, TowpathError
 from towpath.registry import VersionRecord, shared_registry
-from towpath.registry.declared_data import tracked_data
+from towpath.registry.version_code import tracked_data
 from towpath.storage.folder import Folder
 from towpath.storage.objects import StoreLayout
 from towpath.storage.stage_store import StageStore
@@ -275,7 +275,7 @@ class _Search:
         made_by, repository = self.record.code.repository, self.workspace.repository
         if made_by is not None:
             mine = repository and shared_registry.name_code_repository(repository)
-            if not mine or not clones.is_same_repository(mine, made_by):
+            if not mine or not remotes.is_same_repository(mine, made_by):
                 return None
         try:
             return locate_store(self.workspace.root)

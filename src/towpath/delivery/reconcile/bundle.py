@@ -10,8 +10,8 @@ from pathlib import Path
 
 from towpath.errors import RegistryError, TowpathError
 from towpath.registry import VersionRecord
-from towpath.registry.version_number import VersionNumber
 from towpath.registry.version_record import parse_version_record, write_version_record
+from towpath.registry.version_reference import VersionNumber
 from towpath.storage.stage_store import StageStore
 from towpath.storage.verified_bytes import folder_sha256
 

@@ -12,7 +12,7 @@ from towpath.config import foreign_values as foreign
 from towpath.config.foreign_values import CommitId, Fields, Md5, Sha256
 from towpath.errors import Fault, Malformed, StoreError
 from towpath.registry import Promotion
-from towpath.registry.version_number import VersionNumber, read_version
+from towpath.registry.version_reference import VersionNumber, read_version
 from towpath.storage.stage_store import StageStore
 
 FOLDER = "towpath/deployed"

@@ -18,10 +18,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from towpath.backends.git.commit_history import CLOCK_SKEW
 from towpath.config import foreign_values as foreign
 from towpath.config.foreign_values import Fields, format_second
 from towpath.errors import Malformed, StoreError, TowpathError
-from towpath.registry.main_line import CLOCK_SKEW
 from towpath.storage.stage_store import StageStore
 
 PATH = "towpath/lease.json"

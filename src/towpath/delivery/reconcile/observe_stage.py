@@ -152,10 +152,8 @@ def _desired_version(
         )
         return DesiredVersion(stage_file.model, stage_file.version, stage_file.sha256, fault)
     if record.sha256 != stage_file.sha256:
-        what = (
-            f"the stage file asks for sha256 {stage_file.sha256[:12]}…, "
-            f"and the record of {version} says {record.sha256[:12]}…"
-        )
+        recorded = f"the record of {version} says {record.sha256[:12]}…"
+        what = f"the stage file asks for sha256 {stage_file.sha256[:12]}…, and {recorded}"
         hint = f"it was edited by hand: towpath promote {version} --to {site.stage}"
         fault = Fault(what, hint=hint)
         return DesiredVersion(stage_file.model, stage_file.version, stage_file.sha256, fault)

@@ -16,7 +16,7 @@ from towpath.delivery.reconcile.stage_changes import (
     StageChange,
 )
 from towpath.errors import Fault
-from towpath.registry.version_number import VersionNumber
+from towpath.registry.version_reference import VersionNumber
 from towpath.storage.verified_bytes import BytesState
 
 

@@ -18,7 +18,7 @@ from towpath.scratch import scratch_folder
 if TYPE_CHECKING:
     from towpath.config.project_declaration import Project
     from towpath.registry import VersionRecord
-    from towpath.registry.own_code import OwnCode
+    from towpath.registry.version_code import OwnCode
 
 SAFE = ("skops",)
 """Kinds of model files that can be loaded without running what they say."""

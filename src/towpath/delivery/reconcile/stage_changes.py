@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from towpath.errors import Fault
-from towpath.registry.version_number import VersionNumber
+from towpath.registry.version_reference import VersionNumber
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from towpath.backends.dvc import pointer_files
-from towpath.backends.dvc.pointer_files import OutputRow
+from towpath.backends.dvc import tracked_files
+from towpath.backends.dvc.tracked_files import OutputRow
 from towpath.backends.git import large_files, refs
 from towpath.config.artifact import Artifact
 from towpath.config.project_paths import ProjectPath
@@ -67,11 +67,11 @@ class StageData:
 
     def _pointed_artifact(self, name: str) -> Artifact | None:
         """What ``<name>.dvc`` in the commit points at."""
-        shown = pointer_files.pointer_path(name)
+        shown = tracked_files.pointer_path(name)
         text = self._read_committed(shown)
         if text is None:
             return None
-        rows = list(pointer_files.read_pointer(text.decode("utf-8", "replace"), shown))
+        rows = list(tracked_files.read_pointer(text.decode("utf-8", "replace"), shown))
         if faults := [row for row in rows if isinstance(row, Fault)]:
             raise UserError(*faults)
         artifacts = (

@@ -19,7 +19,7 @@ from towpath.errors import DeployError
 from towpath.registry import VersionRecord
 from towpath.scratch import SUFFIX, remove_scratch, scratch_beside
 from towpath.storage.copy_files import FULL
-from towpath.versions.own_files import note_own_files
+from towpath.versions.work_tree_files import note_own_files
 
 _VERSIONS = "versions"
 _CURRENT = "current"

@@ -1,30 +1,34 @@
-"""`.dvc` pointer files: data that Git does not hold, named by digest beside where it lies.
+"""What a project names by digest (`.dvc` pointers, `dvc.lock`), and how it comes to the work tree.
 
-Whoever can push writes the rows under `outs`, here and in `dvc.lock`, and what they name is written
-into the work tree. A row that names no digest, or a place where no data may be, is a fault with its
-file and line; the other rows are read all the same.
+Whoever can push writes the rows under `outs`, and what they name is written into the work tree. A
+row that names no digest, or a place where no data may be, is a fault with its file and line; the
+other rows are read all the same.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from towpath import documents
 from towpath.backends.dvc.dvc_cache import Store
+from towpath.backends.dvc.dvc_yaml import LOCK, PIPELINE, read_stages, stage_owner, text_at
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Artifact
 from towpath.config.project_paths import (
     DataPath,
     ProjectPath,
+    is_place_of_code,
     join_inside,
     refuse_code,
     resolve_inside,
 )
 from towpath.errors import Fault, Malformed, Place, StoreError
+from towpath.storage.folder_digest import is_folder_digest
 
 SUFFIX = ".dvc"
 _PASSED_OVER = frozenset({"node_modules", "__pycache__"})
@@ -289,3 +293,216 @@ def join_inside_or_root(folder: str, path: object) -> str:
 def _row_value(row: documents.Mapping, key: str) -> object:
     entry = row.get(key)
     return documents.plain_data(entry.node) if entry else None
+
+
+@dataclass(frozen=True)
+class LockedOutput:
+    """One output: its path from the project's root, its digest, the pipeline that made it.
+
+    ``pipeline`` is None for an output of a stage of the user's own; ``place`` is the line of
+    `dvc.lock` that names it.
+    """
+
+    path: str
+    digest: str
+    pipeline: str | None
+    place: Place
+
+
+def locked_outputs(root: Path) -> Iterator[LockedOutput]:
+    """Every output that DVC keeps inside the project, of our stages and of others.
+
+    Raises StoreError behind the last of them, with every row that leads where no data may be;
+    DeclarationError where one of the two files is none.
+    """
+    lock, declared = (text_at(root / name) for name in (LOCK, PIPELINE))
+    faults: list[Fault] = []
+    for owner, row in _owned_rows(lock, declared):
+        if isinstance(row, OutputRow):
+            yield LockedOutput(row.path, row.artifact.digest, owner, row.place)
+        else:
+            faults.append(row)
+    if faults:
+        raise StoreError(*faults)
+
+
+def read_artifacts(lock: str, declared: str) -> dict[str, Artifact]:
+    """What the texts of `dvc.lock` and `dvc.yaml` say our pipelines made, by path from the
+    project's root; a row that leads where no data may be is left out."""
+    return {
+        row.path: row.artifact
+        for owner, row in _owned_rows(lock, declared)
+        if owner and isinstance(row, OutputRow)
+    }
+
+
+def _owned_rows(lock: str, declared: str) -> Iterator[tuple[str | None, OutputRow | Fault]]:
+    """Each row of `dvc.lock` with the pipeline that it is of, None for a stage of the user's."""
+    nodes = read_stages(declared, PIPELINE)
+    stages = {name: documents.plain_data(node) for name, node in nodes.items()}
+    for name, stage_node in read_stages(lock, LOCK).items():
+        stage = stages.get(name) or stages.get(name.partition("@")[0]) or {}
+        owner = stage_owner(stage)
+        for row in _stage_rows(stage_node, stage.get("wdir"), name):
+            yield (str(owner) if owner else None), row
+
+
+def _stage_rows(said: documents.Mapping, folder: object, stage: str) -> Iterator[OutputRow | Fault]:
+    """The rows of one stage, whose paths start in its working folder."""
+    if isinstance(folder, str) and "${" in folder:
+        return  # DVC's own templates: where they lead is not known here
+    try:
+        home = join_inside_or_root("", folder)
+    except Malformed as wrong:
+        what = f"`wdir` of stage `{stage}` cannot be followed: {wrong.faults[0].what}"
+        yield Fault(what, Place(PIPELINE), "towpath writes only inside the project")
+        return
+    yield from read_output_rows(said, home, LOCK)
+
+
+ELSEWHERE = "remove the link or the line, and ask who wrote it: only the project is written to"
+
+Known = Callable[[Path, str], bool]
+"""Whether a pointer file ever named a digest: then the bytes are no change that was made here."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where bytes belong, what says so and in which line, and how a change that stands there can
+    be kept."""
+
+    path: Path
+    digest: str
+    said_by: Path
+    line: Place
+    keep: str
+
+
+def place_tracked_data(
+    root: Path, known: Known | None = None, in_git: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Bring tracked data, and the outputs that `dvc.lock` names, to where they belong.
+
+    What stands there is replaced where the store holds it whole, and for tracked data where
+    ``known`` says that it was committed once: a change that a run has seen is in the store too.
+    Anything else is left, with a warning; the answer are the paths of what was left. ``in_git``
+    are the files that Git holds, from the root: those are Git's to write, and no pointer's.
+
+    Raises StoreError, when all that may be placed is, for what leads out of the project, into
+    Git's, DVC's or our folders, or through a link that leads there.
+    """
+    store, left = Store(root), []
+    faults: list[Fault] = []
+    held = _with_folders(in_git)
+    for data_place in _find_places(store.root, known is not None, faults):
+        try:
+            _refuse_elsewhere(store, data_place)
+            if _is_in_git(store, data_place, held):
+                continue  # of a stage: DVC was told to leave it to Git (`cache: false`)
+            _refuse_code(store, data_place)
+            if store.has(data_place.digest) and not _place_bytes(store, data_place, known):
+                left.append(_relative_path(data_place.path, store.root))
+                _warn_of_change(store, data_place)
+        except Malformed as wrong:
+            faults.append(Fault(wrong.faults[0].what, data_place.line, ELSEWHERE))
+    if faults:
+        raise StoreError(*faults)
+    return tuple(left)
+
+
+def _find_places(root: Path, committed: bool, faults: list[Fault]) -> Iterator[_Place]:
+    """What can be placed; ``faults`` fills up with what can not."""
+    try:
+        for pointer in read_pointers(root):
+            keep = f"`dvc add {_relative_path(pointer.path, root)}`"
+            keep += " and commit" if committed else ""
+            place = pointer.place
+            yield _Place(pointer.path, pointer.artifact.digest, pointer.file, place, keep)
+    except StoreError as refused:
+        faults += refused.faults
+    try:
+        for output in locked_outputs(root):
+            keep = f"`cp -r {output.path}` elsewhere"
+            path, said_by = root / output.path, root / "dvc.lock"
+            yield _Place(path, output.digest, said_by, output.place, keep)
+    except StoreError as refused:
+        faults += refused.faults
+
+
+def _refuse_elsewhere(store: Store, place: _Place) -> None:
+    """Raise ``Malformed`` where the disk leads a place elsewhere than its text says.
+
+    A link in the last part is replaced and not followed; but one that somebody set to a file
+    elsewhere is theirs, unless it leads into the cache, where DVC itself may link to.
+    """
+    path = resolve_inside(store.root, _relative_path(place.path, store.root))
+    if not path.is_symlink():
+        return
+    target = Path(os.path.realpath(path))
+    homes = (store.root, store.layout.cache)
+    if not any(target.is_relative_to(os.path.realpath(home)) for home in homes):
+        raise Malformed(
+            f"`{_relative_path(place.path, store.root)}` is a link that leads out of the project"
+        )
+
+
+def _with_folders(paths: Collection[str]) -> frozenset[str]:
+    """The files, and every folder that holds one of them."""
+    folders = {parent.as_posix() for path in paths for parent in PurePosixPath(path).parents}
+    return frozenset({*paths, *folders})
+
+
+def _is_in_git(store: Store, place: _Place, held: Collection[str]) -> bool:
+    """Whether a stage names what Git holds; ``Malformed`` where a pointer does, which `dvc add`
+    never writes."""
+    shown = _relative_path(place.path, store.root)
+    if shown not in held:
+        return False
+    if place.said_by.suffix == SUFFIX:
+        raise Malformed(f"`{shown}` is held by Git, and no pointer's to write")
+    return True
+
+
+def _refuse_code(store: Store, place: _Place) -> None:
+    """Raise ``Malformed`` where a tracked folder brings files that Python would import."""
+    shown = _relative_path(place.path, store.root)
+    if place.said_by.suffix != SUFFIX or not is_place_of_code(shown):
+        return
+    for member in (
+        store.objects.members(place.digest) or {} if is_folder_digest(place.digest) else {}
+    ):
+        refuse_code(ProjectPath(f"{shown}/{member}"))
+
+
+def _place_bytes(store: Store, place: _Place, known: Known | None) -> bool:
+    """Whether a place holds what it should now; False where something else was left there."""
+    if place.path.exists():
+        try:
+            standing = store.digest(place.path).digest
+        except StoreError:
+            return False
+        if standing == place.digest:
+            return True
+        if not store.has(standing) or not _was_committed(place, standing, known):
+            return False
+    store.copy_to(place.digest, place.path)
+    return True
+
+
+def _was_committed(place: _Place, standing: str, known: Known | None) -> bool:
+    is_pointer = place.said_by.suffix == SUFFIX
+    return known is None or not is_pointer or known(place.said_by, standing)
+
+
+def _warn_of_change(store: Store, place: _Place) -> None:
+    logging.getLogger("towpath.store").warning(
+        "%s was changed here, and is not what %s says: left as it is (%s keeps your change; "
+        "move it away and `towpath pull` to have the other)",
+        _relative_path(place.path, store.root),
+        _relative_path(place.said_by, store.root),
+        place.keep,
+    )
+
+
+def _relative_path(path: Path, root: Path) -> str:
+    return os.path.relpath(path, root)
