@@ -202,7 +202,6 @@ def derive_forge_rules(
 
 
 def _environments(project: Project, main: str, workflows: Collection[str]) -> Iterator[Environment]:
-    """The environments that the workflows name."""
     # Only main may use one: a branch would else bring a workflow of its own to the stage's keys.
     for name, stage in project.stages.items():
         yield Environment(name, _forge_reviewers(stage.approvers), (main,))

@@ -186,7 +186,6 @@ class _Forbidden(RefusedByGitHub, Forbidden):
 
 
 def _explain_error(error: Exception, deed: Deed, name: str, api: str) -> ForgeError:
-    """An error of githubkit's in words."""
     from githubkit.exception import RateLimitExceeded, RequestFailed, RequestTimeout
 
     # A limit is a failed request too, so it is asked about first.

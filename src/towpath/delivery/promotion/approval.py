@@ -178,7 +178,6 @@ class ApprovalInquiry:
 
 
 def _belongs(path: str, promotion: Promotion) -> bool:
-    """Whether a promotion may bring a file."""
     if path in (promotion.path, claim_path(promotion.model)):
         return True
     if promotion.version is not None:

@@ -219,7 +219,6 @@ class ApprovalRule:
 
     @cached_property
     def _current_commits(self) -> Mapping[tuple[str, str], str]:
-        """The commit that made each stage want what it wants now of a model."""
         return {(promotion.stage, promotion.model): promotion.commit for promotion in self.log}
 
     def _open_inquiry(self, promotion: Promotion) -> ApprovalInquiry:
@@ -237,7 +236,6 @@ class ApprovalRule:
 
     @cached_property
     def _changes_by_commit(self) -> Mapping[str, tuple[commit_history.FileChange, ...]]:
-        """What each promotion's commit changed on main."""
         # Of all in one call of Git: main has hundreds, and `verify` asks about each.
         parents = {promotion.commit: promotion.base for promotion in self.log if promotion.base}
         return commit_history.changes_against(self.repository, parents)
@@ -340,7 +338,6 @@ class ApprovalRule:
         return tuple(Fault(what, place, ASK_FORGE) for place in places)
 
     def _unproved_rule_faults(self) -> tuple[Fault, ...]:
-        """The rules that Git alone does not prove to be in force."""
         if all(change.level != "unknown" for change in self.rules.changes):
             return ()  # a second walk along main would say the same
         return read_rule_history(self.repository, self.line, strict=True).faults(self.folder)

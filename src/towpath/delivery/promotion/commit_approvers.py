@@ -125,7 +125,6 @@ def find_pull(
 
 
 def _main_names(repository: Repository) -> frozenset[str]:
-    """What main is called, and was, as far as one can tell."""
     # A forge leaves the old name in what was merged before a renaming. A branch that is there
     # still is not main under its old name.
     remote = remotes.choose_remote(repository)

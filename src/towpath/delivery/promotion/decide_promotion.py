@@ -233,7 +233,6 @@ def _delete_decided_branch(repository: Repository, pull: PullRequest) -> None:
 
 
 def _find_open_pull_request(forge: Forge, named: str) -> PullRequest:
-    """The open pull request of a number or a branch."""
     if named.lstrip("#").isdigit():
         pull = forge.pull(int(named.lstrip("#")))
         if pull.state != "open":

@@ -248,7 +248,6 @@ def _way_back(case: PromotionCase) -> str:
 
 
 def _cut_rows(rows: list[list[str]], most: int) -> list[list[str]]:
-    """So many rows, and one that says how many more there are."""
     if len(rows) <= most:
         return rows
     return [*rows[:most], [f"… and {len(rows) - most} more", *[""] * (len(rows[0]) - 1)]]
@@ -261,7 +260,6 @@ def _fact_cell(value: object) -> str:
 
 
 def _verdict_cell(value: object) -> str:
-    """A verdict's value or bound in a cell."""
     if isinstance(value, Mapping):
         parts = (f"{escape_prose(key)} {_verdict_cell(part)}" for key, part in value.items())
         return ", ".join(parts)
@@ -294,7 +292,6 @@ def _size_in_units(count: float) -> str:
 
 
 def _url_without_user(url: str) -> str:
-    """An address without what lets one in."""
     parts = urlsplit(url)
     if "@" not in parts.netloc:
         return url

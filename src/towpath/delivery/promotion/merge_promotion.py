@@ -180,7 +180,6 @@ def settle_on_main(
 
 
 def _push_main(place: PromotionPlace, name: str, commit: str) -> None:
-    """Push main forward."""
     # A remote that went on meanwhile is left as it is: what is approved was made upon an older
     # main, and is made again upon the new one.
     assert place.remote
@@ -211,7 +210,6 @@ def _refuse_parted(place: PromotionPlace) -> None:
 def _merge_content(
     repository: Repository, checked: CheckedBranch
 ) -> tuple[Mapping[str, bytes], tuple[str, ...]]:
-    """What the merge adds to main and takes from it."""
     # The promotion's files are its own alone, so nothing can be in conflict that the check would
     # not have said: Git need not merge, and no merge driver of a person's runs.
     inspected = checked.inspected

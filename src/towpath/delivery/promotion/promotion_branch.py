@@ -291,7 +291,6 @@ def _open_pull_request(place: PromotionPlace, proposed: ProposedPromotion) -> Pr
 
 
 def _head_at_forge(place: PromotionPlace, forge: Forge, branch: str) -> str:
-    """What the forge calls a branch."""
     # One of a fork, to which the remote leads, is named with its owner.
     address = remotes.remote_address(place.repository, place.remote) if place.remote else None
     if address and remotes.is_fork(address, forge.repository):
@@ -330,7 +329,6 @@ def _by_fork(place: PromotionPlace, branch: str, what: str) -> Fault:
 
 
 def _may_go(repository: Repository, proposed: ProposedPromotion, over: str, head: str) -> bool:
-    """Whether the remote's branch is one that was merged, or that ours goes on from."""
     if repository.commit(over) is None:
         return False
     is_older = commit_history.is_ancestor(repository, over, head)

@@ -147,22 +147,28 @@ def _stranger_faults(branch: _Branch, touched: Sequence[FileChange]) -> Iterator
     mine = (change for change in branch.changes if change.path in own and change.new)
     odd = [change.path for change in mine if change.mode != commit_history.PLAIN]
     yield from (Fault("this is no plain file", Place(path)) for path in odd)
-    if not touched:
-        others = [p for p in others if p.startswith(KEPT) and claimed_model(p) is None]
-        if others:
-            hint = "towpath promote writes them; main keeps what was decided as it was"
-            yield Fault(f"only a promotion changes {_name_paths(others)}", hint=hint)
-        return
-    judged_by = [path for path in others if is_rule(path) and not is_note(path)]
+    yield from _faults_beside(others) if touched else _faults_without(others)
+
+
+def _faults_without(paths: Sequence[str]) -> Iterator[Fault]:
+    """A change that is no promotion, and touches what only a promotion may."""
+    kept = [path for path in paths if path.startswith(KEPT) and claimed_model(path) is None]
+    if kept:
+        hint = "towpath promote writes them; main keeps what was decided as it was"
+        yield Fault(f"only a promotion changes {_name_paths(kept)}", hint=hint)
+
+
+def _faults_beside(paths: Sequence[str]) -> Iterator[Fault]:
+    """A promotion that changes more than its own files."""
+    judged_by = [path for path in paths if is_rule(path) and not is_note(path)]
     if judged_by:
         what = f"this promotion changes {_name_paths(judged_by)}, by which it is judged"
         yield Fault(what, hint="merge the change of the rules first, and promote then")
-    if rest := [path for path in others if path not in judged_by]:
+    if rest := [path for path in paths if path not in judged_by]:
         yield Fault(f"this promotion also changes {_name_paths(rest)}", hint=ONE_OR_OTHER)
 
 
 def _allowed_paths(branch: _Branch, change: FileChange) -> tuple[str, ...]:
-    """The files that the promotion in one stage file may touch."""
     place = stage_files.parse_stage_file_path(change.path)
     assert place
     read = branch.parse_stage_file(branch.head if change.new else branch.start, change.path)
@@ -175,7 +181,6 @@ def _allowed_paths(branch: _Branch, change: FileChange) -> tuple[str, ...]:
 
 
 def _inspect_stage_file(branch: _Branch, change: FileChange) -> PromotionCase | tuple[Fault, ...]:
-    """The promotion in one stage file, or why it is none."""
     stage, model = stage_files.parse_stage_file_path(change.path) or ("", "")
     folder = branch.project_of(model)
     project = policy_at_commit.read_project_at(branch.repository, branch.base, folder)

@@ -180,7 +180,6 @@ def _open_pull_request(
 
 
 def _describe_rules(rules: Sequence[UnagreedRule]) -> str:
-    """The body of the pull request: what its reviewer agrees to."""
     # The pull request changes nothing itself, so the forge has no difference to show.
     named = ", ".join(f"`{rule.path}` ({rule.commit[:7]})" for rule in rules)
     lines = [line for rule in rules for line in rule.difference]

@@ -27,6 +27,7 @@ from towpath.delivery.promotion.commit_approvers import (
     read_signatures,
 )
 from towpath.delivery.promotion.rulebook import (
+    LEVELS,
     PATTERNS,
     Rulebook,
     is_note,
@@ -121,7 +122,6 @@ class RuleHistory:
         return self.snapshots[-1][1] if self.snapshots else {}
 
     def _find_name(self, folder: str) -> str | None:
-        """What the project in a folder is called, by the newest of its rules."""
         path = declaration_path(folder)
         blob = self._in_force.get(path) or self.written.get(path, "")
         text = refs.read_contents(self.repository, [blob] if blob else []).get(blob, b"")
@@ -202,7 +202,6 @@ def _rule_commits(repository: Repository, line: MainLine) -> list[MainChange]:
 
 
 def _merges_that_agree(repository: Repository, line: MainLine) -> set[str]:
-    """The merges of the line whose merged commit agrees to rules."""
     # A forge's merge has a message of its own, and the review is of what was merged.
     words = ("log", "-i", f"--grep=^{RULES}: ", "--format=%H", line.head)
     listed = split_lines(repository.recall_output(*words, about=[line.head]))
@@ -230,36 +229,37 @@ class _RuleWalk:
 
     def take_commit(self, change: MainChange) -> None:
         """Go on by one commit."""
-        for path, blob in change.files.items():
-            if not is_rule(path):
-                continue
+        files = {path: blob for path, blob in change.files.items() if is_rule(path)}
+        for path in files:
             # Who signed for what a file said did not sign for what it says from here on.
-            self.signed.pop(path, None)
-            self.claimed.pop(path, None)
-            self.now.pop(path, None)
-            if blob is not None:
-                self.now[path] = blob
+            for by_path in (self.signed, self.claimed, self.now):
+                by_path.pop(path, None)
+        self.now |= {path: blob for path, blob in files.items() if blob is not None}
         position = self.line.commit_places[change.commit]
         if not position:  # there was nobody before the first commit who could agree to it
             if self.now:
                 self._record_change(change, sorted(self.now), "recorded", (change.author,))
             return
         rules = _load_rulebook(self.repository, self.force)
-        for path in change.files:
+        for path in self.now.keys() & files.keys() - self.force.keys():
             # It puts the model under the claiming project's rules and takes it from nobody.
-            is_new = path in self.now and path not in self.force
-            if is_new and (first := _read_first_claim(self.repository, rules, path, change)):
+            if first := _read_first_claim(self.repository, rules, path, change):
                 self.claimed[path] = first
         due = self.find_due(rules, next(iter(change.parents), None), position)
-        by_level: dict[Approval, list[str]] = {}
-        for path, level in due.items():
-            by_level.setdefault(level, []).append(path)
-        if plain := by_level.get("recorded"):
-            self._record_change(change, plain, "recorded", (change.author,))
-        if paths := by_level.get("signed"):
+        for level in LEVELS:
+            paths = [path for path, required in due.items() if required == level]
+            if paths:
+                self._weigh_change(level, change, paths, rules)
+
+    def _weigh_change(
+        self, level: Approval, change: MainChange, paths: list[str], rules: Rulebook
+    ) -> None:
+        if level == "signed":
             self._weigh_signatures(change, paths, rules)
-        if paths := by_level.get("forge"):
+        elif level == "forge":
             self._weigh_reviews(change, paths, rules)
+        else:
+            self._record_change(change, paths, "recorded", (change.author,))
 
     def find_due(self, rules: Rulebook, base: str | None, position: int) -> dict[str, Approval]:
         """The level that a change upon ``base`` needs, at its place of the line, of each path that

@@ -117,7 +117,6 @@ class Rulebook:
 
     @property
     def _names_reviewers(self) -> bool:
-        """Whether the rules name anybody whose review counts."""
         projects = self.policies_by_path.values()
         if any(stage.approvers for project in projects for stage in project.stages.values()):
             return True

@@ -59,7 +59,6 @@ def look_at_bytes(workspace: Workspace, case: PromotionCase) -> StoredBytes:
 
 
 def _project_of(workspace: Workspace, case: PromotionCase) -> Workspace:
-    """The project whose model it is, which may be another of the same repository."""
     if case.folder == workspace.folder or workspace.repository is None:
         return workspace
     other = workspace.repository.root / case.folder
