@@ -80,9 +80,7 @@ class PromotionCase:
     @property
     def stage_below(self) -> str | None:
         """The stage below; None for the lowest."""
-        names = list(self.project.stages)
-        place = names.index(self.stage)
-        return names[place - 1] if place else None
+        return next(iter(self.project.lower_stages(self.stage)), None)
 
     @property
     def file_paths(self) -> tuple[str, str, str]:

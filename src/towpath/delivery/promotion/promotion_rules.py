@@ -97,9 +97,8 @@ def find_missing_rungs(case: PromotionCase) -> tuple[str, ...]:
     """The stages below that a version has left out, the lowest first; none for what was here."""
     if not case.project.policy.ladder or case.back or case.candidate_version is None:
         return ()
-    names = list(case.project.stages)
     missing: list[str] = []
-    for stage in reversed(names[: names.index(case.stage)]):
+    for stage in case.project.lower_stages(case.stage):
         if find_stage_entries(case.stays, stage, case.candidate_version):
             break
         missing.insert(0, stage)

@@ -120,8 +120,8 @@ class _Search:
 
     def _stage_stores(self) -> Iterator[_DeclaredStore]:
         """The stage's own store, and those of the stages below, read with this one's keys."""
-        names, home = list(self.project.stages), self.workspace.main_folder
-        for name in reversed(names[: names.index(self.stage) + 1]):
+        home = self.workspace.main_folder
+        for name in (self.stage, *self.project.lower_stages(self.stage)):
             opens = partial(StageStore.open, self.project, name, os.environ, home, self.stage)
             mend = f"towpath reconcile {name} --apply brings them anew"
             declared = self.project.stages[name].store
