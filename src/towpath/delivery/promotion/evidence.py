@@ -40,7 +40,9 @@ def write_evidence(
 
     ``why`` is a person's reason. Nothing in it moves with the clock but what gates measured.
     """
-    parts = [_page_heading(case), *_opening_words(case, why)]
+    name, version = case.model, case.candidate_version
+    title = f"{name} {version} → {case.stage}" if version else f"{name} leaves {case.stage}"
+    parts = [f"# {title}", *_opening_words(case, why)]
     if case.candidate:
         parts += [*_metric_table(case), *_change_table(case), *_own_code(case)]
         parts += [*_gate_table(case, verdicts), _ORIGIN, _lineage_table(case.candidate)]
@@ -72,12 +74,6 @@ def promotion_title(case: PromotionCase) -> str:
     if case.back:
         return f"Roll back {case.model} to {case.candidate_version} in {case.stage}"
     return f"Promote {case.model}@{case.candidate_version} to {case.stage}"
-
-
-def _page_heading(case: PromotionCase) -> str:
-    if case.candidate_version is None:
-        return f"# {case.model} leaves {case.stage}"
-    return f"# {case.model} {case.candidate_version} → {case.stage}"
 
 
 def _opening_words(case: PromotionCase, why: str | None) -> Iterator[str]:

@@ -282,20 +282,16 @@ def _other_change_error(proposed: ProposedPromotion, old: str) -> UsageError:
 
 def _open_pull_request(place: PromotionPlace, proposed: ProposedPromotion) -> ProposedPromotion:
     _push_branch(place, proposed)
-    if place.forge is None:
+    forge = place.forge
+    if forge is None:
         return replace(proposed, pushed=True)
-    case, main = proposed.case, branches.main_branch_name(place.repository)
-    head = _head_at_forge(place, place.forge, proposed.branch)
-    pull = place.forge.open(head, main, evidence.promotion_title(case), proposed.evidence)
-    return replace(proposed, pushed=True, url=pull.url, number=pull.number)
-
-
-def _head_at_forge(place: PromotionPlace, forge: Forge, branch: str) -> str:
-    # One of a fork, to which the remote leads, is named with its owner.
+    case, branch, main = proposed.case, proposed.branch, branches.main_branch_name(place.repository)
+    # A branch of a fork, to which the remote leads, is named with its owner.
     address = remotes.remote_address(place.repository, place.remote) if place.remote else None
     if address and remotes.is_fork(address, forge.repository):
-        return f"{remotes.repository_owner(address)}:{branch}"
-    return branch
+        branch = f"{remotes.repository_owner(address)}:{branch}"
+    pull = forge.open(branch, main, evidence.promotion_title(case), proposed.evidence)
+    return replace(proposed, pushed=True, url=pull.url, number=pull.number)
 
 
 def _push_branch(place: PromotionPlace, proposed: ProposedPromotion) -> None:

@@ -21,7 +21,6 @@ from towpath.delivery.promotion.rules_in_force import connect_forge_if_let_in
 from towpath.delivery.promotion.stored_bytes import look_at_bytes
 from towpath.errors import Fault, Place, TowpathError, UsageError, did_you_mean
 from towpath.registry import (
-    RecordedVersion,
     VersionReference,
     policy_at_commit,
     stage_files,
@@ -191,20 +190,17 @@ def _inspect_stage_file(branch: _Branch, change: FileChange) -> PromotionCase | 
     if isinstance(read, Fault):
         return (read,)
     try:
-        record = _find_candidate(branch, read).record if read else None
-        repository, base = branch.repository, branch.base
+        repository, base, record = branch.repository, branch.base, None
+        if read:
+            candidate = registry.get_version(repository, VersionReference(read.model, read.version))
+            if standing := list(promotion_rules.standing_faults(candidate.version)):
+                raise UsageError(*standing)
+            record = candidate.record
         case = cases.gather_promotion_case(repository, folder, base, stage, model, record)
     except TowpathError as error:
         place = Place(change.path)
         return tuple(replace(fault, place=fault.place or place) for fault in error.faults)
     return promotion_rules.count_approved(branch.repository, case, branch.forge)
-
-
-def _find_candidate(branch: _Branch, read: StageFile) -> RecordedVersion:
-    candidate = registry.get_version(branch.repository, VersionReference(read.model, read.version))
-    if standing := list(promotion_rules.standing_faults(candidate.version)):
-        raise UsageError(*standing)
-    return candidate
 
 
 def _case_faults(branch: _Branch, case: PromotionCase) -> Iterator[Fault]:

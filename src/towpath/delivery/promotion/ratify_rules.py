@@ -120,16 +120,13 @@ def _compare_rules(
     for path in paths:
         last = history.last_change(path)
         commit, author = (last.commit, last.author) if last else ("", "")
-        difference = _diff_lines(path, old.get(path), new.get(path))
+        mine, theirs = old.get(path), new.get(path)
+        before = "/dev/null" if mine is None else f"{path} (in force)"
+        after = "/dev/null" if theirs is None else f"{path} (on main)"
+        a, b = ((text or b"").decode("utf-8", "replace").splitlines() for text in (mine, theirs))
+        difference = difflib.unified_diff(a, b, before, after, lineterm="")
         compared.append(UnagreedRule(path, commit, author, tuple(difference)))
     return tuple(compared)
-
-
-def _diff_lines(path: str, old: bytes | None, new: bytes | None) -> list[str]:
-    mine, theirs = ((text or b"").decode("utf-8", "replace").splitlines() for text in (old, new))
-    before = "/dev/null" if old is None else f"{path} (in force)"
-    after = "/dev/null" if new is None else f"{path} (on main)"
-    return list(difflib.unified_diff(mine, theirs, before, after, lineterm=""))
 
 
 def _agreement_message(paths: tuple[str, ...], *trailers: str) -> str:
