@@ -7,9 +7,9 @@ defines one, that commit's code makes it: not the work tree's, and not what is i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from towpath.backends.git import Repository, checkouts, commit_history, refs
 from towpath.errors import Fault
@@ -90,26 +90,23 @@ def find_own_code(source: CodeSource, record: VersionRecord, trust: Iterable[str
     The model's bytes must have been held against their digest before.
     """
     name = f"{record.model}@{record.version}" if record.version else record.model
-    installed = {"packages": record.packages, "python": record.python}
+    none = OwnCode(name, packages=record.packages, python=record.python)
     if not (names := tuple(trust)):
-        return OwnCode(name, **installed)  # type: ignore[arg-type]
+        return none
     commit, repository = record.code.commit, source.repository
     if repository.commit(commit) is None:
         elsewhere = f" of {record.code.repository}" if record.code.repository else ""
         fault = f"its code is that of the commit {commit[:7]}{elsewhere}, which is not here"
         hint = "git fetch the repository of the code, with its whole history"
-        return OwnCode(name, fault=fault, hint=hint, **installed)  # type: ignore[arg-type]
-    files = frozenset(commit_history.list_paths(repository, commit))
-    below = find_project(files, record.path)
-    folder = f"flows/{record.pipeline}" if record.pipeline else ""
-    classes = dict(find_defining_files(names, files, below, folder))
+        return replace(none, fault=fault, hint=hint)
+    below, folder, classes = _read_own_classes(repository, record, names)
     if not classes:
-        return OwnCode(name, **installed)  # type: ignore[arg-type]
+        return none
     if source.main is not None and not commit_history.is_ancestor(repository, commit, source.main):
         fault, hint = off_main(commit), merge_it(str(source.stage))
-        return OwnCode(name, classes, fault=fault, hint=hint, **installed)  # type: ignore[arg-type]
+        return replace(none, classes=classes, fault=fault, hint=hint)
     root = checkouts.lay_out_code(repository, commit, below, source.home)
-    return OwnCode(name, classes, root, folder, **installed)  # type: ignore[arg-type]
+    return replace(none, classes=classes, root=root, folder=folder)
 
 
 def off_main(commit: str) -> str:
@@ -168,14 +165,28 @@ def find_classes(
     Where the record says which names the model's file needs, only those; none where this clone
     does not have the commit.
     """
-    names = tuple(trust)
-    if not names or repository.commit(record.code.commit) is None:
+    if repository.commit(record.code.commit) is None:
         return {}
+    classes = _read_own_classes(repository, record, trust).classes
+    needs = record.needs or classes
+    return {name: file for name, file in classes.items() if name in needs}
+
+
+class _OwnClasses(NamedTuple):
+    """The folders of a version's project and pipeline in its commit, and the classes there."""
+
+    below: str
+    folder: str
+    classes: dict[str, str]
+
+
+def _read_own_classes(
+    repository: Repository, record: VersionRecord, trust: Iterable[str]
+) -> _OwnClasses:
     files = frozenset(commit_history.list_paths(repository, record.code.commit))
     below = find_project(files, record.path)
     folder = f"flows/{record.pipeline}" if record.pipeline else ""
-    classes = find_defining_files(names, files, below, folder)
-    return {name: file for name, file in classes if not record.needs or name in record.needs}
+    return _OwnClasses(below, folder, dict(find_defining_files(trust, files, below, folder)))
 
 
 def find_news(

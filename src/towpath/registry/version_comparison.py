@@ -34,23 +34,16 @@ def find_version_changes(old: VersionRecord, new: VersionRecord) -> tuple[Versio
     A signature that callers of the old model cannot use is major; other code, another declaration
     or other parameters are minor; other data, packages or Python are a patch.
     """
-    return (
-        *(
-            VersionChange("major", what)
-            for what in model_signature.find_signature_breaks(old.signature, new.signature)
-        ),
-        *(VersionChange("minor", what) for what in _code_changes(old, new)),
-        *(
-            VersionChange("minor", what)
-            for what in _changed_values("parameter", old.parameters, new.parameters)
-        ),
-        *(VersionChange("patch", what) for what in _changed_digests("data", old.data, new.data)),
-        *(
-            VersionChange("patch", what)
-            for what in _changed_values("package", old.packages, new.packages)
-        ),
-        *(VersionChange("patch", what) for what in _python_changes(old, new)),
+    python = [f"Python {old.python} -> {new.python}"] if old.python != new.python else []
+    reasons: tuple[tuple[Level, Iterable[str]], ...] = (
+        ("major", model_signature.find_signature_breaks(old.signature, new.signature)),
+        ("minor", _code_changes(old, new)),
+        ("minor", _changed_values("parameter", old.parameters, new.parameters)),
+        ("patch", _changed_digests("data", old.data, new.data)),
+        ("patch", _changed_values("package", old.packages, new.packages)),
+        ("patch", python),
     )
+    return tuple(VersionChange(level, what) for level, words in reasons for what in words)
 
 
 def derive_bump(old: VersionRecord | None, new: VersionRecord) -> RecordedBump:
@@ -65,11 +58,6 @@ def derive_bump(old: VersionRecord | None, new: VersionRecord) -> RecordedBump:
         if reasons:
             return RecordedBump(level, _shorten_reasons(reasons))
     return RecordedBump("patch", "made again")
-
-
-def requested_bump(level: Level) -> RecordedBump:
-    """The bump that a pipeline or a person asks for."""
-    return RecordedBump(level, "asked for")
 
 
 def _code_changes(old: VersionRecord, new: VersionRecord) -> Iterator[str]:
@@ -91,16 +79,10 @@ def _changed_values(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -
         yield f"{what} {name} {_value_in_words(old, name)} -> {_value_in_words(new, name)}"
 
 
-def _python_changes(old: VersionRecord, new: VersionRecord) -> Iterator[str]:
-    if old.python != new.python:
-        yield f"Python {old.python} -> {new.python}"
-
-
 def _differing_names(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     names = dict.fromkeys([*old, *new])
-    return [
-        name for name in names if old.get(name) != new.get(name) or (name in old) != (name in new)
-    ]
+    # What is there and says null differs from what is not there.
+    return [n for n in names if old.get(n) != new.get(n) or (n in old) != (n in new)]
 
 
 def _value_in_words(values: Mapping[str, Any], name: str) -> str:
@@ -177,9 +159,8 @@ def _comparison_sections(
 ) -> Iterator[Iterable[ComparisonRow]]:
     records = [side.record for side in compared]
     yield _section_rows("stages", [_stages_of_version(side, staged) for side in compared])
-    yield _section_rows(
-        "metrics", [tag_message.flatten_numbers(record.metrics) for record in records]
-    )
+    metrics = [tag_message.flatten_numbers(record.metrics) for record in records]
+    yield _section_rows("metrics", metrics)
     yield _section_rows("parameters", [record.parameters for record in records])
     yield _section_rows("data", [record.data for record in records])
     yield _section_rows("code", [_code_facts(record) for record in records])

@@ -40,19 +40,17 @@ def get_version(repository: Repository, reference: str | VersionReference) -> Re
 def read_incumbent(
     repository: Repository, main: str, model: str, version: VersionNumber
 ) -> VersionRecord:
-    """The record of a version that a stage runs, or is to leave it.
-
-    Where its tag or its commit is lost it is read from main's own copy, so that no stage is held
-    to a version that nobody has. Raises ``RegistryError`` where main has none.
-    """
+    """The record of a version that a stage runs, or is to leave it; from main's own copy where its
+    tag or its commit is lost. Raises ``RegistryError`` where main has none."""
     try:
         return get_version(repository, VersionReference(model, version)).record
     except TowpathError:
         path = records.record_path(model, version)
-        content = refs.read_contents(repository, [f"{main}:{path}"]).get(f"{main}:{path}")
+        # So that no stage is held to a version that nobody has any more.
+        content = refs.read_content(repository, main, path)
         if content is None:
             raise
-        return records.parse_version_record(content.decode("utf-8", "replace"), path)
+        return records.parse_version_record(content, path)
 
 
 def find_version(repository: Repository, reference: str | VersionReference) -> ModelVersion:

@@ -164,6 +164,5 @@ def check_name(model: str) -> None:
         near = re.sub(r"[^a-z0-9_]+", "-", model.lower()).strip("-_")
         hint = "lower-case letters, digits, - and _, with a letter or digit at both ends"
         raise UsageError(
-            f"`{model}` cannot be the name of a model",
-            hint=f"{hint}: `{near}`" if near else hint,
+            f"`{model}` cannot be the name of a model", hint=f"{hint}: `{near}`" if near else hint
         )

@@ -32,7 +32,7 @@ from towpath.registry import (
 )
 from towpath.registry.registry_state import CANDIDATES, TAGS, Model, ModelVersion
 from towpath.registry.version_record import RecordedBump, VersionRecord
-from towpath.registry.version_reference import VersionNumber, next_free_number, parse_tag
+from towpath.registry.version_reference import VersionNumber, next_free_number
 
 MOST_NAMED = 5
 WHOLE = "git fetch --unshallow --tags (in GitHub Actions: actions/checkout with fetch-depth: 0)"
@@ -130,26 +130,17 @@ def build_version_objects(
     base: str,
     files: Mapping[str, bytes],
 ) -> VersionObjects:
-    """Make the commit and the tag of ``draft``: of a candidate where it has no number.
-
-    The tag is later than every tag of the model, for GTO and DVC order tags by their second.
-    """
+    """Make the commit and the tag of ``draft``: of a candidate where it has no number."""
+    # Later than every tag of the model: GTO and DVC order tags by their second.
     stamp = CommitStamp(repository.read_identity(), max(int(time.time()), model.last + 1))
     text = version_record.write_version_record(draft).encode()
     superseded = () if draft.version is None else (version_record.record_path(draft.model, None),)
     named = f"{draft.model}@{draft.version or 'candidate'}"
     message = tag_message.compose_tag_message(draft)
-    commit = commit_beside(
-        repository,
-        base,
-        {**files, draft.record_path: text},
-        f"Register {named}",
-        stamp,
-        without=superseded,
-    )
-    return VersionObjects(
-        draft, commit, make_tag_object(repository, named, commit, message, stamp), _tag_ref(draft)
-    )
+    whole = {**files, draft.record_path: text}
+    commit = commit_beside(repository, base, whole, f"Register {named}", stamp, without=superseded)
+    tag = make_tag_object(repository, named, commit, message, stamp)
+    return VersionObjects(draft, commit, tag, _tag_ref(draft))
 
 
 def number_draft(repository: Repository, model: Model, draft: VersionRecord) -> VersionRecord:
@@ -158,12 +149,10 @@ def number_draft(repository: Repository, model: Model, draft: VersionRecord) -> 
     The version before is the latest in good standing. A number that was ever given, also where
     its tag is gone, or whose name another ref has, is passed over.
     """
-    true = (
-        version
-        for version in model.versions_in_standing()
-        if registry_state.has_record(repository, version)
-    )
-    before = next(true, None) or (model.versions[-1] if model.versions else None)
+    standing = model.versions_in_standing()
+    # A tag may be forged, or its commit lost: the next lower one with a record is compared with.
+    whole = (version for version in standing if registry_state.has_record(repository, version))
+    before = next(whole, None) or (model.versions[-1] if model.versions else None)
     why = _find_bump(repository, before, draft)
     level = "major" if why.level == "first" else why.level
     taken = model.taken | main_decisions.find_spent_numbers(repository, draft.model)
@@ -189,10 +178,11 @@ def _tag_ref(draft: VersionRecord) -> str:
 
 
 LOCK = "registry"
+# Twenty clones that publish at once take up to twenty numbers from under each other.
 TRIES = 60
+# How often a remote may refuse a tag whose name is free there before it is taken to mean it: one
+# that is being written to refuses for a moment.
 PATIENCE_WITH_REFUSAL = 5
-"""How often a remote may refuse a tag whose name is free there before it is taken to mean it: one
-that is being written to refuses for a moment."""
 
 
 @dataclass(frozen=True)
@@ -242,7 +232,7 @@ def register_version(repository: Repository, request: Registration) -> Registere
     draft = request.record
     version_reference.check_name(draft.model)
     refused = ""
-    with hold_lock(repository, LOCK):
+    with hold_lock(repository, LOCK):  # two runs of one clone would give one number twice
         registry_state.restore_pruned_tags(repository)
         waits = bool(remotes.list_remotes(repository))
         for attempt in range(TRIES):
@@ -264,15 +254,14 @@ def register_version(repository: Repository, request: Registration) -> Registere
 
 
 def _kept_twice(built: VersionObjects) -> dict[str, str]:
-    """A candidate's ref; a number's tag, and what keeps it until a remote has it."""
     names = [built.ref]
     if built.record.version:
+        # `fetch.pruneTags` may take the tag away before a remote has it.
         names.append(registry_state.backup_of(built.ref))
     return dict.fromkeys(names, built.tag)
 
 
 def registered_before(version: ModelVersion) -> RegisteredVersion:
-    """A version that was there already."""
     return RegisteredVersion(
         model=version.model,
         version=version.version,
@@ -285,7 +274,6 @@ def registered_before(version: ModelVersion) -> RegisteredVersion:
 
 
 def registered_now(built: VersionObjects) -> RegisteredVersion:
-    """A version that was made just now."""
     record = built.record
     reason = record.bump.reason if record.bump else ""
     return RegisteredVersion(
@@ -294,7 +282,8 @@ def registered_now(built: VersionObjects) -> RegisteredVersion:
 
 
 def pause_at_random(attempt: int) -> None:
-    """Wait a little, at random, so that those who met do not meet again."""
+    """Wait a little, the longer the more often it was tried."""
+    # At random, so that those who met do not meet again.
     time.sleep(random.uniform(0.0, min(1.0, 0.02 * 2**attempt)))
 
 
@@ -338,7 +327,7 @@ def _write_rejection_tag(repository: Repository, version: ModelVersion, reason: 
     refused = ""
     for attempt in range(TRIES):
         last = registry_state.read_model(repository, version.model).last
-        name = f"{version}!#{_next_event_number(repository, version)}"
+        name = f"{version}!#{registry_state.next_event_number(repository, version.model)}"
         stamp = CommitStamp(who, max(int(time.time()), last + 1))
         mark = make_tag_object(repository, name, version.commit, reason, stamp)
         ref = f"{TAGS}{name}"
@@ -349,10 +338,3 @@ def _write_rejection_tag(repository: Repository, version: ModelVersion, reason: 
         refused = name
         pause_at_random(attempt)
     raise crowded_error(version.model)
-
-
-def _next_event_number(repository: Repository, version: ModelVersion) -> int:
-    """The next of the numbers by which GTO tells a model's events apart."""
-    mine = (f"{TAGS}{version.model}@*", f"{TAGS}{version.model}#*")
-    tags = (parse_tag(name.removeprefix(TAGS)) for name in refs.list_ref_names(repository, *mine))
-    return max((tag_name.number for tag_name in tags if tag_name), default=0) + 1
