@@ -77,11 +77,9 @@ def read_promotions(
     model: str | None = None,
     line: MainLine | None = None,
 ) -> tuple[Promotion, ...]:
-    """Every promotion on ``main`` (default: the main branch), oldest first.
-
-    ``line`` is main's first-parent line where the caller has read it already. Raises
-    ``RegistryError`` in a shallow clone, whose log was cut off and would give the wrong answer.
-    """
+    """Every promotion on ``main`` (default: the main branch), oldest first. ``line`` is main's
+    first-parent line where the caller has read it already. Raises ``RegistryError`` in a shallow
+    clone, whose log was cut off and would give the wrong answer."""
     commit = main or branches.main_commit(repository)
     if commit is None:
         return ()
@@ -231,10 +229,8 @@ def _added_files(repository: Repository, main: str, folder: str) -> Iterator[tup
 
 
 def find_spent_numbers(repository: Repository, model: str) -> frozenset[VersionNumber]:
-    """The numbers of a model that were given once, though their tags may be gone.
-
-    Main's records, stage files and evidence name them, and stage tags stand on their commits.
-    """
+    """The numbers of a model that were given once, though their tags may be gone."""
+    # Main's records, stage files and evidence name them, and stage tags stand on their commits.
     main = branches.seen_main_commit(repository)
     by_main = set(_on_main(repository, main, model)) if main else set()
     return frozenset(by_main | set(_under_stage_tags(repository, model)))

@@ -65,20 +65,21 @@ class ModelSignature:
 def find_signature_breaks(
     old: ModelSignature | None, new: ModelSignature | None
 ) -> tuple[str, ...]:
-    """Why a caller of the old model cannot call the new one; empty where it can, or is unknown.
-
-    A new model may read fewer columns and give more. It may not read one more or a narrower type,
-    give one less or of another type, count other features, take columns by name in the place of a
-    matrix or the other way round, or answer a class that was none.
-    """
+    """Why a caller of the old model cannot call the new one; empty where it can, or is unknown."""
+    # A new model may read fewer columns and give more. It may not read one more or a narrower type,
+    # give one less or of another type, count other features, take columns by name in the place of a
+    # matrix or the other way round, or answer a class that was none.
     if old is None or new is None:
         return ()
+    counts = (old.features, new.features)
+    features = [f"{counts[0]} -> {counts[1]} features"] if None not in counts else []
+    added = [c for c in new.classes or () if old.classes is not None and c not in old.classes]
     return (
         *_shape_breaks(old, new),
         *_input_breaks(old.inputs, new.inputs),
-        *_feature_breaks(old.features, new.features),
+        *(features if old.features != new.features else ()),
         *_output_breaks(old.outputs, new.outputs),
-        *_class_breaks(old.classes, new.classes),
+        *(f"class {new_class} is new" for new_class in added),
     )
 
 
@@ -106,13 +107,13 @@ def _input_breaks(old: Columns | None, new: Columns | None) -> Iterator[str]:
         was = before.get(column.name)
         if was is None:
             yield f"input {column.name} is new"
-        elif not _can_read_as(was, column.type):
+        # A whole number is read as any number; of a type that is not known nothing is said.
+        elif (
+            was != column.type
+            and UNKNOWN not in (was, column.type)
+            and ((was, column.type) != ("integer", "number"))
+        ):
             yield f"input {column.name} {was} -> {column.type}"
-
-
-def _feature_breaks(old: int | None, new: int | None) -> Iterator[str]:
-    if old is not None and new is not None and old != new:
-        yield f"{old} -> {new} features"
 
 
 def _output_breaks(old: Columns | None, new: Columns | None) -> Iterator[str]:
@@ -127,17 +128,6 @@ def _output_breaks(old: Columns | None, new: Columns | None) -> Iterator[str]:
             yield f"output {column.name} {column.type} -> {gives}"
 
 
-def _class_breaks(old: Sequence[Json] | None, new: Sequence[Json] | None) -> Iterator[str]:
-    for new_class in new or ():
-        if old is not None and new_class not in old:
-            yield f"class {new_class} is new"
-
-
-def _can_read_as(was: str, now: str) -> bool:
-    """Whether what was ``was`` can be read as ``now``: the same, or an integer as a number."""
-    return was == now or UNKNOWN in (was, now) or (was, now) == ("integer", "number")
-
-
 def _list_columns(columns: Columns | None) -> Json:
     if columns is None:
         return UNKNOWN
@@ -145,10 +135,9 @@ def _list_columns(columns: Columns | None) -> Json:
 
 
 def read_signature(value: object) -> ModelSignature:
-    """A signature out of a record, which anybody may have written; ``Malformed`` where it is none.
-
-    Facts that this Towpath does not know are left out.
-    """
+    """A signature out of a record, which anybody may have written; ``Malformed`` where it is
+    none."""
+    # Facts that this Towpath does not know are left out.
     fields = Fields(value)
     return ModelSignature(
         inputs=fields.find_optional("inputs", _read_columns),

@@ -186,20 +186,16 @@ def read_owners(repository: Repository, commit: str) -> Owners:
 
 
 def folder_at(repository: Repository, commit: str, folder: str) -> str:
-    """Where the project that is in ``folder`` now lay in an older commit.
-
-    That is ``folder``, or, where the commit has nothing there and held one project alone, that
-    one's: the project was moved since.
-    """
+    """Where the project that is in ``folder`` now lay in an older commit."""
+    # That is ``folder``, or, where the commit has nothing there and held one project alone, that
+    # one's: the project was moved since.
     projects = read_owners(repository, commit).projects
     return projects[0] if len(projects) == 1 and folder not in projects else folder
 
 
 def folder_of_pipeline(repository: Repository, record: VersionRecord, folder: str) -> str:
     """Where the project lay that made a version, in the version's code: it may have moved since.
-
-    ``folder`` is where it is now, for a record whose own path leaves it open.
-    """
+    ``folder`` is where it is now, for a record whose own path leaves it open."""
     commit = record.code.commit
     if repository.commit(commit) is None:
         return folder
@@ -259,11 +255,9 @@ def refuse_other(owners: Owners, folder: str, model: str) -> None:
 
 
 def refuse_foreign_model(repository: Repository, model: Model, draft: VersionRecord) -> None:
-    """Raise ``UsageError`` where another repository's code makes the model of that name.
-
-    A name belongs to the repository that registered it last, or to those that ``owners`` in the
-    registry's ``towpath.yaml`` names. In a project's own registry every name is its own.
-    """
+    """Raise ``UsageError`` where another repository's code makes the model of that name."""
+    # A name belongs to the repository that registered it last, or to those that ``owners`` in the
+    # registry's ``towpath.yaml`` names. In a project's own registry every name is its own.
     mine = draft.code.repository
     if mine is None:
         return

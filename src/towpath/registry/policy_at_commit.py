@@ -16,11 +16,9 @@ FILE = "towpath.yaml"
 
 
 def read_project_at(repository: Repository, commit: str, folder: str = "") -> Project:
-    """The project that ``commit`` declares; ``folder`` is the project's, from the Git root.
-
-    Raises ``RegistryError`` where the commit holds no ``towpath.yaml`` there, ``DeclarationError``
-    where what it holds cannot be; both say who left it so, and how it comes back.
-    """
+    """The project that ``commit`` declares; ``folder`` is the project's, from the Git root. Raises
+    ``RegistryError`` where the commit holds no ``towpath.yaml`` there, ``DeclarationError`` where
+    what it holds cannot be; both say who left it so, and how it comes back."""
     from towpath.config.project_declaration import parse_project
 
     path = declaration_path(folder)

@@ -61,11 +61,9 @@ class _Publication:
 
 
 def fetch_registry(repository: Repository, remote: str | None = None) -> FetchedRegistry:
-    """Bring the remote's tags and branches here; a plain ``git pull`` leaves out these tags.
-
-    Raises ``RegistryError`` where the remote does not answer, or where a version here and there
-    are two different ones.
-    """
+    """Bring the remote's tags and branches here; a plain ``git pull`` leaves out these tags. Raises
+    ``RegistryError`` where the remote does not answer, or where a version here and there are two
+    different ones."""
     source = _choose_remote(repository, remote)
     before = set(refs.list_ref_names(repository, "refs/tags"))
     everything = ("refs/tags/*:refs/tags/*", f"+refs/heads/*:refs/remotes/{source}/*")
@@ -87,14 +85,13 @@ def fetch_registry(repository: Repository, remote: str | None = None) -> Fetched
 def publish_registry(
     repository: Repository, remote: str | None = None
 ) -> tuple[RegisteredVersion, ...]:
-    """Push what the remote does not have: each candidate as a version, versions and rejections
-    that were made while there was no remote; what that is.
-
-    A candidate gets its number here, as the next that the remote does not have; one whose key
-    was published by another clone meanwhile becomes that version. A tag that is none of Towpath's
-    is left here, with a warning. Raises ``RegistryError`` where the remote does not answer, and
-    ``UnpublishedTags`` where some of it did not go: candidates then go on waiting.
-    """
+    """Push what the remote does not have: each candidate as a version, versions and rejections that
+    were made while there was no remote; what that is. Raises ``RegistryError`` where the remote
+    does not answer, and ``UnpublishedTags`` where some of it did not go: candidates then go on
+    waiting."""
+    # A candidate gets its number here, as the next that the remote does not have; one whose key was
+    # published by another clone meanwhile becomes that version. A tag that is none of Towpath's is
+    # left here, with a warning.
     source = _choose_remote(repository, remote)
     publication = _Publication()
     with hold_lock(repository, LOCK):
@@ -114,9 +111,11 @@ def publish_registry(
 def _push_candidates(repository: Repository, remote: str, publication: _Publication) -> None:
     """Number and push each candidate; one that cannot be published keeps no other from it."""
     waiting = refs.list_refs(repository, CANDIDATES.rstrip("/"))
-    publication.faults += [
-        _no_candidate(ref) for ref in waiting if not registry_state.is_candidate(ref)
-    ]
+    for ref in waiting:
+        if not registry_state.is_candidate(ref):
+            what = f"{ref.name} holds no candidate of Towpath, and was not published"
+            hint = f"git update-ref -d '{ref.name}' takes it away"
+            publication.faults.append(Fault(what, hint=hint))
     models = registry_state.fold_tags(waiting).values()
     for candidate in (candidate for model in models for candidate in model.candidates):
         try:
@@ -127,11 +126,6 @@ def _push_candidates(repository: Repository, remote: str, publication: _Publicat
             place = candidate.tag.name
             publication.wrong += [refused] if isinstance(refused, UsageError) else []
             publication.faults += [Fault(f"{place}: {f.what}", hint=f.hint) for f in refused.faults]
-
-
-def _no_candidate(ref: Ref) -> Fault:
-    what = f"{ref.name} holds no candidate of Towpath, and was not published"
-    return Fault(what, hint=f"git update-ref -d '{ref.name}' takes it away")
 
 
 def _publish_candidate(
@@ -256,11 +250,6 @@ def _fault_of(ref: Ref, tag: TagName, content: bytes | None, place: str) -> str 
     return f"{name} was not pushed: {why} ({ways})" if why else None
 
 
-def _as_registered(ref: Ref, tag: TagName) -> RegisteredVersion:
-    version = ModelVersion(tag.model, tag.version, ref)
-    return RegisteredVersion(tag.model, tag.version, version.key, ref.target, ref.name, new=True)
-
-
 def _push_tags(
     repository: Repository, remote: str, tags: list[tuple[Ref, TagName]], publication: _Publication
 ) -> dict[str, str]:
@@ -272,7 +261,10 @@ def _push_tags(
         refused |= remotes.push_new_refs(repository, remote, objects)
         gone = [(ref, tag) for ref, tag in some if ref.name not in refused]
         registry_state.release_backups(repository, [ref.name for ref, _ in gone])
-        publication.published += [_as_registered(ref, tag) for ref, tag in gone]
+        publication.published += [
+            registered_before(ModelVersion(tag.model, tag.version, ref), new=True)
+            for ref, tag in gone
+        ]
     return refused
 
 

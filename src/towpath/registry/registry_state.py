@@ -61,10 +61,8 @@ def find_pruned_tags(repository: Repository, present: Iterable[Ref], *patterns: 
 
 
 def restore_pruned_tags(repository: Repository) -> tuple[str, ...]:
-    """Make the tags again that were pruned; which those are.
-
-    Called under the registry's lock, before anything is numbered or published.
-    """
+    """Make the tags again that were pruned; which those are. Called under the registry's lock,
+    before anything is numbered or published."""
     kept_tags = read_backed_up_tags(repository)
     if not kept_tags:
         return ()
@@ -331,9 +329,12 @@ class _Draft:
 
 
 def _finish_model(name: str, draft: _Draft) -> Model:
+    versions = sorted(_judge_versions(draft), key=lambda v: v.version or VersionNumber(0, 0, 0))
     return Model(
         name=name,
-        versions=tuple(sorted(_judge_versions(draft), key=_number_order)),
+        versions=tuple(
+            sorted(_judge_versions(draft), key=lambda v: v.version or VersionNumber(0, 0, 0))
+        ),
         candidates=tuple(sorted(draft.candidates, key=lambda v: (v.time, v.tag.name))),
         last=latest_date(draft.times),
         taken=frozenset(draft.taken),
@@ -344,11 +345,6 @@ def latest_date(times: Iterable[int]) -> int:
     """The latest of these dates that has come, by any clock; 0 where none has."""
     latest_allowed = time.time() + TAG_AHEAD
     return max((moment for moment in times if moment <= latest_allowed), default=0)
-
-
-def _number_order(version: ModelVersion) -> tuple[int, int, int]:
-    number = version.version or VersionNumber(0, 0, 0)
-    return number.major, number.minor, number.patch
 
 
 def _judge_versions(draft: _Draft) -> Iterator[ModelVersion]:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from towpath.backends.git import (
     CommitStamp,
@@ -56,14 +57,11 @@ def way_to_restore(named: str) -> str:
 
 
 def restore_tag(repository: Repository, named: str) -> RestoredTag:
-    """Put a tag right: a promoted version's is made again, the very object that it was; one that
-    is no version's, or a stage tag that was forged, is set aside.
-
-    A version's commit must hold the record that main decided upon, byte for byte: stage tags keep
-    that commit. Nothing is lost: what a name held before is kept under another ref. Raises
-    ``UsageError`` for what is no tag and was never promoted, ``RegistryError`` where a version's
-    commit is not here.
-    """
+    """Put a tag right: a promoted version's is made again, the very object that it was; one that is
+    no version's, or a stage tag that was forged, is set aside. Raises ``UsageError`` for what is no
+    tag and was never promoted, ``RegistryError`` where a version's commit is not here."""
+    # A version's commit must hold the record that main decided upon, byte for byte: stage tags keep
+    # that commit. Nothing is lost: what a name held before is kept under another ref.
     tag_name = version_reference.parse_tag(named)
     if tag_name is None:
         hint = "write abalone@v1.0.0, or a stage tag as towpath verify shows it: 'abalone#dev#3'"
@@ -152,7 +150,10 @@ def _find_version_commit(
     repository: Repository, named: str, model: str, path: str, decided: bytes
 ) -> str:
     """The commit that was made for the version, and holds the very record."""
-    for commit in _candidate_commits(repository, model):
+    # By stage and rejection tags, by what was set aside, and what Git has not yet thrown away.
+    patterns = (f"{TAGS}{model}#*", f"{TAGS}{model}@*", f"{ASIDE}{model}*")
+    targets = dict.fromkeys(ref.target for ref in refs.list_refs(repository, *patterns))
+    for commit in chain(targets, _find_unreachable(repository, "commit")):
         # Later commits hold it, too, as main's copy: only the one that was made for it counts.
         if refs.read_content(repository, commit, path) == decided and is_registration(
             repository, commit, path
@@ -161,14 +162,6 @@ def _find_version_commit(
     what = f"no commit here holds the record of {named} that main decided upon"
     hint = "towpath fetch; in a clone that still has the tag: towpath push"
     raise RegistryError(what, hint=hint)
-
-
-def _candidate_commits(repository: Repository, model: str) -> Iterator[str]:
-    """Where a version's commit may still be named: by stage and rejection tags, by what was set
-    aside, and by what Git has not yet thrown away."""
-    patterns = (f"{TAGS}{model}#*", f"{TAGS}{model}@*", f"{ASIDE}{model}*")
-    yield from dict.fromkeys(ref.target for ref in refs.list_refs(repository, *patterns))
-    yield from _find_unreachable(repository, "commit")
 
 
 def _find_unreachable(repository: Repository, kind: str) -> Iterator[str]:

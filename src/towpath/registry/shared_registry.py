@@ -12,8 +12,9 @@ from towpath.backends.git.remotes import ORIGIN
 from towpath.errors import Fault, RegistryError
 from towpath.registry import registry_publication
 
+# Seconds for which a view of the registry is good enough, and a failed fetch is not repeated: each
+# command would else wait for a server that is down.
 FRESH = 600.0
-"""Seconds for which a view of the registry is good enough, and a failed fetch is not repeated."""
 
 
 def registry_address(declared: str, root: Path) -> str:
@@ -36,11 +37,9 @@ def at_hand(address: str, home: Path) -> Repository:
 
 
 def refresh_clone(clone: Repository, address: str, fresh: float = FRESH) -> None:
-    """Bring a clone up to date whose view is older than ``fresh`` seconds.
-
-    Where the registry cannot be reached, the older view serves. Raises ``RegistryError`` where
-    there is none.
-    """
+    """Bring a clone up to date whose view is older than ``fresh`` seconds. Raises ``RegistryError``
+    where there is none."""
+    # Where the registry cannot be reached, the older view serves.
     age = remotes.tags_age(clone)
     if age is not None and min(age, _since_tried(clone)) <= fresh:
         return
@@ -66,9 +65,7 @@ def explain_staleness(clone: Repository, address: str) -> str | None:
 
 def push_main(clone: Repository, address: str) -> bool:
     """Push what was approved in the clone; False where there is nothing that the registry lacks.
-
-    Raises ``RegistryError`` where the registry's main branch went on meanwhile, or refuses.
-    """
+    Raises ``RegistryError`` where the registry's main branch went on meanwhile, or refuses."""
     name = branches.main_branch_name(clone)
     mine = branches.branch_commit(clone, name)
     if mine is None or _main_holds(clone, mine):

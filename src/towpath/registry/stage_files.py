@@ -148,11 +148,9 @@ def read_stage_files(repository: Repository, main: str | None = None) -> StageFi
 
 
 def _stage_order(text: str) -> dict[str, int]:
-    """The place of each stage in the order in which ``towpath.yaml`` names them.
-
-    It is read by its looks, for a reader of YAML takes longer than listing all models, and only
-    the order in which stages are shown hangs on it; a stage that is not seen comes last.
-    """
+    """The place of each stage in the order in which ``towpath.yaml`` names them."""
+    # It is read by its looks, for a reader of YAML takes longer than listing all models, and only
+    # the order in which stages are shown hangs on it; a stage that is not seen comes last.
     block = _STAGES.search(text)
     names = _NAME.findall(block[0]) if block else ["dev", "uat", "prod"]
     return {name: place for place, name in enumerate(dict.fromkeys(names))}

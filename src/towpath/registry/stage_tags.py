@@ -79,17 +79,18 @@ def write_stage_tag(
     undone: bool = False,
 ) -> StageTag:
     """Write the tag that a version entered a stage, or left it; pushed alone where ``remote``.
-
-    The tag reaches the remote before it is kept here; where another took its number, it takes
-    the next. Raises ``RegistryError`` where the remote refuses for good.
-    """
+    Raises ``RegistryError`` where the remote refuses for good."""
+    # The tag reaches the remote before it is kept here; where another took its number, it takes the
+    # next.
     refused = 0
     with hold_lock(repository, LOCK):
         # Or a number of theirs would be free for this tag.
         registry_state.restore_pruned_tags(repository)
         for attempt in range(TRIES):
             if remote:
-                _fetch_model_tags(repository, remote, version.model)
+                # Of a name that both have, the remote's stays there: verify looks at it.
+                patterns = (f"{TAGS}{version.model}{mark}*" for mark in "@#")
+                remotes.fetch_refs(repository, remote, *(f"{p}:{p}" for p in patterns))
             name, tag_object = _make_tag_object(repository, version, stage, message, undone)
             tags = {name: tag_object}
             refusals = remotes.push_new_refs(repository, remote, tags) if remote else {}
@@ -112,10 +113,8 @@ def find_unpublished_tags(repository: Repository, remote: str, stage: str) -> tu
 
 
 def push_stage_tag(repository: Repository, remote: str, stage_tag: StageTag) -> StageTag:
-    """Push a tag that was written while the remote was out of reach.
-
-    Where another took its number meanwhile, it is written anew with the next.
-    """
+    """Push a tag that was written while the remote was out of reach."""
+    # Where another took its number meanwhile, it is written anew with the next.
     name = stage_tag.tag.name
     refusals = remotes.push_new_refs(repository, remote, {name: stage_tag.tag.object})
     remote_object = (
@@ -153,12 +152,6 @@ def _newest_date(repository: Repository) -> int:
         listed = refs.list_refs(repository, "refs/tags")
         return registry_state.latest_date(ref.time for ref in listed)
     return registry_state.latest_date(clamp_second(line) for line in split_lines(listing.text))
-
-
-def _fetch_model_tags(repository: Repository, remote: str, model: str) -> None:
-    patterns = (f"{TAGS}{model}@*", f"{TAGS}{model}#*")
-    # Of a name that both have, the remote's stays there, and ours here: it is looked at by verify.
-    remotes.fetch_refs(repository, remote, *(f"{pattern}:{pattern}" for pattern in patterns))
 
 
 def _parse_stage_tag(ref: Ref) -> StageTag | None:

@@ -69,10 +69,8 @@ def json_line(data: Mapping[str, Json]) -> str:
 
 
 def parse_summary(text: str) -> dict[str, Any]:
-    """The summary in a tag's message; empty in a tag that Towpath did not write.
-
-    Facts that are not of the kind which Towpath writes are left out: a tag may be made by hand.
-    """
+    """The summary in a tag's message; empty in a tag that Towpath did not write."""
+    # Facts that are not of the kind which Towpath writes are left out: a tag may be made by hand.
     start = text.rfind(f"\n{MARK}")
     if start < 0:
         return {}
@@ -121,22 +119,6 @@ def _fits_reader(key: str, value: object) -> bool:
     return check is None or check(value)
 
 
-def _is_text(value: object) -> bool:
-    return type(value) is str
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value <= MOST_BYTES
-
-
-def _is_key(value: object) -> bool:
-    return type(value) is str and _KEY.fullmatch(value) is not None
-
-
-def _is_commit(value: object) -> bool:
-    return type(value) is str and _COMMIT.fullmatch(value) is not None
-
-
 def _are_numbers(value: object) -> bool:
     if type(value) is not dict:
         return False
@@ -157,16 +139,21 @@ def _are_scalars(value: object) -> bool:
     return True
 
 
+# By type, not by `isinstance`: True is an int, and no size. Plain functions, since ten thousand
+# tags are searched.
 _CHECKS: Mapping[str, Callable[[object], bool]] = {
-    "key": _is_key,
+    "key": lambda value: type(value) is str and _KEY.fullmatch(value) is not None,
     "md5": is_md5,
     "sha256": is_sha256,
-    "code": _is_commit,
+    "code": lambda value: type(value) is str and _COMMIT.fullmatch(value) is not None,
     "metrics": _are_numbers,
     **dict.fromkeys(("params", "labels", "data"), _are_scalars),
-    **dict.fromkeys(("schema", "size"), _is_count),
     **dict.fromkeys(
-        ("kind", "pipeline", "run", "repository", "author", "time", "bump", "reason"), _is_text
+        ("schema", "size"), lambda value: type(value) is int and 0 <= value <= MOST_BYTES
+    ),
+    **dict.fromkeys(
+        ("kind", "pipeline", "run", "repository", "author", "time", "bump", "reason"),
+        lambda value: type(value) is str,
     ),
 }
 

@@ -85,10 +85,8 @@ class OwnCode:
 
 
 def find_own_code(source: CodeSource, record: VersionRecord, trust: Iterable[str]) -> OwnCode:
-    """What a version's file may need of its own code, laid out where it may run.
-
-    The model's bytes must have been held against their digest before.
-    """
+    """What a version's file may need of its own code, laid out where it may run. The model's bytes
+    must have been held against their digest before."""
     name = f"{record.model}@{record.version}" if record.version else record.model
     none = OwnCode(name, packages=record.packages, python=record.python)
     if not (names := tuple(trust)):
@@ -160,11 +158,9 @@ class CodeNews:
 def find_classes(
     repository: Repository, record: VersionRecord, trust: Iterable[str]
 ) -> dict[str, str]:
-    """The trusted classes that a version's commit defines, each with its file.
-
-    Where the record says which names the model's file needs, only those; none where this clone
-    does not have the commit.
-    """
+    """The trusted classes that a version's commit defines, each with its file. Where the record
+    says which names the model's file needs, only those; none where this clone does not have the
+    commit."""
     if repository.commit(record.code.commit) is None:
         return {}
     classes = _read_own_classes(repository, record, trust).classes
@@ -247,10 +243,8 @@ def declared_paths(
     repository: Repository | None, record: VersionRecord, folder: str
 ) -> tuple[Mapping[str, str], Mapping[str, str]]:
     """The inputs' paths by name as the code declared them, and the text of each `.dvc` file beside
-    one by its path; none of either where that commit is not here.
-
-    ``folder`` is where the project lies now, from the Git root.
-    """
+    one by its path; none of either where that commit is not here. ``folder`` is where the project
+    lies now, from the Git root."""
     if repository is None or repository.commit(record.code.commit) is None:
         return {}, {}
     from towpath import documents
@@ -284,10 +278,8 @@ def _input_paths(inputs: Mapping[object, object]) -> Iterator[tuple[str, str]]:
 def tracked_data(
     repository: Repository | None, record: VersionRecord, folder: str
 ) -> Mapping[str, tuple[str, str]]:
-    """The inputs whose bytes DVC keeps for the project, by name: their path and their digest.
-
-    What Git holds itself, and what is a model's version, is left out.
-    """
+    """The inputs whose bytes DVC keeps for the project, by name: their path and their digest."""
+    # What Git holds itself, and what is a model's version, is left out.
     if not record.data:
         return {}
     if record.sources:

@@ -29,11 +29,9 @@ class VersionChange:
 
 
 def find_version_changes(old: VersionRecord, new: VersionRecord) -> tuple[VersionChange, ...]:
-    """Every difference that counts for the number, the gravest first.
-
-    A signature that callers of the old model cannot use is major; other code, another declaration
-    or other parameters are minor; other data, packages or Python are a patch.
-    """
+    """Every difference that counts for the number, the gravest first."""
+    # A signature that callers of the old model cannot use is major; other code, another declaration
+    # or other parameters are minor; other data, packages or Python are a patch.
     python = [f"Python {old.python} -> {new.python}"] if old.python != new.python else []
     reasons: tuple[tuple[Level, Iterable[str]], ...] = (
         ("major", model_signature.find_signature_breaks(old.signature, new.signature)),
@@ -56,7 +54,9 @@ def derive_bump(old: VersionRecord | None, new: VersionRecord) -> RecordedBump:
     for level in ORDER:
         reasons = [change.what for change in differences if change.level == level]
         if reasons:
-            return RecordedBump(level, _shorten_reasons(reasons))
+            more = len(reasons) - MOST_SAID
+            rest = [f"and {more} more"] if more > 0 else []
+            return RecordedBump(level, "; ".join([*reasons[:MOST_SAID], *rest]))
     return RecordedBump("patch", "made again")
 
 
@@ -87,11 +87,6 @@ def _differing_names(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str
 
 def _value_in_words(values: Mapping[str, Any], name: str) -> str:
     return str(values[name]) if name in values else "none"
-
-
-def _shorten_reasons(reasons: list[str]) -> str:
-    more = len(reasons) - MOST_SAID
-    return "; ".join([*reasons[:MOST_SAID], *([f"and {more} more"] if more > 0 else [])])
 
 
 @dataclass(frozen=True)
@@ -163,7 +158,7 @@ def _comparison_sections(
     yield _section_rows("metrics", metrics)
     yield _section_rows("parameters", [record.parameters for record in records])
     yield _section_rows("data", [record.data for record in records])
-    yield _section_rows("code", [_code_facts(record) for record in records])
+    yield _section_rows("code", [{"commit": r.code.commit, **r.code.digests} for r in records])
     yield _section_rows("labels", [record.labels for record in records])
     yield _section_rows("signature", [_signature_facts(record) for record in records])
     yield _section_rows("packages", [record.packages for record in records])
@@ -179,10 +174,6 @@ def _stages_of_version(recorded: RecordedVersion, staged: StageFiles) -> dict[st
     version = recorded.version
     facts = {"in": ", ".join(staged.stages_of(version.model, version.version)) or None}
     return facts if version.rejected is None else {**facts, "rejected": version.rejected}
-
-
-def _code_facts(record: VersionRecord) -> dict[str, str]:
-    return {"commit": record.code.commit, **record.code.digests}
 
 
 def _signature_facts(record: VersionRecord) -> dict[str, str]:

@@ -54,11 +54,9 @@ def read_incumbent(
 
 
 def find_version(repository: Repository, reference: str | VersionReference) -> ModelVersion:
-    """The version that a reference names, as its tag tells it; rejected ones only by number.
-
-    Raises ``UsageError`` with the near name for what does not exist, ``RegistryError`` where a
-    stage names a version that this clone does not have.
-    """
+    """The version that a reference names, as its tag tells it; rejected ones only by number. Raises
+    ``UsageError`` with the near name for what does not exist, ``RegistryError`` where a stage names
+    a version that this clone does not have."""
     named = (
         version_reference.parse_reference(reference) if isinstance(reference, str) else reference
     )

@@ -63,12 +63,10 @@ def judge_readiness(
     required: bool = False,
     written: Callable[[str], bool] | None = None,
 ) -> ReadyToRegister | RegistrationSkipped:
-    """Whether what a run makes can be registered, judged by what is committed now.
-
-    ``written`` tells, by its path from the repository's root, a file that a run itself writes.
-    A detached head is well: versions stand beside the branches. Where registering is ``required``,
-    what stands against it is a ``UserError`` with every fault.
-    """
+    """Whether what a run makes can be registered, judged by what is committed now. ``written``
+    tells, by its path from the repository's root, a file that a run itself writes. A detached head
+    is well: versions stand beside the branches. Where registering is ``required``, what stands
+    against it is a ``UserError`` with every fault."""
     if repository is None:
         return _skip_for_faults(required, [Fault("no Git repository", hint="git init, and commit")])
     state = repository.state(written)
@@ -82,7 +80,9 @@ def _readiness_faults(repository: Repository, state: WorkTreeState) -> Iterator[
     if state.commit is None:
         yield Fault("nothing is committed yet", hint="git add . && git commit")
     elif state.changed:
-        yield Fault(_count_uncommitted(state.changed), hint=_name_changed_files(state.changed))
+        count = len(state.changed)
+        what = "1 file not committed" if count == 1 else f"{count} files not committed"
+        yield Fault(what, hint=_name_changed_files(state.changed))
     for path, why in state.submodules.items():
         hint = f"{checkouts.SET_UP}; or commit in {path}, and then git add {path}"
         yield Fault(f"the submodule {path} is not as it is committed: {why}", hint=hint)
@@ -98,10 +98,6 @@ def _skip_for_faults(required: bool, faults: list[Fault]) -> RegistrationSkipped
     if required:
         raise UserError(*(Fault(f"cannot register: {f.what}", f.place, f.hint) for f in faults))
     return RegistrationSkipped("; ".join(fault.what for fault in faults), tuple(faults))
-
-
-def _count_uncommitted(changed: tuple[str, ...]) -> str:
-    return "1 file not committed" if len(changed) == 1 else f"{len(changed)} files not committed"
 
 
 def _name_changed_files(changed: tuple[str, ...]) -> str:
@@ -144,11 +140,10 @@ def build_version_objects(
 
 
 def number_draft(repository: Repository, model: Model, draft: VersionRecord) -> VersionRecord:
-    """The record with its number, and the reason for it, from what differs to the version before.
-
-    The version before is the latest in good standing. A number that was ever given, also where
-    its tag is gone, or whose name another ref has, is passed over.
-    """
+    """The record with its number, and the reason for it, from what differs to the version
+    before."""
+    # The version before is the latest in good standing. A number that was ever given, also where
+    # its tag is gone, or whose name another ref has, is passed over.
     standing = model.versions_in_standing()
     # A tag may be forged, or its commit lost: the next lower one with a record is compared with.
     whole = (version for version in standing if registry_state.has_record(repository, version))
@@ -223,12 +218,10 @@ class RegisteredVersion:
 
 def register_version(repository: Repository, request: Registration) -> RegisteredVersion:
     """Register a version: numbered at once in a repository without a remote, else a candidate.
-
-    The same key gives the version that it gave before, unless that was rejected. Raises
-    ``UsageError`` for a name that no model may have, or that in a shared registry another
-    repository has, ``UserError`` without a Git identity, ``RegistryError`` where Git does not
-    let a ref be made.
-    """
+    Raises ``UsageError`` for a name that no model may have, or that in a shared registry another
+    repository has, ``UserError`` without a Git identity, ``RegistryError`` where Git does not let a
+    ref be made."""
+    # The same key gives the version that it gave before, unless that was rejected.
     draft = request.record
     version_reference.check_name(draft.model)
     refused = ""
@@ -261,15 +254,12 @@ def _kept_twice(built: VersionObjects) -> dict[str, str]:
     return dict.fromkeys(names, built.tag)
 
 
-def registered_before(version: ModelVersion) -> RegisteredVersion:
+def registered_before(version: ModelVersion, new: bool = False) -> RegisteredVersion:
+    """A version that was here already; ``new`` is one that the remote did not have."""
+    reason = "" if new else str(version.summary.get("reason", ""))
+    ref = version.tag.name
     return RegisteredVersion(
-        model=version.model,
-        version=version.version,
-        key=version.key,
-        commit=version.commit,
-        ref=version.tag.name,
-        new=False,
-        reason=str(version.summary.get("reason", "")),
+        version.model, version.version, version.key, version.commit, ref, new, reason
     )
 
 
@@ -304,11 +294,9 @@ def find_twin(model: Model, key: str) -> ModelVersion | None:
 
 
 def reject_version(repository: Repository, reference: str, reason: str) -> ModelVersion:
-    """Reject a version with a reason (GTO's deregistration: ``abalone@v1.3.0!#1``), here.
-
-    It is pushed by ``publish_registry``. Raises ``UsageError`` for a candidate, for a version that
-    was rejected already, and without a reason.
-    """
+    """Reject a version with a reason (GTO's deregistration: ``abalone@v1.3.0!#1``), here. It is
+    pushed by ``publish_registry``. Raises ``UsageError`` for a candidate, for a version that was
+    rejected already, and without a reason."""
     if not reason.strip():
         raise UsageError("a rejection says why", hint="--reason 'trained on leaked labels'")
     with hold_lock(repository, LOCK):

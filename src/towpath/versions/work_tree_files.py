@@ -85,10 +85,8 @@ def hold_worktree(workspace: Workspace) -> Iterator[None]:
 
 def bring_up_to_date(workspace: Workspace, pipeline: str, wanted: Mapping[str, str]) -> None:
     """Make the work tree hold these outputs, digests by path, and no others that a run put there.
-
-    Nothing is touched where nothing differs, and nothing is taken away that was changed since.
-    Raises ``Malformed`` for an output that a link of the work tree leads elsewhere.
-    """
+    Raises ``Malformed`` for an output that a link of the work tree leads elsewhere."""
+    # Nothing is touched where nothing differs, and nothing is taken away that was changed since.
     ledger = workspace.state / "state" / "outputs" / f"{pipeline}.json"
     before = _read_ledger(ledger)
     for path, digest in before.items():
@@ -109,10 +107,9 @@ def bring_up_to_date(workspace: Workspace, pipeline: str, wanted: Mapping[str, s
 
 
 def adopt_outputs(workspace: Workspace, pipeline: str, outputs: Mapping[str, str]) -> None:
-    """Take outputs that were pulled for outputs of a run, so that a later one may take them away.
-
-    Only those that the work tree does hold: what was changed there is the user's.
-    """
+    """Take outputs that were pulled for outputs of a run, so that a later one may take them
+    away."""
+    # Only those that the work tree does hold: what was changed there is the user's.
     ledger = workspace.state / "state" / "outputs" / f"{pipeline}.json"
     before = _read_ledger(ledger)
     held = {

@@ -60,13 +60,10 @@ def push_objects(
     progress: Progress | None = None,
     beside: Iterable[str] = (),
 ) -> MovedObjects:
-    """Bring bytes, then the entries that speak of them, to a remote.
-
-    Without ``digests`` it is all that the project names: tracked data, and what `dvc.lock` and the
-    entries say. What the entries were made from goes along, and what ``beside`` names, where it is
-    here. Raises StoreError, with every fault, for bytes that are neither here nor there, or that
-    did not arrive whole.
-    """
+    """Bring bytes, then the entries that speak of them, to a remote. Without ``digests`` it is all
+    that the project names: tracked data, and what `dvc.lock` and the entries say. What the entries
+    were made from goes along, and what ``beside`` names, where it is here. Raises StoreError, with
+    every fault, for bytes that are neither here nor there, or that did not arrive whole."""
     store = Store(root)
     opened_remote = open_remote(store.layout, remote)
     optional = [*beside]
@@ -89,12 +86,11 @@ def fetch_objects(
     remote: str | None = None,
     progress: Progress | None = None,
 ) -> MovedObjects:
-    """Bring bytes, then the entries that speak of them, from a remote to this store.
-
-    ``digests`` are as for ``push_objects``. What came whole stays, the entries that speak of it
-    too. Then raises StoreError, with every fault, for what the remote does not have or holds with
-    wrong bytes; what only entries speak of is a warning, since those entries are left there.
-    """
+    """Bring bytes, then the entries that speak of them, from a remote to this store. Then raises
+    StoreError, with every fault, for what the remote does not have or holds with wrong bytes; what
+    only entries speak of is a warning, since those entries are left there."""
+    # ``digests`` are as for ``push_objects``. What came whole stays, the entries that speak of it
+    # too.
     store = Store(root)
     opened_remote = open_remote(store.layout, remote)
     with opened_remote.name_faults():
@@ -118,11 +114,9 @@ def fetch_objects(
 
 
 def _named_by_project(root: Path, is_strict: bool = False) -> list[str]:
-    """The digests that a project's files name: tracked data, and what `dvc.lock` says was made.
-
-    Pointers that cannot be followed are left out, for who places data says what is wrong with
-    them; where ``is_strict`` they are a StoreError.
-    """
+    """The digests that a project's files name: tracked data, and what `dvc.lock` says was made."""
+    # Pointers that cannot be followed are left out, for who places data says what is wrong with
+    # them; where ``is_strict`` they are a StoreError.
     pointers = (
         tracked_files.read_pointers(root)
         if is_strict
@@ -132,10 +126,8 @@ def _named_by_project(root: Path, is_strict: bool = False) -> list[str]:
 
 
 def _reachable_digests(root: Path, store: Store, there: Remote) -> list[str]:
-    """What a project names and a remote can be asked for.
-
-    Of the user's own stages that is what is there: DVC need not have stored what they made.
-    """
+    """What a project names and a remote can be asked for."""
+    # Of the user's own stages that is what is there: DVC need not have stored what they made.
     others = [digest for digest in dvc_yaml.made_digests(root, ours=False) if not store.has(digest)]
     sizes = there.file_sizes([object_path(digest) for digest in others])
     gone = {digest for digest, size in zip(others, sizes, strict=True) if size is None}

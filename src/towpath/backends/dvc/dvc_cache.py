@@ -70,10 +70,8 @@ class Store:
 
     @log_store_call("root")
     def digest(self, path: Path) -> Artifact:
-        """Name the bytes of a file or a folder as they are now, without storing them.
-
-        Raises StoreError for what is not there and for what a folder may not hold.
-        """
+        """Name the bytes of a file or a folder as they are now, without storing them. Raises
+        StoreError for what is not there and for what a folder may not hold."""
         path = self._existing_path(path)
         if not path.is_dir():
             file = _file_at(path)
@@ -111,9 +109,7 @@ class Store:
     @log_store_call("root")
     def put(self, path: Path) -> Artifact:
         """Store a file or a folder as it is now. Bytes that are there already are not copied.
-
-        Raises StoreError when they cannot be written; then nothing is half-written.
-        """
+        Raises StoreError when they cannot be written; then nothing is half-written."""
         path = self._existing_path(path)
         with explain_write_errors(path.name, self.layout.cache):
             if not path.is_dir():
@@ -149,11 +145,9 @@ class Store:
         return self.objects.path(digest)
 
     def has(self, digest: str) -> bool:
-        """Whether the bytes, for a folder those of every file in it, are there and right.
-
-        They are read unless they were read before and have not changed since; wrong ones are
-        moved aside, with a warning, and are a miss.
-        """
+        """Whether the bytes, for a folder those of every file in it, are there and right."""
+        # They are read unless they were read before and have not changed since; wrong ones are
+        # moved aside, with a warning, and are a miss.
         needed = self.needed_objects(digest)
         return needed is not None and not self.objects.find_unverified(needed)
 
@@ -179,10 +173,9 @@ class Store:
     @log_store_call("root")
     def copy_to(self, digest: str, to: Path) -> None:
         """Put the bytes at a path as a copy of its own, or a clone where blocks can be shared.
-
-        Never a hard link: a program that writes to its input would change the store. What stands
-        there is replaced when the copy is whole. Raises StoreError when bytes are missing.
-        """
+        Raises StoreError when bytes are missing."""
+        # Never a hard link: a program that writes to its input would change the store. What stands
+        # there is replaced when the copy is whole.
         if not self.has(digest):
             raise _absent_error(digest)
         to = self.root / to
@@ -238,10 +231,8 @@ def _job_count(files: Sequence[FileBelow]) -> int:
 
 
 def _hash_settled(file: FileBelow) -> tuple[FileStamp, str]:
-    """The stamp that a file had before and after it was read, and its digest.
-
-    Raises StoreError when it does not stop changing.
-    """
+    """The stamp that a file had before and after it was read, and its digest. Raises StoreError
+    when it does not stop changing."""
     for _ in range(_PATIENCE):
         descriptor = os.open(file.path, os.O_RDONLY)
         try:

@@ -38,9 +38,7 @@ _FILES = {
 
 def locate_store(root: Path) -> StoreLayout:
     """The layout of a project's store: the nearest `.dvc` upwards, and what its configuration says.
-
-    Raises StoreError where no folder upwards holds a `.dvc`.
-    """
+    Raises StoreError where no folder upwards holds a `.dvc`."""
     root = root.absolute()
     dvc = find_dvc(root)
     if dvc is None:
@@ -144,10 +142,8 @@ class DvcConfig:
 
 
 def load_config(dvc: Path) -> DvcConfig:
-    """All that DVC is configured by: the local file over the repository's, over the user's.
-
-    ``cache.dir`` is absolute, taken from the folder of the file that says it, as DVC does.
-    """
+    """All that DVC is configured by: the local file over the repository's, over the user's."""
+    # ``cache.dir`` is absolute, taken from the folder of the file that says it, as DVC does.
     merged: dict[str, dict[str, str]] = {}
     for path in (*_user_files(), dvc / "config", dvc / "config.local"):
         for name, settings in _read_config(path).sections.items():
@@ -160,10 +156,8 @@ def load_config(dvc: Path) -> DvcConfig:
 
 
 def shared_remote(root: Path) -> RemoteConfig | None:
-    """The default remote in a project's own ``.dvc/config``; None where it names none.
-
-    What only this machine or this person configured is not for others. A folder becomes absolute.
-    """
+    """The default remote in a project's own ``.dvc/config``; None where it names none."""
+    # What only this machine or this person configured is not for others. A folder becomes absolute.
     file = locate_store(root).dvc / "config"
     remote = _read_config(file).default_remote()
     if remote is None or "://" in remote.settings["url"]:

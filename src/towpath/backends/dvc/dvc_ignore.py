@@ -115,11 +115,8 @@ class FileBelow(NamedTuple):
 
 
 def files_under(folder: Path, ignore: IgnorePatterns) -> Iterator[FileBelow]:
-    """The files that a folder's digest is made of.
-
-    Raises StoreError, with every fault, for links to folders, broken links, pipes and the like,
-    and for a `.dvcignore` inside the folder.
-    """
+    """The files that a folder's digest is made of. Raises StoreError, with every fault, for links
+    to folders, broken links, pipes and the like, and for a `.dvcignore` inside the folder."""
     faults: list[str] = []
     yield from _walk_folder(os.fspath(folder), "", ignore, faults)
     if faults:

@@ -56,11 +56,8 @@ class DvcFile:
 
 
 def read_dvc_file(root: Path, path: Path) -> DvcFile:
-    """What a dvc.yaml of a project declares.
-
-    Raises:
-        UserError: where it is not there, or DVC does not understand it.
-    """
+    """What a dvc.yaml of a project declares. Raises: UserError: where it is not there, or DVC does
+    not understand it."""
     shown = os.path.relpath(path, root)
     if not path.is_file():
         raise UserError(f"there is no {shown}", hint="name the dvc.yaml whose stages are meant")
@@ -205,11 +202,8 @@ def _folder_outputs(lock: Path) -> Iterator[str]:
 
 
 def read_values(path: Path) -> Any:
-    """What a file of parameters holds, as DVC reads it; None where it is not there.
-
-    Raises:
-        UserError: where it cannot be read.
-    """
+    """What a file of parameters holds, as DVC reads it; None where it is not there. Raises:
+    UserError: where it cannot be read."""
     from dvc.utils.serialize import ParseError, load_path
 
     if not path.is_file():

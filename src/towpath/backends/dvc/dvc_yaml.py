@@ -138,11 +138,10 @@ class GivenContents:
 def write_dvc_files(
     root: Path, pipeline: str, stages: Sequence[StageEntry], models: Mapping[str, ModelEntry | str]
 ) -> bool:
-    """Bring both files up to date under DVC's lock; False where nothing differed.
-
-    Every path of a stage must be in the work tree. Raises StoreError where one is missing, where
-    a stage of the user's has our name, or where the files cannot be written.
-    """
+    """Bring both files up to date under DVC's lock; False where nothing differed. Raises StoreError
+    where one is missing, where a stage of the user's has our name, or where the files cannot be
+    written."""
+    # Every path of a stage must be in the work tree.
     store = Store(root)
     with repository_lock(store.layout):
         new_texts = dvc_file_texts(root, pipeline, stages, models)
@@ -155,12 +154,10 @@ def write_dvc_files(
 
 @contextmanager
 def repository_lock(layout: StoreLayout, patience: float = 60.0) -> Iterator[None]:
-    """Hold `.dvc/tmp/lock` as DVC does, so that stock DVC and Towpath never write the same files
-    at once: `flock`, and the holder's process id in the file.
-
-    Raises StoreError when another holds it for longer than ``patience`` seconds, and where
-    `core.hardlink_lock` asks for another kind of lock.
-    """
+    """Hold `.dvc/tmp/lock` as DVC does, so that stock DVC and Towpath never write the same files at
+    once: `flock`, and the holder's process id in the file. Raises StoreError when another holds it
+    for longer than ``patience`` seconds, and where `core.hardlink_lock` asks for another kind of
+    lock."""
     core = load_config(layout.dvc).sections.get("core", {})
     if core.get("hardlink_lock", "").lower() == "true":
         raise StoreError(
@@ -191,10 +188,8 @@ def dvc_file_texts(
     models: Mapping[str, ModelEntry | str],
     given: GivenContents | None = None,
 ) -> dict[str, str]:
-    """Both files as they would stand, by name; nothing is written.
-
-    ``given`` takes the place of what the work tree holds, for a commit that is made beside it.
-    """
+    """Both files as they would stand, by name; nothing is written. ``given`` takes the place of
+    what the work tree holds, for a commit that is made beside it."""
     given = given or GivenContents()
     old = _StageFile(root / PIPELINE, text_at(root / PIPELINE) or _HEAD)
     owned = frozenset(name for name, owner in old.stage_owners.items() if owner == pipeline)
@@ -279,11 +274,9 @@ def stage_owner(stage: Mapping[str, Any]) -> Any:
 
 
 def read_stages(text: str, shown: str, is_strict: bool = True) -> Mapping[str, documents.Mapping]:
-    """The stages of `dvc.yaml` or `dvc.lock` by name, as nodes, which know their lines.
-
-    Raises DeclarationError where the file is none, or says something that is doubtful in YAML; if
-    not ``is_strict`` that is left to DVC to judge, who is asked about all that the user wrote.
-    """
+    """The stages of `dvc.yaml` or `dvc.lock` by name, as nodes, which know their lines. Raises
+    DeclarationError where the file is none, or says something that is doubtful in YAML; if not
+    ``is_strict`` that is left to DVC to judge, who is asked about all that the user wrote."""
     document = documents.parse_yaml(text, shown)
     node = document.node
     if document.faults and (is_strict or not isinstance(node, documents.Mapping)):
@@ -392,10 +385,8 @@ def _with_models(path: Path, text: str, models: Mapping[str, ModelEntry | str]) 
 
 
 def add_artifact(text: str, name: str, path: str) -> str:
-    """A ``dvc.yaml`` of Towpath's own with a model more, where GTO and DVC look it up.
-
-    Raises DeclarationError where the text is no mapping.
-    """
+    """A ``dvc.yaml`` of Towpath's own with a model more, where GTO and DVC look it up. Raises
+    DeclarationError where the text is no mapping."""
     data = documents.plain_data(documents.parse_yaml(text, PIPELINE).node) if text else {}
     if not isinstance(data, dict):
         raise DeclarationError(Fault("dvc.yaml of the shared registry is no mapping"))
@@ -430,10 +421,8 @@ class YamlSection:
 
 
 def read_section(text: str, key: str) -> YamlSection | None:
-    """The section of a top-level key; a missing one is made at the end.
-
-    None where the text is not plain block style: then only a YAML parser can change it.
-    """
+    """The section of a top-level key; a missing one is made at the end."""
+    # None where the text is not plain block style: then only a YAML parser can change it.
     lines = text.splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"

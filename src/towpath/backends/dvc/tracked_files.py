@@ -73,12 +73,10 @@ def write_pointer(artifact: Artifact, name: str) -> str:
 
 
 def find_tracked(root: Path, path: Path) -> Artifact | None:
-    """The digest that a pointer gives a file or a folder, whether its bytes are here or not.
-
-    A path inside a tracked folder is looked up in the folder's manifest, when that is here.
-    What the path holds may differ from its pointer: then it is what it holds. Raises StoreError
-    where the pointer is none, or leads where no data may be.
-    """
+    """The digest that a pointer gives a file or a folder, whether its bytes are here or not. Raises
+    StoreError where the pointer is none, or leads where no data may be."""
+    # A path inside a tracked folder is looked up in the folder's manifest, when that is here. What
+    # the path holds may differ from its pointer: then it is what it holds.
     root, path = root.absolute(), _absolute_path(root, path)
     pointer = find_covering_pointer(root, path)
     if pointer is None or pointer.path == path:
@@ -88,9 +86,7 @@ def find_tracked(root: Path, path: Path) -> Artifact | None:
 
 def find_covering_pointer(root: Path, path: Path) -> Pointer | None:
     """The pointer of a file or a folder, or of the folder that it is in; None where there is none.
-
-    Raises StoreError where the pointer is none, or leads where no data may be.
-    """
+    Raises StoreError where the pointer is none, or leads where no data may be."""
     root, path = root.absolute(), _absolute_path(root, path)
     inside = (folder for folder in (path, *path.parents) if folder.is_relative_to(root))
     candidates = (_pointer_of(root, folder) for folder in inside)
@@ -112,11 +108,9 @@ def restore_tracked(root: Path, path: Path, artifact: Artifact) -> None:
 
 
 def read_pointers(root: Path) -> Iterator[Pointer]:
-    """Every pointer of a project.
-
-    Raises StoreError behind the last of them, with every fault: for one that is torn, and for one
-    that leads where no data may be. The others can be followed until then.
-    """
+    """Every pointer of a project. Raises StoreError behind the last of them, with every fault: for
+    one that is torn, and for one that leads where no data may be."""
+    # The others can be followed until then.
     pointer_survey = survey_pointers(root)
     yield from pointer_survey.pointers
     if pointer_survey.faults:
@@ -236,11 +230,9 @@ def _absolute_path(root: Path, path: Path) -> Path:
 def read_output_rows(
     said: documents.Mapping, folder: str, shown: str
 ) -> Iterator[OutputRow | Fault]:
-    """The rows of a stage or a `.dvc` file that name bytes by DVC 3's digest.
-
-    ``folder`` is that of the file, from the project's root, ``shown`` the file's name in faults.
-    What DVC keeps elsewhere (by an address) or names in another way is left out.
-    """
+    """The rows of a stage or a `.dvc` file that name bytes by DVC 3's digest."""
+    # ``folder`` is that of the file, from the project's root, ``shown`` the file's name in faults.
+    # What DVC keeps elsewhere (by an address) or names in another way is left out.
     outs = said.get("outs")
     if outs is None or documents.plain_data(outs.node) is None:
         return
@@ -310,11 +302,9 @@ class LockedOutput:
 
 
 def locked_outputs(root: Path) -> Iterator[LockedOutput]:
-    """Every output that DVC keeps inside the project, of our stages and of others.
-
-    Raises StoreError behind the last of them, with every row that leads where no data may be;
-    DeclarationError where one of the two files is none.
-    """
+    """Every output that DVC keeps inside the project, of our stages and of others. Raises
+    StoreError behind the last of them, with every row that leads where no data may be;
+    DeclarationError where one of the two files is none."""
     lock, declared = (text_at(root / name) for name in (LOCK, PIPELINE))
     faults: list[Fault] = []
     for owner, row in _owned_rows(lock, declared):
@@ -430,11 +420,9 @@ def _find_places(root: Path, committed: bool, faults: list[Fault]) -> Iterator[_
 
 
 def _refuse_elsewhere(store: Store, place: _Place) -> None:
-    """Raise ``Malformed`` where the disk leads a place elsewhere than its text says.
-
-    A link in the last part is replaced and not followed; but one that somebody set to a file
-    elsewhere is theirs, unless it leads into the cache, where DVC itself may link to.
-    """
+    """Raise ``Malformed`` where the disk leads a place elsewhere than its text says."""
+    # A link in the last part is replaced and not followed; but one that somebody set to a file
+    # elsewhere is theirs, unless it leads into the cache, where DVC itself may link to.
     path = resolve_inside(store.root, _relative_path(place.path, store.root))
     if not path.is_symlink():
         return

@@ -180,11 +180,9 @@ def call_git(
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines of what Git printed, without empty ones.
-
-    They end at a line feed and nowhere else: ``str.splitlines`` and ``str.split`` also cut at
-    what a name or a message may hold (U+2028, U+0085, a blank that does not break).
-    """
+    """The lines of what Git printed, without empty ones."""
+    # They end at a line feed and nowhere else: ``str.splitlines`` and ``str.split`` also cut at
+    # what a name or a message may hold (U+2028, U+0085, a blank that does not break).
     return [line for line in text.split("\n") if line]
 
 
@@ -217,10 +215,8 @@ def _is_foreign(name: str, value: str) -> bool:
 def _run_listening(
     words: Sequence[str], environment: Mapping[str, str], silence: float
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a program that shows its progress; end it once it has shown none for ``silence`` s.
-
-    What it answers then ends in a line that says so.
-    """
+    """Run a program that shows its progress; end it once it has shown none for ``silence`` s. What
+    it answers then ends in a line that says so."""
     out, err = bytearray(), bytearray()
     with _started_alone(words, environment) as process, selectors.DefaultSelector() as waiting:
         assert process.stdout and process.stderr

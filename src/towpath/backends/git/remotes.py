@@ -22,10 +22,8 @@ _SHORT = re.compile(r"(?:[\w.-]+@)?(?P<host>[\w.-]{2,}):(?P<path>(?!//).*)")  # 
 
 
 def begin_clone(folder: Path, address: str) -> Repository:
-    """The clone of ``address`` in ``folder``, made where there is none; nothing is fetched.
-
-    It appears whole or not at all. Raises ``RegistryError`` where the folder cannot be written.
-    """
+    """The clone of ``address`` in ``folder``, made where there is none; nothing is fetched. It
+    appears whole or not at all. Raises ``RegistryError`` where the folder cannot be written."""
     if not (folder / "HEAD").is_file():
         try:
             _make_clone(folder, address)
@@ -185,9 +183,7 @@ def list_remotes(repository: Repository) -> tuple[str, ...]:
 
 def choose_remote(repository: Repository, name: str | None = None) -> str | None:
     """The remote that is meant: the one named, else the branch's, else ``origin``, else the first.
-
-    None where there is none; ``UsageError`` where the one named is not there.
-    """
+    None where there is none; ``UsageError`` where the one named is not there."""
     remote_names = list_remotes(repository)
     if name is not None:
         if name not in remote_names:
@@ -202,11 +198,9 @@ def choose_remote(repository: Repository, name: str | None = None) -> str | None
 
 def push_new_refs(repository: Repository, remote: str, tags: Mapping[str, str]) -> dict[str, str]:
     """Push objects, by the names that they get on the remote and that must not be there yet.
-
     Returns the refused names with the remote's words; raises ``RegistryError`` where the remote
     cannot be reached, ``NotAllowed`` where it lets nothing in from this person, or a hook here does
-    not let anything go.
-    """
+    not let anything go."""
     # An empty lease says: only if there is no such ref, also where Git would fast-forward it.
     leases = [f"--force-with-lease={ref}:" for ref in tags]
     specs = [f"{object_}:{ref}" for ref, object_ in tags.items()]
@@ -225,9 +219,7 @@ def push_branch(
     repository: Repository, remote: str, branch: str, commit: str, over: str | None
 ) -> str | None:
     """Push a branch if the remote's is still at ``over`` (None: not there); why it was refused.
-
-    Raises as ``push_new_refs`` does.
-    """
+    Raises as ``push_new_refs`` does."""
     ref = f"refs/heads/{branch}"
     lease = f"--force-with-lease={ref}:{over or ''}"
     pushed = _send_refs(repository, remote, [lease], [f"{commit}:{ref}"])
@@ -249,12 +241,10 @@ def delete_branch(repository: Repository, remote: str, branch: str, commit: str)
 def _send_refs(
     repository: Repository, remote: str, leases: Sequence[str], specs: Sequence[str]
 ) -> GitOutcome:
-    """Push these refs and nothing else, however a person's own pushes are configured.
-
-    A mirror takes no single refs; options are meant for a person's pushes (``merge_request.create``
-    with every tag), and a server that knows none refuses all. A push is signed where a person
-    signs theirs, if the server wants to know.
-    """
+    """Push these refs and nothing else, however a person's own pushes are configured."""
+    # A mirror takes no single refs; options are meant for a person's pushes
+    # (``merge_request.create`` with every tag), and a server that knows none refuses all. A push is
+    # signed where a person signs theirs, if the server wants to know.
     settings = ("-c", f"remote.{remote}.mirror=false", "-c", "push.pushOption=")
     sign_setting = (repository.read_setting("push.gpgSign") or "false").lower()
     signed = "--no-signed" if sign_setting in ("false", "no", "off", "0") else "--signed=if-asked"
@@ -264,10 +254,8 @@ def _send_refs(
 
 def fetch_refs(repository: Repository, remote: str, *specs: str) -> bool:
     """Fetch by refspecs; False where a ref here differs from the remote's and was left alone.
-
     Raises ``RegistryError`` where the remote cannot be reached, or a ref here leaves no room for
-    one of the remote's (``abalone@v1.0.0/x`` for ``abalone@v1.0.0``).
-    """
+    one of the remote's (``abalone@v1.0.0/x`` for ``abalone@v1.0.0``)."""
     fetched = _ask_remote(repository, "fetch", "--progress", *TAKE_ONLY, remote, *specs)
     if fetched.code == 0:
         return True
@@ -389,11 +377,9 @@ def explain_missing_tags(repository: Repository) -> str | None:
 
 
 def _ask_remote(repository: Repository, *words: str) -> GitOutcome:
-    """Ask a remote that must go on speaking.
-
-    A push is not asked so, since a hook, here or there, may work for minutes without a word;
-    before each push a remote is listed or fetched from.
-    """
+    """Ask a remote that must go on speaking."""
+    # A push is not asked so, since a hook, here or there, may work for minutes without a word;
+    # before each push a remote is listed or fetched from.
     return repository.attempt_git(*words, alone=True, silence=git_command.SILENCE)
 
 
@@ -404,11 +390,9 @@ def _refused_rows(outcome: GitOutcome) -> list[list[str]]:
 
 
 def _not_pushed(remote: str, outcome: GitOutcome) -> RegistryError:
-    """Why a push came to nothing without a word about any name.
-
-    Git says nothing but ``failed to push some refs`` where a hook here ended it: the words are
-    then the hook's own.
-    """
+    """Why a push came to nothing without a word about any name."""
+    # Git says nothing but ``failed to push some refs`` where a hook here ended it: the words are
+    # then the hook's own.
     broken = any(word in outcome.err for word in BROKEN)
     if NOT_PUSHED not in outcome.err or broken or _FORBIDDEN.search(outcome.err):
         return unreachable_remote(remote, outcome)
