@@ -20,8 +20,9 @@ from towpath.storage.objects import StoreLayout
 
 CONFIG = ".dvc/config"
 
+# What a remote's section may say in another repository; the rest, which may let somebody in, stays
+# where it is written.
 PUBLIC = ("url", "endpointurl", "region", "profile")
-"""What a remote's section may say in another repository; the rest stays where it is written."""
 
 _APP = ("dvc", "iterative")
 _REMOTE = re.compile(r'''remote\s+"(?P<name>[^"]+)"''')
@@ -42,10 +43,8 @@ def locate_store(root: Path) -> StoreLayout:
     root = root.absolute()
     dvc = find_dvc(root)
     if dvc is None:
-        raise StoreError(
-            "this project has no store: there is no `.dvc` here or above",
-            hint="`towpath init` makes one",
-        )
+        what = "this project has no store: there is no `.dvc` here or above"
+        raise StoreError(what, hint="`towpath init` makes one")
     cache = load_config(dvc).sections.get("cache", {})
     folder = Path(cache.get("dir") or dvc / "cache")
     return StoreLayout(root, dvc, folder, shared=cache.get("shared") == "group")
@@ -99,12 +98,12 @@ class DvcConfig:
             raise StoreError(f"{shown} cannot be read: {wrong}") from wrong
         if parsed.scalars:
             raise StoreError(f"{shown} cannot be read: `{parsed.scalars[0]}` is in no section")
-        return cls(
-            {
-                name.lower(): {key.lower(): str(value) for key, value in section.items()}
-                for name, section in parsed.dict().items()
-            }
-        )
+        # DVC lowers names, too: `[CORE]` is its `core`.
+        sections = {
+            name.lower(): {key.lower(): str(value) for key, value in section.items()}
+            for name, section in parsed.dict().items()
+        }
+        return cls(sections)
 
     def __str__(self) -> str:
         written = ConfigObj(interpolation=False, indent_type="    ")
@@ -172,12 +171,12 @@ def _read_config(path: Path) -> DvcConfig:
         return DvcConfig.parse_text(path.read_text(encoding="utf-8"), shown)
     except UnicodeDecodeError as wrong:
         raise StoreError(f"{shown} is not UTF-8") from wrong
+    # Each of the files may be missing, and those of the machine unreadable.
     except OSError:
         return DvcConfig()
 
 
 def _user_files() -> tuple[Path, Path]:
-    """DVC's files for the machine and for the user."""
     import platformdirs  # as DVC does it
 
     system = os.environ.get("DVC_SYSTEM_CONFIG_DIR") or platformdirs.site_config_dir(*_APP)

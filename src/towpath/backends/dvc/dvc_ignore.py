@@ -135,18 +135,15 @@ def _walk_folder(
         is_directory = entry.is_dir(follow_symlinks=False)
         if ignore.is_ignored(relative, is_directory):
             continue
-        if is_reserved(entry.name):
-            faults.append(_refusal_words(entry))
-        elif is_directory:
+        if is_directory and not is_reserved(entry.name):
             yield from _walk_folder(entry.path, f"{relative}/", ignore, faults)
-        elif entry.name != IGNORE_FILE and entry.is_file():
+        elif entry.is_file() and entry.name != IGNORE_FILE and not is_reserved(entry.name):
             yield FileBelow(entry.path, relative, FileStamp.from_status(entry.stat()))
         else:
             faults.append(_refusal_words(entry))
 
 
 def _refusal_words(entry: os.DirEntry[str]) -> str:
-    """Why a thing in a folder cannot be stored."""
     if is_reserved(entry.name):
         return f"{entry.path}: what is called so may not stand inside a stored folder"
     if entry.name == IGNORE_FILE:

@@ -100,10 +100,8 @@ def restore_tracked(root: Path, path: Path, artifact: Artifact) -> None:
         resolve_inside(store.root, path.relative_to(store.root).as_posix())
     if not store.has(artifact.digest):
         shown = path.relative_to(store.root) if path.is_relative_to(store.root) else path
-        raise StoreError(
-            f"{shown} is tracked by DVC, and its bytes are not here",
-            hint="`towpath pull` fetches them",
-        )
+        what = f"{shown} is tracked by DVC, and its bytes are not here"
+        raise StoreError(what, hint="`towpath pull` fetches them")
     store.copy_to(artifact.digest, path)
 
 
@@ -131,20 +129,15 @@ def survey_pointers(root: Path, below: Path | None = None) -> PointerSurvey:
     sound: list[Pointer] = []
     faults: list[Fault] = []
     for folder, names, files in os.walk(below or root):
+        # In place: `os.walk` goes on by this very list.
         names[:] = sorted(name for name in names if _is_walked(Path(folder, name)))
         for name in sorted(files):
             if name.endswith(SUFFIX) and name != SUFFIX:
-                read = list(_read_file(root, Path(folder, name)))
-                sound += [
-                    pointer_or_fault
-                    for pointer_or_fault in read
-                    if isinstance(pointer_or_fault, Pointer)
-                ]
-                faults += [
-                    pointer_or_fault
-                    for pointer_or_fault in read
-                    if isinstance(pointer_or_fault, Fault)
-                ]
+                for row in _read_file(root, Path(folder, name)):
+                    if isinstance(row, Fault):
+                        faults.append(row)
+                    else:
+                        sound.append(row)
     return PointerSurvey(tuple(sound), tuple(faults))
 
 
@@ -152,10 +145,8 @@ def find_changed_pointers(root: Path, path: Path) -> list[Pointer]:
     """The pointers of a file or a folder, of what is in it and of what it is in, that say other
     bytes than are there now: a change that `dvc add` was not told of, and Git does not see."""
     store, path = Store(root), _absolute_path(root, path)
-    above = [
-        upper_path for upper_path in (path, *path.parents) if upper_path.is_relative_to(store.root)
-    ]
-    inside = [pointer for upper_path in above if (pointer := _pointer_of(store.root, upper_path))]
+    above = [upper for upper in (path, *path.parents) if upper.is_relative_to(store.root)]
+    inside = [pointer for upper in above if (pointer := _pointer_of(store.root, upper))]
     below = survey_pointers(store.root, path)
     if below.faults:
         raise StoreError(*below.faults)
@@ -186,10 +177,8 @@ def _pointer_of(root: Path, path: Path) -> Pointer | None:
     read = list(_read_file(root, file))
     if faults := [fault for fault in read if isinstance(fault, Fault)]:
         raise StoreError(*faults)
-    matching = (
-        pointer for pointer in read if isinstance(pointer, Pointer) and pointer.path == path
-    )
-    return next(matching, None)
+    pointers = (row for row in read if isinstance(row, Pointer))
+    return next((pointer for pointer in pointers if pointer.path == path), None)
 
 
 def _read_file(root: Path, file: Path) -> Iterator[Pointer | Fault]:
@@ -231,7 +220,6 @@ def read_output_rows(
     said: documents.Mapping, folder: str, shown: str
 ) -> Iterator[OutputRow | Fault]:
     """The rows of a stage or a `.dvc` file that name bytes by DVC 3's digest."""
-    # ``folder`` is that of the file, from the project's root, ``shown`` the file's name in faults.
     # What DVC keeps elsewhere (by an address) or names in another way is left out.
     outs = said.get("outs")
     if outs is None or documents.plain_data(outs.node) is None:
@@ -327,7 +315,6 @@ def read_artifacts(lock: str, declared: str) -> dict[str, Artifact]:
 
 
 def _owned_rows(lock: str, declared: str) -> Iterator[tuple[str | None, OutputRow | Fault]]:
-    """Each row of `dvc.lock` with the pipeline that it is of, None for a stage of the user's."""
     nodes = read_stages(declared, PIPELINE)
     stages = {name: documents.plain_data(node) for name, node in nodes.items()}
     for name, stage_node in read_stages(lock, LOCK).items():
@@ -338,7 +325,6 @@ def _owned_rows(lock: str, declared: str) -> Iterator[tuple[str | None, OutputRo
 
 
 def _stage_rows(said: documents.Mapping, folder: object, stage: str) -> Iterator[OutputRow | Fault]:
-    """The rows of one stage, whose paths start in its working folder."""
     if isinstance(folder, str) and "${" in folder:
         return  # DVC's own templates: where they lead is not known here
     try:
@@ -383,7 +369,8 @@ def place_tracked_data(
     """
     store, left = Store(root), []
     faults: list[Fault] = []
-    held = _with_folders(in_git)
+    folders = (parent for path in in_git for parent in PurePosixPath(path).parents)
+    held = frozenset({*in_git, *(folder.as_posix() for folder in folders)})
     for data_place in _find_places(store.root, known is not None, faults):
         try:
             _refuse_elsewhere(store, data_place)
@@ -401,7 +388,6 @@ def place_tracked_data(
 
 
 def _find_places(root: Path, committed: bool, faults: list[Fault]) -> Iterator[_Place]:
-    """What can be placed; ``faults`` fills up with what can not."""
     try:
         for pointer in read_pointers(root):
             keep = f"`dvc add {_relative_path(pointer.path, root)}`"
@@ -429,15 +415,8 @@ def _refuse_elsewhere(store: Store, place: _Place) -> None:
     target = Path(os.path.realpath(path))
     homes = (store.root, store.layout.cache)
     if not any(target.is_relative_to(os.path.realpath(home)) for home in homes):
-        raise Malformed(
-            f"`{_relative_path(place.path, store.root)}` is a link that leads out of the project"
-        )
-
-
-def _with_folders(paths: Collection[str]) -> frozenset[str]:
-    """The files, and every folder that holds one of them."""
-    folders = {parent.as_posix() for path in paths for parent in PurePosixPath(path).parents}
-    return frozenset({*paths, *folders})
+        shown = _relative_path(place.path, store.root)
+        raise Malformed(f"`{shown}` is a link that leads out of the project")
 
 
 def _is_in_git(store: Store, place: _Place, held: Collection[str]) -> bool:
@@ -456,9 +435,8 @@ def _refuse_code(store: Store, place: _Place) -> None:
     shown = _relative_path(place.path, store.root)
     if place.said_by.suffix != SUFFIX or not is_place_of_code(shown):
         return
-    for member in (
-        store.objects.members(place.digest) or {} if is_folder_digest(place.digest) else {}
-    ):
+    members = store.objects.members(place.digest) if is_folder_digest(place.digest) else None
+    for member in members or ():
         refuse_code(ProjectPath(f"{shown}/{member}"))
 
 
@@ -471,15 +449,13 @@ def _place_bytes(store: Store, place: _Place, known: Known | None) -> bool:
             return False
         if standing == place.digest:
             return True
-        if not store.has(standing) or not _was_committed(place, standing, known):
+        is_pointer = place.said_by.suffix == SUFFIX
+        was_committed = known is None or not is_pointer or known(place.said_by, standing)
+        # What a run has seen is in the store, too: a change may be there and nowhere else.
+        if not store.has(standing) or not was_committed:
             return False
     store.copy_to(place.digest, place.path)
     return True
-
-
-def _was_committed(place: _Place, standing: str, known: Known | None) -> bool:
-    is_pointer = place.said_by.suffix == SUFFIX
-    return known is None or not is_pointer or known(place.said_by, standing)
 
 
 def _warn_of_change(store: Store, place: _Place) -> None:
