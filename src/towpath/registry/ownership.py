@@ -219,7 +219,7 @@ def _is_declaration(path: str) -> bool:
 
 
 def _keeps_it_here(text: str) -> bool:
-    """Whether a declaration keeps its registry in this repository, and not in a shared one."""
+    # Whose registry is a shared one has no model in this repository's.
     from towpath import documents
 
     data = documents.plain_data(documents.parse_yaml(text, policy_at_commit.FILE).node)
@@ -276,7 +276,6 @@ def refuse_foreign_model(repository: Repository, model: Model, draft: VersionRec
 
 
 def _allowed_repositories(repository: Repository, model: str) -> tuple[str, ...]:
-    """Who may register a model, by the policy on the main branch; none where it does not say."""
     main = branches.seen_main_commit(repository)
     if main is None or refs.read_content(repository, main, policy_at_commit.FILE) is None:
         return ()

@@ -73,7 +73,12 @@ def restore_tag(repository: Repository, named: str) -> RestoredTag:
         registry_state.restore_pruned_tags(repository)
         if tag_name.version is None or tag_name.undone:
             return _set_aside(repository, named)
-        decided, path = _read_decided_record(repository, tag_name.model, tag_name.version)
+        main = branches.main_commit(repository)
+        path = records.record_path(tag_name.model, tag_name.version)
+        # As it first came to main: it may have been changed there since.
+        log = MainDecisions.read(repository, main, tag_name.model) if main else None
+        blob = log.records.get(path) if log else None
+        decided = refs.read_contents(repository, [blob])[blob] if blob else None
         model = registry_state.read_model(repository, tag_name.model)
         tagged_version = model.find_number(tag_name.version)
         if decided is None:
@@ -135,15 +140,6 @@ def _set_aside(repository: Repository, named: str) -> RestoredTag:
     backup = registry_state.backup_of(ref)
     refs.change_refs(repository, delete=[ref, backup])  # or the next command would bring it back
     return RestoredTag(named, None, aside)
-
-
-def _read_decided_record(
-    repository: Repository, model: str, number: VersionNumber
-) -> tuple[bytes | None, str]:
-    main = branches.main_commit(repository)
-    path = records.record_path(model, number)
-    blob = MainDecisions.read(repository, main, model).records.get(path) if main else None
-    return (refs.read_contents(repository, [blob])[blob] if blob else None), path
 
 
 def _find_version_commit(

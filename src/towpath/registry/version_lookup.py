@@ -115,9 +115,8 @@ def _version_by_key(model: Model, key: str) -> ModelVersion:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise UsageError(
-            f"{model.name}@{key} names {len(matches)} versions", hint="give more digits"
-        )
+        what = f"{model.name}@{key} names {len(matches)} versions"
+        raise UsageError(what, hint="give more digits")
     raise UsageError(f"nothing of {model.name} has the key {key}", hint=_there_is(model))
 
 
@@ -129,9 +128,8 @@ def _version_in_stage(
         wrong = [fault for fault in staged.faults if f"/{stage}/{model.name}." in str(fault.place)]
         if wrong:
             raise RegistryError(*wrong)
-        raise UsageError(
-            f"{stage} runs no {model.name}", hint=_name_other_stages(staged, stage, model.name)
-        )
+        hint = _name_other_stages(staged, stage, model.name)
+        raise UsageError(f"{stage} runs no {model.name}", hint=hint)
     version = model.find_number(stage_file.version)
     if version is None:
         what = f"{stage} runs {model.name}@{stage_file.version}, which this clone does not have"

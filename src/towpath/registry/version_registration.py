@@ -136,7 +136,9 @@ def build_version_objects(
     whole = {**files, draft.record_path: text}
     commit = commit_beside(repository, base, whole, f"Register {named}", stamp, without=superseded)
     tag = make_tag_object(repository, named, commit, message, stamp)
-    return VersionObjects(draft, commit, tag, _tag_ref(draft))
+    # A candidate stands outside of refs/tags: no `git push --tags` may carry it away unnumbered.
+    waiting = f"{CANDIDATES}{draft.model}/{draft.key[:KEY_DIGITS]}"
+    return VersionObjects(draft, commit, tag, f"{TAGS}{named}" if draft.version else waiting)
 
 
 def number_draft(repository: Repository, model: Model, draft: VersionRecord) -> VersionRecord:
@@ -164,12 +166,6 @@ def _find_bump(
         return version_comparison.derive_bump(registry_state.read_record(repository, before), draft)
     except RegistryError:
         return draft.bump or RecordedBump("minor", f"{before} has no record to compare with")
-
-
-def _tag_ref(draft: VersionRecord) -> str:
-    if draft.version is None:
-        return f"{CANDIDATES}{draft.model}/{draft.key[:KEY_DIGITS]}"
-    return f"{TAGS}{draft.model}@{draft.version}"
 
 
 LOCK = "registry"
@@ -237,21 +233,17 @@ def register_version(repository: Repository, request: Registration) -> Registere
             built = build_version_objects(
                 repository, registered_model, chosen, request.base, request.files
             )
-            if refs.change_refs(repository, _kept_twice(built)):
+            names = [built.ref]
+            if built.record.version:
+                # Under a second name, too: `fetch.pruneTags` may take the tag away again.
+                names.append(registry_state.backup_of(built.ref))
+            if refs.change_refs(repository, dict.fromkeys(names, built.tag)):
                 return registered_now(built)
             if built.ref == refused:
                 raise blocked_error(built.ref)
             refused = built.ref
             pause_at_random(attempt)  # another tool took the number: a fetch of tags, or stock GTO
     raise crowded_error(draft.model)
-
-
-def _kept_twice(built: VersionObjects) -> dict[str, str]:
-    names = [built.ref]
-    if built.record.version:
-        # `fetch.pruneTags` may take the tag away before a remote has it.
-        names.append(registry_state.backup_of(built.ref))
-    return dict.fromkeys(names, built.tag)
 
 
 def registered_before(version: ModelVersion, new: bool = False) -> RegisteredVersion:

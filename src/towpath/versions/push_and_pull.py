@@ -14,6 +14,7 @@ from towpath import registry
 from towpath.backends.dvc import byte_transfer as stores
 from towpath.backends.dvc import tracked_files
 from towpath.backends.git import remotes
+from towpath.credentials import hide_credentials
 from towpath.errors import RegistryError, UsageError, UserError
 from towpath.registry import RegisteredVersion, UnpublishedTags, shared_registry
 from towpath.storage.folder_digest import is_digest
@@ -205,5 +206,5 @@ def _find_remotes(workspace: Workspace, remote: str | None) -> tuple[str | None,
 def _registry_remote(workspace: Workspace) -> str | None:
     """Where versions are pushed to and fetched from, as a person calls it."""
     if workspace.shared_registry:
-        return remotes.hide_address_credentials(workspace.shared_registry)
+        return hide_credentials(workspace.shared_registry)
     return remotes.choose_remote(workspace.repository) if workspace.repository else None

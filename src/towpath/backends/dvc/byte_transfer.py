@@ -152,7 +152,7 @@ def _upload_objects(
         there.upload_file(store.path(digest), path)
         # A mode that says: whole. Stock DVC hashes again what is writable.
         there.protect_object(digest)
-        # Read again where it arrived: a server that garbles bytes says all the same that it is done.
+        # Read again where it arrived: a server that garbles bytes says all the same that it did it.
         if hash_object(there, digest)[0] == digest.removesuffix(FOLDER):
             return None
         there.remove_file(path)

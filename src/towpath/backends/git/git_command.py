@@ -97,9 +97,9 @@ AS_COMMITTED = (
 # How long a server may say nothing: after that it is an error, and not a hang.
 _HTTP = {"http.lowSpeedLimit": "1", "http.lowSpeedTime": "30"}
 _SSH = "ssh -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=2"
+# Seconds for any transport: what neither of the two above can see, and git:// itself.
 SILENCE = 60.0
-"""Seconds for any transport: what neither of the two above can see, and git:// itself."""
-_FAREWELL = 5.0
+_FAREWELL = 5.0  # seconds for Git to take its lock files away before it is killed
 _AT_ONCE = 65536
 
 
@@ -124,9 +124,8 @@ class GitOutcome:
     @property
     def last_complaint(self) -> str:
         """The last line in which Git says what is wrong, without its own prefix."""
-        grave = [
-            line for line in self.said if line.startswith(("fatal:", "error:", "remote: error"))
-        ]
+        begins = ("fatal:", "error:", "remote: error")
+        grave = [line for line in self.said if line.startswith(begins)]
         last = (grave or self.said or [f"exit code {self.code}"])[-1]
         return last.removeprefix("fatal: ").removeprefix("error: ")
 
@@ -152,13 +151,9 @@ def attempt_git(
         with log_call("git", "git", "-C", root, *arguments) as logged:
             if silence is None:
                 completed = subprocess.run(
-                    words,
-                    input=stdin,
-                    capture_output=True,
-                    env=whole,
-                    start_new_session=alone,
+                    words, input=stdin, capture_output=True, env=whole, start_new_session=alone,
                     check=False,
-                )
+                )  # fmt: skip
             else:
                 completed = _run_listening(words, whole, silence)
             logged.answer(completed.returncode, completed.stderr if completed.returncode else b"")
@@ -193,7 +188,6 @@ def _setting_words(alone: bool) -> tuple[str, ...]:
 
 
 def _ssh_environment(root: Path) -> dict[str, str]:
-    """How ssh is called; as the user says it, where the user says it."""
     if "GIT_SSH_COMMAND" in os.environ or "GIT_SSH" in os.environ:
         return {}
     if attempt_git(root, "config", "--get", "core.sshCommand").code == 0:
@@ -206,7 +200,7 @@ def _git_environment() -> dict[str, str]:
 
 
 def _is_foreign(name: str, value: str) -> bool:
-    """Whether Git must not see a variable; a trace may go to a file, not into what Git answers."""
+    # A trace may go to a file, not into what Git answers.
     if name.startswith("GIT_TRACE"):
         return not value.startswith(("/", "af_unix:"))
     return name in FOREIGN
@@ -242,14 +236,11 @@ def _started_alone(
     words: Sequence[str], environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A program in a session of its own, which does not outlive an interruption here."""
+    pipe = subprocess.PIPE
     process = subprocess.Popen(
-        words,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
+        words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment,
         start_new_session=True,
-    )
+    )  # fmt: skip
     with process:
         try:
             yield process
@@ -259,8 +250,8 @@ def _started_alone(
 
 
 def _end_program(process: subprocess.Popen[bytes]) -> None:
-    """End a program and what it started; Git is asked first, for it takes its locks away."""
     with suppress(ProcessLookupError, PermissionError):
+        # Git is asked first, for it takes its locks away.
         os.killpg(process.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(_FAREWELL)

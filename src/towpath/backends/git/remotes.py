@@ -46,7 +46,6 @@ def _make_clone(folder: Path, address: str) -> None:
 
 
 def _place_clone(new: Path, folder: Path) -> None:
-    """Rename the finished clone; another run beside us may have been quicker."""
     try:
         new.rename(folder)
     except OSError:
@@ -66,7 +65,6 @@ def follow_settings(clone: Repository, model: Repository) -> None:
 
 
 def _signing_settings(repository: Repository) -> dict[str, str]:
-    """A repository's own settings about persons and signatures."""
     keys = r"^(user|gpg)\.|^(commit\.gpgsign|tag\.gpgsign|tag\.forcesignannotated)$"
     listed = repository.attempt_git("config", "--local", "--null", "--get-regexp", keys).text
     pairs = (pair.partition("\n") for pair in listed.split("\0") if pair)
@@ -77,12 +75,7 @@ def _signing_settings(repository: Repository) -> dict[str, str]:
 def remote_address(repository: Repository, remote: str) -> str | None:
     """Where a remote is; without the name and the password that may stand in it."""
     url = repository.read_setting(f"remote.{remote}.url")
-    return hide_address_credentials(url) if url else None
-
-
-def hide_address_credentials(address: str) -> str:
-    """An address without the name and the password that may stand in it."""
-    return hide_credentials(address)
+    return hide_credentials(url) if url else None
 
 
 def is_remote(address: str) -> bool:
@@ -108,7 +101,6 @@ def is_fork(address: str, repository: str) -> bool:
 
 
 def _owner_and_name(address: str) -> tuple[str, str]:
-    """The last two words of a URL's path, as forges have them."""
     words = _host_and_path(address).split("/")[1:] if is_remote(address) else []
     return (words[-2], words[-1]) if len(words) > 1 else ("", "")
 
@@ -207,9 +199,8 @@ def push_new_refs(repository: Repository, remote: str, tags: Mapping[str, str]) 
     pushed = _send_refs(repository, remote, leases, specs)
     if pushed.code == 0:
         return {}
-    refused = {
-        row[1].partition(":")[2]: _refusal_reason(pushed, row[2]) for row in _refused_rows(pushed)
-    }
+    rows = _refused_rows(pushed)
+    refused = {row[1].partition(":")[2]: _refusal_reason(pushed, row[2]) for row in rows}
     if not refused:
         raise _not_pushed(remote, pushed)
     return refused
@@ -276,11 +267,8 @@ def _no_room(repository: Repository, remote: str, line: str) -> RegistryError:
         return RegistryError(what, hint="run it again once no other command of Git works here")
     ref = named[1]
     aside = f"refs/towpath/set-aside/{ref.removeprefix('refs/tags/')}/{object_[:12]}"
-    hint = (
-        f"git update-ref '{aside}' '{ref}' && git update-ref -d '{ref}' sets the one here aside; "
-        "then run it again"
-    )
-    return RegistryError(what, hint=hint)
+    way = f"git update-ref '{aside}' '{ref}' && git update-ref -d '{ref}'"
+    return RegistryError(what, hint=f"{way} sets the one here aside; then run it again")
 
 
 def deepen_clone(repository: Repository, remote: str) -> None:
@@ -351,9 +339,8 @@ def tags_age(repository: Repository) -> float | None:
 def is_tagless(repository: Repository) -> bool:
     """Whether the clone was told to leave tags out (``--no-tags``), or all that is beside one
     branch (``--single-branch``), and none were fetched by Towpath since."""
-    rows = split_lines(
-        repository.attempt_git("config", "--get-regexp", r"^remote\..*\.(tagopt|fetch)$").text
-    )
+    keys = r"^remote\..*\.(tagopt|fetch)$"
+    rows = split_lines(repository.attempt_git("config", "--get-regexp", keys).text)
     specs = [row for row in rows if not row.endswith(" --no-tags")]
     is_one_branch = bool(specs) and all("*" not in row for row in specs)
     # A shallow clone follows one branch too, and is told by that.
@@ -384,7 +371,6 @@ def _ask_remote(repository: Repository, *words: str) -> GitOutcome:
 
 
 def _refused_rows(outcome: GitOutcome) -> list[list[str]]:
-    """The rows of ``push --porcelain`` that say no: the flag, the names, the reason."""
     rows = [line.split("\t") for line in split_lines(outcome.text) if line.count("\t") == 2]
     return [row for row in rows if row[0] == "!"]
 
@@ -414,7 +400,6 @@ def _stamp_file(repository: Repository) -> Path:
 
 
 def _clone_time(log: Path) -> float | None:
-    """When the repository was cloned, from the first line of its head's log."""
     if not log.exists():
         return None
     with log.open(encoding="utf-8", errors="replace") as lines:

@@ -15,8 +15,7 @@ from towpath.scratch import take_lock
 
 NAME_IT = "type: git config --global user.name 'Your Name'"
 MAIL_IT = "type: git config --global user.email you@example.org"
-_PATIENCE = 300.0
-"""Seconds: the slowest that a lock is held for is a push of many tags."""
+_PATIENCE = 300.0  # seconds: the slowest that a lock is held for is a push of many tags
 _WHOLE_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -99,9 +98,8 @@ class Repository:
         self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
     ) -> GitOutcome:
         """The same with the bytes that Git printed."""
-        return git_command.call_git(
-            self.root, *words, stdin=stdin, env=self._named_environment(env)
-        )
+        named = self._named_environment(env)
+        return git_command.call_git(self.root, *words, stdin=stdin, env=named)
 
     def attempt_git(
         self,
@@ -112,18 +110,14 @@ class Repository:
         silence: float | None = None,
     ) -> GitOutcome:
         """What Git answers, whatever it is; ``alone`` and ``silence`` as in ``git_command``."""
+        named = self._named_environment(env)
         return git_command.attempt_git(
-            self.root,
-            *words,
-            stdin=stdin,
-            env=self._named_environment(env),
-            alone=alone,
-            silence=silence,
+            self.root, *words, stdin=stdin, env=named, alone=alone, silence=silence
         )
 
     def _named_environment(self, env: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
-        """The environment of a call: a bare repository is named outright, for Git does not look
-        for one where ``safe.bareRepository`` is ``explicit``."""
+        # A bare repository is named outright, for Git does not look for one where
+        # `safe.bareRepository` is `explicit`.
         return {**(env or {}), "GIT_DIR": str(self.common)} if self.bare else env
 
     def head(self) -> str | None:
@@ -159,12 +153,12 @@ class Repository:
         """Changed files that `status` keeps silent about, since somebody told Git not to look
         (``update-index --assume-unchanged`` or ``--skip-worktree``)."""
         rows = self.call("ls-files", "-v", "-s", "-z").split("\0")
-        quiet = dict(
-            _staged_blob(row) for row in rows if row and (row[0].islower() or row[0] == "S")
-        )
-        paths = [
-            path for path in quiet if (self.root / path).is_file()
-        ]  # sparse ones are not there
+        quiet: dict[str, str] = {}
+        for row in (row for row in rows if row and (row[0].islower() or row[0] == "S")):
+            fields, _, path = row.partition("\t")
+            quiet[path] = fields.split(" ")[2]
+        # In a sparse checkout those outside of the cone are not there.
+        paths = [path for path in quiet if (self.root / path).is_file()]
         path_lines = "".join(f"{path}\n" for path in paths).encode("utf-8", "surrogateescape")
         hashed = self.call("hash-object", "--stdin-paths", stdin=path_lines) if paths else ""
         yield from (p for p, blob in zip(paths, hashed.split(), strict=True) if blob != quiet[p])
@@ -172,9 +166,8 @@ class Repository:
     def read_identity(self) -> Identity:
         """Who commits here; ``UserError`` with the commands to type where nobody was named."""
         # Without useConfigOnly Git makes up an address from the machine's name.
-        identity_line = self.attempt_git(
-            "-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT"
-        )
+        words = ("-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")
+        identity_line = self.attempt_git(*words)
         if identity_line.code:
             raise UserError("Git does not know who you are", hint=f"{NAME_IT}; {MAIL_IT}")
         name, _, rest = identity_line.text.partition(" <")
@@ -241,12 +234,6 @@ def _parse_opened(path: Path, asked: GitOutcome) -> Repository | None:
         return Repository(Path(lines[0]), Path(lines[0]), bare=True)
     hint = f"git config --global --add safe.directory '{path}'" if "dubious" in asked.err else None
     raise RegistryError(f"Git does not open {path}: {asked.last_complaint}", hint=hint)
-
-
-def _staged_blob(row: str) -> tuple[str, str]:
-    """Path and blob in a row of ``ls-files -v -s``."""
-    fields, _, path = row.partition("\t")
-    return path, fields.split(" ")[2]
 
 
 def _submodule_difference(line: str) -> str:
