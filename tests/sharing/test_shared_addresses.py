@@ -9,6 +9,7 @@ import pytest
 
 from running import Project, make
 from towpath.backends.dvc.dvc_config import DvcConfig, RemoteConfig, shared_remote
+from towpath.backends.git import remotes
 from towpath.credentials import hide_credentials
 from towpath.errors import StoreError
 from towpath.registry import shared_registry
