@@ -87,9 +87,8 @@ def read_promotions(
         raise RegistryError("a shallow clone lacks the promotions before", hint=SHALLOW)
     pathspec = f":(top,glob){FOLDER}/{stage or '*'}/{model or '*'}.yaml"
     changes = list(read_changes(repository, commit, "--", pathspec))
-    texts = refs.read_contents(
-        repository, {blob for change in changes for blob in change.files.values() if blob}
-    )
+    blobs = {blob for change in changes for blob in change.files.values() if blob}
+    texts = refs.read_contents(repository, blobs)
     parsed = (_parse_promotion(change, path, texts) for change in changes for path in change.files)
     mine = [
         promotion
@@ -265,14 +264,12 @@ def is_registration(repository: Repository, commit: str, path: str) -> bool:
     except RegistryError:  # it has no parent
         return False
     decides = (f"{EVIDENCE}/", f"{stage_files.FOLDER}/")
-    return any(change.path == path and change.old is None for change in changed) and not any(
-        change.path.startswith(decides) for change in changed
-    )
+    adds = any(change.path == path and change.old is None for change in changed)
+    return adds and not any(change.path.startswith(decides) for change in changed)
 
 
 def record_paths(repository: Repository, commit: str, model: str) -> list[str]:
     """The records of a model that a commit holds, by their path; none where it is not here."""
-    listed = repository.attempt_git(
-        "ls-tree", "-z", "--name-only", "--full-tree", commit, f"{RECORDS}/{model}/"
-    )
+    words = ("ls-tree", "-z", "--name-only", "--full-tree", commit, f"{RECORDS}/{model}/")
+    listed = repository.attempt_git(*words)
     return [path for path in listed.text.split("\0") if path.endswith(".yaml")]

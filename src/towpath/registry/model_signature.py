@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from towpath.config import foreign_values as foreign
 from towpath.config.artifact import Json
@@ -48,18 +48,6 @@ class ModelSignature:
             "classes": list(self.classes) if self.classes is not None else None,
         }
         return {key: value for key, value in facts.items() if value is not None}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ModelSignature:
-        """As ``to_json`` wrote it, or a training step left it; other facts are left out."""
-        classes = data.get("classes")
-        return cls(
-            inputs=_parse_columns(data.get("inputs")),
-            outputs=_parse_columns(data.get("outputs")),
-            features=data.get("features"),
-            classes=tuple(classes) if classes is not None else None,
-            model=data.get("model"),
-        )
 
 
 def find_signature_breaks(
@@ -108,11 +96,9 @@ def _input_breaks(old: Columns | None, new: Columns | None) -> Iterator[str]:
         if was is None:
             yield f"input {column.name} is new"
         # A whole number is read as any number; of a type that is not known nothing is said.
-        elif (
-            was != column.type
-            and UNKNOWN not in (was, column.type)
-            and ((was, column.type) != ("integer", "number"))
-        ):
+        elif was != column.type and UNKNOWN not in (was, column.type):
+            if (was, column.type) == ("integer", "number"):
+                continue
             yield f"input {column.name} {was} -> {column.type}"
 
 
@@ -135,9 +121,8 @@ def _list_columns(columns: Columns | None) -> Json:
 
 
 def read_signature(value: object) -> ModelSignature:
-    """A signature out of a record, which anybody may have written; ``Malformed`` where it is
-    none."""
-    # Facts that this Towpath does not know are left out.
+    """A signature out of a record or a training step; ``Malformed`` where it is none."""
+    # Anybody may have written it, or a newer Towpath: what is not known here is left out.
     fields = Fields(value)
     return ModelSignature(
         inputs=fields.find_optional("inputs", _read_columns),
@@ -155,9 +140,3 @@ def _read_columns(value: object) -> Columns | None:
 def _read_column(value: object) -> Column:
     fields = Fields(value)
     return Column(fields.get("name", foreign.read_text), fields.get("type", foreign.read_text))
-
-
-def _parse_columns(listed: object) -> Columns | None:
-    if not isinstance(listed, Sequence) or isinstance(listed, str):
-        return None
-    return tuple(Column(str(row["name"]), str(row["type"])) for row in listed)

@@ -138,10 +138,8 @@ def claimed_model(path: str) -> str | None:
 
 def claim_hint(model: str) -> str:
     """How a project comes by a model that is nobody's."""
-    return (
-        f"in the project that it is of: towpath claim {model}; "
-        f"then commit {claim_path(model)}, and merge that into main"
-    )
+    claiming = f"in the project that it is of: towpath claim {model}"
+    return f"{claiming}; then commit {claim_path(model)}, and merge that into main"
 
 
 def write_claim(folder: str) -> bytes:
@@ -175,14 +173,9 @@ def read_owners(repository: Repository, commit: str) -> Owners:
     texts = {name: content.decode("utf-8", "replace") for name, content in contents.items()}
     # What is listed and holds no text (a submodule of that name) declares nothing.
     own = [p for p in declared if not several or _keeps_it_here(texts.get(f"{commit}:{p}", ""))]
-    return Owners(
-        projects=tuple(sorted(path.rpartition("/")[0] for path in own)),
-        claims={
-            model: read_claim(model, texts.get(f"{commit}:{path}", ""))
-            for path, model in claimed.items()
-        },
-        source=(repository, commit),
-    )
+    claims = {m: read_claim(m, texts.get(f"{commit}:{p}", "")) for p, m in claimed.items()}
+    folders = tuple(sorted(path.rpartition("/")[0] for path in own))
+    return Owners(folders, claims, (repository, commit))
 
 
 def folder_at(repository: Repository, commit: str, folder: str) -> str:
@@ -201,11 +194,8 @@ def folder_of_pipeline(repository: Repository, record: VersionRecord, folder: st
         return folder
     pipeline = f"flows/{record.pipeline}/pipeline.yaml"
     paths = set(commit_history.list_paths(repository, commit))
-    makers = [
-        path.rpartition("/")[0]
-        for path in paths
-        if _is_declaration(path) and _path_inside(path.rpartition("/")[0], pipeline) in paths
-    ]
+    folders = [path.rpartition("/")[0] for path in paths if _is_declaration(path)]
+    makers = [project for project in folders if _path_inside(project, pipeline) in paths]
     around = [maker for maker in makers if record.path.startswith(_path_inside(maker, ""))]
     return max(around, key=len, default=folder)  # the innermost: projects may be nested
 

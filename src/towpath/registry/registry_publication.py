@@ -210,13 +210,10 @@ def _unpublished_tags(
     names = [name for name in _registry_tags(repository) if name not in theirs]
     if not names:
         return []
-    parsed_tags = [
-        (ref, parse_tag(ref.name.removeprefix(TAGS))) for ref in refs.list_refs(repository, *names)
-    ]
-    whole = [(ref, tag) for ref, tag in parsed_tags if tag]
-    places = [
-        f"{ref.target}:{version_record.record_path(tag.model, tag.version)}" for ref, tag in whole
-    ]
+    listed = refs.list_refs(repository, *names)
+    whole = [(ref, tag) for ref in listed if (tag := parse_tag(ref.name.removeprefix(TAGS)))]
+    record_path = version_record.record_path
+    places = [f"{ref.target}:{record_path(tag.model, tag.version)}" for ref, tag in whole]
     # Anybody can make a tag of that name by hand: published, it would be that version for everybody
     # and for ever.
     records = refs.read_contents(repository, places)

@@ -117,12 +117,10 @@ def push_stage_tag(repository: Repository, remote: str, stage_tag: StageTag) -> 
     # Where another took its number meanwhile, it is written anew with the next.
     name = stage_tag.tag.name
     refusals = remotes.push_new_refs(repository, remote, {name: stage_tag.tag.object})
-    remote_object = (
-        remotes.list_remote_refs(repository, remote, name).get(name)
-        if refusals
-        else stage_tag.tag.object
-    )
-    if remote_object == stage_tag.tag.object:
+    if not refusals:
+        return stage_tag
+    remote_object = remotes.list_remote_refs(repository, remote, name).get(name)
+    if remote_object == stage_tag.tag.object:  # another pushed the very tag meanwhile
         return stage_tag
     version = version_of(repository, stage_tag)
     if remote_object is None or version is None:

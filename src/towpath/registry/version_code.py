@@ -213,10 +213,8 @@ def refuse_off_main(
         return
     classes = find_classes(repository, record, project.trust)
     if classes and not commit_history.is_ancestor(repository, commit, main):
-        what = (
-            f"{record.model}@{record.version} holds {', '.join(sorted(classes))}, of its own code, "
-            f"and {off_main(commit)}"
-        )
+        held = f"holds {', '.join(sorted(classes))}, of its own code, and {off_main(commit)}"
+        what = f"{record.model}@{record.version} {held}"
         yield Fault(what, hint=merge_it(stage))
 
 
@@ -232,11 +230,8 @@ def _changed_lines(
         added, _, rest = row.partition("\t")
         removed, _, path = rest.partition("\t")
         if path.endswith(".py"):
-            yield (
-                path,
-                int(added) if added.isdigit() else 0,
-                int(removed) if removed.isdigit() else 0,
-            )
+            counts = [int(count) if count.isdigit() else 0 for count in (added, removed)]
+            yield path, counts[0], counts[1]
 
 
 def declared_paths(
@@ -257,14 +252,10 @@ def declared_paths(
     declaration = documents.plain_data(documents.parse_yaml(text, name).node)
     inputs = declaration.get("inputs") if isinstance(declaration, dict) else None
     paths = dict(_input_paths(inputs if isinstance(inputs, dict) else {}))
-    names = {
-        f"{record.code.commit}:{prefix}{pointer_path(path)}": pointer_path(path)
-        for path in paths.values()
-    }
-    contents = refs.read_contents(repository, names)
-    return paths, {
-        names[name]: content.decode("utf-8", "replace") for name, content in contents.items()
-    }
+    beside = f"{record.code.commit}:{prefix}"
+    names = {f"{beside}{pointer_path(path)}": pointer_path(path) for path in paths.values()}
+    contents = refs.read_contents(repository, names).items()
+    return paths, {names[name]: text.decode("utf-8", "replace") for name, text in contents}
 
 
 def _input_paths(inputs: Mapping[object, object]) -> Iterator[tuple[str, str]]:

@@ -249,18 +249,15 @@ def register_version(repository: Repository, request: Registration) -> Registere
 def registered_before(version: ModelVersion, new: bool = False) -> RegisteredVersion:
     """A version that was here already; ``new`` is one that the remote did not have."""
     reason = "" if new else str(version.summary.get("reason", ""))
-    ref = version.tag.name
-    return RegisteredVersion(
-        version.model, version.version, version.key, version.commit, ref, new, reason
-    )
+    named = (version.model, version.version, version.key)
+    return RegisteredVersion(*named, version.commit, version.tag.name, new, reason)
 
 
 def registered_now(built: VersionObjects) -> RegisteredVersion:
     record = built.record
     reason = record.bump.reason if record.bump else ""
-    return RegisteredVersion(
-        record.model, record.version, record.key, built.commit, built.ref, True, reason
-    )
+    named = (record.model, record.version, record.key)
+    return RegisteredVersion(*named, built.commit, built.ref, True, reason)
 
 
 def pause_at_random(attempt: int) -> None:

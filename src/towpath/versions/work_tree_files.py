@@ -16,6 +16,8 @@ from towpath.errors import Malformed, UsageError
 from towpath.scratch import replace_text, sweep_beside
 from towpath.workspace import Workspace
 
+# Scored tables and drawings are no change of the user's, so they keep no run from registering; one
+# that a hand has changed since is. What a pipeline reads must be committed all the same.
 _LEDGER = ".towpath/state/own-files.json"
 
 
@@ -31,9 +33,8 @@ def note_own_files(paths: Iterable[Path]) -> None:
         if stamp := _file_stamp(path):
             by_project.setdefault(root, {})[path.relative_to(root).as_posix()] = stamp
     for root, stamps in by_project.items():
-        kept = {
-            name: stamp for name, stamp in _read_stamps(root).items() if _file_stamp(root / name)
-        }
+        known_stamps = _read_stamps(root).items()
+        kept = {name: stamp for name, stamp in known_stamps if _file_stamp(root / name)}
         try:
             (root / _LEDGER).parent.mkdir(parents=True, exist_ok=True)
             replace_text(root / _LEDGER, json.dumps({**kept, **stamps}))
@@ -51,9 +52,8 @@ def _walk_files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def find_own_files(root: Path) -> frozenset[str]:
     """The files that are as Towpath wrote them, by path from the project's root."""
-    return frozenset(
-        path for path, stamp in _read_stamps(root).items() if stamp == _file_stamp(root / path)
-    )
+    stamps = _read_stamps(root).items()
+    return frozenset(path for path, stamp in stamps if stamp == _file_stamp(root / path))
 
 
 def _file_stamp(path: Path) -> tuple[int, ...] | None:
@@ -125,7 +125,6 @@ def _holds_digest(workspace: Workspace, path: str, digest: str) -> bool:
 
 
 def _remove_path(root: Path, path: Path) -> None:
-    """Take a file or a folder away, and the folders above it that are empty then."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -136,8 +135,8 @@ def _remove_path(root: Path, path: Path) -> None:
 
 
 def _read_ledger(ledger: Path) -> dict[str, str]:
-    """What a run put there last; nothing where the file is none, for it says what to take away."""
     try:
+        # It says what is to be taken away: a file that is none says nothing.
         digests = table_of(Md5)(parse_json(ledger.read_bytes()))
         return {ProjectPath(path): digest for path, digest in digests.items()}
     except (OSError, Malformed):

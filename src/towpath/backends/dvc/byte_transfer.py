@@ -114,11 +114,10 @@ def _named_by_project(root: Path, is_strict: bool = False) -> list[str]:
     """The digests that a project's files name: tracked data, and what `dvc.lock` says was made."""
     # Pointers that cannot be followed are left out, for who places data says what is wrong with
     # them; where ``is_strict`` they are a StoreError.
-    pointers = (
-        tracked_files.read_pointers(root)
-        if is_strict
-        else tracked_files.survey_pointers(root).pointers
-    )
+    survey = tracked_files.survey_pointers(root)
+    if is_strict and survey.faults:
+        raise StoreError(*survey.faults)
+    pointers = survey.pointers
     return [*(pointer.artifact.digest for pointer in pointers), *dvc_yaml.made_digests(root)]
 
 
@@ -192,9 +191,8 @@ def _with_members(store: Store, there: Remote, digests: Iterable[str]) -> list[s
     for digest in dict.fromkeys(digests):
         objects[digest] = None
         if is_folder_digest(digest):
-            objects |= dict.fromkeys(
-                _read_members(digest, _read_manifest(store, there, digest)).values()
-            )
+            members = _read_members(digest, _read_manifest(store, there, digest))
+            objects |= dict.fromkeys(members.values())
     return list(objects)
 
 

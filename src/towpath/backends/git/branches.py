@@ -218,11 +218,7 @@ def _usual_name(repository: Repository, known: Mapping[str, str]) -> str | None:
 
 
 def _self_declared(repository: Repository, known: Mapping[str, str]) -> str | None:
-    mine = [
-        branch_name
-        for branch_name, commit in known.items()
-        if _declared_branch(repository, commit) == branch_name
-    ]
+    mine = [name for name, commit in known.items() if _declared_branch(repository, commit) == name]
     return mine[0] if len(mine) == 1 else None
 
 
@@ -253,9 +249,8 @@ def _declared_branch(repository: Repository, commit: str) -> str | None:
     repository of several projects any may say it. Raises ``RegistryError`` where two differ."""
     declarations = find_declarations(repository, commit)
     if len(set(declarations.values())) > 1:
-        listed = " and ".join(
-            f"`{branch}` ({path})" for path, branch in sorted(declarations.items())
-        )
+        named = sorted(declarations.items())
+        listed = " and ".join(f"`{branch}` ({path})" for path, branch in named)
         what = f"the projects at {commit[:7]} declare {listed} to be main"
         raise RegistryError(what, hint="let them say the same")
     return next(iter(declarations.values()), None)

@@ -55,12 +55,13 @@ class Repository:
     root: Path
     common: Path
     bare: bool = False
+    # What Git printed, by the words of `recall_output`, and the bytes of small objects that
+    # `refs.read_contents` gave. Neither can be stale: their names are whole hashes, whose history
+    # nothing changes (of a shallow clone, which a fetch may deepen, no output is kept).
     answers: dict[tuple[str, ...], str] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    """What Git printed, by the words of ``recall_output``."""
     contents: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """The bytes of small objects that ``refs.read_contents`` gave, by names that no others have."""
 
     @classmethod
     def find_repository(cls, path: Path) -> Repository | None:
