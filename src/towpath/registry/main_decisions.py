@@ -90,12 +90,7 @@ def read_promotions(
     blobs = {blob for change in changes for blob in change.files.values() if blob}
     texts = refs.read_contents(repository, blobs)
     parsed = (_parse_promotion(change, path, texts) for change in changes for path in change.files)
-    mine = [
-        promotion
-        for promotion in parsed
-        if promotion and (stage or promotion.stage, model or promotion.model)
-        == (promotion.stage, promotion.model)
-    ]  # fmt: skip
+    mine = [promotion for promotion in parsed if promotion]
     if not mine:
         return ()
     return _place_on_main(repository, mine, line or read_main_line(repository, commit))
@@ -200,13 +195,17 @@ class MainDecisions:
         if first and not faults:  # a stage file that says otherwise is what is wrong
             return ()
         mine = version.commit and _recorded_sha256(texts.get(tagged), path)
-        named = [p for p in self.log if (p.model, p.version) == (version.model, version.version)]
-        for promotion in (p for p in named if p.sha256 != mine):
-            what = f"{name} was decided upon with sha256 {str(promotion.sha256)[:12]}…"
-            where = f"in {promotion.stage} ({promotion.commit[:7]})"
-            words = f"{what} {where}, and its tag says {mine[:12]}…"
-            faults.append(Fault(words, Place(promotion.path), hint))
-        return tuple(faults)
+        return (*faults, *self._other_digests(version, mine, hint))
+
+    def _other_digests(self, version: ModelVersion, sha256: str, hint: str) -> Iterator[Fault]:
+        """The stage files that ever named a version with another digest than its tag's."""
+        for promotion in self.log:
+            is_named = (promotion.model, promotion.version) == (version.model, version.version)
+            if is_named and promotion.sha256 != sha256:
+                what = f"{version} was decided upon with sha256 {str(promotion.sha256)[:12]}…"
+                where = f"in {promotion.stage} ({promotion.commit[:7]})"
+                words = f"{what} {where}, and its tag says {sha256[:12]}…"
+                yield Fault(words, Place(promotion.path), hint)
 
     def find_first_commit(self, path: str) -> str:
         """The commit of main that first brought a record; empty where none did."""

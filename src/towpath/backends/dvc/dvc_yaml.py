@@ -420,12 +420,18 @@ def read_section(text: str, key: str) -> YamlSection | None:
         return YamlSection("".join(lines[:start]), {}, "".join(lines[start:])) if is_empty else None
     if not entry.node.sound or not _is_block(entry.node, lines):
         return None
-    inner = entry.node.entries
-    tops = [inner_entry.place.line - 1 for inner_entry in inner]
+    return _cut_entries(lines, entry.node.entries, start, end)
+
+
+def _cut_entries(
+    lines: Sequence[str], entries: Sequence[documents.DocumentEntry], start: int, end: int
+) -> YamlSection:
+    tops = [entry.place.line - 1 for entry in entries]
+    # Comments and blank lines above an entry speak of it, and go with it.
     begins = [start, *(_back_over_asides(lines, top, last + 1) for last, top in pairwise(tops))]
     texts = ["".join(lines[a:b]) for a, b in pairwise([*begins, end])]
-    indent = " " * (inner[0].place.column - 1)
-    keyed = dict(zip((inner_entry.key for inner_entry in inner), texts, strict=True))
+    keyed = dict(zip((entry.key for entry in entries), texts, strict=True))
+    indent = " " * (entries[0].place.column - 1)
     return YamlSection("".join(lines[:start]), keyed, "".join(lines[end:]), indent)
 
 
