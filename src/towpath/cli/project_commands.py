@@ -28,10 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from towpath.doctor import DoctorCheck
-    from towpath.errors import Fault
     from towpath.projects import Addition
     from towpath.projects.pipeline_draft import PipelineDraft
-    from towpath.workspace import Workspace
 
 
 @click.command()
@@ -56,11 +54,14 @@ def init(
     from towpath import projects
     from towpath.backends import dvc
     from towpath.errors import UsageError
+    from towpath.projects import pipeline_draft
 
     if pipeline and not source:
         raise UsageError("`--pipeline` names the draft of `--from`", hint="add `--from dvc.yaml`")
     root = projects.find_root(session.working_folder / (folder or "."), named=folder is not None)
-    draft = _draft_pipeline(session, root, source, pipeline) if source else None
+    draft = None
+    if source:
+        draft = pipeline_draft.draft_pipeline(root, session.working_folder / source, pipeline)
     additions = projects.plan_additions(root, dvc.missing_store_files(root))
     additions = _with_draft(root, additions, draft) if draft else additions
     if not dry_run:
@@ -70,22 +71,14 @@ def init(
     return _say_additions(session, root, additions, draft, dry_run)
 
 
-def _draft_pipeline(
-    session: Session, root: Path, source: str, pipeline: str | None
-) -> PipelineDraft:
-    from towpath.projects import pipeline_draft
-
-    return pipeline_draft.draft_pipeline(root, session.working_folder / source, pipeline)
-
-
 def _with_draft(
     root: Path, additions: tuple[Addition, ...], draft: PipelineDraft
 ) -> tuple[Addition, ...]:
-    """The additions with the draft in the place of an empty pipeline, if nobody wrote one there."""
     from towpath import projects
 
     others = tuple(addition for addition in additions if not addition.path.startswith("flows/"))
     path = root / draft.path
+    # The draft takes the place of an empty pipeline, and of nothing that somebody wrote.
     if path.exists() and path.read_bytes().decode("utf-8", "replace") != projects.EMPTY_PIPELINE:
         return others
     return (*others, projects.NewFile(draft.path, draft.text, replaces=path.exists()))
@@ -98,12 +91,8 @@ def _init_document(
 
     return {
         "root": str(root),
-        "made": [addition.path for addition in additions if isinstance(addition, NewFile)],
-        "added": {
-            addition.path: list(addition.lines)
-            for addition in additions
-            if not isinstance(addition, NewFile)
-        },
+        "made": [entry.path for entry in additions if isinstance(entry, NewFile)],
+        "added": {e.path: e.lines for e in additions if not isinstance(e, NewFile)},
         "pipeline": draft.path if draft else None,
         "left_out": [str(fault) for fault in draft.left_out] if draft else [],
         "dry_run": dry_run,
@@ -132,8 +121,7 @@ def _say_additions(
 
 
 def _say_draft(session: Session, additions: tuple[Addition, ...], draft: PipelineDraft) -> None:
-    drafted = any(addition.path == draft.path for addition in additions)
-    if not drafted:
+    if draft.path not in [addition.path for addition in additions]:
         session.say(f"{draft.path} is there, and was left alone")
     elif draft.left_out:
         session.say()
@@ -176,14 +164,12 @@ def new(
         for known_template in projects.catalogue():
             terminal.echo(f"{known_template.name:12} {known_template.description}")
         return
-    if "=" in template:
+    if "=" in template:  # `towpath new name=x`: an answer, and the template by default
         template, answers = "tabular", (template, *answers)
     ask = not no_input and is_interactive()
+    preset, destination = parse_assignments(answers, "answer"), output or "."
     project = projects.make_from_template(
-        template,
-        session.working_folder / (output or "."),
-        parse_assignments(answers, "answer"),
-        ask,
+        template, session.working_folder / destination, preset, ask
     )
     commands = projects.next_commands(project, session.working_folder)
     session.say(f"made {commands[0].removeprefix('cd ')}")
@@ -204,14 +190,9 @@ def new(
 @json_option
 @pass_session
 def check(
-    session: Session,
-    pipelines: tuple[str, ...],
-    promotion: bool,
-    base: str | None,
-    head: str | None,
-    form: str,
-    as_json: bool,
-) -> None:
+    session: Session, pipelines: tuple[str, ...], promotion: bool, base: str | None,
+    head: str | None, form: str, as_json: bool,
+) -> None:  # fmt: skip
     """Say all that is wrong with the declarations of PIPELINES (default: all, and the stages'
     gates), with its places.
 
@@ -232,13 +213,18 @@ def check(
     from towpath.pipeline import pipeline_check, pipeline_order
 
     workspace = session.workspace
-    _ = workspace.project
+    _ = workspace.project  # a wrong towpath.yaml is said alone: all else would follow from it
     names = [workspace.pipeline_name(name) for name in pipelines] or list(workspace.pipelines)
     declaration_faults = [
         fault for name in names for fault in pipeline_check.find_pipeline_faults(workspace, name)
     ]
     declaration_faults += pipeline_order.circle_faults(workspace)
-    declaration_faults += () if pipelines else _gate_faults(workspace)
+    # Gates are read where there are some, and somebody asked for the project and not for one
+    # pipeline of it: that room loads the checks of tables.
+    if not pipelines and any(stage.gates for stage in workspace.project.stages.values()):
+        from towpath.delivery.gates import gate_files
+
+        declaration_faults += gate_files.gate_faults(workspace.root, workspace.project)
     if declaration_faults:
         raise DeclarationError(*dict.fromkeys(declaration_faults))
     if as_json:
@@ -248,23 +234,12 @@ def check(
 
 
 def _summarise_check(counts: Mapping[str, int]) -> str:
-    """What was checked: the pipelines with their steps, where there are any."""
     if not counts:
         sound = "towpath.yaml is sound"
         return f"{sound}; no pipeline yet: flows/<name>/pipeline.yaml would be one"
     if not sum(counts.values()):
         return f"{', '.join(counts)}: no steps yet, nothing wrong"
     return f"{', '.join(counts)}: {sum(counts.values())} steps, nothing wrong"
-
-
-def _gate_faults(workspace: Workspace) -> tuple[Fault, ...]:
-    """What is wrong with the gates of the stages."""
-    project = workspace.project
-    if not any(stage.gates for stage in project.stages.values()):
-        return ()
-    from towpath.delivery.gates import gate_files
-
-    return gate_files.gate_faults(workspace.root, project)
 
 
 @click.command()
@@ -311,23 +286,15 @@ def doctor(session: Session, offline: bool, as_json: bool) -> int:
     if as_json:
         print_json("checks", health_checks)
     else:
-        _print_checks(
-            [
-                health_check
-                for health_check in health_checks
-                if not (session.quiet and health_check.verdict == "well")
-            ]
-        )
+        _print_checks([c for c in health_checks if not (session.quiet and c.verdict == "well")])
     missing = any(health_check.verdict == "lacks" for health_check in health_checks)
     return int(ExitCode.PENDING if missing else ExitCode.DONE)
 
 
 def _print_checks(checks: Sequence[DoctorCheck]) -> None:
-    """A check on a line; a hint that several in a row share is given once, after them."""
     for health_check, following in zip(checks, (*checks[1:], None), strict=True):
-        mark, colour = _MARKS[health_check.verdict]
-        terminal.echo(
-            Styled(mark, colour), " ", Styled(health_check.about, "bold"), f": {health_check.said}"
-        )
+        about = Styled(health_check.about, "bold")
+        terminal.echo(Styled(*_MARKS[health_check.verdict]), " ", about, f": {health_check.said}")
+        # A hint that several in a row share is given once, after them.
         if health_check.hint and (following is None or following.hint != health_check.hint):
             terminal.echo("    ", Styled("hint", "cyan"), f": {health_check.hint}")

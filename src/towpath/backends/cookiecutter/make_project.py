@@ -82,10 +82,9 @@ def _missing_folders(folder: Path) -> Iterator[Path]:
 
 
 def _give_name(folder: Path, project: Path) -> None:
-    """Put the whole project in its place, unless another made one there in this very moment."""
     try:
         folder.rename(project)
-    except OSError as error:
+    except OSError as error:  # another may have made one there in this very moment
         if not project.exists():
             raise
         raise ProjectExistsError(f"{project} exists; nothing in it was changed") from error
@@ -115,7 +114,7 @@ def _generate_project(
 
 @contextmanager
 def _scratch_settings() -> Iterator[Path]:
-    """Settings for cookiecutter, so that nothing of this person's own is read or written."""
+    # So that nothing of this person's own cookiecutter is read or written.
     with scratch_folder() as folder:
         settings = folder / "settings.yaml"
         folders = {"cookiecutters_dir": str(folder), "replay_dir": str(folder)}
@@ -125,8 +124,8 @@ def _scratch_settings() -> Iterator[Path]:
 
 @contextmanager
 def _said_by_us(project: Path) -> Iterator[None]:
-    """Tell the template's script that `towpath new` says what comes next, and where the project
-    will lie: the script works in a folder beside that."""
+    # It tells the template's script that `towpath new` says what comes next, and where the project
+    # will lie: the script works in a folder beside that. cookiecutter hands it no other word.
     os.environ["TOWPATH_NEW"] = str(project)
     try:
         yield

@@ -31,9 +31,7 @@ def catalogue() -> tuple[ProjectTemplate, ...]:
     """The templates of this installation, by name: the wheel's, or those of its checkout."""
     shipped = PACKAGE / "templates"
     home = shipped if shipped.is_dir() else CHECKOUT / "templates"
-    return tuple(
-        _read_template(questions.parent) for questions in sorted(home.glob(f"*/{QUESTIONS}"))
-    )
+    return tuple(_read_template(path.parent) for path in sorted(home.glob(f"*/{QUESTIONS}")))
 
 
 def find_template(template: str) -> ProjectTemplate:
@@ -44,9 +42,8 @@ def find_template(template: str) -> ProjectTemplate:
     folder = Path(template).expanduser()
     if (folder / QUESTIONS).is_file():
         return _read_template(folder.resolve())
-    hint = (
-        did_you_mean(template, templates) or f"there are: {', '.join(templates)}; or give a folder"
-    )
+    listed = f"there are: {', '.join(templates)}; or give a folder"
+    hint = did_you_mean(template, templates) or listed
     raise UsageError(Fault(f"no template `{template}`", hint=hint))
 
 
@@ -65,14 +62,14 @@ def answer_questions(folder: Path, preset: Mapping[str, str], ask: bool) -> dict
     what the template's own rules (``faults`` in its ``towpath_template.py``) say.
     """
     questions = json.loads((folder / QUESTIONS).read_text(encoding="utf-8"))
-    wrong = [*_unknown_answers(questions, preset), *_impossible_answers(questions, preset)]
-    refused = {key for key, _ in wrong}
+    wrong = list(_preset_faults(questions, preset))
+    faults, refused = [fault for _, fault in wrong], {key for key, _ in wrong}
     sound = {key: value for key, value in preset.items() if key not in refused}
     with importing_from(folder):
+        # Nobody is asked for the rest where the call is wrong already.
         answers = _collect_answers(questions, sound, ask and not wrong)
-        faults = [fault for _, fault in wrong] + [
-            Fault(message) for message in _template_faults(folder, answers)
-        ]
+        if (folder / f"{RULES}.py").is_file():
+            faults += map(Fault, importlib.import_module(RULES).faults(answers))
     if faults:
         raise UsageError(*faults)
     return answers
@@ -91,7 +88,7 @@ def importing_from(folder: Path) -> Iterator[None]:
         sys.modules.pop(RULES, None)
 
 
-def _unknown_answers(
+def _preset_faults(
     questions: Mapping[str, Any], preset: Mapping[str, str]
 ) -> Iterator[tuple[str, Fault]]:
     public = [key for key in questions if not key.startswith("_")]
@@ -99,17 +96,12 @@ def _unknown_answers(
         if key not in public:
             hint = did_you_mean(key, public) or f"it asks for: {', '.join(public)}"
             yield key, Fault(f"the template does not ask for `{key}`", hint=hint)
-
-
-def _impossible_answers(
-    questions: Mapping[str, Any], preset: Mapping[str, str]
-) -> Iterator[tuple[str, Fault]]:
     for key, value in preset.items():
         choices = questions.get(key)
         if isinstance(choices, list) and value not in choices:
             hint = did_you_mean(value, choices) or f"one of: {', '.join(choices)}"
             yield key, Fault(f"{key}: `{value}` is no choice", hint=hint)
-        if "{{" in value or "{%" in value:
+        if "{{" in value or "{%" in value:  # cookiecutter would render it: an answer that runs code
             yield key, Fault(f"{key}: `{value}` has the braces of a template in it")
 
 
@@ -126,18 +118,10 @@ def _collect_answers(
         if key in preset:
             answers[key] = preset[key]
         elif isinstance(raw, list):
-            answers[key] = prompt.prompt_choice_for_config(
-                answers, environment, key, raw, not ask, prompts, "  "
-            )
+            choose = prompt.prompt_choice_for_config
+            answers[key] = choose(answers, environment, key, raw, not ask, prompts, "  ")
         elif not key.startswith("_"):
-            default = prompt.render_variable(environment, raw, answers)
-            answers[key] = (
-                prompt.read_user_variable(key, default, prompts, "  ") if ask else default
-            )
+            answers[key] = prompt.render_variable(environment, raw, answers)
+            if ask:
+                answers[key] = prompt.read_user_variable(key, answers[key], prompts, "  ")
     return answers
-
-
-def _template_faults(folder: Path, answers: Mapping[str, str]) -> list[str]:
-    if not (folder / f"{RULES}.py").is_file():
-        return []
-    return list(importlib.import_module(RULES).faults(answers))

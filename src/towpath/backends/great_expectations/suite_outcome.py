@@ -26,6 +26,7 @@ class Expectation:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that must be there before this can be looked at."""
+        # Great Expectations' own error for a missing column is a page of its internals.
         names = [self.arguments.get(key) for key in ("column", "column_A", "column_B")]
         if not self.type.startswith("expect_table_"):
             names += list(self.arguments.get("column_list") or ())
@@ -34,8 +35,6 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Suite:
-    """The expectations of one file."""
-
     name: str
     expectations: tuple[Expectation, ...]
     description: str = ""
@@ -85,8 +84,6 @@ class Result:
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """What came of a suite."""
-
     suite: str
     description: str
     rows: int
@@ -95,45 +92,33 @@ class CheckOutcome:
 
     @property
     def passed(self) -> bool:
-        """Whether every critical expectation holds."""
         return not self.failed
 
     @property
     def failed(self) -> tuple[Result, ...]:
-        """The critical expectations that do not hold."""
         return tuple(r for r in self.results if not r.passed and r.severity == "critical")
 
     @property
     def warned(self) -> tuple[Result, ...]:
-        """The others that do not hold."""
         return tuple(r for r in self.results if not r.passed and r.severity != "critical")
 
     def document(self) -> dict[str, Json]:
         """The result as a JSON document; the same data and suite give the same document."""
+        held, failed, warned = sum(r.passed for r in self.results), self.failed, self.warned
         counts: dict[str, Json] = {
-            "expectations": len(self.results),
-            "held": sum(result.passed for result in self.results),
-            "failed": len(self.failed),
-            "warned": len(self.warned),
-        }
+            "expectations": len(self.results), "held": held, "failed": len(failed),
+            "warned": len(warned),
+        }  # fmt: skip
         return {
-            "version": 1,
-            "suite": self.suite,
-            "description": self.description,
-            "passed": self.passed,
-            "rows": self.rows,
-            "columns": self.columns,
-            "counts": counts,
+            "version": 1,  # of this form: it is kept as an output of the step, for years
+            "suite": self.suite, "description": self.description, "passed": self.passed,
+            "rows": self.rows, "columns": self.columns, "counts": counts,
             "expectations": [_result_document(result) for result in self.results],
-        }
+        }  # fmt: skip
 
 
 def _result_document(result: Result) -> dict[str, Json]:
-    samples: list[Json] = [asdict(row) for row in result.samples]
-    lists: dict[str, Json] = {
-        name: list(getattr(result, name)) for name in ("columns", "surplus", "lacking")
-    }
-    fields: dict[str, Json] = {**asdict(result), **lists, "samples": samples}
+    fields = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(result).items()}
     return {key: value for key, value in fields.items() if value not in (None, "", [])}
 
 
@@ -157,21 +142,18 @@ def describe_rule(type: str, arguments: Arguments) -> str:
 
 
 def _plain_rule(type: str, arguments: Arguments) -> str:
-    rest = ", ".join(
-        f"{key} {_list_values(v)}" for key, v in arguments.items() if key not in _APART
-    )
+    others = [f"{key} {_list_values(v)}" for key, v in arguments.items() if key not in _APART]
+    rest = ", ".join(others)
     name = type.removeprefix("expect_").replace("_", " ")
     subject = f"`{arguments['column']}`: " if "column" in arguments else ""
     return f"{subject}{name} ({rest})" if rest else f"{subject}{name}"
 
 
 def _list_values(value: Any) -> str:
-    if isinstance(value, list):
-        if not value:
-            return "nothing"
-        shown = ("no value" if item is None else str(item) for item in value[:8])
-        return ", ".join(shown) + (", ..." if len(value) > 8 else "")
-    return str(value)
+    if not isinstance(value, list):
+        return str(value)
+    shown = [_spell_value(item) for item in value[:8]]
+    return ", ".join(shown) + (", ..." if len(value) > 8 else "") or "nothing"
 
 
 def _between_words(subject: str) -> Callable[[Arguments], str]:
@@ -262,9 +244,7 @@ _WORDS: Mapping[str, Callable[[Arguments], str]] = {
 
 def failure_faults(outcome: CheckOutcome) -> tuple[Fault, ...]:
     """One fault for each critical expectation that does not hold, at its line in the suite."""
-    return tuple(
-        Fault(result_sentence(result), _parse_place(result.place)) for result in outcome.failed
-    )
+    return tuple(Fault(result_sentence(r), _parse_place(r.place)) for r in outcome.failed)
 
 
 def result_sentence(result: Result) -> str:
@@ -308,7 +288,7 @@ def without_values(result: Result) -> str:
 
 
 def _is_measured(result: Result) -> bool:
-    """Whether nothing observed says nothing of the data: it is a distance, a set, a place."""
+    # Nothing observed then says nothing of the data: it is a distance, a set, a place.
     return any(word in result.type for word in ("divergence", "distinct", "to_exist"))
 
 
@@ -328,7 +308,7 @@ def _spell_value(value: Json) -> str:
 
 
 def _sample_words(row: SampleRow, result: Result) -> str:
-    """A row by its number from 0, as pandas counts, with the values that matter."""
+    # By its number from 0, as pandas counts, so that `frame.iloc[...]` finds it.
     names = [name for name in result.columns if name in row.values] or list(row.values)[:4]
     values = ", ".join(f"{name} {row.values[name]}" for name in names)
     return f"row {row.index}: {values}"
