@@ -178,15 +178,10 @@ def _find_or_make_tag(repository: Repository, record: VersionRecord, commit: str
     stamp = CommitStamp(Identity(name, mail), int(seconds))
     message = tag_message.compose_tag_message(record)
     unsigned_tag = make_tag_object(repository, named, commit, message, stamp, sign=False)
-    return _find_signed_tag(repository, unsigned_tag) or unsigned_tag
-
-
-def _find_signed_tag(repository: Repository, unsigned_tag: str) -> str | None:
-    objects = _find_unreachable(repository, "tag")
-    contents = refs.read_contents(repository, [unsigned_tag, *objects])
-    text = contents.pop(unsigned_tag)
-    begin = text + b"-----BEGIN "
-    return next((object_ for object_, other in contents.items() if other.startswith(begin)), None)
+    contents = refs.read_contents(repository, [unsigned_tag, *_find_unreachable(repository, "tag")])
+    begin = contents[unsigned_tag] + b"-----BEGIN "
+    signed = (object_ for object_, content in contents.items() if content.startswith(begin))
+    return next(signed, unsigned_tag)
 
 
 def _put_tag(

@@ -55,8 +55,12 @@ def read_stage_tags(
 ) -> tuple[StageTag, ...]:
     """Every stage tag (of a model, of a stage), oldest first."""
     pattern = f"{TAGS}{model or '*'}#{stage or ''}*"
-    listed = (_parse_stage_tag(ref) for ref in refs.list_refs(repository, pattern) if ref.annotated)
-    mine = (tag for tag in listed if tag and stage in (None, tag.stage))
+    mine = []
+    for ref in refs.list_refs(repository, pattern):
+        name = parse_tag(ref.name.removeprefix(TAGS))
+        # A lightweight tag holds a name and says nothing: it has no date to be ordered by.
+        if ref.annotated and name and name.stage and stage in (None, name.stage):
+            mine.append(StageTag(name.model, name.stage, ref, name.undone, name.number))
     return tuple(sorted(mine, key=lambda stage_tag: (stage_tag.tag.time, stage_tag.tag.name)))
 
 
@@ -150,13 +154,6 @@ def _newest_date(repository: Repository) -> int:
         listed = refs.list_refs(repository, "refs/tags")
         return registry_state.latest_date(ref.time for ref in listed)
     return registry_state.latest_date(clamp_second(line) for line in split_lines(listing.text))
-
-
-def _parse_stage_tag(ref: Ref) -> StageTag | None:
-    tag_name = parse_tag(ref.name.removeprefix(TAGS))
-    if tag_name is None or tag_name.stage is None:
-        return None
-    return StageTag(tag_name.model, tag_name.stage, ref, tag_name.undone, tag_name.number)
 
 
 def _push_refusal(remote: str, ref: str, words: str) -> Fault:

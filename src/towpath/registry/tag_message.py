@@ -32,7 +32,9 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 def compose_tag_message(record: VersionRecord) -> str:
     """The message of the tag of a version or a candidate."""
-    lines = [f"{_tag_title(record)}", ""]
+    best = [f"{name} {value:.6g}" for name, value in flatten_numbers(record.metrics).items()][:3]
+    name = f"{record.model} {record.version or 'candidate'}"
+    lines = [f"{name}: {', '.join(best)}" if best else name, ""]
     description = (record.description or "").replace("\0", "").strip()  # Git's tags end at a NUL
     lines += [*description.splitlines(), ""] if description else []
     return "\n".join([*lines, MARK + json_line(summarise_record(record))])
@@ -161,9 +163,3 @@ _CHECKS: Mapping[str, Callable[[object], bool]] = {
 def _short_values(values: Mapping[str, Any]) -> dict[str, Any]:
     plain = {key: value for key, value in values.items() if isinstance(value, str | int | float)}
     return {key: value for key, value in plain.items() if len(str(value)) <= LONGEST_VALUE}
-
-
-def _tag_title(record: VersionRecord) -> str:
-    best = [f"{name} {value:.6g}" for name, value in flatten_numbers(record.metrics).items()][:3]
-    name = f"{record.model} {record.version or 'candidate'}"
-    return f"{name}: {', '.join(best)}" if best else name

@@ -134,19 +134,15 @@ def read_version_lineage(repository: Repository, reference: str) -> VersionLinea
     named, staged = version_reference.parse_reference(reference), read_stage_files(repository)
     model = known_model(repository, named.model)
     version = choose_version(model, named, lambda: staged)
-    before = [earlier for earlier in model.versions if _is_before(earlier, version)]
+    standing = [earlier for earlier in model.versions if earlier.rejected is None]
+    number = version.version
+    before = [v for v in standing if v.version and (number is None or v.version < number)]
     return VersionLineage(
         version=version,
         record=read_record(repository, version),
         before=before[-1] if before else None,
         stages=staged.stages_of(version.model, version.version),
     )
-
-
-def _is_before(other: ModelVersion, version: ModelVersion) -> bool:
-    if other.version is None or other.rejected is not None:
-        return False
-    return version.version is None or other.version < version.version
 
 
 def _comparison_sections(

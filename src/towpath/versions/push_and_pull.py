@@ -68,7 +68,11 @@ def push_project(
         objects, entries = sent.objects, sent.entries
     if not origin:
         return TransferResult(store, origin, objects, entries)
-    published, failure = _publish_versions(workspace)
+    failure: UnpublishedTags | None = None
+    try:
+        published = registry.publish_registry(workspace.registry)
+    except UnpublishedTags as some:  # what did go is told before it is raised
+        published, failure = some.published, some
     _warn_of_bytes(workspace, store, published)
     named = tuple(str(version) for version in published if version.new)
     address = workspace.shared_registry
@@ -91,15 +95,6 @@ def _recorded_digests(workspace: Workspace) -> list[str]:
     )
     # A tag's message is anybody's text: what is no digest is not asked for.
     return [digest for digest in named if isinstance(digest, str) and is_digest(digest)]
-
-
-def _publish_versions(
-    workspace: Workspace,
-) -> tuple[tuple[RegisteredVersion, ...], UnpublishedTags | None]:
-    try:
-        return registry.publish_registry(workspace.registry), None
-    except UnpublishedTags as some:
-        return some.published, some
 
 
 def _warn_of_bytes(
@@ -151,7 +146,11 @@ def _place_in_tree(workspace: Workspace) -> tuple[str, ...]:
     with work_tree_files.hold_worktree(workspace):
         was_committed = partial(_was_committed, workspace)
         left = tracked_files.place_tracked_data(workspace.root, was_committed, _in_git(workspace))
-        for pipeline, outputs in _locked_outputs(workspace).items():
+        by_pipeline: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for output in tracked_files.locked_outputs(workspace.root):
+            if output.pipeline:
+                by_pipeline[output.pipeline][output.path] = output.digest
+        for pipeline, outputs in by_pipeline.items():
             work_tree_files.adopt_outputs(workspace, pipeline, outputs)
     return left
 
@@ -165,14 +164,6 @@ def _in_git(workspace: Workspace) -> frozenset[str]:
         "ls-files", "-z", "--full-name", "--", f":(top,literal){below}"
     )
     return frozenset(path.removeprefix(below) for path in listed.split("\0") if path)
-
-
-def _locked_outputs(workspace: Workspace) -> dict[str, dict[str, str]]:
-    outputs: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for output in tracked_files.locked_outputs(workspace.root):
-        if output.pipeline:
-            outputs[output.pipeline][output.path] = output.digest
-    return outputs
 
 
 def _was_committed(workspace: Workspace, pointer: Path, digest: str) -> bool:

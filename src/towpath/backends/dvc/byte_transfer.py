@@ -8,7 +8,7 @@ name before its bytes were hashed, and what was sent is read again where it arri
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +71,10 @@ def push_objects(
     if digests is None:
         cached_entries = store.cached_entries.all()
         entries = [entry for entry in cached_entries if not store.missing(_output_digests(entry))]
-        optional += [digest for entry in entries for digest in _input_digests(entry)]
+        inputs = [pair for entry in entries for pair in entry.ingredients.items()]
+        optional += [
+            value for label, value in inputs if label.startswith(_INPUT) and is_digest(value)
+        ]
         optional += _named_by_project(root, is_strict=True)
     held = [digest for digest in dict.fromkeys(optional) if store.has(digest)]
     needed = [*(digests or ()), *held, *(d for entry in entries for d in _output_digests(entry))]
@@ -297,12 +300,6 @@ def _send_entries(store: Store, there: Remote, entries: Sequence[CacheEntry]) ->
 
 def _output_digests(entry: CacheEntry) -> list[str]:
     return [artifact.digest for artifact in entry.result.outputs.values()]
-
-
-def _input_digests(entry: CacheEntry) -> Iterator[str]:
-    for label, value in entry.ingredients.items():
-        if label.startswith(_INPUT) and is_digest(value):
-            yield value
 
 
 def _not_there(there: Remote, digest: str) -> Fault:

@@ -151,12 +151,12 @@ class _Variables:
             if "vars" not in inner and "cmd" in inner:
                 lines = inner["cmd"]
                 is_list = isinstance(lines, list)
-                marked = [self._mark_text(line) for line in (lines if is_list else [lines])]
+                marked = [
+                    _VARIABLE.sub(self._replace_match, line)
+                    for line in (lines if is_list else [lines])
+                ]
                 inner["cmd"] = marked if is_list else marked[0]
         return marked_data
-
-    def _mark_text(self, text: str) -> str:
-        return _VARIABLE.sub(self._replace_match, text)
 
     def _replace_match(self, match: re.Match[str]) -> str:
         value = self._plain_value(match[1])

@@ -81,7 +81,9 @@ def find_tracked(root: Path, path: Path) -> Artifact | None:
     pointer = find_covering_pointer(root, path)
     if pointer is None or pointer.path == path:
         return pointer.artifact if pointer else None
-    return _find_member(Store(root), pointer, path)
+    members = Store(root).objects.members(pointer.artifact.digest) or {}
+    digest = members.get(path.relative_to(pointer.path).as_posix())
+    return Artifact(digest, 0, path.name) if digest else None
 
 
 def find_covering_pointer(root: Path, path: Path) -> Pointer | None:
@@ -204,12 +206,6 @@ def read_pointer(text: str, shown: str) -> Iterator[OutputRow | Fault]:
         yield Fault("this is no pointer of DVC's", Place(shown), "`dvc add` writes it anew")
         return
     yield from read_output_rows(node, shown.rpartition("/")[0], shown)
-
-
-def _find_member(store: Store, pointer: Pointer, path: Path) -> Artifact | None:
-    members = store.objects.members(pointer.artifact.digest) or {}
-    digest = members.get(path.relative_to(pointer.path).as_posix())
-    return Artifact(digest, 0, path.name) if digest else None
 
 
 def _absolute_path(root: Path, path: Path) -> Path:

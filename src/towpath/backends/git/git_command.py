@@ -146,7 +146,8 @@ def attempt_git(
     where there is no Git.
     """
     words = ["git", "-C", str(root), *_setting_words(alone), *arguments]
-    whole = _git_environment() | (_ssh_environment(root) if alone else {}) | dict(env or {})
+    whole = {name: value for name, value in os.environ.items() if not _is_foreign(name, value)}
+    whole |= OWN | (_ssh_environment(root) if alone else {}) | dict(env or {})
     try:
         with log_call("git", "git", "-C", root, *arguments) as logged:
             if silence is None:
@@ -193,10 +194,6 @@ def _ssh_environment(root: Path) -> dict[str, str]:
     if attempt_git(root, "config", "--get", "core.sshCommand").code == 0:
         return {}
     return {"GIT_SSH_COMMAND": _SSH}
-
-
-def _git_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not _is_foreign(name, value)} | OWN
 
 
 def _is_foreign(name: str, value: str) -> bool:
