@@ -216,7 +216,7 @@ class MainDecisions:
 def _recorded_sha256(text: bytes | None, path: str) -> str:
     try:
         return records.parse_version_record(text or b"", path).sha256
-    except RegistryError:
+    except RegistryError:  # then its digest is none's, which contradicts every decision
         return ""
 
 

@@ -73,7 +73,7 @@ def fetch_registry(repository: Repository, remote: str | None = None) -> Fetched
     remotes.mark_fetched(repository)
     new = (name for name in refs.list_ref_names(repository, "refs/tags") if name not in before)
     tags = tuple(name.removeprefix(TAGS) for name in new)
-    with hold_lock(repository, LOCK):
+    with hold_lock(repository, LOCK):  # a run here numbers by these tags
         if registry_state.read_backed_up_tags(repository):
             theirs = remotes.list_remote_refs(repository, source, "refs/tags/*")
             registry_state.release_backups(repository, theirs)
@@ -94,7 +94,7 @@ def publish_registry(
     # left here, with a warning.
     source = _choose_remote(repository, remote)
     publication = _Publication()
-    with hold_lock(repository, LOCK):
+    with hold_lock(repository, LOCK):  # two pushes would number one candidate
         registry_state.restore_pruned_tags(repository)
         try:
             _push_numbered(repository, source, publication)

@@ -67,7 +67,7 @@ def restore_tag(repository: Repository, named: str) -> RestoredTag:
         hint = "write abalone@v1.0.0, or a stage tag as towpath verify shows it: 'abalone#dev#3'"
         raise UsageError(f"`{named}` is no tag of the registry", hint=hint)
     ref = f"{TAGS}{named}"
-    with hold_lock(repository, LOCK):
+    with hold_lock(repository, LOCK):  # a run may give the lost number meanwhile
         listed = refs.list_refs(repository, ref)
         is_lost = all(tag_ref.lost for tag_ref in listed if tag_ref.name == ref)
         registry_state.restore_pruned_tags(repository)
@@ -121,7 +121,7 @@ def _own_record(repository: Repository, commit: str, named: str, path: str) -> V
     text = refs.read_content(repository, commit, path)
     try:
         record = records.parse_version_record(text or b"", path)
-    except RegistryError:
+    except RegistryError:  # what is no record was not made by Towpath
         return None
     parents = commit_history.commit_parents(repository, commit)
     # In a shared registry it stands on the registry's main: its code is in another repository.

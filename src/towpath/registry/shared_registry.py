@@ -47,7 +47,7 @@ def refresh_clone(clone: Repository, address: str, fresh: float = FRESH) -> None
         return
     try:
         registry_publication.fetch_registry(clone, ORIGIN)
-    except RegistryError as refused:
+    except RegistryError as refused:  # an older view is better than none
         if age is None:
             raise RegistryError(*_unreachable_faults(address, refused)) from refused
         _last_attempt_file(clone).touch()

@@ -87,7 +87,7 @@ def write_stage_tag(
     # The tag reaches the remote before it is kept here; where another took its number, it takes the
     # next.
     refused = 0
-    with hold_lock(repository, LOCK):
+    with hold_lock(repository, LOCK):  # another stage may be reconciled in this clone
         # Or a number of theirs would be free for this tag.
         registry_state.restore_pruned_tags(repository)
         for attempt in range(TRIES):

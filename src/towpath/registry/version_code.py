@@ -161,9 +161,10 @@ def find_classes(
     """The trusted classes that a version's commit defines, each with its file. Where the record
     says which names the model's file needs, only those; none where this clone does not have the
     commit."""
-    if repository.commit(record.code.commit) is None:
+    names = tuple(trust)
+    if not names or repository.commit(record.code.commit) is None:
         return {}
-    classes = _read_own_classes(repository, record, trust).classes
+    classes = _read_own_classes(repository, record, names).classes
     needs = record.needs or classes
     return {name: file for name, file in classes.items() if name in needs}
 

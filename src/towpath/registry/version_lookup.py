@@ -44,7 +44,7 @@ def read_incumbent(
     tag or its commit is lost. Raises ``RegistryError`` where main has none."""
     try:
         return get_version(repository, VersionReference(model, version)).record
-    except TowpathError:
+    except TowpathError:  # its tag, its commit or its record is lost or damaged
         path = records.record_path(model, version)
         # So that no stage is held to a version that nobody has any more.
         content = refs.read_content(repository, main, path)

@@ -164,7 +164,7 @@ def _find_bump(
         return version_comparison.derive_bump(None, draft)
     try:
         return version_comparison.derive_bump(registry_state.read_record(repository, before), draft)
-    except RegistryError:
+    except RegistryError:  # a damaged record must not keep the next version from its number
         return draft.bump or RecordedBump("minor", f"{before} has no record to compare with")
 
 
@@ -288,7 +288,7 @@ def reject_version(repository: Repository, reference: str, reason: str) -> Model
     rejected already, and without a reason."""
     if not reason.strip():
         raise UsageError("a rejection says why", hint="--reason 'trained on leaked labels'")
-    with hold_lock(repository, LOCK):
+    with hold_lock(repository, LOCK):  # a run here may number meanwhile
         registry_state.restore_pruned_tags(repository)
         version = version_lookup.find_version(repository, reference)
         if version.version is None:

@@ -86,6 +86,7 @@ def _recorded_digests(workspace: Workspace) -> list[str]:
     try:
         models = registry.read_models(workspace.registry_at_hand).values()
     except (UserError, RegistryError):
+        # bytes go all the same; who publishes versions says what is wrong
         return []
     summaries = [version.summary for m in models for version in (*m.versions, *m.candidates)]
     named = (

@@ -69,7 +69,7 @@ def bring_artifact(
             scratch.mkdir(parents=True)
             source = opened()
             fetch_verified(source, artifact, into, sha256, scratch)
-        except AbsentBytes:
+        except AbsentBytes:  # the next store may have them; none is at fault for what it never had
             absent.append(source.shown)
         except TowpathError as refused:  # a store that is down need not be the one that has them
             faults += refused.faults

@@ -28,7 +28,7 @@ def note_own_files(paths: Iterable[Path]) -> None:
     for path in _walk_files(paths):
         try:
             root = Workspace.find(path.parent).root
-        except UsageError:
+        except UsageError:  # it lies in no project, whose run could mind it
             continue
         if stamp := _file_stamp(path):
             by_project.setdefault(root, {})[path.relative_to(root).as_posix()] = stamp
@@ -60,7 +60,7 @@ def _file_stamp(path: Path) -> tuple[int, ...] | None:
     """Size in bytes, and times in nanoseconds (of a link its own); nobody can set the inode's."""
     try:
         status = path.lstat()
-    except OSError:
+    except OSError:  # gone since, or never there
         return None
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
@@ -98,7 +98,7 @@ def bring_up_to_date(workspace: Workspace, pipeline: str, wanted: Mapping[str, s
         path for path, digest in wanted.items() if not _holds_digest(workspace, path, digest)
     ]
     for path in (*wanted, *before):
-        with suppress(Malformed):
+        with suppress(Malformed):  # a link leads it elsewhere
             sweep_beside(resolve_inside(workspace.root, path).parent)  # a killed run's copies
     for path in missing:
         workspace.store.copy_to(wanted[path], resolve_inside(workspace.root, path))
@@ -130,7 +130,7 @@ def _remove_path(root: Path, path: Path) -> None:
     else:
         path.unlink()
     for folder in path.relative_to(root).parents[:-1]:
-        with suppress(OSError):
+        with suppress(OSError):  # it holds something that is the user's
             (root / folder).rmdir()
 
 

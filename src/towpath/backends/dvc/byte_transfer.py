@@ -213,7 +213,7 @@ def _download_objects(
             content = _read_manifest(store, there, digest)
             members[digest] = _read_members(digest, content)
             manifests[digest] = content
-        except StoreError as error:
+        except StoreError as error:  # one bad manifest keeps no other folder from coming
             faults[digest] = error.faults[0]
 
     def receive(digest: str) -> Fault | None:

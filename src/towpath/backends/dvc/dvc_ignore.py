@@ -44,7 +44,7 @@ class IgnorePatterns:
         """The patterns in force at a folder; outside of the home there are none but DVC's own."""
         try:
             relative = folder.absolute().relative_to(home)
-        except ValueError:
+        except ValueError:  # outside of the home there are no patterns but DVC's own
             return cls(home)
         parts = relative.parts
         if ".towpath" in parts:  # a run's folder: as the same folder of the project would be

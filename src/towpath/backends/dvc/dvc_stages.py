@@ -173,7 +173,7 @@ class _Variables:
             return None
         try:
             value = self.context.select(key, unwrap=True)
-        except (ContextError, KeyError, TypeError):
+        except (ContextError, KeyError, TypeError):  # DVC itself will say that it is not there
             return None
         is_word = isinstance(value, str) and _PLAIN.fullmatch(value)
         return value if is_word or isinstance(value, int | float) else None

@@ -376,7 +376,7 @@ def place_tracked_data(
             if store.has(data_place.digest) and not _place_bytes(store, data_place, known):
                 left.append(_relative_path(data_place.path, store.root))
                 _warn_of_change(store, data_place)
-        except Malformed as wrong:
+        except Malformed as wrong:  # the others are placed first
             faults.append(Fault(wrong.faults[0].what, data_place.line, ELSEWHERE))
     if faults:
         raise StoreError(*faults)
@@ -441,7 +441,7 @@ def _place_bytes(store: Store, place: _Place, known: Known | None) -> bool:
     if place.path.exists():
         try:
             standing = store.digest(place.path).digest
-        except StoreError:
+        except StoreError:  # it cannot be named, so nobody can tell that nothing is lost
             return False
         if standing == place.digest:
             return True

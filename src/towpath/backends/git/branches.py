@@ -61,7 +61,7 @@ def seen_main_commit(repository: Repository) -> str | None:
     None where it does not know."""
     try:
         branch = find_main_branch(repository, ask=False)
-    except RegistryError:
+    except RegistryError:  # a read goes on without main; who decides says what is wrong
         return None
     return _newest_commit(repository, branch) if branch else None
 

@@ -223,7 +223,7 @@ def _put_folder(made: Path, folder: Path, entries: list[_Entry]) -> None:
         folder.rename(old)
     try:
         made.rename(folder)
-    except OSError:
+    except OSError:  # another run was quicker: its folder serves if it is right
         if not _is_as(folder, entries):
             raise
     finally:

@@ -241,16 +241,16 @@ def _started_alone(
     with process:
         try:
             yield process
-        except BaseException:
+        except BaseException:  # also Ctrl-C: a fetch must not go on behind our back
             _end_program(process)
             raise
 
 
 def _end_program(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError, PermissionError):
+    with suppress(ProcessLookupError, PermissionError):  # it may have ended itself
         # Git is asked first, for it takes its locks away.
         os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
+    with suppress(subprocess.TimeoutExpired):  # then it is killed
         process.wait(_FAREWELL)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -48,7 +48,7 @@ def _make_clone(folder: Path, address: str) -> None:
 def _place_clone(new: Path, folder: Path) -> None:
     try:
         new.rename(folder)
-    except OSError:
+    except OSError:  # another run was quicker, or a torn clone is in the way
         if not (folder / "HEAD").is_file():
             shutil.rmtree(folder, ignore_errors=True)
             new.rename(folder)
@@ -118,19 +118,12 @@ def _host_and_path(address: str) -> str:
 # Pruning, which a user may have set, would delete versions that were not pushed yet; and refspecs
 # that a user has beside ours (a mirror's) would move branches here.
 TAKE_ONLY = (
-    "--no-tags",
-    "--no-prune",
-    "--no-prune-tags",
-    "--no-recurse-submodules",
-    "--no-write-fetch-head",
-    "--refmap=",
-)
+    "--no-tags", "--no-prune", "--no-prune-tags", "--no-recurse-submodules",
+    "--no-write-fetch-head", "--refmap=",
+)  # fmt: skip
 SEND_ONLY = (
-    "--porcelain",
-    "--no-follow-tags",
-    "--no-recurse-submodules",
-    "--no-force-if-includes",
-)
+    "--porcelain", "--no-follow-tags", "--no-recurse-submodules", "--no-force-if-includes",
+)  # fmt: skip
 _IN_THE_WAY = re.compile(r"cannot lock ref '[^']+': '(refs/[^']+)' exists")
 _SYMBOLIC = "ref: refs/heads/"  # how ls-remote begins the line of a HEAD that is a branch
 NOT_PUSHED = "failed to push some refs"
@@ -326,7 +319,7 @@ def last_fetched(repository: Repository) -> float | None:
     """When all tags were last brought here (seconds since 1970): by a fetch, or by the clone."""
     try:
         return _stamp_file(repository).stat().st_mtime
-    except FileNotFoundError:
+    except FileNotFoundError:  # Towpath never fetched here
         return _clone_time(repository.common / "logs" / "HEAD")
 
 

@@ -211,7 +211,7 @@ def hold_lock(repository: Repository, name: str, patience: float = _PATIENCE) ->
         opened = path.open("a")
     except OSError as refused:
         raise RegistryError(f"{path.parent} cannot be written: {refused.strerror}") from refused
-    with opened as held:
+    with opened as held:  # the kernel frees it when its holder dies
         if not take_lock(held, patience):
             what = f"another towpath has held {path} for {patience:.0f} s"
             raise RegistryError(what, hint="wait for it, or end it")
