@@ -173,7 +173,6 @@ class Model:
         return (v for v in reversed(self.versions) if v.rejected is None and v.key)
 
     def find_number(self, number: VersionNumber) -> ModelVersion | None:
-        """The version of a number."""
         return next((v for v in self.versions if v.version == number), None)
 
     def find_key(self, key: str) -> tuple[ModelVersion, ...]:

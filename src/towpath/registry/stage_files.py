@@ -84,7 +84,6 @@ def parse_stage_file(path: str, text: str) -> StageFile | Fault:
 
 
 def write_stage_file(stage_file: StageFile) -> str:
-    """A stage file as Towpath writes it."""
     facts = [stage_file.model, stage_file.version, stage_file.sha256, stage_file.replaces]
     return documents.dump_yaml({key: str(f) for key, f in zip(KEYS, facts, strict=True) if f})
 

@@ -46,7 +46,6 @@ class StageTag:
 
     @property
     def commit(self) -> str:
-        """The version's commit."""
         return self.tag.target
 
 

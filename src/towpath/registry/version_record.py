@@ -63,7 +63,6 @@ def read_data_source(value: object) -> DataSource:
 
 
 def read_upstream_run(value: object) -> UpstreamRun:
-    """An upstream run as a record holds it."""
     fields = Fields(value)
     return UpstreamRun(
         fields.find_optional("run", foreign.read_text),

@@ -40,7 +40,6 @@ class VersionNumber:
         return _parse_number(text)
 
     def next_number(self, level: Level) -> VersionNumber:
-        """The next number of a level."""
         if level == "major":
             return VersionNumber(self.major + 1, 0, 0)
         if level == "minor":

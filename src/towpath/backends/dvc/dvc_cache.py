@@ -49,7 +49,6 @@ class Store:
 
     @cached_property
     def objects(self) -> Objects:
-        """The objects of the cache."""
         objects = Objects(self.layout, self._stat_cache)
         # What a killed process left half written lies here for nobody.
         objects.sweep_scratch()
@@ -61,7 +60,6 @@ class Store:
 
     @cached_property
     def cached_entries(self) -> Entries:
-        """The entries of the cache."""
         return Entries(self.layout)
 
     @cached_property

@@ -112,7 +112,6 @@ class DvcConfig:
         return "".join(f"{line}\n" for line in written.write())
 
     def remote_sections(self) -> dict[str, Mapping[str, str]]:
-        """The sections of remotes, by the remote's name."""
         named = {_REMOTE.fullmatch(name): settings for name, settings in self.sections.items()}
         return {remote["name"]: settings for remote, settings in named.items() if remote}
 

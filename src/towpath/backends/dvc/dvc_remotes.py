@@ -37,7 +37,6 @@ class Remote:
 
     @property
     def shown(self) -> str:
-        """Its name and address."""
         return f"remote `{self.name}` ({self.url})"
 
     @property

@@ -70,7 +70,6 @@ class ModelEntry:
     labels: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """The entry in `dvc.yaml`."""
         fields = {"path": self.path, "type": "model", "desc": self.desc, "labels": [*self.labels]}
         return {key: value for key, value in fields.items() if value}
 
@@ -98,7 +97,6 @@ def _plot_rows(stage: StageEntry) -> Iterator[str | dict[str, Any]]:
 
 
 def _escape_text(text: str) -> str:
-    """Text in which DVC finds nothing to fill in."""
     # DVC fills in what it takes for a variable, in commands and paths alike.
     return text.replace("${", "\\${")
 

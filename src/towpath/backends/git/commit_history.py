@@ -199,7 +199,6 @@ class Backdated:
 
     @property
     def is_ahead(self) -> bool:
-        """Whether the date has not come yet."""
         return self.time > self.parent_time
 
 
@@ -229,7 +228,6 @@ class MainLine:
         return counted
 
     def holds_commit(self, commit: str) -> bool:
-        """Whether main was ever at a commit."""
         return commit in self.commit_places
 
     def parent(self, commit: str) -> str | None:

@@ -39,7 +39,6 @@ def pointers_in(path: Path) -> Iterator[Path]:
 
 
 def is_pointer_file(path: Path) -> bool:
-    """Whether a file on disk is a pointer."""
     return path.is_file() and path.stat().st_size < _LARGEST and is_pointer(path.read_bytes())
 
 

@@ -162,7 +162,6 @@ class NotAllowed(RegistryError):
 
 
 def list_remotes(repository: Repository) -> tuple[str, ...]:
-    """The names of the remotes."""
     return tuple(split_lines(repository.call("remote")))
 
 

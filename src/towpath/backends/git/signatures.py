@@ -335,12 +335,10 @@ def signing_settings(repository: Repository) -> Mapping[str, bool]:
 
 
 def signs_commits(repository: Repository) -> bool:
-    """Whether Git here signs every commit."""
     return signing_settings(repository).get("commit.gpgsign", False)
 
 
 def signs_tags(repository: Repository) -> bool:
-    """Whether Git here signs every annotated tag."""
     settings = signing_settings(repository)
     return settings.get("tag.gpgsign", False) or settings.get("tag.forcesignannotated", False)
 
