@@ -90,7 +90,8 @@ def read_promotions(
     blobs = {blob for change in changes for blob in change.files.values() if blob}
     texts = refs.read_contents(repository, blobs)
     parsed = (_parse_promotion(change, path, texts) for change in changes for path in change.files)
-    mine = [promotion for promotion in parsed if promotion]
+    # Once more, for a name may hold what a pathspec takes for a pattern: `--stage '*'` is no stage.
+    mine = [p for p in parsed if p and (stage or p.stage, model or p.model) == (p.stage, p.model)]
     if not mine:
         return ()
     return _place_on_main(repository, mine, line or read_main_line(repository, commit))
