@@ -69,6 +69,11 @@ def test_from_the_first_start_to_the_end(project: Path, processes: Processes) ->
     assert not after.warm
     with urlopen(f"{after.url}/health") as answer:
         assert answer.read() == b"true"
+    # It was started on what the first server had prepared, and that is whole.
+    started = psutil.Process(int(after.home.ready_file.read_text())).environ()
+    assert set(start_api.PREPARED.items()) <= set(started.items())
+    kinds = worker.ask_local_api(after.proven_endpoint, "POST", "/block_types/filter", {})
+    assert "secret" in {kind["slug"] for kind in kinds}
 
     assert start_api.stop_local_api(after.home)
     assert gone(processes)
@@ -144,6 +149,18 @@ def test_only_the_slow_first_start_is_begun_early(
     start_api.blank_path().touch()
     server.prepare_api(project)
     assert not start_api.stop_local_api(api_home.home_of_project(project))
+
+
+def test_a_database_of_another_prefect_is_brought_up_to_date(tmp_path: Path) -> None:
+    home = api_home.ApiHome(tmp_path)
+    installed = server_state.installed_prefect()
+    assert not home.is_prepared(installed)
+    home.prepared_file.write_text(installed)
+    assert not home.is_prepared(installed)  # the database was taken away
+    home.database_file.touch()
+    assert home.is_prepared(installed)
+    home.prepared_file.write_text("3.0.0")
+    assert not home.is_prepared(installed)
 
 
 def test_projects_do_not_meet(tmp_path: Path) -> None:
