@@ -86,16 +86,11 @@ class IgnorePatterns:
 
     @cached_property
     def _pattern_levels(self) -> tuple[tuple[str, list[str]], ...]:
-        return tuple(self._read_levels())
-
-    def _read_levels(self) -> Iterator[tuple[str, list[str]]]:
         folders = [""]
         for part in self.below.split("/")[:-1] if self.below else ():
             folders.append(f"{folders[-1]}{part}/")
-        for folder in folders:
-            patterns = _read_patterns(self.home / folder / IGNORE_FILE)
-            if patterns:
-                yield folder, patterns
+        levels = ((folder, _read_patterns(self.home / folder / IGNORE_FILE)) for folder in folders)
+        return tuple((folder, patterns) for folder, patterns in levels if patterns)
 
 
 def _read_patterns(path: Path) -> list[str]:
