@@ -23,6 +23,7 @@ class DoctorCheck:
     hint: str | None = None
 
     def __post_init__(self) -> None:
+        # A fault hides them itself; what is said of an address need not come as one.
         object.__setattr__(self, "said", hide_credentials(self.said))
 
 

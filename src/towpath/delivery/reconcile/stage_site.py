@@ -14,7 +14,7 @@ from towpath.backends.git import Repository, branches, commit_history, remotes
 from towpath.delivery.promotion.approval_rule import ApprovalRule
 from towpath.delivery.promotion.rules_in_force import names_forge
 from towpath.errors import RegistryError, UsageError, did_you_mean
-from towpath.registry import Model, Promotion, VersionRecord, policy_at_commit, registry_state
+from towpath.registry import Model, VersionRecord, policy_at_commit, registry_state
 from towpath.registry.main_decisions import MainDecisions
 from towpath.registry.ownership import Owners, read_owners
 from towpath.registry.version_code import CodeSource, OwnCode, find_own_code
@@ -72,18 +72,12 @@ class RegistryView:
 
     @cached_property
     def main_decisions(self) -> MainDecisions:
-        """Every promotion of every stage, and the records that came with them.
-
-        None in a shallow clone: it may be planned for there, and approval, which needs the log,
-        is asked before anything is changed.
-        """
+        """Every promotion of every stage, and the records that came with them."""
+        # None in a shallow clone: it may be planned for there, and approval, which needs the log,
+        # is asked before anything is changed.
         if self.repository.is_shallow():
             return MainDecisions(self.repository, self.main, ())
         return MainDecisions.read(self.repository, self.main)
-
-    def promotions_of(self, model: str) -> tuple[Promotion, ...]:
-        """A model's promotions, oldest first."""
-        return tuple(promotion for promotion in self.main_decisions.log if promotion.model == model)
 
 
 def open_registry_view(
@@ -120,7 +114,6 @@ def declared_stages(workspace: Workspace) -> tuple[str, ...]:
 
 
 def _count_ahead(repository: Repository, remote_main: str) -> int:
-    """How many commits the main branch here is ahead of the remote's."""
     local_main = repository.commit(f"refs/heads/{branches.main_branch_name(repository)}")
     if local_main is None or local_main == remote_main:
         return 0

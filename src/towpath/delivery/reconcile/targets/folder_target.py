@@ -64,6 +64,7 @@ class FolderTarget:
             if place.exists():
                 _mend_folder(bundle.folder, place)
                 return
+            # Filled under another name, on the same disk: the rename then shows all of it at once.
             scratch = scratch_beside(place, shared=True)
             scratch.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -81,8 +82,8 @@ class FolderTarget:
         with self._report_refusals():
             home = self.root / bundle.model
             scratch = scratch_beside(home / _CURRENT, shared=True)
-            scratch.symlink_to(Path(_VERSIONS, str(bundle.version)))
-            scratch.replace(home / _CURRENT)
+            scratch.symlink_to(Path(_VERSIONS, str(bundle.version)))  # relative: mounts differ
+            scratch.replace(home / _CURRENT)  # rename(2): a server sees the old link or the new
             note_own_files(
                 [home / _CURRENT, self._version_folder(bundle.model, str(bundle.version))]
             )
@@ -109,7 +110,7 @@ class FolderTarget:
 
 
 def _mend_folder(source: Path, target: Path) -> None:
-    """Make a folder equal to another, each file in one step, while a server may read there."""
+    """Make a folder equal to another, each file in one step, for a server may read there."""
     expected_files = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
     folders = {parent for path in expected_files for parent in path.parents}
     for path in sorted(target.rglob("*"), reverse=True):  # what is in a folder comes before it

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from towpath.delivery.reconcile.bundle import Bundle
 from towpath.delivery.reconcile.reconcile_plan import RunningVersion
@@ -86,7 +85,13 @@ class PrefectTarget:
             version=str(bundle.version),
             entrypoint=self.declared.flow,
             folder=self.declared.path or os.fspath(self.home),
-            parameters={**self.declared.parameters, **_pinned_parameters(bundle)},
+            parameters={
+                **self.declared.parameters,
+                "reference": f"{bundle.model}@{bundle.version}",
+                "stage": bundle.stage,
+                # Pins the bytes: a version's tag could be moved, and the flow would follow it.
+                "sha256": bundle.record.sha256,
+            },
             pool=self.pool or POOL,
             schedule=self.declared.schedule,
             description=f"{bundle.model}@{bundle.version}, deployed by towpath reconcile.",
@@ -102,11 +107,3 @@ class PrefectTarget:
 
     def _deployment_name(self, model: str) -> str:
         return f"{model}/{self.stage}"
-
-
-def _pinned_parameters(bundle: Bundle) -> Mapping[str, Any]:
-    return {
-        "reference": f"{bundle.model}@{bundle.version}",
-        "stage": bundle.stage,
-        "sha256": bundle.record.sha256,
-    }
